@@ -1,0 +1,100 @@
+"""Canonical bytes: JSON text as SPEC section 4 wants it, sha256, UTC stamps, and a strict JSON reader.
+
+Standard library only, no input or output. Every hash of this project is `sha256_hex` of bytes made here
+or read from a disk.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+# One encoder for all lines: `json.dumps` would make one a line, and a run registry has many thousands.
+_LINE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_UTC: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+class StrictJsonError(ValueError):
+    """Bytes that are not strict JSON; `kind` is `invalid`, `duplicate_key` or `non_finite`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the sha256 of `data` as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def json_document(value: object) -> bytes:
+    """Return `value` as an indented JSON document: indent 2, keys as given, ASCII-escaped, final newline."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")
+
+
+def json_line(value: object) -> bytes:
+    """Return `value` as one compact JSON line, as a `.jsonl` artifact has it, newline included."""
+    return (_LINE.encode(value) + "\n").encode("ascii")
+
+
+def read_strict_json(data: bytes) -> Any:
+    """Parse UTF-8 JSON without BOM, duplicate keys (after unescaping) or non-finite numbers.
+
+    Raises:
+        StrictJsonError: with the kind of the first offence, and where it is as far as that is known.
+    """
+    if data.startswith(codecs.BOM_UTF8):
+        raise StrictJsonError("invalid", "the file begins with a byte order mark")
+    try:
+        text = data.decode("utf-8")
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
+    except StrictJsonError:
+        raise
+    except RecursionError:
+        raise StrictJsonError("invalid", "nested too deeply") from None
+    except ValueError as error:
+        raise StrictJsonError("invalid", str(error)) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise StrictJsonError("duplicate_key", f"the key {twice!r} stands twice in one object")
+    return made
+
+
+def _non_finite(token: str) -> NoReturn:
+    raise StrictJsonError("non_finite", f"{token} is not a JSON number")
+
+
+def _finite(token: str) -> float:
+    value = float(token)
+    if value in (float("inf"), float("-inf")):
+        raise StrictJsonError("non_finite", f"{token} is beyond the range of a double")
+    return value
+
+
+def utc_text(instant: datetime) -> str:
+    """Return an aware instant as `YYYY-MM-DDTHH:MM:SSZ` (UTC, whole seconds, cut and not rounded)."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_utc(text: object) -> datetime | None:
+    """Return the instant of a strict `YYYY-MM-DDTHH:MM:SSZ` text, or None if it is not one."""
+    if not isinstance(text, str) or not _UTC.fullmatch(text):
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def short(digest: str) -> str:
+    """Return the first twelve digits of a digest, as people read it."""
+    return digest[:12]

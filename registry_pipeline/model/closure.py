@@ -1,0 +1,83 @@
+"""The closure rule of SPEC 5: an active registry rests on active registries, and on no older ones.
+
+An *edge* leads from a run to a snapshot that it records as `upstream`. It is mixed when that snapshot is not the
+active one. Runs that record no inputs (older tools) have no edges and are not judged; nor are edges to registries
+without pointer semantics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.spec import RegistrySpec
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRun:
+    """An active run whose folder is there; `as_of_utc` is None where the run does not tell it."""
+
+    ref: SealedRef
+    inputs: Inputs
+    as_of_utc: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MixedEdge:
+    """A run of `registry_id` was built from `recorded`, and `active` is what is active of `upstream_id`, if any."""
+
+    registry_id: str
+    ref: SealedRef
+    upstream_id: str
+    recorded: SealedRef
+    active: SealedRef | None
+
+    def touches(self, registry_ids: frozenset[str]) -> bool:
+        """Tell whether one of the registries stands at either end."""
+        return self.registry_id in registry_ids or self.upstream_id in registry_ids
+
+    def sentence(self) -> str:
+        """Return the edge as people read it."""
+        found = "nothing of it is active here" if self.active is None else f"the active one is {self.active.run_id}"
+        return f"{self.registry_id} ({self.ref.run_id}) would rest on {self.recorded.run_id}, and {found}"
+
+
+def can_be_active(spec: RegistrySpec | None) -> bool:
+    """Tell whether runs of a registry can be put in force: a known one, with a pointer, inside the repository."""
+    return spec is not None and spec.pointer and spec.kind != "external"
+
+
+def mixed_edges(active: Mapping[str, ActiveRun], specs: Mapping[str, RegistrySpec]) -> tuple[MixedEdge, ...]:
+    """Return the mixed edges of a set of active runs, by registry and upstream.
+
+    `active` holds the active runs whose folders are there: an active run whose folder is absent counts as no
+    upstream (SPEC 5), so that an edge to it is mixed.
+    """
+    return tuple(
+        MixedEdge(registry_id, run.ref, upstream_id, recorded, here.ref if here is not None else None)
+        for registry_id, run in sorted(active.items())
+        for upstream_id, recorded in sorted(run.inputs.upstream().items())
+        if can_be_active(specs.get(upstream_id))
+        and ((here := active.get(upstream_id)) is None or not here.ref.same_run(recorded))
+    )
+
+
+def largest_closure(
+    candidates: Mapping[str, ActiveRun], active: Mapping[str, ActiveRun], specs: Mapping[str, RegistrySpec]
+) -> Mapping[str, MixedEdge]:
+    """Return the candidates that cannot move, each with the edge that holds it back; the others may move together.
+
+    What may move is the greatest set whose move leaves no mixed edge at a moved registry: a candidate is taken out
+    when it rests on something that would not be active, or when something that stays active rests on what it would
+    replace; taking one out can hold back others, until nothing changes.
+    """
+    held: dict[str, MixedEdge] = {}
+    while True:
+        moving = {name: run for name, run in candidates.items() if name not in held}
+        changed = frozenset(name for name, run in moving.items() if name not in active or active[name].ref != run.ref)
+        edge = next((e for e in mixed_edges({**active, **moving}, specs) if e.touches(changed)), None)
+        if edge is None:
+            return held
+        held[edge.registry_id if edge.registry_id in moving else edge.upstream_id] = edge

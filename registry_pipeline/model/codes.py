@@ -1,0 +1,537 @@
+"""The table of findings: every way in which evidence can fail, in one place (SPEC 2.2, 2.3, 4.1, 5, 6).
+
+A new way to fail starts as a row here, then a case, then code. `explain CODE` prints a row. The first word of the
+clause names the contract; it also chooses the word that opens a text line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from registry_pipeline.model.finding import CodeRow, Finding, Severity
+
+_E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
+
+_REBUILD: Final = "rebuild it; never edit a sealed run"
+_OLD: Final = "the folder was not sealed by this tool or was altered; rebuild it"
+_NAME: Final = "rename the file before sealing"
+
+_SEAL: Final = (
+    (
+        "FOLDER_NOT_DIRECTORY",
+        _E,
+        "folder",
+        "the run is not a real directory",
+        "name the run folder itself, not a link to it",
+    ),
+    ("NOT_REGULAR", _E, "tree", "neither a regular file nor a directory: {detail}", _REBUILD),
+    ("TREE_TOO_DEEP", _E, "tree", "directories are nested deeper than 64", _REBUILD),
+    ("UNLISTED_DIR", _E, "tree", "an empty directory, which no manifest can list", _REBUILD),
+    ("UNLISTED_FILE", _E, "tree", "a file that the manifest does not list", _REBUILD),
+    (
+        "WARN_HARDLINK",
+        _W,
+        "tree",
+        "the file has more than one name: a change through the other would break the seal",
+        "copy the file instead of linking it",
+    ),
+    ("UNREADABLE", _E, "tree", "cannot be read: {detail}", "check permissions and the disk, then verify again"),
+    ("RUN_JSON_MISSING", _E, "run.json", "there is no run.json", _REBUILD),
+    ("RUN_JSON_NOT_REGULAR", _E, "run.json", "run.json is not a regular file", _REBUILD),
+    ("RUN_JSON_TOO_LARGE", _E, "run.json", "run.json is larger than 64 MiB", _REBUILD),
+    ("RUN_JSON_INVALID", _E, "run.json", "run.json is not JSON: {detail}", _REBUILD),
+    ("RUN_JSON_DUPLICATE_KEY", _E, "run.json", "run.json: {detail}", _REBUILD),
+    ("RUN_JSON_NON_FINITE", _E, "run.json", "run.json: {detail}", _REBUILD),
+    ("RUN_JSON_SHAPE", _E, "run.json", "run.json: {detail}", _REBUILD),
+    ("RUN_JSON_NOT_SEALED", _E, "run.json", "the manifest does not list run.json", _REBUILD),
+    (
+        "RUN_ID_FOLDER_MISMATCH",
+        _E,
+        "run.json",
+        "run.json names another run than its folder",
+        "a renamed folder is not the run that was sealed; restore its name",
+    ),
+    ("MANIFEST_JSON_MISSING", _E, "manifest.json", "there is no manifest.json", _REBUILD),
+    ("MANIFEST_JSON_NOT_REGULAR", _E, "manifest.json", "manifest.json is not a regular file", _REBUILD),
+    ("MANIFEST_JSON_TOO_LARGE", _E, "manifest.json", "manifest.json is larger than 64 MiB", _REBUILD),
+    ("MANIFEST_JSON_INVALID", _E, "manifest.json", "manifest.json is not JSON: {detail}", _REBUILD),
+    ("MANIFEST_JSON_DUPLICATE_KEY", _E, "manifest.json", "manifest.json: {detail}", _REBUILD),
+    ("MANIFEST_JSON_NON_FINITE", _E, "manifest.json", "manifest.json: {detail}", _REBUILD),
+    ("MANIFEST_SHAPE", _E, "manifest.json", "manifest.json: {detail}", _REBUILD),
+    ("MANIFEST_BYTES", _E, "manifest.json", "bytes is not a whole number from 0 to 2^53-1", _REBUILD),
+    ("MANIFEST_SHA256_FORM", _E, "manifest.json", "sha256 is not 64 lower-case hexadecimal digits", _REBUILD),
+    ("MANIFEST_ORDER", _E, "manifest.json", "entries are not strictly ascending by relpath", _REBUILD),
+    (
+        "MANIFEST_NOT_CANONICAL",
+        _E,
+        "manifest.json",
+        "manifest.json is not the canonical text of its own content",
+        _REBUILD,
+    ),
+    ("MANIFEST_PATH_TYPE", _E, "relpath", "relpath is not a non-empty string", _REBUILD),
+    ("MANIFEST_PATH_NOT_UTF8", _E, "relpath", "the path cannot be written in UTF-8", _NAME),
+    ("MANIFEST_PATH_TOO_LONG", _E, "relpath", "the path is longer than 1024 bytes, or a part of it than 255", _NAME),
+    ("MANIFEST_PATH_CONTROL_CHAR", _E, "relpath", "the path has a control or invisible character", _NAME),
+    (
+        "MANIFEST_PATH_BAD_CHAR",
+        _E,
+        "relpath",
+        "the path has a character that some file systems refuse: {detail}",
+        _NAME,
+    ),
+    ("MANIFEST_PATH_ABSOLUTE", _E, "relpath", "the path is absolute", _NAME),
+    ("MANIFEST_PATH_NOT_NFC", _E, "relpath", "the path is not in Unicode form NFC", _NAME),
+    (
+        "MANIFEST_PATH_DOUBLE_SPACE",
+        _E,
+        "relpath",
+        "the path has two spaces in a row, which the hash file uses as its separator",
+        _NAME,
+    ),
+    ("MANIFEST_PATH_DOT_COMPONENT", _E, "relpath", "a part of the path is empty, `.` or `..`", _NAME),
+    (
+        "MANIFEST_PATH_EDGE_SPACE_OR_DOT",
+        _E,
+        "relpath",
+        "a part of the path begins or ends with a blank, or ends with a dot",
+        _NAME,
+    ),
+    ("MANIFEST_PATH_DOS_DEVICE", _E, "relpath", "a part of the path is a device name on some systems", _NAME),
+    ("MANIFEST_PATH_RESERVED", _E, "relpath", "the name is reserved for the seal itself", _NAME),
+    ("PATH_COLLISION", _E, "relpath", "the path collides with {detail} where case is ignored", _NAME),
+    ("FILE_MISSING", _E, "content", "a file that the manifest lists is missing", _REBUILD),
+    ("SIZE_MISMATCH", _E, "content", "the file has another size than was sealed", _REBUILD),
+    ("HASH_MISMATCH", _E, "content", "the file has another content than was sealed", _REBUILD),
+    (
+        "FILE_CHANGED_WHILE_READING",
+        _E,
+        "content",
+        "the file changed while it was read",
+        "stop what writes to it and verify again",
+    ),
+    (
+        "SEAL_BROKEN_EOL",
+        _I,
+        "content",
+        "the content matches once its line ends are read as {detail}: a checkout converted them",
+        "set `<publish_root>/** -text` in .gitattributes and check the folder out again",
+    ),
+    ("MANIFEST_SHA256_MISSING", _E, "MANIFEST.sha256", "there is no MANIFEST.sha256", _REBUILD),
+    ("MANIFEST_SHA256_NOT_REGULAR", _E, "MANIFEST.sha256", "MANIFEST.sha256 is not a regular file", _REBUILD),
+    ("MANIFEST_SHA256_TOO_LARGE", _E, "MANIFEST.sha256", "MANIFEST.sha256 is larger than 64 MiB", _OLD),
+    ("HASHFILE_NOT_UTF8", _E, "MANIFEST.sha256", "MANIFEST.sha256 is not UTF-8", _OLD),
+    ("HASHFILE_NEWLINES", _E, "MANIFEST.sha256", "MANIFEST.sha256: {detail}", _OLD),
+    (
+        "WARN_CRLF",
+        _W,
+        "MANIFEST.sha256",
+        "every line of MANIFEST.sha256 ends in CRLF: a checkout converted it",
+        "set `<publish_root>/** -text` in .gitattributes and check the folder out again",
+    ),
+    ("HASHFILE_LINE_FORM", _E, "MANIFEST.sha256", "the line is not `<sha256>  <relpath>`", _OLD),
+    (
+        "HASHFILE_ROOT_LINE",
+        _E,
+        "MANIFEST.sha256",
+        "there must be exactly one ROOT_SHA256 line, the last: {detail}",
+        _OLD,
+    ),
+    ("HASHFILE_DUPLICATE_LINE", _E, "MANIFEST.sha256", "the path stands in MANIFEST.sha256 twice", _OLD),
+    ("HASHFILE_CONTENT", _E, "MANIFEST.sha256", "MANIFEST.sha256 and manifest.json disagree: {detail}", _OLD),
+    ("HASHFILE_ORDER", _E, "MANIFEST.sha256", "the lines are in none of the three known orders", _OLD),
+    ("ROOT_MISMATCH", _E, "root", "ROOT_SHA256 is not the hash of the file lines", _REBUILD),
+    ("UNSEALED", _I, "state", "the folder has no seal file", "seal runs with this tool, or exclude the folder"),
+    (
+        "PARTIAL",
+        _E,
+        "state",
+        "the folder has some seal files and lacks others",
+        "it was left half-written or a seal file was removed; rebuild it",
+    ),
+)
+
+_SCHEMA: Final = (
+    (
+        "ENVELOPE_INVALID",
+        _E,
+        "schema 2.3",
+        "run.json does not have the envelope of a registry run: {detail}",
+        "rebuild the registry",
+    ),
+    ("ARTIFACT_MISSING", _E, "schema 2.3", "the registry's artifact is not in the folder", "rebuild the registry"),
+    (
+        "SCHEMA_VIOLATION",
+        _E,
+        "schema 2.3",
+        "{detail}",
+        "rebuild the registry with a builder of the same version as the schema",
+    ),
+    ("SCHEMA_UNPARSABLE", _E, "schema 2.3", "the artifact cannot be parsed: {detail}", "rebuild the registry"),
+    (
+        "SCHEMA_UNKNOWN",
+        _E,
+        "schema 2.3",
+        "no shipped schema judges {detail}",
+        "use a version of registry-pipeline that knows this registry",
+    ),
+    (
+        "INPUT_REF_MISSING",
+        _E,
+        "schema 2.3",
+        "an input that run.json names is gone: {detail}",
+        "restore the run folder from a backup or another clone",
+    ),
+    (
+        "INPUT_ROOT_MISMATCH",
+        _E,
+        "schema 2.3",
+        "an input that run.json names has another root now: {detail}",
+        "the input was altered after it was used; rebuild from a sound one",
+    ),
+)
+
+_POINTER: Final = (
+    ("POINTER_FILE_MISSING", _W, "pointer 5", "there is no pointer file", "run `registry-pipeline init`"),
+    (
+        "POINTER_SHAPE",
+        _E,
+        "pointer 5",
+        "the pointer file: {detail}",
+        "restore the file from git; `doctor` tells which state is in force",
+    ),
+    ("POINTER_DUPLICATE_KEY", _E, "pointer 5", "the pointer file: {detail}", "remove the second key"),
+    ("POINTER_DUPLICATE", _E, "pointer 5", "two pointers for one registry", "keep one of them"),
+    (
+        "POINTER_TRISTATE",
+        _E,
+        "pointer 5",
+        'active_ref_known is not true, false or "unknown"',
+        'write true, false or "unknown"',
+    ),
+    (
+        "POINTER_REF",
+        _E,
+        "pointer 5",
+        "active_ref is missing where the pointer is known",
+        "activate a run for this registry",
+    ),
+    (
+        "POINTER_RUN_ROOT",
+        _E,
+        "pointer 5",
+        "run_root is not one of the configured run roots",
+        "activate a run under a configured run root",
+    ),
+    (
+        "POINTER_RUN_ID_FORM",
+        _E,
+        "pointer 5",
+        "run_id is not the name of one folder",
+        "activate a run by its folder name",
+    ),
+    (
+        "POINTER_SHA_FORM",
+        _E,
+        "pointer 5",
+        "manifest_sha256 is not 64 lower-case hexadecimal digits",
+        "activate the run again",
+    ),
+    ("POINTER_PATH", _E, "pointer 5", "relpath is not a safe relative path", "activate the run again"),
+    (
+        "POINTER_NOT_PAYLOAD",
+        _E,
+        "pointer 5",
+        "relpath does not name a sealed artifact of the run",
+        "activate the run again",
+    ),
+    ("POINTER_ASOF", _E, "pointer 5", "active_asof_utc: {detail}", "activate the run again"),
+    (
+        "POINTER_RUN_MISSING",
+        _E,
+        "pointer 5",
+        "the active run's folder is not there",
+        "fetch the run folder, or rebuild and activate",
+    ),
+    (
+        "POINTER_SEAL_INVALID",
+        _E,
+        "pointer 5",
+        "the active run does not verify: {detail}",
+        "rebuild the registry and activate the new run",
+    ),
+    (
+        "POINTER_ROOT_MISMATCH",
+        _E,
+        "pointer 5",
+        "the active run has another root than the pointer says",
+        "rebuild the registry and activate the new run",
+    ),
+    (
+        "POINTER_REGISTRY_RUN_MISMATCH",
+        _E,
+        "pointer 5",
+        "the active run belongs to another registry",
+        "activate a run of this registry",
+    ),
+    (
+        "POINTER_UNKNOWN_REGISTRY",
+        _E,
+        "pointer 5",
+        "no registry of that name has a pointer",
+        "`registry-pipeline registries` lists them",
+    ),
+    (
+        "POINTER_MARKED_BAD",
+        _E,
+        "pointer 5",
+        "the active run is marked bad: {detail}",
+        "activate a good run or roll back",
+    ),
+    (
+        "POINTER_INPUTS_MIXED",
+        _W,
+        "pointer 5",
+        "built from another {detail} than the active one",
+        "`registry-pipeline build {registry}` builds what depends on it too",
+    ),
+)
+
+_CHAIN: Final = (
+    (
+        "CHAIN_NOT_STARTED",
+        _I,
+        "chain 5",
+        "the pointer file is not yet chained",
+        "the next change seals an `init` record first",
+    ),
+    (
+        "CHAIN_RECORD_MISSING",
+        _E,
+        "chain 5",
+        "an activation record is missing: {detail}",
+        "restore the record's folder from a backup or another clone",
+    ),
+    (
+        "CHAIN_RECORD_EDITED",
+        _E,
+        "chain 5",
+        "an activation record does not verify: {detail}",
+        "restore the record's folder from a backup or another clone",
+    ),
+    (
+        "CHAIN_DETACHED",
+        _E,
+        "chain 5",
+        "an activation record is not linked to the chain: {detail}",
+        "restore the records that are missing",
+    ),
+    (
+        "CHAIN_FORK",
+        _E,
+        "chain 5",
+        "two activation records have one predecessor: {detail}",
+        "void one of the two branches",
+    ),
+    (
+        "CHAIN_PENDING",
+        _E,
+        "chain 5",
+        "a change was sealed and the pointer file was not yet replaced",
+        "nothing moves until it is settled: finish or void the pending record",
+    ),
+    (
+        "POINTER_REWOUND",
+        _E,
+        "chain 5",
+        "the pointer file is an older state than the last record",
+        "restore the state that the last record keeps in POINTERS_AFTER.json",
+    ),
+    (
+        "POINTER_EDITED",
+        _E,
+        "chain 5",
+        "the pointer file is not the state that any record left",
+        "restore the state that the last record keeps in POINTERS_AFTER.json",
+    ),
+)
+
+_ACTIVATION: Final = (
+    (
+        "ACTIVATE_NOT_VERIFIED",
+        _E,
+        "activation 5",
+        "the run does not verify: {detail}",
+        "rebuild the registry; never activate what does not verify",
+    ),
+    (
+        "ACTIVATE_OUTSIDE_ROOTS",
+        _E,
+        "activation 5",
+        "the run is not directly under a configured run root",
+        "activate a run under one of the run roots",
+    ),
+    (
+        "ACTIVATE_NO_POINTER",
+        _E,
+        "activation 5",
+        "{detail} has no active pointer by design",
+        "`registry-pipeline registries` tells why",
+    ),
+    (
+        "ACTIVATE_OTHER_REGISTRY",
+        _E,
+        "activation 5",
+        "the run belongs to another registry",
+        "name the registry of the run",
+    ),
+    ("ACTIVATE_MARKED_BAD", _E, "activation 5", "the run is marked bad: {detail}", "activate a good run"),
+    (
+        "ACTIVATE_OLDER",
+        _E,
+        "activation 5",
+        "the run describes an older instant than the active one",
+        "going back is a rollback, with a reason",
+    ),
+    (
+        "ACTIVATE_MIXED",
+        _E,
+        "activation 5",
+        "after this move {detail}",
+        "`registry-pipeline build {registry}` builds what depends on it too; or --allow-mixed with a reason",
+    ),
+    (
+        "ACTIVATE_VERDICT_STALE",
+        _E,
+        "activation 5",
+        "the verdict is of another content than the folder has now",
+        "verify again",
+    ),
+)
+
+_HISTORY: Final = (
+    (
+        "RUN_REMOVED",
+        _E,
+        "history 4.1",
+        "a run that the active run registry lists is gone",
+        "restore the folder; run folders are never deleted",
+    ),
+    (
+        "RUN_RESEALED",
+        _E,
+        "history 4.1",
+        "a run that the active run registry lists has another root now",
+        "restore the folder; run folders are never rewritten",
+    ),
+    (
+        "RUN_HISTORY_UNKNOWN",
+        _W,
+        "history 4.1",
+        "there is no previous run registry to compare with: {detail}",
+        "the next build compares with the one that becomes active now",
+    ),
+    (
+        "RUN_FOLDER_LINK",
+        _W,
+        "scan 4.1",
+        "a run folder that is a link is skipped",
+        "move the real folder under the run root",
+    ),
+    ("RUN_FOLDER_UNREADABLE", _W, "scan 4.1", "a run folder cannot be read: {detail}", "check its permissions"),
+    (
+        "RUN_ROOT_UNREADABLE",
+        _W,
+        "scan 4.1",
+        "a run root cannot be read: {detail}",
+        "check its permissions, or configure another run root",
+    ),
+)
+
+_CONFIG: Final = (
+    (
+        "CONFIG_HISTORY_START",
+        _I,
+        "config 1",
+        "history_start is not set, so that drift_signals_daily has no partitions",
+        "set history_start in registry-pipeline.toml",
+    ),
+    (
+        "CATALOG_MISSING",
+        _E,
+        "catalog 4.2",
+        "the document cannot be read: {detail}",
+        "name an existing document in registry-pipeline.toml",
+    ),
+    ("CATALOG_MALFORMED", _E, "catalog 4.2", "{detail}", "mend the document"),
+    (
+        "CATALOG_EMPTY",
+        _W,
+        "catalog 4.2",
+        "the document defines no operation",
+        "write operations as `### OP-A01: Name` under `## Option A`",
+    ),
+    (
+        "CATALOG_CONTRADICTION",
+        _W,
+        "catalog 4.2",
+        "{detail}: the first definition holds",
+        "make the two documents agree",
+    ),
+    (
+        "CATALOG_OPTION_UNKNOWN",
+        _W,
+        "catalog 4.2",
+        "{detail} has no configured option and is left out",
+        "add the option to `options`, or mend the document",
+    ),
+    ("CAPTURE_MISSING", _W, "capture 3", "the source cannot be read: {detail}", "restore the source file"),
+    ("CAPTURE_MALFORMED", _W, "capture 3", "the source is malformed: {detail}", "mend the source file"),
+    (
+        "CAPTURE_VERSION_NOT_BUMPED",
+        _W,
+        "capture 3",
+        "the content changed and its version did not",
+        "raise `version` in the source file",
+    ),
+)
+
+
+def _rows() -> Mapping[str, CodeRow]:
+    seal = [(code, sev, f"seal 2.2 {clause}", message, hint) for code, sev, clause, message, hint in _SEAL]
+    rest = [*_SCHEMA, *_POINTER, *_CHAIN, *_ACTIVATION, *_HISTORY, *_CONFIG]
+    return MappingProxyType({row[0]: CodeRow(*row) for row in [*seal, *rest]})
+
+
+CODES: Final = _rows()
+"""Every code with its row."""
+
+
+def finding(
+    code: str,
+    path: str,
+    *,
+    location: str | None = None,
+    expected: object = None,
+    got: object = None,
+    severity: Severity | None = None,
+    **words: str,
+) -> Finding:
+    """Return the finding of a code at a place; `words` fill the message and hint of its row.
+
+    Raises:
+        KeyError: the code has no row, or a word of its message is missing (a bug of the caller).
+    """
+    row = CODES[code]
+    return Finding(
+        code=code,
+        severity=row.severity if severity is None else severity,
+        path=path,
+        location=location,
+        message=row.message.format(**words),
+        expected=None if expected is None else str(expected),
+        got=None if got is None else str(got),
+        clause=row.clause,
+        hint=row.hint.format(**words),
+    )

@@ -1,0 +1,136 @@
+"""The run envelope, `run.json` (SPEC 4.7), and what it says a run was built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from registry_pipeline.model.refs import SealedRef
+
+Role = Literal["upstream", "previous"]
+WorkingTreeState = Literal["clean", "dirty"]
+
+
+@dataclass(frozen=True, slots=True)
+class GitState:
+    """The commit at HEAD and whether the tree differs from it; both None outside git."""
+
+    commit: str | None
+    working_tree_state: WorkingTreeState | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputRegistry:
+    """A sealed snapshot that a run was built from; only `upstream` counts in the closure of SPEC 5."""
+
+    registry_id: str
+    role: Role
+    ref: SealedRef
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of the governed repository that a run was built from, by the content that was read."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a run was built from."""
+
+    registries: tuple[InputRegistry, ...] = ()
+    files: tuple[InputFile, ...] = ()
+
+    def upstream(self) -> dict[str, SealedRef]:
+        """Return the upstream refs by registry."""
+        return {i.registry_id: i.ref for i in self.registries if i.role == "upstream"}
+
+    def previous(self, registry_id: str) -> SealedRef | None:
+        """Return the ref that was fed back from a registry, or None."""
+        return next((i.ref for i in self.registries if i.role == "previous" and i.registry_id == registry_id), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the `inputs` object of run.json."""
+        return {
+            "registries": [
+                {"registry_id": i.registry_id, "role": i.role, "sealed_ref": i.ref.to_json()} for i in self.registries
+            ],
+            "files": [{"path": f.path, "sha256": f.sha256} for f in self.files],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Inputs:
+        """Return the inputs that a run.json states; what has not their shape is left out (the schema judges it)."""
+        if not isinstance(value, dict):
+            return cls()
+        registries = []
+        for item in _dicts(value.get("registries")):
+            ref, role, name = SealedRef.from_json(item.get("sealed_ref")), item.get("role"), item.get("registry_id")
+            if ref is not None and isinstance(name, str) and role in ("upstream", "previous"):
+                registries.append(InputRegistry(name, role, ref))
+        files = [
+            InputFile(item["path"], item["sha256"])
+            for item in _dicts(value.get("files"))
+            if isinstance(item.get("path"), str) and isinstance(item.get("sha256"), str)
+        ]
+        return cls(tuple(registries), tuple(files))
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnvelope:
+    """What run.json of a registry run says, keys in the order of SPEC 4.7."""
+
+    run_id: str
+    created_utc: str
+    run_type: str
+    registry_id: str
+    option: str
+    operation_id: str
+    git: GitState
+    as_of_utc: str
+    partition: str | None
+    inputs: Inputs
+    outputs: tuple[str, ...]
+    builder_name: str
+    builder_version: str
+    dagster_run_id: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document; `partition` and `dagster_run_id` are absent where there is none."""
+        document: dict[str, Any] = {
+            "run_id": self.run_id,
+            "created_utc": self.created_utc,
+            "run_type": self.run_type,
+            "registry_id": self.registry_id,
+            "option": self.option,
+            "operation_id": self.operation_id,
+            "git_commit": self.git.commit,
+            "working_tree_state": self.git.working_tree_state,
+            "as_of_utc": self.as_of_utc,
+        }
+        if self.partition is not None:
+            document["partition"] = self.partition
+        document |= {
+            "inputs": self.inputs.to_json(),
+            "outputs": list(self.outputs),
+            "builder": {"name": self.builder_name, "version": self.builder_version},
+        }
+        if self.dagster_run_id is not None:
+            document["dagster_run_id"] = self.dagster_run_id
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What a pure builder knows of its moment: the instant described, the git state, the sources' own paths."""
+
+    as_of: datetime
+    generated_utc: str
+    git: GitState

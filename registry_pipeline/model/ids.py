@@ -1,0 +1,54 @@
+"""Run ids: `YYYY-MM-DD__HHMMSS__<tag>[__asof_YYYY-MM-DD][__NN]` (SPEC 2.1)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+_RUN_ID: Final = re.compile(
+    r"(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}__[0-9]{6})__(?P<tag>[A-Za-z0-9][A-Za-z0-9_.-]*?)"
+    r"(?:__asof_(?P<partition>[0-9]{4}-[0-9]{2}-[0-9]{2}))?(?:__(?P<number>0[2-9]|[1-9][0-9]+))?"
+)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_STAMP: Final = "%Y-%m-%d__%H%M%S"
+
+
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """A run id taken apart; `str()` puts it together again.
+
+    `stamp` is UTC with whole seconds; `number` is 1 for a name without a suffix.
+    """
+
+    stamp: datetime
+    tag: str
+    partition: str | None = None
+    number: int = 1
+
+    def __str__(self) -> str:
+        asof = f"__asof_{self.partition}" if self.partition else ""
+        suffix = f"__{self.number:02d}" if self.number > 1 else ""
+        return f"{self.stamp.astimezone(UTC).strftime(_STAMP)}__{self.tag}{asof}{suffix}"
+
+    @classmethod
+    def parse(cls, text: str) -> RunId | None:
+        """Return the parts of `text`, or None if it is not in the form that we write."""
+        match = _RUN_ID.fullmatch(text)
+        if match is None:
+            return None
+        try:
+            stamp = datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return cls(stamp, match["tag"], match["partition"], int(match["number"] or 1))
+
+    def next(self) -> RunId:
+        """Return the id to try when this name is taken: `__02`, then `__03` and so on."""
+        return RunId(self.stamp, self.tag, self.partition, self.number + 1)
+
+
+def is_sha256(text: object) -> bool:
+    """Tell whether `text` is 64 lower-case hexadecimal digits."""
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None

@@ -1,0 +1,133 @@
+"""What the walk hands on: built artifacts, sealed runs, verdicts, activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.model.manifest import ManifestEntry
+from registry_pipeline.model.refs import Move, SealedRef
+
+RunVerdict = Literal["pass", "fail", "unsealed", "partial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """What a builder returns.
+
+    `files` maps relpath to bytes; `records` counts the records of the main artifact; `content_sha256` is the hash
+    of the content without its timestamps (Dagster's data version); `metrics` are numbers worth a plot.
+    """
+
+    files: Mapping[str, bytes]
+    records: int
+    content_sha256: str
+    metrics: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Artifacts with all that their envelope must say: what they were built from, and findings about sources."""
+
+    registry_id: str
+    artifacts: Artifacts
+    inputs: Inputs
+    as_of_utc: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotBuilt:
+    """A registry whose source is missing or malformed: nothing new, and the findings that say why."""
+
+    registry_id: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRun:
+    """A run folder that exists, complete; `reused` if an earlier try of the same step had made it."""
+
+    registry_id: str
+    ref: SealedRef
+    inputs: Inputs
+    as_of_utc: str
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of one folder, bound to the root hash that was recomputed.
+
+    `root_sha256` is None where no root could be recomputed; `verdict` is `unsealed` without any seal file and
+    `partial` with some. `pointer_sha256` is the hash of the pointer file at the time of the judgement, where one is
+    meant for activation (SPEC 5).
+    """
+
+    path: str
+    run_id: str
+    registry_id: str | None
+    verdict: RunVerdict
+    root_sha256: str | None
+    findings: tuple[Finding, ...]
+    pointer_sha256: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the run may be activated: it verifies, and no finding is an error."""
+        return self.verdict == "pass"
+
+    def errors(self) -> tuple[Finding, ...]:
+        """Return the findings that made it fail."""
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one entry of `results` in the JSON of `verify` (SPEC 6)."""
+        return {
+            "path": self.path,
+            "run_id": self.run_id,
+            "registry_id": self.registry_id,
+            "verdict": self.verdict,
+            "root_sha256": self.root_sha256,
+            "findings": [f.to_json() for f in self.findings],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Pointers that moved, and the sealed record that says so."""
+
+    action: str
+    moves: tuple[Move, ...]
+    record: SealedRef
+    pointer_sha256: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Pointers that did not move, and every reason why."""
+
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """What the verifier recomputed of one folder (SPEC 2.2).
+
+    `path` is how the folder was named by the caller, `run_id` the folder's name. `entries` are those of
+    manifest.json and `run_json` its parsed object, each empty or None where it could not be parsed. `kept` holds the
+    bytes of the files that the caller asked for, exactly those that were hashed.
+    """
+
+    path: str
+    run_id: str
+    verdict: RunVerdict
+    root_sha256: str | None
+    entries: tuple[ManifestEntry, ...]
+    run_json: Mapping[str, Any] | None
+    findings: tuple[Finding, ...]
+    kept: Mapping[str, bytes] = field(default_factory=dict)
