@@ -1,0 +1,197 @@
+"""The activation chain: which records stand, which is the head, and what the pointer file is to it (SPEC 5).
+
+`check_chain` judges the records that `chain_records.read_chain` verified; the table of SPEC 5 is `_judge_pointers`.
+
+A record *stands* unless a standing `void` names it. Every standing record but `init` follows exactly one standing
+record, whose after is its before; a `void` follows the last record that stands, so that what it voids hangs off the
+chain as a leaf. Links go by root hash: a record cannot name one that is made later.
+
+What a chain cannot prove: that nobody rewrote all of it, or cut its tail and put the older pointer file back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from typing import Literal
+
+from registry_pipeline.canon import sha256_hex
+from registry_pipeline.model.activation import Intent
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.validate.chain_records import ChainRecords, SealedRecord, read_chain
+
+__all__ = ["ChainRecords", "ChainState", "SealedRecord", "State", "check_chain", "read_chain"]
+
+State = Literal["not_chained", "committed", "pending", "rewound", "edited", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """The judgement of the chain and of the pointer file against it.
+
+    `state` is a row of SPEC 5's table, or `broken` where the head cannot be known. `head` is None with `not_chained`
+    and `broken`. `records` are those that stand, from `init` to the head. `marked_bad` maps run id to reason;
+    `moved_away` are the run ids that a rollback moved away from (the sensor and `build` never propose them).
+    """
+
+    state: State
+    head: SealedRecord | None
+    findings: tuple[Finding, ...]
+    records: tuple[SealedRecord, ...] = ()
+    voided: tuple[SealedRecord, ...] = ()
+    marked_bad: Mapping[str, str] = field(default_factory=dict)
+    moved_away: frozenset[str] = frozenset()
+
+    @property
+    def refuses(self) -> bool:
+        """Tell whether no change may be made now: any error of the chain refuses (exit 5)."""
+        return has_errors(self.findings)
+
+
+def check_chain(found: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
+    """Judge the records and what the pointer file is to them; `pointers` is None where there is no file."""
+    voided = _voided(found.records)
+    standing = tuple(r for r in found.records if r.ref.manifest_sha256 not in voided)
+    findings = [*found.broken, *_check_links(found, standing)]
+    head = _head(found, standing)
+    if not found.records and not found.broken:
+        state: State = "not_chained"
+        findings.append(finding("CHAIN_NOT_STARTED", found.pointer_path))
+    elif head is None:
+        state = "broken"
+    else:
+        state, told = _judge_pointers(head, found, pointers, intent)
+        findings += told
+    return ChainState(
+        state=state,
+        head=head,
+        findings=sorted_findings(findings),
+        records=standing if head is None else _walk_back(head, standing),
+        voided=tuple(r for r in found.records if r.ref.manifest_sha256 in voided),
+        marked_bad={
+            run.run_id: r.record.reason for r in standing if r.record.action == "mark_bad" for run in r.record.runs
+        },
+        moved_away=frozenset(
+            move.from_ref.run_id
+            for r in standing
+            if r.record.action == "rollback"
+            for move in r.record.moves
+            if move.from_ref is not None
+        ),
+    )
+
+
+def _voided(records: Iterable[SealedRecord]) -> frozenset[str]:
+    """Return the roots of the voided records; a void that is itself voided voids nothing."""
+    voids: defaultdict[str, set[str]] = defaultdict(set)
+    for sealed in records:
+        if sealed.record.action == "void":
+            for run in sealed.record.runs:
+                voids[run.manifest_sha256].add(sealed.ref.manifest_sha256)
+    gone: set[str] = set()
+    for root in TopologicalSorter(voids).static_order():  # voids first; no cycle, since links are hashes
+        if voids.get(root, set()) - gone:
+            gone.add(root)
+    return frozenset(gone)
+
+
+def _check_links(found: ChainRecords, standing: tuple[SealedRecord, ...]) -> Iterable[Finding]:
+    """Yield what is missing, altered, detached or forked."""
+    by_root = {r.ref.manifest_sha256: r for r in found.records}
+    stands = {r.ref.manifest_sha256 for r in standing}
+    by_run = {r.ref.run_id: r for r in found.records}
+    broken = {f.path for f in found.broken}
+    for sealed in found.records:
+        record = sealed.record
+        named = [] if record.previous is None else [record.previous]
+        for ref in [*named, *(record.runs if record.action == "void" else ())]:
+            yield from _check_named(ref, sealed, by_root, by_run, broken)
+    followers: defaultdict[str, list[SealedRecord]] = defaultdict(list)
+    for sealed in standing:
+        before = sealed.record.previous
+        followers["" if before is None else before.manifest_sha256].append(sealed)
+        last = None if before is None else by_root.get(before.manifest_sha256)
+        if last is not None and last.ref.manifest_sha256 not in stands:
+            yield finding("CHAIN_DETACHED", sealed.path, detail=f"{last.ref.run_id}, which it follows, is voided")
+        elif last is not None and last.record.after_sha256 != sealed.record.before_sha256:
+            yield finding(
+                "CHAIN_DETACHED",
+                sealed.path,
+                expected=last.record.after_sha256,
+                got=sealed.record.before_sha256,
+                detail=f"it did not begin where {last.ref.run_id} ended",
+            )
+    for rivals in followers.values():
+        if len(rivals) > 1:
+            names = ", ".join(sorted(r.ref.run_id for r in rivals))
+            yield from (finding("CHAIN_FORK", rival.path, detail=names) for rival in rivals)
+
+
+def _check_named(
+    ref: SealedRef,
+    by: SealedRecord,
+    by_root: Mapping[str, SealedRecord],
+    by_run: Mapping[str, SealedRecord],
+    broken: set[str],
+) -> Iterable[Finding]:
+    """Yield the finding on a record that another one names, unless it is there or already told to be broken."""
+    path = f"{ref.run_root}/{ref.run_id}"
+    if ref.manifest_sha256 in by_root or path in broken:
+        return
+    other = by_run.get(ref.run_id)
+    if other is None:
+        yield finding("CHAIN_RECORD_MISSING", path, detail=f"{by.ref.run_id} names it")
+        return
+    yield finding(
+        "CHAIN_RECORD_EDITED",
+        other.path,
+        expected=ref.manifest_sha256,
+        got=other.ref.manifest_sha256,
+        detail=f"{by.ref.run_id} names it with another root",
+    )
+
+
+def _head(found: ChainRecords, standing: tuple[SealedRecord, ...]) -> SealedRecord | None:
+    """Return the one standing record that no other follows, or None where that is not certain.
+
+    A broken folder that no record names may have been the head.
+    """
+    named = {r.record.previous for r in found.records} | {run for r in found.records for run in r.record.runs}
+    followed = {ref.manifest_sha256 for ref in (r.record.previous for r in standing) if ref is not None}
+    leaves = [r for r in standing if r.ref.manifest_sha256 not in followed]
+    paths = {f"{ref.run_root}/{ref.run_id}" for ref in named if ref is not None}
+    if len(leaves) != 1 or any(f.path not in paths for f in found.broken):
+        return None
+    return leaves[0]
+
+
+def _walk_back(head: SealedRecord, standing: tuple[SealedRecord, ...]) -> tuple[SealedRecord, ...]:
+    by_root = {r.ref.manifest_sha256: r for r in standing}
+    walk: list[SealedRecord] = []
+    here: SealedRecord | None = head
+    while here is not None:
+        walk.append(here)
+        before = here.record.previous
+        here = None if before is None else by_root.get(before.manifest_sha256)
+    return tuple(reversed(walk))
+
+
+def _judge_pointers(
+    head: SealedRecord, found: ChainRecords, pointers: bytes | None, intent: Intent | None
+) -> tuple[State, list[Finding]]:
+    """Return the row of SPEC 5's table that holds, in its order."""
+    digest = None if pointers is None else sha256_hex(pointers)
+    record = head.record
+    if digest == record.after_sha256:
+        return "committed", []
+    state: State = "edited"
+    code, path = "POINTER_EDITED", found.pointer_path
+    if digest == record.before_sha256 and intent is not None and intent.run_id == head.ref.run_id:
+        state, code, path = "pending", "CHAIN_PENDING", head.path
+    elif digest == record.before_sha256 or any(digest == r.record.after_sha256 for r in found.records):
+        state, code = "rewound", "POINTER_REWOUND"
+    return state, [finding(code, path, expected=record.after_sha256, got=digest or "no pointer file")]

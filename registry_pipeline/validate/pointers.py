@@ -1,0 +1,218 @@
+"""The pointer file judged: what it says, and whether the store agrees (SPEC 2.3, 5).
+
+`parse_pointer_file` needs the bytes alone and takes any bytes. `check_pointers` compares what they say with the
+registry table and with the run folders, which the caller verifies. An entry whose state or reference is broken is
+told and left out of the parsed file, so that nothing is read through it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from registry_pipeline.canon import StrictJsonError, parse_utc, read_strict_json, sha256_hex
+from registry_pipeline.config import Governed
+from registry_pipeline.model.closure import ActiveRun, MixedEdge, can_be_active, mixed_edges
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.finding import Finding, Severity, sorted_findings
+from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
+from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.model.verdict import Verdict
+from registry_pipeline.validate.pointer_entry import PointerFindings, read_pointer, shown_value
+
+CONTRACT_VERSION: Final = "0.1"
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes; a pointer file has some four hundred for each registry."""
+MOST_POINTERS: Final = 1000
+
+_TOP_LEVEL: Final[Mapping[str, tuple[type, ...]]] = {
+    "description": (str,),
+    "mutation_policy": (str, list, dict),
+    "last_updated_utc": (str, type(None)),
+}
+
+
+def parse_pointer_file(data: bytes | None, shown: str) -> tuple[PointerFile, tuple[Finding, ...]]:
+    """Return what the pointer file states and every finding that its bytes alone give.
+
+    Args:
+        data: The file's bytes; None where there is no file.
+        shown: The file's path, as findings name it.
+    """
+    if data is None:
+        return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", shown),)
+    report = PointerFindings(shown)
+    document = _document(data, report)
+    pointers: tuple[Pointer, ...] = ()
+    if document.get("pointer_contract_version") == CONTRACT_VERSION:
+        pointers = _pointers(document.get("pointers"), report)
+    return PointerFile(document, pointers, sha256_hex(data)), sorted_findings(report.findings)
+
+
+def _document(data: bytes, report: PointerFindings) -> dict[str, Any]:
+    """Return the top-level object with its keys in their order; empty where there is none to read."""
+    if len(data) > LARGEST:
+        report.add("POINTER_SHAPE", "", detail=f"larger than {LARGEST} bytes")
+        return {}
+    try:
+        document = read_strict_json(data)
+    except StrictJsonError as error:
+        code = "POINTER_DUPLICATE_KEY" if error.kind == "duplicate_key" else "POINTER_SHAPE"
+        report.add(code, "", detail=shown_value(str(error)))
+        return {}
+    if not isinstance(document, dict):
+        report.add("POINTER_SHAPE", "", detail="the top level is not an object")
+        return {}
+    version = document.get("pointer_contract_version")
+    if version != CONTRACT_VERSION:
+        place, detail = "/pointer_contract_version", "another version than this tool knows"
+        report.add("POINTER_SHAPE", place, expected=CONTRACT_VERSION, got=version, detail=detail)
+    for key, types in _TOP_LEVEL.items():
+        if key in document and not isinstance(document[key], types):
+            report.add("POINTER_SHAPE", f"/{key}", detail=f"{key} has the wrong type", got=document[key])
+    return document
+
+
+def _pointers(entries: Any, report: PointerFindings) -> tuple[Pointer, ...]:
+    if not isinstance(entries, list):
+        report.add("POINTER_SHAPE", "/pointers", detail="pointers is not an array")
+        return ()
+    if len(entries) > MOST_POINTERS:
+        report.add("POINTER_SHAPE", "/pointers", detail=f"more than {MOST_POINTERS} pointers")
+        return ()
+    names = Counter(entry["registry_id"] for entry in entries if _names_registry(entry))
+    pointers = []
+    for number, entry in enumerate(entries):
+        place = f"/pointers/{number}"
+        if not isinstance(entry, dict):
+            report.add("POINTER_SHAPE", place, detail="a pointer is not an object", got=entry)
+            continue
+        twice = _names_registry(entry) and names[entry["registry_id"]] > 1
+        if twice:
+            report.add("POINTER_DUPLICATE", f"{place}/registry_id", got=entry["registry_id"])
+        pointer = read_pointer(entry, place, report)
+        if pointer is not None and not twice:
+            pointers.append(pointer)
+    return tuple(pointers)
+
+
+def _names_registry(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("registry_id"), str)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One entry of the pointer file, as `check_pointers` names it in findings."""
+
+    shown: str
+    location: str
+    pointer: Pointer
+
+    def tell(self, code: str, key: str, *, expected: object = None, got: object = None, **words: str) -> Finding:
+        place = f"{self.location}{key}"
+        return finding(code, self.shown, location=place, expected=expected, got=got, severity=None, **words)
+
+
+def check_pointers(
+    pointer_file: PointerFile,
+    *,
+    governed: Governed,
+    specs: Mapping[str, RegistrySpec],
+    verdict_of: Callable[[SealedRef], Verdict | None],
+    inputs_of: Callable[[SealedRef], Inputs | None],
+    now: datetime,
+    marked_bad: Mapping[str, str],
+) -> tuple[Finding, ...]:
+    """Return what the parsed pointers get wrong about the registry table and the run folders.
+
+    Only a pointer that is `true` is in force, so only its run is verified. Findings of the file's own form come from
+    `parse_pointer_file`.
+
+    Args:
+        pointer_file: The parsed pointer file.
+        governed: The repository, for its run roots and the pointer file's path.
+        specs: The registry table.
+        verdict_of: Verifies the run that a reference names; None where its folder is not there. Asked only for runs
+            directly under a configured run root.
+        inputs_of: The recorded inputs of such a run; None where it records none.
+        now: The present; an activation cannot be later.
+        marked_bad: Run id to reason of the runs marked bad.
+    """
+    found: list[Finding] = []
+    active: dict[str, ActiveRun] = {}
+    places = _places(pointer_file, governed.config.pointers)
+    for registry_id, place in places.items():
+        spec, ref = specs.get(registry_id), place.pointer.ref
+        found += [*_check_registry(place, spec), *_check_moment(place, now)]
+        if ref is not None and ref.run_root not in governed.config.run_roots:
+            expected = ", ".join(governed.config.run_roots)
+            found.append(place.tell("POINTER_RUN_ROOT", "/active_ref/run_root", expected=expected, got=ref.run_root))
+        elif ref is not None and place.pointer.known is True:
+            verdict = verdict_of(ref)
+            found += _check_active(place, ref, spec, verdict, marked_bad)
+            if verdict is not None:
+                active[registry_id] = ActiveRun(ref, inputs_of(ref) or Inputs(), None)
+    found += [_mixed(places[edge.registry_id], edge) for edge in mixed_edges(active, specs)]
+    return sorted_findings(found)
+
+
+def _places(pointer_file: PointerFile, shown: str) -> dict[str, _Place]:
+    """Return each pointer with its place in the document; one that was only moved in memory goes by its order."""
+    entries = pointer_file.document.get("pointers")
+    numbers = {p.registry_id: number for number, p in enumerate(pointer_file.pointers)}
+    if isinstance(entries, list):
+        numbers |= {entry["registry_id"]: number for number, entry in enumerate(entries) if _names_registry(entry)}
+    return {p.registry_id: _Place(shown, f"/pointers/{numbers[p.registry_id]}", p) for p in pointer_file.pointers}
+
+
+def _check_registry(place: _Place, spec: RegistrySpec | None) -> Iterator[Finding]:
+    """A pointer in force needs a registry that has one; a registry of a later version may be named as unknown."""
+    known = place.pointer.known
+    if not can_be_active(spec) and (spec is None or known is True):
+        told = place.tell("POINTER_UNKNOWN_REGISTRY", "/registry_id", got=place.pointer.registry_id)
+        yield told if known is True else replace(told, severity=Severity.WARNING)
+
+
+def _check_moment(place: _Place, now: datetime) -> Iterator[Finding]:
+    asof = parse_utc(place.pointer.asof_utc)
+    if asof is not None and asof > now:
+        yield place.tell("POINTER_ASOF", "/active_asof_utc", got=place.pointer.asof_utc, detail="in the future")
+
+
+def _check_active(
+    place: _Place,
+    ref: SealedRef,
+    spec: RegistrySpec | None,
+    verdict: Verdict | None,
+    marked_bad: Mapping[str, str],
+) -> Iterator[Finding]:
+    if ref.run_id in marked_bad:
+        yield place.tell("POINTER_MARKED_BAD", "/active_ref/run_id", got=ref.run_id, detail=marked_bad[ref.run_id])
+    if spec is not None and can_be_active(spec) and ref.relpath not in (spec.artifacts or (None,)):
+        expected = " or ".join(spec.artifacts) or "null"
+        yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", expected=expected, got=ref.relpath)
+    if verdict is None:
+        yield place.tell("POINTER_RUN_MISSING", "/active_ref/run_id", got=f"{ref.run_root}/{ref.run_id}")
+        return
+    if not verdict.passed:
+        codes = sorted({f.code for f in verdict.errors()}) or [verdict.verdict]
+        yield place.tell("POINTER_SEAL_INVALID", "/active_ref", got=ref.run_id, detail=", ".join(codes))
+    if verdict.root_sha256 not in (None, ref.manifest_sha256):
+        expected, got = ref.manifest_sha256, verdict.root_sha256
+        yield place.tell("POINTER_ROOT_MISMATCH", "/active_ref/manifest_sha256", expected=expected, got=got)
+    if verdict.registry_id not in (None, place.pointer.registry_id):
+        expected, got = place.pointer.registry_id, verdict.registry_id
+        yield place.tell("POINTER_REGISTRY_RUN_MISMATCH", "/active_ref/run_id", expected=expected, got=got)
+    elif verdict.registry_id is None and verdict.passed and ref.relpath is not None:
+        # No artifact of any registry is in the folder: what the reference names is not there.
+        yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", got=ref.relpath)
+
+
+def _mixed(place: _Place, edge: MixedEdge) -> Finding:
+    expected = None if edge.active is None else edge.active.run_id
+    words = {"detail": edge.upstream_id, "registry": edge.upstream_id}
+    return place.tell("POINTER_INPUTS_MIXED", "/active_ref", expected=expected, got=edge.recorded.run_id, **words)

@@ -1,0 +1,1 @@
+"""Cases as folders: one for each way to fail, beside good ones and warnings."""

@@ -1,0 +1,95 @@
+"""Law: the fast road and the judge agree on every document, valid or mutated."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from registry_pipeline.schema import read_schema
+
+GOOD = Path(__file__).parents[1] / "cases" / "schema"
+SCHEMAS = {
+    "RUN_REGISTRY_v0_1.jsonl": "REGISTRY_run_registry_v0_1.schema.json",
+    "OPERATION_STATUS_TABLE_v0_1.json": "REGISTRY_op_status_table_v0_1.schema.json",
+    "OPERATION_STATUS_TABLE_v0_1.meta.json": "REGISTRY_op_status_table_meta_v0_1.schema.json",
+    "DRIFT_SIGNALS_v0_1.json": "REGISTRY_drift_signals_v0_1.schema.json",
+    "EXPECTED_VERSIONS_v0_1_snapshot.json": "REGISTRY_expected_versions_v0_1.schema.json",
+    "SYSTEM_HEALTH_SUMMARY_v0_1.json": "REGISTRY_system_health_report_v0_1.schema.json",
+    "POINTER_ACTIVATION_v0_1.json": "REGISTRY_pointer_activation_v0_1.schema.json",
+    "POINTERS_AFTER.json": "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json",
+    "run.json": "RUN_ENVELOPE_v0_1.schema.json",
+}
+JUDGES = {
+    name: (jsonschema_rs.Draft202012Validator(dict(read_schema(name))), Draft202012Validator(dict(read_schema(name))))
+    for name in SCHEMAS.values()
+}
+ODD = st.sampled_from(
+    [None, True, False, 0, 1, -1, 1.0, 0.5, 10**30, "", "x", "\n", "C3", "0.1", "unknown", [], [None], {}, {"x": 1}]
+)
+
+
+def documents() -> list[tuple[str, Any]]:
+    found = []
+    for artifact, schema in SCHEMAS.items():
+        for path in sorted(GOOD.glob(f"good__*/{artifact}")):
+            if path.parent.name == "good__not_a_registry_run":
+                continue
+            texts = path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]
+            found += [(schema, json.loads(text)) for text in texts]
+    return found
+
+
+DOCUMENTS = documents()
+
+
+def places(node: Any) -> list[tuple[Any, Any]]:
+    """Return (container, key) of every value inside a document."""
+    keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else []
+    return [pair for key in keys for pair in [(node, key), *places(node[key])]]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> tuple[str, Any]:
+    schema, document = draw(st.sampled_from(DOCUMENTS))
+    document = copy.deepcopy(document)
+    for _ in range(draw(st.integers(0, 3))):
+        found = places(document)
+        if not found:
+            break
+        container, key = draw(st.sampled_from(found))
+        match draw(st.sampled_from(["replace", "remove", "add", "newline", "repeat"])):
+            case "remove":
+                del container[key]
+            case "add" if isinstance(container, dict):
+                container[draw(st.sampled_from(["x", "partition", "notes"]))] = draw(ODD)
+            case "newline" if isinstance(container[key], str):
+                container[key] += "\n"
+            case "repeat" if isinstance(container, list):
+                container.append(container[key])
+            case _:
+                container[key] = draw(ODD)
+    return schema, document
+
+
+def test_every_good_document_is_valid_for_both() -> None:
+    assert {schema for schema, _ in DOCUMENTS} == set(SCHEMAS.values())
+    for schema, document in DOCUMENTS:
+        fast, judge = JUDGES[schema]
+
+        assert fast.is_valid(document)
+        assert judge.is_valid(document)
+
+
+@given(mutated())
+def test_both_say_the_same_of_a_mutated_document(case: tuple[str, Any]) -> None:
+    schema, document = case
+    fast, judge = JUDGES[schema]
+
+    assert fast.is_valid(document) == judge.is_valid(document)

@@ -1,0 +1,127 @@
+"""Chains told as stories: `cases/chain/<what>/story.json` becomes sealed folders, a pointer file and an intent.
+
+A story names its records in the order of sealing. Each is {"name", "action", "follows"} and may have `moves_away`
+(run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided records), `reason`, `before` (the
+state that it claims to begin at). `init` and `void` leave the state as it is; every other record makes a state that
+bears its name. `damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file
+has, `edited` or `absent`; `intent` the record that the intent names, `torn` or null.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.config import Governed, load_governed
+from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE, ActivationRecord, Intent
+from registry_pipeline.model.refs import Move, SealedRef
+from registry_pipeline_tests.sealed_folders import RUNS, seal_activation
+
+CASES = Path(__file__).parents[1] / "cases" / "chain"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A story on the disk: the repository, the references by name, and what to hand to `check_chain`."""
+
+    governed: Governed
+    refs: Mapping[str, SealedRef]
+    pointers: bytes | None
+    intent: Intent | None
+
+
+def state(name: str) -> bytes:
+    """Return the pointer file's bytes in a named state."""
+    return json_document({"pointer_contract_version": "0.1", "state": name, "pointers": []})
+
+
+def run_ref(run_id: str) -> SealedRef:
+    """Return a reference to some registry's run."""
+    return SealedRef(run_id, RUNS, "A.json", sha256_hex(run_id.encode()))
+
+
+def tell(story: Mapping[str, Any], root: Path) -> Told:
+    """Write a story to the disk."""
+    refs: dict[str, SealedRef] = {}
+    after: dict[str, str] = {}
+    (root / RUNS).mkdir(parents=True)
+    for number, told in enumerate(story["records"]):
+        begins = told.get("before") or (after[told["follows"]] if told["follows"] else "start")
+        after[told["name"]] = begins if told["action"] in ("init", "void") else told["name"]
+        record = _record(told, refs, state(begins), state(after[told["name"]]))
+        run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
+        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[told["name"]])}
+        refs[told["name"]] = seal_activation(root, run_id, files)
+    for name, what in story.get("damage", {}).items():
+        DAMAGE[what](root / RUNS / refs[name].run_id)
+    pointer = story["pointer"]
+    pointers = None if pointer == "absent" else state(after.get(pointer, pointer))
+    names = story.get("intent")
+    intent = None if names in (None, "torn") else Intent(refs[names].run_id, "a" * 64, "b" * 64)
+    return Told(load_governed(root), refs, pointers, intent)
+
+
+def _record(told: Mapping[str, Any], refs: Mapping[str, SealedRef], before: bytes, after: bytes) -> ActivationRecord:
+    moves = [Move("run_registry", run_ref(run_id), None) for run_id in told.get("moves_away", ())]
+    if told["action"] == "activate":
+        moves = [Move("run_registry", None, run_ref(told["name"]))]
+    return ActivationRecord(
+        action=told["action"],
+        moves=tuple(moves),
+        runs=tuple(refs.get(run) or run_ref(run) for run in told.get("runs", ())),
+        actor="a story",
+        reason=told.get("reason", ""),
+        verdicts={},
+        before_sha256=sha256_hex(before),
+        after_sha256=sha256_hex(after),
+        previous=refs[told["follows"]] if told["follows"] else None,
+    )
+
+
+def _rewrite(folder: Path, name: str, data: bytes) -> None:
+    (folder / name).write_bytes(data)
+
+
+def _resealed(folder: Path, change: Mapping[str, Any], after: bytes | None = None) -> None:
+    """Seal the folder anew with another content, as someone who knows the format would."""
+    document = json.loads((folder / RECORD_FILE).read_bytes()) | dict(change)
+    files = {RECORD_FILE: json_document(document), AFTER_FILE: after or (folder / AFTER_FILE).read_bytes()}
+    shutil.rmtree(folder)
+    seal_activation(folder.parents[2], folder.name, files)
+
+
+def _without_record(folder: Path) -> None:
+    shutil.rmtree(folder)
+    seal_activation(folder.parents[2], folder.name, {AFTER_FILE: b"{}"})
+
+
+def _not_json(folder: Path) -> None:
+    after = (folder / AFTER_FILE).read_bytes()
+    shutil.rmtree(folder)
+    seal_activation(folder.parents[2], folder.name, {RECORD_FILE: b"{", AFTER_FILE: after})
+
+
+def _linked(folder: Path) -> None:
+    away = folder.parents[2] / "away"
+    folder.rename(away)
+    folder.symlink_to(away)
+
+
+DAMAGE: Mapping[str, Callable[[Path], object]] = {
+    "deleted": lambda folder: shutil.rmtree(folder),  # noqa: PLW0108 -- rmtree is an object without that type
+    "edited": lambda folder: _rewrite(folder, RECORD_FILE, b"{}\n"),
+    "without MANIFEST.sha256": lambda folder: (folder / "MANIFEST.sha256").unlink(),
+    "a link": _linked,
+    "resealed with another reason": lambda folder: _resealed(folder, {"reason": "a nicer one"}),
+    "resealed with another state": lambda folder: _resealed(folder, {}, b"{}\n"),
+    "resealed with an unknown key": lambda folder: _resealed(folder, {"extra": 1}),
+    "resealed with an unknown action": lambda folder: _resealed(folder, {"action": "undo"}),
+    "resealed without moves": lambda folder: _resealed(folder, {"moves": []}),
+    "resealed without a record": _without_record,
+    "resealed with a record that is not JSON": _not_json,
+}

@@ -1,0 +1,33 @@
+"""Every code of this room has a case folder, and a row that `explain` can print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.model.codes import CODES
+
+CASES = Path(__file__).parents[1] / "cases"
+# The chain has its own cases; inputs are walked by `verify --inputs`, which is not built yet.
+ELSEWHERE = {"POINTER_REWOUND", "POINTER_EDITED", "INPUT_REF_MISSING", "INPUT_ROOT_MISMATCH"}
+FAMILIES = {"schema": "schema", "pointer": "pointers", "history": "history"}
+OURS = {
+    code: FAMILIES[row.clause.split()[0]]
+    for code, row in CODES.items()
+    if row.clause.split()[0] in FAMILIES and code not in ELSEWHERE
+}
+
+
+@pytest.mark.parametrize("code", sorted(OURS))
+def test_a_code_has_a_case_and_an_explanation(code: str) -> None:
+    assert list((CASES / OURS[code]).glob(f"{code}__*"))
+    assert CODES[code].message
+    assert CODES[code].hint
+
+
+def test_every_case_is_named_after_a_code() -> None:
+    for family in FAMILIES.values():
+        names = {path.name.split("__")[0] for path in (CASES / family).iterdir() if path.is_dir()}
+
+        assert names - {"good", "all_at_once"} <= set(CODES)

@@ -1,0 +1,58 @@
+"""Run folders are never deleted or rewritten: a folder of `cases/history` for each way to fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.validate.history import check_history
+
+CASES = Path(__file__).parents[1] / "cases" / "history"
+RUN_ROOTS = (".codex/RUNS", "reports/runs")
+ROW = st.fixed_dictionaries(
+    {
+        "run_root": st.sampled_from(RUN_ROOTS),
+        "run_id": st.sampled_from("abcdef"),
+        "manifest_root_sha256": st.none() | st.sampled_from(["1" * 64, "2" * 64]),
+    }
+)
+ROWS = st.lists(ROW, max_size=6, unique_by=lambda row: (row["run_root"], row["run_id"]))
+
+
+@pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
+def test_a_case_folder_is_judged_as_expected(case: Path) -> None:
+    expected = json.loads((case / "expected.json").read_text())
+    previous = case / "previous.jsonl"
+    before = previous.read_bytes() if previous.exists() else None
+
+    findings = check_history(before, (case / "current.jsonl").read_bytes(), RUN_ROOTS)
+
+    assert expected == [{"code": f.code, "severity": f.severity.value, "path": f.path} for f in findings]
+    assert case.name.startswith("good__") == (expected == [])
+
+
+@given(ROWS, ROWS)
+def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
+    then: list[dict[str, str | None]], now: list[dict[str, str | None]]
+) -> None:
+    after = {(row["run_root"], row["run_id"]): row["manifest_root_sha256"] for row in now}
+    lost = {
+        (row["run_root"], row["run_id"])
+        for row in then
+        if (key := (row["run_root"], row["run_id"])) not in after
+        or (row["manifest_root_sha256"] is not None and after[key] != row["manifest_root_sha256"])
+    }
+
+    told = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
+
+    assert {f"{root}/{run}" for root, run in lost} == {f.path for f in told}
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_any_bytes_are_judged(before: bytes, after: bytes) -> None:
+    check_history(before, after, RUN_ROOTS)
