@@ -458,6 +458,13 @@ _CONFIG: Final = (
         "set history_start in registry-pipeline.toml",
     ),
     (
+        "CONFIG_GIT_UNREADABLE",
+        _W,
+        "config 1",
+        "git cannot be asked, so that commit and working tree are unknown: {detail}",
+        "install git, or mend what it names",
+    ),
+    (
         "CATALOG_MISSING",
         _E,
         "catalog 4.2",

@@ -7,11 +7,13 @@ needs in `.gitattributes` and `.gitignore`. One table, so that the texts cannot 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
+
+STATE_NAMES: Final = (".staging", "quarantine", "cache", "dagster", "diagnostics.duckdb", "diagnostics.duckdb.wal")
+"""The state that commands keep beside publish_root, none of it evidence; what else lies there is the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +150,10 @@ def layer_attributes(publish_root: str, pointers: str) -> tuple[str, ...]:
 def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tuple[str, ...]:
     """Return the `.gitignore` lines: the state beside `publish_root`, and evidence too unless it is tracked.
 
-    `publish_root` and `pointers` are the configured paths, relative to the repository root.
+    `publish_root` and `pointers` are the configured paths, relative to the repository root; `publish_root` lies in a
+    folder of its own.
     """
-    state = PurePosixPath(publish_root).parent.as_posix()
-    kept = tuple(f"/{state}/{name}" for name in (".staging/", ".quarantine/", ".cache/", "dagster/"))
-    files = (f"/{state}/diagnostics.duckdb*", f"/{pointers}.lock", f"/{pointers}.intent")
-    return kept + files + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
+    state = publish_root.rpartition("/")[0]
+    kept = tuple(f"/{state}/{name}" for name in STATE_NAMES)
+    moving = tuple(f"/{pointers}.{suffix}" for suffix in ("lock", "intent", "tmp"))
+    return kept + moving + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))

@@ -1,0 +1,175 @@
+"""The commits of the example repository: seventeen over 120 days, on one branch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from registry_pipeline.example import documents
+from registry_pipeline.example.operations import OPERATIONS, OPTIONS
+from registry_pipeline.example.timetable import HISTORY_DAYS, SEALS_SINCE_DAYS
+from registry_pipeline.model.layer import (
+    COVERAGE_ADDENDUM_PATH,
+    OPERATIONS_ADDENDUM_PATH,
+    layer_coverage_addendum,
+    layer_operations_addendum,
+)
+
+_HEAD_HOURS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleCommit:
+    """One commit: who, when, why, and the full content of every file that it writes (path to bytes)."""
+
+    author: str
+    email: str
+    at: datetime
+    message: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A commit in the making: the options whose operations it adds, the jobs it revises, the documents it writes."""
+
+    author: str
+    age: timedelta
+    message: str
+    adds: str = ""
+    revises: tuple[str, ...] = ()
+    writes: Mapping[str, str | bytes] = field(default_factory=dict)
+
+
+def describe_commits(end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]:
+    """Return the commits, oldest first; `planted` is the document that the last one adds."""
+    known: list[str] = []
+    revisions: dict[str, int] = {}
+    commits = []
+    for step in _steps(end, planted):
+        texts: dict[str, str | bytes] = dict(step.writes)
+        if step.adds:
+            known.append(step.adds)
+            texts["README.md"] = documents.readme(known)
+            texts[documents.CATALOG_PATH] = documents.catalog(o for o in OPERATIONS if o.option in known)
+        for operation in OPERATIONS:
+            if operation.option == step.adds or operation.operation_id in step.revises:
+                revision = revisions[operation.job] = revisions.get(operation.job, 0) + 1
+                texts[operation.executable] = documents.job(operation, revision)
+        files = {path: text.encode() if isinstance(text, str) else text for path, text in sorted(texts.items())}
+        email = f"{step.author.split()[0].lower()}@example.invalid"
+        commits.append(ExampleCommit(step.author, email, end - step.age, step.message, files))
+    return tuple(commits)
+
+
+def _steps(end: datetime, planted: bytes) -> tuple[_Step, ...]:
+    first_day = (end - timedelta(days=HISTORY_DAYS)).date()
+    return (*_FIRST_MONTH, *_CHANGES, *_governance(first_day, planted))
+
+
+def _age(days: int, hours: int = 0) -> timedelta:
+    return timedelta(days=days, hours=hours)
+
+
+_INES: Final = "Ines Marsh"
+_TOMAS: Final = "Tomas Weir"
+_AGENT: Final = "Bollard Agent"
+
+_FIRST_MONTH: Final = (
+    _Step(
+        _INES,
+        _age(OPTIONS["A"].since_days),
+        "Ingest the gauges",
+        adds="A",
+        writes={
+            documents.STATIONS_PATH: documents.STATIONS,
+            ".gitignore": documents.FIRST_IGNORES,
+        },
+    ),
+    _Step(
+        _INES,
+        _age(OPTIONS["B"].since_days),
+        "Derive heights from readings",
+        adds="B",
+        writes={documents.SPIKE_LIMITS_PATH: documents.spike_limits("v1.0", 220)},
+    ),
+    _Step(
+        _TOMAS,
+        _age(SEALS_SINCE_DAYS),
+        "Say what a run leaves behind",
+        writes={documents.ENVELOPE_PATH: documents.envelope_standard()},
+    ),
+    _Step(
+        _TOMAS,
+        _age(OPTIONS["QA"].since_days, 7),
+        "Check the series every night",
+        adds="QA",
+        writes={documents.RUNBOOK_PATH: documents.NIGHTLY},
+    ),
+    _Step(
+        _INES,
+        _age(OPTIONS["C"].since_days),
+        "Forecast the surge",
+        adds="C",
+        writes={documents.SURGE_LIMITS_PATH: documents.surge_limits("v0.1", 500)},
+    ),
+    _Step(_TOMAS, _age(OPTIONS["D"].since_days, 2), "Publish tables and warnings", adds="D"),
+)
+
+_CHANGES: Final = (
+    _Step(
+        _TOMAS, _age(86), "State the coverage of every operation", writes={documents.MATRIX_PATH: documents.matrix()}
+    ),
+    _Step(
+        _INES,
+        _age(78, 5),
+        "Expect versions",
+        writes={documents.EXPECTED_PATH: documents.expected_versions("0.1", "v0.1")},
+    ),
+    _Step(_AGENT, _age(70), "Skip readings without a time", revises=("OP-A01", "OP-A06")),
+    _Step(
+        _INES,
+        _age(61, 9),
+        "Raise the warning limit",
+        revises=("OP-D02",),
+        writes={documents.SURGE_LIMITS_PATH: documents.surge_limits("v0.2", 550)},
+    ),
+    _Step(
+        _INES,
+        _age(60, 20),
+        "Expect threshold pack v0.2",
+        writes={documents.EXPECTED_PATH: documents.expected_versions("0.2", "v0.2")},
+    ),
+    _Step(_AGENT, _age(47), "Fit constants with leap days", revises=("OP-C01", "OP-C02")),
+    _Step(
+        _TOMAS,
+        _age(35, 4),
+        "Narrow the spike step",
+        revises=("OP-B01",),
+        writes={documents.SPIKE_LIMITS_PATH: documents.spike_limits("v1.1", 180)},
+    ),
+    _Step(_AGENT, _age(21), "Feed: send heights in millimetres", revises=("OP-D03",)),
+)
+
+
+def _governance(first_day: date, planted: bytes) -> tuple[_Step, ...]:
+    layer = {
+        OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(),
+        COVERAGE_ADDENDUM_PATH: layer_coverage_addendum(),
+        ".gitignore": documents.gitignore(),
+        ".gitattributes": documents.gitattributes(),
+        "registry-pipeline.toml": documents.toml(first_day),
+    }
+    awaited = {documents.EXPECTED_PATH: documents.expected_versions("0.3", "v0.3")}
+    return (
+        _Step(_TOMAS, _age(12, 6), "Put the registries under governance", writes=layer),
+        _Step(_INES, _age(5), "Expect threshold pack v0.3, which is to come", writes=awaited),
+        _Step(
+            _TOMAS,
+            _age(0, _HEAD_HOURS),
+            "List the evidence that is known to be broken",
+            writes={documents.PLANTED_PATH: planted},
+        ),
+    )

@@ -1,0 +1,94 @@
+"""Write the example: its commits through git, and the run folders that older tools or nobody sealed.
+
+May start git, which is asked for `init`, `config`, `fast-import`, `reset` and `rev-list` alone and is deaf to the
+user's own settings: the same example must come out everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
+from registry_pipeline.example.description import ExampleRepository, ExampleRun
+from registry_pipeline.example.history import ExampleCommit
+
+_BRANCH: Final = "refs/heads/main"
+_DEAF: Final = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "XDG_CONFIG_HOME": os.devnull,  # attributes that change line ends stand there, whatever the settings say
+    "LC_ALL": "C",
+}
+
+
+def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
+    """Make a git repository with the example's history at `root`; return the commit ids, oldest first.
+
+    Raises:
+        RefusedError: `root` is a file or a folder that is not empty, or cannot be written.
+        NotFoundError: git is not installed.
+        RegistryPipelineError: git failed; `root` is left as it is then.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        taken = next(root.iterdir(), None)
+    except OSError as error:
+        raise RefusedError(f"{root}: {error.strerror}", "name a new folder, or an empty one") from None
+    if taken is not None:
+        raise RefusedError(f"{root} is not empty", "name a new folder, or an empty one")
+    _git(root, "init", "--quiet", "--template=", f"--initial-branch={_BRANCH.rsplit('/', 1)[1]}")
+    _git(root, "config", "core.autocrlf", "false")
+    _git(root, "fast-import", "--quiet", "--done", stream=b"".join(_import_stream(example.commits)))
+    _git(root, "reset", "--quiet", "--hard")
+    return tuple(_git(root, "rev-list", "--reverse", "--first-parent", _BRANCH).split())
+
+
+def write_plain_run(root: Path, run: ExampleRun) -> None:
+    """Write the folder of a run under the repository `root` as it is, unsealed or with an older tool's seal.
+
+    Raises:
+        ValueError: the run is one that the runbook seals.
+        FileExistsError: the folder is there already.
+    """
+    if run.seal == "ours":
+        raise ValueError(f"{run.run_id} is to be sealed, not copied")
+    folder = root / run.run_root / run.run_id
+    folder.mkdir(parents=True)
+    for relpath, data in run.files.items():
+        place = folder / relpath
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+
+
+def _import_stream(commits: Iterable[ExampleCommit]) -> Iterable[bytes]:
+    for commit in commits:
+        who = f"{commit.author} <{commit.email}> {int(commit.at.timestamp())} +0000".encode()
+        yield b"commit %s\nauthor %s\ncommitter %s\n" % (_BRANCH.encode(), who, who)
+        yield _data(f"{commit.message}\n".encode())
+        for path, content in commit.files.items():
+            yield b"M 100644 inline %s\n" % path.encode()
+            yield _data(content)
+    yield b"done\n"
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)
+
+
+def _git(root: Path, *arguments: str, stream: bytes = b"") -> str:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, env=plain | _DEAF, input=stream, capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        raise NotFoundError("git is not installed", "install git; the example has a history") from None
+    if done.returncode:
+        told = done.stderr.decode(errors="replace").strip()
+        raise RegistryPipelineError(f"git {arguments[0]} failed: {told}", "the folder is left as it is")
+    return done.stdout.decode()

@@ -1,0 +1,121 @@
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from registry_pipeline.canon import parse_utc
+from registry_pipeline.example.defects import SEALED_DEFECTS, UNSEALED_DEFECTS
+from registry_pipeline.example.description import EXAMPLE_NOW, ExampleRepository, describe_example, describe_runs
+from registry_pipeline.example.operations import CODEX, OPERATIONS, REPORTS
+from registry_pipeline.model.ids import RunId
+
+SEEDS = st.integers(min_value=0, max_value=10_000)
+INSTANTS = st.datetimes(min_value=datetime(2024, 1, 1), max_value=datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
+COMMITS = [f"{number:040x}" for number in range(17)]
+
+
+def test_the_same_seed_and_hour_give_the_same_example() -> None:
+    first = describe_example(5, datetime(2026, 7, 1, 9, 0, tzinfo=UTC))
+    later_that_hour = datetime(2026, 7, 1, 11, 59, 59, tzinfo=timezone(timedelta(hours=2)))
+
+    second = describe_example(5, later_that_hour)
+
+    assert first == second
+    assert list(describe_runs(first, COMMITS)) == list(describe_runs(second, COMMITS))
+
+
+def test_another_seed_gives_other_runs() -> None:
+    assert describe_example(1).planned != describe_example(2).planned
+    assert describe_example(1).planted != describe_example(2).planted
+
+
+def test_an_end_without_a_time_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        describe_example(1, datetime(2026, 3, 1))  # noqa: DTZ001 -- the point of the test
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, INSTANTS)
+def test_whatever_the_seed_every_kind_of_run_is_there(seed: int, now: datetime) -> None:
+    """Law: at least 300 folders in two roots, each kind of damage in its number, names that do not collide."""
+    example = describe_example(seed, now)
+    runs = example.planned
+    defects = Counter(run.defect.name if run.defect else None for run in runs)
+    seals = Counter(run.seal for run in runs)
+
+    assert len(runs) >= 300
+    assert len({run.path for run in runs}) == len(runs)
+    assert {run.run_root for run in runs} == {CODEX, REPORTS}
+    assert min(seals[order] for order in ("ours", "relpath", "manifest_last", "whole_line", "none")) >= 15
+    assert all(run.run_root == CODEX and run.defect is None for run in runs if run.seal == "ours")
+    assert {defect.name for defect in (*SEALED_DEFECTS, *UNSEALED_DEFECTS)} < set(defects)
+    assert all(defects[defect.name] == 1 for defect in SEALED_DEFECTS)
+    assert defects["legacy"] == 6
+    assert defects["before_seals"] >= 3
+    assert sum(folder.verdict != "unsealed" for folder in example.planted) == len(SEALED_DEFECTS) == 10
+    assert len(example.planted) == len(runs) - defects[None]
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, INSTANTS)
+def test_nothing_of_the_example_lies_after_its_end(seed: int, now: datetime) -> None:
+    example = describe_example(seed, now)
+    span = timedelta(days=120)
+
+    assert all(example.end - span <= commit.at <= example.end <= now for commit in example.commits)
+    assert all(example.end - span <= run.at < example.end for run in example.planned)
+    assert [commit.at for commit in example.commits] == sorted(commit.at for commit in example.commits)
+
+
+def test_run_ids_are_in_our_form_but_for_the_oldest(example: ExampleRepository) -> None:
+    odd = {run.run_id for run in example.planned if RunId.parse(run.run_id) is None}
+
+    assert odd == {f"nightly-old-{n}" for n in (15, 16, 17, 18)} | {"restore drill 1", "restore.2"}
+    assert sum(run.run_id.endswith("__02") for run in example.planned) == 1
+
+
+def test_run_json_names_the_commit_that_stood_at_head(example: ExampleRepository) -> None:
+    dates = dict(zip(COMMITS, (commit.at for commit in example.commits), strict=True))
+
+    for run in describe_runs(example, COMMITS):
+        if run.defect not in (None, "before_seals") or RunId.parse(run.run_id) is None:
+            continue
+        document = json.loads(run.files["run.json"])
+        created = parse_utc(document["created_utc"])
+        assert created is not None
+        assert dates[document["git_commit"]] == max(at for at in dates.values() if at <= created)
+        assert document["run_id"] == run.run_id
+        assert set(run.files) | {"manifest.json", "MANIFEST.sha256"} >= set(document["outputs"]) >= set(run.files)
+
+
+def test_a_job_never_ran_before_the_commit_that_added_it(example: ExampleRepository) -> None:
+    added = {path: commit.at for commit in reversed(example.commits) for path in commit.files}
+
+    for run in example.planned:
+        assert run.operation is None or added[run.operation.executable] <= run.at
+
+
+def test_operations_are_fresh_stale_dirty_behind_and_never_observed(example: ExampleRepository) -> None:
+    head = example.commits[-1].at
+    latest = {run.operation.operation_id: run for run in example.planned if run.operation and run.latest}
+    fresh = {name for name, run in latest.items() if run.at > head and not run.dirty}
+    dirty = {name for name, run in latest.items() if run.at > head and run.dirty}
+    stale = {name for name, run in latest.items() if example.end - run.at >= timedelta(days=2)}
+    behind = set(latest) - fresh - dirty - stale
+
+    assert (len(fresh), len(dirty), len(stale), len(behind)) == (13, 2, 8, 5)
+    assert {o.operation_id for o in OPERATIONS} - set(latest) == {"OP-C05", "OP-QA06"}
+    assert all(run.seal != "none" and run.defect is None for run in latest.values())
+
+
+def test_coverage_levels_are_mixed() -> None:
+    assert len(OPERATIONS) == 30
+    assert {o.level for o in OPERATIONS} == {None, "C0", "C1", "C2", "C3", "C4", "C5"}
+
+
+def test_addresses_belong_to_nobody(example: ExampleRepository) -> None:
+    assert {commit.email.rpartition("@")[2] for commit in example.commits} == {"example.invalid"}
+    assert example.end == EXAMPLE_NOW

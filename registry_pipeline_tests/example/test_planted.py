@@ -1,0 +1,135 @@
+"""The oracle: what is planted is what the verifier finds, and the documents say what the rooms read in them."""
+
+import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.config import load_governed
+from registry_pipeline.example.description import describe_example, describe_runs
+from registry_pipeline.example.documents import PLANTED_PATH
+from registry_pipeline.example.old_tools import LineOrder, seal_as_older_tools
+from registry_pipeline.example.operations import OPERATIONS
+from registry_pipeline.example.writing import write_commits, write_plain_run
+from registry_pipeline.model.layer import LAYER_OPERATIONS
+from registry_pipeline.model.verdict import SealReport
+from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.sources.operations import read_operation_catalog
+from registry_pipeline_tests.example.conftest import Written
+
+pytestmark = pytest.mark.door
+
+
+@pytest.fixture(scope="module")
+def reports(written: Written) -> dict[str, SealReport]:
+    paths = [
+        f"{root}/{name.name}" for root in (".codex/RUNS", "reports/runs") for name in (written.root / root).iterdir()
+    ]
+    return {path: verify_folder(written.root / path, shown=path) for path in paths}
+
+
+def test_the_verifier_finds_what_is_planted_and_nothing_else(written: Written, reports: dict[str, SealReport]) -> None:
+    found = {
+        path: (report.verdict, sorted((finding.code, finding.path) for finding in report.findings))
+        for path, report in reports.items()
+        if report.verdict != "pass" or report.findings
+    }
+
+    planted = {folder.path: (folder.verdict, list(folder.findings)) for folder in written.example.planted}
+    assert found == planted
+
+
+@pytest.mark.parametrize(("seed", "now"), [(2, "2025-03-01T00:30:00Z"), (31, "2028-02-29T23:59:59Z")])
+def test_the_oracle_holds_for_another_seed_and_time(tmp_path: Path, seed: int, now: str) -> None:
+    example = describe_example(seed, datetime.fromisoformat(now))
+    root = tmp_path / "tides"
+    found = {}
+    for run in describe_runs(example, write_commits(root, example)):
+        if run.seal == "ours":
+            continue
+        write_plain_run(root, run)
+        path = f"{run.run_root}/{run.run_id}"
+        report = verify_folder(root / path, shown=path)
+        if report.verdict != "pass" or report.findings:
+            found[path] = (report.verdict, sorted((finding.code, finding.path) for finding in report.findings))
+
+    assert found == {folder.path: (folder.verdict, list(folder.findings)) for folder in example.planted}
+
+
+def test_the_planted_document_is_committed(written: Written) -> None:
+    document = json.loads((written.root / PLANTED_PATH).read_bytes())
+
+    assert document["folders"] == [folder.to_json() for folder in written.example.planted]
+
+
+def test_whatever_tool_sealed_a_sound_folder_it_passes(written: Written, reports: dict[str, SealReport]) -> None:
+    sound = [run for run in written.runs if run.defect is None]
+    verdicts = Counter((run.seal, reports[f"{run.run_root}/{run.run_id}"].verdict) for run in sound)
+
+    assert {seal for seal, _ in verdicts} == {"ours", "relpath", "manifest_last", "whole_line"}
+    assert {verdict for _, verdict in verdicts} == {"pass"}
+
+
+@pytest.mark.parametrize("order", ["relpath", "manifest_last", "whole_line"])
+def test_the_three_line_orders_differ_in_nothing_but_order(order: LineOrder) -> None:
+    files = {"z.txt": b"1", "a/b.txt": b"2", "run.json": b"{}\n"}
+    base = seal_as_older_tools(files, "relpath")
+    other = seal_as_older_tools(files, order)
+
+    assert sorted(other["MANIFEST.sha256"].splitlines()) == sorted(base["MANIFEST.sha256"].splitlines())
+    names = [line[66:] for line in other["MANIFEST.sha256"].decode().splitlines()[:-1]]
+    assert (
+        names
+        == {
+            "relpath": ["a/b.txt", "manifest.json", "run.json", "z.txt"],
+            "manifest_last": ["a/b.txt", "run.json", "z.txt", "manifest.json"],
+            "whole_line": [line[66:] for line in sorted(base["MANIFEST.sha256"].decode().splitlines()[:-1])],
+        }[order]
+    )
+
+
+def test_the_documents_give_thirty_operations_and_the_layers_eleven(written: Written) -> None:
+    catalog, _ = read_operation_catalog(load_governed(written.root))
+    levels = {o.operation_id: o.level for o in (*OPERATIONS, *LAYER_OPERATIONS)}
+
+    assert catalog.findings == ()
+    assert {o.operation_id: o.name for o in catalog.operations} == {
+        o.operation_id: o.name for o in (*OPERATIONS, *LAYER_OPERATIONS)
+    }
+    assert len(catalog.operations) == 41
+    assert catalog.coverage == {name: level for name, level in levels.items() if level}
+    assert {o.option for o in catalog.operations} == {"A", "B", "C", "D", "QA"}
+
+
+def test_the_toml_names_only_documents_that_exist(written: Written) -> None:
+    config = load_governed(written.root).config
+    named = (
+        *config.operations_catalog,
+        *config.coverage_matrix,
+        *config.threshold_sources,
+        config.expected_versions,
+        config.envelope_standard,
+    )
+
+    assert [path for path in named if not (written.root / path).is_file()] == []
+    assert config.history_start == written.example.commits[0].at.date()
+
+
+def test_bound_executables_exist_and_compile(written: Written) -> None:
+    catalog, _ = read_operation_catalog(load_governed(written.root))
+    bound = {name for operation in catalog.operations for name in operation.executables}
+
+    assert bound == {operation.executable for operation in OPERATIONS}
+    for name in bound:
+        compile((written.root / name).read_text(encoding="utf-8"), name, "exec")
+
+
+def test_one_flipped_byte_in_a_sound_folder_is_found(tmp_path: Path, written: Written) -> None:
+    run = next(run for run in written.runs if run.seal == "whole_line" and run.defect is None)
+    write_plain_run(tmp_path, run)
+    place = tmp_path / run.run_root / run.run_id / "result.json"
+    place.write_bytes(place.read_bytes().swapcase())
+
+    assert verify_folder(place.parent).verdict == "fail"

@@ -1,0 +1,94 @@
+"""What the layer tells of the example: the pictures that it was made to show."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from registry_pipeline.builders.drift_signals import build_drift_signals
+from registry_pipeline.builders.op_status_table import build_op_status_table
+from registry_pipeline.builders.run_registry import build_run_registry
+from registry_pipeline.canon import json_document, utc_text
+from registry_pipeline.config import load_governed
+from registry_pipeline.model.envelope import BuildContext, GitState
+from registry_pipeline.sources.git import read_git_state
+from registry_pipeline.sources.inputs import (
+    SourceContext,
+    read_drift_signals_inputs,
+    read_op_status_table_inputs,
+    read_run_registry_inputs,
+)
+from registry_pipeline_tests.example.conftest import Written
+
+pytestmark = pytest.mark.door
+
+REGISTRY = "RUN_REGISTRY_v0_1.jsonl"
+TABLE = "OPERATION_STATUS_TABLE_v0_1.json"
+DRIFT = "DRIFT_SIGNALS_v0_1.json"
+VERSIONS = "EXPECTED_VERSIONS_v0_1_snapshot.json"
+
+
+@pytest.fixture(scope="module")
+def artifacts(written: Written) -> Mapping[str, bytes]:
+    governed = load_governed(written.root)
+    git = read_git_state(governed.root, (*governed.config.run_roots, ".codex"))
+    context = BuildContext(written.example.end, utc_text(written.example.end), git)
+    gathered = read_run_registry_inputs(governed, SourceContext())
+    registry = build_run_registry(gathered.inputs, context).files
+    upstream = {
+        "run_registry": registry,
+        "expected_versions": {VERSIONS: (written.root / governed.config.expected_versions).read_bytes()},
+    }
+    gathered = read_op_status_table_inputs(governed, SourceContext(upstream=upstream))
+    table = build_op_status_table(gathered.inputs, context).files
+    gathered = read_drift_signals_inputs(governed, SourceContext(upstream={**upstream, "op_status_table": table}))
+    assert git == GitState(written.commit_ids[-1], "clean")
+    return {**registry, **table, **build_drift_signals(gathered.inputs, context).files}
+
+
+def operations(artifacts: Mapping[str, bytes], key: str, value: object) -> set[str]:
+    rows: list[dict[str, Any]] = json.loads(artifacts[TABLE])
+    return {row["operation_id"] for row in rows if row[key] == value}
+
+
+def test_every_run_folder_is_registered(written: Written, artifacts: Mapping[str, bytes]) -> None:
+    lines = [json.loads(line) for line in artifacts[REGISTRY].splitlines()]
+
+    assert len(lines) == len(written.runs) == 344
+    assert {f"{line['run_root']}/{line['run_id']}" for line in lines} == {run.path for run in written.example.planned}
+
+
+def test_operations_without_a_run_are_those_two_and_the_layers(artifacts: Mapping[str, bytes]) -> None:
+    layer = {f"OP-QA{number:02d}" for number in range(7, 18)}
+
+    assert operations(artifacts, "run_evidence_state", "LEGACY_ONLY") == {"OP-C05", "OP-QA06"} | layer
+    assert len(operations(artifacts, "run_evidence_state", "OBSERVED")) == 28
+
+
+def test_some_operations_drift_and_some_do_not(artifacts: Mapping[str, bytes]) -> None:
+    assert len(operations(artifacts, "op_drift", value=False)) == 13
+    assert operations(artifacts, "op_drift_reasons", ["op_drift_last_run_dirty"]) == {"OP-B02", "OP-D02"}
+    assert len(operations(artifacts, "op_drift_reasons", ["op_drift_commit_mismatch"])) == 13
+
+
+def test_one_operation_has_left_runs_in_two_roots(artifacts: Mapping[str, bytes]) -> None:
+    warning = ["multiple run roots observed; using latest by created_utc"]
+
+    assert operations(artifacts, "warnings", warning) == {"OP-B08"}
+
+
+def test_the_threshold_pack_is_behind_what_is_expected(artifacts: Mapping[str, bytes]) -> None:
+    drift = json.loads(artifacts[DRIFT])
+
+    assert drift["system_drift"] == {
+        "canon_dirty": False,
+        "schema_drift": False,
+        "threshold_drift": True,
+        "threshold_drift_computed": True,
+    }
+    assert (drift["expected"]["threshold_pack"]["expected"], drift["expected"]["threshold_pack"]["observed"]) == (
+        "v0.3",
+        "v0.2",
+    )
+    assert json_document(drift) == artifacts[DRIFT]
