@@ -116,6 +116,7 @@ DAMAGE: Mapping[str, Callable[[Path], object]] = {
     "deleted": lambda folder: shutil.rmtree(folder),  # noqa: PLW0108 -- rmtree is an object without that type
     "edited": lambda folder: _rewrite(folder, RECORD_FILE, b"{}\n"),
     "without MANIFEST.sha256": lambda folder: (folder / "MANIFEST.sha256").unlink(),
+    "an unlisted file": lambda folder: _rewrite(folder, "NOTE.txt", b"hello"),
     "a link": _linked,
     "resealed with another reason": lambda folder: _resealed(folder, {"reason": "a nicer one"}),
     "resealed with another state": lambda folder: _resealed(folder, {}, b"{}\n"),

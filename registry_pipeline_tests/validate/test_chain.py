@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.validate.chain import ChainRecords, check_chain, read_chain
 from registry_pipeline_tests.sealed_folders import RUNS, seal_plainly
@@ -95,7 +96,8 @@ def test_a_copy_of_a_record_under_another_run_root_counts_once(tmp_path: Path) -
     for path in (tmp_path / RUNS / folder).iterdir():
         (elsewhere / folder / path.name).write_bytes(path.read_bytes())
 
-    assert check_chain(read_chain(tale.governed), tale.pointers, None).state == "committed"
+    state = check_chain(read_chain(tale.governed), tale.pointers, None)
+    assert (state.state, state.findings) == ("committed", ())
 
 
 def test_other_run_folders_are_not_opened(tmp_path: Path) -> None:
@@ -111,7 +113,9 @@ def test_other_run_folders_are_not_opened(tmp_path: Path) -> None:
 def test_a_folder_that_only_bears_the_name_of_a_record_is_told(tmp_path: Path) -> None:
     tale = told(tmp_path, "committed__init")
     name = "2026-02-03__000000__pointer_activation"
-    seal_plainly(tmp_path, name, {"A.json": b"{}"}, {"registry_id": "run_registry"})
+    init = tmp_path / RUNS / tale.refs["init"].run_id
+    files = {file: (init / file).read_bytes() for file in (RECORD_FILE, AFTER_FILE)}
+    seal_plainly(tmp_path, name, files, {"registry_id": "run_registry"})
     (finding,) = check_chain(read_chain(tale.governed), tale.pointers, None).findings
 
     assert (finding.code, finding.path) == ("CHAIN_RECORD_EDITED", f"{RUNS}/{name}")

@@ -1,0 +1,62 @@
+"""The pointer file as a value: a new one, one after some moves, and its bytes (SPEC 5). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.model.refs import Known, Move, Pointer, PointerFile
+
+POINTER_CONTRACT_VERSION: Final = "0.1"
+DESCRIPTION: Final = "Which sealed run is active for each registry; nothing is active by name or by recency."
+MUTATION_POLICY: Final = (
+    "Changed by `registry-pipeline` only. Every change seals an activation record that names the state before and "
+    "after it; an edit by hand is found and refused."
+)
+
+
+def empty_pointer_file(now_utc: str) -> PointerFile:
+    """Return the pointer file of a repository where nothing is active yet."""
+    document = {
+        "pointer_contract_version": POINTER_CONTRACT_VERSION,
+        "description": DESCRIPTION,
+        "mutation_policy": MUTATION_POLICY,
+        "last_updated_utc": now_utc,
+        "pointers": [],
+    }
+    return PointerFile(document, (), None)
+
+
+def pointer_file_bytes(file: PointerFile) -> bytes:
+    """Return the file's text: indent 2, every top-level key in its place, the pointers sorted by registry.
+
+    What is not ours stays: other top-level keys, and other keys of a pointer's own entry.
+    """
+    found = file.document.get("pointers")
+    entries = {e.get("registry_id"): e for e in found if isinstance(e, dict)} if isinstance(found, list) else {}
+    pointers = sorted(file.pointers, key=lambda pointer: pointer.registry_id)
+    document = dict(file.document)
+    document["pointers"] = [dict(entries.get(p.registry_id, {})) | p.to_json() for p in pointers]
+    return json_document(document)
+
+
+def with_moves(file: PointerFile, moves: Iterable[Move], now_utc: str, notes: str) -> PointerFile:
+    """Return the file after the moves, all made at `now_utc`; `sha256` is that of its new bytes.
+
+    A moved pointer is known to be true as of now, since its run was verified for the move; one that moves to nothing
+    is `"unknown"`, with the reason in its notes.
+    """
+    pointers = {pointer.registry_id: pointer for pointer in file.pointers}
+    for move in moves:
+        name, ref = move.registry_id, move.to_ref
+        known: Known = "unknown" if ref is None else True
+        pointers[name] = Pointer(name, ref, known, None if ref is None else now_utc, notes)
+    document = dict(file.document)
+    if "last_updated_utc" not in document:
+        rest = document.pop("pointers", [])
+        document |= {"last_updated_utc": now_utc, "pointers": rest}
+    document["last_updated_utc"] = now_utc
+    changed = PointerFile(document, tuple(pointers.values()), None)
+    return replace(changed, sha256=sha256_hex(pointer_file_bytes(changed)))
