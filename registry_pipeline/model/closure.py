@@ -69,9 +69,10 @@ def largest_closure(
 ) -> Mapping[str, MixedEdge]:
     """Return the candidates that cannot move, each with the edge that holds it back; the others may move together.
 
-    What may move is the greatest set whose move leaves no mixed edge at a moved registry: a candidate is taken out
-    when it rests on something that would not be active, or when something that stays active rests on what it would
-    replace; taking one out can hold back others, until nothing changes.
+    A candidate is taken out when it rests on something that would not be active, or when something that stays active
+    rests on what it would replace; taking one out can hold back others, until nothing changes. For the runs of one
+    build that is the greatest set that leaves no mixed edge at a moved registry. Of two candidates that contradict
+    each other the one that was built from the other's predecessor stays behind.
     """
     held: dict[str, MixedEdge] = {}
     while True:
@@ -80,4 +81,4 @@ def largest_closure(
         edge = next((e for e in mixed_edges({**active, **moving}, specs) if e.touches(changed)), None)
         if edge is None:
             return held
-        held[edge.registry_id if edge.registry_id in moving else edge.upstream_id] = edge
+        held[edge.registry_id if edge.registry_id in changed else edge.upstream_id] = edge
