@@ -1,0 +1,113 @@
+"""How long run_registry takes for N run folders, against a plain pathlib script that writes the same bytes.
+
+    python benchmarks/build.py [--n 10000] [--rounds 3]
+
+The script in here is what anybody would write first; both run warm, in one process, and their bytes are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from registry_pipeline.builders.run_registry import ARTIFACT, build_run_registry
+from registry_pipeline.model.envelope import BuildContext, GitState
+from registry_pipeline.model.inputs import RunRegistryInputs
+from registry_pipeline.sources.run_folders import read_run_folders
+
+RUN_ROOT = ".codex/RUNS"
+FIELDS = ("run_type", "option", "operation_id", "git_commit", "working_tree_state")
+
+
+def ours(root: Path) -> bytes:
+    """Scan and build as the runbook does."""
+    scan = read_run_folders(root, [RUN_ROOT])
+    context = BuildContext(datetime(2026, 1, 1, tzinfo=UTC), "", GitState(None, None))
+    return build_run_registry(RunRegistryInputs(scan.runs), context).files[ARTIFACT]
+
+
+def plain(root: Path) -> bytes:
+    """Scan and build with pathlib, file by file."""
+    records = [plain_record(folder) for folder in sorted((root / RUN_ROOT).iterdir()) if folder.is_dir()]
+    records.sort(key=lambda r: (r["created_utc"] is None, r["created_utc"] or "", r["run_id"]))
+    return "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records).encode()
+
+
+def plain_record(folder: Path) -> dict[str, Any]:
+    """Return the record of one run folder."""
+    warnings: list[str] = []
+    envelope: dict[str, Any] = {}
+    run_json, hash_file, manifest = (folder / name for name in ("run.json", "MANIFEST.sha256", "manifest.json"))
+    if run_json.is_file():
+        try:
+            value = json.loads(run_json.read_text(encoding="utf-8"))
+            if isinstance(value, dict):
+                envelope = value
+            else:
+                warnings.append("run.json top-level is not an object")
+        except ValueError as error:
+            warnings.append(f"Failed to parse run.json: {error}")
+    else:
+        warnings.append("missing run.json")
+    root = None
+    if hash_file.is_file():
+        lines = [line.split() for line in hash_file.read_text(encoding="utf-8").splitlines()]
+        root = next((words[-1] for words in lines if len(words) > 1 and words[0] == "ROOT_SHA256"), None)
+    else:
+        warnings.append("missing MANIFEST.sha256")
+    if not manifest.is_file():
+        warnings.append("missing manifest.json")
+    return {
+        "registry_version": "0.1",
+        "run_id": folder.name,
+        "run_root": RUN_ROOT,
+        "run_key": f"{RUN_ROOT}::{folder.name}",
+        "run_path": f"{RUN_ROOT}/{folder.name}/",
+        "created_utc": envelope.get("created_utc") or envelope.get("created_at") or None,
+        **{name: envelope.get(name) or None for name in FIELDS},
+        "has_run_json": run_json.is_file(),
+        "has_manifest_sha256": hash_file.is_file(),
+        "has_manifest_json": manifest.is_file(),
+        "manifest_root_sha256": root,
+        "files": [
+            {"relpath": item.name, "bytes": item.stat().st_size} for item in sorted(folder.iterdir()) if item.is_file()
+        ],
+        "warnings": warnings,
+    }
+
+
+def best(work: Callable[[Path], bytes], root: Path, rounds: int) -> tuple[float, bytes]:
+    """Return the shortest of some rounds, in seconds, and what the last one wrote."""
+    seconds, data = [], b""
+    for _ in range(rounds):
+        start = time.perf_counter()
+        data = work(root)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), data
+
+
+def main() -> None:
+    """Make the folders, time both, compare their bytes, print the ratio."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--n", type=int, default=10_000, help="run folders")
+    parser.add_argument("--rounds", type=int, default=3)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make = Path(__file__).with_name("gen_runs.py")
+        subprocess.run([sys.executable, make, "--out", folder, "--n", str(told.n)], check=True, capture_output=True)
+        slow, expected = best(plain, Path(folder), told.rounds)
+        fast, data = best(ours, Path(folder), told.rounds)
+    assert data == expected, "the two disagree"
+    print(f"run_registry, {told.n} run folders: plain {slow:.2f} s, ours {fast:.2f} s, ratio {slow / fast:.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Rewrite what the cases expect: python -m registry_pipeline_tests.cases.regenerate, then read the diff."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from registry_pipeline_tests.seal.recipes import case_folders, judge_case, told
+
+
+def regenerate_seal_cases() -> None:
+    """Judge every seal case and store what the verifier said."""
+    for case in case_folders():
+        with tempfile.TemporaryDirectory() as scratch:
+            text = json.dumps(told(judge_case(case, Path(scratch))), indent=2) + "\n"
+        (case / "expected.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    regenerate_seal_cases()
