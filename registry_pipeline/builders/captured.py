@@ -1,0 +1,16 @@
+"""Captured registries: the bytes of a governed document, as they are (SPEC 3)."""
+
+from __future__ import annotations
+
+from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.model.envelope import BuildContext
+from registry_pipeline.model.inputs import CapturedInputs
+from registry_pipeline.model.verdict import Artifacts
+
+
+def build_captured(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+    """Return the captured files unchanged; a record is a file."""
+    del context  # a capture has no time of its own
+    files = dict(sorted(inputs.files.items()))
+    content = sha256_hex(json_document([[name, sha256_hex(data)] for name, data in files.items()]))
+    return Artifacts(files, len(files), content, {"bytes": sum(len(data) for data in files.values())})

@@ -1,0 +1,184 @@
+"""op_status_table: what is known of every allowed operation, from one pass over the runs (SPEC 4.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.model.envelope import BuildContext
+from registry_pipeline.model.inputs import Operation, OpStatusInputs, RunRow
+from registry_pipeline.model.verdict import Artifacts
+
+ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
+META_ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.meta.json"
+VERSION: Final = "0.1"
+_NO_LEVEL: Final = "C0"
+_DAY: Final = timedelta(days=1)
+# Written out, because what `fromisoformat` accepts beyond this differs between versions of Python.
+_INSTANT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """The runs of one operation, folded together while they pass by."""
+
+    latest: RunRow
+    run_roots: set[str] = field(default_factory=set)
+
+
+def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Artifacts:
+    """Return the status of every operation with a configured option, and the meta document beside it.
+
+    Runs and operations may come in any order; the table is ordered by option, then operation id.
+    """
+    evidence, some_untyped = _fold_runs(inputs.runs)
+    rank = {option: position for position, option in enumerate(inputs.options)}
+    operations = [operation for operation in inputs.catalog.operations if operation.option in rank]
+    operations.sort(key=lambda operation: (rank[operation.option], operation.operation_id))
+    rows = [
+        _row(
+            operation,
+            inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL),
+            evidence.get(operation.operation_id),
+            context,
+            some_untyped=some_untyped,
+        )
+        for operation in operations
+    ]
+    meta = _meta(inputs, context)
+    return Artifacts(
+        {ARTIFACT: json_document(rows), META_ARTIFACT: json_document(meta)},
+        len(rows),
+        _content_hash(rows, meta),
+        {
+            "operations": len(rows),
+            "observed": sum(row["run_evidence_state"] == "OBSERVED" for row in rows),
+            "drifting": sum(row["op_drift"] is True for row in rows),
+            "coverage_below_c3": sum(_is_below_c3(row["coverage_level"]) for row in rows),
+        },
+    )
+
+
+def _fold_runs(runs: Iterable[RunRow]) -> tuple[dict[str, _Evidence], bool]:
+    """Return the evidence by operation, and whether some run cannot be attributed to any."""
+    evidence: dict[str, _Evidence] = {}
+    some_untyped = False
+    for run in runs:
+        if not run.has_run_json or run.operation_id is None:
+            some_untyped = True
+            continue
+        seen = evidence.setdefault(run.operation_id, _Evidence(run))
+        seen.run_roots.add(run.run_root)
+        if _recency(run) > _recency(seen.latest):
+            seen.latest = run
+    return evidence, some_untyped
+
+
+def _recency(run: RunRow) -> tuple[str, str]:
+    return (run.created_utc or "", run.run_key)
+
+
+def _row(
+    operation: Operation, level: str, evidence: _Evidence | None, context: BuildContext, *, some_untyped: bool
+) -> dict[str, Any]:
+    """Return the status of one operation, keys in the order of SPEC 4.2."""
+    latest = None if evidence is None else evidence.latest
+    reasons = [] if latest is None else _drift_reasons(latest, context.git.commit)
+    return {
+        "status_version": VERSION,
+        "option": operation.option,
+        "operation_id": operation.operation_id,
+        "operation_name": operation.name,
+        "coverage_level": level,
+        "last_run_id": None if latest is None else latest.run_id,
+        "last_run_created_utc": None if latest is None else latest.created_utc,
+        "run_evidence_state": _evidence_state(latest, some_untyped=some_untyped),
+        "manifest_state": "UNKNOWN" if latest is None else _presence(present=latest.has_manifest_sha256),
+        "run_json_state": "UNKNOWN" if latest is None else _presence(present=latest.has_run_json),
+        "staleness_days": None if latest is None else staleness_days(latest.created_utc, context.as_of),
+        "op_drift": None if latest is None else bool(reasons),
+        "op_drift_reasons": reasons,
+        "warnings": [*_warnings(evidence, level, some_untyped=some_untyped), *reasons],
+    }
+
+
+def _evidence_state(latest: RunRow | None, *, some_untyped: bool) -> str:
+    if latest is not None:
+        return "OBSERVED"
+    return "LEGACY_ONLY" if some_untyped else "UNOBSERVED"
+
+
+def _presence(*, present: bool) -> str:
+    return "PRESENT" if present else "MISSING"
+
+
+def _drift_reasons(latest: RunRow, head: str | None) -> list[str]:
+    """Return why an operation drifts under the rule `commit`; a commit that is not known proves nothing."""
+    if latest.git_commit is not None and head is not None and latest.git_commit != head:
+        return ["op_drift_commit_mismatch"]
+    if latest.working_tree_state == "dirty":
+        return ["op_drift_last_run_dirty"]
+    return []
+
+
+def _warnings(evidence: _Evidence | None, level: str, *, some_untyped: bool) -> list[str]:
+    warnings = []
+    if evidence is None:
+        warnings.append("runs exist but are legacy/untyped" if some_untyped else "no attributable runs observed")
+    else:
+        if not evidence.latest.has_manifest_sha256:
+            warnings.append("missing manifest on latest run")
+        if len(evidence.run_roots) > 1:
+            warnings.append("multiple run roots observed; using latest by created_utc")
+    if _is_below_c3(level):
+        warnings.append(f"coverage level < C3 (actual: {level})")
+    return warnings
+
+
+def _is_below_c3(level: str) -> bool:
+    return level < "C3"
+
+
+def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
+    """Return the whole days from a stamp to `as_of`, rounded down, so negative for a future stamp.
+
+    None where the stamp is not known, not a time, or has no zone (`Z` or `+hh:mm`).
+    """
+    if created_utc is None or _INSTANT.fullmatch(created_utc) is None:
+        return None
+    try:
+        created = datetime.fromisoformat(created_utc)
+    except ValueError:
+        return None
+    return (as_of - created) // _DAY
+
+
+def _meta(inputs: OpStatusInputs, context: BuildContext) -> dict[str, Any]:
+    """Return what the table was made under, and the drift that was in force before it (SPEC 4.2)."""
+    drift = inputs.system_drift
+    return {
+        "generated_utc": context.generated_utc,
+        "git_commit": context.git.commit,
+        "working_tree_state": context.git.working_tree_state,
+        "system_drift": None
+        if drift is None
+        else {
+            "canon_dirty": drift.canon_dirty,
+            "schema_drift": drift.schema_drift,
+            "threshold_drift": drift.threshold_drift,
+        },
+        "drift_signals_run": inputs.drift_signals_run,
+    }
+
+
+def _content_hash(rows: Iterable[Mapping[str, Any]], meta: Mapping[str, Any]) -> str:
+    timeless = [{key: value for key, value in row.items() if key != "staleness_days"} for row in rows]
+    under = {key: value for key, value in meta.items() if key != "generated_utc"}
+    return sha256_hex(json_document([timeless, under]))

@@ -1,0 +1,28 @@
+"""Reading one file of the governed repository: bounded, and never hanging on what is not a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+MAX_BYTES: Final = 64 << 20
+"""The largest document that is read (the limit of the seal for its JSON files, SPEC 2.2)."""
+
+
+def read_regular_file(path: Path) -> bytes:
+    """Return the bytes of a regular file, links followed; a pipe or device is refused and not waited for.
+
+    Raises:
+        OSError: it is missing, unreadable, not a regular file, or larger than `MAX_BYTES`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb") as file:
+        if not S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB")
+    return data

@@ -1,0 +1,194 @@
+"""The one door to git, and the only process that this package starts to read (SPEC 1, 4.3).
+
+The governed repository is a folder: the top of a checkout, a folder inside one, or no checkout at all, as is a folder
+that the checkout around it ignores. Git is asked about that folder only. It never prompts, never takes an optional
+lock (a read-only tree works), and hears neither the GIT_ variables that a hook sets nor a file-system monitor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+from registry_pipeline.canon import sha256_hex
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.model.envelope import GitState
+
+_KEPT_VARIABLES: Final = ("GIT_CONFIG", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
+_LINK: Final = b"120000"
+_SUBMODULE: Final = b"160000"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFiles:
+    """The tracked files that are there, as (path bytes, sha256), and whether some are not."""
+
+    digests: tuple[tuple[bytes, str], ...]
+    some_missing: bool
+
+
+def read_git_state(governed_root: Path, ignored: Sequence[str]) -> GitState:
+    """Return the commit at HEAD and whether the tree is clean; both None outside git (SPEC 1, working_tree_state).
+
+    `ignored` are paths, relative to the governed root, in which a change does not count: run roots, publish_root, the
+    pointer file with its lock and intent, and the state beside publish_root. Untracked files count; files that git
+    ignores do not. In a repository without commits the commit is None and the state is known.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    without = [f":(exclude,literal){path}" for path in ignored]
+    # Porcelain v2 tells the commit in the same call; every line that is not a `#` header is a change.
+    asked = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--", ".", *without)
+    answer = _git(governed_root, *asked)
+    if answer is None:
+        return GitState(None, None)
+    lines = answer.split(b"\0")
+    oid = next((line.split(b" ", 2)[2] for line in lines if line.startswith(b"# branch.oid ")), b"(initial)")
+    dirty = any(line and not line.startswith(b"# ") for line in lines)
+    return GitState(None if oid == b"(initial)" else oid.decode("ascii"), "dirty" if dirty else "clean")
+
+
+def read_tracked_digests(root: Path) -> TrackedFiles | None:
+    """Return the hash of every file of the index, as it lies in the working tree; None outside git (SPEC 4.3).
+
+    A link counts with its text, a submodule not at all. Paths are the raw bytes of git, relative to `root`. A file
+    that lies behind a linked folder is missing, as it is for git.
+
+    Raises:
+        NotFoundError: git or one of the files cannot be read.
+    """
+    answer = _git(root, "ls-files", "--stage", "-z", "--", ".")
+    if answer is None:
+        return None
+    paths = sorted({path for mode, path in _stages(answer) if mode != _SUBMODULE})
+    base = os.fsencode(root)
+    digests: list[tuple[bytes, str]] = []
+    real_folders: dict[bytes, bool] = {b"": True}
+    for path in paths:
+        if _is_real(base, os.path.dirname(path), real_folders):  # noqa: PTH120 - raw bytes, which pathlib refuses
+            digest = _digest(base + b"/" + path)
+            if digest is not None:
+                digests.append((path, digest))
+    return TrackedFiles(tuple(digests), len(digests) != len(paths))
+
+
+def read_first_commit_day(root: Path) -> date | None:
+    """Return the UTC day of the oldest commit on HEAD's first-parent line; None outside git or without a commit."""
+    if read_git_state(root, ()).commit is None:
+        return None
+    answer = _git(root, "log", "--first-parent", "--format=%ct", "HEAD")
+    stamps = [int(line) for line in (answer or b"").split()]
+    return datetime.fromtimestamp(min(stamps), UTC).date() if stamps else None
+
+
+def read_identity(root: Path) -> str | None:
+    """Return who git says is working here, as `name <email>`; None where it knows no name, or is not there."""
+    try:
+        answer = _git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
+    except NotFoundError:  # also how `config` says that nothing is set
+        return None
+    entries = (entry.partition("\n") for entry in (answer or b"").decode("utf-8", "replace").split("\0"))
+    told = {key: value.strip() for key, _, value in entries}
+    name, email = told.get("user.name"), told.get("user.email")
+    return f"{name} <{email}>" if name and email else name or None
+
+
+def read_top_level(root: Path) -> Path | None:
+    """Return the top of the checkout that holds `root`; None outside git."""
+    answer = _git(root, "rev-parse", "--show-toplevel")
+    return None if answer is None else Path(os.fsdecode(answer.removesuffix(b"\n")))
+
+
+def is_tracked(root: Path, path: str) -> bool:
+    """Tell whether git tracks a file, or any file of a folder, that is named relative to `root`."""
+    return bool(_git(root, "ls-files", "-z", "--", f":(literal){path}"))
+
+
+def _stages(answer: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (mode, path) of every index entry; a path in conflict comes once a stage."""
+    for entry in answer.split(b"\0"):
+        head, tab, path = entry.partition(b"\t")
+        if tab:
+            yield head.split(b" ", 1)[0], path
+
+
+def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
+    """Tell whether no part of a folder's path is a link; `known` remembers."""
+    if folder not in known:
+        parent_is_real = _is_real(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
+        known[folder] = parent_is_real and not os.path.islink(base + b"/" + folder)  # noqa: PTH114 - raw bytes
+    return known[folder]
+
+
+def _digest(path: bytes) -> str | None:
+    """Return the sha256 of a file's bytes or of a link's text; None if neither is there."""
+    try:
+        if os.path.islink(path):  # noqa: PTH114 - raw bytes
+            return sha256_hex(os.readlink(path))  # noqa: PTH115 - raw bytes
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            if not S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        shown = path.decode("utf-8", "backslashreplace")
+        raise NotFoundError(f"the tracked file {shown} cannot be read: {error.strerror}", "check permissions") from None
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """Return what git answers about `root`, or None where there is no repository.
+
+    Raises:
+        NotFoundError: there is a repository, and git is not installed, refuses it, or cannot read it.
+    """
+    try:
+        if _belongs_to_none(root):
+            return None
+        done = _run(root, *arguments)
+    except OSError as error:
+        if any((folder / ".git").exists() for folder in (root, *root.parents)):
+            reason = error.strerror or "it could not be started"
+            raise NotFoundError(f"{root} is a git repository and git cannot be run: {reason}", "install git") from None
+        return None
+    if done.returncode == 0:
+        return done.stdout
+    told = done.stderr.decode("utf-8", "replace").strip()
+    # Only this sentence says that there is none; `not a git repository: <path>` is a checkout whose link is broken.
+    if "not a git repository (or any" in told:
+        return None
+    raise NotFoundError(f"git cannot read {root}: {_first_line(told)}", _advice(root, told))
+
+
+def _belongs_to_none(root: Path) -> bool:
+    """Tell whether the checkout around a folder ignores it; git ignores no folder in which it tracks a file."""
+    return not (root / ".git").exists() and _run(root, "check-ignore", "--quiet", ".").returncode == 0
+
+
+def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = ["git", "-C", os.fspath(root), "-c", "core.fsmonitor=false", *arguments]
+    return subprocess.run(command, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+
+def _first_line(told: str) -> str:
+    return told.split("\n", 1)[0].removeprefix("fatal: ") or "it gave no reason"
+
+
+def _advice(root: Path, told: str) -> str:
+    if "dubious ownership" in told:
+        return f"if you trust it: git config --global --add safe.directory {root}"
+    return f"see what `git -C {root} status` says"
+
+
+def _environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(_KEPT_VARIABLES)}
+    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}

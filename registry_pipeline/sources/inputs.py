@@ -1,0 +1,245 @@
+"""What each builder is given: one reader a registry, all of one signature, named by the catalog (SPEC 3, 4).
+
+A reader opens the governed repository's own files; the bytes of sealed runs are handed to it, verified, since rooms are
+blind to each other. It judges nothing but whether it can read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import EvidenceError, RefusedError
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import InputFile
+from registry_pipeline.model.finding import Finding, has_errors
+from registry_pipeline.model.inputs import (
+    CapturedInputs,
+    DriftInputs,
+    OpStatusInputs,
+    RunRegistryInputs,
+    RunRow,
+    SystemDrift,
+)
+from registry_pipeline.sources.files import read_regular_file
+from registry_pipeline.sources.git import read_tracked_digests
+from registry_pipeline.sources.operations import read_operation_catalog
+from registry_pipeline.sources.run_folders import read_run_folders
+from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
+
+_RUN_REGISTRY: Final = "RUN_REGISTRY_v0_1.jsonl"
+_STATUS_TABLE: Final = "OPERATION_STATUS_TABLE_v0_1.json"
+_DRIFT_SIGNALS: Final = "DRIFT_SIGNALS_v0_1.json"
+_EXPECTED_VERSIONS: Final = "EXPECTED_VERSIONS_v0_1_snapshot.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The active snapshot that is fed back into a build: its run id and the verified bytes of its artifacts."""
+
+    run_id: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a reader is handed beside the repository.
+
+    `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `leave_out` are the
+    (run_root, run_id) that this build run has sealed, `leave_out_dagster_run` its Dagster run id. `on_progress` is told
+    how many run folders have been read.
+    """
+
+    upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    previous: Mapping[str, Previous] = field(default_factory=dict)
+    leave_out: frozenset[tuple[str, str]] = frozenset()
+    leave_out_dagster_run: str | None = None
+    on_progress: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a builder is given, the files it came from, and findings; `inputs` is None where nothing can be built."""
+
+    inputs: Any
+    files: tuple[InputFile, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+Reader = Callable[[Governed, SourceContext], Gathered]
+"""The signature of every reader."""
+
+
+def read_run_registry_inputs(governed: Governed, context: SourceContext) -> Gathered:
+    """Gather the run folders under the run roots, without those of this build run (SPEC 4.1)."""
+    scan = read_run_folders(
+        governed.root,
+        governed.config.run_roots,
+        leave_out=context.leave_out,
+        leave_out_dagster_run=context.leave_out_dagster_run,
+        on_progress=context.on_progress,
+    )
+    return Gathered(RunRegistryInputs(scan.runs), (), scan.findings)
+
+
+def read_op_status_table_inputs(governed: Governed, context: SourceContext) -> Gathered:
+    """Gather the runs of the upstream run registry, the documents, and the drift that was active before (SPEC 4.2).
+
+    Raises:
+        RefusedError: there is no upstream run_registry. EvidenceError: it, or the previous drift, cannot be parsed.
+    """
+    rows = _parse_run_rows(_upstream(context, "run_registry", _RUN_REGISTRY))
+    catalog, files = read_operation_catalog(governed)
+    if has_errors(catalog.findings):
+        return Gathered(None, files, catalog.findings)
+    before = context.previous.get("drift_signals")
+    drift = None if before is None else _parse_system_drift(before.files.get(_DRIFT_SIGNALS))
+    inputs = OpStatusInputs(
+        runs=rows,
+        catalog=catalog,
+        options=governed.config.options,
+        system_drift=drift,
+        drift_signals_run=None if before is None else before.run_id,
+    )
+    return Gathered(inputs, files, catalog.findings)
+
+
+def read_drift_signals_inputs(governed: Governed, context: SourceContext) -> Gathered:
+    """Gather observed and expected versions and the hashes of the tracked files (SPEC 4.3).
+
+    The expected versions come from the sealed snapshot and never from the file; without a snapshot they are unknown.
+
+    Raises:
+        RefusedError: an upstream is missing. EvidenceError: one cannot be parsed.
+        NotFoundError: git cannot be read.
+    """
+    root, config = governed.root, governed.config
+    registry = _parse(_first_line(_upstream(context, "run_registry", _RUN_REGISTRY)), "run_registry", _RUN_REGISTRY)
+    table = _parse(_upstream(context, "op_status_table", _STATUS_TABLE), "op_status_table", _STATUS_TABLE)
+    snapshot = context.upstream.get("expected_versions", {}).get(_EXPECTED_VERSIONS)
+    threshold, threshold_files = read_threshold_version(root, config.threshold_sources)
+    tracked = read_tracked_digests(root)
+    inputs = DriftInputs(
+        expected_path=config.expected_versions,
+        expected=None if snapshot is None else parse_expected_versions(snapshot),
+        observed_run_registry=_version(registry, "registry_version"),
+        observed_op_status_table=_version(table[0] if isinstance(table, list) and table else None, "status_version"),
+        observed_run_envelope=read_envelope_version(root, config.envelope_standard),
+        observed_threshold=threshold,
+        tracked=None if tracked is None else tracked.digests,
+        tracked_missing=tracked is not None and tracked.some_missing,
+    )
+    return Gathered(inputs, threshold_files)
+
+
+def read_expected_versions_inputs(governed: Governed, context: SourceContext) -> Gathered:
+    """Capture the configured expected-versions document (SPEC 3)."""
+    gathered = read_captured_inputs(governed, governed.config.expected_versions, _EXPECTED_VERSIONS)
+    before = context.previous.get("expected_versions")
+    if gathered.inputs is None or before is None:
+        return gathered
+    told = _unbumped(before.files.get(_EXPECTED_VERSIONS), gathered.inputs.files[_EXPECTED_VERSIONS])
+    if not told:
+        return gathered
+    found = finding("CAPTURE_VERSION_NOT_BUMPED", governed.config.expected_versions)
+    return Gathered(gathered.inputs, gathered.files, (*gathered.findings, found))
+
+
+def read_captured_inputs(governed: Governed, source: str, artifact: str) -> Gathered:
+    """Capture one file as it is; a `.json` artifact must be a strict JSON object or array (SPEC 3)."""
+    try:
+        data = read_regular_file(governed.path(source))
+    except OSError as error:
+        found = finding("CAPTURE_MISSING", source, detail=error.strerror or "no reason given")
+        return Gathered(None, (), (found,))
+    files = (InputFile(source, sha256_hex(data)),)
+    if artifact.endswith(".json"):
+        try:
+            document = read_strict_json(data)
+        except StrictJsonError as error:
+            return Gathered(None, files, (finding("CAPTURE_MALFORMED", source, detail=str(error)),))
+        if not isinstance(document, dict | list):
+            detail = "the top level is neither an object nor an array"
+            return Gathered(None, files, (finding("CAPTURE_MALFORMED", source, detail=detail),))
+    return Gathered(CapturedInputs({artifact: data}), files)
+
+
+def _unbumped(before: bytes | None, now: bytes) -> bool:
+    """Tell whether a document changed and still states the version that it had."""
+    if before is None or before == now:
+        return False
+    try:
+        old, new = read_strict_json(before), read_strict_json(now)
+    except StrictJsonError:
+        return False
+    stated = old.get("version") if isinstance(old, dict) else None
+    return isinstance(new, dict) and stated == new.get("version")
+
+
+def _upstream(context: SourceContext, registry_id: str, artifact: str) -> bytes:
+    files = context.upstream.get(registry_id)
+    if files is None:
+        raise RefusedError(f"there is no {registry_id} to build on", f"run `registry-pipeline build {registry_id}`")
+    if artifact not in files:
+        raise _malformed(registry_id, artifact, "the artifact is not in the run")
+    return files[artifact]
+
+
+def _malformed(registry_id: str, artifact: str, detail: str) -> EvidenceError:
+    message = f"{registry_id}: {artifact} cannot be parsed ({detail}); nothing is built on it"
+    return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
+
+
+def _first_line(data: bytes) -> bytes:
+    return data.split(b"\n", 1)[0] or b"null"
+
+
+def _parse(data: bytes, registry_id: str, artifact: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(registry_id, artifact, str(error)) from None
+
+
+def _version(record: Any, key: str) -> str | None:
+    value = record.get(key) if isinstance(record, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
+    """Return what the status table needs of every line of a run registry."""
+    rows: list[RunRow] = []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line:
+            continue
+        record = _parse(line, "run_registry", f"{_RUN_REGISTRY} line {number}")
+        if not isinstance(record, dict) or not _has_row(record):
+            raise _malformed("run_registry", f"{_RUN_REGISTRY} line {number}", "it is not a record of SPEC 4.1")
+        rows.append(RunRow(**{name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}))
+    return tuple(rows)
+
+
+_TEXTS: Final = ("run_key", "run_root", "run_id")
+_OPTIONAL_TEXTS: Final = ("created_utc", "operation_id", "git_commit", "working_tree_state")
+_FLAGS: Final = ("has_run_json", "has_manifest_sha256")
+
+
+def _has_row(record: Mapping[str, Any]) -> bool:
+    return (
+        all(isinstance(record.get(name), str) for name in _TEXTS)
+        and all(name in record and isinstance(record[name], str | None) for name in _OPTIONAL_TEXTS)
+        and all(isinstance(record.get(name), bool) for name in _FLAGS)
+    )
+
+
+def _parse_system_drift(data: bytes | None) -> SystemDrift:
+    """Return the three flags of a drift_signals artifact; each is None where it is not stated."""
+    document = _parse(data or b"null", "drift_signals", _DRIFT_SIGNALS)
+    flags = document.get("system_drift") if isinstance(document, dict) else None
+    if not isinstance(flags, dict):
+        raise _malformed("drift_signals", _DRIFT_SIGNALS, "it has no system_drift")
+    return SystemDrift(*(flags.get(name) for name in ("canon_dirty", "schema_drift", "threshold_drift")))

@@ -1,0 +1,217 @@
+"""The scan of the run roots: every run folder, its direct files, and what run.json says (SPEC 4.1).
+
+One directory listing and one stat or read a file, by plain descriptors: a scan of many thousand folders is nothing but
+system calls, and pathlib doubles them (DESIGN 5). Nothing is judged here; the builder words the warnings.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, Final
+
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.inputs import ScannedFile, ScannedRun
+from registry_pipeline.sources.files import MAX_BYTES
+
+_FIELDS: Final = (
+    "created_utc",
+    "created_at",
+    "run_type",
+    "option",
+    "operation_id",
+    "git_commit",
+    "working_tree_state",
+    "dagster_run_id",
+)
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_ROOT_WORD: Final = "ROOT_SHA256"
+_PROGRESS_EVERY: Final = 256
+_GONE: Final = (FileNotFoundError, NotADirectoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class RunScan:
+    """All run folders by run root (as configured) and name, and what could not be looked at."""
+
+    runs: tuple[ScannedRun, ...]
+    findings: tuple[Finding, ...]
+
+
+def read_run_folders(
+    root: Path,
+    run_roots: Sequence[str],
+    *,
+    leave_out: Collection[tuple[str, str]] = (),
+    leave_out_dagster_run: str | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> RunScan:
+    """Return every run folder directly under the run roots; a missing run root is skipped.
+
+    `leave_out` are (run_root, run_id) of this build run, `leave_out_dagster_run` is its Dagster run id: a retry must
+    not see the folders of its first try. `on_progress` is told the number of folders read so far, now and then.
+    """
+    runs: list[ScannedRun] = []
+    findings: list[Finding] = []
+    skipped = frozenset(leave_out)
+    seen = 0
+    for run_root in dict.fromkeys(run_roots):
+        place = os.fspath(root / run_root)
+        for run_id in _run_ids(place, run_root, findings):
+            if (run_root, run_id) in skipped:
+                continue
+            run = _read_run(place, run_root, run_id, findings)
+            seen += 1
+            if on_progress is not None and seen % _PROGRESS_EVERY == 0:
+                on_progress(seen)
+            if run is None or _is_of(run, leave_out_dagster_run):
+                continue
+            runs.append(run)
+    if on_progress is not None:
+        on_progress(seen)
+    return RunScan(tuple(runs), sorted_findings(findings))
+
+
+def read_run_folder(root: Path, run_root: str, run_id: str) -> ScannedRun | None:
+    """Return one run folder as the scan sees it, or None if it is not there or cannot be read."""
+    return _read_run(os.fspath(root / run_root), run_root, run_id, [])
+
+
+def _is_of(run: ScannedRun, dagster_run_id: str | None) -> bool:
+    return dagster_run_id is not None and run.envelope.get("dagster_run_id") == dagster_run_id
+
+
+def _run_ids(place: str, run_root: str, findings: list[Finding]) -> list[str]:
+    """Return the names of the directories in a run root, sorted; a link to a directory is a finding."""
+    names: list[str] = []
+    try:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    names.append(entry.name)
+                elif entry.is_symlink() and os.path.isdir(f"{place}/{entry.name}"):  # noqa: PTH112 - no pathlib here
+                    findings.append(finding("RUN_FOLDER_LINK", _shown(run_root, entry.name)))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=_reason(error)))
+        return []
+    names.sort()
+    return names
+
+
+def _read_run(place: str, run_root: str, run_id: str, findings: list[Finding]) -> ScannedRun | None:
+    """Return one run folder, or None if it is gone by now or cannot be read (a finding)."""
+    folder = f"{place}/{run_id}"
+    contents: dict[str, bytes | str] = {}
+    files: list[ScannedFile] = []
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted([entry.name for entry in entries if entry.is_file(follow_symlinks=False)])
+        for name in names:
+            path = f"{folder}/{name}"
+            try:
+                if name in ("run.json", "MANIFEST.sha256"):
+                    size, contents[name] = _read_file(path, name)
+                else:
+                    size = os.lstat(path).st_size
+            except FileNotFoundError:
+                continue
+            files.append(ScannedFile(name, size))
+    except _GONE:
+        return None
+    except OSError as error:
+        findings.append(finding("RUN_FOLDER_UNREADABLE", _shown(run_root, run_id), detail=_reason(error)))
+        return None
+    envelope, problem = _parse_envelope(contents.get("run.json"))
+    return ScannedRun(
+        run_root=run_root,
+        run_id=run_id,
+        envelope=envelope,
+        run_json_problem=problem,
+        has_run_json="run.json" in contents,
+        has_manifest_sha256="MANIFEST.sha256" in contents,
+        has_manifest_json=any(file.relpath == "manifest.json" for file in files),
+        claimed_root=_claimed_root(contents.get("MANIFEST.sha256")),
+        files=tuple(files),
+    )
+
+
+def _read_file(path: str, name: str) -> tuple[int, bytes | str]:
+    """Return the size of a file and its bytes, or instead of the bytes the text of why they cannot be read."""
+    try:
+        return _read_descriptor(os.open(path, _OPEN))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        # The name without its folder: an artifact must not tell where the repository lies.
+        return os.lstat(path).st_size, str(OSError(error.errno, error.strerror, name))
+
+
+def _read_descriptor(descriptor: int) -> tuple[int, bytes | str]:
+    try:
+        status = os.fstat(descriptor)
+        if not S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file")
+        size = status.st_size
+        if size > MAX_BYTES:
+            return size, f"larger than {MAX_BYTES >> 20} MiB"
+        data = os.read(descriptor, size + 1)
+        if len(data) != size:  # it is being written to, or one read gives less
+            while len(data) <= MAX_BYTES and (more := os.read(descriptor, 1 << 16)):
+                data += more
+    finally:
+        os.close(descriptor)
+    return size, data
+
+
+def _parse_envelope(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
+    """Return the fields of run.json that a registry wants, and the warning where there are none (SPEC 4.1)."""
+    if data is None:
+        return {}, "missing run.json"
+    if isinstance(data, str):
+        return {}, f"Failed to parse run.json: {data}"
+    try:
+        value = json.loads(_text(data))
+    except (ValueError, RecursionError) as error:
+        return {}, f"Failed to parse run.json: {error}"
+    if isinstance(value, dict):
+        return {name: value[name] for name in _FIELDS if name in value}, None
+    return {}, None if value is None else "run.json top-level is not an object"
+
+
+def _text(data: bytes) -> str:
+    """Return UTF-8 text as Python reads a text file, every line end a line feed: its messages count lines."""
+    text = data.decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _claimed_root(data: bytes | str | None) -> str | None:
+    """Return the last word of the first ROOT_SHA256 line that has a second word."""
+    if not isinstance(data, bytes):
+        return None
+    try:
+        text = _text(data)
+    except UnicodeDecodeError:
+        return None
+    for line in text.split("\n"):
+        if _ROOT_WORD in line:
+            words = line.split()
+            if len(words) > 1 and words[0] == _ROOT_WORD:
+                return words[-1]
+    return None
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _shown(run_root: str, name: str) -> str:
+    """Return the path of a run folder as text that can be printed, whatever bytes its name has."""
+    return f"{run_root}/" + os.fsencode(name).decode("utf-8", "backslashreplace")

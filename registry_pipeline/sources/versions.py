@@ -1,0 +1,94 @@
+"""Which versions the repository expects, and which its documents show (SPEC 4.3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.model.envelope import InputFile
+from registry_pipeline.model.inputs import ExpectedVersions
+from registry_pipeline.sources.files import read_regular_file
+
+_PATTERNS: Final = tuple(
+    re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    for pattern in (
+        r"^\*\*Version\*\*:\s*([A-Za-z0-9_.\-]+)",
+        r"^Version:\s*([A-Za-z0-9_.\-]+)",
+        r"\bSCHEMA_VERSION\b.*?['\"]([A-Za-z0-9_.\-]+)['\"]",
+        r"\b[A-Z0-9_]*_VERSION\b\s*=\s*['\"]([A-Za-z0-9_.\-]+)['\"]",
+    )
+)
+_ENVELOPE_VERSION: Final = "0.1"
+
+
+def read_threshold_version(root: Path, sources: Sequence[str]) -> tuple[str | None, tuple[InputFile, ...]]:
+    """Return the version of the first source that has one, and the files that were read up to it.
+
+    A source that is a folder is searched file by file in the order of their paths; one that is missing or cannot be
+    read shows no version. None where no source has a version.
+    """
+    read: list[InputFile] = []
+    for source in sources:
+        for path in _files_of(root, source):
+            try:
+                data = read_regular_file(root / path)
+            except OSError:
+                continue
+            read.append(InputFile(path, sha256_hex(data)))
+            version = find_version(data)
+            if version is not None:
+                return version, tuple(read)
+    return None, tuple(read)
+
+
+def find_version(data: bytes) -> str | None:
+    """Return the `version` of a JSON object, else what the first of the patterns of SPEC 4.3 finds in the text."""
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        document = None
+    if isinstance(document, dict) and isinstance(document.get("version"), str) and document["version"]:
+        return str(document["version"])
+    text = data.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
+    return next((match[1] for match in (pattern.search(text) for pattern in _PATTERNS) if match), None)
+
+
+def _files_of(root: Path, source: str) -> Iterator[str]:
+    place = root / source
+    if not place.is_dir():
+        yield source
+        return
+    found = [
+        Path(folder, name).relative_to(root).as_posix()
+        for folder, _, names in os.walk(place)
+        for name in names
+        if Path(folder, name).is_file()
+    ]
+    # A name that is not UTF-8 could not be written into run.json as an input.
+    yield from sorted(path for path in found if path.isprintable())
+
+
+def read_envelope_version(root: Path, path: str) -> str | None:
+    """Return "0.1" if the standard of the run envelope is present, else None."""
+    return _ENVELOPE_VERSION if (root / path).is_file() else None
+
+
+def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
+    """Return what the expected-versions document states, or None where it is not such a document."""
+    try:
+        document = read_strict_json(data)
+    except StrictJsonError:
+        return None
+    expected = document.get("expected") if isinstance(document, dict) else None
+    if not isinstance(expected, dict):
+        return None
+    return ExpectedVersions(_text(expected.get("schema_version")), _text(expected.get("threshold_pack_version")))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,56 @@
+"""The bytes of the seeds' own tools, from the same files at the same clock, in the runbook's order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from registry_pipeline.builders.captured import build_captured
+from registry_pipeline.builders.drift_signals import build_drift_signals
+from registry_pipeline.builders.op_status_table import build_op_status_table
+from registry_pipeline.builders.run_registry import build_run_registry
+from registry_pipeline.config import Governed
+from registry_pipeline.model.envelope import BuildContext
+from registry_pipeline.model.verdict import Artifacts
+from registry_pipeline.sources.git import read_git_state
+from registry_pipeline.sources.inputs import (
+    SourceContext,
+    read_drift_signals_inputs,
+    read_expected_versions_inputs,
+    read_op_status_table_inputs,
+    read_run_registry_inputs,
+)
+from registry_pipeline_tests.builders.values import NOON
+
+EXPECTED = Path(__file__).parents[1] / "known_answers" / "expected"
+
+
+def built(governed: Governed) -> dict[str, Artifacts]:
+    state = read_git_state(governed.root, governed.config.run_roots)
+    context = BuildContext(NOON, "2026-03-01T12:00:00Z", state)
+    made: dict[str, Artifacts] = {}
+    for registry_id, read, build in (
+        ("run_registry", read_run_registry_inputs, build_run_registry),
+        ("expected_versions", read_expected_versions_inputs, build_captured),
+        ("op_status_table", read_op_status_table_inputs, build_op_status_table),
+        ("drift_signals", read_drift_signals_inputs, build_drift_signals),
+    ):
+        upstream = {name: artifacts.files for name, artifacts in made.items()}
+        gathered = read(governed, SourceContext(upstream=upstream))
+        assert gathered.findings == ()
+        made[registry_id] = build(gathered.inputs, context)
+    return made
+
+
+def test_our_bytes_are_those_of_the_tools_of_the_seeds(answered: Governed) -> None:
+    made = built(answered)
+
+    for registry_id, name in (
+        ("run_registry", "RUN_REGISTRY_v0_1.jsonl"),
+        ("op_status_table", "OPERATION_STATUS_TABLE_v0_1.json"),
+        ("drift_signals", "DRIFT_SIGNALS_v0_1.json"),
+    ):
+        assert made[registry_id].files[name] == (EXPECTED / name).read_bytes()
+
+
+def test_building_twice_gives_the_same_bytes(answered: Governed) -> None:
+    assert built(answered) == built(answered)

@@ -1,0 +1,107 @@
+"""Catalog, matrix and version documents: one folder a case, under cases/{catalog,matrix,versions}/."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline.config import Config, Governed
+from registry_pipeline.sources.operations import parse_catalog_document, parse_matrix_document, read_operation_catalog
+from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def folders(kind: str) -> list[Any]:
+    return [pytest.param(folder, id=folder.name) for folder in sorted((CASES / kind).iterdir())]
+
+
+def governed(folder: Path) -> Governed:
+    def named(pattern: str) -> tuple[str, ...]:
+        return tuple(path.name for path in sorted(folder.glob(pattern)))
+
+    return Governed(folder, Config(operations_catalog=named("catalog_*.md"), coverage_matrix=named("matrix_*.md")))
+
+
+@pytest.mark.parametrize("folder", [*folders("catalog"), *folders("matrix")])
+def test_documents_say_what_their_case_expects(folder: Path) -> None:
+    expected = json.loads((folder / "expected.json").read_bytes())
+
+    catalog, files = read_operation_catalog(governed(folder))
+
+    told = [
+        {name: getattr(found, name) for name in ("code", "path", "location", "expected", "got")}
+        for found in catalog.findings
+    ]
+    assert [{**asdict(o), "executables": list(o.executables)} for o in catalog.operations] == expected["operations"]
+    assert catalog.coverage == expected["coverage"]
+    assert sorted(map(json.dumps, told)) == sorted(map(json.dumps, expected["findings"]))
+    assert {file.path for file in files} == {path.name for path in folder.glob("*.md")}
+
+
+def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None:
+    config = Config(operations_catalog=("no.md", "folder"), coverage_matrix=("neither.md",))
+    (tmp_path / "folder").mkdir()
+
+    catalog, files = read_operation_catalog(Governed(tmp_path, config))
+
+    assert [(f.code, f.path, f.severity.value) for f in catalog.findings] == [
+        ("CATALOG_MISSING", "folder", "error"),
+        ("CATALOG_MISSING", "neither.md", "error"),
+        ("CATALOG_MISSING", "no.md", "error"),
+    ]
+    assert files == ()
+
+
+def test_the_parsers_are_functions_of_text() -> None:
+    assert [d.line for d in parse_catalog_document("## Option A\n\n### OP-A01: One\n", "x.md")] == [3]
+    assert [r.line for r in parse_matrix_document("\n| OP-A01 | A | E | C3 | x |", "x.md")] == [2]
+
+
+@pytest.mark.parametrize("folder", folders("versions"))
+def test_a_threshold_version_is_found_as_its_case_expects(folder: Path) -> None:
+    expected = json.loads((folder / "expected.json").read_bytes())
+
+    version, files = read_threshold_version(folder / "input", expected["sources"])
+
+    assert version == expected["version"]
+    assert all((folder / "input" / file.path).is_file() for file in files)
+
+
+def test_the_files_that_were_read_for_a_version_are_told_and_no_others() -> None:
+    folder = CASES / "versions" / "the_first_source_that_has_one" / "input"
+
+    _, files = read_threshold_version(folder, ["missing.json", "a.json", "b.json", "c.json"])
+
+    assert [file.path for file in files] == ["a.json", "b.json"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"expected": {"schema_version": "0.1", "threshold_pack_version": "v3"}}', ("0.1", "v3")),
+        (b'{"expected": {"schema_version": 1, "threshold_pack_version": null}}', (None, None)),
+        (b'{"expected": {}}', (None, None)),
+        (b'{"expected": []}', None),
+        (b"{}", None),
+        (b"[]", None),
+        (b"{", None),
+        (b"\xff", None),
+        (b'{"expected": {}, "expected": {}}', None),
+    ],
+)
+def test_expected_versions_are_strings_or_unknown(data: bytes, expected: tuple[str | None, str | None] | None) -> None:
+    found = parse_expected_versions(data)
+
+    assert (None if found is None else (found.schema_version, found.threshold_pack_version)) == expected
+
+
+def test_the_envelope_version_is_observed_by_the_presence_of_its_standard(tmp_path: Path) -> None:
+    (tmp_path / "standard.md").write_text("# anything\n", encoding="utf-8")
+
+    assert read_envelope_version(tmp_path, "standard.md") == "0.1"
+    assert read_envelope_version(tmp_path, "none.md") is None
