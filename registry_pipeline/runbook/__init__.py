@@ -1,0 +1,63 @@
+"""The walk itself: build, seal, validate, activate, render (seed 000), for both doors.
+
+Holds composition only: each step demands the type that the step before returns, so that a skipped step cannot be
+written. Keeps out rules (they live in the rooms) and every format. May import every room, `catalog` and below.
+"""
+
+from registry_pipeline.model.verdict import Built
+from registry_pipeline.runbook.activation import activate, largest_movable, read_chain_state
+from registry_pipeline.runbook.building import BuildRun, build, seal, start_build_run, unchanged, validate
+from registry_pipeline.runbook.example import ExampleOutcome, make_example
+from registry_pipeline.runbook.inspection import InForce, Inspection, inspect
+from registry_pipeline.runbook.reading import (
+    active_run,
+    pointer_hash,
+    read_pointers,
+    read_report,
+    read_sealed,
+    run_folder,
+    sealed_run,
+    spec_of,
+)
+from registry_pipeline.runbook.rendering import render
+from registry_pipeline.runbook.setup import InitOutcome, initialise
+from registry_pipeline.runbook.stack import BuiltRow, StackOutcome, build_stack
+from registry_pipeline.runbook.verification import FoundRun, active_runs, all_runs, find_run, folder_at, verify_runs
+
+__all__ = [
+    "BuildRun",
+    "Built",
+    "BuiltRow",
+    "ExampleOutcome",
+    "FoundRun",
+    "InForce",
+    "InitOutcome",
+    "Inspection",
+    "StackOutcome",
+    "activate",
+    "active_run",
+    "active_runs",
+    "all_runs",
+    "build",
+    "build_stack",
+    "find_run",
+    "folder_at",
+    "initialise",
+    "inspect",
+    "largest_movable",
+    "make_example",
+    "pointer_hash",
+    "read_chain_state",
+    "read_pointers",
+    "read_report",
+    "read_sealed",
+    "render",
+    "run_folder",
+    "seal",
+    "sealed_run",
+    "spec_of",
+    "start_build_run",
+    "unchanged",
+    "validate",
+    "verify_runs",
+]

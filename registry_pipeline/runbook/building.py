@@ -1,0 +1,262 @@
+"""Steps 1 to 3 of the runbook: build, seal, validate (seed 000). Each demands what the step before returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import PurePosixPath
+
+from registry_pipeline import schema
+from registry_pipeline.canon import json_document, utc_text
+from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import BuildContext, GitState, InputRegistry, Inputs, RunEnvelope
+from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.model.ids import RunId
+from registry_pipeline.model.layer import STATE_NAMES
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun, Verdict
+from registry_pipeline.runbook.reading import (
+    pointer_hash,
+    read_pointers,
+    read_report,
+    read_sealed,
+    run_folder,
+    sealed_run,
+    spec_of,
+)
+from registry_pipeline.seal.folder import seal_folder
+from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.sources.git import read_git_state
+from registry_pipeline.sources.inputs import Previous, SourceContext
+from registry_pipeline.validate.history import check_history
+from registry_pipeline.validate.run import check_run, needed_files
+
+SEAL_FILES = ("MANIFEST.sha256", "manifest.json")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRun:
+    """One invocation of the command line or one Dagster run: its start, taken once, and git as it was then."""
+
+    started: datetime
+    git: GitState
+    dagster_run_id: str | None = None
+
+
+def start_build_run(governed: Governed, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
+    """Return the build run that begins at `started`; git is asked here and nowhere else in it."""
+    config = governed.config
+    state = PurePosixPath(config.publish_root).parent
+    own = [
+        config.publish_root,
+        *config.run_roots,
+        config.pointers,
+        f"{config.pointers}.lock",
+        f"{config.pointers}.intent",
+    ]
+    ignored = (*own, *((state / name).as_posix() for name in STATE_NAMES))
+    return BuildRun(started, read_git_state(governed.root, ignored), dagster_run_id)
+
+
+def build(
+    governed: Governed,
+    run: BuildRun,
+    spec: RegistrySpec,
+    sealed: Mapping[str, SealedRun],
+    *,
+    on_progress: Callable[[int], None] | None = None,
+) -> Built | NotBuilt:
+    """Build one registry from its sources and upstream snapshots (runbook step 1).
+
+    `sealed` are the runs that this build run has sealed and checked; an upstream that is not among them is the
+    active one. Both are verified while they are read.
+
+    Raises:
+        RefusedError: an upstream is neither sealed here nor active.
+        EvidenceError: an upstream does not verify or cannot be parsed; nothing is built on it.
+    """
+    if spec.reader is None or spec.builder is None:
+        raise RefusedError(f"{spec.registry_id} is not built", f"{spec.excluded_because}")
+    upstream, refs = _read_upstream(governed, spec, sealed)
+    previous, previous_refs, findings = _read_previous(governed, spec)
+    gathered = spec.reader(
+        governed,
+        SourceContext(
+            upstream=upstream,
+            previous=previous,
+            leave_out=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
+            leave_out_dagster_run=run.dagster_run_id,
+            on_progress=on_progress,
+        ),
+    )
+    told = sorted_findings([*findings, *gathered.findings])
+    if gathered.inputs is None:
+        return NotBuilt(spec.registry_id, told)
+    as_of_utc = utc_text(run.started)
+    artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git))
+    return Built(spec.registry_id, artifacts, Inputs((*refs, *previous_refs), gathered.files), as_of_utc, told)
+
+
+def _read_upstream(
+    governed: Governed, spec: RegistrySpec, sealed: Mapping[str, SealedRun]
+) -> tuple[dict[str, Mapping[str, bytes]], list[InputRegistry]]:
+    files: dict[str, Mapping[str, bytes]] = {}
+    refs: list[InputRegistry] = []
+    pointers = read_pointers(governed)
+    for name in spec.depends_on:
+        ref = sealed[name].ref if name in sealed else pointers.active(name)
+        if ref is None or not run_folder(governed, ref).is_dir():
+            if REGISTRIES[name].kind == "captured":
+                continue
+            raise RefusedError(
+                f"{spec.registry_id} is built from {name}, and no {name} is active",
+                f"run `registry-pipeline build {name}`, which builds what depends on it too",
+            )
+        files[name] = read_sealed(governed, name, ref).kept
+        refs.append(InputRegistry(name, "upstream", ref))
+    return files, refs
+
+
+def _read_previous(
+    governed: Governed, spec: RegistrySpec
+) -> tuple[dict[str, Previous], list[InputRegistry], list[Finding]]:
+    """Read what is fed back; a previous run that does not verify is no previous, and is told.
+
+    It could not be refused: rebuilding is the only remedy for an active run that was altered (seed 000, 5).
+    """
+    files: dict[str, Previous] = {}
+    refs: list[InputRegistry] = []
+    findings: list[Finding] = []
+    pointers = read_pointers(governed)
+    for name in spec.feeds_back:
+        ref = pointers.active(name)
+        if ref is None or not run_folder(governed, ref).is_dir():
+            continue
+        try:
+            report = read_sealed(governed, name, ref)
+        except EvidenceError as error:
+            code, place = "POINTER_SEAL_INVALID", f"{ref.run_root}/{ref.run_id}"
+            findings.append(finding(code, place, detail=error.message, severity=Severity.WARNING))
+            continue
+        files[name] = Previous(ref.run_id, report.kept)
+        refs.append(InputRegistry(name, "previous", ref))
+    return files, refs, findings
+
+
+def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *, retried: bool = True) -> SealedRun:
+    """Seal what was built as a new run folder, complete or not at all (runbook step 2, SPEC 2.4).
+
+    A step that Dagster tries again finds the folder of its first try: the same bytes are that run, other bytes are
+    the next suffix. With `retried` false every call is a folder of its own.
+
+    Raises:
+        NotFoundError: the repository has no publish root yet.
+        PublishError: nothing was published. DurabilityError: published, but the disk did not confirm it.
+    """
+    if spec.tag is None or spec.operation_id is None:
+        raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
+    if not governed.publish_root.is_dir():
+        raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
+    run_id = RunId(run.started, spec.tag)
+    files_for = partial(_files, run, spec, built)
+    found = _earlier_try(governed, run, run_id, files_for) if retried else None
+    if found is None:
+        published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
+        found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
+    ref = replace(found, relpath=spec.artifact)
+    return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
+
+
+def _files(run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId) -> dict[str, bytes]:
+    """Return the payload of a run folder: artifacts, copies of their schemas, and the envelope for this run id."""
+    files = dict(built.artifacts.files)
+    for artifact in built.artifacts.files:
+        name = spec.schema_of(artifact)
+        if name is not None:
+            files[f"{PurePosixPath(artifact).stem}.schema.json"] = schema.schema_bytes(name)
+    envelope = RunEnvelope(
+        run_id=str(run_id),
+        created_utc=utc_text(run.started),
+        run_type=run_id.tag,
+        registry_id=spec.registry_id,
+        option="QA",
+        operation_id=spec.operation_id or "",
+        git=run.git,
+        as_of_utc=built.as_of_utc,
+        partition=run_id.partition,
+        inputs=built.inputs,
+        outputs=tuple(sorted((*files, "run.json", *SEAL_FILES))),
+        builder_name=f"registry_pipeline.{spec.registry_id}",
+        builder_version=version("registry-pipeline"),
+        dagster_run_id=run.dagster_run_id,
+    )
+    files["run.json"] = json_document(envelope.to_json())
+    return files
+
+
+def _earlier_try(
+    governed: Governed, run: BuildRun, run_id: RunId, files_for: Callable[[RunId], Mapping[str, bytes]]
+) -> SealedRef | None:
+    """Return the folder that an earlier try of this Dagster step sealed with the same bytes, or None."""
+    while run.dagster_run_id is not None and (governed.publish_root / str(run_id)).is_dir():
+        wanted = files_for(run_id)
+        ref = SealedRef(str(run_id), governed.config.publish_root, None, "")
+        report = read_report(governed, ref, wanted)
+        same = report.verdict == "pass" and dict(report.kept) == dict(wanted) and len(report.entries) == len(wanted)
+        if same and report.root_sha256 is not None:
+            return replace(ref, manifest_sha256=report.root_sha256)
+        run_id = run_id.next()
+    return None
+
+
+def unchanged(governed: Governed, built: Built) -> SealedRun | None:
+    """Return the active run of a captured registry whose source is as it was, or None (SPEC 3).
+
+    Only a verified active run counts; one that does not verify is replaced by a new capture.
+    """
+    spec = spec_of(built.registry_id)
+    ref = read_pointers(governed).active(spec.registry_id)
+    if spec.kind != "captured" or ref is None or not run_folder(governed, ref).is_dir():
+        return None
+    try:
+        report = read_sealed(governed, spec.registry_id, ref)
+    except EvidenceError:
+        return None
+    same = dict(report.kept) == dict(built.artifacts.files)
+    return sealed_run(spec.registry_id, ref, report) if same else None
+
+
+def validate(governed: Governed, sealed: SealedRun) -> Verdict:
+    """Judge a sealed run: seal, envelope, schema, and the registry's own rules (runbook step 3).
+
+    The verdict is bound to the root that was recomputed and to the pointer file of this moment.
+    """
+    pointers = pointer_hash(governed)
+    shown = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
+    report = verify_folder(run_folder(governed, sealed.ref), shown=shown, keep=needed_files(REGISTRIES))
+    judged = check_run(report, REGISTRIES)
+    findings = list(judged.findings)
+    if report.root_sha256 not in (None, sealed.ref.manifest_sha256):
+        expected, got = sealed.ref.manifest_sha256, report.root_sha256
+        findings.append(finding("ROOT_MISMATCH", shown, expected=expected, got=got))
+    listing = report.kept.get(spec_of("run_registry").artifact)
+    if sealed.registry_id == "run_registry" and report.verdict == "pass" and listing is not None:
+        findings += _history(governed, sealed, listing)
+    told = sorted_findings(findings)
+    verdict = "fail" if judged.verdict == "pass" and has_errors(told) else judged.verdict
+    return replace(judged, findings=told, verdict=verdict, pointer_sha256=pointers)
+
+
+def _history(governed: Governed, sealed: SealedRun, rows: bytes) -> tuple[Finding, ...]:
+    previous = sealed.inputs.previous("run_registry")
+    before: bytes | None = None
+    if previous is not None and run_folder(governed, previous).is_dir():
+        before = read_sealed(governed, "run_registry", previous).kept[spec_of("run_registry").artifact]
+    return check_history(before, rows, governed.config.run_roots)

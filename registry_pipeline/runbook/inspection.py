@@ -1,0 +1,125 @@
+"""What is in force and whether it holds: the pointer file, the chain, and the active runs, read and judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.config import Governed
+from registry_pipeline.model.closure import can_be_active
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.inputs import HealthFacts, HealthState, OperationCounts, SystemDrift
+from registry_pipeline.model.refs import PointerFile, SealedRef
+from registry_pipeline.model.verdict import SealReport, Verdict
+from registry_pipeline.render.health_state import judge_health
+from registry_pipeline.render.operation_groups import count_operations
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.building import BuildRun
+from registry_pipeline.runbook.reading import read_pointer_bytes, read_report, run_folder, spec_of
+from registry_pipeline.validate.chain import ChainState
+from registry_pipeline.validate.pointers import check_pointers, parse_pointer_file
+from registry_pipeline.validate.run import check_run
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """An active run: its reference, the verdict on it (None where its folder is absent), and its artifacts' bytes.
+
+    `files` is empty where the run does not verify: nothing is read from what may have been altered.
+    """
+
+    registry_id: str
+    ref: SealedRef
+    verdict: Verdict | None
+    inputs: Inputs
+    as_of_utc: str | None
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that is in force, and every finding about it.
+
+    `status_rows`, `drift_signals` and `operations` are those of the active registries, None where none is active.
+    """
+
+    pointer_file: PointerFile
+    chain: ChainState
+    active: Mapping[str, InForce]
+    findings: tuple[Finding, ...]
+    health: HealthState
+    status_rows: tuple[Mapping[str, Any], ...] | None
+    drift_signals: Mapping[str, Any] | None
+    operations: OperationCounts | None
+
+
+def inspect(governed: Governed, run: BuildRun) -> Inspection:
+    """Read the bytes of the chain and of every active run and judge them; `run` gives the present and git's state."""
+    pointers, malformed = parse_pointer_file(read_pointer_bytes(governed), governed.config.pointers)
+    chain = read_chain_state(governed)
+    active = {
+        pointer.registry_id: _in_force(governed, pointer.registry_id, ref)
+        for pointer in pointers.pointers
+        if (ref := pointers.active(pointer.registry_id)) is not None and ref.run_root in governed.config.run_roots
+    }
+    by_ref = {held.ref: held for held in active.values()}
+    against = check_pointers(
+        pointers,
+        governed=governed,
+        specs=REGISTRIES,
+        verdict_of=lambda ref: by_ref[ref].verdict if ref in by_ref else None,
+        inputs_of=lambda ref: by_ref[ref].inputs if ref in by_ref else None,
+        now=run.started,
+        marked_bad=chain.marked_bad,
+    )
+    judged = [f for held in active.values() if held.verdict is not None for f in held.verdict.findings]
+    findings = sorted_findings([*malformed, *against, *chain.findings, *judged])
+    rows, drift = _parsed(active, "op_status_table"), _parsed(active, "drift_signals")
+    operations = None if rows is None else count_operations(rows, governed.config.stale_days)
+    facts = HealthFacts(
+        findings=findings,
+        unknown_pointers=tuple(name for name, row in REGISTRIES.items() if can_be_active(row) and name not in active),
+        system_drift=None if drift is None else system_drift(drift),
+        operations=operations,
+        working_tree_state=run.git.working_tree_state,
+    )
+    status_rows = None if rows is None else tuple(rows)
+    return Inspection(pointers, chain, active, findings, judge_health(facts), status_rows, drift, operations)
+
+
+def _in_force(governed: Governed, registry_id: str, ref: SealedRef) -> InForce:
+    if not run_folder(governed, ref).is_dir():
+        return InForce(registry_id, ref, None, Inputs(), None, {})
+    report = read_report(governed, ref, REGISTRIES[registry_id].artifacts if registry_id in REGISTRIES else ())
+    verdict = check_run(report, REGISTRIES)
+    envelope = report.run_json or {}
+    as_of = envelope.get("as_of_utc")
+    return InForce(
+        registry_id=registry_id,
+        ref=ref,
+        verdict=verdict,
+        inputs=Inputs.from_json(envelope.get("inputs")),
+        as_of_utc=as_of if isinstance(as_of, str) else None,
+        files=report.kept if _sound(report, verdict, ref) else {},
+    )
+
+
+def _sound(report: SealReport, verdict: Verdict, ref: SealedRef) -> bool:
+    return verdict.passed and report.root_sha256 == ref.manifest_sha256
+
+
+def _parsed(active: Mapping[str, InForce], registry_id: str) -> Any:
+    """Return the main artifact of an active run, parsed; its schema has been judged. None where there is none."""
+    held = active.get(registry_id)
+    data = None if held is None else held.files.get(spec_of(registry_id).artifact)
+    return None if data is None else json.loads(data)
+
+
+def system_drift(drift: Mapping[str, Any]) -> SystemDrift:
+    """Return the three flags of a parsed drift_signals artifact."""
+    flags = drift["system_drift"]
+    return SystemDrift(*(flags[name] for name in ("canon_dirty", "schema_drift", "threshold_drift")))

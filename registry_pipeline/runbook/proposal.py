@@ -1,0 +1,43 @@
+"""A run that somebody names for activation, taken as it lies on the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from registry_pipeline.config import Governed
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import sorted_findings
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.verdict import Refusal
+from registry_pipeline.runbook.activation import Judged
+from registry_pipeline.runbook.building import validate
+from registry_pipeline.runbook.reading import read_report, sealed_run, spec_of
+from registry_pipeline.runbook.verification import FoundRun
+
+
+def propose(governed: Governed, registry_id: str, found: FoundRun) -> Judged | Refusal:
+    """Return the named run with the verdict on it, ready for `activate`; a folder without a root is refused here.
+
+    Raises:
+        NotFoundError: the registry is unknown.
+    """
+    spec = spec_of(registry_id)
+    run_root = found.run_root or _run_root(governed, found.path)
+    named = SealedRef(found.run_id, run_root, spec.artifacts[0] if spec.artifacts else None, "")
+    report = read_report(governed, named)
+    if report.root_sha256 is None:
+        refused = finding("ACTIVATE_NOT_VERIFIED", report.path, detail=report.verdict)
+        return Refusal(sorted_findings((refused, *report.findings)))
+    ref = SealedRef(named.run_id, named.run_root, named.relpath, report.root_sha256)
+    sealed = sealed_run(registry_id, ref, report)
+    return sealed, validate(governed, sealed)
+
+
+def _run_root(governed: Governed, folder: Path) -> str:
+    """Return the run root that a folder named by its path lies in, else its parent as it is, for the gate to refuse."""
+    parent = Path(os.path.abspath(folder)).parent  # noqa: PTH100 - resolve() would follow a linked run folder
+    for run_root in governed.config.run_roots:
+        if governed.path(run_root).resolve() == parent.resolve():
+            return run_root
+    return str(parent)

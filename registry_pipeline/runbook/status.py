@@ -1,0 +1,140 @@
+"""What `status`, `log` and `show` tell: the facts are gathered here, `query` makes the documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import EvidenceError, NotFoundError
+from registry_pipeline.model.closure import ActiveRun
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import GitState
+from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.model.inputs import OperationCounts, SystemDrift
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.query.activations import ActivationEntry, activations_naming
+from registry_pipeline.query.listing import list_run_folders
+from registry_pipeline.query.log import LogEntry, log_entries, with_claims
+from registry_pipeline.query.newest import Standing, explain_newest, newest_runs, read_claims
+from registry_pipeline.query.show import RunDocument
+from registry_pipeline.query.status import StatusDocument, StatusFacts, status_document
+from registry_pipeline.render.operation_groups import count_operations
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.building import BuildRun, start_build_run
+from registry_pipeline.runbook.inspection import Inspection, inspect, system_drift
+from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_folder, spec_of
+from registry_pipeline.runbook.verification import FoundRun
+from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.validate.chain import ChainState
+from registry_pipeline.validate.run import check_run, needed_files
+
+
+def observe(governed: Governed, now: datetime) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
+    """Look at what is in force, also where git cannot be asked: its state is then unknown, and a finding says so.
+
+    Raises:
+        NotFoundError: a run root or the pointer file is there and cannot be read.
+    """
+    unasked: tuple[Finding, ...] = ()
+    try:
+        run = start_build_run(governed, now)
+    except NotFoundError as error:
+        run = BuildRun(now, GitState(None, None))
+        unasked = (finding("CONFIG_GIT_UNREADABLE", ".git", detail=error.message),)
+    seen = inspect(governed, run)
+    return run, seen, sorted_findings((*unasked, *seen.findings))
+
+
+def read_status(governed: Governed, now: datetime) -> StatusDocument:
+    """Return the state of the repository: bytes are read of active runs and of the chain only (SPEC 2.2).
+
+    Raises:
+        NotFoundError: a run root or the pointer file is there and cannot be read.
+    """
+    run, seen, findings = observe(governed, now)
+    listing = list_run_folders(governed.root, governed.config.run_roots)
+    active = {
+        name: ActiveRun(held.ref, held.inputs, held.as_of_utc)
+        for name, held in seen.active.items()
+        if held.verdict is not None
+    }
+    newest = newest_runs(listing, REGISTRIES)
+    behind = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
+    standing = Standing(active, not has_errors(findings), seen.chain.marked_bad, seen.chain.moved_away)
+    return status_document(
+        StatusFacts(
+            root=governed.root,
+            now=now,
+            git=run.git,
+            specs=REGISTRIES,
+            listing=listing,
+            pointers=seen.pointer_file,
+            active=active,
+            verdicts={n: held.verdict for n, held in seen.active.items() if held.verdict is not None},
+            activations=_entries(seen.chain),
+            newest=newest,
+            reasons=explain_newest(newest, read_claims(governed.root, behind), standing, REGISTRIES),
+            operations=seen.operations,
+            drift=None if seen.drift_signals is None else system_drift(seen.drift_signals),
+            health=seen.health,
+            findings=sorted_findings((*findings, *listing.findings)),
+        )
+    )
+
+
+def read_operations(
+    governed: Governed, built: Mapping[str, SealedRef]
+) -> tuple[OperationCounts | None, SystemDrift | None]:
+    """Return how the operations and the system stand: by the runs just built, else by the active ones.
+
+    Each is None where there is no such run, or it does not verify.
+    """
+    rows, drift = (_main_artifact(governed, name, built.get(name)) for name in ("op_status_table", "drift_signals"))
+    operations = None if rows is None else count_operations(rows, governed.config.stale_days)
+    return operations, None if drift is None else system_drift(drift)
+
+
+def _main_artifact(governed: Governed, registry_id: str, built: SealedRef | None) -> Any:
+    ref = built or read_pointers(governed).active(registry_id)
+    if ref is None or not run_folder(governed, ref).is_dir():
+        return None
+    try:
+        return json.loads(read_sealed(governed, registry_id, ref).kept[spec_of(registry_id).artifact])
+    except (EvidenceError, ValueError):
+        return None
+
+
+def _entries(chain: ChainState) -> tuple[ActivationEntry, ...]:
+    return tuple(ActivationEntry(each.ref, each.created_utc, each.record) for each in chain.records)
+
+
+def read_log(governed: Governed, registry_id: str | None, limit: int) -> tuple[LogEntry, ...]:
+    """Return activations and builds, the newest first, at most `limit` of them (0: all).
+
+    Raises:
+        NotFoundError: the registry is unknown.
+    """
+    if registry_id is not None:
+        spec_of(registry_id)
+    listing = list_run_folders(governed.root, governed.config.run_roots)
+    entries = log_entries(listing, _entries(read_chain_state(governed)), REGISTRIES, registry_id)
+    return tuple(with_claims(governed.root, entry) for entry in (entries[:limit] if limit else entries))
+
+
+def read_run_document(governed: Governed | None, found: FoundRun) -> RunDocument:
+    """Return one run folder, verified anew, with the activations that name it; those of no repository have none."""
+    report = verify_folder(found.path, shown=found.shown, keep=needed_files(REGISTRIES))
+    verdict = check_run(report, REGISTRIES)
+    if governed is None:
+        return RunDocument(verdict, report, (), ())
+    pointers = read_pointers(governed)
+    named = [(p.registry_id, ref) for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
+    active_for = tuple(
+        name for name, ref in named if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
+    )
+    entries = activations_naming(_entries(read_chain_state(governed)), report.run_id)
+    return RunDocument(verdict, report, active_for, entries)

@@ -1,0 +1,69 @@
+"""Each import contract is broken once, in a copy of the package, and must be seen to break."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LINT = Path(sys.executable).with_name("lint-imports")
+
+BREAKS = {
+    "floors": ("builders/run_registry.py", "import registry_pipeline.sources.git"),
+    "root": ("__init__.py", "import registry_pipeline.errors"),
+    "pure": ("builders/drift_signals.py", "import os"),
+    "dagster": ("query/registries.py", "import dagster"),
+    "writers": ("cli/verbs/status.py", "import registry_pipeline.seal.folder"),
+    "processes": ("query/registries.py", "import subprocess"),
+}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "registry_pipeline", tmp_path / "registry_pipeline")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint(root: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
+    chosen = [part for contract in contracts for part in ("--contract", contract)]
+    return subprocess.run(
+        [LINT, "--no-cache", *chosen],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_house_keeps_its_contracts(copy: Path) -> None:
+    done = lint(copy)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("contract", BREAKS)
+def test_a_line_in_the_wrong_room_breaks_the_contract(copy: Path, contract: str) -> None:
+    place, line = BREAKS[contract]
+    file = copy / "registry_pipeline" / place
+    file.write_text(f"{file.read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
+
+    done = lint(copy, contract)
+
+    assert done.returncode == 1, done.stdout
+    assert "BROKEN" in done.stdout
+
+
+def test_every_contract_has_a_break() -> None:
+    import tomllib
+
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = {contract["id"] for contract in document["tool"]["importlinter"]["contracts"]}
+
+    assert contracts == set(BREAKS)

@@ -1,0 +1,1 @@
+"""The walk from sources to pointers, on real folders."""

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline import runbook
+from registry_pipeline.config import Governed, load_governed
+from registry_pipeline.runbook import BuildRun, StackOutcome
+from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class World:
+    """A governed repository and a clock that stands still."""
+
+    governed: Governed
+
+    @property
+    def root(self) -> Path:
+        return self.governed.root
+
+    @property
+    def runs(self) -> Path:
+        return self.governed.publish_root
+
+    def run(self, minutes: int = 0, dagster_run_id: str | None = None) -> BuildRun:
+        return runbook.start_build_run(self.governed, NOON + timedelta(minutes=minutes), dagster_run_id)
+
+    def build(self, *registries: str, minutes: int = 0, only: bool = False, move: bool = True) -> StackOutcome:
+        run = self.run(minutes)
+        return runbook.build_stack(
+            self.governed, run, registries, only=only, move=move, actor="Ada", reason="because it is Sunday"
+        )
+
+    def active(self, registry_id: str) -> str:
+        ref = runbook.read_pointers(self.governed).active(registry_id)
+        assert ref is not None
+        return ref.run_id
+
+    def names(self) -> set[str]:
+        return {entry.name for entry in self.runs.iterdir()}
+
+    def tamper(self, run_id: str, artifact: str) -> None:
+        """Flip one byte of a sealed artifact."""
+        path = self.runs / run_id / artifact
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(data)
+
+
+@pytest.fixture(scope="session")
+def known_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("known") / "repository"
+    make_known_repository(str(root))
+    return root
+
+
+@pytest.fixture(scope="session")
+def built_repository(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("built") / "repository"
+    shutil.copytree(known_repository, root, symlinks=True)
+    World(load_governed(root)).build()
+    return root
+
+
+def copied(source: Path, root: Path) -> Iterator[World]:
+    shutil.copytree(source, root, symlinks=True)
+    yield World(load_governed(root))
+    for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def world(known_repository: Path, tmp_path: Path) -> Iterator[World]:
+    """A repository where nothing was ever built."""
+    yield from copied(known_repository, tmp_path / "known")
+
+
+@pytest.fixture
+def built(built_repository: Path, tmp_path: Path) -> Iterator[World]:
+    """A repository where everything was built and activated at noon."""
+    yield from copied(built_repository, tmp_path / "built")

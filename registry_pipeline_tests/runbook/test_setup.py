@@ -1,0 +1,106 @@
+"""`init` on repositories of every kind, and the example."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline import runbook
+from registry_pipeline.config import load_governed
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline_tests.runbook.conftest import NOON, World
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and ".git" not in p.parts}
+
+
+def test_init_of_an_empty_folder_makes_all_that_a_build_needs(tmp_path: Path) -> None:
+    outcome = runbook.initialise(tmp_path, track_runs=False, now=NOON)
+
+    built = runbook.build_stack(
+        outcome.governed, runbook.start_build_run(outcome.governed, NOON), actor="Ada", reason="first"
+    )
+
+    assert {row.registry_id for row in built.built if row.activated} == {
+        "run_registry",
+        "op_status_table",
+        "drift_signals",
+    }
+
+
+def test_init_a_second_time_changes_nothing(world: World) -> None:
+    runbook.initialise(world.root, track_runs=False, now=NOON)
+    before = snapshot(world.root)
+
+    again = runbook.initialise(world.root, track_runs=False, now=NOON)
+
+    assert again.created == ()
+    assert snapshot(world.root) == before
+
+
+def test_init_lists_only_documents_that_exist_and_the_day_of_the_first_commit(world: World) -> None:
+    runbook.initialise(world.root, track_runs=False, now=NOON)
+
+    config = load_governed(world.root).config
+
+    assert all((world.root / path).is_file() for path in (*config.operations_catalog, *config.coverage_matrix))
+    assert config.threshold_sources == (
+        "configs/threshold_packs/state_plane_v0_2_default_v1.json",
+        "configs/threshold_packs/c3_regime_trend_v1.json",
+    )
+    assert config.history_start == date(2026, 1, 1)
+    assert config.pointers == "docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json"
+
+
+def test_init_keeps_the_lines_that_gitignore_has(world: World) -> None:
+    path = world.root / ".gitignore"
+    path.write_text("*.log", encoding="utf-8")
+
+    runbook.initialise(world.root, track_runs=False, now=NOON)
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "*.log"
+    assert "/.codex/RUNS/" in lines
+
+
+def test_runs_that_are_tracked_are_not_ignored(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+
+    runbook.initialise(tmp_path, track_runs=True, now=NOON)
+
+    assert "/.codex/RUNS/" not in (tmp_path / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_git_sees_nothing_of_what_builds_write(built: World) -> None:
+    runbook.initialise(built.root, track_runs=False, now=NOON)
+    subprocess.run(["git", "add", "-A"], cwd=built.root, check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@example.invalid", "commit", "-qm", "init"],
+        cwd=built.root,
+        check=True,
+    )
+
+    built.build(minutes=1)
+
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=built.root, capture_output=True, check=True)
+    assert status.stdout == b" M docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json\n"  # tracked by the fixture itself
+    assert built.run(2).git.working_tree_state == "clean"
+
+
+def test_init_of_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        runbook.initialise(tmp_path / "nowhere", track_runs=False, now=NOON)
+
+
+def test_verifying_the_example_finds_what_was_planted_and_nothing_else(tmp_path: Path) -> None:
+    made = runbook.make_example(tmp_path / "example", NOON)
+
+    verdicts = runbook.verify_runs(runbook.all_runs(made.governed))
+
+    found = {(v.path, v.verdict, tuple(sorted((f.code, f.path) for f in v.findings))) for v in verdicts if v.findings}
+    assert found == {(p.path, p.verdict, p.findings) for p in made.planted}
+    assert made.runs >= 300
