@@ -1,0 +1,143 @@
+"""The commands' common shape: verbs loaded when they are called, global options on both sides, examples in the help."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, Final, NoReturn
+
+import click
+
+from registry_pipeline.cli.exit_codes import MEANINGS
+from registry_pipeline.cli.reporter import Reporter
+from registry_pipeline.cli.settings import global_options, settings_of
+
+PROGRAM: Final = "registry-pipeline"
+VERBS: Final = (
+    "init",
+    "example",
+    "build",
+    "verify",
+    "activate",
+    "status",
+    "log",
+    "show",
+    "registries",
+    "explain",
+    "ui",
+)
+"""Every verb, in the order in which people meet them; each is `command` in the module of its name under `verbs`."""
+
+
+class Verb(click.Command):
+    """One verb: its own options, then the global ones, then examples that a test runs.
+
+    `examples` are (arguments, what they do); the callback is given a `Reporter` and returns an exit code.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.examples = tuple(examples)
+        self.own = len(self.params)
+        self.params += global_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the verb with the one reporter of this command."""
+        ctx.obj = Reporter(settings_of(ctx))
+        return super().invoke(ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and name the option that was meant where one is unknown."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            _unknown(ctx, "option", error.option_name, [name for param in self.params for name in param.opts])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verb's own options apart from the global ones."""
+        _write_options(ctx, formatter, "Options", self.params[: self.own])
+        _write_options(ctx, formatter, "Global options (before or after the verb)", self.get_params(ctx)[self.own :])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the signature is click's
+        """Write the examples."""
+        with formatter.section("Examples"):
+            formatter.write_dl([(f"{PROGRAM} {arguments}", does) for arguments, does in self.examples], col_max=46)
+
+
+class VerbGroup(click.Group):
+    """The program: a verb's module is imported when the verb is called, and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Return the verbs in the order in which people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature is click's
+        """Return a verb, or None if there is none of that name."""
+        if cmd_name not in VERBS:
+            return None
+        verb = import_module(f"registry_pipeline.cli.verbs.{cmd_name}").command
+        return verb if isinstance(verb, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the verb that is called, or name the one that was meant."""
+        if args[0] not in VERBS:
+            _unknown(ctx, "verb", args[0], VERBS)
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and name the option that was meant where one is unknown."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            _unknown(ctx, "option", error.option_name, [name for param in self.params for name in param.opts])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs before the options."""
+        self.format_commands(ctx, formatter)
+        _write_options(ctx, formatter, "Global options (before or after the verb)", self.get_params(ctx))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the signature is click's
+        """Write what the exit codes say."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
+
+
+def _write_options(
+    ctx: click.Context, formatter: click.HelpFormatter, title: str, params: Sequence[click.Parameter]
+) -> None:
+    options = [param for param in params if isinstance(param, click.Option)]
+    records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)
+
+
+def _unknown(ctx: click.Context, kind: str, name: str, known: Sequence[str]) -> NoReturn:
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise click.UsageError(f"there is no {kind} {name}{meant}", ctx) from None
+
+
+@click.group(
+    cls=VerbGroup,
+    name=PROGRAM,
+    params=[*global_options()],
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(version("registry-pipeline"), prog_name=PROGRAM)
+@click.pass_context
+def program(ctx: click.Context) -> int | None:
+    """A memory that can be trusted for repositories with many automated runs.
+
+    Builds registries from run folders, seals them, validates them, and puts them in force by an explicit move of a
+    pointer. What is active is what the pointer file names, never what is newest.
+    """
+    if ctx.invoked_subcommand is not None:
+        return None
+    click.echo(ctx.get_help(), err=True)
+    return 2

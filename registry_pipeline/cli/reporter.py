@@ -1,0 +1,143 @@
+"""The one way in which a verb answers: text, JSON, or GitHub annotations (SPEC 6)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from registry_pipeline.canon import json_document
+from registry_pipeline.cli.settings import Format, Settings
+from registry_pipeline.cli.wording import annotation, failure_annotation, finding_head, finding_line, printable
+from registry_pipeline.model.finding import Finding, Severity
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+SCHEMA_VERSION: Final = "0.1"
+"""Of every JSON document that a verb prints; a change that readers must know of raises it."""
+
+_STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
+_WIDE: Final = 4096
+_CELL_STYLES: Final = {
+    "pass": "green",
+    "fail": "bold red",
+    "partial": "bold red",
+    "missing": "bold red",
+    "active": "dim",
+}
+
+
+class Reporter:
+    """Answers for one command; nothing else of the command line writes to stdout."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def answer(self, document: Mapping[str, Any], findings: Sequence[Finding], tell: Callable[[Page], None]) -> None:
+        """Print the answer once: `document` as JSON, or what `tell` writes, or the findings as annotations."""
+        if self.settings.format == "json":
+            sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
+        elif self.settings.format == "github":
+            sys.stdout.writelines(f"{annotation(each)}\n" for each in findings)
+        else:
+            tell(Page(self.settings))
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Tell something on stderr that is no part of the answer."""
+        if not self.settings.quiet:
+            sys.stderr.write(f"{printable(text)}\n")
+
+    @property
+    def draws_progress(self) -> bool:
+        """Whether somebody is watching: progress is for terminals."""
+        return sys.stderr.isatty() and not self.settings.quiet
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; `right` for numbers."""
+
+    title: str
+    right: bool = False
+
+
+class Page:
+    """The text answer: lines, tables and findings; coloured and fitted on a terminal, plain and whole in a pipe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Write one line."""
+        if self.settings.quiet:
+            return
+        self._write(text, style)
+
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+        """Write a table; on a terminal its cells are folded to the width, in a pipe they are never cut."""
+        from rich.table import Table  # noqa: PLC0415 - only a text answer with a table pays for it
+
+        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
+        for column in columns:
+            made.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+        for row in rows:
+            made.add_row(*(_text(cell) for cell in row))
+        self._draw(made)
+
+    def findings(self, findings: Iterable[Finding]) -> None:
+        """Write the findings, one line each; quiet keeps the errors."""
+        for each in findings:
+            if each.severity is Severity.ERROR or not self.settings.quiet:
+                self._write(finding_line(each), _STYLES[each.severity], styled=len(finding_head(each)))
+
+    def _write(self, text: str, style: str, styled: int | None = None) -> None:
+        """Write one line; on a terminal its first `styled` characters, or all, have the style."""
+        shown = printable(text)
+        if not style or not self._is_terminal():
+            sys.stdout.write(f"{shown}\n")
+            return
+        from rich.text import Text  # noqa: PLC0415
+
+        line = Text(shown)
+        line.stylize(style, 0, styled)
+        _console(self.settings).print(line, soft_wrap=True)
+
+    def _draw(self, drawn: RenderableType) -> None:
+        if self.settings.quiet:
+            return
+        console = _console(self.settings)
+        with console.capture() as captured:
+            console.print(drawn)
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+    def _is_terminal(self) -> bool:
+        return self.settings.color and sys.stdout.isatty()
+
+
+def _console(settings: Settings) -> Console:
+    from rich.console import Console  # noqa: PLC0415
+
+    width = None if sys.stdout.isatty() else _WIDE
+    system: Literal["auto"] | None = "auto" if settings.color else None
+    return Console(file=sys.stdout, width=width, color_system=system, highlight=False, markup=False, emoji=False)
+
+
+def _text(cell: str) -> RenderableType:
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text(printable(cell), style=_CELL_STYLES.get(cell, ""))
+
+
+def report_failure(message: str, advice: str, code: int, *, form: Format) -> None:
+    """Tell why a command could not do its work: one line on stderr, and on stdout what the format has for it."""
+    told = f"{printable(message)}{f' -> {printable(advice)}' if advice else ''}"
+    sys.stderr.write(f"error: {told}\n")
+    if form == "json":
+        failure = {"message": printable(message), "advice": printable(advice), "exit_code": int(code)}
+        document = {"schema_version": SCHEMA_VERSION, "error": failure, "findings": []}
+        sys.stdout.write(json_document(document).decode("ascii"))
+    elif form == "github":
+        sys.stdout.write(f"{failure_annotation(told)}\n")

@@ -1,0 +1,101 @@
+"""The global options: told before or after the verb, gathered into one frozen value (SPEC 8)."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import click
+
+from registry_pipeline.canon import parse_utc
+
+Format = Literal["text", "json", "github"]
+FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
+
+_KEY: Final = "registry_pipeline.global_options"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a command was asked to run. `now` is the clock of the whole command, UTC with whole seconds."""
+
+    repo: Path | None
+    format: Format
+    verbosity: int
+    now: datetime
+    color: bool
+
+    @property
+    def quiet(self) -> bool:
+        """Only errors are told."""
+        return self.verbosity < 0
+
+
+class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
+    """A strict `YYYY-MM-DDTHH:MM:SSZ` text."""
+
+    name = "utc"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the instant; anything but the strict text is a usage error."""
+        if isinstance(value, datetime):
+            return value
+        instant = parse_utc(value)
+        if instant is None:
+            self.fail(f"{value!r} is not UTC in the form 2026-03-01T12:00:00Z", param, ctx)
+        return instant
+
+
+def _tell(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Remember an option where the other side of the verb finds it; what is not said overrides nothing."""
+    if value:
+        told, name = ctx.meta.setdefault(_KEY, {}), str(param.name)
+        told[name] = told.get(name, 0) + value if name in ("verbose", "quiet") else value
+
+
+def global_options() -> list[click.Option]:
+    """Return the options that every command takes, new each time as click wants them."""
+    return [
+        _option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The governed repository."),
+        _option("--json", "as_json", is_flag=True, help="The same as --format json."),
+        _option(
+            "--format", "format_", type=click.Choice(FORMATS), help="How to answer; json is one document on stdout."
+        ),
+        _option("-q", "--quiet", count=True, help="Tell errors only."),
+        _option("-v", "--verbose", count=True, help="Show the traceback of a failure."),
+        _option("--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."),
+        _option("--no-color", is_flag=True, help="No colours; so does NO_COLOR in the environment."),
+    ]
+
+
+def _option(*names: str, **attributes: Any) -> click.Option:
+    return click.Option(names, expose_value=False, callback=_tell, **attributes)
+
+
+def settings_of(ctx: click.Context) -> Settings:
+    """Return the settings of a command, once its options before and after the verb are parsed."""
+    told = ctx.meta.get(_KEY, {})
+    if told.get("as_json") and told.get("format_", "json") != "json":
+        raise click.UsageError(f"--json contradicts --format {told['format_']}", ctx)
+    return Settings(
+        repo=told.get("repo"),
+        format="json" if told.get("as_json") else told.get("format_", "text"),
+        verbosity=told.get("verbose", 0) - told.get("quiet", 0),
+        now=told["now"] if "now" in told else datetime.now(UTC).replace(microsecond=0),  # noqa: TID251 - this is the door
+        color=not (told.get("no_color") or os.environ.get("NO_COLOR")),
+    )
+
+
+def told_format(arguments: list[str]) -> Format:
+    """Return the format that was asked for, where the arguments could not be parsed."""
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" in before:
+        return "json"
+    pairs = [word.partition("=")[::2] for word in before if word.startswith("--format=")]
+    pairs += [(one, two) for one, two in itertools.pairwise(before) if one == "--format"]
+    told = pairs[-1][1] if pairs else "text"
+    return next((known for known in FORMATS if known == told), "text")

@@ -1,0 +1,135 @@
+"""`build`: the whole walk, from sources to active pointers and the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from registry_pipeline.cli.actor import find_actor
+from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.fail_on import fail_on_option, holds
+from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.progress import progress
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.config import find_governed
+from registry_pipeline.model.finding import has_errors
+from registry_pipeline.model.verdict import Activation, Refusal
+from registry_pipeline.runbook import BuiltRow, StackOutcome, build_stack, start_build_run
+from registry_pipeline.runbook.status import read_operations
+
+
+@click.command(
+    "build",
+    cls=Verb,
+    examples=[
+        ("build", "build, seal, validate and activate every registry, then render the report"),
+        ("build op_status_table", "that one and what is built from it"),
+        ("build run_registry --only", "that one alone, sealed and left unactivated"),
+        ("build --no-activate --json", "move no pointer; what was sealed, as a document"),
+    ],
+)
+@click.argument("registries", metavar="[REGISTRY]...", nargs=-1)
+@click.option("--only", is_flag=True, help="Build the named registries alone, and activate nothing.")
+@click.option("--no-activate", is_flag=True, help="Leave every pointer where it is, and render nothing.")
+@click.option("--force", is_flag=True, help="Seal a captured registry even if its source is unchanged.")
+@click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
+@click.option("--actor", metavar="NAME", help="Who, for the activation record; default: as git knows you.")
+@fail_on_option
+@click.pass_obj
+def command(
+    reporter: Reporter,
+    registries: tuple[str, ...],
+    only: bool,
+    no_activate: bool,
+    force: bool,
+    reason: str,
+    actor: str | None,
+    fail_on: frozenset[str],
+) -> int:
+    """Build, seal, validate and activate registries.
+
+    In dependency order, each is built, sealed into a new run folder and validated. What passed is then activated in
+    one move, and the health report is rendered from what is active. A named REGISTRY takes all that depends on it
+    along; without one, all are built. A run that may not move without mixing the active set stays sealed and
+    waiting (exit 5). Existing run folders are never touched.
+    """
+    if only and not registries:
+        raise click.UsageError("--only needs the registries to build")
+    governed = find_governed(reporter.settings.repo)
+    run = start_build_run(governed, reporter.settings.now)
+    with progress(reporter, "build") as shown:
+        outcome = build_stack(
+            governed,
+            run,
+            registries,
+            only=only,
+            move=not no_activate,
+            force=force,
+            actor=find_actor(actor, governed.root),
+            reason=reason,
+            on_step=lambda step, registry_id: shown.step(f"{step} {registry_id}"),
+            on_progress=shown.done,
+        )
+    reporter.answer(_document(outcome), outcome.findings, lambda page: _tell(page, outcome))
+    built = {row.registry_id: row.run.ref for row in outcome.built if row.run is not None}
+    operations, drift = read_operations(governed, built) if fail_on else (None, None)
+    failing = holds(fail_on, outcome.findings, operations, drift)
+    return combined([_code(outcome), ExitCode.ASKED_TO_FAIL * failing])
+
+
+def _code(outcome: StackOutcome) -> int:
+    """Return the exit code of SPEC 6: what does not verify, what could not be read, what was refused or waits."""
+    failing = any(row.verdict is not None and not row.verdict.passed for row in outcome.built)
+    unread = any(row.run is None for row in outcome.built) and has_errors(outcome.findings)
+    refused = isinstance(outcome.activation, Refusal) or outcome.waiting
+    return combined([ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread, ExitCode.REFUSED * refused])
+
+
+def _document(outcome: StackOutcome) -> dict[str, Any]:
+    moved = outcome.activation if isinstance(outcome.activation, Activation) else None
+    return {
+        "built": [_built(row) for row in outcome.built if row.run is not None],
+        "not_built": [row.registry_id for row in outcome.built if row.run is None],
+        "activation_run_id": None if moved is None else moved.record.run_id,
+        "report_run_id": None if outcome.report is None else outcome.report.ref.run_id,
+        "findings": [finding.to_json() for finding in outcome.findings],
+    }
+
+
+def _built(row: BuiltRow) -> dict[str, Any]:
+    ref = None if row.run is None else row.run.ref
+    return {
+        "registry_id": row.registry_id,
+        "run_id": None if ref is None else ref.run_id,
+        "run_root": None if ref is None else ref.run_root,
+        "relpath": None if ref is None else ref.relpath,
+        "root_sha256": None if ref is None else ref.manifest_sha256,
+        "records": row.records,
+        "verdict": None if row.verdict is None else row.verdict.verdict,
+        "activated": row.activated,
+        "reused": row.reused,
+        "seconds": row.seconds,
+    }
+
+
+def _tell(page: Page, outcome: StackOutcome) -> None:
+    columns = [Column("registry"), Column("run"), Column("records", right=True), Column("verdict"), Column("active")]
+    page.table([*columns, Column("seconds", right=True)], (_row(row) for row in outcome.built))
+    if isinstance(outcome.activation, Activation):
+        page.line(f"activated {len(outcome.activation.moves)} in {outcome.activation.record.run_id}")
+    elif isinstance(outcome.activation, Refusal):
+        page.line("refused: no pointer moved", style="bold red")
+    elif outcome.waiting:
+        page.line("sealed and waiting: no pointer moved", style="bold yellow")
+    if outcome.report is not None:
+        page.line(f"rendered {outcome.report.ref.run_root}/{outcome.report.ref.run_id}")
+    page.findings(outcome.findings)
+
+
+def _row(row: BuiltRow) -> list[str]:
+    if row.run is None or row.verdict is None:
+        return [row.registry_id, "not built", "-", "-", "-", f"{row.seconds:.2f}"]
+    moved = "moved" if row.activated else "stays" if row.reused else "no"
+    records = "-" if row.records is None else str(row.records)
+    return [row.registry_id, row.run.ref.run_id, records, row.verdict.verdict, moved, f"{row.seconds:.2f}"]

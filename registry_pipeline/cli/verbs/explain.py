@@ -1,0 +1,66 @@
+"""`explain`: what a finding's code says, weighs, and asks for."""
+
+from __future__ import annotations
+
+import difflib
+
+import click
+
+from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.model.codes import CODES
+from registry_pipeline.model.finding import CodeRow
+
+
+@click.command(
+    "explain",
+    cls=Verb,
+    examples=[
+        ("explain HASH_MISMATCH", "what was violated, and the way out"),
+        ("explain --json", "the whole table of codes"),
+    ],
+)
+@click.argument("code", required=False)
+@click.pass_obj
+def command(reporter: Reporter, code: str | None) -> int:
+    """Explain the CODE of a finding, or list every code.
+
+    Tells what is violated, how much it weighs, which clause says so, and the way out.
+    """
+    rows = list(CODES.values()) if code is None else [_row(code)]
+    reporter.answer({"codes": [_to_json(row) for row in rows]}, (), lambda page: _tell(page, rows, code))
+    return 0
+
+
+def _row(code: str) -> CodeRow:
+    row = CODES.get(code.upper())
+    if row is None:
+        near = difflib.get_close_matches(code.upper(), CODES, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise NotFoundError(f"no finding has the code {code}", f"{meant}`registry-pipeline explain` lists them all")
+    return row
+
+
+def _to_json(row: CodeRow) -> dict[str, str]:
+    return {
+        "code": row.code,
+        "severity": row.severity.value,
+        "clause": row.clause,
+        "message": row.message,
+        "hint": row.hint,
+        "prefix": row.prefix,
+    }
+
+
+def _tell(page: Page, rows: list[CodeRow], code: str | None) -> None:
+    if code is None:
+        columns = [Column("code"), Column("severity"), Column("clause"), Column("message")]
+        page.table(columns, ([row.code, row.severity.value, row.clause, row.message] for row in rows))
+        return
+    row = rows[0]
+    page.line(f"{row.code} ({row.severity.value})", style="bold")
+    page.line(f"  says    {row.message}")
+    page.line(f"  clause  {row.clause}")
+    page.line(f"  next    {row.hint}")
+    page.line(f"  told as {row.prefix}: {row.code} …")

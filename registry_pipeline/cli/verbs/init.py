@@ -1,0 +1,46 @@
+"""`init`: make a repository a governed one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.reporter import Page, Reporter
+from registry_pipeline.runbook import InitOutcome, initialise
+
+
+@click.command(
+    "init",
+    cls=Verb,
+    examples=[
+        ("init", "govern the repository of the working directory"),
+        ("-C ../other init --track-runs", "another one, whose run folders git shall track"),
+    ],
+)
+@click.option(
+    "--track-runs", is_flag=True, help="Leave run folders and the pointer file to git; else they are ignored."
+)
+@click.pass_obj
+def command(reporter: Reporter, track_runs: bool) -> int:
+    """Make a repository, or a plain folder, a governed one.
+
+    Writes registry-pipeline.toml, the publish root, an empty pointer file, an operations and a coverage addendum
+    for the registry layer's own operations, and git's rules: run folders are never converted, state is ignored.
+    What is there already stays as it is, so that a second call changes nothing.
+    """
+    outcome = initialise(reporter.settings.repo or Path.cwd(), track_runs=track_runs, now=reporter.settings.now)
+    document = {"root": str(outcome.governed.root), "created": list(outcome.created)}
+    reporter.answer(document, (), lambda page: _tell(page, outcome))
+    return 0
+
+
+def _tell(page: Page, outcome: InitOutcome) -> None:
+    if not outcome.created:
+        page.line(f"{outcome.governed.root} is a governed repository already")
+        return
+    page.line(f"{outcome.governed.root} is a governed repository now; written:")
+    for path in outcome.created:
+        page.line(f"  {path}")
+    page.line("next: registry-pipeline build")

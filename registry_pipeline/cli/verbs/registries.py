@@ -1,0 +1,34 @@
+"""`registries`: the registry catalog as a document."""
+
+from __future__ import annotations
+
+import click
+
+from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.query.registries import RegistryRow, registry_rows
+
+
+@click.command(
+    "registries",
+    cls=Verb,
+    examples=[
+        ("registries", "every registry, what it is built from, and whether it can be active"),
+        ("registries --json", "the same as a document, with schemas and reasons"),
+    ],
+)
+@click.pass_obj
+def command(reporter: Reporter) -> int:
+    """List the registries.
+
+    What each is and what it depends on, and why some can never be active.
+    """
+    rows = registry_rows(REGISTRIES.values())
+    reporter.answer({"registries": [row.to_json() for row in rows]}, (), lambda page: _tell(page, rows))
+    return 0
+
+
+def _tell(page: Page, rows: tuple[RegistryRow, ...]) -> None:
+    columns = [Column("registry"), Column("kind"), Column("artifact"), Column("depends on"), Column("pointer")]
+    page.table(columns, ([r.registry_id, r.kind, r.artifact, ", ".join(r.depends_on), r.standing] for r in rows))

@@ -1,0 +1,68 @@
+"""`show`: one run folder, its seal, what it was built from, and who put it in force."""
+
+from __future__ import annotations
+
+import click
+
+from registry_pipeline.canon import short
+from registry_pipeline.cli.exit_codes import ExitCode
+from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.naming import find_named, is_path
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.config import Governed, find_governed
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.query.show import RunDocument
+from registry_pipeline.runbook.status import read_run_document
+
+
+@click.command(
+    "show",
+    cls=Verb,
+    examples=[
+        ("show latest", "the newest run"),
+        ("show latest --json", "the same with the whole of run.json"),
+    ],
+)
+@click.argument("word", metavar="RUN|PATH")
+@click.pass_obj
+def command(reporter: Reporter, word: str) -> int:
+    """Show one run and who put it in force.
+
+    Its envelope, the state of its seal (verified now), its inputs and files, and the activations that name it. RUN
+    is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256; a PATH is a folder anywhere. Exits 3
+    if the run does not verify.
+    """
+    governed = _governed(reporter, word)
+    told = read_run_document(governed, find_named(governed, word))
+    reporter.answer(told.to_json(), told.verdict.findings, lambda page: _tell(page, told))
+    return ExitCode.FINE if told.verdict.passed else ExitCode.EVIDENCE_INVALID
+
+
+def _governed(reporter: Reporter, word: str) -> Governed | None:
+    """Return the repository whose activations are told; a path outside of any is shown without them."""
+    try:
+        return find_governed(reporter.settings.repo)
+    except NotFoundError:
+        if reporter.settings.repo is None and is_path(word):
+            return None
+        raise
+
+
+def _tell(page: Page, told: RunDocument) -> None:
+    verdict, envelope = told.verdict, told.report.run_json or {}
+    page.line(verdict.path, style="bold")
+    page.line(f"  verdict    {verdict.verdict}, root {verdict.root_sha256 or 'not known'}")
+    page.line(f"  registry   {verdict.registry_id or 'none'}, active for {', '.join(told.active_for) or 'none'}")
+    for key in ("created_utc", "as_of_utc", "operation_id", "git_commit", "working_tree_state", "builder"):
+        if envelope.get(key) is not None:
+            page.line(f"  {key:<18} {envelope[key]}")
+    for each in told.inputs.registries:
+        page.line(f"  {each.role:<9}  {each.registry_id} {each.ref.run_id} {short(each.ref.manifest_sha256)}")
+    for file in told.inputs.files:
+        page.line(f"  source     {file.path} {short(file.sha256)}")
+    for entry in told.activations:
+        page.line(f"  {entry.record.action:<9}  {entry.created_utc} by {entry.record.actor}: {entry.record.reason}")
+    columns = [Column("file"), Column("bytes", right=True), Column("sha256")]
+    if told.report.entries:
+        page.table(columns, ([e.relpath, str(e.bytes), short(e.sha256)] for e in told.report.entries))
+    page.findings(verdict.findings)

@@ -1,0 +1,105 @@
+"""`status`: what is active, whether it holds, and what to do next (SPEC 7)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Final
+
+import click
+
+from registry_pipeline.canon import short
+from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.fail_on import fail_on_option, holds
+from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.config import find_governed
+from registry_pipeline.query.status import RegistryStatus, StatusDocument, StatusFacts
+from registry_pipeline.runbook.status import read_status
+
+_HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
+
+_STAMP_LENGTH: Final = len("2026-03-01__120000")
+_NEVER_ACTIVE: Final = {"rendered": "(no pointer)", "external": "(external)", "collection": "(no pointer)"}
+
+
+@click.command(
+    "status",
+    cls=Verb,
+    examples=[
+        ("status", "the state of the nearest governed repository"),
+        ("-C ../other status --json", "another one's, as a document"),
+        ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
+    ],
+)
+@fail_on_option
+@click.pass_obj
+def command(reporter: Reporter, fail_on: frozenset[str]) -> int:
+    """Tell what is active, whether it holds, and what to do next.
+
+    For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
+    active one. Reads the bytes of active runs and of the activation chain; every other run is counted by its seal
+    files. Exits 3 if an active run, the pointer file or the chain is invalid.
+    """
+    told = read_status(find_governed(reporter.settings.repo), reporter.settings.now)
+    facts = told.facts
+    reporter.answer(told.to_json(), facts.findings, lambda page: _tell(page, told))
+    failing = holds(fail_on, facts.findings, facts.operations, facts.drift)
+    return combined([ExitCode.EVIDENCE_INVALID * told.evidence_invalid, ExitCode.ASKED_TO_FAIL * failing])
+
+
+def _tell(page: Page, told: StatusDocument) -> None:
+    facts = told.facts
+    commit = "no git commit" if facts.git.commit is None else f"commit {short(facts.git.commit)}"
+    page.line(f"{facts.root}  ({commit}, tree {facts.git.working_tree_state or 'unknown'})")
+    page.line(facts.health.state, style=_HEALTH_STYLES.get(facts.health.state, "bold red"))
+    for condition in facts.health.conditions:
+        page.line(f"  {condition.reason}")
+    page.line()
+    columns = [Column("registry"), Column("active"), Column("seal"), Column("schema"), Column("age", right=True)]
+    page.table([*columns, Column("newest")], (_row(each) for each in told.registries))
+    _tell_waiting(page, told)
+    _tell_counts(page, facts)
+    if facts.findings:
+        page.line()
+    page.findings(facts.findings)
+
+
+def _row(each: RegistryStatus) -> list[str]:
+    nothing = _NEVER_ACTIVE.get(each.kind, "-")
+    active = nothing if each.active is None else each.active.ref.run_id
+    age = "-" if each.age_days is None else f"{each.age_days} d"
+    same = each.active is not None and each.active.ref.run_id == each.newest_run_id
+    return [each.registry_id, active, each.seal or "-", each.schema or "-", age, _newest(each, same=same)]
+
+
+def _newest(each: RegistryStatus, *, same: bool) -> str:
+    if each.newest_run_id is None:
+        return "none"
+    return "active" if same else each.newest_run_id[:_STAMP_LENGTH]
+
+
+def _tell_waiting(page: Page, told: StatusDocument) -> None:
+    waiting = [e for e in told.registries if e.newest_not_active is not None and e.kind not in _NEVER_ACTIVE]
+    if waiting:
+        page.line()
+        page.line("newest, and not active", style="bold")
+    for each in waiting:
+        reason = each.newest_not_active
+        if reason is not None:
+            command = f" -> {reason.next_command}" if reason.next_command else ""
+            page.line(f"  {each.newest_run_id}: {reason.because}{command}")
+
+
+def _tell_counts(page: Page, facts: StatusFacts) -> None:
+    page.line()
+    counts = facts.operations
+    if counts is None:
+        page.line("operations  unknown: no op_status_table is active -> registry-pipeline build")
+    else:
+        told = (f"{count} {name.replace('_', ' ')}" for name, count in asdict(counts).items() if name != "total")
+        page.line(f"operations  {counts.total}: {', '.join(told)}")
+    by_seal = ", ".join(f"{count} {state}" for state, count in facts.listing.count_by_seal().items())
+    by_root = ", ".join(f"{root} {len(folders)}" for root, folders in facts.listing.by_root.items())
+    page.line(f"runs        {facts.listing.total}: {by_seal} (not verified here)")
+    if len(facts.listing.by_root) > 1:
+        page.line(f"            {by_root}")

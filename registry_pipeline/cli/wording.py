@@ -1,0 +1,74 @@
+"""Findings as lines, and text that is safe to print (SPEC 6)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from registry_pipeline.model.codes import CODES
+from registry_pipeline.model.finding import Finding, Severity
+
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_LINE: Final = re.compile(r"(?:line )?(?P<line>[0-9]+)(?::(?P<col>[0-9]+))?")
+_COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with every control or invisible character as its escape.
+
+    Names and contents come from run folders that anybody may have written; raw, they could command a terminal.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(c) if unicodedata.category(c) in _UNSAFE else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def finding_head(finding: Finding) -> str:
+    """Return how the line of a finding begins: `<PREFIX>: CODE`, the word being that of the original validators."""
+    return f"{CODES[finding.code].prefix}: {finding.code}"
+
+
+def finding_line(finding: Finding) -> str:
+    """Return `<PREFIX>: CODE path[:location]: message expected … got … (clause) -> hint`."""
+    place = finding.path if not finding.location else f"{finding.path}:{finding.location}"
+    told = f"{finding_head(finding)} {place}: {_message(finding)} ({finding.clause})"
+    return f"{told} -> {finding.hint}" if finding.hint else told
+
+
+def _message(finding: Finding) -> str:
+    expected = "" if finding.expected is None else f" expected {finding.expected}"
+    got = "" if finding.got is None else f" got {finding.got}"
+    return f"{finding.message}{':' if expected or got else ''}{expected}{got}"
+
+
+def annotation(finding: Finding) -> str:
+    """Return a finding as a workflow command of GitHub; a location that is a line becomes its place in the file."""
+    places = {"file": finding.path}
+    where = ""
+    at_line = _LINE.fullmatch(finding.location or "")
+    if at_line is not None:
+        places |= {name: number for name, number in at_line.groupdict().items() if number is not None}
+    elif finding.location:
+        where = f"{finding.location}: "
+    places["title"] = finding.code
+    hint = f" -> {finding.hint}" if finding.hint else ""
+    told = ",".join(f"{name}={_property(value)}" for name, value in places.items())
+    return f"::{_COMMANDS[finding.severity]} {told}::{_data(f'{where}{_message(finding)} ({finding.clause}){hint}')}"
+
+
+def failure_annotation(text: str) -> str:
+    """Return what stopped a command as a workflow command of GitHub."""
+    return f"::error title=registry-pipeline::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,137 @@
+"""Why the newest run of a registry is not the active one (SPEC 7): told from what it claims, never from its bytes.
+
+Nothing here decides: `activate` verifies and judges anew. A claim that is false only makes the explanation wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from registry_pipeline.canon import StrictJsonError, read_strict_json
+from registry_pipeline.model.closure import ActiveRun, MixedEdge, can_be_active, largest_closure, mixed_edges
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.ids import is_sha256
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.query.listing import RunFolder, RunListing, dated_runs
+from registry_pipeline.sources.files import read_regular_file
+from registry_pipeline.sources.run_folders import read_run_folder
+
+_PROGRAM: Final = "registry-pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, in a sentence, and the command to run next ("" where there is none)."""
+
+    because: str
+    next_command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the newest runs are compared with.
+
+    `active` are the active runs whose folders are there; `settled` is False while a finding about the pointer file or
+    the chain refuses every move; `marked_bad` maps run id to reason; `moved_away` are run ids that a rollback left.
+    """
+
+    active: Mapping[str, ActiveRun]
+    settled: bool
+    marked_bad: Mapping[str, str]
+    moved_away: frozenset[str]
+
+
+def newest_runs(listing: RunListing, specs: Mapping[str, RegistrySpec]) -> dict[str, RunFolder]:
+    """Return the newest run folder of each registry by its name, which tells the moment and the registry's tag."""
+    by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
+    return {by_tag[run_id.tag]: folder for run_id, folder in dated_runs(listing, by_tag)}
+
+
+def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, ActiveRun]:
+    """Return what each folder claims to be, by registry; one that claims no root or has no run.json is left out."""
+    claims: dict[str, ActiveRun] = {}
+    for registry_id, folder in folders.items():
+        scanned = read_run_folder(root, folder.run_root, folder.run_id)
+        envelope = _envelope(root / folder.path / "run.json")
+        if scanned is None or envelope is None or not is_sha256(scanned.claimed_root):
+            continue
+        ref = SealedRef(folder.run_id, folder.run_root, None, scanned.claimed_root or "")
+        as_of = envelope.get("as_of_utc")
+        told = as_of if isinstance(as_of, str) else None
+        claims[registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), told)
+    return claims
+
+
+def _envelope(path: Path) -> dict[str, Any] | None:
+    try:
+        value = read_strict_json(read_regular_file(path))
+    except (OSError, StrictJsonError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def explain_newest(
+    newest: Mapping[str, RunFolder],
+    claims: Mapping[str, ActiveRun],
+    standing: Standing,
+    specs: Mapping[str, RegistrySpec],
+) -> dict[str, Reason]:
+    """Return the reason for each registry whose newest run is not active; those that are active have none."""
+    waiting = {
+        name: folder
+        for name, folder in newest.items()
+        if name not in standing.active or standing.active[name].ref.run_id != folder.run_id
+    }
+    candidates = {n: claims[n] for n in waiting if n in claims and can_be_active(specs[n])}
+    held = largest_closure(candidates, standing.active, specs)
+    return {
+        name: _of_itself(folder, claims.get(name), standing, specs[name])
+        or _of_others(name, folder, claims[name], held.get(name), standing, specs)
+        for name, folder in waiting.items()
+    }
+
+
+def _of_itself(folder: RunFolder, claim: ActiveRun | None, standing: Standing, spec: RegistrySpec) -> Reason | None:
+    """Return what keeps a run back whatever else is active."""
+    if not can_be_active(spec):
+        return Reason(spec.excluded_because)
+    build = f"{_PROGRAM} build {spec.registry_id}"
+    if folder.seal != "sealed":
+        return Reason("it is not sealed" if folder.seal == "unsealed" else "a part of its seal is missing", build)
+    if folder.run_id in standing.marked_bad:
+        return Reason(f"it is marked bad: {standing.marked_bad[folder.run_id]}", build)
+    if claim is None:
+        return Reason("its run.json or its root cannot be read", f"{_PROGRAM} verify {folder.run_id}")
+    if not standing.settled:
+        return Reason(
+            "no pointer moves before the findings on the pointers are settled", f"{_PROGRAM} verify --pointers"
+        )
+    if folder.run_id in standing.moved_away:
+        return Reason("a rollback moved away from it", build)
+    return None
+
+
+def _of_others(
+    name: str,
+    folder: RunFolder,
+    claim: ActiveRun,
+    held: MixedEdge | None,
+    standing: Standing,
+    specs: Mapping[str, RegistrySpec],
+) -> Reason:
+    """Return what the other active runs have to do with it."""
+    edge = held or _edge_alone(name, claim, standing, specs)
+    if edge is None:
+        return Reason("nobody has activated it", f"{_PROGRAM} activate {name} {folder.run_id} --reason TEXT")
+    first = edge.upstream_id if edge.registry_id == name else name
+    return Reason(f"with it active, {edge.sentence()}", f"{_PROGRAM} build {first}")
+
+
+def _edge_alone(name: str, claim: ActiveRun, standing: Standing, specs: Mapping[str, RegistrySpec]) -> MixedEdge | None:
+    """Return what a move of this run alone would mix, where it could move with others."""
+    after = {**standing.active, name: claim}
+    return next((e for e in mixed_edges(after, specs) if e.touches(frozenset({name}))), None)

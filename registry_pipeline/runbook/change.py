@@ -1,0 +1,175 @@
+"""The protocol of every change of the pointer file (SPEC 5; its order is told in `activate/__init__`).
+
+Holds lock, compare, read, plan, intent, record, replacement, once for all that move pointers. What is planned comes in
+as a function of what was read under the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from registry_pipeline.activate.lock import pointer_lock
+from registry_pipeline.activate.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove, plan_init
+from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
+from registry_pipeline.activate.swap import (
+    compare_pointer_file,
+    read_intent,
+    remove_intent,
+    swap_pointer_file,
+    write_intent,
+)
+from registry_pipeline.canon import parse_utc, utc_text
+from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.model.activation import ACTIVATION_TAG
+from registry_pipeline.model.closure import ActiveRun
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.finding import Severity, sorted_findings
+from registry_pipeline.model.ids import RunId
+from registry_pipeline.model.refs import PointerFile, SealedRef
+from registry_pipeline.model.verdict import Activation, Built, Refusal
+from registry_pipeline.runbook.building import BuildRun, seal
+from registry_pipeline.runbook.reading import read_pointer_bytes, read_report, run_folder, spec_of
+from registry_pipeline.validate.chain import ChainState, check_chain, read_chain
+from registry_pipeline.validate.pointers import parse_pointer_file
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants: who, why, and which runs shall be in force, each with its verdict."""
+
+    actor: str
+    reason: str
+    candidates: tuple[Candidate, ...] = ()
+    allow_mixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands under the lock: the pointer file's bytes, and the chain."""
+
+    pointers: bytes
+    chain: ChainState
+
+
+Plan = Callable[[ActivationRequest, Standing], ActivationPlan | NothingToMove | Refusal]
+
+
+def read_chain_state(governed: Governed) -> ChainState:
+    """Return the judgement of the activation chain and of the pointer file against it."""
+    return check_chain(read_chain(governed), read_pointer_bytes(governed), read_intent(governed.pointer_path))
+
+
+def read_active_runs(governed: Governed, pointers: PointerFile) -> dict[str, ActiveRun]:
+    """Return the active runs whose folders are there, with what they record of their inputs."""
+    active: dict[str, ActiveRun] = {}
+    for pointer in pointers.pointers:
+        ref = pointers.active(pointer.registry_id)
+        if ref is not None and run_folder(governed, ref).is_dir():
+            envelope = read_report(governed, ref).run_json or {}
+            as_of = envelope.get("as_of_utc")
+            told = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
+            active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), told)
+    return active
+
+
+def change_pointers(
+    governed: Governed, run: BuildRun, seen_sha256: str | None, asked: Asked, plan: Plan
+) -> Activation | Refusal | None:
+    """Make one change under the lock, with a sealed record; None if there is nothing to change.
+
+    `seen_sha256` is the pointer file's hash when the verdicts were made. Any error of the pointer file or of the chain
+    refuses before anything is planned, and what is refused seals nothing.
+
+    Raises:
+        BusyError: another change holds the lock, or the pointer file changed since the verdicts (exit 6).
+        NotFoundError: the pointer file is gone though the chain has begun.
+    """
+    with pointer_lock(governed.pointer_path):
+        compare_pointer_file(governed.pointer_path, seen_sha256)
+        standing = Standing(_pointers_to_change(governed, run), read_chain_state(governed))
+        planned = _planned(governed, run, asked, standing, plan)
+        if isinstance(planned, Refusal):
+            return planned
+        if isinstance(planned, NothingToMove):
+            return None
+        remove_intent(governed.pointer_path)
+        if planned.record.previous is None:
+            first = plan_init(standing.pointers, actor=asked.actor, reason="the first record of the chain")
+            planned = planned.following(commit(governed, run, first))
+        record = commit(governed, run, planned)
+    return Activation(planned.record.action, planned.moves, record, planned.record.after_sha256, planned.findings)
+
+
+def _pointers_to_change(governed: Governed, run: BuildRun) -> bytes:
+    """Return the pointer file's bytes; where there is neither file nor chain, make the empty one."""
+    data = read_pointer_bytes(governed)
+    if data is None and not read_chain(governed).records:
+        data = pointer_file_bytes(empty_pointer_file(utc_text(run.started)))
+        swap_pointer_file(governed.pointer_path, data, None)
+    if data is None:
+        raise NotFoundError(
+            f"{governed.config.pointers} is gone, and there are activation records",
+            "`registry-pipeline doctor --fix` writes back what the last record keeps of it",
+        )
+    return data
+
+
+def _planned(
+    governed: Governed, run: BuildRun, asked: Asked, standing: Standing, plan: Plan
+) -> ActivationPlan | NothingToMove | Refusal:
+    pointers, malformed = parse_pointer_file(standing.pointers, governed.config.pointers)
+    chain = standing.chain
+    against = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
+    if against:
+        return Refusal(against)
+    request = ActivationRequest(
+        candidates=asked.candidates,
+        pointers=pointers,
+        active=read_active_runs(governed, pointers),
+        marked_bad=chain.marked_bad,
+        specs=REGISTRIES,
+        run_roots=governed.config.run_roots,
+        previous=None if chain.head is None else chain.head.ref,
+        actor=asked.actor,
+        reason=asked.reason,
+        now_utc=utc_text(run.started),
+        allow_mixed=asked.allow_mixed,
+    )
+    return plan(request, standing)
+
+
+def commit(governed: Governed, run: BuildRun, plan: ActivationPlan) -> SealedRef:
+    """Write the intent, seal the record under the id that the intent names, replace the pointer file."""
+    record, run_id = plan.record, _free_run_id(governed, run)
+    write_intent(governed.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
+    ref = seal_record(governed, run, plan, run_id)
+    swap_pointer_file(governed.pointer_path, plan.after_bytes, record.before_sha256)
+    remove_intent(governed.pointer_path)
+    return ref
+
+
+def seal_record(governed: Governed, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
+    """Seal the record of a plan under exactly this run id, or under one that is free.
+
+    Raises:
+        RegistryPipelineError: another writer took the id; the pointer file is as it was.
+    """
+    wanted = run_id or _free_run_id(governed, run)
+    built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
+    sealed = seal(governed, run, spec_of(ACTIVATION_TAG), built, retried=False)
+    if sealed.ref.run_id != str(wanted):
+        raise RegistryPipelineError(
+            f"the record was sealed as {sealed.ref.run_id} and not as {wanted}: something else writes run folders here",
+            "look at `registry-pipeline status`; the pointer file is as it was",
+        )
+    return sealed.ref
+
+
+def _free_run_id(governed: Governed, run: BuildRun) -> RunId:
+    run_id = RunId(run.started, ACTIVATION_TAG)
+    while (governed.publish_root / str(run_id)).exists():
+        run_id = run_id.next()
+    return run_id

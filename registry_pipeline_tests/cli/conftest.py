@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline.schema import check_value
+from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
+
+NOON = "2026-03-01T12:00:00Z"
+PROGRAM = (sys.executable, "-m", "registry_pipeline")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def document(self, verb: str) -> Any:
+        """Return stdout as the one JSON document that it must be, judged by the verb's shipped schema."""
+        value = json.loads(self.out)
+        assert check_value(f"cli/{verb}.schema.json", value) == []
+        return value
+
+
+Call = Callable[..., Ended]
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which neither the user's settings nor a hook's variables are heard."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "REGISTRY_PIPELINE_")) and k != "NO_COLOR"}
+    return {**kept, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "REGISTRY_PIPELINE_ACTOR": "Ada", **more}
+
+
+def call(*words: str, cwd: Path, env: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Ended:
+    """Run the command line as a process of its own."""
+    done = subprocess.run(
+        [*prefix, *PROGRAM, *words], cwd=cwd, env=env, capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A governed repository, and the command line called in it with a clock that stands still."""
+
+    root: Path
+    home: Path
+
+    def __call__(self, *words: str, now: str = NOON, prefix: tuple[str, ...] = (), **more: str) -> Ended:
+        return call(*words, "--now", now, cwd=self.root, env=environment(self.home, **more), prefix=prefix)
+
+    @property
+    def runs(self) -> Path:
+        return self.root / ".codex/RUNS"
+
+    @property
+    def pointers(self) -> Path:
+        return self.root / "docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json"
+
+    def files(self) -> dict[str, bytes]:
+        """Return every file but those of git, so that two moments can be compared."""
+        paths = (p for p in self.root.rglob("*") if p.is_file() and ".git" not in p.relative_to(self.root).parts)
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in paths}
+
+    def active(self, registry_id: str) -> str:
+        """Return the run id that the pointer file names."""
+        pointers = json.loads(self.pointers.read_bytes())["pointers"]
+        return next(str(p["active_ref"]["run_id"]) for p in pointers if p["registry_id"] == registry_id)
+
+    def tamper(self, run_id: str, artifact: str) -> None:
+        """Flip one byte of a sealed artifact."""
+        path = self.runs / run_id / artifact
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(data)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def known_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("known") / "repository"
+    make_known_repository(str(root))
+    return root
+
+
+@pytest.fixture(scope="session")
+def built_repository(known_repository: Path, tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
+    root = tmp_path_factory.mktemp("built") / "repository"
+    shutil.copytree(known_repository, root, symlinks=True)
+    repository = Repository(root, home)
+    assert repository("init").code == 0
+    assert repository("build").code == 0
+    return root
+
+
+def _copied(source: Path, root: Path, home: Path) -> Iterator[Repository]:
+    shutil.copytree(source, root, symlinks=True)
+    yield Repository(root, home)
+    for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def known(known_repository: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
+    """A repository with run folders of every quality, where neither `init` nor `build` ever ran."""
+    yield from _copied(known_repository, tmp_path / "known", home)
+
+
+@pytest.fixture
+def built(built_repository: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
+    """A repository where everything was built and activated at noon by Ada."""
+    yield from _copied(built_repository, tmp_path / "built", home)
+
+
+@pytest.fixture(scope="session")
+def seen(built_repository: Path, home: Path) -> Repository:
+    """The built repository itself, for commands that only look."""
+    return Repository(built_repository, home)

@@ -1,0 +1,237 @@
+"""The bad input of the second issue: never a traceback, always a reason, and looking still works."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, Repository, call, environment
+
+LATER = "2026-03-02T12:00:00Z"
+
+
+def _sound(ended: Ended) -> Ended:
+    """Assert what holds for every failure: no traceback, and at least one line that says why."""
+    assert "Traceback" not in ended.out + ended.err
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("run_roots = [", "is not TOML"),
+        ("stael_days = 3\n", "did you mean 'stale_days'?"),
+        ('run_roots = ["../outside"]\n', "inside the repository"),
+        ('stale_days = "two"\n', "stale_days"),
+        ('publish_root = "RUNS"\n', "publish_root"),
+    ],
+)
+def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str, told: str) -> None:
+    (built.root / "registry-pipeline.toml").write_text(text)
+
+    ended = _sound(built("status"))
+
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert told in ended.err
+
+
+def test_a_malformed_toml_stops_every_verb_that_needs_the_repository(built: Repository) -> None:
+    (built.root / "registry-pipeline.toml").write_text("run_roots = [")
+
+    for words in (("build",), ("verify", "--all"), ("log",), ("init",)):
+        assert _sound(built(*words)).code == 2
+
+
+def test_a_missing_toml_means_the_defaults(known: Repository) -> None:
+    assert known("status").code == 0
+    assert known("build").code == 0
+
+
+@pytest.mark.parametrize(
+    "document", ["OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md", "OVC_ENFORCEMENT_COVERAGE_MATRIX_v0.1.md"]
+)
+@pytest.mark.parametrize("damage", ["missing", "malformed"])
+def test_a_missing_or_malformed_catalog_or_matrix_is_told_and_the_old_stays_active(
+    built: Repository, document: str, damage: str
+) -> None:
+    before = built.active("op_status_table")
+    if damage == "missing":
+        (built.root / document).unlink()
+    else:
+        (built.root / document).write_bytes(b"\xff\xfe not text \x00")
+
+    ended = _sound(built("build", "--json", now=LATER))
+
+    told = ended.document("build")
+    assert (ended.code, told["not_built"]) == (7, ["op_status_table"])
+    assert document in {f["path"] for f in told["findings"] if f["severity"] == "error"}
+    assert before == built.active("op_status_table")
+    assert built("status", now=LATER).code == 0
+
+
+def test_a_first_build_without_a_catalog_tells_what_is_missing_and_activates_what_it_can(known: Repository) -> None:
+    known("init")
+    (known.root / "OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md").unlink()
+
+    ended = _sound(known("build", "--json"))
+
+    told = ended.document("build")
+    assert (ended.code, told["not_built"]) == (7, ["op_status_table"])
+    assert "CATALOG_MISSING" in {f["code"] for f in told["findings"]}
+    assert [row["registry_id"] for row in told["built"] if row["activated"]] == ["run_registry", "expected_versions"]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"a": 1, "a": 1}', b"\xff\x00"])
+def test_a_malformed_pointer_file_is_a_finding_that_refuses_every_move(built: Repository, data: bytes) -> None:
+    built.pointers.write_bytes(data)
+
+    status = _sound(built("status", "--json"))
+    build = _sound(built("build", "--json", now=LATER))
+
+    assert (status.code, status.document("status")["health_state"]) == (3, "RECOVERY_REQUIRED")
+    assert build.code == 5
+    assert data == built.pointers.read_bytes()
+
+
+def test_a_missing_pointer_file_is_told_with_the_command_that_makes_one(known: Repository) -> None:
+    known.pointers.unlink()
+
+    ended = _sound(known("status", "--json"))
+
+    findings = [f for f in ended.document("status")["findings"] if f["severity"] != "info"]
+    assert (ended.code, [f["code"] for f in findings]) == (0, ["POINTER_FILE_MISSING"])
+    assert "registry-pipeline init" in findings[0]["hint"]
+
+
+def test_a_pointer_file_that_vanished_after_an_activation_is_not_made_anew(built: Repository) -> None:
+    built.pointers.unlink()
+
+    status, build = _sound(built("status", "--json")), _sound(built("build", now=LATER))
+
+    assert (status.code, status.document("status")["health_state"]) == (3, "RECOVERY_REQUIRED")
+    assert (build.code, "restore it" in build.err) == (7, True)
+    assert not built.pointers.exists()
+
+
+def test_an_empty_repository_is_initialised_built_and_looked_at(tmp_path: Path, home: Path) -> None:
+    root = tmp_path / "empty"
+    root.mkdir()
+    empty = Repository(root, home)
+
+    assert _sound(empty("-C", ".", "status", "--json")).code == 0
+    assert _sound(empty("-C", ".", "init")).code == 0
+    assert _sound(empty("verify", "--all")).code == 0
+    built = _sound(empty("build", "--json"))
+    assert built.code == 0, built.err
+    assert {row["registry_id"] for row in built.document("build")["built"]} >= {"run_registry", "op_status_table"}
+    assert _sound(empty("log")).code == 0
+
+
+def _path_without_git(tmp_path: Path) -> str:
+    """Return a PATH on which everything but git is found."""
+    shown = tmp_path / "bin"
+    shown.mkdir()
+    for folder in ("/usr/bin", "/bin"):
+        for program in Path(folder).iterdir():
+            if not program.name.startswith("git") and not (shown / program.name).exists():
+                (shown / program.name).symlink_to(program)
+    return str(shown)
+
+
+def test_without_git_looking_works_and_says_that_git_is_unknown(built: Repository, tmp_path: Path) -> None:
+    path = _path_without_git(tmp_path)
+
+    status = _sound(built("status", "--json", PATH=path))
+    verify = _sound(built("verify", "--all", PATH=path))
+    build = _sound(built("build", PATH=path, now=LATER))
+
+    assert status.code == 0
+    assert status.document("status")["repository"]["git_commit"] is None
+    assert "CONFIG_GIT_UNREADABLE" in {f["code"] for f in json.loads(status.out)["findings"]}
+    assert verify.code == 3
+    assert (build.code, "install git" in build.err) == (7, True)
+
+
+def test_without_git_and_without_a_checkout_everything_works(built: Repository, tmp_path: Path) -> None:
+    shutil.rmtree(built.root / ".git")
+
+    ended = _sound(built("build", "--json", PATH=_path_without_git(tmp_path), now=LATER))
+
+    assert ended.code == 0, ended.err
+
+
+def _read_only(root: Path) -> tuple[str, ...]:
+    """Return what runs a command with the tree mounted read-only: mode bits do not bind root."""
+    if os.geteuid() == 0:
+        mount = f'mount --bind {root} {root} && mount -o remount,ro,bind {root} && cd {root} && exec "$@"'
+        return ("unshare", "--mount", "sh", "-c", mount, "sh")
+    subprocess.run(["chmod", "-R", "a-w", str(root)], check=True)
+    return ()
+
+
+@pytest.mark.door
+def test_a_read_only_tree_is_looked_at_and_not_built_in(built: Repository) -> None:
+    prefix = _read_only(built.root)
+
+    status = _sound(built("status", "--json", prefix=prefix))
+    verify = _sound(built("verify", "--active", "--pointers", "--json", prefix=prefix))
+    log = _sound(built("log", prefix=prefix))
+    build = _sound(built("build", prefix=prefix, now=LATER))
+
+    assert (status.code, verify.code, log.code) == (0, 0, 0)
+    assert status.document("status")["repository"]["git_commit"] is not None
+    assert (build.code, build.err.count("\n")) == (1, 1)
+
+
+def test_a_tampered_upstream_is_refused_by_name_and_nothing_is_built_on_it(built: Repository) -> None:
+    active = built.active("run_registry")
+    built.tamper(active, "RUN_REGISTRY_v0_1.jsonl")
+    before = {path.name for path in built.runs.iterdir()}
+
+    ended = _sound(built("build", "op_status_table", now=LATER))
+
+    assert ended.code == 3
+    assert active in ended.out + ended.err
+    assert before == {path.name for path in built.runs.iterdir()}
+
+
+def test_a_whole_rebuild_mends_an_altered_active_run(built: Repository) -> None:
+    built.tamper(built.active("drift_signals"), "DRIFT_SIGNALS_v0_1.json")
+    assert built("status").code == 3
+
+    ended = _sound(built("build", now=LATER))
+
+    assert ended.code == 0, ended.out
+    assert built("status", now=LATER).code == 0
+
+
+def test_an_unexpected_failure_is_one_line_and_a_traceback_for_those_who_ask(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import registry_pipeline.model.codes as codes\n"
+        "class Broken(dict):\n"
+        "    def values(self):\n"
+        "        raise RuntimeError('planted')\n"
+        "codes.CODES = Broken()\n"
+    )
+    env = environment(home, PYTHONPATH=str(tmp_path))
+
+    plain = call("explain", cwd=tmp_path, env=env)
+    loud = call("explain", "--verbose", cwd=tmp_path, env=env)
+
+    assert (plain.code, plain.err.count("\n")) == (1, 1)
+    assert "RuntimeError: planted" in plain.err
+    assert "Traceback" in loud.err
+
+
+def test_both_names_of_the_program_are_the_same(tmp_path: Path, home: Path) -> None:
+    script = Path(sys.executable).with_name("registry-pipeline")
+    done = subprocess.run([script, "--version"], cwd=tmp_path, env=environment(home), capture_output=True, check=False)
+
+    assert (0, call("--version", cwd=tmp_path, env=environment(home)).out) == (done.returncode, done.stdout.decode())
+    assert PROGRAM[1:] == ("-m", "registry_pipeline")

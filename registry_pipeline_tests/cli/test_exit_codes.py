@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_pipeline.cli.exit_codes import MEANINGS, combined
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ((), 0),
+        ((0, 0), 0),
+        ((4,), 4),
+        ((4, 5), 5),
+        ((5, 7), 7),
+        ((7, 3), 3),
+        ((3, 6), 6),
+        ((6, 2), 2),
+        ((2, 1), 1),
+        ((0, 4, 5, 7, 3, 6, 2, 1), 1),
+        ((5, 4, 0), 5),
+        ((3, 4, 5), 3),
+    ],
+)
+def test_of_several_codes_the_first_of_1_2_6_3_7_5_4_is_told(held: tuple[int, ...], expected: int) -> None:
+    assert expected == combined(held)
+
+
+@given(st.lists(st.sampled_from([int(code) for code in MEANINGS])))
+def test_the_code_told_is_one_that_holds_whatever_the_order(held: list[int]) -> None:
+    told = combined(held)
+
+    assert told in {*held, 0}
+    assert told == combined(reversed(held))
+    assert (told == 0) == (not any(held))

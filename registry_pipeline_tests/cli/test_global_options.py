@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, call, environment
+
+
+@pytest.mark.parametrize("words", [("--json", "status"), ("status", "--json"), ("--format", "json", "status")])
+def test_options_are_taken_before_and_after_the_verb(seen: Repository, words: tuple[str, ...]) -> None:
+    assert seen(*words).document("status")["health_state"] == "DEGRADED_NON_BLOCKING"
+
+
+def test_the_repository_is_named_by_option_by_variable_or_by_where_one_stands(
+    seen: Repository, tmp_path: Path, home: Path
+) -> None:
+    env = environment(home)
+    by_option = call("-C", str(seen.root), "status", "--json", cwd=tmp_path, env=env)
+    after = call("status", "--repo", str(seen.root), "--json", cwd=tmp_path, env=env)
+    told = {**env, "REGISTRY_PIPELINE_REPO": str(seen.root)}
+    by_variable = call("status", "--json", cwd=tmp_path, env=told)
+    below = call("status", "--json", cwd=seen.runs, env=env)
+
+    for ended in (by_option, after, by_variable, below):
+        assert ended.document("status")["repository"]["root"] == str(seen.root)
+
+
+def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home: Path) -> None:
+    ended = call("status", cwd=tmp_path, env=environment(home))
+
+    assert (ended.code, ended.out) == (7, "")
+    assert ended.err.count("\n") == 1
+    assert "registry-pipeline init" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("stat",), "did you mean status?"),
+        (("status", "--jsn"), "did you mean --json?"),
+        (("build", "--no-activat"), "did you mean --no-activate?"),
+        (("--formt", "json", "status"), "did you mean --format?"),
+        (("build", "--fail-on", "drift,stael"), "'stael' is none of drift, stale, coverage, warning"),
+        (("status", "--now", "yesterday"), "'yesterday' is not UTC in the form 2026-03-01T12:00:00Z"),
+        (("status", "--now", "2026-03-01T12:00:00+00:00"), "is not UTC in the form"),
+        (("status", "--json", "--format", "github"), "--json contradicts --format github"),
+        (("verify",), "name a run, or say --all, --active or --pointers"),
+        (("build", "--only"), "--only needs the registries to build"),
+        (("activate", "run_registry", "latest"), "Missing option '--reason'"),
+    ],
+)
+def test_a_usage_error_is_one_line_that_names_what_was_meant(
+    tmp_path: Path, home: Path, words: tuple[str, ...], meant: str
+) -> None:
+    ended = call(*words, cwd=tmp_path, env=environment(home))
+
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert meant in ended.err
+
+
+def test_a_failure_in_json_is_one_document_too(tmp_path: Path, home: Path) -> None:
+    ended = call("stat", "--json", cwd=tmp_path, env=environment(home))
+
+    told = json.loads(ended.out)
+    assert told["error"]["exit_code"] == ended.code == 2
+    assert told["error"]["message"] == "there is no verb stat; did you mean status?"
+
+
+def test_a_failure_for_github_is_an_annotation(tmp_path: Path, home: Path) -> None:
+    ended = call("--format=github", "stat", cwd=tmp_path, env=environment(home))
+
+    assert ended.out == (
+        "::error title=registry-pipeline::there is no verb stat; did you mean status? -> "
+        "see `registry-pipeline --help`\n"
+    )
+
+
+def test_without_a_verb_the_help_is_shown_and_the_usage_is_wrong(tmp_path: Path, home: Path) -> None:
+    ended = call(cwd=tmp_path, env=environment(home))
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "Exit codes:" in ended.err
+
+
+def test_quiet_tells_errors_only(seen: Repository) -> None:
+    told = seen("verify", "--all", "-q")
+
+    assert told.code == 3
+    assert told.out
+    assert all("INVALID: " in line for line in told.out.splitlines())
+    assert seen("status", "-q").out == ""
+
+
+def test_a_pipe_gets_neither_colours_nor_progress_nor_cut_cells(seen: Repository) -> None:
+    told = seen("status")
+
+    assert "\x1b" not in told.out + told.err
+    assert "2026-03-01__120000__seal_expected_versions" in told.out
+    assert told.err == ""
+
+
+def _on_a_terminal(seen: Repository, *words: str, **more: str) -> str:
+    inner = " ".join((*PROGRAM, *words))
+    done = subprocess.run(
+        ["script", "-qec", f"stty cols 100; {inner}", "/dev/null"],
+        cwd=seen.root,
+        env=environment(seen.home, TERM="xterm", **more),
+        capture_output=True,
+        check=False,
+    )
+    return done.stdout.decode()
+
+
+@pytest.mark.door
+def test_a_terminal_gets_colours_unless_they_are_declined(seen: Repository) -> None:
+    assert "\x1b[" in _on_a_terminal(seen, "status", "--now", "2026-03-01T12:00:00Z")
+    assert "\x1b[" not in _on_a_terminal(seen, "status", "--no-color")
+    assert "\x1b[" not in _on_a_terminal(seen, "status", NO_COLOR="1")
+
+
+@pytest.mark.door
+def test_a_terminal_is_never_wider_than_it_is_for_tables(seen: Repository) -> None:
+    lines = _on_a_terminal(seen, "registries", "--no-color").splitlines()
+
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_reader_that_leaves_early_ends_the_program_quietly(seen: Repository) -> None:
+    command = " ".join((*PROGRAM, "explain"))
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -n 1 > /dev/null"],
+        cwd=seen.root,
+        env=environment(seen.home, PYTHONUNBUFFERED="1"),
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.stderr == b""
+    assert done.returncode in (0, 141)

@@ -1,0 +1,66 @@
+"""Help is documentation: every verb has a paragraph and examples, and the examples run."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+
+import click
+import pytest
+
+from registry_pipeline.cli.group import VERBS, Verb, program
+from registry_pipeline_tests.cli.conftest import Repository, environment
+
+
+def _verb(name: str) -> Verb:
+    command = program.get_command(click.Context(program), name)
+    assert isinstance(command, Verb)
+    return command
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_says_what_it_does_in_a_line_and_then_in_a_paragraph(name: str) -> None:
+    verb = _verb(name)
+    first, *paragraphs = (verb.help or "").split("\n\n")
+
+    assert first.endswith(".")
+    assert "..." not in verb.get_short_help_str(limit=62)
+    assert paragraphs
+    assert all(option.help for option in verb.params if isinstance(option, click.Option))
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_of_every_verb_shows_its_examples(name: str) -> None:
+    verb = _verb(name)
+    shown = verb.get_help(click.Context(verb, info_name=name, terminal_width=200))
+
+    assert verb.examples
+    for arguments, does in verb.examples:
+        assert f"registry-pipeline {arguments}" in shown
+        assert does in shown
+
+
+EXAMPLES = [(name, words) for name in VERBS for words, _ in _verb(name).examples if name != "ui"]
+_CALL = """
+import sys
+from registry_pipeline.cli import main
+code = main(sys.argv[1:])
+heavy = {"dagster", "pandas", "duckdb", "numpy"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("words", [*(words for _, words in EXAMPLES), "ui --help"])
+def test_every_example_runs_and_no_verb_imports_dagster_or_pandas(built: Repository, words: str) -> None:
+    if "-C ../" in words:
+        (built.root.parent / "other/.codex/RUNS").mkdir(parents=True)
+    env = environment(built.home)
+
+    done = subprocess.run(
+        [sys.executable, "-c", _CALL, *shlex.split(words)], cwd=built.root, env=env, capture_output=True, check=False
+    )
+
+    assert done.returncode in (0, 3, 4)
+    assert b"rror" not in done.stderr

@@ -1,0 +1,80 @@
+"""The pages of Dagster, started and stopped for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.cli.ui import prepare_home, shipped_instance_file
+from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
+
+
+def _session_leaders_of(home: Path) -> set[int]:
+    """Return the processes whose environment names this Dagster home: the two that were started, and their children."""
+    mark = f"DAGSTER_HOME={home}".encode()
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            named = entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0")
+            if named and (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.door
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "ui", "--port", "0", "--json"],
+        cwd=built.root,
+        env=environment(built.home, PATH=os.environ["PATH"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    watchdog = threading.Timer(150, process.kill)
+    watchdog.start()
+    home = built.root / ".codex/dagster"
+    try:
+        told = json.loads(b"".join(process.stdout.readline() for _ in range(4)))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{told['url']}/server_info", timeout=30) as answer:
+            assert "dagster_version" in json.load(answer)
+        assert told["url"].startswith("http://127.0.0.1:")
+        assert len(_session_leaders_of(home)) >= 2
+    finally:
+        process.send_signal(number)
+        process.wait()
+        watchdog.cancel()
+
+    assert process.returncode == (0 if number is signal.SIGINT else 128 + number)
+    assert _session_leaders_of(home) == set()
+    assert (home / "dagster.yaml").read_bytes() == shipped_instance_file().read_bytes()
+
+
+def test_a_port_that_is_taken_is_told(built: Repository) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = built("ui", "--port", str(taken.getsockname()[1]))
+
+    assert (ended.code, "--port" in ended.err) == (6, True)
+
+
+def test_the_users_own_instance_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+
+    prepare_home(tmp_path)
+
+    assert (tmp_path / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from registry_pipeline_tests.cli.conftest import Repository, call, environment
+
+RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
+
+
+def test_all_judges_every_folder_and_lists_the_unsealed_without_failing_for_them(seen: Repository) -> None:
+    ended = seen("verify", "--all", "--json")
+
+    told = ended.document("verify")
+    by_run = {r["run_id"]: r["verdict"] for r in told["results"]}
+    assert (ended.code, told["verdict"]) == (3, "fail")
+    assert (by_run[RUN_REGISTRY], by_run["legacy"], by_run["two_roots"]) == ("pass", "unsealed", "partial")
+    assert told["counts"]["runs"] == len(told["results"])
+    assert told["counts"]["runs"] == sum(told["counts"][v] for v in ("pass", "fail", "unsealed", "partial"))
+    assert {f["severity"] for r in told["results"] if r["verdict"] == "unsealed" for f in r["findings"]} == {"info"}
+
+
+def test_the_text_has_one_line_for_each_folder_that_is_not_sound_and_a_summary(seen: Repository) -> None:
+    lines = seen("verify", "--all").out.splitlines()
+
+    assert "unsealed  .codex/RUNS/legacy" in lines
+    assert "partial  .codex/RUNS/two_roots" in lines
+    assert not any(RUN_REGISTRY in line for line in lines)
+    assert lines[-1].startswith("FAIL: ")
+
+
+def test_an_unsealed_folder_fails_where_it_is_named(seen: Repository) -> None:
+    for word in ("legacy", ".codex/RUNS/legacy"):
+        ended = seen("verify", word, "--json")
+        assert (ended.code, ended.document("verify")["results"][0]["verdict"]) == (3, "unsealed")
+
+
+def test_an_unsealed_folder_fails_under_all_where_seals_are_required(built: Repository) -> None:
+    for folder in [f for f in built.runs.iterdir() if f.is_dir() and not (f / "MANIFEST.sha256").exists()]:
+        if folder.name != "legacy":
+            shutil.rmtree(folder)
+    for name in ("two_roots", "no_root"):
+        shutil.rmtree(built.runs / name)
+    shutil.rmtree(built.root / "reports")
+
+    assert built("verify", "--all").code == 0
+    assert built("verify", "--all", "--require-sealed").code == 3
+
+
+def test_a_run_is_named_by_word_by_prefix_by_root_or_by_path(seen: Repository) -> None:
+    root = seen("verify", RUN_REGISTRY, "--json").document("verify")["results"][0]["root_sha256"]
+
+    for word in (RUN_REGISTRY[:-3], root[:16], f"./.codex/RUNS/{RUN_REGISTRY}"):
+        ended = seen("verify", word, "--json")
+        assert (ended.code, ended.document("verify")["results"][0]["run_id"]) == (0, RUN_REGISTRY)
+
+
+def test_a_path_needs_no_governed_repository(seen: Repository, tmp_path: Path, home: Path) -> None:
+    shutil.copytree(seen.runs / RUN_REGISTRY, tmp_path / RUN_REGISTRY)
+
+    ended = call("verify", f"{tmp_path}/{RUN_REGISTRY}", "--json", cwd=tmp_path, env=environment(home))
+
+    assert (ended.code, ended.document("verify")["verdict"]) == (0, "pass")
+
+
+def test_a_path_that_is_not_there_could_not_be_checked(seen: Repository) -> None:
+    assert seen("verify", "./nobody").code == 7
+
+
+def test_active_and_pointers_judge_what_is_in_force(built: Repository) -> None:
+    assert built("verify", "--active", "--pointers").code == 0
+    built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
+
+    active, pointers = built("verify", "--active", "--json"), built("verify", "--pointers", "--json")
+
+    assert (active.code, pointers.code) == (3, 3)
+    assert {r["registry_id"]: r["verdict"] for r in active.document("verify")["results"]}["run_registry"] == "fail"
+    assert "POINTER_SEAL_INVALID" in {f["code"] for f in pointers.document("verify")["findings"]}
+
+
+def test_an_edited_pointer_file_is_a_finding_of_the_chain(built: Repository) -> None:
+    built.pointers.write_bytes(built.pointers.read_bytes().replace(b'"build"', b'"tidied"'))
+
+    for words in (("--pointers",), ("--all",)):
+        ended = built("verify", *words, "--json")
+        assert ended.code == 3
+        assert "POINTER_EDITED" in {f["code"] for f in ended.document("verify")["findings"]}
+
+
+def test_the_seal_alone_is_judged_where_that_is_asked(built: Repository) -> None:
+    folder = built.runs / "2026-01-10__101010__run_registry_build"
+
+    whole = built("verify", folder.name, "--json").document("verify")["results"][0]
+    alone = built("verify", folder.name, "--only", "seal", "--json").document("verify")["results"][0]
+
+    assert {f["clause"].split()[0] for f in whole["findings"]} == {"schema"}
+    assert {f["severity"] for f in whole["findings"]} == {"warning"}
+    assert alone["findings"] == []
+    assert built("verify", folder.name, "--fail-on", "warning").code == 4
+
+
+def test_github_gets_one_annotation_a_finding(seen: Repository) -> None:
+    document = seen("verify", "--all", "--json").document("verify")
+    lines = seen("verify", "--all", "--format", "github").out.splitlines()
+
+    assert len(lines) == document["counts"]["errors"] + document["counts"]["warnings"] + document["counts"]["infos"]
+    assert all(line.startswith(("::error ", "::warning ", "::notice ")) for line in lines)
+
+
+def test_the_number_of_processes_changes_nothing(seen: Repository) -> None:
+    assert seen("verify", "--all", "--json", "--jobs", "1").out == seen("verify", "--all", "--json", "--jobs", "3").out
