@@ -1,0 +1,149 @@
+"""Write the generated parts of the documents, or with --check tell which of them are out of date.
+
+Three pages of `docs/reference/` come from the tables in code and from `--help`. In every other page and in the README,
+a block that begins with ```console is a session: each line after `$ ` is run, in order, in one folder a document, with
+the clock at a fixed instant, and what it prints is written below it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.cli.group import program as command_line
+from registry_pipeline.model.codes import CODES
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CLOCK: Final = "2026-03-01T12:00:00Z"
+SESSIONS: Final = ("README.md", "docs/tutorial.md", "docs/how-to.md")
+_BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
+
+
+def findings_page() -> str:
+    """Return the page of every code with its weight, clause, meaning and remedy."""
+    lines = [
+        "# Findings",
+        "",
+        "Every way in which evidence can fail. `registry-pipeline explain CODE` prints a row.",
+        "",
+    ]
+    lines += ["| code | severity | clause | meaning | what to do |", "|---|---|---|---|---|"]
+    for row in CODES.values():
+        cells = (f"`{row.code}`", row.severity.value, row.clause, row.message, row.hint)
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def registries_page() -> str:
+    """Return the page of the registry table."""
+    lines = ["# Registries", "", "One row a registry; assets, checks and commands are made from the same table.", ""]
+    lines += [
+        "| registry | kind | artifacts | operation | tag | built from | pointer |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in REGISTRIES.values():
+        pointer = "yes" if row.pointer and row.kind != "external" else f"no: {row.excluded_because}"
+        built_from = ", ".join((*row.depends_on, *row.sources)) or "-"
+        artifacts = ", ".join(f"`{name}`" for name in row.artifacts) or "-"
+        cells = (row.registry_id, row.kind, artifacts, row.operation_id or "-", row.tag or "-", built_from, pointer)
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def command_line_page() -> str:
+    """Return the page of every verb's help, as the program prints it."""
+    lines = ["# Command line", ""]
+    for title, command, context in _commands():
+        help_text = command.get_help(context)
+        lines += [f"## {title}", "", "```text", help_text.replace("\b\n", "").rstrip(), "```", ""]
+    return _HEAD + "\n".join(lines)
+
+
+def _commands() -> Iterator[tuple[str, click.Command, click.Context]]:
+    name = "registry-pipeline"
+    root = click.Context(command_line, info_name=name, terminal_width=100, max_content_width=100)
+    yield name, command_line, root
+    for verb in command_line.list_commands(root):
+        command = command_line.get_command(root, verb)
+        if command is not None and not command.hidden:
+            yield f"{name} {verb}", command, click.Context(command, parent=root, info_name=verb)
+
+
+def with_sessions(text: str) -> str:
+    """Return a document with what its sessions print today."""
+    with tempfile.TemporaryDirectory(prefix="session-") as folder:
+        return _BLOCK.sub(lambda block: "```console\n" + _played(block[1], Path(folder)) + "```", text)
+
+
+def _played(block: str, folder: Path) -> str:
+    shown: list[str] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            shown += [line, *_run(line[2:], folder)]
+    return "\n".join(shown) + "\n"
+
+
+def _run(command: str, folder: Path) -> list[str]:
+    bin_folder = Path(sys.executable).parent
+    environment = {
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "LC_ALL": "C.UTF-8",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "REGISTRY_PIPELINE_ACTOR": "Ada <ada@example.invalid>",
+    }
+    script = f'registry-pipeline() {{ command registry-pipeline --now {CLOCK} "$@"; }}\n{command}\n'
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    told = (done.stdout + done.stderr).replace(str(folder), "…")
+    told = re.sub(r"(?m) \d+\.\d\d$", " 0.05", told)  # seconds, the only thing that no clock can hold still
+    lines = [line.rstrip() for line in told.splitlines()]
+    return [*lines, *([f"[exit {done.returncode}]"] if done.returncode else [])]
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "docs/reference/findings.md": findings_page,
+    "docs/reference/registries.md": registries_page,
+    "docs/reference/command-line.md": command_line_page,
+}
+
+
+def main() -> int:
+    """Write or check every page; return 1 where a check finds one out of date."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
+    check = parser.parse_args().check
+    wanted = {name: make() for name, make in PAGES.items()}
+    wanted |= {name: with_sessions((ROOT / name).read_text(encoding="utf-8")) for name in SESSIONS}
+    stale = []
+    for name, text in wanted.items():
+        path = ROOT / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if not check:
+                path.write_text(text, encoding="utf-8")
+    print(("out of date: " if check else "written: ") + ", ".join(stale) if stale else "documents are up to date")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
