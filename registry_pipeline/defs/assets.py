@@ -1,0 +1,87 @@
+"""The assets that are built: one for each row of the catalog that a build makes.
+
+Holds a factory. Keeps out reading, building and sealing: `runbook` builds, the IO manager seals. May import `runbook`,
+`catalog`, the other files of this room and Dagster.
+"""
+
+from importlib.metadata import version
+from pathlib import PurePosixPath
+from typing import Any, Final, TypedDict
+
+from dagster import (
+    AssetExecutionContext,
+    AssetIn,
+    AssetsDefinition,
+    DataVersion,
+    MaterializeResult,
+    asset,
+)
+
+from registry_pipeline import runbook
+from registry_pipeline.canon import json_line, sha256_hex
+from registry_pipeline.defs.failures import told_as_failure
+from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun
+
+SEALED_IO: Final = "sealed_io"
+OWNERS: Final = ("team:registry-layer",)
+
+GROUP: Final = "registry_layer"
+"""One group: a page with several shows boxes of groups, where the first look should be at the graph."""
+
+
+def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
+    """Return the asset of a registry: built from its sources and from the sealed runs of its upstreams."""
+    ins = {name: AssetIn(name) for name in spec.depends_on}
+
+    @asset(ins=ins, io_manager_key=SEALED_IO, **asset_words(spec))
+    def build_registry(
+        context: AssetExecutionContext, governed: GovernedRepository, **upstream: SealedRun | None
+    ) -> MaterializeResult[Any]:
+        sealed = {name: run for name, run in upstream.items() if run is not None}
+        with told_as_failure():
+            run = governed.build_run(context.run.run_id)
+            built = runbook.build(governed.governed(), run, spec, sealed)
+        return MaterializeResult(value=built, data_version=data_version(built))
+
+    return build_registry
+
+
+class AssetWords(TypedDict):
+    """What the page of an asset says of it, whatever was built."""
+
+    name: str
+    description: str
+    group_name: str
+    kinds: set[str]
+    owners: list[str]
+    tags: dict[str, str]
+    code_version: str
+
+
+def asset_words(spec: RegistrySpec) -> AssetWords:
+    """Return what the catalog says of a registry, in Dagster's words."""
+    suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in spec.artifacts}
+    tags = {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {}
+    return {
+        "name": spec.registry_id,
+        "description": spec.title,
+        "group_name": GROUP,
+        "kinds": {spec.kind, *suffixes},
+        "owners": list(OWNERS),
+        "tags": tags,
+        "code_version": code_version(spec),
+    }
+
+
+def code_version(spec: RegistrySpec) -> str:
+    """Return the version of the code behind a registry; without one, Dagster takes each run for a new version."""
+    return f"{spec.version}+{version('registry-pipeline')}"
+
+
+def data_version(built: Built | NotBuilt) -> DataVersion:
+    """Return the hash of the content without its timestamps; of the findings, where there is no content."""
+    if isinstance(built, Built):
+        return DataVersion(built.artifacts.content_sha256)
+    return DataVersion(sha256_hex(b"".join(json_line(finding.to_json()) for finding in built.findings)))

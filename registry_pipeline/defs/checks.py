@@ -1,0 +1,89 @@
+"""The blocking checks of every sealed asset: seal, schema, rules.
+
+Holds a factory that tells a Verdict as three check results. Keeps out judging: `runbook.validate` does. May import
+`runbook`, `catalog`, the other files of this room and Dagster.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    multi_asset_check,
+)
+
+from registry_pipeline import runbook
+from registry_pipeline.defs import asset_page, evidence
+from registry_pipeline.defs.failures import told_as_failure
+from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.model.verdict import SealedRun, Verdict
+
+_DESCRIPTIONS: Final = {
+    "seal": "The folder is complete and every byte is the one that was sealed (SPEC 2.2).",
+    "schema": "Envelope and artifacts are what the shipped schemas say, and recorded inputs are there (SPEC 2.3).",
+    "rules": "What this registry promises beyond its shape, such as that no run disappears (SPEC 4).",
+}
+
+
+def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
+    """Return the checks of a registry: all block, so that nothing downstream is built on what fails."""
+    specs = [
+        AssetCheckSpec(name, asset=spec.registry_id, description=_DESCRIPTIONS[name], blocking=True)
+        for name in evidence.CHECK_NAMES
+    ]
+
+    @multi_asset_check(name=f"check_{spec.registry_id}", specs=specs, can_subset=True)
+    def check_registry(context: AssetCheckExecutionContext, governed: GovernedRepository) -> Iterator[AssetCheckResult]:
+        with told_as_failure():
+            sealed = _judged_run(governed, spec.registry_id, context.run.run_id)
+            verdict = None if sealed is None else runbook.validate(governed.governed(), sealed)
+        for name in evidence.CHECK_NAMES:
+            if any(key.name == name for key in context.selected_asset_check_keys):
+                yield _nothing_to_judge(name) if verdict is None else check_result(name, verdict)
+
+    return check_registry
+
+
+def _judged_run(resource: GovernedRepository, registry_id: str, dagster_run_id: str) -> SealedRun | None:
+    """Return the folder of this run's materialization or of the run that it re-executes, else of the latest."""
+    made = evidence.materialized_in(resource.instance, registry_id, dagster_run_id)
+    if made is None:
+        made = next(iter(evidence.materializations(resource.instance, registry_id, limit=1)), None)
+    return None if made is None else made.sealed
+
+
+def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
+    """Return one check's share of a verdict; a verdict that did not pass fails at least one of the three."""
+    findings = [finding for finding in verdict.findings if _check_of(finding) == name]
+    failed = any(finding.severity is Severity.ERROR for finding in findings)
+    if name == "seal":
+        failed = failed or (not verdict.passed and not verdict.errors())
+    return AssetCheckResult(
+        passed=not failed,
+        check_name=name,
+        severity=AssetCheckSeverity.ERROR,
+        description=", ".join(sorted({finding.code for finding in findings})) or "nothing found",
+        metadata={
+            evidence.ROOT_KEY: verdict.root_sha256 or "none",
+            "run_folder": verdict.path,
+            "verdict": verdict.verdict,
+            "findings_count": len(findings),
+            "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
+        },
+    )
+
+
+def _check_of(finding: Finding) -> str:
+    family = finding.clause.split(" ")[0]
+    return family if family in ("seal", "schema") else "rules"
+
+
+def _nothing_to_judge(name: str) -> AssetCheckResult:
+    return AssetCheckResult(passed=True, check_name=name, description="the asset has no sealed run: nothing to judge")

@@ -1,0 +1,27 @@
+"""The two jobs: rebuild every registry; put checked builds in force and render the report.
+
+Holds selections. Keeps out what the selected assets do. May import `catalog`, the other files of this room and Dagster.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dagster import AssetSelection, define_asset_job
+
+from registry_pipeline.catalog import STACK
+from registry_pipeline.defs.active_assets import ACTIVATE_JOB, POINTERS_ASSET, REPORT_ASSET
+
+REBUILD_JOB: Final = "rebuild_job"
+
+rebuild_job = define_asset_job(
+    REBUILD_JOB,
+    selection=AssetSelection.assets(*(spec.registry_id for spec in STACK)),
+    description="Build, seal and check every registry. It moves no pointer: the activation sensor does.",
+)
+
+activate_pointers_job = define_asset_job(
+    ACTIVATE_JOB,
+    selection=AssetSelection.assets(POINTERS_ASSET, REPORT_ASSET),
+    description="Judge the named runs anew, put them in force in one move, then render the report.",
+)

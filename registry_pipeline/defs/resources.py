@@ -1,0 +1,95 @@
+"""The governed repository as a Dagster resource, and the build run that a Dagster run is.
+
+Holds where the repository is, and the stamp and git state that all folders of one run share. Keeps out what is done
+with them. May import `runbook`, `config` and Dagster.
+"""
+
+import fcntl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast
+
+from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
+from pydantic import PrivateAttr
+
+from registry_pipeline import runbook
+from registry_pipeline.config import Governed, find_governed
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.model.envelope import GitState, WorkingTreeState
+
+COMMIT_TAG: Final = "registry_pipeline/git_commit"
+TREE_TAG: Final = "registry_pipeline/working_tree_state"
+TAKEN_TAG: Final = "registry_pipeline/git_taken_in_run"
+_OUTSIDE_GIT: Final = "none"
+
+
+class GovernedRepository(ConfigurableResource[None]):
+    """The repository whose runs are registered: `root`, else REGISTRY_PIPELINE_REPO, else the one at or above here."""
+
+    root: str = ""
+    _instance: DagsterInstance | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Keep the instance: the stamp of a build run is in its run record."""
+        self._instance = context.instance
+
+    @property
+    def instance(self) -> DagsterInstance:
+        """The Dagster instance of the execution that this resource serves.
+
+        Raises:
+            NotFoundError: used outside an execution.
+        """
+        if self._instance is None:
+            raise NotFoundError("the resource is used outside of a Dagster execution", "run it in a job or a sensor")
+        return self._instance
+
+    def governed(self) -> Governed:
+        """Return the repository with its configuration as it is now.
+
+        Raises:
+            NotFoundError: there is none. ConfigError: its toml cannot be understood.
+        """
+        return find_governed(Path(self.root) if self.root else None)
+
+    def started(self, dagster_run_id: str) -> datetime:
+        """Return when a Dagster run started: not when it was queued, and not now.
+
+        Raises:
+            NotFoundError: the instance has no such run, or the run has not started.
+        """
+        record = self.instance.get_run_record_by_id(dagster_run_id)
+        if record is None or record.start_time is None:
+            raise NotFoundError(f"the Dagster run {dagster_run_id} has not started", "launch it through Dagster")
+        return datetime.fromtimestamp(record.start_time, UTC)
+
+    def build_run(self, dagster_run_id: str) -> runbook.BuildRun:
+        """Return the build run that a Dagster run is: its start, and git as its first step found it.
+
+        The git state is kept in the run's tags, since other processes may execute its other steps. A re-execution
+        inherits the tags of its parent, hence the tag that names the run in which git was asked.
+        """
+        started, governed = self.started(dagster_run_id), self.governed()
+        governed.dagster_home.mkdir(parents=True, exist_ok=True)
+        with (governed.dagster_home / "git_state.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = self._kept_git_state(dagster_run_id)
+            if kept is not None:
+                return runbook.BuildRun(started, kept, dagster_run_id)
+            run = runbook.start_build_run(governed, started, dagster_run_id)
+            self.instance.add_run_tags(dagster_run_id, _tags(run.git, dagster_run_id))
+        return run
+
+    def _kept_git_state(self, dagster_run_id: str) -> GitState | None:
+        run = self.instance.get_run_by_id(dagster_run_id)
+        tags: Mapping[str, str] = {} if run is None else run.tags
+        if tags.get(TAKEN_TAG) != dagster_run_id:
+            return None
+        commit, tree = (None if tags[tag] == _OUTSIDE_GIT else tags[tag] for tag in (COMMIT_TAG, TREE_TAG))
+        return GitState(commit, cast("WorkingTreeState | None", tree))
+
+
+def _tags(git: GitState, dagster_run_id: str) -> dict[str, str]:
+    commit, tree = git.commit or _OUTSIDE_GIT, git.working_tree_state or _OUTSIDE_GIT
+    return {COMMIT_TAG: commit, TREE_TAG: tree, TAKEN_TAG: dagster_run_id}

@@ -1,0 +1,186 @@
+"""The activation sensor: proposes to put in force what Dagster's checks have passed.
+
+Holds the choice of what to propose, on the evidence of the event log. Keeps out whether it may move: the job judges
+anew, and `runbook.activate` decides. May import `runbook`, `catalog`, the other files of this room and Dagster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunConfig,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+from registry_pipeline import runbook
+from registry_pipeline.canon import parse_utc, sha256_hex, short
+from registry_pipeline.catalog import STACK
+from registry_pipeline.config import Governed
+from registry_pipeline.defs import evidence
+from registry_pipeline.defs.active_assets import (
+    POINTERS_ASSET,
+    REFUSED_AT_TAG,
+    REFUSED_TAG,
+    ActivationRequest,
+    RunToActivate,
+)
+from registry_pipeline.defs.evidence import Materialized
+from registry_pipeline.defs.jobs import activate_pointers_job
+from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.verdict import SealedRun, Verdict
+from registry_pipeline.runbook.activation import read_active_runs
+
+CLOSURE_TAG: Final = "registry_pipeline/closure"
+"""Tag of a requested run: the hash of the registries and roots that it puts in force."""
+
+TRIES: Final = 3
+_DEPTH: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Runs that may move together, and why the newest build of each other registry is not among them."""
+
+    runs: tuple[SealedRun, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def closure(self) -> str:
+        """The hash of the registries and roots: the same set has the same name, however often it is proposed."""
+        lines = sorted(f"{run.registry_id} {run.ref.manifest_sha256}\n" for run in self.runs)
+        return sha256_hex("".join(lines).encode())
+
+
+@sensor(job=activate_pointers_job, default_status=DefaultSensorStatus.RUNNING, minimum_interval_seconds=30)
+def activation_sensor(context: SensorEvaluationContext, governed: GovernedRepository) -> RunRequest | SkipReason:
+    """Ask for the greatest consistent set of builds whose every blocking check passed, newest first."""
+    try:
+        repository = governed.governed()
+        proposal = propose(context.instance, repository)
+        if not proposal.runs:
+            return SkipReason("; ".join(proposal.reasons) or "the newest build of every registry is in force")
+        return request(context.instance, repository, proposal)
+    except RegistryPipelineError as error:
+        return SkipReason(f"{error.message}; {error.advice}")
+
+
+def propose(instance: DagsterInstance, governed: Governed) -> Proposal:
+    """Return the builds to put in force, judged by the event log and by the closure on the state after the move.
+
+    Of overlapping rebuilds the newest complete one wins. Since the newest builds of all registries may belong to
+    different rebuilds that do not fit together, the set as it stood at each earlier build is looked at too: the set
+    that moves most registries is taken, of two such sets the newer.
+    """
+    candidates, reasons = _candidates(instance, governed)
+    best: Sequence[SealedRun] = ()
+    held: tuple[str, ...] = ()
+    for moment in sorted({made.storage_id for made in candidates}, reverse=True):
+        standing = _standing_at(moment, candidates)
+        movable, findings = runbook.largest_movable(governed, [_attested(made) for made in standing])
+        if len(movable) > len(best):
+            best = [run for run, _ in movable]
+        if not held:
+            held = tuple(finding.message for finding in findings)
+    return Proposal(tuple(best), (*reasons, *held))
+
+
+def _candidates(instance: DagsterInstance, governed: Governed) -> tuple[list[Materialized], list[str]]:
+    """Return the builds newer than the active ones whose checks passed, and why the newest others are none."""
+    pointers = runbook.read_pointers(governed)
+    active = read_active_runs(governed, pointers)
+    candidates: list[Materialized] = []
+    reasons: list[str] = []
+    for spec in STACK:
+        told = False
+        for made in evidence.materializations(instance, spec.registry_id, _DEPTH):
+            if made.sealed is not None and made.sealed.ref == pointers.active(spec.registry_id):
+                break
+            now_active = active.get(spec.registry_id)
+            reason = _against(instance, made, None if now_active is None else now_active.as_of_utc)
+            if reason is None:
+                candidates.append(made)
+            elif not told:
+                reasons.append(f"{spec.registry_id}: {reason}")
+            told = True
+    return candidates, reasons
+
+
+def _against(instance: DagsterInstance, made: Materialized, active_as_of: str | None) -> str | None:
+    """Return what the event log says against a build, or None."""
+    if made.sealed is None:
+        return "its source made no run"
+    run_id, run = made.sealed.ref.run_id, instance.get_run_by_id(made.dagster_run_id)
+    if run is not None and not run.is_finished:
+        return f"{run_id} belongs to a Dagster run that is not over"
+    before, described = parse_utc(active_as_of), parse_utc(made.sealed.as_of_utc)
+    if before is not None and described is not None and described < before:
+        return f"{run_id} describes an older moment than the active run"
+    unproved = evidence.unproved_checks(instance, made)
+    if unproved:
+        return f"{run_id}: " + ", ".join(f"check {name} {why}" for name, why in unproved.items())
+    return None
+
+
+def _standing_at(moment: int, candidates: Sequence[Materialized]) -> list[Materialized]:
+    """Return the newest candidate of each registry at a place in the event log."""
+    newest: dict[str, Materialized] = {}
+    for made in sorted(candidates, key=lambda made: made.storage_id):
+        if made.storage_id <= moment:
+            newest[made.registry_id] = made
+    return list(newest.values())
+
+
+def _attested(made: Materialized) -> tuple[SealedRun, Verdict]:
+    """Return a build with the verdict that its passed checks amount to. The job does not rely on it."""
+    sealed = made.sealed
+    if sealed is None:
+        raise ValueError("only a build with a folder is a candidate")
+    ref: SealedRef = sealed.ref
+    place = f"{ref.run_root}/{ref.run_id}"
+    return sealed, Verdict(place, ref.run_id, made.registry_id, "pass", ref.manifest_sha256, ())
+
+
+def request(instance: DagsterInstance, governed: Governed, proposal: Proposal) -> RunRequest | SkipReason:
+    """Return the request for a proposal, or why it is not asked for again.
+
+    Dagster never launches the same run key twice, so that the count of failed tries is part of it.
+    """
+    closure = proposal.closure
+    runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: closure}))
+    names = ", ".join(run.ref.run_id for run in proposal.runs)
+    pointers = runbook.pointer_hash(governed) or "none"
+    for run in runs:
+        if not run.is_finished:
+            return SkipReason(f"the Dagster run {short(run.run_id)} is putting in force: {names}")
+        if run.tags.get(REFUSED_AT_TAG) == pointers:
+            return SkipReason(f"refused ({run.tags.get(REFUSED_TAG)}), and not asked for again: {names}")
+        if run.status is DagsterRunStatus.SUCCESS:
+            return SkipReason(f"was in force once and was replaced; only `activate` puts it back: {names}")
+    if len(runs) >= TRIES:
+        return SkipReason(f"given up after {len(runs)} failed tries: {names}")
+    config = ActivationRequest(
+        runs={run.registry_id: _named(run.ref) for run in proposal.runs},
+        actor="dagster:activation_sensor",
+        reason="every blocking check passed",
+    )
+    return RunRequest(
+        run_key=f"{closure}:{len(runs)}",
+        run_config=RunConfig(ops={POINTERS_ASSET: config}),
+        tags={CLOSURE_TAG: closure},
+    )
+
+
+def _named(ref: SealedRef) -> RunToActivate:
+    return RunToActivate(
+        run_id=ref.run_id, run_root=ref.run_root, relpath=ref.relpath, manifest_sha256=ref.manifest_sha256
+    )

@@ -1,0 +1,246 @@
+"""A governed repository with a Dagster instance of its own; each test gets a copy of one that was rebuilt once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    Definitions,
+    ExecuteInProcessResult,
+    RunRequest,
+    SkipReason,
+    build_sensor_context,
+)
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from registry_pipeline import runbook
+from registry_pipeline.catalog import STACK
+from registry_pipeline.cli.ui import prepare_home
+from registry_pipeline.config import Governed, load_governed
+from registry_pipeline.defs.build import build_defs
+from registry_pipeline.defs.evidence import ROOT_KEY
+from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.sensors import activation_sensor
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+REGISTRIES = [spec.registry_id for spec in STACK]
+
+
+@dataclass(frozen=True)
+class Door:
+    """The Dagster door of one governed repository."""
+
+    governed: Governed
+    instance: DagsterInstance
+    definitions: Definitions
+
+    def execute(self, job: str, **options: Any) -> ExecuteInProcessResult:
+        """Execute a job in process; a failure is a result, not an exception."""
+        config = QUIET | options.pop("run_config", {})
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance, run_config=config, raise_on_error=False, **options
+        )
+
+    def materialize(self, *registry_ids: str) -> ExecuteInProcessResult:
+        """Do what `Materialize` does in the user interface: all assets, or the selected ones."""
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=self.instance,
+            run_config=QUIET,
+            raise_on_error=False,
+            asset_selection=[AssetKey(name) for name in registry_ids] or None,
+        )
+
+    def rebuild(self) -> ExecuteInProcessResult:
+        return self.execute("rebuild_job")
+
+    def ask(self) -> RunRequest | SkipReason:
+        """Evaluate the activation sensor as the daemon does, and return its answer."""
+        with build_sensor_context(instance=self.instance) as context:
+            answer = activation_sensor(context, governed=GovernedRepository(root=str(self.governed.root)))
+        assert isinstance(answer, RunRequest | SkipReason)
+        return answer
+
+    def skipped(self) -> str:
+        """Return why the sensor asks for nothing."""
+        answer = self.ask()
+        assert isinstance(answer, SkipReason), answer
+        return answer.skip_message or ""
+
+    def requested(self) -> RunRequest:
+        answer = self.ask()
+        assert isinstance(answer, RunRequest), answer
+        return answer
+
+    def grant(self, request: RunRequest) -> ExecuteInProcessResult:
+        """Execute what the sensor asks for."""
+        ops = {"ops": dict(request.run_config)["ops"]}
+        return self.execute("activate_pointers_job", run_config=ops, tags=dict(request.tags))
+
+    def asked_for(self) -> dict[str, str]:
+        """Return the runs that the sensor asks to put in force, by registry."""
+        config = dict(self.requested().run_config)["ops"]["active_registry_pointers"]["config"]
+        return {name: run["run_id"] for name, run in config["runs"].items()}
+
+    def active(self) -> dict[str, SealedRef]:
+        pointers = runbook.read_pointers(self.governed)
+        found = {name: pointers.active(name) for name in REGISTRIES}
+        return {name: ref for name, ref in found.items() if ref is not None}
+
+    def folders(self) -> set[str]:
+        return {entry.name for entry in self.governed.publish_root.iterdir()}
+
+    def run_json(self, run_id: str) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.governed.publish_root / run_id / "run.json").read_bytes())
+        return document
+
+
+def page_of(result: ExecuteInProcessResult, registry_id: str) -> dict[str, Any]:
+    """Return the metadata of a registry's materialization in a run."""
+    events = result.asset_materializations_for_node(registry_id)
+    assert len(events) == 1
+    return {name: value.value for name, value in events[0].metadata.items()}
+
+
+def roots_of(result: ExecuteInProcessResult) -> dict[str, str]:
+    return {name: page_of(result, name)[ROOT_KEY] for name in REGISTRIES}
+
+
+def verdicts_of(result: ExecuteInProcessResult, registry_id: str) -> dict[str, bool]:
+    evaluations = [e for e in result.get_asset_check_evaluations() if e.asset_key == AssetKey(registry_id)]
+    return {evaluation.check_name: evaluation.passed for evaluation in evaluations}
+
+
+def troubles(result: ExecuteInProcessResult) -> list[str]:
+    """Return what failed in a run, for the message of an assertion."""
+    failures = [event for event in result.all_events if event.is_failure]
+    return [f"{event.message} {getattr(event.event_specific_data, 'error', '')}" for event in failures]
+
+
+def failure_of(result: ExecuteInProcessResult, step: str) -> str:
+    """Return what a failed step says to a reader."""
+    failed = result.failure_data_for_node(step)
+    assert failed is not None
+    assert failed.user_failure_data is not None, failed.error
+    return failed.user_failure_data.description or ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_disk_syncs() -> Iterator[None]:
+    """Dagster commits its log some two hundred times a run; in tests it need not survive a power cut."""
+
+    def relax(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", relax)
+    yield
+    event.remove(Engine, "connect", relax)
+
+
+@contextmanager
+def door_of(root: Path) -> Iterator[Door]:
+    """Open the Dagster door of a repository, with the instance file that ships."""
+    governed = load_governed(root)
+    prepare_home(governed.dagster_home)
+    with DagsterInstance.from_config(str(governed.dagster_home)) as instance:
+        yield Door(governed, instance, build_defs(root))
+
+
+@contextmanager
+def copy_of(source: Path, root: Path) -> Iterator[Door]:
+    shutil.copytree(source, root, symlinks=True)
+    with door_of(root) as door:
+        yield door
+    make_removable(root)
+
+
+def make_removable(root: Path) -> None:
+    for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
+        folder.chmod(0o755)
+
+
+@dataclass(frozen=True)
+class FirstRebuild:
+    """A rebuild of a repository in which nothing is active, to look at and not to change."""
+
+    door: Door
+    result: ExecuteInProcessResult
+    folders_before: set[str]
+    pointers_before: bytes
+    git_asked_in: list[str | None]
+
+
+@pytest.fixture(scope="session")
+def known_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small repository with run folders, and an instance in which nothing ever ran."""
+    root = tmp_path_factory.mktemp("known") / "repository"
+    make_known_repository(str(root))
+    with door_of(root) as door:
+        assert not door.instance.get_runs()
+        assert not door.instance.all_asset_keys()
+    return root
+
+
+@pytest.fixture(scope="session")
+def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRebuild]:
+    asked: list[str | None] = []
+    ask = runbook.start_build_run
+
+    def counted(*args: Any, **options: Any) -> runbook.BuildRun:
+        run = ask(*args, **options)
+        asked.append(run.dagster_run_id)
+        return run
+
+    with copy_of(known_repository, tmp_path_factory.mktemp("rebuilt") / "repository") as door:
+        folders, pointers = door.folders(), door.governed.pointer_path.read_bytes()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(runbook, "start_build_run", counted)
+            result = door.rebuild()
+        assert result.success, troubles(result)
+        yield FirstRebuild(door, result, folders, pointers, asked)
+
+
+@pytest.fixture(scope="session")
+def rebuilt_repository(first_rebuild: FirstRebuild) -> Path:
+    """A repository that was rebuilt once through Dagster; nothing is active."""
+    return first_rebuild.door.governed.root
+
+
+@pytest.fixture(scope="session")
+def activated_repository(rebuilt_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, after the sensor's request was granted."""
+    root = tmp_path_factory.mktemp("activated") / "repository"
+    shutil.copytree(rebuilt_repository, root, symlinks=True)
+    with door_of(root) as door:
+        assert door.grant(door.requested()).success
+    return root
+
+
+@pytest.fixture
+def fresh(known_repository: Path, tmp_path: Path) -> Iterator[Door]:
+    with copy_of(known_repository, tmp_path / "repository") as door:
+        yield door
+
+
+@pytest.fixture
+def rebuilt(rebuilt_repository: Path, tmp_path: Path) -> Iterator[Door]:
+    with copy_of(rebuilt_repository, tmp_path / "repository") as door:
+        yield door
+
+
+@pytest.fixture
+def activated(activated_repository: Path, tmp_path: Path) -> Iterator[Door]:
+    with copy_of(activated_repository, tmp_path / "repository") as door:
+        yield door

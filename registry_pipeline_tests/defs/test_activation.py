@@ -1,0 +1,203 @@
+"""Pointers move in one job only, in one record, and the report follows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from dagster import AssetKey
+
+from registry_pipeline import runbook
+from registry_pipeline.defs.active_assets import REFUSED_TAG
+from registry_pipeline.defs.build import build_defs
+from registry_pipeline.errors import BusyError
+from registry_pipeline.model.verdict import NotBuilt
+from registry_pipeline_tests.defs.conftest import REGISTRIES, Door, failure_of, page_of, troubles
+
+pytestmark = pytest.mark.xdist_group("dagster")
+
+
+def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_then_renders(rebuilt: Door) -> None:
+    before = rebuilt.folders()
+
+    result = rebuilt.grant(rebuilt.requested())
+
+    assert result.success, troubles(result)
+    page, report = page_of(result, "active_registry_pointers"), page_of(result, "system_health_report")
+    record = rebuilt.governed.path(page["activation_record"]) / "POINTER_ACTIVATION_v0_1.json"
+    moves = json.loads(record.read_bytes())["moves"]
+    assert sorted(move["registry_id"] for move in moves) == sorted(REGISTRIES) == sorted(rebuilt.active())
+    assert page["moved"] == page["active_registries"] == len(REGISTRIES)
+    inputs = rebuilt.run_json(report["run_id"])["inputs"]["registries"]
+    assert report["health_state"] == "DEGRADED_NON_BLOCKING"
+    assert {i["sealed_ref"]["run_id"] for i in inputs} <= {ref.run_id for ref in rebuilt.active().values()}
+    tags = ["pointer_activation", "pointer_activation", "system_health_render"]
+    assert sorted(name.split("__")[2] for name in rebuilt.folders() - before) == tags
+    assert rebuilt.skipped() == "the newest build of every registry is in force"
+
+
+def test_record_and_report_bear_the_moment_of_activation(rebuilt: Door) -> None:
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    door = replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
+
+    result = door.grant(door.requested())
+
+    record = page_of(result, "active_registry_pointers")["activation_record"].rsplit("/")[-1]
+    report = page_of(result, "system_health_report")["run_id"]
+    assert {door.run_json(name)["as_of_utc"] for name in (record, report)} == {"2100-01-01T00:00:00Z"}
+
+
+def test_materialize_all_moves_no_pointer_and_the_report_says_that_nothing_is_active(fresh: Door) -> None:
+    before = fresh.governed.pointer_path.read_bytes()
+
+    result = fresh.materialize()
+
+    assert result.success, troubles(result)
+    assert fresh.governed.pointer_path.read_bytes() == before
+    assert page_of(result, "active_registry_pointers")["moved"] == 0
+    assert "none is active" in page_of(result, "system_health_report")["state"]
+
+
+def test_materialize_all_renders_the_state_that_is_in_force(activated: Door) -> None:
+    active = activated.active()
+
+    result = activated.materialize()
+
+    assert result.success, troubles(result)
+    assert activated.active() == active
+    report = activated.run_json(page_of(result, "system_health_report")["run_id"])
+    assert active["drift_signals"].run_id in {i["sealed_ref"]["run_id"] for i in report["inputs"]["registries"]}
+
+
+def test_a_request_is_not_heeded_outside_its_job(rebuilt: Door) -> None:
+    config = dict(rebuilt.requested().run_config)["ops"]
+    job = rebuilt.definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=rebuilt.instance, run_config={"ops": config}, asset_selection=[AssetKey("active_registry_pointers")]
+    )
+
+    assert page_of(result, "active_registry_pointers")["moved"] == 0
+    assert not rebuilt.active()
+
+
+def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebuilt: Door) -> None:
+    request = rebuilt.requested()
+    altered = runbook.all_runs(rebuilt.governed)
+    drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
+    artifact = drift.path / "DRIFT_SIGNALS_v0_1.json"
+    artifact.chmod(0o644)
+    artifact.write_bytes(artifact.read_bytes() + b" ")
+    before = rebuilt.governed.pointer_path.read_bytes()
+
+    result = rebuilt.grant(request)
+
+    assert failure_of(result, "active_registry_pointers").startswith("refused, no pointer moved")
+    assert rebuilt.governed.pointer_path.read_bytes() == before
+    assert not result.asset_materializations_for_node("system_health_report")
+    run = rebuilt.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert "ACTIVATE_NOT_VERIFIED" in run.tags[REFUSED_TAG]
+    assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    assert rebuilt.skipped().startswith("refused (ACTIVATE_NOT_VERIFIED), and not asked for again")
+
+
+def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    activate, tries = runbook.activate, []
+
+    def slower(*args: Any, **options: Any) -> Any:
+        tries.append(len(args[2]))
+        if len(tries) == 1:
+            raise BusyError("another activation holds the lock", "wait")
+        return activate(*args, **options)
+
+    monkeypatch.setattr(runbook, "activate", slower)
+
+    result = rebuilt.grant(rebuilt.requested())
+
+    assert result.success, troubles(result)
+    assert tries == [len(REGISTRIES)] * 2
+    assert len(rebuilt.active()) == len(REGISTRIES)
+
+
+def test_a_failing_check_leaves_the_pointers_where_they_were(activated: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    active, build = activated.active(), runbook.build
+
+    def with_a_wrong_field(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+        built = build(governed, run, spec, sealed)
+        if spec.registry_id != "op_status_table" or isinstance(built, NotBuilt):
+            return built
+        files = {name: data.replace(b'"OBSERVED"', b'"SEEN"') for name, data in built.artifacts.files.items()}
+        return replace(built, artifacts=replace(built.artifacts, files=files))
+
+    monkeypatch.setattr(runbook, "build", with_a_wrong_field)
+
+    result = activated.rebuild()
+
+    assert not result.success
+    assert not result.asset_materializations_for_node("drift_signals")
+    assert "op_status_table" in activated.skipped()
+    assert "check schema failed" in activated.skipped()
+    assert activated.active() == active
+
+
+def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way(
+    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = rebuilt.asked_for()
+    build = runbook.build
+
+    def stops(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+        if spec.registry_id == "drift_signals":
+            raise BusyError("no more", "wait")
+        return build(governed, run, spec, sealed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runbook, "build", stops)
+        assert not rebuilt.rebuild().success
+
+    assert rebuilt.asked_for() == complete
+
+
+def test_of_two_complete_rebuilds_the_newer_is_asked_for(rebuilt: Door) -> None:
+    newer = rebuilt.rebuild()
+
+    assert rebuilt.asked_for() == {name: page_of(newer, name)["run_id"] for name in REGISTRIES}
+
+
+def test_a_registry_rebuilt_alone_is_left_waiting_with_the_reason(activated: Door) -> None:
+    activated.materialize("run_registry")
+
+    assert "run_registry" in activated.skipped()
+    assert "would rest on" in activated.skipped()
+
+
+def test_a_named_folder_that_is_gone_is_refused_and_no_traceback(rebuilt: Door) -> None:
+    request = rebuilt.requested()
+    gone = rebuilt.governed.publish_root / rebuilt.asked_for()["drift_signals"]
+    gone.chmod(0o755)
+    gone.rename(rebuilt.governed.root / "elsewhere")
+
+    result = rebuilt.grant(request)
+
+    assert failure_of(result, "active_registry_pointers").startswith("refused, no pointer moved")
+    assert not rebuilt.active()
+
+
+def test_the_pointers_have_the_data_version_of_what_is_in_force(activated: Door) -> None:
+    before = _data_version(activated)
+    activated.materialize("active_registry_pointers")
+    unmoved = _data_version(activated)
+    activated.rebuild()
+    activated.grant(activated.requested())
+
+    assert before == unmoved != _data_version(activated)
+
+
+def _data_version(door: Door) -> str:
+    event = door.instance.get_latest_materialization_event(AssetKey("active_registry_pointers"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return (event.asset_materialization.tags or {})["dagster/data_version"]

@@ -1,0 +1,63 @@
+"""The asset page, made from values."""
+
+from __future__ import annotations
+
+from registry_pipeline.catalog import STACK
+from registry_pipeline.defs import asset_page
+from registry_pipeline.model.codes import finding
+
+
+def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_removed() -> None:
+    before, after = b'{"n":1}\n{"n":2}\n', b'{"n":1}\n{"n":3}\n{"n":4}\n'
+
+    assert asset_page.changes("A.jsonl", before, after) == {
+        "records_change": 1,
+        "records_added": 2,
+        "records_removed": 1,
+    }
+
+
+def test_the_order_and_the_indentation_of_a_json_array_are_no_change() -> None:
+    told = asset_page.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
+
+    assert told == {"records_change": 0, "records_added": 0, "records_removed": 0}
+
+
+def test_no_change_is_told_against_a_snapshot_that_is_not_json() -> None:
+    assert asset_page.changes("A.json", b"{", b"[]") == {}
+
+
+def test_a_preview_shows_ten_records_and_says_that_there_are_more() -> None:
+    data = b"".join(b'{"n":%d,"list":[]}\n' % n for n in range(11))
+
+    lines = asset_page.preview("A.jsonl", data).splitlines()
+
+    assert lines[:3] == ["| n |", "|---|", "| 0 |"]
+    assert lines[11] == "| 9 |"
+    assert lines[-1].startswith("… more records")
+
+
+def test_a_preview_keeps_a_table_whole_whatever_stands_in_a_cell() -> None:
+    table = asset_page.markdown_table([{"a": "x|y\nz", "b": None, "c": True}])
+
+    assert table.splitlines()[-1] == "| x\\|y z |  | true |"
+
+
+def test_an_empty_registry_says_so() -> None:
+    assert asset_page.preview("A.jsonl", b"") == asset_page.preview("A.json", b"[]") == "No records."
+
+
+def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
+    for spec in STACK:
+        columns = asset_page.column_schema(spec)
+        assert columns is not None, spec.registry_id
+        types = {word for column in columns.columns for word in column.type.split(" | ")}
+        assert types <= {"string", "integer", "number", "boolean", "array", "object", "null"}, spec.registry_id
+
+
+def test_a_finding_is_told_with_what_was_expected_what_was_found_and_what_to_do() -> None:
+    told = asset_page.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
+
+    assert told.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
+    assert "(expected 1, got 2)" in told
+    assert told.endswith("_rebuild it; never edit a sealed run_")

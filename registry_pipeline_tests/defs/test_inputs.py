@@ -1,0 +1,231 @@
+"""Which folder a build is given for an upstream: this run's, its parent's, or the active one; never the newest."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import dagster
+import pytest
+from dagster import (
+    AssetIn,
+    InputContext,
+    IOManager,
+    OutputContext,
+    ReexecutionOptions,
+    asset,
+    build_init_resource_context,
+    execute_job,
+    materialize,
+    reconstructable,
+)
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG
+
+from registry_pipeline import runbook
+from registry_pipeline.config import REPO_VARIABLE
+from registry_pipeline.defs.build import build_defs
+from registry_pipeline.defs.evidence import ROOT_KEY
+from registry_pipeline.defs.io_manager import producing_run
+from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, GovernedRepository
+from registry_pipeline.errors import EvidenceError
+from registry_pipeline_tests.defs.conftest import QUIET, Door, failure_of, page_of, troubles
+
+pytestmark = pytest.mark.xdist_group("dagster")
+
+
+def rebuild_job_of_the_environment() -> dagster.JobDefinition:
+    """Return the rebuild job of the repository that the environment names, for an execution that Dagster rebuilds."""
+    return build_defs().resolve_job_def("rebuild_job")
+
+
+def from_failure(door: Door, run_id: str) -> dagster.JobExecutionResult:
+    """Execute a failed rebuild again as the user interface does: what succeeded in it is not done anew."""
+    return execute_job(
+        reconstructable(rebuild_job_of_the_environment),
+        instance=door.instance,
+        run_config=QUIET,
+        reexecution_options=ReexecutionOptions.from_failure(run_id, door.instance),
+    )
+
+
+def upstream_of(door: Door, run_id: str) -> dict[str, str]:
+    inputs = door.run_json(run_id)["inputs"]["registries"]
+    return {i["registry_id"]: i["sealed_ref"]["run_id"] for i in inputs if i["role"] == "upstream"}
+
+
+def test_dagster_tells_an_upstream_of_the_run_from_one_outside_as_it_did_on_the_pinned_release() -> None:
+    seen: list[tuple[str, str | None, str | None]] = []
+
+    class Recording(IOManager):
+        def handle_output(self, context: OutputContext, obj: object) -> None:
+            """Keep nothing."""
+
+        def load_input(self, context: InputContext) -> None:
+            upstream = context.upstream_output
+            assert upstream is not None
+            seen.append((upstream.step_key, upstream.run_id, producing_run(upstream)))
+
+    @asset(io_manager_key="io")
+    def upper() -> int:
+        return 1
+
+    @asset(io_manager_key="io", ins={"upper": AssetIn("upper")})
+    def lower(upper: Any) -> int:
+        return 2
+
+    both = materialize([upper, lower], resources={"io": Recording()}, run_config=QUIET)
+    materialize([upper, lower], selection=[lower], resources={"io": Recording()}, run_config=QUIET)
+
+    assert dagster.__version__ == "1.13.27"
+    assert seen == [("upper", both.run_id, both.run_id), ("none", "__EPHEMERAL_RUN_ID", None)]
+
+
+def test_an_asset_executed_alone_reads_the_active_upstream_and_not_the_newest(activated: Door) -> None:
+    newer = page_of(activated.materialize("run_registry"), "run_registry")["run_id"]
+
+    alone = activated.materialize("op_status_table")
+
+    active = activated.active()["run_registry"].run_id
+    assert alone.success, troubles(alone)
+    assert newer != active
+    assert upstream_of(activated, page_of(alone, "op_status_table")["run_id"]) == {"run_registry": active}
+
+
+def test_an_asset_executed_alone_where_nothing_is_active_is_refused_with_the_command_to_run(rebuilt: Door) -> None:
+    alone = rebuilt.materialize("op_status_table")
+
+    assert "no run_registry is active" in failure_of(alone, "op_status_table")
+
+
+def test_a_tampered_upstream_is_refused_by_name(activated: Door) -> None:
+    active = activated.active()["run_registry"]
+    artifact = activated.governed.publish_root / active.run_id / "RUN_REGISTRY_v0_1.jsonl"
+    artifact.chmod(0o644)
+    artifact.write_bytes(artifact.read_bytes().replace(b"OP-A01", b"OP-A02", 1))
+
+    alone = activated.materialize("op_status_table")
+
+    assert not alone.success
+    assert active.run_id in str(troubles(alone))
+    assert "does not verify" in str(troubles(alone))
+
+
+def test_a_re_execution_from_failure_reads_what_its_parent_sealed(fresh: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
+    with monkeypatch.context() as patch:
+        build = runbook.build
+
+        def without_drift(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+            if spec.registry_id == "drift_signals":
+                raise EvidenceError("a bad day", "try again")
+            return build(governed, run, spec, sealed)
+
+        patch.setattr(runbook, "build", without_drift)
+        parent = fresh.rebuild()
+    assert not parent.success
+
+    again = from_failure(fresh, parent.run_id)
+
+    assert again.success
+    events = again.asset_materializations_for_node("drift_signals")
+    drift = str(events[0].metadata["run_id"].value)
+    parents = {
+        name: page_of(parent, name)["run_id"] for name in ("run_registry", "op_status_table", "expected_versions")
+    }
+    assert upstream_of(fresh, drift) == parents
+    assert set(fresh.asked_for().values()) == {drift, *parents.values()}
+
+
+def test_a_re_execution_asks_git_anew_though_it_inherits_its_parents_tags(rebuilt: Door) -> None:
+    first = rebuilt.instance.get_runs()[0]
+    inherited = {COMMIT_TAG: "0" * 40, TREE_TAG: "dirty", TAKEN_TAG: first.run_id, PARENT_RUN_ID_TAG: first.run_id}
+
+    again = rebuilt.execute("rebuild_job", tags=inherited)
+
+    run = rebuilt.instance.get_run_by_id(again.run_id)
+    assert run is not None
+    assert run.tags[TAKEN_TAG] == again.run_id
+    assert run.tags[COMMIT_TAG] == first.tags[COMMIT_TAG]
+
+
+def test_the_resource_outside_an_execution_says_so() -> None:
+    with pytest.raises(Exception, match="outside of a Dagster execution"):
+        _ = GovernedRepository(root=".").instance
+
+
+def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = rebuilt.instance.get_runs()[0]
+    rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run"})
+    ask, asked = runbook.start_build_run, []
+    both = Barrier(2)
+
+    def counted(*args: Any) -> runbook.BuildRun:
+        asked.append(args)
+        return ask(*args)
+
+    def step(_number: int) -> runbook.BuildRun:
+        resource = GovernedRepository(root=str(rebuilt.governed.root))
+        resource.setup_for_execution(build_init_resource_context(instance=rebuilt.instance))
+        both.wait(60)
+        return resource.build_run(run.run_id)
+
+    monkeypatch.setattr(runbook, "start_build_run", counted)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(step, range(2))
+
+    assert first == second
+    assert len(asked) == 1
+
+
+def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest(
+    fresh: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
+    with monkeypatch.context() as patch:
+        validate = runbook.validate
+
+        def unwell(governed: Any, sealed: Any) -> Any:
+            if sealed.registry_id == "op_status_table":
+                raise EvidenceError("the disk is gone", "look for it")
+            return validate(governed, sealed)
+
+        patch.setattr(runbook, "validate", unwell)
+        parent = fresh.rebuild()
+    root = page_of(parent, "op_status_table")[ROOT_KEY]
+    latest = page_of(fresh.rebuild(), "op_status_table")[ROOT_KEY]
+
+    again = from_failure(fresh, parent.run_id)
+
+    judged = {
+        e.metadata[ROOT_KEY].value
+        for e in again.get_asset_check_evaluations()
+        if e.asset_key.path[-1] == "op_status_table"
+    }
+    assert judged == {root}
+    assert root != latest
+
+
+def test_a_folder_altered_since_its_checks_reaches_no_asset(fresh: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    validate, build, built = runbook.validate, runbook.build, []
+
+    def then_altered(governed: Any, sealed: Any) -> Any:
+        verdict = validate(governed, sealed)
+        if sealed.registry_id == "run_registry":
+            artifact = runbook.run_folder(governed, sealed.ref) / "RUN_REGISTRY_v0_1.jsonl"
+            artifact.chmod(0o644)
+            artifact.write_bytes(artifact.read_bytes() + b"{}\n")
+        return verdict
+
+    def noted(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+        built.append(spec.registry_id)
+        return build(governed, run, spec, sealed)
+
+    monkeypatch.setattr(runbook, "validate", then_altered)
+    monkeypatch.setattr(runbook, "build", noted)
+
+    result = fresh.rebuild()
+
+    assert not result.success
+    assert sorted(built) == ["expected_versions", "run_registry"]
+    assert "does not verify" in str(troubles(result))

@@ -1,0 +1,35 @@
+"""The instance file and the workspace file that ship, read by the installed Dagster."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import yaml
+from dagster import DagsterInstance
+from dagster._core.instance.config import PoolGranularity
+
+from registry_pipeline.cli.ui import shipped_instance_file
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+
+def test_the_instance_file_is_understood_and_switches_off_what_it_says(tmp_path: Path) -> None:
+    shutil.copyfile(shipped_instance_file(), tmp_path / "dagster.yaml")
+
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        pools = instance.get_concurrency_config().pool_config
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+        assert instance.run_monitoring_enabled
+        assert (pools.default_pool_limit, pools.pool_granularity) == (1, PoolGranularity.RUN)
+
+
+def test_both_ways_to_load_the_definitions_give_the_code_location_the_same_name() -> None:
+    workspace = yaml.safe_load((CHECKOUT / "workspace.yaml").read_bytes())
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dg"]["project"]
+
+    loaded = workspace["load_from"][0]["python_module"]
+    assert loaded["location_name"] == project["code_location_name"]
+    assert loaded["module_name"] == project["code_location_target_module"]

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from dagster import AssetKey, RetryRequested
+
+from registry_pipeline import runbook
+from registry_pipeline.canon import utc_text
+from registry_pipeline.defs import asset_page
+from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG
+from registry_pipeline.errors import EvidenceError
+from registry_pipeline_tests.defs.conftest import (
+    REGISTRIES,
+    Door,
+    FirstRebuild,
+    failure_of,
+    page_of,
+    roots_of,
+    troubles,
+    verdicts_of,
+)
+
+pytestmark = pytest.mark.xdist_group("dagster")
+
+
+def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointer(first_rebuild: FirstRebuild) -> None:
+    door, result = first_rebuild.door, first_rebuild.result
+
+    made = door.folders() - first_rebuild.folders_before
+    judged = list(runbook.verify_runs([runbook.find_run(door.governed, name) for name in made]))
+
+    assert {page_of(result, name)["run_id"] for name in REGISTRIES} == made
+    assert {verdict.root_sha256 for verdict in judged} == set(roots_of(result).values())
+    assert all(verdict.passed for verdict in judged)
+    assert all(verdicts_of(result, name) == {"seal": True, "schema": True, "rules": True} for name in REGISTRIES)
+    assert door.governed.pointer_path.read_bytes() == first_rebuild.pointers_before
+
+
+def test_all_folders_of_a_run_bear_the_start_of_the_run_and_its_git_state(first_rebuild: FirstRebuild) -> None:
+    door, result = first_rebuild.door, first_rebuild.result
+
+    record = door.instance.get_run_record_by_id(result.run_id)
+    envelopes = [door.run_json(page_of(result, name)["run_id"]) for name in REGISTRIES]
+
+    assert record is not None
+    assert record.start_time is not None
+    tags = record.dagster_run.tags
+    assert {e["created_utc"] for e in envelopes} == {utc_text(datetime.fromtimestamp(record.start_time, UTC))}
+    assert {e["dagster_run_id"] for e in envelopes} == {result.run_id}
+    assert {(e["git_commit"], e["working_tree_state"]) for e in envelopes} == {(tags[COMMIT_TAG], tags[TREE_TAG])}
+
+
+def test_git_is_asked_once_a_run(first_rebuild: FirstRebuild) -> None:
+    assert first_rebuild.git_asked_in == [first_rebuild.result.run_id]
+
+
+def test_the_asset_page_tells_the_folder_its_root_and_numbers_to_plot(first_rebuild: FirstRebuild) -> None:
+    page = page_of(first_rebuild.result, "drift_signals")
+    rows = page_of(first_rebuild.result, "run_registry")
+
+    assert page["run_folder"] == str(first_rebuild.door.governed.publish_root / page["run_id"])
+    assert (page["state"], page["records"], page["canon_dirty"]) == ("sealed", 1, 0)
+    assert page["preview"].startswith("```json")
+    assert rows["preview"].startswith("| registry_version | run_id |")
+    columns = {column.name: column.type for column in rows["dagster/column_schema"].columns}
+    assert (columns["run_key"], columns["files"], columns["warnings"]) == ("string", "array", "array")
+    assert "records_change" not in rows, "nothing is active: there is no change to tell"
+
+
+def test_the_page_tells_how_records_changed_against_the_active_snapshot(activated: Door) -> None:
+    result = activated.rebuild()
+
+    page = page_of(result, "run_registry")
+    new_folders = len(REGISTRIES) + 3  # the rebuild's, two activation records and the report
+    assert (page["records_change"], page["records_added"], page["records_removed"]) == (new_folders, new_folders, 0)
+
+
+def test_the_data_version_is_the_hash_of_the_content_without_its_timestamps(rebuilt: Door) -> None:
+    first = rebuilt.instance.get_latest_materialization_event(_key("drift_signals"))
+    rebuilt.materialize("expected_versions")
+    second = rebuilt.instance.get_latest_materialization_event(_key("expected_versions"))
+
+    assert first is not None
+    assert second is not None
+    for event in (first, second):
+        assert event.asset_materialization is not None
+        tags = event.asset_materialization.tags or {}
+        assert len(tags["dagster/data_version"]) == 64
+        assert tags["dagster/code_version"].startswith("0.1+")
+
+
+def test_a_step_that_is_tried_again_finds_its_own_folder(fresh: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell = asset_page.sealed_metadata
+    tries: list[str] = []
+
+    def torn(governed: object, sealed: object) -> asset_page.Metadata:
+        page = tell(governed, sealed)  # type: ignore[arg-type]
+        if "run_registry" in page["run_id"]:
+            tries.append(page["run_id"])
+            if len(tries) == 1:
+                raise RetryRequested(max_retries=1)
+        return page
+
+    monkeypatch.setattr(asset_page, "sealed_metadata", torn)
+    before = fresh.folders()
+
+    result = fresh.rebuild()
+
+    assert result.success, troubles(result)
+    assert len(tries) == 2
+    assert tries[0] == tries[1]
+    assert len(fresh.folders() - before) == len(REGISTRIES)
+
+
+def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: Door) -> None:
+    active = activated.active()["expected_versions"]
+
+    result = activated.rebuild()
+
+    page = page_of(result, "expected_versions")
+    assert (page["state"], page["run_id"]) == ("unchanged", active.run_id)
+    assert verdicts_of(result, "expected_versions") == {"seal": True, "schema": True, "rules": True}
+    drift = activated.run_json(page_of(result, "drift_signals")["run_id"])
+    used = {i["registry_id"]: i["sealed_ref"]["run_id"] for i in drift["inputs"]["registries"]}
+    assert used["expected_versions"] == active.run_id
+
+
+@pytest.mark.parametrize(("damage", "code"), [(None, "CAPTURE_MISSING"), (b"{", "CAPTURE_MALFORMED")])
+def test_a_capture_without_a_source_is_told_and_skips_nobody(fresh: Door, damage: bytes | None, code: str) -> None:
+    source = fresh.governed.path(fresh.governed.config.expected_versions)
+    source.unlink() if damage is None else source.write_bytes(damage)
+
+    result = fresh.rebuild()
+
+    page = page_of(result, "expected_versions")
+    assert result.success, troubles(result)
+    assert (page["state"], page["run_id"]) == ("not built", "none")
+    assert code in page["findings"]
+    assert page_of(result, "drift_signals")["state"] == "sealed"
+    assert verdicts_of(result, "expected_versions") == {"seal": True, "schema": True, "rules": True}
+    assert "its source made no run" not in str(fresh.requested())
+
+
+def test_a_capture_that_lost_its_source_stands_for_the_active_snapshot(activated: Door) -> None:
+    activated.governed.path(activated.governed.config.expected_versions).unlink()
+
+    result = activated.rebuild()
+
+    page = page_of(result, "expected_versions")
+    assert page["run_id"] == activated.active()["expected_versions"].run_id
+    assert "CAPTURE_MISSING" in page["findings"]
+    drift = activated.run_json(page_of(result, "drift_signals")["run_id"])
+    assert page["run_id"] in {i["sealed_ref"]["run_id"] for i in drift["inputs"]["registries"]}
+
+
+def test_an_error_of_the_runbook_is_told_with_its_advice_and_no_traceback(
+    fresh: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise EvidenceError("the upstream is not what was sealed", "rebuild it")
+
+    monkeypatch.setattr(runbook, "build", refuse)
+
+    result = fresh.rebuild()
+
+    assert failure_of(result, "run_registry") == "the upstream is not what was sealed"
+    failed = result.failure_data_for_node("run_registry")
+    assert failed is not None
+    assert failed.user_failure_data is not None
+    assert failed.user_failure_data.metadata["advice"].value == "rebuild it"
+
+
+def test_a_removed_run_fails_its_blocking_check_and_stops_what_rests_on_it(activated: Door) -> None:
+    pointers = activated.governed.pointer_path.read_bytes()
+    gone = activated.governed.publish_root / "legacy"
+    for file in gone.iterdir():
+        file.unlink()
+    gone.rmdir()
+
+    result = activated.rebuild()
+
+    assert not result.success
+    assert verdicts_of(result, "run_registry") == {"seal": True, "schema": True, "rules": False}
+    assert not result.asset_materializations_for_node("op_status_table")
+    assert not result.asset_materializations_for_node("drift_signals")
+    assert "check rules failed" in activated.skipped()
+    assert activated.governed.pointer_path.read_bytes() == pointers
+
+
+def _key(name: str) -> AssetKey:
+    return AssetKey(name)
