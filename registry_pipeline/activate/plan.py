@@ -7,17 +7,17 @@ registries that was not built together cannot come about one move at a time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from registry_pipeline.activate.pointer_file import pointer_file_bytes, with_moves
 from registry_pipeline.canon import json_document, parse_utc, sha256_hex
 from registry_pipeline.errors import ConfigError
-from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE, ActivationRecord
+from registry_pipeline.model.activation import ACCEPTED_REMOVED, AFTER_FILE, RECORD_FILE, Action, ActivationRecord
 from registry_pipeline.model.closure import ActiveRun, can_be_active, mixed_edges
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.refs import Move, PointerFile, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Artifacts, Refusal, SealedRun, Verdict
@@ -102,7 +102,7 @@ def plan_init(pointers: bytes, *, actor: str, reason: str, verdicts: Iterable[Ve
     `pointers` are the file's bytes, `verdicts` those on the runs that it already names.
     """
     digest = sha256_hex(pointers)
-    record = ActivationRecord("init", (), (), actor, reason, _counted(verdicts), digest, digest, None)
+    record = ActivationRecord("init", (), (), actor, reason, counted(verdicts), digest, digest, None)
     return ActivationPlan(record, pointers)
 
 
@@ -123,30 +123,37 @@ def plan_activation(request: ActivationRequest) -> ActivationPlan | NothingToMov
         for registry_id, run in sorted(runs.items())
         if request.pointers.active(registry_id) != run.ref
     )
-    findings = sorted_findings(
-        [*(f for c in request.candidates for f in _refusals(request, c)), *_judge_closure(request, moves, runs)]
-    )
+    against = [*(f for c in request.candidates for f in against_run(request, c)), *against_set(request, moves, runs)]
+    against += [f for run in runs.values() for f in _judge_age(request, run)]
+    return planned(request, "activate", moves, against)
+
+
+def planned(
+    request: ActivationRequest, action: Action, moves: tuple[Move, ...], against: Sequence[Finding]
+) -> ActivationPlan | NothingToMove | Refusal:
+    """Return the plan of judged moves: a refusal where anything judged is an error."""
+    findings = sorted_findings(against)
     if has_errors(findings):
         return Refusal(findings)
     if not moves:
         return NothingToMove(findings)
     after = pointer_file_bytes(with_moves(request.pointers, moves, request.now_utc, request.reason))
     record = ActivationRecord(
-        action="activate",
+        action=action,
         moves=moves,
         runs=(),
         actor=request.actor,
         reason=request.reason,
-        verdicts=_counted(c.verdict for c in request.candidates),
-        before_sha256=request.pointers.sha256,
+        verdicts=counted(c.verdict for c in request.candidates),
+        before_sha256=request.pointers.sha256 or "",
         after_sha256=sha256_hex(after),
         previous=request.previous,
     )
     return ActivationPlan(record, after, findings)
 
 
-def _refusals(request: ActivationRequest, candidate: Candidate) -> Iterable[Finding]:
-    """Yield what speaks against one candidate by itself."""
+def against_run(request: ActivationRequest, candidate: Candidate) -> Iterable[Finding]:
+    """Yield what speaks against one candidate by itself; its age is for `plan_activation` alone to judge."""
     run, verdict = candidate.run, candidate.verdict
     ref, place = run.ref, _place(run.ref)
     if not can_be_active(request.specs.get(run.registry_id)):
@@ -164,7 +171,6 @@ def _refusals(request: ActivationRequest, candidate: Candidate) -> Iterable[Find
         yield finding("ACTIVATE_OTHER_REGISTRY", place, expected=run.registry_id, got=got)
     if ref.run_id in request.marked_bad:
         yield finding("ACTIVATE_MARKED_BAD", place, detail=request.marked_bad[ref.run_id])
-    yield from _judge_age(request, run)
 
 
 def _judge_age(request: ActivationRequest, run: SealedRun) -> Iterable[Finding]:
@@ -178,15 +184,17 @@ def _judge_age(request: ActivationRequest, run: SealedRun) -> Iterable[Finding]:
         yield finding("ACTIVATE_OLDER", place, expected=expected, got=run.as_of_utc)
 
 
-def _judge_closure(
-    request: ActivationRequest, moves: tuple[Move, ...], runs: Mapping[str, SealedRun]
-) -> Iterable[Finding]:
-    """Yield the mixed edges of the state after the move: refusals where it touches them, else warnings."""
+def against_set(request: ActivationRequest, moves: Sequence[Move], runs: Mapping[str, SealedRun]) -> Iterable[Finding]:
+    """Yield the mixed edges of the state after the moves: refusals where a move touches them, else warnings.
+
+    `runs` are the candidates by registry; a registry that moves to nothing has none.
+    """
     moved = frozenset(move.registry_id for move in moves)
+    emptied = {move.registry_id for move in moves if move.to_ref is None}
     after = {
         registry_id: active
         for registry_id, active in request.active.items()
-        if active.ref == request.pointers.active(registry_id)
+        if active.ref == request.pointers.active(registry_id) and registry_id not in emptied
     } | {name: ActiveRun(run.ref, run.inputs, run.as_of_utc) for name, run in runs.items()}
     for edge in mixed_edges(after, request.specs):
         refused = edge.touches(moved) and not request.allow_mixed
@@ -205,6 +213,9 @@ def _place(ref: SealedRef) -> str:
     return f"{ref.run_root}/{ref.run_id}"
 
 
-def _counted(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    counts = Counter(verdict.verdict for verdict in verdicts)
-    return {name: counts[name] for name in _VERDICTS}
+def counted(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Return the `verdicts` of a record: how many of each, and how many removed runs were accepted, if any."""
+    judged = list(verdicts)
+    counts = Counter(verdict.verdict for verdict in judged)
+    accepted = sum(f.code == "RUN_REMOVED" and f.severity is Severity.WARNING for v in judged for f in v.findings)
+    return {name: counts[name] for name in _VERDICTS} | ({ACCEPTED_REMOVED: accepted} if accepted else {})

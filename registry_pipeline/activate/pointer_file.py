@@ -53,10 +53,23 @@ def with_moves(file: PointerFile, moves: Iterable[Move], now_utc: str, notes: st
         name, ref = move.registry_id, move.to_ref
         known: Known = "unknown" if ref is None else True
         pointers[name] = Pointer(name, ref, known, None if ref is None else now_utc, notes)
+    return _changed(file, pointers.values(), now_utc)
+
+
+def with_marked_bad(file: PointerFile, run_id: str, now_utc: str, notes: str) -> PointerFile:
+    """Return the file where every pointer in force that names a run is `false`: it names it still, with the reason."""
+    pointers = [
+        replace(p, known=False, notes=notes) if p.known is True and p.ref is not None and p.ref.run_id == run_id else p
+        for p in file.pointers
+    ]
+    return _changed(file, pointers, now_utc)
+
+
+def _changed(file: PointerFile, pointers: Iterable[Pointer], now_utc: str) -> PointerFile:
     document = dict(file.document)
     if "last_updated_utc" not in document:
         rest = document.pop("pointers", [])
         document |= {"last_updated_utc": now_utc, "pointers": rest}
     document["last_updated_utc"] = now_utc
-    changed = PointerFile(document, tuple(pointers.values()), None)
+    changed = PointerFile(document, tuple(pointers), None)
     return replace(changed, sha256=sha256_hex(pointer_file_bytes(changed)))

@@ -21,14 +21,21 @@ VERBS: Final = (
     "build",
     "verify",
     "activate",
+    "rollback",
+    "mark-bad",
     "status",
     "log",
     "show",
+    "doctor",
+    "anchor",
     "registries",
     "explain",
     "ui",
 )
-"""Every verb, in the order in which people meet them; each is `command` in the module of its name under `verbs`."""
+"""Every verb, in the order in which people meet them.
+
+Each is `command` in the module of its name under `verbs`, with `_` for `-`.
+"""
 
 
 class Verb(click.Command):
@@ -77,7 +84,7 @@ class VerbGroup(click.Group):
         """Return a verb, or None if there is none of that name."""
         if cmd_name not in VERBS:
             return None
-        verb = import_module(f"registry_pipeline.cli.verbs.{cmd_name}").command
+        verb = import_module(f"registry_pipeline.cli.verbs.{cmd_name.replace('-', '_')}").command
         return verb if isinstance(verb, click.Command) else None
 
     def resolve_command(

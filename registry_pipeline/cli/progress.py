@@ -21,7 +21,7 @@ class Shown:
 @contextmanager
 def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Shown]:
     """Draw progress while the block runs, where somebody is watching."""
-    if not reporter.draws_progress:
+    if not reporter.draws_progress or total == 0:
         yield Shown()
         return
     from rich.console import Console  # noqa: PLC0415 - only for a terminal

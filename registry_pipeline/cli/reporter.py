@@ -14,6 +14,7 @@ from registry_pipeline.model.finding import Finding, Severity
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
 SCHEMA_VERSION: Final = "0.1"
 """Of every JSON document that a verb prints; a change that readers must know of raises it."""
@@ -58,10 +59,15 @@ class Reporter:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; `right` for numbers."""
+    """A column of a table; `right` for numbers.
+
+    `below` marks the last column of a table with long names: where the terminal is too narrow for them, each stands on
+    a line of its own under its row, whole, so that it can be copied.
+    """
 
     title: str
     right: bool = False
+    below: bool = False
 
 
 class Page:
@@ -78,14 +84,22 @@ class Page:
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
         """Write a table; on a terminal its cells are folded to the width, in a pipe they are never cut."""
-        from rich.table import Table  # noqa: PLC0415 - only a text answer with a table pays for it
-
-        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
-        for column in columns:
-            made.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-        for row in rows:
-            made.add_row(*(_text(cell) for cell in row))
-        self._draw(made)
+        if self.settings.quiet:
+            return
+        told = [list(row) for row in rows]
+        console = _console(self.settings)
+        whole = _table(columns, told)
+        wanted = console.measure(whole, options=console.options.update(width=_WIDE)).maximum
+        if not columns[-1].below or wanted <= console.width:
+            self._print(_drawn(console, whole))
+            return
+        head, *lines = _drawn(console, _table(columns[:-1], [row[:-1] for row in told]))
+        if len(lines) != len(told):  # narrower still
+            self._print(_drawn(console, whole))
+            return
+        self._print([head])
+        for line, row in zip(lines, told, strict=True):
+            self._print([line, *([f"    {printable(row[-1])}"] if row[-1] else [])])
 
     def findings(self, findings: Iterable[Finding]) -> None:
         """Write the findings, one line each; quiet keeps the errors."""
@@ -105,16 +119,28 @@ class Page:
         line.stylize(style, 0, styled)
         _console(self.settings).print(line, soft_wrap=True)
 
-    def _draw(self, drawn: RenderableType) -> None:
-        if self.settings.quiet:
-            return
-        console = _console(self.settings)
-        with console.capture() as captured:
-            console.print(drawn)
-        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    def _print(self, lines: Iterable[str]) -> None:
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in lines)
 
     def _is_terminal(self) -> bool:
         return self.settings.color and sys.stdout.isatty()
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - only a text answer with a table pays for it
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
+    for column in columns:
+        made.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_text(cell) for cell in row))
+    return made
+
+
+def _drawn(console: Console, table: Table) -> list[str]:
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().splitlines()
 
 
 def _console(settings: Settings) -> Console:

@@ -19,6 +19,8 @@ ACTIVATION_TAG: Final = "pointer_activation"
 RECORD_FILE: Final = "POINTER_ACTIVATION_v0_1.json"
 AFTER_FILE: Final = "POINTERS_AFTER.json"
 ACTIVATION_VERSION: Final = "0.1"
+ACCEPTED_REMOVED: Final = "accepted_removed"
+"""The key of `verdicts` that counts removed runs which somebody accepted; absent where there were none (SPEC 4.1)."""
 
 _ACTIONS: Final = get_args(Action)
 _KEYS: Final = (
@@ -39,9 +41,11 @@ _KEYS: Final = (
 class ActivationRecord:
     """One change of the pointer file: who, why, what moved, and the state before and after it.
 
-    `runs` are the runs marked bad or the records voided, and empty for every other action.
-    `verdicts` counts the verdicts that stood behind the change. `previous` is the record that this one follows: the
-    last that stands, which is None for `init` alone. `init` and `void` leave the pointer file as it is.
+    `runs` are the runs marked bad or the records voided, and empty for every other action. A run that is marked bad
+    moves no pointer: one that names it becomes `false` and names it still.
+    `verdicts` counts the verdicts that stood behind the change, and the removed runs that it accepts. `previous` is
+    the record that this one follows: the last that stands, which is None for `init` alone. `init` and `void` leave
+    the pointer file as it is.
     """
 
     action: Action

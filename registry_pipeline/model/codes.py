@@ -105,6 +105,13 @@ _SEAL: Final = (
     ("SIZE_MISMATCH", _E, "content", "the file has another size than was sealed", _REBUILD),
     ("HASH_MISMATCH", _E, "content", "the file has another content than was sealed", _REBUILD),
     (
+        "FILE_SPARSE",
+        _E,
+        "content",
+        "it is nearly all holes, and hashing them could take for ever: stored are {detail}",
+        "store it in full (`cp --sparse=never`) and verify again",
+    ),
+    (
         "FILE_CHANGED_WHILE_READING",
         _E,
         "content",
@@ -190,6 +197,13 @@ _SCHEMA: Final = (
         "an input that run.json names has another root now: {detail}",
         "the input was altered after it was used; rebuild from a sound one",
     ),
+    (
+        "INPUT_NOT_VERIFIED",
+        _E,
+        "schema 2.3",
+        "an input that run.json names does not verify: {detail}",
+        "see `registry-pipeline verify {run_id}`, then rebuild from a sound one",
+    ),
 )
 
 _POINTER: Final = (
@@ -199,16 +213,28 @@ _POINTER: Final = (
         _E,
         "pointer 5",
         "the pointer file: {detail}",
-        "restore the file from git; `doctor` tells which state is in force",
+        "`registry-pipeline doctor --fix` writes back the state that is in force",
     ),
-    ("POINTER_DUPLICATE_KEY", _E, "pointer 5", "the pointer file: {detail}", "remove the second key"),
-    ("POINTER_DUPLICATE", _E, "pointer 5", "two pointers for one registry", "keep one of them"),
+    (
+        "POINTER_DUPLICATE_KEY",
+        _E,
+        "pointer 5",
+        "the pointer file: {detail}",
+        "`registry-pipeline doctor --fix` writes back the state that is in force",
+    ),
+    (
+        "POINTER_DUPLICATE",
+        _E,
+        "pointer 5",
+        "two pointers for one registry",
+        "`registry-pipeline doctor --fix` writes back the state that is in force",
+    ),
     (
         "POINTER_TRISTATE",
         _E,
         "pointer 5",
         'active_ref_known is not true, false or "unknown"',
-        'write true, false or "unknown"',
+        "`registry-pipeline doctor --fix` writes back the state that is in force",
     ),
     (
         "POINTER_REF",
@@ -252,7 +278,7 @@ _POINTER: Final = (
         _E,
         "pointer 5",
         "the active run's folder is not there",
-        "fetch the run folder, or rebuild and activate",
+        "fetch the run folder, or `registry-pipeline build` makes and activates a new one",
     ),
     (
         "POINTER_SEAL_INVALID",
@@ -287,7 +313,7 @@ _POINTER: Final = (
         _E,
         "pointer 5",
         "the active run is marked bad: {detail}",
-        "activate a good run or roll back",
+        "`registry-pipeline rollback --reason TEXT`, or activate a good run",
     ),
     (
         "POINTER_INPUTS_MIXED",
@@ -325,35 +351,35 @@ _CHAIN: Final = (
         _E,
         "chain 5",
         "an activation record is not linked to the chain: {detail}",
-        "restore the records that are missing",
+        "restore the records that are missing, or `registry-pipeline doctor --fix --void RECORD --reason TEXT` takes it out",
     ),
     (
         "CHAIN_FORK",
         _E,
         "chain 5",
         "two activation records have one predecessor: {detail}",
-        "void one of the two branches",
+        "`registry-pipeline doctor --fix --void RECORD --reason TEXT` takes one of the branches out",
     ),
     (
         "CHAIN_PENDING",
         _E,
         "chain 5",
         "a change was sealed and the pointer file was not yet replaced",
-        "nothing moves until it is settled: finish or void the pending record",
+        "`registry-pipeline doctor --fix --finish` completes it, `doctor --fix --void --reason TEXT` takes it out",
     ),
     (
         "POINTER_REWOUND",
         _E,
         "chain 5",
         "the pointer file is an older state than the last record",
-        "restore the state that the last record keeps in POINTERS_AFTER.json",
+        "`registry-pipeline doctor --fix` writes back the state that the last record keeps",
     ),
     (
         "POINTER_EDITED",
         _E,
         "chain 5",
         "the pointer file is not the state that any record left",
-        "restore the state that the last record keeps in POINTERS_AFTER.json",
+        "`registry-pipeline doctor --fix` writes back the state that the last record keeps",
     ),
 )
 
@@ -392,7 +418,7 @@ _ACTIVATION: Final = (
         _E,
         "activation 5",
         "the run describes an older instant than the active one",
-        "going back is a rollback, with a reason",
+        "going back is `registry-pipeline rollback --reason TEXT`",
     ),
     (
         "ACTIVATE_MIXED",
@@ -408,6 +434,65 @@ _ACTIVATION: Final = (
         "the verdict is of another content than the folder has now",
         "verify again",
     ),
+    (
+        "ACTIVATE_ROLLED_BACK",
+        _W,
+        "proposal 5",
+        "a rollback moved away from this run, so that it is not proposed again",
+        "`registry-pipeline build {registry}` makes a new one; only `activate` puts this one back",
+    ),
+)
+
+_DOCTOR: Final = (
+    (
+        "CHAIN_ANCHOR_MISSING",
+        _E,
+        "anchor 5",
+        "no activation record has the expected hash: the chain was cut or rewritten since it was noted",
+        "restore the run folders from a backup or another clone; nothing here can be trusted until then",
+    ),
+    (
+        "RUN_MARKED_BAD",
+        _W,
+        "marked 5",
+        "the run is marked bad: {detail}",
+        "it can never be activated; build a new one",
+    ),
+    (
+        "DOCTOR_STAGING_LEFTOVER",
+        _W,
+        "doctor 2.4",
+        "a process that is gone left a folder that was never published",
+        "`registry-pipeline doctor --fix` moves it to quarantine",
+    ),
+    (
+        "DOCTOR_INTENT_LEFTOVER",
+        _W,
+        "doctor 5",
+        "the intent of a change that is in force, or that was never sealed, is left over",
+        "`registry-pipeline doctor --fix` removes it; so does the next change",
+    ),
+    (
+        "DOCTOR_TEMPORARY_LEFTOVER",
+        _W,
+        "doctor 5",
+        "a pointer file that never took its name is left over",
+        "`registry-pipeline doctor --fix` removes it; so does the next change",
+    ),
+    (
+        "DOCTOR_LINE_ENDS",
+        _W,
+        "doctor 1",
+        "git may convert line ends here, which breaks seals and hashes: its attribute `text` is {detail}",
+        "`registry-pipeline init` writes the lines that .gitattributes lacks; a later line there must not undo them",
+    ),
+    (
+        "DOCTOR_NOT_IGNORED",
+        _W,
+        "doctor 1",
+        "git does not ignore this state, which is no evidence",
+        "`registry-pipeline init` writes the lines that .gitignore lacks",
+    ),
 )
 
 _HISTORY: Final = (
@@ -415,15 +500,22 @@ _HISTORY: Final = (
         "RUN_REMOVED",
         _E,
         "history 4.1",
-        "a run that the active run registry lists is gone",
-        "restore the folder; run folders are never deleted",
+        "a run that {detail} has is gone",
+        "restore the folder, or `registry-pipeline activate run_registry RUN --accept-removed --reason TEXT`",
     ),
     (
         "RUN_RESEALED",
         _E,
         "history 4.1",
-        "a run that the active run registry lists has another root now",
+        "a run has another root now than in {detail}",
         "restore the folder; run folders are never rewritten",
+    ),
+    (
+        "RUN_LEFT_OUT",
+        _E,
+        "history 4.1",
+        "a run that {lister} has is not gone, and is left out: {detail}",
+        "make the folder readable in its place, then `registry-pipeline build run_registry`",
     ),
     (
         "RUN_HISTORY_UNKNOWN",
@@ -507,7 +599,7 @@ _CONFIG: Final = (
 
 def _rows() -> Mapping[str, CodeRow]:
     seal = [(code, sev, f"seal 2.2 {clause}", message, hint) for code, sev, clause, message, hint in _SEAL]
-    rest = [*_SCHEMA, *_POINTER, *_CHAIN, *_ACTIVATION, *_HISTORY, *_CONFIG]
+    rest = [*_SCHEMA, *_POINTER, *_CHAIN, *_ACTIVATION, *_DOCTOR, *_HISTORY, *_CONFIG]
     return MappingProxyType({row[0]: CodeRow(*row) for row in [*seal, *rest]})
 
 

@@ -40,6 +40,7 @@ _PREFIXES: Final = {
     "schema": "SCHEMA_INVALID",
     "pointer": "POINTER_INVALID",
     "chain": "CHAIN_INVALID",
+    "anchor": "CHAIN_INVALID",
     "history": "HISTORY_INVALID",
     "config": "CONFIG_INVALID",
     "catalog": "CATALOG_FINDING",

@@ -33,6 +33,7 @@ class ActivationEntry:
             "actor": self.record.actor,
             "reason": self.record.reason,
             "moves": [move.to_json() for move in self.record.moves],
+            "runs": [run.to_json() for run in self.record.runs],
         }
 
 

@@ -21,6 +21,7 @@ from registry_pipeline.sources.files import read_regular_file
 from registry_pipeline.sources.run_folders import read_run_folder
 
 _PROGRAM: Final = "registry-pipeline"
+_DOCTOR: Final = f"{_PROGRAM} doctor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +87,24 @@ def explain_newest(
         for name, folder in newest.items()
         if name not in standing.active or standing.active[name].ref.run_id != folder.run_id
     }
-    candidates = {n: claims[n] for n in waiting if n in claims and can_be_active(specs[n])}
+    alone = {
+        name: _of_itself(name, folder, claims.get(name), standing, specs[name]) for name, folder in waiting.items()
+    }
+    candidates = {name: claims[name] for name, reason in alone.items() if reason is None}
     held = largest_closure(candidates, standing.active, specs)
     return {
-        name: _of_itself(folder, claims.get(name), standing, specs[name])
-        or _of_others(name, folder, claims[name], held.get(name), standing, specs)
-        for name, folder in waiting.items()
+        name: reason or _of_others(name, waiting[name], claims[name], held.get(name), standing, specs)
+        for name, reason in alone.items()
     }
 
 
-def _of_itself(folder: RunFolder, claim: ActiveRun | None, standing: Standing, spec: RegistrySpec) -> Reason | None:
+def _of_itself(
+    name: str, folder: RunFolder, claim: ActiveRun | None, standing: Standing, spec: RegistrySpec
+) -> Reason | None:
     """Return what keeps a run back whatever else is active."""
     if not can_be_active(spec):
         return Reason(spec.excluded_because)
-    build = f"{_PROGRAM} build {spec.registry_id}"
+    build = f"{_PROGRAM} build {name}"
     if folder.seal != "sealed":
         return Reason("it is not sealed" if folder.seal == "unsealed" else "a part of its seal is missing", build)
     if folder.run_id in standing.marked_bad:
@@ -107,11 +112,12 @@ def _of_itself(folder: RunFolder, claim: ActiveRun | None, standing: Standing, s
     if claim is None:
         return Reason("its run.json or its root cannot be read", f"{_PROGRAM} verify {folder.run_id}")
     if not standing.settled:
-        return Reason(
-            "no pointer moves before the findings on the pointers are settled", f"{_PROGRAM} verify --pointers"
-        )
+        return Reason("the pointer file or the chain has an error, and until it is mended nothing moves", _DOCTOR)
     if folder.run_id in standing.moved_away:
-        return Reason("a rollback moved away from it", build)
+        return Reason("a rollback moved away from it; only `activate` puts it back", build)
+    active = standing.active.get(name)
+    if active is not None and claim.as_of_utc and active.as_of_utc and claim.as_of_utc < active.as_of_utc:
+        return Reason(f"it describes an older instant than the active {active.ref.run_id}", build)
     return None
 
 
@@ -123,10 +129,11 @@ def _of_others(
     standing: Standing,
     specs: Mapping[str, RegistrySpec],
 ) -> Reason:
-    """Return what the other active runs have to do with it."""
+    """Return what the other active runs have to do with it; else all that can be told without judging it."""
     edge = held or _edge_alone(name, claim, standing, specs)
     if edge is None:
-        return Reason("nobody has activated it", f"{_PROGRAM} activate {name} {folder.run_id} --reason TEXT")
+        because = "it was never put in force: it was built with --only or --no-activate, or a check stopped it"
+        return Reason(because, f"{_PROGRAM} activate {name} {folder.run_id} --reason TEXT")
     first = edge.upstream_id if edge.registry_id == name else name
     return Reason(f"with it active, {edge.sentence()}", f"{_PROGRAM} build {first}")
 

@@ -37,9 +37,16 @@ class RegistryRow:
         return self.spec.depends_on
 
     @property
-    def standing(self) -> str:
-        """Whether a snapshot of it can be active, or why not."""
-        return "yes" if can_be_active(self.spec) else f"no: {self.spec.excluded_because}"
+    def pointer(self) -> str:
+        """Whether a snapshot of it can be active."""
+        return "yes" if can_be_active(self.spec) else "no"
+
+    @property
+    def note(self) -> str:
+        """Why no snapshot of it can be active, else what it is built from."""
+        if not can_be_active(self.spec):
+            return self.spec.excluded_because
+        return f"from {', '.join(self.depends_on)}" if self.depends_on else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row of the document."""

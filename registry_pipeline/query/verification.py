@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from registry_pipeline.model.finding import Finding, Severity, has_errors
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The verdicts in the order in which the folders were named, and the findings that belong to no one folder."""
+    """The verdicts in the order in which the folders were named, and the findings that belong to no one folder.
+
+    `compared` counts what was looked at besides: recorded inputs that were walked, runs of a baseline.
+    """
 
     results: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
+    compared: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -40,6 +45,7 @@ class Verification:
             "errors": weights[Severity.ERROR],
             "warnings": weights[Severity.WARNING],
             "infos": weights[Severity.INFO],
+            **self.compared,
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -53,20 +59,53 @@ class Verification:
 
 
 def verification(
-    named: Iterable[Verdict], listed: Iterable[Verdict], findings: Iterable[Finding], *, require_sealed: bool
+    named: Iterable[Verdict],
+    listed: Iterable[Verdict],
+    findings: Iterable[Finding],
+    *,
+    require_sealed: bool,
+    marked_bad: Mapping[str, str] | None = None,
+    strict: bool = False,
+    inputs: Iterable[Finding] = (),
+    compared: Mapping[str, int] | None = None,
 ) -> Verification:
     """Return the verification of the folders that were named, and of those that are merely there.
 
     A folder without a seal fails where it was named, for then its seal is what was asked about; where it is merely
-    there it is listed, unless `require_sealed` (SPEC 2.2). `findings` may tell again what is wrong with a listed
-    folder; it is told once.
+    there it is listed, unless `require_sealed`. Likewise a run that is marked bad (`marked_bad`: run id to reason),
+    unless `strict` (SPEC 2.2). `inputs` are findings at the run.json of runs, judged here or not: they fail the run.
+    `findings` may tell again what is wrong with a listed folder; it is told once.
     """
+    bad = marked_bad or {}
     results = (
-        *(_demand_seal(verdict) for verdict in named),
-        *(_demand_seal(verdict) if require_sealed else verdict for verdict in listed),
+        *(_marked(_demand_seal(verdict), bad, Severity.ERROR) for verdict in named),
+        *(
+            _marked(_demand_seal(each) if require_sealed else each, bad, Severity.ERROR if strict else Severity.WARNING)
+            for each in listed
+        ),
     )
-    told = {finding for verdict in results for finding in verdict.findings}
-    return Verification(results, tuple(finding for finding in findings if finding not in told))
+    recorded = tuple(inputs)
+    results = tuple(_with_inputs(verdict, recorded) for verdict in results)
+    told = {each for verdict in results for each in verdict.findings}
+    left = tuple(each for each in (*recorded, *findings) if each not in told)
+    return Verification(results, left, compared or {})
+
+
+def _with_inputs(verdict: Verdict, recorded: tuple[Finding, ...]) -> Verdict:
+    own = tuple(each for each in recorded if each.path == f"{verdict.path}/run.json")
+    if not own:
+        return verdict
+    findings = sorted_findings((*verdict.findings, *own))
+    return replace(verdict, findings=findings, verdict="fail" if verdict.verdict == "pass" else verdict.verdict)
+
+
+def _marked(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity) -> Verdict:
+    if verdict.run_id not in marked_bad:
+        return verdict
+    told = finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=marked_bad[verdict.run_id])
+    fails = severity is Severity.ERROR and verdict.verdict == "pass"
+    findings = sorted_findings((*verdict.findings, told))
+    return replace(verdict, findings=findings, verdict="fail" if fails else verdict.verdict)
 
 
 def _demand_seal(verdict: Verdict) -> Verdict:

@@ -5,8 +5,9 @@ written. Keeps out rules (they live in the rooms) and every format. May import e
 """
 
 from registry_pipeline.model.verdict import Built
-from registry_pipeline.runbook.activation import activate, largest_movable, read_chain_state
+from registry_pipeline.runbook.activation import activate, largest_movable, read_active_runs, read_chain_state
 from registry_pipeline.runbook.building import BuildRun, build, seal, start_build_run, unchanged, validate
+from registry_pipeline.runbook.doctor import Orders, diagnose, mend
 from registry_pipeline.runbook.example import ExampleOutcome, make_example
 from registry_pipeline.runbook.inspection import InForce, Inspection, inspect
 from registry_pipeline.runbook.reading import (
@@ -20,44 +21,77 @@ from registry_pipeline.runbook.reading import (
     spec_of,
 )
 from registry_pipeline.runbook.rendering import render
+from registry_pipeline.runbook.rollback import Undoing, choose_undoing, mark_bad, rollback
+from registry_pipeline.runbook.settlement import settle, void
 from registry_pipeline.runbook.setup import InitOutcome, initialise
 from registry_pipeline.runbook.stack import BuiltRow, StackOutcome, build_stack
-from registry_pipeline.runbook.verification import FoundRun, active_runs, all_runs, find_run, folder_at, verify_runs
+from registry_pipeline.runbook.verification import (
+    Baseline,
+    FoundRun,
+    active_runs,
+    all_runs,
+    compare_baseline,
+    find_run,
+    folder_at,
+    judge_runs,
+    verify_inputs,
+    verify_runs,
+)
+from registry_pipeline.validate.chain import ChainState, check_anchor
+from registry_pipeline.validate.lineage import JudgedRun, Lineage
 
 __all__ = [
+    "Baseline",
     "BuildRun",
     "Built",
     "BuiltRow",
+    "ChainState",
     "ExampleOutcome",
     "FoundRun",
     "InForce",
     "InitOutcome",
     "Inspection",
+    "JudgedRun",
+    "Lineage",
+    "Orders",
     "StackOutcome",
+    "Undoing",
     "activate",
     "active_run",
     "active_runs",
     "all_runs",
     "build",
     "build_stack",
+    "check_anchor",
+    "choose_undoing",
+    "compare_baseline",
+    "diagnose",
     "find_run",
     "folder_at",
     "initialise",
     "inspect",
+    "judge_runs",
     "largest_movable",
     "make_example",
+    "mark_bad",
+    "mend",
     "pointer_hash",
+    "read_active_runs",
     "read_chain_state",
     "read_pointers",
     "read_report",
     "read_sealed",
     "render",
+    "rollback",
     "run_folder",
     "seal",
     "sealed_run",
+    "settle",
     "spec_of",
     "start_build_run",
     "unchanged",
     "validate",
+    "verify_inputs",
     "verify_runs",
+    "void",
 ]

@@ -35,6 +35,7 @@ from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline.sources.git import read_git_state
 from registry_pipeline.sources.inputs import Previous, SourceContext
+from registry_pipeline.sources.run_folders import read_why_left_out
 from registry_pipeline.validate.history import check_history
 from registry_pipeline.validate.run import check_run, needed_files
 
@@ -259,4 +260,10 @@ def _history(governed: Governed, sealed: SealedRun, rows: bytes) -> tuple[Findin
     before: bytes | None = None
     if previous is not None and run_folder(governed, previous).is_dir():
         before = read_sealed(governed, "run_registry", previous).kept[spec_of("run_registry").artifact]
-    return check_history(before, rows, governed.config.run_roots)
+    return check_history(
+        before,
+        rows,
+        governed.config.run_roots,
+        lister=f"the run registry {'' if previous is None else previous.run_id}",
+        why_left_out=partial(read_why_left_out, governed.root),
+    )

@@ -11,7 +11,7 @@ from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.model.closure import can_be_active
 from registry_pipeline.model.envelope import Inputs
-from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.model.inputs import HealthFacts, HealthState, OperationCounts, SystemDrift
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.verdict import SealReport, Verdict
@@ -45,6 +45,7 @@ class Inspection:
     """All that is in force, and every finding about it.
 
     `status_rows`, `drift_signals` and `operations` are those of the active registries, None where none is active.
+    `refuses` tells that an error of the pointer file or of the chain refuses every change (SPEC 5).
     """
 
     pointer_file: PointerFile
@@ -55,6 +56,7 @@ class Inspection:
     status_rows: tuple[Mapping[str, Any], ...] | None
     drift_signals: Mapping[str, Any] | None
     operations: OperationCounts | None
+    refuses: bool
 
 
 def inspect(governed: Governed, run: BuildRun) -> Inspection:
@@ -88,7 +90,8 @@ def inspect(governed: Governed, run: BuildRun) -> Inspection:
         working_tree_state=run.git.working_tree_state,
     )
     status_rows = None if rows is None else tuple(rows)
-    return Inspection(pointers, chain, active, findings, judge_health(facts), status_rows, drift, operations)
+    refuses = has_errors(malformed) or chain.refuses
+    return Inspection(pointers, chain, active, findings, judge_health(facts), status_rows, drift, operations, refuses)
 
 
 def _in_force(governed: Governed, registry_id: str, ref: SealedRef) -> InForce:

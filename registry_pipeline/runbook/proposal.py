@@ -14,10 +14,13 @@ from registry_pipeline.runbook.activation import Judged
 from registry_pipeline.runbook.building import validate
 from registry_pipeline.runbook.reading import read_report, sealed_run, spec_of
 from registry_pipeline.runbook.verification import FoundRun
+from registry_pipeline.validate.history import accept_removed
 
 
-def propose(governed: Governed, registry_id: str, found: FoundRun) -> Judged | Refusal:
+def propose(governed: Governed, registry_id: str, found: FoundRun, *, accept_losses: bool = False) -> Judged | Refusal:
     """Return the named run with the verdict on it, ready for `activate`; a folder without a root is refused here.
+
+    With `accept_losses` runs that are gone no longer fail a run registry, and the record counts them (SPEC 4.1).
 
     Raises:
         NotFoundError: the registry is unknown.
@@ -31,7 +34,8 @@ def propose(governed: Governed, registry_id: str, found: FoundRun) -> Judged | R
         return Refusal(sorted_findings((refused, *report.findings)))
     ref = SealedRef(named.run_id, named.run_root, named.relpath, report.root_sha256)
     sealed = sealed_run(registry_id, ref, report)
-    return sealed, validate(governed, sealed)
+    verdict = validate(governed, sealed)
+    return sealed, accept_removed(verdict) if accept_losses else verdict
 
 
 def _run_root(governed: Governed, folder: Path) -> str:

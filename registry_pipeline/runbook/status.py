@@ -13,7 +13,7 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.model.closure import ActiveRun
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import GitState
-from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.inputs import OperationCounts, SystemDrift
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.query.activations import ActivationEntry, activations_naming
@@ -64,7 +64,7 @@ def read_status(governed: Governed, now: datetime) -> StatusDocument:
     }
     newest = newest_runs(listing, REGISTRIES)
     behind = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
-    standing = Standing(active, not has_errors(findings), seen.chain.marked_bad, seen.chain.moved_away)
+    standing = Standing(active, not seen.refuses, seen.chain.marked_bad, seen.chain.moved_away)
     return status_document(
         StatusFacts(
             root=governed.root,

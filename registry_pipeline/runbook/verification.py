@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from registry_pipeline.canon import short
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
+from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Verdict
+from registry_pipeline.runbook.change import read_chain_state
 from registry_pipeline.runbook.reading import read_pointers, spec_of
+from registry_pipeline.seal.path_policy import path_codes
 from registry_pipeline.seal.verify import verify_folders
-from registry_pipeline.sources.run_folders import read_run_folders
+from registry_pipeline.sources.committed_runs import read_committed_runs
+from registry_pipeline.sources.run_folders import read_run_folders, read_why_left_out
+from registry_pipeline.validate.history import check_baseline
+from registry_pipeline.validate.lineage import JudgedRun, Lineage, check_lineage
+from registry_pipeline.validate.pointer_entry import is_folder_name
 from registry_pipeline.validate.run import check_run, needed_files
 
 _SHORTEST_ROOT: Final = 6
+_ACTIVE: Final = re.compile(r"active(?:~(?P<back>[0-9]{1,4}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +69,18 @@ def active_runs(governed: Governed) -> list[FoundRun]:
 
 
 def find_run(governed: Governed, word: str, registry_id: str | None = None) -> FoundRun:
-    """Return the one run that a revision word means: `active`, `latest`, a run id, its prefix, a root's prefix.
+    """Return the one run that a word means: `active`, `active~N`, `latest`, a run id, its prefix, a root's prefix.
 
-    With `registry_id`, `active` and `latest` are that registry's.
+    With `registry_id`, `active` and `latest` are that registry's; `active~N` is what was in force N moves ago.
 
     Raises:
         NotFoundError: no run, or more than one, is meant.
     """
-    if word == "active":
-        ref = None if registry_id is None else read_pointers(governed).active(registry_id)
+    active = _ACTIVE.fullmatch(word)
+    if active is not None:
+        ref = None if registry_id is None else _active_before(governed, registry_id, int(active["back"] or 0))
         if ref is None:
-            raise NotFoundError("`active` needs a registry that has an active run", "name the run by its id")
+            raise NotFoundError(f"`{word}` needs a registry for which a run was active", "name the run by its id")
         return _found(governed, ref.run_root, ref.run_id)
     runs = all_runs(governed)
     if word == "latest":
@@ -75,6 +90,15 @@ def find_run(governed: Governed, word: str, registry_id: str | None = None) -> F
             raise NotFoundError("there is no run yet", "run `registry-pipeline build`")
         return max(dated, key=lambda pair: (pair[0].stamp, pair[0].number, pair[1].run_id))[1]
     return _by_name(governed, runs, word)
+
+
+def _active_before(governed: Governed, registry_id: str, back: int) -> SealedRef | None:
+    """Return what was in force so many moves ago, None if nothing was; 0 is what the pointer file says."""
+    if back == 0:
+        return read_pointers(governed).active(registry_id)
+    records = (sealed.record for sealed in read_chain_state(governed).records)
+    moves = [move for record in records for move in record.moves if move.registry_id == registry_id]
+    return moves[-back].from_ref if back <= len(moves) else None
 
 
 def _by_name(governed: Governed, runs: Sequence[FoundRun], word: str) -> FoundRun:
@@ -114,7 +138,67 @@ def verify_runs(
     on_done: Callable[[int], None] | None = None,
 ) -> Iterator[Verdict]:
     """Judge folders in their order: seal, envelope and schema, or the seal alone. `on_done` gets the count so far."""
+    for judged in judge_runs(runs, jobs=jobs, only_seal=only_seal, on_done=on_done):
+        yield judged.verdict
+
+
+def judge_runs(
+    runs: Sequence[FoundRun],
+    *,
+    jobs: int = 1,
+    only_seal: bool = False,
+    on_done: Callable[[int], None] | None = None,
+) -> Iterator[JudgedRun]:
+    """Judge folders as `verify_runs` does, and tell what each records that it was built from."""
     keep = frozenset[str]() if only_seal else needed_files(REGISTRIES)
     places = [(run.path, run.shown) for run in runs]
     for report in verify_folders(places, jobs=jobs, keep=keep, on_done=on_done):
-        yield check_run(report, REGISTRIES, only_seal=only_seal)
+        verdict = check_run(report, REGISTRIES, only_seal=only_seal)
+        yield JudgedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
+
+
+def verify_inputs(
+    governed: Governed,
+    runs: Sequence[FoundRun],
+    judged: Sequence[JudgedRun],
+    *,
+    only_seal: bool = False,
+    on_done: Callable[[int], None] | None = None,
+) -> Lineage:
+    """Judge all that runs rest on, to the end; `judged` are the verdicts on `runs`, which are not read again."""
+    known = {(run.run_root, run.run_id): each for run, each in zip(runs, judged, strict=True)}
+
+    def judge(ref: SealedRef) -> JudgedRun | None:
+        found = known.get((ref.run_root, ref.run_id))
+        if found is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
+            here = _found(governed, ref.run_root, ref.run_id)
+            found = next(judge_runs([here], only_seal=only_seal)) if os.path.lexists(here.path) else None
+        if on_done is not None:
+            on_done(next(count))
+        return found
+
+    count = itertools.count(1)
+    return check_lineage(judged, judge)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A comparison with a git commit: its id, how many of its run folders were compared, and what is not as it was."""
+
+    commit: str
+    compared: int
+    findings: tuple[Finding, ...]
+
+
+def compare_baseline(governed: Governed, revision: str) -> Baseline:
+    """Compare the run folders that a git commit has with those that are there, by the roots that they claim.
+
+    Raises:
+        NotFoundError: there is nothing to compare with: no git, no such commit, or no run folder in it (exit 7).
+    """
+    run_roots = governed.config.run_roots
+    committed = read_committed_runs(governed.root, revision, run_roots)
+    now = {(run.run_root, run.run_id): run.claimed_root for run in read_run_folders(governed.root, run_roots).runs}
+    lister = f"the commit {short(committed.commit)}"
+    findings = check_baseline(committed.roots, now, lister, partial(read_why_left_out, governed.root))
+    return Baseline(committed.commit, len(committed.roots), findings)

@@ -89,6 +89,49 @@ def read_first_commit_day(root: Path) -> date | None:
     return datetime.fromtimestamp(min(stamps), UTC).date() if stamps else None
 
 
+def read_commit_id(root: Path, revision: str) -> str | None:
+    """Return the id of the commit that a revision names; None outside git.
+
+    Raises:
+        NotFoundError: there is a git repository, and it has no such commit, or git cannot read it.
+    """
+    answer = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", none_found=1)
+    if answer == b"":
+        shallow = _git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
+        advice = "the clone is shallow: `git fetch --unshallow` fetches the rest" if shallow else "`git fetch` it first"
+        raise NotFoundError(f"git knows no commit {revision!r} here", advice)
+    return None if answer is None else answer.decode("ascii").strip()
+
+
+def read_committed_files(root: Path, commit: str, folders: Sequence[str]) -> dict[bytes, str]:
+    """Return path to object id of every file that a commit has under folders; paths are relative to `root`.
+
+    Raises:
+        NotFoundError: git cannot read the commit.
+    """
+    answer = _git(root, "ls-tree", "-r", "-z", commit, "--", *(f"{folder}/" for folder in folders)) or b""
+    heads = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
+    return {path: head.split(b" ")[2].decode("ascii") for head, _, path in heads}
+
+
+def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
+    """Yield the bytes of each object, in their order, all through one process of git.
+
+    Raises:
+        NotFoundError: an object is not there, as in a clone that leaves objects out.
+    """
+    answer = _git(root, "cat-file", "--batch", given="".join(f"{each}\n" for each in object_ids).encode()) or b""
+    place = 0
+    for object_id in object_ids:
+        end = answer.index(b"\n", place)
+        words, place = answer[place:end].split(b" "), end + 1
+        if len(words) != 3:
+            advice = "the clone leaves objects out: `git fetch --refetch --no-filter` fetches them"
+            raise NotFoundError(f"git has the name of object {object_id} and not its bytes", advice)
+        yield answer[place : place + int(words[2])]
+        place += int(words[2]) + 1
+
+
 def read_identity(root: Path) -> str | None:
     """Return who git says is working here, as `name <email>`; None where it knows no name, or is not there."""
     try:
@@ -110,6 +153,30 @@ def read_top_level(root: Path) -> Path | None:
 def is_tracked(root: Path, path: str) -> bool:
     """Tell whether git tracks a file, or any file of a folder, that is named relative to `root`."""
     return bool(_git(root, "ls-files", "-z", "--", f":(literal){path}"))
+
+
+def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | None:
+    """Return git's attribute `text` of paths that need not exist: `unset` keeps line ends; None outside git.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    answer = _git(root, "check-attr", "-z", "text", "--", *paths)
+    if answer is None:
+        return None
+    words = answer.decode("utf-8", "surrogateescape").split("\0")
+    return dict(zip(words[0::3], words[2::3], strict=False))
+
+
+def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
+    """Return those of the paths, which need not exist, that git's rules ignore; None outside git.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    asked = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
+    answer = _git(root, *asked, none_found=1)
+    return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
 
 
 def _stages(answer: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -145,8 +212,10 @@ def _digest(path: bytes) -> str | None:
         raise NotFoundError(f"the tracked file {shown} cannot be read: {error.strerror}", "check permissions") from None
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
+def _git(root: Path, *arguments: str, none_found: int = 0, given: bytes = b"") -> bytes | None:
     """Return what git answers about `root`, or None where there is no repository.
+
+    `none_found` is the exit code by which some commands tell that nothing is so; `given` is what git reads.
 
     Raises:
         NotFoundError: there is a repository, and git is not installed, refuses it, or cannot read it.
@@ -154,13 +223,13 @@ def _git(root: Path, *arguments: str) -> bytes | None:
     try:
         if _belongs_to_none(root):
             return None
-        done = _run(root, *arguments)
+        done = _run(root, *arguments, given=given)
     except OSError as error:
         if any((folder / ".git").exists() for folder in (root, *root.parents)):
             reason = error.strerror or "it could not be started"
             raise NotFoundError(f"{root} is a git repository and git cannot be run: {reason}", "install git") from None
         return None
-    if done.returncode == 0:
+    if done.returncode in (0, none_found):
         return done.stdout
     told = done.stderr.decode("utf-8", "replace").strip()
     # Only this sentence says that there is none; `not a git repository: <path>` is a checkout whose link is broken.
@@ -174,9 +243,9 @@ def _belongs_to_none(root: Path) -> bool:
     return not (root / ".git").exists() and _run(root, "check-ignore", "--quiet", ".").returncode == 0
 
 
-def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _run(root: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = ["git", "-C", os.fspath(root), "-c", "core.fsmonitor=false", *arguments]
-    return subprocess.run(command, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return subprocess.run(command, env=_environment(), input=given, capture_output=True, check=False)
 
 
 def _first_line(told: str) -> str:
@@ -191,4 +260,4 @@ def _advice(root: Path, told: str) -> str:
 
 def _environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(_KEPT_VARIABLES)}
-    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}

@@ -83,6 +83,22 @@ def read_run_folder(root: Path, run_root: str, run_id: str) -> ScannedRun | None
     return _read_run(os.fspath(root / run_root), run_root, run_id, [])
 
 
+def read_why_left_out(root: Path, run_root: str, run_id: str) -> str | None:
+    """Return why a scan does not list a run folder that is there, or None where it is not there."""
+    folder = os.fspath(root / run_root / run_id)
+    for place, shown in ((os.fspath(root / run_root), run_root), (folder, "it")):
+        try:
+            os.scandir(place).close()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if place == folder and isinstance(error, NotADirectoryError):
+                return None
+            return f"{shown} cannot be read: {_reason(error)}"
+    # Otherwise it could not be read, or was not there, while the runs were listed.
+    return "it is a link now" if os.path.islink(folder) else "it is there again"  # noqa: PTH114 - no pathlib here
+
+
 def _is_of(run: ScannedRun, dagster_run_id: str | None) -> bool:
     return dagster_run_id is not None and run.envelope.get("dagster_run_id") == dagster_run_id
 
@@ -138,7 +154,7 @@ def _read_run(place: str, run_root: str, run_id: str, findings: list[Finding]) -
         has_run_json="run.json" in contents,
         has_manifest_sha256="MANIFEST.sha256" in contents,
         has_manifest_json=any(file.relpath == "manifest.json" for file in files),
-        claimed_root=_claimed_root(contents.get("MANIFEST.sha256")),
+        claimed_root=claimed_root(contents.get("MANIFEST.sha256")),
         files=tuple(files),
     )
 
@@ -192,8 +208,8 @@ def _text(data: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def _claimed_root(data: bytes | str | None) -> str | None:
-    """Return the last word of the first ROOT_SHA256 line that has a second word."""
+def claimed_root(data: bytes | str | None) -> str | None:
+    """Return the root that a MANIFEST.sha256 claims: the last word of the first ROOT_SHA256 line with two."""
     if not isinstance(data, bytes):
         return None
     try:

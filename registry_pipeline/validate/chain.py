@@ -24,7 +24,7 @@ from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.validate.chain_records import ChainRecords, SealedRecord, read_chain
 
-__all__ = ["ChainRecords", "ChainState", "SealedRecord", "State", "check_chain", "read_chain"]
+__all__ = ["ChainRecords", "ChainState", "SealedRecord", "State", "check_anchor", "check_chain", "read_chain"]
 
 State = Literal["not_chained", "committed", "pending", "rewound", "edited", "broken"]
 
@@ -83,6 +83,14 @@ def check_chain(found: ChainRecords, pointers: bytes | None, intent: Intent | No
             if move.from_ref is not None
         ),
     )
+
+
+def check_anchor(chain: ChainState, root_sha256: str, shown: str) -> tuple[Finding, ...]:
+    """Return the finding that no record, standing or voided, has the hash that somebody noted (SPEC 5)."""
+    if any(sealed.ref.manifest_sha256 == root_sha256 for sealed in (*chain.records, *chain.voided)):
+        return ()
+    got = "no activation record" if chain.head is None else chain.head.ref.manifest_sha256
+    return (finding("CHAIN_ANCHOR_MISSING", shown, expected=root_sha256, got=got),)
 
 
 def _voided(records: Iterable[SealedRecord]) -> frozenset[str]:

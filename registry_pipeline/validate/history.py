@@ -1,17 +1,31 @@
-"""Run folders are never deleted or rewritten: the check `history` of run_registry (SPEC 4.1)."""
+"""Run folders are never deleted or rewritten: the check `history` of run_registry, and `verify --baseline` (SPEC 4.1).
+
+Both compare what was listed once with what is listed now, by the roots that the folders claim; whether a claim is true
+is the business of the seal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.model.verdict import Verdict
+
+ClaimedRoots = Mapping[tuple[str, str], str | None]
+"""The ROOT_SHA256 that each run folder claims, by run root and run id; None where it claims none."""
 
 
 def check_history(
-    previous_rows: bytes | None, current_rows: bytes, run_roots: Collection[str], shown: str = "run_registry"
+    previous_rows: bytes | None,
+    current_rows: bytes,
+    run_roots: Collection[str],
+    *,
+    lister: str = "the previous run registry",
+    why_left_out: Callable[[str, str], str | None] = lambda _run_root, _run_id: None,
 ) -> tuple[Finding, ...]:
     """Return every run that the previous run registry listed and that is gone or has another root now.
 
@@ -19,22 +33,48 @@ def check_history(
         previous_rows: The lines of the run registry that was active at build time; None where there was none.
         current_rows: The lines of the run registry that is judged.
         run_roots: The configured run roots; runs of others are left out.
-        shown: What findings name that belong to no one run.
+        lister: What findings call the previous run registry.
+        why_left_out: Why a run folder that is no longer listed is there all the same; None where it is gone.
     """
     if previous_rows is None:
-        return (finding("RUN_HISTORY_UNKNOWN", shown, detail="none was active, or its folder is not there"),)
+        return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail="none was active, or its folder is not there"),)
     before, after = previous_rows.splitlines(), current_rows.splitlines()
     # Nearly all lines are the same bytes in both; only the others need to be parsed.
     same = set(before).intersection(after)
     try:
-        now = {_key(row): row for row in _rows(line for line in after if line not in same)}
+        now = _claimed(_rows(line for line in after if line not in same))
     except StrictJsonError as error:
-        return (finding("SCHEMA_UNPARSABLE", shown, detail=str(error)),)
+        return (finding("SCHEMA_UNPARSABLE", "run_registry", detail=str(error)),)
     try:
-        then = list(_rows(line for line in before if line not in same))
+        then = _claimed(_rows(line for line in before if line not in same))
     except StrictJsonError as error:
-        return (finding("RUN_HISTORY_UNKNOWN", shown, detail=f"the previous one cannot be parsed: {error}"),)
-    return sorted_findings(_losses(then, now, run_roots))
+        return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"the previous one cannot be parsed: {error}"),)
+    kept = {key: root for key, root in then.items() if key[0] in run_roots}
+    return check_baseline(kept, now, lister, why_left_out)
+
+
+def check_baseline(
+    then: ClaimedRoots, now: ClaimedRoots, lister: str, why_left_out: Callable[[str, str], str | None]
+) -> tuple[Finding, ...]:
+    """Return every run that was there and is gone, is left out, or has another root now.
+
+    Args:
+        then: What `lister`, a git commit for instance, has.
+        now: What is there now.
+        lister: What findings call it.
+        why_left_out: Why a run folder that is not in `now` is there all the same; None where it is gone.
+    """
+    return sorted_findings(_losses(then, now, lister, why_left_out))
+
+
+def accept_removed(verdict: Verdict) -> Verdict:
+    """Return the verdict of somebody who accepts that runs are gone: told as warnings, they no longer fail it.
+
+    A run that was resealed is no loss but another content under an old name; it is never accepted.
+    """
+    findings = tuple(replace(f, severity=Severity.WARNING) if f.code == "RUN_REMOVED" else f for f in verdict.findings)
+    passed = verdict.verdict == "fail" and findings != verdict.findings and not has_errors(findings)
+    return replace(verdict, findings=sorted_findings(findings), verdict="pass" if passed else verdict.verdict)
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
@@ -45,20 +85,22 @@ def _rows(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
         yield row
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, str]:
-    return str(row.get("run_root")), str(row.get("run_id"))
+def _claimed(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str | None]:
+    return {(str(row.get("run_root")), str(row.get("run_id"))): row.get("manifest_root_sha256") for row in rows}
 
 
 def _losses(
-    then: Iterable[Mapping[str, Any]], now: Mapping[tuple[str, str], Mapping[str, Any]], run_roots: Collection[str]
+    then: ClaimedRoots, now: ClaimedRoots, lister: str, why_left_out: Callable[[str, str], str | None]
 ) -> Iterator[Finding]:
-    for row in then:
-        run_root, run_id = _key(row)
-        if run_root not in run_roots:
+    for (run_root, run_id), known in then.items():
+        path = f"{run_root}/{run_id}"
+        if (run_root, run_id) in now:
+            found = now[run_root, run_id]
+            if known not in (None, found):
+                yield finding("RUN_RESEALED", path, expected=known, got=found, detail=lister)
             continue
-        path, known = f"{run_root}/{run_id}", row.get("manifest_root_sha256")
-        found = now.get((run_root, run_id))
-        if found is None:
-            yield finding("RUN_REMOVED", path, expected=known)
-        elif known is not None and found.get("manifest_root_sha256") != known:
-            yield finding("RUN_RESEALED", path, expected=known, got=found.get("manifest_root_sha256"))
+        why = why_left_out(run_root, run_id)
+        if why is None:
+            yield finding("RUN_REMOVED", path, expected=known, detail=lister)
+        else:
+            yield finding("RUN_LEFT_OUT", path, expected=known, lister=lister, detail=why)

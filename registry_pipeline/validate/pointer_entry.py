@@ -82,7 +82,7 @@ def _ref(value: Any, place: str, report: PointerFindings, *, required: bool) -> 
         detail = "a key that no reference has" if key in value else f"{key} is missing"
         report.add("POINTER_SHAPE", place + json_pointer([key]), detail=detail)
     run_id, run_root, relpath, digest = (value.get(key) for key in _REF_KEYS)
-    if "run_id" in value and not _is_folder_name(run_id):
+    if "run_id" in value and not is_folder_name(run_id):
         report.add("POINTER_RUN_ID_FORM", f"{place}/run_id", got=run_id)
     if "run_root" in value and (not isinstance(run_root, str) or path_codes(run_root)):
         # Whatever the configuration says: nothing is ever read outside the repository.
@@ -94,7 +94,8 @@ def _ref(value: Any, place: str, report: PointerFindings, *, required: bool) -> 
     return SealedRef.from_json(value)
 
 
-def _is_folder_name(value: Any) -> bool:
+def is_folder_name(value: Any) -> bool:
+    """Tell whether a value is the name of one folder: no path, nothing that a terminal would obey."""
     return isinstance(value, str) and _FOLDER_NAME.fullmatch(value) is not None and len(value.encode()) <= 255
 
 

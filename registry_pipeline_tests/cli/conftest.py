@@ -39,7 +39,8 @@ Call = Callable[..., Ended]
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment in which neither the user's settings nor a hook's variables are heard."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "REGISTRY_PIPELINE_")) and k != "NO_COLOR"}
+    deaf = ("GIT_", "REGISTRY_PIPELINE_", "NO_COLOR", "COLUMNS", "LINES")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(deaf)}
     return {**kept, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "REGISTRY_PIPELINE_ACTOR": "Ada", **more}
 
 

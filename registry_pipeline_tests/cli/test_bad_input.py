@@ -115,7 +115,7 @@ def test_a_pointer_file_that_vanished_after_an_activation_is_not_made_anew(built
     status, build = _sound(built("status", "--json")), _sound(built("build", now=LATER))
 
     assert (status.code, status.document("status")["health_state"]) == (3, "RECOVERY_REQUIRED")
-    assert (build.code, "restore it" in build.err) == (7, True)
+    assert (build.code, "doctor --fix" in build.err) == (7, True)
     assert not built.pointers.exists()
 
 

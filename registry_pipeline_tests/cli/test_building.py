@@ -16,8 +16,8 @@ LATER = "2026-03-02T12:00:00Z"
 
 
 def test_init_then_build_makes_a_governed_repository_of_any_folder_with_runs(known: Repository) -> None:
-    made = json.loads(known("init", "--json").out)
-    again = json.loads(known("init", "--json").out)
+    made = known("init", "--json").document("init")
+    again = known("init", "--json").document("init")
     ended = known("build", "--json")
 
     assert "registry-pipeline.toml" in made["created"]
@@ -208,7 +208,7 @@ def test_an_interrupt_ends_with_130_and_leaves_no_half_made_run(built: Repositor
 def test_the_example_is_deterministic_and_what_was_planted_is_what_verify_finds(tmp_path: Path, home: Path) -> None:
     env = environment(home)
     made = call("example", "tides", "--now", NOON, "--json", cwd=tmp_path, env=env)
-    planted = {folder["path"]: folder["verdict"] for folder in json.loads(made.out)["planted"]}
+    planted = {folder["path"]: folder["verdict"] for folder in made.document("example")["planted"]}
 
     ended = call("-C", "tides", "verify", "--all", "--now", NOON, "--json", cwd=tmp_path, env=env)
 

@@ -47,7 +47,7 @@ def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home
         (("status", "--now", "yesterday"), "'yesterday' is not UTC in the form 2026-03-01T12:00:00Z"),
         (("status", "--now", "2026-03-01T12:00:00+00:00"), "is not UTC in the form"),
         (("status", "--json", "--format", "github"), "--json contradicts --format github"),
-        (("verify",), "name a run, or say --all, --active or --pointers"),
+        (("verify",), "name a run, or say --all, --active, --pointers, --chain or --baseline REF"),
         (("build", "--only"), "--only needs the registries to build"),
         (("activate", "run_registry", "latest"), "Missing option '--reason'"),
     ],
@@ -102,10 +102,10 @@ def test_a_pipe_gets_neither_colours_nor_progress_nor_cut_cells(seen: Repository
     assert told.err == ""
 
 
-def _on_a_terminal(seen: Repository, *words: str, **more: str) -> str:
+def _on_a_terminal(seen: Repository, *words: str, columns: int = 100, **more: str) -> str:
     inner = " ".join((*PROGRAM, *words))
     done = subprocess.run(
-        ["script", "-qec", f"stty cols 100; {inner}", "/dev/null"],
+        ["script", "-qec", f"stty cols {columns}; {inner}", "/dev/null"],
         cwd=seen.root,
         env=environment(seen.home, TERM="xterm", **more),
         capture_output=True,
@@ -126,6 +126,15 @@ def test_a_terminal_is_never_wider_than_it_is_for_tables(seen: Repository) -> No
     lines = _on_a_terminal(seen, "registries", "--no-color").splitlines()
 
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.door
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_run_id_is_never_folded_so_that_it_can_be_copied(seen: Repository, columns: int) -> None:
+    shown = _on_a_terminal(seen, "status", "--no-color", columns=columns)
+
+    assert "2026-03-01__120000__op_status_table_build" in shown
+    assert ("    2026-03-01__120000__op_status_table_build" in shown.splitlines()) == (columns < 120)
 
 
 def test_a_reader_that_leaves_early_ends_the_program_quietly(seen: Repository) -> None:

@@ -24,7 +24,7 @@ def test_the_text_has_one_line_for_each_folder_that_is_not_sound_and_a_summary(s
     lines = seen("verify", "--all").out.splitlines()
 
     assert "unsealed  .codex/RUNS/legacy" in lines
-    assert "partial  .codex/RUNS/two_roots" in lines
+    assert "partial   .codex/RUNS/two_roots" in lines
     assert not any(RUN_REGISTRY in line for line in lines)
     assert lines[-1].startswith("FAIL: ")
 

@@ -80,12 +80,12 @@ def test_a_run_itself_may_be_the_reason() -> None:
         "it is marked bad: wrong"
     )
     assert told(ALONE, ACTIVE, moved_away=frozenset({"d2_run_registry"}))["run_registry"].because == (
-        "a rollback moved away from it"
+        "a rollback moved away from it; only `activate` puts it back"
     )
 
 
 def test_nothing_moves_while_the_pointers_are_not_settled() -> None:
-    assert told(ALONE, ACTIVE, settled=False)["run_registry"].next_command == "registry-pipeline verify --pointers"
+    assert told(ALONE, ACTIVE, settled=False)["run_registry"].next_command == "registry-pipeline doctor"
 
 
 def test_a_registry_that_is_never_active_says_so() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -14,6 +15,13 @@ from registry_pipeline.runbook import BuildRun, StackOutcome
 from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Who(TypedDict):
+    """Who changes pointers, and why."""
+
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from pathlib import Path
 from registry_pipeline import runbook
 from registry_pipeline.config import load_governed
 from registry_pipeline.activate import swap
-from registry_pipeline.runbook import activation
+from registry_pipeline.runbook import change
 
 name, when = sys.argv[2], sys.argv[3]
-real = getattr(activation, name)
+real = getattr(change, name)
 
 def step(*args, **kwargs):
     if name == "remove_intent" and not swap.intent_path(governed.pointer_path).exists():
@@ -45,7 +45,7 @@ def step(*args, **kwargs):
 
 governed = load_governed(Path(sys.argv[1]))
 run = runbook.start_build_run(governed, datetime(2026, 3, 1, 12, 5, tzinfo=UTC))
-setattr(activation, name, step)
+setattr(change, name, step)
 runbook.build_stack(governed, run, actor="Ada", reason="to be killed")
 """
 

@@ -68,13 +68,13 @@ def mutated(draw: st.DrawFn) -> tuple[str, Any]:
             case "remove":
                 del container[key]
             case "add" if isinstance(container, dict):
-                container[draw(st.sampled_from(["x", "partition", "notes"]))] = draw(ODD)
+                container[draw(st.sampled_from(["x", "partition", "notes"]))] = copy.deepcopy(draw(ODD))
             case "newline" if isinstance(container[key], str):
                 container[key] += "\n"
             case "repeat" if isinstance(container, list):
                 container.append(container[key])
             case _:
-                container[key] = draw(ODD)
+                container[key] = copy.deepcopy(draw(ODD))
     return schema, document
 
 

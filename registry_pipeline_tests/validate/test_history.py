@@ -30,7 +30,14 @@ def test_a_case_folder_is_judged_as_expected(case: Path) -> None:
     previous = case / "previous.jsonl"
     before = previous.read_bytes() if previous.exists() else None
 
-    findings = check_history(before, (case / "current.jsonl").read_bytes(), RUN_ROOTS)
+    left_out = json.loads(path.read_text()) if (path := case / "left_out.json").exists() else {}
+
+    findings = check_history(
+        before,
+        (case / "current.jsonl").read_bytes(),
+        RUN_ROOTS,
+        why_left_out=lambda run_root, run_id: left_out.get(f"{run_root}/{run_id}"),
+    )
 
     assert expected == [{"code": f.code, "severity": f.severity.value, "path": f.path} for f in findings]
     assert case.name.startswith("good__") == (expected == [])

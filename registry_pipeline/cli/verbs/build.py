@@ -114,8 +114,9 @@ def _built(row: BuiltRow) -> dict[str, Any]:
 
 
 def _tell(page: Page, outcome: StackOutcome) -> None:
-    columns = [Column("registry"), Column("run"), Column("records", right=True), Column("verdict"), Column("active")]
-    page.table([*columns, Column("seconds", right=True)], (_row(row) for row in outcome.built))
+    columns = [Column("registry"), Column("verdict"), Column("pointer"), Column("records", right=True)]
+    columns += [Column("seconds", right=True), Column("run", below=True)]
+    page.table(columns, (_row(row) for row in outcome.built))
     if isinstance(outcome.activation, Activation):
         page.line(f"activated {len(outcome.activation.moves)} in {outcome.activation.record.run_id}")
     elif isinstance(outcome.activation, Refusal):
@@ -128,8 +129,9 @@ def _tell(page: Page, outcome: StackOutcome) -> None:
 
 
 def _row(row: BuiltRow) -> list[str]:
+    seconds = f"{row.seconds:.2f}"
     if row.run is None or row.verdict is None:
-        return [row.registry_id, "not built", "-", "-", "-", f"{row.seconds:.2f}"]
-    moved = "moved" if row.activated else "stays" if row.reused else "no"
+        return [row.registry_id, "-", "-", "-", seconds, "(not built)"]
+    moved = "moved" if row.activated else "unchanged" if row.reused else "stays"
     records = "-" if row.records is None else str(row.records)
-    return [row.registry_id, row.run.ref.run_id, records, row.verdict.verdict, moved, f"{row.seconds:.2f}"]
+    return [row.registry_id, row.verdict.verdict, moved, records, seconds, row.run.ref.run_id]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from registry_pipeline.canon import short
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_governed
@@ -43,8 +42,9 @@ def _tell(page: Page, entries: tuple[LogEntry, ...]) -> None:
         if isinstance(entry, ActivationEntry):
             record = entry.record
             page.line(f"{entry.created_utc}  {record.action} by {record.actor}: {record.reason}", style="bold")
+            for ref in record.runs:
+                page.line(f"    {ref.run_id}")
             for move in record.moves:
                 page.line(f"    {move.registry_id} -> {'unknown' if move.to_ref is None else move.to_ref.run_id}")
             continue
-        root = short(entry.root_sha256) if entry.root_sha256 else "no root"
-        page.line(f"{entry.created_utc}  built {entry.run_id}  {root}  {entry.seal}")
+        page.line(f"{entry.created_utc}  built {entry.run_id}{'' if entry.seal == 'sealed' else f' ({entry.seal})'}")

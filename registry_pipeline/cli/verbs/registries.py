@@ -30,5 +30,5 @@ def command(reporter: Reporter) -> int:
 
 
 def _tell(page: Page, rows: tuple[RegistryRow, ...]) -> None:
-    columns = [Column("registry"), Column("kind"), Column("artifact"), Column("depends on"), Column("pointer")]
-    page.table(columns, ([r.registry_id, r.kind, r.artifact, ", ".join(r.depends_on), r.standing] for r in rows))
+    columns = [Column("registry"), Column("kind"), Column("pointer"), Column("artifact"), Column("", below=True)]
+    page.table(columns, ([r.registry_id, r.kind, r.pointer, r.artifact, r.note] for r in rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from registry_pipeline.canon import short
@@ -13,6 +15,16 @@ from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.query.show import RunDocument
 from registry_pipeline.runbook.status import read_run_document
+
+_ENVELOPE: Final = (
+    "created_utc",
+    "as_of_utc",
+    "operation_id",
+    "git_commit",
+    "working_tree_state",
+    "builder",
+    "dagster_run_id",
+)
 
 
 @click.command(
@@ -51,18 +63,30 @@ def _governed(reporter: Reporter, word: str) -> Governed | None:
 def _tell(page: Page, told: RunDocument) -> None:
     verdict, envelope = told.verdict, told.report.run_json or {}
     page.line(verdict.path, style="bold")
-    page.line(f"  verdict    {verdict.verdict}, root {verdict.root_sha256 or 'not known'}")
-    page.line(f"  registry   {verdict.registry_id or 'none'}, active for {', '.join(told.active_for) or 'none'}")
-    for key in ("created_utc", "as_of_utc", "operation_id", "git_commit", "working_tree_state", "builder"):
+    page.line(f"  {'verdict':<19} {verdict.verdict}")
+    page.line(f"  {'root':<19} {verdict.root_sha256 or 'not known'}")
+    page.line(f"  {'registry':<19} {verdict.registry_id or '-'}")
+    if told.active_for:
+        page.line(f"  {'active for':<19} {', '.join(told.active_for)}")
+    for key in _ENVELOPE:
         if envelope.get(key) is not None:
-            page.line(f"  {key:<18} {envelope[key]}")
+            page.line(f"  {key.replace('_', ' '):<19} {_value(envelope[key])}")
     for each in told.inputs.registries:
-        page.line(f"  {each.role:<9}  {each.registry_id} {each.ref.run_id} {short(each.ref.manifest_sha256)}")
+        page.line(f"  {each.role:<19} {each.ref.run_id} {short(each.ref.manifest_sha256)}")
     for file in told.inputs.files:
-        page.line(f"  source     {file.path} {short(file.sha256)}")
+        page.line(f"  {'source':<19} {file.path} {short(file.sha256)}")
     for entry in told.activations:
-        page.line(f"  {entry.record.action:<9}  {entry.created_utc} by {entry.record.actor}: {entry.record.reason}")
+        action = entry.record.action.replace("_", " ")
+        page.line(f"  {action:<19} {entry.created_utc} by {entry.record.actor}: {entry.record.reason}")
+    page.line()
     columns = [Column("file"), Column("bytes", right=True), Column("sha256")]
     if told.report.entries:
         page.table(columns, ([e.relpath, str(e.bytes), short(e.sha256)] for e in told.report.entries))
     page.findings(verdict.findings)
+
+
+def _value(value: object) -> str:
+    """Return a value of the envelope as people read it; the builder is its name and version."""
+    if isinstance(value, dict):
+        return " ".join(str(each) for each in value.values())
+    return str(value)

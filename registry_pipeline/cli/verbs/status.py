@@ -18,7 +18,6 @@ from registry_pipeline.runbook.status import read_status
 
 _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
 
-_STAMP_LENGTH: Final = len("2026-03-01__120000")
 _NEVER_ACTIVE: Final = {"rendered": "(no pointer)", "external": "(external)", "collection": "(no pointer)"}
 
 
@@ -55,8 +54,8 @@ def _tell(page: Page, told: StatusDocument) -> None:
     for condition in facts.health.conditions:
         page.line(f"  {condition.reason}")
     page.line()
-    columns = [Column("registry"), Column("active"), Column("seal"), Column("schema"), Column("age", right=True)]
-    page.table([*columns, Column("newest")], (_row(each) for each in told.registries))
+    columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
+    page.table([*columns, Column("active run", below=True)], (_row(each) for each in told.registries))
     _tell_waiting(page, told)
     _tell_counts(page, facts)
     if facts.findings:
@@ -65,17 +64,17 @@ def _tell(page: Page, told: StatusDocument) -> None:
 
 
 def _row(each: RegistryStatus) -> list[str]:
-    nothing = _NEVER_ACTIVE.get(each.kind, "-")
-    active = nothing if each.active is None else each.active.ref.run_id
     age = "-" if each.age_days is None else f"{each.age_days} d"
-    same = each.active is not None and each.active.ref.run_id == each.newest_run_id
-    return [each.registry_id, active, each.seal or "-", each.schema or "-", age, _newest(each, same=same)]
+    return [each.registry_id, each.seal or "-", each.schema or "-", age, _active(each)]
 
 
-def _newest(each: RegistryStatus, *, same: bool) -> str:
-    if each.newest_run_id is None:
-        return "none"
-    return "active" if same else each.newest_run_id[:_STAMP_LENGTH]
+def _active(each: RegistryStatus) -> str:
+    if each.active is not None:
+        return each.active.ref.run_id
+    never = _NEVER_ACTIVE.get(each.kind)
+    if never is None:
+        return "(nothing is active)"
+    return never if each.newest_run_id is None else f"{never} newest {each.newest_run_id}"
 
 
 def _tell_waiting(page: Page, told: StatusDocument) -> None:
@@ -86,8 +85,9 @@ def _tell_waiting(page: Page, told: StatusDocument) -> None:
     for each in waiting:
         reason = each.newest_not_active
         if reason is not None:
-            command = f" -> {reason.next_command}" if reason.next_command else ""
-            page.line(f"  {each.newest_run_id}: {reason.because}{command}")
+            page.line(f"  {each.newest_run_id}")
+            page.line(f"    {reason.because}")
+            page.line(f"    -> {reason.next_command}")
 
 
 def _tell_counts(page: Page, facts: StatusFacts) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -13,9 +15,31 @@ from registry_pipeline.cli.naming import find_named, is_path
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Governed, find_governed
+from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.query.verification import Verification, verification
-from registry_pipeline.runbook import FoundRun, active_runs, all_runs, verify_runs
+from registry_pipeline.runbook import (
+    Baseline,
+    ChainState,
+    FoundRun,
+    JudgedRun,
+    Lineage,
+    active_runs,
+    all_runs,
+    check_anchor,
+    compare_baseline,
+    judge_runs,
+    read_chain_state,
+    verify_inputs,
+)
 from registry_pipeline.runbook.status import observe, read_operations
+
+
+def _hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_sha256(value):
+        raise click.UsageError(f"--expect {value!r} is not 64 lower-case hexadecimal digits")
+    return value
 
 
 @click.command(
@@ -26,52 +50,135 @@ from registry_pipeline.runbook.status import observe, read_operations
         ("verify latest", "the newest run; a run id or its beginning, or a root's, will do"),
         ("verify .codex/RUNS/2026-03-01__120000__run_registry_build", "a folder by its path, anywhere"),
         ("verify --active --format github", "what is in force, as annotations of a workflow"),
+        ("verify --chain", "every activation record, and the pointer file against the last"),
+        ("verify latest --inputs", "the newest run and all that it rests on, to the end"),
+        ("verify --all --require-sealed --baseline main", "nothing unsealed, altered, or gone since main"),
     ],
 )
 @click.argument("words", metavar="[RUN|PATH]...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every run folder; one without a seal is listed, and is no failure.")
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
 @click.option("--pointers", is_flag=True, help="The pointer file and the chain, and that what they name is there.")
+@click.option("--chain", is_flag=True, help="The activation chain, and the pointer file against its last record.")
+@click.option("--expect", metavar="HASH", callback=_hash, help="With --chain: what `anchor` printed is in the chain.")
+@click.option("--inputs", is_flag=True, help="The runs that these were built from, and those in turn, to the end.")
+@click.option("--baseline", metavar="REF", help="That no run folder of a git commit is gone or has another root.")
 @click.option("--only", type=click.Choice(["seal"]), help="Judge the seal alone, not envelope and schema.")
 @click.option("--require-sealed", is_flag=True, help="With --all: a folder without a seal fails.")
+@click.option("--strict", is_flag=True, help="With --all: a run that is marked bad fails.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: as many as there are processors.")
 @fail_on_option
 @click.pass_obj
-def command(  # noqa: PLR0913, PLR0917 - one parameter an option, as click has it
-    reporter: Reporter,
-    words: tuple[str, ...],
-    every: bool,
-    active: bool,
-    pointers: bool,
-    only: str | None,
-    require_sealed: bool,
-    jobs: int | None,
-    fail_on: frozenset[str],
-) -> int:
+def command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
     Every file is read and hashed; nothing that was remembered is trusted. A PATH is a folder anywhere, taken
     literally; a bare word is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256. A run that
-    names a registry is judged by its envelope and schemas too. Exits 3 on any error; a folder that is named must be
-    sealed.
+    names a registry is judged by its envelope and schemas too. --baseline compares the roots that the folders claim
+    with those that git has; add --all to read their bytes. Exits 3 on any error, 7 where there is nothing to compare
+    with; a folder that is named must be sealed and not marked bad.
     """
-    if not (words or every or active or pointers):
-        raise click.UsageError("name a run, or say --all, --active or --pointers")
-    whole = every or active or pointers
-    needed = whole or bool(fail_on - {"warning"}) or not all(map(is_path, words))
-    governed = find_governed(reporter.settings.repo) if needed else None
-    named = [find_named(governed, word) for word in words]
-    listed = _listed(governed, named, every=every, active=active)
-    with progress(reporter, "run folders", len(named) + len(listed)) as shown:
-        processes = jobs or os.cpu_count() or 1
-        every_run = verify_runs([*named, *listed], jobs=processes, only_seal=only is not None, on_done=shown.done)
-        verdicts = list(every_run)
-    findings = observe(governed, reporter.settings.now)[2] if governed is not None and whole else ()
-    told = verification(verdicts[: len(named)], verdicts[len(named) :], findings, require_sealed=require_sealed)
-    reporter.answer(told.to_json(), told.all_findings(), lambda page: _tell(page, told))
-    counts, drift = read_operations(governed, {}) if governed is not None and fail_on else (None, None)
-    failing = holds(fail_on, told.all_findings(), counts, drift)
+    asked = _Asked(**options)
+    asked.refuse_contradictions()
+    governed = find_governed(reporter.settings.repo) if asked.needs_repository else None
+    named = [find_named(governed, word) for word in asked.words]
+    runs = [*named, *_listed(governed, named, every=asked.every, active=asked.active)]
+    judged, lineage = _judge(reporter, governed, asked, runs)
+    verdicts = [each.verdict for each in judged]
+    baseline = _compare(governed, asked.baseline)
+    state, findings = _chain(reporter, governed, whole=asked.whole, chain=asked.chain, expect=asked.expect)
+    told = verification(
+        verdicts[: len(named)],
+        verdicts[len(named) :],
+        (*findings, *(() if baseline is None else baseline.findings)),
+        require_sealed=asked.require_sealed,
+        marked_bad=None if state is None else state.marked_bad,
+        strict=asked.strict,
+        inputs=() if lineage is None else lineage.findings,
+        compared=({} if lineage is None else {"inputs_walked": lineage.walked})
+        | ({} if baseline is None else {"baseline_runs": baseline.compared}),
+    )
+    reporter.answer(told.to_json(), told.all_findings(), lambda page: _tell(page, told, len(named)))
+    counts, drift = read_operations(governed, {}) if governed is not None and asked.fail_on else (None, None)
+    failing = holds(asked.fail_on, told.all_findings(), counts, drift)
     return combined([ExitCode.EVIDENCE_INVALID * (not told.passed), ExitCode.ASKED_TO_FAIL * failing])
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The options, as click names them."""
+
+    words: tuple[str, ...]
+    every: bool
+    active: bool
+    pointers: bool
+    chain: bool
+    expect: str | None
+    inputs: bool
+    baseline: str | None
+    only: str | None
+    require_sealed: bool
+    strict: bool
+    jobs: int | None
+    fail_on: frozenset[str]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the pointer file and the chain are told, too."""
+        return self.every or self.active or self.pointers
+
+    @property
+    def needs_repository(self) -> bool:
+        """Whether folders named by their paths are not all that is asked for."""
+        beside = self.chain or self.inputs or self.baseline is not None or bool(self.fail_on - {"warning"})
+        return self.whole or beside or not all(map(is_path, self.words))
+
+    def refuse_contradictions(self) -> None:
+        """Raise a usage error where nothing is asked for, or one option without the other that it needs."""
+        if not (self.words or self.whole or self.chain) and self.baseline is None:
+            raise click.UsageError("name a run, or say --all, --active, --pointers, --chain or --baseline REF")
+        if self.expect and not self.chain:
+            raise click.UsageError("--expect needs --chain")
+        if self.inputs and not (self.words or self.every or self.active):
+            raise click.UsageError("--inputs needs the runs to begin with: name one, or say --all or --active")
+        if self.require_sealed and not self.every:
+            raise click.UsageError("--require-sealed needs --all; a folder that is named must be sealed anyway")
+
+
+def _judge(
+    reporter: Reporter, governed: Governed | None, asked: _Asked, runs: list[FoundRun]
+) -> tuple[list[JudgedRun], Lineage | None]:
+    """Judge the runs, and what they were built from where that is asked for."""
+    only_seal = asked.only is not None
+    with progress(reporter, "run folders", len(runs)) as shown:
+        processes = asked.jobs or os.cpu_count() or 1
+        judged = list(judge_runs(runs, jobs=processes, only_seal=only_seal, on_done=shown.done))
+    if governed is None or not asked.inputs:
+        return judged, None
+    with progress(reporter, "recorded inputs") as shown:
+        return judged, verify_inputs(governed, runs, judged, only_seal=only_seal, on_done=shown.done)
+
+
+def _chain(
+    reporter: Reporter, governed: Governed | None, *, whole: bool, chain: bool, expect: str | None
+) -> tuple[ChainState | None, tuple[Finding, ...]]:
+    """Return the chain with the findings that were asked for; for paths alone, that of the repository around us."""
+    if governed is None:
+        try:
+            return read_chain_state(find_governed(reporter.settings.repo)), ()
+        except RegistryPipelineError:
+            return None, ()  # a folder can be judged where no repository is
+    if whole:
+        _, seen, findings = observe(governed, reporter.settings.now)
+        state = seen.chain
+    else:
+        state = read_chain_state(governed)
+        findings = state.findings if chain else ()
+    return state, (*findings, *(check_anchor(state, expect, governed.config.pointers) if expect else ()))
+
+
+def _compare(governed: Governed | None, revision: str | None) -> Baseline | None:
+    return None if governed is None or revision is None else compare_baseline(governed, revision)
 
 
 def _listed(governed: Governed | None, named: list[FoundRun], *, every: bool, active: bool) -> list[FoundRun]:
@@ -82,16 +189,29 @@ def _listed(governed: Governed | None, named: list[FoundRun], *, every: bool, ac
     return [run for run in (all_runs(governed) if every else active_runs(governed)) if run.path not in taken]
 
 
-def _tell(page: Page, told: Verification) -> None:
-    for verdict in told.results:
-        if verdict.verdict != "pass":
-            page.line(f"{verdict.verdict}  {verdict.path}", style="dim" if verdict.verdict == "unsealed" else "bold")
+def _tell(page: Page, told: Verification, named: int) -> None:
+    """Write a line for each folder that was named or does not pass, with its findings; then the sum."""
+    for number, verdict in enumerate(told.results):
+        if number < named or verdict.verdict != "pass":
+            page.line(f"{verdict.verdict:<8}  {verdict.path}", style="dim" if verdict.verdict == "unsealed" else "bold")
         page.findings(f for f in verdict.findings if verdict.verdict != "unsealed" or f in verdict.errors())
     page.findings(told.findings)
     counts = told.counts()
+    if "inputs_walked" in counts:
+        page.line(f"inputs    {_counted(counts['inputs_walked'], 'run')} walked, to the end")
+    if "baseline_runs" in counts:
+        compared = _counted(counts["baseline_runs"], "run folder")
+        page.line(f"baseline  {compared} of the commit compared, by the roots that they claim")
+    runs = (
+        f"{_counted(counts['runs'], 'run')}, {counts['pass']} sealed and sound, {counts['fail']} failing, "
+        f"{counts['partial']} partial, {counts['unsealed']} unsealed; "
+    )
     page.line(
-        f"{'pass' if told.passed else 'FAIL'}: {counts['runs']} runs, {counts['pass']} sealed and sound, "
-        f"{counts['fail']} failing, {counts['partial']} partial, {counts['unsealed']} unsealed; "
-        f"{counts['errors']} errors, {counts['warnings']} warnings",
+        f"{'pass' if told.passed else 'FAIL'}: {runs if told.results else ''}"
+        f"{_counted(counts['errors'], 'error')}, {_counted(counts['warnings'], 'warning')}",
         style="bold green" if told.passed else "bold red",
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

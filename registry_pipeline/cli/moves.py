@@ -1,0 +1,85 @@
+"""How `activate`, `rollback` and `mark-bad` end: the report is rendered anew, and what moved is told (SPEC 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from registry_pipeline.cli.exit_codes import ExitCode
+from registry_pipeline.cli.reporter import Page, Reporter
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import EvidenceError, RefusedError
+from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.verdict import Activation, Refusal, SealedRun
+from registry_pipeline.runbook import BuildRun, pointer_hash, render
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+def reason_options(command: _Decorated) -> _Decorated:
+    """Add `--reason` and `--actor` to a verb that changes the pointers."""
+    reason = click.option(
+        "--reason", required=True, metavar="TEXT", callback=_not_blank, help="Why, for the activation record."
+    )
+    actor = click.option("--actor", metavar="NAME", help="Who, for the activation record; default: as git knows you.")
+    return reason(actor(command))
+
+
+def _not_blank(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.UsageError("--reason needs a text")
+    return value
+
+
+def answer_change(
+    reporter: Reporter,
+    governed: Governed,
+    run: BuildRun | None,
+    done: Activation | Refusal | None,
+    *,
+    action: str,
+    nothing: str,
+    told: Iterable[Finding] = (),
+) -> int:
+    """Render the report where a pointer changed, answer, and return the exit code.
+
+    `nothing` is the sentence for a change that was not needed, `told` are findings beside those of the change.
+    """
+    report = None
+    if isinstance(done, Activation) and run is not None:
+        report = _render(reporter, governed, run)
+    findings = tuple(dict.fromkeys((*(done.findings if done is not None else ()), *told)))
+    moved = done if isinstance(done, Activation) else None
+    document: dict[str, Any] = {
+        "action": action,
+        "moves": [] if moved is None else [move.to_json() for move in moved.moves],
+        "activation_run_id": None if moved is None else moved.record.run_id,
+        "pointer_sha256": pointer_hash(governed) if moved is None else moved.pointer_sha256,
+        "report_run_id": None if report is None else report.ref.run_id,
+        "findings": [finding.to_json() for finding in findings],
+    }
+    reporter.answer(document, findings, lambda page: _tell(page, done, findings, nothing))
+    return ExitCode.REFUSED if isinstance(done, Refusal) else ExitCode.FINE
+
+
+def _render(reporter: Reporter, governed: Governed, run: BuildRun) -> SealedRun | None:
+    try:
+        return render(governed, run)
+    except (RefusedError, EvidenceError) as error:
+        reporter.note(f"no report: {error.message}")
+        return None
+
+
+def _tell(page: Page, done: Activation | Refusal | None, findings: tuple[Finding, ...], nothing: str) -> None:
+    if done is None:
+        page.line(f"{nothing}; nothing moved")
+    elif isinstance(done, Refusal):
+        page.line("refused: no pointer moved", style="bold red")
+    else:
+        for move in done.moves:
+            before = "nothing" if move.from_ref is None else move.from_ref.run_id
+            page.line(f"{move.registry_id}: {before} -> {'nothing' if move.to_ref is None else move.to_ref.run_id}")
+        page.line(f"recorded in {done.record.run_id}")
+    page.findings(findings)

@@ -1,0 +1,83 @@
+"""What `doctor` tells: conditions around the evidence that no verdict is about, and what was mended (SPEC 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.layer import layer_ignores
+from registry_pipeline.seal.staging import stale_stagings
+from registry_pipeline.sources.git import read_ignored, read_text_attributes
+
+_KEEPS_LINE_ENDS: Final = "unset"
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """One thing that `doctor --fix` did: the code of what it mended, where, and what it did."""
+
+    code: str
+    path: str
+    done: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return one entry of `mended`."""
+        return {"code": self.code, "path": self.path, "done": self.done}
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorDocument:
+    """What was mended, what was refused and why, and every finding that holds now."""
+
+    mended: tuple[Mended, ...]
+    refused: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `doctor --json`."""
+        return {
+            "mended": [each.to_json() for each in self.mended],
+            "refused": [each.to_json() for each in self.refused],
+            "findings": [each.to_json() for each in self.findings],
+        }
+
+
+def examine(governed: Governed, leftovers: Mapping[str, Path]) -> tuple[Finding, ...]:
+    """Return the findings on staging and git's rules, and one for each of `leftovers` (code to file) that is there."""
+    told: list[Finding] = [
+        finding("DOCTOR_STAGING_LEFTOVER", _shown(governed, left.path))
+        for left in stale_stagings(governed.staging_root)
+    ]
+    told += [finding(code, _shown(governed, path)) for code, path in leftovers.items() if path.is_file()]
+    try:
+        told += [*_line_ends(governed), *_not_ignored(governed)]
+    except NotFoundError as error:
+        told.append(finding("CONFIG_GIT_UNREADABLE", ".git", detail=error.message))
+    return sorted_findings(told)
+
+
+def _line_ends(governed: Governed) -> Iterator[Finding]:
+    """Yield what git may convert: a sealed file, wherever it will lie, and the pointer file."""
+    config = governed.config
+    sealed = f"{config.publish_root}/RUN/manifest.json"
+    attributes = read_text_attributes(governed.root, (sealed, config.pointers)) or {}
+    for path, shown in ((sealed, config.publish_root), (config.pointers, config.pointers)):
+        if attributes.get(path, _KEEPS_LINE_ENDS) != _KEEPS_LINE_ENDS:
+            yield finding("DOCTOR_LINE_ENDS", shown, detail=attributes[path])
+
+
+def _not_ignored(governed: Governed) -> Iterable[Finding]:
+    config = governed.config
+    state = [line.strip("/") for line in layer_ignores(config.publish_root, config.pointers, track_runs=True)]
+    ignored = read_ignored(governed.root, state)
+    return [] if ignored is None else [finding("DOCTOR_NOT_IGNORED", path) for path in state if path not in ignored]
+
+
+def _shown(governed: Governed, path: Path) -> str:
+    return path.relative_to(governed.root).as_posix()

@@ -1,0 +1,162 @@
+"""Taking an activation back, and keeping a bad run from ever being one (SPEC 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from registry_pipeline.activate.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove
+from registry_pipeline.activate.plan_changes import plan_mark_bad, plan_rollback
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RefusedError
+from registry_pipeline.model.activation import ACCEPTED_REMOVED, ACTIVATION_TAG
+from registry_pipeline.model.refs import Move, SealedRef
+from registry_pipeline.model.verdict import Activation, Refusal
+from registry_pipeline.runbook.building import BuildRun, validate
+from registry_pipeline.runbook.change import Asked, Standing, change_pointers, read_chain_state
+from registry_pipeline.runbook.reading import pointer_hash, read_pointers, read_report, sealed_run, spec_of
+from registry_pipeline.runbook.verification import FoundRun
+from registry_pipeline.validate.chain import ChainState, SealedRecord
+from registry_pipeline.validate.history import accept_removed
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """What a rollback takes back: moves of one record; `whole` if nothing was moved since, so that all of it goes."""
+
+    record: SealedRecord
+    moves: tuple[Move, ...]
+    whole: bool
+
+
+def choose_undoing(chain: ChainState, word: str | None = None, registry_id: str | None = None) -> Undoing:
+    """Return what to take back: the record that `word` names, else the last with moves; of one registry, or all.
+
+    A rollback has moves too: taken back in its turn, it puts in force again what it had moved away from.
+
+    Raises:
+        NotFoundError: no standing record is meant, or more than one, or the registry is unknown (exit 7).
+        RefusedError: the record moved nothing, or not this registry (exit 5).
+    """
+    if registry_id is not None:
+        spec_of(registry_id)
+    moving = [r for r in chain.records if r.record.moves]
+    if word is None:
+        fitting = [r for r in moving if _moves_of(r, registry_id)]
+        if not fitting:
+            raise NotFoundError("there is no activation to take back", "`registry-pipeline log` lists what there is")
+        chosen = fitting[-1]
+    else:
+        chosen = find_record(chain.records, word)
+    moves = _moves_of(chosen, registry_id)
+    if not moves:
+        moved = "nothing" if registry_id is None else f"no {registry_id}"
+        raise RefusedError(f"{chosen.ref.run_id} ({chosen.record.action}) moved {moved}", "`registry-pipeline log`")
+    return Undoing(chosen, moves, whole=chosen is moving[-1] and len(moves) == len(chosen.record.moves))
+
+
+def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
+    """Return the one record that a run id, its beginning, or the beginning of its root names.
+
+    Raises:
+        NotFoundError: none, or more than one, is meant.
+    """
+    exact = [r for r in records if r.ref.run_id == word]
+    near = exact or [r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)]
+    if len(near) != 1:
+        told = "no activation record" if not near else f"{len(near)} activation records"
+        raise NotFoundError(f"{word!r} names {told} of the chain", "`registry-pipeline log` lists them")
+    return near[0]
+
+
+def _moves_of(sealed: SealedRecord, registry_id: str | None) -> tuple[Move, ...]:
+    return tuple(move for move in sealed.record.moves if registry_id in (None, move.registry_id))
+
+
+def rollback(
+    governed: Governed,
+    run: BuildRun,
+    undoing: Undoing,
+    *,
+    actor: str,
+    reason: str,
+    allow_mixed: bool = False,
+) -> Activation | Refusal | None:
+    """Return each registry to what the undone move had replaced; None if it is there already.
+
+    What is returned to is verified anew; where nothing was replaced the pointer becomes `unknown`.
+
+    Raises:
+        BusyError: another change holds the lock or came between (exit 6).
+        ConfigError: no reason is given.
+    """
+    seen = pointer_hash(governed)
+    accepted = accepted_losses(read_chain_state(governed))
+    candidates = tuple(
+        judge(governed, move.registry_id, move.from_ref, accepted)
+        for move in undoing.moves
+        if move.from_ref is not None
+    )
+
+    def plan(request: ActivationRequest, standing: Standing) -> ActivationPlan | NothingToMove | Refusal:
+        if undoing.record.ref not in [r.ref for r in standing.chain.records]:
+            raise BusyError(f"{undoing.record.ref.run_id} was voided meanwhile; nothing moved", "look at the log")
+        return plan_rollback(request, undoing.moves, restores=undoing.whole)
+
+    return change_pointers(governed, run, seen, Asked(actor, reason, candidates, allow_mixed), plan)
+
+
+def judge(governed: Governed, registry_id: str, ref: SealedRef, accepted: frozenset[str]) -> Candidate:
+    """Return a run that the chain names with a new verdict; `accepted` are the runs whose losses were accepted."""
+    sealed = sealed_run(registry_id, ref, read_report(governed, ref))
+    verdict = validate(governed, sealed)
+    return Candidate(sealed, accept_removed(verdict) if ref.run_id in accepted else verdict)
+
+
+def accepted_losses(chain: ChainState) -> frozenset[str]:
+    """Return the run registries that were put in force although runs were gone: that was accepted once and for all."""
+    return frozenset(
+        move.to_ref.run_id
+        for sealed in chain.records
+        if sealed.record.verdicts.get(ACCEPTED_REMOVED)
+        for move in sealed.record.moves
+        if move.to_ref is not None and move.registry_id == "run_registry"
+    )
+
+
+def mark_bad(
+    governed: Governed, run: BuildRun, found: FoundRun, *, actor: str, reason: str
+) -> Activation | Refusal | None:
+    """Keep a run from ever being activated again; where it is active its pointer becomes `false`. None if it is so.
+
+    Raises:
+        RefusedError: the folder is an activation record, has no root that could be named, or lies outside the run
+            roots (exit 5). BusyError: another change holds the lock or came between. ConfigError: no reason is given.
+    """
+    if not reason.strip():
+        raise ConfigError("marking a run bad needs a reason", "say why with --reason TEXT")
+    seen = pointer_hash(governed)
+    ref = _bad_ref(governed, found)
+
+    def plan(request: ActivationRequest, standing: Standing) -> ActivationPlan | NothingToMove | Refusal:
+        return plan_mark_bad(request, standing.pointers, ref)
+
+    return change_pointers(governed, run, seen, Asked(actor, reason), plan)
+
+
+def _bad_ref(governed: Governed, found: FoundRun) -> SealedRef:
+    """Return the reference of a run that is to be marked: as its pointer names it, else as it lies on the disk."""
+    if found.run_root is None:
+        raise RefusedError(f"{found.shown} is outside the run roots", "such a run can never be activated")
+    for pointer in read_pointers(governed).pointers:
+        if pointer.ref is not None and (pointer.ref.run_root, pointer.ref.run_id) == (found.run_root, found.run_id):
+            return pointer.ref
+    ref = SealedRef(found.run_id, found.run_root, None, "")
+    report = read_report(governed, ref)
+    if (report.run_json or {}).get("registry_id") == ACTIVATION_TAG:
+        raise RefusedError(
+            f"{found.run_id} is an activation record", "`rollback` takes back what it moved; `doctor` settles the chain"
+        )
+    if report.root_sha256 is None:
+        raise RefusedError(f"{found.run_id} is not sealed", "without a seal it can never be activated")
+    return replace(ref, manifest_sha256=report.root_sha256)

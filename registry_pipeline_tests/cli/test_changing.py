@@ -1,0 +1,277 @@
+"""The verbs that take back, mark, settle and anchor: rollback, mark-bad, doctor, anchor, verify --chain, --strict."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import Repository
+
+LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
+FIRST, SECOND = "2026-03-01__120000__drift_signals_build", "2026-03-02__120000__drift_signals_build"
+ACTIVATION = "2026-03-01__120000__pointer_activation__02"
+
+
+def test_rollback_takes_the_last_activation_back_and_renders_the_report(built: Repository) -> None:
+    assert built("build", now=LATER).code == 0
+
+    ended = built("rollback", "--reason", "wrong", "--actor", "Grace", "--json", now=LATEST)
+
+    told = ended.document("rollback")
+    assert (ended.code, told["action"], len(told["moves"])) == (0, "rollback", 3)
+    assert built.active("drift_signals") == FIRST
+    assert (built.runs / told["report_run_id"]).is_dir()
+    assert "rollback by Grace: wrong" in built("log").out
+    assert "a rollback moved away from it" in built("status", now=LATEST).out
+    assert built("verify", "--active", "--chain", now=LATEST).code == 0
+
+
+def test_rollback_in_text_tells_what_it_takes_back_and_what_moved(built: Repository) -> None:
+    built("build", now=LATER)
+
+    ended = built("rollback", "--reason", "wrong", now=LATEST)
+
+    assert "taking back 2026-03-02__120000__pointer_activation: activate by Ada: build" in ended.err
+    assert f"drift_signals: {SECOND} -> {FIRST}" in ended.out
+    assert "recorded in 2026-03-03__120000__pointer_activation" in ended.out
+
+
+def test_a_rollback_to_before_the_first_activation_leaves_unknown_pointers(built: Repository) -> None:
+    ended = built("rollback", ACTIVATION, "--reason", "wrong", "--json", now=LATER)
+
+    assert ended.code == 0
+    assert {m["to_ref"] for m in ended.document("rollback")["moves"]} == {None}
+    assert "no report" in ended.err
+    entries = json.loads(built.pointers.read_bytes())["pointers"]
+    assert {entry["active_ref_known"] for entry in entries} == {"unknown"}
+    again = built("rollback", ACTIVATION, "--reason", "wrong", now=LATEST)
+    assert (again.code, "nothing moved" in again.out) == (0, True)
+
+
+def test_a_rollback_that_is_refused_changes_nothing(built: Repository) -> None:
+    built("build", now=LATER)
+    built.tamper(FIRST, "DRIFT_SIGNALS_v0_1.json")
+    before = built.pointers.read_bytes()
+
+    failing = built("rollback", "--reason", "x", "--json", now=LATEST)
+    mixed = built("rollback", "--registry", "run_registry", "--reason", "x", now=LATEST)
+
+    assert (failing.code, mixed.code) == (5, 5)
+    assert {f["code"] for f in failing.document("rollback")["findings"]} == {"ACTIVATE_NOT_VERIFIED"}
+    assert "ACTIVATION_REFUSED: ACTIVATE_MIXED" in mixed.out
+    assert built.pointers.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("rollback",), 2),
+        (("rollback", "--reason", " "), 2),
+        (("rollback", "2031", "--reason", "x"), 7),
+        (("rollback", "--registry", "run_registri", "--reason", "x"), 7),
+        (("rollback", "2026-03-01__120000__pointer_activation", "--reason", "x"), 5),
+        (("mark-bad", FIRST), 2),
+        (("mark-bad", "2031", "--reason", "x"), 7),
+        (("mark-bad", ACTIVATION, "--reason", "x"), 5),
+        (("mark-bad", "./elsewhere", "--reason", "x"), 7),
+        (("activate", "drift_signals", "latest", "--accept-removed", "--reason", "x"), 2),
+        (("doctor", "--finish"), 2),
+        (("doctor", "--fix", "--void"), 2),
+        (("doctor", "--fix", "--finish", "--void", "--reason", "x"), 2),
+        (("doctor", "--fix", "--void", ACTIVATION, "--reason", "x"), 5),
+        (("doctor", "--fix", "--void", "2031", "--reason", "x"), 7),
+        (("verify", "--expect", "0" * 64), 2),
+        (("verify", "--chain", "--expect", "abc"), 2),
+        (("verify", "--chain", "--expect", "0" * 64), 3),
+        (("show", "active~1"), 7),
+        (("activate", "drift_signals", "active~1", "--reason", "x"), 7),
+    ],
+)
+def test_what_cannot_be_done_says_so_by_its_exit_code_and_changes_nothing(
+    built: Repository, words: tuple[str, ...], code: int
+) -> None:
+    before = built.files()
+
+    ended = built(*words, now=LATER)
+
+    assert ended.code == code, ended
+    assert "Traceback" not in ended.err
+    assert before == {p: d for p, d in built.files().items() if not p.endswith(".lock")} | {
+        p: d for p, d in before.items() if p.endswith(".lock")
+    }
+
+
+def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(built: Repository) -> None:
+    (built.root / f"{built.pointers}.tmp").write_text("{", encoding="utf-8")
+    before = built.files()
+    holder = subprocess.Popen(
+        ["flock", f"{built.pointers}.lock", "sh", "-c", "echo held; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        holder.stdout.readline()
+        calls = (("rollback", "--reason", "x"), ("mark-bad", FIRST, "--reason", "x"), ("doctor", "--fix"))
+        assert [built(*words, now=LATER).code for words in calls] == [6, 6, 6]
+    finally:
+        holder.stdin.close()
+        holder.wait()
+
+    assert built.files() == before
+
+
+def test_a_run_marked_bad_is_false_listed_and_never_activated_again(built: Repository) -> None:
+    ended = built("mark-bad", FIRST, "--reason", "wrong clock", "--json", now=LATER)
+
+    told = ended.document("mark-bad")
+    assert (ended.code, told["action"], told["moves"]) == (0, "mark_bad", [])
+    pointer = next(
+        p for p in json.loads(built.pointers.read_bytes())["pointers"] if p["registry_id"] == "drift_signals"
+    )
+    assert (pointer["active_ref_known"], pointer["notes"]) == (False, "wrong clock")
+    assert built("activate", "drift_signals", FIRST, "--reason", "x", now=LATEST).code == 5
+    assert "marked bad" in built("mark-bad", FIRST, "--reason", "again", now=LATEST).out
+    assert FIRST in built("log").out
+
+
+def test_a_bad_run_is_listed_with_its_reason_and_fails_where_it_is_named_or_with_strict(built: Repository) -> None:
+    built("build", now=LATER)
+    assert built("mark-bad", FIRST, "--reason", "wrong clock", now=LATEST).code == 0
+    known = built("verify", "--all", "--json", now=LATEST)
+
+    listed = next(r for r in known.document("verify")["results"] if r["run_id"] == FIRST)
+    assert listed["verdict"] == "pass"
+    assert [(f["code"], f["severity"]) for f in listed["findings"]] == [("RUN_MARKED_BAD", "warning")]
+    assert "the run is marked bad: wrong clock" in built("verify", "--all", now=LATEST).out
+
+    strict = built("verify", "--all", "--strict", "--json", now=LATEST)
+    failed = next(r for r in strict.document("verify")["results"] if r["run_id"] == FIRST)
+    assert (strict.code, failed["verdict"]) == (3, "fail")
+    assert built("verify", FIRST, now=LATEST).code == 3
+    assert built("verify", f".codex/RUNS/{FIRST}", now=LATEST).code == 3
+    assert built("verify", f".codex/RUNS/{SECOND}", now=LATEST).code == 0
+
+
+def test_what_anchor_prints_is_in_the_chain_until_its_tail_is_cut(built: Repository) -> None:
+    before = built.pointers.read_bytes()
+    built("build", now=LATER)
+    printed, document = built("anchor", now=LATER), built("anchor", "--json", now=LATER).document("anchor")
+    noted = printed.out.strip()
+
+    assert (printed.code, document["root_sha256"], document["records"]) == (0, noted, 3)
+    assert built("verify", "--chain", "--expect", noted, now=LATER).code == 0
+    built("build", now=LATEST)
+    assert built("verify", "--chain", "--expect", noted, now=LATEST).code == 0
+
+    for name in ("2026-03-02__120000__pointer_activation", "2026-03-03__120000__pointer_activation"):
+        (built.runs / name).chmod(0o755)
+        shutil.rmtree(built.runs / name)
+    built.pointers.write_bytes(before)
+    cut = built("verify", "--chain", "--expect", noted, "--json", now=LATEST)
+    assert built("verify", "--chain", now=LATEST).code == 0
+    assert cut.code == 3
+    assert [f["code"] for f in cut.document("verify")["findings"]] == ["CHAIN_ANCHOR_MISSING"]
+
+
+def test_a_chain_that_does_not_hold_is_not_anchored_and_one_that_has_not_begun_is_not_found(
+    built: Repository, known: Repository
+) -> None:
+    built.tamper(ACTIVATION, "POINTERS_AFTER.json")
+
+    ended = built("anchor", "--json")
+
+    assert ended.code == 3
+    assert ended.document("anchor")["root_sha256"] is None
+    assert built("anchor").out.startswith("CHAIN_INVALID: CHAIN_RECORD_EDITED")
+    assert known("anchor").code == 7
+
+
+def test_doctor_tells_and_changes_nothing_and_fix_mends_what_needs_no_decision(built: Repository) -> None:
+    in_force = built.pointers.read_bytes()
+    built.pointers.write_bytes(in_force.replace(b'"notes": "build"', b'"notes": "just this once"'))
+    before = built.files()
+
+    looked = built("doctor", "--json", now=LATER)
+    assert (looked.code, looked.document("doctor")["mended"]) == (3, [])
+    assert "POINTER_EDITED" in {f["code"] for f in json.loads(looked.out)["findings"]}
+    assert "nothing was changed" in built("doctor", now=LATER).out
+    assert built.files() == before
+
+    fixed = built("doctor", "--fix", "--json", now=LATER)
+    assert fixed.code == 0
+    assert [m["code"] for m in fixed.document("doctor")["mended"]] == ["POINTER_EDITED"]
+    assert built.pointers.read_bytes() == in_force
+    assert "nothing is wrong" in built("doctor", now=LATER).out
+
+
+def pend(built: Repository) -> None:
+    """Leave a change sealed and its pointer file as it was, as a kill between the two does."""
+    before = built.pointers.read_bytes()
+    built("build", now=LATER)
+    record = built.runs / "2026-03-02__120000__pointer_activation"
+    told = json.loads((record / "POINTER_ACTIVATION_v0_1.json").read_bytes())
+    intent = {"run_id": record.name, "before": told["pointer_sha256_before"], "after": told["pointer_sha256_after"]}
+    (built.root / f"{built.pointers}.intent").write_text(json.dumps(intent), encoding="utf-8")
+    built.pointers.write_bytes(before)
+
+
+def test_doctor_finishes_or_voids_a_pending_change_as_told_and_not_otherwise(built: Repository) -> None:
+    pend(built)
+    assert "CHAIN_INVALID: CHAIN_PENDING" in built("doctor", now=LATEST).out
+    assert built("doctor", "--fix", now=LATEST).code == 3
+    assert built.active("drift_signals") == FIRST
+
+    finished = built("doctor", "--fix", "--finish", "--json", now=LATEST)
+
+    assert finished.code == 0
+    assert {m["code"] for m in finished.document("doctor")["mended"]} == {"CHAIN_PENDING"}
+    assert built.active("drift_signals") == SECOND
+    assert built("verify", "--chain", now=LATEST).code == 0
+
+
+def test_doctor_voids_with_a_reason_that_the_log_tells(built: Repository) -> None:
+    pend(built)
+
+    voided = built("doctor", "--fix", "--void", "--reason", "not wanted", now=LATEST)
+
+    assert (voided.code, "voided by 2026-03-03__120000__pointer_activation" in voided.out) == (0, True)
+    assert built.active("drift_signals") == FIRST
+    assert "void by Ada: not wanted" in built("log").out
+
+
+def test_a_pending_change_whose_run_was_altered_is_not_finished(built: Repository) -> None:
+    pend(built)
+    built.tamper(SECOND, "DRIFT_SIGNALS_v0_1.json")
+
+    refused = built("doctor", "--fix", "--finish", "--json", now=LATEST)
+
+    assert refused.code == 3  # the pending chain weighs more than the refusal
+    assert "ACTIVATE_NOT_VERIFIED" in {f["code"] for f in refused.document("doctor")["refused"]}
+
+
+def test_a_removed_run_is_accepted_with_a_reason_and_told(built: Repository) -> None:
+    built("build", now=LATER)
+    (built.runs / FIRST).chmod(0o755)
+    shutil.rmtree(built.runs / FIRST)
+    built("build", "run_registry", "--only", now=LATEST)
+    words = ("activate", "run_registry", "latest", "--reason", "moved to the archive", "--allow-mixed")
+
+    refused = built(*words, now=LATEST)
+    accepted = built(*words, "--accept-removed", "--json", now=LATEST)
+
+    assert (refused.code, "HISTORY_INVALID: RUN_REMOVED" in refused.out) == (5, True)
+    assert accepted.code == 0
+    assert {"RUN_REMOVED", "POINTER_INPUTS_MIXED"} <= {f["code"] for f in accepted.document("activate")["findings"]}
+
+
+def test_active_tilde_one_is_what_was_in_force_before(built: Repository) -> None:
+    built("build", now=LATER)
+
+    refused = built("activate", "drift_signals", "active~1", "--reason", "x", "--json", now=LATEST)
+
+    assert refused.code == 5
+    assert "ACTIVATE_OLDER" in {f["code"] for f in refused.document("activate")["findings"]}
+    assert any(FIRST in f["path"] for f in json.loads(refused.out)["findings"])

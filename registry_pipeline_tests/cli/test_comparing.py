@@ -1,0 +1,186 @@
+"""What is compared with what was: recorded inputs, a git commit, the previous run registry, seals that are required."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import Ended, Repository
+from registry_pipeline_tests.sources.repositories import git
+
+LATER = "2026-03-02T12:00:00Z"
+RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
+DRIFT = "2026-03-01__120000__drift_signals_build"
+OLD_RUN = "2026-02-01__010000__op-a02"
+
+
+def told(ended: Ended) -> set[tuple[str, str]]:
+    """Return (code, path) of every error of `verify --json`."""
+    document = ended.document("verify")
+    findings = [*document["findings"], *(f for result in document["results"] for f in result["findings"])]
+    return {(f["code"], f["path"]) for f in findings if f["severity"] == "error"}
+
+
+def track(repository: Repository) -> None:
+    git(repository.root, "add", "--force", "--all", ".codex/RUNS", "reports")
+    git(repository.root, "commit", "--quiet", "--message", "runs")
+
+
+def replace_with_link(folder: Path) -> None:
+    folder.rename(folder.parents[2] / "elsewhere")
+    folder.symlink_to(folder.parents[2] / "elsewhere")
+
+
+def test_inputs_are_walked_and_counted(seen: Repository) -> None:
+    ended = seen("verify", DRIFT, "--inputs", "--json")
+
+    assert ended.code == 0
+    assert ended.document("verify")["counts"]["inputs_walked"] == 3
+    assert "inputs    3 runs walked, to the end" in seen("verify", DRIFT, "--inputs").out
+
+
+def test_an_input_that_is_gone_fails_the_run_that_names_it(built: Repository) -> None:
+    shutil.rmtree(built.runs / RUN_REGISTRY)
+
+    ended = built("verify", DRIFT, "--inputs", "--json")
+
+    paths = {f".codex/RUNS/{DRIFT}/run.json", ".codex/RUNS/2026-03-01__120000__op_status_table_build/run.json"}
+    assert ended.code == 3
+    assert told(ended) == {("INPUT_REF_MISSING", path) for path in paths}
+    assert ended.document("verify")["results"][0]["verdict"] == "fail"
+    assert built("verify", DRIFT).code == 0
+
+
+def test_an_altered_input_is_told_at_the_run_that_rests_on_it(built: Repository) -> None:
+    built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
+
+    ended = built("verify", DRIFT, "--inputs")
+
+    assert ended.code == 3
+    assert f"SCHEMA_INVALID: INPUT_NOT_VERIFIED .codex/RUNS/{DRIFT}/run.json" in ended.out
+    assert f"-> see `registry-pipeline verify {RUN_REGISTRY}`" in ended.out
+
+
+def test_inputs_need_runs_to_begin_with(seen: Repository) -> None:
+    assert seen("verify", "--inputs", "--pointers").code == 2
+
+
+def test_nothing_is_lost_since_a_commit_however_many_runs_were_added(built: Repository) -> None:
+    track(built)
+    assert built("build", now=LATER).code == 0
+
+    ended = built("verify", "--baseline", "HEAD", "--json")
+
+    assert (ended.code, told(ended)) == (0, set())
+    assert ended.document("verify")["counts"]["baseline_runs"] > 10
+    assert "of the commit compared, by the roots that they claim" in built("verify", "--baseline", "HEAD").out
+
+
+def test_a_run_of_the_commit_that_is_gone_resealed_or_a_link_is_told(built: Repository) -> None:
+    track(built)
+    shutil.rmtree(built.runs / OLD_RUN)
+    replace_with_link(built.runs / DRIFT)
+    hash_file = built.runs / RUN_REGISTRY / "MANIFEST.sha256"
+    hash_file.chmod(0o644)
+    hash_file.write_bytes(hash_file.read_bytes()[:-65] + b"0" * 64 + b"\n")
+
+    ended = built("verify", "--baseline", "HEAD", "--json")
+
+    assert ended.code == 3
+    assert told(ended) == {
+        ("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}"),
+        ("RUN_LEFT_OUT", f".codex/RUNS/{DRIFT}"),
+        ("RUN_RESEALED", f".codex/RUNS/{RUN_REGISTRY}"),
+    }
+    assert git(built.root, "rev-parse", "HEAD")[:12] in built("verify", "--baseline", "HEAD").out
+
+
+def test_the_governed_repository_may_be_a_folder_of_the_checkout(built: Repository, tmp_path: Path) -> None:
+    shutil.rmtree(built.root / ".git")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--force", "--all", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "all")
+
+    assert built("verify", "--baseline", "HEAD").code == 0
+    shutil.rmtree(built.runs / OLD_RUN)
+    assert told(built("verify", "--baseline", "HEAD", "--json")) == {("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}")}
+
+
+def test_what_cannot_be_compared_is_exit_7_and_says_what_to_do(built: Repository, tmp_path: Path) -> None:
+    def failed(*words: str) -> str:
+        ended = built("verify", "--baseline", *words)
+        assert (ended.code, ended.out, ended.err.count("\n")) == (7, "", 1)
+        return ended.err
+
+    git(built.root, "commit", "--quiet", "--allow-empty", "--message", "no runs")
+    assert "has no run folder under .codex/RUNS" in failed("HEAD")
+    assert "git knows no commit 'nowhere'" in failed("nowhere")
+    assert "git knows no commit '--all'" in failed("--all")
+    assert "git knows no commit ''" in failed("", "--all")
+    (tmp_path / "source").mkdir()
+    shutil.copytree(built.root / ".git", tmp_path / "source/.git")
+    git(tmp_path, "clone", "--quiet", "--bare", "--depth", "1", f"file://{tmp_path}/source", "shallow.git")
+    shutil.rmtree(built.root / ".git")
+    assert "is in no git repository" in failed("HEAD")
+    shutil.copytree(tmp_path / "shallow.git", built.root / ".git")
+    git(built.root, "config", "core.bare", "false")
+    assert "the clone is shallow" in failed("HEAD~1")
+
+
+def test_a_run_that_is_gone_stops_the_build_and_names_the_registry_that_lists_it(built: Repository) -> None:
+    before = built.pointers.read_bytes()
+    shutil.rmtree(built.runs / OLD_RUN)
+
+    ended = built("build", now=LATER)
+
+    assert ended.code == 3
+    assert f"HISTORY_INVALID: RUN_REMOVED .codex/RUNS/{OLD_RUN}" in ended.out
+    assert f"a run that the run registry {RUN_REGISTRY} has is gone" in ended.out
+    assert before == built.pointers.read_bytes()
+
+
+def test_a_run_that_is_there_and_cannot_be_listed_is_not_called_removed(built: Repository) -> None:
+    replace_with_link(built.runs / OLD_RUN)
+    shutil.rmtree(built.root / "reports/runs")
+    (built.root / "reports/runs").write_text("no folder")
+
+    ended = built("build", now=LATER)
+
+    assert ended.code == 3
+    assert "RUN_REMOVED" not in ended.out
+    assert "is not gone, and is left out: it is a link now" in ended.out
+    assert "is not gone, and is left out: reports/runs cannot be read: Not a directory" in ended.out
+
+
+def test_runs_of_a_root_that_is_no_longer_configured_are_no_loss(built: Repository) -> None:
+    toml = built.root / "registry-pipeline.toml"
+    lines = [line for line in toml.read_text().splitlines() if not line.startswith("run_roots")]
+    toml.write_text("\n".join(['run_roots = [".codex/RUNS"]', *lines]) + "\n")
+    shutil.rmtree(built.root / "reports/runs")
+
+    assert built("build", now=LATER).code == 0
+
+
+def test_a_seal_that_is_required_fails_what_is_merely_there(built: Repository) -> None:
+    for folder in [*built.runs.iterdir(), *(built.root / "reports/runs").iterdir()]:
+        if folder.is_dir() and folder.name != "legacy" and "120000" not in folder.name:
+            shutil.rmtree(folder)
+
+    listed, required = built("verify", "--all", "--json"), built("verify", "--all", "--require-sealed", "--json")
+
+    assert (listed.code, required.code) == (0, 3)
+    assert [r["verdict"] for r in required.document("verify")["results"]].count("unsealed") == 1
+    assert told(listed) == set()
+    assert told(required) == {("UNSEALED", ".codex/RUNS/legacy")}
+    assert (listed.document("verify")["verdict"], required.document("verify")["verdict"]) == ("pass", "fail")
+    text = built("verify", "--all", "--require-sealed")
+    assert "unsealed  .codex/RUNS/legacy\nSEAL_INVALID: UNSEALED .codex/RUNS/legacy" in text.out
+    assert "SEAL_INVALID" not in built("verify", "--all").out
+    assert built("verify", "--all", "--require-sealed", "--format", "github").out.count("::error ") == 1
+
+
+@pytest.mark.parametrize("words", [("latest",), ("--pointers",), ("--chain",)])
+def test_require_sealed_without_all_is_a_usage_error(seen: Repository, words: tuple[str, ...]) -> None:
+    assert seen("verify", *words, "--require-sealed").code == 2

@@ -1,0 +1,147 @@
+"""Why the newest run is not the active one: every reason of `status`, made for real, and its next command run."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import Repository
+
+LATER = "2026-03-02T12:00:00Z"
+LAST = "2026-03-03T12:00:00Z"
+REASON = ("--reason", "a test")
+
+
+def new(registry_id: str) -> str:
+    return f"2026-03-02__120000__{registry_id}_build"
+
+
+def built_alone(repository: Repository, registry_id: str) -> None:
+    assert repository("build", registry_id, "--only", now=LATER).code == 0
+
+
+def built_and_not_activated(repository: Repository) -> None:
+    assert repository("build", "--no-activate", now=LATER).code == 0
+
+
+def edited(repository: Repository) -> None:
+    built_alone(repository, "drift_signals")
+    repository.pointers.write_bytes(repository.pointers.read_bytes().replace(b'"build"', b'"tidied"'))
+
+
+def altered(repository: Repository) -> None:
+    built_alone(repository, "drift_signals")
+    repository.tamper(new("drift_signals"), "DRIFT_SIGNALS_v0_1.json")
+
+
+def stopped_by_a_check(repository: Repository) -> None:
+    shutil.rmtree(repository.runs / "2026-02-01__010000__op-a02")
+    assert repository("build", now=LATER).code == 3
+
+
+def half_sealed(repository: Repository) -> None:
+    built_alone(repository, "drift_signals")
+    (repository.runs / new("drift_signals") / "MANIFEST.sha256").unlink()
+
+
+def unreadable(repository: Repository) -> None:
+    built_alone(repository, "drift_signals")
+    path = repository.runs / new("drift_signals") / "run.json"
+    path.chmod(0o644)
+    path.write_text("{")
+
+
+def rolled_back(repository: Repository) -> None:
+    assert repository("build", now=LATER).code == 0
+    assert repository("rollback", *REASON, now=LATER).code == 0
+
+
+def marked_bad(repository: Repository) -> None:
+    built_alone(repository, "drift_signals")
+    assert repository("mark-bad", new("drift_signals"), "--reason", "wrong clock", now=LATER).code == 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """How the reason comes about; of which registry; its words; the next command and how that ends."""
+
+    make: Callable[[Repository], None]
+    registry_id: str
+    because: str
+    next_command: str
+    code: int
+
+
+ROWS = {
+    "built alone, what depends on it waits": Row(
+        lambda repository: built_alone(repository, "run_registry"),
+        "run_registry",
+        "with it active, drift_signals (2026-03-01__120000__drift_signals_build) would rest on 2026-03-01",
+        "build run_registry",
+        0,
+    ),
+    "never activated": Row(
+        lambda repository: built_alone(repository, "drift_signals"),
+        "drift_signals",
+        "it was never put in force: it was built with --only or --no-activate, or a check stopped it",
+        f"activate drift_signals {new('drift_signals')} --reason TEXT",
+        0,
+    ),
+    "all sealed and not activated": Row(
+        built_and_not_activated,
+        "op_status_table",
+        "would rest on 2026-03-01__120000__op_status_table_build",
+        "build op_status_table",
+        0,
+    ),
+    "altered since": Row(altered, "drift_signals", "it was never put in force", "activate drift_signals", 5),
+    "stopped by a check": Row(stopped_by_a_check, "run_registry", "would rest on 2026-03-01", "build run_registry", 3),
+    "half of its seal": Row(half_sealed, "drift_signals", "a part of its seal is missing", "build drift_signals", 0),
+    "unreadable": Row(
+        unreadable, "drift_signals", "its run.json or its root cannot be read", f"verify {new('drift_signals')}", 3
+    ),
+    "rolled back": Row(rolled_back, "op_status_table", "a rollback moved away from it", "build op_status_table", 0),
+    "marked bad": Row(marked_bad, "drift_signals", "it is marked bad: wrong clock", "build drift_signals", 0),
+    "pointer file edited": Row(
+        edited, "drift_signals", "has an error, and until it is mended nothing moves", "doctor", 3
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_status_tells_why_and_what_to_do_next_and_that_can_be_done(built: Repository, name: str) -> None:
+    row = ROWS[name]
+    row.make(built)
+
+    ended = built("status", "--json", now=LAST)
+
+    told = next(r for r in ended.document("status")["registries"] if r["registry_id"] == row.registry_id)
+    assert row.because in told["newest_not_active_because"]
+    assert told["next_command"].startswith(f"registry-pipeline {row.next_command}")
+    assert told["newest_run_id"].startswith("2026-03-02")
+    assert f"    -> {told['next_command']}\n" in built("status", now=LAST).out
+    words = shlex.split(told["next_command"])[1:]
+    assert built(*words, now=LAST).code == row.code
+
+
+def test_what_was_built_is_active_after_the_next_command_and_needs_no_reason(built: Repository) -> None:
+    built_alone(built, "run_registry")
+    assert built("build", "run_registry", now=LAST).code == 0
+
+    registries = built("status", "--json", now=LAST).document("status")["registries"]
+
+    assert {r["newest_not_active_because"] for r in registries if r["kind"] in ("built", "captured")} == {None}
+
+
+def test_an_altered_active_run_does_not_hold_back_the_newest(built: Repository) -> None:
+    built_alone(built, "drift_signals")
+    built.tamper("2026-03-01__120000__seal_expected_versions", "EXPECTED_VERSIONS_v0_1_snapshot.json")
+
+    told = built("status", "--json", now=LAST)
+
+    row = next(r for r in told.document("status")["registries"] if r["registry_id"] == "drift_signals")
+    assert (told.code, row["newest_not_active_because"].startswith("it was never put in force")) == (3, True)
