@@ -51,7 +51,7 @@ def read_strict_json(data: bytes) -> Any:
         raise StrictJsonError("invalid", "the file begins with a byte order mark")
     try:
         text = data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
+        return _STRICT.decode(text)
     except StrictJsonError:
         raise
     except RecursionError:
@@ -63,9 +63,11 @@ def read_strict_json(data: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise StrictJsonError("duplicate_key", f"the key {twice!r} stands twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise StrictJsonError("duplicate_key", f"the key {name!r} stands twice in one object")
+            seen.add(name)
     return made
 
 
@@ -78,6 +80,10 @@ def _finite(token: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise StrictJsonError("non_finite", f"{token} is beyond the range of a double")
     return value
+
+
+# One decoder for all documents: `json.loads` with these hooks would make one a call.
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
 
 
 def utc_text(instant: datetime) -> str:

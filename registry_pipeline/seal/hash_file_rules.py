@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.seal.manifest_rules import JudgedManifest
-from registry_pipeline.seal.telling import Telling
+from registry_pipeline.seal.telling import MOST_OF_A_CODE, Telling
 
 _NAME: Final = "MANIFEST.sha256"
 _FILE_LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)", re.DOTALL)
 _ROOT_LINE: Final = re.compile(r"ROOT_SHA256  ([0-9a-f]{64})")
 _ROOT_WORD: Final = "ROOT_SHA256"
+# A digest, two spaces, one character and a newline.
+_SMALLEST_LINE: Final = 68
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,10 @@ def judge_hash_file(
 
     `manifest` and `manifest_sha256` are None where manifest.json could not be parsed or read.
     """
+    if manifest is not None and manifest.is_sound and manifest_sha256 is not None:
+        root = _root_if_exact(data, manifest, manifest_sha256)
+        if root is not None:
+            return JudgedHashFile(root, manifest_sha256)
     lines = _lines(data, told)
     if lines is None:
         return JudgedHashFile(None, None)
@@ -46,12 +53,27 @@ def judge_hash_file(
             told.tell("HASHFILE_LINE_FORM", _NAME, location=f"{number}:1", got=line)
         else:
             pairs.append((match[2], match[1]))
-    said = _judge_pairs(pairs, told)
-    _compare(said, manifest, manifest_sha256, told)
+    _judge_pairs(pairs, told)
+    _compare(frozenset(pairs), manifest, manifest_sha256, told)
     root = sha256_hex("".join(sorted(f"{line}\n" for _, line in files)).encode()) if files else None
     if claimed is not None and claimed != root:
         told.tell("ROOT_MISMATCH", _NAME, expected=root, got=claimed)
-    return JudgedHashFile(root, said.get("manifest.json"))
+    return JudgedHashFile(root, dict(reversed(pairs)).get("manifest.json"))
+
+
+def _root_if_exact(data: bytes, manifest: JudgedManifest, manifest_sha256: str) -> str | None:
+    """Return the root if these are the bytes that the manifest asks for, in one of the three orders; else None.
+
+    Then no other rule can be broken; only where they are not the rules have to be gone through one by one.
+    """
+    lines = {path: f"{entry.sha256}  {path}\n" for path, entry in manifest.entries.items()}
+    lines["manifest.json"] = f"{manifest_sha256}  manifest.json\n"
+    by_line = sorted(lines.values())
+    root = sha256_hex("".join(by_line).encode())
+    by_path = [lines[path] for path in sorted(lines)]
+    root_line = f"ROOT_SHA256  {root}\n".encode()
+    orders = (by_path, lines.values(), by_line)
+    return root if any(data == "".join(order).encode() + root_line for order in orders) else None
 
 
 def _lines(data: bytes, told: Telling) -> list[str] | None:
@@ -59,6 +81,10 @@ def _lines(data: bytes, told: Telling) -> list[str] | None:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         told.tell("HASHFILE_NOT_UTF8", _NAME, detail=error)
+        return None
+    number = text.count("\n")
+    if number > max(MOST_OF_A_CODE, len(data) // _SMALLEST_LINE):
+        told.tell("HASHFILE_LINE_FORM", _NAME, got=f"most of {number} lines are too short")
         return None
     if "\r" in text:
         if text.count("\r") == text.count("\r\n") == text.count("\n"):
@@ -91,17 +117,14 @@ def _judge_root_line(lines: list[str], told: Telling) -> str | None:
     return claims[-1] if claims else None
 
 
-def _judge_pairs(pairs: list[tuple[str, str]], told: Telling) -> dict[str, str]:
-    """Judge the file lines among themselves and return the hash of each path, of the first line where it has two."""
+def _judge_pairs(pairs: list[tuple[str, str]], told: Telling) -> None:
+    """Judge the file lines, as path and digest, among themselves."""
     paths = [path for path, _ in pairs]
-    said: dict[str, str] = {}
-    for path, digest in pairs:
-        if path in said:
+    for path, number in Counter(paths).items():
+        if number > 1:
             told.tell("HASHFILE_DUPLICATE_LINE", _NAME, got=path)
-        said.setdefault(path, digest)
     if not _is_in_known_order(pairs, paths):
         told.tell("HASHFILE_ORDER", _NAME)
-    return said
 
 
 def _is_in_known_order(pairs: list[tuple[str, str]], paths: list[str]) -> bool:
@@ -113,23 +136,25 @@ def _is_in_known_order(pairs: list[tuple[str, str]], paths: list[str]) -> bool:
     return paths == manifest_last or [(d, p) for p, d in pairs] == sorted((d, p) for p, d in pairs)
 
 
-def _compare(said: dict[str, str], manifest: JudgedManifest | None, manifest_sha256: str | None, told: Telling) -> None:
-    listed_hash = said.get("manifest.json")
-    if listed_hash is None:
+def _compare(
+    pairs: frozenset[tuple[str, str]], manifest: JudgedManifest | None, manifest_sha256: str | None, told: Telling
+) -> None:
+    """Compare the set of paths with their hashes both ways; of an entry that is not whole, the path alone."""
+    said = {path for path, _ in pairs}
+    if "manifest.json" not in said:
         told.tell("HASHFILE_CONTENT", _NAME, detail="the line of manifest.json is missing")
-    elif manifest_sha256 is not None and listed_hash != manifest_sha256:
-        detail = "manifest.json has another content"
-        told.tell("HASHFILE_CONTENT", _NAME, detail=detail, expected=listed_hash, got=manifest_sha256)
+    for path, digest in sorted(pairs):
+        if path == "manifest.json" and manifest_sha256 not in (None, digest):
+            detail = "manifest.json has another content"
+            told.tell("HASHFILE_CONTENT", _NAME, detail=detail, expected=digest, got=manifest_sha256)
     if manifest is None:
         return
-    if said == {**{path: entry.sha256 for path, entry in manifest.entries.items()}, "manifest.json": listed_hash}:
-        return
-    for path in sorted(manifest.listed - said.keys()):
+    for path in sorted(manifest.listed - said):
         told.tell("HASHFILE_CONTENT", _NAME, detail=f"the line of {path} is missing")
-    for path in sorted(said.keys() - manifest.listed - {"manifest.json"}):
+    for path in sorted(said - manifest.listed - {"manifest.json"}):
         told.tell("HASHFILE_CONTENT", _NAME, detail=f"{path} is not in manifest.json")
-    for path, entry in manifest.entries.items():
-        digest = said.get(path)
-        if digest is not None and digest != entry.sha256:
-            detail = f"another hash for {path}"
-            told.tell("HASHFILE_CONTENT", _NAME, detail=detail, expected=entry.sha256, got=digest)
+    sealed = {(entry.relpath, entry.sha256) for entry in manifest.whole}
+    for path, digest in sorted(pairs - sealed):
+        if path in manifest.entries:
+            detail, expected = f"another hash for {path}", manifest.entries[path].sha256
+            told.tell("HASHFILE_CONTENT", _NAME, detail=detail, expected=expected, got=digest)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import Final
 
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.finding import Finding, sorted_findings
+
+MOST_OF_A_CODE: Final = 1000
+"""So many findings of one code are told of a folder; of the others, their number."""
 
 _LONGEST_QUOTE: Final = 200
 
@@ -23,11 +28,12 @@ def _quoted(value: object) -> str:
 class Telling:
     """The findings of one folder, which the caller calls `shown`."""
 
-    __slots__ = ("findings", "shown")
+    __slots__ = ("_counts", "_told", "shown")
 
     def __init__(self, shown: str) -> None:
         self.shown = encodable(shown)
-        self.findings: list[Finding] = []
+        self._told: list[Finding] = []
+        self._counts: Counter[str] = Counter()
 
     def tell(
         self,
@@ -40,8 +46,12 @@ class Telling:
         detail: object = "",
     ) -> None:
         """Add a finding about a file of the folder, or about the folder itself where `relpath` is empty."""
+        self._counts[code] += 1
+        # A manifest of 64 MiB has room for millions of faults, and nobody reads them.
+        if self._counts[code] > MOST_OF_A_CODE:
+            return
         place = encodable(relpath)
-        self.findings.append(
+        self._told.append(
             finding(
                 code,
                 f"{self.shown}/{place}" if place else self.shown,
@@ -51,3 +61,16 @@ class Telling:
                 detail=_quoted(detail),
             )
         )
+
+    def count(self) -> int:
+        """Return how many findings there were so far, told or not."""
+        return self._counts.total()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the findings in their telling order, and for each code with too many the number of the others."""
+        rest = [
+            replace(finding(code, self.shown), message=f"and {count - MOST_OF_A_CODE} more findings of this code")
+            for code, count in self._counts.items()
+            if count > MOST_OF_A_CODE
+        ]
+        return sorted_findings([*self._told, *rest])

@@ -22,6 +22,7 @@ inputs that run.json names, and whether a warning or an unsealed folder should c
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -36,7 +37,8 @@ from typing import Any, Final
 
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.model.codes import CODES
-from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.model.finding import Finding, Severity, has_errors
+from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.verdict import RunVerdict, SealReport
 from registry_pipeline.seal.hash_file_rules import judge_hash_file
 from registry_pipeline.seal.manifest_rules import JudgedManifest, judge_manifest, judge_run_json
@@ -84,7 +86,7 @@ def _tell_unopened(path: str, error: Exception, told: Telling) -> None:
 
 
 def _report(told: Telling, name: str, verdict: RunVerdict) -> SealReport:
-    return SealReport(told.shown, encodable(name), verdict, None, (), None, sorted_findings(told.findings))
+    return SealReport(told.shown, encodable(name), verdict, None, (), None, told.findings())
 
 
 def _verify_open(folder: int, name: str, keep: Collection[str], told: Telling) -> SealReport:
@@ -115,7 +117,8 @@ def _verify_open(folder: int, name: str, keep: Collection[str], told: Telling) -
                 told.tell("FILE_MISSING", relpath)
     # Steps 7 and 8
     root = _judge_hash_file(folder, top, tree, manifest_json, manifest, told)
-    verdict: RunVerdict = "fail" if has_errors(told.findings) else "pass"
+    findings = told.findings()
+    verdict: RunVerdict = "fail" if has_errors(findings) else "pass"
     return SealReport(
         path=told.shown,
         run_id=encodable(name),
@@ -123,7 +126,7 @@ def _verify_open(folder: int, name: str, keep: Collection[str], told: Telling) -
         root_sha256=root,
         entries=() if manifest is None else tuple(manifest.entries.values()),
         run_json=run_json,
-        findings=sorted_findings(told.findings),
+        findings=findings,
         kept={relpath: data for relpath, data in tree.kept.items() if relpath in keep},
     )
 
@@ -206,23 +209,45 @@ def _verify_one(work: _Work) -> SealReport:
     return verify_folder(path, shown=shown, keep=keep)
 
 
-def _verify_chunk(chunk: Sequence[_Work]) -> list[SealReport]:
-    return [_verify_one(work) for work in chunk]
+def _verify_chunk(chunk: Sequence[_Work]) -> list[tuple[Any, ...]]:
+    return [_packed(_verify_one(work)) for work in chunk]
+
+
+def _packed(report: SealReport) -> tuple[Any, ...]:
+    """Flatten a report for another process: pickled as a frozen dataclass each entry would cost twice as much."""
+    entries = [(entry.relpath, entry.bytes, entry.sha256) for entry in report.entries]
+    return (
+        (report.path, report.run_id, report.verdict, report.root_sha256),
+        entries,
+        (report.run_json, report.findings, report.kept),
+    )
+
+
+def _unpacked(packed: tuple[Any, ...]) -> SealReport:
+    (path, run_id, verdict, root), entries, (run_json, findings, kept) = packed
+    whole = tuple([ManifestEntry(*entry) for entry in entries])
+    return SealReport(path, run_id, verdict, root, whole, run_json, findings, kept)
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, and its objects alone: to collect among them would copy every page of them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
 
 
 def _in_processes(work: Iterator[_Work], jobs: int, size: int) -> Iterator[SealReport]:
     # A fork of a process with threads may inherit a lock that nobody will ever release.
     context = get_context("fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn")
-    pool = ProcessPoolExecutor(jobs, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    waiting: deque[Future[list[SealReport]]] = deque()
+    pool = ProcessPoolExecutor(jobs, context, _begin)
+    waiting: deque[Future[list[tuple[Any, ...]]]] = deque()
     try:
         while chunk := list(islice(work, size)):
             waiting.append(pool.submit(_verify_chunk, chunk))
             # So many chunks ahead keep every process busy, and no more reports than these wait in memory.
             if len(waiting) > 2 * jobs:
-                yield from waiting.popleft().result()
+                yield from map(_unpacked, waiting.popleft().result())
         while waiting:
-            yield from waiting.popleft().result()
+            yield from map(_unpacked, waiting.popleft().result())
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -82,6 +83,11 @@ def _write_base(folder: Path, files: dict[str, str] | None = None, order: str = 
 
 def _write(folder: Path, path: str, text: str = "", hex: str | None = None) -> None:  # noqa: A002 -- a recipe's word
     write_tree(folder, {path: text.encode() if hex is None else bytes.fromhex(hex)})
+
+
+def _append(folder: Path, path: str, text: str, times: int = 1) -> None:
+    with (folder / path).open("ab") as file:
+        file.write(text.encode() * times)
 
 
 def _flip(folder: Path, path: str, at: int) -> None:
@@ -174,10 +180,12 @@ def _replace_folder(folder: Path) -> Path:
 
 STEPS: dict[str, Callable[..., Path | None]] = {
     "write": _write,
+    "append": _append,
     "flip": _flip,
     "delete": _delete,
     "mkdir": lambda folder, path: (folder / path).mkdir(),
     "fifo": lambda folder, path: os.mkfifo(folder / path),
+    "socket": lambda folder, path: os.mknod(folder / path, stat.S_IFSOCK | 0o600),
     "link": lambda folder, path, to: (folder / path).symlink_to(to),
     "nest": _nest,
     "convert": _convert,

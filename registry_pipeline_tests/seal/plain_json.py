@@ -1,0 +1,46 @@
+"""The rows on JSON of SPEC 2.2 read plainly, for `plain_reading`; nothing of registry_pipeline is imported."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class NotJson(Exception):  # noqa: N818 -- it is a verdict on a document
+    """Bytes that the rows on JSON refuse; the argument is the end of the code."""
+
+
+def read_document(data: bytes, name: str, family: str, kind: type, told: set[tuple[str, str]]) -> Any:
+    """Rows "run.json" and "manifest.json": return the parsed document, or None."""
+
+    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) < len(pairs):
+            raise NotJson("DUPLICATE_KEY")
+        return dict(pairs)
+
+    def finite(text: str) -> float:
+        if text in ("NaN", "Infinity", "-Infinity") or abs(float(text)) == float("inf"):
+            raise NotJson("NON_FINITE")
+        return float(text)
+
+    try:
+        document = json.loads(
+            data.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=finite, parse_float=finite
+        )
+    except NotJson as refusal:
+        told.add((f"{family}_{refusal}", name))
+    except (ValueError, RecursionError):
+        told.add((f"{family}_INVALID", name))
+    else:
+        if _depth(document) > 200:
+            told.add((f"{family}_INVALID", name))
+        elif isinstance(document, kind):
+            return document
+        else:
+            told.add((f"{family.removesuffix('_JSON') if family == 'MANIFEST_JSON' else family}_SHAPE", name))
+    return None
+
+
+def _depth(value: Any) -> int:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, children), default=0) if isinstance(value, dict | list) else 1
