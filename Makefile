@@ -43,6 +43,9 @@ ui: .venv/.ready ## Dagster's pages for the example repository, on loopback
 bench: .venv/.ready ## ratios against straightforward scripts, measured side by side
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/seal.py
+	$(BIN)/python benchmarks/activate.py
+	$(BIN)/python benchmarks/stack.py
 
 soak: .venv/.ready ## what takes longer: kills at every call, long fuzzing
 	$(BIN)/python -m pytest -m soak -n 2

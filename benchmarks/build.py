@@ -1,22 +1,17 @@
-"""How long run_registry takes for N run folders, against a plain pathlib script that writes the same bytes.
-
-    python benchmarks/build.py [--n 10000] [--rounds 3]
+"""run_registry against a plain pathlib script that writes the same bytes: python benchmarks/build.py [N].
 
 The script in here is what anybody would write first; both run warm, in one process, and their bytes are compared.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from side_by_side import best_seconds, folders_wanted, make_run_folders, print_table
 
 from registry_pipeline.builders.run_registry import ARTIFACT, build_run_registry
 from registry_pipeline.model.envelope import BuildContext, GitState
@@ -84,29 +79,15 @@ def plain_record(folder: Path) -> dict[str, Any]:
     }
 
 
-def best(work: Callable[[Path], bytes], root: Path, rounds: int) -> tuple[float, bytes]:
-    """Return the shortest of some rounds, in seconds, and what the last one wrote."""
-    seconds, data = [], b""
-    for _ in range(rounds):
-        start = time.perf_counter()
-        data = work(root)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds), data
-
-
 def main() -> None:
     """Make the folders, time both, compare their bytes, print the ratio."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--n", type=int, default=10_000, help="run folders")
-    parser.add_argument("--rounds", type=int, default=3)
-    told = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        make = Path(__file__).with_name("gen_runs.py")
-        subprocess.run([sys.executable, make, "--out", folder, "--n", str(told.n)], check=True, capture_output=True)
-        slow, expected = best(plain, Path(folder), told.rounds)
-        fast, data = best(ours, Path(folder), told.rounds)
-    assert data == expected, "the two disagree"
-    print(f"run_registry, {told.n} run folders: plain {slow:.2f} s, ours {fast:.2f} s, ratio {slow / fast:.1f}")
+    count = folders_wanted(__doc__, 10_000)
+    with tempfile.TemporaryDirectory(prefix="bench-build-") as place:
+        root = Path(place)
+        make_run_folders(root, count)
+        assert ours(root) == plain(root), "the two disagree"
+        ways = {"straightforward script": lambda: plain(root), "scan and build_run_registry": lambda: ours(root)}
+        print_table(f"build: run_registry of {count} run folders", best_seconds(ways), count, "folder")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,26 @@
-"""Compare verification with the plain ways to do it, in one run on one machine: python benchmarks/verify.py [N].
+"""Verification against the plain ways to do it, in one run on one machine: python benchmarks/verify.py [N].
 
-Generates N run folders (default 2000), some of them broken on purpose, and prints how many times as fast as a
-straightforward script each way is. Ratios, not seconds: only they mean something on another machine. Every way is
-timed on the same warm page cache; each figure is the best of three. Exits 1 if a verdict differs from the oracle.
+N run folders (default 10,000), some of them broken on purpose. The peers do less: sha256sum and rhash look at hashes
+alone, bagit (where it is installed) also at what is missing or unlisted. Exits 1 if a verdict differs from the oracle.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
+import importlib.util
 import json
+import logging
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from registry_pipeline.seal.verify import verify_folders
+from side_by_side import Way, best_seconds, folders_wanted, make_run_folders, print_table
 
-GENERATOR = Path(__file__).with_name("gen_runs.py")
-ROUNDS = 3
+from registry_pipeline.seal.verify import verify_folders
 
 
 def plain_verify(folder: Path) -> bool:
@@ -71,56 +71,74 @@ def all_lines(root: Path, folders: Iterable[Path], target: Path) -> None:
                         out.write(f"{line[:66]}{folder.relative_to(root).as_posix()}/{line[66:]}\n")
 
 
-def best_seconds(ways: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the shortest of several runs of each way, taken in turns so that a busy moment does not hit one alone."""
-    best = dict.fromkeys(ways, float("inf"))
-    for _ in range(ROUNDS):
-        for name, work in ways.items():
-            begun = time.perf_counter()
-            work()
-            best[name] = min(best[name], time.perf_counter() - begun)
-    return best
+def as_bags(folders: Iterable[Path], place: Path) -> list[Path]:
+    """Copy folders into the form of BagIt: the same files as payload, a manifest of sha256 hashes, a tag manifest."""
+    bags = []
+    for folder in folders:
+        bag = place / folder.name
+        shutil.copytree(folder, bag / "data")
+        files = sorted(path for path in (bag / "data").rglob("*") if path.is_file())
+        lines = [f"{_sha256(path)}  {path.relative_to(bag).as_posix()}\n" for path in files]
+        (bag / "manifest-sha256.txt").write_text("".join(lines), encoding="utf-8")
+        (bag / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n", encoding="utf-8")
+        tags = [f"{_sha256(bag / name)}  {name}\n" for name in ("bagit.txt", "manifest-sha256.txt")]
+        (bag / "tagmanifest-sha256.txt").write_text("".join(tags), encoding="utf-8")
+        bags.append(bag)
+    return bags
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def peers(root: Path, folders: Sequence[Path], lists: Path, place: Path) -> dict[str, Way]:
+    """Return the tools of others that are on this machine and check hashes of files in folders."""
+    ways: dict[str, Way] = {
+        "sha256sum -c in each folder (hashes only)": lambda: coreutils_each(folders),
+        "sha256sum -c once over all (hashes only)": lambda: coreutils_once(root, lists),
+    }
+    if shutil.which("rhash"):
+        ways["rhash -c once over all (hashes only)"] = lambda: subprocess.run(
+            ["rhash", "--sha256", "-c", "--brief", str(lists)], cwd=root, check=False, stdout=subprocess.DEVNULL
+        )
+    if importlib.util.find_spec("bagit"):
+        bagit = importlib.import_module("bagit")
+        logging.getLogger("bagit").setLevel(logging.CRITICAL)
+        bags = as_bags(folders, place)
+        ways["bagit (the folders as bags: unlisted, missing, hashes)"] = lambda: [
+            bagit.Bag(str(bag)).is_valid() for bag in bags
+        ]
+    return ways
 
 
 def compare(place: Path, count: int) -> bool:
     """Print the table for `count` folders generated under `place`; tell whether all verdicts agree with the oracle."""
-    subprocess.run(
-        [sys.executable, str(GENERATOR), "--out", str(place), "--n", str(count)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    truth = json.loads((place / "gen_truth.json").read_text(encoding="utf-8"))
-    root = place / ".codex" / "RUNS"
+    root = make_run_folders(place, count)
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     named = [(path, path.name) for path in folders]
     broken = {report.run_id for report in verify_folders(named) if report.verdict != "pass"}
     plain = {path.name for path in folders if not plain_verify(path)}
-    oracle = set(truth["seal_fail_folders"])
+    oracle = set(json.loads((place / "gen_truth.json").read_text(encoding="utf-8"))["seal_fail_folders"])
     lists = place / "all.sha256"
     all_lines(root, folders, lists)
-    ways = best_seconds(
+    seconds = best_seconds(
         {
             "straightforward script, 1 process": lambda: [plain_verify(path) for path in folders],
-            "verify_folders, 1 process": lambda: list(verify_folders(named)),
-            "verify_folders, 2 processes": lambda: list(verify_folders(named, jobs=2)),
-            "sha256sum -c in each folder (hashes only)": lambda: coreutils_each(folders),
-            "sha256sum -c once over all (hashes only)": lambda: coreutils_once(root, lists),
+            "verify_folders, 1 process": lambda: deque(verify_folders(named), maxlen=0),
+            "verify_folders, 2 processes": lambda: deque(verify_folders(named, jobs=2), maxlen=0),
+            **peers(root, folders, lists, place / "bags"),
         }
     )
-    reference = next(iter(ways.values()))
-    print(f"{count} run folders, {len(oracle)} of them broken")
-    for name, seconds in ways.items():
-        print(f"  {name:<44} {reference / seconds:6.2f} x   {seconds / count * 1e6:7.0f} us a folder")
+    print_table(f"verify: {count} run folders, {len(oracle)} of them broken", seconds, count, "folder")
     print(f"  verdicts as the oracle says: verify_folders {broken == oracle}, script {plain == oracle}")
     return broken == oracle
 
 
 def main() -> int:
     """Run the comparison for the number of folders on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("count", nargs="?", type=int, default=2000, help="folders to generate (default 2000)")
+    count = folders_wanted(__doc__, 10_000)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as place:
-        return 0 if compare(Path(place), parser.parse_args().count) else 1
+        return 0 if compare(Path(place), count) else 1
 
 
 if __name__ == "__main__":
