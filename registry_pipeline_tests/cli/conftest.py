@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline.schema import check_value
-from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
+from registry_pipeline_tests.copies import copied_repository, flip_byte
 
 NOON = "2026-03-01T12:00:00Z"
 PROGRAM = (sys.executable, "-m", "registry_pipeline")
@@ -82,23 +82,12 @@ class Repository:
 
     def tamper(self, run_id: str, artifact: str) -> None:
         """Flip one byte of a sealed artifact."""
-        path = self.runs / run_id / artifact
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.chmod(0o644)
-        path.write_bytes(data)
+        flip_byte(self.runs / run_id / artifact)
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="session")
-def known_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("known") / "repository"
-    make_known_repository(str(root))
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -111,23 +100,18 @@ def built_repository(known_repository: Path, tmp_path_factory: pytest.TempPathFa
     return root
 
 
-def _copied(source: Path, root: Path, home: Path) -> Iterator[Repository]:
-    shutil.copytree(source, root, symlinks=True)
-    yield Repository(root, home)
-    for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
-        folder.chmod(0o755)
-
-
 @pytest.fixture
 def known(known_repository: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
     """A repository with run folders of every quality, where neither `init` nor `build` ever ran."""
-    yield from _copied(known_repository, tmp_path / "known", home)
+    with copied_repository(known_repository, tmp_path / "known") as root:
+        yield Repository(root, home)
 
 
 @pytest.fixture
 def built(built_repository: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
     """A repository where everything was built and activated at noon by Ada."""
-    yield from _copied(built_repository, tmp_path / "built", home)
+    with copied_repository(built_repository, tmp_path / "built") as root:
+        yield Repository(root, home)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from registry_pipeline import runbook
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.runbook import BuildRun, StackOutcome
-from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
+from registry_pipeline_tests.copies import copied_repository, flip_byte
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -57,18 +57,7 @@ class World:
 
     def tamper(self, run_id: str, artifact: str) -> None:
         """Flip one byte of a sealed artifact."""
-        path = self.runs / run_id / artifact
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.chmod(0o644)
-        path.write_bytes(data)
-
-
-@pytest.fixture(scope="session")
-def known_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("known") / "repository"
-    make_known_repository(str(root))
-    return root
+        flip_byte(self.runs / run_id / artifact)
 
 
 @pytest.fixture(scope="session")
@@ -80,10 +69,8 @@ def built_repository(known_repository: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def copied(source: Path, root: Path) -> Iterator[World]:
-    shutil.copytree(source, root, symlinks=True)
-    yield World(load_governed(root))
-    for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
-        folder.chmod(0o755)
+    with copied_repository(source, root):
+        yield World(load_governed(root))
 
 
 @pytest.fixture

@@ -1,0 +1,27 @@
+"""Copies of repositories with sealed runs in them: made, damaged, and given back to whoever removes them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def copied_repository(source: Path, root: Path) -> Iterator[Path]:
+    """Copy a repository to `root`; at the end its sealed folders may be removed again."""
+    shutil.copytree(source, root, symlinks=True)
+    try:
+        yield root
+    finally:
+        for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
+            folder.chmod(0o755)
+
+
+def flip_byte(path: Path) -> None:
+    """Flip one byte in the middle of a sealed file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
