@@ -5,6 +5,7 @@ One of the three places that start processes. Nothing here imports Dagster: its 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -24,12 +25,22 @@ from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
 
 HOST: Final = "127.0.0.1"
-MODULE: Final = "registry_pipeline.definitions"
 INSTANCE_FILE: Final = "dagster.yaml"
+WORKSPACE_FILE: Final = "workspace.yaml"
+
+WORKSPACE: Final = """\
+# What `registry-pipeline ui` loads. The switches of sensors and schedules hang on the name of the location, which is
+# the one that `dg` gives it. Further code locations may stand here.
+load_from:
+  - python_module:
+      module_name: registry_pipeline.definitions
+      location_name: registry_pipeline
+"""
 
 _POLL_SECONDS: Final = 0.2
 _START_SECONDS: Final = 120
 _STOP_SECONDS: Final = 20
+_PR_SET_PDEATHSIG: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
@@ -58,9 +69,8 @@ def serve(plan: UiPlan, answers: Callable[[str], None], note: Callable[[str], No
     running: list[subprocess.Popen[bytes]] = []
     with log.open("ab") as sink:
         try:
-            web = ("-h", HOST, "-p", str(port), "-m", MODULE)
-            running.append(_start([_program("dagster-webserver"), *web], environment, plan.repository, sink.fileno()))
-            daemon = [_program("dagster-daemon"), "run", "-m", MODULE]
+            web, daemon = commands(plan.dagster_home, port)
+            running.append(_start(web, environment, plan.repository, sink.fileno()))
             running.append(_start(daemon, environment, plan.repository, sink.fileno()))
             _wait_until_it_answers(url, running, log)
             answers(url)
@@ -73,8 +83,19 @@ def serve(plan: UiPlan, answers: Callable[[str], None], note: Callable[[str], No
             _stop(running)
 
 
+def commands(home: Path, port: int) -> tuple[list[str], list[str]]:
+    """Return the command lines of the webserver and of the daemon, for a home that was prepared.
+
+    Raises:
+        NotFoundError: Dagster's programs are not installed.
+    """
+    workspace = ("-w", str(home / WORKSPACE_FILE))
+    web = [_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
+    return web, [_program("dagster-daemon"), "run", *workspace]
+
+
 def prepare_home(home: Path) -> None:
-    """Make the Dagster home with the shipped instance file; one that stands there is the user's and stays.
+    """Make the Dagster home with its instance and workspace files; those that stand there are the user's and stay.
 
     Raises:
         NotFoundError: the folder cannot be written.
@@ -83,6 +104,8 @@ def prepare_home(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / INSTANCE_FILE).exists():
             shutil.copyfile(shipped_instance_file(), home / INSTANCE_FILE)
+        if not (home / WORKSPACE_FILE).exists():
+            (home / WORKSPACE_FILE).write_text(WORKSPACE, encoding="utf-8")
     except OSError as error:
         advice = "name another folder with --dagster-home"
         raise NotFoundError(f"the Dagster home {home} cannot be written: {error.strerror}", advice) from None
@@ -118,8 +141,21 @@ def _program(name: str) -> str:
 def _start(command: list[str], environment: Mapping[str, str], cwd: Path, log: int) -> subprocess.Popen[bytes]:
     """Start a process at the head of a session of its own, so that its children can be stopped with it."""
     return subprocess.Popen(
-        command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        command,
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - `ui` has one thread
     )
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process, its children with it, when `ui` is killed and cannot do so (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_until_it_answers(url: str, running: list[subprocess.Popen[bytes]], log: Path) -> None:

@@ -70,7 +70,10 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
     @asset(
         name=POINTERS_ASSET,
         deps=[spec.registry_id for spec in STACK if spec.pointer],
-        description="Which snapshot of each registry is in force. Moves in activate_pointers_job only.",
+        description=(
+            "Which snapshot of each registry is in force. Pointers move in `activate_pointers_job` only, which the "
+            "activation sensor launches; materialized by hand, this shows the pointer file as it is."
+        ),
         group_name=GROUP,
         kinds={"json"},
         owners=list(OWNERS),
@@ -162,7 +165,7 @@ def _rendering_run(resource: GovernedRepository, dagster_run_id: str) -> runbook
 def _report_page(governed: Governed, sealed: SealedRun) -> asset_page.Metadata:
     spec = runbook.spec_of(REPORT_ASSET)
     kept = runbook.read_sealed(governed, spec.registry_id, sealed.ref).kept
-    return asset_page.sealed_metadata(governed, sealed) | asset_page.report_metadata(spec, kept)
+    return asset_page.sealed_metadata(governed, sealed, asset_page.report_metadata(spec, kept))
 
 
 def utc_now() -> datetime:

@@ -23,7 +23,7 @@ from registry_pipeline.canon import json_line
 from registry_pipeline.config import Governed
 from registry_pipeline.defs.evidence import ROOT_KEY, SEALED_KEY, sealed_to_json
 from registry_pipeline.model.finding import Finding
-from registry_pipeline.model.refs import PointerFile
+from registry_pipeline.model.refs import Known, Pointer, PointerFile
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, SealedRun
 
@@ -35,13 +35,14 @@ _PREVIEW_TEXT: Final = 4000
 _CELL: Final = 48
 
 
-def sealed_metadata(governed: Governed, sealed: SealedRun) -> Metadata:
-    """Return which folder an asset's materialization stands for, for people and for `evidence`."""
+def sealed_metadata(governed: Governed, sealed: SealedRun, content: Metadata) -> Metadata:
+    """Return which folder an asset's materialization stands for, its content, and last what `evidence` reads."""
     return {
         "run_id": sealed.ref.run_id,
         ROOT_KEY: sealed.ref.manifest_sha256,
         "run_folder": MetadataValue.path(governed.path(sealed.ref.run_root) / sealed.ref.run_id),
         "as_of_utc": sealed.as_of_utc,
+        **content,
         SEALED_KEY: MetadataValue.json(sealed_to_json(sealed)),
     }
 
@@ -181,23 +182,20 @@ def _types(told: Mapping[str, Any]) -> list[str]:
 
 
 def pointers_metadata(pointers: PointerFile) -> Metadata:
-    """Return the state of the pointer file: its hash, how many registries are active, and which runs."""
+    """Return the state of the pointer file: its hash, how many registries are active, and one row a registry."""
     active = [pointer for pointer in pointers.pointers if pointer.known is True and pointer.ref is not None]
-    rows = [
-        {
-            "registry": p.registry_id,
-            "active": None if p.ref is None else p.ref.run_id,
-            "known": p.known,
-            "since": p.asof_utc,
-            "notes": p.notes,
-        }
-        for p in pointers.pointers
-    ]
     return {
-        "pointer_file_sha256": pointers.sha256 or "no pointer file",
         "active_registries": len(active),
-        "pointers": MetadataValue.md(markdown_table(rows) if rows else "Nothing is active."),
+        **{pointer.registry_id: _pointer_words(pointer) for pointer in pointers.pointers},
+        "pointer_file_sha256": pointers.sha256 or "no pointer file",
     }
+
+
+def _pointer_words(pointer: Pointer) -> str:
+    run = "no run" if pointer.ref is None else pointer.ref.run_id
+    states: dict[Known, str] = {True: "in force", False: "not in force any more", "unknown": "unknown"}
+    since = f" since {pointer.asof_utc}" if pointer.asof_utc else ""
+    return f"{run}, {states[pointer.known]}{since}" + (f": {pointer.notes}" if pointer.notes else "")
 
 
 def report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:

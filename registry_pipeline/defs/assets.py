@@ -66,13 +66,20 @@ def asset_words(spec: RegistrySpec) -> AssetWords:
     tags = {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {}
     return {
         "name": spec.registry_id,
-        "description": spec.title,
+        "description": _description(spec),
         "group_name": GROUP,
         "kinds": {spec.kind, *suffixes},
         "owners": list(OWNERS),
         "tags": tags,
         "code_version": code_version(spec),
     }
+
+
+def _description(spec: RegistrySpec) -> str:
+    told = [spec.title, "Each materialization stands for a sealed run folder, which never changes."]
+    if spec.pointer:
+        told.append("The newest is not always the one in force: `active_registry_pointers` shows which one is.")
+    return "\n\n".join((told[0], " ".join(told[1:])))
 
 
 def code_version(spec: RegistrySpec) -> str:

@@ -69,7 +69,7 @@ def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
         passed=not failed,
         check_name=name,
         severity=AssetCheckSeverity.ERROR,
-        description=", ".join(sorted({finding.code for finding in findings})) or "nothing found",
+        description=_sentence(findings),
         metadata={
             evidence.ROOT_KEY: verdict.root_sha256 or "none",
             "run_folder": verdict.path,
@@ -78,6 +78,12 @@ def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
             "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
         },
     )
+
+
+def _sentence(findings: list[Finding]) -> str:
+    """Return each code with one of its messages; all of them stand in the metadata."""
+    told = {finding.code: finding.message for finding in reversed(findings)}
+    return "; ".join(f"{code}: {message}" for code, message in sorted(told.items())) or "nothing found"
 
 
 def _check_of(finding: Finding) -> str:

@@ -53,8 +53,8 @@ class SealedIOManager(ConfigurableIOManager):
             active = _active_artifact(governed, spec)
             sealed = runbook.unchanged(governed, obj)
             made = sealed or runbook.seal(governed, self.governed.build_run(context.run_id), spec, obj)
-            page = asset_page.sealed_metadata(governed, made) | asset_page.content_metadata(spec, obj, active)
-            context.add_output_metadata(page | {"state": "unchanged" if sealed else "sealed"})
+            content = {"state": "unchanged" if sealed else "sealed"} | asset_page.content_metadata(spec, obj, active)
+            context.add_output_metadata(asset_page.sealed_metadata(governed, made, content))
 
     def load_input(self, context: InputContext) -> SealedRun | None:
         """Return an upstream as a sealed run, verified now; None where it has none.
@@ -91,8 +91,8 @@ def _not_built_page(governed: Governed, obj: NotBuilt) -> asset_page.Metadata:
         active = runbook.active_run(governed, obj.registry_id)
     except EvidenceError:
         active = None
-    page = asset_page.findings_metadata(obj.findings) | {"state": "not built"}
-    return page | (asset_page.sealed_metadata(governed, active) if active is not None else {"run_id": "none"})
+    page = {"state": "not built"} | asset_page.findings_metadata(obj.findings)
+    return {"run_id": "none"} | page if active is None else asset_page.sealed_metadata(governed, active, page)
 
 
 def _active_artifact(governed: Governed, spec: RegistrySpec) -> bytes | None:

@@ -13,15 +13,22 @@ from registry_pipeline.catalog import STACK
 from registry_pipeline.defs.active_assets import ACTIVATE_JOB, POINTERS_ASSET, REPORT_ASSET
 
 REBUILD_JOB: Final = "rebuild_job"
+OVERDUE_TAG: Final = "dagster/max_runtime"
+OVERDUE_SECONDS: Final = 900
+"""When a run that moves pointers counts as failed: one whose process died with the daemon would be waited for."""
 
 rebuild_job = define_asset_job(
     REBUILD_JOB,
     selection=AssetSelection.assets(*(spec.registry_id for spec in STACK)),
-    description="Build, seal and check every registry. It moves no pointer: the activation sensor does.",
+    description="Build, seal and check every registry. It moves no pointer: where all checks pass, the sensor does.",
 )
 
 activate_pointers_job = define_asset_job(
     ACTIVATE_JOB,
     selection=AssetSelection.assets(POINTERS_ASSET, REPORT_ASSET),
-    description="Judge the named runs anew, put them in force in one move, then render the report.",
+    description=(
+        "Judge the named runs anew, put them in force in one move, then render the report. The activation sensor "
+        "launches it and names the runs; launched by hand it moves nothing and renders what is in force."
+    ),
+    tags={OVERDUE_TAG: str(OVERDUE_SECONDS)},
 )

@@ -16,5 +16,5 @@ daily_rebuild_schedule = ScheduleDefinition(
     cron_schedule="0 3 * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.STOPPED,
-    description="Rebuild every registry at 03:00 UTC. Off by default.",
+    description="Builds, seals and checks every registry at 03:00 UTC. Off until somebody switches it on.",
 )

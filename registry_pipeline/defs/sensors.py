@@ -33,12 +33,12 @@ from registry_pipeline.defs.active_assets import (
     RunToActivate,
 )
 from registry_pipeline.defs.evidence import Materialized
-from registry_pipeline.defs.jobs import activate_pointers_job
+from registry_pipeline.defs.jobs import REBUILD_JOB, activate_pointers_job
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun, Verdict
-from registry_pipeline.runbook.activation import read_active_runs
 
 CLOSURE_TAG: Final = "registry_pipeline/closure"
 """Tag of a requested run: the hash of the registries and roots that it puts in force."""
@@ -61,7 +61,16 @@ class Proposal:
         return sha256_hex("".join(lines).encode())
 
 
-@sensor(job=activate_pointers_job, default_status=DefaultSensorStatus.RUNNING, minimum_interval_seconds=30)
+@sensor(
+    job=activate_pointers_job,
+    default_status=DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description=(
+        "Puts in force what was built and checked: the greatest set of builds that fit together and whose every "
+        "blocking check passed. A tick that asks for nothing says why. Switched off, builds stay sealed and not in "
+        "force until `registry-pipeline activate`."
+    ),
+)
 def activation_sensor(context: SensorEvaluationContext, governed: GovernedRepository) -> RunRequest | SkipReason:
     """Ask for the greatest consistent set of builds whose every blocking check passed, newest first."""
     try:
@@ -77,32 +86,41 @@ def activation_sensor(context: SensorEvaluationContext, governed: GovernedReposi
 def propose(instance: DagsterInstance, governed: Governed) -> Proposal:
     """Return the builds to put in force, judged by the event log and by the closure on the state after the move.
 
-    Of overlapping rebuilds the newest complete one wins. Since the newest builds of all registries may belong to
-    different rebuilds that do not fit together, the set as it stood at each earlier build is looked at too: the set
-    that moves most registries is taken, of two such sets the newer.
+    Of overlapping rebuilds the newest complete one wins. Since their builds may stand in the event log in any order,
+    every candidate is looked at together with those that it rests on: the set that moves most registries is taken, of
+    two such sets the one that describes the later moment.
     """
     candidates, reasons = _candidates(instance, governed)
+    most = len({made.registry_id for made in candidates})
     best: Sequence[SealedRun] = ()
     held: tuple[str, ...] = ()
-    for moment in sorted({made.storage_id for made in candidates}, reverse=True):
-        standing = _standing_at(moment, candidates)
-        movable, findings = runbook.largest_movable(governed, [_attested(made) for made in standing])
+    for tip in sorted(candidates, key=_newness, reverse=True):
+        movable, findings = runbook.largest_movable(governed, [_attested(made) for made in _set_of(tip, candidates)])
         if len(movable) > len(best):
             best = [run for run, _ in movable]
-        if not held:
-            held = tuple(finding.message for finding in findings)
+        held = held or tuple(_reason(finding) for finding in findings)
+        if len(best) == most:
+            break
     return Proposal(tuple(best), (*reasons, *held))
+
+
+def _reason(finding: Finding) -> str:
+    run_id = finding.path.rsplit("/", 1)[-1]
+    return finding.message if run_id in finding.message else f"{run_id}: {finding.message}"
 
 
 def _candidates(instance: DagsterInstance, governed: Governed) -> tuple[list[Materialized], list[str]]:
     """Return the builds newer than the active ones whose checks passed, and why the newest others are none."""
     pointers = runbook.read_pointers(governed)
-    active = read_active_runs(governed, pointers)
+    active = runbook.read_active_runs(governed, pointers)
     candidates: list[Materialized] = []
     reasons: list[str] = []
+    built = {spec.registry_id: evidence.materializations(instance, spec.registry_id, _DEPTH) for spec in STACK}
+    if not any(built.values()):
+        reasons.append(f"nothing was built through Dagster yet: launch {REBUILD_JOB}")
     for spec in STACK:
         told = False
-        for made in evidence.materializations(instance, spec.registry_id, _DEPTH):
+        for made in built[spec.registry_id]:
             if made.sealed is not None and made.sealed.ref == pointers.active(spec.registry_id):
                 break
             now_active = active.get(spec.registry_id)
@@ -131,13 +149,28 @@ def _against(instance: DagsterInstance, made: Materialized, active_as_of: str | 
     return None
 
 
-def _standing_at(moment: int, candidates: Sequence[Materialized]) -> list[Materialized]:
-    """Return the newest candidate of each registry at a place in the event log."""
-    newest: dict[str, Materialized] = {}
+def _newness(made: Materialized) -> tuple[str, int]:
+    """Return what orders builds in time: the moment that they describe, which is one in a run, then the event log."""
+    return ("" if made.sealed is None else made.sealed.as_of_utc), made.storage_id
+
+
+def _set_of(tip: Materialized, candidates: Sequence[Materialized]) -> list[Materialized]:
+    """Return a build, the builds that it rests on, and of each other registry the newest that was there by then.
+
+    An upstream that is no candidate is in force already, or unfit: nothing else of its registry takes its place.
+    """
+    chosen: dict[str, Materialized] = {}
     for made in sorted(candidates, key=lambda made: made.storage_id):
-        if made.storage_id <= moment:
-            newest[made.registry_id] = made
-    return list(newest.values())
+        if made.storage_id <= tip.storage_id:
+            chosen[made.registry_id] = made
+    waiting = [tip]
+    while waiting:
+        made = waiting.pop()
+        chosen[made.registry_id] = made
+        for registry_id, ref in ({} if made.sealed is None else made.sealed.inputs.upstream()).items():
+            chosen.pop(registry_id, None)
+            waiting += [c for c in candidates if c.sealed is not None and c.sealed.ref.same_run(ref)][:1]
+    return list(chosen.values())
 
 
 def _attested(made: Materialized) -> tuple[SealedRun, Verdict]:

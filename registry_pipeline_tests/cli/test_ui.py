@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from registry_pipeline.cli.ui import prepare_home, shipped_instance_file
+from registry_pipeline.cli.ui import WORKSPACE, commands, prepare_home, shipped_instance_file
 from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
 
 
@@ -31,7 +32,7 @@ def _session_leaders_of(home: Path) -> set[int]:
 
 
 @pytest.mark.door
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [*PROGRAM, "ui", "--port", "0", "--json"],
@@ -56,7 +57,12 @@ def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, 
         process.wait()
         watchdog.cancel()
 
-    assert process.returncode == (0 if number is signal.SIGINT else 128 + number)
+    if number is signal.SIGKILL:  # killed, it cannot wait for its children: they end by themselves
+        deadline = time.monotonic() + 60
+        while _session_leaders_of(home) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    codes = {signal.SIGINT: 0, signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}
+    assert process.returncode == codes[number]
     assert _session_leaders_of(home) == set()
     assert (home / "dagster.yaml").read_bytes() == shipped_instance_file().read_bytes()
 
@@ -72,9 +78,17 @@ def test_a_port_that_is_taken_is_told(built: Repository) -> None:
     assert (ended.code, "--port" in ended.err) == (6, True)
 
 
-def test_the_users_own_instance_file_stays(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+@pytest.mark.parametrize("name", ["dagster.yaml", "workspace.yaml"])
+def test_the_users_own_file_in_the_dagster_home_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("# mine\n")
 
     prepare_home(tmp_path)
 
-    assert (tmp_path / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+    assert (tmp_path / name).read_text() == "# mine\n"
+    other = {"dagster.yaml": WORKSPACE, "workspace.yaml": shipped_instance_file().read_text()}[name]
+    assert [p.read_text() for p in tmp_path.iterdir() if p.name != name] == [other]
+
+
+def test_what_is_served_is_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
+    for command in commands(tmp_path, 3000):
+        assert command[-2:] == ["-w", str(tmp_path / "workspace.yaml")]

@@ -16,9 +16,14 @@ from dagster import (
     DagsterInstance,
     Definitions,
     ExecuteInProcessResult,
+    JobDefinition,
+    JobExecutionResult,
+    ReexecutionOptions,
     RunRequest,
     SkipReason,
     build_sensor_context,
+    execute_job,
+    reconstructable,
 )
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -32,7 +37,6 @@ from registry_pipeline.defs.evidence import ROOT_KEY
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.model.refs import SealedRef
-from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 REGISTRIES = [spec.registry_id for spec in STACK]
@@ -137,6 +141,26 @@ def failure_of(result: ExecuteInProcessResult, step: str) -> str:
     return failed.user_failure_data.description or ""
 
 
+def rebuild_job_of_the_environment() -> JobDefinition:
+    """Return the rebuild job of the repository that the environment names, for an execution that Dagster rebuilds."""
+    return build_defs().resolve_job_def("rebuild_job")
+
+
+def from_failure(door: Door, run_id: str) -> JobExecutionResult:
+    """Execute a failed rebuild again as the user interface does: what succeeded in it is not done anew."""
+    return execute_job(
+        reconstructable(rebuild_job_of_the_environment),
+        instance=door.instance,
+        run_config=QUIET,
+        reexecution_options=ReexecutionOptions.from_failure(run_id, door.instance),
+    )
+
+
+def upstream_of(door: Door, run_id: str) -> dict[str, str]:
+    inputs = door.run_json(run_id)["inputs"]["registries"]
+    return {i["registry_id"]: i["sealed_ref"]["run_id"] for i in inputs if i["role"] == "upstream"}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_disk_syncs() -> Iterator[None]:
     """Dagster commits its log some two hundred times a run; in tests it need not survive a power cut."""
@@ -180,17 +204,6 @@ class FirstRebuild:
     folders_before: set[str]
     pointers_before: bytes
     git_asked_in: list[str | None]
-
-
-@pytest.fixture(scope="session")
-def known_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small repository with run folders, and an instance in which nothing ever ran."""
-    root = tmp_path_factory.mktemp("known") / "repository"
-    make_known_repository(str(root))
-    with door_of(root) as door:
-        assert not door.instance.get_runs()
-        assert not door.instance.all_asset_keys()
-    return root
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from registry_pipeline.catalog import STACK
 from registry_pipeline.defs import asset_page
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
 
 
 def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_removed() -> None:
@@ -61,3 +62,22 @@ def test_a_finding_is_told_with_what_was_expected_what_was_found_and_what_to_do(
     assert told.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
     assert "(expected 1, got 2)" in told
     assert told.endswith("_rebuild it; never edit a sealed run_")
+
+
+def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the_notes() -> None:
+    ref, moment = SealedRef("a", "runs", None, "0" * 64), "2026-01-02T00:00:00Z"
+    pointers = (
+        Pointer("run_registry", ref, True, moment, ""),
+        Pointer("drift_signals", ref, False, moment, "marked bad"),
+        Pointer("op_status_table", None, "unknown", None, "rolled back"),
+    )
+
+    page = asset_page.pointers_metadata(PointerFile({}, pointers, None))
+
+    assert page == {
+        "active_registries": 1,
+        "run_registry": "a, in force since 2026-01-02T00:00:00Z",
+        "drift_signals": "a, not in force any more since 2026-01-02T00:00:00Z: marked bad",
+        "op_status_table": "no run, unknown: rolled back",
+        "pointer_file_sha256": "no pointer file",
+    }

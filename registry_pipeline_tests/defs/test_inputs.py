@@ -13,45 +13,29 @@ from dagster import (
     InputContext,
     IOManager,
     OutputContext,
-    ReexecutionOptions,
     asset,
     build_init_resource_context,
-    execute_job,
     materialize,
-    reconstructable,
 )
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from registry_pipeline import runbook
 from registry_pipeline.config import REPO_VARIABLE
-from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.evidence import ROOT_KEY
 from registry_pipeline.defs.io_manager import producing_run
 from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, GovernedRepository
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline_tests.defs.conftest import QUIET, Door, failure_of, page_of, troubles
+from registry_pipeline_tests.defs.conftest import (
+    QUIET,
+    Door,
+    failure_of,
+    from_failure,
+    page_of,
+    troubles,
+    upstream_of,
+)
 
 pytestmark = pytest.mark.xdist_group("dagster")
-
-
-def rebuild_job_of_the_environment() -> dagster.JobDefinition:
-    """Return the rebuild job of the repository that the environment names, for an execution that Dagster rebuilds."""
-    return build_defs().resolve_job_def("rebuild_job")
-
-
-def from_failure(door: Door, run_id: str) -> dagster.JobExecutionResult:
-    """Execute a failed rebuild again as the user interface does: what succeeded in it is not done anew."""
-    return execute_job(
-        reconstructable(rebuild_job_of_the_environment),
-        instance=door.instance,
-        run_config=QUIET,
-        reexecution_options=ReexecutionOptions.from_failure(run_id, door.instance),
-    )
-
-
-def upstream_of(door: Door, run_id: str) -> dict[str, str]:
-    inputs = door.run_json(run_id)["inputs"]["registries"]
-    return {i["registry_id"]: i["sealed_ref"]["run_id"] for i in inputs if i["role"] == "upstream"}
 
 
 def test_dagster_tells_an_upstream_of_the_run_from_one_outside_as_it_did_on_the_pinned_release() -> None:
@@ -109,32 +93,6 @@ def test_a_tampered_upstream_is_refused_by_name(activated: Door) -> None:
     assert not alone.success
     assert active.run_id in str(troubles(alone))
     assert "does not verify" in str(troubles(alone))
-
-
-def test_a_re_execution_from_failure_reads_what_its_parent_sealed(fresh: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
-    with monkeypatch.context() as patch:
-        build = runbook.build
-
-        def without_drift(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
-            if spec.registry_id == "drift_signals":
-                raise EvidenceError("a bad day", "try again")
-            return build(governed, run, spec, sealed)
-
-        patch.setattr(runbook, "build", without_drift)
-        parent = fresh.rebuild()
-    assert not parent.success
-
-    again = from_failure(fresh, parent.run_id)
-
-    assert again.success
-    events = again.asset_materializations_for_node("drift_signals")
-    drift = str(events[0].metadata["run_id"].value)
-    parents = {
-        name: page_of(parent, name)["run_id"] for name in ("run_registry", "op_status_table", "expected_versions")
-    }
-    assert upstream_of(fresh, drift) == parents
-    assert set(fresh.asked_for().values()) == {drift, *parents.values()}
 
 
 def test_a_re_execution_asks_git_anew_though_it_inherits_its_parents_tags(rebuilt: Door) -> None:

@@ -10,7 +10,7 @@ import yaml
 from dagster import DagsterInstance
 from dagster._core.instance.config import PoolGranularity
 
-from registry_pipeline.cli.ui import shipped_instance_file
+from registry_pipeline.cli.ui import WORKSPACE, shipped_instance_file
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -26,10 +26,10 @@ def test_the_instance_file_is_understood_and_switches_off_what_it_says(tmp_path:
         assert (pools.default_pool_limit, pools.pool_granularity) == (1, PoolGranularity.RUN)
 
 
-def test_both_ways_to_load_the_definitions_give_the_code_location_the_same_name() -> None:
-    workspace = yaml.safe_load((CHECKOUT / "workspace.yaml").read_bytes())
+def test_dg_ui_and_dagsters_own_programs_give_the_code_location_the_same_name() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dg"]["project"]
 
-    loaded = workspace["load_from"][0]["python_module"]
-    assert loaded["location_name"] == project["code_location_name"]
-    assert loaded["module_name"] == project["code_location_target_module"]
+    for workspace in ((CHECKOUT / "workspace.yaml").read_text(encoding="utf-8"), WORKSPACE):
+        loaded = yaml.safe_load(workspace)["load_from"][0]["python_module"]
+        assert loaded["location_name"] == project["code_location_name"]
+        assert loaded["module_name"] == project["code_location_target_module"]

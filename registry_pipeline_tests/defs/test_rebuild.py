@@ -3,11 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from dagster import AssetKey, RetryRequested
+from dagster import AssetKey
 
 from registry_pipeline import runbook
 from registry_pipeline.canon import utc_text
-from registry_pipeline.defs import asset_page
 from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline_tests.defs.conftest import (
@@ -88,29 +87,6 @@ def test_the_data_version_is_the_hash_of_the_content_without_its_timestamps(rebu
         tags = event.asset_materialization.tags or {}
         assert len(tags["dagster/data_version"]) == 64
         assert tags["dagster/code_version"].startswith("0.1+")
-
-
-def test_a_step_that_is_tried_again_finds_its_own_folder(fresh: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    tell = asset_page.sealed_metadata
-    tries: list[str] = []
-
-    def torn(governed: object, sealed: object) -> asset_page.Metadata:
-        page = tell(governed, sealed)  # type: ignore[arg-type]
-        if "run_registry" in page["run_id"]:
-            tries.append(page["run_id"])
-            if len(tries) == 1:
-                raise RetryRequested(max_retries=1)
-        return page
-
-    monkeypatch.setattr(asset_page, "sealed_metadata", torn)
-    before = fresh.folders()
-
-    result = fresh.rebuild()
-
-    assert result.success, troubles(result)
-    assert len(tries) == 2
-    assert tries[0] == tries[1]
-    assert len(fresh.folders() - before) == len(REGISTRIES)
 
 
 def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: Door) -> None:

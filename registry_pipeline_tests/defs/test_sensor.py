@@ -2,63 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dagster import (
-    AssetCheckEvaluation,
-    AssetKey,
-    AssetMaterialization,
-    AssetSelection,
-    DagsterRunStatus,
-    DefaultScheduleStatus,
-    DefaultSensorStatus,
-    Definitions,
-    MetadataValue,
-    define_asset_job,
-)
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
 from dagster._core.test_utils import create_run_for_test
 
 from registry_pipeline import runbook
 from registry_pipeline.defs import evidence
-from registry_pipeline.defs.active_assets import REFUSED_AT_TAG, REFUSED_TAG
-from registry_pipeline.defs.evidence import CHECK_NAMES, ROOT_KEY, SEALED_KEY, Materialized, sealed_to_json
+from registry_pipeline.defs.evidence import CHECK_NAMES
 from registry_pipeline.defs.schedules import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline_tests.defs.conftest import Door, verdicts_of
+from registry_pipeline.model.verdict import Activation
+from registry_pipeline_tests.defs.conftest import Door, page_of
+from registry_pipeline_tests.defs.event_log import judge, newest
 
 pytestmark = pytest.mark.xdist_group("dagster")
 
+NOW = datetime(2100, 1, 1, tzinfo=UTC)
 UNJUDGED = dict.fromkeys(CHECK_NAMES, "has not judged it")
-
-
-def newest(door: Door, registry_id: str) -> Materialized:
-    return evidence.materializations(door.instance, registry_id, 1)[0]
-
-
-def repeat(door: Door, made: Materialized) -> Materialized:
-    """Report the same folder as a further materialization, on which no check has run."""
-    assert made.sealed is not None
-    page = {SEALED_KEY: MetadataValue.json(sealed_to_json(made.sealed))}
-    door.instance.report_runless_asset_event(AssetMaterialization(made.registry_id, metadata=page))
-    return newest(door, made.registry_id)
-
-
-def judge(door: Door, made: Materialized, *, storage_id: int, root: str, passed: bool = True) -> None:
-    """Report every check of a registry with the target and the root that are given."""
-    for name in CHECK_NAMES:
-        target = AssetCheckEvaluationTargetMaterializationData(storage_id=storage_id, run_id="", timestamp=0.0)
-        evaluation = AssetCheckEvaluation(
-            asset_key=AssetKey(made.registry_id),
-            check_name=name,
-            passed=passed,
-            metadata={ROOT_KEY: MetadataValue.text(root)},
-            target_materialization_data=target,
-        )
-        door.instance.report_runless_asset_event(evaluation)
 
 
 def failed_try(door: Door, status: DagsterRunStatus, **tags: str) -> None:
@@ -66,23 +29,6 @@ def failed_try(door: Door, status: DagsterRunStatus, **tags: str) -> None:
     create_run_for_test(
         door.instance, job_name="activate_pointers_job", status=status, tags={CLOSURE_TAG: closure, **tags}
     )
-
-
-def test_a_check_counts_for_the_materialization_and_the_root_that_it_judged_and_no_other(rebuilt: Door) -> None:
-    first = newest(rebuilt, "drift_signals")
-    assert first.sealed is not None
-    root = first.sealed.ref.manifest_sha256
-    assert evidence.unproved_checks(rebuilt.instance, first) == {}
-
-    again = repeat(rebuilt, first)
-
-    assert evidence.unproved_checks(rebuilt.instance, again) == UNJUDGED, "the checks judged the older one"
-    judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
-    assert evidence.unproved_checks(rebuilt.instance, again) == UNJUDGED, "another root"
-    judge(rebuilt, again, storage_id=first.storage_id, root=root)
-    assert evidence.unproved_checks(rebuilt.instance, again) == UNJUDGED, "another materialization"
-    judge(rebuilt, again, storage_id=again.storage_id, root=root)
-    assert evidence.unproved_checks(rebuilt.instance, again) == {}
 
 
 def test_the_newest_verdict_on_a_materialization_holds(rebuilt: Door) -> None:
@@ -107,6 +53,10 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(activated: Door, m
     assert not result.get_asset_check_evaluations()
     assert evidence.unproved_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
     assert "check seal has not judged it" in activated.skipped()
+
+
+def test_where_nothing_was_built_it_names_the_job_that_builds(fresh: Door) -> None:
+    assert fresh.skipped() == "nothing was built through Dagster yet: launch rebuild_job"
 
 
 def test_a_run_that_is_not_over_is_waited_for(rebuilt: Door) -> None:
@@ -140,16 +90,6 @@ def test_it_does_not_ask_while_a_try_is_under_way(rebuilt: Door) -> None:
     assert "is putting in force" in rebuilt.skipped()
 
 
-def test_a_refusal_is_asked_for_again_only_after_the_pointer_file_has_changed(rebuilt: Door) -> None:
-    now = runbook.pointer_hash(rebuilt.governed) or ""
-    failed_try(rebuilt, DagsterRunStatus.FAILURE, **{REFUSED_TAG: "POINTER_EDITED", REFUSED_AT_TAG: now})
-
-    assert rebuilt.skipped().startswith("refused (POINTER_EDITED), and not asked for again")
-    path = rebuilt.governed.pointer_path
-    path.write_bytes(path.read_bytes() + b"\n")
-    assert rebuilt.requested().run_key is not None
-
-
 def test_what_was_in_force_and_was_replaced_is_not_proposed_again(rebuilt: Door) -> None:
     failed_try(rebuilt, DagsterRunStatus.SUCCESS)
 
@@ -177,17 +117,23 @@ def test_a_repository_that_cannot_be_read_is_told_and_not_a_crash(rebuilt: Door)
     assert "unknown key" in rebuilt.skipped()
 
 
-def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(rebuilt: Door) -> None:
-    before, made = rebuilt.asked_for(), newest(rebuilt, "drift_signals")
-    assert made.sealed is not None
-    artifact = rebuilt.governed.publish_root / made.sealed.ref.run_id / "DRIFT_SIGNALS_v0_1.json"
-    artifact.chmod(0o644)
-    artifact.write_bytes(artifact.read_bytes() + b" ")
-    alone = define_asset_job("checks_alone", AssetSelection.checks_for_assets("drift_signals"))
-    door = replace(rebuilt, definitions=Definitions.merge(rebuilt.definitions, Definitions(jobs=[alone])))
+def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(activated: Door) -> None:
+    governed, before = activated.governed, activated.active()
+    newer = activated.rebuild()
+    activated.grant(activated.requested())
+    chosen = runbook.choose_undoing(runbook.read_chain_state(governed))
+    undone = runbook.rollback(governed, runbook.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong")
+    assert isinstance(undone, Activation)
+    assert activated.active() == before
 
-    result = door.execute("checks_alone")
+    assert f"{page_of(newer, 'drift_signals')['run_id']}: a rollback moved away from this run" in activated.skipped()
+    newest_of_all = activated.rebuild()
+    assert activated.asked_for()["drift_signals"] == page_of(newest_of_all, "drift_signals")["run_id"]
 
-    assert verdicts_of(result, "drift_signals")["seal"] is False
-    assert "drift_signals" in before
+
+def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: Door) -> None:
+    bad = rebuilt.asked_for()["drift_signals"]
+    run = runbook.start_build_run(rebuilt.governed, NOW)
+    runbook.mark_bad(rebuilt.governed, run, runbook.find_run(rebuilt.governed, bad), actor="Ada", reason="wrong input")
+
     assert "drift_signals" not in rebuilt.asked_for()

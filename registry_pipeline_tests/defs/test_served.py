@@ -8,76 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
 from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK
-from registry_pipeline.config import Governed, load_governed
+from registry_pipeline.config import load_governed
 from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 
 pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
-
-START_SECONDS = 150
-WORK_SECONDS = 240
-
-Value = TypeVar("Value")
-
-WORKSPACE = "{repositoriesOrError {... on RepositoryConnection {nodes {name location {name}}}}}"
-LAUNCH = """
-mutation Launch($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess {run {runId}}
-    ... on PythonError {message}
-  }
-}"""
-RUN = "query Run($id: ID!) {runOrError(runId: $id) {... on Run {status}}}"
-PAGE = """
-query Page($key: AssetKeyInput!) {
-  assetOrError(assetKey: $key) {
-    ... on Asset {assetMaterializations(limit: 1) {runId metadataEntries {label ... on IntMetadataEntry {intValue}}}}
-  }
-}"""
-
-
-@dataclass(frozen=True)
-class Served:
-    """A governed repository whose Dagster answers at `url`."""
-
-    url: str
-    governed: Governed
-
-    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 - loopback
-        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
-            document: dict[str, Any] = json.load(answer)
-        assert "errors" not in document, document
-        data: dict[str, Any] = document["data"]
-        return data
-
-    def newest(self, asset: str) -> dict[str, Any] | None:
-        """Return the newest materialization of an asset as its page shows it."""
-        found = self.graphql(PAGE, key={"path": [asset]})["assetOrError"].get("assetMaterializations", [])
-        return found[0] if found else None
-
-
-def until(what: str, ask: Callable[[], Value | None], seconds: float) -> Value:
-    """Ask until there is an answer, and fail when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        answer = ask()
-        if answer is not None:
-            return answer
-        time.sleep(0.2)
-    pytest.fail(f"{what}: not within {seconds} seconds")
 
 
 @pytest.fixture(scope="module")
@@ -113,17 +55,17 @@ def _address(told: Path, process: subprocess.Popen[bytes]) -> str | None:
 @pytest.fixture(scope="module")
 def launched(served: Served) -> str:
     """Launch the rebuild through GraphQL and return how it ended."""
-    node = served.graphql(WORKSPACE)["repositoriesOrError"]["nodes"][0]
-    where = {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
-    params = {"selector": {**where, "jobName": "rebuild_job"}, "runConfigData": {}, "mode": "default"}
-    answer = served.graphql(LAUNCH, params=params)["launchRun"]
-    assert answer["__typename"] == "LaunchRunSuccess", answer
+    run_id = served.launch("rebuild_job")
 
     def over() -> str | None:
-        status: str = served.graphql(RUN, id=answer["run"]["runId"])["runOrError"]["status"]
+        status = served.runs("rebuild_job")[run_id]
         return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
 
     return until("the rebuild", over, WORK_SECONDS)
+
+
+def test_the_code_location_has_the_name_that_dg_gives_it(served: Served) -> None:
+    assert served.location()["repositoryLocationName"] == "registry_pipeline"
 
 
 def test_a_rebuild_launched_through_graphql_is_put_in_force_by_the_sensor_and_reported(

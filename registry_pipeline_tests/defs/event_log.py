@@ -1,0 +1,36 @@
+"""What tests read in Dagster's event log and report to it."""
+
+from __future__ import annotations
+
+from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, MetadataValue
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+
+from registry_pipeline.defs import evidence
+from registry_pipeline.defs.evidence import CHECK_NAMES, ROOT_KEY, SEALED_KEY, Materialized, sealed_to_json
+from registry_pipeline_tests.defs.conftest import Door
+
+
+def newest(door: Door, registry_id: str) -> Materialized:
+    return evidence.materializations(door.instance, registry_id, 1)[0]
+
+
+def repeat(door: Door, made: Materialized) -> Materialized:
+    """Report the same folder as a further materialization, on which no check has run."""
+    assert made.sealed is not None
+    page = {SEALED_KEY: MetadataValue.json(sealed_to_json(made.sealed))}
+    door.instance.report_runless_asset_event(AssetMaterialization(made.registry_id, metadata=page))
+    return newest(door, made.registry_id)
+
+
+def judge(door: Door, made: Materialized, *, storage_id: int, root: str, passed: bool = True) -> None:
+    """Report every check of a registry with the target and the root that are given."""
+    for name in CHECK_NAMES:
+        target = AssetCheckEvaluationTargetMaterializationData(storage_id=storage_id, run_id="", timestamp=0.0)
+        evaluation = AssetCheckEvaluation(
+            asset_key=AssetKey(made.registry_id),
+            check_name=name,
+            passed=passed,
+            metadata={ROOT_KEY: MetadataValue.text(root)},
+            target_materialization_data=target,
+        )
+        door.instance.report_runless_asset_event(evaluation)

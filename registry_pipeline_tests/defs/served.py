@@ -1,0 +1,85 @@
+"""Dagster's processes on loopback, asked through GraphQL."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.request import ProxyHandler, Request, build_opener
+
+import pytest
+
+from registry_pipeline.config import Governed
+
+START_SECONDS = 150
+WORK_SECONDS = 240
+
+Value = TypeVar("Value")
+
+LOCATIONS = "{repositoriesOrError {... on RepositoryConnection {nodes {name location {name}}}}}"
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess {run {runId}}
+    ... on PythonError {message}
+  }
+}"""
+RUNS = "query Runs($job: String) {runsOrError(filter: {pipelineName: $job}) {... on Runs {results {runId status}}}}"
+PAGE = """
+query Page($key: AssetKeyInput!) {
+  assetOrError(assetKey: $key) {
+    ... on Asset {assetMaterializations(limit: 1) {runId metadataEntries {label ... on IntMetadataEntry {intValue}}}}
+  }
+}"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A governed repository whose Dagster answers at `url`."""
+
+    url: str
+    governed: Governed
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 - loopback
+        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
+            document: dict[str, Any] = json.load(answer)
+        assert "errors" not in document, document
+        data: dict[str, Any] = document["data"]
+        return data
+
+    def location(self) -> dict[str, str]:
+        """Return the names of the code location and of its repository, as every selector needs them."""
+        node = self.graphql(LOCATIONS)["repositoriesOrError"]["nodes"][0]
+        return {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
+
+    def launch(self, job: str) -> str:
+        """Launch a job as its page does, and return the id of the run."""
+        params = {"selector": {**self.location(), "jobName": job}, "runConfigData": {}, "mode": "default"}
+        answer = self.graphql(LAUNCH, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def runs(self, job: str) -> dict[str, str]:
+        """Return the status of each run of a job, the newest first."""
+        return {run["runId"]: run["status"] for run in self.graphql(RUNS, job=job)["runsOrError"]["results"]}
+
+    def newest(self, asset: str) -> dict[str, Any] | None:
+        """Return the newest materialization of an asset as its page shows it."""
+        found = self.graphql(PAGE, key={"path": [asset]})["assetOrError"].get("assetMaterializations", [])
+        return found[0] if found else None
+
+
+def until(what: str, ask: Callable[[], Value | None], seconds: float) -> Value:
+    """Ask until there is an answer, and fail when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = ask()
+        if answer is not None:
+            return answer
+        time.sleep(0.2)
+    pytest.fail(f"{what}: not within {seconds} seconds")

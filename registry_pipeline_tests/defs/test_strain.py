@@ -1,0 +1,289 @@
+"""Dagster under strain: issue 3, item 6, one section a word of its list, in its order.
+
+The daemon restarted in the middle is in `test_strain_daemon`: it takes real processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from dagster import AssetSelection, DagsterRunStatus, Definitions, ExecuteInProcessResult, RetryRequested
+from dagster import define_asset_job as asset_job
+
+from registry_pipeline import runbook
+from registry_pipeline.config import REPO_VARIABLE
+from registry_pipeline.defs import asset_page, evidence
+from registry_pipeline.defs.evidence import CHECK_NAMES
+from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
+from registry_pipeline.errors import EvidenceError
+from registry_pipeline_tests.defs.conftest import (
+    REGISTRIES,
+    Door,
+    failure_of,
+    from_failure,
+    troubles,
+    upstream_of,
+    verdicts_of,
+)
+from registry_pipeline_tests.defs.event_log import judge, newest, repeat
+
+pytestmark = pytest.mark.xdist_group("dagster")
+
+
+@contextmanager
+def before_each_build(act: Callable[[str, str | None], None]) -> Iterator[None]:
+    """Call `act` with the registry and the Dagster run before anything is built."""
+    build = runbook.build
+
+    def with_act(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+        act(spec.registry_id, run.dagster_run_id)
+        return build(governed, run, spec, sealed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runbook, "build", with_act)
+        yield
+
+
+def half_failed(door: Door) -> ExecuteInProcessResult:
+    """Rebuild with a disk that fails where drift_signals is built."""
+
+    def fail(registry_id: str, _run_id: str | None) -> None:
+        if registry_id == "drift_signals":
+            raise EvidenceError("a bad day", "try again")
+
+    with before_each_build(fail):
+        result = door.rebuild()
+    assert not result.success
+    return result
+
+
+def made_by(result: Any) -> dict[str, str]:
+    """Return the run folder of each registry that a Dagster run materialized."""
+    events = {name: result.asset_materializations_for_node(name) for name in REGISTRIES}
+    return {name: str(found[0].metadata["run_id"].value) for name, found in events.items() if found}
+
+
+# Retry after publish.
+
+
+def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
+    fresh: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = asset_page.sealed_metadata
+    tries: list[str] = []
+
+    def torn(governed: Any, sealed: Any, content: Any) -> asset_page.Metadata:
+        page = tell(governed, sealed, content)
+        if "run_registry" in page["run_id"]:
+            tries.append(page["run_id"])
+            if len(tries) == 1:
+                raise RetryRequested(max_retries=1)
+        return page
+
+    monkeypatch.setattr(asset_page, "sealed_metadata", torn)
+    before = fresh.folders()
+
+    result = fresh.rebuild()
+
+    assert result.success, troubles(result)
+    assert len(tries) == 2
+    assert tries[0] == tries[1]
+    assert len(fresh.folders() - before) == len(REGISTRIES)
+
+
+# Half-failed run.
+
+
+def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(activated: Door) -> None:
+    active, before = activated.active(), activated.folders()
+
+    sealed = made_by(half_failed(activated))
+
+    assert set(sealed) == {"run_registry", "expected_versions", "op_status_table"}
+    assert activated.folders() - before == set(sealed.values()) - {active["expected_versions"].run_id}
+    found = [runbook.find_run(activated.governed, run_id) for run_id in sealed.values()]
+    assert all(verdict.passed for verdict in runbook.verify_runs(found))
+    assert "would rest on" in activated.skipped()
+    assert activated.active() == active
+
+
+# Re-execution from failure.
+
+
+def test_a_re_execution_from_failure_builds_on_what_its_parent_sealed_seals_nothing_twice_and_all_move_together(
+    activated: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REPO_VARIABLE, str(activated.governed.root))
+    parent = half_failed(activated)
+    parents, before = made_by(parent), activated.folders()
+
+    again = from_failure(activated, parent.run_id)
+
+    drift = made_by(again)["drift_signals"]
+    assert activated.folders() - before == {drift}
+    assert upstream_of(activated, drift) == parents
+    asked_for = activated.asked_for()
+    assert {**parents, "drift_signals": drift} == {"expected_versions": parents["expected_versions"], **asked_for}
+    assert activated.grant(activated.requested()).success
+    assert {name: ref.run_id for name, ref in activated.active().items()} == {**parents, "drift_signals": drift}
+
+
+# A check executed alone.
+
+
+def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(rebuilt: Door) -> None:
+    before, made = rebuilt.asked_for(), newest(rebuilt, "drift_signals")
+    assert made.sealed is not None
+    artifact = rebuilt.governed.publish_root / made.sealed.ref.run_id / "DRIFT_SIGNALS_v0_1.json"
+    artifact.chmod(0o644)
+    artifact.write_bytes(artifact.read_bytes() + b" ")
+    alone = asset_job("checks_alone", AssetSelection.checks_for_assets("drift_signals"))
+    door = replace(rebuilt, definitions=Definitions.merge(rebuilt.definitions, Definitions(jobs=[alone])))
+
+    result = door.execute("checks_alone")
+
+    assert verdicts_of(result, "drift_signals")["seal"] is False
+    assert "drift_signals" in before
+    assert "drift_signals" not in rebuilt.asked_for()
+
+
+# A build newer than a passed check.
+
+
+def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_and_for_no_newer_build(
+    rebuilt: Door,
+) -> None:
+    first = newest(rebuilt, "drift_signals")
+    assert first.sealed is not None
+    root = first.sealed.ref.manifest_sha256
+    assert evidence.unproved_checks(rebuilt.instance, first) == {}
+
+    again = repeat(rebuilt, first)
+
+    unjudged = dict.fromkeys(CHECK_NAMES, "has not judged it")
+    assert evidence.unproved_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
+    judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
+    assert evidence.unproved_checks(rebuilt.instance, again) == unjudged, "another root"
+    judge(rebuilt, again, storage_id=first.storage_id, root=root)
+    assert evidence.unproved_checks(rebuilt.instance, again) == unjudged, "another materialization"
+    judge(rebuilt, again, storage_id=again.storage_id, root=root)
+    assert evidence.unproved_checks(rebuilt.instance, again) == {}
+
+
+# Two overlapping rebuilds.
+
+
+def overlapping(door: Door, older_waits_at: str, newer_waits_at: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Let an older rebuild stand still at a registry while a newer one begins; return what each of them made.
+
+    With `newer_waits_at` the newer one stands still there in turn, until the older one has ended.
+    """
+    older_stands, older_may_go, newer_stands, older_is_over = Event(), Event(), Event(), Event()
+    results: dict[str, ExecuteInProcessResult] = {}
+    order: list[str | None] = []
+
+    def wait(registry_id: str, run_id: str | None) -> None:
+        if run_id not in order:
+            order.append(run_id)
+        if order.index(run_id) == 0 and registry_id == older_waits_at:
+            older_stands.set()
+            assert older_may_go.wait(120)
+        elif order.index(run_id) == 1 and registry_id == newer_waits_at:
+            newer_stands.set()
+            assert older_is_over.wait(120)
+
+    def rebuild(name: str, *done: Event) -> None:
+        results[name] = door.rebuild()
+        for event in done:
+            event.set()
+
+    with before_each_build(wait), stamped_a_minute_apart():
+        older = Thread(target=rebuild, args=("older", older_is_over))
+        older.start()
+        assert older_stands.wait(120)
+        newer = Thread(target=rebuild, args=("newer", newer_stands))
+        newer.start()
+        assert newer_stands.wait(120)
+        older_may_go.set()
+        older.join()
+        newer.join()
+    assert all(result.success for result in results.values()), [troubles(result) for result in results.values()]
+    return made_by(results["older"]), made_by(results["newer"])
+
+
+@contextmanager
+def stamped_a_minute_apart() -> Iterator[None]:
+    """Give each Dagster run a start of its own, in the order in which they began."""
+    stamps: dict[str, datetime] = {}
+    first = datetime(2100, 1, 1, tzinfo=UTC)
+
+    def started(_self: GovernedRepository, run_id: str) -> datetime:
+        return stamps.setdefault(run_id, first + timedelta(minutes=len(stamps)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GovernedRepository, "started", started)
+        yield
+
+
+@pytest.mark.parametrize("newer_waits_at", [None, "drift_signals"])
+def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_left_with_its_reason(
+    activated: Door, newer_waits_at: str | None
+) -> None:
+    older, newer = overlapping(activated, "op_status_table", newer_waits_at)
+
+    asked_for = activated.asked_for()
+    assert {"expected_versions": newer["expected_versions"], **asked_for} == newer
+    assert activated.grant(activated.requested()).success
+    assert {name: ref.run_id for name, ref in activated.active().items()} == newer
+    assert f"{older['op_status_table']} describes an older moment than the active run" in activated.skipped()
+
+
+# A refused advance.
+
+
+def test_a_refused_advance_is_not_asked_for_again_until_the_pointer_file_changes(activated: Door) -> None:
+    pointers = activated.governed.pointer_path
+    before = pointers.read_bytes()
+    activated.rebuild()
+    pointers.write_bytes(before + b"\n")
+
+    refused = activated.grant(activated.requested())
+
+    assert failure_of(refused, "active_registry_pointers").startswith("refused, no pointer moved")
+    assert activated.skipped().startswith("refused (POINTER_EDITED), and not asked for again")
+    assert pointers.read_bytes() == before + b"\n"
+    pointers.write_bytes(before)
+    assert activated.grant(activated.requested()).success
+    assert activated.skipped() == "the newest build of every registry is in force"
+
+
+# A failed advance asked for again.
+
+
+def test_a_failed_advance_is_asked_for_again_under_new_keys_three_times_in_all_and_then_given_up(
+    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise EvidenceError("the disk is gone", "look for it")
+
+    keys = []
+    with monkeypatch.context() as patch:
+        patch.setattr(runbook, "activate", fail)
+        for _ in range(TRIES):
+            request = rebuilt.requested()
+            keys.append(request.run_key)
+            assert not rebuilt.grant(request).success
+
+    closure = request.tags[CLOSURE_TAG]
+    assert keys == [f"{closure}:{n}" for n in range(TRIES)]
+    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed tries")
+    assert [run.status for run in rebuilt.instance.get_runs(limit=TRIES)] == [DagsterRunStatus.FAILURE] * TRIES
+    assert rebuilt.rebuild().success
+    assert rebuilt.requested().tags[CLOSURE_TAG] != closure, "a newer build is another set"

@@ -1,0 +1,117 @@
+"""Issue 3, 6, "the daemon restarted in the middle": of a rebuild, and of a move of pointers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from dagster import DagsterInstance
+
+from registry_pipeline import runbook
+from registry_pipeline.catalog import STACK
+from registry_pipeline.cli.ui import HOST, commands, prepare_home
+from registry_pipeline.config import REPO_VARIABLE, Governed, load_governed
+from registry_pipeline.defs.active_assets import ACTIVATE_JOB
+from registry_pipeline.defs.jobs import OVERDUE_TAG, REBUILD_JOB
+from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
+
+pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
+
+
+class Machine:
+    """Webserver and daemon of a governed repository, as `ui` starts them; each can die by itself."""
+
+    def __init__(self, governed: Governed) -> None:
+        self.governed, self.started = governed, list[subprocess.Popen[bytes]]()
+        prepare_home(governed.dagster_home)
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port: int = probe.getsockname()[1]
+        self.web, self.daemon = commands(governed.dagster_home, port)
+        self.served = Served(f"http://{HOST}:{port}", governed)
+
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        home = self.governed.dagster_home
+        environment = {**os.environ, REPO_VARIABLE: str(self.governed.root), "DAGSTER_HOME": str(home)}
+        with (home / "log").open("ab") as log:
+            self.started.append(
+                subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            )
+        return self.started[-1]
+
+    def answers(self) -> bool | None:
+        with suppress(URLError, OSError):
+            return bool(self.served.location())
+        return None
+
+    def stop(self) -> None:
+        for process in self.started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def machine(known_repository: Path, tmp_path: Path) -> Iterator[Machine]:
+    root = tmp_path / "repository"
+    shutil.copytree(known_repository, root, symlinks=True)
+    machine = Machine(load_governed(root))
+    try:
+        machine.start(machine.web)
+        until("the webserver", machine.answers, START_SECONDS)
+        yield machine
+    finally:
+        machine.stop()
+        make_removable(root)
+
+
+@contextmanager
+def git_withheld(governed: Governed) -> Iterator[None]:
+    """Keep every run that begins from going on: it asks git first, and waits its turn."""
+    with (governed.dagster_home / "git_state.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run_that_is(served: Served, job: str, status: str) -> str | None:
+    return next((run_id for run_id, found in served.runs(job).items() if found == status), None)
+
+
+def test_a_daemon_killed_in_a_rebuild_and_in_an_activation_moves_the_pointers_exactly_once(machine: Machine) -> None:
+    governed, served = machine.governed, machine.served
+    before = governed.pointer_path.read_bytes()
+
+    daemon = machine.start(machine.daemon)
+    with git_withheld(governed):
+        served.launch(REBUILD_JOB)
+        until("the rebuild begins", lambda: run_that_is(served, REBUILD_JOB, "STARTED"), START_SECONDS)
+        daemon.kill()
+    until("the rebuild ends without a daemon", lambda: run_that_is(served, REBUILD_JOB, "SUCCESS"), WORK_SECONDS)
+    assert served.runs(ACTIVATE_JOB) == {}
+
+    with git_withheld(governed):
+        daemon = machine.start(machine.daemon)
+        torn = until("the move begins", lambda: run_that_is(served, ACTIVATE_JOB, "STARTED"), START_SECONDS)
+        os.killpg(daemon.pid, signal.SIGKILL)  # the daemon and the process of the run, as in a power cut
+    assert governed.pointer_path.read_bytes() == before
+    with DagsterInstance.from_config(str(governed.dagster_home)) as instance:
+        instance.add_run_tags(torn, {OVERDUE_TAG: "1"})  # as if it had been waited for long enough
+
+    machine.start(machine.daemon)
+    moved = until("the move", lambda: run_that_is(served, ACTIVATE_JOB, "SUCCESS"), WORK_SECONDS)
+    chain = runbook.read_chain_state(governed)
+    pointers = served.newest("active_registry_pointers")
+    assert served.runs(ACTIVATE_JOB) == {moved: "SUCCESS", torn: "FAILURE"}
+    assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), 2), "the first record, and the move"
+    assert pointers is not None
+    assert {"label": "moved", "intValue": len(STACK)} in pointers["metadataEntries"]
