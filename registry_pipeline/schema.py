@@ -7,7 +7,7 @@ for every problem. Both are imported when a value is first judged, so that impor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -90,14 +90,6 @@ def check_value(name: str, value: object) -> list[SchemaProblem]:
         # The fast road does not take every value that Python's parser makes, lone surrogates in keys for one.
         pass
     return _judge(name, value)
-
-
-def check_values(name: str, values: Iterable[object]) -> Iterator[tuple[int, list[SchemaProblem]]]:
-    """Yield the position, from 0, and the problems of each value that a schema refuses."""
-    for position, value in enumerate(values):
-        problems = check_value(name, value)
-        if problems:
-            yield position, problems
 
 
 @cache

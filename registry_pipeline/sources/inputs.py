@@ -70,10 +70,6 @@ class Gathered:
     findings: tuple[Finding, ...] = ()
 
 
-Reader = Callable[[Governed, SourceContext], Gathered]
-"""The signature of every reader."""
-
-
 def read_run_registry_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Gather the run folders under the run roots, without those of this build run (SPEC 4.1)."""
     scan = read_run_folders(

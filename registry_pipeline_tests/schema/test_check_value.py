@@ -11,7 +11,7 @@ import pytest
 
 from registry_pipeline import schema
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.schema import SchemaProblem, check_value, check_values, has_schema, schema_bytes, schema_folder
+from registry_pipeline.schema import SchemaProblem, check_value, has_schema, schema_bytes, schema_folder
 
 VERSIONS = "REGISTRY_expected_versions_v0_1.schema.json"
 RECORD = "REGISTRY_pointer_activation_v0_1.schema.json"
@@ -137,7 +137,7 @@ def test_what_is_told_can_be_written_as_utf_8() -> None:
 def test_many_values_are_told_by_their_position() -> None:
     values = [{"expected": {}}, 5, {"expected": {}}, {}]
 
-    assert [position for position, _ in check_values(VERSIONS, values)] == [1, 3]
+    assert [position for position, value in enumerate(values) if check_value(VERSIONS, value)] == [1, 3]
 
 
 def pointers_with(entries: list[Any]) -> dict[str, Any]:
