@@ -129,14 +129,14 @@ _ROWS: Final = (
 REGISTRIES: Final = MappingProxyType({row.registry_id: row for row in _ROWS})
 """Every registry by its id, in an order in which each stands behind what it depends on."""
 
-STACK: Final = tuple(row for row in _ROWS if row.kind in ("built", "captured"))
+STACK: Final = tuple(row for row in _ROWS if row.builder is not None and not row.partitioned)
 """The registries that a build makes, in dependency order."""
 
 
 def with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
-    """Return the named registries of the stack and all that is built from them, in dependency order."""
+    """Return the named registries of the stack and all that is built from or after them, in dependency order."""
     chosen = set(registry_ids)
     for row in STACK:
-        if chosen.intersection(row.depends_on):
+        if chosen.intersection((*row.depends_on, *row.after)):
             chosen.add(row.registry_id)
     return tuple(row for row in STACK if row.registry_id in chosen)

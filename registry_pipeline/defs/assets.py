@@ -35,7 +35,7 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
     """Return the asset of a registry: built from its sources and from the sealed runs of its upstreams."""
     ins = {name: AssetIn(name) for name in spec.depends_on}
 
-    @asset(ins=ins, io_manager_key=SEALED_IO, **asset_words(spec))
+    @asset(ins=ins, deps=list(spec.after), io_manager_key=SEALED_IO, **asset_words(spec))
     def build_registry(
         context: AssetExecutionContext, governed: GovernedRepository, **upstream: SealedRun | None
     ) -> MaterializeResult[Any]:

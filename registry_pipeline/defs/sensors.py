@@ -115,20 +115,24 @@ def _candidates(instance: DagsterInstance, governed: Governed) -> tuple[list[Mat
     active = runbook.read_active_runs(governed, pointers)
     candidates: list[Materialized] = []
     reasons: list[str] = []
-    built = {spec.registry_id: evidence.materializations(instance, spec.registry_id, _DEPTH) for spec in STACK}
+    built = {
+        spec.registry_id: evidence.materializations(instance, spec.registry_id, _DEPTH)
+        for spec in STACK
+        if spec.pointer
+    }
     if not any(built.values()):
         reasons.append(f"nothing was built through Dagster yet: launch {REBUILD_JOB}")
-    for spec in STACK:
+    for registry_id, builds in built.items():
         told = False
-        for made in built[spec.registry_id]:
-            if made.sealed is not None and made.sealed.ref == pointers.active(spec.registry_id):
+        for made in builds:
+            if made.sealed is not None and made.sealed.ref == pointers.active(registry_id):
                 break
-            now_active = active.get(spec.registry_id)
+            now_active = active.get(registry_id)
             reason = _against(instance, made, None if now_active is None else now_active.as_of_utc)
             if reason is None:
                 candidates.append(made)
             elif not told:
-                reasons.append(f"{spec.registry_id}: {reason}")
+                reasons.append(f"{registry_id}: {reason}")
             told = True
     return candidates, reasons
 

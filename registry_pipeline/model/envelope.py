@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -101,9 +102,11 @@ class RunEnvelope:
     builder_name: str
     builder_version: str
     dagster_run_id: str | None
+    source_operation_id: str | None = None
+    coverage: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document; `partition` and `dagster_run_id` are absent where there is none."""
+        """Return the document; a key that is optional is absent where there is nothing to say."""
         document: dict[str, Any] = {
             "run_id": self.run_id,
             "created_utc": self.created_utc,
@@ -122,9 +125,12 @@ class RunEnvelope:
             "outputs": list(self.outputs),
             "builder": {"name": self.builder_name, "version": self.builder_version},
         }
-        if self.dagster_run_id is not None:
-            document["dagster_run_id"] = self.dagster_run_id
-        return document
+        optional = {
+            "dagster_run_id": self.dagster_run_id,
+            "source_operation_id": self.source_operation_id,
+            "coverage": None if self.coverage is None else dict(self.coverage),
+        }
+        return document | {key: value for key, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 Kind = Literal["built", "captured", "rendered", "record", "external", "collection"]
@@ -14,8 +15,11 @@ class RegistrySpec:
     """What a registry is; assets, checks, command line and documents are made from it.
 
     `artifacts`: names in the run folder, the main one first. `schemas`: artifact name to file name under `schemas/`.
-    `depends_on`: upstream registries, whose snapshots a build reads. `feeds_back`: registries whose *active* snapshot
-    a build reads as `previous`. `reader` names the function of `sources.inputs` that gathers what `builder` is given.
+    A `many_files` run folder holds other files too, under their own names; a key of `schemas` may then be a pattern.
+    `depends_on`: upstream registries, whose snapshots a build reads. `after`: registries whose folders of the same
+    build run it must find, without reading them as upstream. `feeds_back`: registries whose *active* snapshot a build
+    reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. `source_operation_id` is the
+    operation whose output is captured. `reader` names the function of `sources` that gathers what `builder` is given.
     """
 
     registry_id: str
@@ -27,19 +31,32 @@ class RegistrySpec:
     operation_id: str | None
     tag: str | None
     depends_on: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     feeds_back: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     pointer: bool = True
     delta: bool = True
+    partitioned: bool = False
+    many_files: bool = False
+    source_operation_id: str | None = None
     excluded_because: str = ""
     reader: Callable[..., Any] | None = None
     builder: Callable[..., Any] | None = None
 
     @property
     def artifact(self) -> str:
-        """The main artifact's name."""
+        """The main artifact's name.
+
+        Raises:
+            IndexError: the registry has none; its files have names of their own.
+        """
         return self.artifacts[0]
+
+    @property
+    def relpath(self) -> str | None:
+        """What a reference to one of its runs names: the main artifact, None where there are only many files."""
+        return self.artifacts[0] if self.artifacts else None
 
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file that judges an artifact, or None."""
-        return dict(self.schemas).get(artifact)
+        return next((schema for pattern, schema in self.schemas if fnmatchcase(artifact, pattern)), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
 from registry_pipeline.model.envelope import Inputs
@@ -30,13 +31,19 @@ class Artifacts:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """Artifacts with all that their envelope must say: what they were built from, and findings about sources."""
+    """Artifacts with all that their envelope must say: what they were built from, and findings about sources.
+
+    `partition` is the day that a snapshot of history describes; `coverage` what a log says of every registry (SPEC
+    4.5).
+    """
 
     registry_id: str
     artifacts: Artifacts
     inputs: Inputs
     as_of_utc: str
     findings: tuple[Finding, ...] = ()
+    partition: date | None = None
+    coverage: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,9 @@ from registry_pipeline.runbook.change import (
     Asked,
     Standing,
     change_pointers,
-    read_active_runs,
-    read_chain_state,
 )
 from registry_pipeline.runbook.reading import read_pointers
+from registry_pipeline.runbook.store import read_active_runs, read_chain_state
 
 __all__ = ["Judged", "activate", "largest_movable", "read_active_runs", "read_chain_state"]
 

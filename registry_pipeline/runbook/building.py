@@ -31,10 +31,11 @@ from registry_pipeline.runbook.reading import (
     sealed_run,
     spec_of,
 )
+from registry_pipeline.runbook.store import Store
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.sources.context import Previous, SourceContext
 from registry_pipeline.sources.git import read_git_state
-from registry_pipeline.sources.inputs import Previous, SourceContext
 from registry_pipeline.sources.run_folders import read_why_left_out
 from registry_pipeline.validate.history import check_history
 from registry_pipeline.validate.run import check_run, needed_files
@@ -95,6 +96,7 @@ def build(
             leave_out=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
             leave_out_dagster_run=run.dagster_run_id,
             on_progress=on_progress,
+            store=Store(governed),
         ),
     )
     told = sorted_findings([*findings, *gathered.findings])
@@ -102,7 +104,8 @@ def build(
         return NotBuilt(spec.registry_id, told)
     as_of_utc = utc_text(run.started)
     artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git))
-    return Built(spec.registry_id, artifacts, Inputs((*refs, *previous_refs), gathered.files), as_of_utc, told)
+    inputs = Inputs((*refs, *previous_refs, *gathered.registries), gathered.files)
+    return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage)
 
 
 def _read_upstream(
@@ -165,13 +168,13 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
         raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
     if not governed.publish_root.is_dir():
         raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
-    run_id = RunId(run.started, spec.tag)
+    run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
     files_for = partial(_files, run, spec, built)
     found = _earlier_try(governed, run, run_id, files_for) if retried else None
     if found is None:
         published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
         found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
-    ref = replace(found, relpath=spec.artifact)
+    ref = replace(found, relpath=spec.relpath)
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
 
@@ -197,6 +200,8 @@ def _files(run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId) -> di
         builder_name=f"registry_pipeline.{spec.registry_id}",
         builder_version=version("registry-pipeline"),
         dagster_run_id=run.dagster_run_id,
+        source_operation_id=spec.source_operation_id,
+        coverage=built.coverage,
     )
     files["run.json"] = json_document(envelope.to_json())
     return files

@@ -14,25 +14,24 @@ from registry_pipeline.activate.plan import ActivationPlan, ActivationRequest, C
 from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.activate.swap import (
     compare_pointer_file,
-    read_intent,
     remove_intent,
     swap_pointer_file,
     write_intent,
 )
-from registry_pipeline.canon import parse_utc, utc_text
+from registry_pipeline.canon import utc_text
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.model.activation import ACTIVATION_TAG
-from registry_pipeline.model.closure import ActiveRun
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Severity, sorted_findings
 from registry_pipeline.model.ids import RunId
-from registry_pipeline.model.refs import PointerFile, SealedRef
+from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Activation, Built, Refusal
 from registry_pipeline.runbook.building import BuildRun, seal
-from registry_pipeline.runbook.reading import read_pointer_bytes, read_report, run_folder, spec_of
-from registry_pipeline.validate.chain import ChainState, check_chain, read_chain
+from registry_pipeline.runbook.reading import read_pointer_bytes, spec_of
+from registry_pipeline.runbook.store import read_active_runs, read_chain_state
+from registry_pipeline.validate.chain import ChainState, read_chain
 from registry_pipeline.validate.pointers import parse_pointer_file
 
 
@@ -55,24 +54,6 @@ class Standing:
 
 
 Plan = Callable[[ActivationRequest, Standing], ActivationPlan | NothingToMove | Refusal]
-
-
-def read_chain_state(governed: Governed) -> ChainState:
-    """Return the judgement of the activation chain and of the pointer file against it."""
-    return check_chain(read_chain(governed), read_pointer_bytes(governed), read_intent(governed.pointer_path))
-
-
-def read_active_runs(governed: Governed, pointers: PointerFile) -> dict[str, ActiveRun]:
-    """Return the active runs whose folders are there, with what they record of their inputs."""
-    active: dict[str, ActiveRun] = {}
-    for pointer in pointers.pointers:
-        ref = pointers.active(pointer.registry_id)
-        if ref is not None and run_folder(governed, ref).is_dir():
-            envelope = read_report(governed, ref).run_json or {}
-            as_of = envelope.get("as_of_utc")
-            told = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
-            active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), told)
-    return active
 
 
 def change_pointers(

@@ -13,10 +13,10 @@ from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.query.doctor import DoctorDocument, Mended, examine
 from registry_pipeline.runbook.building import BuildRun
-from registry_pipeline.runbook.change import read_chain_state
 from registry_pipeline.runbook.rendering import render
 from registry_pipeline.runbook.settlement import finish, remove_leftovers, void, write_back
 from registry_pipeline.runbook.status import observe
+from registry_pipeline.runbook.store import read_chain_state
 from registry_pipeline.seal.staging import quarantine_folder, stale_stagings
 from registry_pipeline.validate.chain import ChainState
 

@@ -13,8 +13,9 @@ from registry_pipeline.model.activation import ACCEPTED_REMOVED, ACTIVATION_TAG
 from registry_pipeline.model.refs import Move, SealedRef
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.runbook.building import BuildRun, validate
-from registry_pipeline.runbook.change import Asked, Standing, change_pointers, read_chain_state
+from registry_pipeline.runbook.change import Asked, Standing, change_pointers
 from registry_pipeline.runbook.reading import pointer_hash, read_pointers, read_report, sealed_run, spec_of
+from registry_pipeline.runbook.store import read_chain_state
 from registry_pipeline.runbook.verification import FoundRun
 from registry_pipeline.validate.chain import ChainState, SealedRecord
 from registry_pipeline.validate.history import accept_removed

@@ -20,9 +20,10 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.runbook.building import BuildRun
-from registry_pipeline.runbook.change import read_chain_state, seal_record
+from registry_pipeline.runbook.change import seal_record
 from registry_pipeline.runbook.reading import read_pointer_bytes, read_report
 from registry_pipeline.runbook.rollback import accepted_losses, find_record, judge
+from registry_pipeline.runbook.store import read_chain_state
 from registry_pipeline.validate.branches import check_withdrawal
 from registry_pipeline.validate.chain import ChainState, SealedRecord
 

@@ -150,7 +150,8 @@ def _put_in_force(
     reason: str,
     on_step: Callable[[Step, str], None],
 ) -> StackOutcome:
-    passed = [(r.run, r.verdict) for r in rows if r.run and r.verdict and r.verdict.passed and not r.reused]
+    fresh = [r for r in rows if not r.reused and REGISTRIES[r.registry_id].pointer]
+    passed = [(r.run, r.verdict) for r in fresh if r.run and r.verdict and r.verdict.passed]
     movable, held = largest_movable(governed, passed)
     told = [*findings, *held]
     activation: Activation | Refusal | None = None

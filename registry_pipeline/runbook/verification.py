@@ -20,8 +20,8 @@ from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Verdict
-from registry_pipeline.runbook.change import read_chain_state
 from registry_pipeline.runbook.reading import read_pointers, spec_of
+from registry_pipeline.runbook.store import read_chain_state
 from registry_pipeline.seal.path_policy import path_codes
 from registry_pipeline.seal.verify import verify_folders
 from registry_pipeline.sources.committed_runs import read_committed_runs

@@ -7,8 +7,7 @@ blind to each other. It judges nothing but whether it can read.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
@@ -16,7 +15,7 @@ from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import InputFile
-from registry_pipeline.model.finding import Finding, has_errors
+from registry_pipeline.model.finding import has_errors
 from registry_pipeline.model.inputs import (
     CapturedInputs,
     DriftInputs,
@@ -25,49 +24,18 @@ from registry_pipeline.model.inputs import (
     RunRow,
     SystemDrift,
 )
+from registry_pipeline.sources.context import Gathered, SourceContext
 from registry_pipeline.sources.files import read_regular_file
 from registry_pipeline.sources.git import read_tracked_digests
 from registry_pipeline.sources.operations import read_operation_catalog
 from registry_pipeline.sources.run_folders import read_run_folders
+from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
 
 _RUN_REGISTRY: Final = "RUN_REGISTRY_v0_1.jsonl"
 _STATUS_TABLE: Final = "OPERATION_STATUS_TABLE_v0_1.json"
 _DRIFT_SIGNALS: Final = "DRIFT_SIGNALS_v0_1.json"
 _EXPECTED_VERSIONS: Final = "EXPECTED_VERSIONS_v0_1_snapshot.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Previous:
-    """The active snapshot that is fed back into a build: its run id and the verified bytes of its artifacts."""
-
-    run_id: str
-    files: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceContext:
-    """What a reader is handed beside the repository.
-
-    `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `leave_out` are the
-    (run_root, run_id) that this build run has sealed, `leave_out_dagster_run` its Dagster run id. `on_progress` is told
-    how many run folders have been read.
-    """
-
-    upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
-    previous: Mapping[str, Previous] = field(default_factory=dict)
-    leave_out: frozenset[tuple[str, str]] = frozenset()
-    leave_out_dagster_run: str | None = None
-    on_progress: Callable[[int], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What a builder is given, the files it came from, and findings; `inputs` is None where nothing can be built."""
-
-    inputs: Any
-    files: tuple[InputFile, ...] = ()
-    findings: tuple[Finding, ...] = ()
 
 
 def read_run_registry_inputs(governed: Governed, context: SourceContext) -> Gathered:
@@ -89,7 +57,7 @@ def read_op_status_table_inputs(governed: Governed, context: SourceContext) -> G
         RefusedError: there is no upstream run_registry. EvidenceError: it, or the previous drift, cannot be parsed.
     """
     rows = _parse_run_rows(_upstream(context, "run_registry", _RUN_REGISTRY))
-    catalog, files = read_operation_catalog(governed)
+    catalog, files = read_operation_catalog(WorkingTree(governed.root), governed.config)
     if has_errors(catalog.findings):
         return Gathered(None, files, catalog.findings)
     before = context.previous.get("drift_signals")
@@ -113,18 +81,18 @@ def read_drift_signals_inputs(governed: Governed, context: SourceContext) -> Gat
         RefusedError: an upstream is missing. EvidenceError: one cannot be parsed.
         NotFoundError: git cannot be read.
     """
-    root, config = governed.root, governed.config
+    tree, config = WorkingTree(governed.root), governed.config
     registry = _parse(_first_line(_upstream(context, "run_registry", _RUN_REGISTRY)), "run_registry", _RUN_REGISTRY)
     table = _parse(_upstream(context, "op_status_table", _STATUS_TABLE), "op_status_table", _STATUS_TABLE)
     snapshot = context.upstream.get("expected_versions", {}).get(_EXPECTED_VERSIONS)
-    threshold, threshold_files = read_threshold_version(root, config.threshold_sources)
-    tracked = read_tracked_digests(root)
+    threshold, threshold_files = read_threshold_version(tree, config.threshold_sources)
+    tracked = read_tracked_digests(governed.root)
     inputs = DriftInputs(
         expected_path=config.expected_versions,
         expected=None if snapshot is None else parse_expected_versions(snapshot),
         observed_run_registry=_version(registry, "registry_version"),
         observed_op_status_table=_version(table[0] if isinstance(table, list) and table else None, "status_version"),
-        observed_run_envelope=read_envelope_version(root, config.envelope_standard),
+        observed_run_envelope=read_envelope_version(tree, config.envelope_standard),
         observed_threshold=threshold,
         tracked=None if tracked is None else tracked.digests,
         tracked_missing=tracked is not None and tracked.some_missing,

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from registry_pipeline.canon import sha256_hex
-from registry_pipeline.config import Governed
+from registry_pipeline.config import Config
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.inputs import Operation, OperationCatalog
-from registry_pipeline.sources.files import read_regular_file
+from registry_pipeline.sources.tree import Tree
 
 _OPTION_HEADING: Final = re.compile(r"##\s+Option\s+(\w+)")
 _OPERATION_HEADING: Final = re.compile(r"###\s+(OP-[A-Z]+[0-9]+)(?::\s*|\s+[\u2014\u2013-]\s+)(\S.*)")
@@ -48,23 +48,22 @@ class CoverageRow:
     path: str
 
 
-def read_operation_catalog(governed: Governed) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
+def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
     """Return the merged operations and coverage levels, and the documents they were read from.
 
     A document that is missing or not UTF-8 is a finding of severity error: without it the table would state less than
     the repository does.
     """
-    config = governed.config
     files: list[InputFile] = []
     findings: list[Finding] = []
     defined: list[DefinedOperation] = []
     rows: list[CoverageRow] = []
-    for path, text in _documents(governed, config.operations_catalog, files, findings):
+    for path, text in _documents(tree, config.operations_catalog, files, findings):
         found = parse_catalog_document(text, path)
         if not found:
             findings.append(finding("CATALOG_EMPTY", path))
         defined += found
-    for path, text in _documents(governed, config.coverage_matrix, files, findings):
+    for path, text in _documents(tree, config.coverage_matrix, files, findings):
         rows += parse_matrix_document(text, path)
     operations = _merge_operations(defined, config.options, findings)
     coverage = _merge_levels(rows, findings)
@@ -136,11 +135,11 @@ def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
 
 
 def _documents(
-    governed: Governed, paths: Sequence[str], files: list[InputFile], findings: list[Finding]
+    tree: Tree, paths: Sequence[str], files: list[InputFile], findings: list[Finding]
 ) -> Iterator[tuple[str, str]]:
     for path in dict.fromkeys(paths):
         try:
-            data = read_regular_file(governed.path(path))
+            data = tree.read(path)
         except OSError as error:
             findings.append(finding("CATALOG_MISSING", path, detail=error.strerror or "no reason given"))
             continue

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.model.inputs import ExpectedVersions
-from registry_pipeline.sources.files import read_regular_file
+from registry_pipeline.sources.tree import Tree
 
 _PATTERNS: Final = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
@@ -26,7 +24,7 @@ _PATTERNS: Final = tuple(
 _ENVELOPE_VERSION: Final = "0.1"
 
 
-def read_threshold_version(root: Path, sources: Sequence[str]) -> tuple[str | None, tuple[InputFile, ...]]:
+def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | None, tuple[InputFile, ...]]:
     """Return the version of the first source that has one, and the files that were read up to it.
 
     A source that is a folder is searched file by file in the order of their paths; one that is missing or cannot be
@@ -34,9 +32,9 @@ def read_threshold_version(root: Path, sources: Sequence[str]) -> tuple[str | No
     """
     read: list[InputFile] = []
     for source in sources:
-        for path in _files_of(root, source):
+        for path in tree.files_under(source) if tree.is_folder(source) else [source]:
             try:
-                data = read_regular_file(root / path)
+                data = tree.read(path)
             except OSError:
                 continue
             read.append(InputFile(path, sha256_hex(data)))
@@ -58,24 +56,9 @@ def find_version(data: bytes) -> str | None:
     return next((match[1] for match in (pattern.search(text) for pattern in _PATTERNS) if match), None)
 
 
-def _files_of(root: Path, source: str) -> Iterator[str]:
-    place = root / source
-    if not place.is_dir():
-        yield source
-        return
-    found = [
-        Path(folder, name).relative_to(root).as_posix()
-        for folder, _, names in os.walk(place)
-        for name in names
-        if Path(folder, name).is_file()
-    ]
-    # A name that is not UTF-8 could not be written into run.json as an input.
-    yield from sorted(path for path in found if path.isprintable())
-
-
-def read_envelope_version(root: Path, path: str) -> str | None:
+def read_envelope_version(tree: Tree, path: str) -> str | None:
     """Return "0.1" if the standard of the run envelope is present, else None."""
-    return _ENVELOPE_VERSION if (root / path).is_file() else None
+    return _ENVELOPE_VERSION if tree.is_file(path) else None
 
 
 def parse_expected_versions(data: bytes) -> ExpectedVersions | None:

@@ -17,6 +17,7 @@ from registry_pipeline.model.layer import LAYER_OPERATIONS
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline.sources.operations import read_operation_catalog
+from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline_tests.example.conftest import Written
 
 pytestmark = pytest.mark.door
@@ -91,7 +92,7 @@ def test_the_three_line_orders_differ_in_nothing_but_order(order: LineOrder) -> 
 
 
 def test_the_documents_give_thirty_operations_and_the_layers_eleven(written: Written) -> None:
-    catalog, _ = read_operation_catalog(load_governed(written.root))
+    catalog, _ = read_operation_catalog(WorkingTree(written.root), load_governed(written.root).config)
     levels = {o.operation_id: o.level for o in (*OPERATIONS, *LAYER_OPERATIONS)}
 
     assert catalog.findings == ()
@@ -118,7 +119,7 @@ def test_the_toml_names_only_documents_that_exist(written: Written) -> None:
 
 
 def test_bound_executables_exist_and_compile(written: Written) -> None:
-    catalog, _ = read_operation_catalog(load_governed(written.root))
+    catalog, _ = read_operation_catalog(WorkingTree(written.root), load_governed(written.root).config)
     bound = {name for operation in catalog.operations for name in operation.executables}
 
     assert bound == {operation.executable for operation in OPERATIONS}

@@ -12,9 +12,9 @@ from registry_pipeline.builders.run_registry import build_run_registry
 from registry_pipeline.canon import json_document, utc_text
 from registry_pipeline.config import load_governed
 from registry_pipeline.model.envelope import BuildContext, GitState
+from registry_pipeline.sources.context import SourceContext
 from registry_pipeline.sources.git import read_git_state
 from registry_pipeline.sources.inputs import (
-    SourceContext,
     read_drift_signals_inputs,
     read_op_status_table_inputs,
     read_run_registry_inputs,

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.config import Config, Governed
+from registry_pipeline.config import Config
 from registry_pipeline.sources.operations import parse_catalog_document, parse_matrix_document, read_operation_catalog
+from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -20,18 +21,19 @@ def folders(kind: str) -> list[Any]:
     return [pytest.param(folder, id=folder.name) for folder in sorted((CASES / kind).iterdir())]
 
 
-def governed(folder: Path) -> Governed:
+def documents_of(folder: Path) -> tuple[WorkingTree, Config]:
     def named(pattern: str) -> tuple[str, ...]:
         return tuple(path.name for path in sorted(folder.glob(pattern)))
 
-    return Governed(folder, Config(operations_catalog=named("catalog_*.md"), coverage_matrix=named("matrix_*.md")))
+    config = Config(operations_catalog=named("catalog_*.md"), coverage_matrix=named("matrix_*.md"))
+    return WorkingTree(folder), config
 
 
 @pytest.mark.parametrize("folder", [*folders("catalog"), *folders("matrix")])
 def test_documents_say_what_their_case_expects(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_bytes())
 
-    catalog, files = read_operation_catalog(governed(folder))
+    catalog, files = read_operation_catalog(*documents_of(folder))
 
     told = [
         {name: getattr(found, name) for name in ("code", "path", "location", "expected", "got")}
@@ -47,7 +49,7 @@ def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None
     config = Config(operations_catalog=("no.md", "folder"), coverage_matrix=("neither.md",))
     (tmp_path / "folder").mkdir()
 
-    catalog, files = read_operation_catalog(Governed(tmp_path, config))
+    catalog, files = read_operation_catalog(WorkingTree(tmp_path), config)
 
     assert [(f.code, f.path, f.severity.value) for f in catalog.findings] == [
         ("CATALOG_MISSING", "folder", "error"),
@@ -66,7 +68,7 @@ def test_the_parsers_are_functions_of_text() -> None:
 def test_a_threshold_version_is_found_as_its_case_expects(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_bytes())
 
-    version, files = read_threshold_version(folder / "input", expected["sources"])
+    version, files = read_threshold_version(WorkingTree(folder / "input"), expected["sources"])
 
     assert version == expected["version"]
     assert all((folder / "input" / file.path).is_file() for file in files)
@@ -75,7 +77,7 @@ def test_a_threshold_version_is_found_as_its_case_expects(folder: Path) -> None:
 def test_the_files_that_were_read_for_a_version_are_told_and_no_others() -> None:
     folder = CASES / "versions" / "the_first_source_that_has_one" / "input"
 
-    _, files = read_threshold_version(folder, ["missing.json", "a.json", "b.json", "c.json"])
+    _, files = read_threshold_version(WorkingTree(folder), ["missing.json", "a.json", "b.json", "c.json"])
 
     assert [file.path for file in files] == ["a.json", "b.json"]
 
@@ -103,5 +105,5 @@ def test_expected_versions_are_strings_or_unknown(data: bytes, expected: tuple[s
 def test_the_envelope_version_is_observed_by_the_presence_of_its_standard(tmp_path: Path) -> None:
     (tmp_path / "standard.md").write_text("# anything\n", encoding="utf-8")
 
-    assert read_envelope_version(tmp_path, "standard.md") == "0.1"
-    assert read_envelope_version(tmp_path, "none.md") is None
+    assert read_envelope_version(WorkingTree(tmp_path), "standard.md") == "0.1"
+    assert read_envelope_version(WorkingTree(tmp_path), "none.md") is None

@@ -11,10 +11,8 @@ from registry_pipeline.config import Config, Governed
 from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.model.inputs import ExpectedVersions, RunRow, SystemDrift
+from registry_pipeline.sources.context import Gathered, Previous, SourceContext
 from registry_pipeline.sources.inputs import (
-    Gathered,
-    Previous,
-    SourceContext,
     read_captured_inputs,
     read_drift_signals_inputs,
     read_expected_versions_inputs,

@@ -1,0 +1,53 @@
+"""The store of sealed runs as it stands: what verifies, what is active, what the chain says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from registry_pipeline.activate.swap import read_intent
+from registry_pipeline.canon import parse_utc
+from registry_pipeline.config import Governed
+from registry_pipeline.model.closure import ActiveRun
+from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.refs import PointerFile, SealedRef
+from registry_pipeline.model.verdict import SealReport
+from registry_pipeline.runbook.reading import read_pointer_bytes, read_pointers, read_report, run_folder
+from registry_pipeline.validate.chain import ChainState, check_chain, read_chain
+
+
+def read_chain_state(governed: Governed) -> ChainState:
+    """Return the judgement of the activation chain and of the pointer file against it."""
+    return check_chain(read_chain(governed), read_pointer_bytes(governed), read_intent(governed.pointer_path))
+
+
+def read_active_runs(governed: Governed, pointers: PointerFile) -> dict[str, ActiveRun]:
+    """Return the active runs whose folders are there, with what they record of their inputs."""
+    active: dict[str, ActiveRun] = {}
+    for pointer in pointers.pointers:
+        ref = pointers.active(pointer.registry_id)
+        if ref is not None and run_folder(governed, ref).is_dir():
+            envelope = read_report(governed, ref).run_json or {}
+            as_of = envelope.get("as_of_utc")
+            told = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
+            active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), told)
+    return active
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Answers a reader about sealed runs; everything is read and verified when it is asked for."""
+
+    governed: Governed
+
+    def verify(self, run_root: str, run_id: str, keep: Collection[str] = ()) -> SealReport:
+        """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""
+        return read_report(self.governed, SealedRef(run_id, run_root, None, ""), keep)
+
+    def pointers(self) -> PointerFile:
+        """Return the pointers as the file states them."""
+        return read_pointers(self.governed)
+
+    def marked_bad(self) -> Mapping[str, str]:
+        """Return the run ids that somebody has marked bad, with the reasons."""
+        return read_chain_state(self.governed).marked_bad

@@ -1,0 +1,67 @@
+"""What a reader is handed, and what it hands on: the values between the runbook and the readers of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from registry_pipeline.model.envelope import InputFile, InputRegistry
+from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.refs import PointerFile
+from registry_pipeline.model.verdict import SealReport
+
+
+class SealedStore(Protocol):
+    """The sealed runs of the repository, verified by the runbook while they are read: rooms are blind to each other."""
+
+    def verify(self, run_root: str, run_id: str, keep: Collection[str] = ()) -> SealReport:
+        """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""
+        ...
+
+    def pointers(self) -> PointerFile:
+        """Return the pointers as the file states them."""
+        ...
+
+    def marked_bad(self) -> Mapping[str, str]:
+        """Return the run ids that somebody has marked bad, with the reasons."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The active snapshot that is fed back into a build: its run id and the verified bytes of its artifacts."""
+
+    run_id: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a reader is handed beside the repository.
+
+    `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `leave_out` are the
+    (run_root, run_id) that this build run has sealed, `leave_out_dagster_run` its Dagster run id. `on_progress` is told
+    how many run folders have been read. `store` answers for sealed runs that a reader must find by itself.
+    """
+
+    upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    previous: Mapping[str, Previous] = field(default_factory=dict)
+    leave_out: frozenset[tuple[str, str]] = frozenset()
+    leave_out_dagster_run: str | None = None
+    on_progress: Callable[[int], None] | None = None
+    store: SealedStore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a builder is given, where it came from, and findings; `inputs` is None where nothing can be built.
+
+    `registries` are sealed runs that the reader found by itself; `coverage` goes into run.json (SPEC 4.5).
+    """
+
+    inputs: Any
+    files: tuple[InputFile, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    registries: tuple[InputRegistry, ...] = ()
+    coverage: Mapping[str, Any] | None = None
