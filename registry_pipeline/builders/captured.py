@@ -9,8 +9,9 @@ from registry_pipeline.model.verdict import Artifacts
 
 
 def build_captured(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
-    """Return the captured files unchanged; a record is a file."""
+    """Return the captured files unchanged; where the source has no records of its own, a record is a file."""
     del context  # a capture has no time of its own
     files = dict(sorted(inputs.files.items()))
     content = sha256_hex(json_document([[name, sha256_hex(data)] for name, data in files.items()]))
-    return Artifacts(files, len(files), content, {"bytes": sum(len(data) for data in files.values())})
+    metrics = {"files": len(files), "bytes": sum(len(data) for data in files.values())}
+    return Artifacts(files, len(files) if inputs.records is None else inputs.records, content, metrics)

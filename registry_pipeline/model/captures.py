@@ -1,0 +1,94 @@
+"""The captured registries: what lies where by default, and what a repository may say otherwise (SPEC 1 and 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Final
+
+from registry_pipeline.model.path_policy import path_codes
+
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
+_LONGEST: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One captured registry.
+
+    `source` is the file, or the folder, that is captured where the toml names no other; None where another key of the
+    toml tells it. `artifact` is the name of the main artifact, None where files keep their own names; where
+    `may_be_renamed`, the toml may name it otherwise.
+    """
+
+    registry_id: str
+    source: str | None
+    artifact: str | None
+    may_be_renamed: bool = True
+
+
+_ALL: Final = (
+    Capture("expected_versions", None, "EXPECTED_VERSIONS_v0_1_snapshot.json"),
+    Capture("migration_ledger", "schema/applied_migrations.json", "applied_migrations_snapshot.json"),
+    Capture("threshold_packs_file", "configs/threshold_packs", None, may_be_renamed=False),
+    Capture(
+        "fingerprint_index",
+        "reports/path1/trajectory_families/v0.1/fingerprints/index.csv",
+        "fingerprint_index_snapshot.csv",
+    ),
+    Capture(
+        "derived_validation_reports",
+        "artifacts/derived_validation",
+        "derived_validation_report.json",
+        may_be_renamed=False,
+    ),
+)
+
+CAPTURES: Final = MappingProxyType({capture.registry_id: capture for capture in _ALL})
+"""The captured registries by id."""
+
+SCHEMA_COPY: Final = ".schema.json"
+"""How the copy of an artifact's schema in a run folder ends."""
+
+
+def is_own_name(name: str) -> bool:
+    """Tell whether a run folder may need a name for itself: for its envelope, its seal, or the copy of a schema."""
+    folded = name.casefold()
+    return folded == "run.json" or folded.endswith(SCHEMA_COPY) or "MANIFEST_PATH_RESERVED" in path_codes(name)
+
+
+def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str | None:
+    """Return what is wrong with the source and the artifact's name that a toml states by registry, None if nothing."""
+    names = {name: capture.artifact for name, capture in CAPTURES.items()}
+    for registry_id, (source, artifact) in stated.items():
+        place, capture = f"captured.{registry_id}", CAPTURES.get(registry_id)
+        if capture is None:
+            near = get_close_matches(registry_id, CAPTURES, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"
+            return f"{place}: no captured registry has that name{meant}"
+        if source is not None and capture.source is None:
+            return f"{place}.source: the key {registry_id!r} names it"
+        if artifact is not None:
+            taken = artifact in {each for name, each in names.items() if name != registry_id}
+            problem = "another registry's artifact has that name" if taken else _name_problem(capture, artifact)
+            if problem is not None:
+                return f"{place}.artifact: {artifact!r}: {problem}"
+            names[registry_id] = artifact
+    return None
+
+
+def _name_problem(capture: Capture, name: str) -> str | None:
+    default = capture.artifact
+    if default is None or not capture.may_be_renamed:
+        return "its files keep their own names"
+    suffix = default[default.rindex(".") :]
+    if not _FILE_NAME.fullmatch(name) or len(name) > _LONGEST:
+        return "a name is letters, digits, `_`, `-` and dots, as a file has it"
+    if not name.endswith(suffix):
+        return f"a name ends with {suffix}, which tells how it is read"
+    if is_own_name(name):
+        return "a run folder needs that name for itself"
+    return None

@@ -1,0 +1,115 @@
+"""Captured registries through Dagster: pages, checks, unchanged sources, and sources that are not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, PACKS
+from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
+
+CAPTURED = (
+    "expected_versions",
+    "migration_ledger",
+    "threshold_packs_file",
+    "fingerprint_index",
+    "derived_validation_reports",
+)
+PASSED = {"seal": True, "schema": True, "rules": True}
+
+
+def test_a_csv_is_shown_as_a_table_with_the_columns_of_its_schema(first_rebuild: FirstRebuild) -> None:
+    page = page_of(first_rebuild.result, "fingerprint_index")
+
+    assert (page["state"], page["records"], page["files"]) == ("sealed", 2, 1)
+    assert page["preview"].splitlines()[:3] == [
+        "| fingerprint_id | date | content_hash |",
+        "|---|---|---|",
+        "| fp_1 | 2026-02-01 | 9df9ce81 |",
+    ]
+    columns = {column.name: column.type for column in page["dagster/column_schema"].columns}
+    assert columns["fingerprint_id"] == columns["path_length"] == "string"
+
+
+def test_many_files_are_shown_as_a_table_of_files(first_rebuild: FirstRebuild) -> None:
+    packs = page_of(first_rebuild.result, "threshold_packs_file")
+    reports = page_of(first_rebuild.result, "derived_validation_reports")
+
+    assert (packs["records"], packs["files"]) == (2, 2)
+    assert "| c3_regime_trend_v1.json | 36 |" in packs["sealed_files"]
+    assert "preview" not in packs
+    assert "dagster/column_schema" not in packs
+    assert "derived_validation_report.md" in reports["sealed_files"]
+    assert reports["preview"].startswith("```json")
+
+
+def test_materialized_twice_an_unchanged_capture_stands_for_the_active_run(activated: Door) -> None:
+    active, before = activated.active(), activated.folders()
+
+    result = activated.materialize(*CAPTURED)
+
+    assert result.success, troubles(result)
+    assert activated.folders() == before
+    for name in CAPTURED:
+        page = page_of(result, name)
+        assert (page["state"], page["run_id"]) == ("unchanged", active[name].run_id)
+        assert verdicts_of(result, name) == PASSED
+    assert page_of(result, "threshold_packs_file")["files_modified"] == 0
+    assert page_of(result, "fingerprint_index")["records_change"] == 0
+    assert activated.skipped()
+
+
+def test_what_changed_is_counted_sealed_checked_and_proposed(activated: Door) -> None:
+    root = activated.governed.root
+    (root / PACKS / "new.json").write_text('{"version": "v1"}\n')
+    (root / PACKS / "c3_regime_trend_v1.json").write_text('{"version": "v0.3", "lookback": 12}\n')
+    with (root / INDEX).open("a") as index:
+        index.write("fp_3,2026-02-03,\n")
+
+    result = activated.materialize(*CAPTURED)
+
+    packs, index_page = page_of(result, "threshold_packs_file"), page_of(result, "fingerprint_index")
+    assert (packs["files_added"], packs["files_removed"], packs["files_modified"]) == (1, 0, 1)
+    assert (index_page["records"], index_page["records_change"], index_page["records_added"]) == (3, 1, 1)
+    assert verdicts_of(result, "threshold_packs_file") == PASSED
+    assert set(activated.asked_for()) == {"threshold_packs_file", "fingerprint_index"}
+    assert activated.grant(activated.requested()).success
+    assert activated.active()["threshold_packs_file"].run_id == packs["run_id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "damage", "registry_id", "code"),
+    [
+        (LEDGER, None, "migration_ledger", "CAPTURE_MISSING"),
+        (INDEX, b"\xff", "fingerprint_index", "CAPTURE_MALFORMED"),
+        (f"{PACKS}/new.json", b"[]", "threshold_packs_file", "CAPTURE_MALFORMED"),
+        (f"{DERIVED}/LATEST.txt", b"/etc", "derived_validation_reports", "CAPTURE_LATEST_INVALID"),
+    ],
+)
+def test_a_source_that_cannot_be_captured_stands_for_the_active_run_and_tells_why(
+    activated: Door, path: str, damage: bytes | None, registry_id: str, code: str
+) -> None:
+    active, before = activated.active()[registry_id], activated.folders()
+    place = activated.governed.path(path)
+    place.unlink() if damage is None else place.write_bytes(damage)
+
+    result = activated.materialize(*CAPTURED)
+
+    page = page_of(result, registry_id)
+    assert result.success, troubles(result)
+    assert (page["state"], page["run_id"]) == ("not built", active.run_id)
+    assert f"**{code}**" in page["findings"]
+    assert activated.folders() == before
+    assert verdicts_of(result, registry_id) == PASSED
+
+
+def test_a_pack_sealed_against_the_shipped_schema_fails_its_check_and_is_not_proposed(
+    activated: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader refuses such a pack; what a reader lets through, the check finds."""
+    monkeypatch.setattr("registry_pipeline.sources.captured.check_bytes", lambda *_: iter(()))
+    (activated.governed.root / PACKS / "list.json").write_text("[]\n")
+
+    result = activated.materialize("threshold_packs_file")
+
+    assert verdicts_of(result, "threshold_packs_file") == PASSED | {"schema": False}
+    assert "check schema failed" in activated.skipped()
