@@ -1,0 +1,63 @@
+"""What a registry promises beyond its shape (SPEC 4): the rules of step 3 that look at what came before."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from registry_pipeline.config import Governed
+from registry_pipeline.model.delta import DELTA_LOG
+from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.verdict import SealedRun, SealReport
+from registry_pipeline.runbook.reading import read_report, read_sealed, run_folder, spec_of
+from registry_pipeline.sources.run_folders import read_why_left_out
+from registry_pipeline.validate.delta_log import check_delta_log
+from registry_pipeline.validate.history import check_history
+
+
+def check_rules(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    """Return how a run whose seal holds breaks the rules of its own registry; most registries have none."""
+    spec = spec_of(sealed.registry_id)
+    data = report.kept.get(spec.relpath or "")
+    if report.verdict != "pass" or data is None:
+        return ()
+    if sealed.registry_id == "run_registry":
+        return _history(governed, sealed, data)
+    if sealed.registry_id == DELTA_LOG:
+        return _growth(governed, sealed, report, data)
+    return ()
+
+
+def _history(governed: Governed, sealed: SealedRun, rows: bytes) -> tuple[Finding, ...]:
+    previous = sealed.inputs.previous("run_registry")
+    before: bytes | None = None
+    if previous is not None and run_folder(governed, previous).is_dir():
+        before = read_sealed(governed, "run_registry", previous).kept[spec_of("run_registry").artifact]
+    return check_history(
+        before,
+        rows,
+        governed.config.run_roots,
+        lister=f"the run registry {'' if previous is None else previous.run_id}",
+        why_left_out=partial(read_why_left_out, governed.root),
+    )
+
+
+def _growth(governed: Governed, sealed: SealedRun, report: SealReport, log: bytes) -> tuple[Finding, ...]:
+    """Judge a delta log against its previous one; one that was altered since proves nothing, and is told as such."""
+    previous = sealed.inputs.previous(DELTA_LOG)
+    created_utc = (report.run_json or {}).get("created_utc")
+    return check_delta_log(
+        log,
+        None if previous is None else _sound_artifact(governed, previous),
+        path=f"{report.path}/{spec_of(DELTA_LOG).artifact}",
+        run_id=report.run_id,
+        created_utc=str(created_utc),
+        previous_run_id=None if previous is None else previous.run_id,
+    )
+
+
+def _sound_artifact(governed: Governed, ref: SealedRef) -> bytes | None:
+    artifact = spec_of(DELTA_LOG).artifact
+    report = read_report(governed, ref, (artifact,))
+    sound = report.verdict == "pass" and report.root_sha256 == ref.manifest_sha256
+    return report.kept.get(artifact) if sound else None
