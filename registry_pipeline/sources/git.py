@@ -1,18 +1,14 @@
-"""The one door to git, and the only process that this package starts to read (SPEC 1, 4.3).
+"""What git knows of the governed repository as it is now: state, tracked files, attributes (SPEC 1, 4.3).
 
-The governed repository is a folder: the top of a checkout, a folder inside one, or no checkout at all, as is a folder
-that the checkout around it ignores. Git is asked about that folder only. It never prompts, never takes an optional
-lock (a read-only tree works), and hears neither the GIT_ variables that a hook sets nor a file-system monitor.
+How git is asked is the business of `git_process`; what was committed on a past day that of `history`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -20,8 +16,8 @@ from typing import Final
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.envelope import GitState
+from registry_pipeline.sources.git_process import ask_git
 
-_KEPT_VARIABLES: Final = ("GIT_CONFIG", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 _LINK: Final = b"120000"
 _SUBMODULE: Final = b"160000"
 
@@ -32,6 +28,15 @@ class TrackedFiles:
 
     digests: tuple[tuple[bytes, str], ...]
     some_missing: bool
+
+    def lines(self) -> tuple[bytes, ...]:
+        """Return a line for each file, as the hash of the tree is made from them."""
+        return tuple(tracked_line(path, digest) for path, digest in self.digests)
+
+
+def tracked_line(path: bytes, digest: str) -> bytes:
+    """Return the line of a tracked file: its sha256 and its path (SPEC 4.3, canon_tree_hash)."""
+    return digest.encode("ascii") + b" " + path
 
 
 def read_git_state(governed_root: Path, ignored: Sequence[str]) -> GitState:
@@ -47,7 +52,7 @@ def read_git_state(governed_root: Path, ignored: Sequence[str]) -> GitState:
     without = [f":(exclude,literal){path}" for path in ignored]
     # Porcelain v2 tells the commit in the same call; every line that is not a `#` header is a change.
     asked = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--", ".", *without)
-    answer = _git(governed_root, *asked)
+    answer = ask_git(governed_root, *asked)
     if answer is None:
         return GitState(None, None)
     lines = answer.split(b"\0")
@@ -65,7 +70,7 @@ def read_tracked_digests(root: Path) -> TrackedFiles | None:
     Raises:
         NotFoundError: git or one of the files cannot be read.
     """
-    answer = _git(root, "ls-files", "--stage", "-z", "--", ".")
+    answer = ask_git(root, "ls-files", "--stage", "-z", "--", ".")
     if answer is None:
         return None
     paths = sorted({path for mode, path in _stages(answer) if mode != _SUBMODULE})
@@ -80,24 +85,17 @@ def read_tracked_digests(root: Path) -> TrackedFiles | None:
     return TrackedFiles(tuple(digests), len(digests) != len(paths))
 
 
-def read_first_commit_day(root: Path) -> date | None:
-    """Return the UTC day of the oldest commit on HEAD's first-parent line; None outside git or without a commit."""
-    if read_git_state(root, ()).commit is None:
-        return None
-    answer = _git(root, "log", "--first-parent", "--format=%ct", "HEAD")
-    stamps = [int(line) for line in (answer or b"").split()]
-    return datetime.fromtimestamp(min(stamps), UTC).date() if stamps else None
-
-
 def read_commit_id(root: Path, revision: str) -> str | None:
     """Return the id of the commit that a revision names; None outside git.
 
     Raises:
         NotFoundError: there is a git repository, and it has no such commit, or git cannot read it.
     """
-    answer = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", none_found=1)
+    answer = ask_git(
+        root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", none_found=1
+    )
     if answer == b"":
-        shallow = _git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
+        shallow = ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
         advice = "the clone is shallow: `git fetch --unshallow` fetches the rest" if shallow else "`git fetch` it first"
         raise NotFoundError(f"git knows no commit {revision!r} here", advice)
     return None if answer is None else answer.decode("ascii").strip()
@@ -109,7 +107,7 @@ def read_committed_files(root: Path, commit: str, folders: Sequence[str]) -> dic
     Raises:
         NotFoundError: git cannot read the commit.
     """
-    answer = _git(root, "ls-tree", "-r", "-z", commit, "--", *(f"{folder}/" for folder in folders)) or b""
+    answer = ask_git(root, "ls-tree", "-r", "-z", commit, "--", *(f"{folder}/" for folder in folders)) or b""
     heads = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
     return {path: head.split(b" ")[2].decode("ascii") for head, _, path in heads}
 
@@ -120,7 +118,7 @@ def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
     Raises:
         NotFoundError: an object is not there, as in a clone that leaves objects out.
     """
-    answer = _git(root, "cat-file", "--batch", given="".join(f"{each}\n" for each in object_ids).encode()) or b""
+    answer = ask_git(root, "cat-file", "--batch", given="".join(f"{each}\n" for each in object_ids).encode()) or b""
     place = 0
     for object_id in object_ids:
         end = answer.index(b"\n", place)
@@ -135,7 +133,7 @@ def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
 def read_identity(root: Path) -> str | None:
     """Return who git says is working here, as `name <email>`; None where it knows no name, or is not there."""
     try:
-        answer = _git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
+        answer = ask_git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
     except NotFoundError:  # also how `config` says that nothing is set
         return None
     entries = (entry.partition("\n") for entry in (answer or b"").decode("utf-8", "replace").split("\0"))
@@ -146,13 +144,13 @@ def read_identity(root: Path) -> str | None:
 
 def read_top_level(root: Path) -> Path | None:
     """Return the top of the checkout that holds `root`; None outside git."""
-    answer = _git(root, "rev-parse", "--show-toplevel")
+    answer = ask_git(root, "rev-parse", "--show-toplevel")
     return None if answer is None else Path(os.fsdecode(answer.removesuffix(b"\n")))
 
 
 def is_tracked(root: Path, path: str) -> bool:
     """Tell whether git tracks a file, or any file of a folder, that is named relative to `root`."""
-    return bool(_git(root, "ls-files", "-z", "--", f":(literal){path}"))
+    return bool(ask_git(root, "ls-files", "-z", "--", f":(literal){path}"))
 
 
 def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | None:
@@ -161,7 +159,7 @@ def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | N
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
-    answer = _git(root, "check-attr", "-z", "text", "--", *paths)
+    answer = ask_git(root, "check-attr", "-z", "text", "--", *paths)
     if answer is None:
         return None
     words = answer.decode("utf-8", "surrogateescape").split("\0")
@@ -175,7 +173,7 @@ def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
         NotFoundError: there is a git repository, and git cannot read it.
     """
     asked = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
-    answer = _git(root, *asked, none_found=1)
+    answer = ask_git(root, *asked, none_found=1)
     return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
 
 
@@ -210,54 +208,3 @@ def _digest(path: bytes) -> str | None:
     except OSError as error:
         shown = path.decode("utf-8", "backslashreplace")
         raise NotFoundError(f"the tracked file {shown} cannot be read: {error.strerror}", "check permissions") from None
-
-
-def _git(root: Path, *arguments: str, none_found: int = 0, given: bytes = b"") -> bytes | None:
-    """Return what git answers about `root`, or None where there is no repository.
-
-    `none_found` is the exit code by which some commands tell that nothing is so; `given` is what git reads.
-
-    Raises:
-        NotFoundError: there is a repository, and git is not installed, refuses it, or cannot read it.
-    """
-    try:
-        if _belongs_to_none(root):
-            return None
-        done = _run(root, *arguments, given=given)
-    except OSError as error:
-        if any((folder / ".git").exists() for folder in (root, *root.parents)):
-            reason = error.strerror or "it could not be started"
-            raise NotFoundError(f"{root} is a git repository and git cannot be run: {reason}", "install git") from None
-        return None
-    if done.returncode in (0, none_found):
-        return done.stdout
-    told = done.stderr.decode("utf-8", "replace").strip()
-    # Only this sentence says that there is none; `not a git repository: <path>` is a checkout whose link is broken.
-    if "not a git repository (or any" in told:
-        return None
-    raise NotFoundError(f"git cannot read {root}: {_first_line(told)}", _advice(root, told))
-
-
-def _belongs_to_none(root: Path) -> bool:
-    """Tell whether the checkout around a folder ignores it; git ignores no folder in which it tracks a file."""
-    return not (root / ".git").exists() and _run(root, "check-ignore", "--quiet", ".").returncode == 0
-
-
-def _run(root: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = ["git", "-C", os.fspath(root), "-c", "core.fsmonitor=false", *arguments]
-    return subprocess.run(command, env=_environment(), input=given, capture_output=True, check=False)
-
-
-def _first_line(told: str) -> str:
-    return told.split("\n", 1)[0].removeprefix("fatal: ") or "it gave no reason"
-
-
-def _advice(root: Path, told: str) -> str:
-    if "dubious ownership" in told:
-        return f"if you trust it: git config --global --add safe.directory {root}"
-    return f"see what `git -C {root} status` says"
-
-
-def _environment() -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(_KEPT_VARIABLES)}
-    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}

@@ -1,0 +1,186 @@
+"""`build drift_signals_daily --as-of …` as people type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
+from registry_pipeline_tests.copies import copied_repository
+from registry_pipeline_tests.histories import make_historic
+
+DAILY = ("build", "drift_signals_daily", "--as-of")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_historic(tmp_path_factory.mktemp("history") / "repository").root
+
+
+@pytest.fixture
+def past(made: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
+    with copied_repository(made, tmp_path / "repository") as root:
+        yield Repository(root, home)
+
+
+def test_each_day_of_a_span_is_told_with_its_folder_and_its_figures(past: Repository) -> None:
+    ended = past(*DAILY, "2026-02-08..2026-02-11", "--json")
+
+    told = ended.document("build")
+    assert ended.code == 0
+    assert [row["partition"] for row in told["built"]] == ["2026-02-08", "2026-02-09", "2026-02-10", "2026-02-11"]
+    assert [row["metrics"]["threshold_drift"] for row in told["built"]] == [1, 1, 0, 0]
+    assert {(row["registry_id"], row["verdict"], row["activated"], row["reused"]) for row in told["built"]} == {
+        ("drift_signals_daily", "pass", False, False)
+    }
+    assert all((past.runs / row["run_id"] / "MANIFEST.sha256").is_file() for row in told["built"])
+    assert (told["interrupted"], told["activation_run_id"], told["report_run_id"]) == (False, None, None)
+
+
+def test_one_day_is_a_span_of_one_and_moves_no_pointer(past: Repository) -> None:
+    ended = past(*DAILY, "2026-02-12")
+
+    assert ended.code == 0
+    assert "2026-02-12  pass     -" in ended.out
+    assert "1 day of 1: 1 sealed, 0 as they were" in ended.out
+    assert not (past.root / ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json").exists()
+    assert "1 day of 1: 0 sealed, 1 as they were" in past(*DAILY, "2026-02-12").out
+    assert "1 day of 1: 1 sealed, 0 as they were" in past(*DAILY, "2026-02-12", "--force").out
+
+
+def test_an_unknown_drift_is_a_question_mark(past: Repository) -> None:
+    assert "2026-01-05  pass     schema?" in past(*DAILY, "2026-01-05").out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((*DAILY, "tomorrow"), "'tomorrow' is no day in the form 2026-03-01"),
+        ((*DAILY, "20260201"), "'20260201' is no day"),
+        ((*DAILY, "2026-02-30"), "'2026-02-30' is no day"),
+        ((*DAILY, "2026-02-01.."), "'' is no day"),
+        ((*DAILY, "2026-02-01...2026-02-02"), "'.2026-02-02' is no day"),
+        ((*DAILY, "2026-02-02..2026-02-01"), "goes backwards; write 2026-02-01..2026-02-02"),
+        ((*DAILY, "\u0662026-02-01"), "is no day"),
+        (("build", "drift_signals_daily"), "add --as-of DATE, or --as-of FIRST..LAST"),
+        (("build", "drift_signals_daily", "run_registry"), "add --as-of DATE"),
+        (("build", "--as-of", "2026-02-01"), "build drift_signals_daily --as-of DATE"),
+        (("build", "run_registry", "--as-of", "2026-02-01"), "build drift_signals_daily --as-of DATE"),
+        (("build", "drift_signals_daily", "run_registry", "--as-of", "2026-02-01"), "--as-of is for history alone"),
+    ],
+)
+def test_words_that_name_no_days_are_usage_errors_that_say_what_to_write(
+    past: Repository, words: tuple[str, ...], message: str
+) -> None:
+    ended = past(*words)
+
+    assert ended.code == 2
+    assert message in ended.err
+
+
+@pytest.mark.parametrize(
+    ("days", "message"),
+    [
+        ("2026-03-01", "2026-03-01 is not over -> the last day that is over, in UTC, is 2026-02-28"),
+        ("2026-02-01..2026-03-02", "2026-03-01 is not over"),
+        ("2025-12-31..2026-01-06", "2025-12-31 is before history_start, 2026-01-05"),
+        ("0001-01-01..9999-12-31", "0001-01-01 is before history_start"),
+    ],
+)
+def test_days_without_a_history_are_refused_and_nothing_is_sealed(past: Repository, days: str, message: str) -> None:
+    before = past.files()
+
+    ended = past(*DAILY, days)
+
+    assert ended.code == 5
+    assert message in ended.err
+    sealed = [name for name in past.files().keys() - before.keys() if "/RUNS/" in name]
+    assert sealed == []
+
+
+def test_a_plain_folder_is_refused(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "registry-pipeline.toml").write_text("history_start = 2026-01-05\n", encoding="utf-8")
+
+    ended = Repository(tmp_path, home)(*DAILY, "2026-02-01", "--json")
+
+    assert ended.code == 5
+    assert "read from git" in json.loads(ended.out)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "days", "code"),
+    [
+        ("drift", "2026-01-19..2026-01-20", 4),
+        ("stale", "2026-01-30", 4),
+        ("stale", "2026-01-07", 0),
+        ("coverage", "2026-02-12", 0),
+        ("warning", "2026-02-12", 0),
+    ],
+)
+def test_days_fail_where_they_are_asked_to(past: Repository, reason: str, days: str, code: int) -> None:
+    assert past(*DAILY, days, "--fail-on", reason).code == code
+
+
+def test_where_an_object_is_missing_in_the_middle_the_days_before_it_stand_and_are_told(past: Repository) -> None:
+    done = subprocess.run(
+        ["git", "rev-parse", "side:docs/expected.json"], cwd=past.root, capture_output=True, text=True, check=True
+    )
+    blob = done.stdout.strip()
+    (past.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
+
+    ended = past(*DAILY, "2026-02-18..2026-02-21")
+
+    assert ended.code == 7
+    assert "sealed before that, and staying: 2 days, 2026-02-18..2026-02-19" in ended.err
+    assert f"git cannot read the object {blob}" in ended.err
+    assert len([path for path in past.runs.iterdir() if "asof" in path.name]) == 2
+
+
+def test_ctrl_c_stops_between_two_days_and_tells_which_are_sealed(past: Repository, home: Path) -> None:
+    """Sixty thousand days would take minutes."""
+    words = [*PROGRAM, *DAILY, "2026-01-05..2199-12-31", "--json", "--now", "2200-01-01T00:00:00Z"]
+    with subprocess.Popen(words, cwd=past.root, env=environment(home), stdout=subprocess.PIPE) as process:
+        while sum("asof" in path.name for path in past.runs.iterdir()) < 3:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+
+    told = json.loads(out)
+    sealed = {path.name for path in past.runs.iterdir() if "asof" in path.name}
+    assert process.returncode == 130
+    assert told["interrupted"]
+    assert {row["run_id"] for row in told["built"]} == sealed
+    assert {row["verdict"] for row in told["built"]} == {"pass"}
+    assert past("verify", "--all").out.count("FAIL") == 0
+    assert not any((past.root / ".codex/.staging").iterdir())
+
+
+def test_on_a_terminal_the_days_are_counted_while_they_are_built(past: Repository, home: Path) -> None:
+    words = [*PROGRAM, *DAILY, "2026-01-05..2026-02-28", "--now", "2026-03-01T12:00:00Z"]
+    main, side = pty.openpty()
+    with subprocess.Popen(
+        words, cwd=past.root, env=environment(home, TERM="xterm"), stdout=subprocess.DEVNULL, stderr=side
+    ) as process:
+        os.close(side)
+        drawn = b""
+        while True:
+            try:
+                piece = os.read(main, 1 << 16)
+            except OSError:
+                break
+            if not piece:
+                break
+            drawn += piece
+    os.close(main)
+
+    assert process.returncode == 0
+    assert b"/55" in drawn

@@ -1,0 +1,141 @@
+"""History through Dagster as people use it: a backfill of sixty days under the daemon, and `dg launch` from a shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline.config import REPO_VARIABLE, load_governed
+from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
+from registry_pipeline_tests.histories import FIRST_DAY, make_historic
+
+pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
+
+DAYS = [str(FIRST_DAY + timedelta(days=count)) for count in range(60)]
+CHECKOUT = Path(__file__).parents[2]
+
+BACKFILL = """
+mutation Backfill($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess {backfillId}
+    ... on PythonError {message}
+  }
+}"""
+STATE = """
+query State($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {... on PartitionBackfill {status numPartitions error {message}}}
+  runsOrError(filter: {tags: [{key: "dagster/backfill", value: $id}]}) {... on Runs {results {runId status}}}
+}"""
+MADE = """
+query Made($key: AssetKeyInput!) {
+  assetOrError(assetKey: $key) {
+    ... on Asset {
+      assetMaterializations(limit: 500) {
+        runId partition
+        metadataEntries {label ... on IntMetadataEntry {intValue} ... on TextMetadataEntry {text}}
+      }
+    }
+  }
+}"""
+ASSET = {"path": ["drift_signals_daily"]}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    root = make_historic(tmp_path_factory.mktemp("history") / "repository").root
+    machine = Machine(load_governed(root))
+    try:
+        machine.start(machine.web)
+        until("the webserver", machine.answers, START_SECONDS)
+        machine.start(machine.daemon)
+        yield machine
+    finally:
+        machine.stop()
+        make_removable(root)
+
+
+def backfill(served: Served, days: list[str], **request: Any) -> list[str]:
+    """Launch a backfill as the page of the asset does, and return the runs that it took once it is complete."""
+    params = {"assetSelection": [ASSET], "partitionNames": days, **request}
+    answer = served.graphql(BACKFILL, params=params)["launchPartitionBackfill"]
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+
+    def over() -> list[str] | None:
+        state = served.graphql(STATE, id=answer["backfillId"])
+        told, runs = state["partitionBackfillOrError"], state["runsOrError"]["results"]
+        assert told["status"] in ("REQUESTED", "COMPLETED", "COMPLETED_SUCCESS"), state
+        assert not [run for run in runs if run["status"] == "FAILURE"], state
+        return None if told["status"] == "REQUESTED" else [run["runId"] for run in runs]
+
+    return until("the backfill", over, WORK_SECONDS)
+
+
+def made(served: Served) -> list[dict[str, Any]]:
+    """Return the materializations of the asset, the newest first, each with its metadata by label."""
+    found: list[dict[str, Any]] = served.graphql(MADE, key=ASSET)["assetOrError"]["assetMaterializations"]
+    for each in found:
+        entries = each["metadataEntries"]
+        each["page"] = {entry["label"]: entry.get("intValue", entry.get("text")) for entry in entries}
+    return found
+
+
+def test_a_backfill_of_sixty_days_is_one_run_and_sixty_folders_and_can_be_plotted(machine: Machine) -> None:
+    runs = backfill(machine.served, DAYS)
+
+    shown = made(machine.served)
+    folders = [each["page"]["run_id"] for each in shown]
+    assert len(runs) == 1
+    assert sorted(each["partition"] for each in shown) == DAYS
+    assert {each["runId"] for each in shown} == set(runs)
+    assert len(set(folders)) == len(DAYS)
+    assert all((machine.governed.publish_root / name / "MANIFEST.sha256").is_file() for name in folders)
+    drifts = {each["partition"]: each["page"]["threshold_drift"] for each in shown}
+    assert [day for day in DAYS if drifts[day]] == [
+        d for d in DAYS if "2026-01-20" <= d < "2026-02-10" or d >= "2026-02-20"
+    ]
+
+
+def test_days_that_are_rebuilt_have_the_same_artifact_bytes(machine: Machine) -> None:
+    before = {each["partition"]: each["page"]["run_id"] for each in made(machine.served)}
+
+    forced = {"ops": {"drift_signals_daily": {"config": {"force": True}}}}
+    runs = backfill(machine.served, DAYS, runConfigData=forced)
+
+    after = {each["partition"]: each["page"]["run_id"] for each in made(machine.served) if each["runId"] in runs}
+    assert sorted(after) == DAYS
+    for day in DAYS:
+        assert before[day] != after[day]
+        for name in ("DRIFT_SIGNALS_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.json"):
+            old, new = (machine.governed.publish_root / run[day] / name for run in (before, after))
+            assert old.read_bytes() == new.read_bytes()
+
+
+def test_one_day_is_launched_from_a_shell(machine: Machine) -> None:
+    day = str(date.fromisoformat(DAYS[-1]) + timedelta(days=1))
+    home = machine.governed.dagster_home
+    environment = {**os.environ, REPO_VARIABLE: str(machine.governed.root), "DAGSTER_HOME": str(home)}
+    command = [
+        str(Path(sys.executable).with_name("dg")),
+        "launch",
+        "--assets",
+        "drift_signals_daily",
+        "--partition",
+        day,
+    ]
+
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    newest = made(machine.served)[0]
+    envelope = json.loads((machine.governed.publish_root / newest["page"]["run_id"] / "run.json").read_bytes())
+    assert (newest["partition"], envelope["partition"], envelope["dagster_run_id"]) == (day, day, newest["runId"])
