@@ -19,13 +19,16 @@ from dagster import (
 )
 
 from registry_pipeline import schema
-from registry_pipeline.canon import json_line
+from registry_pipeline.canon import json_line, read_strict_csv, sha256_hex, short
 from registry_pipeline.config import Governed
 from registry_pipeline.defs.evidence import ROOT_KEY, SEALED_KEY, sealed_to_json
+from registry_pipeline.model.attribution import main_artifact
+from registry_pipeline.model.captures import is_own_name
+from registry_pipeline.model.delta import parse_delta_log
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import Known, Pointer, PointerFile
 from registry_pipeline.model.spec import RegistrySpec
-from registry_pipeline.model.verdict import Built, SealedRun
+from registry_pipeline.model.verdict import Built, SealedRun, SealReport
 
 Metadata = dict[str, Any]
 
@@ -47,22 +50,49 @@ def sealed_metadata(governed: Governed, sealed: SealedRun, content: Metadata) ->
     }
 
 
-def content_metadata(spec: RegistrySpec, built: Built, active: bytes | None) -> Metadata:
+def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None) -> Metadata:
     """Return what was built: counts and flags as numbers, which Dagster plots, a preview and the columns.
 
-    `active` is the main artifact of the active snapshot, None where nothing is active or where it does not verify;
-    then there are no changes to tell, and none are.
+    `active` is the verified active snapshot with its artifacts, None where nothing is active or where it does not
+    verify; then there are no changes to tell, and none are.
     """
-    data = built.artifacts.files[spec.artifact]
+    files = built.artifacts.files
     page: Metadata = {"records": built.artifacts.records, "dagster/row_count": built.artifacts.records}
     page |= {name: MetadataValue.int(int(value)) for name, value in built.artifacts.metrics.items()}
-    if active is not None:
-        page |= changes(spec.artifact, active, data)
-    page["preview"] = MetadataValue.md(preview(spec.artifact, data))
+    if spec.many_files:
+        page |= files_metadata(files, active)
+    main = main_artifact(spec, files)
+    if main is not None:
+        before = None if active is None else _main_of(spec, active)
+        page |= {} if before is None else changes(main, before, files[main])
+        page["preview"] = MetadataValue.md(
+            newest_edges(files[main]) if spec.append_only else preview(main, files[main])
+        )
     columns = column_schema(spec)
     if columns is not None:
         page["dagster/column_schema"] = columns
     return page | findings_metadata(built.findings)
+
+
+def _main_of(spec: RegistrySpec, report: SealReport) -> bytes | None:
+    name = main_artifact(spec, [entry.relpath for entry in report.entries])
+    return None if name is None else report.kept.get(name)
+
+
+def files_metadata(files: Mapping[str, bytes], active: SealReport | None) -> Metadata:
+    """Return a table of the files that are sealed under their own names, and how they differ from the active ones."""
+    now = {name: sha256_hex(data) for name, data in files.items()}
+    rows = [{"file": name, "bytes": len(files[name]), "sha256": short(digest)} for name, digest in now.items()]
+    page: Metadata = {"sealed_files": MetadataValue.md(markdown_table(rows))}
+    if active is None:
+        return page
+    before = {entry.relpath: entry.sha256 for entry in active.entries if not is_own_name(entry.relpath)}
+    common = now.keys() & before.keys()
+    return page | {
+        "files_added": len(now.keys() - before.keys()),
+        "files_removed": len(before.keys() - now.keys()),
+        "files_modified": sum(now[name] != before[name] for name in common),
+    }
 
 
 def findings_metadata(findings: Iterable[Finding]) -> Metadata:
@@ -83,8 +113,11 @@ def _sentence(finding: Finding) -> str:
 
 
 def records_of(artifact: str, data: bytes) -> list[Any] | None:
-    """Return the records of an artifact, one for a single object; None for what is not JSON."""
+    """Return the records of an artifact, one for a single object; None for what is neither JSON nor CSV."""
     try:
+        if artifact.endswith(".csv"):
+            (_, names), *rows = read_strict_csv(data)
+            return [dict(zip(names, cells, strict=True)) for _, cells in rows]
         if artifact.endswith(".jsonl"):
             return [json.loads(line) for line in data.splitlines()]
         document = json.loads(data)
@@ -117,7 +150,7 @@ def preview(artifact: str, data: bytes) -> str:
     if artifact.endswith(".jsonl"):
         data = b"\n".join(data.splitlines()[: _PREVIEW_ROWS + 1])
     records = records_of(artifact, data)
-    if records is None or len(records) == 1:
+    if records is None or (len(records) == 1 and not artifact.endswith(".csv")):
         text = data.decode("utf-8", "replace") if records is None else json.dumps(records[0], indent=2)
         cut = "\n…" if len(text) > _PREVIEW_TEXT else ""
         return f"```json\n{text[:_PREVIEW_TEXT]}{cut}\n```"
@@ -125,6 +158,28 @@ def preview(artifact: str, data: bytes) -> str:
         return "No records."
     table = markdown_table([record for record in records[:_PREVIEW_ROWS] if isinstance(record, dict)])
     return table + ("\n\n… more records in the run folder." if len(records) > _PREVIEW_ROWS else "")
+
+
+def newest_edges(log: bytes) -> str:
+    """Return the last edges of a delta log as a Markdown table, the newest first, with the number of the others."""
+    lines = log.splitlines(keepends=True)
+    newest = list(parse_delta_log(b"".join(lines[-_PREVIEW_ROWS:])))[::-1]
+    if not newest:
+        return "No records."
+    rows = [
+        {
+            "registry": edge.registry_id,
+            "from": None if edge.from_ref is None else edge.from_ref.run_id,
+            "to": edge.to_ref.run_id,
+            "added": len(edge.paths.added),
+            "removed": len(edge.paths.removed),
+            "modified": len(edge.paths.modified),
+            "basis": edge.basis,
+        }
+        for edge in newest
+    ]
+    rest = len(lines) - len(rows)
+    return markdown_table(rows) + (f"\n\n… {rest} older records in the run folder." if rest else "")
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -144,31 +199,32 @@ def _cell(value: object) -> str:
 
 def column_schema(spec: RegistrySpec) -> TableSchema | None:
     """Return the columns of a registry's records as its shipped JSON Schema states them, None where it has none."""
-    name = spec.schema_of(spec.artifact)
+    name = spec.schema_of(spec.artifact) if spec.artifacts else None
     if name is None or not schema.has_schema(name):
         return None
     document = schema.read_schema(name)
     told = document["items"] if document.get("type") == "array" and "items" in document else document
     properties = _resolved(document, told).get("properties", {})
-    columns = [_column(column, _resolved(document, told)) for column, told in properties.items()]
+    columns = [_column(column, document, _resolved(document, told)) for column, told in properties.items()]
     return TableSchema(columns=columns) if columns else None
 
 
 def _resolved(document: Mapping[str, Any], told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part of a schema with the definition that it refers to."""
+    """Return a part of a schema with the definition that it refers to, in its alternatives too."""
     name = str(told.get("$ref", "")).removeprefix("#/$defs/")
-    return {**document.get("$defs", {}).get(name, {}), **told}
+    ways = {key: [_resolved(document, way) for way in told[key]] for key in ("anyOf", "oneOf") if key in told}
+    return {**document.get("$defs", {}).get(name, {}), **told, **ways}
 
 
-def _column(name: str, told: Mapping[str, Any]) -> TableColumn:
-    types = _types(told)
+def _column(name: str, document: Mapping[str, Any], told: Mapping[str, Any]) -> TableColumn:
+    types = _types(document, told)
     shown = " | ".join(word for word in types if word != "null") or "null"
     return TableColumn(
         name, shown, description=told.get("description"), constraints=TableColumnConstraints(nullable="null" in types)
     )
 
 
-def _types(told: Mapping[str, Any]) -> list[str]:
+def _types(document: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
     stated = told.get("type")
     if isinstance(stated, str):
         return [stated]
@@ -177,7 +233,8 @@ def _types(told: Mapping[str, Any]) -> list[str]:
     values = told.get("enum", [told["const"]] if "const" in told else [])
     words = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
     found = [words[type(value)] for value in values if type(value) in words]
-    inner = [word for way in (*told.get("anyOf", ()), *told.get("oneOf", ())) for word in _types(way)]
+    ways = [_resolved(document, way) for way in (*told.get("anyOf", ()), *told.get("oneOf", ()))]
+    inner = [word for way in ways for word in _types(document, way)]
     return list(dict.fromkeys([*found, *inner])) or ["any"]
 
 
@@ -196,6 +253,23 @@ def _pointer_words(pointer: Pointer) -> str:
     states: dict[Known, str] = {True: "in force", False: "not in force any more", "unknown": "unknown"}
     since = f" since {pointer.asof_utc}" if pointer.asof_utc else ""
     return f"{run}, {states[pointer.known]}{since}" + (f": {pointer.notes}" if pointer.notes else "")
+
+
+def kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
+    """Return the page of a folder that was sealed elsewhere, from the verified bytes of its artifacts."""
+    if spec.kind == "rendered" and spec.artifact in kept:
+        return report_metadata(spec, kept)
+    data = kept.get(spec.relpath or "")
+    if data is None:
+        return {}
+    records = records_of(spec.artifact, data)
+    page: Metadata = {} if records is None else {"records": len(records), "dagster/row_count": len(records)}
+    columns = column_schema(spec)
+    return (
+        page
+        | {"preview": MetadataValue.md(preview(spec.artifact, data))}
+        | ({} if columns is None else {"dagster/column_schema": columns})
+    )
 
 
 def report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:

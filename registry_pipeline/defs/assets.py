@@ -13,12 +13,14 @@ from dagster import (
     AssetIn,
     AssetsDefinition,
     DataVersion,
+    Failure,
     MaterializeResult,
     asset,
 )
 
 from registry_pipeline import runbook
 from registry_pipeline.canon import json_line, sha256_hex
+from registry_pipeline.defs.asset_page import findings_metadata
 from registry_pipeline.defs.failures import told_as_failure
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.model.spec import RegistrySpec
@@ -43,9 +45,17 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
         with told_as_failure():
             run = governed.build_run(context.run.run_id)
             built = runbook.build(governed.governed(), run, spec, sealed)
+        _fail_where_unsettled(spec, built)
         return MaterializeResult(value=built, data_version=data_version(built))
 
     return build_registry
+
+
+def _fail_where_unsettled(spec: RegistrySpec, built: Built | NotBuilt) -> None:
+    """Fail the step of a log that cannot be continued: unlike a source that is missing, people must settle it."""
+    if spec.append_only and isinstance(built, NotBuilt):
+        told = "; ".join(f"{finding.message} -> {finding.hint}" for finding in built.findings)
+        raise Failure(told, metadata=findings_metadata(built.findings), allow_retries=False)
 
 
 class AssetWords(TypedDict):
@@ -62,7 +72,8 @@ class AssetWords(TypedDict):
 
 def asset_words(spec: RegistrySpec) -> AssetWords:
     """Return what the catalog says of a registry, in Dagster's words."""
-    suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in spec.artifacts}
+    named = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas))
+    suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in named}
     tags = {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {}
     return {
         "name": spec.registry_id,

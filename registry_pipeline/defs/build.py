@@ -6,21 +6,25 @@ Holds which parts there are. Keeps out the parts. May import the other files of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from dagster import Definitions, in_process_executor
 
 from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK
+from registry_pipeline.config import find_governed
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_asset, report_asset, utc_now
 from registry_pipeline.defs.assets import SEALED_IO, registry_asset
 from registry_pipeline.defs.checks import registry_checks
+from registry_pipeline.defs.history import history_defs
 from registry_pipeline.defs.io_manager import SealedIOManager
 from registry_pipeline.defs.jobs import activate_pointers_job, rebuild_job
+from registry_pipeline.defs.reported import check_job, command_line_sensor
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.schedules import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import activation_sensor
+from registry_pipeline.errors import RegistryPipelineError
 
 
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
@@ -28,16 +32,30 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
 
     `repo_root` is the governed repository; without it the environment or the working directory tells, when a step
     runs. `clock` tells the moment of activation. A folder's stamp is its run's start and needs no clock.
+    drift_signals_daily is there if the repository, as it is found now, says when its history begins.
 
     The executor is in process: a process for each step spends seconds of imports where the step takes less.
     """
     governed = GovernedRepository(root="" if repo_root is None else str(repo_root))
-    return Definitions(
+    present = Definitions(
         assets=[*(registry_asset(spec) for spec in STACK), pointers_asset(clock or utc_now), report_asset()],
         asset_checks=[registry_checks(spec) for spec in (*STACK, runbook.spec_of(REPORT_ASSET))],
-        jobs=[rebuild_job, activate_pointers_job],
+        jobs=[rebuild_job, activate_pointers_job, check_job],
         schedules=[daily_rebuild_schedule],
-        sensors=[activation_sensor],
+        sensors=[activation_sensor, command_line_sensor],
         resources={"governed": governed, SEALED_IO: SealedIOManager(governed=governed)},
         executor=in_process_executor,
     )
+    return Definitions.merge(present, history_defs(_history_start(repo_root)))
+
+
+def _history_start(repo_root: Path | None) -> date | None:
+    """Return the first day of history as the repository says now; None where it says none, or cannot be read.
+
+    Loading asks the toml file only. What is wrong with the repository is told by whatever uses it, not by a code
+    location that does not load.
+    """
+    try:
+        return find_governed(repo_root).config.history_start
+    except RegistryPipelineError:
+        return None

@@ -4,7 +4,7 @@ Holds a factory that tells a Verdict as three check results. Keeps out judging: 
 `runbook`, `catalog`, the other files of this room and Dagster.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dagster import (
@@ -25,7 +25,7 @@ from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealedRun, Verdict
 
-_DESCRIPTIONS: Final = {
+DESCRIPTIONS: Final = {
     "seal": "The folder is complete and every byte is the one that was sealed (SPEC 2.2).",
     "schema": "Envelope and artifacts are what the shipped schemas say, and recorded inputs are there (SPEC 2.3).",
     "rules": "What this registry promises beyond its shape, such as that no run disappears (SPEC 4).",
@@ -35,7 +35,7 @@ _DESCRIPTIONS: Final = {
 def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     """Return the checks of a registry: all block, so that nothing downstream is built on what fails."""
     specs = [
-        AssetCheckSpec(name, asset=spec.registry_id, description=_DESCRIPTIONS[name], blocking=True)
+        AssetCheckSpec(name, asset=spec.registry_id, description=DESCRIPTIONS[name], blocking=True)
         for name in evidence.CHECK_NAMES
     ]
 
@@ -74,6 +74,30 @@ def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
             evidence.ROOT_KEY: verdict.root_sha256 or "none",
             "run_folder": verdict.path,
             "verdict": verdict.verdict,
+            "findings_count": len(findings),
+            "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
+        },
+    )
+
+
+def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckResult:
+    """Return one check's share of the verdicts on many folders; it fails where any of them fails."""
+    if not verdicts:
+        return _nothing_to_judge(name)
+    each = [(verdict, check_result(name, verdict)) for verdict in verdicts]
+    failing = [verdict for verdict, result in each if not result.passed]
+    findings = [
+        finding for verdict in failing or verdicts for finding in verdict.findings if _check_of(finding) == name
+    ]
+    return AssetCheckResult(
+        passed=not failing,
+        check_name=name,
+        severity=AssetCheckSeverity.ERROR,
+        description=_sentence(findings),
+        metadata={
+            "folders": len(verdicts),
+            "failing": len(failing),
+            "failing_folders": MetadataValue.md("\n".join(f"- `{verdict.path}`" for verdict in failing) or "None."),
             "findings_count": len(findings),
             "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
         },

@@ -27,6 +27,8 @@ SEALED_KEY: Final = "sealed"
 ROOT_KEY: Final = "ROOT_SHA256"
 """Metadata of a materialization and of a check: the root hash of the folder that was sealed or judged."""
 
+DATA_VERSION_TAG: Final = "dagster/data_version"
+
 CHECK_NAMES: Final = ("seal", "schema", "rules")
 
 _HISTORY: Final = 50
@@ -34,12 +36,16 @@ _HISTORY: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """One materialization: its place in the event log, the Dagster run that made it, and the folder it stands for."""
+    """One materialization: its place in the event log, the Dagster run that made it, and the folder it stands for.
+
+    `dagster_run_id` is empty where no run made it: the command line sealed the folder, and a sensor told of it.
+    """
 
     registry_id: str
     storage_id: int
     dagster_run_id: str
     sealed: SealedRun | None
+    data_version: str | None = None
 
 
 def sealed_to_json(sealed: SealedRun) -> dict[str, Any]:
@@ -60,6 +66,11 @@ def ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
 
 def materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialized | None:
     """Return what a Dagster run, or the nearest run that it re-executes, materialized of a registry; else None."""
+    return next(reversed(all_materialized_in(instance, registry_id, dagster_run_id)), None)
+
+
+def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Sequence[Materialized]:
+    """Return all that such a run materialized of a registry, the oldest first: one a partition, where it has some."""
     for run_id in ancestry(instance, dagster_run_id):
         run = instance.get_run_record_by_id(run_id)
         if run is None or run.start_time is None:
@@ -67,8 +78,17 @@ def materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id:
         wanted = AssetRecordsFilter(AssetKey(registry_id), after_timestamp=run.start_time)
         made = [record for record in _all_materializations(instance, wanted) if record.run_id == run_id]
         if made:
-            return _materialized(registry_id, made[-1])
-    return None
+            return [_materialized(registry_id, record) for record in made]
+    return ()
+
+
+def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialized]:
+    """Return the newest materialization of every partition of a registry, in the order of the partitions."""
+    newest: dict[str, EventLogRecord] = {}
+    for record in _all_materializations(instance, AssetRecordsFilter(AssetKey(registry_id))):
+        if record.partition_key is not None:
+            newest[record.partition_key] = record
+    return [_materialized(registry_id, newest[partition]) for partition in sorted(newest)]
 
 
 def _all_materializations(instance: DagsterInstance, wanted: AssetRecordsFilter) -> Iterator[EventLogRecord]:
@@ -94,7 +114,8 @@ def _materialized(registry_id: str, record: EventLogRecord) -> Materialized:
     if isinstance(data, dict) and (ref := SealedRef.from_json(data.get("ref"))) is not None:
         inputs = Inputs.from_json(data.get("inputs"))
         sealed = SealedRun(registry_id, ref, inputs, str(data.get("as_of_utc") or ""), reused=True)
-    return Materialized(registry_id, record.storage_id, record.run_id, sealed)
+    version = None if event is None else (event.tags or {}).get(DATA_VERSION_TAG)
+    return Materialized(registry_id, record.storage_id, record.run_id, sealed, version)
 
 
 def unproved_checks(instance: DagsterInstance, made: Materialized) -> dict[str, str]:

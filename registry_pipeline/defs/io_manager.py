@@ -16,7 +16,7 @@ from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
-from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun
+from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun, SealReport
 
 _OUTSIDE_THE_RUN: Final = "none"
 
@@ -50,7 +50,7 @@ class SealedIOManager(ConfigurableIOManager):
             if isinstance(obj, NotBuilt):
                 context.add_output_metadata(_not_built_page(governed, obj))
                 return
-            active = _active_artifact(governed, spec)
+            active = _active_report(governed, spec)
             sealed = runbook.unchanged(governed, obj)
             made = sealed or runbook.seal(governed, self.governed.build_run(context.run_id), spec, obj)
             content = {"state": "unchanged" if sealed else "sealed"} | asset_page.content_metadata(spec, obj, active)
@@ -95,11 +95,11 @@ def _not_built_page(governed: Governed, obj: NotBuilt) -> asset_page.Metadata:
     return {"run_id": "none"} | page if active is None else asset_page.sealed_metadata(governed, active, page)
 
 
-def _active_artifact(governed: Governed, spec: RegistrySpec) -> bytes | None:
+def _active_report(governed: Governed, spec: RegistrySpec) -> SealReport | None:
     ref: SealedRef | None = runbook.read_pointers(governed).active(spec.registry_id)
     if ref is None:
         return None
     try:
-        return runbook.read_sealed(governed, spec.registry_id, ref).kept.get(spec.artifact)
+        return runbook.read_sealed(governed, spec.registry_id, ref)
     except EvidenceError:
         return None

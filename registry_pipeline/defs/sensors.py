@@ -141,6 +141,8 @@ def _against(instance: DagsterInstance, made: Materialized, active_as_of: str | 
     """Return what the event log says against a build, or None."""
     if made.sealed is None:
         return "its source made no run"
+    if not made.dagster_run_id:
+        return f"{made.sealed.ref.run_id} was sealed by the command line: `registry-pipeline activate` puts it in force"
     run_id, run = made.sealed.ref.run_id, instance.get_run_by_id(made.dagster_run_id)
     if run is not None and not run.is_finished:
         return f"{run_id} belongs to a Dagster run that is not over"

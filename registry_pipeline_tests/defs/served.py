@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from registry_pipeline.config import Governed
+from registry_pipeline.cli.ui import HOST, commands, prepare_home
+from registry_pipeline.config import REPO_VARIABLE, Governed
 
 START_SECONDS = 150
 WORK_SECONDS = 240
@@ -31,7 +38,12 @@ RUNS = "query Runs($job: String) {runsOrError(filter: {pipelineName: $job}) {...
 PAGE = """
 query Page($key: AssetKeyInput!) {
   assetOrError(assetKey: $key) {
-    ... on Asset {assetMaterializations(limit: 1) {runId metadataEntries {label ... on IntMetadataEntry {intValue}}}}
+    ... on Asset {
+      assetMaterializations(limit: 1) {
+        runId
+        metadataEntries {label ... on IntMetadataEntry {intValue} ... on TextMetadataEntry {text}}
+      }
+    }
   }
 }"""
 
@@ -72,6 +84,39 @@ class Served:
         """Return the newest materialization of an asset as its page shows it."""
         found = self.graphql(PAGE, key={"path": [asset]})["assetOrError"].get("assetMaterializations", [])
         return found[0] if found else None
+
+
+class Machine:
+    """Webserver and daemon of a governed repository, as `ui` starts them; each can die by itself."""
+
+    def __init__(self, governed: Governed) -> None:
+        self.governed, self.started = governed, list[subprocess.Popen[bytes]]()
+        prepare_home(governed.dagster_home)
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port: int = probe.getsockname()[1]
+        self.web, self.daemon = commands(governed.dagster_home, port)
+        self.served = Served(f"http://{HOST}:{port}", governed)
+
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        home = self.governed.dagster_home
+        environment = {**os.environ, REPO_VARIABLE: str(self.governed.root), "DAGSTER_HOME": str(home)}
+        with (home / "log").open("ab") as log:
+            self.started.append(
+                subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            )
+        return self.started[-1]
+
+    def answers(self) -> bool | None:
+        with suppress(URLError, OSError):
+            return bool(self.served.location())
+        return None
+
+    def stop(self) -> None:
+        for process in self.started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def until(what: str, ask: Callable[[], Value | None], seconds: float) -> Value:

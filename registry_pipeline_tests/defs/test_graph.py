@@ -68,7 +68,7 @@ def test_every_registry_of_the_stack_has_an_asset_with_a_code_version_and_all_bl
 
     for spec in STACK:
         assert drawn["assets"][spec.registry_id]["has_code_version"]
-        assert drawn["assets"][spec.registry_id]["deps"] == sorted(spec.depends_on)
+        assert drawn["assets"][spec.registry_id]["deps"] == sorted({*spec.depends_on, *spec.after})
         for name in CHECK_NAMES:
             assert f"{spec.registry_id}:{name} (blocking)" in drawn["checks"]
 

@@ -16,7 +16,7 @@ import pytest
 from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK
 from registry_pipeline.config import load_governed
-from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
+from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 
 pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
@@ -79,7 +79,7 @@ def test_a_rebuild_launched_through_graphql_is_put_in_force_by_the_sensor_and_re
     assert pointers["runId"] == report["runId"]
     assert {"label": "moved", "intValue": len(STACK)} in pointers["metadataEntries"]
     active = runbook.read_pointers(served.governed)
-    assert all(active.active(name) is not None for name in REGISTRIES)
+    assert all(active.active(name) is not None for name in POINTED)
 
 
 def test_the_page_of_the_graph_shows_every_asset(served: Served, launched: str, tmp_path: Path) -> None:
@@ -103,3 +103,24 @@ def test_the_page_of_the_graph_shows_every_asset(served: Served, launched: str, 
         browser.close()
 
     assert (tmp_path / "graph.png").stat().st_size > 0
+
+
+def test_what_the_command_line_seals_meanwhile_appears_and_is_checked_by_dagster(served: Served, launched: str) -> None:
+    assert launched == "SUCCESS"
+    until("the report of the rebuild", lambda: served.newest("system_health_report"), WORK_SECONDS)
+    built = subprocess.run(
+        [sys.executable, "-m", "registry_pipeline", "-C", str(served.governed.root), "--json", "build"],
+        check=True,
+        capture_output=True,
+    )
+    sealed = {row["registry_id"]: row["run_id"] for row in json.loads(built.stdout)["built"] if not row["reused"]}
+
+    def checked() -> str | None:
+        return next((status for status in served.runs("check_job").values() if status in ("SUCCESS", "FAILURE")), None)
+
+    assert until("the checks of the set", checked, WORK_SECONDS) == "SUCCESS"
+    for registry_id, run_id in sealed.items():
+        newest = served.newest(registry_id)
+        assert newest is not None
+        assert newest["runId"] == ""
+        assert {"label": "run_id", "text": run_id} in newest["metadataEntries"]

@@ -23,7 +23,9 @@ from registry_pipeline.defs.evidence import CHECK_NAMES
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
+from registry_pipeline.model.captures import CAPTURES
 from registry_pipeline_tests.defs.conftest import (
+    POINTED,
     REGISTRIES,
     Door,
     failure_of,
@@ -106,11 +108,11 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
 
     sealed = made_by(half_failed(activated))
 
-    assert set(sealed) == {"run_registry", "expected_versions", "op_status_table"}
-    assert activated.folders() - before == set(sealed.values()) - {active["expected_versions"].run_id}
+    assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES}
+    assert activated.folders() - before == set(sealed.values()) - {active[name].run_id for name in CAPTURES}
     found = [runbook.find_run(activated.governed, run_id) for run_id in sealed.values()]
     assert all(verdict.passed for verdict in runbook.verify_runs(found))
-    assert "would rest on" in activated.skipped()
+    assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
     assert activated.active() == active
 
 
@@ -126,11 +128,13 @@ def test_a_re_execution_from_failure_builds_on_what_its_parent_sealed_seals_noth
 
     again = from_failure(activated, parent.run_id)
 
-    drift = made_by(again)["drift_signals"]
-    assert activated.folders() - before == {drift}
-    assert upstream_of(activated, drift) == parents
-    asked_for = activated.asked_for()
-    assert {**parents, "drift_signals": drift} == {"expected_versions": parents["expected_versions"], **asked_for}
+    made = made_by(again)
+    drift = made["drift_signals"]
+    assert activated.folders() - before == {drift, made["registry_delta_log"]}
+    upstream = ("run_registry", "op_status_table", "expected_versions")
+    assert upstream_of(activated, drift) == {name: parents[name] for name in upstream}
+    unchanged = {name: parents[name] for name in CAPTURES}
+    assert {**parents, "drift_signals": drift} == {**unchanged, **activated.asked_for()}
     assert activated.grant(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == {**parents, "drift_signals": drift}
 
@@ -238,10 +242,10 @@ def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_
 ) -> None:
     older, newer = overlapping(activated, "op_status_table", newer_waits_at)
 
-    asked_for = activated.asked_for()
-    assert {"expected_versions": newer["expected_versions"], **asked_for} == newer
+    pointed = {name: newer[name] for name in POINTED}
+    assert {**{name: newer[name] for name in CAPTURES}, **activated.asked_for()} == pointed
     assert activated.grant(activated.requested()).success
-    assert {name: ref.run_id for name, ref in activated.active().items()} == newer
+    assert {name: ref.run_id for name, ref in activated.active().items()} == pointed
     assert f"{older['op_status_table']} describes an older moment than the active run" in activated.skipped()
 
 

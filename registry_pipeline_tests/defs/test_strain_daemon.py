@@ -6,59 +6,22 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 from dagster import DagsterInstance
 
 from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK
-from registry_pipeline.cli.ui import HOST, commands, prepare_home
-from registry_pipeline.config import REPO_VARIABLE, Governed, load_governed
+from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.defs.active_assets import ACTIVATE_JOB
 from registry_pipeline.defs.jobs import OVERDUE_TAG, REBUILD_JOB
 from registry_pipeline_tests.defs.conftest import make_removable
-from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
 pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
-
-
-class Machine:
-    """Webserver and daemon of a governed repository, as `ui` starts them; each can die by itself."""
-
-    def __init__(self, governed: Governed) -> None:
-        self.governed, self.started = governed, list[subprocess.Popen[bytes]]()
-        prepare_home(governed.dagster_home)
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port: int = probe.getsockname()[1]
-        self.web, self.daemon = commands(governed.dagster_home, port)
-        self.served = Served(f"http://{HOST}:{port}", governed)
-
-    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
-        home = self.governed.dagster_home
-        environment = {**os.environ, REPO_VARIABLE: str(self.governed.root), "DAGSTER_HOME": str(home)}
-        with (home / "log").open("ab") as log:
-            self.started.append(
-                subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-            )
-        return self.started[-1]
-
-    def answers(self) -> bool | None:
-        with suppress(URLError, OSError):
-            return bool(self.served.location())
-        return None
-
-    def stop(self) -> None:
-        for process in self.started:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.fixture

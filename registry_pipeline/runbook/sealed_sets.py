@@ -1,0 +1,78 @@
+"""What builds of the command line have sealed, set by set: the folders of one build run belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from registry_pipeline.canon import StrictJsonError, read_strict_json
+from registry_pipeline.catalog import REGISTRIES, STACK
+from registry_pipeline.config import Governed
+from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.verdict import SealedRun, SealReport
+from registry_pipeline.query.listing import RunFolder, dated_runs, list_run_folders
+from registry_pipeline.runbook.building import builder_name
+from registry_pipeline.runbook.reading import read_report, sealed_run
+from registry_pipeline.sources.files import read_regular_file
+from registry_pipeline.sources.run_folders import read_run_folder
+
+_RENDERED = tuple(spec for spec in REGISTRIES.values() if spec.kind == "rendered")
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSet:
+    """The folders that one build run sealed, by registry in the order of the catalog; `stamp` is its start, UTC."""
+
+    stamp: datetime
+    folders: Mapping[str, RunFolder]
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the registries that are built from one of the set and are not in it; none in a whole set."""
+        rest = [spec for spec in STACK if spec.registry_id not in self.folders]
+        return tuple(spec.registry_id for spec in rest if any(name in self.folders for name in spec.depends_on))
+
+
+def list_sealed_sets(governed: Governed, after: datetime | None = None) -> Iterator[SealedSet]:
+    """Yield the sets that the command line sealed after a moment, the newest first.
+
+    A folder is ours if its run.json says that we built that registry, and the command line's if it names no Dagster
+    run. Nothing is verified here.
+    """
+    specs = {spec.tag: spec.registry_id for spec in (*STACK, *_RENDERED) if spec.tag}
+    listing = list_run_folders(governed.root, governed.config.run_roots)
+    by_stamp: dict[datetime, dict[str, RunFolder]] = {}
+    for run_id, folder in dated_runs(listing, specs):
+        if after is None or run_id.stamp > after:
+            by_stamp.setdefault(run_id.stamp, {})[specs[run_id.tag]] = folder
+    for stamp, folders in sorted(by_stamp.items(), reverse=True):
+        ours = {n: folders[n] for n in REGISTRIES if n in folders and _is_ours(governed, n, folders[n])}
+        if ours:
+            yield SealedSet(stamp, ours)
+
+
+def _is_ours(governed: Governed, registry_id: str, folder: RunFolder) -> bool:
+    try:
+        envelope = read_strict_json(read_regular_file(governed.path(folder.path) / "run.json"))
+    except (OSError, StrictJsonError):
+        return False
+    if not isinstance(envelope, dict) or "dagster_run_id" in envelope:
+        return False
+    builder = envelope.get("builder")
+    return isinstance(builder, dict) and builder.get("name") == builder_name(registry_id)
+
+
+def read_sealed_set(governed: Governed, one: SealedSet) -> dict[str, tuple[SealedRun, SealReport]]:
+    """Return the runs of a set as their bytes are now, with the bytes of their artifacts; nothing is left out.
+
+    A folder that does not verify is told as well, under the root that it has or claims: its checks will fail.
+    """
+    found: dict[str, tuple[SealedRun, SealReport]] = {}
+    for registry_id, folder in one.folders.items():
+        spec = REGISTRIES[registry_id]
+        report = read_report(governed, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts)
+        scanned = read_run_folder(governed.root, folder.run_root, folder.run_id)
+        root = report.root_sha256 or (None if scanned is None else scanned.claimed_root) or "none"
+        ref = SealedRef(folder.run_id, folder.run_root, spec.relpath, root)
+        found[registry_id] = (sealed_run(registry_id, ref, report), report)
+    return found

@@ -1,0 +1,231 @@
+"""What the command line seals appears in Dagster: whole sets, without a run, checked by Dagster itself (issue 4, 7)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    DagsterRunStatus,
+    ExecuteInProcessResult,
+    RunRequest,
+    SensorResult,
+    SkipReason,
+    build_sensor_context,
+)
+from dagster._core.test_utils import create_run_for_test
+
+from registry_pipeline import runbook
+from registry_pipeline.canon import utc_text
+from registry_pipeline.catalog import REGISTRIES, STACK
+from registry_pipeline.cli import main
+from registry_pipeline.defs import evidence
+from registry_pipeline.defs.reported import CHECK_JOB, command_line_sensor
+from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline_tests.copies import flip_byte
+from registry_pipeline_tests.defs.conftest import Door
+
+pytestmark = pytest.mark.xdist_group("dagster")
+
+NOON = datetime(2100, 3, 1, 12, tzinfo=UTC)
+
+
+def build(door: Door, *words: str, minutes: int = 0) -> None:
+    """Type `registry-pipeline build`, at noon of a day after whatever Dagster has built."""
+    moment = utc_text(NOON + timedelta(minutes=minutes))
+    assert main(["-C", str(door.governed.root), "--now", moment, "build", *words]) == 0
+
+
+def sealed(door: Door, stamp: str = "2100-03-01__120000") -> list[str]:
+    """Return the registries of which a build of that moment sealed a folder; some sources are not in the repository."""
+    return [spec.registry_id for spec in STACK if (door.governed.publish_root / f"{stamp}__{spec.tag}").is_dir()]
+
+
+def tick(door: Door, cursor: str | None = None) -> SensorResult | SkipReason:
+    """Evaluate the sensor as the daemon does, and log its events as the daemon does."""
+    with build_sensor_context(instance=door.instance, cursor=cursor) as context:
+        answer = command_line_sensor(context, governed=GovernedRepository(root=str(door.governed.root)))
+    assert isinstance(answer, SensorResult | SkipReason)
+    for event in answer.asset_events if isinstance(answer, SensorResult) else ():
+        door.instance.report_runless_asset_event(event)
+    return answer
+
+
+def reported(answer: SensorResult | SkipReason) -> dict[str, AssetMaterialization]:
+    assert isinstance(answer, SensorResult), answer
+    events = [event for event in answer.asset_events if isinstance(event, AssetMaterialization)]
+    return {event.asset_key.to_user_string(): event for event in events}
+
+
+def reason(answer: SensorResult | SkipReason) -> str:
+    told = answer if isinstance(answer, SkipReason) else answer.skip_reason
+    assert isinstance(told, SkipReason), answer
+    return told.skip_message or ""
+
+
+def check(door: Door, answer: SensorResult | SkipReason) -> ExecuteInProcessResult:
+    assert isinstance(answer, SensorResult)
+    (request,) = answer.run_requests or ()
+    assert isinstance(request, RunRequest)
+    return door.execute(CHECK_JOB, tags=dict(request.tags))
+
+
+def newest(door: Door, registry_id: str) -> evidence.Materialized:
+    (made,) = evidence.materializations(door.instance, registry_id, limit=1)
+    return made
+
+
+def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: Door) -> None:
+    build(fresh)
+
+    answer = tick(fresh)
+
+    assert set(reported(answer)) == {*sealed(fresh), "active_registry_pointers", "system_health_report"}
+    assert check(fresh, answer).success
+    for registry_id in sealed(fresh):
+        made = newest(fresh, registry_id)
+        assert made.dagster_run_id == ""
+        assert made.sealed is not None
+        assert made.sealed.ref == (fresh.active().get(registry_id) or made.sealed.ref)
+        assert evidence.unproved_checks(fresh.instance, made) == {}
+
+
+def test_what_is_told_once_is_not_told_again(fresh: Door) -> None:
+    build(fresh)
+    answer = tick(fresh)
+    assert isinstance(answer, SensorResult)
+
+    assert reason(tick(fresh, answer.cursor)) == "the command line has sealed nothing that Dagster does not know"
+    assert "Dagster shows it already" in reason(tick(fresh, None))
+
+
+def test_of_what_was_sealed_before_the_first_tick_the_newest_set_is_told(fresh: Door) -> None:
+    build(fresh)
+    build(fresh, minutes=1)
+    build(fresh, "run_registry", "--only", minutes=2)
+
+    answer = tick(fresh)
+
+    made = reported(answer)["run_registry"]
+    assert str(made.metadata["run_id"].value).startswith("2100-03-01__120100__")
+    assert isinstance(answer, SensorResult)
+    assert "run_registry without" in reason(tick(fresh, answer.cursor))
+
+
+def test_later_sets_are_told_one_a_tick_in_their_order(fresh: Door) -> None:
+    build(fresh)
+    first = tick(fresh)
+    build(fresh, minutes=1)
+    build(fresh, minutes=2)
+
+    assert isinstance(first, SensorResult)
+    second = tick(fresh, first.cursor)
+    assert isinstance(second, SensorResult)
+    third = tick(fresh, second.cursor)
+
+    assert isinstance(third, SensorResult)
+    assert [first.cursor, second.cursor, third.cursor] == [utc_text(NOON + timedelta(minutes=m)) for m in range(3)]
+
+
+def test_a_part_of_a_set_would_displace_what_fits_together_and_is_not_told(rebuilt: Door) -> None:
+    before = newest(rebuilt, "run_registry")
+    build(rebuilt, "run_registry", "--only")
+
+    assert "run_registry without op_status_table, drift_signals" in reason(tick(rebuilt))
+    assert newest(rebuilt, "run_registry") == before
+
+
+def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: Door) -> None:
+    main(["-C", str(rebuilt.governed.root), "--now", "2020-01-01T00:00:00Z", "build", "--no-activate"])
+
+    assert "Dagster shows a later build" in reason(tick(rebuilt))
+
+
+def test_a_build_that_is_under_way_is_waited_for(fresh: Door) -> None:
+    build(fresh)
+
+    with runbook.build_under_way(fresh.governed), runbook.build_under_way(fresh.governed):
+        assert "under way" in reason(tick(fresh))
+
+    assert reported(tick(fresh))
+
+
+def test_the_checks_of_one_set_are_over_before_the_next_is_told(fresh: Door) -> None:
+    build(fresh)
+    create_run_for_test(fresh.instance, job_name=CHECK_JOB, status=DagsterRunStatus.STARTED)
+
+    assert reason(tick(fresh)) == "the checks of the set before are running"
+
+
+def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: Door) -> None:
+    build(fresh, "--no-activate")
+    (run,) = fresh.governed.publish_root.glob("2100-*__drift_signals_build")
+    flip_byte(run / "DRIFT_SIGNALS_v0_1.json")
+
+    answer = tick(fresh)
+
+    assert not check(fresh, answer).success
+    failed = evidence.unproved_checks(fresh.instance, newest(fresh, "drift_signals"))
+    assert failed["seal"] == "failed"
+    assert evidence.unproved_checks(fresh.instance, newest(fresh, "run_registry")) == {}
+
+
+def test_the_activation_sensor_leaves_to_the_command_line_what_it_sealed(fresh: Door) -> None:
+    build(fresh, "--no-activate")
+    check(fresh, tick(fresh))
+
+    assert "was sealed by the command line" in fresh.skipped()
+    assert fresh.active() == {}
+
+
+def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Door) -> None:
+    build(fresh)
+    events = reported(tick(fresh))
+
+    version = {name: (event.tags or {})[evidence.DATA_VERSION_TAG] for name, event in events.items()}
+    for registry_id in sealed(fresh):
+        tags, upstreams = events[registry_id].tags or {}, REGISTRIES[registry_id].depends_on
+        told = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
+        assert told == {name: version[name] for name in upstreams}
+
+
+def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(activated: Door) -> None:
+    shown = activated.instance.get_latest_materialization_event(AssetKey("expected_versions"))
+    assert shown is not None
+    assert shown.asset_materialization is not None
+    build(activated)
+
+    events = reported(tick(activated))
+
+    assert "expected_versions" not in events
+    tags, wanted = events["drift_signals"].tags or {}, shown.asset_materialization.tags or {}
+    assert tags["dagster/input_data_version/expected_versions"] == wanted[evidence.DATA_VERSION_TAG]
+
+
+def test_the_page_shows_the_run_its_records_and_its_folder(fresh: Door) -> None:
+    build(fresh)
+    event = reported(tick(fresh))["run_registry"]
+
+    page = {name: value.value for name, value in event.metadata.items()}
+    lines = (fresh.governed.publish_root / str(page["run_id"]) / "RUN_REGISTRY_v0_1.jsonl").read_bytes().splitlines()
+    assert page["state"] == "sealed by the command line"
+    assert page["records"] == len(lines)
+    assert json.loads(lines[0])["run_id"] in str(page["preview"])
+
+
+def test_a_folder_that_an_older_tool_named_alike_is_not_ours(fresh: Door) -> None:
+    """The repository holds registry runs of the seeds' tools, under the names that ours have."""
+    assert list(fresh.governed.publish_root.glob("*__drift_signals_build"))
+
+    assert reason(tick(fresh)) == "the command line has sealed nothing that Dagster does not know"
+
+
+def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: Door) -> None:
+    gone = replace(fresh.governed, root=fresh.governed.root / "docs")
+
+    assert not runbook.is_build_under_way(gone)
+    assert list(runbook.list_sealed_sets(gone)) == []
