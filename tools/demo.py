@@ -81,13 +81,13 @@ def _dagster(repository: Path, home: Path) -> None:
     os.environ["DAGSTER_HOME"] = str(home)
     graph = _step("load the Dagster definitions", lambda: _Graph(repository, home))
     for asset, state in _step("rebuild every registry, and check it", lambda: graph.execute("rebuild_job")):
-        print(f"     {asset:<26}{state}")
+        print(f"     {asset:<28}{state}")
     requested = _step("ask the activation sensor", graph.ask_sensor)
     print(f"     it asks for {', '.join(requested.run_config['ops']['active_registry_pointers']['config']['runs'])}")
     for asset, state in _step(
         "activate, and render the report", lambda: graph.execute("activate_pointers_job", requested)
     ):
-        print(f"     {asset:<26}{state}")
+        print(f"     {asset:<28}{state}")
 
 
 class _Graph:
@@ -137,6 +137,8 @@ def _state(event: Any) -> str:
     page = event.materialization.metadata
     if "moved" in page:
         return f"{page['moved'].value} pointers moved, {page['activation_record'].value}"
+    if "run_folder" not in page:
+        return str(page["state"].value) if "state" in page else "no run"
     return f"{page['run_folder'].value.rsplit('/', 1)[-1]}  ROOT_SHA256 {page['ROOT_SHA256'].value[:12]}"
 
 

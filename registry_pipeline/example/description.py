@@ -15,6 +15,7 @@ from registry_pipeline.example.defects import Defect
 from registry_pipeline.example.history import ExampleCommit, describe_commits
 from registry_pipeline.example.old_tools import seal_as_older_tools
 from registry_pipeline.example.payload import run_folder_files
+from registry_pipeline.example.rig import RIG_ROOT, RigRun, plan_rig_runs, rig_folder_files
 from registry_pipeline.example.timetable import PlannedRun, Seal, plan_runs
 
 EXAMPLE_NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -58,7 +59,13 @@ class ExampleRepository:
     end: datetime
     commits: tuple[ExampleCommit, ...]
     planned: tuple[PlannedRun, ...]
+    rig: tuple[RigRun, ...]
     planted: tuple[PlantedFolder, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path of every run folder, sorted."""
+        return (*(run.path for run in self.planned), *(run.path for run in self.rig))
 
 
 def describe_example(seed: int = EXAMPLE_SEED, now: datetime = EXAMPLE_NOW) -> ExampleRepository:
@@ -70,9 +77,12 @@ def describe_example(seed: int = EXAMPLE_SEED, now: datetime = EXAMPLE_NOW) -> E
     if now.tzinfo is None:
         raise ValueError("the example's end needs a time zone")
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    planned = plan_runs(seed, end)
-    planted = tuple(_planted(run.path, run.defect) for run in planned if run.defect is not None)
-    return ExampleRepository(seed, end, describe_commits(end, planted_document(planted)), planned, planted)
+    planned, rig = plan_runs(seed, end), plan_rig_runs(seed, end)
+    planted = (
+        *(_planted(run.path, run.defect) for run in planned if run.defect is not None),
+        *(PlantedFolder(run.path, verdict, (found,)) for run in rig for verdict, found in (run.finding(),)),
+    )
+    return ExampleRepository(seed, end, describe_commits(end, planted_document(planted)), planned, rig, planted)
 
 
 def planted_document(planted: Sequence[PlantedFolder]) -> bytes:
@@ -99,6 +109,9 @@ def describe_runs(example: ExampleRepository, commit_ids: Sequence[str]) -> Iter
         if run.defect is not None:
             files = run.defect.after(files)
         yield ExampleRun(run.run_root, run.run_id, files, run.seal, run.defect.name if run.defect else None)
+    for each in example.rig:
+        commit = next(name for at, name in reversed(history) if at <= each.at)
+        yield ExampleRun(RIG_ROOT, each.run_id, rig_folder_files(example.seed, each, commit), "none", each.state)
 
 
 def _planted(path: str, defect: Defect) -> PlantedFolder:

@@ -8,6 +8,8 @@ from typing import Final
 
 from registry_pipeline.canon import json_document
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
+from registry_pipeline.example.products import INDEX_PATH
+from registry_pipeline.example.rig import RIG_ADAPTER, RIG_OPERATIONS_PATH, RIG_ROOT
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
@@ -35,7 +37,7 @@ North Groyne,-1865,52.132,1.431
 Cinder Wharf,-1822,52.096,1.390
 """
 
-FIRST_IGNORES: Final = f"__pycache__/\n/{CODEX}/\n/{REPORTS}/\n"
+FIRST_IGNORES: Final = f"__pycache__/\n/{CODEX}/\n/{REPORTS}/\n/{RIG_ROOT}/\n"
 
 NIGHTLY: Final = """\
 # The night
@@ -155,23 +157,24 @@ if __name__ == "__main__":
 
 
 def gitignore() -> str:
-    """Return `.gitignore` as `init` would write it, and the team's own run root."""
-    lines = ("__pycache__/", f"/{REPORTS}/", *layer_ignores(CODEX, POINTERS_PATH, track_runs=False))
+    """Return `.gitignore` as `init` would write it, and the team's own run roots."""
+    lines = ("__pycache__/", f"/{REPORTS}/", f"/{RIG_ROOT}/", *layer_ignores(CODEX, POINTERS_PATH, track_runs=False))
     return "\n".join((*lines, ""))
 
 
 def gitattributes() -> str:
-    """Return `.gitattributes` as `init` would write it, and the team's own run root."""
-    return "\n".join((*layer_attributes(CODEX, POINTERS_PATH), f"{REPORTS}/** -text", ""))
+    """Return `.gitattributes` as `init` would write it, and the team's own run roots."""
+    own = (f"{REPORTS}/** -text", f"{RIG_ROOT}/** -text")
+    return "\n".join((*layer_attributes(CODEX, POINTERS_PATH), *own, ""))
 
 
 def toml(first_day: date) -> str:
     """Return `registry-pipeline.toml`, which lists the documents that exist (SPEC 1)."""
     return f"""\
-run_roots = ["{CODEX}", "{REPORTS}"]
+run_roots = ["{CODEX}", "{REPORTS}", "{RIG_ROOT}"]
 publish_root = "{CODEX}"
 pointers = "{POINTERS_PATH}"
-operations_catalog = ["{CATALOG_PATH}", "{OPERATIONS_ADDENDUM_PATH}"]
+operations_catalog = ["{CATALOG_PATH}", "{OPERATIONS_ADDENDUM_PATH}", "{RIG_OPERATIONS_PATH}"]
 coverage_matrix = ["{MATRIX_PATH}", "{COVERAGE_ADDENDUM_PATH}"]
 options = ["A", "B", "C", "D", "QA"]
 expected_versions = "{EXPECTED_PATH}"
@@ -179,4 +182,8 @@ threshold_sources = ["{SURGE_LIMITS_PATH}", "{SPIKE_LIMITS_PATH}"]
 envelope_standard = "{ENVELOPE_PATH}"
 stale_days = 2
 history_start = {first_day.isoformat()}
-"""
+
+[captured.fingerprint_index]
+source = "{INDEX_PATH}"
+
+{RIG_ADAPTER}"""

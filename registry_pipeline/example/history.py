@@ -1,4 +1,4 @@
-"""The commits of the example repository: seventeen over 120 days, on one branch."""
+"""The commits of the example repository: twenty-four over 120 days, on one branch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from registry_pipeline.example import documents
+from registry_pipeline.example import documents, products
 from registry_pipeline.example.operations import OPERATIONS, OPTIONS
+from registry_pipeline.example.rig import RIG_OPERATIONS_PATH, RIG_SINCE_DAYS, rig_operations, rig_scripts
 from registry_pipeline.example.timetable import HISTORY_DAYS, SEALS_SINCE_DAYS
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
@@ -66,7 +67,8 @@ def describe_commits(end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]
 
 def _steps(end: datetime, planted: bytes) -> tuple[_Step, ...]:
     first_day = (end - timedelta(days=HISTORY_DAYS)).date()
-    return (*_FIRST_MONTH, *_CHANGES, *_governance(first_day, planted))
+    steps = (*_FIRST_MONTH, *_CHANGES, *_products(end), *_governance(first_day, planted))
+    return tuple(sorted(steps, key=lambda step: step.age, reverse=True))
 
 
 def _age(days: int, hours: int = 0) -> timedelta:
@@ -115,6 +117,7 @@ _FIRST_MONTH: Final = (
         adds="C",
         writes={documents.SURGE_LIMITS_PATH: documents.surge_limits("v0.1", 500)},
     ),
+    _Step(_INES, _age(RIG_SINCE_DAYS), "Keep the old rig until the forecast is trusted", writes=rig_scripts()),
     _Step(_TOMAS, _age(OPTIONS["D"].since_days, 2), "Publish tables and warnings", adds="D"),
 )
 
@@ -154,10 +157,34 @@ _CHANGES: Final = (
 )
 
 
+def _products(end: datetime) -> tuple[_Step, ...]:
+    applied = (None, None, end - _age(45, 3), end - _age(16, 1))  # the first two are older than the ledger
+
+    def ledger(message: str, age: timedelta, migrations: int) -> _Step:
+        document = products.applied_migrations(applied[:migrations])
+        return _Step(_TOMAS, age, message, writes={products.LEDGER_PATH: document})
+
+    def index(message: str, age: timedelta, days: int) -> _Step:
+        return _Step(_AGENT, age, message, writes={products.INDEX_PATH: products.fingerprint_index(days, end - age)})
+
+    def validation(message: str, age: timedelta, number: int) -> _Step:
+        return _Step(_AGENT, age, message, writes=products.derived_validation(number, end - age))
+
+    return (
+        ledger("Keep a ledger of migrations", _age(100, 3), 2),
+        index("Index the fingerprints of the tides", _age(64), 6),
+        ledger("Migrate: residuals beside the tide", _age(45, 2), 3),
+        validation("Validate the derived series", _age(40), 1),
+        validation("Validate the derived series again", _age(18, 1), 2),
+        ledger("Migrate: heights are whole millimetres", _age(16), 4),
+    )
+
+
 def _governance(first_day: date, planted: bytes) -> tuple[_Step, ...]:
     layer = {
         OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(),
         COVERAGE_ADDENDUM_PATH: layer_coverage_addendum(),
+        RIG_OPERATIONS_PATH: rig_operations(),
         ".gitignore": documents.gitignore(),
         ".gitattributes": documents.gitattributes(),
         "registry-pipeline.toml": documents.toml(first_day),

@@ -56,12 +56,12 @@ def make_example(
         else:
             write_plain_run(target, run)
             done += 1
-            on_progress(done, len(example.planned))
+            on_progress(done, len(example.paths))
     for run_root, runs in ours.items():
         _seal_all(governed, run_root, runs)
         done += len(runs)
-        on_progress(done, len(example.planned))
-    return ExampleOutcome(governed, len(example.planned), example.planted)
+        on_progress(done, len(example.paths))
+    return ExampleOutcome(governed, len(example.paths), example.planted)
 
 
 def _seal_all(governed: Governed, run_root: str, runs: list[ExampleRun]) -> None:

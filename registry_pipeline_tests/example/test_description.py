@@ -10,11 +10,12 @@ from registry_pipeline.canon import parse_utc
 from registry_pipeline.example.defects import SEALED_DEFECTS, UNSEALED_DEFECTS
 from registry_pipeline.example.description import EXAMPLE_NOW, ExampleRepository, describe_example, describe_runs
 from registry_pipeline.example.operations import CODEX, OPERATIONS, REPORTS
+from registry_pipeline.example.rig import RIG_OPERATIONS, RIG_ROOT
 from registry_pipeline.model.ids import RunId
 
 SEEDS = st.integers(min_value=0, max_value=10_000)
 INSTANTS = st.datetimes(min_value=datetime(2024, 1, 1), max_value=datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
-COMMITS = [f"{number:040x}" for number in range(17)]
+COMMITS = [f"{number:040x}" for number in range(24)]
 
 
 def test_the_same_seed_and_hour_give_the_same_example() -> None:
@@ -55,8 +56,44 @@ def test_whatever_the_seed_every_kind_of_run_is_there(seed: int, now: datetime) 
     assert all(defects[defect.name] == 1 for defect in SEALED_DEFECTS)
     assert defects["legacy"] == 6
     assert defects["before_seals"] >= 3
-    assert sum(folder.verdict != "unsealed" for folder in example.planted) == len(SEALED_DEFECTS) == 10
-    assert len(example.planted) == len(runs) - defects[None]
+    ours = [folder for folder in example.planted if not folder.path.startswith(RIG_ROOT)]
+    assert sum(folder.verdict != "unsealed" for folder in ours) == len(SEALED_DEFECTS) == 10
+    assert len(ours) == len(runs) - defects[None]
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, INSTANTS)
+def test_whatever_the_seed_the_rig_has_lists_that_hold_one_that_does_not_and_folders_without(
+    seed: int, now: datetime
+) -> None:
+    example = describe_example(seed, now)
+    states = Counter(run.state for run in example.rig)
+    verdicts = Counter(folder.verdict for folder in example.planted if folder.path.startswith(RIG_ROOT))
+
+    assert example.paths == tuple(sorted(set(example.paths)))
+    assert (states["rig_damaged"], verdicts["fail"]) == (1, 1)
+    assert states["rig_hashes"] == verdicts["partial"] >= 5
+    assert states["rig_without_hashes"] == verdicts["unsealed"] >= 3
+    assert {run.operation.operation_id for run in example.rig} == {each.operation_id for each in RIG_OPERATIONS}
+
+
+def test_the_rigs_envelope_names_the_commit_that_stood_at_head_and_its_list_what_it_left(
+    example: ExampleRepository,
+) -> None:
+    dates = dict(zip(COMMITS, (commit.at for commit in example.commits), strict=True))
+    scripts = {path: commit.at for commit in example.commits for path in commit.files if path.startswith("rig/")}
+
+    for run in describe_runs(example, COMMITS):
+        if run.run_root != RIG_ROOT:
+            continue
+        document = json.loads(run.files["meta.json"])
+        started = parse_utc(document["times"]["started"])
+        assert started is not None
+        assert min(scripts.values()) <= started < example.end
+        assert dates[document["source"]["commit"]] == max(at for at in dates.values() if at <= started)
+        assert document["id"] == run.run_id
+        listed = {line[66:].removeprefix("./") for line in run.files.get("MANIFEST.sha256", b"").decode().splitlines()}
+        assert listed == (set() if run.defect == "rig_without_hashes" else set(run.files) - {"MANIFEST.sha256"})
 
 
 @settings(max_examples=10, deadline=None)

@@ -1,5 +1,6 @@
 """The oracle: what is planted is what the verifier finds, and the documents say what the rooms read in them."""
 
+import itertools
 import json
 from collections import Counter
 from datetime import datetime
@@ -7,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import load_governed
 from registry_pipeline.example.description import describe_example, describe_runs
 from registry_pipeline.example.documents import PLANTED_PATH
 from registry_pipeline.example.old_tools import LineOrder, seal_as_older_tools
 from registry_pipeline.example.operations import OPERATIONS
+from registry_pipeline.example.products import LEDGER_PATH, VALIDATION_FOLDER
+from registry_pipeline.example.rig import RIG_OPERATIONS, RIG_ROOT
 from registry_pipeline.example.writing import write_commits, write_plain_run
 from registry_pipeline.model.layer import LAYER_OPERATIONS
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.sources.context import SourceContext
 from registry_pipeline.sources.operations import read_operation_catalog
 from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline_tests.example.conftest import Written
@@ -26,7 +31,9 @@ pytestmark = pytest.mark.door
 @pytest.fixture(scope="module")
 def reports(written: Written) -> dict[str, SealReport]:
     paths = [
-        f"{root}/{name.name}" for root in (".codex/RUNS", "reports/runs") for name in (written.root / root).iterdir()
+        f"{root}/{name.name}"
+        for root in (".codex/RUNS", "reports/runs", RIG_ROOT)
+        for name in (written.root / root).iterdir()
     ]
     return {path: verify_folder(written.root / path, shown=path) for path in paths}
 
@@ -91,15 +98,14 @@ def test_the_three_line_orders_differ_in_nothing_but_order(order: LineOrder) -> 
     )
 
 
-def test_the_documents_give_thirty_operations_and_the_layers_eleven(written: Written) -> None:
+def test_the_documents_give_thirty_operations_the_layers_eleven_and_the_rigs_two(written: Written) -> None:
     catalog, _ = read_operation_catalog(WorkingTree(written.root), load_governed(written.root).config)
-    levels = {o.operation_id: o.level for o in (*OPERATIONS, *LAYER_OPERATIONS)}
+    every = (*OPERATIONS, *LAYER_OPERATIONS, *RIG_OPERATIONS)
+    levels = {o.operation_id: o.level for o in every}
 
     assert catalog.findings == ()
-    assert {o.operation_id: o.name for o in catalog.operations} == {
-        o.operation_id: o.name for o in (*OPERATIONS, *LAYER_OPERATIONS)
-    }
-    assert len(catalog.operations) == 41
+    assert {o.operation_id: o.name for o in catalog.operations} == {o.operation_id: o.name for o in every}
+    assert len(catalog.operations) == 43
     assert catalog.coverage == {name: level for name, level in levels.items() if level}
     assert {o.option for o in catalog.operations} == {"A", "B", "C", "D", "QA"}
 
@@ -121,9 +127,11 @@ def test_the_toml_names_only_documents_that_exist(written: Written) -> None:
 def test_bound_executables_exist_and_compile(written: Written) -> None:
     catalog, _ = read_operation_catalog(WorkingTree(written.root), load_governed(written.root).config)
     bound = {name for operation in catalog.operations for name in operation.executables}
+    scripts = {f"{operation.script} --station all" for operation in RIG_OPERATIONS}
 
-    assert bound == {operation.executable for operation in OPERATIONS}
-    for name in bound:
+    assert bound == {operation.executable for operation in OPERATIONS} | scripts
+    assert all((written.root / name.split()[0]).is_file() for name in scripts)
+    for name in bound - scripts:
         compile((written.root / name).read_text(encoding="utf-8"), name, "exec")
 
 
@@ -134,3 +142,41 @@ def test_one_flipped_byte_in_a_sound_folder_is_found(tmp_path: Path, written: Wr
     place.write_bytes(place.read_bytes().swapcase())
 
     assert verify_folder(place.parent).verdict == "fail"
+
+
+def test_every_captured_registry_has_a_source_that_can_be_captured(written: Written) -> None:
+    governed = load_governed(written.root)
+    captured = {name: row for name, row in REGISTRIES.items() if row.kind == "captured" and row.reader is not None}
+
+    gathered = {name: row.reader(governed, SourceContext()) for name, row in captured.items() if row.reader is not None}
+
+    assert {name: each.findings for name, each in gathered.items()} == dict.fromkeys(captured, ())
+    assert {name: len(each.inputs.files) for name, each in gathered.items()} == {
+        "expected_versions": 1,
+        "migration_ledger": 1,
+        "threshold_packs_file": 2,
+        "fingerprint_index": 1,
+        "derived_validation_reports": 3,
+    }
+    assert gathered["fingerprint_index"].inputs.records == 18
+
+
+def test_the_ledger_of_migrations_only_grows_from_commit_to_commit(written: Written) -> None:
+    texts = [commit.files[LEDGER_PATH] for commit in written.example.commits if LEDGER_PATH in commit.files]
+    ledgers = [json.loads(text)["migrations"] for text in texts]
+
+    assert [len(ledger) for ledger in ledgers] == [2, 3, 4]
+    assert all(later[: len(earlier)] == earlier for earlier, later in itertools.pairwise(ledgers))
+
+
+def test_of_two_validations_latest_names_the_later_one(written: Written) -> None:
+    folders = sorted(path.name for path in (written.root / VALIDATION_FOLDER).iterdir() if path.is_dir())
+    reports = {
+        name: json.loads((written.root / VALIDATION_FOLDER / name / "derived_validation_report.json").read_bytes())
+        for name in folders
+    }
+
+    latest = (written.root / VALIDATION_FOLDER / "LATEST.txt").read_text().strip()
+
+    assert len(folders) == 2
+    assert latest == max(reports, key=lambda name: str(reports[name]["end_date"]))

@@ -55,21 +55,21 @@ def operations(artifacts: Mapping[str, bytes], key: str, value: object) -> set[s
 def test_every_run_folder_is_registered(written: Written, artifacts: Mapping[str, bytes]) -> None:
     lines = [json.loads(line) for line in artifacts[REGISTRY].splitlines()]
 
-    assert len(lines) == len(written.runs) == 344
-    assert {f"{line['run_root']}/{line['run_id']}" for line in lines} == {run.path for run in written.example.planned}
+    assert len(lines) == len(written.runs) == 358
+    assert {f"{line['run_root']}/{line['run_id']}" for line in lines} == set(written.example.paths)
 
 
 def test_operations_without_a_run_are_those_two_and_the_layers(artifacts: Mapping[str, bytes]) -> None:
     layer = {f"OP-QA{number:02d}" for number in range(7, 18)}
 
     assert operations(artifacts, "run_evidence_state", "LEGACY_ONLY") == {"OP-C05", "OP-QA06"} | layer
-    assert len(operations(artifacts, "run_evidence_state", "OBSERVED")) == 28
+    assert len(operations(artifacts, "run_evidence_state", "OBSERVED")) == 30
 
 
 def test_some_operations_drift_and_some_do_not(artifacts: Mapping[str, bytes]) -> None:
-    assert len(operations(artifacts, "op_drift", value=False)) == 13
+    assert len(operations(artifacts, "op_drift", value=False)) == 14
     assert operations(artifacts, "op_drift_reasons", ["op_drift_last_run_dirty"]) == {"OP-B02", "OP-D02"}
-    assert len(operations(artifacts, "op_drift_reasons", ["op_drift_commit_mismatch"])) == 13
+    assert len(operations(artifacts, "op_drift_reasons", ["op_drift_commit_mismatch"])) == 14
 
 
 def test_one_operation_has_left_runs_in_two_roots(artifacts: Mapping[str, bytes]) -> None:

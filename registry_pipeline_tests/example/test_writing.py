@@ -76,14 +76,14 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
-    assert written.commit_ids[-1] == "9d739a81840fb8692e77543f25f057ff60dc0934"
-    assert digest.hexdigest() == "7fa8245bb8d221785a4e4ed5143976e9220576d4d4b26949063b1e2bc3859aa4"
+    assert written.commit_ids[-1] == "755619edccc12e2d1d431a7dcb8f5eb942e3d238"
+    assert digest.hexdigest() == "42068f0cfa6dc2895195518aac9422ac53e67e2cef9499b372023b19a14b424b"
 
 
 def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:
     assert git(written.root, "rev-list", "--reverse", "main").split() == list(written.commit_ids)
     assert git(written.root, "symbolic-ref", "HEAD").strip() == "refs/heads/main"
-    assert len(written.commit_ids) == len(written.example.commits) == 17
+    assert len(written.commit_ids) == len(written.example.commits) == 24
     git(written.root, "fsck", "--strict")
 
 
