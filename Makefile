@@ -46,6 +46,8 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/seal.py
 	$(BIN)/python benchmarks/activate.py
 	$(BIN)/python benchmarks/stack.py
+	$(BIN)/python benchmarks/history.py
+	$(BIN)/python benchmarks/delta_log.py
 
 soak: .venv/.ready ## what takes longer: kills at every call, long fuzzing
 	$(BIN)/python -m pytest -m soak -n 2

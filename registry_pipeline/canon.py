@@ -1,4 +1,4 @@
-"""Canonical bytes: JSON text as SPEC section 4 wants it, sha256, UTC stamps, and a strict JSON reader.
+"""Canonical bytes: JSON text as SPEC section 4 wants it, sha256, UTC stamps, and strict readers of JSON and CSV.
 
 Standard library only, no input or output. Every hash of this project is `sha256_hex` of bytes made here
 or read from a disk.
@@ -7,14 +7,21 @@ or read from a disk.
 from __future__ import annotations
 
 import codecs
+import csv
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 # One encoder for all lines: `json.dumps` would make one a line, and a run registry has many thousands.
 _LINE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+# Written out, because what `fromisoformat` accepts beyond this differs between versions of Python.
+_INSTANT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
 _UTC: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
 
 
@@ -24,6 +31,14 @@ class StrictJsonError(ValueError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class StrictCsvError(ValueError):
+    """Bytes that are not strict CSV, and the line at which that shows."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 def sha256_hex(data: bytes) -> str:
@@ -86,6 +101,35 @@ def _finite(token: str) -> float:
 _STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
 
 
+def read_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of UTF-8 CSV (RFC 4180, LF or CRLF), each with the line on which it begins; the header first.
+
+    How many cells a record has is left to the caller.
+
+    Raises:
+        StrictCsvError: no header, a byte order mark, a NUL, other bytes than UTF-8, or quotes that do not match.
+    """
+    if data.startswith(codecs.BOM_UTF8):
+        raise StrictCsvError(1, "the file begins with a byte order mark")
+    if b"\0" in data:
+        raise StrictCsvError(data[: data.index(b"\0")].count(b"\n") + 1, "a NUL character")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StrictCsvError(data[: error.start].count(b"\n") + 1, f"not UTF-8: {error.reason}") from None
+    if not text.strip():
+        raise StrictCsvError(1, "the file has no header row")
+    *whole, rest = text.split("\n")
+    records = csv.reader([*(f"{line}\n" for line in whole), *([rest] if rest else [])], strict=True)
+    line = 1
+    try:
+        for cells in records:
+            yield line, cells
+            line = records.line_num + 1
+    except csv.Error as error:
+        raise StrictCsvError(records.line_num or 1, str(error)) from None
+
+
 def utc_text(instant: datetime) -> str:
     """Return an aware instant as `YYYY-MM-DDTHH:MM:SSZ` (UTC, whole seconds, cut and not rounded)."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -100,6 +144,19 @@ def parse_utc(text: object) -> datetime | None:
     year, month, day, hour, minute, second = map(int, match.groups())
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def parse_instant(text: str | None) -> datetime | None:
+    """Return the instant that a run folder's stamp names, None where it is no time or has no zone (SPEC 4.2).
+
+    `Z` and `+hh:mm` are zones; what our own files state is stricter, see `parse_utc`.
+    """
+    if text is None or _INSTANT.fullmatch(text) is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
     except ValueError:
         return None
 

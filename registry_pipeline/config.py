@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from registry_pipeline.errors import ConfigError, NotFoundError
+from registry_pipeline.model.captures import capture_problem
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
 REPO_VARIABLE: Final = "REGISTRY_PIPELINE_REPO"
@@ -41,23 +42,52 @@ class _Table(BaseModel):
 
 
 class Captured(_Table):
-    """A registry without a builder: where its source lies, and the artifact's name and schema (SPEC 3)."""
+    """What a repository says of a captured registry: where its source lies, the artifact's name, a schema of its own.
+
+    `schema_name` (in the toml `schema`) is a JSON Schema of the repository, by which the source is judged before it is
+    captured, beside the shipped one (decision 6).
+    """
 
     source: RepoPath | None = None
     artifact: str | None = None
-    schema_name: str | None = Field(default=None, alias="schema")
+    schema_name: RepoPath | None = Field(default=None, alias="schema")
+
+
+def _file_name(text: str) -> str:
+    if _inside(text) != PurePosixPath(text).name or text in ("run.json", "manifest.json", "MANIFEST.sha256"):
+        raise ValueError("must be the name of a file in the run folder, and none of the seal's own")
+    return text
+
+
+def _keys(text: str) -> str:
+    if not all(text.split(".")):
+        raise ValueError("must be a key, or keys with dots between them, as in `job.started`")
+    return text
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+KeyPath = Annotated[str, AfterValidator(_keys)]
 
 
 class Adapter(_Table):
-    """How to read run folders whose envelope is not run.json (SPEC 1)."""
+    """How to read run folders whose envelope is not run.json (SPEC 1; decision 7).
+
+    Under `root`, a folder without a run.json has its envelope in `file`; each field names where the value stands there:
+    a key, or keys with dots between them that lead into objects.
+    """
 
     root: RepoPath
-    file: str
-    run_id: str | None = None
-    created_utc: str | None = None
-    operation_id: str | None = None
-    option: str | None = None
-    git_commit: str | None = None
+    file: FileName
+    run_id: KeyPath | None = None
+    created_utc: KeyPath | None = None
+    operation_id: KeyPath | None = None
+    option: KeyPath | None = None
+    git_commit: KeyPath | None = None
+
+    def fields(self) -> dict[str, str]:
+        """Return what the adapter maps: field of the envelope to keys in the file, in the order of SPEC 4.1."""
+        told = {name: getattr(self, name) for name in ("run_id", "created_utc", "option", "operation_id", "git_commit")}
+        return {name: keys for name, keys in told.items() if keys is not None}
 
 
 class Roles(_Table):
@@ -227,7 +257,35 @@ def _consistent(config: Config) -> Config:
                 raise ConfigError(
                     f"the run root {inner!r} lies inside {outer!r}", "name roots that do not contain each other"
                 )
+    _consistent_adapters(config)
+    _consistent_captures(config)
     return config
+
+
+def _consistent_captures(config: Config) -> None:
+    problem = capture_problem({name: (each.source, each.artifact) for name, each in config.captured.items()})
+    if problem is not None:
+        raise ConfigError(problem, f"mend {CONFIG_NAME}")
+
+
+def _consistent_adapters(config: Config) -> None:
+    taken: set[tuple[str, str]] = set()
+    for number, adapter in enumerate(config.adapters):
+        place = f"adapters.{number}"
+        if adapter.root not in config.run_roots:
+            near = difflib.get_close_matches(adapter.root, config.run_roots, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"{place}.root: {adapter.root!r} is not one of run_roots{meant}", f"mend {CONFIG_NAME}")
+        if not adapter.fields():
+            raise ConfigError(
+                f"{place} names no field that it reads from {adapter.file}",
+                'say where the envelope has it, as in `operation_id = "job.operation"`',
+            )
+        if (adapter.root, adapter.file) in taken:
+            raise ConfigError(
+                f"{place}: a second adapter reads {adapter.file} under {adapter.root}", "keep one of them"
+            )
+        taken.add((adapter.root, adapter.file))
 
 
 def _tuples(value: Any) -> Any:

@@ -7,16 +7,18 @@ for every problem. Both are imported when a value is first judged, so that impor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from registry_pipeline.canon import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
 PROBLEM_LIMIT: Final = 1000
@@ -32,6 +34,22 @@ class SchemaProblem:
     """One violation: the JSON pointer of the offending value ("" is the whole document) and a short sentence."""
 
     pointer: str
+    message: str
+
+
+Judge = Callable[[object], "list[SchemaProblem]"]
+"""Tells every problem of a parsed value against one schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem:
+    """What is wrong at one place of a file: it cannot be parsed there, or what stands there breaks the schema.
+
+    `place` is a line, a JSON pointer, or a line and the pointer of a value on it.
+    """
+
+    kind: Literal["unparsable", "violation"]
+    place: str
     message: str
 
 
@@ -92,6 +110,99 @@ def check_value(name: str, value: object) -> list[SchemaProblem]:
     return _judge(name, value)
 
 
+def shipped_judge(name: str) -> Judge:
+    """Return the judge that a shipped schema is; it raises as `check_value` does."""
+    return partial(check_value, name)
+
+
+def read_judge(data: bytes) -> Judge:
+    """Return the judge that the text of a JSON Schema (draft 2020-12) makes; what it refers to must be in it.
+
+    Raises:
+        ValueError: the text is not JSON, or not such a schema.
+    """
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  # lazily, as below
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+
+    document = read_strict_json(data)
+    if not isinstance(document, dict):
+        raise ValueError("a schema is an object")  # noqa: TRY004 - bad data, and no bug of the caller
+    # With a registry of its own, a reference to elsewhere is an error and no request over the network.
+    registry: Registry[Any] = Registry().with_resource("", DRAFT202012.create_resource(document))
+    try:
+        Draft202012Validator.check_schema(document)
+        for reference in _references(document):
+            registry.resolver().lookup(reference)
+    except SchemaError as error:
+        raise ValueError(f"{json_pointer(error.absolute_path)} {error.message[:_LONGEST]}".strip()) from None
+    except Unresolvable as error:
+        raise ValueError(f"it refers to {error.ref!r}, which is not in it") from None
+    return partial(_problems, Draft202012Validator(document, registry=registry))
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from (value for key, value in part.items() if key in ("$ref", "$dynamicRef") and isinstance(value, str))
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _references(inner)
+
+
+def check_bytes(artifact: str, data: bytes, judge: Judge) -> Iterator[FileProblem]:
+    """Yield every problem of a file's bytes; the name's suffix tells the form that its values have.
+
+    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), anything else
+    as one JSON document.
+    """
+    if artifact.endswith(".jsonl"):
+        yield from _line_problems(data, judge)
+    elif artifact.endswith(".csv"):
+        yield from _row_problems(data, judge)
+    else:
+        yield from _document_problems(data, judge, "")
+
+
+def _document_problems(data: bytes, judge: Judge, place: str) -> Iterator[FileProblem]:
+    try:
+        value = read_strict_json(data)
+    except StrictJsonError as error:
+        yield FileProblem("unparsable", place.strip(), str(error))
+        return
+    for problem in judge(value):
+        yield FileProblem("violation", f"{place}{problem.pointer}".strip(), problem.message)
+
+
+def _line_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
+    lines = data.split(b"\n")
+    if lines.pop():
+        yield FileProblem("unparsable", f"line {len(lines) + 1}", "the last line has no newline")
+        return
+    for number, line in enumerate(lines, 1):
+        yield from _document_problems(line, judge, f"line {number} ")
+
+
+def _row_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
+    try:
+        rows = read_strict_csv(data)
+        _, names = next(rows)
+        odd = sorted({repr(name) for name in names if not name or names.count(name) > 1})
+        if odd or not names:
+            told = f"column names that are empty or stand twice: {', '.join(odd)}" if odd else "no header row"
+            yield FileProblem("unparsable", "line 1", told)
+            return
+        for number, cells in rows:
+            if len(cells) != len(names):
+                told = f"{len(names)} columns, and here {len(cells)}" if cells else "an empty line"
+                yield FileProblem("unparsable", f"line {number}", told)
+                continue
+            for problem in judge(dict(zip(names, cells, strict=True))):
+                yield FileProblem("violation", f"line {number} {problem.pointer}".strip(), problem.message)
+    except StrictCsvError as error:
+        yield FileProblem("unparsable", f"line {error.line}", str(error))
+
+
 @cache
 def _fast_road(name: str) -> Callable[[object], bool]:
     import jsonschema_rs  # noqa: PLC0415  # lazily: no verb that judges nothing pays for it
@@ -102,7 +213,11 @@ def _fast_road(name: str) -> Callable[[object], bool]:
 def _judge(name: str, value: object) -> list[SchemaProblem]:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  # lazily: only failures pay for it
 
-    errors = Draft202012Validator(dict(read_schema(name))).iter_errors(value)
+    return _problems(Draft202012Validator(dict(read_schema(name))), value)
+
+
+def _problems(validator: Draft202012Validator, value: object) -> list[SchemaProblem]:
+    errors = validator.iter_errors(value)
     try:
         told = {_problem(error): _order(error) for error in islice(map(_deepest, errors), PROBLEM_LIMIT)}
     except RecursionError:

@@ -15,8 +15,13 @@ def copied_repository(source: Path, root: Path) -> Iterator[Path]:
     try:
         yield root
     finally:
-        for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
-            folder.chmod(0o755)
+        make_removable(root)
+
+
+def make_removable(root: Path) -> None:
+    """Make the sealed folders under a place writable, so that they may be removed again."""
+    for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
+        folder.chmod(0o755)
 
 
 def flip_byte(path: Path) -> None:

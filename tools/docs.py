@@ -25,7 +25,13 @@ from registry_pipeline.model.codes import CODES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CLOCK: Final = "2026-03-01T12:00:00Z"
-SESSIONS: Final = ("README.md", "docs/tutorial.md", "docs/how-to.md")
+SESSIONS: Final = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to.md",
+    "docs/how-to-sources.md",
+    "docs/how-to-history.md",
+)
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.canon import json_document, json_line, sha256_hex
 from registry_pipeline.model.envelope import BuildContext
-from registry_pipeline.model.inputs import DriftInputs, ExpectedVersions
+from registry_pipeline.model.inputs import DriftInputs, ExpectedVersions, Past
 from registry_pipeline.model.verdict import Artifacts
 
 ARTIFACT: Final = "DRIFT_SIGNALS_v0_1.json"
@@ -57,16 +57,15 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
     return Artifacts(
         {ARTIFACT: json_document(document)},
         1,
-        sha256_hex(json_document(timeless)),
+        sha256_hex(json_line(timeless)),
         # An unknown flag is no number: it is left out, and the plot has a gap.
         {name: int(value) for name, value in flags.items() if value is not None},
     )
 
 
-def canon_tree_hash(tracked: Iterable[tuple[bytes, str]]) -> str:
+def canon_tree_hash(tracked: Iterable[bytes]) -> str:
     """Return the hash of `<sha256> <path>` lines, sorted as whole lines bytewise; the order given does not matter."""
-    lines = sorted(digest.encode("ascii") + b" " + path for path, digest in tracked)
-    return sha256_hex(b"\n".join(lines) + b"\n")
+    return sha256_hex(b"\n".join(sorted(tracked)) + b"\n")
 
 
 def _differs(expected: str | None, observed: Iterable[str | None]) -> bool | None:
@@ -99,4 +98,11 @@ def _warnings(
         ("not_a_git_repository", inputs.tracked is None),
         ("tracked_files_missing", inputs.tracked_missing),
     )
-    return [warning for warning, holds in told if holds]
+    return [*(warning for warning, holds in told if holds), *_warnings_of_the_past(inputs.past)]
+
+
+def _warnings_of_the_past(past: Past | None) -> list[str]:
+    if past is None:
+        return []
+    left_out = {"runs_without_time": past.runs_without_time, "operation_documents_missing": past.documents_missing}
+    return ["as_of_history", *(f"as_of_{what}: {count}" for what, count in left_out.items() if count)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.canon import json_document, json_line, parse_instant, sha256_hex
 from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.inputs import Operation, OpStatusInputs, RunRow
+from registry_pipeline.model.path_drift import BoundPaths, PathDrift
 from registry_pipeline.model.verdict import Artifacts
 
 ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
@@ -18,11 +18,6 @@ META_ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.meta.json"
 VERSION: Final = "0.1"
 _NO_LEVEL: Final = "C0"
 _DAY: Final = timedelta(days=1)
-# Written out, because what `fromisoformat` accepts beyond this differs between versions of Python.
-_INSTANT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
-    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-)
 
 
 @dataclass(slots=True)
@@ -31,6 +26,18 @@ class _Evidence:
 
     latest: RunRow
     run_roots: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drift:
+    """What is said of the drift of one operation; None where it is not known."""
+
+    is_drift: bool | None
+    reasons: list[str]
+    warnings: list[str]
+
+
+_NO_RUN: Final = _Drift(None, [], [])
 
 
 def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Artifacts:
@@ -47,6 +54,7 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
             operation,
             inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL),
             evidence.get(operation.operation_id),
+            inputs.path_drift,
             context,
             some_untyped=some_untyped,
         )
@@ -71,7 +79,7 @@ def _fold_runs(runs: Iterable[RunRow]) -> tuple[dict[str, _Evidence], bool]:
     evidence: dict[str, _Evidence] = {}
     some_untyped = False
     for run in runs:
-        if not run.has_run_json or run.operation_id is None:
+        if run.operation_id is None or not (run.has_run_json or run.adapted):
             some_untyped = True
             continue
         seen = evidence.setdefault(run.operation_id, _Evidence(run))
@@ -86,11 +94,17 @@ def _recency(run: RunRow) -> tuple[str, str]:
 
 
 def _row(
-    operation: Operation, level: str, evidence: _Evidence | None, context: BuildContext, *, some_untyped: bool
+    operation: Operation,
+    level: str,
+    evidence: _Evidence | None,
+    paths: PathDrift | None,
+    context: BuildContext,
+    *,
+    some_untyped: bool,
 ) -> dict[str, Any]:
     """Return the status of one operation, keys in the order of SPEC 4.2."""
     latest = None if evidence is None else evidence.latest
-    reasons = [] if latest is None else _drift_reasons(latest, context.git.commit)
+    drift = _NO_RUN if latest is None else _drift(operation.operation_id, latest, context.git.commit, paths)
     return {
         "status_version": VERSION,
         "option": operation.option,
@@ -103,9 +117,9 @@ def _row(
         "manifest_state": "UNKNOWN" if latest is None else _presence(present=latest.has_manifest_sha256),
         "run_json_state": "UNKNOWN" if latest is None else _presence(present=latest.has_run_json),
         "staleness_days": None if latest is None else staleness_days(latest.created_utc, context.as_of),
-        "op_drift": None if latest is None else bool(reasons),
-        "op_drift_reasons": reasons,
-        "warnings": [*_warnings(evidence, level, some_untyped=some_untyped), *reasons],
+        "op_drift": drift.is_drift,
+        "op_drift_reasons": drift.reasons,
+        "warnings": [*_warnings(evidence, level, some_untyped=some_untyped), *drift.warnings],
     }
 
 
@@ -119,13 +133,41 @@ def _presence(*, present: bool) -> str:
     return "PRESENT" if present else "MISSING"
 
 
-def _drift_reasons(latest: RunRow, head: str | None) -> list[str]:
-    """Return why an operation drifts under the rule `commit`; a commit that is not known proves nothing."""
-    if latest.git_commit is not None and head is not None and latest.git_commit != head:
-        return ["op_drift_commit_mismatch"]
-    if latest.working_tree_state == "dirty":
-        return ["op_drift_last_run_dirty"]
-    return []
+def _drift(operation_id: str, latest: RunRow, head: str | None, paths: PathDrift | None) -> _Drift:
+    """Return whether an operation drifts: by its commit or by the paths that commits touched, else by a dirty tree."""
+    unknown = None
+    if paths is not None:
+        is_touched, unknown = _touched(operation_id, latest, head, paths)
+        reasons = ["op_drift_paths_touched"] if is_touched else []
+    else:
+        # A commit that is not known proves nothing.
+        differs = latest.git_commit is not None and head is not None and latest.git_commit != head
+        reasons = ["op_drift_commit_mismatch"] if differs else []
+    if not reasons and latest.working_tree_state == "dirty":
+        reasons = ["op_drift_last_run_dirty"]
+    if not reasons and unknown is not None:
+        return _Drift(None, [], [f"op_drift unknown: {unknown}"])
+    return _Drift(bool(reasons), reasons, reasons)
+
+
+def _touched(operation_id: str, latest: RunRow, head: str | None, paths: PathDrift) -> tuple[bool, str | None]:
+    """Tell whether a commit since the latest run touched an executable of the operation, and why that is not known.
+
+    One that was touched is enough; that none was must be known of every executable.
+    """
+    bound = paths.bound.get(operation_id, BoundPaths())
+    if latest.git_commit is None:
+        return False, "the latest run names no commit"
+    if head is None or paths.graph is None:
+        return False, "there is no commit to compare with"
+    touched = paths.graph.touched_since(latest.git_commit, head)
+    if touched is None:
+        return False, "the commit of the latest run is not in the history"
+    if not touched.isdisjoint(bound.paths):
+        return True, None
+    if not bound.is_whole:
+        return False, "git has no file of a bound executable"
+    return False, None if bound.paths else "the operation binds no executable"
 
 
 def _warnings(evidence: _Evidence | None, level: str, *, some_untyped: bool) -> list[str]:
@@ -151,13 +193,8 @@ def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
 
     None where the stamp is not known, not a time, or has no zone (`Z` or `+hh:mm`).
     """
-    if created_utc is None or _INSTANT.fullmatch(created_utc) is None:
-        return None
-    try:
-        created = datetime.fromisoformat(created_utc)
-    except ValueError:
-        return None
-    return (as_of - created) // _DAY
+    created = parse_instant(created_utc)
+    return None if created is None else (as_of - created) // _DAY
 
 
 def _meta(inputs: OpStatusInputs, context: BuildContext) -> dict[str, Any]:
@@ -181,4 +218,4 @@ def _meta(inputs: OpStatusInputs, context: BuildContext) -> dict[str, Any]:
 def _content_hash(rows: Iterable[Mapping[str, Any]], meta: Mapping[str, Any]) -> str:
     timeless = [{key: value for key, value in row.items() if key != "staleness_days"} for row in rows]
     under = {key: value for key, value in meta.items() if key != "generated_utc"}
-    return sha256_hex(json_document([timeless, under]))
+    return sha256_hex(json_line([timeless, under]))

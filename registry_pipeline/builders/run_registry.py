@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from registry_pipeline.canon import json_line, sha256_hex
 from registry_pipeline.model.envelope import BuildContext
-from registry_pipeline.model.inputs import RunRegistryInputs, ScannedRun
+from registry_pipeline.model.inputs import ADAPTED, RunRegistryInputs, ScannedRun
 from registry_pipeline.model.verdict import Artifacts
 
 ARTIFACT: Final = "RUN_REGISTRY_v0_1.jsonl"
@@ -42,6 +42,9 @@ def _order(record: Mapping[str, Any]) -> tuple[str, bool, str, str]:
 def _record(run: ScannedRun) -> dict[str, Any]:
     """Return the line of one run folder, keys in the order of SPEC 4.1."""
     told, ill_typed = _told(run.envelope)
+    if run.adapted_by is not None:
+        ill_typed = [run.adapted_by.fields[name] for name in ill_typed]
+    envelope = "run.json" if run.adapted_by is None else run.adapted_by.file
     return {
         "registry_version": VERSION,
         "run_id": run.run_id,
@@ -54,12 +57,16 @@ def _record(run: ScannedRun) -> dict[str, Any]:
         "has_manifest_json": run.has_manifest_json,
         "manifest_root_sha256": run.claimed_root,
         "files": [{"relpath": file.relpath, "bytes": file.bytes} for file in run.files],
-        "warnings": [*_absences(run), *(f"run.json {name} is neither null nor a string" for name in ill_typed)],
+        "warnings": [
+            *_absences(run),
+            *(f"{envelope} {name} is neither null nor a string" for name in ill_typed),
+            *([] if run.adapted_by is None else [run.adapted_by.problem or f"{ADAPTED}{envelope}"]),
+        ],
     }
 
 
 def _told(envelope: Mapping[str, Any]) -> tuple[dict[str, str | None], list[str]]:
-    """Return the fields that run.json states, and the names of those that are neither null nor a string.
+    """Return the fields that an envelope states, and the names of those that are neither null nor a string.
 
     An empty string states nothing; `created_at` is asked where `created_utc` states nothing.
     """

@@ -26,6 +26,8 @@ VERBS: Final = (
     "status",
     "log",
     "show",
+    "runs",
+    "diff",
     "doctor",
     "anchor",
     "registries",

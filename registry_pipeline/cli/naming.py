@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from registry_pipeline.config import Governed
+from registry_pipeline.cli.reporter import Reporter
+from registry_pipeline.config import Governed, find_governed
+from registry_pipeline.errors import NotFoundError
 from registry_pipeline.runbook import FoundRun, find_run, folder_at
 
 
 def is_path(word: str) -> bool:
     """Tell whether an argument names a folder by its path."""
     return "/" in word or word in (".", "..")
+
+
+def governed_of(reporter: Reporter, words: Iterable[str]) -> Governed | None:
+    """Return the repository around us; None where there is none and every word is a path, which needs none.
+
+    Raises:
+        NotFoundError: there is none, and it is asked for.
+    """
+    try:
+        return find_governed(reporter.settings.repo)
+    except NotFoundError:
+        if reporter.settings.repo is None and all(map(is_path, words)):
+            return None
+        raise
 
 
 def find_named(governed: Governed | None, word: str, registry_id: str | None = None) -> FoundRun:

@@ -445,6 +445,13 @@ _ACTIVATION: Final = (
 
 _DOCTOR: Final = (
     (
+        "HASHES_VERIFIED",
+        _I,
+        "hashes 2.2",
+        "{detail} the list in MANIFEST.sha256, which is no seal: no root is claimed",
+        "seal runs with this tool; nothing tells whether the list itself was changed",
+    ),
+    (
         "CHAIN_ANCHOR_MISSING",
         _E,
         "anchor 5",
@@ -541,6 +548,30 @@ _HISTORY: Final = (
     ),
 )
 
+_ADAPTER: Final = (
+    (
+        "ADAPTER_UNUSED",
+        _W,
+        "adapter 1",
+        "no run folder under this root has a {detail} and no run.json",
+        "mend `file` of the adapter in registry-pipeline.toml, or take the adapter out",
+    ),
+    (
+        "ADAPTER_FIELD_NOT_FOUND",
+        _W,
+        "adapter 1",
+        "no envelope has what the adapter looks for ({detail})",
+        "mend the field of the adapter in registry-pipeline.toml, or take it out",
+    ),
+    (
+        "ADAPTER_RUN_ID_MISMATCH",
+        _W,
+        "adapter 1",
+        "the envelope names another run than its folder",
+        "see whether the folder was copied or renamed; if that field is no folder name, take run_id out of the adapter",
+    ),
+)
+
 _CONFIG: Final = (
     (
         "CONFIG_HISTORY_START",
@@ -585,7 +616,16 @@ _CONFIG: Final = (
         "{detail} has no configured option and is left out",
         "add the option to `options`, or mend the document",
     ),
-    ("CAPTURE_MISSING", _W, "capture 3", "the source cannot be read: {detail}", "restore the source file"),
+)
+
+_CAPTURE: Final = (
+    (
+        "CAPTURE_MISSING",
+        _W,
+        "capture 3",
+        "the source cannot be read: {detail}",
+        "restore it, or name another by {key} in registry-pipeline.toml",
+    ),
     ("CAPTURE_MALFORMED", _W, "capture 3", "the source is malformed: {detail}", "mend the source file"),
     (
         "CAPTURE_VERSION_NOT_BUMPED",
@@ -594,12 +634,102 @@ _CONFIG: Final = (
         "the content changed and its version did not",
         "raise `version` in the source file",
     ),
+    (
+        "CAPTURE_ENTRY_REMOVED",
+        _W,
+        "capture 3",
+        "the active snapshot lists {detail}, and the source no longer does",
+        "an applied migration stays in the ledger: put the entry back, or revert it by a migration of its own",
+    ),
+    (
+        "CAPTURE_LATEST_INVALID",
+        _W,
+        "capture 3",
+        "LATEST.txt names no folder beside it: {detail}",
+        "let it hold one line, the name of a folder that lies beside it",
+    ),
+    (
+        "CAPTURE_LEFT_OUT",
+        _W,
+        "capture 3",
+        "left out of the capture: {detail}",
+        "rename or move it if it belongs there",
+    ),
+    (
+        "CAPTURE_SCHEMA_UNUSABLE",
+        _W,
+        "capture 1",
+        "the schema that [captured.{registry}] names cannot judge: {detail}",
+        "mend it, or take `schema` out of registry-pipeline.toml",
+    ),
+)
+
+_DELTA: Final = (
+    (
+        "DELTA_PREFIX_BROKEN",
+        _E,
+        "delta 4.5",
+        "the log does not begin with the bytes of its previous log {previous}",
+        "`registry-pipeline mark-bad RUN --reason TEXT` settles it; the next build continues the log before",
+    ),
+    (
+        "DELTA_PREVIOUS_UNKNOWN",
+        _W,
+        "delta 4.5",
+        "that the log begins with its previous log cannot be shown: {detail}",
+        "restore the previous log's folder from a backup or another clone",
+    ),
+    ("DELTA_LINE", _E, "delta 4.5", "the line is no edge of this log: {detail}", _REBUILD),
+    (
+        "DELTA_ORDER",
+        _E,
+        "delta 4.5",
+        "the edge stands behind one of a greater registry_id and run_id that was appended with it",
+        _REBUILD,
+    ),
+    ("DELTA_CHAIN", _E, "delta 4.5", "the edge does not lead on from the registry's edge before it", _REBUILD),
+    ("DELTA_DUPLICATE", _E, "delta 4.5", "a second edge leads to the same snapshot", _REBUILD),
+    (
+        "DELTA_TWO_HEADS",
+        _E,
+        "delta 4.5",
+        "each of these logs goes on as if the other were not there: {detail}",
+        "keep one and take out the other, as by `registry-pipeline mark-bad {run_id} --reason TEXT`",
+    ),
+    (
+        "DELTA_HEAD_NOT_VERIFIED",
+        _E,
+        "delta 4.5",
+        "the log that would be continued does not verify: {detail}",
+        "restore its folder, or `registry-pipeline mark-bad {run_id} --reason TEXT` to continue the log before it",
+    ),
+    (
+        "DELTA_SNAPSHOT_NOT_VERIFIED",
+        _W,
+        "delta 4.5",
+        "a run that belongs to a registry does not verify and is left out: {detail}",
+        "see `registry-pipeline verify {run_id}`",
+    ),
+    (
+        "DELTA_SNAPSHOT_UNKNOWN",
+        _W,
+        "delta 4.5",
+        "a snapshot that {detail} names cannot be read, so that its changes are unknown",
+        "restore the folder from a backup or another clone; what is logged stays as it is",
+    ),
+    (
+        "DELTA_LATE",
+        _W,
+        "delta 4.5",
+        "it arrived after the newer {detail} was logged; its edge leads from the snapshot logged last",
+        "nothing is to be done: the log tells the order of arrival",
+    ),
 )
 
 
 def _rows() -> Mapping[str, CodeRow]:
     seal = [(code, sev, f"seal 2.2 {clause}", message, hint) for code, sev, clause, message, hint in _SEAL]
-    rest = [*_SCHEMA, *_POINTER, *_CHAIN, *_ACTIVATION, *_DOCTOR, *_HISTORY, *_CONFIG]
+    rest = [*_SCHEMA, *_DELTA, *_POINTER, *_CHAIN, *_ACTIVATION, *_DOCTOR, *_HISTORY, *_ADAPTER, *_CONFIG, *_CAPTURE]
     return MappingProxyType({row[0]: CodeRow(*row) for row in [*seal, *rest]})
 
 

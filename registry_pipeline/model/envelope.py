@@ -135,8 +135,12 @@ class RunEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What a pure builder knows of its moment: the instant described, the git state, the sources' own paths."""
+    """What a pure builder knows of its moment: the instant described, the git state, and the run id.
+
+    `run_id` is the one under which the run will be sealed if no other folder has it.
+    """
 
     as_of: datetime
     generated_utc: str
     git: GitState
+    run_id: str = ""

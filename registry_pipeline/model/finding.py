@@ -42,6 +42,7 @@ _PREFIXES: Final = {
     "chain": "CHAIN_INVALID",
     "anchor": "CHAIN_INVALID",
     "history": "HISTORY_INVALID",
+    "delta": "DELTA_INVALID",
     "config": "CONFIG_INVALID",
     "catalog": "CATALOG_FINDING",
     "capture": "CAPTURE_FINDING",

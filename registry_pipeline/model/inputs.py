@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from registry_pipeline.model.delta import Snapshot
 from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.path_drift import PathDrift
 from registry_pipeline.model.refs import SealedRef
 
 
@@ -18,12 +20,30 @@ class ScannedFile:
     bytes: int
 
 
+ADAPTED: Final = "envelope read by adapter "
+"""How the warning begins by which a line of the run registry tells that an adapter read its envelope (SPEC 4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedBy:
+    """The adapter that was asked for the envelope of a run folder without run.json (SPEC 1).
+
+    `file` is the file that it reads; `fields` maps the fields of the envelope to where the adapter looks for them
+    there; `problem` is the warning text when that file cannot be read, else None.
+    """
+
+    file: str
+    fields: Mapping[str, str]
+    problem: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class ScannedRun:
-    """One run folder as the scan saw it (SPEC 4.1): presence, sizes, and the fields of its run.json as found.
+    """One run folder as the scan saw it (SPEC 4.1): presence, sizes, and the fields of its envelope as found.
 
-    `envelope` is the parsed object of run.json (empty if there is none); `run_json_problem` is the warning text when
-    run.json is missing or cannot be read, else None; `claimed_root` is the root as claimed, not verified.
+    `envelope` has the fields of run.json or, where there is none, what an adapter found (`adapted_by`); it is empty
+    where nothing could be read. `run_json_problem` is the warning text when run.json is missing or cannot be read, else
+    None; `claimed_root` is the root as claimed, not verified.
     """
 
     run_root: str
@@ -35,11 +55,15 @@ class ScannedRun:
     has_manifest_json: bool
     claimed_root: str | None
     files: tuple[ScannedFile, ...]
+    adapted_by: AdaptedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What the status table needs of one line of the run registry; names as in SPEC 4.1."""
+    """What the status table needs of one line of the run registry; names as in SPEC 4.1.
+
+    `adapted` tells that the line's fields were read by an adapter.
+    """
 
     run_key: str
     run_root: str
@@ -50,6 +74,7 @@ class RunRow:
     working_tree_state: str | None
     has_run_json: bool
     has_manifest_sha256: bool
+    adapted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +115,17 @@ class RunRegistryInputs:
 
 @dataclass(frozen=True, slots=True)
 class OpStatusInputs:
-    """For `build_op_status_table`. `options` are the canonical options in their order."""
+    """For `build_op_status_table`. `options` are the canonical options in their order.
+
+    `path_drift` is None under the drift rule `commit`.
+    """
 
     runs: tuple[RunRow, ...]
     catalog: OperationCatalog
     options: tuple[str, ...]
     system_drift: SystemDrift | None
     drift_signals_run: str | None
+    path_drift: PathDrift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +137,23 @@ class ExpectedVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What a description of a past day could not take into account (SPEC 4.3).
+
+    `runs_without_time` are run folders that state no time, `documents_missing` configured documents of the operations
+    that the day's commit does not have or that cannot be read.
+    """
+
+    runs_without_time: int
+    documents_missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class DriftInputs:
     """For `build_drift_signals`. Observations that were not made are None.
 
-    `tracked` are (path bytes, sha256) of the tracked files, None outside git; `expected` is None where the document
-    is missing or unreadable. `observed_*` are versions.
+    `tracked` are the lines `<sha256> <path>` of the tracked files, None outside git; `expected` is None where the
+    document is missing or unreadable. `observed_*` are versions. `past` is None for the present.
     """
 
     expected_path: str
@@ -121,15 +162,32 @@ class DriftInputs:
     observed_op_status_table: str | None
     observed_run_envelope: str | None
     observed_threshold: str | None
-    tracked: tuple[tuple[bytes, str], ...] | None
+    tracked: tuple[bytes, ...] | None
     tracked_missing: bool
+    past: Past | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DailyInputs:
+    """For `build_drift_signals_daily`: what the status table and the drift of one past day are made from.
+
+    What the drift observes of the status table is told by the table itself, which is built first.
+    """
+
+    status: OpStatusInputs
+    drift: DriftInputs
+    stale_days: int
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedInputs:
-    """For `build_captured`: artifact name to the bytes of its source, as read."""
+    """For `build_captured`: artifact name to the bytes of its source, as read.
+
+    `records` counts those of the main artifact, None where a record is a file.
+    """
 
     files: Mapping[str, bytes]
+    records: int | None = None
 
 
 HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
@@ -193,3 +251,47 @@ class HealthInputs:
     stale_days: int
     health: HealthState
     max_list: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryStanding:
+    """How one row of the registry table stands, for the scorecard (SPEC 4.6).
+
+    `sealed` tells whether some snapshot of it verifies: the active one, else the newest. `can_be_active` is a fact of
+    the table; `known` whether its pointer is `true`, and `reason` why not.
+    """
+
+    registry_id: str
+    with_schema: bool
+    sealed: bool
+    can_be_active: bool
+    known: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScorecardInputs:
+    """For `build_scorecard`. `observed` are the operations that the active status table shows as OBSERVED.
+
+    It is None where no status table is active. `missing_executables` are bound paths that are not there; `before` is
+    the active scorecard, None at first.
+    """
+
+    catalog: OperationCatalog
+    options: tuple[str, ...]
+    observed: frozenset[str] | None
+    missing_executables: frozenset[str]
+    registries: tuple[RegistryStanding, ...]
+    before: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaLogInputs:
+    """For `build_delta_log`: the bytes of the previous log (none at first) and what was sealed since.
+
+    `last` are the last logged snapshots of the registries that have new ones; `new` may come in any order.
+    """
+
+    previous: bytes
+    last: Mapping[str, Snapshot]
+    new: tuple[Snapshot, ...]

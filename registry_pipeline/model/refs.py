@@ -36,7 +36,8 @@ class SealedRef:
         """Return the reference that a JSON object states, or None if it has not its shape."""
         if not isinstance(value, dict):
             return None
-        run_id, root, relpath, digest = (value.get(k) for k in ("run_id", "run_root", "relpath", "manifest_sha256"))
+        run_id, root, relpath = value.get("run_id"), value.get("run_root"), value.get("relpath")
+        digest = value.get("manifest_sha256")
         if not (isinstance(run_id, str) and isinstance(root, str) and isinstance(digest, str)):
             return None
         if not (relpath is None or isinstance(relpath, str)):

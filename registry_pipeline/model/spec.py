@@ -18,8 +18,10 @@ class RegistrySpec:
     A `many_files` run folder holds other files too, under their own names; a key of `schemas` may then be a pattern.
     `depends_on`: upstream registries, whose snapshots a build reads. `after`: registries whose folders of the same
     build run it must find, without reading them as upstream. `feeds_back`: registries whose *active* snapshot a build
-    reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. `source_operation_id` is the
-    operation whose output is captured. `reader` names the function of `sources` that gathers what `builder` is given.
+    reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. An `append_only` one continues
+    its own last run, and makes no new one where nothing was added. `record_key`: the fields that tell the records of
+    the main artifact apart. `source_operation_id` is the operation whose output is captured. `reader` names the
+    function of `sources` that gathers what `builder` is given.
     """
 
     registry_id: str
@@ -37,6 +39,8 @@ class RegistrySpec:
     pointer: bool = True
     delta: bool = True
     partitioned: bool = False
+    append_only: bool = False
+    record_key: tuple[str, ...] = ()
     many_files: bool = False
     source_operation_id: str | None = None
     excluded_because: str = ""
@@ -57,6 +61,12 @@ class RegistrySpec:
         """What a reference to one of its runs names: the main artifact, None where there are only many files."""
         return self.artifacts[0] if self.artifacts else None
 
+    @property
+    def is_one_capture(self) -> bool:
+        """Tell whether a run captures one file, to which the repository may give a name of its own (SPEC 1)."""
+        return self.kind == "captured" and not self.many_files
+
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file that judges an artifact, or None."""
-        return next((schema for pattern, schema in self.schemas if fnmatchcase(artifact, pattern)), None)
+        renamed = self.schemas[0][1] if self.is_one_capture and self.schemas else None
+        return next((schema for pattern, schema in self.schemas if fnmatchcase(artifact, pattern)), renamed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -20,13 +20,19 @@ class Artifacts:
     """What a builder returns.
 
     `files` maps relpath to bytes; `records` counts the records of the main artifact; `content_sha256` is the hash
-    of the content without its timestamps (Dagster's data version); `metrics` are numbers worth a plot.
+    of the content without its timestamps (Dagster's data version); `metrics` are numbers worth a plot. Content that
+    names the run which it was made in has `files_for`: `files` are those of the run id in the builder's context.
     """
 
     files: Mapping[str, bytes]
     records: int
     content_sha256: str
     metrics: Mapping[str, int] = field(default_factory=dict)
+    files_for: Callable[[str], Mapping[str, bytes]] | None = None
+
+    def sealed_as(self, run_id: str) -> Mapping[str, bytes]:
+        """Return the files as they are sealed under a run id."""
+        return self.files if self.files_for is None else self.files_for(run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class Verdict:
 
     `root_sha256` is None where no root could be recomputed; `verdict` is `unsealed` without any seal file and
     `partial` with some. `pointer_sha256` is the hash of the pointer file at the time of the judgement, where one is
-    meant for activation (SPEC 5).
+    meant for activation (SPEC 5). `artifact` is the main artifact by the name that the folder gives it, None where
+    there is none.
     """
 
     path: str
@@ -81,6 +88,7 @@ class Verdict:
     root_sha256: str | None
     findings: tuple[Finding, ...]
     pointer_sha256: str | None = None
+    artifact: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.config import Governed
+from registry_pipeline.config import CONFIG_NAME, Governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.layer import layer_ignores
 from registry_pipeline.seal.staging import stale_stagings
 from registry_pipeline.sources.git import read_ignored, read_text_attributes
+from registry_pipeline.sources.history import read_default_branch
 
 _KEEPS_LINE_ENDS: Final = "unset"
 
@@ -49,14 +50,14 @@ class DoctorDocument:
 
 
 def examine(governed: Governed, leftovers: Mapping[str, Path]) -> tuple[Finding, ...]:
-    """Return the findings on staging and git's rules, and one for each of `leftovers` (code to file) that is there."""
+    """Return the findings on staging and what git is asked, and one for each of `leftovers` (code to file) there is."""
     told: list[Finding] = [
         finding("DOCTOR_STAGING_LEFTOVER", _shown(governed, left.path))
         for left in stale_stagings(governed.staging_root)
     ]
     told += [finding(code, _shown(governed, path)) for code, path in leftovers.items() if path.is_file()]
     try:
-        told += [*_line_ends(governed), *_not_ignored(governed)]
+        told += [*_line_ends(governed), *_not_ignored(governed), *_without_days(governed)]
     except NotFoundError as error:
         told.append(finding("CONFIG_GIT_UNREADABLE", ".git", detail=error.message))
     return sorted_findings(told)
@@ -77,6 +78,12 @@ def _not_ignored(governed: Governed) -> Iterable[Finding]:
     state = [line.strip("/") for line in layer_ignores(config.publish_root, config.pointers, track_runs=True)]
     ignored = read_ignored(governed.root, state)
     return [] if ignored is None else [finding("DOCTOR_NOT_IGNORED", path) for path in state if path not in ignored]
+
+
+def _without_days(governed: Governed) -> Iterator[Finding]:
+    """Yield that a repository with commits does not say when its history begins."""
+    if governed.config.history_start is None and read_default_branch(governed.root) is not None:
+        yield finding("CONFIG_HISTORY_START", CONFIG_NAME)
 
 
 def _shown(governed: Governed, path: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Final, Literal
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
-from registry_pipeline.seal.path_policy import SEAL_FILES
+from registry_pipeline.model.path_policy import SEAL_FILES
 
 SealState = Literal["sealed", "partial", "unsealed"]
 SEAL_STATES: Final[tuple[SealState, ...]] = ("sealed", "partial", "unsealed")

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.canon import parse_utc
 from registry_pipeline.model.activation import ACTIVATION_TAG
-from registry_pipeline.model.closure import ActiveRun
+from registry_pipeline.model.closure import ActiveRun, can_be_active
 from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.inputs import HealthState, OperationCounts, SystemDrift
@@ -75,12 +75,14 @@ class ActiveStatus:
 class RegistryStatus:
     """One registry: what is active, whether it holds, what is newest and why that is not active.
 
+    `pointer` tells whether a snapshot of it can be active at all.
     `seal` and `schema` are None where nothing is active; `missing` tells that the active run's folder is not there.
     `age_days` are whole days since the instant that the active run describes.
     """
 
     registry_id: str
     kind: Kind
+    pointer: bool
     active: ActiveStatus | None
     seal: Judgement | None
     schema: Judgement | None
@@ -158,6 +160,7 @@ def _registry(facts: StatusFacts, spec: RegistrySpec) -> RegistryStatus:
     return RegistryStatus(
         registry_id=name,
         kind=spec.kind,
+        pointer=can_be_active(spec),
         active=None if ref is None else _active(facts, name, ref),
         seal=None if ref is None else _seal(facts.verdicts.get(name), ref),
         schema=None if ref is None else _schema(facts.verdicts.get(name)),

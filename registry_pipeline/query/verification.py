@@ -9,6 +9,7 @@ from typing import Any
 
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.model.verdict import Verdict
 
 
@@ -71,10 +72,10 @@ def verification(
 ) -> Verification:
     """Return the verification of the folders that were named, and of those that are merely there.
 
-    A folder without a seal fails where it was named, for then its seal is what was asked about; where it is merely
-    there it is listed, unless `require_sealed`. Likewise a run that is marked bad (`marked_bad`: run id to reason),
-    unless `strict` (SPEC 2.2). `inputs` are findings at the run.json of runs, judged here or not: they fail the run.
-    `findings` may tell again what is wrong with a listed folder; it is told once.
+    A folder without a seal, or with hashes alone, fails where it was named, for then its seal is what was asked about;
+    where it is merely there it is listed, unless `require_sealed`. Likewise a run that is marked bad (`marked_bad`: run
+    id to reason), unless `strict` (SPEC 2.2). `inputs` are findings at the run.json of runs, judged here or not: they
+    fail the run. `findings` may tell again what is wrong with a listed folder; it is told once.
     """
     bad = marked_bad or {}
     results = (
@@ -109,6 +110,9 @@ def _marked(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity)
 
 
 def _demand_seal(verdict: Verdict) -> Verdict:
+    if verdict.verdict == "partial" and not verdict.errors():  # a list of hashes, all of which hold
+        told = finding("PARTIAL", verdict.path, expected=" and ".join(SEAL_FILES), got=f"only {SEAL_FILES[1]}")
+        return replace(verdict, findings=sorted_findings((*verdict.findings, told)))
     if verdict.verdict != "unsealed":
         return verdict
     return replace(verdict, findings=tuple(replace(f, severity=Severity.ERROR) for f in verdict.findings))

@@ -9,7 +9,9 @@ from registry_pipeline.runbook.activation import activate, largest_movable, read
 from registry_pipeline.runbook.building import BuildRun, build, seal, start_build_run, unchanged, validate
 from registry_pipeline.runbook.doctor import Orders, diagnose, mend
 from registry_pipeline.runbook.example import ExampleOutcome, make_example
+from registry_pipeline.runbook.history import SealedDay, build_days
 from registry_pipeline.runbook.inspection import InForce, Inspection, inspect
+from registry_pipeline.runbook.interrupts import held_back
 from registry_pipeline.runbook.reading import (
     active_run,
     pointer_hash,
@@ -22,9 +24,11 @@ from registry_pipeline.runbook.reading import (
 )
 from registry_pipeline.runbook.rendering import render
 from registry_pipeline.runbook.rollback import Undoing, choose_undoing, mark_bad, rollback
+from registry_pipeline.runbook.sealed_sets import SealedSet, list_sealed_sets, read_sealed_set
 from registry_pipeline.runbook.settlement import settle, void
 from registry_pipeline.runbook.setup import InitOutcome, initialise
 from registry_pipeline.runbook.stack import BuiltRow, StackOutcome, build_stack
+from registry_pipeline.runbook.underway import build_under_way, is_build_under_way
 from registry_pipeline.runbook.verification import (
     Baseline,
     FoundRun,
@@ -54,6 +58,8 @@ __all__ = [
     "JudgedRun",
     "Lineage",
     "Orders",
+    "SealedDay",
+    "SealedSet",
     "StackOutcome",
     "Undoing",
     "activate",
@@ -61,17 +67,22 @@ __all__ = [
     "active_runs",
     "all_runs",
     "build",
+    "build_days",
     "build_stack",
+    "build_under_way",
     "check_anchor",
     "choose_undoing",
     "compare_baseline",
     "diagnose",
     "find_run",
     "folder_at",
+    "held_back",
     "initialise",
     "inspect",
+    "is_build_under_way",
     "judge_runs",
     "largest_movable",
+    "list_sealed_sets",
     "make_example",
     "mark_bad",
     "mend",
@@ -81,6 +92,7 @@ __all__ = [
     "read_pointers",
     "read_report",
     "read_sealed",
+    "read_sealed_set",
     "render",
     "rollback",
     "run_folder",

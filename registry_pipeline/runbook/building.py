@@ -10,10 +10,12 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 
 from registry_pipeline import schema
-from registry_pipeline.canon import json_document, utc_text
+from registry_pipeline.canon import json_document, sha256_hex, utc_text
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
+from registry_pipeline.model.attribution import main_artifact
+from registry_pipeline.model.captures import is_own_name
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import BuildContext, GitState, InputRegistry, Inputs, RunEnvelope
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
@@ -24,6 +26,7 @@ from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun, Verdict
 from registry_pipeline.runbook.reading import (
     pointer_hash,
+    read_judgeable,
     read_pointers,
     read_report,
     read_sealed,
@@ -31,14 +34,12 @@ from registry_pipeline.runbook.reading import (
     sealed_run,
     spec_of,
 )
+from registry_pipeline.runbook.rules import check_rules
 from registry_pipeline.runbook.store import Store
 from registry_pipeline.seal.folder import seal_folder
-from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline.sources.context import Previous, SourceContext
 from registry_pipeline.sources.git import read_git_state
-from registry_pipeline.sources.run_folders import read_why_left_out
-from registry_pipeline.validate.history import check_history
-from registry_pipeline.validate.run import check_run, needed_files
+from registry_pipeline.validate.run import check_run
 
 SEAL_FILES = ("MANIFEST.sha256", "manifest.json")
 
@@ -96,14 +97,17 @@ def build(
             leave_out=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
             leave_out_dagster_run=run.dagster_run_id,
             on_progress=on_progress,
-            store=Store(governed),
+            commit=run.git.commit,
+            store=Store(governed, run.started),
+            specs=REGISTRIES,
         ),
     )
     told = sorted_findings([*findings, *gathered.findings])
     if gathered.inputs is None:
         return NotBuilt(spec.registry_id, told)
     as_of_utc = utc_text(run.started)
-    artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git))
+    run_id = str(RunId(run.started, spec.tag or spec.registry_id))
+    artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
     inputs = Inputs((*refs, *previous_refs, *gathered.registries), gathered.files)
     return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage)
 
@@ -174,13 +178,18 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
     if found is None:
         published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
         found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
-    ref = replace(found, relpath=spec.relpath)
+    ref = replace(found, relpath=main_artifact(spec, built.artifacts.files))
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
+
+
+def builder_name(registry_id: str) -> str:
+    """Return how run.json names the builder of a registry."""
+    return f"registry_pipeline.{registry_id}"
 
 
 def _files(run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId) -> dict[str, bytes]:
     """Return the payload of a run folder: artifacts, copies of their schemas, and the envelope for this run id."""
-    files = dict(built.artifacts.files)
+    files = dict(built.artifacts.sealed_as(str(run_id)))
     for artifact in built.artifacts.files:
         name = spec.schema_of(artifact)
         if name is not None:
@@ -197,7 +206,7 @@ def _files(run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId) -> di
         partition=run_id.partition,
         inputs=built.inputs,
         outputs=tuple(sorted((*files, "run.json", *SEAL_FILES))),
-        builder_name=f"registry_pipeline.{spec.registry_id}",
+        builder_name=builder_name(spec.registry_id),
         builder_version=version("registry-pipeline"),
         dagster_run_id=run.dagster_run_id,
         source_operation_id=spec.source_operation_id,
@@ -223,20 +232,24 @@ def _earlier_try(
 
 
 def unchanged(governed: Governed, built: Built) -> SealedRun | None:
-    """Return the active run of a captured registry whose source is as it was, or None (SPEC 3).
+    """Return the run that a build would only repeat, or None: an unchanged capture's, a log's that did not grow.
 
-    Only a verified active run counts; one that does not verify is replaced by a new capture.
+    For a capture that is the active run (SPEC 3), for a log the one that it continues. Only a verified run counts; one
+    that does not verify is replaced by a new one.
     """
     spec = spec_of(built.registry_id)
-    ref = read_pointers(governed).active(spec.registry_id)
-    if spec.kind != "captured" or ref is None or not run_folder(governed, ref).is_dir():
+    ref = read_pointers(governed).active(spec.registry_id) if spec.kind == "captured" else None
+    if spec.append_only:
+        ref = built.inputs.previous(spec.registry_id)
+    if ref is None or not run_folder(governed, ref).is_dir():
         return None
     try:
         report = read_sealed(governed, spec.registry_id, ref)
     except EvidenceError:
         return None
-    same = dict(report.kept) == dict(built.artifacts.files)
-    return sealed_run(spec.registry_id, ref, report) if same else None
+    wanted = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
+    held = {entry.relpath: entry.sha256 for entry in report.entries if not is_own_name(entry.relpath)}
+    return sealed_run(spec.registry_id, ref, report) if held == wanted else None
 
 
 def validate(governed: Governed, sealed: SealedRun) -> Verdict:
@@ -246,29 +259,13 @@ def validate(governed: Governed, sealed: SealedRun) -> Verdict:
     """
     pointers = pointer_hash(governed)
     shown = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
-    report = verify_folder(run_folder(governed, sealed.ref), shown=shown, keep=needed_files(REGISTRIES))
+    report = read_judgeable(run_folder(governed, sealed.ref), shown)
     judged = check_run(report, REGISTRIES)
     findings = list(judged.findings)
     if report.root_sha256 not in (None, sealed.ref.manifest_sha256):
         expected, got = sealed.ref.manifest_sha256, report.root_sha256
         findings.append(finding("ROOT_MISMATCH", shown, expected=expected, got=got))
-    listing = report.kept.get(spec_of("run_registry").artifact)
-    if sealed.registry_id == "run_registry" and report.verdict == "pass" and listing is not None:
-        findings += _history(governed, sealed, listing)
+    findings += check_rules(governed, sealed, report)
     told = sorted_findings(findings)
     verdict = "fail" if judged.verdict == "pass" and has_errors(told) else judged.verdict
     return replace(judged, findings=told, verdict=verdict, pointer_sha256=pointers)
-
-
-def _history(governed: Governed, sealed: SealedRun, rows: bytes) -> tuple[Finding, ...]:
-    previous = sealed.inputs.previous("run_registry")
-    before: bytes | None = None
-    if previous is not None and run_folder(governed, previous).is_dir():
-        before = read_sealed(governed, "run_registry", previous).kept[spec_of("run_registry").artifact]
-    return check_history(
-        before,
-        rows,
-        governed.config.run_roots,
-        lister=f"the run registry {'' if previous is None else previous.run_id}",
-        why_left_out=partial(read_why_left_out, governed.root),
-    )

@@ -19,7 +19,7 @@ from registry_pipeline.render.health_state import judge_health
 from registry_pipeline.render.operation_groups import count_operations
 from registry_pipeline.runbook.activation import read_chain_state
 from registry_pipeline.runbook.building import BuildRun
-from registry_pipeline.runbook.reading import read_pointer_bytes, read_report, run_folder, spec_of
+from registry_pipeline.runbook.reading import read_judgeable, read_pointer_bytes, run_folder, spec_of
 from registry_pipeline.validate.chain import ChainState
 from registry_pipeline.validate.pointers import check_pointers, parse_pointer_file
 from registry_pipeline.validate.run import check_run
@@ -97,7 +97,7 @@ def inspect(governed: Governed, run: BuildRun) -> Inspection:
 def _in_force(governed: Governed, registry_id: str, ref: SealedRef) -> InForce:
     if not run_folder(governed, ref).is_dir():
         return InForce(registry_id, ref, None, Inputs(), None, {})
-    report = read_report(governed, ref, REGISTRIES[registry_id].artifacts if registry_id in REGISTRIES else ())
+    report = read_judgeable(run_folder(governed, ref), f"{ref.run_root}/{ref.run_id}")
     verdict = check_run(report, REGISTRIES)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")

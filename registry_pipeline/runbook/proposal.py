@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from registry_pipeline.config import Governed
+from registry_pipeline.model.attribution import main_artifact
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import sorted_findings
 from registry_pipeline.model.refs import SealedRef
@@ -27,13 +28,13 @@ def propose(governed: Governed, registry_id: str, found: FoundRun, *, accept_los
     """
     spec = spec_of(registry_id)
     run_root = found.run_root or _run_root(governed, found.path)
-    named = SealedRef(found.run_id, run_root, spec.artifacts[0] if spec.artifacts else None, "")
+    named = SealedRef(found.run_id, run_root, None, "")
     report = read_report(governed, named)
     if report.root_sha256 is None:
         refused = finding("ACTIVATE_NOT_VERIFIED", report.path, detail=report.verdict)
         return Refusal(sorted_findings((refused, *report.findings)))
-    ref = SealedRef(named.run_id, named.run_root, named.relpath, report.root_sha256)
-    sealed = sealed_run(registry_id, ref, report)
+    relpath = main_artifact(spec, [entry.relpath for entry in report.entries]) or spec.relpath
+    sealed = sealed_run(registry_id, SealedRef(found.run_id, run_root, relpath, report.root_sha256), report)
     verdict = validate(governed, sealed)
     return sealed, accept_removed(verdict) if accept_losses else verdict
 

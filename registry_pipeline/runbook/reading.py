@@ -9,12 +9,14 @@ from registry_pipeline.canon import sha256_hex
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, NotFoundError
+from registry_pipeline.model.attribution import artifacts_in
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline.validate.pointers import parse_pointer_file
+from registry_pipeline.validate.run import more_needed_files, needed_files
 
 
 def spec_of(registry_id: str) -> RegistrySpec:
@@ -74,13 +76,31 @@ def read_report(governed: Governed, ref: SealedRef, keep: Collection[str] = ()) 
     return verify_folder(governed.path(shown), shown=shown, keep=keep)
 
 
+def read_judgeable(path: Path | str, shown: str) -> SealReport:
+    """Return what the verifier recomputes of a folder, with the bytes of all files that `check_run` judges."""
+    return with_own_names(verify_folder(path, shown=shown, keep=needed_files(REGISTRIES)), path)
+
+
+def with_own_names(report: SealReport, path: Path | str) -> SealReport:
+    """Return a report with the bytes of the files to judge whose names only their folder knows.
+
+    It is verified once more for them, where there are any: what is judged are the bytes of one reading.
+    """
+    more = more_needed_files(report, REGISTRIES)
+    return verify_folder(path, shown=report.path, keep=needed_files(REGISTRIES) | more) if more else report
+
+
 def read_sealed(governed: Governed, registry_id: str, ref: SealedRef) -> SealReport:
-    """Return the verified folder of a registry with its artifacts' bytes.
+    """Return the verified folder of a registry with its artifacts' bytes; of many files, those that a schema judges.
 
     Raises:
         EvidenceError: it does not verify, or has another root than the reference names (exit 3).
     """
-    report = read_report(governed, ref, spec_of(registry_id).artifacts)
+    spec = spec_of(registry_id)
+    keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
+    report = read_report(governed, ref, keep)
+    if spec.many_files and report.verdict == "pass":
+        report = read_report(governed, ref, artifacts_in(spec, [entry.relpath for entry in report.entries]))
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         raise EvidenceError(

@@ -17,6 +17,7 @@ from registry_pipeline.runbook.change import Asked, Standing, change_pointers
 from registry_pipeline.runbook.reading import pointer_hash, read_pointers, read_report, sealed_run, spec_of
 from registry_pipeline.runbook.store import read_chain_state
 from registry_pipeline.runbook.verification import FoundRun
+from registry_pipeline.seal.proven import read_stated_root
 from registry_pipeline.validate.chain import ChainState, SealedRecord
 from registry_pipeline.validate.history import accept_removed
 
@@ -158,6 +159,8 @@ def _bad_ref(governed: Governed, found: FoundRun) -> SealedRef:
         raise RefusedError(
             f"{found.run_id} is an activation record", "`rollback` takes back what it moved; `doctor` settles the chain"
         )
-    if report.root_sha256 is None:
+    # What was altered is marked as well: a log whose hash file is gone still has a manifest that gives its root.
+    root = report.root_sha256 or read_stated_root(found.path)
+    if root is None:
         raise RefusedError(f"{found.run_id} is not sealed", "without a seal it can never be activated")
-    return replace(ref, manifest_sha256=report.root_sha256)
+    return replace(ref, manifest_sha256=root)

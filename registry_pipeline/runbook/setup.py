@@ -21,7 +21,8 @@ from registry_pipeline.model.layer import (
     layer_ignores,
     layer_operations_addendum,
 )
-from registry_pipeline.sources.git import is_tracked, read_first_commit_day, read_top_level
+from registry_pipeline.sources.git import is_tracked, read_top_level
+from registry_pipeline.sources.history import read_first_commit_day
 
 _HEAD: Final = """\
 # What registry-pipeline reads and writes here. Every key is optional; paths are relative to this file.

@@ -56,6 +56,8 @@ def chosen_stack(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySp
     """
     for registry_id in registry_ids:
         spec = spec_of(registry_id)
+        if spec.partitioned:
+            raise RefusedError(f"{registry_id} is built for days", "name them: --as-of DATE or --as-of FIRST..LAST")
         if spec.builder is None:
             raise RefusedError(f"{registry_id} is not built by itself", spec.excluded_because)
     if not registry_ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,24 +13,25 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.model.closure import ActiveRun
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import GitState
-from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.finding import Finding, Severity, sorted_findings
 from registry_pipeline.model.inputs import OperationCounts, SystemDrift
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.query.activations import ActivationEntry, activations_naming
 from registry_pipeline.query.listing import list_run_folders
 from registry_pipeline.query.log import LogEntry, log_entries, with_claims
 from registry_pipeline.query.newest import Standing, explain_newest, newest_runs, read_claims
+from registry_pipeline.query.runs import Order, RunAnswer, RunQuestion, select_runs
 from registry_pipeline.query.show import RunDocument
 from registry_pipeline.query.status import StatusDocument, StatusFacts, status_document
 from registry_pipeline.render.operation_groups import count_operations
 from registry_pipeline.runbook.activation import read_chain_state
 from registry_pipeline.runbook.building import BuildRun, start_build_run
 from registry_pipeline.runbook.inspection import Inspection, inspect, system_drift
-from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_folder, spec_of
+from registry_pipeline.runbook.reading import read_judgeable, read_pointers, read_sealed, run_folder, spec_of
 from registry_pipeline.runbook.verification import FoundRun
-from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.sources.context import Previous, SourceContext
 from registry_pipeline.validate.chain import ChainState
-from registry_pipeline.validate.run import check_run, needed_files
+from registry_pipeline.validate.run import check_run
 
 
 def observe(governed: Governed, now: datetime) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
@@ -81,9 +82,19 @@ def read_status(governed: Governed, now: datetime) -> StatusDocument:
             operations=seen.operations,
             drift=None if seen.drift_signals is None else system_drift(seen.drift_signals),
             health=seen.health,
-            findings=sorted_findings((*findings, *listing.findings)),
+            findings=sorted_findings((*findings, *listing.findings, *_sources(governed, seen))),
         )
     )
+
+
+def _sources(governed: Governed, seen: Inspection) -> Iterator[Finding]:
+    """Tell what the sources of captured registries have against a new capture; those that were never there are not."""
+    for registry_id, spec in REGISTRIES.items():
+        if spec.kind == "captured" and spec.reader is not None:
+            held = seen.active.get(registry_id)
+            before = {} if held is None else {registry_id: Previous(held.ref.run_id, held.files)}
+            gathered = spec.reader(governed, SourceContext(previous=before))
+            yield from (told for told in gathered.findings if told.severity is not Severity.INFO)
 
 
 def read_operations(
@@ -125,9 +136,29 @@ def read_log(governed: Governed, registry_id: str | None, limit: int) -> tuple[L
     return tuple(with_claims(governed.root, entry) for entry in (entries[:limit] if limit else entries))
 
 
+def read_runs(governed: Governed, asked: RunQuestion, order: Order, limit: int) -> RunAnswer:
+    """Return the lines that are asked for of the run registry in force, which is verified while it is read.
+
+    Raises:
+        NotFoundError: no run registry is active, or its folder is not there.
+        EvidenceError: it does not verify, or has a line that is none of SPEC 4.1.
+    """
+    advice = "run `registry-pipeline build`"
+    ref = read_pointers(governed).active("run_registry")
+    if ref is None:
+        raise NotFoundError("no run_registry is active: there is nothing to ask", advice)
+    if not run_folder(governed, ref).is_dir():
+        raise NotFoundError(f"the active run_registry {ref.run_id} is not there", f"fetch its folder, or {advice}")
+    data = read_sealed(governed, "run_registry", ref).kept[spec_of("run_registry").artifact]
+    try:
+        return select_runs(ref, filter(None, data.split(b"\n")), asked, order=order, limit=limit)
+    except ValueError as error:
+        raise EvidenceError(f"the run registry {ref.run_id} cannot be asked: {error}", advice) from None
+
+
 def read_run_document(governed: Governed | None, found: FoundRun) -> RunDocument:
     """Return one run folder, verified anew, with the activations that name it; those of no repository have none."""
-    report = verify_folder(found.path, shown=found.shown, keep=needed_files(REGISTRIES))
+    report = read_judgeable(found.path, found.shown)
     verdict = check_run(report, REGISTRIES)
     if governed is None:
         return RunDocument(verdict, report, (), ())

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from registry_pipeline.activate.swap import read_intent
 from registry_pipeline.canon import parse_utc
 from registry_pipeline.config import Governed
 from registry_pipeline.model.closure import ActiveRun
 from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.inputs import RegistryStanding
+from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.runbook.reading import read_pointer_bytes, read_pointers, read_report, run_folder
+from registry_pipeline.runbook.standings import read_standings
+from registry_pipeline.seal.proven import read_proven_entries
 from registry_pipeline.validate.chain import ChainState, check_chain, read_chain
 
 
@@ -39,10 +44,15 @@ class Store:
     """Answers a reader about sealed runs; everything is read and verified when it is asked for."""
 
     governed: Governed
+    started: datetime
 
     def verify(self, run_root: str, run_id: str, keep: Collection[str] = ()) -> SealReport:
         """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""
         return read_report(self.governed, SealedRef(run_id, run_root, None, ""), keep)
+
+    def proven_entries(self, ref: SealedRef) -> tuple[ManifestEntry, ...] | None:
+        """Return the manifest of a run as far as its root proves it, without its payload; None where it does not."""
+        return read_proven_entries(run_folder(self.governed, ref), ref.manifest_sha256)
 
     def pointers(self) -> PointerFile:
         """Return the pointers as the file states them."""
@@ -51,3 +61,7 @@ class Store:
     def marked_bad(self) -> Mapping[str, str]:
         """Return the run ids that somebody has marked bad, with the reasons."""
         return read_chain_state(self.governed).marked_bad
+
+    def standings(self) -> tuple[tuple[RegistryStanding, ...], Mapping[str, SealedRef]]:
+        """Return how every registry stood when the build run began, and the active runs that verify, by registry."""
+        return read_standings(self.governed, self.started)

@@ -18,11 +18,11 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
+from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Verdict
-from registry_pipeline.runbook.reading import read_pointers, spec_of
+from registry_pipeline.runbook.reading import read_pointers, spec_of, with_own_names
 from registry_pipeline.runbook.store import read_chain_state
-from registry_pipeline.seal.path_policy import path_codes
 from registry_pipeline.seal.verify import verify_folders
 from registry_pipeline.sources.committed_runs import read_committed_runs
 from registry_pipeline.sources.run_folders import read_run_folders, read_why_left_out
@@ -152,7 +152,9 @@ def judge_runs(
     """Judge folders as `verify_runs` does, and tell what each records that it was built from."""
     keep = frozenset[str]() if only_seal else needed_files(REGISTRIES)
     places = [(run.path, run.shown) for run in runs]
-    for report in verify_folders(places, jobs=jobs, keep=keep, on_done=on_done):
+    reports = verify_folders(places, jobs=jobs, keep=keep, on_done=on_done)
+    for run, first in zip(runs, reports, strict=True):
+        report = first if only_seal else with_own_names(first, run.path)
         verdict = check_run(report, REGISTRIES, only_seal=only_seal)
         yield JudgedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
 

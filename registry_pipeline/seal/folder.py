@@ -24,9 +24,9 @@ from registry_pipeline.errors import DurabilityError, PublishError
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.manifest import ManifestEntry
+from registry_pipeline.model.path_policy import collisions, path_codes
 from registry_pipeline.seal.durable import rename_noreplace, sync_filesystem, sync_one
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
-from registry_pipeline.seal.path_policy import collisions, path_codes
 from registry_pipeline.seal.verify import verify_folder
 
 FilesFor = Callable[[RunId], Mapping[str, bytes]]

@@ -41,7 +41,7 @@ def judge_hash_file(
         root = _root_if_exact(data, manifest, manifest_sha256)
         if root is not None:
             return JudgedHashFile(root, manifest_sha256)
-    lines = _lines(data, told)
+    lines = read_hash_lines(data, told)
     if lines is None:
         return JudgedHashFile(None, None)
     files = [(number, line) for number, line in enumerate(lines, 1) if not line.startswith(_ROOT_WORD)]
@@ -76,7 +76,8 @@ def _root_if_exact(data: bytes, manifest: JudgedManifest, manifest_sha256: str) 
     return root if any(data == "".join(order).encode() + root_line for order in orders) else None
 
 
-def _lines(data: bytes, told: Telling) -> list[str] | None:
+def read_hash_lines(data: bytes, told: Telling) -> list[str] | None:
+    """Return the lines of a MANIFEST.sha256 without blank ones; None where it is no text, or not worth reading."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from registry_pipeline.canon import StrictJsonError, parse_utc, read_strict_json
 from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.model.manifest import ManifestEntry
-from registry_pipeline.seal.path_policy import bad_characters, collisions, path_codes
+from registry_pipeline.model.path_policy import bad_characters, collisions, path_codes
 from registry_pipeline.seal.telling import MOST_OF_A_CODE, Telling
 
 _KEYS: Final = ("relpath", "bytes", "sha256")

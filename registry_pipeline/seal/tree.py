@@ -17,8 +17,8 @@ from typing import Final
 
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.model.manifest import ManifestEntry
+from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.seal.manifest_rules import JudgedManifest
-from registry_pipeline.seal.path_policy import SEAL_FILES
 from registry_pipeline.seal.telling import Telling
 
 MAX_DEPTH: Final = 64
@@ -73,13 +73,14 @@ class Tree:
     `unvisited` could not be looked at, so that it cannot be called missing.
     """
 
-    __slots__ = ("_entries", "_holes_left", "_keep", "_listed", "_told", "kept", "seen", "unvisited")
+    __slots__ = ("_entries", "_hashes", "_holes_left", "_keep", "_listed", "_told", "kept", "seen", "unvisited")
 
     def __init__(self, told: Telling, keep: Collection[str]) -> None:
         self._told = told
         self._keep = keep
         self._listed: Collection[str] | None = None
         self._entries: Mapping[str, ManifestEntry] = {}
+        self._hashes: Mapping[str, str] = {}
         self._holes_left = MOST_HOLE_BYTES
         self.kept: dict[str, bytes] = {}
         self.seen: set[str] = set()
@@ -89,6 +90,10 @@ class Tree:
         """Compare from now on with the entries of a manifest."""
         if manifest is not None:
             self._listed, self._entries = manifest.listed, manifest.entries
+
+    def expect_hashes(self, hashes: Mapping[str, str]) -> None:
+        """Compare from now on with a list of hashes by relpath, which knows no sizes."""
+        self._listed = self._hashes = hashes
 
     def read_document(self, folder: int, name: str, family: str) -> bytes | None:
         """Return the bytes of a top-level seal file; None where it is no regular file, too large or unreadable."""
@@ -118,7 +123,7 @@ class Tree:
                 if not entry.is_file(follow_symlinks=False):
                     self._told.tell("NOT_REGULAR", relpath, detail=kind_of(name, folder))
                 elif (depth or name not in SEAL_FILES) and self._is_wanted(relpath):
-                    self._visit_file(folder, name, relpath, self._compare)
+                    self._visit_file(folder, name, relpath, self._match if self._hashes else self._compare)
             except OSError as error:
                 self._told.tell("UNREADABLE", relpath, detail=error.strerror)
 
@@ -142,7 +147,7 @@ class Tree:
         if self._listed is None or relpath in self._listed:
             return True
         self._told.tell("UNLISTED_FILE", relpath)
-        return relpath == "run.json"
+        return relpath == "run.json" and not self._hashes
 
     def _visit_file(
         self, folder: int, name: str, relpath: str, read: Callable[[int, os.stat_result, str], bytes | None]
@@ -197,6 +202,19 @@ class Tree:
         digest = _digest(file, size) if data is None else sha256_hex(data)
         if digest != entry.sha256:
             self._told.tell("HASH_MISMATCH", relpath, expected=entry.sha256, got=digest)
+
+    def _match(self, file: int, status: os.stat_result, relpath: str) -> None:
+        """Compare a file with the list of hashes; of any size, for the list knows none."""
+        size, listed = status.st_size, self._hashes[relpath]
+        if self._is_hollow(file, status, relpath):
+            return
+        digest = _digest(file, size)
+        if digest == listed:
+            return
+        self._told.tell("HASH_MISMATCH", relpath, expected=listed, got=digest)
+        if size <= MAX_DOCUMENT_BYTES:
+            os.lseek(file, 0, os.SEEK_SET)
+            tell_line_ends(_read(file, size), listed, relpath, self._told)
 
     def _is_hollow(self, file: int, status: os.stat_result, relpath: str) -> bool:
         """Tell whether with this file the folder has more holes than may be hashed (decision 4)."""

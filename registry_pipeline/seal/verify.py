@@ -7,7 +7,7 @@ The steps, in the order of the table of SPEC 2.2:
 
 1. The folder is a real directory and can be listed.
 2. Which of the two seal files stand in it: with neither it is `unsealed`, which is told and nothing else; with one it
-   is `partial`, and what can be judged still is.
+   is `partial`, and what can be judged still is. A mere list of hashes is judged by `hash_list`.
 3. manifest.json: strict JSON, shape, order, canonical text, and the path policy for every entry.
 4. The tree: every file once, by descriptors, compared with its entry; size first, then the hash; stat before and after.
 5. run.json: what the seal asks of it, from the bytes that step 4 hashed.
@@ -39,10 +39,11 @@ from registry_pipeline.canon import sha256_hex
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.model.finding import Finding, Severity, has_errors
 from registry_pipeline.model.manifest import ManifestEntry
+from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.model.verdict import RunVerdict, SealReport
 from registry_pipeline.seal.hash_file_rules import judge_hash_file
+from registry_pipeline.seal.hash_list import judge_hash_list
 from registry_pipeline.seal.manifest_rules import JudgedManifest, judge_manifest, judge_run_json
-from registry_pipeline.seal.path_policy import SEAL_FILES
 from registry_pipeline.seal.telling import Telling, encodable
 from registry_pipeline.seal.tree import Tree, kind_of, open_directory, read_names, tell_line_ends
 
@@ -98,6 +99,10 @@ def _verify_open(folder: int, name: str, keep: Collection[str], told: Telling) -
     if not sealed:
         told.tell("UNSEALED")
         return _report(told, name, "unsealed")
+    of_list = judge_hash_list(folder, entries, told.shown) if sealed == ["MANIFEST.sha256"] else None
+    if of_list is not None:
+        found: RunVerdict = "fail" if has_errors(of_list) else "partial"
+        return SealReport(told.shown, encodable(name), found, None, (), None, of_list)
     if len(sealed) < len(SEAL_FILES):
         told.tell("PARTIAL", expected=" and ".join(SEAL_FILES), got=f"only {sealed[0]}")
     # Step 3

@@ -8,7 +8,10 @@ from typing import Any, Protocol
 
 from registry_pipeline.model.envelope import InputFile, InputRegistry
 from registry_pipeline.model.finding import Finding
-from registry_pipeline.model.refs import PointerFile
+from registry_pipeline.model.inputs import RegistryStanding
+from registry_pipeline.model.manifest import ManifestEntry
+from registry_pipeline.model.refs import PointerFile, SealedRef
+from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealReport
 
 
@@ -19,12 +22,20 @@ class SealedStore(Protocol):
         """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""
         ...
 
+    def proven_entries(self, ref: SealedRef) -> tuple[ManifestEntry, ...] | None:
+        """Return the manifest of a run as far as its root proves it, without its payload; None where it does not."""
+        ...
+
     def pointers(self) -> PointerFile:
         """Return the pointers as the file states them."""
         ...
 
     def marked_bad(self) -> Mapping[str, str]:
         """Return the run ids that somebody has marked bad, with the reasons."""
+        ...
+
+    def standings(self) -> tuple[tuple[RegistryStanding, ...], Mapping[str, SealedRef]]:
+        """Return how every registry stands, and the active runs that verify, by registry."""
         ...
 
 
@@ -42,7 +53,8 @@ class SourceContext:
 
     `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `leave_out` are the
     (run_root, run_id) that this build run has sealed, `leave_out_dagster_run` its Dagster run id. `on_progress` is told
-    how many run folders have been read. `store` answers for sealed runs that a reader must find by itself.
+    how many run folders have been read. `commit` is the one at which this build run began, None outside git or without
+    one. `store` answers for sealed runs that a reader must find by itself; `specs` is the registry table.
     """
 
     upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
@@ -50,7 +62,9 @@ class SourceContext:
     leave_out: frozenset[tuple[str, str]] = frozenset()
     leave_out_dagster_run: str | None = None
     on_progress: Callable[[int], None] | None = None
+    commit: str | None = None
     store: SealedStore | None = None
+    specs: Mapping[str, RegistrySpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, RefusedError
-from registry_pipeline.model.codes import finding
-from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.model.finding import has_errors
 from registry_pipeline.model.inputs import (
-    CapturedInputs,
+    ADAPTED,
     DriftInputs,
     OpStatusInputs,
     RunRegistryInputs,
@@ -25,9 +22,9 @@ from registry_pipeline.model.inputs import (
     SystemDrift,
 )
 from registry_pipeline.sources.context import Gathered, SourceContext
-from registry_pipeline.sources.files import read_regular_file
 from registry_pipeline.sources.git import read_tracked_digests
 from registry_pipeline.sources.operations import read_operation_catalog
+from registry_pipeline.sources.path_drift import read_path_drift
 from registry_pipeline.sources.run_folders import read_run_folders
 from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
@@ -35,7 +32,6 @@ from registry_pipeline.sources.versions import parse_expected_versions, read_env
 _RUN_REGISTRY: Final = "RUN_REGISTRY_v0_1.jsonl"
 _STATUS_TABLE: Final = "OPERATION_STATUS_TABLE_v0_1.json"
 _DRIFT_SIGNALS: Final = "DRIFT_SIGNALS_v0_1.json"
-_EXPECTED_VERSIONS: Final = "EXPECTED_VERSIONS_v0_1_snapshot.json"
 
 
 def read_run_registry_inputs(governed: Governed, context: SourceContext) -> Gathered:
@@ -45,6 +41,7 @@ def read_run_registry_inputs(governed: Governed, context: SourceContext) -> Gath
         governed.config.run_roots,
         leave_out=context.leave_out,
         leave_out_dagster_run=context.leave_out_dagster_run,
+        adapters=governed.config.adapters,
         on_progress=context.on_progress,
     )
     return Gathered(RunRegistryInputs(scan.runs), (), scan.findings)
@@ -56,7 +53,7 @@ def read_op_status_table_inputs(governed: Governed, context: SourceContext) -> G
     Raises:
         RefusedError: there is no upstream run_registry. EvidenceError: it, or the previous drift, cannot be parsed.
     """
-    rows = _parse_run_rows(_upstream(context, "run_registry", _RUN_REGISTRY))
+    rows = parse_run_rows(_upstream(context, "run_registry", _RUN_REGISTRY))
     catalog, files = read_operation_catalog(WorkingTree(governed.root), governed.config)
     if has_errors(catalog.findings):
         return Gathered(None, files, catalog.findings)
@@ -68,6 +65,9 @@ def read_op_status_table_inputs(governed: Governed, context: SourceContext) -> G
         options=governed.config.options,
         system_drift=drift,
         drift_signals_run=None if before is None else before.run_id,
+        path_drift=None
+        if governed.config.op_drift == "commit"
+        else read_path_drift(governed.root, catalog.operations, context.commit),
     )
     return Gathered(inputs, files, catalog.findings)
 
@@ -84,7 +84,8 @@ def read_drift_signals_inputs(governed: Governed, context: SourceContext) -> Gat
     tree, config = WorkingTree(governed.root), governed.config
     registry = _parse(_first_line(_upstream(context, "run_registry", _RUN_REGISTRY)), "run_registry", _RUN_REGISTRY)
     table = _parse(_upstream(context, "op_status_table", _STATUS_TABLE), "op_status_table", _STATUS_TABLE)
-    snapshot = context.upstream.get("expected_versions", {}).get(_EXPECTED_VERSIONS)
+    # One file, whatever name the repository gives it.
+    snapshot = next(iter(context.upstream.get("expected_versions", {}).values()), None)
     threshold, threshold_files = read_threshold_version(tree, config.threshold_sources)
     tracked = read_tracked_digests(governed.root)
     inputs = DriftInputs(
@@ -94,54 +95,10 @@ def read_drift_signals_inputs(governed: Governed, context: SourceContext) -> Gat
         observed_op_status_table=_version(table[0] if isinstance(table, list) and table else None, "status_version"),
         observed_run_envelope=read_envelope_version(tree, config.envelope_standard),
         observed_threshold=threshold,
-        tracked=None if tracked is None else tracked.digests,
+        tracked=None if tracked is None else tracked.lines(),
         tracked_missing=tracked is not None and tracked.some_missing,
     )
     return Gathered(inputs, threshold_files)
-
-
-def read_expected_versions_inputs(governed: Governed, context: SourceContext) -> Gathered:
-    """Capture the configured expected-versions document (SPEC 3)."""
-    gathered = read_captured_inputs(governed, governed.config.expected_versions, _EXPECTED_VERSIONS)
-    before = context.previous.get("expected_versions")
-    if gathered.inputs is None or before is None:
-        return gathered
-    told = _unbumped(before.files.get(_EXPECTED_VERSIONS), gathered.inputs.files[_EXPECTED_VERSIONS])
-    if not told:
-        return gathered
-    found = finding("CAPTURE_VERSION_NOT_BUMPED", governed.config.expected_versions)
-    return Gathered(gathered.inputs, gathered.files, (*gathered.findings, found))
-
-
-def read_captured_inputs(governed: Governed, source: str, artifact: str) -> Gathered:
-    """Capture one file as it is; a `.json` artifact must be a strict JSON object or array (SPEC 3)."""
-    try:
-        data = read_regular_file(governed.path(source))
-    except OSError as error:
-        found = finding("CAPTURE_MISSING", source, detail=error.strerror or "no reason given")
-        return Gathered(None, (), (found,))
-    files = (InputFile(source, sha256_hex(data)),)
-    if artifact.endswith(".json"):
-        try:
-            document = read_strict_json(data)
-        except StrictJsonError as error:
-            return Gathered(None, files, (finding("CAPTURE_MALFORMED", source, detail=str(error)),))
-        if not isinstance(document, dict | list):
-            detail = "the top level is neither an object nor an array"
-            return Gathered(None, files, (finding("CAPTURE_MALFORMED", source, detail=detail),))
-    return Gathered(CapturedInputs({artifact: data}), files)
-
-
-def _unbumped(before: bytes | None, now: bytes) -> bool:
-    """Tell whether a document changed and still states the version that it had."""
-    if before is None or before == now:
-        return False
-    try:
-        old, new = read_strict_json(before), read_strict_json(now)
-    except StrictJsonError:
-        return False
-    stated = old.get("version") if isinstance(old, dict) else None
-    return isinstance(new, dict) and stated == new.get("version")
 
 
 def _upstream(context: SourceContext, registry_id: str, artifact: str) -> bytes:
@@ -174,7 +131,7 @@ def _version(record: Any, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
+def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
     """Return what the status table needs of every line of a run registry."""
     rows: list[RunRow] = []
     for number, line in enumerate(data.split(b"\n"), start=1):
@@ -183,13 +140,19 @@ def _parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
         record = _parse(line, "run_registry", f"{_RUN_REGISTRY} line {number}")
         if not isinstance(record, dict) or not _has_row(record):
             raise _malformed("run_registry", f"{_RUN_REGISTRY} line {number}", "it is not a record of SPEC 4.1")
-        rows.append(RunRow(**{name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}))
+        fields = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
+        rows.append(RunRow(**fields, adapted=_is_adapted(record)))
     return tuple(rows)
 
 
 _TEXTS: Final = ("run_key", "run_root", "run_id")
 _OPTIONAL_TEXTS: Final = ("created_utc", "operation_id", "git_commit", "working_tree_state")
 _FLAGS: Final = ("has_run_json", "has_manifest_sha256")
+
+
+def _is_adapted(record: Mapping[str, Any]) -> bool:
+    warnings = record.get("warnings")
+    return isinstance(warnings, list) and any(str(warning).startswith(ADAPTED) for warning in warnings)
 
 
 def _has_row(record: Mapping[str, Any]) -> bool:

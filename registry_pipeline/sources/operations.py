@@ -1,6 +1,7 @@
 """The operations a repository allows and how far each is enforced, from its documents (SPEC 4.2).
 
-Two styles of Markdown are read, chosen heading by heading and row by row. The parsers are pure: text in, values out.
+Two styles of Markdown are read, chosen heading by heading and row by row; catalogs for machines are read by
+`operations_document`. The parsers are pure: text in, values out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.inputs import Operation, OperationCatalog
+from registry_pipeline.sources.operations_document import is_for_machines, parse_operations_document
 from registry_pipeline.sources.tree import Tree
 
 _OPTION_HEADING: Final = re.compile(r"##\s+Option\s+(\w+)")
@@ -51,20 +53,31 @@ class CoverageRow:
 def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
     """Return the merged operations and coverage levels, and the documents they were read from.
 
-    A document that is missing or not UTF-8 is a finding of severity error: without it the table would state less than
-    the repository does.
+    A document is Markdown or, by its suffix, JSON or YAML. One that is missing or malformed is a finding of severity
+    error: without it the table would state less than the repository does.
     """
     files: list[InputFile] = []
     findings: list[Finding] = []
     defined: list[DefinedOperation] = []
     rows: list[CoverageRow] = []
-    for path, text in _documents(tree, config.operations_catalog, files, findings):
-        found = parse_catalog_document(text, path)
-        if not found:
+    levels: list[CoverageRow] = []
+    for path, data in _documents(tree, config.operations_catalog, files, findings):
+        told = len(findings)
+        if is_for_machines(path):
+            found, stated = _stated_operations(data, path, findings)
+            levels += stated
+        else:
+            found = parse_catalog_document(_text(data, path, findings), path)
+        if not found and len(findings) == told:
             findings.append(finding("CATALOG_EMPTY", path))
         defined += found
-    for path, text in _documents(tree, config.coverage_matrix, files, findings):
-        rows += parse_matrix_document(text, path)
+    for path, data in _documents(tree, config.coverage_matrix, files, findings):
+        if is_for_machines(path):
+            rows += _stated_operations(data, path, findings)[1]
+        else:
+            rows += parse_matrix_document(_text(data, path, findings), path)
+    # A level that a catalog states for itself stands behind the matrix, which is there to state levels.
+    rows += levels
     operations = _merge_operations(defined, config.options, findings)
     coverage = _merge_levels(rows, findings)
     return OperationCatalog(operations, coverage, sorted_findings(findings)), tuple(dict.fromkeys(files))
@@ -136,7 +149,7 @@ def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
 
 def _documents(
     tree: Tree, paths: Sequence[str], files: list[InputFile], findings: list[Finding]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, bytes]]:
     for path in dict.fromkeys(paths):
         try:
             data = tree.read(path)
@@ -144,10 +157,35 @@ def _documents(
             findings.append(finding("CATALOG_MISSING", path, detail=error.strerror or "no reason given"))
             continue
         files.append(InputFile(path, sha256_hex(data)))
-        try:
-            yield path, data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            findings.append(finding("CATALOG_MALFORMED", path, detail=f"the document is not UTF-8: {error.reason}"))
+        yield path, data
+
+
+def _text(data: bytes, path: str, findings: list[Finding]) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        findings.append(finding("CATALOG_MALFORMED", path, detail=f"the document is not UTF-8: {error.reason}"))
+        return ""
+
+
+def _stated_operations(
+    data: bytes, path: str, findings: list[Finding]
+) -> tuple[list[DefinedOperation], list[CoverageRow]]:
+    """Return the operations of a document for machines, and the levels that it states for them."""
+    stated, told = parse_operations_document(data, path)
+    findings += told
+    defined = [
+        DefinedOperation(
+            line, Operation(each["operation_id"], each["option"], each["name"], tuple(each["executables"]), path)
+        )
+        for line, each in stated
+    ]
+    levels = [
+        CoverageRow(line, each["operation_id"], each["coverage_level"], path)
+        for line, each in stated
+        if "coverage_level" in each
+    ]
+    return defined, levels
 
 
 def _merge_operations(

@@ -7,29 +7,20 @@ system calls, and pathlib doubles them (DESIGN 5). Nothing is judged here; the b
 from __future__ import annotations
 
 import errno
-import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, Final
+from typing import Final
 
+from registry_pipeline.config import Adapter
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.inputs import ScannedFile, ScannedRun
+from registry_pipeline.sources.envelopes import parse_adapted, parse_run_json, text_of
 from registry_pipeline.sources.files import MAX_BYTES
 
-_FIELDS: Final = (
-    "created_utc",
-    "created_at",
-    "run_type",
-    "option",
-    "operation_id",
-    "git_commit",
-    "working_tree_state",
-    "dagster_run_id",
-)
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _ROOT_WORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
@@ -50,9 +41,12 @@ def read_run_folders(
     *,
     leave_out: Collection[tuple[str, str]] = (),
     leave_out_dagster_run: str | None = None,
+    adapters: Sequence[Adapter] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> RunScan:
     """Return every run folder directly under the run roots; a missing run root is skipped.
+
+    `adapters` read the envelopes of folders without run.json; of several for one root the first whose file is there.
 
     `leave_out` are (run_root, run_id) of this build run, `leave_out_dagster_run` is its Dagster run id: a retry must
     not see the folders of its first try. `on_progress` is told the number of folders read so far, now and then.
@@ -63,10 +57,11 @@ def read_run_folders(
     seen = 0
     for run_root in dict.fromkeys(run_roots):
         place = os.fspath(root / run_root)
+        asked = [adapter for adapter in adapters if adapter.root == run_root]
         for run_id in _run_ids(place, run_root, findings):
             if (run_root, run_id) in skipped:
                 continue
-            run = _read_run(place, run_root, run_id, findings)
+            run = _read_run(place, run_root, run_id, findings, asked)
             seen += 1
             if on_progress is not None and seen % _PROGRESS_EVERY == 0:
                 on_progress(seen)
@@ -75,6 +70,7 @@ def read_run_folders(
             runs.append(run)
     if on_progress is not None:
         on_progress(seen)
+    findings += _of_adapters(adapters, runs)
     return RunScan(tuple(runs), sorted_findings(findings))
 
 
@@ -122,7 +118,9 @@ def _run_ids(place: str, run_root: str, findings: list[Finding]) -> list[str]:
     return names
 
 
-def _read_run(place: str, run_root: str, run_id: str, findings: list[Finding]) -> ScannedRun | None:
+def _read_run(
+    place: str, run_root: str, run_id: str, findings: list[Finding], adapters: Sequence[Adapter] = ()
+) -> ScannedRun | None:
     """Return one run folder, or None if it is gone by now or cannot be read (a finding)."""
     folder = f"{place}/{run_id}"
     contents: dict[str, bytes | str] = {}
@@ -145,8 +143,8 @@ def _read_run(place: str, run_root: str, run_id: str, findings: list[Finding]) -
     except OSError as error:
         findings.append(finding("RUN_FOLDER_UNREADABLE", _shown(run_root, run_id), detail=_reason(error)))
         return None
-    envelope, problem = _parse_envelope(contents.get("run.json"))
-    return ScannedRun(
+    envelope, problem = parse_run_json(contents.get("run.json"))
+    run = ScannedRun(
         run_root=run_root,
         run_id=run_id,
         envelope=envelope,
@@ -157,6 +155,45 @@ def _read_run(place: str, run_root: str, run_id: str, findings: list[Finding]) -
         claimed_root=claimed_root(contents.get("MANIFEST.sha256")),
         files=tuple(files),
     )
+    return _adapted(run, folder, adapters, findings) if adapters and not run.has_run_json else run
+
+
+def _adapted(run: ScannedRun, folder: str, adapters: Sequence[Adapter], findings: list[Finding]) -> ScannedRun:
+    """Return a run without run.json with the envelope that the first adapter finds whose file is there."""
+    held = {file.relpath for file in run.files}
+    adapter = next((each for each in adapters if each.file in held), None)
+    if adapter is None:
+        return run
+    try:
+        _, data = _read_file(f"{folder}/{adapter.file}", adapter.file)
+    except FileNotFoundError:
+        return run
+    envelope, adapted_by = parse_adapted(data, adapter)
+    named = envelope.get("run_id", run.run_id)
+    if named != run.run_id:
+        place = f"{_shown(run.run_root, run.run_id)}/{adapter.file}"
+        told = named.encode("utf-8", "backslashreplace").decode() if isinstance(named, str) else "no text"
+        findings.append(finding("ADAPTER_RUN_ID_MISMATCH", place, expected=_printable(run.run_id), got=told[:200]))
+    return replace(run, envelope=envelope, adapted_by=adapted_by)
+
+
+def _of_adapters(adapters: Sequence[Adapter], runs: Sequence[ScannedRun]) -> list[Finding]:
+    """Tell of adapters that read nothing, and of fields that none of the envelopes has: most likely misspelt."""
+    findings: list[Finding] = []
+    for adapter in adapters:
+        beside = [run for run in runs if run.run_root == adapter.root]
+        read = [run for run in beside if run.adapted_by is not None and run.adapted_by.file == adapter.file]
+        if beside and not read:
+            findings.append(finding("ADAPTER_UNUSED", adapter.root, detail=adapter.file))
+        parsed = [run for run in read if run.adapted_by is not None and run.adapted_by.problem is None]
+        if parsed:
+            found = {name for run in parsed for name in run.envelope}
+            findings += [
+                finding("ADAPTER_FIELD_NOT_FOUND", adapter.root, expected=keys, detail=f"{adapter.file}: {name}")
+                for name, keys in adapter.fields().items()
+                if name not in found
+            ]
+    return findings
 
 
 def _read_file(path: str, name: str) -> tuple[int, bytes | str]:
@@ -187,33 +224,12 @@ def _read_descriptor(descriptor: int) -> tuple[int, bytes | str]:
     return size, data
 
 
-def _parse_envelope(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
-    """Return the fields of run.json that a registry wants, and the warning where there are none (SPEC 4.1)."""
-    if data is None:
-        return {}, "missing run.json"
-    if isinstance(data, str):
-        return {}, f"Failed to parse run.json: {data}"
-    try:
-        value = json.loads(_text(data))
-    except (ValueError, RecursionError) as error:
-        return {}, f"Failed to parse run.json: {error}"
-    if isinstance(value, dict):
-        return {name: value[name] for name in _FIELDS if name in value}, None
-    return {}, None if value is None else "run.json top-level is not an object"
-
-
-def _text(data: bytes) -> str:
-    """Return UTF-8 text as Python reads a text file, every line end a line feed: its messages count lines."""
-    text = data.decode("utf-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
 def claimed_root(data: bytes | str | None) -> str | None:
     """Return the root that a MANIFEST.sha256 claims: the last word of the first ROOT_SHA256 line with two."""
     if not isinstance(data, bytes):
         return None
     try:
-        text = _text(data)
+        text = text_of(data)
     except UnicodeDecodeError:
         return None
     for line in text.split("\n"):
@@ -230,4 +246,8 @@ def _reason(error: OSError) -> str:
 
 def _shown(run_root: str, name: str) -> str:
     """Return the path of a run folder as text that can be printed, whatever bytes its name has."""
-    return f"{run_root}/" + os.fsencode(name).decode("utf-8", "backslashreplace")
+    return f"{run_root}/{_printable(name)}"
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -192,8 +192,9 @@ def _check_active(
 ) -> Iterator[Finding]:
     if ref.run_id in marked_bad:
         yield place.tell("POINTER_MARKED_BAD", "/active_ref/run_id", got=ref.run_id, detail=marked_bad[ref.run_id])
-    if spec is not None and can_be_active(spec) and ref.relpath not in (spec.artifacts or (None,)):
-        expected = " or ".join(spec.artifacts) or "null"
+    payload = _payload(spec, ref, verdict)
+    if spec is not None and can_be_active(spec) and ref.relpath not in (payload or (None,)):
+        expected = " or ".join(payload) or "null"
         yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", expected=expected, got=ref.relpath)
     if verdict is None:
         yield place.tell("POINTER_RUN_MISSING", "/active_ref/run_id", got=f"{ref.run_root}/{ref.run_id}")
@@ -210,6 +211,14 @@ def _check_active(
     elif verdict.registry_id is None and verdict.passed and ref.relpath is not None:
         # No artifact of any registry is in the folder: what the reference names is not there.
         yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", got=ref.relpath)
+
+
+def _payload(spec: RegistrySpec | None, ref: SealedRef, verdict: Verdict | None) -> tuple[str, ...]:
+    """Return the artifacts that a reference may name; a captured file has the name that its folder gives it."""
+    if spec is None or not spec.is_one_capture or ref.relpath is None:
+        return () if spec is None else spec.artifacts
+    held = ref.relpath if verdict is None else verdict.artifact
+    return spec.artifacts if held is None else (held,)
 
 
 def _mixed(place: _Place, edge: MixedEdge) -> Finding:

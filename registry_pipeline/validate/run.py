@@ -7,20 +7,20 @@ only warned about, any other run is asked for its seal alone.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from registry_pipeline.canon import StrictJsonError, read_strict_json, utc_text
+from registry_pipeline.canon import utc_text
+from registry_pipeline.model.attribution import artifacts_in, is_other_version, main_artifact, registry_of
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.ids import RunId
+from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealReport, Verdict
-from registry_pipeline.schema import PROBLEM_LIMIT, check_value, has_schema
-from registry_pipeline.seal.path_policy import SEAL_FILES
+from registry_pipeline.schema import PROBLEM_LIMIT, check_bytes, check_value, has_schema, shipped_judge
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
 """The schema of run.json of a registry run (SPEC 4.7)."""
@@ -28,7 +28,7 @@ ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
 TOLD_OF_ONE_FILE: Final = 20
 """So many faults of one file become findings; one more finding counts the rest."""
 
-_VERSION: Final = re.compile(r"_v[0-9]+_[0-9]+(?=[._])")
+_CODES: Final = {"unparsable": "SCHEMA_UNPARSABLE", "violation": "SCHEMA_VIOLATION"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +41,26 @@ class _Fault:
 
 
 def needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the names of the files whose verified bytes `check_run` judges: what `verify_folder` must keep."""
+    """Return the names known beforehand whose verified bytes `check_run` judges: what `verify_folder` must keep."""
     return frozenset(artifact for spec in specs.values() for artifact, _ in spec.schemas)
 
 
-def registry_of(
-    run_json: Mapping[str, Any] | None, relpaths: Iterable[str], specs: Mapping[str, RegistrySpec]
-) -> tuple[str | None, bool]:
-    """Return the registry that a run belongs to, and whether its run.json names it (SPEC 2.3).
+def more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
+    """Return the names that only the folder itself knows and whose bytes `check_run` judges too.
 
-    Without a name in run.json the first registry of the table counts whose main artifact is in the folder.
+    Where there are any, the folder is verified once more with these kept, and the second report is the one to judge.
     """
-    named = (run_json or {}).get("registry_id")
-    if isinstance(named, str) and named:
-        return named, True
-    held = set(relpaths)
-    return next((name for name, spec in specs.items() if spec.artifacts and spec.artifact in held), None), False
+    relpaths = [entry.relpath for entry in report.entries]
+    spec = specs.get(registry_of(report.run_json, relpaths, specs)[0] or "")
+    named = () if spec is None else artifacts_in(spec, relpaths)
+    return frozenset(named) - needed_files(specs)
 
 
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
     """Return the verdict of a folder: the findings of its seal, and unless `only_seal` of envelope and artifacts.
 
     Args:
-        report: What the verifier recomputed, with the bytes of `needed_files(specs)` kept.
+        report: What the verifier recomputed, with the bytes of `needed_files(specs)` and `more_needed_files` kept.
         specs: The registry table.
         only_seal: Judge the seal alone.
 
@@ -77,7 +74,9 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
         findings += _check_registry_run(report, registry_id, specs.get(registry_id), named=named)
     told = sorted_findings(findings)
     verdict = "fail" if report.verdict == "pass" and has_errors(told) else report.verdict
-    return Verdict(report.path, report.run_id, registry_id, verdict, report.root_sha256, told)
+    spec = specs.get(registry_id or "")
+    main = None if spec is None else main_artifact(spec, relpaths)
+    return Verdict(report.path, report.run_id, registry_id, verdict, report.root_sha256, told, artifact=main)
 
 
 def _check_registry_run(
@@ -89,17 +88,24 @@ def _check_registry_run(
         return
     if report.run_json is not None:
         yield from _told(f"{report.path}/run.json", _envelope_faults(report.run_json, report), severity)
-    held = {entry.relpath for entry in report.entries}
-    for artifact in spec.artifacts:
-        if artifact in held:
-            yield from _told(f"{report.path}/{artifact}", _artifact_faults(report, spec, artifact), severity)
-        elif named:
-            yield _missing(report.path, artifact, held)
+    held = [entry.relpath for entry in report.entries]
+    artifacts = artifacts_in(spec, held)
+    for artifact in artifacts:
+        yield from _told(f"{report.path}/{artifact}", _artifact_faults(report, spec, artifact), severity)
+    if named:
+        yield from (_missing(report.path, each, held) for each in _expected(spec, artifacts) if each not in held)
+
+
+def _expected(spec: RegistrySpec, artifacts: Collection[str]) -> tuple[str, ...]:
+    """Return what a run must hold: its row's artifacts, or whatever bears another name in their stead."""
+    if artifacts and (spec.is_one_capture or not spec.artifacts):
+        return ()
+    return spec.artifacts or tuple(pattern for pattern, _ in spec.schemas)
 
 
 def _missing(path: str, artifact: str, held: Iterable[str]) -> Finding:
     """Tell an artifact of a version that we do not know from one that is not there."""
-    other = next((name for name in sorted(held) if _VERSION.sub("", name) == _VERSION.sub("", artifact)), None)
+    other = next((name for name in sorted(held) if is_other_version(name, artifact)), None)
     if other is not None:
         return finding("SCHEMA_UNKNOWN", f"{path}/{other}", detail=f"this version of {artifact}")
     return finding("ARTIFACT_MISSING", path, expected=artifact)
@@ -147,25 +153,7 @@ def _artifact_faults(report: SealReport, spec: RegistrySpec, artifact: str) -> I
         return
     data = report.kept.get(artifact)
     if data is not None:
-        yield from _line_faults(schema, data) if artifact.endswith(".jsonl") else _document_faults(schema, data, "")
+        for problem in check_bytes(artifact, data, shipped_judge(schema)):
+            yield _Fault(_CODES[problem.kind], problem.place, problem.message)
     elif report.verdict == "pass":
-        raise ValueError(f"{artifact} was not kept: verify with keep=needed_files(specs)")
-
-
-def _line_faults(schema: str, data: bytes) -> Iterator[_Fault]:
-    lines = data.split(b"\n")
-    if lines.pop():
-        yield _Fault("SCHEMA_UNPARSABLE", f"line {len(lines) + 1}", "the last line has no newline")
-        return
-    for number, line in enumerate(lines, 1):
-        yield from _document_faults(schema, line, f"line {number} ")
-
-
-def _document_faults(schema: str, data: bytes, place: str) -> Iterator[_Fault]:
-    try:
-        value = read_strict_json(data)
-    except StrictJsonError as error:
-        yield _Fault("SCHEMA_UNPARSABLE", place.strip(), str(error))
-        return
-    for problem in check_value(schema, value):
-        yield _Fault("SCHEMA_VIOLATION", f"{place}{problem.pointer}".strip(), problem.message)
+        raise ValueError(f"{artifact} was not kept: verify with keep=needed_files(specs), then more_needed_files")

@@ -11,11 +11,11 @@ from registry_pipeline.builders.run_registry import build_run_registry
 from registry_pipeline.config import Governed
 from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.verdict import Artifacts
+from registry_pipeline.sources.captured import read_expected_versions_inputs
 from registry_pipeline.sources.context import SourceContext
 from registry_pipeline.sources.git import read_git_state
 from registry_pipeline.sources.inputs import (
     read_drift_signals_inputs,
-    read_expected_versions_inputs,
     read_op_status_table_inputs,
     read_run_registry_inputs,
 )

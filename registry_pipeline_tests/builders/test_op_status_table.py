@@ -17,6 +17,7 @@ from registry_pipeline.builders.op_status_table import (
 )
 from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.inputs import Operation, OperationCatalog, OpStatusInputs, RunRow, SystemDrift
+from registry_pipeline.schema import check_value
 from registry_pipeline_tests.builders.values import (
     CONTEXT,
     HEAD,
@@ -27,6 +28,8 @@ from registry_pipeline_tests.builders.values import (
     rows,
     status_inputs,
 )
+
+SCHEMA = "REGISTRY_op_status_table_v0_1.schema.json"
 
 
 def table(inputs: OpStatusInputs, under: BuildContext = CONTEXT) -> list[dict[str, Any]]:
@@ -185,8 +188,8 @@ def test_the_content_hash_ignores_the_clock_and_nothing_else() -> None:
 
 def naive_status(inputs: OpStatusInputs, operation: Operation) -> tuple[object, ...]:
     """Return state, latest run and roots of one operation, by looking at every run: the oracle."""
-    mine = [r for r in inputs.runs if r.has_run_json and r.operation_id == operation.operation_id]
-    legacy = [r for r in inputs.runs if not r.has_run_json or r.operation_id is None]
+    mine = [r for r in inputs.runs if (r.has_run_json or r.adapted) and r.operation_id == operation.operation_id]
+    legacy = [r for r in inputs.runs if not (r.has_run_json or r.adapted) or r.operation_id is None]
     state = "OBSERVED" if mine else "LEGACY_ONLY" if legacy else "UNOBSERVED"
     latest = max(mine, key=lambda r: (r.created_utc or "", r.run_key)) if mine else None
     several = len({r.run_root for r in mine}) > 1
@@ -213,3 +216,11 @@ def test_one_pass_over_the_runs_tells_what_a_search_for_each_operation_tells(
 
     assert sorted(told) == sorted(naive_status(inputs, o) for o in found if o.option in inputs.options)
     assert build_op_status_table(inputs, CONTEXT) == build_op_status_table(shuffled, CONTEXT)
+
+
+def test_a_run_whose_envelope_was_adapted_is_evidence_and_its_run_json_is_missing() -> None:
+    status = only(row(has_run_json=False, adapted=True))
+
+    assert (status["run_evidence_state"], status["run_json_state"]) == ("OBSERVED", "MISSING")
+    assert check_value(SCHEMA, [status]) == []
+    assert only(row(has_run_json=False, adapted=True, operation_id=None))["run_evidence_state"] == "LEGACY_ONLY"

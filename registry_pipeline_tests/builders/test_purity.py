@@ -12,19 +12,29 @@ import sys
 from registry_pipeline_tests.builders import values
 from registry_pipeline_tests.render.values import facts, health_inputs
 from registry_pipeline.builders.captured import build_captured
+from registry_pipeline.builders.delta_log import build_delta_log
 from registry_pipeline.builders.drift_signals import build_drift_signals
+from registry_pipeline.builders.drift_signals_daily import build_drift_signals_daily
 from registry_pipeline.builders.op_status_table import build_op_status_table
 from registry_pipeline.builders.run_registry import build_run_registry
-from registry_pipeline.model.inputs import CapturedInputs, RunRegistryInputs
+from registry_pipeline.model.delta import Snapshot
+from registry_pipeline.model.inputs import CapturedInputs, DailyInputs, DeltaLogInputs, RunRegistryInputs
+from registry_pipeline.model.manifest import ManifestEntry
+from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.render.health_report import render_health_report
 from registry_pipeline.render.health_state import judge_health
 
+SNAPSHOT = Snapshot("x", SealedRef("r", "runs", None, "0" * 64), (ManifestEntry("a", 1, "1" * 64),))
 heard = []
 work = [
     lambda: build_run_registry(RunRegistryInputs((values.scanned(envelope={"option": 1}),)), values.CONTEXT),
     lambda: build_op_status_table(values.status_inputs(values.row()), values.CONTEXT),
     lambda: build_drift_signals(values.drift_inputs(), values.CONTEXT),
+    lambda: build_drift_signals_daily(
+        DailyInputs(values.status_inputs(values.row()), values.drift_inputs(), 2), values.CONTEXT
+    ),
     lambda: build_captured(CapturedInputs({"a": b"b"}), values.CONTEXT),
+    lambda: build_delta_log(DeltaLogInputs(b"", {}, (SNAPSHOT,)), values.CONTEXT).sealed_as("r"),
     lambda: render_health_report(health_inputs(), values.CONTEXT),
     lambda: judge_health(facts()),
 ]
@@ -63,7 +73,8 @@ def test_the_hook_hears_what_it_is_meant_to_hear() -> None:
 def test_they_need_nothing_but_the_standard_library() -> None:
     program = (
         "import sys; import registry_pipeline.builders.run_registry, registry_pipeline.builders.op_status_table, "
-        "registry_pipeline.builders.drift_signals, registry_pipeline.builders.captured, "
+        "registry_pipeline.builders.drift_signals_daily, registry_pipeline.builders.captured, "
+        "registry_pipeline.builders.delta_log, "
         "registry_pipeline.render.health_report, registry_pipeline.render.health_state; "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )

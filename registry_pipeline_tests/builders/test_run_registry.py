@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.builders.run_registry import ARTIFACT, build_run_registry
-from registry_pipeline.model.inputs import RunRegistryInputs, ScannedFile, ScannedRun
+from registry_pipeline.model.inputs import AdaptedBy, RunRegistryInputs, ScannedFile, ScannedRun
 from registry_pipeline_tests.builders.values import CONTEXT, scanned, scanned_runs
 
 
@@ -105,3 +105,34 @@ def test_the_order_of_folders_does_not_matter_and_none_is_lost(runs: list[Scanne
     keys = sorted(json.loads(line)["run_key"] for line in made.files[ARTIFACT].splitlines())
     assert keys == sorted(f"{run.run_root}::{run.run_id}" for run in runs)
     assert made.records == len(runs)
+
+
+def test_an_adapted_envelope_is_told_last_and_run_json_stays_missing() -> None:
+    adapted_by = AdaptedBy("meta.json", {"created_utc": "times.start", "operation_id": "job"}, None)
+    run = scanned(
+        envelope={"created_utc": 7, "operation_id": "OP-A01"},
+        run_json_problem="missing run.json",
+        has_run_json=False,
+        has_manifest_json=False,
+        adapted_by=adapted_by,
+    )
+
+    (line,) = build_run_registry(RunRegistryInputs((run,)), CONTEXT).files[ARTIFACT].splitlines()
+
+    record = json.loads(line)
+    assert (record["operation_id"], record["created_utc"], record["has_run_json"]) == ("OP-A01", None, False)
+    assert record["warnings"] == [
+        "missing run.json",
+        "missing manifest.json",
+        "meta.json times.start is neither null nor a string",
+        "envelope read by adapter meta.json",
+    ]
+
+
+def test_an_adapter_that_could_not_read_its_file_says_why_and_not_that_it_read_it() -> None:
+    adapted_by = AdaptedBy("meta.json", {"operation_id": "job"}, "meta.json top-level is not an object")
+    run = scanned(run_json_problem="missing run.json", has_run_json=False, adapted_by=adapted_by)
+
+    (line,) = build_run_registry(RunRegistryInputs((run,)), CONTEXT).files[ARTIFACT].splitlines()
+
+    assert json.loads(line)["warnings"] == ["missing run.json", "meta.json top-level is not an object"]

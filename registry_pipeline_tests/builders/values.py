@@ -73,7 +73,7 @@ def drift_inputs(**changes: Any) -> DriftInputs:
         "observed_op_status_table": "0.1",
         "observed_run_envelope": "0.1",
         "observed_threshold": "v1",
-        "tracked": ((b"a", "00" * 32),),
+        "tracked": (b"00" * 32 + b" a",),
         "tracked_missing": False,
     }
     return DriftInputs(**(values | changes))
@@ -93,6 +93,7 @@ rows = st.builds(
     working_tree_state=_few([None, "clean", "dirty"]),
     has_run_json=st.booleans(),
     has_manifest_sha256=st.booleans(),
+    adapted=st.booleans(),
 )
 
 operations = st.builds(

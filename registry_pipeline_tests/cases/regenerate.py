@@ -6,6 +6,8 @@ import json
 import tempfile
 from pathlib import Path
 
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.runbook.delta_stories import Story, outcome, story_folders
 from registry_pipeline_tests.seal.recipes import case_folders, judge_case, told
 
 
@@ -17,5 +19,18 @@ def regenerate_seal_cases() -> None:
         (case / "expected.json").write_text(text, encoding="utf-8")
 
 
+def regenerate_delta_cases() -> None:
+    """Tell every story of the delta log and store how it ended."""
+    for case in story_folders():
+        with tempfile.TemporaryDirectory() as scratch:
+            story = Story.begin(Path(scratch) / "governed")
+            story.tell(json.loads((case / "story.json").read_bytes()))
+            story.minutes += 1
+            text = json.dumps(outcome(story.read()), indent=2) + "\n"
+            make_removable(Path(scratch))
+        (case / "expected.json").write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
     regenerate_seal_cases()
+    regenerate_delta_cases()

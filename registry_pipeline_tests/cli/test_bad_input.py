@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.model.captures import CAPTURES
 from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, Repository, call, environment
 
 LATER = "2026-03-02T12:00:00Z"
@@ -30,6 +31,21 @@ def _sound(ended: Ended) -> Ended:
         ('run_roots = ["../outside"]\n', "inside the repository"),
         ('stale_days = "two"\n', "stale_days"),
         ('publish_root = "RUNS"\n', "publish_root"),
+        (
+            '[[adapters]]\nroot = "reports/run"\nfile = "m.json"\noption = "o"\n',
+            "adapters.0.root: 'reports/run' is not one of run_roots; did you mean 'reports/runs'?",
+        ),
+        ('[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\n', "adapters.0 names no field"),
+        ('[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\noptoin = "o"\n', "did you mean 'option'?"),
+        ('[[adapters]]\nroot = "reports/runs"\nfile = "../m.json"\noption = "o"\n', "adapters.0.file"),
+        ('[[adapters]]\nroot = "reports/runs"\nfile = "a/m.json"\noption = "o"\n', "adapters.0.file"),
+        ('[[adapters]]\nroot = "reports/runs"\nfile = "run.json"\noption = "o"\n', "none of the seal's own"),
+        ('[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\noption = "a..b"\n', "adapters.0.option"),
+        (
+            '[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\noption = "a"\n' * 2,
+            "adapters.1: a second adapter reads m.json under reports/runs",
+        ),
+        ('op_drift = "path"\n', "op_drift"),
     ],
 )
 def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str, told: str) -> None:
@@ -69,7 +85,7 @@ def test_a_missing_or_malformed_catalog_or_matrix_is_told_and_the_old_stays_acti
     ended = _sound(built("build", "--json", now=LATER))
 
     told = ended.document("build")
-    assert (ended.code, told["not_built"]) == (7, ["op_status_table"])
+    assert (ended.code, told["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
     assert document in {f["path"] for f in told["findings"] if f["severity"] == "error"}
     assert before == built.active("op_status_table")
     assert built("status", now=LATER).code == 0
@@ -82,9 +98,9 @@ def test_a_first_build_without_a_catalog_tells_what_is_missing_and_activates_wha
     ended = _sound(known("build", "--json"))
 
     told = ended.document("build")
-    assert (ended.code, told["not_built"]) == (7, ["op_status_table"])
+    assert (ended.code, told["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
     assert "CATALOG_MISSING" in {f["code"] for f in told["findings"]}
-    assert [row["registry_id"] for row in told["built"] if row["activated"]] == ["run_registry", "expected_versions"]
+    assert [row["registry_id"] for row in told["built"] if row["activated"]] == ["run_registry", *CAPTURES]
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"a": 1, "a": 1}', b"\xff\x00"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.catalog import STACK
 from registry_pipeline_tests.cli.conftest import NOON, PROGRAM, Repository, call, environment
 
 LATER = "2026-03-02T12:00:00Z"
@@ -23,13 +24,8 @@ def test_init_then_build_makes_a_governed_repository_of_any_folder_with_runs(kno
     assert "registry-pipeline.toml" in made["created"]
     assert again["created"] == []
     told = ended.document("build")
-    assert (ended.code, all(row["activated"] for row in told["built"])) == (0, True)
-    assert [row["registry_id"] for row in told["built"]] == [
-        "run_registry",
-        "expected_versions",
-        "op_status_table",
-        "drift_signals",
-    ]
+    assert (ended.code, [row["registry_id"] for row in told["built"]]) == (0, [spec.registry_id for spec in STACK])
+    assert [row["activated"] for row in told["built"]] == [spec.pointer for spec in STACK]
     assert (known.runs / told["report_run_id"] / "SYSTEM_HEALTH_REPORT_v0_1.md").is_file()
     assert known.active("run_registry") == told["built"][0]["run_id"]
 
@@ -56,7 +52,11 @@ def test_only_and_no_activate_move_no_pointer(built: Repository) -> None:
 def test_a_named_registry_takes_what_depends_on_it_along(built: Repository) -> None:
     ended = built("build", "op_status_table", "--json", now=LATER)
 
-    assert [row["registry_id"] for row in ended.document("build")["built"]] == ["op_status_table", "drift_signals"]
+    assert [row["registry_id"] for row in ended.document("build")["built"]] == [
+        "op_status_table",
+        "drift_signals",
+        "registry_delta_log",
+    ]
     assert ended.code == 0
 
 

@@ -21,7 +21,7 @@ def test_rollback_takes_the_last_activation_back_and_renders_the_report(built: R
     ended = built("rollback", "--reason", "wrong", "--actor", "Grace", "--json", now=LATEST)
 
     told = ended.document("rollback")
-    assert (ended.code, told["action"], len(told["moves"])) == (0, "rollback", 3)
+    assert (ended.code, told["action"], len(told["moves"])) == (0, "rollback", 4)  # captures were unchanged
     assert built.active("drift_signals") == FIRST
     assert (built.runs / told["report_run_id"]).is_dir()
     assert "rollback by Grace: wrong" in built("log").out

@@ -10,6 +10,7 @@ from typing import TypedDict
 import pytest
 
 from registry_pipeline import runbook
+from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.runbook import BuildRun, StackOutcome
 from registry_pipeline_tests.copies import copied_repository, flip_byte
@@ -58,6 +59,12 @@ class World:
     def tamper(self, run_id: str, artifact: str) -> None:
         """Flip one byte of a sealed artifact."""
         flip_byte(self.runs / run_id / artifact)
+
+
+def all_in_force(outcome: StackOutcome) -> bool:
+    """Tell whether everything that was built and can be in force is: moved now, or unchanged."""
+    rows = [row for row in outcome.built if REGISTRIES[row.registry_id].pointer]
+    return bool(rows) and all(row.activated or row.reused for row in rows)
 
 
 @pytest.fixture(scope="session")

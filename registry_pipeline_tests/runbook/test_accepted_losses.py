@@ -8,7 +8,7 @@ from registry_pipeline import runbook
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.runbook.activation import Judged
 from registry_pipeline.runbook.proposal import propose
-from registry_pipeline_tests.runbook.conftest import Who, World
+from registry_pipeline_tests.runbook.conftest import Who, World, all_in_force
 from registry_pipeline_tests.runbook.killing import STEPS, kill
 
 WHO: Who = {"actor": "Grace", "reason": "moved to the archive"}
@@ -50,7 +50,7 @@ def test_a_loss_refuses_until_it_is_accepted_and_the_record_counts_it(built: Wor
     assert head is not None
     assert head.record.verdicts == {"pass": 1, "fail": 0, "unsealed": 0, "partial": 0, "accepted_removed": 1}
     assert runbook.inspect(built.governed, built.run(4)).chain.state == "committed"
-    assert all(row.activated or row.reused for row in built.build(minutes=5).built)
+    assert all_in_force(built.build(minutes=5))
 
 
 def test_a_loss_that_was_accepted_once_does_not_refuse_a_rollback(built: World) -> None:

@@ -13,7 +13,7 @@ from registry_pipeline import runbook
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import Refusal, SealedRun, Verdict
-from registry_pipeline_tests.runbook.conftest import World
+from registry_pipeline_tests.runbook.conftest import World, all_in_force
 
 STEPS = {
     "before the intent": ("write_intent", "before", "committed"),
@@ -72,7 +72,7 @@ def test_the_next_build_goes_on_after_a_kill_that_left_the_chain_committed(built
 
     outcome = built.build(minutes=7)
 
-    assert all(row.activated or row.reused for row in outcome.built)
+    assert all_in_force(outcome)
     assert not built.governed.pointer_path.with_name(f"{built.governed.pointer_path.name}.intent").exists()
 
 
@@ -118,7 +118,7 @@ def test_the_record_keeps_who_why_and_both_states(built: World) -> None:
     after = built.runs / head.ref.run_id / "POINTERS_AFTER.json"
 
     assert (head.record.actor, head.record.reason) == ("Ada", "because it is Sunday")
-    assert head.record.verdicts["pass"] == 4
+    assert head.record.verdicts["pass"] == len(head.record.moves) > 0
     assert after.read_bytes() == built.governed.pointer_path.read_bytes()
     assert head.record.after_sha256 == sha256_hex(after.read_bytes())
 

@@ -12,7 +12,7 @@ from registry_pipeline import runbook
 from registry_pipeline.activate.swap import intent_path
 from registry_pipeline.config import load_governed
 from registry_pipeline.model.verdict import Activation, Refusal
-from registry_pipeline_tests.runbook.conftest import Who, World, copied
+from registry_pipeline_tests.runbook.conftest import Who, World, all_in_force, copied
 from registry_pipeline_tests.runbook.killing import STEPS, kill
 
 FIRST = "2026-03-01__120000__drift_signals_build"
@@ -130,7 +130,7 @@ def test_voiding_can_be_killed_too_and_done_again(twice: World, step: str) -> No
     again = runbook.settle(twice.governed, twice.run(90), "void", **WHO)
     assert (again is None) is (VOIDING[step][1] == "committed")
     assert (state(twice), pointers(twice)) == ("committed", before)
-    assert all(row.activated or row.reused for row in twice.build(minutes=95).built)
+    assert all_in_force(twice.build(minutes=95))
 
 
 def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: World) -> None:

@@ -29,6 +29,7 @@ def test_init_of_an_empty_folder_makes_all_that_a_build_needs(tmp_path: Path) ->
         "run_registry",
         "op_status_table",
         "drift_signals",
+        "governance_scorecard",
     }
 
 

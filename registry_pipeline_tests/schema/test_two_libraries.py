@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from registry_pipeline.canon import read_strict_csv
 from registry_pipeline.schema import read_schema
 
 GOOD = Path(__file__).parents[1] / "cases" / "schema"
@@ -21,6 +22,9 @@ SCHEMAS = {
     "OPERATION_STATUS_TABLE_v0_1.meta.json": "REGISTRY_op_status_table_meta_v0_1.schema.json",
     "DRIFT_SIGNALS_v0_1.json": "REGISTRY_drift_signals_v0_1.schema.json",
     "EXPECTED_VERSIONS_v0_1_snapshot.json": "REGISTRY_expected_versions_v0_1.schema.json",
+    "applied_migrations_snapshot.json": "REGISTRY_migration_ledger_v0_1.schema.json",
+    "fingerprint_index_snapshot.csv": "REGISTRY_fingerprint_index_v0_1.schema.json",
+    "derived_validation_report.json": "REGISTRY_derived_validation_reports_v0_1.schema.json",
     "SYSTEM_HEALTH_SUMMARY_v0_1.json": "REGISTRY_system_health_report_v0_1.schema.json",
     "POINTER_ACTIVATION_v0_1.json": "REGISTRY_pointer_activation_v0_1.schema.json",
     "POINTERS_AFTER.json": "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json",
@@ -40,6 +44,10 @@ def documents() -> list[tuple[str, Any]]:
     for artifact, schema in SCHEMAS.items():
         for path in sorted(GOOD.glob(f"good__*/{artifact}")):
             if path.parent.name == "good__not_a_registry_run":
+                continue
+            if path.suffix == ".csv":
+                (_, names), *rows = read_strict_csv(path.read_bytes())
+                found += [(schema, dict(zip(names, cells, strict=True))) for _, cells in rows]
                 continue
             texts = path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]
             found += [(schema, json.loads(text)) for text in texts]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from registry_pipeline_tests.seal.plain_json import read_document
+from registry_pipeline_tests.seal.plain_list import judge_list
 from registry_pipeline_tests.seal.plain_paths import collide, path_faults
 
 SEAL_FILES = ("manifest.json", "MANIFEST.sha256")
@@ -42,6 +43,9 @@ def _judge(folder: Path) -> tuple[str, Told]:
         return "unsealed", {("UNSEALED", "")}
     told: Told = set() if len(present) == 2 else {("PARTIAL", "")}
     files = dict(_walk(folder, "", 0, told))
+    of_list = judge_list(folder, files, told) if present == ["MANIFEST.sha256"] else None
+    if of_list is not None:
+        return of_list
     manifest = _read_seal_file(folder, "manifest.json", "MANIFEST_JSON", told)
     document = None if manifest is None else read_document(manifest, "manifest.json", "MANIFEST_JSON", list, told)
     listed = entries = None
@@ -134,9 +138,10 @@ def _dumps(document: list[Any]) -> Iterator[str]:
     ours = [
         {key: item[key] for key in KEYS if key in item} | item if isinstance(item, dict) else item for item in document
     ]
+    alphabetical = [dict(sorted(item.items())) if isinstance(item, dict) else item for item in document]
     for ascii_only in (True, False):
         yield json.dumps(ours, indent=2, ensure_ascii=ascii_only) + "\n"
-        yield json.dumps(ours, indent=2, ensure_ascii=ascii_only, sort_keys=True) + "\n"
+        yield json.dumps(alphabetical, indent=2, ensure_ascii=ascii_only) + "\n"
 
 
 def _judge_tree(files: dict[str, Path], listed: list[str], entries: list[dict[str, Any]], told: Told) -> None:

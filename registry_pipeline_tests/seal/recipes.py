@@ -156,6 +156,15 @@ def _reseal(folder: Path) -> None:
     (folder / "MANIFEST.sha256").write_bytes(text.encode("utf-8", "surrogatepass"))
 
 
+def _list_hashes(folder: Path, mark: str = " ", prefix: str = "") -> None:
+    """Take the seal away, and leave a list of hashes as `sha256sum` would write it."""
+    for name in ("manifest.json", "MANIFEST.sha256"):
+        (folder / name).unlink(missing_ok=True)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    lines = [f"{sha(path.read_bytes())} {mark}{prefix}{path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / "MANIFEST.sha256").write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
+
+
 def _reorder(folder: Path, lines: list[int]) -> None:
     target = folder / "MANIFEST.sha256"
     old = target.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -193,6 +202,7 @@ STEPS: dict[str, Callable[..., Path | None]] = {
     "truncate": _truncate,
     "edit_manifest": _edit_manifest,
     "reseal": _reseal,
+    "list_hashes": _list_hashes,
     "reorder": _reorder,
     "rename_folder": _rename_folder,
     "link_folder": _link_folder,

@@ -53,6 +53,17 @@ def test_a_broken_folder_is_3_even_beside_a_valid_and_an_absent_one(sealed: Path
     assert "SIZE_MISMATCH" in done.stdout
 
 
+def test_a_list_of_hashes_is_checked_and_is_no_seal(sealed: Path) -> None:
+    (sealed / "manifest.json").unlink()
+    lines = (sealed / "MANIFEST.sha256").read_text(encoding="utf-8").splitlines(keepends=True)
+    (sealed / "MANIFEST.sha256").write_text("".join(line for line in lines[:-1] if "manifest.json" not in line))
+
+    done = _verify(sealed)
+
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.startswith(f"INFO: HASHES_VERIFIED {sealed}: 3 files match")
+
+
 def test_an_absent_folder_is_7(sealed: Path) -> None:
     done = _verify(sealed, sealed.parent / "absent")
 

@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import PublishError
+from registry_pipeline.model.path_policy import collisions, path_codes
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
-from registry_pipeline.seal.path_policy import collisions, path_codes
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline_tests.seal.recipes import RUN_ID, sealed_files, write_tree
 from registry_pipeline_tests.seal.small_run import WANTED, files_for
@@ -94,6 +95,44 @@ def test_arbitrary_bytes_in_a_seal_file_give_findings_and_no_traceback(garbage: 
         write_tree(folder, sealed_files() | {name: garbage})
 
         assert verify_folder(folder).verdict == "fail"
+
+
+def _listed(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return files with a list of their hashes, as `sha256sum` writes it."""
+    lines = "".join(f"{sha256_hex(data)}  {path}\n" for path, data in files.items())
+    return {**files, "MANIFEST.sha256": lines.encode()}
+
+
+@given(PAYLOADS.filter(bool), st.data())
+@settings(max_examples=80, deadline=None)
+def test_a_list_of_hashes_verifies_and_any_flipped_byte_that_it_lists_is_found(
+    files: dict[str, bytes], data: st.DataObject
+) -> None:
+    assume(_sealable(files))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / RUN_ID
+        write_tree(folder, _listed(files))
+        sound = verify_folder(folder)
+        assert (sound.verdict, sound.root_sha256, {f.code for f in sound.findings}) == (
+            "partial",
+            None,
+            {"HASHES_VERIFIED"},
+        )
+
+        victim = data.draw(st.sampled_from(sorted(files)))
+        changed = data.draw(st.binary(max_size=40).filter(lambda other: other != files[victim]))
+        write_tree(folder, {victim: changed})
+        assert verify_folder(folder).verdict == "fail"
+
+
+@given(st.binary(max_size=200) | st.text("0af *./\\\n\r", max_size=200).map(str.encode))
+@settings(max_examples=150, deadline=None)
+def test_arbitrary_bytes_for_a_list_give_findings_and_no_traceback(garbage: bytes) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / RUN_ID
+        write_tree(folder, {"a": b"a", "MANIFEST.sha256": sha256_hex(b"a").encode() + b"  a\n" + garbage})
+
+        assert verify_folder(folder).verdict in ("partial", "fail")
 
 
 JSON = st.recursive(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry_pipeline.seal.path_policy import collisions, path_codes
+from registry_pipeline.model.path_policy import collisions, path_codes
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ STEP = st.one_of(
     _step("reorder", lines=st.lists(st.integers(0, 4), min_size=1, max_size=6)),
     _step("rename_folder", to=st.sampled_from(["other", "2026-02-01__010203__op-a02"])),
     _step("reseal"),
+    _step("list_hashes", mark=st.sampled_from([" ", "*"]), prefix=st.sampled_from(["", "./", "././", "/"])),
 )  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def test_both_verifiers_tell_the_same_of_any_folder(
         assert read_plainly(folder) == (verdict, told)
 
 
-@pytest.mark.parametrize("name", ["plain_reading.py", "plain_json.py", "plain_paths.py"])
+@pytest.mark.parametrize("name", ["plain_reading.py", "plain_json.py", "plain_list.py", "plain_paths.py"])
 def test_the_plain_reading_does_not_lean_on_the_program(name: str) -> None:
     source = (Path(__file__).parent / name).read_text(encoding="utf-8")
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from registry_pipeline.config import Config
 from registry_pipeline.sources.operations import parse_catalog_document, parse_matrix_document, read_operation_catalog
+from registry_pipeline.sources.operations_document import MOST_BYTES, parse_operations_document
 from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
 
@@ -25,7 +28,7 @@ def documents_of(folder: Path) -> tuple[WorkingTree, Config]:
     def named(pattern: str) -> tuple[str, ...]:
         return tuple(path.name for path in sorted(folder.glob(pattern)))
 
-    config = Config(operations_catalog=named("catalog_*.md"), coverage_matrix=named("matrix_*.md"))
+    config = Config(operations_catalog=named("catalog_*"), coverage_matrix=named("matrix_*"))
     return WorkingTree(folder), config
 
 
@@ -42,7 +45,7 @@ def test_documents_say_what_their_case_expects(folder: Path) -> None:
     assert [{**asdict(o), "executables": list(o.executables)} for o in catalog.operations] == expected["operations"]
     assert catalog.coverage == expected["coverage"]
     assert sorted(map(json.dumps, told)) == sorted(map(json.dumps, expected["findings"]))
-    assert {file.path for file in files} == {path.name for path in folder.glob("*.md")}
+    assert {file.path for file in files} == {path.name for path in folder.glob("[cm]a*_*")}
 
 
 def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None:
@@ -57,6 +60,39 @@ def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None
         ("CATALOG_MISSING", "no.md", "error"),
     ]
     assert files == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("o.yaml", b"a: " + b"x" * MOST_BYTES, "the document is larger than 256 KiB"),
+        ("o.json", b" " * (MOST_BYTES + 1), "the document is larger than 256 KiB"),
+        ("o.yaml", b"[" * 40 + b"]" * 40, "nested deeper than 32"),
+        ("o.yaml", b"[" * 100_000, "not YAML: maximum recursion depth exceeded"),
+        ("o.yaml", b'a: "\\UFFFFFFFF"', "not YAML: "),
+        ("o.yaml", b"a: \xff", "not UTF-8: invalid start byte"),
+        ("o.yaml", b"a: \x00", "not YAML: unacceptable character"),
+        ("o.yaml", b"a: " + b"9" * 5000, "is no number that JSON has"),
+        ("o.yaml", b"? [a]\n: b\n", "a key is no text"),
+        ("o.json", b"[" * 100_000, "not JSON: nested too deeply"),
+        ("o.json", b"\xff", "not JSON: "),
+    ],
+)
+def test_garbage_for_a_machine_is_told_in_bounded_time(name: str, data: bytes, told: str) -> None:
+    operations, (found,) = parse_operations_document(data, name)
+
+    assert (operations, found.code, found.severity.value) == ([], "CATALOG_MALFORMED", "error")
+    assert told in found.message
+
+
+@given(st.binary(max_size=80) | st.text("ab:-[]{}&*!|>%@`\"'#,?\n \t01.~", max_size=60).map(str.encode))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_catalog_for_machines_holds_it_is_judged(data: bytes) -> None:
+    for name in ("o.yaml", "o.json"):
+        operations, findings = parse_operations_document(data, name)
+
+        assert operations == [] or not findings
+        assert {found.code for found in findings} <= {"CATALOG_MALFORMED"}
 
 
 def test_the_parsers_are_functions_of_text() -> None:

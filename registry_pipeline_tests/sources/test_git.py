@@ -12,11 +12,11 @@ from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.layer import STATE_NAMES
 from registry_pipeline.sources.git import (
     is_tracked,
-    read_first_commit_day,
     read_git_state,
     read_top_level,
     read_tracked_digests,
 )
+from registry_pipeline.sources.history import read_first_commit_day
 from registry_pipeline_tests.sources.repositories import commit, git, repository, write
 
 OWN = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -44,6 +45,29 @@ ROWS = (
         "seal_expected_versions",
         {"EXPECTED_VERSIONS_v0_1_snapshot.json": _schema("expected_versions")},
         kind="captured",
+    ),
+    _row(
+        "migration_ledger",
+        "seal_migration_ledger",
+        {"applied_migrations_snapshot.json": _schema("migration_ledger")},
+        kind="captured",
+    ),
+    replace(
+        _row("threshold_packs_file", "seal_threshold_packs", {}, kind="captured", many_files=True),
+        schemas=(("*.json", _schema("threshold_packs_file")),),
+    ),
+    _row(
+        "fingerprint_index",
+        "seal_fingerprint_index",
+        {"fingerprint_index_snapshot.csv": _schema("fingerprint_index")},
+        kind="captured",
+    ),
+    _row(
+        "derived_validation_reports",
+        "seal_derived_validation",
+        {"derived_validation_report.json": _schema("derived_validation_reports")},
+        kind="captured",
+        many_files=True,
     ),
     _row(
         "system_health_report",

@@ -10,7 +10,7 @@ from registry_pipeline.model.codes import CODES
 
 CASES = Path(__file__).parents[1] / "cases"
 ELSEWHERE = {"POINTER_REWOUND", "POINTER_EDITED"}  # the chain has its own cases
-FAMILIES = {"schema": "schema", "pointer": "pointers", "history": "history", "inputs": "inputs"}
+FAMILIES = {"schema": "schema", "pointer": "pointers", "history": "history", "delta": "delta", "inputs": "inputs"}
 OURS = {
     code: "inputs" if code.startswith("INPUT_") else FAMILIES[row.clause.split()[0]]
     for code, row in CODES.items()

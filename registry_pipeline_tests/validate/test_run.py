@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.model.attribution import registry_of
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.verdict import RunVerdict, SealReport, Verdict
 from registry_pipeline.validate import run as judged
-from registry_pipeline.validate.run import check_run, needed_files, registry_of
+from registry_pipeline.validate.run import check_run, more_needed_files, needed_files
 from registry_pipeline_tests.validate.registry_rows import SPECS
 
 CASES = Path(__file__).parents[1] / "cases" / "schema"
@@ -24,7 +25,7 @@ def report_of(folder: Path) -> SealReport:
     """Return the report that the verifier would give of a case's files, were they sealed."""
     files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name != "expected.json"}
     run_json = read_strict_json(files["run.json"])
-    return SealReport(
+    report = SealReport(
         path=SHOWN,
         run_id=run_json["run_id"],
         verdict="pass",
@@ -32,8 +33,9 @@ def report_of(folder: Path) -> SealReport:
         entries=tuple(ManifestEntry(name, len(data), sha256_hex(data)) for name, data in files.items()),
         run_json=run_json,
         findings=(),
-        kept={name: data for name, data in files.items() if name in needed_files(SPECS)},
     )
+    keep = needed_files(SPECS) | more_needed_files(report, SPECS)
+    return replace(report, kept={name: data for name, data in files.items() if name in keep})
 
 
 def told(verdict: Verdict) -> list[dict[str, str | None]]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from registry_pipeline.cli.actor import find_actor
+from registry_pipeline.cli.days import DaySpan, DaySpanText, build_span, refuse_wrong_use
 from registry_pipeline.cli.exit_codes import ExitCode, combined
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
@@ -15,7 +16,7 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.model.finding import has_errors
 from registry_pipeline.model.verdict import Activation, Refusal
-from registry_pipeline.runbook import BuiltRow, StackOutcome, build_stack, start_build_run
+from registry_pipeline.runbook import BuiltRow, StackOutcome, build_stack, build_under_way, start_build_run
 from registry_pipeline.runbook.status import read_operations
 
 
@@ -27,22 +28,25 @@ from registry_pipeline.runbook.status import read_operations
         ("build op_status_table", "that one and what is built from it"),
         ("build run_registry --only", "that one alone, sealed and left unactivated"),
         ("build --no-activate --json", "move no pointer; what was sealed, as a document"),
+        ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "what past days looked like, a folder each"),
     ],
 )
 @click.argument("registries", metavar="[REGISTRY]...", nargs=-1)
 @click.option("--only", is_flag=True, help="Build the named registries alone, and activate nothing.")
 @click.option("--no-activate", is_flag=True, help="Leave every pointer where it is, and render nothing.")
-@click.option("--force", is_flag=True, help="Seal a captured registry even if its source is unchanged.")
+@click.option("--force", is_flag=True, help="Seal a captured registry, a day or a log even if it is unchanged.")
+@click.option("--as-of", type=DaySpanText(), metavar="DAYS", help="Of drift_signals_daily: DATE, or FIRST..LAST.")
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: as git knows you.")
 @fail_on_option
 @click.pass_obj
-def command(
+def command(  # noqa: PLR0913, PLR0917 - the options of a verb, which click hands over by keyword
     reporter: Reporter,
     registries: tuple[str, ...],
     only: bool,
     no_activate: bool,
     force: bool,
+    as_of: DaySpan | None,
     reason: str,
     actor: str | None,
     fail_on: frozenset[str],
@@ -53,12 +57,19 @@ def command(
     one move, and the health report is rendered from what is active. A named REGISTRY takes all that depends on it
     along; without one, all are built. A run that may not move without mixing the active set stays sealed and
     waiting (exit 5). Existing run folders are never touched.
+
+    drift_signals_daily is history: --as-of names days that are over (UTC), each is sealed as its last second was,
+    and no pointer moves. A day that comes out as it was sealed before makes no new folder without --force. Ctrl-C
+    stops between two days and tells what is sealed (exit 130).
     """
     if only and not registries:
         raise click.UsageError("--only needs the registries to build")
+    refuse_wrong_use(registries, as_of)
     governed = find_governed(reporter.settings.repo)
+    if as_of is not None:
+        return build_span(reporter, governed, as_of, force=force, fail_on=fail_on)
     run = start_build_run(governed, reporter.settings.now)
-    with progress(reporter, "build") as shown:
+    with build_under_way(governed), progress(reporter, "build") as shown:
         outcome = build_stack(
             governed,
             run,
@@ -81,7 +92,10 @@ def command(
 def _code(outcome: StackOutcome) -> int:
     """Return the exit code of SPEC 6: what does not verify, what could not be read, what was refused or waits."""
     failing = any(row.verdict is not None and not row.verdict.passed for row in outcome.built)
-    unread = any(row.run is None for row in outcome.built) and has_errors(outcome.findings)
+    missing = any(row.run is None for row in outcome.built)
+    # A log that cannot be continued is there, and is invalid evidence; a source that cannot be read is not there.
+    failing = failing or (missing and any(has_errors([f]) for f in outcome.findings if f.code.startswith("DELTA_")))
+    unread = missing and any(has_errors([f]) for f in outcome.findings if not f.code.startswith("DELTA_"))
     refused = isinstance(outcome.activation, Refusal) or outcome.waiting
     return combined([ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread, ExitCode.REFUSED * refused])
 
@@ -93,6 +107,7 @@ def _document(outcome: StackOutcome) -> dict[str, Any]:
         "not_built": [row.registry_id for row in outcome.built if row.run is None],
         "activation_run_id": None if moved is None else moved.record.run_id,
         "report_run_id": None if outcome.report is None else outcome.report.ref.run_id,
+        "interrupted": False,
         "findings": [finding.to_json() for finding in outcome.findings],
     }
 
@@ -101,11 +116,13 @@ def _built(row: BuiltRow) -> dict[str, Any]:
     ref = None if row.run is None else row.run.ref
     return {
         "registry_id": row.registry_id,
+        "partition": None,
         "run_id": None if ref is None else ref.run_id,
         "run_root": None if ref is None else ref.run_root,
         "relpath": None if ref is None else ref.relpath,
         "root_sha256": None if ref is None else ref.manifest_sha256,
         "records": row.records,
+        "metrics": {},
         "verdict": None if row.verdict is None else row.verdict.verdict,
         "activated": row.activated,
         "reused": row.reused,

@@ -9,10 +9,8 @@ import click
 from registry_pipeline.canon import short
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.group import Verb
-from registry_pipeline.cli.naming import find_named, is_path
+from registry_pipeline.cli.naming import find_named, governed_of
 from registry_pipeline.cli.reporter import Column, Page, Reporter
-from registry_pipeline.config import Governed, find_governed
-from registry_pipeline.errors import NotFoundError
 from registry_pipeline.query.show import RunDocument
 from registry_pipeline.runbook.status import read_run_document
 
@@ -44,20 +42,10 @@ def command(reporter: Reporter, word: str) -> int:
     is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256; a PATH is a folder anywhere. Exits 3
     if the run does not verify.
     """
-    governed = _governed(reporter, word)
+    governed = governed_of(reporter, [word])
     told = read_run_document(governed, find_named(governed, word))
     reporter.answer(told.to_json(), told.verdict.findings, lambda page: _tell(page, told))
     return ExitCode.FINE if told.verdict.passed else ExitCode.EVIDENCE_INVALID
-
-
-def _governed(reporter: Reporter, word: str) -> Governed | None:
-    """Return the repository whose activations are told; a path outside of any is shown without them."""
-    try:
-        return find_governed(reporter.settings.repo)
-    except NotFoundError:
-        if reporter.settings.repo is None and is_path(word):
-            return None
-        raise
 
 
 def _tell(page: Page, told: RunDocument) -> None:

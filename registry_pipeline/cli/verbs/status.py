@@ -18,8 +18,6 @@ from registry_pipeline.runbook.status import read_status
 
 _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
 
-_NEVER_ACTIVE: Final = {"rendered": "(no pointer)", "external": "(external)", "collection": "(no pointer)"}
-
 
 @click.command(
     "status",
@@ -71,14 +69,14 @@ def _row(each: RegistryStatus) -> list[str]:
 def _active(each: RegistryStatus) -> str:
     if each.active is not None:
         return each.active.ref.run_id
-    never = _NEVER_ACTIVE.get(each.kind)
-    if never is None:
+    if each.pointer:
         return "(nothing is active)"
+    never = "(external)" if each.kind == "external" else "(no pointer)"
     return never if each.newest_run_id is None else f"{never} newest {each.newest_run_id}"
 
 
 def _tell_waiting(page: Page, told: StatusDocument) -> None:
-    waiting = [e for e in told.registries if e.newest_not_active is not None and e.kind not in _NEVER_ACTIVE]
+    waiting = [e for e in told.registries if e.newest_not_active is not None and e.pointer]
     if waiting:
         page.line()
         page.line("newest, and not active", style="bold")

@@ -1,0 +1,169 @@
+"""A repository with an older rig beside it: adapted envelopes, lists of hashes, a YAML catalog, drift by paths."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.sources.repositories import commit, git, repository
+
+TOML = """\
+run_roots = [".codex/RUNS", "rig/runs"]
+operations_catalog = ["catalog.md", "operations.yaml"]
+coverage_matrix = ["matrix.md"]
+op_drift = "paths"
+
+[[adapters]]
+root = "rig/runs"
+file = "meta.json"
+run_id = "id"
+created_utc = "times.start"
+operation_id = "job"
+git_commit = "source.commit"
+"""
+FILES = {
+    ".gitignore": "/.codex/\n/rig/runs/\n",
+    "registry-pipeline.toml": TOML,
+    "catalog.md": "## Option A\n### OP-A01: Ingest\n\nBound Executables:\n- `python jobs/ingest.py --all`\n",
+    "operations.yaml": 'catalog_version: "0.1"\noperations:\n'
+    "  - {operation_id: OP-B01, option: B, name: Forecast, executables: [rig/forecast.sh], coverage_level: C4}\n",
+    "matrix.md": "| OP-A01 | A | x | C3 | y |\n",
+    "jobs/ingest.py": "1\n",
+    "rig/forecast.sh": "1\n",
+}
+
+
+def sha256sum(folder: Path) -> None:
+    """Let the real tool write the list, as the rig does."""
+    names = sorted(path.name for path in folder.iterdir())
+    with (folder / "MANIFEST.sha256").open("wb") as file:
+        subprocess.run(["sha256sum", *names], cwd=folder, stdout=file, check=True)
+
+
+def rig_run(root: Path, name: str, commit_id: str, **meta: Any) -> Path:
+    folder = root / "rig/runs" / name
+    folder.mkdir(parents=True)
+    envelope = {
+        "id": name,
+        "job": "OP-B01",
+        "times": {"start": "2026-02-28T00:00:00Z"},
+        "source": {"commit": commit_id},
+    }
+    (folder / "meta.json").write_text(json.dumps(envelope | meta))
+    (folder / "surge.csv").write_text("hour,mm\n0,12\n")
+    sha256sum(folder)
+    return folder
+
+
+@pytest.fixture
+def rig(tmp_path: Path, home: Path) -> Any:
+    root = repository(tmp_path / "rig")
+    first = commit(root, FILES)
+    second = commit(root, {"jobs/ingest.py": "2\n"})
+    rig_run(root, "b1", first)
+    run = root / ".codex/RUNS/a1"
+    run.mkdir(parents=True)
+    run_json = {"run_id": "a1", "operation_id": "OP-A01", "git_commit": first, "created_utc": "2026-02-27T00:00:00Z"}
+    (run / "run.json").write_text(json.dumps(run_json))
+    assert git(root, "rev-parse", "HEAD") == second
+    yield Repository(root, home)
+    make_removable(root)
+
+
+def status_rows(rig: Repository) -> dict[str, Any]:
+    built = rig("build", "op_status_table", "run_registry", "--only", "--json").document("build")
+    run_id = next(each["run_id"] for each in built["built"] if each["registry_id"] == "op_status_table")
+    rows = json.loads((rig.runs / run_id / "OPERATION_STATUS_TABLE_v0_1.json").read_bytes())
+    return {row["operation_id"]: row for row in rows}
+
+
+def test_an_adapted_run_is_evidence_and_only_what_was_touched_drifts(rig: Repository) -> None:
+    rows = status_rows(rig)
+
+    adapted, ours = rows["OP-B01"], rows["OP-A01"]
+    assert (adapted["run_evidence_state"], adapted["last_run_id"], adapted["run_json_state"]) == (
+        "OBSERVED",
+        "b1",
+        "MISSING",
+    )
+    assert (adapted["coverage_level"], adapted["staleness_days"], adapted["op_drift"]) == ("C4", 1, False)
+    assert (ours["op_drift"], ours["op_drift_reasons"]) == (True, ["op_drift_paths_touched"])
+
+
+def test_a_run_of_a_commit_that_history_lost_is_unknown_to_the_status(rig: Repository) -> None:
+    rig_run(rig.root, "b2", "d" * 40, times={"start": "2026-03-01T00:00:00Z"})
+
+    row = status_rows(rig)["OP-B01"]
+
+    assert (row["last_run_id"], row["op_drift"]) == ("b2", None)
+    assert row["warnings"][-1] == "op_drift unknown: the commit of the latest run is not in the history"
+
+
+def test_folders_with_a_list_are_listed_and_fail_nothing_until_they_are_named(rig: Repository) -> None:
+    every = rig("verify", "--all", "--json")
+    told = {each["run_id"]: each for each in every.document("verify")["results"]}
+    assert (every.code, told["b1"]["verdict"], told["b1"]["root_sha256"]) == (0, "partial", None)
+    assert [(f["code"], f["severity"]) for f in told["b1"]["findings"]] == [("HASHES_VERIFIED", "info")]
+    assert rig("verify", "--all", "--require-sealed").code == 3
+    for word in ("b1", "rig/runs/b1"):
+        ended = rig("verify", word, "--json")
+        codes = {f["code"]: f["severity"] for f in ended.document("verify")["results"][0]["findings"]}
+        assert (ended.code, codes) == (3, {"PARTIAL": "error", "HASHES_VERIFIED": "info"})
+    assert "HASHES_FINDING: HASHES_VERIFIED rig/runs/b1: 2 files match" in rig("verify", "--all").out
+
+
+def test_one_changed_byte_in_a_listed_folder_fails(rig: Repository) -> None:
+    (rig.root / "rig/runs/b1/surge.csv").write_text("hour,mm\n0,13\n")
+
+    ended = rig("verify", "--all", "--json")
+
+    told = {each["run_id"]: each for each in ended.document("verify")["results"]}
+    assert (ended.code, told["b1"]["verdict"]) == (3, "fail")
+    assert [f["code"] for f in told["b1"]["findings"]] == ["HASH_MISMATCH"]
+
+
+def test_what_an_adapter_cannot_read_is_told_by_the_build_and_breaks_nothing(rig: Repository) -> None:
+    rig_run(rig.root, "copy", "d" * 40, id="b1")
+    (rig.root / "rig/runs/b1/meta.json").write_bytes(b"\x00garbage")
+
+    ended = rig("build", "run_registry", "--only", "--json")
+
+    told = ended.document("build")
+    assert (ended.code, told["built"][0]["records"]) == (0, 3)
+    assert [f["path"] for f in told["findings"] if f["code"] == "ADAPTER_RUN_ID_MISMATCH"] == [
+        "rig/runs/copy/meta.json"
+    ]
+
+
+def test_a_malformed_yaml_catalog_builds_no_status_table_and_names_the_line(rig: Repository) -> None:
+    with (rig.root / "operations.yaml").open("a") as file:
+        file.write("  - {operation_id: OP-B02, option: B}\n")
+
+    ended = rig("build", "--json")
+
+    told = ended.document("build")
+    assert ended.code == 7
+    assert "op_status_table" in told["not_built"]
+    (found,) = [f for f in told["findings"] if f["code"] == "CATALOG_MALFORMED"]
+    assert (found["path"], found["location"]) == ("operations.yaml", "4:1")
+
+
+def test_an_operation_of_both_documents_is_told_where_they_differ(rig: Repository) -> None:
+    with (rig.root / "catalog.md").open("a") as file:
+        file.write("\n## Option B\n### OP-B01: Prediction\n")
+
+    told = rig("build", "--json").document("build")
+
+    (found,) = [f for f in told["findings"] if f["code"] == "CATALOG_CONTRADICTION"]
+    assert (found["path"], found["location"], found["expected"], found["got"]) == (
+        "operations.yaml",
+        "3:1",
+        "Prediction",
+        "Forecast",
+    )

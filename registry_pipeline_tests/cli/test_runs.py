@@ -1,0 +1,90 @@
+"""`runs`: the run registry that is in force, asked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import Repository
+
+RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
+
+
+def test_every_line_of_the_active_registry_can_be_had(seen: Repository) -> None:
+    ended = seen("runs", "--limit", "0", "--order", "registry", "--json")
+
+    told = ended.document("runs")
+    artifact = seen.runs / RUN_REGISTRY / "RUN_REGISTRY_v0_1.jsonl"
+    lines = [json.loads(line) for line in artifact.read_bytes().splitlines()]
+    assert (ended.code, told["count"], told["matched"]) == (0, len(lines), len(lines))
+    assert [{k: v for k, v in each.items() if k != "states"} for each in told["records"]] == lines
+    assert told["run_registry"]["run_id"] == seen.active("run_registry")
+
+
+def test_a_question_of_all_kinds_is_answered(seen: Repository) -> None:
+    words = ("--operation", "OP-B01", "--option", "B", "--root", "reports/runs", "--state", "unsealed")
+
+    told = seen("runs", *words, "--since", "2026-02-25", "--until", "2026-02-25", "--json").document("runs")
+
+    assert [each["run_id"] for each in told["records"]] == ["2026-02-25__000000__op-b01"]
+    assert seen("runs", *words, "--since", "2026-02-25T00:00:01Z", "--json").document("runs")["count"] == 0
+
+
+def test_the_text_has_a_table_and_says_what_was_left_out(seen: Repository) -> None:
+    head, first, *_, last = seen("runs", "--until", "2026-02-11", "-n", "2").out.splitlines()
+
+    assert head.split() == ["created", "operation", "option", "seal", "warnings", "run"]
+    assert first.split()[-1].endswith("op-b02")
+    assert f"of {RUN_REGISTRY}" in last
+    assert "more with --limit 0" in last
+    assert "without a time left out" in last
+
+
+def test_an_unknown_operation_is_no_failure_and_the_right_one_is_named(seen: Repository) -> None:
+    ended = seen("runs", "--operation", "OP-A1")
+
+    assert (ended.code, "did you mean 'OP-A01'?" in ended.out) == (0, True)
+
+
+def test_without_an_active_registry_there_is_nothing_to_ask(known: Repository) -> None:
+    ended = known("runs")
+
+    assert (ended.code, ended.out) == (7, "")
+    assert "no run_registry is active" in ended.err
+    assert "registry-pipeline build" in ended.err
+
+
+def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(built: Repository) -> None:
+    built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
+    assert built("runs").code == 3
+    shutil.rmtree(built.runs / RUN_REGISTRY)
+    ended = built("runs")
+
+    assert (ended.code, f"{RUN_REGISTRY} is not there" in ended.err) == (7, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--since", "yesterday"), "neither a day"),
+        (("--since", "2026-02-30"), "neither a day"),
+        (("--since", "2026-02-01T00:00:00"), "neither a day"),
+        (("--until", "2026-W08-1"), "neither a day"),
+        (("--since", "2026-02-02", "--until", "2026-02-01"), "--until lies before --since"),
+        (("--state", "broken"), "broken"),
+        (("--limit", "-1"), "-1"),
+    ],
+)
+def test_a_question_that_cannot_be_understood_is_a_usage_error(
+    seen: Repository, words: tuple[str, ...], told: str
+) -> None:
+    ended = seen("runs", *words)
+
+    assert (ended.code, told in ended.err) == (2, True)
+    assert "Traceback" not in ended.err
+
+
+def test_the_last_day_of_the_calendar_is_a_day(seen: Repository) -> None:
+    assert seen("runs", "--until", "9999-12-31", "--since", "0001-01-01").code == 0
