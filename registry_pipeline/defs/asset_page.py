@@ -264,12 +264,13 @@ def kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
         return {}
     records = records_of(spec.artifact, data)
     page: Metadata = {} if records is None else {"records": len(records), "dagster/row_count": len(records)}
+    for record in records or ():
+        flags = record.get("system_drift") if isinstance(record, dict) else None
+        page |= {name: int(value) for name, value in (flags or {}).items() if isinstance(value, bool)}
     columns = column_schema(spec)
-    return (
-        page
-        | {"preview": MetadataValue.md(preview(spec.artifact, data))}
-        | ({} if columns is None else {"dagster/column_schema": columns})
-    )
+    if columns is not None:
+        page["dagster/column_schema"] = columns
+    return page | {"preview": MetadataValue.md(preview(spec.artifact, data))}
 
 
 def report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions, define_asset_job, in_process_executor
 
 from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK
@@ -20,7 +20,7 @@ from registry_pipeline.defs.checks import registry_checks
 from registry_pipeline.defs.history import history_defs
 from registry_pipeline.defs.io_manager import SealedIOManager
 from registry_pipeline.defs.jobs import activate_pointers_job, rebuild_job
-from registry_pipeline.defs.reported import check_job, command_line_sensor
+from registry_pipeline.defs.reported import CHECK_JOB, checked_again, command_line_sensor
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.schedules import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import activation_sensor
@@ -37,16 +37,22 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
     The executor is in process: a process for each step spends seconds of imports where the step takes less.
     """
     governed = GovernedRepository(root="" if repo_root is None else str(repo_root))
+    start = _history_start(repo_root)
+    checks = define_asset_job(
+        CHECK_JOB,
+        selection=checked_again(with_days=start is not None),
+        description="Check the latest materialization of every registry anew. It builds nothing and moves no pointer.",
+    )
     present = Definitions(
         assets=[*(registry_asset(spec) for spec in STACK), pointers_asset(clock or utc_now), report_asset()],
         asset_checks=[registry_checks(spec) for spec in (*STACK, runbook.spec_of(REPORT_ASSET))],
-        jobs=[rebuild_job, activate_pointers_job, check_job],
+        jobs=[rebuild_job, activate_pointers_job, checks],
         schedules=[daily_rebuild_schedule],
         sensors=[activation_sensor, command_line_sensor],
         resources={"governed": governed, SEALED_IO: SealedIOManager(governed=governed)},
         executor=in_process_executor,
     )
-    return Definitions.merge(present, history_defs(_history_start(repo_root)))
+    return Definitions.merge(present, history_defs(start))
 
 
 def _history_start(repo_root: Path | None) -> date | None:

@@ -91,6 +91,13 @@ def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Seq
     return [_materialized(registry_id, newest[partition]) for partition in sorted(newest)]
 
 
+def of_partition(instance: DagsterInstance, registry_id: str, partition: str) -> Sequence[Materialized]:
+    """Return the newest materialization of one partition of a registry, or nothing."""
+    wanted = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=[partition])
+    records = instance.fetch_materializations(wanted, limit=1).records
+    return [_materialized(registry_id, record) for record in records]
+
+
 def _all_materializations(instance: DagsterInstance, wanted: AssetRecordsFilter) -> Iterator[EventLogRecord]:
     cursor: str | None = None
     more = True

@@ -6,7 +6,7 @@ checks do. May import `runbook`, `catalog`, the other files of this room and Dag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -21,7 +21,6 @@ from dagster import (
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
-    define_asset_job,
     sensor,
 )
 
@@ -32,8 +31,10 @@ from registry_pipeline.config import Governed
 from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.active_assets import POINTERS_ASSET, REPORT_ASSET, pointers_version
 from registry_pipeline.defs.assets import code_version
+from registry_pipeline.defs.history import DAILY
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.verdict import SealedRun, SealReport
 
 CHECK_JOB: Final = "check_job"
@@ -43,15 +44,15 @@ REPORTED_TAG: Final = "registry_pipeline/reported"
 _CODE_VERSION: Final = "dagster/code_version"
 _INPUT_VERSION: Final = "dagster/input_data_version/"
 
-check_job = define_asset_job(
-    CHECK_JOB,
-    selection=AssetSelection.checks_for_assets(*(spec.registry_id for spec in STACK), REPORT_ASSET),
-    description="Check the latest materialization of every registry anew. It builds nothing and moves no pointer.",
-)
+
+def checked_again(*, with_days: bool) -> AssetSelection:
+    """Return all checks; `with_days` where there is a history, of which the newest folder of each day is checked."""
+    days = [DAILY] if with_days else []
+    return AssetSelection.checks_for_assets(*(spec.registry_id for spec in STACK), REPORT_ASSET, *days)
 
 
 @sensor(
-    job=check_job,
+    job_name=CHECK_JOB,
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     description=(
@@ -104,45 +105,56 @@ def _against(instance: DagsterInstance, one: runbook.SealedSet) -> str | None:
     """Return why a set is not reported, or None."""
     missing = one.missing()
     if missing:
-        names = ", ".join(one.folders)
+        names = ", ".join(one.registry_ids)
         return f"{names} without {', '.join(missing)}: a part of a set would displace what fits together"
-    newest = {name: evidence.materializations(instance, name, limit=1) for name in one.folders}
-    shown = {name: made[0].sealed for name, made in newest.items() if made and made[0].sealed is not None}
-    if len(shown) == len(one.folders) and all(shown[n].ref.run_id == one.folders[n].run_id for n in shown):
+    shown = [_newest_shown(instance, member) for member in one.members]
+    if all(run is not None and run.ref.run_id == m.folder.run_id for run, m in zip(shown, one.members, strict=True)):
         return "Dagster shows it already"
-    stamps = [moment for run in shown.values() if (moment := parse_utc(run.as_of_utc)) is not None]
+    stamps = [run_id.stamp for run in shown if run is not None and (run_id := RunId.parse(run.ref.run_id)) is not None]
     if stamps and max(stamps) >= one.stamp:
         return "Dagster shows a later build"
     return None
 
 
+def _newest_shown(instance: DagsterInstance, member: runbook.SetMember) -> SealedRun | None:
+    if member.partition is None:
+        made = evidence.materializations(instance, member.registry_id, limit=1)
+    else:
+        made = evidence.of_partition(instance, member.registry_id, member.partition)
+    return made[0].sealed if made else None
+
+
 def _reported(instance: DagsterInstance, governed: Governed, one: runbook.SealedSet) -> SensorResult:
-    runs = runbook.read_sealed_set(governed, one)
-    events = [_event(governed, run, kept, _input_versions(instance, run, runs)) for run, kept in runs.values()]
-    if REPORT_ASSET in runs:  # it was rendered, so that pointers had moved
+    events = []
+    for member, run, kept in runbook.read_sealed_set(governed, one):
+        versions = _input_versions(instance, run, one.registry_ids)
+        events.append(_event(governed, member, run, kept, versions))
+    if REPORT_ASSET in one.registry_ids:  # it was rendered, so that pointers had moved
         events.insert(len(events) - 1, _pointers_event(governed))
     moment = utc_text(one.stamp)
     request = RunRequest(run_key=f"reported:{moment}", tags={REPORTED_TAG: moment})
     return SensorResult(run_requests=[request], asset_events=events, cursor=moment)
 
 
-def _input_versions(
-    instance: DagsterInstance, run: SealedRun, runs: Mapping[str, tuple[SealedRun, SealReport]]
-) -> dict[str, str]:
+def _input_versions(instance: DagsterInstance, run: SealedRun, together: Collection[str]) -> dict[str, str]:
     """Return the data version of each upstream, by tag: what Dagster shows for that very run, else its root.
 
     A capture that had not changed is in no set: it was built before, through Dagster perhaps.
     """
     versions: dict[str, str] = {}
     for name, ref in run.inputs.upstream().items():
-        made = [] if name in runs else evidence.materializations(instance, name, limit=1)
+        made = [] if name in together else evidence.materializations(instance, name, limit=1)
         shown = [each.data_version for each in made if each.sealed is not None and each.sealed.ref.same_run(ref)]
         versions[f"{_INPUT_VERSION}{name}"] = next(iter(shown), None) or ref.manifest_sha256
     return versions
 
 
 def _event(
-    governed: Governed, run: SealedRun, seal_report: SealReport, versions: Mapping[str, str]
+    governed: Governed,
+    member: runbook.SetMember,
+    run: SealedRun,
+    seal_report: SealReport,
+    versions: Mapping[str, str],
 ) -> AssetMaterialization:
     """Return the materialization of one folder: its root stands for its content, `versions` for its inputs."""
     spec = runbook.spec_of(run.registry_id)
@@ -150,6 +162,7 @@ def _event(
     return AssetMaterialization(
         AssetKey(run.registry_id),
         description="Sealed by `registry-pipeline build`, outside of any Dagster run.",
+        partition=member.partition,
         metadata=asset_page.sealed_metadata(governed, run, page),
         tags={evidence.DATA_VERSION_TAG: run.ref.manifest_sha256, _CODE_VERSION: code_version(spec), **versions},
     )

@@ -24,7 +24,7 @@ from registry_pipeline.runbook.reading import (
 )
 from registry_pipeline.runbook.rendering import render
 from registry_pipeline.runbook.rollback import Undoing, choose_undoing, mark_bad, rollback
-from registry_pipeline.runbook.sealed_sets import SealedSet, list_sealed_sets, read_sealed_set
+from registry_pipeline.runbook.sealed_sets import SealedSet, SetMember, list_sealed_sets, read_sealed_set
 from registry_pipeline.runbook.settlement import settle, void
 from registry_pipeline.runbook.setup import InitOutcome, initialise
 from registry_pipeline.runbook.stack import BuiltRow, StackOutcome, build_stack
@@ -60,6 +60,7 @@ __all__ = [
     "Orders",
     "SealedDay",
     "SealedSet",
+    "SetMember",
     "StackOutcome",
     "Undoing",
     "activate",

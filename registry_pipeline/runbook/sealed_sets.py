@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,20 +17,36 @@ from registry_pipeline.runbook.reading import read_report, sealed_run
 from registry_pipeline.sources.files import read_regular_file
 from registry_pipeline.sources.run_folders import read_run_folder
 
-_RENDERED = tuple(spec for spec in REGISTRIES.values() if spec.kind == "rendered")
+_HISTORY = tuple(spec for spec in REGISTRIES.values() if spec.partitioned)
+_SHOWN = (*STACK, *_HISTORY, *(spec for spec in REGISTRIES.values() if spec.kind == "rendered"))
+_PLACE = {registry_id: place for place, registry_id in enumerate(REGISTRIES)}
+
+
+@dataclass(frozen=True, slots=True)
+class SetMember:
+    """One folder of a set; `partition` is the day that it describes, None but in history."""
+
+    registry_id: str
+    partition: str | None
+    folder: RunFolder
 
 
 @dataclass(frozen=True, slots=True)
 class SealedSet:
-    """The folders that one build run sealed, by registry in the order of the catalog; `stamp` is its start, UTC."""
+    """The folders that one build run sealed, by catalog and day; `stamp` is its start, UTC."""
 
     stamp: datetime
-    folders: Mapping[str, RunFolder]
+    members: tuple[SetMember, ...]
+
+    @property
+    def registry_ids(self) -> tuple[str, ...]:
+        """The registries in the set, each once."""
+        return tuple(dict.fromkeys(member.registry_id for member in self.members))
 
     def missing(self) -> tuple[str, ...]:
         """Return the registries that are built from one of the set and are not in it; none in a whole set."""
-        rest = [spec for spec in STACK if spec.registry_id not in self.folders]
-        return tuple(spec.registry_id for spec in rest if any(name in self.folders for name in spec.depends_on))
+        rest = [spec for spec in STACK if spec.registry_id not in self.registry_ids]
+        return tuple(spec.registry_id for spec in rest if set(self.registry_ids) & set(spec.depends_on))
 
 
 def list_sealed_sets(governed: Governed, after: datetime | None = None) -> Iterator[SealedSet]:
@@ -39,40 +55,40 @@ def list_sealed_sets(governed: Governed, after: datetime | None = None) -> Itera
     A folder is ours if its run.json says that we built that registry, and the command line's if it names no Dagster
     run. Nothing is verified here.
     """
-    specs = {spec.tag: spec.registry_id for spec in (*STACK, *_RENDERED) if spec.tag}
+    specs = {spec.tag: spec.registry_id for spec in _SHOWN if spec.tag}
     listing = list_run_folders(governed.root, governed.config.run_roots)
-    by_stamp: dict[datetime, dict[str, RunFolder]] = {}
+    by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
     for run_id, folder in dated_runs(listing, specs):
         if after is None or run_id.stamp > after:
-            by_stamp.setdefault(run_id.stamp, {})[specs[run_id.tag]] = folder
+            by_stamp.setdefault(run_id.stamp, {})[specs[run_id.tag], run_id.partition] = folder
     for stamp, folders in sorted(by_stamp.items(), reverse=True):
-        ours = {n: folders[n] for n in REGISTRIES if n in folders and _is_ours(governed, n, folders[n])}
+        members = [SetMember(*key, folder) for key, folder in folders.items()]
+        members.sort(key=lambda member: (_PLACE[member.registry_id], member.partition or ""))
+        ours = tuple(member for member in members if _is_ours(governed, member))
         if ours:
             yield SealedSet(stamp, ours)
 
 
-def _is_ours(governed: Governed, registry_id: str, folder: RunFolder) -> bool:
+def _is_ours(governed: Governed, member: SetMember) -> bool:
     try:
-        envelope = read_strict_json(read_regular_file(governed.path(folder.path) / "run.json"))
+        envelope = read_strict_json(read_regular_file(governed.path(member.folder.path) / "run.json"))
     except (OSError, StrictJsonError):
         return False
     if not isinstance(envelope, dict) or "dagster_run_id" in envelope:
         return False
     builder = envelope.get("builder")
-    return isinstance(builder, dict) and builder.get("name") == builder_name(registry_id)
+    return isinstance(builder, dict) and builder.get("name") == builder_name(member.registry_id)
 
 
-def read_sealed_set(governed: Governed, one: SealedSet) -> dict[str, tuple[SealedRun, SealReport]]:
-    """Return the runs of a set as their bytes are now, with the bytes of their artifacts; nothing is left out.
+def read_sealed_set(governed: Governed, one: SealedSet) -> Iterator[tuple[SetMember, SealedRun, SealReport]]:
+    """Yield each member of a set as the run that its bytes are now, with the bytes of its artifacts.
 
     A folder that does not verify is told as well, under the root that it has or claims: its checks will fail.
     """
-    found: dict[str, tuple[SealedRun, SealReport]] = {}
-    for registry_id, folder in one.folders.items():
-        spec = REGISTRIES[registry_id]
+    for member in one.members:
+        spec, folder = REGISTRIES[member.registry_id], member.folder
         report = read_report(governed, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts)
         scanned = read_run_folder(governed.root, folder.run_root, folder.run_id)
         root = report.root_sha256 or (None if scanned is None else scanned.claimed_root) or "none"
         ref = SealedRef(folder.run_id, folder.run_root, spec.relpath, root)
-        found[registry_id] = (sealed_run(registry_id, ref, report), report)
-    return found
+        yield member, sealed_run(member.registry_id, ref, report), report

@@ -24,6 +24,7 @@ from registry_pipeline.canon import utc_text
 from registry_pipeline.catalog import REGISTRIES, STACK
 from registry_pipeline.cli import main
 from registry_pipeline.defs import evidence
+from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.reported import CHECK_JOB, command_line_sensor
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline_tests.copies import flip_byte
@@ -222,6 +223,23 @@ def test_a_folder_that_an_older_tool_named_alike_is_not_ours(fresh: Door) -> Non
     assert list(fresh.governed.publish_root.glob("*__drift_signals_build"))
 
     assert reason(tick(fresh)) == "the command line has sealed nothing that Dagster does not know"
+
+
+def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: Door) -> None:
+    toml = fresh.governed.root / "registry-pipeline.toml"
+    toml.write_text("history_start = 2026-01-01\n" + (toml.read_text() if toml.is_file() else ""))
+    build(fresh, "drift_signals_daily", "--as-of", "2026-02-03..2026-02-05")
+    with_days = replace(fresh, definitions=build_defs(fresh.governed.root))
+
+    answer = tick(with_days)
+
+    assert isinstance(answer, SensorResult)
+    events = [event for event in answer.asset_events if isinstance(event, AssetMaterialization)]
+    assert [event.partition for event in events] == ["2026-02-03", "2026-02-04", "2026-02-05"]
+    assert {str(event.metadata["run_id"].value)[-10:] for event in events} == {event.partition for event in events}
+    assert {event.metadata["canon_dirty"].value for event in events} == {0}
+    assert check(with_days, answer).success
+    assert "Dagster shows it already" in reason(tick(with_days))
 
 
 def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: Door) -> None:
