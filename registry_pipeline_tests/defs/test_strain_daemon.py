@@ -14,11 +14,10 @@ import pytest
 from dagster import DagsterInstance
 
 from registry_pipeline import runbook
-from registry_pipeline.catalog import STACK
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.defs.active_assets import ACTIVATE_JOB
 from registry_pipeline.defs.jobs import OVERDUE_TAG, REBUILD_JOB
-from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.defs.conftest import POINTED, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
 pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
@@ -77,4 +76,4 @@ def test_a_daemon_killed_in_a_rebuild_and_in_an_activation_moves_the_pointers_ex
     assert served.runs(ACTIVATE_JOB) == {moved: "SUCCESS", torn: "FAILURE"}
     assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), 2), "the first record, and the move"
     assert pointers is not None
-    assert {"label": "moved", "intValue": len(STACK)} in pointers["metadataEntries"]
+    assert {"label": "moved", "intValue": len(POINTED)} in pointers["metadataEntries"]
