@@ -80,7 +80,7 @@ class Tree:
         self._keep = keep
         self._listed: Collection[str] | None = None
         self._entries: Mapping[str, ManifestEntry] = {}
-        self._hashes: Mapping[str, str] = {}
+        self._hashes: Mapping[str, str] | None = None
         self._holes_left = MOST_HOLE_BYTES
         self.kept: dict[str, bytes] = {}
         self.seen: set[str] = set()
@@ -123,7 +123,7 @@ class Tree:
                 if not entry.is_file(follow_symlinks=False):
                     self._told.tell("NOT_REGULAR", relpath, detail=kind_of(name, folder))
                 elif (depth or name not in SEAL_FILES) and self._is_wanted(relpath):
-                    self._visit_file(folder, name, relpath, self._match if self._hashes else self._compare)
+                    self._visit_file(folder, name, relpath, self._compare if self._hashes is None else self._match)
             except OSError as error:
                 self._told.tell("UNREADABLE", relpath, detail=error.strerror)
 
@@ -147,7 +147,7 @@ class Tree:
         if self._listed is None or relpath in self._listed:
             return True
         self._told.tell("UNLISTED_FILE", relpath)
-        return relpath == "run.json" and not self._hashes
+        return relpath == "run.json" and self._hashes is None
 
     def _visit_file(
         self, folder: int, name: str, relpath: str, read: Callable[[int, os.stat_result, str], bytes | None]
@@ -205,7 +205,7 @@ class Tree:
 
     def _match(self, file: int, status: os.stat_result, relpath: str) -> None:
         """Compare a file with the list of hashes; of any size, for the list knows none."""
-        size, listed = status.st_size, self._hashes[relpath]
+        size, listed = status.st_size, (self._hashes or {})[relpath]
         if self._is_hollow(file, status, relpath):
             return
         digest = _digest(file, size)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from registry_pipeline.model.verdict import SealReport
@@ -142,6 +142,11 @@ def _spoil(folder: Path, steps: list[dict[str, Any]]) -> Path:
     order=st.sampled_from(["manifest_last", "whole_line", "relpath"]),
     extra=st.dictionaries(st.sampled_from(["a.txt", "é", "B/c", "zz", "notes/x y"]), st.binary(max_size=9), max_size=3),
     steps=st.lists(STEP, max_size=4),
+)
+@example(  # a list of which no path may be looked at is a list all the same
+    order="manifest_last",
+    extra={},
+    steps=[{"op": "list_hashes", "mark": " ", "prefix": "././"}, {"op": "hardlink", "path": "run.json"}],
 )
 @settings(max_examples=400, deadline=None)
 def test_both_verifiers_tell_the_same_of_any_folder(
