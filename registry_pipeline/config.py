@@ -109,12 +109,16 @@ class Entries(_Table):
 
 
 class RunIndex(_Table):
-    """Where the run index and the overrides log lie (SPEC 11)."""
+    """Where the run index and the overrides log lie, and what their records may state (SPEC 11).
+
+    `extra_keys` are keys beyond those of SPEC 11 that a record of either log may have.
+    """
 
     path: RepoPath = "60-REGISTRY/data/run-index.jsonl"
     overrides: RepoPath = "60-REGISTRY/data/overrides-log.jsonl"
     ids: Literal["dash", "ulid"] = "dash"
     song_index: RepoPath | None = None
+    extra_keys: tuple[str, ...] = ()
 
 
 class Config(_Table):

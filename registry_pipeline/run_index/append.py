@@ -1,0 +1,217 @@
+"""Append to a log: lock, validate, one write of whole lines, fsync (SPEC 11; seed 004, 3.1).
+
+Killed anywhere, the log holds every record that was acknowledged and no part of another: what a cut-off write left is
+set aside by the next append, never glued to its record and never dropped. The lock is held on the log itself, which no
+command ever replaces.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from stat import S_ISREG
+from typing import IO, Final
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.errors import BusyError, RefusedError, RegistryPipelineError
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.run_index.lines import MAX_LINE, Entry, Line, parse_line
+from registry_pipeline.run_index.logs import Log
+from registry_pipeline.run_index.record import Record
+from registry_pipeline.run_index.tail import (
+    Announced,
+    Tail,
+    announce,
+    read_tail,
+    set_aside,
+    settle_announcement,
+    sync_folder,
+    write_all,
+)
+
+WAIT: Final = 30.0
+"""How long an append waits for others, in seconds."""
+
+_POLL: Final = 0.002
+_BEYOND: Final = 1 << 62
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+Find = Callable[[IO[bytes], int], "tuple[list[Entry], int]"]
+"""Returns what an open log, up to an offset, holds of the same runs or overrides, and how many lines it has."""
+
+Check = Callable[[Sequence[Entry]], Iterable[Finding]]
+"""Judges all records of some runs or overrides, as they stand in the log or will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did: the records that are new, those that stood there already, and everything that it told.
+
+    `refused` tells that nothing was changed, since a finding is an error.
+    """
+
+    added: tuple[Record, ...] = ()
+    repeated: tuple[Record, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    changed_files: tuple[str, ...] = ()
+    refused: bool = False
+
+
+def parse_batch(log: Log, data: bytes, shown: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
+    """Return the records that a text of JSON lines gives, and what is wrong with it; `shown` names it in findings.
+
+    A last line without a newline counts here, and so does a CRLF: it is an argument, not a log.
+    """
+    told = Log(log.path, shown, log.reader)
+    records: list[Record] = []
+    findings: list[Finding] = []
+    for number, part in enumerate(data.split(b"\n"), 1):
+        if part.strip():
+            line = Line(number, 0, part.removesuffix(b"\r"), len(part), too_long=len(part) > MAX_LINE)
+            record, found = parse_line(told, line)
+            if record is not None and len(json_line(record)) > MAX_LINE:  # escapes make it longer
+                record, found = None, [finding("RI006", shown, location=f"line {number}")]
+            findings += found
+            records += [] if record is None else [record]
+    if not records and not findings:
+        findings.append(finding("RI010", shown, detail="there is no record in it"))
+    return tuple(records), sorted_findings(findings)
+
+
+def append_records(log: Log, records: Sequence[Record], find: Find, check: Check) -> Appended:
+    """Append records of a log, all of them or none; what is an error with them, and was none without, refuses all.
+
+    A record that stands there already is not written again, so that whoever does not know whether an append came
+    through may repeat it.
+
+    Raises:
+        BusyError: others held the log for too long (exit 6). RefusedError: it is no regular file (exit 5).
+        RegistryPipelineError: the disk refused; the log is as it was (exit 1).
+    """
+    if not log.path.exists():
+        found = tuple(check(_placed(_apart(records, ())[0], 0)))
+        if has_errors(found):
+            return Appended(findings=sorted_findings(found), refused=True)
+    with _locked(log) as file:
+        tail = read_tail(log, file.fileno())
+        known, lines = find(file, tail.size if tail.completes else tail.finished)
+        new, repeated = _apart(records, known)
+        entries = _placed(new, lines)
+        before = set(check(known)) if new else set()
+        caused = [each for each in check([*known, *entries]) if each not in before] if new else []
+        if has_errors(caused):
+            return Appended((), repeated, sorted_findings(caused), refused=True)
+        changed: list[str] = []
+        if new:
+            told, changed = _settle(log, file.fileno(), tail)
+            _write(log, file.fileno(), new)
+            caused += told
+            changed.insert(0, log.shown)
+        return Appended(new, repeated, sorted_findings(caused), tuple(changed))
+
+
+def _apart(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """Return which records are new and which stand in the log, or before in the batch, already."""
+    there = {json_line(entry.record) for entry in known}
+    new: list[Record] = []
+    repeated: list[Record] = []
+    for record in records:
+        line = json_line(record)
+        (repeated if line in there else new).append(record)
+        there.add(line)
+    return tuple(new), tuple(repeated)
+
+
+def _placed(records: Sequence[Record], lines: int) -> list[Entry]:
+    """Return records as they will stand behind so many lines; offsets beyond any that is there."""
+    return [Entry(record, lines + number, _BEYOND + number, 0) for number, record in enumerate(records, 1)]
+
+
+def _settle(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], list[str]]:
+    """Make the log end in a whole line; return what is told of that, and the files that changed beside the log."""
+    found: list[Finding] = []
+    changed: list[str] = []
+    if tail.completes:
+        _write_or_cut(log, descriptor, b"\n")
+        found.append(finding("RI009", log.shown))
+    elif tail.finished < tail.size:
+        place = set_aside(log, descriptor, tail)
+        beside = (PurePosixPath(log.shown).parent / place.name).as_posix()
+        found.append(finding("RI008", log.shown, detail=f"{tail.reason} are in {beside}"))
+        changed.append(beside)
+    settle_announcement(log)
+    return found, changed
+
+
+def _write(log: Log, descriptor: int, records: Sequence[Record]) -> None:
+    data = b"".join(map(json_line, records))
+    if len(records) > 1:
+        announce(log, Announced(os.fstat(descriptor).st_size, data))
+    _write_or_cut(log, descriptor, data)
+    if len(records) > 1:
+        settle_announcement(log)
+
+
+def _write_or_cut(log: Log, descriptor: int, data: bytes) -> None:
+    """Write and sync, or leave the log as long as it was."""
+    size = os.fstat(descriptor).st_size
+    try:
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    except OSError as error:
+        os.ftruncate(descriptor, size)
+        settle_announcement(log)
+        raise RegistryPipelineError(
+            f"{log.shown} cannot be written: {error.strerror}; it is as it was", "free space on the disk, then repeat"
+        ) from None
+
+
+@contextmanager
+def _locked(log: Log) -> Iterator[IO[bytes]]:
+    """Hold the lock of a log, which is made where there is none; the lock ends with the block or the process."""
+    descriptor = _take(log)
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def _take(log: Log) -> int:
+    until = time.monotonic() + WAIT
+    while True:
+        descriptor = _open(log)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A checkout or a merge may have put another file in its place since it was opened.
+            if os.path.samestat(os.fstat(descriptor), log.path.lstat()):
+                return descriptor
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if time.monotonic() > until:
+            raise BusyError(f"others have held {log.shown} for {WAIT:.0f} s; nothing changed", "try again later")
+        time.sleep(_POLL)
+
+
+def _open(log: Log) -> int:
+    try:
+        try:
+            descriptor = os.open(log.path, _FLAGS)
+        except FileNotFoundError:
+            log.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(log.path, _FLAGS | os.O_CREAT, 0o644)
+            sync_folder(log.path.parent)
+    except OSError as error:
+        told = "it is a link" if log.path.is_symlink() else error.strerror
+        raise RefusedError(f"{log.shown} cannot be appended to: {told}", "name the log itself in the toml") from None
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RefusedError(f"{log.shown} is not a regular file", "name the log itself in the toml")
+    return descriptor

@@ -1,0 +1,128 @@
+"""Every rule of SPEC 11 over the two logs, as they stand (seed 004, sections 2 to 5).
+
+Gates ask the current record of each run, since a log is corrected by later records; the rest asks every record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding
+from registry_pipeline.run_index.gates import SongIndex, Surroundings, check_gates
+from registry_pipeline.run_index.history import check_history, check_stamps, in_order
+from registry_pipeline.run_index.lines import Entry, open_log, parse_line, parse_record, read_lines
+from registry_pipeline.run_index.logs import Log
+from registry_pipeline.run_index.overrides import OverrideBook, check_against_run
+from registry_pipeline.run_index.record import Record
+from registry_pipeline.run_index.scan import find_entries, finished_end
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of a log found, over how many lines, records and runs (or overrides)."""
+
+    findings: tuple[Finding, ...]
+    lines: int
+    records: int
+    subjects: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    number: int
+    offset: int
+    size: int
+
+
+def check_run_index(log: Log, around: Surroundings) -> Checked:
+    """Return every finding of a run index.
+
+    What is kept in memory is the place of each record and what was found, never all records.
+
+    Raises:
+        NotFoundError: there is none, or it cannot be read.
+    """
+    places: dict[str, list[_Place]] = {}
+    gates: dict[tuple[str, int], list[Finding]] = {}
+    claimed: dict[str, set[str]] = {}
+    number = 0
+    with open_log(log) as file:
+        end, findings = finished_end(log, file)
+        for line in read_lines(file, end=end):
+            number = line.number
+            record, found = parse_line(log, line)
+            findings += found
+            if record is None:
+                continue
+            entry = Entry(record, line.number, line.offset, line.size)
+            places.setdefault(record["run_id"], []).append(_Place(line.number, line.offset, line.size))
+            findings += check_stamps(log.shown, entry, around.now)
+            told = list(check_gates(log.shown, entry, around))
+            if told:
+                gates[record["run_id"], line.number] = told
+            if around.song_index is not None:
+                claimed.setdefault(record["run_id"], set()).update(record.get("version_ids", ()))
+        for run_id, held in places.items():
+            current = held[0].number
+            if len(held) > 1:
+                entries = _read_again(log, file, held)
+                findings += check_history(log.shown, entries)
+                current = in_order(entries)[-1].number if entries else current
+            findings += gates.get((run_id, current), ())
+    if around.song_index is not None:
+        findings += _unnamed(log, around.song_index, claimed)
+    records = sum(map(len, places.values()))
+    return Checked(tuple(findings), number, records, len(places))
+
+
+def _read_again(log: Log, file: IO[bytes], held: Iterable[_Place]) -> list[Entry]:
+    made: list[Entry] = []
+    for place in held:
+        record = parse_record(log, os.pread(file.fileno(), place.size, place.offset))
+        if record is not None:
+            made.append(Entry(record, place.number, place.offset, place.size))
+    return made
+
+
+def _unnamed(log: Log, songs: SongIndex, claimed: dict[str, set[str]]) -> Iterator[Finding]:
+    for version, run_id in sorted(songs.versions.items()):
+        if run_id is not None and version not in claimed.get(run_id, ()):
+            got = None if run_id in claimed else f"no record of {run_id}"
+            yield finding("RI039", log.shown, expected=run_id, got=got, detail=version)
+
+
+def check_runs(path: str, entries: Sequence[Entry], around: Surroundings) -> Iterator[Finding]:
+    """Yield every finding of the records of some runs; `entries` are all their records, in the order of the log."""
+    runs: dict[str, list[Entry]] = {}
+    for entry in entries:
+        runs.setdefault(entry.record["run_id"], []).append(entry)
+    for held in runs.values():
+        for entry in held:
+            yield from check_stamps(path, entry, around.now)
+        yield from check_history(path, held)
+        yield from check_gates(path, in_order(held)[-1], around)
+
+
+def check_overrides(log: Log, book: OverrideBook, runs: dict[str, Record]) -> tuple[Finding, ...]:
+    """Return every finding of the overrides of a log; `runs` are the current records of the runs that they name."""
+    found = list(book.findings)
+    for standing in book.by_id.values():
+        found += check_against_run(log.shown, standing, runs.get(standing.entry.record["run_id"]))
+    return tuple(found)
+
+
+def find_current(log: Log, run_ids: Iterable[str]) -> dict[str, Record]:
+    """Return the current record of each of the runs that a run index has; none of them where there is no log."""
+    wanted = frozenset(run_ids)
+    if not wanted or not log.path.exists():
+        return {}
+    with open_log(log) as file:
+        entries, _ = find_entries(log, file, finished_end(log, file)[0], "run_id", wanted)
+    held: dict[str, list[Entry]] = {}
+    for entry in entries:
+        held.setdefault(entry.record["run_id"], []).append(entry)
+    return {run_id: in_order(each)[-1].record for run_id, each in held.items()}

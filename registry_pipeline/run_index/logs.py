@@ -1,0 +1,33 @@
+"""Which two logs a governed repository has, where they lie and how their records read (SPEC 1, 11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry_pipeline.config import Governed
+from registry_pipeline.run_index.ids import GRAMMARS
+from registry_pipeline.run_index.record import OVERRIDE, OVERRIDE_UPDATE, RUN, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One append-only log: its place, how it is named in findings, and the reader of its records."""
+
+    path: Path
+    shown: str
+    reader: Reader
+
+
+def run_index_log(governed: Governed) -> Log:
+    """Return the run index of a repository."""
+    table = governed.config.run_index
+    reader = Reader((RUN,), GRAMMARS[table.ids], frozenset(table.extra_keys))
+    return Log(governed.path(table.path), table.path, reader)
+
+
+def overrides_log(governed: Governed) -> Log:
+    """Return the overrides log of a repository."""
+    table = governed.config.run_index
+    reader = Reader((OVERRIDE, OVERRIDE_UPDATE), GRAMMARS[table.ids], frozenset(table.extra_keys))
+    return Log(governed.path(table.overrides), table.overrides, reader)
