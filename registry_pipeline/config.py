@@ -263,6 +263,8 @@ def _consistent(config: Config) -> Config:
                 )
     _consistent_adapters(config)
     _consistent_captures(config)
+    if config.run_index.path == config.run_index.overrides:
+        raise ConfigError("run_index.path and run_index.overrides name one file", "give each log a file of its own")
     return config
 
 

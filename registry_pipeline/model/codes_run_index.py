@@ -84,6 +84,13 @@ ROWS: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "begin it with / or with a drive and a slash, as in C:\\",
     ),
     (
+        "RI018",
+        _E,
+        _RECORD,
+        "the run log file cannot be read: {detail}",
+        "`registry-pipeline run-index start` writes one; fill in what stands between its two `---` lines",
+    ),
+    (
         "RI020",
         _W,
         _HISTORY,

@@ -69,9 +69,7 @@ def latest(governed: Governed, artist_id: str | None = None, genre_id: str | Non
     """Return the newest current record with qa_gate2 PASS whose rules hold, in one row; empty: there is none."""
     overrides = overrides_log(governed)
     book = read_book(overrides.shown, read_whole(overrides, missing_ok=True).entries)
-    answer: Answer = find_latest(
-        run_index_log(governed), Surroundings(book), artist_id=artist_id, genre_id=genre_id
-    )
+    answer: Answer = find_latest(run_index_log(governed), Surroundings(book), artist_id=artist_id, genre_id=genre_id)
     return frame_of(answer.records)
 
 

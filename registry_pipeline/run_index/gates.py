@@ -84,7 +84,7 @@ def _uniqueness(path: str, entry: Entry, book: OverrideBook) -> Iterator[Finding
 
 
 def is_absolute(text: str) -> bool:
-    """Tell whether a path is absolute on one of the two systems: `/…`, `C:\\…`, `C:/…` or `\\\\server\\share\\…`."""
+    """Tell whether a path is absolute on one of the two systems, Windows (a drive or a share) or the others (a slash)."""
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
 
 
@@ -94,10 +94,11 @@ def _run_log(path: str, entry: Entry, around: Surroundings) -> Iterator[Finding]
         return
     if not is_absolute(place):
         yield _at(entry, "RI017", path, "/run_log_filepath_abs", got=place)
-    elif around.machine_id is not None and entry.record["machine_id"] == around.machine_id:
-        # A path of the other system says nothing about this machine.
-        if PurePosixPath(place).is_absolute() and not around.is_file(place):
-            yield _at(entry, "RI034", path, "/run_log_filepath_abs", got=place)
+        return
+    # A path of the other system says nothing about this machine.
+    is_here = around.machine_id == entry.record["machine_id"] and PurePosixPath(place).is_absolute()
+    if is_here and not around.is_file(place):
+        yield _at(entry, "RI034", path, "/run_log_filepath_abs", got=place)
 
 
 def _songs(path: str, entry: Entry, songs: SongIndex) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ The order is that of `last_updated_utc` or else `created_utc`, then machine_id, 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -58,7 +59,7 @@ def check_history(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     ordered = in_order(entries)
     last_corrected = {name: number for number, each in enumerate(ordered) for name in each.record.get("corrects", ())}
     ever_changed: set[str] = set()
-    for number, (before, entry) in enumerate(zip(ordered, ordered[1:], strict=False), 1):
+    for number, (before, entry) in enumerate(itertools.pairwise(ordered), 1):
         changed = changed_fields(before.record, entry.record)
         ever_changed.update(changed)
         for name in changed:

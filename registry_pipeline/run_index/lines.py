@@ -108,13 +108,13 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
     try:
         value = _parsed(data)
     except StrictJsonError as error:
-        code = "RI003" if error.kind == "duplicate_key" else "RI001"
+        kind = "RI003" if error.kind == "duplicate_key" else "RI001"
         told = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
-        return None, [*findings, finding(code, log.shown, location=place, detail=told[:200])]
+        return None, [*findings, finding(kind, log.shown, location=place, detail=told[:200])]
     problems = log.reader.problems(value)
-    for code, pointer, detail, expected, got in problems:
+    for code, pointer, detail, expected, found in problems:
         where = f"{place} {pointer}".strip()
-        findings.append(finding(code, log.shown, location=where, expected=expected, got=got, detail=detail))
+        findings.append(finding(code, log.shown, location=where, expected=expected, got=found, detail=detail))
     return (None if problems else value), findings
 
 

@@ -1,12 +1,14 @@
 """Two machines' logs in one: every line of both, once, in an order that keeps the order of each (SPEC 11).
 
-Where neither log tells which of two lines came first, their fields do: the stamp, the machine, the id, the text. So the
-result is the same whichever log is named first, a second merge changes nothing, and both logs are ordered subsets of it.
+Where neither log tells which of two lines came first, their fields do: the stamp, the machine, the id, the text. So
+the result is the same whichever log is named first, a second merge changes nothing, and both logs are ordered subsets
+of it.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,7 +96,7 @@ def _ordered(one: Sequence[_Node], two: Sequence[_Node], records: dict[_Node, Re
     waits: Counter[_Node] = Counter()
     behind: dict[_Node, list[_Node]] = {node: [] for node in records}
     for sequence in (one, two):
-        for before, after in zip(sequence, sequence[1:], strict=False):
+        for before, after in itertools.pairwise(sequence):
             behind[before].append(after)
             waits[after] += 1
     free = [(_key(node, records[node]), node.again) for node in records if not waits[node]]
@@ -119,7 +121,7 @@ def _key(node: _Node, record: Record) -> tuple[str, str, str, bytes]:
 
 
 def _collisions(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield what the merged log would hold of two runs, or two overrides, under one id; lines are those of the merge."""
+    """Yield what the merged log would hold of two runs, or two overrides, under one id; lines are the merge's."""
     entries = [Entry(record, number, number, 0) for number, record in enumerate(records, 1)]
     if records and records[0]["record_type"] != "RUN":
         yield from (each for each in read_book(log.shown, entries).findings if each.code == "RI042")

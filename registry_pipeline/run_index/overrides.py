@@ -51,7 +51,9 @@ class OverrideBook:
 
     def of(self, run_id: str, check: str) -> tuple[Standing, ...]:
         """Return the overrides that are about a run's failing of a uniqueness check, in force or not."""
-        return tuple(each for each in self.by_run.get(run_id, ()) if each.entry.record["override_type"] == ALLOWS[check])
+        return tuple(
+            each for each in self.by_run.get(run_id, ()) if each.entry.record["override_type"] == ALLOWS[check]
+        )
 
 
 def read_book(path: str, entries: Iterable[Entry]) -> OverrideBook:

@@ -19,7 +19,7 @@ from registry_pipeline.run_index.history import in_order, order_of
 from registry_pipeline.run_index.lines import Entry, open_log
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.record import RUN, Record
-from registry_pipeline.run_index.scan import finished_end, find_entries, read_entries
+from registry_pipeline.run_index.scan import find_entries, finished_end, read_entries
 from registry_pipeline.run_index.side_index import (
     UnusableError,
     claims_of,

@@ -168,7 +168,7 @@ class Reader:
             if check is not None:
                 problem = check(held)
                 if problem:
-                    found += [(code, _pointer(name) + deeper, *rest) for code, deeper, *rest in problem]
+                    found += [(each[0], _pointer(name) + each[1], *each[2:]) for each in problem]
             elif name not in self._extra:
                 found.append(("RI013", _pointer(name), repr(name[:_SHOWN]), None, None))
         found += [("RI011", "", name, name, None) for name in shape.required if name not in value]
@@ -218,7 +218,7 @@ def _check_ids(held: Any, kind: Kind, grammar: Grammar) -> list[Told] | None:
         return _wrong("a list of ids", held)
     found: list[Told] = []
     for number, each in enumerate(held):
-        found += [(code, f"/{number}", *rest) for code, _, *rest in _check_id(each, kind, grammar) or ()]
+        found += [(told[0], f"/{number}", *told[2:]) for told in _check_id(each, kind, grammar) or ()]
     texts = [each for each in held if isinstance(each, str)]
     if len(set(texts)) != len(texts):
         found.append(("RI012", "", "an id stands twice in the list", "each id once", None))

@@ -77,8 +77,9 @@ def find_entries(log: Log, file: IO[bytes], end: int, key: str, wanted: Collecti
     for line in read_lines(file, end=end):
         number = line.number
         match = pattern.search(line.data)
-        if line.too_long or (match is not None and match[1].decode("utf-8", "replace") not in wanted
-                             and b"\\" not in line.data):
+        if line.too_long or (
+            match is not None and match[1].decode("utf-8", "replace") not in wanted and b"\\" not in line.data
+        ):
             continue
         record = parse_record(log, line.data)
         if record is not None and record.get(key) in wanted:

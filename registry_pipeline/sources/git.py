@@ -112,6 +112,27 @@ def read_committed_files(root: Path, commit: str, folders: Sequence[str]) -> dic
     return {path: head.split(b" ")[2].decode("ascii") for head, _, path in heads}
 
 
+def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
+    """Return the bytes of a file as a commit has it, None where it has none; `path` is relative to `root`.
+
+    Raises:
+        NotFoundError: git cannot read the commit or the object.
+    """
+    answer = ask_git(root, "ls-tree", "-z", "--full-name", commit, "--", path) or b""
+    words = answer.split(b"\t", 1)[0].split(b" ")
+    if len(words) != 3 or words[1] != b"blob":
+        return None
+    return next(read_blobs(root, [words[2].decode("ascii")]))
+
+
+def read_parent_id(root: Path, commit: str) -> str | None:
+    """Return the id of a commit's first parent; None where it has none, or the clone was cut off there."""
+    try:
+        return read_commit_id(root, f"{commit}^1")
+    except NotFoundError:
+        return None
+
+
 def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
     """Yield the bytes of each object, in their order, all through one process of git.
 
