@@ -31,6 +31,8 @@ VERBS: Final = (
     "doctor",
     "anchor",
     "registries",
+    "run-index",
+    "overrides",
     "explain",
     "ui",
 )
@@ -44,14 +46,16 @@ package.
 class Verb(click.Command):
     """One verb: its own options, then the global ones, then examples that a test runs.
 
-    `examples` are (arguments, what they do); the callback is given a `Reporter` and returns an exit code.
+    `examples` are (arguments, what they do); the callback is given a `Reporter` and returns an exit code. An option of
+    the verb's own takes the place of the global one of its name, behind the verb.
     """
 
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
         self.own = len(self.params)
-        self.params += global_options()
+        taken = {name for param in self.params for name in param.opts}
+        self.params += [each for each in global_options() if not taken.intersection(each.opts)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the verb with the one reporter of this command."""

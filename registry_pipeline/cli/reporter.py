@@ -46,6 +46,17 @@ class Reporter:
             tell(Page(self.settings))
         sys.stdout.flush()
 
+    def hand_over(self, data: bytes) -> None:
+        """Print an answer that is bytes of a format of its own, such as CSV, and nothing beside it."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the answer goes to a terminal, which bytes that are no text would upset."""
+        return sys.stdout.isatty()
+
     def note(self, text: str) -> None:
         """Tell something on stderr that is no part of the answer."""
         if not self.settings.quiet:

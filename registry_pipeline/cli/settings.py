@@ -57,6 +57,11 @@ def _tell(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         told[name] = told.get(name, 0) + value if name in ("verbose", "quiet") else value
 
 
+def remember_format(ctx: click.Context, form: Format) -> None:
+    """Take the word of a verb's own `--format` as the global one's (decision 13)."""
+    ctx.meta.setdefault(_KEY, {})["format_"] = form
+
+
 def global_options() -> list[click.Option]:
     """Return the options that every command takes, new each time as click wants them."""
     return [

@@ -98,7 +98,7 @@ def append_records(log: Log, records: Sequence[Record], find: Find, check: Check
         found = tuple(check(_placed(_apart(records, ())[0], 0)))
         if has_errors(found):
             return Appended(findings=sorted_findings(found), refused=True)
-    with _locked(log) as file:
+    with locked(log) as file:
         tail = read_tail(log, file.fileno())
         known, lines = find(file, tail.size if tail.completes else tail.finished)
         new, repeated = _apart(records, known)
@@ -173,7 +173,7 @@ def _write_or_cut(log: Log, descriptor: int, data: bytes) -> None:
 
 
 @contextmanager
-def _locked(log: Log) -> Iterator[IO[bytes]]:
+def locked(log: Log) -> Iterator[IO[bytes]]:
     """Hold the lock of a log, which is made where there is none; the lock ends with the block or the process."""
     descriptor = _take(log)
     with os.fdopen(descriptor, "rb") as file:

@@ -5,9 +5,8 @@ Gates ask the current record of each run, since a log is corrected by later reco
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from registry_pipeline.model.codes import finding
@@ -39,53 +38,58 @@ class _Place:
 
 
 def check_run_index(log: Log, around: Surroundings) -> Checked:
-    """Return every finding of a run index.
-
-    What is kept in memory is the place of each record and what was found, never all records.
+    """Return every finding of the run index as it lies there.
 
     Raises:
         NotFoundError: there is none, or it cannot be read.
     """
+    with open_log(log) as file:
+        end, findings = finished_end(log, file)
+        checked = check_lines(log, file, end, around)
+    return replace(checked, findings=(*findings, *checked.findings))
+
+
+def check_lines(log: Log, file: IO[bytes], end: int, around: Surroundings) -> Checked:
+    """Return every finding of a run index up to an offset.
+
+    What is kept in memory is the place of each record and what was found, never all records.
+    """
     places: dict[str, list[_Place]] = {}
     gates: dict[tuple[str, int], list[Finding]] = {}
     claimed: dict[str, set[str]] = {}
+    findings: list[Finding] = []
     number = 0
-    with open_log(log) as file:
-        end, findings = finished_end(log, file)
-        for line in read_lines(file, end=end):
-            number = line.number
-            record, found = parse_line(log, line)
-            findings += found
-            if record is None:
-                continue
-            entry = Entry(record, line.number, line.offset, line.size)
-            places.setdefault(record["run_id"], []).append(_Place(line.number, line.offset, line.size))
-            findings += check_stamps(log.shown, entry, around.now)
-            told = list(check_gates(log.shown, entry, around))
-            if told:
-                gates[record["run_id"], line.number] = told
-            if around.song_index is not None:
-                claimed.setdefault(record["run_id"], set()).update(record.get("version_ids", ()))
-        for run_id, held in places.items():
-            current = held[0].number
-            if len(held) > 1:
-                entries = _read_again(log, file, held)
-                findings += check_history(log.shown, entries)
-                current = in_order(entries)[-1].number if entries else current
-            findings += gates.get((run_id, current), ())
+    for line in read_lines(file, end=end):
+        number = line.number
+        record, found = parse_line(log, line)
+        findings += found
+        if record is None:
+            continue
+        entry = Entry(record, line.number, line.offset, line.size)
+        places.setdefault(record["run_id"], []).append(_Place(line.number, line.offset, line.size))
+        findings += check_stamps(log.shown, entry, around.now)
+        told = list(check_gates(log.shown, entry, around))
+        if told:
+            gates[record["run_id"], line.number] = told
+        if around.song_index is not None:
+            claimed.setdefault(record["run_id"], set()).update(record.get("version_ids", ()))
+    for run_id, held in places.items():
+        current = held[0].number
+        if len(held) > 1:
+            entries = [entry for place in held for entry in _read_again(log, file, place)]
+            findings += check_history(log.shown, entries)
+            current = in_order(entries)[-1].number if entries else current
+        findings += gates.get((run_id, current), ())
     if around.song_index is not None:
         findings += _unnamed(log, around.song_index, claimed)
-    records = sum(map(len, places.values()))
-    return Checked(tuple(findings), number, records, len(places))
+    return Checked(tuple(findings), number, sum(map(len, places.values())), len(places))
 
 
-def _read_again(log: Log, file: IO[bytes], held: Iterable[_Place]) -> list[Entry]:
-    made: list[Entry] = []
-    for place in held:
-        record = parse_record(log, os.pread(file.fileno(), place.size, place.offset))
-        if record is not None:
-            made.append(Entry(record, place.number, place.offset, place.size))
-    return made
+def _read_again(log: Log, file: IO[bytes], place: _Place) -> Iterator[Entry]:
+    file.seek(place.offset)
+    record = parse_record(log, file.read(place.size))
+    if record is not None:
+        yield Entry(record, place.number, place.offset, place.size)
 
 
 def _unnamed(log: Log, songs: SongIndex, claimed: dict[str, set[str]]) -> Iterator[Finding]:

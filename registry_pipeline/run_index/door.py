@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 from registry_pipeline.canon import utc_text
 from registry_pipeline.config import Governed
-from registry_pipeline.model.finding import Finding
-from registry_pipeline.run_index.append import Appended, append_records
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.run_index.append import Appended, append_records, locked
+from registry_pipeline.run_index.baseline import check_append_only
 from registry_pipeline.run_index.check import check_overrides, check_runs, find_current
-from registry_pipeline.run_index.gates import Surroundings
+from registry_pipeline.run_index.gates import SongIndex, Surroundings
 from registry_pipeline.run_index.lines import Entry
-from registry_pipeline.run_index.logs import overrides_log, run_index_log
+from registry_pipeline.run_index.logs import Log, overrides_log, run_index_log
+from registry_pipeline.run_index.merge import Merged, merge_logs
 from registry_pipeline.run_index.overrides import OverrideBook, read_book
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import find_entries, read_whole
 from registry_pipeline.run_index.songs import read_song_index
+from registry_pipeline.run_index.tail import write_new
 
 
 def read_surroundings(
@@ -30,7 +36,8 @@ def read_surroundings(
 ) -> tuple[Surroundings, tuple[Finding, ...]]:
     """Return what the run index of a repository is held against, and what of that could not be read."""
     config = governed.config.run_index
-    songs, findings = None, ()
+    songs: SongIndex | None = None
+    findings: tuple[Finding, ...] = ()
     if config.song_index is not None:
         songs, findings = read_song_index(governed.path(config.song_index), config.song_index)
     around = Surroundings(
@@ -38,7 +45,7 @@ def read_surroundings(
         song_index=songs,
         machine_id=machine_id,
         now=None if now is None else utc_text(now),
-        is_file=os.path.isfile,  # noqa: PTH113 - of a text that need not be a path of this system
+        is_file=os.path.isfile,
     )
     return around, findings
 
@@ -87,9 +94,46 @@ def as_told(standing: Any) -> dict[str, Any]:
     return dict(standing.entry.record) | told
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a merged log in its place, whole or not at all."""
-    from registry_pipeline.run_index.tail import write_new  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class MergeOutcome:
+    """What a merge made of two logs, and whether the target changed; `refused`: it would have lost lines."""
 
-    path.unlink(missing_ok=True)
-    write_new(path, data)
+    merged: Merged
+    findings: tuple[Finding, ...]
+    changed: bool = False
+    refused: bool = False
+
+
+def merge_files(log: Log, one: Path, two: Path, target: Path) -> MergeOutcome:
+    """Merge two files of a kind into a third, which may be one of them; `log` tells how their records read.
+
+    A target that is there is replaced only if all of its lines are in the merge, in their order.
+
+    Raises:
+        NotFoundError: a file is not there or cannot be read or written. BusyError: the target is being appended to.
+    """
+    told = Log(target, str(target), log.reader)
+    with ExitStack() as stack:
+        if target.exists():
+            stack.enter_context(locked(told))
+        merged = merge_logs(told, (str(one), _read(one)), (str(two), _read(two)))
+        if merged.data is None:
+            return MergeOutcome(merged, merged.findings, refused=True)
+        before = _read(target) if target.exists() else None
+        if before == merged.data:
+            return MergeOutcome(merged, merged.findings)
+        lost = () if before is None else check_append_only(told, before, merged.data, str(target))
+        if has_errors(lost):
+            return MergeOutcome(merged, sorted_findings([*merged.findings, *lost]), refused=True)
+        try:
+            write_new(target, merged.data)
+        except OSError as error:
+            raise NotFoundError(f"{target} cannot be written: {error.strerror}", "name a place that can") from None
+    return MergeOutcome(merged, merged.findings, changed=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFoundError(f"{path} cannot be read: {error.strerror}", "name two logs that are there") from None

@@ -84,7 +84,7 @@ def _uniqueness(path: str, entry: Entry, book: OverrideBook) -> Iterator[Finding
 
 
 def is_absolute(text: str) -> bool:
-    """Tell whether a path is absolute on one of the two systems, Windows (a drive or a share) or the others (a slash)."""
+    """Tell whether a path is absolute on one of the two systems, Windows (a drive, a share) or the others (a slash)."""
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
 
 

@@ -42,6 +42,12 @@ def changed_fields(before: Record, after: Record) -> tuple[str, ...]:
     return tuple(name for name, held in before.items() if name not in _OF_THE_WRITING and not _keeps(name, held, after))
 
 
+def field_changes(before: Record, after: Record) -> tuple[tuple[str, Any, Any], ...]:
+    """Return every field that differs between two records, with its two values (None: not stated)."""
+    names = dict.fromkeys((*before, *after))
+    return tuple((name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name))
+
+
 def _keeps(name: str, held: Any, after: Record) -> bool:
     if name not in after:
         return False

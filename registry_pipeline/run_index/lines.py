@@ -96,8 +96,8 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
     place, data = f"line {line.number}", line.data
     findings: list[Finding] = []
     if line.too_long:
-        expected = f"at most {MAX_LINE} bytes"
-        return None, [finding("RI006", log.shown, location=place, expected=expected, got=f"{line.size} bytes")]
+        most = f"at most {MAX_LINE} bytes"
+        return None, [finding("RI006", log.shown, location=place, expected=most, got=f"{line.size} bytes")]
     if data.endswith(b"\r"):
         findings.append(finding("RI005", log.shown, location=place))
         data = data[:-1]
@@ -112,9 +112,9 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
         told = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
         return None, [*findings, finding(kind, log.shown, location=place, detail=told[:200])]
     problems = log.reader.problems(value)
-    for code, pointer, detail, expected, found in problems:
+    for code, pointer, detail, expected, got in problems:
         where = f"{place} {pointer}".strip()
-        findings.append(finding(code, log.shown, location=where, expected=expected, got=found, detail=detail))
+        findings.append(finding(code, log.shown, location=where, expected=expected, got=got, detail=detail))
     return (None if problems else value), findings
 
 

@@ -89,8 +89,8 @@ def set_aside(log: Log, descriptor: int, tail: Tail) -> Path:
 
 
 def write_new(place: Path, data: bytes) -> None:
-    """Write a new file and its name durably."""
-    temporary = place.with_name(place.name + ".tmp")
+    """Write a file and its name durably, in place of one that has the name; whole or not at all."""
+    temporary = place.with_name(f".{place.name}.registry-pipeline.tmp")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, _CREATE, 0o644)
     try:

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import time
 from typing import Any, Final
 
 import click
 
-from registry_pipeline.canon import parse_instant, parse_utc
 from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.moments import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.query.runs import ORDERS, STATES, RunAnswer, RunQuestion, states_of
 from registry_pipeline.runbook.status import read_runs
 
 _SEALS: Final = frozenset(STATES[:3])
-
-
-class _Moment(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """A day, of which the whole counts, or an instant with its zone."""
-
-    name = "time"
-
-    def __init__(self, at: time) -> None:
-        self.at = at
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        instant = parse_instant(value)
-        if instant is not None:
-            return instant
-        day = parse_utc(f"{value}T00:00:00Z")
-        if day is None:
-            self.fail(f"{value!r} is neither a day (2026-02-28) nor an instant (2026-02-28T09:00:00Z)", param, ctx)
-        return datetime.combine(day, self.at, UTC)
 
 
 @click.command(
@@ -50,8 +30,8 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # no parameter before
 @click.option("--option", "options", multiple=True, metavar="OPTION", help="Runs that state this option.")
 @click.option("--root", "run_roots", multiple=True, metavar="DIR", help="Runs under this run root.")
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Runs in this state.")
-@click.option("--since", type=_Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant.")
-@click.option("--until", type=_Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant.")
+@click.option("--since", type=Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant.")
+@click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant.")
 @click.option("--order", type=click.Choice(ORDERS), default="newest", show_default=True, help="Which come first.")
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
 @click.pass_obj

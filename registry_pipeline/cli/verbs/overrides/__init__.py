@@ -1,0 +1,16 @@
+"""`overrides`: what a person allowed a run that a policy forbids (SPEC 11).
+
+Holds the verbs of the noun. Keeps out rules. May import `cli`, `runbook`, `run_index`, `config` and below.
+"""
+
+from registry_pipeline.cli.group import VerbGroup
+
+command = VerbGroup(
+    name="overrides",
+    help=(
+        "Append to the overrides log, list it, check it, merge it.\n\n"
+        "An override allows one run one failing of a policy, until an update voids it."
+    ),
+    verbs=("append", "list", "check", "merge"),
+    package="registry_pipeline.cli.verbs.overrides",
+)

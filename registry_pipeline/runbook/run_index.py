@@ -1,0 +1,202 @@
+"""The run index and the overrides log against what git and the active snapshots have of them (SPEC 11)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from registry_pipeline.canon import short
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.verdict import SealedRun, SealReport
+from registry_pipeline.run_index.append import Appended
+from registry_pipeline.run_index.baseline import check_append_only
+from registry_pipeline.run_index.check import check_lines, check_overrides, check_run_index, find_current
+from registry_pipeline.run_index.door import append_runs, read_surroundings
+from registry_pipeline.run_index.gates import Surroundings
+from registry_pipeline.run_index.ids import GRAMMARS, Choose
+from registry_pipeline.run_index.lines import Entry, Line, parse_line
+from registry_pipeline.run_index.logs import Log, overrides_log, run_index_log
+from registry_pipeline.run_index.overrides import read_book
+from registry_pipeline.run_index.query import find_run
+from registry_pipeline.run_index.record import Record
+from registry_pipeline.run_index.run_log import final_record, read_run_log, run_log_text, write_run_log
+from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_folder
+from registry_pipeline.sources.git import read_commit_id, read_committed_file, read_parent_id
+
+RUN_INDEX = "run_index"
+OVERRIDES_LOG = "overrides_log"
+ACTIVE = "active"
+"""The baseline that is the active snapshot, and no git revision."""
+
+_TRIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LogChecked:
+    """What a check of one of the two logs found, and over how many lines, records, and runs or overrides."""
+
+    findings: tuple[Finding, ...]
+    lines: int
+    records: int
+    subjects: int
+
+
+def check_runs_of(governed: Governed, *, baseline: str | None, machine_id: str | None, now: datetime) -> LogChecked:
+    """Return every finding of the run index, and with a baseline the proof that it was only appended to.
+
+    Raises:
+        NotFoundError: there is no log, or no such baseline (exit 7).
+    """
+    log = run_index_log(governed)
+    around, told = read_surroundings(governed, machine_id=machine_id, now=now)
+    checked = check_run_index(log, around)
+    against = () if baseline is None else _against(governed, RUN_INDEX, log, baseline)
+    findings = sorted_findings([*told, *checked.findings, *against])
+    return LogChecked(findings, checked.lines, checked.records, checked.subjects)
+
+
+def check_overrides_of(governed: Governed, *, baseline: str | None) -> LogChecked:
+    """Return every finding of the overrides log, and with a baseline the proof that it was only appended to.
+
+    Raises:
+        NotFoundError: there is no log, or no such baseline (exit 7).
+    """
+    log = overrides_log(governed)
+    whole = read_whole(log)
+    book = read_book(log.shown, whole.entries)
+    named = {each.entry.record["run_id"] for each in book.by_id.values()}
+    told = check_overrides(log, book, find_current(run_index_log(governed), named))
+    against = () if baseline is None else _against(governed, OVERRIDES_LOG, log, baseline)
+    findings = sorted_findings([*whole.findings, *told, *against])
+    return LogChecked(findings, whole.lines, len(whole.entries), len(book.by_id))
+
+
+def _against(governed: Governed, registry_id: str, log: Log, baseline: str) -> tuple[Finding, ...]:
+    now = log.path.read_bytes()
+    if baseline == ACTIVE:
+        ref = read_pointers(governed).active(registry_id)
+        if ref is None or not run_folder(governed, ref).is_dir():
+            raise NotFoundError(f"no {registry_id} is active", f"run `registry-pipeline build {registry_id}`")
+        before = read_sealed(governed, registry_id, ref).kept[ref.relpath or ""]
+        return check_append_only(log, before, now, ref.run_id)
+    commit = read_commit_id(governed.root, baseline)
+    if commit is None:
+        raise NotFoundError(
+            f"{governed.root} is in no git repository", "leave out --baseline, or say --baseline active"
+        )
+    return tuple(_against_commit(governed, log, now, commit, baseline))
+
+
+def _against_commit(governed: Governed, log: Log, now: bytes, commit: str, told: str) -> Iterator[Finding]:
+    """Yield what a log lost against a commit; where that has the very same log, against the commit before it."""
+    place = log.path.relative_to(governed.root).as_posix()
+    before = read_committed_file(governed.root, commit, place)
+    if before is None:
+        yield finding("RI052", log.shown, detail=told)
+        return
+    yield from check_append_only(log, before, now, told)
+    parent = read_parent_id(governed.root, commit) if before == now else None
+    older = None if parent is None else read_committed_file(governed.root, parent, place)
+    if parent is not None and older is not None:
+        yield from check_append_only(log, older, now, f"commit {short(parent)}")
+
+
+def judge_run_index(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    """Return how a sealed run index breaks its rules: its records, its overrides as they stand, its growth."""
+    data = report.kept.get(sealed.ref.relpath or "")
+    if data is None:
+        return ()
+    log = _as_sealed(run_index_log(governed), sealed, report)
+    around, _ = read_surroundings(governed, machine_id=None, now=None)
+    around = Surroundings(around.overrides, around.song_index, now=sealed.as_of_utc)
+    checked = check_lines(log, io.BytesIO(data), len(data), around)
+    return sorted_findings([*checked.findings, *_growth(governed, sealed, report, log, data)])
+
+
+def judge_overrides_log(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    """Return how a sealed overrides log breaks its rules: its records, the runs that they name, its growth."""
+    data = report.kept.get(sealed.ref.relpath or "")
+    if data is None:
+        return ()
+    log = _as_sealed(overrides_log(governed), sealed, report)
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    for number, part in enumerate(data.split(b"\n")[:-1], 1):
+        record, found = parse_line(log, Line(number, 0, part, len(part) + 1))
+        findings += found
+        entries += [] if record is None else [Entry(record, number, 0, len(part) + 1)]
+    book = read_book(log.shown, entries)
+    named = {each.entry.record["run_id"] for each in book.by_id.values()}
+    findings += check_overrides(log, book, find_current(run_index_log(governed), named))
+    return sorted_findings([*findings, *_growth(governed, sealed, report, log, data)])
+
+
+def _as_sealed(log: Log, sealed: SealedRun, report: SealReport) -> Log:
+    return Log(log.path, f"{report.path}/{sealed.ref.relpath}", log.reader)
+
+
+def _growth(governed: Governed, sealed: SealedRun, report: SealReport, log: Log, data: bytes) -> Iterator[Finding]:
+    """Yield what a sealed log lost against the snapshot that was active when it was built, and against git then."""
+    previous = sealed.inputs.previous(sealed.registry_id)
+    if previous is not None and run_folder(governed, previous).is_dir():
+        try:
+            before = read_sealed(governed, sealed.registry_id, previous).kept[previous.relpath or ""]
+        except EvidenceError:
+            before = b""  # one that was altered since proves nothing, and is told where it is active
+        yield from check_append_only(log, before, data, previous.run_id)
+    commit = (report.run_json or {}).get("git_commit")
+    if isinstance(commit, str):
+        try:
+            yield from _against_commit(governed, log, data, commit, f"commit {short(commit)}")
+        except NotFoundError:
+            return  # a snapshot from another clone, whose commits git does not have here
+
+
+def append_batch(governed: Governed, records: tuple[Record, ...], *, machine_id: str | None, now: datetime) -> Appended:
+    """Append records to the run index, held against overrides and the song index as they are now.
+
+    Raises:
+        As `append_records` does.
+    """
+    around, told = read_surroundings(governed, machine_id=machine_id, now=now)
+    done = append_runs(governed, records, around)
+    return replace(done, findings=sorted_findings([*told, *done.findings]))
+
+
+def start_run(governed: Governed, place: Path, fields: dict[str, str], *, now: datetime, choose: Choose) -> str:
+    """Mint a run id, write a run log that states it and the given fields, and return it; the log is not touched.
+
+    Raises:
+        RefusedError: the run log is there already, or no id is free. NotFoundError: it cannot be written.
+    """
+    log = run_index_log(governed)
+    for _ in range(_TRIES):
+        run_id = GRAMMARS[governed.config.run_index.ids].mint("run", now, choose)
+        if not (log.path.exists() and find_run(log, run_id).entries):
+            write_run_log(place, run_log_text(fields | {"run_id": run_id}))
+            return run_id
+    raise RefusedError("no run id of this minute is free", "try again in the next")
+
+
+def finish_run(
+    governed: Governed, place: Path, *, corrects: tuple[str, ...], machine_id: str | None, now: datetime
+) -> Appended:
+    """Append the final record of a run from its run log; one that is there already changes nothing.
+
+    Raises:
+        NotFoundError: the run log cannot be read. And as `append_records` does.
+    """
+    log = run_index_log(governed)
+    stated, findings = read_run_log(place, log)
+    if stated is None:
+        return Appended(findings=sorted_findings(findings), refused=True)
+    known = find_run(log, stated["run_id"], use_index=False).entries if log.path.exists() else ()
+    record = final_record(stated, known[-1].record if known else None, corrects, now)
+    return append_batch(governed, (record,), machine_id=machine_id, now=now)
