@@ -30,6 +30,7 @@ from registry_pipeline.sources.inputs import (
     read_op_status_table_inputs,
     read_run_registry_inputs,
 )
+from registry_pipeline.sources.logs import read_overrides_log_inputs, read_run_index_inputs
 from registry_pipeline.sources.scorecard import read_scorecard_inputs
 
 _ROWS: Final = (
@@ -122,6 +123,35 @@ _ROWS: Final = (
         many_files=True,
         source_operation_id="OP-B08",
         reader=read_derived_validation_inputs,
+        builder=build_captured,
+    ),
+    RegistrySpec(
+        registry_id="overrides_log",
+        kind="captured",
+        title="What people allowed runs that a policy forbids, and what became of it.",
+        artifacts=("overrides-log.jsonl",),
+        schemas=(("overrides-log.jsonl", "REGISTRY_overrides_log_v0_1.schema.json"),),
+        version="0.1",
+        operation_id="OP-QA17",
+        tag="overrides_log_build",
+        feeds_back=("overrides_log",),
+        sources=("run_index.overrides",),
+        reader=read_overrides_log_inputs,
+        builder=build_captured,
+    ),
+    RegistrySpec(
+        registry_id="run_index",
+        kind="captured",
+        title="What happened in each run and what it made: an append-only index, captured.",
+        artifacts=("run-index.jsonl",),
+        schemas=(("run-index.jsonl", "REGISTRY_run_index_v0_1.schema.json"),),
+        version="0.1",
+        operation_id="OP-QA17",
+        tag="run_index_build",
+        after=("overrides_log",),
+        feeds_back=("run_index",),
+        sources=("run_index.path", "run_index.overrides"),
+        reader=read_run_index_inputs,
         builder=build_captured,
     ),
     RegistrySpec(

@@ -10,11 +10,14 @@ from registry_pipeline.canon import json_document
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
 from registry_pipeline.example.products import INDEX_PATH
 from registry_pipeline.example.rig import RIG_ADAPTER, RIG_OPERATIONS_PATH, RIG_ROOT
+from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
     layer_attributes,
     layer_ignores,
+    log_attributes,
+    log_ignores,
 )
 
 CATALOG_PATH: Final = "docs/governance/ALLOWED_OPERATIONS_CATALOG_v0_1.md"
@@ -27,6 +30,8 @@ STATIONS_PATH: Final = "configs/stations.csv"
 RUNBOOK_PATH: Final = "docs/NIGHTLY.md"
 PLANTED_PATH: Final = "docs/PLANTED_FINDINGS.json"
 POINTERS_PATH: Final = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"
+
+_LOGS: Final = (RUN_INDEX_PATH, OVERRIDES_PATH)
 
 STATIONS: Final = """\
 station,datum_mm,latitude,longitude
@@ -158,14 +163,20 @@ if __name__ == "__main__":
 
 def gitignore() -> str:
     """Return `.gitignore` as `init` would write it, and the team's own run roots."""
-    lines = ("__pycache__/", f"/{REPORTS}/", f"/{RIG_ROOT}/", *layer_ignores(CODEX, POINTERS_PATH, track_runs=False))
+    lines = (
+        "__pycache__/",
+        f"/{REPORTS}/",
+        f"/{RIG_ROOT}/",
+        *layer_ignores(CODEX, POINTERS_PATH, track_runs=False),
+        *log_ignores(_LOGS),
+    )
     return "\n".join((*lines, ""))
 
 
 def gitattributes() -> str:
     """Return `.gitattributes` as `init` would write it, and the team's own run roots."""
     own = (f"{REPORTS}/** -text", f"{RIG_ROOT}/** -text")
-    return "\n".join((*layer_attributes(CODEX, POINTERS_PATH), *own, ""))
+    return "\n".join((*layer_attributes(CODEX, POINTERS_PATH), *log_attributes(_LOGS), *own, ""))
 
 
 def toml(first_day: date) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from registry_pipeline.example import documents, products
 from registry_pipeline.example.operations import OPERATIONS, OPTIONS
 from registry_pipeline.example.rig import RIG_OPERATIONS_PATH, RIG_SINCE_DAYS, rig_operations, rig_scripts
+from registry_pipeline.example.run_index import run_index_files
 from registry_pipeline.example.timetable import HISTORY_DAYS, SEALS_SINCE_DAYS
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
@@ -67,7 +68,7 @@ def describe_commits(end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]
 
 def _steps(end: datetime, planted: bytes) -> tuple[_Step, ...]:
     first_day = (end - timedelta(days=HISTORY_DAYS)).date()
-    steps = (*_FIRST_MONTH, *_CHANGES, *_products(end), *_governance(first_day, planted))
+    steps = (*_FIRST_MONTH, *_CHANGES, *_products(end), *_governance(first_day, end, planted))
     return tuple(sorted(steps, key=lambda step: step.age, reverse=True))
 
 
@@ -180,8 +181,8 @@ def _products(end: datetime) -> tuple[_Step, ...]:
     )
 
 
-def _governance(first_day: date, planted: bytes) -> tuple[_Step, ...]:
-    layer = {
+def _governance(first_day: date, end: datetime, planted: bytes) -> tuple[_Step, ...]:
+    layer: dict[str, str | bytes] = {
         OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(),
         COVERAGE_ADDENDUM_PATH: layer_coverage_addendum(),
         RIG_OPERATIONS_PATH: rig_operations(),
@@ -189,6 +190,7 @@ def _governance(first_day: date, planted: bytes) -> tuple[_Step, ...]:
         ".gitattributes": documents.gitattributes(),
         "registry-pipeline.toml": documents.toml(first_day),
     }
+    layer |= run_index_files(end, end - _age(12, 6))
     awaited = {documents.EXPECTED_PATH: documents.expected_versions("0.3", "v0.3")}
     return (
         _Step(_TOMAS, _age(12, 6), "Put the registries under governance", writes=layer),
@@ -197,6 +199,6 @@ def _governance(first_day: date, planted: bytes) -> tuple[_Step, ...]:
             _TOMAS,
             _age(0, _HEAD_HOURS),
             "List the evidence that is known to be broken",
-            writes={documents.PLANTED_PATH: planted},
+            writes={documents.PLANTED_PATH: planted, **run_index_files(end, end - _age(0, _HEAD_HOURS))},
         ),
     )

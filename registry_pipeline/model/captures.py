@@ -20,14 +20,22 @@ class Capture:
     """One captured registry.
 
     `source` is the file, or the folder, that is captured where the toml names no other; None where another key of the
-    toml tells it. `artifact` is the name of the main artifact, None where files keep their own names; where
-    `may_be_renamed`, the toml may name it otherwise.
+    toml tells it: `key` says which, and `usual` what it says by default, where a repository need not have the file.
+    `artifact` is the name of the main artifact, None where files keep their own names; where `may_be_renamed`, the toml
+    may name it otherwise.
     """
 
     registry_id: str
     source: str | None
     artifact: str | None
     may_be_renamed: bool = True
+    key: str | None = None
+    usual: str | None = None
+
+    @property
+    def told_by(self) -> str:
+        """How people are told where the toml names the source."""
+        return f"`source` of [captured.{self.registry_id}]" if self.source else self.key or f"`{self.registry_id}`"
 
 
 _ALL: Final = (
@@ -44,6 +52,16 @@ _ALL: Final = (
         "artifacts/derived_validation",
         "derived_validation_report.json",
         may_be_renamed=False,
+    ),
+    Capture(
+        "overrides_log",
+        None,
+        "overrides-log.jsonl",
+        key="`overrides` of [run_index]",
+        usual="60-REGISTRY/data/overrides-log.jsonl",
+    ),
+    Capture(
+        "run_index", None, "run-index.jsonl", key="`path` of [run_index]", usual="60-REGISTRY/data/run-index.jsonl"
     ),
 )
 

@@ -157,3 +157,13 @@ def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tupl
     kept = tuple(f"/{state}/{name}" for name in STATE_NAMES)
     moving = tuple(f"/{pointers}.{suffix}" for suffix in ("lock", "intent", "tmp"))
     return kept + moving + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
+
+
+def log_attributes(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the `.gitattributes` lines of append-only logs: a line end that git converts edits every record."""
+    return tuple(f"{path} -text" for path in paths)
+
+
+def log_ignores(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the `.gitignore` lines of append-only logs: side index and announced batch, but not what was set aside."""
+    return tuple(f"/{path}.{suffix}" for path in paths for suffix in ("index.sqlite3*", "batch"))

@@ -79,7 +79,7 @@ def _uniqueness(path: str, entry: Entry, book: OverrideBook) -> Iterator[Finding
             voided = found[-1].update
             got = f"{found[-1].entry.record['override_id']} is voided"
             got += "" if voided is None else f" since {voided.record['update_utc']}"
-        detail = f"qa_gate2 is PASS though {check} is FAIL, and no override in force allows it"
+        detail = f"{check} is FAIL, qa_gate2 is PASS, and no override in force allows it"
         yield _at(entry, "RI031", path, f"/{check}", expected=wanted, got=got, detail=detail)
 
 

@@ -228,7 +228,7 @@ def _check_ids(held: Any, kind: Kind, grammar: Grammar) -> list[Told] | None:
 def _check_utc(held: Any) -> list[Told] | None:
     if isinstance(held, str) and second_of(held) is not None:
         return None
-    return [("RI016", "", "no UTC of this form", FORM, _shown(held))]
+    return [("RI016", "", "to the minute or to the second, with Z", FORM, _shown(held))]
 
 
 def _check_fields(held: Any, known: frozenset[str]) -> list[Told] | None:
@@ -239,7 +239,7 @@ def _check_fields(held: Any, known: frozenset[str]) -> list[Told] | None:
 
 
 def _wrong(expected: str, held: object) -> list[Told]:
-    return [("RI012", "", "not a value that this field takes", expected, _shown(held))]
+    return [("RI012", "", f"{expected} is expected", expected, _shown(held))]
 
 
 def _shown(held: object) -> str:

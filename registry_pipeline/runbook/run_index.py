@@ -174,9 +174,13 @@ def start_run(governed: Governed, place: Path, fields: dict[str, str], *, now: d
     """Mint a run id, write a run log that states it and the given fields, and return it; the log is not touched.
 
     Raises:
-        RefusedError: the run log is there already, or no id is free. NotFoundError: it cannot be written.
+        RefusedError: a field is no record's, the run log is there already, or no id is free.
+        NotFoundError: the run log cannot be written.
     """
     log = run_index_log(governed)
+    for code, pointer, detail, expected, _ in log.reader.problems({"record_type": "RUN", **fields}):
+        if code != "RI011":
+            raise RefusedError(f"{code} {pointer}: {detail}", f"expected {expected}")
     for _ in range(_TRIES):
         run_id = GRAMMARS[governed.config.run_index.ids].mint("run", now, choose)
         if not (log.path.exists() and find_run(log, run_id).entries):

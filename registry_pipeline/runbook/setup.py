@@ -20,6 +20,8 @@ from registry_pipeline.model.layer import (
     layer_coverage_addendum,
     layer_ignores,
     layer_operations_addendum,
+    log_attributes,
+    log_ignores,
 )
 from registry_pipeline.sources.git import is_tracked, read_top_level
 from registry_pipeline.sources.history import read_first_commit_day
@@ -121,9 +123,11 @@ def _write_git_rules(governed: Governed, *, track_runs: bool) -> list[str]:
     publish_root, pointers = governed.config.publish_root, governed.config.pointers
     kept = {path: track_runs or is_tracked(governed.root, path) for path in (publish_root, pointers)}
     ignored = layer_ignores(publish_root, pointers, track_runs=False)
+    index = governed.config.run_index
+    logs = _existing(governed.root, (index.path, index.overrides))
     rules = {
-        ".gitattributes": layer_attributes(publish_root, pointers),
-        ".gitignore": tuple(line for line in ignored if not kept.get(line.strip("/"), False)),
+        ".gitattributes": (*layer_attributes(publish_root, pointers), *log_attributes(logs)),
+        ".gitignore": (*(line for line in ignored if not kept.get(line.strip("/"), False)), *log_ignores(logs)),
     }
     return [name for name, lines in rules.items() if _append_lines(governed.root / name, lines)]
 

@@ -22,7 +22,7 @@ from registry_pipeline.model.inputs import CapturedInputs
 from registry_pipeline.model.path_policy import collisions, path_codes
 from registry_pipeline.schema import PROBLEM_LIMIT, Judge, check_bytes, printable, read_judge, shipped_judge
 from registry_pipeline.sources.context import Gathered, SourceContext
-from registry_pipeline.sources.files import read_regular_file
+from registry_pipeline.sources.files import MAX_BYTES, read_regular_file
 
 LATEST: Final = "LATEST.txt"
 _REPORT: Final = "derived_validation_report.json"
@@ -33,7 +33,7 @@ _SHOWN: Final = 80
 
 def read_expected_versions_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture the configured expected-versions document; one that changed states another version."""
-    taking = _Taking("expected_versions", governed, context)
+    taking = Taking("expected_versions", governed, context)
     path = governed.config.expected_versions
     taking.take(path, taking.artifact)
     taking.tell_unbumped(path, taking.artifact)
@@ -42,7 +42,7 @@ def read_expected_versions_inputs(governed: Governed, context: SourceContext) ->
 
 def read_migration_ledger_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture the ledger of applied migrations; an entry that the active snapshot lists is to stay in it."""
-    taking = _Taking("migration_ledger", governed, context)
+    taking = Taking("migration_ledger", governed, context)
     taking.take(taking.source, taking.artifact)
     now, before = taking.files.get(taking.artifact), taking.before_main()
     if now is not None and before is not None and not taking.refused:
@@ -56,7 +56,7 @@ def read_migration_ledger_inputs(governed: Governed, context: SourceContext) -> 
 
 def read_fingerprint_index_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture the index of fingerprints, whose rows are judged one by one."""
-    taking = _Taking("fingerprint_index", governed, context)
+    taking = Taking("fingerprint_index", governed, context)
     taking.take(taking.source, taking.artifact)
     data = taking.files.get(taking.artifact)
     return taking.gathered(None if data is None or taking.refused else sum(1 for _ in read_strict_csv(data)) - 1)
@@ -64,7 +64,7 @@ def read_fingerprint_index_inputs(governed: Governed, context: SourceContext) ->
 
 def read_threshold_packs_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture every pack, `*.json` directly in the folder, under its own name; all of them or none."""
-    taking = _Taking("threshold_packs_file", governed, context)
+    taking = Taking("threshold_packs_file", governed, context)
     names = taking.names_in(taking.source, lambda name: name.endswith(".json"))
     for name in names or ():
         taking.take(f"{taking.source}/{name}", name)
@@ -79,7 +79,7 @@ def read_derived_validation_inputs(governed: Governed, context: SourceContext) -
 
     LATEST.txt is input, never authority: it tells which folder is captured, and nothing else.
     """
-    taking = _Taking("derived_validation_reports", governed, context)
+    taking = Taking("derived_validation_reports", governed, context)
     latest = f"{taking.source}/{LATEST}"
     data = taking.read(latest)
     if data is None:
@@ -97,7 +97,7 @@ def read_derived_validation_inputs(governed: Governed, context: SourceContext) -
     return taking.gathered()
 
 
-class _Taking:
+class Taking:
     """One capture in the making: the files that it takes, what was read for it, and what is told of it."""
 
     __slots__ = (
@@ -137,10 +137,10 @@ class _Taking:
         return self._stated.artifact or CAPTURES[self._registry_id].artifact or ""
 
     def tell(self, code: str, path: str, *, severity: Severity | None = None, **words: str) -> None:
+        """Tell a finding of this capture."""
         registry_id = self._registry_id
-        key = f"`source` of [captured.{registry_id}]" if CAPTURES[registry_id].source else f"`{registry_id}`"
-        found = finding(code, printable(path), severity=severity, registry=registry_id, key=key, **words)
-        self._findings.append(found)
+        key = CAPTURES[registry_id].told_by
+        self._findings.append(finding(code, printable(path), severity=severity, registry=registry_id, key=key, **words))
 
     def refuse(self, code: str, path: str, *, severity: Severity | None = None, **words: str) -> None:
         """Tell what makes this capture impossible."""
@@ -154,22 +154,22 @@ class _Taking:
         self.refuse("CAPTURE_MISSING", path, severity=Severity.INFO if absent else None, detail=detail)
 
     def _is_at_its_default(self, path: str) -> bool:
-        default = CAPTURES[self._registry_id].source
+        default = CAPTURES[self._registry_id].source or CAPTURES[self._registry_id].usual
         return not self._is_active and path in (default, f"{default}/{LATEST}")
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, most: int = MAX_BYTES) -> bytes | None:
         """Return a file's bytes and record them as an input; refuse and return None where it cannot be read."""
         try:
-            data = read_regular_file(self._governed.path(path))
+            data = read_regular_file(self._governed.path(path), most)
         except OSError as error:
             self.tell_missing(path, error)
             return None
         self._record(path, data)
         return data
 
-    def take(self, path: str, name: str, *, judged: bool = True) -> None:
+    def take(self, path: str, name: str, *, judged: bool = True, most: int = MAX_BYTES) -> None:
         """Capture a file under a name; a file that the schemas refuse refuses the whole capture."""
-        data = self.read(path)
+        data = self.read(path, most)
         if data is None:
             return
         self.files[name] = data

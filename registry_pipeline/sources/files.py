@@ -12,17 +12,17 @@ MAX_BYTES: Final = 64 << 20
 """The largest document that is read (the limit of the seal for its JSON files, SPEC 2.2)."""
 
 
-def read_regular_file(path: Path) -> bytes:
+def read_regular_file(path: Path, most: int = MAX_BYTES) -> bytes:
     """Return the bytes of a regular file, links followed; a pipe or device is refused and not waited for.
 
     Raises:
-        OSError: it is missing, unreadable, not a regular file, or larger than `MAX_BYTES`.
+        OSError: it is missing, unreadable, not a regular file, or has more bytes than `most`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     with os.fdopen(descriptor, "rb") as file:
         if not S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB")
     return data

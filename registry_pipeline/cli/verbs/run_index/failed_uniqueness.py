@@ -17,7 +17,7 @@ from registry_pipeline.cli.reporter import Reporter
     cls=Verb,
     examples=[
         ("run-index failed-uniqueness", "every run whose current record has a FAIL"),
-        ("run-index failed-uniqueness --artist ART-lumen --since 2026-01-01 --json", "those of an artist since a day"),
+        ("run-index failed-uniqueness --artist ART-heron --since 2026-01-01 --json", "those of an artist since a day"),
     ],
 )
 @lane_options

@@ -21,7 +21,7 @@ from registry_pipeline.run_index.query import Answer, find_latest
     "latest",
     cls=Verb,
     examples=[
-        ("run-index latest --artist ART-lumen --genre GEN-ambient", "the newest success of a lane"),
+        ("run-index latest --artist ART-heron --genre GEN-ambient", "the newest success of a lane"),
         ("run-index latest --json", "the newest of all"),
     ],
 )

@@ -16,7 +16,7 @@ from registry_pipeline.cli.reporter import Reporter
     "list",
     cls=Verb,
     examples=[
-        ("run-index list --artist ART-lumen --genre GEN-ambient", "the runs of a lane, newest first"),
+        ("run-index list --artist ART-heron --genre GEN-ambient", "the runs of a lane, newest first"),
         ("run-index list --since 2026-01-05 --until 2026-01-11 --order-by run_id", "a week, both days included"),
         ("run-index list --view superseded -n 5 --json", "records that a later one replaced"),
         ("run-index list --format csv -n 20", "twenty of them for a spreadsheet"),

@@ -48,7 +48,7 @@ def command(reporter: Reporter, run: str, history: bool, no_index: bool, form: s
         shown,
         form=form,
         output=output,
-        more={"history": changes} if history else {},
+        more={"history": changes},
         findings=found.findings,
         tell=lambda page: _tell(page, found, history=history),
     )

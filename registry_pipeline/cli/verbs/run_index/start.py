@@ -21,7 +21,7 @@ from registry_pipeline.runbook.run_index import start_run
     cls=Verb,
     examples=[
         (
-            "run-index start runlogs/night.md --artist ART-lumen --genre GEN-ambient --machine C1",
+            "run-index start runlogs/night.md --artist ART-heron --genre GEN-ambient --machine C1",
             "mint a run id and write a run log to fill in",
         ),
     ],

@@ -1,0 +1,151 @@
+"""The songs of the example team: its run index and overrides log, several thousand records from two machines.
+
+Every record follows the rules of SPEC 11; a few lack a Final Save field, so that there is something to warn about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from registry_pipeline.canon import json_line, utc_text
+from registry_pipeline.example.chance import draw
+
+RUN_INDEX_PATH: Final = "60-REGISTRY/data/run-index.jsonl"
+OVERRIDES_PATH: Final = "60-REGISTRY/data/overrides-log.jsonl"
+RUNS: Final = 2_880
+"""So many runs, the last of them six hours before the end; about one in ten has a second record."""
+
+_STEP: Final = timedelta(minutes=45)
+_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_ARTISTS: Final = ("ART-heron", "ART-old-lock", "ART-cinder-wharf", "ART-north-groyne")
+_GENRES: Final = ("GEN-ambient", "GEN-shanty", "GEN-hymn")
+_CHECKS: Final = (
+    ("uniqueness_hook", "HOOK_REUSE", "hook_family_id", "HKF-tide-turns"),
+    ("uniqueness_scene", "SCENE_COLLISION", "scene_fingerprint_hash", "5d41402abc4b2a76"),
+    ("uniqueness_scripture", "SCRIPTURE_REUSE", "scripture_packet_id", "SCR-20251101-0600-SALT"),
+)
+
+Line = dict[str, Any]
+
+
+def run_index_files(end: datetime, until: datetime) -> dict[str, bytes]:
+    """Return the two logs as they stood at an instant, path to bytes; a later state begins with an earlier one.
+
+    `end` is the example's newest instant, from which the runs are counted back.
+    """
+    runs, overrides = _dated(end)
+    return {
+        RUN_INDEX_PATH: b"".join(json_line(record) for at, record in runs if at <= until),
+        OVERRIDES_PATH: b"".join(json_line(record) for at, record in overrides if at <= until),
+    }
+
+
+def _dated(end: datetime) -> tuple[list[tuple[datetime, Line]], list[tuple[datetime, Line]]]:
+    runs: list[tuple[datetime, Line]] = []
+    overrides: list[tuple[datetime, Line]] = []
+    for number in range(RUNS):
+        at = end - timedelta(hours=6) - _STEP * (RUNS - number)
+        record = _run(number, at)
+        runs.append((at, record))
+        overrides += _overrides(number, at, record)
+        if number % 11 == 5:
+            later = at + timedelta(minutes=20)
+            record = _augmented(record, number, later)
+            runs.append((later, record))
+        if number % 240 == 100:
+            later = at + timedelta(minutes=30)
+            runs.append((later, _corrected(record, later)))
+    return sorted(runs, key=lambda each: each[0]), sorted(overrides, key=lambda each: each[0])
+
+
+def _run(number: int, at: datetime) -> Line:
+    passed = draw(10, "gate", number) < 7 or number % 240 in (60, 100)
+    machine = "C1" if draw(3, "machine", number) else "C2"
+    run_id = _id("RUN", at, number)
+    record: Line = {
+        "record_type": "RUN",
+        "run_id": run_id,
+        "created_utc": utc_text(at) if draw(2, "seconds", number) else at.strftime("%Y-%m-%dT%H:%MZ"),
+        "created_by": ("human", "gpt", "windsurf", "claude")[draw(4, "by", number)],
+        "machine_id": machine,
+        "artist_id": _ARTISTS[draw(len(_ARTISTS), "artist", number)],
+        "genre_id": _GENRES[draw(len(_GENRES), "genre", number)],
+        "scripture_packet_id": _id("SCR", at, number),
+        "story_id": _id("SF", at, number),
+        "song_frame_id": _id("SFR", at, number),
+    }
+    if passed:
+        record |= {"work_id": _id("WORK", at, number), "version_ids": [_id("VER", at, number)]}
+    record |= {
+        "qa_gate0": "PASS",
+        "qa_gate1": "PASS" if passed else "REWRITE_REQUIRED",
+        "qa_gate2": "PASS" if passed else "FAIL",
+        **{check: "PASS" for check, *_ in _CHECKS},
+    }
+    failed = _failed(number, passed=passed)
+    if failed is not None:
+        record[_CHECKS[failed][0]] = "FAIL"
+    if number % 500 != 250:  # a run now and then forgets where its log lies
+        record["run_log_filepath_abs"] = _run_log(machine, run_id)
+    return record
+
+
+def _failed(number: int, *, passed: bool) -> int | None:
+    """Return which uniqueness check a run failed; one that passed the gate all the same has an override."""
+    if number % 240 in (60, 100):
+        return number // 240 % len(_CHECKS)
+    return draw(len(_CHECKS), "check", number) if not passed and draw(3, "failed", number) == 0 else None
+
+
+def _run_log(machine: str, run_id: str) -> str:
+    return f"/srv/songs/runlogs/{run_id}.md" if machine == "C1" else f"C:\\songs\\runlogs\\{run_id}.md"
+
+
+def _augmented(record: Line, number: int, at: datetime) -> Line:
+    """Return a later record of a run: a second version, or a note where it has none."""
+    more: Line = {"last_updated_utc": utc_text(at)}
+    if "version_ids" in record:
+        more["version_ids"] = [*record["version_ids"], _id("VER", at, number + RUNS)]
+    else:
+        more["notes"] = "set aside for another night"
+    return record | more
+
+
+def _corrected(record: Line, at: datetime) -> Line:
+    """Return the later record of a run whose override was voided: it does not pass any more."""
+    return record | {"last_updated_utc": utc_text(at), "qa_gate2": "FAIL", "corrects": ["qa_gate2"]}
+
+
+def _overrides(number: int, at: datetime, record: Line) -> Iterator[tuple[datetime, Line]]:
+    if number % 240 not in (60, 100):
+        return
+    _, kind, field, value = _CHECKS[number // 240 % len(_CHECKS)]
+    override: Line = {
+        "record_type": "OVERRIDE",
+        "override_id": _id("OVR", at, number),
+        "created_utc": utc_text(at - timedelta(minutes=5)),
+        "approved_by": "Ines Marsh",
+        "override_type": kind,
+        "artist_id": record["artist_id"],
+        "genre_id": record["genre_id"],
+        "run_id": record["run_id"],
+        "policy_failed": f"{kind.split('_')[0].lower()} used within thirty days",
+        "why_allowed": "asked for by the listeners",
+        field: value,
+    }
+    yield at - timedelta(minutes=5), override
+    if number % 240 == 100:
+        voided = at + timedelta(minutes=25)
+        update = {"record_type": "OVERRIDE_UPDATE", "override_id": override["override_id"]}
+        told = {"update_utc": utc_text(voided), "updated_by": "Tomas Weir", "update_type": "STATUS", "status": "voided"}
+        yield voided, update | told
+
+
+def _id(prefix: str, at: datetime, number: int) -> str:
+    digits, left = "", draw(len(_LETTERS) ** 4, prefix, number)
+    for _ in range(4):
+        left, digit = divmod(left, len(_LETTERS))
+        digits += _LETTERS[digit]
+    return f"{prefix}-{at:%Y%m%d-%H%M}-{digits}"
