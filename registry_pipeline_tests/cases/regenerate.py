@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.run_index.playing import case_folders as run_index_cases
+from registry_pipeline_tests.run_index.playing import play
 from registry_pipeline_tests.runbook.delta_stories import Story, outcome, story_folders
 from registry_pipeline_tests.seal.recipes import case_folders, judge_case, told
 
@@ -31,6 +33,15 @@ def regenerate_delta_cases() -> None:
         (case / "expected.json").write_text(text, encoding="utf-8")
 
 
+def regenerate_run_index_cases() -> None:
+    """Play every case of the run index and store what came of it."""
+    for case in run_index_cases():
+        with tempfile.TemporaryDirectory() as scratch:
+            text = json.dumps(play(case, Path(scratch) / "repository"), indent=2) + "\n"
+        (case / "expected.json").write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
     regenerate_seal_cases()
     regenerate_delta_cases()
+    regenerate_run_index_cases()

@@ -20,7 +20,6 @@ from registry_pipeline.runbook.run_index import append_batch
     "append",
     cls=Verb,
     examples=[
-        ("run-index append --record '{}'", "one record from the command line; this one is refused"),
         ("run-index append 60-REGISTRY/data/run-index.jsonl", "a file of JSON lines; what is there already stays once"),
     ],
 )

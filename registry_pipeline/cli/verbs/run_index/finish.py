@@ -22,7 +22,10 @@ _FIELDS = tuple(name for name in RUN.fields if name not in ("record_type", "run_
     "finish",
     cls=Verb,
     examples=[
-        ("run-index finish docs/runlogs/RUN-20260105-0900-AAAA.md", "append the final record that a run log states"),
+        (
+            "run-index finish docs/runlogs/RUN-20260105-0900-AAAA.md --corrects run_log_filepath_abs",
+            "append the final record that a run log states, which lies elsewhere now",
+        ),
     ],
 )
 @click.argument("run_log", metavar="RUNLOG", type=click.Path(dir_okay=False, path_type=Path))
