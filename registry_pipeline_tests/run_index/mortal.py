@@ -1,0 +1,44 @@
+"""An append in a process of its own that dies at one of its calls to the system."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+CALLS = ("open", "write", "fsync", "pread", "ftruncate", "close", "fstat", "rename", "unlink")
+
+
+def killed_at(number: int, work: Callable[[], object], *, half: bool = False) -> bool:
+    """Do the work in a fork that kills itself at its call of this number; tell whether it came so far.
+
+    With `half`, a write that is the last call writes the first half of its bytes before.
+    """
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def mortal(name: str, real: Any) -> Any:
+            def call(*args: Any, **words: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    if half and name == "write":
+                        real(args[0], bytes(args[1])[: len(args[1]) // 2])
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*args, **words)
+
+            return call
+
+        patch = pytest.MonkeyPatch()
+        for name in CALLS:
+            patch.setattr(os, name, mortal(name, getattr(os, name)))
+        try:
+            work()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)

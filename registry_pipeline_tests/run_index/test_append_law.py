@@ -1,0 +1,42 @@
+"""Law: what is appended is what is read, in the same order, and a repetition adds nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.run_index.append import append_records
+from registry_pipeline.run_index.lines import Entry
+from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline_tests.run_index.values import Run, log_at, logs
+
+BATCHES = st.lists(logs, max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(BATCHES)
+def test_what_is_appended_is_what_is_read(batches: list[list[Run]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        log = log_at(Path(folder))
+        wanted: list[Run] = []
+        for batch in batches:
+
+            def find(_file: object, _end: int) -> tuple[list[Entry], int]:
+                return list(read_whole(log).entries), read_whole(log).lines
+
+            append_records(log, batch, find, lambda _entries: ())
+            again = append_records(log, batch, find, lambda _entries: ())
+            wanted += [each for number, each in enumerate(batch) if each not in [*wanted, *batch[:number]]]
+            assert again.added == ()
+            assert again.changed_files == ()
+
+        held = read_whole(log, missing_ok=True)
+
+        assert [dict(entry.record) for entry in held.entries] == wanted
+        assert held.findings == ()
+        if log.path.exists():
+            assert log.path.read_bytes() == b"".join(map(json_line, wanted))

@@ -1,0 +1,65 @@
+"""Law: the side index and the plain scan give the same answers, whatever became of the log between two questions."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.run_index.gates import Surroundings
+from registry_pipeline.run_index.query import ORDERS, VIEWS, Question, find_latest, find_records, find_run
+from registry_pipeline_tests.run_index.values import Run, log_at, logs
+
+QUESTIONS = st.builds(
+    Question,
+    artist_id=st.none() | st.sampled_from(["ART-a0", "ART-a1"]),
+    genre_id=st.none() | st.just("GEN-g0"),
+    since=st.none() | st.just("2026-02-10T09:04:00Z"),
+    until=st.none() | st.just("2026-02-11T09:05:00Z"),
+    failed=st.booleans(),
+    passed=st.booleans(),
+    view=st.sampled_from(VIEWS),
+    order_by=st.sampled_from([*ORDERS, *(f"-{name}" for name in ORDERS)]),
+    limit=st.integers(0, 4),
+)
+CHANGES = st.sampled_from(["append", "cut", "replace", "garbage", "torn", "newline"])
+
+
+def _change(path: Path, how: str, records: list[Run]) -> None:
+    data, more = path.read_bytes(), b"".join(map(json_line, records))
+    path.write_bytes(
+        {
+            "append": data + more,
+            "cut": data[: len(data) // 2],
+            "replace": more,
+            "garbage": data + b"no json\n\n" + more,
+            "torn": data + more[:-20],
+            "newline": data + b"\n" + more,
+        }[how]
+    )
+
+
+@settings(max_examples=120, deadline=None)
+@given(logs, st.lists(st.tuples(CHANGES, logs), max_size=4), QUESTIONS)
+def test_the_index_answers_as_the_log_does(
+    records: list[Run], changes: list[tuple[str, list[Run]]], question: Question
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        log = log_at(Path(folder))
+        log.path.write_bytes(b"".join(map(json_line, records)))
+        for how, more in [("append", []), *changes]:
+            _change(log.path, how, more)
+            for ask in (
+                lambda use: find_records(log, question, use_index=use),
+                lambda use: find_run(log, "RUN-20260210-0001-AAAB", use_index=use),
+                lambda use: find_latest(log, Surroundings(), artist_id="ART-a1", genre_id=None, use_index=use),
+            ):
+                by_index, by_scan = ask(True), ask(False)
+
+                assert by_index.by_index
+                assert not by_scan.by_index
+                assert by_index.entries == by_scan.entries
+                assert by_index.findings == by_scan.findings

@@ -1,0 +1,118 @@
+"""Reading is bounded, and ends where the log ended when it was opened."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
+from registry_pipeline.run_index import append as appending
+from registry_pipeline.run_index.lines import MAX_LINE, open_log, read_lines
+from registry_pipeline.run_index.query import Question, find_records
+from registry_pipeline.run_index.scan import read_entries, read_whole
+from registry_pipeline_tests.run_index.values import a_run, append, log_at, write_log
+
+
+def test_a_line_of_ten_megabytes_is_told_and_read_over_in_bounded_memory(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    long = b'{"notes":"' + b"x" * 10_000_000 + b'"}\n'
+    log.path.write_bytes(json_line(a_run(1)) + long + json_line(a_run(2)))
+
+    tracemalloc.start()
+    held = read_whole(log)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert [entry.number for entry in held.entries] == [1, 3]
+    assert [each.code for each in held.findings] == ["RI006"]
+    assert peak < 5 * MAX_LINE
+    assert len(find_records(log, Question()).entries) == 2
+
+
+def test_the_longest_line_is_a_record_and_a_longer_one_is_none(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    room = MAX_LINE + 1 - len(json_line(a_run(1, notes="")))
+    write_log(log, [a_run(1, notes="x" * room), a_run(2, notes="x" * (room + 1))])
+
+    assert [entry.number for entry in read_whole(log).entries] == [1]
+
+
+def test_what_is_appended_while_the_log_is_read_is_for_the_next_reader(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1), a_run(2)])
+    with open_log(log) as file:
+        reading = read_entries(log, file, os.fstat(file.fileno()).st_size)
+        seen = [next(reading).record["run_id"]]
+        append(log, a_run(3))
+        seen += [entry.record["run_id"] for entry in reading]
+
+    assert seen == [a_run(1)["run_id"], a_run(2)["run_id"]]
+    assert len(read_whole(log).entries) == 3
+
+
+def test_a_log_that_is_cut_while_it_is_read_ends_there(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(number) for number in range(200)])
+    with open_log(log) as file:
+        reading = read_lines(file, end=os.fstat(file.fileno()).st_size)
+        first = next(reading)
+        log.path.write_bytes(b"")
+
+        assert len([first, *reading]) < 200
+
+
+def test_a_pipe_is_no_log_and_is_not_waited_for(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    os.mkfifo(log.path)
+
+    with pytest.raises(RefusedError, match="not a regular file"):
+        read_whole(log)
+    with pytest.raises(RefusedError, match="not a regular file"):
+        append(log, a_run(1))
+
+
+def test_a_link_is_not_appended_through(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    (tmp_path / "elsewhere").write_bytes(b"")
+    log.path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(RefusedError, match="it is a link"):
+        append(log, a_run(1))
+
+    assert (tmp_path / "elsewhere").read_bytes() == b""
+
+
+def test_without_a_log_there_is_nothing_to_ask_and_a_refused_record_makes_none(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+
+    with pytest.raises(NotFoundError, match="there is no"):
+        find_records(log, Question())
+    assert append(log, a_run(1, qa_gate2="PASS")).refused
+    assert not log.path.exists()
+
+
+def test_an_append_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1)])
+    monkeypatch.setattr(appending, "WAIT", 0.05)
+
+    with appending.locked(log), pytest.raises(BusyError, match="nothing changed"):
+        append(log, a_run(2))
+
+    assert len(read_whole(log).entries) == 1
+
+
+def test_a_log_that_was_replaced_while_an_append_waited_is_the_one_that_grows(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1)])
+    with open_log(log):
+        other = log.path.with_name("other")
+        other.write_bytes(json_line(a_run(5)))
+        other.replace(log.path)
+        append(log, a_run(2))
+
+    assert [entry.record["run_id"] for entry in read_whole(log).entries] == [a_run(5)["run_id"], a_run(2)["run_id"]]

@@ -1,0 +1,65 @@
+"""Eight processes append at once; nothing is lost and nothing is mixed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.run_index.query import Question, find_records
+from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline_tests.run_index.values import log_at
+
+PROCESSES = 8
+_PROGRAM = """
+import sys
+from pathlib import Path
+from registry_pipeline_tests.run_index.values import a_run, append, log_at
+first, count, root = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+log = log_at(root)
+number = first
+while number < first + count:
+    batch = [a_run(n) for n in range(number, min(first + count, number + 1 + number % 3))]
+    done = append(log, *batch)
+    assert len(done.added) == len(batch), done
+    number += len(batch)
+"""
+
+
+def _append_at_once(root: Path, each: int) -> list[str]:
+    starts = [
+        subprocess.Popen([sys.executable, "-c", _PROGRAM, str(number * each), str(each), str(root)])
+        for number in range(PROCESSES)
+    ]
+    asked = 0
+    while any(start.poll() is None for start in starts):  # a reader meanwhile
+        if log_at(root).path.exists():
+            find_records(log_at(root), Question(artist_id="ART-a1"))
+            asked += 1
+    assert [start.wait() for start in starts] == [0] * PROCESSES
+    assert asked
+    return [entry.record["run_id"] for entry in read_whole(log_at(root)).entries]
+
+
+def _judge(root: Path, each: int) -> None:
+    held = _append_at_once(root, each)
+
+    assert len(held) == len(set(held)) == PROCESSES * each
+    assert all(json.loads(line) for line in log_at(root).path.read_bytes().splitlines())
+    assert sorted(path.name for path in log_at(root).path.parent.iterdir()) == [
+        "run-index.jsonl",
+        "run-index.jsonl.index.sqlite3",
+    ]
+
+
+@pytest.mark.door
+def test_eight_processes_that_append_at_once_lose_nothing(tmp_path: Path) -> None:
+    _judge(tmp_path, 40)
+
+
+@pytest.mark.soak
+def test_eight_processes_that_append_five_hundred_records_each_lose_nothing(tmp_path: Path) -> None:
+    _judge(tmp_path, 500)

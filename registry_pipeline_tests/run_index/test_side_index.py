@@ -1,0 +1,173 @@
+"""The side index: built once, refreshed from the tail, rebuilt where it must be, and never trusted for content."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.run_index import side_index
+from registry_pipeline.run_index.logs import run_index_log
+from registry_pipeline.run_index.query import Answer, Question, find_records, find_run
+from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
+
+ALL = Question(view="all", order_by="created_utc")
+
+
+class Watch:
+    """Counts what is built, and from which offsets lines are read."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.built = 0
+        self.offsets: list[int] = []
+        build, read = side_index._built, side_index.read_lines
+
+        def built(*args: object) -> object:
+            self.built += 1
+            return build(*args)  # type: ignore[arg-type]
+
+        def lines(*args: object, **words: object) -> object:
+            self.offsets.append(int(str(words.get("offset", 0))))
+            return read(*args, **words)  # type: ignore[arg-type]
+
+        patch.setattr(side_index, "_built", built)
+        patch.setattr(side_index, "read_lines", lines)
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(monkeypatch)
+
+
+def _numbers(answer: Answer) -> list[int]:
+    return [entry.number for entry in answer.entries]
+
+
+def test_it_is_built_once_and_reads_only_what_was_appended(tmp_path: Path, watch: Watch) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(number) for number in range(300)])
+    size = log.path.stat().st_size
+
+    assert len(_numbers(find_records(log, ALL))) == 300
+    assert len(_numbers(find_records(log, ALL))) == 300
+    append(log, a_run(300), a_run(301))
+    assert len(_numbers(find_records(log, ALL))) == 302
+    assert (watch.built, watch.offsets) == (1, [0, size])
+
+
+@pytest.mark.parametrize("edit", ["same size", "cut", "other log", "shorter and longer"])
+def test_it_is_built_anew_where_the_log_is_not_its_prefix(tmp_path: Path, watch: Watch, edit: str) -> None:
+    log = log_at(tmp_path)
+    records = [a_run(number) for number in range(50)]
+    write_log(log, records)
+    find_records(log, ALL)
+    changed = [*records[:20], records[20] | {"artist_id": "ART-zz"}, *records[21:]]
+    after = {
+        "same size": changed,
+        "cut": records[:30],
+        "other log": [a_run(number) for number in range(100, 200)],
+        "shorter and longer": [*changed, a_run(60)],
+    }[edit]
+    write_log(log, after)
+
+    answer = find_records(log, ALL)
+
+    assert [entry.record for entry in answer.entries] == sorted(after, key=lambda each: str(each["created_utc"]))
+    assert answer.by_index
+    assert watch.built == 2
+
+
+def test_a_place_that_does_not_hold_what_the_index_says_is_not_believed(tmp_path: Path, watch: Watch) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(number) for number in range(50)])
+    find_records(log, ALL)
+    with sqlite3.connect(index_path(log)) as connection:
+        connection.execute("UPDATE places SET artist = 'ART-forged' WHERE number = 7")
+    connection.close()
+
+    assert _numbers(find_records(log, Question(artist_id="ART-forged"))) == []
+    assert watch.built == 2
+
+
+def test_a_place_in_the_middle_of_a_line_is_not_believed(tmp_path: Path, watch: Watch) -> None:
+    log = log_at(tmp_path)
+    inner = json_line(a_run(7)).decode().strip()
+    write_log(log, [a_run(1), a_run(2, notes=inner)])
+    find_records(log, ALL)
+    with sqlite3.connect(index_path(log)) as connection:
+        connection.execute("UPDATE places SET offset = offset + 5, size = size - 5 WHERE number = 2")
+    connection.close()
+
+    assert _numbers(find_records(log, ALL)) == [1, 2]
+    assert watch.built == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_one_is_built_anew(tmp_path: Path, watch: Watch, damage: bytes) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1)])
+    index_path(log).write_bytes(damage)
+
+    answer = find_records(log, ALL)
+
+    assert (_numbers(answer), answer.by_index, watch.built) == ([1], True, 1)
+
+
+def test_another_grammar_makes_another_index(tmp_path: Path, watch: Watch) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1), a_run(2, mood="major")])
+
+    assert _numbers(find_records(log, ALL)) == [1]
+    assert _numbers(find_records(run_index_log(governed_at(tmp_path, extra_keys=("mood",))), ALL)) == [1, 2]
+    assert watch.built == 2
+
+
+def test_where_none_can_be_written_the_log_is_read_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1)])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+
+    answer = find_records(log, ALL)
+
+    assert (_numbers(answer), answer.by_index) == ([1], False)
+    assert [(each.code, each.severity) for each in answer.findings] == [("RI070", "info")]
+
+
+def test_a_folder_in_its_place_is_told_too(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1)])
+    index_path(log).mkdir()
+
+    answer = find_run(log, str(a_run(1)["run_id"]))
+
+    assert (_numbers(answer), [each.code for each in answer.findings]) == ([1], ["RI070"])
+
+
+def test_what_a_killed_builder_left_is_removed_and_a_living_one_is_left_alone(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1)])
+    dead, alive = (log.path.with_name(f"{index_path(log).name}.building-{pid}") for pid in (2**22 + 1, os.getppid()))
+    dead.write_bytes(b"")
+    alive.write_bytes(b"")
+
+    find_records(log, ALL)
+
+    assert (dead.exists(), alive.exists()) == (False, True)
+
+
+def test_no_index_is_made_where_none_is_asked(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1)])
+
+    assert _numbers(find_records(log, ALL, use_index=False)) == [1]
+    assert not index_path(log).exists()
