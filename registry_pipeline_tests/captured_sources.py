@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 LEDGER = "schema/applied_migrations.json"
@@ -13,7 +14,7 @@ RUN_INDEX = "60-REGISTRY/data/run-index.jsonl"
 OVERRIDES = "60-REGISTRY/data/overrides-log.jsonl"
 RUN_LOGS = "docs/runlogs"
 
-_RUN = {
+_RUN: dict[str, str | list[str]] = {
     "record_type": "RUN",
     "run_id": "RUN-20260105-0900-AAAA",
     "created_utc": "2026-01-05T09:00Z",
@@ -28,11 +29,15 @@ _RUN = {
     "uniqueness_hook": "PASS",
     "run_log_filepath_abs": "/srv/runlogs/RUN-20260105-0900-AAAA.md",
 }
-_SECOND_VERSION = {
+_SECOND_VERSION: dict[str, str | list[str]] = {
     "last_updated_utc": "2026-01-06T10:00:00Z",
     "version_ids": ["VER-20260105-0940-AAAA", "VER-20260106-0950-AAAA"],
 }
-_ALLOWED = {"run_id": "RUN-20260107-0900-BBBB", "created_utc": "2026-01-07T09:00Z", "uniqueness_hook": "FAIL"}
+_ALLOWED: dict[str, str | list[str]] = {
+    "run_id": "RUN-20260107-0900-BBBB",
+    "created_utc": "2026-01-07T09:00Z",
+    "uniqueness_hook": "FAIL",
+}
 _OVERRIDE = {
     "record_type": "OVERRIDE",
     "override_id": "OVR-20260107-0855-BBBB",
@@ -53,7 +58,7 @@ _RUN_LOG = "---\nrun_id: RUN-20260105-0900-AAAA\n" + "".join(
 )
 
 
-def _lines(*records: dict[str, object]) -> str:
+def _lines(*records: Mapping[str, object]) -> str:
     return "".join(f"{json.dumps(record)}\n" for record in records)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -36,6 +36,7 @@ _STAMPED: Final = r"([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})-[A-Z0-9]
 _ULID: Final = f"[0-7][{_CROCKFORD}]{{25}}"
 _UNIT: Final = r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*"
 _LONGEST: Final = 128
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DASH: Final[dict[Kind, str]] = {
     "run": "RUN-",
@@ -105,7 +106,7 @@ class Grammar:
         if self.name == "dash":
             stamp = now.astimezone(UTC).strftime("%Y%m%d-%H%M")
             return f"{_DASH[kind]}{stamp}-{''.join(choose(_RANDOM) for _ in range(4))}"
-        left, stamp = int(now.timestamp() * 1000), ""
+        left, stamp = (now - _EPOCH) // timedelta(milliseconds=1), ""
         for _ in range(10):
             left, digit = divmod(left, 32)
             stamp = _CROCKFORD[digit] + stamp

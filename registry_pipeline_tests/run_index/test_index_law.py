@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.query import ORDERS, VIEWS, Question, find_latest, find_records, find_run
+from registry_pipeline.run_index.logs import Log
+from registry_pipeline.run_index.query import ORDERS, VIEWS, Answer, Question, find_latest, find_records, find_run
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 
 QUESTIONS = st.builds(
@@ -52,14 +54,18 @@ def test_the_index_answers_as_the_log_does(
         log.path.write_bytes(b"".join(map(json_line, records)))
         for how, more in [("append", []), *changes]:
             _change(log.path, how, more)
-            for ask in (
-                lambda use: find_records(log, question, use_index=use),
-                lambda use: find_run(log, "RUN-20260210-0001-AAAB", use_index=use),
-                lambda use: find_latest(log, Surroundings(), artist_id="ART-a1", genre_id=None, use_index=use),
-            ):
+            for ask in _questions(log, question):
                 by_index, by_scan = ask(True), ask(False)
 
                 assert by_index.by_index
                 assert not by_scan.by_index
                 assert by_index.entries == by_scan.entries
                 assert by_index.findings == by_scan.findings
+
+
+def _questions(log: Log, question: Question) -> list[Callable[[bool], Answer]]:
+    return [
+        lambda use: find_records(log, question, use_index=use),
+        lambda use: find_run(log, "RUN-20260210-0001-AAAB", use_index=use),
+        lambda use: find_latest(log, Surroundings(), artist_id="ART-a1", genre_id=None, use_index=use),
+    ]

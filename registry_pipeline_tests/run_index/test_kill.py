@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,11 @@ from registry_pipeline_tests.run_index.values import a_run, append, log_at
 
 FIRST, SECOND, THIRD, LATER = (a_run(number) for number in range(4))
 TORN = json_line(a_run(9))[:90]
-STATES: dict[str, Callable[[Log], None]] = {
-    "no log": lambda _log: None,
-    "a log": lambda log: log.path.write_bytes(json_line(FIRST)) and None,
-    "a torn tail": lambda log: log.path.write_bytes(json_line(FIRST) + TORN) and None,
-    "a last line without a newline": lambda log: log.path.write_bytes(json_line(FIRST).rstrip()) and None,
+STATES: dict[str, bytes | None] = {
+    "no log": None,
+    "a log": json_line(FIRST),
+    "a torn tail": json_line(FIRST) + TORN,
+    "a last line without a newline": json_line(FIRST).rstrip(),
 }
 
 
@@ -33,7 +32,9 @@ def _runs(log: Log) -> list[str]:
 def _begin(root: Path, state: str) -> Log:
     shutil.rmtree(root, ignore_errors=True)
     log = log_at(root)
-    STATES[state](log)
+    held = STATES[state]
+    if held is not None:
+        log.path.write_bytes(held)
     return log
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.run_index import side_index
+from registry_pipeline.run_index.lines import read_lines
 from registry_pipeline.run_index.logs import run_index_log
 from registry_pipeline.run_index.query import Answer, Question, find_records, find_run
 from registry_pipeline.run_index.side_index import index_path
@@ -24,7 +25,7 @@ class Watch:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.built = 0
         self.offsets: list[int] = []
-        build, read = side_index._built, side_index.read_lines
+        build, read = side_index._built, read_lines
 
         def built(*args: object) -> object:
             self.built += 1
@@ -35,7 +36,7 @@ class Watch:
             return read(*args, **words)  # type: ignore[arg-type]
 
         patch.setattr(side_index, "_built", built)
-        patch.setattr(side_index, "read_lines", lines)
+        patch.setattr("registry_pipeline.run_index.side_index.read_lines", lines)
 
 
 @pytest.fixture

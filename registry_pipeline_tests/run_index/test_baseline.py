@@ -1,0 +1,74 @@
+"""Append-only, proven against git: a commit, and the one before it where nothing changed since."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.config import Governed
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.runbook.run_index import check_overrides_of, check_runs_of
+from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at
+from registry_pipeline_tests.sources.repositories import git
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ONE, TWO, THREE = (json_line(a_run(number)) for number in range(3))
+
+
+@pytest.fixture
+def committed(tmp_path: Path) -> Governed:
+    """A repository whose last commit has two records and whose first had one."""
+    git(tmp_path, "init", "--quiet", "-b", "main")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "nothing")
+    for lines in (ONE, ONE + TWO):
+        log_at(tmp_path).path.write_bytes(lines)
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "--quiet", "-m", "records")
+    return governed_at(tmp_path)
+
+
+def _codes(governed: Governed, baseline: str) -> list[str]:
+    return [each.code for each in check_runs_of(governed, baseline=baseline, machine_id=None, now=NOW).findings]
+
+
+def test_what_was_appended_since_is_no_finding(committed: Governed) -> None:
+    log_at(committed.root).path.write_bytes(ONE + TWO + THREE)
+
+    assert _codes(committed, "HEAD") == _codes(committed, "main~1") == []
+
+
+def test_a_committed_record_that_is_gone_is_found(committed: Governed) -> None:
+    log_at(committed.root).path.write_bytes(ONE + THREE)
+
+    assert _codes(committed, "HEAD") == ["RI050"]
+    assert _codes(committed, "HEAD~1") == []
+
+
+def test_an_edit_that_was_committed_is_held_against_the_commit_before_it(committed: Governed) -> None:
+    log_at(committed.root).path.write_bytes(json_line(a_run(0, notes="edited")) + TWO)
+    git(committed.root, "commit", "--quiet", "-am", "edited")
+
+    assert _codes(committed, "HEAD") == ["RI050"]
+
+
+def test_a_commit_without_the_log_proves_nothing_and_says_so(committed: Governed) -> None:
+    assert _codes(committed, "HEAD~2") == ["RI052"]
+
+
+def test_a_baseline_that_is_not_there_cannot_be_compared_with(committed: Governed, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="knows no commit"):
+        _codes(committed, "no-such")
+    with pytest.raises(NotFoundError, match="no run_index is active"):
+        _codes(committed, "active")
+    with pytest.raises(NotFoundError, match="there is no"):
+        check_overrides_of(committed, baseline="HEAD")
+
+
+def test_outside_git_there_is_no_commit(tmp_path: Path) -> None:
+    log_at(tmp_path).path.write_bytes(ONE)
+
+    with pytest.raises(NotFoundError, match="in no git repository"):
+        _codes(governed_at(tmp_path), "HEAD")
