@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -32,10 +33,11 @@ Choose = Callable[[str], str]
 _RANDOM: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SLUG: Final = r"[a-z0-9]+(?:-[a-z0-9]+)*"
-_STAMPED: Final = r"([0-9]{4})([0-9]{2})([0-9]{2})-([0-9]{2})([0-9]{2})-[A-Z0-9]{4}"
+_STAMPED: Final = r"([0-9]{8}-[0-9]{4})-[A-Z0-9]{4}"
 _ULID: Final = f"[0-7][{_CROCKFORD}]{{25}}"
 _UNIT: Final = r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*"
 _LONGEST: Final = 128
+_PARTS: Final = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DASH: Final[dict[Kind, str]] = {
@@ -99,7 +101,7 @@ class Grammar:
         match = form.pattern.fullmatch(text)
         if match is None or len(text) > _LONGEST:
             return "form"
-        return "date" if form.stamped and not _is_real(match.groups()) else ""
+        return "date" if form.stamped and not _is_real(match[1]) else ""
 
     def mint(self, kind: Kind, now: datetime, choose: Choose) -> str:
         """Return a new id of a stamped kind or ULID for an instant; `choose` picks its characters."""
@@ -113,8 +115,10 @@ class Grammar:
         return f"{_ULIDS[kind]}{stamp}{''.join(choose(_CROCKFORD) for _ in range(16))}"
 
 
-def _is_real(parts: tuple[str, ...]) -> bool:
-    year, month, day, hour, minute = map(int, parts)
+@lru_cache(maxsize=1 << 14)
+def _is_real(stamp: str) -> bool:
+    """Tell whether a `YYYYMMDD-HHMM` is a date and time; the ids of one record mostly share theirs."""
+    year, month, day, hour, minute = (int(stamp[start:end]) for start, end in _PARTS)
     try:
         datetime(year, month, day, hour, minute, tzinfo=UTC)
     except ValueError:

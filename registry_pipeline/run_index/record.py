@@ -192,7 +192,7 @@ def _check_of(each: Field, grammar: Grammar, shape: Shape) -> _Check:
     if each.holds == "enum":
         values = frozenset(each.values)
         told = " | ".join(each.values)
-        return lambda held: None if isinstance(held, str) and held in values else _wrong(told, held)
+        return lambda held: None if type(held) is str and held in values else _wrong(told, held)
     if each.holds == "utc":
         return _check_utc
     if each.holds == "fields":
@@ -204,7 +204,7 @@ def _check_of(each: Field, grammar: Grammar, shape: Shape) -> _Check:
 
 
 def _check_id(held: Any, kind: Kind, grammar: Grammar) -> list[Told] | None:
-    if not isinstance(held, str):
+    if type(held) is not str:
         return _wrong("text", held)
     problem = grammar.problem(kind, held)
     if not problem:

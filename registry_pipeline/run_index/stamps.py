@@ -13,6 +13,7 @@ FORM: Final = "YYYY-MM-DDTHH:MMZ or YYYY-MM-DDTHH:MM:SSZ"
 _STAMP: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z")
 
 
+@lru_cache(maxsize=4096)
 def second_of(text: str) -> str | None:
     """Return a stamp to the second, `YYYY-MM-DDTHH:MM:SSZ`, which sorts as time does; None if it is no such stamp."""
     match = _STAMP.fullmatch(text)
