@@ -210,7 +210,8 @@ def _check_id(held: Any, kind: Kind, grammar: Grammar) -> list[Told] | None:
     if not problem:
         return None
     code = "RI014" if problem == "form" else "RI015"
-    return [(code, "", f"no {kind.replace('_', ' ')} id", grammar.forms[kind].told, _shown(held))]
+    told = f"{'an' if kind[0] in 'ao' else 'a'} {kind.replace('_', ' ')} id"
+    return [(code, "", told, grammar.forms[kind].told, _shown(held))]
 
 
 def _check_ids(held: Any, kind: Kind, grammar: Grammar) -> list[Told] | None:
