@@ -13,6 +13,8 @@ CAPTURED = (
     "threshold_packs_file",
     "fingerprint_index",
     "derived_validation_reports",
+    "overrides_log",
+    "run_index",
 )
 PASSED = {"seal": True, "schema": True, "rules": True}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tracemalloc
 from pathlib import Path
@@ -106,13 +107,21 @@ def test_an_append_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(read_whole(log).entries) == 1
 
 
-def test_a_log_that_was_replaced_while_an_append_waited_is_the_one_that_grows(tmp_path: Path) -> None:
+def test_a_log_that_was_replaced_while_an_append_waited_is_the_one_that_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
-    with open_log(log):
+    real = fcntl.flock
+
+    def checked_out_meanwhile(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
         other = log.path.with_name("other")
         other.write_bytes(json_line(a_run(5)))
         other.replace(log.path)
-        append(log, a_run(2))
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", checked_out_meanwhile)
+    append(log, a_run(2))
 
     assert [entry.record["run_id"] for entry in read_whole(log).entries] == [a_run(5)["run_id"], a_run(2)["run_id"]]

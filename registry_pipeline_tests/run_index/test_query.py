@@ -116,6 +116,16 @@ def test_a_line_that_is_no_record_answers_nothing(tmp_path: Path) -> None:
         assert [each.code for each in answer.findings] == ["RI007"]
 
 
+def test_an_id_that_is_written_with_escapes_is_the_same_id(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    run_id = str(a_run(1)["run_id"])
+    escaped = json_line(a_run(1, notes="second")).replace(run_id.encode(), run_id.replace("-", "\\u002d").encode())
+    log.path.write_bytes(json_line(a_run(1)) + escaped)
+
+    for use in (True, False):
+        assert [each.get("notes") for each in find_run(log, run_id, use_index=use).records] == [None, "second"]
+
+
 def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
     governed, log = governed_at(tmp_path), log_at(tmp_path)
     write_log(
