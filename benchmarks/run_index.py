@@ -103,7 +103,7 @@ def plain(log: Log, query: str, count: int) -> list[str]:
         for number, line in enumerate(file):
             each = json.loads(line)
             order = (each.get("last_updated_utc", each["created_utc"]), each["machine_id"], number)
-            if order > current.get(each["run_id"], ("", "", -1)):
+            if query != QUERIES[0] and order > current.get(each["run_id"], ("", "", -1)):
                 current[each["run_id"]] = order
             if _is_asked(query, each, run_id):
                 held.append((number, each))
