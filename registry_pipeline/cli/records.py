@@ -17,9 +17,9 @@ from registry_pipeline.cli.reporter import SCHEMA_VERSION, Column, Page, Reporte
 from registry_pipeline.cli.settings import FORMATS, remember_format
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.finding import Finding, has_errors
-from registry_pipeline.run_index.frames import csv_bytes, parquet_bytes
 from registry_pipeline.run_index.query import ORDERS, VIEWS
 from registry_pipeline.run_index.record import MACHINES, UNIQUENESS, Record
+from registry_pipeline.run_index.tables import csv_bytes, parquet_bytes
 
 _BYTES: Final = {"csv": csv_bytes, "parquet": parquet_bytes}
 _WORDS: Final = ("table", "json", "csv", "parquet", "text", "github")

@@ -1,40 +1,22 @@
-"""The queries as pandas DataFrames, and their answers as CSV and Parquet (SPEC 11).
-
-pandas and duckdb are imported by the calls that need them.
-"""
+"""The queries as pandas DataFrames (SPEC 11). pandas is imported by the calls that need it."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import tempfile
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from registry_pipeline.canon import json_line
 from registry_pipeline.config import Governed
 from registry_pipeline.run_index.gates import Surroundings
 from registry_pipeline.run_index.logs import overrides_log, run_index_log
 from registry_pipeline.run_index.overrides import read_book
-from registry_pipeline.run_index.query import Answer, Question, find_latest, find_records, find_run
-from registry_pipeline.run_index.record import RUN, Record
+from registry_pipeline.run_index.query import Question, find_latest, find_records, find_run
+from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline.run_index.tables import columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLUMNS: Final = tuple(RUN.fields)
-"""The columns of every answer, in the order of seed 004; keys beyond them follow by name."""
-
-_LISTS: Final = frozenset(name for name, each in RUN.fields.items() if each.holds in ("ids", "fields"))
-
-
-def columns_of(records: Iterable[Record]) -> tuple[str, ...]:
-    """Return the columns of some records: every field of SPEC 11, then what the toml allows beyond, by name."""
-    extra = {name for record in records for name in record} - set(COLUMNS)
-    return (*COLUMNS, *sorted(extra))
 
 
 def frame_of(records: Sequence[Record]) -> pd.DataFrame:
@@ -59,9 +41,7 @@ def list_runs(governed: Governed, question: Question) -> pd.DataFrame:
 
 def failed_uniqueness(governed: Governed, question: Question | None = None) -> pd.DataFrame:
     """Return the records with a FAIL of a uniqueness check, further narrowed by a question."""
-    import dataclasses  # noqa: PLC0415
-
-    asked = dataclasses.replace(question or Question(), failed=True)
+    asked = replace(question or Question(), failed=True)
     return frame_of(find_records(run_index_log(governed), asked).records)
 
 
@@ -69,42 +49,5 @@ def latest(governed: Governed, artist_id: str | None = None, genre_id: str | Non
     """Return the newest current record with qa_gate2 PASS whose rules hold, in one row; empty: there is none."""
     overrides = overrides_log(governed)
     book = read_book(overrides.shown, read_whole(overrides, missing_ok=True).entries)
-    answer: Answer = find_latest(run_index_log(governed), Surroundings(book), artist_id=artist_id, genre_id=genre_id)
+    answer = find_latest(run_index_log(governed), Surroundings(book), artist_id=artist_id, genre_id=genre_id)
     return frame_of(answer.records)
-
-
-def csv_bytes(records: Sequence[Record]) -> bytes:
-    """Return records as CSV (RFC 4180, UTF-8, LF): a list is its JSON text, what is not stated is empty."""
-    columns = columns_of(records)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(record.get(name)) for name in columns] for record in records)
-    return text.getvalue().encode("utf-8")
-
-
-def parquet_bytes(records: Sequence[Record]) -> bytes:
-    """Return records as a Parquet file: text columns, lists of text; a key beyond SPEC 11 is its JSON text."""
-    import duckdb  # noqa: PLC0415  # lazily, as above
-
-    columns = columns_of(records)
-    types = {name: "VARCHAR[]" if name in _LISTS else "VARCHAR" for name in columns}
-    rows = ({name: _value(name, record.get(name)) for name in columns} for record in records)
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:") as connection:
-        source, target = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
-        source.write_bytes(b"".join(map(json_line, rows)))
-        connection.execute("SET threads = 1")
-        read = "read_json($source, format = 'newline_delimited', columns = $types, maximum_object_size = 16777216)"
-        connection.execute(f"CREATE TABLE rows AS SELECT * FROM {read}", {"source": str(source), "types": types})  # noqa: S608
-        connection.execute("COPY rows TO $target (FORMAT parquet)", {"target": str(target)})
-        return target.read_bytes()
-
-
-def _value(name: str, held: Any) -> Any:
-    if held is None or name in _LISTS or isinstance(held, str):
-        return held
-    return json.dumps(held)
-
-
-def _cell(held: Any) -> str:
-    return "" if held is None else held if isinstance(held, str) else json.dumps(held)

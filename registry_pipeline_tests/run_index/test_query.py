@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.canon import json_line
-from registry_pipeline.run_index import frames
+from registry_pipeline.run_index import frames, tables
 from registry_pipeline.run_index.door import read_surroundings
 from registry_pipeline.run_index.gates import Surroundings
 from registry_pipeline.run_index.logs import overrides_log
@@ -135,7 +135,7 @@ def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
     shown = frames.show(governed, str(a_run(1)["run_id"]), history=True)
     listed = frames.list_runs(governed, Question(order_by="run_id"))
 
-    assert list(shown.columns) == list(frames.COLUMNS)
+    assert list(shown.columns) == list(tables.COLUMNS)
     assert list(shown["last_updated_utc"]) == [None, "2026-02-12T00:00Z"]
     assert len(frames.show(governed, str(a_run(1)["run_id"]))) == 1
     assert frames.show(governed, "RUN-20260210-0900-ZZZZ").empty
@@ -147,21 +147,21 @@ def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
 def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:
     records = [a_success(1, notes='a "quoted" line\nand another, ö'), a_run(2, mood={"major": True})]
 
-    rows = list(csv.DictReader(io.StringIO(frames.csv_bytes(records).decode("utf-8"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(tables.csv_bytes(records).decode("utf-8"), newline="")))
     place = tmp_path / "runs.parquet"
-    place.write_bytes(frames.parquet_bytes(records))
+    place.write_bytes(tables.parquet_bytes(records))
     import duckdb
 
     relation = duckdb.read_parquet(str(place))
     held = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
     for record, row, other in zip(records, rows, held, strict=True):
-        for name in frames.columns_of(records):
+        for name in tables.columns_of(records):
             told = record.get(name)
             text = told if isinstance(told, str) else "" if told is None else json.dumps(told)
             assert row[name] == text
             assert other[name] == (json.dumps(told) if isinstance(told, dict) else told)
-    assert relation.columns == [*frames.COLUMNS, "mood"]
+    assert relation.columns == [*tables.COLUMNS, "mood"]
     assert relation.types[relation.columns.index("version_ids")] == "VARCHAR[]"
 
 
@@ -169,13 +169,13 @@ def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
     import duckdb
 
     place = tmp_path / "none.parquet"
-    place.write_bytes(frames.parquet_bytes([]))
+    place.write_bytes(tables.parquet_bytes([]))
 
-    assert duckdb.read_parquet(str(place)).columns == list(frames.COLUMNS)
-    assert frames.csv_bytes([]).decode().strip() == ",".join(frames.COLUMNS)
+    assert duckdb.read_parquet(str(place)).columns == list(tables.COLUMNS)
+    assert tables.csv_bytes([]).decode().strip() == ",".join(tables.COLUMNS)
 
 
-@pytest.mark.parametrize("module", ["frames", "query", "door", "run_log"])
+@pytest.mark.parametrize("module", ["frames", "tables", "query", "door", "run_log"])
 def test_importing_the_room_imports_neither_pandas_nor_duckdb_nor_yaml(module: str) -> None:
     asked = f"import sys, registry_pipeline.run_index.{module}"
     heavy = f"{asked}; print({{'pandas', 'duckdb', 'ruamel.yaml'}} & set(sys.modules))"

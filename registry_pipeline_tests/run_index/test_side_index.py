@@ -82,6 +82,27 @@ def test_it_is_built_anew_where_the_log_is_not_its_prefix(tmp_path: Path, watch:
     assert watch.built == 2
 
 
+def test_an_old_record_that_was_edited_before_another_came_is_found_by_its_new_fields(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    records = [a_run(number) for number in range(50)]
+    write_log(log, records)
+    find_records(log, ALL)
+    write_log(log, [*records[:20], records[20] | {"artist_id": "ART-zz"}, *records[21:], a_run(60)])
+
+    assert _numbers(find_records(log, Question(artist_id="ART-zz"))) == [21]
+
+
+def test_an_edit_of_the_same_length_shows_by_the_file_where_no_sample_sees_it(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    records = [a_run(number) for number in range(1500)]
+    write_log(log, records)
+    find_records(log, ALL)
+    hidden = next(n for n in range(1500) if len(b"".join(map(json_line, records[:n]))) > 12_000)
+    write_log(log, [*records[:hidden], records[hidden] | {"artist_id": "ART-zz"}, *records[hidden + 1 :]])
+
+    assert _numbers(find_records(log, Question(artist_id="ART-zz"))) == [hidden + 1]
+
+
 def test_a_place_that_does_not_hold_what_the_index_says_is_not_believed(tmp_path: Path, watch: Watch) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(number) for number in range(50)])
