@@ -10,13 +10,16 @@ from typing import IO, Final
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding
-from registry_pipeline.run_index.lines import Entry, open_log, parse_line, parse_record, read_lines
+from registry_pipeline.run_index.lines import MAX_LINE, Entry, open_log, parse_line, parse_record, read_lines
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.tail import read_tail
 
 _KEYS: Final = {
-    key: re.compile(rf'"{key}"[ \t]*:[ \t]*"([^"\\]*)"'.encode("ascii")) for key in ("run_id", "override_id")
+    # The id is the group; there is none where a backslash stands in it.
+    key: re.compile(rf'"{key}"[ \t]*:[ \t]*"(?:([^"\\\n]*)"|[^"\n]*\\)'.encode("ascii"))
+    for key in ("run_id", "override_id")
 }
+_CHUNK: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +74,48 @@ def read_entries(log: Log, file: IO[bytes], end: int) -> Iterator[Entry]:
 def find_entries(log: Log, file: IO[bytes], end: int, key: str, wanted: Collection[str]) -> tuple[list[Entry], int]:
     """Return the records that state one of the ids under a key, in the order of the log, and how many lines it has.
 
-    Only lines that may be meant are parsed: those that name one of the ids, or whose text does not show it.
+    Only lines that name one of the ids, or an id that is written with escapes, are parsed: an append asks this of a log
+    of any length.
     """
-    pattern, found, number = _KEYS[key], [], 0
-    for line in read_lines(file, end=end):
-        number = line.number
-        match = pattern.search(line.data)
-        if line.too_long or (
-            match is not None and match[1].decode("utf-8", "replace") not in wanted and b"\\" not in line.data
-        ):
-            continue
-        record = parse_record(log, line.data)
-        if record is not None and record.get(key) in wanted:
-            found.append(Entry(record, line.number, line.offset, line.size))
+    pattern, ids = _KEYS[key], {each.encode() for each in wanted}
+    found: list[Entry] = []
+    number = 0
+    for chunk, base in _chunks(file, end):
+        counted, line_start = 0, -1  # lines up to `counted`, and the line that was looked at last
+        for match in pattern.finditer(chunk):
+            start = chunk.rfind(b"\n", 0, match.start()) + 1
+            if start == line_start or (match[1] is not None and match[1] not in ids):
+                continue
+            number, counted, line_start = number + chunk.count(b"\n", counted, start), start, start
+            stop = chunk.find(b"\n", match.end()) + 1 or len(chunk)
+            record = parse_record(log, chunk[start:stop])
+            if record is not None and record.get(key) in wanted:
+                found.append(Entry(record, number + 1, base + start, stop - start))
+        number += chunk.count(b"\n", counted) + (not chunk.endswith(b"\n"))
     return found, number
+
+
+def _chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the whole lines of a log up to an offset, many at once, each time with their offset.
+
+    Of a line that is too long to be a record only the newline comes: it counts, and that is all.
+    """
+    file.seek(0)
+    place, held, skipping = 0, b"", False
+    while place < end:
+        data = file.read(min(_CHUNK, end - place))
+        if not data:
+            break  # it was cut while it was read
+        place += len(data)
+        if skipping:
+            cut = data.find(b"\n")
+            data, skipping = data[cut:] if cut >= 0 else b"", cut < 0
+        held += data
+        cut = held.rfind(b"\n") + 1
+        if cut:
+            yield held[:cut], place - len(held)
+            held = held[cut:]
+        if len(held) > MAX_LINE:
+            held, skipping = b"", True
+    if held or skipping:
+        yield held or b" ", place - len(held)

@@ -127,9 +127,10 @@ def counted(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def read_place(log: Log, file: IO[bytes], place: Place) -> Entry | None:
     """Return the record at a place, None where it is not what the index said of it."""
-    data = os.pread(file.fileno(), place.size, place.offset)
-    begins = place.offset == 0 or os.pread(file.fileno(), 1, place.offset - 1) == b"\n"
-    if len(data) != place.size or not data.endswith(b"\n") or data.count(b"\n") != 1 or not begins:
+    before = min(1, place.offset)  # the newline of the line before
+    whole = os.pread(file.fileno(), place.size + before, place.offset - before)
+    data = whole[before:]
+    if len(data) != place.size or whole.count(b"\n") != 1 + before or whole[:before].strip() or data[-1:] != b"\n":
         return None
     record = parse_record(log, data)
     if record is None or claims_of(record) != place.claims:

@@ -1,0 +1,63 @@
+"""Law: what is found by ids in whole blocks of a log is what reading it line by line finds."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.run_index.lines import open_log
+from registry_pipeline.run_index.scan import find_entries, read_entries
+from registry_pipeline_tests.run_index.values import a_run, log_at, runs
+
+ODD = st.sampled_from(
+    [
+        b"\n",
+        b"no json\n",
+        b'{"run_id": "RUN-20260210-0001-AAAB"\n',
+        json_line(a_run(1, notes='"run_id":"RUN-20260210-0002-AAAC"')),
+        json_line(a_run(1)).replace(b'"RUN-', b'"RUN\\u002d'),
+        json_line(a_run(1)).replace(b'":"', b'" : \t"').replace(b"\n", b"\r\n"),
+        b'{"notes":"' + b"x" * 300 + b"\n",
+    ]
+)
+LINES = st.lists(runs.map(json_line) | ODD, max_size=20)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LINES, st.binary(max_size=20).filter(lambda tail: b"\n" not in tail), st.integers(30, 900))
+def test_blocks_find_what_lines_do(lines: list[bytes], tail: bytes, block: int) -> None:
+    wanted = {str(a_run(number)["run_id"]) for number in (1, 2)}
+    data = b"".join(lines) + tail
+    with tempfile.TemporaryDirectory() as folder, mock.patch("registry_pipeline.run_index.scan._CHUNK", block):
+        log = log_at(Path(folder))
+        log.path.write_bytes(data)
+        with open_log(log) as file:
+            found, count = find_entries(log, file, len(data), "run_id", wanted)
+            expected = [each for each in read_entries(log, file, len(data)) if each.record["run_id"] in wanted]
+
+        assert found == expected
+        assert count == len(data.split(b"\n")) - (data.endswith(b"\n") or not data)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([80, 200, 700, 1500]), max_size=8), st.integers(30, 900))
+def test_a_line_that_is_too_long_counts_and_hides_no_other(sizes: list[int], block: int) -> None:
+    lines = [json_line(a_run(1, notes="x" * size)) for size in sizes] + [json_line(a_run(1))]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch("registry_pipeline.run_index.scan._CHUNK", block),
+        mock.patch("registry_pipeline.run_index.scan.MAX_LINE", 600),
+        mock.patch("registry_pipeline.run_index.lines.MAX_LINE", 600),
+    ):
+        log = log_at(Path(folder))
+        log.path.write_bytes(b"".join(lines))
+        with open_log(log) as file:
+            found, count = find_entries(log, file, log.path.stat().st_size, "run_id", {str(a_run(1)["run_id"])})
+
+        assert count == len(lines)
+        assert [entry.number for entry in found] == [n for n, line in enumerate(lines, 1) if len(line) <= 601]
