@@ -10,8 +10,8 @@ from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.inputs import CapturedInputs
 from registry_pipeline.model.roles import ROLE_ARTIFACT
 from registry_pipeline.model.verdict import Artifacts
+from registry_pipeline.roles.document import registry_document
 from registry_pipeline.roles.pack import parse_pack
-from registry_pipeline.roles.registry import registry_document
 
 
 def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifacts:

@@ -54,8 +54,7 @@ def _replace(place: Path, before: bytes, after: bytes) -> None:
             file.write(after)
             file.flush()
             os.fsync(file.fileno())
-        if place.is_symlink() or place.read_bytes() != before:
-            raise BusyError(f"{place.name} was changed meanwhile; nothing was written", "run the command again")
+        _refuse_changed(place, before)
         temporary.replace(place)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -65,3 +64,8 @@ def _replace(place: Path, before: bytes, after: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _refuse_changed(place: Path, before: bytes) -> None:
+    if place.is_symlink() or place.read_bytes() != before:
+        raise BusyError(f"{place.name} was changed meanwhile; nothing was written", "run the command again")

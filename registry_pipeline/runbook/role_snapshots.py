@@ -12,6 +12,7 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.model.captures import is_own_name
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.roles import ROLE_ARTIFACT, ROLE_REGISTRY
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.roles import (
@@ -89,15 +90,20 @@ def _previous(governed: Governed, sealed: SealedRun) -> tuple[Published | None, 
         return None, ()
     place = f"{ref.run_root}/{ref.run_id}"
     try:
-        if not run_folder(governed, ref).is_dir():
-            raise NotFoundError(f"the snapshot before it, {place}, is not here")
-        found = pack_in(read_sealed(governed, ROLE_REGISTRY, ref).kept)
-        if found is None:
-            raise NotFoundError(f"the snapshot before it, {place}, holds no role pack")
+        name, data = _sealed_pack(governed, ref, place)
     except (NotFoundError, EvidenceError) as error:
         return None, (_warning(not_checked(place, error)),)
-    source = f"{place}/{found[0]}"
-    return Published(parse_pack(found[1], source), source), ()
+    source = f"{place}/{name}"
+    return Published(parse_pack(data, source), source), ()
+
+
+def _sealed_pack(governed: Governed, ref: SealedRef, place: str) -> tuple[str, bytes]:
+    if not run_folder(governed, ref).is_dir():
+        raise NotFoundError(f"the snapshot before it, {place}, is not here")
+    found = pack_in(read_sealed(governed, ROLE_REGISTRY, ref).kept)
+    if found is None:
+        raise NotFoundError(f"the snapshot before it, {place}, holds no role pack")
+    return found
 
 
 def _by_git(

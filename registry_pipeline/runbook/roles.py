@@ -174,7 +174,9 @@ def _active(governed: Governed) -> Published:
         raise NotFoundError("no role_registry is active here", "`registry-pipeline build role_registry` makes one")
     found = pack_in(read_sealed(governed, ROLE_REGISTRY, ref).kept)
     if found is None:
-        raise NotFoundError(f"the active run {ref.run_id} holds no role pack", "`registry-pipeline build role_registry`")
+        raise NotFoundError(
+            f"the active run {ref.run_id} holds no role pack", "`registry-pipeline build role_registry`"
+        )
     source = f"{ref.run_root}/{ref.run_id}/{found[0]}"
     return Published(parse_pack(found[1], source), source)
 
@@ -237,4 +239,3 @@ def _published(governed: Governed, commits: Sequence[PackCommit]) -> list[Publis
         PublishedCommit(each.commit, None if each.blob_id is None else packs[each.blob_id], each.parents)
         for each in commits
     ]
-
