@@ -1,4 +1,4 @@
-"""Findings of the role registry (SPEC 9): the codes of its table, and those of waivers, history and the registry document.
+"""Findings of the role registry (SPEC 9): the codes of its table, and those of waivers, history and the document.
 
 `published` is told with a blank before it, and is empty where the baseline has no say.
 """

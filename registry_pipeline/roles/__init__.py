@@ -3,8 +3,7 @@
 Holds the strict parser with positions, the surface hashes, the rules, waivers, and the next version of a contract:
 `check_` compares, `parse_` reads bytes, `add_` returns new bytes. Keeps out files, git, the clock and the diagnostics
 store: bytes and days come in, violations and bytes go out. The registry's builder stands here too, as only this room
-hashes surfaces. May import `model`, `errors` and rfc8785, which is imported
-here and nowhere else.
+hashes surfaces. May import `model`, `canon`, `errors` and rfc8785, which is imported here and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was published stays: current against a published snapshot, or against all of them (SPEC 9; seed 002, DONE_MEANS)."""
+"""What was published stays: a snapshot against a published one, or against all (SPEC 9; seed 002, DONE_MEANS)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _removed(current: RoleRegistrySnapshot, ledger: Ledger[Origin]) -> list[tupl
     kept = {contract.contract_id for contract in current.contracts}
     for contract_id, contract in ledger.contracts.items():
         if contract_id not in kept:
-            subject = Subject(contract.role_id, contract_id, member="contract_id")
+            subject = Subject(contract.role_id, contract_id, member="contract_id", kind=contract.kind)
             words = {"id": shown_id(contract_id)}
             origin = next(iter(ledger.surfaces[contract_id].values()))
             found.append((origin, Offence("RR002", (contract.role_id, contract_id), words, subject=subject)))

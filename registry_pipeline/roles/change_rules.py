@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from registry_pipeline.roles.json_text import shown
 from registry_pipeline.roles.offence import Offence, Subject
 from registry_pipeline.roles.pack_fields import shown_id
 from registry_pipeline.roles.snapshot import (
@@ -13,7 +14,6 @@ from registry_pipeline.roles.snapshot import (
     RoleRegistrySnapshot,
     RoleSpecEntry,
 )
-from registry_pipeline.roles.strict_json import shown
 
 _WHOLE: Final = re.compile("[0-9]+")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.roles.positions import Place
+from registry_pipeline.roles.snapshot import RoleContractKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +15,15 @@ class Subject:
     """What an offence is about, to be looked up in both packs.
 
     A contract where `contract_id` is given, else a role where `role_id` is, else the pack itself. `member` names a
-    field of it; `item` a text in that field. `occurrence` counts from 0 where an id stands more than once.
+    field of it; `item` a text in that field. `kind` tells in which list of the role a contract stood that is gone.
+    `occurrence` counts from 0 where an id stands more than once.
     """
 
     role_id: str | None = None
     contract_id: str | None = None
     member: str | None = None
     item: str | None = None
+    kind: RoleContractKind | None = None
     occurrence: int = 0
 
 

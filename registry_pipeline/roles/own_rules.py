@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from registry_pipeline.roles.json_text import shown
 from registry_pipeline.roles.offence import Offence, Subject
 from registry_pipeline.roles.pack_fields import CONTRACT_ID, SAFE_ID, shown_id
 from registry_pipeline.roles.snapshot import RoleContractSurface, RoleRegistrySnapshot, RoleSpecEntry
-from registry_pipeline.roles.strict_json import shown
 
 
 def find_own_offences(snapshot: RoleRegistrySnapshot) -> list[Offence]:

@@ -18,14 +18,15 @@ from registry_pipeline.roles.strict_json import read_strict_json
 class ParsedPack:
     """A RolePack and all that its bytes alone tell.
 
-    `path` is what findings name. `snapshot` is None where nothing is declared that could be compared: other bytes than
-    UTF-8, no JSON, too deep, or no array `roles`. `value` is the JSON value, `offences` are the pack's own defects.
+    `path` is what findings name. `readable` is False where the bytes have no JSON value; `snapshot` is None there, and
+    where there is no array `roles`: nothing is declared that could be compared. `offences` are the pack's own defects.
     `role_places` and `contract_places` are where the roles and contracts of the snapshot stand, in its order.
     """
 
     path: str
     data: bytes
     text: str
+    readable: bool
     value: Any
     snapshot: RoleRegistrySnapshot | None
     offences: tuple[Offence, ...]
@@ -66,6 +67,7 @@ def parse_pack(data: bytes, path: str) -> ParsedPack:
         path,
         data,
         read.text,
+        read.readable,
         read.value,
         snapshot,
         (*reader.offences, *own),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from registry_pipeline.roles.strict_json import shown
+from registry_pipeline.roles.json_text import shown
 
 SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9})")

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from registry_pipeline.roles.json_text import MAX_DEFECTS, JsonDefect, shown
 from registry_pipeline.roles.offence import Offence
 from registry_pipeline.roles.pack_fields import (
     CONTRACT_FIELDS,
@@ -23,7 +24,7 @@ from registry_pipeline.roles.snapshot import (
     RoleRegistrySnapshot,
     RoleSpecEntry,
 )
-from registry_pipeline.roles.strict_json import MAX_DEFECTS, JsonDefect, StrictJson, shown
+from registry_pipeline.roles.strict_json import StrictJson
 from registry_pipeline.roles.surface import parsed_json_sha256
 
 _TEXTS: Final = ("modes_supported", "content_profiles_supported", "claim_features", "allowed_models", "allowed_tools")

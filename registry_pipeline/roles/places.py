@@ -7,9 +7,7 @@ from typing import Any
 
 from registry_pipeline.roles.offence import Offence, Subject
 from registry_pipeline.roles.pack import ParsedPack
-from registry_pipeline.roles.pack_fields import CONTRACT_ID
 from registry_pipeline.roles.positions import Lines, Place, find_spans
-from registry_pipeline.roles.snapshot import RoleContractKind
 
 
 class Index:
@@ -47,20 +45,19 @@ class Index:
         return place
 
     def place_of_ids(self, ids: tuple[str, ...]) -> Place | None:
-        """Return the place of the contract that ids end with, else of the role that they begin with."""
+        """Return the place of the contract or role that ids end with, else of the role that they begin with."""
         if not ids:
             return None
         contract = self.place_of(Subject(contract_id=ids[-1], member="contract_id"))
-        return contract or self.place_of(Subject(role_id=ids[0], member="role_id"))
+        role = self.place_of(Subject(role_id=ids[-1], member="role_id"))
+        return contract or role or self.place_of(Subject(role_id=ids[0], member="role_id"))
 
     def nearest(self, subject: Subject) -> Place | None:
         """Return where a subject that is not there would stand."""
-        if subject.contract_id is not None and subject.role_id is not None:
-            match = CONTRACT_ID.fullmatch(subject.contract_id)
-            field = RoleContractKind(match[2]).field if match else "role_id"
-            role = self.place_of(Subject(role_id=subject.role_id, member=field))
-            if role is not None:
-                return role
+        if subject.kind is not None:
+            contracts = self.place_of(Subject(role_id=subject.role_id, member=subject.kind.field))
+            if contracts is not None:
+                return contracts
         if subject.role_id is not None:
             return ("roles",)
         return ()
@@ -82,10 +79,8 @@ class Index:
 
     def locate(self, places: Iterable[Place | None]) -> None:
         """Find all these places in the text in one walk; `location` knows them from then on."""
-        if self._pack.snapshot is None and not isinstance(self._pack.value, dict):
-            return
         wanted = {place for place in places if place is not None}
-        if wanted:
+        if wanted and self._pack.readable:
             self._spans |= find_spans(self._pack.text, wanted)
 
     def location(self, place: Place | None, at: int | None = None) -> str | None:

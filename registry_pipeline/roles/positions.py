@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any, Final
 
-from registry_pipeline.roles.strict_json import scan_string
+from registry_pipeline.roles.json_text import scan_string
 
 Place = tuple[str | int, ...]
 """A way into a JSON value: the keys and indexes that a JSON pointer (RFC 6901) is made of."""

@@ -9,9 +9,10 @@ from datetime import date
 from typing import Any, Final
 
 from registry_pipeline.model.codes import finding
+from registry_pipeline.roles.json_text import shown
 from registry_pipeline.roles.pack_fields import shown_value
 from registry_pipeline.roles.positions import Lines, Place, find_spans, json_pointer
-from registry_pipeline.roles.strict_json import StrictJson, read_strict_json, shown
+from registry_pipeline.roles.strict_json import StrictJson, read_strict_json
 from registry_pipeline.roles.violation import Violation, fingerprint_of, sorted_violations
 
 WAIVERS_VERSION: Final = "0.1"
