@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Final
 
 from registry_pipeline.model.captures import is_own_name
@@ -17,7 +16,7 @@ ACTIVE_BASELINE: Final = "active"
 
 def pack_path_problem(path: str) -> str | None:
     """Return why a role pack may not lie at a path, None where it may: a run folder holds it under its own name."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     if not name.endswith(".json") or not path.isprintable():
         return "a role pack is a file whose name ends with .json"
     if is_own_name(name) or name.casefold() == ROLE_ARTIFACT.casefold():

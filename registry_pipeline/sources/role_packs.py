@@ -37,7 +37,9 @@ def read_pack_file(place: Path, shown: str, top: Path | None = None) -> bytes:
         _refuse_links(place, shown, top)
         return read_regular_file(place)
     except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or "no reason given"
+        reason = (
+            "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or "no reason given"
+        )
         raise NotFoundError(f"{shown} cannot be read: {reason}", "name the pack by `pack` of [roles]") from None
 
 

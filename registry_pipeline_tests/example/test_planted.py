@@ -157,6 +157,7 @@ def test_every_captured_registry_has_a_source_that_can_be_captured(written: Writ
         "threshold_packs_file": 2,
         "fingerprint_index": 1,
         "derived_validation_reports": 3,
+        "role_registry": 1,
     }
     assert gathered["fingerprint_index"].inputs.records == 18
 

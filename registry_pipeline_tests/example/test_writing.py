@@ -76,14 +76,14 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
-    assert written.commit_ids[-1] == "755619edccc12e2d1d431a7dcb8f5eb942e3d238"
-    assert digest.hexdigest() == "42068f0cfa6dc2895195518aac9422ac53e67e2cef9499b372023b19a14b424b"
+    assert written.commit_ids[-1] == "9ba81bc4b487c414cc428567bec1da8b7df68ac7"
+    assert digest.hexdigest() == "4476c23d6911305b359ef388d060b980dcbb91731ddcd0dc4e053a563c19ba2a"
 
 
 def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:
     assert git(written.root, "rev-list", "--reverse", "main").split() == list(written.commit_ids)
     assert git(written.root, "symbolic-ref", "HEAD").strip() == "refs/heads/main"
-    assert len(written.commit_ids) == len(written.example.commits) == 24
+    assert len(written.commit_ids) == len(written.example.commits) == 29
     git(written.root, "fsck", "--strict")
 
 
