@@ -29,6 +29,8 @@ _DESCRIPTIONS: Final = {
     "seal": "The folder is complete and every byte is the one that was sealed (SPEC 2.2).",
     "schema": "Envelope and artifacts are what the shipped schemas say, and recorded inputs are there (SPEC 2.3).",
     "rules": "What this registry promises beyond its shape, such as that no run disappears (SPEC 4).",
+    "append_only": "Nothing that was published is gone or changed: against the active snapshot and git (SPEC 9, 11).",
+    "coordination": "The entries of all registries agree with each other (SPEC 10).",
 }
 
 
