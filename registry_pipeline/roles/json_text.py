@@ -8,8 +8,8 @@ from typing import Final
 
 MAX_DEPTH: Final = 64
 MAX_INTEGER: Final = 2**53 - 1
-MAX_DEFECTS: Final = 100_000
-"""Defects of one kind that are told one by one; what is beyond is counted."""
+MAX_DEFECTS: Final = 1_000
+"""Defects of one kind in a text that are told one by one; what is beyond is counted."""
 
 
 @dataclass(frozen=True, slots=True)

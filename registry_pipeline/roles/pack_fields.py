@@ -15,6 +15,8 @@ CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9}
 MAX_VERSION: Final = 2**32 - 1
 MODES: Final = ("representational", "conceptual")
 POLICIES: Final = ("disabled", "queue_only", "auto_accept_with_threshold")
+MAX_ITEMS: Final = 1_000
+"""Wrong items of one array that are told one by one."""
 LIFECYCLES: Final = ("active", "deprecated")
 
 Fault = tuple[tuple[str | int, ...], str]
@@ -35,16 +37,25 @@ def _text(value: Any) -> list[Fault]:
     return [] if isinstance(value, str) else [((), "a string")]
 
 
+def _first_items(items: list[Any], expected: str, right: Callable[[Any], bool]) -> list[Fault]:
+    """Return the faults of an array's items; of very many the first, and one that says that there are more."""
+    wrong = [index for index, item in enumerate(items) if not right(item)]
+    faults: list[Fault] = [((index,), expected) for index in wrong[:MAX_ITEMS]]
+    if len(wrong) > MAX_ITEMS:
+        faults.append(((), f"right in {len(wrong) - MAX_ITEMS} more of its items"))
+    return faults
+
+
 def _texts(value: Any) -> list[Fault]:
     if not isinstance(value, list):
         return [((), "an array of strings")]
-    return [((index,), "a string") for index, item in enumerate(value) if not isinstance(item, str)]
+    return _first_items(value, "a string", lambda item: isinstance(item, str))
 
 
 def _objects(value: Any) -> list[Fault]:
     if not isinstance(value, list):
         return [((), "an array of objects")]
-    return [((index,), "an object") for index, item in enumerate(value) if not isinstance(item, dict)]
+    return _first_items(value, "an object", lambda item: isinstance(item, dict))
 
 
 def _object(value: Any) -> list[Fault]:
@@ -59,11 +70,7 @@ def _one_of(words: tuple[str, ...]) -> Judge:
 def _modes(value: Any) -> list[Fault]:
     if not isinstance(value, list) or not value:
         return [((), f"a non-empty array of {' or '.join(MODES)}")]
-    return [
-        ((index,), " or ".join(MODES))
-        for index, item in enumerate(value)
-        if not isinstance(item, str) or item not in MODES
-    ]
+    return _first_items(value, " or ".join(MODES), lambda item: isinstance(item, str) and item in MODES)
 
 
 PACK_FIELDS: Final[Mapping[str, Judge]] = MappingProxyType(

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from registry_pipeline.roles.json_text import MAX_DEFECTS, JsonDefect, shown
+from registry_pipeline.roles.json_text import JsonDefect, shown
 from registry_pipeline.roles.offence import Offence
 from registry_pipeline.roles.pack_fields import (
     CONTRACT_FIELDS,
@@ -27,6 +27,8 @@ from registry_pipeline.roles.snapshot import (
 from registry_pipeline.roles.strict_json import StrictJson
 from registry_pipeline.roles.surface import parsed_json_sha256
 
+MAX_OFFENCES: Final = 100_000
+"""Offences of one code against the shape of a pack that are told one by one."""
 _TEXTS: Final = ("modes_supported", "content_profiles_supported", "claim_features", "allowed_models", "allowed_tools")
 
 
@@ -65,10 +67,10 @@ class PackReader:
 
     def _note(self, offence: Offence) -> None:
         count = self._counts[offence.code] = self._counts.get(offence.code, 0) + 1
-        if count <= MAX_DEFECTS:
+        if count <= MAX_OFFENCES:
             self.offences.append(offence)
-        elif count == MAX_DEFECTS + 1:
-            rest = f"more than {MAX_DEFECTS} of {offence.code}; the rest is not listed"
+        elif count == MAX_OFFENCES + 1:
+            rest = f"more than {MAX_OFFENCES} of {offence.code}; the rest is not listed"
             self.offences.append(Offence("RR020", (), {"what": "the pack", "detail": rest}, key=f"more {offence.code}"))
 
     def _defect(self, defect: JsonDefect) -> None:

@@ -89,9 +89,12 @@ def _walk_object(text: str, at: int, wanted: dict[Any, Any], spans: dict[Place, 
 
 
 def _walk_array(text: str, at: int, wanted: dict[Any, Any], spans: dict[Place, tuple[int, int]]) -> int:
-    index = 0
+    last = max((part for part in wanted if isinstance(part, int)), default=-1)
+    begin, index = at, 0
     at = _blank(text, at + 1)
     while text[at] != "]":
+        if index > last:
+            return _SKIPPER.raw_decode(text, begin)[1]
         if text[at] == ",":
             at = _blank(text, at + 1)
         branch = wanted.get(index)
