@@ -115,7 +115,7 @@ def _by_git(
     digest = sha256_hex(pack.data)
     path = next((each.path for each in sealed.inputs.files if each.sha256 == digest), governed.config.roles.pack)
     try:
-        found = read_commit_baseline(governed.root, path, commit, pack.data).pack
+        found = read_commit_baseline(governed.root, path, commit, pack.data, governed.config.roles.baseline).pack
     except NotFoundError as error:
         return (_warning(not_checked(pack.path, error)),), None
     if found is None:

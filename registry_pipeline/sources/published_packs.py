@@ -88,19 +88,19 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> GitBa
     return GitBaseline(None, tips[0][1] if tips else None)
 
 
-def read_commit_baseline(root: Path, path: str, commit: str, current: bytes) -> GitBaseline:
+def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, name: str = _DEFAULT) -> GitBaseline:
     """Return what a pack that was sealed at a commit is compared with, whatever was published since.
 
-    That is the pack where the commit left `main`, or, where it lies on `main`, the commit's own, or its first parent's
-    if those are the very bytes.
+    That is the pack where the commit left the branch `name`, or, where it lies on that or there is none, the commit's
+    own, or its first parent's if those are the very bytes.
 
     Raises:
         NotFoundError: as `read_git_baseline`; also where this clone does not have the commit.
     """
     if _commit_of(root, commit) is None:
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]} here", "`git fetch` it")
-    mains = [tip for each in _MAIN if (tip := _commit_of(root, each)) is not None]
-    left = next((fork for tip in mains if (fork := _fork(root, tip, commit)) is not None), commit)
+    tips = [tip for each in _meant(name) if (tip := _commit_of(root, each)) is not None]
+    left = next((fork for tip in tips if (fork := _fork(root, tip, commit)) is not None), commit)
     pack = _pack_in(root, left, path, left[:_SHORT])
     if pack is not None and (left != commit or pack.data != current):
         return GitBaseline(pack, left)

@@ -247,8 +247,8 @@ def test_outside_git_there_is_no_history(tmp_path: Path) -> None:
         read_pack_commits(tmp_path, None, PACK)
 
 
-def sealed_at(root: Path, commit_id: str, current: str) -> str | None:
-    found = read_commit_baseline(root, PACK, commit_id, current.encode()).pack
+def sealed_at(root: Path, commit_id: str, current: str, name: str = "main") -> str | None:
+    found = read_commit_baseline(root, PACK, commit_id, current.encode(), name).pack
     return None if found is None else found.data.decode()
 
 
@@ -269,6 +269,10 @@ def test_a_pack_sealed_on_a_branch_is_compared_with_where_it_left_main(root: Pat
     published(root, "four")
 
     assert sealed_at(root, three, "three") == "one"
+
+    git(root, "branch", "-q", "-m", "main", "trunk")
+    assert sealed_at(root, three, "three", "trunk") == "one"
+    assert sealed_at(root, three, "three") == "two"
 
 
 def test_a_commit_that_the_clone_does_not_have_is_told(root: Path) -> None:
