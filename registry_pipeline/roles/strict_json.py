@@ -15,11 +15,9 @@ from typing import Any, Final, NoReturn
 from registry_pipeline.roles.json_defects import find_defects
 from registry_pipeline.roles.json_text import MAX_DEPTH, JsonDefect, is_out_of_range
 
-_LARGE_NUMBER: Final = re.compile("[0-9]{16}|[0-9][eE]")
+_LARGE_NUMBER: Final = re.compile("[0-9](?:[0-9]{15}|[eE])")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_LONE_ESCAPE: Final = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
-)
+_PAIR_OF_ESCAPES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _QUOTED: Final = re.compile(rb'"[^"]*"')
 
@@ -88,7 +86,8 @@ def _may_be_deep(body: bytes) -> bool:
 def _has_lone_escape(text: str) -> bool:
     if _SURROGATE_ESCAPE.search(text) is None:
         return False
-    return _LONE_ESCAPE.search(text.replace("\\\\", "--")) is not None
+    pairs_gone = _PAIR_OF_ESCAPES.sub("-", text.replace("\\\\", "--"))
+    return _SURROGATE_ESCAPE.search(pairs_gone) is not None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from typing import Any, Final
 
 import rfc8785
 
-# The text that this encoder writes is the canonical text unless it has a float, an integer of sixteen digits or more,
-# or a character from U+D800 on (keys sort by UTF-16 units, and there the two orders part). Each of these shows in the
-# text itself: Python writes every float with `.` or `e` behind a digit. The same signs within a string cost no more
-# than the slower road. Escapes are the same two-character ones, and `\u00xx` in lower case, in both.
+# The text that this encoder writes for an object is the canonical text unless it has a float, an integer of sixteen
+# digits or more, or a character from U+D800 on (keys sort by UTF-16 units, and there the two orders part). Each of
+# these shows in the text: a number in an object stands behind `:`, `,` or `[` without a blank, and Python writes every
+# float with `.` or `e` behind its first digits. The same signs within a string cost no more than the slower road.
+# Escapes are the same two-character ones, and `\u00xx` in lower case, in both.
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
-_NOT_SURELY_CANONICAL: Final = re.compile("[0-9][.e]|[0-9]{16}|[\ud800-\U0010ffff]")
+_PERHAPS_DOUBTFUL: Final = re.compile(r"[0-9](?:[.e]|[0-9]{15})")
+_DOUBTFUL_NUMBER: Final = re.compile(r"[:,\[]-?[0-9]+(?:[.e]|(?<=[0-9]{16}))")
+_DOUBTFUL_CHARACTER: Final = re.compile("[\ud800-\U0010ffff]")
 
 
 def canonical_json_sha256(value: object) -> str:
@@ -39,6 +42,8 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
         ValueError: as there.
     """
     text = _ENCODER.encode(value)
-    if _NOT_SURELY_CANONICAL.search(text) is not None:
+    if _PERHAPS_DOUBTFUL.search(text) and _DOUBTFUL_NUMBER.search(text):
+        return canonical_json_sha256(value)
+    if not text.isascii() and _DOUBTFUL_CHARACTER.search(text):
         return canonical_json_sha256(value)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
