@@ -75,6 +75,7 @@ SURROGATES = (
     defect("RR019", "the_second_half", r'"\udfac"', r'"\udfac"'),
     defect("RR019", "the_halves_in_turn", r'"\udfac\ud83c"', r'"\udfac\ud83c"'),
     defect("RR019", "between_good_ones", r'"\ud83c\udfac\ud83c\ud83c\udfac"', r'"\ud83c\udfac\ud83c'),
+    defect("RR019", "behind_an_escaped_backslash", r'"\\ud83c\udfac"', r'"\\ud83c\udfac"'),
     defect("RR019", "in_capitals", r'"\uD83C x"', r'"\uD83C x"'),
     defect("RR019", "in_a_key", r'{"\ud83c": 1}', r'"\ud83c"'),
 )

@@ -32,6 +32,8 @@ def depth(value: Any) -> int:
 @given(spoiled_texts())
 @example('{"a":1,"\\u0061":2}')
 @example('"\\ud83c\\\\udfac"')
+@example(r'"\\ud83c\udfac"')
+@example(r'"\\\ud83c\udfac"')
 @example("[" * 64 + "]" * 64)
 @example("[" * 65 + "]" * 65)
 @example('{"a":[' * 32 + "]}" * 32)
