@@ -7,8 +7,8 @@ the contract_ids whose surface is another one:
 - ours reads strictly (duplicate keys, numbers, depth), hashes, and applies every rule of SPEC 9;
 - the last row tells them too: line and column in both files, and the JSON pointers that differ.
 
-A table of hashing alone stands before it, since strict reading has its price. The last table is a history: M versions of
-a pack of forty roles (N / 20), each parsed and judged.
+A table of hashing alone stands before it, since strict reading has its price. The last table is a history: M versions
+of a pack of forty roles (M is N / 20), each parsed and judged.
 """
 
 from __future__ import annotations
