@@ -49,6 +49,12 @@ VERSIONS = (
         baseline=lambda p: added(p, EDITOR, "ROLE:editor:X:3", title="Third"),
     ),
     case(
+        "RR014__below_the_highest_and_without_its_predecessor",
+        lambda p: added(p, EDITOR, "ROLE:editor:X:3", title="Late"),
+        Told("RR014", E, ["editor", "ROLE:editor:X:3"], id_of("ROLE:editor:X:3"), OF_EDITOR),
+        baseline=lambda p: added(p, EDITOR, "ROLE:editor:X:4", title="Fourth"),
+    ),
+    case(
         "pass__the_other_kind_counts_for_itself",
         lambda p: produce(p, EDITOR).append(contract("ROLE:editor:C:2", title="Late")),
         baseline=lambda p: added(p, EDITOR, "ROLE:editor:X:3", title="Third"),
@@ -252,6 +258,25 @@ RATCHET = (
     case(
         "RR003__of_a_doubled_contract",
         lambda p: extract(p, EDITOR)[1]["schema_json"].update(title="Third"),
+        Told(
+            "RR003",
+            E,
+            ["editor", "ROLE:editor:X:1"],
+            '"ROLE:editor:X:1" » "schema_json": ^{',
+            '"ROLE:editor:X:1" » "schema_json": ^{',
+        ),
+        Told(
+            "RR005",
+            W,
+            ["editor", "ROLE:editor:X:1"],
+            '"ROLE:editor:X:1" » "contract_id": ^"ROLE:editor:X:1"',
+            id_of("ROLE:editor:X:1"),
+        ),
+        baseline=lambda p: added(p, EDITOR, "ROLE:editor:X:1", title="Other"),
+    ),
+    case(
+        "RR003__one_of_two_surfaces_took_the_others_place",
+        lambda p: extract(p, EDITOR)[1]["schema_json"].update(title="Cut"),
         Told(
             "RR003",
             E,
