@@ -134,7 +134,7 @@ PACK = (
     ),
     versions("an_older_version", "2", "1", back=True),
     versions("numbers_and_not_text", "10", "9", back=True),
-    versions("zeros_in_front", "010", "9", back=True),
+    versions("zeros_in_front", "2", "01", back=True),
     versions("longer_than_python_parses", "2" * 5000, "1" * 5000, back=True),
     versions("a_newer_version", "9", "10", back=False),
     versions("zeros_make_no_difference", "2", "002", back=False),
