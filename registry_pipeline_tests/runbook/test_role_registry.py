@@ -290,6 +290,7 @@ def test_the_active_snapshot_is_a_baseline_unless_it_was_altered(studio: World) 
 def test_an_id_is_traced_to_the_commit_that_brought_it_whatever_came_between(studio: World) -> None:
     brought = commit(studio.root, {PACK: GROWN})
     commit(studio.root, {PACK: GROWN.replace('"display_name": "editor"', '"display_name": "Editor"')})
+    commit(studio.root, {PACK: GROWN})
     git(studio.root, "checkout", "-q", "-b", "work")
     write(studio.root, {PACK: SMALL})
 
