@@ -107,7 +107,8 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
     sealed = made_by(half_failed(activated))
 
     assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES, *OWN_TABLES}
-    assert activated.folders() - before == set(sealed.values()) - {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
+    kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
+    assert activated.folders() - before == set(sealed.values()) - kept
     found = [runbook.find_run(activated.governed, run_id) for run_id in sealed.values()]
     assert all(verdict.passed for verdict in runbook.verify_runs(found))
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
