@@ -31,6 +31,7 @@ VERBS: Final = (
     "doctor",
     "anchor",
     "registries",
+    "roles",
     "run-index",
     "overrides",
     "explain",

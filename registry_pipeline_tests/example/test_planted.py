@@ -159,6 +159,7 @@ def test_every_captured_registry_has_a_source_that_can_be_captured(written: Writ
         "derived_validation_reports": 3,
         "overrides_log": 1,
         "run_index": 1,
+        "role_registry": 1,
     }
     assert gathered["fingerprint_index"].inputs.records == 18
 

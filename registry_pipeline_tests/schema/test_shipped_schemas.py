@@ -31,6 +31,7 @@ THEIRS = {
     "REGISTRY_derived_validation_reports_v0_1.schema.json",
     "REGISTRY_migration_ledger_v0_1.schema.json",
     "REGISTRY_threshold_packs_file_v0_1.schema.json",
+    "ROLE_PACK_v0_1.schema.json",
 }
 _APPLICATORS = ("if", "then", "else", "allOf", "anyOf")
 
