@@ -15,6 +15,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.run_index.append import Appended
 
 _MOST: Final = 1 << 30
+_SHOWN: Final = 20
 
 
 def read_batch(source: Path | None, record: str | None) -> tuple[bytes, str]:
@@ -54,8 +55,10 @@ def _tell(page: Page, done: Appended, shown: str) -> None:
     if done.refused:
         page.line(f"refused: nothing was appended to {shown}", style="bold red")
         return
-    for record in done.added:
+    for record in done.added[:_SHOWN]:
         told = record.get("run_id") if record["record_type"] == "RUN" else record["override_id"]
         page.line(f"appended  {told}")
+    if len(done.added) > _SHOWN:
+        page.line(f"and {len(done.added) - _SHOWN} more")
     already = f", {len(done.repeated)} there already" if done.repeated else ""
     page.line(f"{counted(len(done.added), 'record')} appended to {shown}{already}", style="bold green")

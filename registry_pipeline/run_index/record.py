@@ -186,7 +186,8 @@ _Check = Callable[[Any], "list[Told] | None"]
 
 def _check_of(each: Field, grammar: Grammar, shape: Shape) -> _Check:
     if each.holds == "id":
-        return lambda held: _check_id(held, each.kind, grammar)
+        is_sound = grammar.quickly(each.kind)
+        return lambda held: None if type(held) is str and is_sound(held) else _check_id(held, each.kind, grammar)
     if each.holds == "ids":
         return lambda held: _check_ids(held, each.kind, grammar)
     if each.holds == "enum":

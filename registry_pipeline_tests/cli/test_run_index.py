@@ -226,6 +226,28 @@ def test_what_fails_is_told_by_its_code(known: Repository) -> None:
     assert known("run-index", "check", "--fail-on", "warning").code == 4
 
 
+def test_the_active_snapshot_is_a_baseline_too(built: Repository) -> None:
+    log = built.root / RUN_INDEX
+    assert built("run-index", "check", "--baseline", "active").code == 0
+    assert built("overrides", "check", "--baseline", "active").code == 0
+    log.write_bytes(log.read_bytes().replace(b'"PASS"', b'"FAIL"', 1))
+
+    told = built("run-index", "check", "--baseline", "active", "--json").document("run-index-check")
+
+    lost = next(each for each in told["findings"] if each["code"] == "RI050")
+    assert lost["location"] == f"line 1 of {built.active('run_index')}"
+
+
+def test_a_long_batch_is_told_in_short(known: Repository, tmp_path: Path) -> None:
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text("".join(json.dumps(a_run(number)) + "\n" for number in range(60)))
+
+    lines = known("run-index", "append", str(batch)).out.splitlines()
+
+    assert len(lines) == 22
+    assert lines[-2:] == ["and 40 more", f"60 records appended to {RUN_INDEX}"]
+
+
 def test_without_a_log_there_is_nothing_to_ask(known: Repository) -> None:
     (known.root / RUN_INDEX).unlink()
     (known.root / OVERRIDES).unlink()
