@@ -13,7 +13,7 @@ from registry_pipeline.canon import json_line
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.run_index import append as appending
 from registry_pipeline.run_index.lines import MAX_LINE, open_log, read_lines
-from registry_pipeline.run_index.query import Question, find_records
+from registry_pipeline.run_index.query import Question, find_records, find_run
 from registry_pipeline.run_index.scan import read_entries, read_whole
 from registry_pipeline_tests.run_index.values import a_run, append, log_at, write_log
 
@@ -32,6 +32,19 @@ def test_a_line_of_ten_megabytes_is_told_and_read_over_in_bounded_memory(tmp_pat
     assert [each.code for each in held.findings] == ["RI006"]
     assert peak < 5 * MAX_LINE
     assert len(find_records(log, Question()).entries) == 2
+
+
+def test_a_run_is_looked_for_behind_a_long_line_in_bounded_memory(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    log.path.write_bytes(json_line(a_run(1)) + b"x" * 40_000_000 + b"\n" + json_line(a_run(1, notes="later")))
+
+    tracemalloc.start()
+    found = find_run(log, str(a_run(1)["run_id"]), use_index=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert [entry.number for entry in found.entries] == [1, 3]
+    assert peak < 20 * MAX_LINE
 
 
 def test_the_longest_line_is_a_record_and_a_longer_one_is_none(tmp_path: Path) -> None:
