@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from registry_pipeline.roles.json_text import shown
 
+_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_:.-]{1,160}")
 SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9})")
 MAX_VERSION: Final = 2**32 - 1
@@ -129,4 +130,4 @@ def _printable(text: str) -> str:
 
 def shown_id(text: str) -> str:
     """Return an id as it is where it is plain, else as a JSON string."""
-    return text if re.fullmatch(r"[A-Za-z0-9_:.-]{1,160}", text) else shown(text)
+    return text if _PLAIN_ID.fullmatch(text) else shown(text)

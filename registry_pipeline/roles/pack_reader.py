@@ -101,7 +101,8 @@ class PackReader:
         expected: str | None = None,
         got: str | None = None,
     ) -> None:
-        words = {"what": what, "detail": detail}
+        told = what.format(*map(shown_id, ids)) if ids else what
+        words = {"what": told, "detail": detail}
         self._note(Offence("RR020", ids, words, key=key, expected=expected, got=got, place=place))
 
     def _fields(
@@ -113,7 +114,7 @@ class PackReader:
         fields: Mapping[str, Judge],
         key: str,
     ) -> None:
-        """Note missing, mistyped and unknown members of one object."""
+        """Note missing, mistyped and unknown members of one object; `what` has places for its ids."""
         for name, judge in fields.items():
             if name not in value:
                 self._shape(what, ids, place, f"{key}/{name}", f"{name} is missing")
@@ -144,7 +145,7 @@ class PackReader:
             return
         times = self._role_times[role_id] = self._role_times.get(role_id, 0) + 1
         key = f"#{times}" if times > 1 else ""
-        self._fields(f"role {shown_id(role_id)}", (role_id,), role, place, ROLE_FIELDS, key)
+        self._fields("role {}", (role_id,), role, place, ROLE_FIELDS, key)
         self._roles.append(_entry(role_id, role))
         self.role_places.append(place)
         for kind in RoleContractKind:
@@ -157,7 +158,7 @@ class PackReader:
         contract_id = contract.get("contract_id")
         if not isinstance(contract_id, str):
             self._fields(
-                f"a contract of role {shown_id(role_id)}",
+                "a contract of role {}",
                 (role_id,),
                 contract,
                 place,
@@ -168,7 +169,7 @@ class PackReader:
         times = self._contract_times[contract_id] = self._contract_times.get(contract_id, 0) + 1
         key = f"#{times}" if times > 1 else ""
         ids = (role_id, contract_id)
-        self._fields(f"contract {shown_id(contract_id)}", ids, contract, place, CONTRACT_FIELDS, key)
+        self._fields("contract {1}", ids, contract, place, CONTRACT_FIELDS, key)
         version = contract_version(contract_id)
         self.contract_places.append(place)
         self._surface(contract, (*place, "schema_json"), RoleContractSurface(contract_id, role_id, kind, version, None))

@@ -10,16 +10,17 @@ import codecs
 import json
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 from registry_pipeline.roles.json_defects import find_defects
 from registry_pipeline.roles.json_text import MAX_DEPTH, JsonDefect, is_out_of_range
 
-_LARGE_NUMBER: Final = re.compile("[0-9](?:[0-9]{15}|[eE])")
+_LARGE_NUMBER: Final = re.compile(rb"[0-9](?:[0-9]{15}|[eE])")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _PAIR_OF_ESCAPES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_QUOTED: Final = re.compile(rb'"[^"]*"')
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}",:0123456789eE'))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,17 +63,38 @@ def read_strict_json(data: bytes) -> StrictJson:
 
 
 def _fast(text: str, body: bytes) -> Any:
-    if _may_be_deep(body) or _has_lone_escape(text):
+    bare = _without_strings(body)
+    if _may_be_deep(bare.translate(None, _NOT_BRACKETS)) or (b"\\" in body and _has_lone_escape(text)):
         raise _DoubtError
-    return (_EXACT if _LARGE_NUMBER.search(text) else _PLAIN).decode(text)
+    value = (_EXACT if _LARGE_NUMBER.search(bare) else _PLAIN).decode(text)
+    # Of a key that stands twice one member is left, and its colon with no member.
+    if _members(value) != bare.count(b":"):
+        raise _DoubtError
+    return value
 
 
-def _may_be_deep(body: bytes) -> bool:
-    # Every replacement peels one level at most off the brackets that stand outside strings, so text that is gone after
-    # thirty-two rounds of two has sixty-four levels at most. Text that is not balanced is refused by the parser.
+def _without_strings(body: bytes) -> bytes:
+    """Return the brackets, commas and colons of a text, and of its numbers what can make them large."""
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = _QUOTED.sub(b"", body.translate(None, _NOT_BRACKETS))
+    # Between the quotes that are left, every second part is a string; where one does not end, the parser refuses.
+    return b"".join(body.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+
+
+def _members(value: Any) -> int:
+    """Return how many members all objects of a value have."""
+    count, level = 0, [value]
+    while level:
+        objects = [each for each in level if type(each) is dict]
+        arrays = [each for each in level if type(each) is list]
+        count += sum(map(len, objects))
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+    return count
+
+
+def _may_be_deep(brackets: bytes) -> bool:
+    # Every replacement peels one level at most off the brackets that stand outside strings, so text that is gone after
+    # thirty-two rounds of two has sixty-four levels at most. Text that is not balanced is refused by the parser.
     for _ in range(MAX_DEPTH // 2):
         if not brackets:
             return False
@@ -88,13 +110,6 @@ def _has_lone_escape(text: str) -> bool:
         return False
     pairs_gone = _PAIR_OF_ESCAPES.sub("-", text.replace("\\\\", "--"))
     return _SURROGATE_ESCAPE.search(pairs_gone) is not None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise _DoubtError
-    return made
 
 
 def _constant(_token: str) -> NoReturn:
@@ -113,9 +128,7 @@ def _exact_float(token: str) -> float:
     return float(token)
 
 
-_PLAIN: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
-_EXACT: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_int=_exact_integer, parse_float=_exact_float
-)
+_PLAIN: Final = json.JSONDecoder(parse_constant=_constant)
+_EXACT: Final = json.JSONDecoder(parse_constant=_constant, parse_int=_exact_integer, parse_float=_exact_float)
 # Python refuses integers of more than 4300 digits; one out of range only needs a place-holder.
 _LENIENT: Final = json.JSONDecoder(parse_int=lambda token: float(token) if is_out_of_range(token) else int(token))
