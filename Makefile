@@ -27,7 +27,7 @@ demo: .venv/.ready ## make the example repository, run the graph through Dagster
 	@$(BIN)/python tools/demo.py --dir $(DEMO)
 
 test: .venv/.ready ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 check: .venv/.ready ## lint, format, types, import contracts, generated documents
 	$(BIN)/ruff check .

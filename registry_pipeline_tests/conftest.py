@@ -3,9 +3,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from registry_pipeline_tests.captured_sources import write_captured_sources
 from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
+
+
+class DagsterOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Give each test to whichever worker is free, and all tests of Dagster to one, so that no two servers stand.
+
+    xdist's own `xdist_group` marks have no effect under this pytest: it no longer reads the node ids that they rewrite.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "dagster" if nodeid.startswith("registry_pipeline_tests/defs/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> DagsterOnOneWorker:
+    return DagsterOnOneWorker(config, log)
 
 
 @pytest.fixture(scope="session")

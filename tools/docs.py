@@ -20,6 +20,7 @@ from typing import Final
 import click
 
 from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.cli.group import VerbGroup
 from registry_pipeline.cli.group import program as command_line
 from registry_pipeline.model.codes import CODES
 
@@ -84,10 +85,18 @@ def _commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     name = "registry-pipeline"
     root = click.Context(command_line, info_name=name, terminal_width=100, max_content_width=100)
     yield name, command_line, root
-    for verb in command_line.list_commands(root):
-        command = command_line.get_command(root, verb)
+    yield from _commands_of(command_line, root)
+
+
+def _commands_of(group: VerbGroup, context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Yield the verbs of a group, and after a noun its own verbs."""
+    for name in group.verbs:
+        command = group.get_command(context, name)
         if command is not None and not command.hidden:
-            yield f"{name} {verb}", command, click.Context(command, parent=root, info_name=verb)
+            inner = click.Context(command, parent=context, info_name=name)
+            yield inner.command_path, command, inner
+            if isinstance(command, VerbGroup):
+                yield from _commands_of(command, inner)
 
 
 def with_sessions(text: str) -> str:

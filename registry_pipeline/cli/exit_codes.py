@@ -30,7 +30,7 @@ MEANINGS: Final = MappingProxyType(
         ExitCode.USAGE: "usage or configuration",
         ExitCode.EVIDENCE_INVALID: "evidence invalid",
         ExitCode.ASKED_TO_FAIL: "findings that --fail-on names",
-        ExitCode.REFUSED: "refused by a gate, or sealed and waiting: no pointer moved",
+        ExitCode.REFUSED: "refused by a gate, or sealed and waiting: no pointer moved, no content file changed",
         ExitCode.BUSY: "lock held or race lost: nothing changed",
         ExitCode.NOT_FOUND: "not found, or could not check",
     }

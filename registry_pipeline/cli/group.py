@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import click
 
-from registry_pipeline.cli.exit_codes import MEANINGS
+from registry_pipeline.cli.exit_codes import MEANINGS, ExitCode
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.settings import global_options, settings_of
 
@@ -34,9 +34,10 @@ VERBS: Final = (
     "explain",
     "ui",
 )
-"""Every verb, in the order in which people meet them.
+"""Every verb and noun, in the order in which people meet them.
 
-Each is `command` in the module of its name under `verbs`, with `_` for `-`.
+Each is `command` in the module of its name under `verbs`, with `_` for `-`; the verbs of a noun are modules of its
+package.
 """
 
 
@@ -75,26 +76,53 @@ class Verb(click.Command):
             formatter.write_dl([(f"{PROGRAM} {arguments}", does) for arguments, does in self.examples], col_max=46)
 
 
+@click.pass_context
+def _show_help(ctx: click.Context) -> int | None:
+    """Tell what there is, as a usage error, where no verb is named."""
+    if ctx.invoked_subcommand is not None:
+        return None
+    click.echo(ctx.get_help(), err=True)
+    return int(ExitCode.USAGE)
+
+
 class VerbGroup(click.Group):
-    """The program: a verb's module is imported when the verb is called, and not before."""
+    """The program, or a noun with verbs of its own: a verb's module is imported when the verb is called.
+
+    `verbs` are told in the order in which people meet them; `package` is the one that holds their modules.
+    """
+
+    def __init__(self, *args: Any, verbs: Sequence[str], package: str, **attributes: Any) -> None:
+        shape: dict[str, Any] = {"params": [*global_options()], "callback": _show_help, "invoke_without_command": True}
+        super().__init__(*args, **(shape | attributes))
+        self.verbs = tuple(verbs)
+        self.package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Return the verbs in the order in which people meet them."""
-        return list(VERBS)
+        return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature is click's
         """Return a verb, or None if there is none of that name."""
-        if cmd_name not in VERBS:
+        if cmd_name not in self.verbs:
             return None
-        verb = import_module(f"registry_pipeline.cli.verbs.{cmd_name.replace('-', '_')}").command
+        verb = import_module(f"{self.package}.{cmd_name.replace('-', '_')}").command
         return verb if isinstance(verb, click.Command) else None
+
+    def every_verb(self) -> Iterator[tuple[str, Verb]]:
+        """Yield each verb with the words that call it; those of a noun follow the noun's name."""
+        for name in self.verbs:
+            command = self.get_command(click.Context(self), name)
+            if isinstance(command, VerbGroup):
+                yield from ((f"{name} {words}", verb) for words, verb in command.every_verb())
+            elif isinstance(command, Verb):
+                yield name, command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the verb that is called, or name the one that was meant."""
-        if args[0] not in VERBS:
-            _unknown(ctx, "verb", args[0], VERBS)
+        if args[0] not in self.verbs:
+            _unknown(ctx, "verb", args[0], self.verbs)
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -131,22 +159,15 @@ def _unknown(ctx: click.Context, kind: str, name: str, known: Sequence[str]) -> 
     raise click.UsageError(f"there is no {kind} {name}{meant}", ctx) from None
 
 
-@click.group(
-    cls=VerbGroup,
+program = VerbGroup(
     name=PROGRAM,
-    params=[*global_options()],
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.version_option(version("registry-pipeline"), prog_name=PROGRAM)
-@click.pass_context
-def program(ctx: click.Context) -> int | None:
-    """A memory that can be trusted for repositories with many automated runs.
+    help="""A memory that can be trusted for repositories with many automated runs.
 
     Builds registries from run folders, seals them, validates them, and puts them in force by an explicit move of a
     pointer. What is active is what the pointer file names, never what is newest.
-    """
-    if ctx.invoked_subcommand is not None:
-        return None
-    click.echo(ctx.get_help(), err=True)
-    return 2
+    """,
+    verbs=VERBS,
+    package="registry_pipeline.cli.verbs",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+click.version_option(version("registry-pipeline"), prog_name=PROGRAM)(program)

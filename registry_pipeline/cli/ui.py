@@ -71,8 +71,9 @@ def serve(plan: UiPlan, answers: Callable[[str], None], note: Callable[[str], No
         try:
             web, daemon = commands(plan.dagster_home, port)
             running.append(_start(web, environment, plan.repository, sink.fileno()))
-            running.append(_start(daemon, environment, plan.repository, sink.fileno()))
+            # The daemon comes second: two processes that make the tables of a new Dagster home fail each other.
             _wait_until_it_answers(url, running, log)
+            running.append(_start(daemon, environment, plan.repository, sink.fileno()))
             answers(url)
             while True:
                 _fail_if_ended(running, log)

@@ -25,18 +25,25 @@ from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealedRun, Verdict
 
-DESCRIPTIONS: Final = {
+_DESCRIPTIONS: Final = {
     "seal": "The folder is complete and every byte is the one that was sealed (SPEC 2.2).",
     "schema": "Envelope and artifacts are what the shipped schemas say, and recorded inputs are there (SPEC 2.3).",
     "rules": "What this registry promises beyond its shape, such as that no run disappears (SPEC 4).",
+    "append_only": "Nothing that was published is gone or changed: against the active snapshot and git (SPEC 9, 11).",
+    "coordination": "The entries of all registries agree with each other (SPEC 10).",
 }
+
+
+def description(name: str) -> str:
+    """Return what a check looks at; one that is neither the seal's nor the schemas' is the registry's own."""
+    return _DESCRIPTIONS.get(name, _DESCRIPTIONS["rules"])
 
 
 def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     """Return the checks of a registry: all block, so that nothing downstream is built on what fails."""
     specs = [
-        AssetCheckSpec(name, asset=spec.registry_id, description=DESCRIPTIONS[name], blocking=True)
-        for name in evidence.CHECK_NAMES
+        AssetCheckSpec(name, asset=spec.registry_id, description=description(name), blocking=True)
+        for name in spec.check_names
     ]
 
     @multi_asset_check(name=f"check_{spec.registry_id}", specs=specs, can_subset=True)
@@ -44,7 +51,7 @@ def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
         with told_as_failure():
             sealed = _judged_run(governed, spec.registry_id, context.run.run_id)
             verdict = None if sealed is None else runbook.validate(governed.governed(), sealed)
-        for name in evidence.CHECK_NAMES:
+        for name in spec.check_names:
             if any(key.name == name for key in context.selected_asset_check_keys):
                 yield _nothing_to_judge(name) if verdict is None else check_result(name, verdict)
 
@@ -61,7 +68,7 @@ def _judged_run(resource: GovernedRepository, registry_id: str, dagster_run_id: 
 
 def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
     """Return one check's share of a verdict; a verdict that did not pass fails at least one of the three."""
-    findings = [finding for finding in verdict.findings if _check_of(finding) == name]
+    findings = [finding for finding in verdict.findings if _belongs_to(finding, name)]
     failed = any(finding.severity is Severity.ERROR for finding in findings)
     if name == "seal":
         failed = failed or (not verdict.passed and not verdict.errors())
@@ -87,7 +94,7 @@ def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckRe
     each = [(verdict, check_result(name, verdict)) for verdict in verdicts]
     failing = [verdict for verdict, result in each if not result.passed]
     findings = [
-        finding for verdict in failing or verdicts for finding in verdict.findings if _check_of(finding) == name
+        finding for verdict in failing or verdicts for finding in verdict.findings if _belongs_to(finding, name)
     ]
     return AssetCheckResult(
         passed=not failing,
@@ -110,9 +117,10 @@ def _sentence(findings: list[Finding]) -> str:
     return "; ".join(f"{code}: {message}" for code, message in sorted(told.items())) or "nothing found"
 
 
-def _check_of(finding: Finding) -> str:
+def _belongs_to(finding: Finding, name: str) -> bool:
+    """Tell whether a check tells a finding; all but those of seal and schema are of the registry's own rules."""
     family = finding.clause.split(" ")[0]
-    return family if family in ("seal", "schema") else "rules"
+    return family == name if name in ("seal", "schema") else family not in ("seal", "schema")
 
 
 def _nothing_to_judge(name: str) -> AssetCheckResult:

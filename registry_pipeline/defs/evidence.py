@@ -17,6 +17,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus,
 )
 
+from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun
@@ -28,8 +29,6 @@ ROOT_KEY: Final = "ROOT_SHA256"
 """Metadata of a materialization and of a check: the root hash of the folder that was sealed or judged."""
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
-
-CHECK_NAMES: Final = ("seal", "schema", "rules")
 
 _HISTORY: Final = 50
 
@@ -132,7 +131,7 @@ def unproved_checks(instance: DagsterInstance, made: Materialized) -> dict[str, 
     are the materialization's: Dagster attributes a check to whatever is the latest at that moment.
     """
     reasons: dict[str, str] = {}
-    for name in CHECK_NAMES:
+    for name in REGISTRIES[made.registry_id].check_names:
         key = AssetCheckKey(AssetKey(made.registry_id), name)
         records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_HISTORY)
         verdict = next((r for r in records if _judges(r, made)), None)

@@ -42,7 +42,7 @@ from registry_pipeline.canon import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Governed
 from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.assets import asset_words
-from registry_pipeline.defs.checks import DESCRIPTIONS, check_result_of_many
+from registry_pipeline.defs.checks import check_result_of_many, description
 from registry_pipeline.defs.failures import told_as_failure
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.model.codes import finding
@@ -144,15 +144,15 @@ def daily_checks() -> AssetChecksDefinition:
     its days fails. Executed alone they judge the newest folder of every day.
     """
     specs = [
-        AssetCheckSpec(name, asset=DAILY, description=f"{DESCRIPTIONS[name]} For each day of the run.", blocking=True)
-        for name in evidence.CHECK_NAMES
+        AssetCheckSpec(name, asset=DAILY, description=f"{description(name)} For each day of the run.", blocking=True)
+        for name in runbook.spec_of(DAILY).check_names
     ]
 
     @multi_asset_check(name=f"check_{DAILY}", specs=specs, can_subset=True)
     def check_history(context: AssetCheckExecutionContext, governed: GovernedRepository) -> Iterator[AssetCheckResult]:
         with told_as_failure():
             verdicts = _verdicts(governed, context.run.run_id)
-        for name in evidence.CHECK_NAMES:
+        for name in runbook.spec_of(DAILY).check_names:
             if any(key.name == name for key in context.selected_asset_check_keys):
                 yield check_result_of_many(name, verdicts)
 

@@ -1,4 +1,4 @@
-"""The table of findings: every way in which evidence can fail, in one place (SPEC 2.2, 2.3, 4.1, 5, 6).
+"""The table of findings: every way in which evidence can fail, in one place (SPEC 2.2, 2.3, 4.1, 5, 6, 9-11).
 
 A new way to fail starts as a row here, then a case, then code. `explain CODE` prints a row. The first word of the
 clause names the contract; it also chooses the word that opens a text line.
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from registry_pipeline.model import codes_entries, codes_roles, codes_run_index
 from registry_pipeline.model.finding import CodeRow, Finding, Severity
 
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -730,7 +731,8 @@ _DELTA: Final = (
 def _rows() -> Mapping[str, CodeRow]:
     seal = [(code, sev, f"seal 2.2 {clause}", message, hint) for code, sev, clause, message, hint in _SEAL]
     rest = [*_SCHEMA, *_DELTA, *_POINTER, *_CHAIN, *_ACTIVATION, *_DOCTOR, *_HISTORY, *_ADAPTER, *_CONFIG, *_CAPTURE]
-    return MappingProxyType({row[0]: CodeRow(*row) for row in [*seal, *rest]})
+    content = [*codes_roles.ROWS, *codes_entries.ROWS, *codes_run_index.ROWS]
+    return MappingProxyType({row[0]: CodeRow(*row) for row in [*seal, *rest, *content]})
 
 
 CODES: Final = _rows()

@@ -48,6 +48,9 @@ _PREFIXES: Final = {
     "capture": "CAPTURE_FINDING",
     "activation": "ACTIVATION_REFUSED",
     "scan": "SCAN_FINDING",
+    "roles": "ROLES_INVALID",
+    "entries": "ENTRIES_INVALID",
+    "run-index": "RUN_INDEX_INVALID",
 }
 
 

@@ -20,7 +20,8 @@ class RegistrySpec:
     build run it must find, without reading them as upstream. `feeds_back`: registries whose *active* snapshot a build
     reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. An `append_only` one continues
     its own last run, and makes no new one where nothing was added. `record_key`: the fields that tell the records of
-    the main artifact apart. `source_operation_id` is the operation whose output is captured. `reader` names the
+    the main artifact apart. `rules_check` names the Dagster check of what the registry promises
+    beyond its shape. `source_operation_id` is the operation whose output is captured. `reader` names the
     function of `sources` that gathers what `builder` is given.
     """
 
@@ -40,6 +41,7 @@ class RegistrySpec:
     delta: bool = True
     partitioned: bool = False
     append_only: bool = False
+    rules_check: str = "rules"
     record_key: tuple[str, ...] = ()
     many_files: bool = False
     source_operation_id: str | None = None
@@ -60,6 +62,11 @@ class RegistrySpec:
     def relpath(self) -> str | None:
         """What a reference to one of its runs names: the main artifact, None where there are only many files."""
         return self.artifacts[0] if self.artifacts else None
+
+    @property
+    def check_names(self) -> tuple[str, str, str]:
+        """The names of its blocking checks: of the seal, of the schemas, and of its own rules."""
+        return ("seal", "schema", self.rules_check)
 
     @property
     def is_one_capture(self) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 from registry_pipeline.config import Governed
 from registry_pipeline.model.delta import DELTA_LOG
@@ -17,18 +20,14 @@ from registry_pipeline.validate.history import check_history
 
 def check_rules(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return how a run whose seal holds breaks the rules of its own registry; most registries have none."""
-    spec = spec_of(sealed.registry_id)
-    data = report.kept.get(spec.relpath or "")
-    if report.verdict != "pass" or data is None:
+    judge = _RULES.get(sealed.registry_id)
+    return () if judge is None or report.verdict != "pass" else judge(governed, sealed, report)
+
+
+def _history(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    rows = report.kept.get(spec_of("run_registry").artifact)
+    if rows is None:
         return ()
-    if sealed.registry_id == "run_registry":
-        return _history(governed, sealed, data)
-    if sealed.registry_id == DELTA_LOG:
-        return _growth(governed, sealed, report, data)
-    return ()
-
-
-def _history(governed: Governed, sealed: SealedRun, rows: bytes) -> tuple[Finding, ...]:
     previous = sealed.inputs.previous("run_registry")
     before: bytes | None = None
     if previous is not None and run_folder(governed, previous).is_dir():
@@ -42,8 +41,11 @@ def _history(governed: Governed, sealed: SealedRun, rows: bytes) -> tuple[Findin
     )
 
 
-def _growth(governed: Governed, sealed: SealedRun, report: SealReport, log: bytes) -> tuple[Finding, ...]:
+def _growth(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Judge a delta log against its previous one; one that was altered since proves nothing, and is told as such."""
+    log = report.kept.get(spec_of(DELTA_LOG).artifact)
+    if log is None:
+        return ()
     previous = sealed.inputs.previous(DELTA_LOG)
     created_utc = (report.run_json or {}).get("created_utc")
     return check_delta_log(
@@ -61,3 +63,9 @@ def _sound_artifact(governed: Governed, ref: SealedRef) -> bytes | None:
     report = read_report(governed, ref, (artifact,))
     sound = report.verdict == "pass" and report.root_sha256 == ref.manifest_sha256
     return report.kept.get(artifact) if sound else None
+
+
+_RULES: Final[Mapping[str, Callable[[Governed, SealedRun, SealReport], tuple[Finding, ...]]]] = MappingProxyType(
+    {"run_registry": _history, DELTA_LOG: _growth}
+)
+"""The rules of each registry that has any; a report holds the bytes of the run's artifacts."""

@@ -9,21 +9,29 @@ import sys
 import click
 import pytest
 
-from registry_pipeline.cli.group import VERBS, Verb, program
+from registry_pipeline.cli.group import VerbGroup, program
 from registry_pipeline.schema import has_schema
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.sources.repositories import git
 
+VERBS = dict(program.every_verb())
+NOUNS = [name for name in program.verbs if name not in VERBS]
 
-def _verb(name: str) -> Verb:
-    command = program.get_command(click.Context(program), name)
-    assert isinstance(command, Verb)
-    return command
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_a_noun_tells_its_verbs_and_what_it_is_for(name: str) -> None:
+    noun = program.get_command(click.Context(program), name)
+    assert isinstance(noun, VerbGroup)
+    shown = noun.get_help(click.Context(noun, info_name=name, terminal_width=200))
+
+    assert noun.verbs
+    assert all(f"\n  {verb}" in shown for verb in noun.verbs)
+    assert len((noun.help or "").split("\n\n")) > 1
 
 
 @pytest.mark.parametrize("name", VERBS)
 def test_every_verb_says_what_it_does_in_a_line_and_then_in_a_paragraph(name: str) -> None:
-    verb = _verb(name)
+    verb = VERBS[name]
     first, *paragraphs = (verb.help or "").split("\n\n")
 
     assert first.endswith(".")
@@ -34,7 +42,7 @@ def test_every_verb_says_what_it_does_in_a_line_and_then_in_a_paragraph(name: st
 
 @pytest.mark.parametrize("name", VERBS)
 def test_the_help_of_every_verb_shows_its_examples(name: str) -> None:
-    verb = _verb(name)
+    verb = VERBS[name]
     shown = verb.get_help(click.Context(verb, info_name=name, terminal_width=200))
 
     assert verb.examples
@@ -45,10 +53,10 @@ def test_the_help_of_every_verb_shows_its_examples(name: str) -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_the_document_of_every_verb_has_a_schema_that_ships(name: str) -> None:
-    assert has_schema(f"cli/{name}.schema.json")
+    assert has_schema(f"cli/{name.replace(' ', '-')}.schema.json")
 
 
-EXAMPLES = [(name, words) for name in VERBS for words, _ in _verb(name).examples if name != "ui"]
+EXAMPLES = [(name, words) for name in VERBS for words, _ in VERBS[name].examples if name != "ui"]
 _CALL = """
 import sys
 from registry_pipeline.cli import main

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.cli import ui
 from registry_pipeline.cli.ui import WORKSPACE, commands, prepare_home, shipped_instance_file
 from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
 
@@ -92,3 +94,49 @@ def test_the_users_own_file_in_the_dagster_home_stays(tmp_path: Path, name: str)
 def test_what_is_served_is_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
     for command in commands(tmp_path, 3000):
         assert command[-2:] == ["-w", str(tmp_path / "workspace.yaml")]
+
+
+_WEB = """
+import http.server, sys, time
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        open(sys.argv[2], "w").close()
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
+"""
+_DAEMON = """
+import pathlib, sys, time
+told = pathlib.Path(sys.argv[2])
+told.write_text("second" if pathlib.Path(sys.argv[1]).exists() else "too early")
+told.rename(told.with_suffix(".told"))
+time.sleep(60)
+"""
+
+
+@pytest.mark.door
+def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_tables_of_a_new_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, told = tmp_path / "answered", tmp_path / "daemon.part"
+
+    def programs(_home: Path, port: int) -> tuple[list[str], list[str]]:
+        web = [sys.executable, "-c", _WEB, str(port), str(answered)]
+        return web, [sys.executable, "-c", _DAEMON, str(answered), str(told)]
+
+    def stop_when_told(_url: str) -> None:
+        deadline = time.monotonic() + 60
+        while not told.with_suffix(".told").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setattr(ui, "commands", programs)
+    try:
+        code = ui.serve(ui.UiPlan(tmp_path, tmp_path / "home", 0), stop_when_told, lambda _note: None)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    assert code == 0
+    assert told.with_suffix(".told").read_text() == "second"

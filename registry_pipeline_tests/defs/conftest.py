@@ -40,6 +40,7 @@ from registry_pipeline.model.refs import SealedRef
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 REGISTRIES = [spec.registry_id for spec in STACK]
+CHECK_NAMES = ("seal", "schema", "rules")
 POINTED = [spec.registry_id for spec in STACK if spec.pointer]
 
 

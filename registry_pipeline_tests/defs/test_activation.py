@@ -17,8 +17,6 @@ from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import NotBuilt
 from registry_pipeline_tests.defs.conftest import POINTED, Door, failure_of, page_of, troubles
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 
 def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_then_renders(rebuilt: Door) -> None:
     before = rebuilt.folders()

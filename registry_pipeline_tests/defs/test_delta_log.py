@@ -13,8 +13,6 @@ from registry_pipeline.model.refs import SealedRef
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, failure_of, page_of, troubles, verdicts_of
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 
 def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_rebuild: FirstRebuild) -> None:
     graph = first_rebuild.door.definitions.resolve_asset_graph()

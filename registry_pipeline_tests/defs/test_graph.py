@@ -10,7 +10,6 @@ from dagster import AssetKey, AssetSpec, Definitions, in_process_executor
 
 from registry_pipeline.catalog import STACK
 from registry_pipeline.definitions import defs
-from registry_pipeline.defs.evidence import CHECK_NAMES
 
 PICTURE = Path(__file__).parent.parent / "cases" / "defs" / "graph.json"
 
@@ -69,7 +68,7 @@ def test_every_registry_of_the_stack_has_an_asset_with_a_code_version_and_all_bl
     for spec in STACK:
         assert drawn["assets"][spec.registry_id]["has_code_version"]
         assert drawn["assets"][spec.registry_id]["deps"] == sorted({*spec.depends_on, *spec.after})
-        for name in CHECK_NAMES:
+        for name in spec.check_names:
             assert f"{spec.registry_id}:{name} (blocking)" in drawn["checks"]
 
 

@@ -32,8 +32,6 @@ from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, mak
 from registry_pipeline_tests.histories import make_historic
 from registry_pipeline_tests.sources.repositories import git
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 FORCE = {"ops": {DAILY: {"config": {"force": True}}}}
 
 
@@ -96,7 +94,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: Door) -> 
     assert page["as_of_utc"] == "2026-02-12T23:59:59Z"
     drift = json.loads((past.governed.publish_root / page["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert page["canon_tree_hash"] == drift["canon_tree_hash"]
-    assert verdicts_of(result, DAILY) == dict.fromkeys(evidence.CHECK_NAMES, True)
+    assert verdicts_of(result, DAILY) == dict.fromkeys(runbook.spec_of(DAILY).check_names, True)
 
 
 def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(past: Door) -> None:
@@ -111,7 +109,7 @@ def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(p
     assert shown["2026-01-20"]["threshold_drift"] == 1
     assert len({page["content_sha256"] for page in shown.values()}) > 3
     checks = {e.check_name: e.metadata["folders"].value for e in result.get_asset_check_evaluations()}
-    assert checks == dict.fromkeys(evidence.CHECK_NAMES, 35)
+    assert checks == dict.fromkeys(runbook.spec_of(DAILY).check_names, 35)
 
 
 def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_forced(past: Door) -> None:
@@ -155,7 +153,7 @@ def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(pas
     flip_byte(past.governed.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
     broken = door.execute("alone")
 
-    assert verdicts_of(replaced, DAILY) == dict.fromkeys(evidence.CHECK_NAMES, True)
+    assert verdicts_of(replaced, DAILY) == dict.fromkeys(runbook.spec_of(DAILY).check_names, True)
     assert {e.metadata["folders"].value for e in replaced.get_asset_check_evaluations()} == {4}
     assert verdicts_of(broken, DAILY)["seal"] is False
 

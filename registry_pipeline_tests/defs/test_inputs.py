@@ -36,8 +36,6 @@ from registry_pipeline_tests.defs.conftest import (
     upstream_of,
 )
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 
 def test_dagster_tells_an_upstream_of_the_run_from_one_outside_as_it_did_on_the_pinned_release() -> None:
     seen: list[tuple[str, str | None, str | None]] = []

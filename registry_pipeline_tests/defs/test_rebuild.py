@@ -20,8 +20,6 @@ from registry_pipeline_tests.defs.conftest import (
     verdicts_of,
 )
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 
 def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointer(first_rebuild: FirstRebuild) -> None:
     door, result = first_rebuild.door, first_rebuild.result

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from dagster import (
     AssetKey,
     AssetMaterialization,
@@ -29,8 +28,6 @@ from registry_pipeline.defs.reported import CHECK_JOB, command_line_sensor
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door
-
-pytestmark = pytest.mark.xdist_group("dagster")
 
 NOON = datetime(2100, 3, 1, 12, tzinfo=UTC)
 

@@ -10,15 +10,12 @@ from dagster._core.test_utils import create_run_for_test
 
 from registry_pipeline import runbook
 from registry_pipeline.defs import evidence
-from registry_pipeline.defs.evidence import CHECK_NAMES
 from registry_pipeline.defs.schedules import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.model.verdict import Activation
-from registry_pipeline_tests.defs.conftest import Door, page_of
+from registry_pipeline_tests.defs.conftest import CHECK_NAMES, Door, page_of
 from registry_pipeline_tests.defs.event_log import judge, newest
-
-pytestmark = pytest.mark.xdist_group("dagster")
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 UNJUDGED = dict.fromkeys(CHECK_NAMES, "has not judged it")

@@ -18,7 +18,7 @@ from registry_pipeline.config import load_governed
 from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 
-pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
+pytestmark = pytest.mark.door
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ from dagster import define_asset_job as asset_job
 from registry_pipeline import runbook
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import asset_page, evidence
-from registry_pipeline.defs.evidence import CHECK_NAMES
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.model.captures import CAPTURES
 from registry_pipeline_tests.defs.conftest import (
+    CHECK_NAMES,
     POINTED,
     REGISTRIES,
     Door,
@@ -35,8 +35,6 @@ from registry_pipeline_tests.defs.conftest import (
     verdicts_of,
 )
 from registry_pipeline_tests.defs.event_log import judge, newest, repeat
-
-pytestmark = pytest.mark.xdist_group("dagster")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from registry_pipeline.defs.jobs import OVERDUE_TAG, REBUILD_JOB
 from registry_pipeline_tests.defs.conftest import POINTED, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
-pytestmark = [pytest.mark.xdist_group("dagster"), pytest.mark.door]
+pytestmark = pytest.mark.door
 
 
 @pytest.fixture
