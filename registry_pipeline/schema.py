@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -31,10 +31,17 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class SchemaProblem:
-    """One violation: the JSON pointer of the offending value ("" is the whole document) and a short sentence."""
+    """One violation: the JSON pointer of the offending value ("" is the whole document) and a short sentence.
+
+    `path` holds the steps of the pointer; `expected` and `got` are what the schema says and what stands there, where
+    that can be said shortly.
+    """
 
     pointer: str
     message: str
+    path: tuple[str | int, ...] = field(default=(), compare=False)
+    expected: str | None = field(default=None, compare=False)
+    got: str | None = field(default=None, compare=False)
 
 
 Judge = Callable[[object], "list[SchemaProblem]"]
@@ -247,7 +254,29 @@ def _problem(error: ValidationError) -> SchemaProblem:
         message = f"lacks {', '.join(missing)}"
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST]}…"
-    return SchemaProblem(json_pointer(error.absolute_path), printable(message))
+    path = tuple(error.absolute_path)
+    return SchemaProblem(json_pointer(path), printable(message), path, _expected(error), _got(error))
+
+
+def _expected(error: ValidationError) -> str | None:
+    """Return what a schema asks for, where a few words can say it."""
+    asked: Any = error.validator_value
+    if error.validator == "enum":
+        return printable(", ".join(map(str, asked)))
+    if error.validator == "type":
+        return asked if isinstance(asked, str) else " or ".join(asked)
+    if error.validator in ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems"):
+        return printable(f"{error.validator} {asked}")
+    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
+        return printable(", ".join(error.schema.get("properties", {}))) or None
+    return None
+
+
+def _got(error: ValidationError) -> str | None:
+    if error.validator == "required" or isinstance(error.instance, dict | list):
+        return None
+    told = printable(repr(error.instance))
+    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
 
 
 def json_pointer(path: Iterable[str | int]) -> str:

@@ -27,6 +27,7 @@ from registry_pipeline.entries.rendering import (
 from registry_pipeline.yaml_values import YamlNode, is_merge_key, same_value
 
 _ODD_LINE_ENDS: Final = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
+_MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
 _DASHES: Final = re.compile(r" *- +")
 
 
@@ -55,7 +56,7 @@ def splice(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_fiel
     if not before and len(after) == 1:
         return changing.appended(after[0])
     if len(before) != len(after):
-        raise UnsplicedError("a document comes or goes")
+        return changing.other_documents(before, after)
     for node, value in zip(before, after, strict=True):
         changing.document(node, value)
     return changing.applied()
@@ -89,6 +90,18 @@ class _Splicing:
         """Return the text, which has no value yet, with one at its end."""
         glue = "" if not self.text or self.text.endswith("\n") else self.style.newline
         return self.text + glue + self._joined(self._root_lines(value))
+
+    def other_documents(self, before: Sequence[YamlNode], after: Sequence[Any]) -> str:
+        """Return the text with one document more at its end, or with one of two less."""
+        if len(after) == len(before) + 1 and all(map(same_value, (node.value for node in before), after)):
+            glue = "" if self.text.endswith("\n") else self.style.newline
+            return f"{self.text}{glue}{self._joined(['---', *self._root_lines(after[-1])])}"
+        if len(before) == 2 and len(after) == 1:
+            marks = [m.start() for m in _MARK.finditer(self.text) if before[0].end <= m.start() < before[1].start]
+            if len(marks) == 1:
+                kept_first = same_value(before[0].value, after[0])
+                return self.text[: marks[0]] if kept_first else self.text[marks[0] :]
+        raise UnsplicedError("documents come or go")
 
     def document(self, node: YamlNode, value: Any) -> None:
         """Change a whole document."""
