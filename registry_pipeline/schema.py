@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canon import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.yaml_values import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -160,10 +161,12 @@ def _references(part: Any) -> Iterator[str]:
 def check_bytes(artifact: str, data: bytes, judge: Judge) -> Iterator[FileProblem]:
     """Yield every problem of a file's bytes; the name's suffix tells the form that its values have.
 
-    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), anything else
-    as one JSON document.
+    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), `.yaml` document
+    by document, anything else as one JSON document.
     """
-    if artifact.endswith(".jsonl"):
+    if artifact.endswith(".yaml"):
+        yield from _yaml_problems(data, judge)
+    elif artifact.endswith(".jsonl"):
         yield from _line_problems(data, judge)
     elif artifact.endswith(".csv"):
         yield from _row_problems(data, judge)
@@ -179,6 +182,18 @@ def _document_problems(data: bytes, judge: Judge, place: str) -> Iterator[FilePr
         return
     for problem in judge(value):
         yield FileProblem("violation", f"{place}{problem.pointer}".strip(), problem.message)
+
+
+def _yaml_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
+    try:
+        documents = read_yaml(data)
+    except StrictYamlError as error:
+        yield FileProblem("unparsable", f"line {error.location}", str(error))
+        return
+    for node in documents:
+        for problem in judge(node.value):
+            place = f"line {node.at(problem.path).location} {problem.pointer}".strip()
+            yield FileProblem("violation", place, problem.message)
 
 
 def _line_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:

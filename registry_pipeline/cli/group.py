@@ -31,6 +31,7 @@ VERBS: Final = (
     "doctor",
     "anchor",
     "registries",
+    "entries",
     "explain",
     "ui",
 )

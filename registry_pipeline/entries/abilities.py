@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from registry_pipeline.config import find_governed
 from registry_pipeline.entries.contents import Contents, Entry, folder_of, read_contents
-from registry_pipeline.entries.modules import some_of
-from registry_pipeline.entries.references import bound_hooks, listed
+from registry_pipeline.entries.references import bound_hooks, listed, some_of, unknown_name
 from registry_pipeline.entries.schemas import meant
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import BINDINGS, ENTRY_TYPES, EntryType
@@ -62,20 +61,16 @@ def _check_scope(entry: Entry, contents: Contents) -> Iterator[Finding]:
     known = contents.of("module_instance")
     for reference in listed(entry, "module_instance", "scope", "modules"):
         if reference.name not in known:
-            place, name = entry.location(*reference.steps), reference.name
-            words = {"name": name, "meant": meant(name, known)}
-            yield finding("EN030", entry.path, location=place, expected=some_of(known), got=name, **words)
+            yield unknown_name("EN030", entry, reference, known)
 
 
 def _check_callable(entry: Entry, contents: Contents) -> Iterator[Finding]:
     known = contents.abilities()
     for reference in listed(entry, "ability", "ability_ids"):
-        name = reference.name
-        if name in known and name != entry.key:
-            continue
-        told = "; it is the ability itself" if name == entry.key else meant(name, known)
-        place = entry.location(*reference.steps)
-        yield finding("EN031", entry.path, location=place, expected=some_of(known), got=name, name=name, meant=told)
+        if reference.name == entry.key:
+            yield unknown_name("EN031", entry, reference, known, "; it is the ability itself")
+        elif reference.name not in known:
+            yield unknown_name("EN031", entry, reference, known)
 
 
 def _check_hooks(entry: Entry, contents: Contents) -> Iterator[Finding]:

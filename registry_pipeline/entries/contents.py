@@ -77,12 +77,15 @@ def read_contents(governed: Governed) -> Contents:
     return contents_of(governed, *read_entry_files(governed))
 
 
-def read_entry_files(governed: Governed, schemas: EntrySchemas | None = None) -> tuple[dict[str, bytes], list[Finding]]:
-    """Return the bytes of every content file by path, and what could not be read."""
+def read_entry_files(
+    governed: Governed, schemas: EntrySchemas | None = None, but: str | None = None
+) -> tuple[dict[str, bytes], list[Finding]]:
+    """Return the bytes of every content file by path, and what could not be read; `but` leaves out one family."""
     known = read_schemas(governed) if schemas is None else schemas
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
-    for path in sorted({path for each in known.types.values() for path in content_paths(governed, each)}):
+    wanted = [each for each in known.types.values() if each.family != but]
+    for path in sorted({path for each in wanted for path in content_paths(governed, each)}):
         try:
             _refuse_links(governed.root, path)
             files[path] = read_yaml_file(governed.path(path))
@@ -145,8 +148,10 @@ def contents_of(
                 entries += _entries(entry_type, path, documents[path], known, told)
             except StrictYamlError as error:
                 code = "EN002" if error.kind == "duplicate_key" else "EN001"
-                words = {"detail": str(error), "advice": _ADVICE, "schema": known.paths[entry_type.name]}
-                told.append(finding(code, path, location=error.location, **words))
+                schema = known.paths[entry_type.name]
+                told.append(
+                    finding(code, path, location=error.location, detail=str(error), advice=_ADVICE, schema=schema)
+                )
     by_key: dict[str, dict[str, tuple[Entry, ...]]] = {}
     for entry in entries:
         named = by_key.setdefault(entry.type.name, {})

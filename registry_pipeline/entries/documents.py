@@ -1,4 +1,4 @@
-"""AGENTS.md and registry_coordination.md of a repository: made from the tables, so that they cannot disagree (SPEC 10)."""
+"""AGENTS.md and registry_coordination.md of a repository, made from the tables so that they cannot disagree."""
 
 from __future__ import annotations
 

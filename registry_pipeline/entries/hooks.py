@@ -9,8 +9,7 @@ from typing import Any, Final
 from registry_pipeline.config import find_governed
 from registry_pipeline.entries.contents import Contents, Entry, folder_of, read_contents
 from registry_pipeline.entries.insert import put_entry
-from registry_pipeline.entries.modules import some_of
-from registry_pipeline.entries.references import GLOB_SIGNS, listed, texts
+from registry_pipeline.entries.references import GLOB_SIGNS, listed, texts, unknown_name
 from registry_pipeline.entries.schemas import meant
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import ENTRY_TYPES, EVENTS, EntryType
@@ -66,16 +65,22 @@ def _check_scope(entry: Entry, contents: Contents) -> Iterator[Finding]:
             if not any(fnmatchcase(ability, name) for ability in known):
                 yield finding("EN040", entry.path, location=place, got=name, name=repr(name))
         elif name not in known:
-            words = {"name": name, "meant": meant(name, known)}
-            yield finding("EN041", entry.path, location=place, expected=some_of(known), got=name, **words)
+            yield unknown_name("EN041", entry, reference, known)
 
 
 def _check_words(entry: Entry, field: str, legal: tuple[str, ...]) -> Iterator[Finding]:
     name = entry.value.get(field)
     if isinstance(name, str) and name not in legal:
-        words = {"field": field, "name": name, "meant": meant(name, legal)}
-        place = entry.location(field)
-        yield finding("EN042", entry.path, location=place, expected=", ".join(legal), got=name, **words)
+        yield finding(
+            "EN042",
+            entry.path,
+            location=entry.location(field),
+            expected=", ".join(legal),
+            got=name,
+            field=field,
+            name=name,
+            meant=meant(name, legal),
+        )
 
 
 def _check_effect(entry: Entry) -> Iterator[Finding]:

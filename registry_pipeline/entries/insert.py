@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from registry_pipeline.errors import RefusedError
@@ -13,8 +14,8 @@ from registry_pipeline.yaml_values import same_value
 def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, Any]) -> Any:
     """Put an entry into `data` and return `data`, changed in place.
 
-    `data` is a list of entries, or a mapping that holds exactly one list (`{"types": [...]}`); both as `load_yaml` gives
-    them, or plain. An entry with the same `key_field` is replaced where it stands; a new one goes to its sorted place,
+    `data` is a list of entries, or a mapping that holds exactly one list (`{"types": [...]}`); both as `load_yaml`
+    gives them, or plain. An entry with the same `key_field` is replaced where it stands; a new one goes to its sorted place,
     or to the end of a list that is not sorted, which is not re-sorted. An entry that is there already changes nothing.
 
     Raises:
@@ -46,7 +47,7 @@ def put_entry(entries: list[Any], new_entry: dict[str, Any], key_of: Callable[[A
         entries[at[0]] = new_entry
         return True
     texts = [each for each in keys if isinstance(each, str)]
-    is_sorted = len(texts) == len(keys) and all(one <= two for one, two in zip(texts, texts[1:], strict=False))
+    is_sorted = len(texts) == len(keys) and all(one <= two for one, two in pairwise(texts))
     entries.insert(bisect_left(texts, key) if is_sorted else len(entries), new_entry)
     return True
 

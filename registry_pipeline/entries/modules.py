@@ -8,7 +8,7 @@ from typing import Any
 from registry_pipeline.config import find_governed
 from registry_pipeline.entries.contents import Contents, Entry, fixed_path, read_contents
 from registry_pipeline.entries.insert import put_entry
-from registry_pipeline.entries.references import listed, member, single, texts
+from registry_pipeline.entries.references import listed, member, single, some_of, texts, unknown_name
 from registry_pipeline.entries.schemas import meant
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import APPROVAL, ENTRY_TYPES, NEEDS_APPROVAL, EntryType
@@ -68,9 +68,7 @@ def check_module_type(entry: Entry, contents: Contents) -> Iterator[Finding]:
     known = contents.of("module_type")
     for reference in single(entry, "module_type", "module_type"):
         if reference.name not in known:
-            place, name = entry.location(*reference.steps), reference.name
-            words = {"name": name, "meant": meant(name, known)}
-            yield finding("EN010", entry.path, location=place, expected=some_of(known), got=name, **words)
+            yield unknown_name("EN010", entry, reference, known)
 
 
 def check_owner_instance(entry: Entry, contents: Contents) -> Iterator[Finding]:
@@ -78,9 +76,7 @@ def check_owner_instance(entry: Entry, contents: Contents) -> Iterator[Finding]:
     known = contents.of("module_instance")
     for reference in single(entry, "module_instance", "module_id"):
         if reference.name not in known:
-            place, name = entry.location(*reference.steps), reference.name
-            words = {"name": name, "meant": meant(name, known)}
-            yield finding("EN014", entry.path, location=place, expected=some_of(known), got=name, **words)
+            yield unknown_name("EN014", entry, reference, known)
 
 
 def check_approval(entry: Entry, contents: Contents) -> Iterator[Finding]:
@@ -125,11 +121,12 @@ def _check_parent(entry: Entry, contents: Contents) -> Iterator[Finding]:
         detail = f"{parent} is not registered{meant(parent, known)}"
         yield finding("EN011", entry.path, location=place, expected=some_of(known), got=parent, detail=detail)
         return
-    chain, at = [entry.key], parent
+    chain = [entry.key]
+    at: Any = parent
     while isinstance(at, str) and at not in chain:
         chain.append(at)
         above = known.get(at)
-        at = above[0].value.get("parent_module") if above else None  # type: ignore[assignment]
+        at = above[0].value.get("parent_module") if above else None
     if at == entry.key:
         detail = f"makes a cycle: {' -> '.join([*chain, at])}"
         yield finding("EN011", entry.path, location=place, got=parent, detail=detail)
@@ -149,11 +146,3 @@ def _dependency_problem(entry: Entry, name: str, contents: Contents) -> str:
     if theirs in _names(contents, mine, "outbound") or mine in _names(contents, theirs, "inbound"):
         return ""
     return f"{name} has no edge in the type graph: {mine} -> {theirs}"
-
-
-def some_of(known: Mapping[str, Any]) -> str | None:
-    """Return a few of the names that would have been right."""
-    names = sorted(known)
-    return (
-        None if not names else "one of " + ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
-    )

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from registry_pipeline.entries.contents import Contents, Entry
+from registry_pipeline.entries.schemas import meant
+from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import BINDINGS
+from registry_pipeline.model.finding import Finding
 
 Target = Literal["module_type", "module_instance", "ability", "hook"]
 GLOB_SIGNS: Final = frozenset("*?[")
@@ -89,3 +92,26 @@ def referrers(contents: Contents, entry: Entry) -> list[tuple[Entry, Reference]]
         for reference in references(other)
         if reference.target == target and reference.name == entry.key
     ]
+
+
+def unknown_name(
+    code: str, entry: Entry, reference: Reference, known: Mapping[str, Any], told: str | None = None
+) -> Finding:
+    """Return the finding that a name is not registered, with the one that was meant, or what is `told` instead."""
+    return finding(
+        code,
+        entry.path,
+        location=entry.location(*reference.steps),
+        expected=some_of(known),
+        got=reference.name,
+        name=reference.name,
+        meant=meant(reference.name, known) if told is None else told,
+    )
+
+
+def some_of(known: Mapping[str, Any]) -> str | None:
+    """Return a few of the names that would have been right."""
+    names = sorted(known)
+    return (
+        None if not names else "one of " + ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+    )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from registry_pipeline.config import find_governed
 from registry_pipeline.entries.contents import Contents, Entry, folder_of, is_split_route, read_contents
 from registry_pipeline.entries.insert import put_entry
-from registry_pipeline.entries.modules import some_of
+from registry_pipeline.entries.references import some_of
 from registry_pipeline.entries.schemas import meant
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.model.codes import finding
@@ -134,10 +134,15 @@ def _check_document(
     stages = doc.get("stage")
     for at, stage in enumerate(stages if isinstance(stages, list) else [stages]):
         if isinstance(stage, str) and stage not in contents.config.stages:
-            place = entry.location(*steps, "stage", at)
-            words = {"name": stage, "meant": meant(stage, contents.config.stages)}
-            expected = ", ".join(contents.config.stages)
-            yield finding("EN023", entry.path, location=place, expected=expected, got=stage, **words)
+            yield finding(
+                "EN023",
+                entry.path,
+                location=entry.location(*steps, "stage", at),
+                expected=", ".join(contents.config.stages),
+                got=stage,
+                name=stage,
+                meant=meant(stage, contents.config.stages),
+            )
 
 
 def document_problem(contents: Contents, path: str) -> str:

@@ -169,19 +169,29 @@ def shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, no
     for problem in problems:
         at = f"{problem.pointer}: " if problem.pointer else ""
         location = problem.pointer if node is None else node.at(problem.path).location
-        got = problem.got
-        detail = f"{at}{problem.message}{_meant_key(problem)}"
-        words = {"detail": detail, "schema": schema}
-        findings.append(finding("EN001", path, location=location, expected=problem.expected, got=got, **words))
+        detail = f"{at}{_told(problem)}"
+        findings.append(
+            finding(
+                "EN001",
+                path,
+                location=location,
+                expected=problem.expected,
+                got=problem.got,
+                detail=detail,
+                schema=schema,
+            )
+        )
     return findings
 
 
-def _meant_key(problem: SchemaProblem) -> str:
-    """Return which key was meant where one is not known."""
-    if "Additional properties" not in problem.message and "do not match any" not in problem.message:
-        return ""
-    words = problem.message.split("'")[1::2]
-    return next((meant(word, (problem.expected or "").split(", ")) for word in words), "")
+def _told(problem: SchemaProblem) -> str:
+    """Return a problem's words; of a key that is not known, the one that was meant."""
+    names, odd, _ = problem.message.partition(" match any of the regexes")
+    if not odd:
+        return problem.message
+    known = (problem.expected or "").split(", ")
+    unknown = names.split("'")[1::2]
+    return f"no such key: {', '.join(unknown)}{next(filter(None, (meant(each, known) for each in unknown)), '')}"
 
 
 def meant(name: str, known: Iterable[str]) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any, Final
 
 from registry_pipeline.canon import json_line
+from registry_pipeline.entries.layout import aligned, layout_of
 from registry_pipeline.entries.rendering import (
     Style,
     block_lines,
@@ -52,7 +52,7 @@ def splice(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_fiel
     """
     if _ODD_LINE_ENDS.search(text):
         raise UnsplicedError("line ends that are not LF or CRLF")
-    changing = _Splicing(text, _style(text, before), tuple(key_fields))
+    changing = _Splicing(text, layout_of(before, "\r\n" if "\r\n" in text else "\n"), tuple(key_fields))
     if not before and len(after) == 1:
         return changing.appended(after[0])
     if len(before) != len(after):
@@ -60,21 +60,6 @@ def splice(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_fiel
     for node, value in zip(before, after, strict=True):
         changing.document(node, value)
     return changing.applied()
-
-
-def _style(text: str, documents: Sequence[YamlNode]) -> Style:
-    """Return the layout that the first list and the first mapping inside a mapping have."""
-    found: dict[str, int] = {}
-    waiting = [node for node in documents if not node.flow]
-    for _ in range(1000):
-        if not waiting or len(found) == 2:
-            break
-        node = waiting.pop(0)
-        for _, value in node.pairs() if node.kind == "mapping" else ():
-            if value.kind in ("mapping", "sequence") and not value.flow:
-                found.setdefault(value.kind, value.column - node.column)
-        waiting += [each for each in node.members[:40] if each.kind in ("mapping", "sequence") and not each.flow]
-    return Style(found.get("sequence", 2), found.get("mapping", 2), "\r\n" if "\r\n" in text else "\n")
 
 
 class _Splicing:
@@ -206,7 +191,7 @@ class _Splicing:
             raise UnsplicedError("an item that does not begin on the line of its dash")
         heads = [self._lead(item, column, None if not i else items[i - 1]) for i, item in enumerate(items)]
         heads.append(self._tail(items[-1], column))
-        for kind, a, b, c, d in _aligned(list(map(self._identity, (i.value for i in items))), value, self._identity):
+        for kind, a, b, c, d in aligned(list(map(self._identity, (i.value for i in items))), value, self._identity):
             if kind in ("delete", "replace"):
                 self.edits.append(_Edit(heads[a], heads[b], ""))
             if kind in ("insert", "replace"):
@@ -313,16 +298,3 @@ class _Splicing:
             return at
         found = self.text.find("\n", at)
         return len(self.text) if found < 0 else found + 1
-
-
-def _aligned(old: list[bytes], value: list[Any], identity: Any) -> list[tuple[str, int, int, int, int]]:
-    """Return the steps that lead from the old items to the new ones, as `SequenceMatcher` tells them."""
-    new = [identity(item) for item in value]
-    shorter = min(len(old), len(new))
-    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
-    tail = next((i for i in range(shorter - head) if old[-1 - i] != new[-1 - i]), shorter - head)
-    a, b, c, d = head, len(old) - tail, head, len(new) - tail
-    middle = SequenceMatcher(None, old[a:b], new[c:d], autojunk=False).get_opcodes()
-    steps = [("equal", 0, head, 0, head)]
-    steps += [(kind, i + a, j + a, k + c, m + c) for kind, i, j, k, m in middle]
-    return [*steps, ("equal", b, len(old), d, len(new))]

@@ -7,7 +7,6 @@ intent goes. Whoever finds an intent finishes its change, or undoes it where som
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -18,11 +17,11 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.canon import StrictJsonError, json_document, read_strict_json, sha256_hex
 from registry_pipeline.config import Governed
+from registry_pipeline.entries.lock import held_lock
 from registry_pipeline.entries.yaml_file import read_yaml_file
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError, RegistryPipelineError
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _INTENT: Final = "intent.json"
 _VERSION: Final = "0.1"
 
@@ -69,28 +68,8 @@ def entries_lock(governed: Governed) -> Iterator[Settled | None]:
         RefusedError: the lock or the intent is not what a writer leaves (exit 5).
         RegistryPipelineError: the lock cannot be made, or the disk refused (exit 1).
     """
-    folder = stage_folder(governed)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", _LOCK, 0o644)
-    except OSError as error:
-        if (folder / "lock").is_symlink():
-            raise RefusedError(f"the lock {folder / 'lock'} is a link", "remove it; it is made anew") from None
-        raise RegistryPipelineError(
-            f"the lock in {folder} cannot be made: {error.strerror}", "writing needs a folder that it may write to"
-        ) from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise RefusedError(f"the lock {folder / 'lock'} is not a regular file", "remove it; it is made anew")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                "another writer of registry entries is at work; nothing changed", "try again when it has ended"
-            ) from None
+    with held_lock(stage_folder(governed) / "lock"):
         yield _settle(governed)
-    finally:
-        os.close(descriptor)
 
 
 def settle(governed: Governed) -> Settled | None:

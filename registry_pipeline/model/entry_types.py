@@ -11,6 +11,16 @@ Folder = Literal["modules", "routes", "abilities_low", "abilities_high", "hooks"
 FAMILIES: Final = ("modules", "routes", "abilities", "hooks")
 """The families of types; each has a registry of its own and may be named instead of an exact type."""
 
+FAMILY_OF: Final = MappingProxyType(
+    {
+        "module_registry": "modules",
+        "route_registry": "routes",
+        "ability_registry": "abilities",
+        "hook_registry": "hooks",
+    }
+)
+"""The family that each registry captures."""
+
 SCHEMA_FOLDER: Final = ".system/registry/schemas"
 SCHEMA_SUFFIX: Final = ".schema.yaml"
 AGENTS_PATH: Final = ".system/registry/AGENTS.md"

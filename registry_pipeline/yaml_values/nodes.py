@@ -1,32 +1,18 @@
-"""Strict YAML 1.2: the values of a text, and where each of them stands (SPEC 10; YAML 1.2.2, section 10.3).
-
-libyaml reads the syntax, and this module the values: `no` is a text, `010` is ten, a date is a text. What JSON cannot
-say is refused: keys that are no text, keys that stand twice, infinities, tags of one's own. Anchors, aliases and merge
-keys are read, within bounds. Nothing here writes, or opens a file.
-"""
+"""The nodes of a strict YAML text: composed from libyaml's events, each value with its place (SPEC 10)."""
 
 from __future__ import annotations
 
 import codecs
 import json
-import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, NoReturn
 
+from registry_pipeline.yaml_values.scalars import CORE, read_plain_scalar, read_tagged_scalar
+
 MAX_DEPTH: Final = 64
 MAX_VALUES: Final = 1_000_000
 """So many values may the aliases of one document expand to: what is small on disk may not fill the memory."""
-
-_CORE: Final = "tag:yaml.org,2002:"
-_NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLEAN: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
-_BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NON_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_MAY_BE_MORE: Final = frozenset("~nNtTfF0123456789.-+")
 
 Kind = Literal["scalar", "mapping", "sequence", "alias"]
 
@@ -132,32 +118,6 @@ def same_value(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def read_plain_scalar(text: str) -> Any:
-    """Return what a scalar without quotes and tag means (YAML 1.2.2, 10.3.2).
-
-    Raises:
-        ValueError: a number that JSON does not have, or one of too many digits.
-    """
-    if text and text[0] not in _MAY_BE_MORE:
-        return text
-    if text in _NULL:
-        return None
-    if text in _BOOLEAN:
-        return _BOOLEAN[text]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _BASED.fullmatch(text):
-        return int(text[2:], 8 if text[1] == "o" else 16)
-    if _NON_FINITE.fullmatch(text):
-        raise ValueError(f"{text} is not a number that JSON has")
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise ValueError(f"{text} is beyond the range of a double")
-        return number
-    return text
-
-
 def _documents(text: str) -> Iterator[YamlNode]:
     import yaml  # noqa: PLC0415  # lazily: no verb that reads no YAML pays for it
 
@@ -210,29 +170,12 @@ def _scalar(event: Any) -> YamlNode:
         if plain:
             value = read_plain_scalar(value)
         elif event.tag is not None and event.tag != "!":
-            value = _tagged(event.tag, value)
+            value = read_tagged_scalar(event.tag, value)
     except ValueError as error:
         _refuse(event, "a number of too many digits" if "int_max_str_digits" in str(error) else str(error))
     return YamlNode(
         "scalar", value, start.index, event.end_mark.index, start.line + 1, start.column + 1, False, plain, 1, ()
     )
-
-
-def _tagged(tag: str, text: str) -> Any:
-    if tag == f"{_CORE}str":
-        return text
-    value = read_plain_scalar(text)
-    kinds: dict[str, tuple[type, ...]] = {
-        f"{_CORE}int": (int,),
-        f"{_CORE}float": (float, int),
-        f"{_CORE}bool": (bool,),
-        f"{_CORE}null": (type(None),),
-    }
-    if tag not in kinds:
-        raise ValueError(f"the tag {tag} is not read; only YAML's own are")
-    if type(value) not in kinds[tag]:
-        raise ValueError(f"{text!r} is no {tag.removeprefix(_CORE)}")
-    return float(value) if tag == f"{_CORE}float" else value
 
 
 def _sequence(opened: _Open, ended: Any) -> YamlNode:
@@ -307,7 +250,7 @@ def _alias(event: Any, anchors: dict[str, YamlNode | None]) -> YamlNode:
 
 
 def _refuse_tag(event: Any, kind: str) -> None:
-    if event.tag is not None and event.tag not in ("!", f"{_CORE}{kind}"):
+    if event.tag is not None and event.tag not in ("!", f"{CORE}{kind}"):
         _refuse(event, f"the tag {event.tag} is not read; only YAML's own are")
 
 
