@@ -161,8 +161,8 @@ def _references(part: Any) -> Iterator[str]:
 def check_bytes(artifact: str, data: bytes, judge: Judge) -> Iterator[FileProblem]:
     """Yield every problem of a file's bytes; the name's suffix tells the form that its values have.
 
-    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), `.yaml` document
-    by document, anything else as one JSON document.
+    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), `.yaml`
+    document by document, anything else as one JSON document.
     """
     if artifact.endswith(".yaml"):
         yield from _yaml_problems(data, judge)
@@ -276,19 +276,16 @@ def _problem(error: ValidationError) -> SchemaProblem:
 def _expected(error: ValidationError) -> str | None:
     """Return what a schema asks for, where a few words can say it."""
     asked: Any = error.validator_value
-    if error.validator == "enum":
-        return printable(", ".join(map(str, asked)))
-    if error.validator == "type":
-        return asked if isinstance(asked, str) else " or ".join(asked)
-    if error.validator in ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems"):
-        return printable(f"{error.validator} {asked}")
+    if error.validator in ("enum", "type"):
+        return printable(asked if isinstance(asked, str) else ", ".join(map(str, asked)))
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
         return printable(", ".join(error.schema.get("properties", {}))) or None
-    return None
+    plain = ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
+    return printable(f"{error.validator} {asked}") if error.validator in plain else None
 
 
 def _got(error: ValidationError) -> str | None:
-    if error.validator == "required" or isinstance(error.instance, dict | list):
+    if isinstance(error.instance, dict | list):
         return None
     told = printable(repr(error.instance))
     return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"

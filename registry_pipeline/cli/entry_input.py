@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.runbook.entries import GivenEntry
-from registry_pipeline.yaml_values import StrictYamlError, read_yaml_values
+from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml
 
 
 def read_given(
@@ -36,12 +35,12 @@ def read_given(
         )
     given: list[GivenEntry] = []
     for at, (origin, data) in enumerate(sources):
-        values = _values(origin, data)
+        nodes = _nodes(origin, data)
         if types:
             name = types[at] if len(types) > 1 else types[0]
-            given += [GivenEntry(name, value, origin) for value in values]
+            given += [GivenEntry(name, node.value, origin, node) for each in nodes for node in _items(each)]
         else:
-            given += _bundled(origin, values)
+            given += _bundled(origin, nodes)
     if not given:
         raise RefusedError("there is no entry in what was given", "an entry is a mapping, a YAML document of its own")
     return tuple(given)
@@ -58,24 +57,25 @@ def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
         raise NotFoundError(f"{name} cannot be read: {error.strerror}", "name a file that can be read") from None
 
 
-def _values(origin: str, data: bytes) -> list[Any]:
+def _nodes(origin: str, data: bytes) -> list[YamlNode]:
     try:
-        documents = read_yaml_values(data)
+        return [node for node in read_yaml(data) if node.value is not None]
     except StrictYamlError as error:
         raise RefusedError(f"{origin}:{error.location}: {error}", "mend what was given; nothing changed") from None
-    return [
-        item
-        for document in documents
-        if document is not None
-        for item in (document if isinstance(document, list) else [document])
-    ]
 
 
-def _bundled(origin: str, values: list[Any]) -> list[GivenEntry]:
+def _items(node: YamlNode) -> tuple[YamlNode, ...]:
+    """Return the entries of a document: those of a list, else the document itself."""
+    return node.members if node.kind == "sequence" else (node,)
+
+
+def _bundled(origin: str, nodes: list[YamlNode]) -> list[GivenEntry]:
     """Return the entries of mappings of types to lists of entries."""
     given = []
-    for value in values:
-        if not isinstance(value, dict) or not all(isinstance(part, list) for part in value.values()):
+    for node in nodes:
+        if node.kind != "mapping" or not all(value.kind == "sequence" for _, value in node.pairs()):
             raise click.UsageError(f"say --type, or let {origin} be a mapping of types to lists of entries")
-        given += [GivenEntry(name, entry, origin) for name, entries in value.items() for entry in entries]
+        given += [
+            GivenEntry(key.value, each.value, origin, each) for key, value in node.pairs() for each in value.members
+        ]
     return given

@@ -27,7 +27,14 @@ from registry_pipeline.entries.plan import NewEntry, Plan
 from registry_pipeline.entries.schemas import meant
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.entry_types import APPROVAL, NEEDS_APPROVAL, OVERRIDE, EntryType
+from registry_pipeline.model.entry_types import (
+    APPROVAL,
+    NEEDS_APPROVAL,
+    OVERRIDE,
+    SCHEMA_FOLDER,
+    SCHEMA_SUFFIX,
+    EntryType,
+)
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 
 
@@ -146,9 +153,9 @@ def _unfit(contents: Contents, one: NewEntry) -> list[Finding]:
     if not isinstance(one.value, dict):
         schema, got = contents.schemas.paths[one.type.name], type(one.value).__name__
         return [finding("EN001", one.origin, got=got, detail="an entry is a mapping", schema=schema)]
-    shape = contents.schemas.check(one.type, one.value, one.origin, None)
+    shape = contents.schemas.check(one.type, one.value, one.origin, one.node)
     if shape:
-        probe = Entry(one.type, one.type.key_of(one.value) or "", one.value, one.origin)
+        probe = Entry(one.type, one.type.key_of(one.value) or "", one.value, one.origin, one.node)
         return [*shape, *(each for each in check_rules_of(probe, contents) if each.severity is Severity.ERROR)]
     if one.type.key_of(one.value) is None:
         detail = f"the entry has no {one.type.key_field}"
@@ -214,7 +221,8 @@ def _named(contents: Contents, entry_type: EntryType, key: str) -> Entry:
 
 def _judge(before: Contents, after: Contents, plan: Plan) -> tuple[Finding, ...]:
     """Return the findings about what changes, and the errors that are new anywhere else."""
-    found = list(plan.findings)
+    touched = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in plan.touched}
+    found = [*plan.findings, *(each for each in after.schemas.findings if each.path in touched)]
     for name, key in plan.touched:
         for entry in after.of(name).get(key, ()):
             found += check_entry(entry, after)

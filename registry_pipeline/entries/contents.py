@@ -220,8 +220,9 @@ def _whole(
         yield nodes[1], {**nodes[0].value, **nodes[1].value}
         return
     most = 2 if entry_type.name == "route" else 1
-    for node in nodes[most:]:
-        told.append(_wrong(path, node, f"a {entry_type.name} file has at most {most} YAML document(s)"))
+    told += [
+        _wrong(path, node, f"a {entry_type.name} file has at most {most} YAML document(s)") for node in nodes[most:]
+    ]
     yield from ((node, node.value) for node in nodes[:most])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from registry_pipeline.config import Entries, Governed
@@ -30,12 +31,12 @@ _GENERATED = (
 def entry_files(governed: Governed, schemas: EntrySchemas) -> dict[str, bytes]:
     """Return what `init --entries` writes, by path: a copy of each shipped schema that is not there, both documents."""
     files: dict[str, bytes] = {}
-    for each in ENTRY_TYPES.values():
-        path = f"{SCHEMA_FOLDER}/{each.schema_name}"
-        if not governed.path(path).exists():
-            files[path] = shipped_schema(each.schema_name)
+    names = [each.schema_name for each in ENTRY_TYPES.values()]
+    lacking = [name for name in names if not os.path.lexists(governed.path(f"{SCHEMA_FOLDER}/{name}"))]
+    files.update({f"{SCHEMA_FOLDER}/{name}": shipped_schema(name) for name in lacking})
     for path, text in generated_documents(governed.config.entries, schemas).items():
-        if _read(governed, path) != text:
+        found = _read(governed, path)
+        if found is None or (found != text and _GENERATED.encode() in found):  # what people wrote there stays
             files[path] = text
     return files
 

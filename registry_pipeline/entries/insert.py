@@ -14,8 +14,8 @@ from registry_pipeline.yaml_values import same_value
 def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, Any]) -> Any:
     """Put an entry into `data` and return `data`, changed in place.
 
-    `data` is a list of entries, or a mapping that holds exactly one list (`{"types": [...]}`); both as `load_yaml`
-    gives them, or plain. An entry with the same `key_field` is replaced where it stands; a new one goes to its sorted place,
+    `data` is a list of entries, or a mapping that holds exactly one list (`{"types": [...]}`), as `load_yaml` gives
+    them or plain. An entry with the same `key_field` is replaced where it stands; a new one goes to its sorted place,
     or to the end of a list that is not sorted, which is not re-sorted. An entry that is there already changes nothing.
 
     Raises:

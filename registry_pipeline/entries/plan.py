@@ -21,7 +21,7 @@ from registry_pipeline.errors import RefusedError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import APPROVAL, OVERRIDE, EntryType
 from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline.yaml_values import same_value
+from registry_pipeline.yaml_values import YamlNode, same_value
 
 Place = Callable[[Contents, EntryType, Mapping[str, Any]], str]
 Put = Callable[[EntryType, list[Any], dict[str, Any]], list[Any]]
@@ -40,11 +40,12 @@ _FAMILIES: Final[Mapping[str, tuple[Place, Put]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """An entry that somebody wants written: its type, its values as they were given, and where they were given."""
+    """An entry that somebody wants written: its type, its values as they were given, where, and their places there."""
 
     type: EntryType
     value: Mapping[str, Any]
     origin: str
+    node: YamlNode | None = None
 
 
 class Plan:

@@ -26,7 +26,7 @@ class Style:
 
 
 def block_lines(value: Any, column: int, style: Style) -> list[str]:
-    """Return the lines of a mapping or list that is not empty, each indented to `column` (from 0), without line ends."""
+    """Return the lines of a mapping or list that is not empty, each indented to `column` (from 0)."""
     lines: list[str] = []
     if isinstance(value, dict):
         for key, member in value.items():

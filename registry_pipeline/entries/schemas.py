@@ -185,7 +185,9 @@ def shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, no
 
 
 def _told(problem: SchemaProblem) -> str:
-    """Return a problem's words; of a key that is not known, the one that was meant."""
+    """Return a problem's words; of a key or a value that is not known, the one that was meant."""
+    if " is not one of " in problem.message and problem.got is not None:
+        return problem.message + meant(problem.got.strip("'"), (problem.expected or "").split(", "))
     names, odd, _ = problem.message.partition(" match any of the regexes")
     if not odd:
         return problem.message

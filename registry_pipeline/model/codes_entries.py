@@ -32,7 +32,7 @@ ROWS: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
     ("EN043", _W, "entries 10 hook", "{field} has no effect on {event}", "take it out, or choose an event before the ability is called"),
     ("EN050", _W, "entries 10 file", "the file's name is not that of its entry", "rename it; nothing else names the file"),
     ("EN060", _E, "entries 10 removal", "{name} is still referred to by {referrer}", "remove or change what refers to it first, or in the same call"),
-    ("EN070", _W, "entries 10 documents", "the document is not the one that the rules of this version make", "`registry-pipeline init --entries` writes it anew"),
+    ("EN070", _W, "entries 10 documents", "the document is not the one that the rules of this version make", "`registry-pipeline init --entries` writes it anew; move a file of your own away first"),
     ("EN090", _W, "entries 10 override", "an override by --no-check stands: {detail}", "mend what it names and write the entry again without --no-check"),
 )  # fmt: skip
 """(code, severity, clause, message, hint) of each."""

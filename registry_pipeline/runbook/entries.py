@@ -25,6 +25,7 @@ from registry_pipeline.model.entry_types import FAMILIES, FAMILY_OF
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.runbook.reading import spec_of
+from registry_pipeline.yaml_values import YamlNode
 
 __all__ = [
     "FAMILIES",
@@ -45,11 +46,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class GivenEntry:
-    """An entry as it was given: the name of its type or family, its values, and where they come from."""
+    """An entry as it was given: the name of its type or family, its values, where they come from, and their places."""
 
     type_name: str
     value: object
     origin: str
+    node: YamlNode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def _typed(contents: Contents, given: GivenEntry) -> NewEntry:
     value = given.value if isinstance(given.value, Mapping) else {}
     is_family = given.type_name in FAMILIES
     chosen = choose_type(contents, given.type_name, value) if is_family else find_type(contents, given.type_name)
-    return NewEntry(chosen, given.value, given.origin)  # type: ignore[arg-type]  # what is no mapping is told as EN001
+    return NewEntry(chosen, given.value, given.origin, given.node)  # type: ignore[arg-type]  # what is no mapping is told as EN001
 
 
 def _bytes(governed: Governed, path: str) -> bytes | None:

@@ -109,7 +109,7 @@ def read_yaml(data: bytes) -> tuple[YamlNode, ...]:
 
 
 def read_yaml_values(data: bytes) -> list[Any]:
-    """Return the plain values of the documents: dicts, lists, text, numbers, booleans and None; raises as `read_yaml`."""
+    """Return the plain values of the documents (dicts, lists, text, numbers, booleans, None); raises as `read_yaml`."""
     return [node.value for node in read_yaml(data)]
 
 

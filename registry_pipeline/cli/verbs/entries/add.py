@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,16 +15,18 @@ from registry_pipeline.cli.written import answer_written
 from registry_pipeline.config import find_governed
 from registry_pipeline.runbook.entries import Asked, add_entries
 
+_TYPE: Final = '{"id": "gauge", "description": "Reads one gauge."}'
+_HOOK: Final = '{"id": "tidy", "description": "Tidies up.", "event_type": "SessionStop"}'
+
 
 @click.command(
     "add",
     cls=Verb,
     examples=[
-        ("entries add --type module_type --entry-json '{\"id\": \"gauge\", \"description\": \"Reads a gauge.\"}'", "one"),
-        ("entries add --type hook --entry-json '{\"id\": \"h\", \"description\": \"d\", \"event_type\": \"SessionStop\"}' "
-         "--dry-run --diff", "what would change"),
+        (f"entries add --type module_type --entry-json '{_TYPE}'", "one entry"),
+        (f"entries add --type hook --entry-json '{_HOOK}' --dry-run --diff", "what would change"),
     ],
-)  # fmt: skip
+)
 @click.argument("sources", metavar="[-]", nargs=-1)
 @click.option("--type", "types", metavar="TYPE", multiple=True, help="The exact type, or a family: modules, routes, …")
 @click.option("--entry-file", "files", metavar="FILE", multiple=True, help="A YAML or JSON file; - is standard input.")
