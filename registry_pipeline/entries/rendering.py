@@ -64,11 +64,11 @@ def is_block(value: Any) -> bool:
 def inline_text(value: Any, column: int) -> list[str]:
     """Return what stands behind `key: ` or `- `: a scalar, or a literal block whose further lines are indented."""
     if isinstance(value, str) and "\n" in value and _is_literal(value):
-        body = value.rstrip("\n")
-        ends = len(value) - len(body)
-        sign = "|-" if ends == 0 else "|" if ends == 1 else "|+"
-        lines = [f"{' ' * column}{line}" if line else "" for line in body.split("\n")]
-        return [sign, *lines, *[""] * (ends - 1)]
+        body = value.removesuffix("\n")
+        return [
+            "|" if value.endswith("\n") else "|-",
+            *(f"{' ' * column}{line}" if line else "" for line in body.split("\n")),
+        ]
     return [flow_text(value)]
 
 
@@ -107,5 +107,6 @@ def _is_literal(text: str) -> bool:
     return (
         bool(lines[0].strip())
         and not lines[0].startswith(" ")
+        and not text.endswith("\n\n")
         and all(not line or (line.strip() and line.isprintable()) for line in lines)
     )

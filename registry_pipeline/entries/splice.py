@@ -28,6 +28,7 @@ from registry_pipeline.yaml_values import YamlNode, is_merge_key, same_value
 
 _ODD_LINE_ENDS: Final = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
 _MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
+_LOOKED_AT: Final = 50
 _DASHES: Final = re.compile(r" *- +")
 
 
@@ -195,12 +196,18 @@ class _Splicing:
             if kind in ("delete", "replace"):
                 self.edits.append(_Edit(heads[a], heads[b], ""))
             if kind in ("insert", "replace"):
-                gap = "\n\n" in self.text[heads[0] : heads[-1]].replace("\r", "")
-                self._insert(heads[b], value[c:d], column, spaced=gap, last=b == len(items))
+                self._insert(heads[b], value[c:d], column, spaced=self._spaced(items, heads), last=b == len(items))
             for item, new in zip(items[a:b], value[c:d], strict=True) if kind == "equal" else ():
                 if item.value is not new and not same_value(item.value, new) and not self._inside(item, new):
                     self._item(item, new, column)
         return True
+
+    def _spaced(self, items: Sequence[YamlNode], heads: Sequence[int]) -> bool:
+        """Tell whether blank lines stand between the items; the first of them will do to see it."""
+        gaps = (
+            self.text[self._after_node(one) : head] for one, head in zip(items[:_LOOKED_AT], heads[1:-1], strict=False)
+        )
+        return any(gap and not gap.strip() for gap in gaps)
 
     def _item(self, item: YamlNode, new: Any, column: int) -> None:
         lines = item_lines(new, column, self.style)

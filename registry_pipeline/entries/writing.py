@@ -119,14 +119,7 @@ def write_files(governed: Governed, files: Mapping[str, tuple[bytes | None, byte
 
 def _look(governed: Governed, number: int, path: str, before: bytes | None, after: bytes | None) -> _Planned:
     """Refuse a target that is not what was read, or that a link leads to."""
-    place = governed.root
-    parts = path.split("/")
-    if path.startswith("/") or ".." in parts or not all(parts):
-        raise RefusedError(f"{path!r} does not stay inside the repository", "name a path inside it")
-    for part in parts[:-1]:
-        place = place / part
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            raise RefusedError(f"{path} lies behind {part}, which is a link or no folder", "put a folder there")
+    _refuse_path(governed, path)
     digest = _digest(governed, path)
     if digest != (None if before is None else sha256_hex(before)):
         raise BusyError(f"{path} changed since it was read; nothing was written", "look at it and try again")
@@ -137,6 +130,18 @@ def _look(governed: Governed, number: int, path: str, before: bytes | None, afte
             f"{path} lies on another file system than {stage_folder(governed)}", "keep both on one, or move one"
         )
     return _Planned(path, digest, None if after is None else sha256_hex(after), mode, number)
+
+
+def _refuse_path(governed: Governed, path: str) -> None:
+    """Refuse a path that does not stay inside the repository, by its words or by a link."""
+    place = governed.root
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or not all(parts):
+        raise RefusedError(f"{path!r} does not stay inside the repository", "name a path inside it")
+    for part in parts[:-1]:
+        place = place / part
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            raise RefusedError(f"{path} lies behind {part}, which is a link or no folder", "put a folder there")
 
 
 def _digest(governed: Governed, path: str) -> str | None:
@@ -185,6 +190,8 @@ def _settle(governed: Governed) -> Settled | None:
         _clean(folder)
         return None
     planned = _read_intent(folder)
+    for each in planned:
+        _refuse_path(governed, each.path)
     now = {each.path: _digest(governed, each.path) for each in planned}
     whole = all(now[each.path] in (each.before, each.after) for each in planned)
     ready = all(now[each.path] == each.after or _is_staged(folder, each) for each in planned)
