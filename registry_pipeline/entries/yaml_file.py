@@ -17,7 +17,14 @@ from typing import Any, Final
 
 from registry_pipeline.entries.splice import UnsplicedError, splice
 from registry_pipeline.errors import NotFoundError, RefusedError
-from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_plain_scalar, read_yaml, same_value
+from registry_pipeline.yaml_values import (
+    StrictYamlError,
+    YamlNode,
+    read_plain_scalar,
+    read_yaml,
+    read_yaml_values,
+    same_value,
+)
 
 MAX_BYTES: Final = 64 << 20
 KEY_FIELDS: Final = ("module_id", "ability_id", "operation_key", "id", "when_to_use")
@@ -71,7 +78,8 @@ def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
         before = read_yaml_file(place)
     except NotFoundError:
         before = b""
-    after = rewrite(before, list(data) if isinstance(data, YamlDocuments) else [data], str(place))
+    wanted = [_plain(each) for each in (data if isinstance(data, YamlDocuments) else [data])]
+    after = rewrite(before, wanted, str(place))
     if after != before or not place.exists():
         _replace(place, after)
 
@@ -102,7 +110,8 @@ def read_yaml_file(path: Path) -> bytes:
 def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[YamlNode] | None = None) -> bytes:
     """Return the bytes of a file changed so that its documents say `after`; the same bytes where they do already.
 
-    `nodes` are the documents of `before` where the caller has read them already; `name` is for messages.
+    `after` are plain values; `nodes` are the documents of `before` where the caller has read them already; `name` is
+    for messages.
 
     Raises:
         RefusedError: `before` is not strict YAML, or no outcome could be proven (exit 5).
@@ -111,7 +120,7 @@ def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[Yaml
         documents = read_yaml(before) if nodes is None else nodes
     except StrictYamlError as error:
         raise _refused(Path(name), error) from None
-    wanted = [_plain(value) for value in after]
+    wanted = list(after)
     if same_value([node.value for node in documents], wanted):
         return before
     text = before.decode("utf-8")
@@ -128,7 +137,7 @@ def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[Yaml
 def _says(data: bytes, wanted: Sequence[Any]) -> bool:
     """Prove an outcome: read again, it says what it shall."""
     try:
-        return same_value([node.value for node in read_yaml(data)], list(wanted))
+        return same_value(read_yaml_values(data), list(wanted))
     except StrictYamlError:
         return False
 

@@ -12,7 +12,6 @@ from registry_pipeline.model.delta import DELTA_LOG
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun, SealReport
-from registry_pipeline.runbook.entries import check_coordination
 from registry_pipeline.runbook.reading import read_report, read_sealed, run_folder, spec_of
 from registry_pipeline.sources.run_folders import read_why_left_out
 from registry_pipeline.validate.delta_log import check_delta_log
@@ -66,14 +65,20 @@ def _sound_artifact(governed: Governed, ref: SealedRef) -> bytes | None:
     return report.kept.get(artifact) if sound else None
 
 
+def _coordination(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    from registry_pipeline.runbook.entries import check_coordination  # noqa: PLC0415 - its room is wide; few verbs need it
+
+    return check_coordination(governed, sealed, report)
+
+
 _RULES: Final[Mapping[str, Callable[[Governed, SealedRun, SealReport], tuple[Finding, ...]]]] = MappingProxyType(
     {
         "run_registry": _history,
         DELTA_LOG: _growth,
-        "module_registry": check_coordination,
-        "route_registry": check_coordination,
-        "ability_registry": check_coordination,
-        "hook_registry": check_coordination,
+        "module_registry": _coordination,
+        "route_registry": _coordination,
+        "ability_registry": _coordination,
+        "hook_registry": _coordination,
     }
 )
 """The rules of each registry that has any; a report holds the bytes of the run's artifacts."""

@@ -11,9 +11,9 @@ from registry_pipeline.yaml_values.nodes import (
     YamlNode,
     is_merge_key,
     read_yaml,
-    read_yaml_values,
     same_value,
 )
+from registry_pipeline.yaml_values.plain import read_yaml_values
 from registry_pipeline.yaml_values.scalars import read_plain_scalar
 
 __all__ = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, NoReturn
 
-from registry_pipeline.yaml_values.scalars import CORE, read_plain_scalar, read_tagged_scalar
+from registry_pipeline.yaml_values.scalars import CORE, MAY_BE_MORE, read_plain_scalar, read_tagged_scalar
 
 MAX_DEPTH: Final = 64
 MAX_VALUES: Final = 1_000_000
@@ -35,21 +37,39 @@ class StrictYamlError(ValueError):
 class YamlNode(NamedTuple):
     """One value and its place in the text.
 
-    `start` and `end` count code points; the end of a block collection is that of its last value. `members` are the
-    items of a sequence, or key and value in turn of a mapping. `flow` is set for `[…]` and `{…}`, `plain` for a scalar
-    without quotes and tag. `weight` is the number of values with all aliases expanded.
+    `begin` and `stop` are libyaml's marks; a block collection stops with its last value. `members` are the items of a
+    sequence, or key and value in turn of a mapping. `flow` is set for `[…]` and `{…}`, `plain` for a scalar without
+    quotes and tag. `weight` is the number of values with all aliases expanded.
     """
 
     kind: Kind
     value: Any
-    start: int
-    end: int
-    line: int
-    column: int
-    flow: bool
-    plain: bool
-    weight: int
-    members: tuple[YamlNode, ...]
+    begin: Any
+    stop: Any
+    flow: bool = False
+    plain: bool = False
+    weight: int = 1
+    members: tuple[YamlNode, ...] = ()
+
+    @property
+    def start(self) -> int:
+        """The code point at which it begins."""
+        return int(self.begin.index)
+
+    @property
+    def end(self) -> int:
+        """The code point behind its last one."""
+        return int(self.stop.index)
+
+    @property
+    def line(self) -> int:
+        """Its line, counted from 1."""
+        return int(self.begin.line) + 1
+
+    @property
+    def column(self) -> int:
+        """Its column, counted from 1."""
+        return int(self.begin.column) + 1
 
     @property
     def location(self) -> str:
@@ -105,53 +125,58 @@ def read_yaml(data: bytes) -> tuple[YamlNode, ...]:
     Raises:
         StrictYamlError: not UTF-8, not YAML, a key twice in one mapping, or a value that JSON does not have.
     """
-    return tuple(_documents(read_yaml_text(data)))
-
-
-def read_yaml_values(data: bytes) -> list[Any]:
-    """Return the plain values of the documents (dicts, lists, text, numbers, booleans, None); raises as `read_yaml`."""
-    return [node.value for node in read_yaml(data)]
+    text = read_yaml_text(data)
+    with told_as_strict() as yaml:
+        return tuple(_composed(text, yaml))
 
 
 def same_value(one: Any, other: Any) -> bool:
     """Tell whether two values are the same for JSON: `1`, `1.0` and `true` differ, the order of keys does not."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    # What is not equal for Python is not the same for JSON, and that is told much sooner.
+    return bool(one == other) and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _documents(text: str) -> Iterator[YamlNode]:
+@contextmanager
+def told_as_strict() -> Iterator[Any]:
+    """Give PyYAML, and tell what it cannot read as a `StrictYamlError`."""
     import yaml  # noqa: PLC0415  # lazily: no verb that reads no YAML pays for it
 
+    collects = gc.isenabled()
+    gc.disable()  # half of the time would go into looking for cycles among values that have none
     try:
-        yield from _composed(text, yaml)
+        yield yaml
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
         raise StrictYamlError("invalid", str(error.problem or error.context or "not YAML"), line, column) from None
     except yaml.YAMLError as error:
         raise StrictYamlError("invalid", str(error).splitlines()[0], 1, 1) from None
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _composed(text: str, yaml: Any) -> Iterator[YamlNode]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    scalar, mapping_end, sequence_end = yaml.ScalarEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
+    starts = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
     anchors: dict[str, YamlNode | None] = {}
     opened: list[_Open] = []
-    for event in yaml.parse(text, Loader=loader):
-        kind, anchor = type(event), getattr(event, "anchor", None)
-        if kind is yaml.ScalarEvent:
-            node = _scalar(event)
-        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            closed = opened.pop()
-            anchor = closed.event.anchor
-            node = (_mapping if kind is yaml.MappingEndEvent else _sequence)(closed, event)
-        elif kind is yaml.AliasEvent:
-            node, anchor = _alias(event, anchors), None
-        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        kind = type(event)
+        if kind is scalar:
+            node, anchor = _scalar(event), event.anchor
+        elif kind in starts:
             if len(opened) == MAX_DEPTH:
                 _refuse(event, f"nested deeper than {MAX_DEPTH} levels")
-            if anchor is not None:
-                anchors[anchor] = None  # not whole yet: an alias inside it would have no end
+            if event.anchor is not None:
+                anchors[event.anchor] = None  # not whole yet: an alias inside it would have no end
             opened.append(_Open(event, []))
             continue
+        elif kind is mapping_end or kind is sequence_end:
+            closed = opened.pop()
+            node, anchor = (_mapping if kind is mapping_end else _sequence)(closed, event), closed.event.anchor
+        elif kind is yaml.AliasEvent:
+            node, anchor = _alias(event, anchors), None
         else:
             anchors = {} if kind is yaml.DocumentStartEvent else anchors
             continue
@@ -164,24 +189,28 @@ def _composed(text: str, yaml: Any) -> Iterator[YamlNode]:
 
 
 def _scalar(event: Any) -> YamlNode:
-    start, plain = event.start_mark, event.implicit[0] and not event.style
     value: Any = event.value
-    try:
-        if plain:
+    plain = not event.style and event.implicit[0]
+    if plain and (not value or value[0] in MAY_BE_MORE):
+        try:
             value = read_plain_scalar(value)
-        elif event.tag is not None and event.tag != "!":
+        except ValueError as error:
+            _refuse_number(event, error)
+    elif not plain and event.tag is not None and event.tag != "!":
+        try:
             value = read_tagged_scalar(event.tag, value)
-    except ValueError as error:
-        _refuse(event, "a number of too many digits" if "int_max_str_digits" in str(error) else str(error))
-    return YamlNode(
-        "scalar", value, start.index, event.end_mark.index, start.line + 1, start.column + 1, False, plain, 1, ()
-    )
+        except ValueError as error:
+            _refuse_number(event, error)
+    return YamlNode("scalar", value, event.start_mark, event.end_mark, False, plain)
+
+
+def _refuse_number(event: Any, error: ValueError) -> NoReturn:
+    _refuse(event, "a number of too many digits" if "int_max_str_digits" in str(error) else str(error))
 
 
 def _sequence(opened: _Open, ended: Any) -> YamlNode:
     _refuse_tag(opened.event, "seq")
-    values = [node.value for node in opened.members]
-    return _collection("sequence", values, opened, ended)
+    return _collection("sequence", [node.value for node in opened.members], opened, ended)
 
 
 def _mapping(opened: _Open, ended: Any) -> YamlNode:
@@ -190,15 +219,16 @@ def _mapping(opened: _Open, ended: Any) -> YamlNode:
     merged: list[YamlNode] = []
     keys = iter(opened.members)
     for key, value in zip(keys, keys, strict=True):
-        if is_merge_key(key):
-            merged += _merged(value)
-        elif key.kind != "scalar" or not isinstance(key.value, str):
+        name = key.value
+        if type(name) is not str or key.kind != "scalar":
             _refuse_at(key, "a key must be a text; quote it" if key.kind == "scalar" else "a key must be a text")
-        elif key.value in stated:
-            told = f"the key {key.value!r} stands twice in one mapping"
+        elif name == "<<" and key.plain:
+            merged += _merged(value)
+        elif name in stated:
+            told = f"the key {name!r} stands twice in one mapping"
             raise StrictYamlError("duplicate_key", told, key.line, key.column)
         else:
-            stated[key.value] = value.value
+            stated[name] = value.value
     for node in merged:
         stated |= {name: value for name, value in node.value.items() if name not in stated}
     return _collection("mapping", stated, opened, ended)
@@ -218,15 +248,15 @@ def _merged(value: YamlNode) -> list[YamlNode]:
 
 
 def _collection(kind: Kind, value: Any, opened: _Open, ended: Any) -> YamlNode:
-    start, members = opened.event.start_mark, opened.members
-    flow = bool(opened.event.flow_style)
-    end = ended.end_mark.index if flow else members[-1].end if members else opened.event.end_mark.index
-    weight = 1 + sum(node.weight for node in members)
+    event, members = opened.event, opened.members
+    flow = bool(event.flow_style)
+    stop = ended.end_mark if flow else members[-1].stop if members else event.end_mark
+    weight = 1
+    for node in members:
+        weight += node.weight
     if weight > MAX_VALUES:
-        _refuse(opened.event, f"its aliases expand to more than {MAX_VALUES} values")
-    return YamlNode(
-        kind, value, start.index, end, start.line + 1, start.column + 1, flow, False, weight, tuple(members)
-    )
+        _refuse(event, f"its aliases expand to more than {MAX_VALUES} values")
+    return YamlNode(kind, value, event.start_mark, stop, flow, False, weight, tuple(members))
 
 
 def _alias(event: Any, anchors: dict[str, YamlNode | None]) -> YamlNode:
@@ -234,19 +264,7 @@ def _alias(event: Any, anchors: dict[str, YamlNode | None]) -> YamlNode:
     if target is None:
         known = event.anchor in anchors
         _refuse(event, f"the alias *{event.anchor} {'stands inside its own anchor' if known else 'has no anchor'}")
-    start = event.start_mark
-    return YamlNode(
-        "alias",
-        target.value,
-        start.index,
-        event.end_mark.index,
-        start.line + 1,
-        start.column + 1,
-        False,
-        False,
-        target.weight,
-        (),
-    )
+    return YamlNode("alias", target.value, event.start_mark, event.end_mark, weight=target.weight)
 
 
 def _refuse_tag(event: Any, kind: str) -> None:

@@ -15,7 +15,8 @@ _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NON_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_MAY_BE_MORE: Final = frozenset("~nNtTfF0123456789.-+")
+MAY_BE_MORE: Final = frozenset("~nNtTfF0123456789.-+")
+"""A plain scalar that begins with none of these is a text; one without any character is null."""
 
 
 def read_plain_scalar(text: str) -> Any:
@@ -24,7 +25,7 @@ def read_plain_scalar(text: str) -> Any:
     Raises:
         ValueError: a number that JSON does not have, or one of too many digits.
     """
-    if text and text[0] not in _MAY_BE_MORE:
+    if text and text[0] not in MAY_BE_MORE:
         return text
     if text in _NULL:
         return None
