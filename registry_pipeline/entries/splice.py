@@ -207,7 +207,7 @@ class _Splicing:
         gaps = (
             self.text[self._after_node(one) : head] for one, head in zip(items[:_LOOKED_AT], heads[1:-1], strict=False)
         )
-        return any(gap and not gap.strip() for gap in gaps)
+        return any(not line.strip() for gap in gaps for line in gap.splitlines())
 
     def _item(self, item: YamlNode, new: Any, column: int) -> None:
         lines = item_lines(new, column, self.style)
