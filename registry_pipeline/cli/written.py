@@ -49,7 +49,8 @@ def answer_written(reporter: Reporter, written: Written, *, diff: bool, dry_run:
         "would_change": paths if dry_run else [],
         "dry_run": dry_run,
         "settled": settled_to_json(written.settled),
-    } | ({} if shown is None else {"diff": shown})
+        "diff": shown,
+    }
 
     def tell(page: Page) -> None:
         tell_settled(page, written.settled)

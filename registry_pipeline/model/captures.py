@@ -19,8 +19,8 @@ _LONGEST: Final = 128
 class Capture:
     """One captured registry.
 
-    `source` is the file, or the folder, that is captured where the toml names no other; None where another key of the
-    toml tells it. `artifact` is the name of the main artifact, None where files keep their own names; where
+    `source` is the file, or the folder, that is captured where the toml names no other; None where another `key` of
+    the toml tells it. `artifact` is the name of the main artifact, None where files keep their own names; where
     `may_be_renamed`, the toml may name it otherwise.
     """
 
@@ -28,10 +28,11 @@ class Capture:
     source: str | None
     artifact: str | None
     may_be_renamed: bool = True
+    key: str | None = None
 
 
 _ALL: Final = (
-    Capture("expected_versions", None, "EXPECTED_VERSIONS_v0_1_snapshot.json"),
+    Capture("expected_versions", None, "EXPECTED_VERSIONS_v0_1_snapshot.json", key="expected_versions"),
     Capture("migration_ledger", "schema/applied_migrations.json", "applied_migrations_snapshot.json"),
     Capture("threshold_packs_file", "configs/threshold_packs", None, may_be_renamed=False),
     Capture(
@@ -45,6 +46,10 @@ _ALL: Final = (
         "derived_validation_report.json",
         may_be_renamed=False,
     ),
+    Capture("module_registry", None, None, may_be_renamed=False, key="entries.modules"),
+    Capture("route_registry", None, None, may_be_renamed=False, key="entries.routes"),
+    Capture("ability_registry", None, None, may_be_renamed=False, key="entries.abilities_low"),
+    Capture("hook_registry", None, None, may_be_renamed=False, key="entries.hooks"),
 )
 
 CAPTURES: Final = MappingProxyType({capture.registry_id: capture for capture in _ALL})
@@ -70,7 +75,7 @@ def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str 
             meant = f"; did you mean {near[0]!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"
             return f"{place}: no captured registry has that name{meant}"
         if source is not None and capture.source is None:
-            return f"{place}.source: the key {registry_id!r} names it"
+            return f"{place}.source: the key {capture.key!r} names it"
         if artifact is not None:
             taken = artifact in {each for name, each in names.items() if name != registry_id}
             problem = "another registry's artifact has that name" if taken else _name_problem(capture, artifact)

@@ -33,7 +33,7 @@ _SHOWN: Final = 80
 
 def read_expected_versions_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture the configured expected-versions document; one that changed states another version."""
-    taking = _Taking("expected_versions", governed, context)
+    taking = Taking("expected_versions", governed, context)
     path = governed.config.expected_versions
     taking.take(path, taking.artifact)
     taking.tell_unbumped(path, taking.artifact)
@@ -42,7 +42,7 @@ def read_expected_versions_inputs(governed: Governed, context: SourceContext) ->
 
 def read_migration_ledger_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture the ledger of applied migrations; an entry that the active snapshot lists is to stay in it."""
-    taking = _Taking("migration_ledger", governed, context)
+    taking = Taking("migration_ledger", governed, context)
     taking.take(taking.source, taking.artifact)
     now, before = taking.files.get(taking.artifact), taking.before_main()
     if now is not None and before is not None and not taking.refused:
@@ -56,7 +56,7 @@ def read_migration_ledger_inputs(governed: Governed, context: SourceContext) -> 
 
 def read_fingerprint_index_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture the index of fingerprints, whose rows are judged one by one."""
-    taking = _Taking("fingerprint_index", governed, context)
+    taking = Taking("fingerprint_index", governed, context)
     taking.take(taking.source, taking.artifact)
     data = taking.files.get(taking.artifact)
     return taking.gathered(None if data is None or taking.refused else sum(1 for _ in read_strict_csv(data)) - 1)
@@ -64,7 +64,7 @@ def read_fingerprint_index_inputs(governed: Governed, context: SourceContext) ->
 
 def read_threshold_packs_inputs(governed: Governed, context: SourceContext) -> Gathered:
     """Capture every pack, `*.json` directly in the folder, under its own name; all of them or none."""
-    taking = _Taking("threshold_packs_file", governed, context)
+    taking = Taking("threshold_packs_file", governed, context)
     names = taking.names_in(taking.source, lambda name: name.endswith(".json"))
     for name in names or ():
         taking.take(f"{taking.source}/{name}", name)
@@ -79,7 +79,7 @@ def read_derived_validation_inputs(governed: Governed, context: SourceContext) -
 
     LATEST.txt is input, never authority: it tells which folder is captured, and nothing else.
     """
-    taking = _Taking("derived_validation_reports", governed, context)
+    taking = Taking("derived_validation_reports", governed, context)
     latest = f"{taking.source}/{LATEST}"
     data = taking.read(latest)
     if data is None:
@@ -97,7 +97,7 @@ def read_derived_validation_inputs(governed: Governed, context: SourceContext) -
     return taking.gathered()
 
 
-class _Taking:
+class Taking:
     """One capture in the making: the files that it takes, what was read for it, and what is told of it."""
 
     __slots__ = (
@@ -127,6 +127,11 @@ class _Taking:
         self.refused = False
 
     @property
+    def is_active(self) -> bool:
+        """Whether a snapshot of the registry is active."""
+        return self._is_active
+
+    @property
     def source(self) -> str:
         """The file or folder that is captured."""
         return self._stated.source or CAPTURES[self._registry_id].source or ""
@@ -137,8 +142,10 @@ class _Taking:
         return self._stated.artifact or CAPTURES[self._registry_id].artifact or ""
 
     def tell(self, code: str, path: str, *, severity: Severity | None = None, **words: str) -> None:
+        """Tell something of the source."""
         registry_id = self._registry_id
-        key = f"`source` of [captured.{registry_id}]" if CAPTURES[registry_id].source else f"`{registry_id}`"
+        capture = CAPTURES[registry_id]
+        key = f"`source` of [captured.{registry_id}]" if capture.source else f"`{capture.key}`"
         found = finding(code, printable(path), severity=severity, registry=registry_id, key=key, **words)
         self._findings.append(found)
 

@@ -8,22 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from stat import S_ISREG
 from typing import Final
 
-from registry_pipeline.canon import sha256_hex
 from registry_pipeline.config import Governed
-from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import ENTRY_TYPES, FAMILY_OF, EntryType
-from registry_pipeline.model.envelope import InputFile
-from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline.model.inputs import CapturedInputs
+from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.path_policy import collisions, path_codes
-from registry_pipeline.schema import PROBLEM_LIMIT, check_bytes, shipped_judge
+from registry_pipeline.sources.captured import Taking
 from registry_pipeline.sources.context import Gathered, SourceContext
-from registry_pipeline.sources.files import read_regular_file
 from registry_pipeline.yaml_values import read_yaml_values
 
 _SUFFIX: Final = ".yaml"
@@ -31,27 +24,21 @@ _SUFFIX: Final = ".yaml"
 
 def _read(registry_id: str, governed: Governed, context: SourceContext) -> Gathered:
     """Capture the content files of one family; one that is malformed refuses the whole capture."""
+    taking = Taking(registry_id, governed, context)
     types = [each for each in ENTRY_TYPES.values() if each.family == FAMILY_OF[registry_id]]
-    files: dict[str, bytes] = {}
-    findings: list[Finding] = []
-    for path in sorted({path for each in types for path in _paths(governed, each)}):
-        try:
-            files[path] = _bytes(governed, path)
-        except OSError as error:
-            findings.append(_told(registry_id, "CAPTURE_MALFORMED", path, error.strerror or "it cannot be read"))
-            continue
-        findings += _malformed(registry_id, path, files[path])
-    findings += [
-        _told(registry_id, "CAPTURE_MALFORMED", path, f"its path differs from {other} in case alone")
-        for path, other in collisions(files)
-    ]
-    if not files and not findings:
-        absent = None if registry_id in context.previous else Severity.INFO
-        folder = str(getattr(governed.config.entries, types[0].folder or "modules"))
-        findings.append(_told(registry_id, "CAPTURE_MISSING", folder, "there is no entry file in it", absent))
-    read = tuple(InputFile(path, sha256_hex(data)) for path, data in files.items())
-    records = None if findings else sum(_entries(data) for data in files.values())
-    return Gathered(None if findings else CapturedInputs(files, records), read, tuple(findings))
+    paths = sorted({path for each in types for path in _paths(governed, each)})
+    for path in paths:
+        problem = _path_problem(governed, path)
+        if problem:
+            taking.refuse("CAPTURE_MALFORMED", path, detail=problem)
+        else:
+            taking.take(path, path)
+    for path, other in collisions(paths):
+        taking.refuse("CAPTURE_MALFORMED", path, detail=f"its path differs from {other} in case alone")
+    if not paths:
+        absent = None if taking.is_active else Severity.INFO
+        taking.refuse("CAPTURE_MISSING", _folder(governed, types[0]), severity=absent, detail="no entry file is in it")
+    return taking.gathered(None if taking.refused else sum(_entries(data) for data in taking.files.values()))
 
 
 read_module_registry_inputs = partial(_read, "module_registry")
@@ -62,7 +49,7 @@ read_hook_registry_inputs = partial(_read, "hook_registry")
 
 def _paths(governed: Governed, entry_type: EntryType) -> list[str]:
     """Return the content files of a type that are there; routes are looked for in folders below theirs, too."""
-    folder = str(getattr(governed.config.entries, entry_type.folder or "modules"))
+    folder = _folder(governed, entry_type)
     if entry_type.one_file:
         path = f"{folder}/{entry_type.content}"
         return [path] if os.path.lexists(governed.path(path)) else []
@@ -75,34 +62,21 @@ def _paths(governed: Governed, entry_type: EntryType) -> list[str]:
     return found
 
 
-def _bytes(governed: Governed, path: str) -> bytes:
-    """Return a content file's bytes; one that is or lies behind a link is refused, as the writers refuse it."""
+def _path_problem(governed: Governed, path: str) -> str:
+    """Return why a file cannot be captured under its path, "" if it can: links are refused, as the writers do."""
+    codes = path_codes(path)
+    if codes:
+        return f"no run folder may hold its path ({', '.join(codes)})"
     place = governed.root
     for part in path.split("/"):
         place = place / part
         if place.is_symlink():
-            raise OSError(0, f"{part} is a link")
-    if not S_ISREG(place.lstat().st_mode):
-        raise OSError(0, "it is not a regular file")
-    return read_regular_file(place)
+            return f"{part} is a link"
+    return "" if place.is_file() else "it is not a regular file"
 
 
-def _malformed(registry_id: str, path: str, data: bytes) -> list[Finding]:
-    codes = path_codes(path)
-    if codes:
-        return [_told(registry_id, "CAPTURE_MALFORMED", path, f"no run folder may hold its path ({', '.join(codes)})")]
-    judge = shipped_judge(f"REGISTRY_{registry_id}_v0_1.schema.json")
-    problems = list(islice(check_bytes(path, data, judge), PROBLEM_LIMIT))
-    if not problems:
-        return []
-    more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
-    return [_told(registry_id, "CAPTURE_MALFORMED", path, f"{problems[0].place}: {problems[0].message}{more}")]
-
-
-def _told(registry_id: str, code: str, path: str, detail: str, severity: Severity | None = None) -> Finding:
-    family = FAMILY_OF[registry_id]
-    key = f"`{'abilities_low` and `abilities_high' if family == 'abilities' else family}` of [entries]"
-    return finding(code, path, severity=severity, detail=detail, key=key, registry=registry_id)
+def _folder(governed: Governed, entry_type: EntryType) -> str:
+    return str(getattr(governed.config.entries, entry_type.folder or "modules"))
 
 
 def _entries(data: bytes) -> int:

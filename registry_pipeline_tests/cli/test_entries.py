@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,19 @@ from registry_pipeline_tests.cli.conftest import Ended, Repository, environment
 from registry_pipeline_tests.entries.small import INSTANCES, TYPES
 
 GAUGE = '{"id": "gauge", "description": "Reads one gauge."}'
+ROUTE = (
+    '{"scope": "a", "topic": "b", "description": "x", "module_id": "heron", "routes": '
+    '[{"when_to_use": "now", "related_docs": [{"path": "README.md", "stage": ["plan"]}]}]}'
+)
 HERON = '{"module_id": "heron", "description": "A gauge.", "module_type": "gauge", "status": "active"}'
 
 
 @pytest.fixture
-def empty(tmp_path: Path, home: Path) -> Iterator[Repository]:
+def empty(tmp_path: Path, home: Path) -> Repository:
     """A plain folder that is governed and has no entry yet."""
     root = tmp_path / "repository"
     (root / ".codex/RUNS").mkdir(parents=True)
-    yield Repository(root, home)
+    return Repository(root, home)
 
 
 @pytest.fixture
@@ -158,8 +161,7 @@ def test_the_families_of_the_seed_find_the_exact_type(empty: Repository) -> None
         ],
         "hooks": ['{"id": "tidy", "description": "x", "event_type": "SessionStop"}'],
         "routes": [
-            '{"scope": "a", "topic": "b", "description": "x", "module_id": "heron", "routes": '
-            '[{"when_to_use": "now", "related_docs": [{"path": "README.md", "stage": ["plan"]}]}]}'
+            ROUTE,
         ],
     }
     (empty.root / "README.md").write_text("# Read me\n")
@@ -217,7 +219,7 @@ USAGE = {
     "no type": (("add", "--entry-json", '{"id": "a"}'), 2, "say --type"),
     "an unknown type": (("add", "--type", "hok", "--entry-json", "{}"), 7, "did you mean hook?"),
     "a file that is not there": (("add", "--type", "hook", "--entry-file", "no.yaml"), 7, "there is no file no.yaml"),
-    "no YAML": (("add", "--type", "hook", "--entry-json", "{id: ["), 5, "--entry-json:2:1: did not find expected node content"),
+    "no YAML": (("add", "--type", "hook", "--entry-json", "{id: ["), 5, "--entry-json:2:1: did not find"),
     "no key of an entry": (("remove", "hook"), 2, "by its type and its key"),
     "an entry that is not there": (("remove", "module_type", "guage"), 7, "did you mean gauge?"),
     "a word that is no source": (("add", "--type", "hook", "file.yaml"), 2, "--entry-file"),

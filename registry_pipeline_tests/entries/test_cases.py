@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.config import load_governed
+from registry_pipeline.entries.contents import read_contents
 from registry_pipeline.entries.coordination import check_contents
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.model.codes_entries import ROWS, WHEN
 from registry_pipeline.model.finding import has_errors
-from registry_pipeline.config import load_governed
-from registry_pipeline.entries.contents import read_contents
 from registry_pipeline.runbook.entries import check_entries
 from registry_pipeline_tests.entries.case_folders import CASES, files_of, outcome_of, repository_of
 

@@ -79,7 +79,7 @@ def test_killed_before_any_step_the_next_command_sees_all_of_it_or_nothing(
         ends.append("all" if after == whole else "nothing")
         assert add_three(governed).written
         assert contents_of(governed.root) == whole
-        assert sorted(os.listdir(writing.stage_folder(governed))) == ["lock"]
+        assert [path.name for path in writing.stage_folder(governed).iterdir()] == ["lock"]
 
     assert ends == sorted(ends, reverse=True)
     assert ends.count("nothing") >= 6
@@ -174,7 +174,7 @@ def test_a_disk_that_refuses_leaves_everything_as_it_was(
         add_three(governed)
 
     assert contents_of(governed.root) == BEFORE
-    assert sorted(os.listdir(writing.stage_folder(governed))) == ["lock"]
+    assert [path.name for path in writing.stage_folder(governed).iterdir()] == ["lock"]
 
 
 def test_an_interrupt_while_files_take_their_names_finishes_the_change(

@@ -185,7 +185,10 @@ LAYOUTS = {
     "an empty list": ("types: []\nx: 1\n", "types:\n  - id: b\nx: 1\n"),
     "a document mark": ("---\ntypes: []\n", "---\ntypes:\n  - id: b\n"),
     "not sorted": ("types:\n  - id: z\n  - id: a\n", "types:\n  - id: z\n  - id: a\n  - id: b\n"),
-    "a literal block above": ("types:\n  - id: a\n    d: |\n      x\n\n\n", "types:\n  - id: a\n    d: |\n      x\n  - id: b\n\n\n"),
+    "a literal block above": (
+        "types:\n  - id: a\n    d: |\n      x\n\n\n",
+        "types:\n  - id: a\n    d: |\n      x\n  - id: b\n\n\n",
+    ),
     "by the other road": ("# A\ntypes:\n  -\n    id: a\n", "# A\ntypes:\n- id: a\n- id: b\n"),
 }
 

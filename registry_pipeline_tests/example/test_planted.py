@@ -157,6 +157,10 @@ def test_every_captured_registry_has_a_source_that_can_be_captured(written: Writ
         "threshold_packs_file": 2,
         "fingerprint_index": 1,
         "derived_validation_reports": 3,
+        "module_registry": 4,
+        "route_registry": 1,
+        "ability_registry": 2,
+        "hook_registry": 1,
     }
     assert gathered["fingerprint_index"].inputs.records == 18
 

@@ -76,8 +76,8 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
-    assert written.commit_ids[-1] == "755619edccc12e2d1d431a7dcb8f5eb942e3d238"
-    assert digest.hexdigest() == "42068f0cfa6dc2895195518aac9422ac53e67e2cef9499b372023b19a14b424b"
+    assert written.commit_ids[-1] == "d74eeaeef0bc448004973e86ea42951547f0873f"
+    assert digest.hexdigest() == "d6a45eb18b51e2b81c3d45999414aebd123098d16edea2c74f237d3a4da65ed1"
 
 
 def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:
