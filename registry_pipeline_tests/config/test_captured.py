@@ -49,7 +49,7 @@ def test_source_artifact_and_schema_are_heeded(tmp_path: Path) -> None:
     [
         ("migration_leger", "did you mean 'migration_ledger'?"),
         ("threshold_packs", "did you mean 'threshold_packs_file'?"),
-        ("run_registry", "these are: ability_registry, derived_validation_reports"),
+        ("pointer_activation", "these are: ability_registry, derived_validation_reports"),
         ("threshold_registry_db", "no captured registry has that name"),
     ],
 )

@@ -25,7 +25,8 @@ FIELDS = {
     "module_interface": {"module_id", "path", "method", "lifecycle", "quality", "contracts", "x-approval"},
     "route": {"scope", "topic", "module_id", "routes", "priority"},
     "ability_low": {
-        "operation_key", "version", "summary", "kind", "scope", "input_schema", "output_schema", "routing_hints", "hooks"
+        "operation_key", "version", "summary", "kind", "scope", "input_schema", "output_schema", "routing_hints",
+        "hooks",
     },
     "ability_high": {
         "id", "type", "ability_ids", "version", "summary", "scope", "input_schema", "output_schema", "routing_hints",
