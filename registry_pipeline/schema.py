@@ -280,15 +280,13 @@ def _expected(error: ValidationError) -> str | None:
         return printable(asked if isinstance(asked, str) else ", ".join(map(str, asked)))
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
         return printable(", ".join(error.schema.get("properties", {}))) or None
-    plain = ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
-    return printable(f"{error.validator} {asked}") if error.validator in plain else None
+    told = error.validator in ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
+    return printable(f"{error.validator} {asked}") if told else None
 
 
 def _got(error: ValidationError) -> str | None:
-    if isinstance(error.instance, dict | list):
-        return None
-    told = printable(repr(error.instance))
-    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
+    told = None if isinstance(error.instance, dict | list) else printable(repr(error.instance))
+    return told if told is None or len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
 
 
 def json_pointer(path: Iterable[str | int]) -> str:

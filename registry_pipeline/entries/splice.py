@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from registry_pipeline.canon import json_line
@@ -36,11 +35,8 @@ class UnsplicedError(ValueError):
     """The text is laid out in a way that cannot be changed in place."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    start: int
-    end: int
-    text: str
+_Edit = tuple[int, int, str]
+"""From where to where, in code points, and what shall stand there."""
 
 
 def splice(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_fields: Sequence[str] = ()) -> str:
@@ -95,21 +91,21 @@ class _Splicing:
             return
         if node.start == node.end:  # nothing but comments, or an empty document between marks
             start = self._after(node.end) if node.start > self._line_start(node.start) else node.start
-            self.edits.append(_Edit(start, start, self._joined(self._root_lines(value))))
+            self.edits.append((start, start, self._joined(self._root_lines(value))))
             return
         if node.flow and not node.members:
-            self.edits.append(_Edit(node.start, node.end, self.style.newline.join(self._root_lines(value))))
+            self.edits.append((node.start, node.end, self.style.newline.join(self._root_lines(value))))
         elif not self._inside(node, value):
             raise UnsplicedError("the document becomes another kind of value")
 
     def applied(self) -> str:
         """Return the text with all edits, which may touch but not overlap."""
         pieces, at = [], 0
-        for edit in sorted(self.edits, key=lambda each: (each.start, each.end)):
-            if edit.start < at:
+        for start, end, text in sorted(self.edits, key=lambda edit: edit[:2]):
+            if start < at:
                 raise UnsplicedError("two changes meet at one place")
-            pieces += [self.text[at : edit.start], edit.text]
-            at = edit.end
+            pieces += [self.text[at:start], text]
+            at = end
         return "".join([*pieces, self.text[at:]])
 
     def _root_lines(self, value: Any) -> list[str]:
@@ -127,7 +123,6 @@ class _Splicing:
 
     def _mapping(self, node: YamlNode, value: dict[str, Any]) -> bool:
         pairs = node.pairs()
-        stated = {key.value: (key, member) for key, member in pairs if not is_merge_key(key)}
         gone = [key for key, _ in pairs if not is_merge_key(key) and key.value not in value]
         if pairs[0][0] in gone:
             return False
@@ -136,29 +131,23 @@ class _Splicing:
         for i, (key, member) in enumerate(pairs):
             if key in gone:
                 end = heads[i + 1] if i + 1 < len(pairs) else self._tail(member, column)
-                self.edits.append(_Edit(heads[i], end, ""))
+                self.edits.append((heads[i], end, ""))
             elif key.value in value and not is_merge_key(key) and not same_value(member.value, value[key.value]):
                 self._member(key, member, value[key.value], column)
-        self._added(node, pairs, stated, value, column)
+        self._added(node, value, column)
         return True
 
-    def _added(
-        self,
-        node: YamlNode,
-        pairs: Sequence[tuple[YamlNode, YamlNode]],
-        stated: dict[str, tuple[YamlNode, YamlNode]],
-        value: dict[str, Any],
-        column: int,
-    ) -> None:
+    def _added(self, node: YamlNode, value: dict[str, Any], column: int) -> None:
         """Write the keys that are new, each behind the one that it follows in the new value."""
-        anchor = pairs[0][1]
+        stated = {key.value: member for key, member in node.pairs() if not is_merge_key(key)}
+        anchor = node.members[1]
         for name, member in value.items():
             if name in stated:
-                anchor = stated[name][1]
+                anchor = stated[name]
             elif name not in node.value or not same_value(node.value[name], member):  # else a merge key brings it
                 start = self._after_node(anchor)
                 lines = member_lines(name, member, column, self.style)
-                self.edits.append(_Edit(start, start, self._glued(start, lines)))
+                self.edits.append((start, start, self._glued(start, lines)))
 
     def _member(self, key: YamlNode, member: YamlNode, value: Any, column: int) -> None:
         """Change the value of one key."""
@@ -168,10 +157,10 @@ class _Splicing:
         one_line = "\n" not in self.text[member.start : member.end]
         if member.flow and member.members and isinstance(value, dict | list):
             self._refuse_comments(member)
-            self.edits.append(_Edit(member.start, member.end, flow_text(value)))
+            self.edits.append((member.start, member.end, flow_text(value)))
         elif one_line and not empty and not is_block(value) and (member.flow or not member.members):
             text = self.style.newline.join(inline_text(value, column + self.style.mapping))
-            self.edits.append(_Edit(member.start, member.end, text))
+            self.edits.append((member.start, member.end, text))
         else:
             colon = self.text.index(":", key.end)
             end = max(member.end, colon + 1)
@@ -181,9 +170,9 @@ class _Splicing:
             head = len(f"{' ' * column}{scalar_text(key.value)}:")
             if empty and is_block(value):  # below the line, which may end with a comment
                 at = self._after(colon)
-                self.edits.append(_Edit(at, at, self._glued(at, lines[1:])))
+                self.edits.append((at, at, self._glued(at, lines[1:])))
                 return
-            self.edits.append(_Edit(colon + 1, end, self.style.newline.join([lines[0][head:], *lines[1:]])))
+            self.edits.append((colon + 1, end, self.style.newline.join([lines[0][head:], *lines[1:]])))
 
     def _sequence(self, node: YamlNode, value: list[Any]) -> bool:
         column = node.column - 1
@@ -194,7 +183,7 @@ class _Splicing:
         heads.append(self._tail(items[-1], column))
         for kind, a, b, c, d in aligned(list(map(self._identity, (i.value for i in items))), value, self._identity):
             if kind in ("delete", "replace"):
-                self.edits.append(_Edit(heads[a], heads[b], ""))
+                self.edits.append((heads[a], heads[b], ""))
             if kind in ("insert", "replace"):
                 self._insert(heads[b], value[c:d], column, spaced=self._spaced(items, heads), last=b == len(items))
             for item, new in zip(items[a:b], value[c:d], strict=True) if kind == "equal" else ():
@@ -216,7 +205,7 @@ class _Splicing:
             end -= 1
         self._refuse_comments(item)
         start = self._line_start(item.start)
-        self.edits.append(_Edit(start, end, self.style.newline.join(lines)))
+        self.edits.append((start, end, self.style.newline.join(lines)))
 
     def _insert(self, start: int, items: Sequence[Any], column: int, *, spaced: bool, last: bool) -> None:
         lines: list[str] = []
@@ -224,7 +213,7 @@ class _Splicing:
             lines += [""] if spaced and last else []
             lines += item_lines(item, column, self.style)
             lines += [""] if spaced and not last else []
-        self.edits.append(_Edit(start, start, self._glued(start, lines)))
+        self.edits.append((start, start, self._glued(start, lines)))
 
     def _identity(self, value: Any) -> bytes:
         if isinstance(value, dict):

@@ -201,6 +201,15 @@ def test_an_entry_is_laid_out_as_its_neighbours_are(before: str, after: str) -> 
     assert rewrite(before.encode(), [{**document, "types": types}], "types.yaml") == after.encode()
 
 
+@pytest.mark.parametrize("before", ["a: 1\n", "a: 1"])
+def test_a_document_more_comes_behind_a_mark_and_goes_with_it(before: str) -> None:
+    both = rewrite(before.encode(), [{"a": 1}, {"b": 2}], "a.yaml")
+
+    assert both == b"a: 1\n---\nb: 2\n"
+    assert rewrite(both, [{"a": 1}], "a.yaml") == b"a: 1\n"
+    assert read_yaml_values(rewrite(both, [{"b": 2}], "a.yaml")) == [{"b": 2}]
+
+
 def test_the_other_road_loses_no_comment() -> None:
     text = "types: [ # open\n  {id: a}, # A\n]\n"
 

@@ -16,7 +16,10 @@ from registry_pipeline.runbook.entries import remove_entries
     cls=Verb,
     examples=[
         ("entries remove module_interface heights_by_station", "one entry, by its type and key"),
-        ("entries remove ability_high heights.explain route series.heights --dry-run --diff", "two in one change, shown"),
+        (
+            "entries remove ability_high heights.explain route series.heights --dry-run --diff",
+            "two in one change, shown",
+        ),
     ],
 )
 @click.argument("words", metavar="TYPE KEY...", nargs=-1, required=True)
