@@ -234,8 +234,8 @@ def _judge(before: Contents, after: Contents, plan: Plan) -> tuple[Finding, ...]
 
 def _new_errors(before: Contents, after: Contents) -> Iterable[Finding]:
     """Return the errors of the state after that the state before has not; line numbers do not count."""
-    known = {_sameness(each) for each in check_contents(before)}
-    errors = (each for each in check_contents(after) if each.severity is Severity.ERROR)
+    known = {_sameness(each) for each in check_contents(before, shapes=False)}  # shapes of others do not change
+    errors = (each for each in check_contents(after, shapes=False) if each.severity is Severity.ERROR)
     return [each for each in errors if _sameness(each) not in known]
 
 

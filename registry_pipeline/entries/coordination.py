@@ -21,7 +21,7 @@ from registry_pipeline.entries.modules import (
     check_type_graph,
 )
 from registry_pipeline.entries.references import member, referrers, texts
-from registry_pipeline.entries.routes import check_file_name, check_route
+from registry_pipeline.entries.routes import check_file_name, check_route, check_slugs
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.codes_entries import ROWS, WHEN
 from registry_pipeline.model.entry_types import OVERRIDE
@@ -64,17 +64,21 @@ def rules() -> tuple[Rule, ...]:
     return tuple(Rule(code, when, check, does, severities[code]) for code, when, check, does in WHEN)
 
 
-def check_contents(contents: Contents) -> tuple[Finding, ...]:
-    """Return every finding about the registries of a repository, sorted; an override makes its failures warnings."""
+def check_contents(contents: Contents, *, shapes: bool = True) -> tuple[Finding, ...]:
+    """Return every finding about the registries of a repository, sorted; an override makes its failures warnings.
+
+    Without `shapes` the schemas are not asked, which is what takes the time.
+    """
     found = list(contents.findings)
     for entry in contents.entries:
-        found += check_entry(entry, contents)
+        found += check_entry(entry, contents, shape=shapes)
     return sorted_findings([*found, *check_keys(contents)])
 
 
-def check_entry(entry: Entry, contents: Contents) -> Iterator[Finding]:
+def check_entry(entry: Entry, contents: Contents, *, shape: bool = True) -> Iterator[Finding]:
     """Yield every finding about one entry: its shape, its coordination, and an override that stands on it."""
-    yield from contents.schemas.check(entry.type, entry.value, entry.path, entry.node)
+    if shape:
+        yield from contents.schemas.check(entry.type, entry.value, entry.path, entry.node)
     lifted = overridden(entry)
     for found in check_rules_of(entry, contents):
         waived = found.code in lifted and found.severity is Severity.ERROR
@@ -106,6 +110,8 @@ def check_keys(contents: Contents) -> Iterator[Finding]:
                 detail = f"the {second.type.key_field} {key} stands in {first.path}:{first.location() or '?'} already"
                 advice = "remove one of the two"
                 yield finding("EN002", second.path, location=second.location(), got=key, detail=detail, advice=advice)
+    for entry in (each for found in contents.of("route").values() for each in found):
+        yield from check_slugs(entry)
     low = contents.of("ability_low")
     for key, entries in contents.of("ability_high").items():
         if key in low:

@@ -91,6 +91,21 @@ def check_route(entry: Entry, contents: Contents) -> Iterator[Finding]:
                 yield from _check_document(entry, contents, doc, ("routes", i, "related_docs", j))
 
 
+def check_slugs(entry: Entry) -> Iterator[Finding]:
+    """Yield the routes of an entry whose situation another of its routes has already (EN002)."""
+    seen: set[str] = set()
+    routes = entry.value.get("routes")
+    for at, route in enumerate(routes if isinstance(routes, list) else []):
+        when = route.get("when_to_use") if isinstance(route, dict) else None
+        if not isinstance(when, str):
+            continue
+        if slug(when) in seen:
+            place = entry.location("routes", at, "when_to_use")
+            detail = f"the route {slug(when)} stands twice in {entry.key}"
+            yield finding("EN002", entry.path, location=place, got=entry.key, detail=detail, advice="join the two")
+        seen.add(slug(when))
+
+
 def _check_conflict(entry: Entry, contents: Contents) -> Iterator[Finding]:
     """Yield the routes of the same scope and topic that no priority tells apart; itself is no other."""
     owner, priority = entry.value.get("module_id"), entry.value.get("priority")
