@@ -46,6 +46,18 @@ def test_content_that_is_or_lies_behind_a_link_is_told_and_never_written(tmp_pat
     assert not (governed.root / HOOK).exists()
 
 
+def test_a_new_file_is_not_written_behind_a_link(tmp_path: Path) -> None:
+    governed = make_small(tmp_path / "repository")
+    (tmp_path / "outside").mkdir()
+    (governed.root / ".system").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(RefusedError, match=r"lies behind \.system"):
+        add_three(governed)
+
+    assert list((tmp_path / "outside").iterdir()) == []
+    assert (governed.root / TYPES).read_bytes() == BEFORE[TYPES]
+
+
 def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
     governed = make_small(tmp_path / "repository")
     folder = writing.stage_folder(governed)
