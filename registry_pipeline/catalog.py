@@ -16,7 +16,9 @@ from registry_pipeline.builders.drift_signals_daily import build_drift_signals_d
 from registry_pipeline.builders.op_status_table import build_op_status_table
 from registry_pipeline.builders.run_registry import build_run_registry
 from registry_pipeline.builders.scorecard import build_scorecard
+from registry_pipeline.model.roles import ROLE_ARTIFACT, ROLE_REGISTRY
 from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.roles.build import build_role_registry
 from registry_pipeline.sources.captured import (
     read_derived_validation_inputs,
     read_expected_versions_inputs,
@@ -36,6 +38,7 @@ from registry_pipeline.sources.inputs import (
     read_op_status_table_inputs,
     read_run_registry_inputs,
 )
+from registry_pipeline.sources.role_packs import read_role_registry_inputs
 from registry_pipeline.sources.scorecard import read_scorecard_inputs
 
 _ROWS: Final = (
@@ -197,6 +200,25 @@ _ROWS: Final = (
         rules_check="coordination",
         reader=read_hook_registry_inputs,
         builder=build_captured,
+    ),
+    RegistrySpec(
+        registry_id=ROLE_REGISTRY,
+        kind="captured",
+        title="The roles of the role pack and the surfaces of their contracts, which are only ever added to.",
+        artifacts=(ROLE_ARTIFACT,),
+        schemas=(
+            (ROLE_ARTIFACT, "REGISTRY_role_registry_v0_1.schema.json"),
+            ("*.json", "ROLE_PACK_v0_1.schema.json"),
+        ),
+        version="0.1",
+        operation_id="OP-QA15",
+        tag="role_registry_build",
+        feeds_back=(ROLE_REGISTRY,),
+        sources=("roles.pack",),
+        many_files=True,
+        rules_check="append_only",
+        reader=read_role_registry_inputs,
+        builder=build_role_registry,
     ),
     RegistrySpec(
         registry_id="op_status_table",

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.model.captures import capture_problem
+from registry_pipeline.model.roles import pack_path_problem
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
 REPO_VARIABLE: Final = "REGISTRY_PIPELINE_REPO"
@@ -90,11 +91,18 @@ class Adapter(_Table):
         return {name: keys for name, keys in told.items() if keys is not None}
 
 
+def _pack(text: str) -> str:
+    problem = pack_path_problem(_inside(text))
+    if problem is not None:
+        raise ValueError(problem)
+    return _inside(text)
+
+
 class Roles(_Table):
     """Where the role pack lies and what it is compared with (SPEC 9)."""
 
-    pack: RepoPath = "assets/atelier_rolepack_digital_production_studio_v1.json"
-    baseline: str = "main"
+    pack: Annotated[str, AfterValidator(_pack)] = "assets/atelier_rolepack_digital_production_studio_v1.json"
+    baseline: Annotated[str, Field(min_length=1)] = "main"
 
 
 class Entries(_Table):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from registry_pipeline.example.entries import entry_files
+from registry_pipeline_tests.role_packs import PACK, SMALL
 
 LEDGER = "schema/applied_migrations.json"
 INDEX = "reports/path1/trajectory_families/v0.1/fingerprints/index.csv"
@@ -15,6 +16,7 @@ ENTRIES = entry_files()
 
 _FILES = {
     **ENTRIES,
+    PACK: SMALL,
     LEDGER: '{"version": "1", "migrations": [{"file": "sql/00_base.sql", "applied_at": null}]}\n',
     INDEX: "fingerprint_id,date,content_hash\nfp_1,2026-02-01,9df9ce81\nfp_2,2026-02-02,\n",
     f"{DERIVED}/LATEST.txt": "one\n",
@@ -29,4 +31,4 @@ def write_captured_sources(root: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
     with (root / ".git/info/exclude").open("a", encoding="utf-8") as exclude:
-        exclude.writelines(f"/{path}\n" for path in (LEDGER, INDEX, DERIVED, *ENTRIES))
+        exclude.writelines(f"/{path}\n" for path in (LEDGER, INDEX, DERIVED, PACK, *ENTRIES))

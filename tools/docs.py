@@ -32,6 +32,7 @@ SESSIONS: Final = (
     "docs/how-to.md",
     "docs/how-to-sources.md",
     "docs/how-to-history.md",
+    "docs/how-to-roles.md",
 )
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"

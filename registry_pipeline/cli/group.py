@@ -31,6 +31,7 @@ VERBS: Final = (
     "doctor",
     "anchor",
     "registries",
+    "roles",
     "entries",
     "explain",
     "ui",

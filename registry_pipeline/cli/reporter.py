@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canon import json_document
 from registry_pipeline.cli.settings import Format, Settings
-from registry_pipeline.cli.wording import annotation, failure_annotation, finding_head, finding_line, printable
+from registry_pipeline.cli.wording import (
+    annotation,
+    failure_annotation,
+    finding_head,
+    finding_line,
+    printable,
+    summary_annotation,
+)
 from registry_pipeline.model.finding import Finding, Severity
 
 if TYPE_CHECKING:
@@ -36,12 +43,25 @@ class Reporter:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def answer(self, document: Mapping[str, Any], findings: Sequence[Finding], tell: Callable[[Page], None]) -> None:
-        """Print the answer once: `document` as JSON, or what `tell` writes, or the findings as annotations."""
+    def answer(
+        self,
+        document: Mapping[str, Any],
+        findings: Sequence[Finding],
+        tell: Callable[[Page], None],
+        *,
+        fold_after: int | None = None,
+    ) -> None:
+        """Print the answer once: `document` as JSON, or what `tell` writes, or the findings as annotations.
+
+        A workflow shows few annotations of a step: those after `fold_after` become one that sums them up.
+        """
         if self.settings.format == "json":
             sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
         elif self.settings.format == "github":
-            sys.stdout.writelines(f"{annotation(each)}\n" for each in findings)
+            shown = findings if fold_after is None else findings[:fold_after]
+            sys.stdout.writelines(f"{annotation(each)}\n" for each in shown)
+            if len(shown) < len(findings):
+                sys.stdout.write(f"{summary_annotation(findings[len(shown) :])}\n")
         else:
             tell(Page(self.settings))
         sys.stdout.flush()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from registry_pipeline.model.codes import CODES
@@ -11,6 +13,7 @@ from registry_pipeline.model.finding import Finding, Severity
 
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LINE: Final = re.compile(r"(?:line )?(?P<line>[0-9]+)(?::(?P<col>[0-9]+))?")
+_BLANKS: Final = re.compile(r"(?:(?<!{){[a-z_]+})+")
 _COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
@@ -46,6 +49,11 @@ def _message(finding: Finding) -> str:
     return f"{finding.message}{':' if expected or got else ''}{expected}{got}"
 
 
+def template_words(template: str) -> str:
+    """Return a sentence of the table of codes, with `…` for what each finding fills in."""
+    return _BLANKS.sub("…", template).replace("{{", "{").replace("}}", "}")
+
+
 def annotation(finding: Finding) -> str:
     """Return a finding as a workflow command of GitHub; a location that is a line becomes its place in the file."""
     places = {"file": finding.path}
@@ -59,6 +67,15 @@ def annotation(finding: Finding) -> str:
     hint = f" -> {finding.hint}" if finding.hint else ""
     told = ",".join(f"{name}={_property(value)}" for name, value in places.items())
     return f"::{_COMMANDS[finding.severity]} {told}::{_data(f'{where}{_message(finding)} ({finding.clause}){hint}')}"
+
+
+def summary_annotation(findings: Sequence[Finding]) -> str:
+    """Return one workflow command for many findings: how many of each code; it weighs what the gravest weighs."""
+    gravest = min((finding.severity for finding in findings), key=list(_COMMANDS).index)
+    counted = Counter(finding.code for finding in findings)
+    codes = ", ".join(f"{code} x{number}" for code, number in sorted(counted.items()))
+    told = f"and {len(findings)} more: {codes} -> the log of --format text lists all of them"
+    return f"::{_COMMANDS[gravest]} title={len(findings)} more findings::{_data(told)}"
 
 
 def failure_annotation(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The commits of the example repository: twenty-five over 120 days, on one branch."""
+"""The commits of the example repository: thirty over 120 days, on one branch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from registry_pipeline.example import documents, products
 from registry_pipeline.example.entries import entry_files
 from registry_pipeline.example.operations import OPERATIONS, OPTIONS
 from registry_pipeline.example.rig import RIG_OPERATIONS_PATH, RIG_SINCE_DAYS, rig_operations, rig_scripts
+from registry_pipeline.example.role_pack import PACK_PATH, role_pack
 from registry_pipeline.example.timetable import HISTORY_DAYS, SEALS_SINCE_DAYS
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
@@ -68,7 +69,7 @@ def describe_commits(end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]
 
 def _steps(end: datetime, planted: bytes) -> tuple[_Step, ...]:
     first_day = (end - timedelta(days=HISTORY_DAYS)).date()
-    steps = (*_FIRST_MONTH, *_CHANGES, *_products(end), *_governance(first_day, planted))
+    steps = (*_FIRST_MONTH, *_CHANGES, *_ROLES, *_products(end), *_governance(first_day, planted))
     return tuple(sorted(steps, key=lambda step: step.age, reverse=True))
 
 
@@ -155,6 +156,20 @@ _CHANGES: Final = (
         writes={documents.SPIKE_LIMITS_PATH: documents.spike_limits("v1.1", 180)},
     ),
     _Step(_AGENT, _age(21), "Feed: send heights in millimetres", revises=("OP-D03",)),
+)
+
+_ROLES: Final = tuple(
+    _Step(author, _age(days, 3), message, writes={PACK_PATH: role_pack(step)})
+    for step, (author, days, message) in enumerate(
+        (
+            (_INES, 92, "Declare the roles of the studio"),
+            (_INES, 75, "Roles: more hands, and what the chart designer hands over"),
+            (_AGENT, 52, "Roles: sound and design; contracts that say how sure they are"),
+            (_TOMAS, 30, "Roles: publication and quality; the tape operator retires"),
+            (_INES, 8, "Roles: preservation; models are no longer made by hand"),
+        ),
+        start=1,
+    )
 )
 
 

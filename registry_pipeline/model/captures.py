@@ -55,6 +55,9 @@ _ALL: Final = (
 CAPTURES: Final = MappingProxyType({capture.registry_id: capture for capture in _ALL})
 """The captured registries by id."""
 
+OWN_TABLES: Final = MappingProxyType({"role_registry": "roles"})
+"""Captured registries that a table of their own in the toml describes."""
+
 SCHEMA_COPY: Final = ".schema.json"
 """How the copy of an artifact's schema in a run folder ends."""
 
@@ -70,6 +73,8 @@ def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str 
     names = {name: capture.artifact for name, capture in CAPTURES.items()}
     for registry_id, (source, artifact) in stated.items():
         place, capture = f"captured.{registry_id}", CAPTURES.get(registry_id)
+        if registry_id in OWN_TABLES:
+            return f"{place}: the table [{OWN_TABLES[registry_id]}] describes that registry"
         if capture is None:
             near = get_close_matches(registry_id, CAPTURES, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"

@@ -589,6 +589,13 @@ _CONFIG: Final = (
         "install git, or mend what it names",
     ),
     (
+        "DIAGNOSTICS_NOT_RECORDED",
+        _I,
+        "diagnostics 9",
+        "{detail}",
+        "the verdict stands without it; see `registry-pipeline roles diagnostics`",
+    ),
+    (
         "CATALOG_MISSING",
         _E,
         "catalog 4.2",

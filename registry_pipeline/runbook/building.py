@@ -34,7 +34,7 @@ from registry_pipeline.runbook.reading import (
     sealed_run,
     spec_of,
 )
-from registry_pipeline.runbook.rules import check_rules
+from registry_pipeline.runbook.rules import JUDGES, check_rules
 from registry_pipeline.runbook.store import Store
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.sources.context import Previous, SourceContext
@@ -100,6 +100,7 @@ def build(
             commit=run.git.commit,
             store=Store(governed, run.started),
             specs=REGISTRIES,
+            judges=JUDGES,
         ),
     )
     told = sorted_findings([*findings, *gathered.findings])

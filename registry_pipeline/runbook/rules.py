@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -11,8 +11,10 @@ from registry_pipeline.config import Governed
 from registry_pipeline.model.delta import DELTA_LOG
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.roles import ROLE_REGISTRY
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.runbook.reading import read_report, read_sealed, run_folder, spec_of
+from registry_pipeline.runbook.role_snapshots import check_role_registry, judge_pack
 from registry_pipeline.sources.run_folders import read_why_left_out
 from registry_pipeline.validate.delta_log import check_delta_log
 from registry_pipeline.validate.history import check_history
@@ -75,6 +77,7 @@ _RULES: Final[Mapping[str, Callable[[Governed, SealedRun, SealReport], tuple[Fin
     {
         "run_registry": _history,
         DELTA_LOG: _growth,
+        ROLE_REGISTRY: check_role_registry,
         "module_registry": _coordination,
         "route_registry": _coordination,
         "ability_registry": _coordination,
@@ -82,3 +85,6 @@ _RULES: Final[Mapping[str, Callable[[Governed, SealedRun, SealReport], tuple[Fin
     }
 )
 """The rules of each registry that has any; a report holds the bytes of the run's artifacts."""
+
+JUDGES: Final[Mapping[str, Callable[[bytes, str], Sequence[Finding]]]] = MappingProxyType({ROLE_REGISTRY: judge_pack})
+"""Why the source of a registry can be no capture at all, as its own room says; rooms are blind to each other."""

@@ -28,6 +28,7 @@ from registry_pipeline.runbook.activation import read_chain_state
 from registry_pipeline.runbook.building import BuildRun, start_build_run
 from registry_pipeline.runbook.inspection import Inspection, inspect, system_drift
 from registry_pipeline.runbook.reading import read_judgeable, read_pointers, read_sealed, run_folder, spec_of
+from registry_pipeline.runbook.rules import JUDGES
 from registry_pipeline.runbook.verification import FoundRun
 from registry_pipeline.sources.context import Previous, SourceContext
 from registry_pipeline.validate.chain import ChainState
@@ -93,7 +94,7 @@ def _sources(governed: Governed, seen: Inspection) -> Iterator[Finding]:
         if spec.kind == "captured" and spec.reader is not None:
             held = seen.active.get(registry_id)
             before = {} if held is None else {registry_id: Previous(held.ref.run_id, held.files)}
-            gathered = spec.reader(governed, SourceContext(previous=before))
+            gathered = spec.reader(governed, SourceContext(previous=before, judges=JUDGES))
             yield from (told for told in gathered.findings if told.severity is not Severity.INFO)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,7 +54,8 @@ class SourceContext:
     `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `leave_out` are the
     (run_root, run_id) that this build run has sealed, `leave_out_dagster_run` its Dagster run id. `on_progress` is told
     how many run folders have been read. `commit` is the one at which this build run began, None outside git or without
-    one. `store` answers for sealed runs that a reader must find by itself; `specs` is the registry table.
+    one. `store` answers for sealed runs that a reader must find by itself; `specs` is the registry table. `judges` maps
+    a registry id to what its own room says of a source: why the bytes of a file at a path can be no capture at all.
     """
 
     upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class SourceContext:
     commit: str | None = None
     store: SealedStore | None = None
     specs: Mapping[str, RegistrySpec] = field(default_factory=dict)
+    judges: Mapping[str, Callable[[bytes, str], Sequence[Finding]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,13 @@ _ASKED_AT_ONCE: Final = 256
 _HEAD_WORDS: Final = 3
 
 
-def ask_git(root: Path, *arguments: str, none_found: int = 0, given: bytes = b"") -> bytes | None:
+def ask_git(
+    root: Path, *arguments: str, none_found: int = 0, given: bytes = b"", index_file: str | None = None
+) -> bytes | None:
     """Return what git answers about `root`, or None where there is no repository.
 
     `none_found` is the exit code by which some commands tell that nothing is so; `given` is what git reads.
+    `index_file` is another index than the checkout's own.
 
     Raises:
         NotFoundError: there is a repository, and git is not installed, refuses it, or cannot read it.
@@ -36,7 +39,7 @@ def ask_git(root: Path, *arguments: str, none_found: int = 0, given: bytes = b""
     try:
         if _belongs_to_none(root):
             return None
-        done = _run(root, *arguments, given=given)
+        done = _run(root, *arguments, given=given, index_file=index_file)
     except OSError as error:
         if any((folder / ".git").exists() for folder in (root, *root.parents)):
             reason = error.strerror or "it could not be started"
@@ -56,9 +59,12 @@ def _belongs_to_none(root: Path) -> bool:
     return not (root / ".git").exists() and _run(root, "check-ignore", "--quiet", ".").returncode == 0
 
 
-def _run(root: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _run(
+    root: Path, *arguments: str, given: bytes = b"", index_file: str | None = None
+) -> subprocess.CompletedProcess[bytes]:
     command = ["git", "-C", os.fspath(root), "-c", "core.fsmonitor=false", *arguments]
-    return subprocess.run(command, env=_environment(), input=given, capture_output=True, check=False)
+    environment = _environment() | ({} if index_file is None else {"GIT_INDEX_FILE": index_file})
+    return subprocess.run(command, env=environment, input=given, capture_output=True, check=False)
 
 
 def _first_line(told: str) -> str:

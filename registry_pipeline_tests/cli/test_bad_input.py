@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.model.captures import CAPTURES
+from registry_pipeline.model.captures import CAPTURES, OWN_TABLES
 from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, Repository, call, environment
 
 LATER = "2026-03-02T12:00:00Z"
@@ -100,7 +100,7 @@ def test_a_first_build_without_a_catalog_tells_what_is_missing_and_activates_wha
     told = ended.document("build")
     assert (ended.code, told["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
     assert "CATALOG_MISSING" in {f["code"] for f in told["findings"]}
-    assert [row["registry_id"] for row in told["built"] if row["activated"]] == ["run_registry", *CAPTURES]
+    assert [row["registry_id"] for row in told["built"] if row["activated"]] == ["run_registry", *CAPTURES, *OWN_TABLES]
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"a": 1, "a": 1}', b"\xff\x00"])

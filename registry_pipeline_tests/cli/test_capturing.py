@@ -12,6 +12,7 @@ import pytest
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, PACKS
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.role_packs import PACK
 
 LATER = "2026-03-02T12:00:00Z"
 STAMP = "2026-03-01__120000"
@@ -21,6 +22,7 @@ TAGS = {
     "threshold_packs_file": "seal_threshold_packs",
     "fingerprint_index": "seal_fingerprint_index",
     "derived_validation_reports": "seal_derived_validation",
+    "role_registry": "role_registry_build",
 }
 
 
@@ -79,6 +81,7 @@ def test_every_capture_is_in_force_with_its_files_and_its_producers_operation(bu
         "threshold_packs_file": "OP-B07",
         "fingerprint_index": "OP-D08",
         "derived_validation_reports": "OP-B08",
+        "role_registry": None,
     }
 
 
@@ -145,6 +148,8 @@ def test_latest_alone_changes_nothing_that_is_active(built: Repository) -> None:
         (f"{PACKS}/new.json", b"[1]\n", "threshold_packs_file", "CAPTURE_MALFORMED"),
         (f"{DERIVED}/LATEST.txt", b"../one\n", "derived_validation_reports", "CAPTURE_LATEST_INVALID"),
         (f"{DERIVED}/LATEST.txt", None, "derived_validation_reports", "CAPTURE_MISSING"),
+        (PACK, None, "role_registry", "CAPTURE_MISSING"),
+        (PACK, b"[]", "role_registry", "CAPTURE_MALFORMED"),
     ],
 )
 def test_a_source_that_is_missing_or_malformed_is_told_and_its_registry_stays_as_it_is(

@@ -12,6 +12,7 @@ import pytest
 from registry_pipeline.cli.group import VerbGroup, program
 from registry_pipeline.schema import has_schema
 from registry_pipeline_tests.cli.conftest import Repository, environment
+from registry_pipeline_tests.role_packs import PACK
 from registry_pipeline_tests.sources.repositories import git
 
 VERBS = dict(program.every_verb())
@@ -74,6 +75,8 @@ def test_every_example_runs_and_no_verb_imports_dagster_or_pandas(built: Reposit
     if "--baseline main" in words:
         git(built.root, "add", "--force", ".codex/RUNS")
         git(built.root, "commit", "--quiet", "-m", "runs")
+    if "--staged" in words:
+        git(built.root, "add", "--force", PACK)
     env = environment(built.home)
 
     done = subprocess.run(

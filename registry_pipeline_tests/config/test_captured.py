@@ -9,7 +9,7 @@ import pytest
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Captured, Config, parse_config
 from registry_pipeline.errors import ConfigError
-from registry_pipeline.model.captures import CAPTURES, is_own_name
+from registry_pipeline.model.captures import CAPTURES, OWN_TABLES, is_own_name
 from registry_pipeline.schema import has_schema
 
 
@@ -27,13 +27,23 @@ def refused(text: str, root: Path) -> str:
 def test_the_table_of_captures_and_the_catalog_agree() -> None:
     rows = {name: row for name, row in REGISTRIES.items() if row.kind == "captured" and row.builder is not None}
 
-    assert set(CAPTURES) == set(rows)
+    assert CAPTURES.keys() | OWN_TABLES.keys() == rows.keys()
+    assert CAPTURES.keys().isdisjoint(OWN_TABLES)
     for name, row in rows.items():
-        assert CAPTURES[name].artifact == row.relpath
-        assert CAPTURES[name].may_be_renamed == row.is_one_capture
+        if name in CAPTURES:
+            assert CAPTURES[name].artifact == row.relpath
+            assert CAPTURES[name].may_be_renamed == row.is_one_capture
         assert row.schemas[0][1] == f"REGISTRY_{name}_v0_1.schema.json"
         assert has_schema(row.schemas[0][1])
         assert name in row.feeds_back
+
+
+@pytest.mark.parametrize(("registry_id", "table"), OWN_TABLES.items())
+def test_a_registry_with_a_table_of_its_own_is_described_there(tmp_path: Path, registry_id: str, table: str) -> None:
+    assert refused(f'[captured.{registry_id}]\nsource = "x"\n', tmp_path) == (
+        f"captured.{registry_id}: the table [{table}] describes that registry"
+    )
+    assert table in Config.model_fields
 
 
 def test_source_artifact_and_schema_are_heeded(tmp_path: Path) -> None:

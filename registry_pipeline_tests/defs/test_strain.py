@@ -22,7 +22,7 @@ from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.model.captures import CAPTURES
+from registry_pipeline.model.captures import CAPTURES, OWN_TABLES
 from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
     POINTED,
@@ -106,8 +106,9 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
 
     sealed = made_by(half_failed(activated))
 
-    assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES}
-    assert activated.folders() - before == set(sealed.values()) - {active[name].run_id for name in CAPTURES}
+    assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES, *OWN_TABLES}
+    kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
+    assert activated.folders() - before == set(sealed.values()) - kept
     found = [runbook.find_run(activated.governed, run_id) for run_id in sealed.values()]
     assert all(verdict.passed for verdict in runbook.verify_runs(found))
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
@@ -131,7 +132,7 @@ def test_a_re_execution_from_failure_builds_on_what_its_parent_sealed_seals_noth
     assert activated.folders() - before == {drift, made["registry_delta_log"]}
     upstream = ("run_registry", "op_status_table", "expected_versions")
     assert upstream_of(activated, drift) == {name: parents[name] for name in upstream}
-    unchanged = {name: parents[name] for name in CAPTURES}
+    unchanged = {name: parents[name] for name in (*CAPTURES, *OWN_TABLES)}
     assert {**parents, "drift_signals": drift} == {**unchanged, **activated.asked_for()}
     assert activated.grant(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == {**parents, "drift_signals": drift}
@@ -241,7 +242,7 @@ def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_
     older, newer = overlapping(activated, "op_status_table", newer_waits_at)
 
     pointed = {name: newer[name] for name in POINTED}
-    assert {**{name: newer[name] for name in CAPTURES}, **activated.asked_for()} == pointed
+    assert {**{name: newer[name] for name in (*CAPTURES, *OWN_TABLES)}, **activated.asked_for()} == pointed
     assert activated.grant(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == pointed
     assert f"{older['op_status_table']} describes an older moment than the active run" in activated.skipped()

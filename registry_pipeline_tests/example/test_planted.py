@@ -161,6 +161,7 @@ def test_every_captured_registry_has_a_source_that_can_be_captured(written: Writ
         "route_registry": 1,
         "ability_registry": 2,
         "hook_registry": 1,
+        "role_registry": 1,
     }
     assert gathered["fingerprint_index"].inputs.records == 18
 

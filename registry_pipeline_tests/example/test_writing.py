@@ -76,14 +76,14 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
-    assert written.commit_ids[-1] == "d74eeaeef0bc448004973e86ea42951547f0873f"
-    assert digest.hexdigest() == "d6a45eb18b51e2b81c3d45999414aebd123098d16edea2c74f237d3a4da65ed1"
+    assert written.commit_ids[-1] == "c93579fd106a65c7fa8c8a9f960a48e6e5492544"
+    assert digest.hexdigest() == "4476c23d6911305b359ef388d060b980dcbb91731ddcd0dc4e053a563c19ba2a"
 
 
 def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:
     assert git(written.root, "rev-list", "--reverse", "main").split() == list(written.commit_ids)
     assert git(written.root, "symbolic-ref", "HEAD").strip() == "refs/heads/main"
-    assert len(written.commit_ids) == len(written.example.commits) == 25
+    assert len(written.commit_ids) == len(written.example.commits) == 30
     git(written.root, "fsck", "--strict")
 
 

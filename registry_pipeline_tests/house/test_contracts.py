@@ -20,6 +20,7 @@ BREAKS = {
     "dagster": ("query/registries.py", "import dagster"),
     "writers": ("cli/verbs/status.py", "import registry_pipeline.seal.folder"),
     "processes": ("query/registries.py", "import subprocess"),
+    "canonical": ("canon.py", "import rfc8785"),
 }
 
 

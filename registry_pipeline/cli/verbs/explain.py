@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import re
-from typing import Final
 
 import click
 
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.cli.wording import template_words
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.model.finding import CodeRow
-
-_BLANK: Final = re.compile(r"\{[a-z_]+\}")
 
 
 @click.command(
@@ -60,16 +57,11 @@ def _to_json(row: CodeRow) -> dict[str, str]:
 def _tell(page: Page, rows: list[CodeRow], code: str | None) -> None:
     if code is None:
         columns = [Column("code"), Column("severity"), Column("clause"), Column("says", below=True)]
-        page.table(columns, ([row.code, row.severity.value, row.clause, _words(row.message)] for row in rows))
+        page.table(columns, ([row.code, row.severity.value, row.clause, template_words(row.message)] for row in rows))
         return
     row = rows[0]
     page.line(f"{row.code} ({row.severity.value})", style="bold")
-    page.line(f"  says    {_words(row.message)}")
+    page.line(f"  says    {template_words(row.message)}")
     page.line(f"  clause  {row.clause}")
-    page.line(f"  next    {_words(row.hint)}")
+    page.line(f"  next    {template_words(row.hint)}")
     page.line(f"  told as {row.prefix}: {row.code} …")
-
-
-def _words(template: str) -> str:
-    """Return a sentence of the table with `…` for what each finding fills in."""
-    return _BLANK.sub("…", template)

@@ -1,0 +1,102 @@
+"""`roles check --history` over N commits, and a script that shows each: python benchmarks/roles_history.py [N].
+
+N commits (default 500) each change a pack of forty roles; between any two stands a commit that does not touch it. Each
+way gives the contract_ids whose surface is not the one that was published first:
+
+- the script lists the commits with `git log`, calls `git show <commit>:<pack>` for each, and hashes every surface by
+  `rfc8785`;
+- ours is the whole check: the pack on the disk against its baseline and the history, strictly parsed, every rule;
+- the last row only reads: the commits by one `git rev-list`, the packs through one `git cat-file`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import rfc8785
+from roles import KINDS, pack
+from side_by_side import best_seconds, folders_wanted, print_table
+
+from registry_pipeline.config import Governed, load_governed
+from registry_pipeline.runbook.roles import RolesAsked, check_roles
+from registry_pipeline.sources.published_packs import read_pack_blobs, read_pack_commits
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_repository(root: Path, path: str, count: int) -> None:
+    """Write 2 N commits by `git fast-import`; the pack grows by a role's display name a commit."""
+    lines: list[bytes] = []
+
+    def data(text: bytes) -> None:
+        lines.append(b"data %d\n%s\n" % (len(text), text))
+
+    for number in range(count):
+        versions = {path: pack(40).replace(b'"Role 1"', b'"Role 1, %d"' % number), "other.txt": b"%d" % number}
+        for name, text in versions.items():
+            lines.append(b"commit refs/heads/main\ncommitter a <a@example.invalid> %d +0000\n" % (1767225600 + number))
+            data(b"x")
+            lines.append(b"M 100644 inline %s\n" % name.encode())
+            data(text)
+    subprocess.run(["git", "init", "-q", "-b", "main", str(root)], check=True)
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=root, input=b"".join(lines), check=True)
+    subprocess.run(["git", "reset", "-q", "--hard"], cwd=root, check=True)
+
+
+def script(root: Path, path: str) -> list[str]:
+    """Return what drifted, as a careful colleague would find it."""
+
+    def git(*arguments: str) -> bytes:
+        return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True).stdout
+
+    def hashes(text: bytes) -> dict[str, str]:
+        contracts = (c for role in json.loads(text)["roles"] for field in KINDS for c in role[field])
+        return {c["contract_id"]: hashlib.sha256(rfc8785.dumps(c["schema_json"])).hexdigest() for c in contracts}
+
+    now, drifted = hashes((root / path).read_bytes()), set()
+    for commit in git("log", "--reverse", "--format=%H", "--", path).decode().split():
+        before = hashes(git("show", f"{commit}:{path}"))
+        drifted |= {contract_id for contract_id, digest in before.items() if now.get(contract_id) != digest}
+    return sorted(drifted)
+
+
+def ours(governed: Governed) -> list[str]:
+    """Return what drifted, by the check."""
+    told = check_roles(governed, RolesAsked(history=True), NOW)
+    return sorted(each.ids[-1] for each in told.violations if each.finding.code == "RR003")
+
+
+def read(governed: Governed, path: str) -> int:
+    """Return how many bytes the history has."""
+    commits = read_pack_commits(governed.root, None, path)
+    blobs = [each.blob_id for each in commits if each.blob_id is not None]
+    return sum(len(data) for _, data in read_pack_blobs(governed.root, blobs))
+
+
+def main() -> None:
+    """Print the table."""
+    count = folders_wanted(__doc__, 500, "commits")
+    with tempfile.TemporaryDirectory(prefix="roles-") as place:
+        governed = load_governed(Path(place))
+        path = governed.config.roles.pack
+        make_repository(governed.root, path, count)
+        changed = (governed.root / path).read_bytes().replace(b'"Surface 7"', b'"Another"')
+        (governed.root / path).write_bytes(changed)
+        assert script(governed.root, path) == ours(governed) != []
+        seconds = best_seconds(
+            {
+                "script: git show a commit, json, rfc8785": lambda: script(governed.root, path),
+                "roles check --history": lambda: ours(governed),
+                "reading alone": lambda: read(governed, path),
+            }
+        )
+        print_table(f"history: {count} commits of a pack of 40 roles among {2 * count}", seconds, count, "commit")
+
+
+if __name__ == "__main__":
+    main()

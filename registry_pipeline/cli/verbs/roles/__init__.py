@@ -1,0 +1,18 @@
+"""`roles`: the role pack, which only ever grows.
+
+Holds the verbs of this noun, one a module. Keeps out rules: the runbook composes them. May import `runbook` and below.
+"""
+
+from registry_pipeline.cli.group import VerbGroup
+
+command = VerbGroup(
+    name="roles",
+    help="""Check and extend the role pack.
+
+    A published role_id never goes away, and the surface of a published contract never changes: what a role answers
+    with changes by a new version of its contract beside the old one.
+    """,
+    short_help="Check and extend the role pack.",
+    verbs=("check", "bump", "diagnostics", "rules"),
+    package="registry_pipeline.cli.verbs.roles",
+)

@@ -1,0 +1,130 @@
+"""The checks: a pack against its baseline, and one sealed snapshot against the one before (SPEC 9)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from registry_pipeline.model.codes import CODES, finding
+from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.roles.append_rules import Ledger, find_broken_promises, next_id
+from registry_pipeline.roles.change_rules import find_changes
+from registry_pipeline.roles.document import registry_document
+from registry_pipeline.roles.offence import Offence, Subject
+from registry_pipeline.roles.own_rules import find_own_offences
+from registry_pipeline.roles.pack import ParsedPack
+from registry_pipeline.roles.places import Index
+from registry_pipeline.roles.snapshot import RoleRegistrySnapshot
+from registry_pipeline.roles.violation import (
+    Published,
+    Violation,
+    fingerprint_of,
+    same_text,
+    sorted_violations,
+    tell,
+)
+
+_NOTHING = RoleRegistrySnapshot((), ())
+
+
+def check_against(current: ParsedPack, baseline: Published | None) -> tuple[Violation, ...]:
+    """Check a pack's own rules, and what was published against it; None is the first publish.
+
+    A defect of the pack itself that the baseline has too is a warning (ratchet). A baseline that declares nothing that
+    could be compared is RR030.
+    """
+    published = baseline.pack.snapshot if baseline is not None else None
+    if baseline is None or published is None:
+        offences = [*current.offences, *_compared(current.snapshot, _NOTHING)]
+        told = tell(offences, current, None)
+        if baseline is None:
+            return sorted_violations([*told, _first_publish(current.path)])
+        reason = f"the baseline {baseline.source} is no RolePack that can be read"
+        return sorted_violations([*told, could_not_check(current.path, reason)])
+    offences = [*_ratcheted(current, baseline.pack), *_compared(current.snapshot, published)]
+    offences += _changed_text(current, baseline.pack)
+    return sorted_violations(tell(offences, current, baseline))
+
+
+def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Finding]:
+    """Return what is wrong with a snapshot after a published one, by code and id (seed 002, RoleRegistryViolation).
+
+    These findings have no path and no place. `check_against` tells both.
+    """
+    known = {offence.identity for offence in find_own_offences(baseline)}
+    offences = [_lighter(each, known) for each in find_own_offences(current)]
+    offences += _compared(current, baseline)
+    offences.sort(key=lambda each: (each.code, each.ids[::-1], each.key))
+    return [
+        finding(
+            each.code,
+            "",
+            expected=each.expected,
+            got=each.got,
+            severity=each.severity,
+            **({"published": "", "detail": ""} | dict(each.words)),
+        )
+        for each in offences
+    ]
+
+
+def check_append_only(pack: ParsedPack, document: object, previous: Published | None) -> tuple[Violation, ...]:
+    """Check a sealed snapshot: its pack against the one before, and that its document tells its pack (RR036)."""
+    violations = check_against(pack, previous)
+    if pack.snapshot is not None and document != registry_document(pack):
+        told = Violation(finding("RR036", pack.path), (), fingerprint_of("RR036", ()))
+        return sorted_violations([*violations, told])
+    return violations
+
+
+def could_not_check(path: str, reason: str) -> Violation:
+    """Return RR030: `path` could not be checked, and why (exit 7 on the command line)."""
+    return Violation(finding("RR030", path, detail=reason), (), fingerprint_of("RR030", (), reason))
+
+
+def _first_publish(path: str) -> Violation:
+    return Violation(finding("RR031", path), (), fingerprint_of("RR031", ()))
+
+
+def _compared(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapshot) -> list[Offence]:
+    if current is None:
+        return []
+    ledger: Ledger[str] = Ledger()
+    ledger.add(published, "")
+    return [*(offence for _, offence in find_broken_promises(current, ledger)), *find_changes(current, published)]
+
+
+def _ratcheted(current: ParsedPack, baseline: ParsedPack) -> list[Offence]:
+    known = {offence.identity for offence in baseline.offences}
+    return [_lighter(each, known) for each in current.offences]
+
+
+def _lighter(offence: Offence, known: set[tuple[str, tuple[str, ...], str, str | None]]) -> Offence:
+    if CODES[offence.code].severity is Severity.ERROR and offence.identity in known:
+        return replace(offence, severity=Severity.WARNING)
+    return offence
+
+
+def _changed_text(current: ParsedPack, baseline: ParsedPack) -> list[Offence]:
+    """RR003 where neither surface has canonical bytes: then the characters must be the same."""
+    if current.snapshot is None or baseline.snapshot is None:
+        return []
+    unknown = {each.contract_id for each in baseline.snapshot.contracts if each.schema_hash is None}
+    suspects = [each for each in current.snapshot.contracts if each.schema_hash is None and each.contract_id in unknown]
+    if not suspects:
+        return []
+    now, before = Index(current), Index(baseline)
+    found = []
+    for contract in suspects:
+        subject = Subject(contract.role_id, contract.contract_id, member="schema_json")
+        if not same_text(subject, now, before):
+            highest = max(each.version or 0 for each in current.snapshot.contracts if each.line == contract.line)
+            words = {
+                "id": contract.contract_id,
+                "next": next_id(contract, highest),
+                "kept": contract.contract_id.partition(":")[2].partition(":")[2] or contract.contract_id,
+            }
+            ids = (contract.role_id, contract.contract_id)
+            found.append(
+                Offence("RR003", ids, words, expected="unknown", got="unknown, and written otherwise", subject=subject)
+            )
+    return found

@@ -1,0 +1,96 @@
+"""What a pack must hold whatever was published before: RR004 to RR010 (SPEC 9)."""
+
+from __future__ import annotations
+
+from registry_pipeline.roles.json_text import shown
+from registry_pipeline.roles.offence import Offence, Subject
+from registry_pipeline.roles.pack_fields import CONTRACT_ID, SAFE_ID, shown_id
+from registry_pipeline.roles.snapshot import RoleContractSurface, RoleRegistrySnapshot, RoleSpecEntry
+
+
+def find_own_offences(snapshot: RoleRegistrySnapshot) -> list[Offence]:
+    """Return in what a pack breaks its own rules; each id that stands again is told anew."""
+    offences: list[Offence] = []
+    times: dict[str, int] = {}
+    for role in snapshot.roles:
+        count = times[role.role_id] = times.get(role.role_id, 0) + 1
+        _check_role(role, count - 1, offences)
+    _check_aliases(snapshot, offences)
+    times.clear()
+    for contract in snapshot.contracts:
+        count = times[contract.contract_id] = times.get(contract.contract_id, 0) + 1
+        _check_contract(contract, count - 1, offences)
+    return offences
+
+
+def _again(occurrence: int) -> str:
+    return f"#{occurrence + 1}" if occurrence else ""
+
+
+def _times(occurrence: int) -> str:
+    return "twice" if occurrence == 1 else f"{occurrence + 1} times"
+
+
+def _check_role(role: RoleSpecEntry, occurrence: int, offences: list[Offence]) -> None:
+    key = _again(occurrence)
+    if occurrence:
+        words = {"id": shown_id(role.role_id), "times": _times(occurrence)}
+        subject = Subject(role.role_id, member="role_id", occurrence=occurrence)
+        offences.append(Offence("RR004", (role.role_id,), words, key=key, subject=subject))
+    told = [("role_id", role.role_id)]
+    told += [("department_id", role.department_id)] if role.department_id is not None else []
+    told += [("alias", alias) for alias in role.aliases]
+    for member, value in told:
+        if SAFE_ID.fullmatch(value) is None:
+            ids = (role.role_id,) if member == "role_id" else (role.role_id, value)
+            subject = (
+                Subject(role.role_id, member="aliases", item=value, occurrence=occurrence)
+                if member == "alias"
+                else Subject(role.role_id, member=member, occurrence=occurrence)
+            )
+            words = {"member": member, "id": shown_id(value)}
+            offences.append(Offence("RR006", ids, words, key=member + key, got=shown(value), subject=subject))
+
+
+def _check_aliases(snapshot: RoleRegistrySnapshot, offences: list[Offence]) -> None:
+    """RR010 within the pack: an alias that is a role_id, or stands more than once."""
+    role_ids = {role.role_id for role in snapshot.roles}
+    owners: dict[str, str] = {}
+    for role in snapshot.roles:
+        for alias in role.aliases:
+            detail = ""
+            if alias in role_ids:
+                detail = "a role_id"
+            elif alias in owners:
+                detail = f"an alias of role {shown_id(owners[alias])} already"
+            owners.setdefault(alias, role.role_id)
+            if detail:
+                words = {"id": shown_id(alias), "role": shown_id(role.role_id), "detail": detail}
+                subject = Subject(role.role_id, member="aliases", item=alias)
+                offences.append(Offence("RR010", (role.role_id, alias), words, key=detail, subject=subject))
+
+
+def _check_contract(contract: RoleContractSurface, occurrence: int, offences: list[Offence]) -> None:
+    key = _again(occurrence)
+    ids = (contract.role_id, contract.contract_id)
+    subject = Subject(contract_id=contract.contract_id, member="contract_id", occurrence=occurrence)
+    words = {
+        "id": shown_id(contract.contract_id),
+        "role": shown_id(contract.role_id),
+        "member": contract.kind.field,
+        "times": _times(occurrence),
+    }
+    if occurrence:
+        offences.append(Offence("RR005", ids, words, key=key, subject=subject))
+    match = CONTRACT_ID.fullmatch(contract.contract_id)
+    if match is None or contract.version is None:
+        role_id = contract.role_id if SAFE_ID.fullmatch(contract.role_id) else "producer"
+        words["example"] = f"ROLE:{role_id}:{contract.kind}:1"
+        offences.append(Offence("RR007", ids, words, key=key, subject=subject))
+        return
+    if match[1] != contract.role_id:
+        offences.append(Offence("RR008", ids, words, key=key, expected=contract.role_id, got=match[1], subject=subject))
+    if match[2] != contract.kind:
+        offences.append(
+            Offence("RR009", ids, words, key=key, expected=contract.kind.value, got=match[2], subject=subject)
+        )

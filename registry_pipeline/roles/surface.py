@@ -1,0 +1,83 @@
+"""Contract surface hashes: sha256 of RFC 8785 canonical bytes (SPEC 9; RFC 8785, JSON Canonicalization Scheme)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import marshal
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+import rfc8785
+
+# The text that this encoder writes for an object is the canonical text unless it has
+# - an integer of sixteen digits or more, or a float that Python writes with an exponent or a last `.0`: RFC 8785
+#   writes these in its own way, and any other fraction as the same shortest text;
+# - a character from U+D800 on in a key: keys sort by UTF-16 units, and there the two orders part.
+# Escapes are the same two-character ones, and `\u00xx` in lower case, in both.
+_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
+_SIXTEEN_DIGITS: Final = 10**15
+_DOUBTFUL_KEY: Final = re.compile(r'[\ud800-\U0010ffff](?:[^"\\]|\\.)*":')
+
+_REMEMBERED: Final = 1 << 15
+_LONGEST_REMEMBERED: Final = 1 << 13
+"""Bytes of a surface that is remembered: two versions of a pack share most of theirs."""
+
+
+def canonical_json_sha256(value: object) -> str:
+    """Return the sha256 of the RFC 8785 bytes of a JSON value, as 64 hexadecimal digits.
+
+    Raises:
+        ValueError: the value has no canonical bytes: NaN, an infinity, an integer beyond 2^53-1, a lone surrogate, a
+            key that is no string, a type that JSON has not, or too many levels.
+    """
+    try:
+        return hashlib.sha256(rfc8785.dumps(value)).hexdigest()  # type: ignore[arg-type]
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def parsed_json_sha256(value: dict[str, Any]) -> str:
+    """Return what `canonical_json_sha256` returns, faster, for a value that a JSON parser made.
+
+    Raises:
+        ValueError: as there.
+    """
+    # Version 2 writes every value in full: equal bytes are equal values of equal types, so that 1 is not True.
+    written = marshal.dumps(value, 2)
+    return _remembered(written) if len(written) <= _LONGEST_REMEMBERED else _digest(value)
+
+
+@lru_cache(_REMEMBERED)
+def _remembered(written: bytes) -> str:
+    return _digest(marshal.loads(written))  # noqa: S302 - written a line before, by this process
+
+
+def _digest(value: dict[str, Any]) -> str:
+    if _has_doubtful_number(value):
+        return canonical_json_sha256(value)
+    text = _ENCODER.encode(value)
+    if not text.isascii() and _DOUBTFUL_KEY.search(text):
+        return canonical_json_sha256(value)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _has_doubtful_number(value: Any) -> bool:
+    open_values = [value]
+    while open_values:
+        each = open_values.pop()
+        for inner in each.values() if type(each) is dict else each:
+            kind = type(inner)
+            if kind is dict or kind is list:
+                open_values.append(inner)
+            elif kind is int:
+                if not -_SIXTEEN_DIGITS < inner < _SIXTEEN_DIGITS:
+                    return True
+            elif kind is float:
+                written = repr(inner)
+                if "e" in written or written.endswith((".0", "n", "f")):
+                    return True
+    return False

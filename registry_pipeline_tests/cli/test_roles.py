@@ -1,0 +1,484 @@
+"""`roles` as people type it: check, bump, diagnostics, rules; what they answer and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline.model import codes_roles
+from registry_pipeline.roles import parse_pack
+from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, call, environment
+from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL, pack, role
+from registry_pipeline_tests.sources.repositories import commit, git, repository, write
+
+TOML = {"registry-pipeline.toml": "", ".gitignore": "/.codex/\n"}
+NOW = "2026-03-01T12:00:00Z"
+Studio = Callable[..., Ended]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository whose main has the small pack, on a branch that leads from there."""
+    root = repository(tmp_path / "studio")
+    commit(root, {**TOML, PACK: SMALL})
+    commit(root, {"README.md": "# Studio"})
+    git(root, "checkout", "-q", "-b", "work")
+    return root
+
+
+@pytest.fixture
+def studio(root: Path, home: Path) -> Studio:
+    """The command line in that repository."""
+
+    def run(*words: str, **more: str) -> Ended:
+        return call("roles", *words, "--now", NOW, cwd=root, env=environment(home, **more))
+
+    return run
+
+
+def codes(document: Any) -> list[str]:
+    return [found["code"] for found in document["findings"]]
+
+
+def checked(studio: Studio, *words: str) -> tuple[int, str, list[str]]:
+    """Return how a check ended, its verdict and its codes."""
+    ended = studio("check", *words, "--json")
+    document = ended.document("roles-check")
+    assert document["changed_files"] == []
+    return ended.code, document["verdict"], codes(document)
+
+
+def test_a_pack_that_only_grew_passes(root: Path, studio: Studio) -> None:
+    write(root, {PACK: GROWN})
+
+    ended = studio("check")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == f"pass: {PACK}: 3 roles, 6 contracts against main:{PACK}; 0 errors, 0 warnings\n"
+
+
+def test_what_drifted_or_went_fails_with_every_violation_both_places_and_the_commit(root: Path, studio: Studio) -> None:
+    write(root, {PACK: SHRUNK.replace("producer C 1", "something else")})
+    first = git(root, "rev-parse", "main~1")
+
+    ended = studio("check", "--json")
+
+    document = ended.document("roles-check")
+    assert (ended.code, document["verdict"]) == (3, "fail")
+    assert codes(document) == ["RR001", "RR002", "RR002", "RR003"]
+    drift = document["findings"][-1]
+    assert (drift["ids"][-1], drift["path"], drift["published_by"]) == ("ROLE:producer:C:1", PACK, first)
+    assert drift["baseline_location"].startswith(f"main:{PACK}:")
+    assert {"pointer": "/title", "old": '"producer C 1"', "new": '"something else"'} in drift["differences"]
+    assert document["counts"] | {"errors": 4, "roles": 1, "contracts": 2} == document["counts"]
+
+
+def test_the_text_tells_each_violation_on_a_line_and_then_the_sum(root: Path, studio: Studio) -> None:
+    write(root, {PACK: SHRUNK})
+
+    *lines, last = studio("check").out.splitlines()
+
+    assert [line.split()[:2] for line in lines] == [
+        ["ROLES_INVALID:", "RR001"],
+        ["ROLES_INVALID:", "RR002"],
+        ["ROLES_INVALID:", "RR002"],
+    ]
+    assert "put chart_designer back" in lines[0]
+    assert last.startswith(f"FAIL: {PACK}: 1 role, 2 contracts against main:{PACK}; 3 errors")
+
+
+def test_a_warning_is_a_verdict_of_its_own_and_fails_where_it_is_asked_to(root: Path, studio: Studio) -> None:
+    write(root, {PACK: SMALL.replace('"vocab_namespace": ""', '"vocab_namespace": "other"', 1)})
+
+    assert checked(studio) == (0, "warn", ["RR026"])
+    assert checked(studio, "--fail-on", "warning") == (4, "warn", ["RR026"])
+    assert studio("check", "--fail-on", "drift").code == 2
+
+
+def test_a_commit_on_main_is_judged_by_what_it_changed(root: Path, studio: Studio) -> None:
+    git(root, "checkout", "-q", "main")
+    commit(root, {PACK: DRIFTED})
+
+    assert checked(studio) == (3, "fail", ["RR003"])
+
+    commit(root, {"other.txt": "x"})
+    assert checked(studio) == (0, "pass", [])
+    assert checked(studio, "--history") == (3, "fail", ["RR003"])
+
+
+def test_the_index_is_judged_and_not_the_disk(root: Path, studio: Studio) -> None:
+    write(root, {PACK: DRIFTED})
+    git(root, "add", "-A")
+    write(root, {PACK: SMALL})
+
+    assert checked(studio, "--staged") == (3, "fail", ["RR003"])
+    assert checked(studio) == (0, "pass", [])
+    assert studio("check", "--staged", "--current", PACK).code == 2
+
+
+def test_a_hook_stops_the_commit_that_git_commit_a_would_make(root: Path, home: Path) -> None:
+    hook = root / ".git/hooks/pre-commit"
+    hook.write_text(f"#!/bin/sh\nexec {' '.join(PROGRAM)} roles check --staged\n")
+    hook.chmod(0o755)
+    write(root, {PACK: DRIFTED})
+    who = {f"GIT_{w}_{k}": "a@example.invalid" for w in ("AUTHOR", "COMMITTER") for k in ("NAME", "EMAIL")}
+    env = environment(home, **who)
+
+    def committed(text: str) -> int:
+        write(root, {PACK: text})
+        return subprocess.run(
+            ["git", "commit", "-qam", "x"], cwd=root, env=env, capture_output=True, check=False
+        ).returncode
+
+    assert committed(DRIFTED) == 1
+    assert committed(GROWN) == 0
+
+
+def test_a_file_or_a_revision_is_a_baseline_by_name(root: Path, studio: Studio) -> None:
+    write(root, {"old.json": GROWN, PACK: SMALL})
+    git(root, "tag", "v1")
+
+    assert checked(studio, "--baseline", "v1") == (0, "pass", [])
+    assert checked(studio, "--baseline", "old.json")[2] == ["RR001", "RR002", "RR002"]
+    assert checked(studio, "--current", "old.json") == (0, "pass", [])
+    assert checked(studio, "--current", "old.json", "--baseline", "./old.json") == (0, "pass", [])
+
+
+def test_the_toml_names_pack_and_baseline(root: Path, studio: Studio) -> None:
+    commit(
+        root, {"packs/own.json": SMALL, "registry-pipeline.toml": '[roles]\npack = "packs/own.json"\nbaseline = "v1"\n'}
+    )
+    git(root, "tag", "v1")
+    commit(root, {"packs/own.json": DRIFTED})
+
+    document = studio("check", "--json").document("roles-check")
+
+    assert (document["pack"], document["baseline"], codes(document)) == (
+        "packs/own.json",
+        "v1:packs/own.json",
+        ["RR003"],
+    )
+
+
+def test_a_first_publish_is_told_and_judged_by_its_own_rules(tmp_path: Path, home: Path) -> None:
+    root = repository(tmp_path / "new")
+    commit(root, TOML)
+    write(root, {PACK: SMALL.replace('"lifecycle": "active"', '"lifecycle": "gone"', 1)})
+
+    ended = call("roles", "check", "--json", cwd=root, env=environment(home))
+
+    document = ended.document("roles-check")
+    assert (ended.code, codes(document), document["baseline"]) == (3, ["RR020", "RR031"], None)
+
+
+def unknown(ended: Ended) -> str:
+    """Return why a check could not be made, and see that it says nothing else."""
+    document = ended.document("roles-check")
+    assert (ended.code, document["verdict"]) == (7, "error")
+    assert codes(document) == ["RR030"]
+    return str(document["findings"][0]["message"])
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "told"),
+    [
+        ("gone", (), "there is no such file"),
+        ("link", (), "is a link"),
+        ("behind", (), "lies behind the link assets"),
+        ("folder", (), "Is a directory"),
+        ("large", (), "larger than 64 MiB"),
+        ("unstaged", ("--staged",), "is not in the index"),
+        ("fine", ("--baseline", "v9"), "neither a commit that git knows nor a file"),
+        ("fine", ("--baseline", "none.json"), "neither a commit that git knows nor a file"),
+        ("fine", ("--baseline", "active"), "no role_registry is active"),
+        ("fine", ("--current", "none.json"), "there is no such file"),
+        ("renamed", (), "published elsewhere"),
+        ("nobaseline", (), "no RolePack that can be read"),
+    ],
+)
+def test_what_cannot_be_checked_ends_with_seven_and_says_why(
+    root: Path, studio: Studio, state: str, words: tuple[str, ...], told: str
+) -> None:
+    place = root / PACK
+    if state in ("gone", "link", "folder", "unstaged"):
+        place.unlink()
+    if state == "link":
+        (root / "real.json").write_text(SMALL)
+        place.symlink_to("../real.json")
+    elif state == "behind":
+        (root / "assets").rename(root / "real")
+        (root / "assets").symlink_to("real")
+    elif state == "folder":
+        place.mkdir()
+    elif state == "large":
+        with place.open("wb") as file:
+            file.truncate((64 << 20) + 1)
+    elif state == "unstaged":
+        git(root, "add", "-A")
+    elif state == "renamed":
+        git(root, "branch", "-q", "-m", "main", "trunk")
+    elif state == "nobaseline":
+        git(root, "checkout", "-q", "main")
+        commit(root, {PACK: "not json"})
+        git(root, "checkout", "-q", "-f", "work")
+
+    assert told in unknown(studio("check", *words, "--json"))
+
+
+def test_a_shallow_clone_of_the_last_commit_does_not_know_what_was_before(
+    root: Path, home: Path, tmp_path: Path
+) -> None:
+    git(root, "checkout", "-q", "main")
+    commit(root, {PACK: DRIFTED})
+    git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "main", f"file://{root}", "clone")
+
+    ended = call("roles", "check", "--json", cwd=tmp_path / "clone", env=environment(home))
+
+    assert "shallow" in unknown(ended)
+
+
+def test_without_git_it_cannot_be_checked(root: Path, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+
+    ended = call("roles", "check", "--json", cwd=root, env=environment(home, PATH=str(tmp_path / "bin")))
+
+    assert "git cannot be run" in unknown(ended)
+
+
+def test_a_plain_folder_is_a_first_publish_unless_a_file_is_named(home: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"registry-pipeline.toml": "", PACK: DRIFTED, "old.json": SMALL})
+    env = environment(home)
+
+    first = call("roles", "check", "--json", cwd=tmp_path, env=env)
+    named = call("roles", "check", "--baseline", "old.json", "--json", cwd=tmp_path, env=env)
+
+    assert (first.code, codes(first.document("roles-check"))) == (0, ["RR031"])
+    assert (named.code, codes(named.document("roles-check"))) == (3, ["RR003"])
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "RR028"),
+        (b"[" * 100_000, "RR029"),
+        (b'{"roles": [' + b"[" * 70 + b"]" * 70 + b"]}", "RR029"),
+        (b"\xff\xfe", "RR017"),
+        (b'{"roles": [], "roles": []}', "RR027"),
+        (b'{"roles": [NaN]}', "RR028"),
+        (b"null", "RR020"),
+    ],
+)
+def test_bytes_that_are_no_pack_are_violations_and_never_a_traceback(
+    root: Path, studio: Studio, data: bytes, code: str
+) -> None:
+    (root / PACK).write_bytes(data)
+
+    ended = studio("check", "--json")
+
+    assert ended.code == 3
+    assert ended.err == ""
+    assert code in codes(ended.document("roles-check"))
+
+
+def test_a_pack_of_fifty_megabytes_is_judged(root: Path, studio: Studio) -> None:
+    big = pack(role("producer", X=(1,), display_name="x" * (50 << 20)), role("chart_designer", C=(1, 2)))
+    write(root, {PACK: big})
+
+    assert checked(studio) == (0, "pass", [])
+
+
+def test_past_ten_annotations_the_rest_is_one(tmp_path: Path, home: Path) -> None:
+    root = repository(tmp_path / "many")
+    commit(root, {**TOML, PACK: pack(*(role(f"role_{n:02}", C=()) for n in range(14)), role("kept", C=()))})
+    write(root, {PACK: pack(role("kept", C=()))})
+
+    ended = call("roles", "check", "--format", "github", cwd=root, env=environment(home))
+
+    lines = ended.out.splitlines()
+    assert ended.code == 3
+    assert len(lines) == 11
+    assert all(line.startswith(f"::error file={PACK},line=") for line in lines[:10])
+    assert lines[10].startswith("::error title=4 more findings::and 4 more: RR001 x4")
+
+
+def test_ten_annotations_are_not_folded(tmp_path: Path, home: Path) -> None:
+    root = repository(tmp_path / "ten")
+    commit(root, {**TOML, PACK: pack(*(role(f"role_{n:02}", C=()) for n in range(10)), role("kept", C=()))})
+    write(root, {PACK: pack(role("kept", C=()))})
+
+    lines = call("roles", "check", "--format", "github", cwd=root, env=environment(home)).out.splitlines()
+
+    assert [line.split(",")[0] for line in lines] == [f"::error file={PACK}"] * 10
+
+
+def waiver(fingerprint: str, expires: str = "2026-03-01") -> str:
+    row = {"fingerprint": fingerprint, "reason": "agreed", "approver": "Ada", "expires": expires}
+    return json.dumps({"waivers_version": "0.1", "waivers": [row]})
+
+
+def test_a_waiver_takes_a_violation_out_until_its_day_is_over(root: Path, studio: Studio) -> None:
+    write(root, {PACK: SMALL.replace('"vocab_namespace": ""', '"vocab_namespace": "other"', 1)})
+    (found,) = studio("check", "--json").document("roles-check")["findings"]
+    waivers = root / "docs/governance/ROLE_WAIVERS_v0_1.json"
+    waivers.parent.mkdir(parents=True)
+
+    waivers.write_text(waiver(found["fingerprint"]))
+    document = studio("check", "--json").document("roles-check")
+    assert (document["verdict"], codes(document), document["counts"]["waived"]) == ("pass", [], 1)
+    assert document["waived"][0]["code"] == "RR026"
+    assert "waived    RR026 " in studio("check").out
+
+    waivers.write_text(waiver(found["fingerprint"], "2026-02-28"))
+    assert checked(studio) == (0, "warn", ["RR026", "RR033"])
+
+    waivers.write_text(waiver("0" * 64))
+    assert checked(studio) == (0, "warn", ["RR026", "RR032"])
+    assert checked(studio, "--baseline", "HEAD") == (0, "warn", ["RR026"])
+
+    waivers.write_text("{")
+    assert checked(studio) == (3, "fail", ["RR026", "RR034"])
+
+
+def test_a_waiver_of_a_removed_role_is_itself_a_violation(root: Path, studio: Studio) -> None:
+    write(root, {PACK: SHRUNK})
+    found = studio("check", "--json").document("roles-check")["findings"][0]
+    write(root, {"docs/governance/ROLE_WAIVERS_v0_1.json": waiver(found["fingerprint"])})
+
+    assert checked(studio) == (3, "fail", ["RR001", "RR002", "RR002", "RR034"])
+
+
+def test_a_waivers_file_that_cannot_be_read_is_told(root: Path, studio: Studio) -> None:
+    (root / "docs/governance/ROLE_WAIVERS_v0_1.json").mkdir(parents=True)
+
+    assert checked(studio) == (7, "error", ["RR030"])
+
+
+def test_every_violation_is_remembered_once_and_counted(root: Path, studio: Studio) -> None:
+    write(root, {PACK: SHRUNK})
+    studio("check")
+    studio("check", "--staged")
+    studio("check")
+
+    told = studio("diagnostics", "--events", "--json").document("roles-diagnostics")
+
+    assert sorted((row["code"], row["count"]) for row in told["diagnostics"]) == [
+        ("RR001", 2),
+        ("RR002", 2),
+        ("RR002", 2),
+    ]
+    assert {row["tool"] for row in told["diagnostics"]} == {"roles check"}
+    assert {row["job_id"] for row in told["diagnostics"]} == {None}
+    assert len(told["events"]) == 6
+    assert studio("diagnostics", "--limit", "1", "--json").document("roles-diagnostics")["count"] == 1
+    text = studio("diagnostics", "--events").out
+    assert text.count("RR002") == 2
+    assert text.count("FR-EVT-003") == 6
+    assert git(root, "status", "--porcelain") == f"M {PACK}"
+
+
+def test_where_nothing_was_found_there_is_no_store(root: Path, studio: Studio) -> None:
+    assert studio("check").code == 0
+
+    assert not (root / ".codex").exists()
+    assert studio("diagnostics").out == "nothing was found yet\n"
+
+
+def test_a_store_that_cannot_be_used_is_a_note_and_changes_no_verdict(root: Path, studio: Studio) -> None:
+    write(root, {PACK: DRIFTED, ".codex/diagnostics.duckdb": "no database"})
+
+    ended = studio("check")
+
+    assert ended.code == 3
+    assert "RR003" in ended.out
+    assert ended.err.startswith("not recorded in the diagnostics: ")
+    assert (root / ".codex/diagnostics.duckdb").read_text() == "no database"
+    asked = studio("diagnostics", "--json")
+    assert asked.code == 7
+    assert "move it away" in json.loads(asked.out)["error"]["advice"]
+
+
+def test_bump_adds_the_next_version_and_touches_no_other_line(root: Path, studio: Studio) -> None:
+    place = root / PACK
+    place.chmod(0o640)
+
+    dry = studio("bump", "chart_designer", "C", "--dry-run", "--json").document("roles-bump")
+    assert (dry["changed_files"], place.read_text()) == ([], SMALL)
+    ended = studio("bump", "chart_designer", "C", "--json")
+
+    document = ended.document("roles-bump")
+    assert (ended.code, document["contract_id"]) == (0, "ROLE:chart_designer:C:3")
+    assert (document["after"], document["changed_files"]) == ("ROLE:chart_designer:C:2", [PACK])
+    removed = [
+        line for line in git(root, "diff", "-U0", "--", PACK).splitlines() if line.startswith("-") and "---" not in line
+    ]
+    assert [line.strip("-, ") for line in removed] in ([], ["}"])
+    assert stat.S_IMODE(place.stat().st_mode) == 0o640
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    after = parse_pack(place.read_bytes(), PACK).snapshot
+    assert after is not None
+    assert "ROLE:chart_designer:C:3" in {contract.contract_id for contract in after.contracts}
+    assert studio("check").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("nobody", "C"), 7, "nobody"),
+        (("producer", "Z"), 2, "'X', 'C'"),
+        (("producer",), 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_bumped_is_told_and_changes_nothing(
+    root: Path, studio: Studio, words: tuple[str, ...], code: int, told: str
+) -> None:
+    ended = studio("bump", *words)
+
+    assert ended.code == code
+    assert told in ended.err
+    assert (root / PACK).read_text() == SMALL
+
+
+def test_a_defective_pack_or_a_link_is_not_bumped(root: Path, studio: Studio) -> None:
+    write(root, {PACK: SMALL[:-20]})
+    assert studio("bump", "producer", "C").code == 5
+    assert (root / PACK).read_text() == SMALL[:-20]
+
+    (root / PACK).rename(root / "real.json")
+    (root / PACK).symlink_to(root / "real.json")
+    assert studio("bump", "producer", "C").code == 7
+    assert (root / PACK).is_symlink()
+
+
+def test_the_rules_are_those_of_the_table(studio: Studio) -> None:
+    told = studio("rules", "--json").document("roles-rules")
+
+    assert [rule["code"] for rule in told["rules"]] == [row[0] for row in codes_roles.ROWS]
+    text = studio("rules").out
+    assert all(row[0] in text for row in codes_roles.ROWS)
+    assert "{" not in text.replace("{1,64}", "")
+
+
+def test_a_check_that_finds_nothing_does_not_pay_for_the_store(root: Path, home: Path) -> None:
+    script = (
+        "import sys; from registry_pipeline.cli import main; main(['roles', 'check']); print('duckdb' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env=environment(home), capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_it_may_be_asked_for_from_a_folder_inside(root: Path, home: Path) -> None:
+    ended = call("roles", "check", cwd=root / "assets", env=environment(home))
+
+    assert ended.code == 0
+    assert os.fspath(PACK) in ended.out

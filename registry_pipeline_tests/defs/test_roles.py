@@ -1,0 +1,112 @@
+"""The role registry through Dagster: its page, its check `append_only`, and drift that blocks (SPEC 9)."""
+
+from __future__ import annotations
+
+import pytest
+from dagster import AssetCheckKey, AssetKey
+
+from registry_pipeline.diagnostics import STORE_NAME, read_diagnostics, read_events
+from registry_pipeline.model.roles import ROLE_REGISTRY
+from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK
+
+PASSED = {"seal": True, "schema": True, "append_only": True}
+
+
+def rewrite(door: Door, text: str) -> None:
+    door.governed.path(PACK).write_text(text)
+
+
+def test_its_own_check_blocks_and_says_what_it_looks_at(first_rebuild: FirstRebuild) -> None:
+    graph = first_rebuild.door.definitions.resolve_asset_graph()
+    check = graph.get_check_spec(AssetCheckKey(AssetKey(ROLE_REGISTRY), "append_only"))
+
+    assert check.blocking
+    assert "published" in (check.description or "")
+    assert verdicts_of(first_rebuild.result, ROLE_REGISTRY) == PASSED
+
+
+def test_its_page_tells_roles_and_contracts_as_numbers(first_rebuild: FirstRebuild) -> None:
+    page = page_of(first_rebuild.result, ROLE_REGISTRY)
+
+    assert (page["records"], page["roles"], page["contracts"]) == (2, 2, 4)
+    assert "atelier_rolepack_digital_production_studio" in page["sealed_files"]
+    assert "ROLE_REGISTRY_v0_1.json" in page["sealed_files"]
+    assert '"surface_sha256"' in page["preview"]
+
+
+def test_a_pack_that_grew_is_proposed_and_activated(activated: Door) -> None:
+    rewrite(activated, GROWN)
+
+    result = activated.materialize(ROLE_REGISTRY)
+
+    assert verdicts_of(result, ROLE_REGISTRY) == PASSED
+    assert set(activated.asked_for()) == {ROLE_REGISTRY}
+    assert activated.grant(activated.requested()).success
+    assert activated.active()[ROLE_REGISTRY].run_id == page_of(result, ROLE_REGISTRY)["run_id"]
+
+
+@pytest.mark.parametrize(("text", "code"), [(DRIFTED, "RR003"), (SHRUNK, "RR001")])
+def test_a_pack_that_broke_its_word_fails_the_check_and_the_pointer_stays(
+    activated: Door, text: str, code: str
+) -> None:
+    before = activated.governed.pointer_path.read_bytes()
+    rewrite(activated, text)
+
+    result = activated.materialize(ROLE_REGISTRY)
+
+    assert not result.success
+    assert verdicts_of(result, ROLE_REGISTRY) == PASSED | {"append_only": False}
+    (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "append_only"]
+    assert f"**{code}**" in str(check.metadata["findings"].value)
+    assert "check append_only failed" in activated.skipped()
+    assert activated.governed.pointer_path.read_bytes() == before
+
+
+def test_what_the_check_found_is_remembered_with_the_run_that_found_it(activated: Door) -> None:
+    rewrite(activated, DRIFTED)
+
+    runs = [activated.materialize(ROLE_REGISTRY).run_id for _ in range(2)]
+
+    store = activated.governed.state_root / STORE_NAME
+    (row,) = read_diagnostics(store)
+    assert (row["code"], row["count"], row["job_id"], row["link_confidence"]) == ("RR003", 2, runs[1], "direct")
+    assert {event["job_id"] for event in read_events(store)} == set(runs)
+
+
+def test_a_store_that_cannot_be_used_changes_no_check(activated: Door) -> None:
+    (activated.governed.state_root / STORE_NAME).write_text("no database")
+    rewrite(activated, DRIFTED)
+    failing = activated.materialize(ROLE_REGISTRY)
+    rewrite(activated, GROWN)
+    passing = activated.materialize(ROLE_REGISTRY)
+
+    assert verdicts_of(failing, ROLE_REGISTRY) == PASSED | {"append_only": False}
+    assert verdicts_of(passing, ROLE_REGISTRY) == PASSED
+    assert passing.success, troubles(passing)
+
+
+@pytest.mark.parametrize(("text", "code"), [(None, "CAPTURE_MISSING"), ("[", "CAPTURE_MALFORMED")])
+def test_a_pack_that_is_gone_or_cannot_be_read_stands_for_the_active_snapshot(
+    activated: Door, text: str | None, code: str
+) -> None:
+    active = activated.active()[ROLE_REGISTRY]
+    activated.governed.path(PACK).unlink() if text is None else rewrite(activated, text)
+
+    result = activated.materialize(ROLE_REGISTRY)
+
+    page = page_of(result, ROLE_REGISTRY)
+    assert result.success, troubles(result)
+    assert (page["state"], page["run_id"]) == ("not built", active.run_id)
+    assert f"**{code}**" in page["findings"]
+    assert verdicts_of(result, ROLE_REGISTRY) == PASSED
+
+
+def test_an_unchanged_pack_is_judged_again_and_makes_no_folder(activated: Door) -> None:
+    before = activated.folders()
+
+    result = activated.materialize(ROLE_REGISTRY)
+
+    assert activated.folders() == before
+    assert page_of(result, ROLE_REGISTRY)["state"] == "unchanged"
+    assert verdicts_of(result, ROLE_REGISTRY) == PASSED

@@ -1,0 +1,185 @@
+"""A pack against every commit that published it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry_pipeline.roles import ParsedPack, PublishedCommit, Violation, check_history, parse_pack, publishers
+from registry_pipeline_tests.roles.base_pack import Change, base_pack, contract, role, several, unchanged, written
+from registry_pipeline_tests.roles.recipes import place_of
+from registry_pipeline_tests.roles.recipes_of_ids import EDITOR, extract
+
+
+def pack(change: Change = unchanged) -> ParsedPack:
+    made = base_pack()
+    change(made)
+    return parse_pack(written(made), "assets/pack.json")
+
+
+def commits(*packs: ParsedPack | None) -> list[PublishedCommit]:
+    """Return packs as commits in a row, named c0, c1 and so on."""
+    return [PublishedCommit(f"c{number}", each) for number, each in enumerate(packs)]
+
+
+def told(violations: tuple[Violation, ...]) -> list[tuple[Any, ...]]:
+    return [(v.finding.code, v.finding.severity.value, v.ids[-1], v.published_by) for v in violations]
+
+
+def without_editor(p: dict[str, Any]) -> None:
+    p["roles"].pop(EDITOR)
+
+
+def other_editor(p: dict[str, Any]) -> None:
+    p["roles"][EDITOR]["department_id"] = "story"
+
+
+def test_what_every_commit_published_is_kept() -> None:
+    grown = pack(lambda p: p["roles"].append(role("grip")))
+
+    assert check_history(grown, commits(pack(), pack(), grown)) == ()
+    assert check_history(grown, []) == ()
+
+
+def test_what_an_old_commit_published_and_the_baseline_no_longer_has_is_told_with_its_commit() -> None:
+    grown = pack(lambda p: p["roles"].append(role("grip", extract_contracts=[contract("ROLE:grip:X:1")])))
+
+    violations = check_history(pack(), commits(pack(), grown, pack(), pack()))
+
+    assert told(violations) == [("RR001", "error", "grip", "c1"), ("RR002", "error", "ROLE:grip:X:1", "c1")]
+    assert violations[0].baseline_location == place_of(grown.data, '"role_id": ^"grip"', "c1:assets/pack.json")
+    assert "published by commit c1" in violations[0].finding.message
+
+
+def test_drift_is_told_against_the_commit_whose_surface_it_left() -> None:
+    drifted = pack(lambda p: extract(p, EDITOR)[0]["schema_json"].update(title="Long cut"))
+
+    (violation,) = check_history(drifted, commits(pack(), pack(), drifted, drifted))
+
+    assert told((violation,)) == [("RR003", "error", "ROLE:editor:X:1", "c0")]
+    assert [each.to_json() for each in violation.differences] == [
+        {"pointer": "/title", "old": '"Cut"', "new": '"Long cut"'}
+    ]
+
+
+def test_drift_and_back_again_is_drift_of_the_time_between() -> None:
+    drifted = pack(lambda p: extract(p, EDITOR)[0]["schema_json"].update(title="Long cut"))
+
+    assert told(check_history(pack(), commits(pack(), drifted, pack()))) == [
+        ("RR003", "error", "ROLE:editor:X:1", "c1")
+    ]
+
+
+def test_a_role_id_that_comes_back_as_another_role_is_reuse() -> None:
+    violations = check_history(pack(other_editor), commits(pack(), pack(without_editor)))
+
+    assert told(violations) == [("RR035", "error", "editor", "c0")]
+    assert "came back as another role" in violations[0].finding.message
+
+
+def test_a_role_that_comes_back_as_it_was_is_only_pointed_out() -> None:
+    history = commits(pack(), pack(without_editor), pack(), pack())
+
+    assert told(check_history(pack(), history)) == [("RR035", "warning", "editor", "c0")]
+
+
+def test_reuse_in_the_past_is_not_forgotten() -> None:
+    history = commits(pack(), pack(without_editor), pack(other_editor), pack(other_editor))
+
+    assert told(check_history(pack(other_editor), history)) == [("RR035", "error", "editor", "c0")]
+
+
+def test_reuse_is_not_told_of_a_role_that_is_gone_again() -> None:
+    history = commits(pack(), pack(without_editor), pack(other_editor))
+
+    codes = {v.finding.code for v in check_history(pack(without_editor), history)}
+
+    assert codes == {"RR001", "RR002"}
+
+
+def test_two_branches_that_add_the_same_role_do_not_reuse_it() -> None:
+    grown = pack(lambda p: p["roles"].append(role("grip")))
+    history = [
+        PublishedCommit("root", pack(), ()),
+        PublishedCommit("one", grown, ("root",)),
+        PublishedCommit("side", pack(other_editor), ("root",)),
+        PublishedCommit("two", grown, ("side",)),
+        PublishedCommit("merge", grown, ("one", "two")),
+    ]
+
+    assert check_history(grown, history) == ()
+
+
+def test_a_role_removed_on_one_branch_and_kept_by_the_merge_is_not_reused() -> None:
+    history = [
+        PublishedCommit("root", pack(), ()),
+        PublishedCommit("removes", pack(without_editor), ("root",)),
+        PublishedCommit("keeps", pack(), ("root",)),
+        PublishedCommit("merge", pack(), ("removes", "keeps")),
+    ]
+
+    assert check_history(pack(), history) == ()
+
+
+def test_a_role_removed_on_a_branch_that_was_merged_and_put_back_later_is_reused() -> None:
+    history = [
+        PublishedCommit("root", pack(), ()),
+        PublishedCommit("removes", pack(without_editor), ("root",)),
+        PublishedCommit("other", pack(), ("root",)),
+        PublishedCommit("merge", pack(without_editor), ("other", "removes")),
+        PublishedCommit("back", pack(other_editor), ("merge",)),
+    ]
+
+    assert [(code, commit) for code, _, _, commit in told(check_history(pack(other_editor), history))] in [
+        [("RR035", "root")],
+        [("RR035", "other")],
+    ]
+
+
+def test_a_commit_that_says_nothing_changes_nothing() -> None:
+    broken = parse_pack(b"<<<<<<<", "assets/pack.json")
+
+    assert check_history(pack(), commits(pack(), None, broken, pack())) == ()
+    assert told(check_history(pack(other_editor), commits(pack(), None, pack(without_editor), broken))) == [
+        ("RR035", "error", "editor", "c0")
+    ]
+
+
+def test_a_version_below_the_highest_that_was_ever_published() -> None:
+    third = pack(lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:3", title="Third")))
+    late = pack(
+        several(
+            lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:3", title="Third")),
+            lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:2", title="Late")),
+        )
+    )
+
+    assert told(check_history(late, commits(pack(), third))) == [("RR014", "error", "ROLE:editor:X:2", "c1")]
+
+
+def test_an_alias_that_once_was_another_roles_id() -> None:
+    grown = pack(lambda p: p["roles"].append(role("grip")))
+    taken = pack(lambda p: p["roles"][EDITOR].update(aliases=["grip"]))
+
+    assert told(check_history(taken, commits(grown, pack()))) == [
+        ("RR001", "error", "grip", "c0"),
+        ("RR010", "error", "grip", "c0"),
+    ]
+
+
+def test_an_alias_that_moved_long_ago() -> None:
+    moved = pack(lambda p: (p["roles"][0].update(aliases=[]), p["roles"][EDITOR].update(aliases=["line_producer"])))
+
+    assert told(check_history(moved, commits(pack(), moved, moved))) == [("RR011", "error", "line_producer", "c0")]
+
+
+def test_publishers_are_the_first_commits() -> None:
+    grown = pack(lambda p: p["roles"].append(role("grip", extract_contracts=[contract("ROLE:grip:X:1")])))
+
+    first = publishers(commits(None, pack(), grown, grown))
+
+    assert first["editor"] == first["ROLE:editor:X:1"] == "c1"
+    assert first["grip"] == first["ROLE:grip:X:1"] == "c2"
+
+
+def test_a_pack_that_cannot_be_read_is_left_to_its_own_check() -> None:
+    assert check_history(parse_pack(b"{", "p"), commits(pack())) == ()

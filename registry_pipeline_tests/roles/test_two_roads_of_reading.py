@@ -1,0 +1,107 @@
+"""The fast reader takes exactly what the slow one finds no defect in, and reads the same value from it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from registry_pipeline.roles.json_defects import find_defects
+from registry_pipeline.roles.json_text import MAX_DEPTH
+from registry_pipeline.roles.strict_json import _fast, read_strict_json
+from registry_pipeline_tests.roles.json_strategies import FRAGMENTS, VALUES, spoiled_texts, texts_of
+
+
+def taken(text: str) -> bool:
+    """Tell whether the fast road vouches for a text."""
+    try:
+        _fast(text, text.encode("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (1 + max(map(depth, inner), default=0)) if isinstance(value, (dict, list)) else 0
+
+
+@given(spoiled_texts())
+@example('{"a":1,"\\u0061":2}')
+@example('"\\ud83c\\\\udfac"')
+@example(r'"\\ud83c\udfac"')
+@example(r'"\\\ud83c\udfac"')
+@example("[" * 64 + "]" * 64)
+@example("[" * 65 + "]" * 65)
+@example('{"a":[' * 32 + "]}" * 32)
+@example('{"a":[' * 33 + "]}" * 33)
+@example('"' + "[" * 100 + '"')
+@example('["\\\\", "[[[", "\\"[", "]"]')
+@example("-9007199254740992")
+@example("1e999")
+def test_the_two_roads_agree_on_what_is_strict(text: str) -> None:
+    defects = find_defects(text)
+
+    # Deep text that is sound is only doubted, and then taken by the slow road.
+    assert not taken(text) or not defects
+    assert taken(text) or defects or text.count("[") + text.count("{") > MAX_DEPTH // 2
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join))
+def test_the_two_roads_agree_on_heaps_of_fragments(text: str) -> None:
+    assert taken(text) == (not find_defects(text)) or text.count("[") > MAX_DEPTH // 2
+
+
+@given(spoiled_texts())
+def test_syntax_is_what_pythons_own_parser_takes(text: str) -> None:
+    def constant(token: str) -> None:
+        raise ValueError(token)
+
+    try:
+        json.loads(text, parse_constant=constant, parse_int=str)
+        sound = not text.startswith("\ufeff")
+    except ValueError:
+        sound = False
+
+    codes = {defect.code for defect in find_defects(text)}
+
+    assert ("RR028" not in codes and "RR029" not in codes) == sound or "RR029" in codes
+
+
+@given(VALUES.flatmap(lambda value: st.tuples(st.just(value), texts_of(value))))
+def test_a_sound_text_gives_its_value(pair: tuple[Any, str]) -> None:
+    value, text = pair
+
+    read = read_strict_json(text.encode("utf-8"))
+
+    assert read.defects == ()
+    assert read.value == value
+    assert json.dumps(read.value, sort_keys=True) == json.dumps(value, sort_keys=True)
+
+
+@pytest.mark.parametrize("levels", [1, 31, 32, 33, 63, 64, 65, 66, 127, 128, 129, 5000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":[[', "]]}")])
+def test_sixty_four_levels_are_taken_and_no_more(levels: int, opening: str, closing: str) -> None:
+    times = levels // (opening.count("[") + opening.count("{"))
+    text = opening * times + "1" + closing * times
+
+    codes = [defect.code for defect in read_strict_json(text.encode()).defects]
+
+    assert codes == ([] if times * (opening.count("[") + opening.count("{")) <= MAX_DEPTH else ["RR029"])
+
+
+@given(spoiled_texts())
+def test_a_text_that_is_taken_is_not_too_deep(text: str) -> None:
+    read = read_strict_json(text.encode("utf-8"))
+
+    assert not read.readable or depth(read.value) <= MAX_DEPTH
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_raise(data: bytes) -> None:
+    read = read_strict_json(data)
+
+    assert read.readable or read.defects

@@ -1,0 +1,316 @@
+"""The sealed role registry against the snapshot before it and against git, and what is remembered of it (SPEC 9)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline import runbook
+from registry_pipeline.canon import json_document
+from registry_pipeline.config import load_governed
+from registry_pipeline.diagnostics import STORE_NAME, read_diagnostics, read_events
+from registry_pipeline.model.envelope import BuildContext
+from registry_pipeline.model.finding import Severity
+from registry_pipeline.model.inputs import CapturedInputs
+from registry_pipeline.model.roles import ROLE_ARTIFACT, ROLE_REGISTRY, WAIVERS_PATH
+from registry_pipeline.model.verdict import Activation, Artifacts, Built, NotBuilt, Verdict
+from registry_pipeline.roles.build import build_role_registry
+from registry_pipeline.runbook import BuiltRow
+from registry_pipeline.runbook.roles import RolesAsked, check_roles
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL
+from registry_pipeline_tests.runbook.conftest import NOON, World
+from registry_pipeline_tests.sources.repositories import commit, git, repository, write
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[World]:
+    """A repository whose main has the small pack, published twice over; nothing was ever built."""
+    root = repository(tmp_path / "studio")
+    commit(root, {PACK: SMALL})
+    runbook.initialise(root, track_runs=False, now=NOON)
+    commit(root, {})
+    yield World(load_governed(root))
+    make_removable(root)
+
+
+def build(world: World, *, minutes: int = 0) -> BuiltRow:
+    """Build the role registry, put it in force if it may be, and return its row."""
+    return next(row for row in world.build(ROLE_REGISTRY, minutes=minutes).built if row.registry_id == ROLE_REGISTRY)
+
+
+def told(verdict: Verdict | None, *weights: Severity) -> list[str]:
+    """Return the codes of a verdict, of these weights or of all."""
+    assert verdict is not None
+    return [found.code for found in verdict.findings if not weights or found.severity in weights]
+
+
+def diagnostics(world: World) -> list[dict[str, Any]]:
+    return read_diagnostics(world.governed.state_root / STORE_NAME)
+
+
+def test_a_snapshot_holds_the_pack_and_the_surfaces_and_is_activated(studio: World) -> None:
+    row = build(studio)
+
+    assert (row.activated, row.records, told(row.verdict)) == (True, 2, [])
+    folder = studio.runs / studio.active(ROLE_REGISTRY)
+    assert (folder / Path(PACK).name).read_text() == SMALL
+    document = json.loads((folder / ROLE_ARTIFACT).read_bytes())
+    assert [each["contract_id"] for each in document["contracts"]] == [
+        "ROLE:producer:X:1",
+        "ROLE:producer:C:1",
+        "ROLE:chart_designer:C:1",
+        "ROLE:chart_designer:C:2",
+    ]
+    assert diagnostics(studio) == []
+
+
+def test_a_pack_that_grew_replaces_the_one_before_it(studio: World) -> None:
+    first = build(studio)
+    write(studio.root, {PACK: GROWN})
+
+    second = build(studio, minutes=1)
+
+    assert (first.activated, second.activated, second.records) == (True, True, 3)
+    assert build(studio, minutes=2).reused
+
+
+@pytest.mark.parametrize(("text", "codes"), [(DRIFTED, ["RR003"]), (SHRUNK, ["RR001", "RR002", "RR002"])])
+def test_a_pack_that_broke_its_word_is_sealed_and_never_in_force(studio: World, text: str, codes: list[str]) -> None:
+    build(studio)
+    active = studio.active(ROLE_REGISTRY)
+    write(studio.root, {PACK: text})
+
+    row = build(studio, minutes=1)
+
+    assert row.run is not None
+    assert (row.activated, told(row.verdict)) == (False, codes)
+    assert studio.active(ROLE_REGISTRY) == active
+    assert f"{row.run.ref.run_id}/{Path(PACK).name}" in (row.verdict.findings[0].path if row.verdict else "")
+    assert sorted(each["code"] for each in diagnostics(studio)) == codes
+
+
+def test_no_hand_puts_it_in_force_either(studio: World) -> None:
+    build(studio)
+    write(studio.root, {PACK: DRIFTED})
+    row = build(studio, minutes=1)
+    assert row.run is not None
+    assert row.verdict is not None
+
+    answer = runbook.activate(studio.governed, studio.run(2), [(row.run, row.verdict)], actor="Ada", reason="now")
+
+    assert not isinstance(answer, Activation)
+
+
+def test_without_a_snapshot_before_it_git_speaks(studio: World) -> None:
+    commit(studio.root, {PACK: DRIFTED})
+
+    row = build(studio)
+
+    assert (row.activated, told(row.verdict)) == (False, ["RR003"])
+
+
+def test_a_change_that_is_on_a_branch_is_judged_by_where_it_left_main(studio: World) -> None:
+    git(studio.root, "checkout", "-q", "-b", "work")
+    commit(studio.root, {PACK: SHRUNK})
+    commit(studio.root, {"other.txt": "x"})
+
+    assert told(build(studio).verdict) == ["RR001", "RR002", "RR002"]
+
+
+def test_a_first_publish_is_told_and_may_be_in_force(tmp_path: Path) -> None:
+    root = repository(tmp_path / "new")
+    write(root, {PACK: SMALL})
+    runbook.initialise(root, track_runs=False, now=NOON)
+    world = World(load_governed(root))
+
+    row = build(world)
+
+    assert (row.activated, told(row.verdict)) == (True, ["RR031"])
+    make_removable(root)
+
+
+def test_outside_git_the_snapshot_before_it_speaks_alone(tmp_path: Path) -> None:
+    write(tmp_path, {PACK: SMALL})
+    runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    world = World(load_governed(tmp_path))
+    first = build(world)
+    write(tmp_path, {PACK: DRIFTED})
+
+    second = build(world, minutes=1)
+
+    assert (first.activated, told(first.verdict)) == (True, ["RR031"])
+    assert (second.activated, told(second.verdict)) == (False, ["RR003"])
+    make_removable(tmp_path)
+
+
+def test_where_git_cannot_tell_that_is_a_warning_and_the_snapshot_before_it_speaks(studio: World) -> None:
+    build(studio)
+    git(studio.root, "rm", "-q", "--cached", PACK)
+    git(studio.root, "commit", "-q", "-m", "x")
+    write(studio.root, {PACK: GROWN})
+
+    row = build(studio, minutes=1)
+
+    assert (row.activated, told(row.verdict, Severity.WARNING)) == (True, ["RR030"])
+    write(studio.root, {PACK: DRIFTED})
+    assert told(build(studio, minutes=2).verdict, Severity.ERROR) == ["RR001", "RR002", "RR002", "RR003"]
+
+
+def test_going_back_is_not_refused_for_what_was_published_since(studio: World) -> None:
+    build(studio)
+    first = studio.active(ROLE_REGISTRY)
+    commit(studio.root, {PACK: GROWN})
+    build(studio, minutes=1)
+    assert studio.active(ROLE_REGISTRY) != first
+
+    undoing = runbook.choose_undoing(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
+    answer = runbook.rollback(studio.governed, studio.run(2), undoing, actor="Ada", reason="too early")
+
+    assert isinstance(answer, Activation)
+    assert studio.active(ROLE_REGISTRY) == first
+
+
+def test_what_is_found_in_a_dagster_run_names_it(studio: World) -> None:
+    commit(studio.root, {PACK: DRIFTED})
+    run = studio.run(dagster_run_id="d" * 8)
+    spec = runbook.spec_of(ROLE_REGISTRY)
+    built = runbook.build(studio.governed, run, spec, {})
+    assert isinstance(built, Built)
+
+    runbook.validate(studio.governed, runbook.seal(studio.governed, run, spec, built))
+
+    (row,) = diagnostics(studio)
+    assert (row["job_id"], row["link_confidence"], row["tool"]) == ("d" * 8, "direct", "role_registry append_only")
+    assert row["first_seen"] == "2026-03-01T12:00:00Z"
+    assert read_events(studio.governed.state_root / STORE_NAME)[0]["job_id"] == "d" * 8
+
+
+def test_a_store_that_cannot_be_used_is_mentioned_and_changes_no_verdict(studio: World) -> None:
+    (studio.governed.state_root / STORE_NAME).write_text("no database")
+    commit(studio.root, {PACK: DRIFTED})
+
+    row = build(studio)
+
+    assert told(row.verdict, Severity.ERROR) == ["RR003"]
+    assert told(row.verdict, Severity.INFO) == ["DIAGNOSTICS_NOT_RECORDED"]
+
+
+def test_a_document_that_does_not_tell_its_pack_fails(studio: World) -> None:
+    def lying(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+        made = build_role_registry(inputs, context)
+        document = json.loads(made.files[ROLE_ARTIFACT])
+        document["contracts"][0]["surface_sha256"] = "0" * 64
+        return replace(made, files={**made.files, ROLE_ARTIFACT: json_document(document)})
+
+    spec = replace(runbook.spec_of(ROLE_REGISTRY), builder=lying)
+    built = runbook.build(studio.governed, studio.run(), spec, {})
+    assert isinstance(built, Built)
+
+    verdict = runbook.validate(studio.governed, runbook.seal(studio.governed, studio.run(), spec, built))
+
+    assert told(verdict) == ["RR036"]
+
+
+def test_a_folder_without_a_pack_cannot_be_checked_and_fails(studio: World) -> None:
+    def forgetful(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+        made = build_role_registry(inputs, context)
+        return replace(made, files={ROLE_ARTIFACT: made.files[ROLE_ARTIFACT]})
+
+    spec = replace(runbook.spec_of(ROLE_REGISTRY), builder=forgetful)
+    built = runbook.build(studio.governed, studio.run(), spec, {})
+    assert isinstance(built, Built)
+
+    verdict = runbook.validate(studio.governed, runbook.seal(studio.governed, studio.run(), spec, built))
+
+    assert told(verdict) == ["RR030"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 70 + "]" * 70, '{"roles": {}}'])
+def test_a_pack_of_which_no_role_can_be_read_makes_no_snapshot(studio: World, text: str) -> None:
+    build(studio)
+    active = studio.active(ROLE_REGISTRY)
+    write(studio.root, {PACK: text})
+
+    built = runbook.build(studio.governed, studio.run(1), runbook.spec_of(ROLE_REGISTRY), {})
+
+    assert isinstance(built, NotBuilt)
+    assert [found.code for found in built.findings] == ["CAPTURE_MALFORMED"]
+    assert build(studio, minutes=1).run is None
+    assert studio.active(ROLE_REGISTRY) == active
+
+
+def test_a_pack_with_a_key_twice_is_sealed_and_fails(studio: World) -> None:
+    write(studio.root, {PACK: SMALL.replace('"spec_id": "s"', '"spec_id": "s", "spec_id": "s"')})
+
+    row = build(studio)
+
+    assert not row.activated
+    assert "RR027" in told(row.verdict, Severity.ERROR)
+
+
+def test_waivers_hold_by_the_day_of_the_snapshot(studio: World) -> None:
+    build(studio)
+    write(studio.root, {PACK: SMALL.replace('"vocab_namespace": ""', '"vocab_namespace": "other"', 1)})
+    (violation,) = check_roles(studio.governed, RolesAsked(baseline="active"), NOON).violations
+    row = {"fingerprint": violation.fingerprint, "reason": "agreed", "approver": "Ada", "expires": "2026-03-01"}
+    write(studio.root, {WAIVERS_PATH: json.dumps({"waivers_version": "0.1", "waivers": [row]})})
+
+    built = build(studio, minutes=1)
+
+    assert (violation.finding.code, built.activated, told(built.verdict)) == ("RR026", True, [])
+    assert [each["status"] for each in diagnostics(studio)] == ["waived"]
+    assert built.run is not None
+    assert WAIVERS_PATH in {file.path for file in built.run.inputs.files}
+
+
+def test_the_active_snapshot_is_a_baseline_unless_it_was_altered(studio: World) -> None:
+    build(studio)
+    asked, now = RolesAsked(baseline="active"), datetime(2026, 3, 2, tzinfo=UTC)
+    write(studio.root, {PACK: DRIFTED})
+
+    found = check_roles(studio.governed, asked, now)
+    assert ([f.code for f in found.findings], found.baseline) == (
+        ["RR003"],
+        f".codex/RUNS/{studio.active(ROLE_REGISTRY)}/{Path(PACK).name}",
+    )
+
+    studio.tamper(studio.active(ROLE_REGISTRY), Path(PACK).name)
+    altered = check_roles(studio.governed, asked, now)
+    assert (altered.verdict, [f.code for f in altered.findings]) == ("error", ["RR030"])
+    assert "does not verify" in altered.findings[0].message
+
+
+def test_an_id_is_traced_to_the_commit_that_brought_it_whatever_came_between(studio: World) -> None:
+    brought = commit(studio.root, {PACK: GROWN})
+    commit(studio.root, {PACK: GROWN.replace('"display_name": "editor"', '"display_name": "Editor"')})
+    commit(studio.root, {PACK: GROWN})
+    git(studio.root, "checkout", "-q", "-b", "work")
+    write(studio.root, {PACK: SMALL})
+
+    found = check_roles(studio.governed, RolesAsked(), NOON)
+
+    assert {violation.ids[-1]: violation.published_by for violation in found.violations} == {
+        "editor": brought,
+        "ROLE:editor:C:1": brought,
+        "ROLE:producer:X:2": brought,
+    }
+
+
+def test_a_role_that_comes_back_as_another_is_found_in_the_history_alone(studio: World) -> None:
+    commit(studio.root, {PACK: SHRUNK})
+    git(studio.root, "checkout", "-q", "-b", "work")
+    write(studio.root, {PACK: SMALL.replace('"department_id": "studio"', '"department_id": "other"')})
+
+    without = check_roles(studio.governed, RolesAsked(), NOON)
+    with_history = check_roles(studio.governed, RolesAsked(history=True), NOON)
+
+    assert "RR035" not in {found.code for found in without.findings}
+    assert "RR035" in {found.code for found in with_history.findings}
+    assert with_history.commits == 2
