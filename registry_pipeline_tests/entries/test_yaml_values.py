@@ -74,11 +74,12 @@ REFUSED = {
 
 @pytest.mark.parametrize(("data", "location", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_json_cannot_say_is_refused_with_its_place(data: bytes, location: str, message: str) -> None:
-    with pytest.raises(StrictYamlError) as refused:
-        read_yaml(data)
+    for reader in (read_yaml, read_yaml_values):
+        with pytest.raises(StrictYamlError) as refused:
+            reader(data)
 
-    assert (refused.value.location, str(refused.value)) == (location, message)
-    assert refused.value.kind == ("duplicate_key" if "twice" in message else "invalid")
+        assert (refused.value.location, str(refused.value)) == (location, message)
+        assert refused.value.kind == ("duplicate_key" if "twice" in message else "invalid")
 
 
 def test_aliases_and_merge_keys_are_read_and_what_is_stated_wins() -> None:

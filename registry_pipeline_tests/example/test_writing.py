@@ -77,7 +77,7 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
     assert written.commit_ids[-1] == "c93579fd106a65c7fa8c8a9f960a48e6e5492544"
-    assert digest.hexdigest() == "4476c23d6911305b359ef388d060b980dcbb91731ddcd0dc4e053a563c19ba2a"
+    assert digest.hexdigest() == "10900aadf797a07f4c2d029deca7e36690318dbe2daa54f4a58adc53cb45291e"
 
 
 def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:
