@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canon import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.yaml_values import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -31,10 +32,17 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class SchemaProblem:
-    """One violation: the JSON pointer of the offending value ("" is the whole document) and a short sentence."""
+    """One violation: the JSON pointer of the offending value ("" is the whole document) and a short sentence.
+
+    `path` holds the steps of the pointer; `expected` and `got` are what the schema says and what stands there, where
+    that can be said shortly.
+    """
 
     pointer: str
     message: str
+    path: tuple[str | int, ...] = field(default=(), compare=False)
+    expected: str | None = field(default=None, compare=False)
+    got: str | None = field(default=None, compare=False)
 
 
 Judge = Callable[[object], "list[SchemaProblem]"]
@@ -153,10 +161,12 @@ def _references(part: Any) -> Iterator[str]:
 def check_bytes(artifact: str, data: bytes, judge: Judge) -> Iterator[FileProblem]:
     """Yield every problem of a file's bytes; the name's suffix tells the form that its values have.
 
-    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), anything else
-    as one JSON document.
+    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), `.yaml`
+    document by document, anything else as one JSON document.
     """
-    if artifact.endswith(".jsonl"):
+    if artifact.endswith(".yaml"):
+        yield from _yaml_problems(data, judge)
+    elif artifact.endswith(".jsonl"):
         yield from _line_problems(data, judge)
     elif artifact.endswith(".csv"):
         yield from _row_problems(data, judge)
@@ -172,6 +182,18 @@ def _document_problems(data: bytes, judge: Judge, place: str) -> Iterator[FilePr
         return
     for problem in judge(value):
         yield FileProblem("violation", f"{place}{problem.pointer}".strip(), problem.message)
+
+
+def _yaml_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
+    try:
+        documents = read_yaml(data)
+    except StrictYamlError as error:
+        yield FileProblem("unparsable", f"line {error.location}", str(error))
+        return
+    for node in documents:
+        for problem in judge(node.value):
+            place = f"line {node.at(problem.path).location} {problem.pointer}".strip()
+            yield FileProblem("violation", place, problem.message)
 
 
 def _line_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
@@ -247,7 +269,24 @@ def _problem(error: ValidationError) -> SchemaProblem:
         message = f"lacks {', '.join(missing)}"
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST]}…"
-    return SchemaProblem(json_pointer(error.absolute_path), printable(message))
+    path = tuple(error.absolute_path)
+    return SchemaProblem(json_pointer(path), printable(message), path, _expected(error), _got(error))
+
+
+def _expected(error: ValidationError) -> str | None:
+    """Return what a schema asks for, where a few words can say it."""
+    asked: Any = error.validator_value
+    if error.validator in ("enum", "type"):
+        return printable(asked if isinstance(asked, str) else ", ".join(map(str, asked)))
+    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
+        return printable(", ".join(error.schema.get("properties", {}))) or None
+    told = error.validator in ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
+    return printable(f"{error.validator} {asked}") if told else None
+
+
+def _got(error: ValidationError) -> str | None:
+    told = None if isinstance(error.instance, dict | list) else printable(repr(error.instance))
+    return told if told is None or len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
 
 
 def json_pointer(path: Iterable[str | int]) -> str:

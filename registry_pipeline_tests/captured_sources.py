@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from registry_pipeline.example.entries import entry_files
 from registry_pipeline_tests.role_packs import PACK, SMALL
 
 LEDGER = "schema/applied_migrations.json"
@@ -64,7 +65,10 @@ def _lines(*records: Mapping[str, object]) -> str:
     return "".join(f"{json.dumps(record)}\n" for record in records)
 
 
+ENTRIES = entry_files()
+
 _FILES = {
+    **ENTRIES,
     PACK: SMALL,
     LEDGER: '{"version": "1", "migrations": [{"file": "sql/00_base.sql", "applied_at": null}]}\n',
     INDEX: "fingerprint_id,date,content_hash\nfp_1,2026-02-01,9df9ce81\nfp_2,2026-02-02,\n",
@@ -83,4 +87,4 @@ def write_captured_sources(root: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
     with (root / ".git/info/exclude").open("a", encoding="utf-8") as exclude:
-        exclude.writelines(f"/{path}\n" for path in (LEDGER, INDEX, DERIVED, PACK, "60-REGISTRY", RUN_LOGS))
+        exclude.writelines(f"/{path}\n" for path in (LEDGER, INDEX, DERIVED, PACK, "60-REGISTRY", RUN_LOGS, *ENTRIES))

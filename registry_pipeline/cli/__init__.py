@@ -8,9 +8,10 @@ May import the runbook and everything below it; `ui` starts the processes of Dag
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["add_entry", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,3 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return run(arguments)
+
+
+def add_entry(arguments: Sequence[str] | None = None) -> int:
+    """Run `registry_add_entry`, the seed's script (003, 4.3): `registry-pipeline entries add` by another name."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return main(["entries", "add", *words])

@@ -32,6 +32,7 @@ VERBS: Final = (
     "anchor",
     "registries",
     "roles",
+    "entries",
     "run-index",
     "overrides",
     "explain",

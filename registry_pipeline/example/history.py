@@ -1,4 +1,4 @@
-"""The commits of the example repository: twenty-nine over 120 days, on one branch."""
+"""The commits of the example repository: thirty over 120 days, on one branch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from registry_pipeline.example import documents, products
+from registry_pipeline.example.entries import entry_files
 from registry_pipeline.example.operations import OPERATIONS, OPTIONS
 from registry_pipeline.example.rig import RIG_OPERATIONS_PATH, RIG_SINCE_DAYS, rig_operations, rig_scripts
 from registry_pipeline.example.role_pack import PACK_PATH, role_pack
@@ -209,6 +210,7 @@ def _governance(first_day: date, end: datetime, planted: bytes) -> tuple[_Step, 
     awaited = {documents.EXPECTED_PATH: documents.expected_versions("0.3", "v0.3")}
     return (
         _Step(_TOMAS, _age(12, 6), "Put the registries under governance", writes=layer),
+        _Step(_AGENT, _age(9, 2), "Register modules, routes, abilities and hooks", writes=entry_files()),
         _Step(_INES, _age(5), "Expect threshold pack v0.3, which is to come", writes=awaited),
         _Step(
             _TOMAS,

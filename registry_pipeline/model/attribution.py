@@ -35,7 +35,7 @@ def artifacts_in(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]
     Some names only the folder knows: those of many files, of which the ones with a schema count, and that of a captured
     file to which the repository gave another name, which is then the only file but what the folder needs for itself.
     """
-    held = {name for name in relpaths if "/" not in name}
+    held = {name for name in relpaths if spec.keeps_paths or "/" not in name}
     found = [name for name in spec.artifacts if name in held]
     others = sorted(name for name in held if name not in found and not is_own_name(name))
     if spec.many_files:

@@ -39,7 +39,7 @@ class Capture:
 
 
 _ALL: Final = (
-    Capture("expected_versions", None, "EXPECTED_VERSIONS_v0_1_snapshot.json"),
+    Capture("expected_versions", None, "EXPECTED_VERSIONS_v0_1_snapshot.json", key="`expected_versions`"),
     Capture("migration_ledger", "schema/applied_migrations.json", "applied_migrations_snapshot.json"),
     Capture("threshold_packs_file", "configs/threshold_packs", None, may_be_renamed=False),
     Capture(
@@ -53,6 +53,10 @@ _ALL: Final = (
         "derived_validation_report.json",
         may_be_renamed=False,
     ),
+    Capture("module_registry", None, None, may_be_renamed=False, key="`modules` of [entries]"),
+    Capture("route_registry", None, None, may_be_renamed=False, key="`routes` of [entries]"),
+    Capture("ability_registry", None, None, may_be_renamed=False, key="`abilities_low` of [entries]"),
+    Capture("hook_registry", None, None, may_be_renamed=False, key="`hooks` of [entries]"),
     Capture(
         "overrides_log",
         None,
@@ -93,7 +97,7 @@ def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str 
             meant = f"; did you mean {near[0]!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"
             return f"{place}: no captured registry has that name{meant}"
         if source is not None and capture.source is None:
-            return f"{place}.source: the key {registry_id!r} names it"
+            return f"{place}.source: {capture.told_by} names it"
         if artifact is not None:
             taken = artifact in {each for name, each in names.items() if name != registry_id}
             problem = "another registry's artifact has that name" if taken else _name_problem(capture, artifact)

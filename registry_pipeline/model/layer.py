@@ -12,7 +12,15 @@ from typing import Final
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
 
-STATE_NAMES: Final = (".staging", "quarantine", "cache", "dagster", "diagnostics.duckdb", "diagnostics.duckdb.wal")
+STATE_NAMES: Final = (
+    ".staging",
+    "quarantine",
+    "cache",
+    "dagster",
+    "entries",
+    "diagnostics.duckdb",
+    "diagnostics.duckdb.wal",
+)
 """The state that commands keep beside publish_root, none of it evidence; what else lies there is the user's own."""
 
 

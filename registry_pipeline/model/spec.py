@@ -16,6 +16,7 @@ class RegistrySpec:
 
     `artifacts`: names in the run folder, the main one first. `schemas`: artifact name to file name under `schemas/`.
     A `many_files` run folder holds other files too, under their own names; a key of `schemas` may then be a pattern.
+    Where it `keeps_paths`, these are the paths that the files have in the repository, folders included.
     `depends_on`: upstream registries, whose snapshots a build reads. `after`: registries whose folders of the same
     build run it must find, without reading them as upstream. `feeds_back`: registries whose *active* snapshot a build
     reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. An `append_only` one continues
@@ -44,6 +45,7 @@ class RegistrySpec:
     rules_check: str = "rules"
     record_key: tuple[str, ...] = ()
     many_files: bool = False
+    keeps_paths: bool = False
     source_operation_id: str | None = None
     excluded_because: str = ""
     reader: Callable[..., Any] | None = None

@@ -68,6 +68,12 @@ def _sound_artifact(governed: Governed, ref: SealedRef) -> bytes | None:
     return report.kept.get(artifact) if sound else None
 
 
+def _coordination(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    from registry_pipeline.runbook.entries import check_coordination  # noqa: PLC0415 - its room is wide; few verbs need it
+
+    return check_coordination(governed, sealed, report)
+
+
 _RULES: Final[Mapping[str, Callable[[Governed, SealedRun, SealReport], tuple[Finding, ...]]]] = MappingProxyType(
     {
         "run_registry": _history,
@@ -75,6 +81,10 @@ _RULES: Final[Mapping[str, Callable[[Governed, SealedRun, SealReport], tuple[Fin
         ROLE_REGISTRY: check_role_registry,
         RUN_INDEX: judge_run_index,
         OVERRIDES_LOG: judge_overrides_log,
+        "module_registry": _coordination,
+        "route_registry": _coordination,
+        "ability_registry": _coordination,
+        "hook_registry": _coordination,
     }
 )
 """The rules of each registry that has any; a report holds the bytes of the run's artifacts."""

@@ -104,12 +104,12 @@ class Taking:
         "_before",
         "_findings",
         "_governed",
-        "_is_active",
         "_judges",
         "_read",
         "_registry_id",
         "_stated",
         "files",
+        "is_active",
         "refused",
     )
 
@@ -118,7 +118,7 @@ class Taking:
         self._governed = governed
         self._stated = governed.config.captured.get(registry_id, Captured())
         previous = context.previous.get(registry_id)
-        self._is_active = previous is not None
+        self.is_active = previous is not None
         self._before: Mapping[str, bytes] = {} if previous is None else previous.files
         self._read: list[InputFile] = []
         self._findings: list[Finding] = []
@@ -155,7 +155,7 @@ class Taking:
 
     def _is_at_its_default(self, path: str) -> bool:
         default = CAPTURES[self._registry_id].source or CAPTURES[self._registry_id].usual
-        return not self._is_active and path in (default, f"{default}/{LATEST}")
+        return not self.is_active and path in (default, f"{default}/{LATEST}")
 
     def read(self, path: str, most: int = MAX_BYTES) -> bytes | None:
         """Return a file's bytes and record them as an input; refuse and return None where it cannot be read."""

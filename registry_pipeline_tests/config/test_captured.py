@@ -59,7 +59,7 @@ def test_source_artifact_and_schema_are_heeded(tmp_path: Path) -> None:
     [
         ("migration_leger", "did you mean 'migration_ledger'?"),
         ("threshold_packs", "did you mean 'threshold_packs_file'?"),
-        ("run_registry", "these are: derived_validation_reports, expected_versions"),
+        ("pointer_activation", "these are: ability_registry, derived_validation_reports"),
         ("threshold_registry_db", "no captured registry has that name"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_path_that_leaves_the_repository_is_refused(tmp_path: Path, path: str)
 
 
 def test_expected_versions_have_a_key_of_their_own(tmp_path: Path) -> None:
-    assert "captured.expected_versions.source: the key 'expected_versions' names it" in refused(
+    assert "captured.expected_versions.source: `expected_versions` names it" in refused(
         '[captured.expected_versions]\nsource = "x.json"\n', tmp_path
     )
 

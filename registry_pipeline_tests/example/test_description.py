@@ -15,7 +15,7 @@ from registry_pipeline.model.ids import RunId
 
 SEEDS = st.integers(min_value=0, max_value=10_000)
 INSTANTS = st.datetimes(min_value=datetime(2024, 1, 1), max_value=datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
-COMMITS = [f"{number:040x}" for number in range(29)]
+COMMITS = [f"{number:040x}" for number in range(30)]
 
 
 def test_the_same_seed_and_hour_give_the_same_example() -> None:

@@ -26,10 +26,14 @@ OPEN = {
     ("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", "/$defs/pointer"),
     ("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", "/properties/mutation_policy"),
 }
-# Copies of documents that other producers write: every object of them may hold what they know.
+# Copies of documents that other producers write, or that other schemas judge: every object may hold what they know.
 THEIRS = {
+    "REGISTRY_ability_registry_v0_1.schema.json",
     "REGISTRY_derived_validation_reports_v0_1.schema.json",
+    "REGISTRY_hook_registry_v0_1.schema.json",
     "REGISTRY_migration_ledger_v0_1.schema.json",
+    "REGISTRY_module_registry_v0_1.schema.json",
+    "REGISTRY_route_registry_v0_1.schema.json",
     "REGISTRY_threshold_packs_file_v0_1.schema.json",
     "ROLE_PACK_v0_1.schema.json",
 }

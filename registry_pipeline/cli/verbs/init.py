@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.runbook import InitOutcome, initialise
+from registry_pipeline.runbook.entries import initialise_entries
 
 
 @click.command(
@@ -17,20 +19,27 @@ from registry_pipeline.runbook import InitOutcome, initialise
     examples=[
         ("init", "govern the repository of the working directory"),
         ("-C ../other init --track-runs", "another one, whose run folders git shall track"),
+        ("init --entries", "with the schemas and documents of registry entries, too"),
     ],
 )
 @click.option(
     "--track-runs", is_flag=True, help="Leave run folders and the pointer file to git; else they are ignored."
 )
+@click.option(
+    "--entries", is_flag=True, help="Write the schemas of registry entries, AGENTS.md and registry_coordination.md."
+)
 @click.pass_obj
-def command(reporter: Reporter, track_runs: bool) -> int:
+def command(reporter: Reporter, track_runs: bool, entries: bool) -> int:
     """Make a repository, or a plain folder, a governed one.
 
     Writes registry-pipeline.toml, the publish root, an empty pointer file, an operations and a coverage addendum
     for the registry layer's own operations, and git's rules: run folders are never converted, state is ignored.
-    What is there already stays as it is, so that a second call changes nothing.
+    What is there already stays as it is, so that a second call changes nothing. With --entries the two documents in
+    .system/registry that are made from the tables of this version are written anew where they differ.
     """
     outcome = initialise(reporter.settings.repo or Path.cwd(), track_runs=track_runs, now=reporter.settings.now)
+    if entries:
+        outcome = replace(outcome, created=(*outcome.created, *initialise_entries(outcome.governed)))
     document = {"root": str(outcome.governed.root), "created": list(outcome.created)}
     reporter.answer(document, (), lambda page: _tell(page, outcome))
     return 0

@@ -1,0 +1,17 @@
+"""`entries`: the registries of modules, routes, abilities and hooks, by the scripts that write them (SPEC 10).
+
+One file a verb. Keeps out rules: `runbook.entries` has them.
+"""
+
+from registry_pipeline.cli.group import VerbGroup
+
+command = VerbGroup(
+    name="entries",
+    help="""Registry entries: modules, routes, abilities and hooks in YAML files.
+
+    Every change goes through these verbs: they check an entry against its schema and against the other registries,
+    write all files of a change or none, and leave the lines of other entries as they are.
+    """,
+    verbs=("add", "remove", "check", "list", "rules"),
+    package="registry_pipeline.cli.verbs.entries",
+)

@@ -1,0 +1,153 @@
+"""The registry entries as commands use them: lock, plan, judge, write (SPEC 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from registry_pipeline.config import Governed
+from registry_pipeline.entries.change import (
+    Asked,
+    Change,
+    choose_type,
+    find_type,
+    plan_addition,
+    plan_removal,
+)
+from registry_pipeline.entries.contents import Contents, contents_of, read_contents, read_entry_files
+from registry_pipeline.entries.coordination import check_contents, rules
+from registry_pipeline.entries.documents import check_documents, entry_files
+from registry_pipeline.entries.plan import NewEntry
+from registry_pipeline.entries.schemas import read_schemas
+from registry_pipeline.entries.writing import Settled, entries_lock, settle, write_files
+from registry_pipeline.model.attribution import artifacts_in
+from registry_pipeline.model.entry_types import FAMILIES, FAMILY_OF
+from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.verdict import SealedRun, SealReport
+from registry_pipeline.runbook.reading import spec_of
+from registry_pipeline.yaml_values import YamlNode
+
+__all__ = [
+    "FAMILIES",
+    "Asked",
+    "GivenEntry",
+    "Settled",
+    "Written",
+    "add_entries",
+    "check_coordination",
+    "check_entries",
+    "find_type",
+    "initialise_entries",
+    "read_entries",
+    "remove_entries",
+    "rules",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenEntry:
+    """An entry as it was given: the name of its type or family, its values, where they come from, and their places."""
+
+    type_name: str
+    value: object
+    origin: str
+    node: YamlNode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a change: its plan, whether it was written, and what was settled of an older one before."""
+
+    change: Change
+    written: bool
+    settled: Settled | None
+
+
+def read_entries(governed: Governed) -> tuple[Contents, Settled | None]:
+    """Return the registries; a change that was interrupted is settled first.
+
+    Raises:
+        BusyError: a change is at work (exit 6).
+    """
+    settled = settle(governed)
+    return read_contents(governed), settled
+
+
+def check_entries(governed: Governed) -> tuple[Contents, tuple[Finding, ...], Settled | None]:
+    """Return the registries and every finding, the generated documents included; raises as `read_entries`."""
+    contents, settled = read_entries(governed)
+    found = (*check_contents(contents), *check_documents(governed, contents.schemas))
+    return contents, sorted_findings(found), settled
+
+
+def add_entries(governed: Governed, given: Sequence[GivenEntry], asked: Asked, *, dry_run: bool) -> Written:
+    """Add or update entries as one change; a plan that is refused, or a dry run, writes nothing.
+
+    Raises:
+        NotFoundError: there is no such type (exit 7).
+        BusyError: another writer is at work, or a file changed meanwhile (exit 6).
+        RefusedError: a file cannot be changed in a way that can be proven (exit 5).
+    """
+    with entries_lock(governed) as settled:
+        contents = read_contents(governed)
+        change = plan_addition(governed, contents, [_typed(contents, each) for each in given], asked)
+        return _write(governed, change, settled, dry_run=dry_run)
+
+
+def remove_entries(governed: Governed, named: Sequence[tuple[str, str]], *, dry_run: bool) -> Written:
+    """Remove entries, each named by its type and key, as one change.
+
+    Raises:
+        NotFoundError: there is no such type or entry (exit 7).
+        BusyError, RefusedError: as `add_entries`.
+    """
+    with entries_lock(governed) as settled:
+        contents = read_contents(governed)
+        change = plan_removal(governed, contents, [(find_type(contents, name), key) for name, key in named])
+        return _write(governed, change, settled, dry_run=dry_run)
+
+
+def initialise_entries(governed: Governed) -> tuple[str, ...]:
+    """Write the schemas that are not there and both generated documents; return what was written.
+
+    Raises:
+        BusyError, RefusedError: as `add_entries`.
+    """
+    with entries_lock(governed):
+        files = entry_files(governed, read_schemas(governed))
+        before = {path: _bytes(governed, path) for path in files}
+        write_files(governed, {path: (before[path], data) for path, data in files.items()})
+    return tuple(sorted(files))
+
+
+def check_coordination(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    """Judge a captured registry of entries: its sealed files, among what the other registries hold now (SPEC 10).
+
+    What an override lifts is a warning. Findings about the other registries are theirs to tell.
+    """
+    spec = spec_of(sealed.registry_id)
+    sealed_files = {path: report.kept[path] for path in artifacts_in(spec, report.kept)}
+    schemas = read_schemas(governed)
+    others, unread = read_entry_files(governed, schemas, but=FAMILY_OF[sealed.registry_id])
+    contents = contents_of(governed, {**others, **sealed_files}, unread, schemas)
+    return tuple(each for each in check_contents(contents) if each.path in sealed_files)
+
+
+def _write(governed: Governed, change: Change, settled: Settled | None, *, dry_run: bool) -> Written:
+    if change.refused or dry_run:
+        return Written(change, written=False, settled=settled)
+    if change.files:
+        write_files(governed, change.files)
+    return Written(change, written=True, settled=settled)
+
+
+def _typed(contents: Contents, given: GivenEntry) -> NewEntry:
+    value = given.value if isinstance(given.value, Mapping) else {}
+    is_family = given.type_name in FAMILIES
+    chosen = choose_type(contents, given.type_name, value) if is_family else find_type(contents, given.type_name)
+    return NewEntry(chosen, given.value, given.origin, given.node)  # type: ignore[arg-type]  # what is no mapping is told as EN001
+
+
+def _bytes(governed: Governed, path: str) -> bytes | None:
+    place = governed.path(path)
+    return place.read_bytes() if place.exists() else None

@@ -1,0 +1,287 @@
+"""`entries` and `registry_add_entry` through the real program: answers, exit codes, and what is on the disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.yaml_values import read_yaml_values
+from registry_pipeline_tests.cli.conftest import Ended, Repository, environment
+from registry_pipeline_tests.entries.small import INSTANCES, TYPES
+
+GAUGE = '{"id": "gauge", "description": "Reads one gauge."}'
+ROUTE = (
+    '{"scope": "a", "topic": "b", "description": "x", "module_id": "heron", "routes": '
+    '[{"when_to_use": "now", "related_docs": [{"path": "README.md", "stage": ["plan"]}]}]}'
+)
+HERON = '{"module_id": "heron", "description": "A gauge.", "module_type": "gauge", "status": "active"}'
+
+
+@pytest.fixture
+def empty(tmp_path: Path, home: Path) -> Repository:
+    """A plain folder that is governed and has no entry yet."""
+    root = tmp_path / "repository"
+    (root / ".codex/RUNS").mkdir(parents=True)
+    return Repository(root, home)
+
+
+@pytest.fixture
+def two(empty: Repository) -> Repository:
+    """A repository with one module type and one module of it."""
+    assert empty("entries", "add", "--type", "module_type", "--entry-json", GAUGE).code == 0
+    assert empty("entries", "add", "--type", "module_instance", "--entry-json", HERON).code == 0
+    return empty
+
+
+def add(repository: Repository, *words: str) -> Ended:
+    return repository("entries", "add", "--json", *words)
+
+
+def test_an_entry_is_written_and_told(empty: Repository) -> None:
+    document = add(empty, "--type", "module_type", "--entry-json", GAUGE).document("entries-add")
+
+    assert document["verdict"] == "pass"
+    assert document["changed_files"] == [TYPES]
+    assert read_yaml_values((empty.root / TYPES).read_bytes()) == [{"types": [json.loads(GAUGE)]}]
+
+
+def test_the_second_time_nothing_changes(two: Repository) -> None:
+    before = two.files()
+
+    document = add(two, "--type", "module_type", "--entry-json", GAUGE).document("entries-add")
+
+    assert document["changed_files"] == []
+    assert two.files() == before
+
+
+def test_a_failure_is_refused_with_its_place_and_what_was_meant_and_nothing_changes(two: Repository) -> None:
+    before = two.files()
+
+    ended = add(two, "--type", "module_instance", "--entry-json", HERON.replace("gauge", "guage").replace("heron", "h"))
+
+    document = ended.document("entries-add")
+    (found,) = document["findings"]
+    assert (ended.code, document["verdict"], document["changed_files"]) == (5, "fail", [])
+    assert (found["code"], found["path"], found["location"]) == ("EN010", INSTANCES, "4:18")
+    assert "did you mean gauge?" in found["message"]
+    assert (found["expected"], found["got"]) == ("one of gauge", "guage")
+    assert two.files() == before
+
+
+def test_no_check_is_recorded_and_listed_until_the_entry_is_written_again(two: Repository) -> None:
+    bad = HERON.replace("gauge", "guage").replace("heron", "h")
+
+    ended = two("entries", "add", "--type", "module_instance", "--entry-json", bad, "--no-check")
+    checked = two("entries", "check", "--json")
+    fussy = two("entries", "check", "--fail-on", "warning")
+    mended = bad.replace("guage", "gauge")
+    again = two("entries", "add", "--type", "module_instance", "--entry-json", mended, "--update")
+    clean = two("entries", "check", "--json")
+
+    assert ended.code == 0
+    document = checked.document("entries-check")
+    assert (checked.code, document["verdict"]) == (0, "warn")
+    assert [each["code"] for each in document["findings"]] == ["EN010", "EN090"]
+    assert "h: EN010, by Ada" in document["findings"][1]["message"]
+    assert fussy.code == 4
+    assert again.code == 0
+    assert clean.document("entries-check")["findings"] == []
+
+
+def test_content_that_fails_exits_3_and_that_which_is_no_yaml_does_not_stop_the_rest(two: Repository) -> None:
+    (two.root / INSTANCES).write_bytes((two.root / INSTANCES).read_bytes().replace(b"gauge", b"guage"))
+    (two.root / ".system/hooks").mkdir(parents=True)
+    (two.root / ".system/hooks/torn.yaml").write_text("id: [\n")
+
+    ended = two("entries", "check", "--json")
+
+    assert ended.code == 3
+    codes = {(each["code"], each["path"]) for each in ended.document("entries-check")["findings"]}
+    assert codes == {("EN001", ".system/hooks/torn.yaml"), ("EN010", INSTANCES)}
+
+
+def test_a_dry_run_shows_the_diff_and_changes_nothing(two: Repository) -> None:
+    before = two.files()
+    entry = '{"id": "service", "description": "Serves."}'
+
+    ended = two("entries", "add", "--type", "module_type", "--entry-json", entry, "--dry-run", "--diff")
+
+    assert ended.code == 0
+    assert "+  - id: service\n+    description: Serves.\n" in ended.out
+    assert f"would change: {TYPES}" in ended.out
+    assert "\n-" not in ended.out.replace(f"--- a/{TYPES}", "")
+    assert two.files() == before
+
+
+def test_several_entries_of_several_types_are_one_change(empty: Repository) -> None:
+    (empty.root / "entries.yaml").write_text(f"module_instance: [{HERON}]\nmodule_type: [{GAUGE}]\n")
+
+    both = add(empty, "--entry-file", "entries.yaml").document("entries-add")
+
+    assert both["changed_files"] == [INSTANCES, TYPES]
+    assert both["counts"]["entries"] == 2
+
+
+def test_if_one_of_several_fails_none_is_written(empty: Repository) -> None:
+    bad = HERON.replace("gauge", "guage")
+    (empty.root / "entries.yaml").write_text(f"module_instance: [{bad}]\nmodule_type: [{GAUGE}]\n")
+
+    ended = empty("entries", "add", "--entry-file", "entries.yaml")
+
+    assert ended.code == 5
+    assert not (empty.root / "modules").exists()
+
+
+def test_an_entry_comes_from_standard_input(empty: Repository) -> None:
+    words = [sys.executable, "-m", "registry_pipeline", "entries", "add", "--type", "module_type", "-"]
+    text = "id: gauge\ndescription: Reads one gauge.\n---\nid: service\ndescription: Serves.\n"
+
+    done = subprocess.run(words, cwd=empty.root, env=environment(empty.home), input=text.encode(), check=False)
+
+    assert done.returncode == 0
+    assert len(read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"]) == 2
+
+
+def test_the_families_of_the_seed_find_the_exact_type(empty: Repository) -> None:
+    entries = {
+        "modules": [
+            GAUGE,
+            HERON,
+            '{"module_id": "heron", "description": "x", "module_type": "gauge", "maturity": "SCAFFOLDED"}',
+            '{"id": "api", "description": "x", "module_id": "heron", "lifecycle": "DESIGNED"}',
+        ],
+        "abilities": [
+            '{"ability_id": "tides.read", "description": "x", "kind": "api"}',
+            '{"ability_id": "tides.day", "description": "x", "type": "agent", "ability_ids": ["tides.read"]}',
+        ],
+        "hooks": ['{"id": "tidy", "description": "x", "event_type": "SessionStop"}'],
+        "routes": [
+            ROUTE,
+        ],
+    }
+    (empty.root / "README.md").write_text("# Read me\n")
+
+    for family, texts in entries.items():
+        for text in texts:
+            assert script(empty, "--type", family, "--entry-json", text).code == 0, text
+
+    listed = empty("entries", "list", "--json").document("entries-list")
+    assert [each["type"] for each in listed["records"]] == [
+        "module_type",
+        "module_instance",
+        "module_maturity",
+        "module_interface",
+        "route",
+        "ability_low",
+        "ability_high",
+        "hook",
+    ]
+    assert empty("entries", "check").code == 0
+
+
+def script(repository: Repository, *words: str) -> Ended:
+    """Run the seed's script, as its entry point does."""
+    program = "import sys; from registry_pipeline.cli import add_entry; sys.exit(add_entry())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=repository.root,
+        env=environment(repository.home),
+        capture_output=True,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_the_script_of_the_seed_is_installed_by_its_name() -> None:
+    place = Path(__file__).parents[2] / "pyproject.toml"
+
+    assert 'registry_add_entry = "registry_pipeline.cli:add_entry"' in place.read_text()
+
+
+def test_an_entry_that_is_referred_to_stays_and_both_go_together(two: Repository) -> None:
+    refused = two("entries", "remove", "module_type", "gauge", "--json")
+    both = two("entries", "remove", "module_type", "gauge", "module_instance", "heron", "--json")
+
+    document = refused.document("entries-remove")
+    assert (refused.code, [each["code"] for each in document["findings"]]) == (5, ["EN060"])
+    assert "module_instance heron" in document["findings"][0]["message"]
+    assert both.document("entries-remove")["changed_files"] == [INSTANCES, TYPES]
+    assert two("entries", "list", "--json").document("entries-list")["count"] == 0
+
+
+def test_init_writes_schemas_and_documents_once_and_check_tells_their_drift(two: Repository) -> None:
+    first = two("init", "--entries", "--json").document("init")
+    second = two("init", "--entries", "--json").document("init")
+    agents = two.root / ".system/registry/AGENTS.md"
+    whole = agents.read_text()
+    agents.write_text(whole.replace("never through an editor", "as you like"))
+    drifted = two("entries", "check", "--json").document("entries-check")
+    two("init", "--entries")
+
+    created = [path for path in first["created"] if path.startswith(".system/")]
+    assert len([path for path in created if path.endswith(".schema.yaml")]) == 8
+    assert created[:2] == [".system/registry/AGENTS.md", ".system/registry/registry_coordination.md"]
+    assert second["created"] == []
+    assert [(each["code"], each["path"]) for each in drifted["findings"]] == [("EN070", ".system/registry/AGENTS.md")]
+    assert agents.read_text() == whole
+
+
+def test_a_document_of_ones_own_is_never_overwritten(two: Repository) -> None:
+    agents = two.root / ".system/registry/AGENTS.md"
+    agents.parent.mkdir(parents=True)
+    agents.write_text("# Ours\n")
+
+    two("init", "--entries")
+
+    assert agents.read_text() == "# Ours\n"
+
+
+def test_the_rules_are_the_table_of_the_document(two: Repository) -> None:
+    two("init", "--entries")
+    text = (two.root / ".system/registry/registry_coordination.md").read_text()
+
+    rules = two("entries", "rules", "--json").document("entries-rules")["rules"]
+
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| EN")] == [
+        each["code"] for each in rules
+    ]
+    assert two("entries", "rules").out.count("\n") == len(rules) + 1
+
+
+def test_an_approval_is_kept_with_the_entry(two: Repository) -> None:
+    entry = '{"id": "api", "description": "x", "module_id": "heron", "lifecycle": "RELEASED"}'
+    words = ("--type", "module_interface", "--entry-json", entry)
+
+    refused = add(two, *words)
+    approved = add(two, *words, "--approved-by", "Ines Marsh")
+    same = add(two, *words)
+    sunset = add(two, "--update", "--type", "module_interface", "--entry-json", entry.replace("RELEASED", "SUNSET"))
+
+    assert [refused.code, approved.code, same.code, sunset.code] == [5, 0, 0, 5]
+    (kept,) = two("entries", "list", "--type", "module_interface", "--json").document("entries-list")["records"]
+    assert kept["value"]["x-approval"] == {"lifecycle": "RELEASED", "by": "Ines Marsh", "utc": "2026-03-01T12:00:00Z"}
+    assert two("entries", "check").code == 0
+
+
+def test_findings_are_annotations_for_a_workflow(two: Repository) -> None:
+    (two.root / INSTANCES).write_bytes((two.root / INSTANCES).read_bytes().replace(b"gauge", b"guage"))
+
+    out = two("entries", "check", "--format", "github").out
+
+    assert out.startswith(f"::error file={INSTANCES},line=4,col=18,title=EN010::")
+
+
+def test_a_copy_of_a_repository_checks_alike(two: Repository, tmp_path: Path) -> None:
+    shutil.copytree(two.root, tmp_path / "copy")
+
+    first, second = (
+        two("entries", "check", "--json"),
+        Repository(tmp_path / "copy", two.home)("entries", "check", "--json"),
+    )
+
+    assert first.out == second.out

@@ -1,0 +1,65 @@
+"""Bad words, held locks and odd places: one line, a documented exit code, and nothing changed."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.cli.test_entries import GAUGE, empty, two
+
+__all__ = ["empty", "two"]
+
+USAGE = {
+    "no entry": (("add", "--type", "hook"), 2, "name an entry"),
+    "no type": (("add", "--entry-json", '{"id": "a"}'), 2, "say --type"),
+    "an unknown type": (("add", "--type", "hok", "--entry-json", "{}"), 7, "did you mean hook?"),
+    "a file that is not there": (("add", "--type", "hook", "--entry-file", "no.yaml"), 7, "there is no file no.yaml"),
+    "no YAML": (("add", "--type", "hook", "--entry-json", "{id: ["), 5, "--entry-json:2:1: did not find"),
+    "no key of an entry": (("remove", "hook"), 2, "by its type and its key"),
+    "an entry that is not there": (("remove", "module_type", "guage"), 7, "did you mean gauge?"),
+    "a word that is no source": (("add", "--type", "hook", "file.yaml"), 2, "--entry-file"),
+    "an empty approval": (("add", "--type", "hook", "--entry-json", "{}", "--approved-by", " "), 2, "needs a name"),
+    "an unknown verb": (("ad",), 2, "did you mean add?"),
+    "more types than entries": (("add", "--type", "hook", "--type", "route", "--entry-json", "{}"), 2, "one --type"),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "told"), USAGE.values(), ids=USAGE)
+def test_bad_words_end_with_one_line_and_change_nothing(
+    two: Repository, words: tuple[str, ...], code: int, told: str
+) -> None:
+    before = two.files()
+
+    ended = two("entries", *words)
+
+    assert (ended.code, ended.err.count("\n")) == (code, 1)
+    assert told in ended.err
+    assert two.files() == before
+
+
+def test_outside_of_a_repository_there_is_nothing_to_check(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "plain").mkdir()
+
+    assert Repository(tmp_path / "plain", home)("entries", "check").code == 7
+
+
+def test_a_held_lock_is_exit_6(two: Repository) -> None:
+    before = two.files()
+    with (two.root / ".codex/entries/lock").open("rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ended = two("entries", "add", "--type", "module_type", "--entry-json", GAUGE.replace("gauge", "other"))
+
+    assert ended.code == 6
+    assert two.files() == before
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_line(empty: Repository) -> None:
+    (empty.root / "modules").write_text("not a folder")
+
+    ended = empty("entries", "add", "--type", "module_type", "--entry-json", GAUGE)
+
+    assert (ended.code, ended.err.count("\n")) == (5, 1)
+    assert (empty.root / "modules").read_text() == "not a folder"

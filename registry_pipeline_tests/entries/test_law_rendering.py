@@ -1,0 +1,22 @@
+"""Law: a value that is written as YAML is read as that value, by our reader and by ruamel.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+
+from registry_pipeline.entries.rendering import Style, block_lines, flow_text
+from registry_pipeline.entries.yaml_file import _plain, _round_trip_load
+from registry_pipeline.yaml_values import read_yaml_values, same_value
+from registry_pipeline_tests.entries.yaml_texts import VALUES
+
+
+@given(VALUES)
+def test_what_is_written_is_read_again(value: Any) -> None:
+    block = "\n".join(block_lines({"k": value}, 0, Style())) + "\n"
+    flow = f"k: {flow_text(value)}\n"
+
+    for text in (block, flow):
+        assert same_value(read_yaml_values(text.encode()), [{"k": value}])
+        assert same_value(_plain(_round_trip_load(text)), [{"k": value}])

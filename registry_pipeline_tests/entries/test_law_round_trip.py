@@ -1,0 +1,34 @@
+"""Law: a splice says what ruamel.yaml's own round trip of the same insertion says."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from hypothesis import assume, given
+
+from registry_pipeline.entries import insert_or_update_entry
+from registry_pipeline.entries.yaml_file import _plain, _round_trip
+from registry_pipeline.yaml_values import read_yaml_values, same_value
+from registry_pipeline_tests.entries.test_law_idempotent import inserted
+from registry_pipeline_tests.entries.yaml_texts import entries, files
+
+
+def dumped(document: Any) -> str:
+    stream = io.StringIO()
+    _round_trip().dump(document, stream)
+    return stream.getvalue()
+
+
+@given(files(), entries())
+def test_both_roads_end_at_the_same_values(file: tuple[str, list[dict[str, Any]]], entry: dict[str, Any]) -> None:
+    spliced = inserted(file[0].encode(), entry)
+
+    yaml = _round_trip()
+    document = yaml.load(file[0])
+    assume(same_value(_plain(yaml.load(dumped(document))), _plain(document)))  # it does not keep every number and key
+    insert_or_update_entry(document["types"], "id", entry)
+    text = dumped(document)
+
+    assert same_value(read_yaml_values(spliced), [_plain(yaml.load(text))])
+    assert same_value(read_yaml_values(spliced), read_yaml_values(text.encode()))

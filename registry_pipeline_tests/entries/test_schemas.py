@@ -1,0 +1,120 @@
+"""The eight schemas: complete, in step with the table of types, and judging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline.config import Entries
+from registry_pipeline.entries import validate_entry
+from registry_pipeline.entries.contents import fixed_path, folder_of
+from registry_pipeline.entries.schemas import judge_of, shipped_schema
+from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.model.entry_types import ENTRY_TYPES, EVENTS, NEEDS_APPROVAL, EntryType
+from registry_pipeline.schema import schema_folder
+from registry_pipeline.yaml_values import read_yaml_values
+
+FIELDS = {
+    "module_type": {"inbound", "outbound"},
+    "module_instance": {
+        "name", "module_type", "module_level", "parent_module", "owners", "dependencies"
+    },
+    "module_maturity": {"module_type", "maturity", "capabilities", "tests"},
+    "module_interface": {"module_id", "path", "method", "lifecycle", "quality", "contracts", "x-approval"},
+    "route": {"scope", "topic", "module_id", "routes", "priority"},
+    "ability_low": {
+        "operation_key", "version", "summary", "kind", "scope", "input_schema", "output_schema", "routing_hints",
+        "hooks",
+    },
+    "ability_high": {
+        "id", "type", "ability_ids", "version", "summary", "scope", "input_schema", "output_schema", "routing_hints",
+        "hooks",
+    },
+    "hook": {"stage", "event_type", "enabled", "blocking", "summary", "match", "handler", "effects"},
+}  # fmt: skip
+
+
+def schema_of(entry_type: EntryType) -> dict[str, Any]:
+    (document,) = read_yaml_values(shipped_schema(entry_type.schema_name))
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.mark.parametrize("entry_type", ENTRY_TYPES.values(), ids=ENTRY_TYPES)
+def test_a_schema_has_every_field_of_the_specification_and_no_other(entry_type: EntryType) -> None:
+    schema = schema_of(entry_type)
+    keys = {"scope", "topic"} if entry_type.name == "route" else {entry_type.key_field}
+
+    assert set(schema["properties"]) == FIELDS[entry_type.name] | keys | {"description", "status", "tags"}
+    assert schema["additionalProperties"] is False
+    assert schema["patternProperties"] == {"^x-": True}
+    assert {"description"} <= set(schema["required"])
+    assert all("description" in each or "$ref" in each for each in schema["properties"].values())
+
+
+@pytest.mark.parametrize("entry_type", ENTRY_TYPES.values(), ids=ENTRY_TYPES)
+def test_a_schema_says_of_itself_what_the_table_says(entry_type: EntryType) -> None:
+    schema, config = schema_of(entry_type), Entries()
+    content = fixed_path(config, entry_type) if entry_type.one_file else None
+
+    assert (schema["x-type"], schema["x-key"]) == (entry_type.name, entry_type.key_field)
+    assert schema["x-content"] == content or f"{folder_of(config, entry_type)}/{entry_type.content}"
+    assert (schema.get("x-list"), schema.get("x-alias")) == (entry_type.list_key, entry_type.alias)
+
+
+def test_the_words_of_the_schemas_are_those_of_the_tables() -> None:
+    hook, interface = schema_of(ENTRY_TYPES["hook"]), schema_of(ENTRY_TYPES["module_interface"])
+
+    assert tuple(hook["properties"]["event_type"]["enum"]) == EVENTS
+    assert set(interface["properties"]["lifecycle"]["enum"]) > NEEDS_APPROVAL
+    assert set(interface["properties"]["x-approval"]["properties"]["lifecycle"]["enum"]) == NEEDS_APPROVAL
+
+
+def test_every_schema_that_ships_is_of_a_type() -> None:
+    names = {path.name for path in (schema_folder() / "entries").iterdir()}
+
+    assert names == {each.schema_name for each in ENTRY_TYPES.values()}
+
+
+def test_an_entry_is_judged_by_a_schema_in_a_file() -> None:
+    place = schema_folder() / "entries" / "hook.schema.yaml"
+    good = {"id": "tidy", "description": "Tidies.", "event_type": "SessionStop", "x-team": "Ours"}
+
+    bad = validate_entry({**good, "event_type": "SesionStop", "blocking": "yes", "evnt": 1}, place)
+
+    assert validate_entry(good, place) == []
+    assert {each.code for each in bad} == {"EN001"}
+    assert [(each.location, each.got) for each in bad] == [
+        ("", None),
+        ("/blocking", "'yes'"),
+        ("/event_type", "'SesionStop'"),
+    ]
+    assert [each.expected for each in bad[1:]] == ["boolean", ", ".join(EVENTS)]
+    assert any("did you mean SessionStop?" in each.message for each in bad)
+
+
+SCHEMAS = {
+    "no YAML": b"type: [\n",
+    "no schema": b"type: 7\n",
+    "two documents": b"type: object\n---\ntype: object\n",
+    "a reference to elsewhere": b"$ref: other.yaml\n",
+    "a list": b"- a\n",
+}
+
+
+@pytest.mark.parametrize("data", SCHEMAS.values(), ids=SCHEMAS)
+def test_a_schema_that_cannot_judge_is_told(tmp_path: Path, data: bytes) -> None:
+    place = tmp_path / "a.schema.yaml"
+    place.write_bytes(data)
+
+    with pytest.raises(ValueError, match=r"."):
+        judge_of(data)
+    with pytest.raises(RegistryPipelineError, match="no schema that can judge"):
+        validate_entry({}, place)
+
+
+def test_a_schema_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        validate_entry({}, tmp_path / "none.schema.yaml")

@@ -1,0 +1,92 @@
+"""Where the writer writes, and where it refuses to: links, modes, dry runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.entries import writing
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.runbook.entries import add_entries, check_entries, remove_entries
+from registry_pipeline_tests.entries.small import (
+    ASKED,
+    BEFORE,
+    HOOK,
+    INSTANCES,
+    THREE,
+    TYPES,
+    add_three,
+    contents_of,
+    make_small,
+)
+
+LINKS = {
+    "the file itself": TYPES,
+    "a folder above it": "modules/overview",
+    "the first folder": "modules",
+}
+
+
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_content_that_is_or_lies_behind_a_link_is_told_and_never_written(tmp_path: Path, link: str) -> None:
+    governed = make_small(tmp_path / "repository")
+    outside = tmp_path / "outside"
+    (governed.root / link).rename(outside)
+    (governed.root / link).symlink_to(outside)
+    before = contents_of(outside) if outside.is_dir() else {"": outside.read_bytes()}
+
+    _, found, _ = check_entries(governed)
+    written = add_three(governed)
+
+    assert {each.code for each in found} == {"EN002"}
+    assert not written.written
+    assert written.change.refused
+    assert (contents_of(outside) if outside.is_dir() else {"": outside.read_bytes()}) == before
+    assert not (governed.root / HOOK).exists()
+
+
+def test_a_new_file_is_not_written_behind_a_link(tmp_path: Path) -> None:
+    governed = make_small(tmp_path / "repository")
+    (tmp_path / "outside").mkdir()
+    (governed.root / ".system").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(RefusedError, match=r"lies behind \.system"):
+        add_three(governed)
+
+    assert list((tmp_path / "outside").iterdir()) == []
+    assert (governed.root / TYPES).read_bytes() == BEFORE[TYPES]
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    governed = make_small(tmp_path / "repository")
+    folder = writing.stage_folder(governed)
+    folder.mkdir()
+    (folder / "lock").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(RefusedError, match="is a link"):
+        add_three(governed)
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_modes_are_kept_and_new_files_are_readable(tmp_path: Path) -> None:
+    governed = make_small(tmp_path / "repository")
+    (governed.root / TYPES).chmod(0o640)
+
+    add_three(governed)
+
+    assert (governed.root / TYPES).stat().st_mode & 0o777 == 0o640
+    assert (governed.root / HOOK).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_dry_run_and_a_refusal_leave_no_trace(tmp_path: Path) -> None:
+    governed = make_small(tmp_path / "repository")
+
+    dry = add_entries(governed, THREE, ASKED, dry_run=True)
+    refused = remove_entries(governed, [("module_type", "gauge")], dry_run=True)
+
+    assert set(dry.change.files) == {TYPES, INSTANCES, HOOK}
+    assert not dry.written
+    assert not refused.written
+    assert contents_of(governed.root) == BEFORE

@@ -1,0 +1,236 @@
+"""`load_yaml` and `dump_yaml`: YAML 1.2 in, the smallest change out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.entries import YamlDocuments, dump_yaml, insert_or_update_entry, load_yaml
+from registry_pipeline.entries.yaml_file import _round_tripped, rewrite
+from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.yaml_values import read_yaml, read_yaml_values
+
+COMMENTED = """\
+# head
+types:
+  # about gauge
+  - id: gauge  # the first
+    description: no
+    version: 010
+    inbound:
+      # why
+      - service # because
+    # end of gauge
+
+  # about service
+  - id: service
+    description: |
+      Long
+      text
+
+# foot
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    place = tmp_path / "types.yaml"
+    place.write_text(COMMENTED)
+    return place
+
+
+def test_values_are_those_of_yaml_1_2(file: Path) -> None:
+    entry = load_yaml(file)["types"][0]
+
+    assert entry["description"] == "no"
+    assert entry["version"] == 10
+
+
+def test_what_was_loaded_and_dumped_leaves_every_byte_and_the_file_itself(file: Path) -> None:
+    before = file.stat()
+
+    dump_yaml(file, load_yaml(file))
+
+    assert file.read_text() == COMMENTED
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_comment_travels_with_its_entry(file: Path) -> None:
+    data = load_yaml(file)
+    insert_or_update_entry(data["types"], "id", {"id": "lock", "description": "Between."})
+    dump_yaml(file, data)
+
+    between = file.read_text()
+    assert between == COMMENTED.replace(
+        "\n  # about service", "\n  - id: lock\n    description: Between.\n\n  # about service"
+    )
+    del data["types"][0]
+    dump_yaml(file, data)
+    assert file.read_text().startswith("# head\ntypes:\n  - id: lock")
+    for gone in ("about gauge", "the first", "because", "end of gauge"):
+        assert gone not in file.read_text()
+
+
+def test_an_update_changes_the_lines_of_its_field_alone(file: Path) -> None:
+    data = load_yaml(file)
+    gauge = {**data["types"][0], "inbound": ["archive", "service"], "status": "active"}
+    insert_or_update_entry(data["types"], "id", gauge)
+
+    dump_yaml(file, data)
+
+    assert file.read_text() == COMMENTED.replace("      # why\n", "      - archive\n      # why\n").replace(
+        "because\n", "because\n    status: active\n"
+    )
+
+
+def test_several_documents_are_kept_apart(tmp_path: Path) -> None:
+    place = tmp_path / "a.yaml"
+    place.write_text("# one\nscope: a\n---\n# two\nroutes:\n  - when_to_use: x\n")
+
+    data = load_yaml(place)
+    assert isinstance(data, YamlDocuments)
+    data[1]["routes"].append({"when_to_use": "z"})
+    dump_yaml(place, data)
+
+    assert place.read_text() == "# one\nscope: a\n---\n# two\nroutes:\n  - when_to_use: x\n  - when_to_use: z\n"
+
+
+def test_anchors_and_merge_keys_stay_as_they_are(tmp_path: Path) -> None:
+    place = tmp_path / "a.yaml"
+    text = "x: &x {a: 1}\nlist:\n  - id: m\n    <<: *x\n    b: 2\n"
+    place.write_text(text)
+    data = load_yaml(place)
+
+    insert_or_update_entry(data["list"], "id", {"id": "o", "a": 3})
+    dump_yaml(place, data)
+
+    assert place.read_text() == text + "  - id: o\n    a: 3\n"
+
+
+def test_an_alias_whose_anchor_goes_keeps_its_value(tmp_path: Path) -> None:
+    place = tmp_path / "a.yaml"
+    place.write_text("list:\n  - id: m\n    tags: &t [a]\n  - id: o\n    tags: *t\n")
+
+    dump_yaml(place, {"list": [{"id": "o", "tags": ["a"]}]})
+
+    assert read_yaml_values(place.read_bytes()) == [{"list": [{"id": "o", "tags": ["a"]}]}]
+
+
+def test_what_cannot_be_changed_without_losing_a_comment_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "a.yaml"
+    text = "list: [\n  a, # about a\n  b, # about b\n]\n"
+    place.write_text(text)
+
+    with pytest.raises(RefusedError, match="without losing a comment"):
+        dump_yaml(place, {"list": ["a", "c", "d"]})
+
+    assert place.read_text() == text
+
+
+def test_an_empty_file_loads_as_nothing_and_a_new_one_is_written(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    assert load_yaml(tmp_path / "empty.yaml") is None
+
+    for name, text in (("empty.yaml", "# nothing yet\n"), ("new.yaml", "")):
+        dump_yaml(tmp_path / name, {"types": [{"id": "a"}]})
+
+        assert (tmp_path / name).read_text() == f"{text}types:\n  - id: a\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.yaml", "new.yaml"]
+
+
+REFUSED = {
+    "a key twice": (b"a: 1\na: 2\n", "the key 'a' stands twice"),
+    "no YAML": (b"a: [\n", "did not find expected"),
+    "no UTF-8": (b"a: \xff\n", "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("data", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_strict_yaml_is_refused_and_never_overwritten(tmp_path: Path, data: bytes, told: str) -> None:
+    place = tmp_path / "a.yaml"
+    place.write_bytes(data)
+
+    with pytest.raises(RefusedError, match=told):
+        load_yaml(place)
+    with pytest.raises(RefusedError, match=told):
+        dump_yaml(place, {"a": 1})
+
+    assert place.read_bytes() == data
+
+
+def test_a_missing_file_a_link_and_a_pipe_are_told(tmp_path: Path) -> None:
+    import os
+
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    with pytest.raises(NotFoundError):
+        load_yaml(tmp_path / "none.yaml")
+    for name in ("link.yaml", "pipe.yaml"):
+        with pytest.raises(RefusedError):
+            load_yaml(tmp_path / name)
+        with pytest.raises(RefusedError):
+            dump_yaml(tmp_path / name, {"a": 1})
+    assert not (tmp_path / "elsewhere.yaml").exists()
+
+
+LAYOUTS = {
+    "flow": ("types: [{id: a}, {id: c}]\n", "types: [{id: a}, {id: b}, {id: c}]\n"),
+    "dashes at the margin": ("types:\n- id: a\n- id: c\n", "types:\n- id: a\n- id: b\n- id: c\n"),
+    "no last line end": ("types:\n  - id: a\n  - id: c", "types:\n  - id: a\n  - id: b\n  - id: c"),
+    "windows": ("types:\r\n  - id: a\r\n", "types:\r\n  - id: a\r\n  - id: b\r\n"),
+    "nothing": ("types:\n", "types:\n  - id: b\n"),
+    "null with a comment": ("types: # none yet\n", "types: # none yet\n  - id: b\n"),
+    "an empty list": ("types: []\nx: 1\n", "types:\n  - id: b\nx: 1\n"),
+    "a document mark": ("---\ntypes: []\n", "---\ntypes:\n  - id: b\n"),
+    "not sorted": ("types:\n  - id: z\n  - id: a\n", "types:\n  - id: z\n  - id: a\n  - id: b\n"),
+    "a literal block above": (
+        "types:\n  - id: a\n    d: |\n      x\n\n\n",
+        "types:\n  - id: a\n    d: |\n      x\n  - id: b\n\n\n",
+    ),
+    "by the other road": ("# A\ntypes:\n  -\n    id: a\n", "# A\ntypes:\n- id: a\n- id: b\n"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), LAYOUTS.values(), ids=LAYOUTS)
+def test_an_entry_is_laid_out_as_its_neighbours_are(before: str, after: str) -> None:
+    (document,) = read_yaml_values(before.encode())
+    types = insert_or_update_entry(list(document["types"] or []), "id", {"id": "b"})
+
+    assert rewrite(before.encode(), [{**document, "types": types}], "types.yaml") == after.encode()
+
+
+@pytest.mark.parametrize("before", ["a: 1\n", "a: 1"])
+def test_a_document_more_comes_behind_a_mark_and_goes_with_it(before: str) -> None:
+    both = rewrite(before.encode(), [{"a": 1}, {"b": 2}], "a.yaml")
+
+    assert both == b"a: 1\n---\nb: 2\n"
+    assert rewrite(both, [{"a": 1}], "a.yaml") == b"a: 1\n"
+    assert read_yaml_values(rewrite(both, [{"b": 2}], "a.yaml")) == [{"b": 2}]
+
+
+def test_the_other_road_loses_no_comment() -> None:
+    text = "types: [ # open\n  {id: a}, # A\n]\n"
+
+    outcome = _round_tripped(text, read_yaml(text.encode()), [{"types": [{"id": "a"}, {"id": "b"}]}])
+
+    assert outcome is None or (b"# open" in outcome and b"# A" in outcome)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ([{"id": "a"}, {"id": "a"}], "two entries have the key 'a'"),
+        ({"one": [], "two": []}, "no list of entries"),
+        ({"one": 1}, "no list of entries"),
+    ],
+)
+def test_data_that_is_no_list_of_entries_is_refused(data: object, told: str) -> None:
+    with pytest.raises(RefusedError, match=told):
+        insert_or_update_entry(data, "id", {"id": "a", "x": 1})
+
+
+def test_an_entry_without_its_key_is_refused() -> None:
+    with pytest.raises(RefusedError, match="has no id"):
+        insert_or_update_entry([], "id", {"name": "a"})
