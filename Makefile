@@ -50,6 +50,8 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/delta_log.py
 	$(BIN)/python benchmarks/roles.py
 	$(BIN)/python benchmarks/roles_history.py
+	$(BIN)/python benchmarks/entries.py
+	$(BIN)/python benchmarks/run_index.py
 
 soak: .venv/.ready ## what takes longer: kills at every call, long fuzzing
 	$(BIN)/python -m pytest -m soak -n 2

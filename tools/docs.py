@@ -33,6 +33,8 @@ SESSIONS: Final = (
     "docs/how-to-sources.md",
     "docs/how-to-history.md",
     "docs/how-to-roles.md",
+    "docs/how-to-entries.md",
+    "docs/how-to-run-index.md",
 )
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
