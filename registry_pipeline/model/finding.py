@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+_NUMBER: Final = re.compile(r"([0-9]{1,18})")
 _WEIGHT: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -87,9 +89,11 @@ class Finding:
         }
 
     @property
-    def sort_key(self) -> tuple[str, int, str, str, str]:
-        """Findings are told by path, the heaviest first, then by code and place."""
-        return (self.path, _WEIGHT[self.severity], self.code, self.location or "", self.message)
+    def sort_key(self) -> tuple[str, int, str, tuple[str | int, ...], str]:
+        """Findings are told by path, the heaviest first, then by code and place; line 9 stands before line 10."""
+        parts = _NUMBER.split(self.location or "")
+        place = tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
+        return (self.path, _WEIGHT[self.severity], self.code, place, self.message)
 
 
 def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
