@@ -35,18 +35,18 @@ _TEXTS: Final = ("modes_supported", "content_profiles_supported", "claim_feature
 class PackReader:
     """Reads the value of a pack into a snapshot and notes what is wrong with it."""
 
-    def __init__(self, read: StrictJson) -> None:
+    def __init__(self, read: StrictJson | None = None) -> None:
         self.offences: list[Offence] = []
-        self._value = read.value
+        self.roles: list[RoleSpecEntry] = []
+        self.contracts: list[RoleContractSurface] = []
+        self._value = None if read is None else read.value
         self._counts: dict[str, int] = {}
-        self._roles: list[RoleSpecEntry] = []
-        self._contracts: list[RoleContractSurface] = []
         self.role_places: list[Place] = []
         self.contract_places: list[Place] = []
         self._role_times: dict[str, int] = {}
         self._contract_times: dict[str, int] = {}
         self._tainted: set[Place] = set()
-        for defect in read.defects:
+        for defect in () if read is None else read.defects:
             self._defect(defect)
 
     def snapshot(self) -> RoleRegistrySnapshot | None:
@@ -61,9 +61,9 @@ class PackReader:
             return None
         for index, role in enumerate(roles):
             if isinstance(role, dict):
-                self._role(role, ("roles", index))
+                self.read_role(role, ("roles", index))
         told = {key: _text(pack.get(key)) for key in ("pack_id", "pack_version", "spec_id")}
-        return RoleRegistrySnapshot(tuple(self._roles), tuple(self._contracts), **told)
+        return RoleRegistrySnapshot(tuple(self.roles), tuple(self.contracts), **told)
 
     def _note(self, offence: Offence) -> None:
         count = self._counts[offence.code] = self._counts.get(offence.code, 0) + 1
@@ -138,7 +138,8 @@ class PackReader:
                     what, ids, (*place, name), f"{key}/{name}", f"{shown(name)} is no field{meant}", got=shown(name)
                 )
 
-    def _role(self, role: dict[str, Any], place: Place) -> None:
+    def read_role(self, role: dict[str, Any], place: Place) -> None:
+        """Read the role at a place."""
         role_id = role.get("role_id")
         if not isinstance(role_id, str):
             self._fields(f"role {json_pointer(place)}", (), role, place, ROLE_FIELDS, json_pointer(place))
@@ -146,7 +147,7 @@ class PackReader:
         times = self._role_times[role_id] = self._role_times.get(role_id, 0) + 1
         key = f"#{times}" if times > 1 else ""
         self._fields("role {}", (role_id,), role, place, ROLE_FIELDS, key)
-        self._roles.append(_entry(role_id, role))
+        self.roles.append(_entry(role_id, role))
         self.role_places.append(place)
         for kind in RoleContractKind:
             contracts = role.get(kind.field)
@@ -177,10 +178,10 @@ class PackReader:
     def _surface(self, contract: dict[str, Any], place: Place, bare: RoleContractSurface) -> None:
         schema = contract.get("schema_json")
         if not isinstance(schema, dict) or place in self._tainted:
-            self._contracts.append(bare)
+            self.contracts.append(bare)
             return
         digest = parsed_json_sha256(schema)
-        self._contracts.append(RoleContractSurface(bare.contract_id, bare.role_id, bare.kind, bare.version, digest))
+        self.contracts.append(RoleContractSurface(bare.contract_id, bare.role_id, bare.kind, bare.version, digest))
         if "contract_version" in schema and bare.version is not None:
             stated = schema["contract_version"]
             right = not isinstance(stated, bool) and stated in (bare.version, str(bare.version))
