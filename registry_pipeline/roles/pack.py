@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from registry_pipeline.roles.offence import Offence
@@ -30,6 +31,10 @@ class ParsedPack:
     read: StrictJson | None = None
     by_roles: ReadByRoles | None = None
     places: tuple[tuple[Place, ...], tuple[Place, ...]] = ((), ())
+
+    def whole(self) -> ParsedPack:
+        """Return the pack itself, as `PastPack` does."""
+        return self
 
     @property
     def sha256(self) -> str:
@@ -72,6 +77,14 @@ class ParsedPack:
         )
         text = self.read_again().text
         return Lines(text).location(find_spans(text, [place])[place][0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PastPack:
+    """A pack of the past: what it declared, without its text; `whole` reads it again where something is told of it."""
+
+    snapshot: RoleRegistrySnapshot | None
+    whole: Callable[[], ParsedPack]
 
 
 def parse_pack(data: bytes, path: str) -> ParsedPack:
