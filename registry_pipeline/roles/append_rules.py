@@ -93,7 +93,12 @@ def _removed(current: RoleRegistrySnapshot, ledger: Ledger[Origin]) -> list[tupl
         if contract_id not in kept:
             subject = Subject(contract.role_id, contract_id, member="contract_id", kind=contract.kind)
             words = {"id": shown_id(contract_id)}
-            found.append((ledger.origin_of(contract_id), Offence("RR002", (contract.role_id, contract_id), words, subject=subject)))
+            found.append(
+                (
+                    ledger.origin_of(contract_id),
+                    Offence("RR002", (contract.role_id, contract_id), words, subject=subject),
+                )
+            )
     return found
 
 

@@ -151,7 +151,9 @@ def _prove(pack: ParsedPack, made: AddedVersion, place: Place, index: int, added
     expected = copy.deepcopy(pack.read_again().value)
     expected["roles"][place[1]][place[2]].insert(index, added)
     before = {_known(each) for each in pack.offences}
-    if proof.read_again().value != expected or any(_known(each) not in before for each in proof.offences if each.code != "RR016"):
+    if proof.read_again().value != expected or any(
+        _known(each) not in before for each in proof.offences if each.code != "RR016"
+    ):
         raise RefusedError(
             f"{made.contract_id} cannot be added without changing more than it", "add it by hand, and run `roles check`"
         )

@@ -10,8 +10,8 @@ from registry_pipeline.roles.offence import Offence
 from registry_pipeline.roles.own_rules import find_own_offences
 from registry_pipeline.roles.pack_reader import PackReader
 from registry_pipeline.roles.positions import Lines, Place, find_spans
-from registry_pipeline.roles.snapshot import RoleRegistrySnapshot
 from registry_pipeline.roles.role_texts import ReadByRoles, read_by_roles
+from registry_pipeline.roles.snapshot import RoleRegistrySnapshot
 from registry_pipeline.roles.strict_json import StrictJson, read_strict_json
 
 

@@ -126,6 +126,8 @@ def cut_at_roles(data: bytes) -> tuple[bytes, list[tuple[int, int]]] | None:
         return None
     blanks, opening = found.groups()
     # Indented, a role begins on a line of its own; else its first key tells it from a contract.
+    if b"\n" not in blanks:
+        blanks = b" " if b"}, " + opening in data else b""
     border = b"}," + blanks + (b"{" if b"\n" in blanks else opening)
     spans: list[tuple[int, int]] = []
     at = found.start(2)
