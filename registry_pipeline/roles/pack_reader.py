@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,8 +28,8 @@ from registry_pipeline.roles.snapshot import (
 from registry_pipeline.roles.strict_json import StrictJson
 from registry_pipeline.roles.surface import parsed_json_sha256
 
-MAX_OFFENCES: Final = 100_000
-"""Offences of one code against the shape of a pack that are told one by one."""
+MAX_OFFENCES: Final = 50_000
+"""Offences of one code against the shape of a pack that are told one by one; the rest is told by number and digest."""
 _TEXTS: Final = ("modes_supported", "content_profiles_supported", "claim_features", "allowed_models", "allowed_tools")
 
 
@@ -41,6 +42,7 @@ class PackReader:
         self.contracts: list[RoleContractSurface] = []
         self._value = None if read is None else read.value
         self._counts: dict[str, int] = {}
+        self._rest: dict[str, Any] = {}
         self.role_places: list[Place] = []
         self.contract_places: list[Place] = []
         self._role_times: dict[str, int] = {}
@@ -62,6 +64,7 @@ class PackReader:
         for index, role in enumerate(roles):
             if isinstance(role, dict):
                 self.read_role(role, ("roles", index))
+        self._tell_rest()
         told = {key: _text(pack.get(key)) for key in ("pack_id", "pack_version", "spec_id")}
         return RoleRegistrySnapshot(tuple(self.roles), tuple(self.contracts), **told)
 
@@ -69,9 +72,16 @@ class PackReader:
         count = self._counts[offence.code] = self._counts.get(offence.code, 0) + 1
         if count <= MAX_OFFENCES:
             self.offences.append(offence)
-        elif count == MAX_OFFENCES + 1:
-            rest = f"more than {MAX_OFFENCES} of {offence.code}; the rest is not listed"
-            self.offences.append(Offence("RR020", (), {"what": "the pack", "detail": rest}, key=f"more {offence.code}"))
+        else:
+            rest = self._rest.setdefault(offence.code, hashlib.sha256())
+            rest.update(repr(offence.identity).encode("utf-8", "backslashreplace"))
+
+    def _tell_rest(self) -> None:
+        """Note how many offences are not told one by one, so that another one among them is another rest."""
+        for code, digest in self._rest.items():
+            more = f"{self._counts[code] - MAX_OFFENCES} more of {code}, which are not listed"
+            words = {"what": "the pack", "detail": f"has {more}"}
+            self.offences.append(Offence("RR020", (), words, key=f"more {code}", got=digest.hexdigest()[:16]))
 
     def _defect(self, defect: JsonDefect) -> None:
         """Note a defect of the text, with the role and contract in which it lies."""

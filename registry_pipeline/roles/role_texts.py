@@ -27,6 +27,8 @@ _FIRST_ROLE: Final = re.compile(
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 _REMEMBERED: Final = 1 << 14
 """Roles that are remembered: their values and no text."""
+_MAX_DEFECTS: Final = MAX_OFFENCES // 2
+"""Of a pack with more it is not told role by role what is left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,9 +110,11 @@ def read_by_roles(data: bytes) -> ReadByRoles | None:
     if around.defects or not isinstance(around.value, dict) or around.value.get("roles") != []:
         return None
     readings: list[RoleReading] = []
+    defects = 0
     for begin, end in cut[1]:
         reading = _read_role(data[begin:end])
-        if reading is None:
+        defects += 0 if reading is None else len(reading.shape)
+        if reading is None or defects > _MAX_DEFECTS:
             return None
         readings.append(reading)
     return _joined(around, readings)
@@ -198,7 +202,7 @@ def _joined(around: StrictJson, readings: Sequence[RoleReading]) -> ReadByRoles 
         return None
     reader = PackReader(around)
     empty = reader.snapshot()
-    if empty is None:
+    if empty is None or len(reader.offences) > _MAX_DEFECTS:
         return None
     snapshot = replace(empty, roles=roles, contracts=contracts)
     shape = [_moved(offence, index) for index, each in enumerate(readings) for offence in each.shape]
@@ -209,8 +213,6 @@ def _joined(around: StrictJson, readings: Sequence[RoleReading]) -> ReadByRoles 
         *find_alias_offences(roles),
         *(offence for each in readings for offence in each.of_contracts),
     )
-    if len(reader.offences) + len(shape) > MAX_OFFENCES:
-        return None
     return ReadByRoles(snapshot, offences, tuple(readings))
 
 
