@@ -101,7 +101,7 @@ def forget_roles() -> None:
 def read_by_roles(data: bytes) -> ReadByRoles | None:
     """Read a pack role by role; None where it has to be read whole.
 
-    That is: its text is no strict JSON, cannot be cut, or has an id twice or a role or contract without one.
+    That is: its text is no strict JSON, cannot be cut, or has an id twice or a role without one.
     """
     cut = cut_at_roles(data)
     if cut is None:
@@ -167,8 +167,6 @@ def _newly_read(piece: bytes) -> RoleReading | None:
         return None
     reader = PackReader()
     reader.read_role(role, ("roles", 0))
-    if len(reader.contract_places) != sum(_objects_in(role.get(field)) for field in _CONTRACT_LISTS):
-        return None  # a contract without an id is named by its place
     entry, contracts = reader.roles[0], tuple(reader.contracts)
     return RoleReading(
         entry,
@@ -178,13 +176,6 @@ def _newly_read(piece: bytes) -> RoleReading | None:
         tuple(find_role_offences([entry])),
         tuple(find_contract_offences(contracts)),
     )
-
-
-_CONTRACT_LISTS: Final = ("extract_contracts", "produce_contracts")
-
-
-def _objects_in(value: Any) -> int:
-    return sum(isinstance(each, dict) for each in value) if isinstance(value, list) else 0
 
 
 def _only_object(value: Any) -> dict[str, Any] | None:

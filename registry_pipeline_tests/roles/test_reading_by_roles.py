@@ -74,6 +74,8 @@ def test_a_role_on_each_line() -> None:
 
 
 ODD = [
+    b'{"roles": [{"role_id":"a"},{"x":1,"role_id":"b"},{"role_id":"c"}]}',
+    b'{"roles": [{"role_id":"a"},{"role_id":"b","x":1},{"x":1,"role_id":"c"}]}',
     b'{"x": {"roles": [{"role_id": "a"}]}, "roles": []}',
     b'{"x\\"roles": [{"role_id": "a"}], "roles": []}',
     b'{"x": ["roles", {"roles": [{"role_id": "a"}]}]}',

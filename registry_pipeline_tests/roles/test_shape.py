@@ -75,3 +75,13 @@ def test_of_two_findings_of_the_same_the_graver_is_kept_whichever_comes_first() 
     warning = replace(error, finding=replace(error.finding, severity=Severity.WARNING))
 
     assert sorted_violations([warning], [error]) == sorted_violations([error], [warning]) == (error,)
+
+
+def test_the_document_of_a_pack_tells_aliases_and_lifecycle() -> None:
+    document = registry_document(parse_pack(written(base_pack()), "p"))
+
+    assert [(each["aliases"], each["lifecycle"]) for each in document["roles"]] == [
+        (["line_producer"], "active"),
+        ([], "active"),
+        ([], "deprecated"),
+    ]
