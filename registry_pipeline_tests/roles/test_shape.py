@@ -12,6 +12,7 @@ from registry_pipeline.roles import (
     add_next_version,
     check_against,
     parse_pack,
+    registry_document,
     sorted_violations,
 )
 from registry_pipeline.roles.difference import find_differences
