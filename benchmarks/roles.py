@@ -22,7 +22,8 @@ import rfc8785
 from side_by_side import best_seconds, folders_wanted, print_table
 
 from registry_pipeline.roles import ParsedPack, Published, PublishedCommit, check_against, check_history, parse_pack
-from registry_pipeline.roles.surface import _remembered, parsed_json_sha256
+from registry_pipeline.roles.role_texts import forget_roles
+from registry_pipeline.roles.surface import parsed_json_sha256
 
 KINDS = {"extract_contracts": "X", "produce_contracts": "C"}
 
@@ -122,7 +123,7 @@ def main() -> None:
             "rfc8785, sha256": lambda: [hashlib.sha256(rfc8785.dumps(each)).hexdigest() for each in surfaces],
             "ours, rfc8785 where it is not surely the same": lambda: [parsed_json_sha256(each) for each in surfaces],
         },
-        before=_remembered.cache_clear,
+        before=forget_roles,
     )
     print_table(f"hashing alone: {len(surfaces)} surfaces, parsed before", seconds, len(surfaces), "surface")
     assert plain(changed, baseline) == ours(changed, baseline), "the two disagree"
@@ -133,7 +134,7 @@ def main() -> None:
             "strict, with every rule": lambda: ours(same, baseline),
             "strict, with every rule and a hundredth told": lambda: ours(changed, baseline),
         },
-        before=_remembered.cache_clear,
+        before=forget_roles,
     )
     print_table(f"role pack: {count} roles, {len(baseline) / 1e6:.1f} MB", seconds, count, "role")
     versions = [pack(40, number % 7) for number in range(count // 20)]
@@ -145,7 +146,7 @@ def main() -> None:
             "ours, no two versions alike": lambda: of_history(each_once),
             "ours, seven different versions": lambda: of_history(versions),
         },
-        before=_remembered.cache_clear,
+        before=forget_roles,
     )
     print_table(f"history: {len(versions)} versions of 40 roles", seconds, len(versions), "version")
 

@@ -85,7 +85,7 @@ def main() -> None:
         governed = load_governed(Path(place))
         path = governed.config.roles.pack
         make_repository(governed.root, path, count)
-        changed = (governed.root / path).read_bytes().replace(b'"Surface 7"', b'"Another"')
+        changed = (governed.root / path).read_bytes().replace(b'"Surface X 7"', b'"Another"')
         (governed.root / path).write_bytes(changed)
         assert script(governed.root, path) == ours(governed) != []
         seconds = best_seconds(

@@ -13,7 +13,7 @@ from registry_pipeline.roles.difference import Difference
 from registry_pipeline.roles.document import registry_document
 from registry_pipeline.roles.history import PublishedCommit, check_history, publishers
 from registry_pipeline.roles.next_version import AddedVersion, add_next_version
-from registry_pipeline.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.roles.pack import ParsedPack, PastPack, parse_pack
 from registry_pipeline.roles.snapshot import (
     RoleContractKind,
     RoleContractSurface,
@@ -28,6 +28,7 @@ __all__ = [
     "AddedVersion",
     "Difference",
     "ParsedPack",
+    "PastPack",
     "Published",
     "PublishedCommit",
     "RoleContractKind",

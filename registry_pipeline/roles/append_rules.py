@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 from registry_pipeline.roles.offence import Offence, Subject
@@ -21,26 +21,49 @@ class Ledger(Generic[Origin]):
         self.contracts: dict[str, RoleContractSurface] = {}
         self.surfaces: dict[str, dict[tuple[str, ...], Origin]] = {}
         self.aliases: dict[str, dict[str, Origin]] = {}
-        self.highest: dict[str, tuple[int, Origin]] = {}
+        self._entered: dict[int, object] = {}
 
     def add(self, snapshot: RoleRegistrySnapshot, origin: Origin) -> None:
-        """Enter what a snapshot declares; what stands already keeps its first origin."""
+        """Enter what a snapshot declares; what stands already keeps its first origin.
+
+        Snapshots share the values of roles that are written alike: a value that was entered says nothing new.
+        """
         for role in snapshot.roles:
-            self.roles.setdefault(role.role_id, origin)
-            for alias in role.aliases:
-                self.aliases.setdefault(alias, {}).setdefault(role.role_id, origin)
-        for contract in snapshot.contracts:
+            if id(role) not in self._entered:
+                self._entered[id(role)] = role
+                self.roles.setdefault(role.role_id, origin)
+                for alias in role.aliases:
+                    self.aliases.setdefault(alias, {}).setdefault(role.role_id, origin)
+        doubled = len({contract.contract_id for contract in snapshot.contracts}) < len(snapshot.contracts)
+        if doubled:
+            fresh = snapshot.contracts
+        else:
+            fresh = tuple(each for each in snapshot.contracts if id(each) not in self._entered)
+            self._entered |= {id(each): each for each in fresh}
+        for contract in fresh:
             self.contracts.setdefault(contract.contract_id, contract)
-            if contract.version is not None and contract.version > self.highest.get(contract.line, (0, origin))[0]:
-                self.highest[contract.line] = (contract.version, origin)
-        for contract_id, hashes in surfaces_of(snapshot).items():
+        for contract_id, hashes in surfaces_of(fresh).items():
             self.surfaces.setdefault(contract_id, {}).setdefault(hashes, origin)
 
+    def origin_of(self, contract_id: str) -> Origin:
+        """Return who first published a contract_id."""
+        return next(iter(self.surfaces[contract_id].values()))
 
-def surfaces_of(snapshot: RoleRegistrySnapshot) -> dict[str, tuple[str, ...]]:
+    def highest(self) -> dict[str, RoleContractSurface]:
+        """Return the highest version of every line of contracts."""
+        made: dict[str, RoleContractSurface] = {}
+        for contract in self.contracts.values():
+            if contract.version is not None:
+                there = made.get(contract.line)
+                if there is None or contract.version > (there.version or 0):
+                    made[contract.line] = contract
+        return made
+
+
+def surfaces_of(contracts: Iterable[RoleContractSurface]) -> dict[str, tuple[str, ...]]:
     """Return the surface hashes of every contract_id, sorted; more than one where the id stands more than once."""
     made: dict[str, tuple[str, ...]] = {}
-    for contract in snapshot.contracts:
+    for contract in contracts:
         one = (contract.schema_hash or _UNKNOWN,)
         there = made.get(contract.contract_id)
         made[contract.contract_id] = one if there is None else tuple(sorted(there + one))
@@ -70,22 +93,32 @@ def _removed(current: RoleRegistrySnapshot, ledger: Ledger[Origin]) -> list[tupl
         if contract_id not in kept:
             subject = Subject(contract.role_id, contract_id, member="contract_id", kind=contract.kind)
             words = {"id": shown_id(contract_id)}
-            origin = next(iter(ledger.surfaces[contract_id].values()))
-            found.append((origin, Offence("RR002", (contract.role_id, contract_id), words, subject=subject)))
+            found.append(
+                (
+                    ledger.origin_of(contract_id),
+                    Offence("RR002", (contract.role_id, contract_id), words, subject=subject),
+                )
+            )
     return found
 
 
 def _drifted(current: RoleRegistrySnapshot, ledger: Ledger[Origin]) -> list[tuple[Origin, Offence]]:
     found: list[tuple[Origin, Offence]] = []
-    surfaces = surfaces_of(current)
-    highest = _highest(current)
+    surfaces = surfaces_of(current.contracts)
+    moved = {name for name, now in surfaces.items() if ledger.surfaces.get(name, {}).keys() - {now}}
+    if not moved:
+        return []
+    here, published_highest = _highest(current), ledger.highest()
     for contract in _firsts(current):
+        if contract.contract_id not in moved:
+            continue
         now = surfaces[contract.contract_id]
-        for published, origin in ledger.surfaces.get(contract.contract_id, {}).items():
+        for published, origin in ledger.surfaces[contract.contract_id].items():
             if now == published or not _drifts(now, published):
                 continue
-            before = ledger.highest.get(contract.line, (0, origin))[0]
-            following = next_id(contract, max(highest.get(contract.line, 0), before))
+            top = published_highest.get(contract.line)
+            before = 0 if top is None else top.version or 0
+            following = next_id(contract, max(here.get(contract.line, 0), before))
             found.append((origin, _drift(contract, published, now, following)))
             break
     return found
@@ -154,19 +187,22 @@ def _moved_aliases(current: RoleRegistrySnapshot, ledger: Ledger[Origin]) -> lis
 
 def _below_the_highest(current: RoleRegistrySnapshot, ledger: Ledger[Origin]) -> list[tuple[Origin, Offence]]:
     found: list[tuple[Origin, Offence]] = []
-    highest = _highest(current)
-    for contract in _firsts(current):
-        if contract.version is None or contract.contract_id in ledger.contracts or contract.line not in ledger.highest:
+    new = [each for each in _firsts(current) if each.contract_id not in ledger.contracts]
+    if not new:
+        return []
+    here, published = _highest(current), ledger.highest()
+    for contract in new:
+        top = published.get(contract.line)
+        if contract.version is None or top is None or top.version is None or contract.version >= top.version:
             continue
-        top, origin = ledger.highest[contract.line]
-        if contract.version < top:
-            words = {
-                "id": shown_id(contract.contract_id),
-                "highest": f"{contract.line}:{top}",
-                "next": next_id(contract, max(top, highest[contract.line])),
-            }
-            subject = Subject(contract_id=contract.contract_id, member="contract_id")
-            found.append((origin, Offence("RR014", (contract.role_id, contract.contract_id), words, subject=subject)))
+        words = {
+            "id": shown_id(contract.contract_id),
+            "highest": top.contract_id,
+            "next": next_id(contract, max(top.version, here[contract.line])),
+        }
+        subject = Subject(contract_id=contract.contract_id, member="contract_id")
+        offence = Offence("RR014", (contract.role_id, contract.contract_id), words, subject=subject)
+        found.append((ledger.origin_of(top.contract_id), offence))
     return found
 
 

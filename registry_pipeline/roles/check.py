@@ -40,8 +40,9 @@ def check_against(current: ParsedPack, baseline: Published | None) -> tuple[Viol
             return sorted_violations([*told, _first_publish(current.path)])
         reason = f"the baseline {baseline.source} is no RolePack that can be read"
         return sorted_violations([*told, could_not_check(current.path, reason)])
-    offences = [*_ratcheted(current, baseline.pack), *_compared(current.snapshot, published)]
-    offences += _changed_text(current, baseline.pack)
+    offences = _ratcheted(current, baseline.pack)
+    if current.data != baseline.pack.data:
+        offences += [*_compared(current.snapshot, published), *_changed_text(current, baseline.pack)]
     return sorted_violations(tell(offences, current, baseline))
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.roles.append_rules import Ledger, find_broken_promises
 from registry_pipeline.roles.offence import Offence, Subject
-from registry_pipeline.roles.pack import ParsedPack
+from registry_pipeline.roles.pack import ParsedPack, PastPack
 from registry_pipeline.roles.pack_fields import shown_id
+from registry_pipeline.roles.places import Index, place_in_current
 from registry_pipeline.roles.snapshot import RoleSpecEntry
 from registry_pipeline.roles.violation import Published, Violation, sorted_violations, tell
 
@@ -23,7 +24,7 @@ class PublishedCommit:
     """
 
     commit: str
-    pack: ParsedPack | None
+    pack: ParsedPack | PastPack | None
     parents: tuple[str, ...] | None = None
 
 
@@ -56,7 +57,8 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
     """Check a pack against all that any commit published: RR001, RR002, RR003, RR010, RR011, RR014 and RR035.
 
     Commits come oldest first, parents before children; the pack follows the last. Each violation names the first
-    commit that published what it breaks.
+    commit that published what it breaks. A `PastPack` is read whole where something is told of it, and what that raises
+    is not caught.
     """
     if current.snapshot is None:
         return ()
@@ -71,10 +73,13 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
     for number, offence in broken:
         by_origin.setdefault(number, []).append(replace(offence, commit=commits[number].commit))
     told: list[Violation] = []
+    now = Index(current)
+    now.locate(place_in_current(now, offence) for offences in by_origin.values() for offence in offences)
     for number, offences in by_origin.items():
-        pack = commits[number].pack
-        if pack is not None:
-            told += tell(offences, current, Published(pack, f"{commits[number].commit[:12]}:{pack.path}"))
+        past = commits[number].pack
+        if past is not None:
+            pack = past.whole()
+            told += tell(offences, current, Published(pack, f"{commits[number].commit[:12]}:{pack.path}"), now)
     return sorted_violations(told)
 
 

@@ -78,6 +78,9 @@ class _Reading:
             return
         self._defects.append(JsonDefect(code, at, tuple(level.name for level in self._levels), detail))
 
+    def _tells(self, code: str) -> bool:
+        return self._counts.get(code, 0) < MAX_DEFECTS
+
     def _blank(self, at: int) -> int:
         match = _BLANKS.match(self._text, at)
         return at if match is None else match.end()
@@ -147,7 +150,7 @@ class _Reading:
         level.name = key
         keys = level.keys if level.keys is not None else set()
         if key in keys:
-            self._note("RR027", at, f"the key {shown(key)} stands twice in one object")
+            self._note("RR027", at, f"the key {shown(key)} stands twice in one object" if self._tells("RR027") else "")
         keys.add(key)
         end = self._blank(end)
         if self._char(end) != ":":

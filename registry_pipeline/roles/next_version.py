@@ -47,8 +47,10 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
         raise NotFoundError(
             f"there is no role {shown_id(role_id)} in {path or 'the pack'}", "see the role_ids of the pack"
         )
-    place: Place = (*pack.role_places[ids.index(role_id)], kind.field)
-    role = pack.value["roles"][pack.role_places[ids.index(role_id)][1]]
+    role_place = pack.role_places[ids.index(role_id)]
+    place: Place = (*role_place, kind.field)
+    read = pack.read_again()
+    role = read.value["roles"][role_place[1]]
     contracts = role.get(kind.field)
     if not isinstance(contracts, list) or SAFE_ID.fullmatch(role_id) is None:
         raise RefusedError(
@@ -59,11 +61,11 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
     contract_id = f"ROLE:{role_id}:{kind}:{version}"
     if newest is None:
         added = {"contract_id": contract_id, "schema_json": {}}
-        text = _begun(pack.text, place, len(contracts), added)
+        text = _begun(read.text, place, len(contracts), added)
         made = AddedVersion(text.encode("utf-8"), contract_id, None)
     else:
         added = _raised(contracts[newest], contract_id, version)
-        text = _copied(pack.text, (*place, newest), added)
+        text = _copied(read.text, (*place, newest), added)
         made = AddedVersion(text.encode("utf-8"), contract_id, contracts[newest]["contract_id"])
     _prove(pack, made, place, len(contracts) if newest is None else newest + 1, added)
     return made
@@ -146,10 +148,12 @@ def _unit(text: str) -> str:
 def _prove(pack: ParsedPack, made: AddedVersion, place: Place, index: int, added: dict[str, Any]) -> None:
     """Parse the result: it says what the pack said and the new contract, and nothing else."""
     proof = parse_pack(made.data, pack.path)
-    expected = copy.deepcopy(pack.value)
+    expected = copy.deepcopy(pack.read_again().value)
     expected["roles"][place[1]][place[2]].insert(index, added)
     before = {_known(each) for each in pack.offences}
-    if proof.value != expected or any(_known(each) not in before for each in proof.offences if each.code != "RR016"):
+    if proof.read_again().value != expected or any(
+        _known(each) not in before for each in proof.offences if each.code != "RR016"
+    ):
         raise RefusedError(
             f"{made.contract_id} cannot be added without changing more than it", "add it by hand, and run `roles check`"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from registry_pipeline.roles.json_text import shown
 from registry_pipeline.roles.offence import Offence, Subject
 from registry_pipeline.roles.pack_fields import CONTRACT_ID, SAFE_ID, shown_id
@@ -10,14 +12,28 @@ from registry_pipeline.roles.snapshot import RoleContractSurface, RoleRegistrySn
 
 def find_own_offences(snapshot: RoleRegistrySnapshot) -> list[Offence]:
     """Return in what a pack breaks its own rules; each id that stands again is told anew."""
+    return [
+        *find_role_offences(snapshot.roles),
+        *find_alias_offences(snapshot.roles),
+        *find_contract_offences(snapshot.contracts),
+    ]
+
+
+def find_role_offences(roles: Iterable[RoleSpecEntry]) -> list[Offence]:
+    """RR004 and RR006: what each role by itself, and a role_id that stands again, breaks."""
     offences: list[Offence] = []
     times: dict[str, int] = {}
-    for role in snapshot.roles:
+    for role in roles:
         count = times[role.role_id] = times.get(role.role_id, 0) + 1
         _check_role(role, count - 1, offences)
-    _check_aliases(snapshot, offences)
-    times.clear()
-    for contract in snapshot.contracts:
+    return offences
+
+
+def find_contract_offences(contracts: Iterable[RoleContractSurface]) -> list[Offence]:
+    """RR005 and RR007 to RR009: what each contract by itself, and a contract_id that stands again, breaks."""
+    offences: list[Offence] = []
+    times: dict[str, int] = {}
+    for contract in contracts:
         count = times[contract.contract_id] = times.get(contract.contract_id, 0) + 1
         _check_contract(contract, count - 1, offences)
     return offences
@@ -52,11 +68,12 @@ def _check_role(role: RoleSpecEntry, occurrence: int, offences: list[Offence]) -
             offences.append(Offence("RR006", ids, words, key=member + key, got=shown(value), subject=subject))
 
 
-def _check_aliases(snapshot: RoleRegistrySnapshot, offences: list[Offence]) -> None:
+def find_alias_offences(roles: Sequence[RoleSpecEntry]) -> list[Offence]:
     """RR010 within the pack: an alias that is a role_id, or stands more than once."""
-    role_ids = {role.role_id for role in snapshot.roles}
+    offences: list[Offence] = []
+    role_ids = {role.role_id for role in roles}
     owners: dict[str, str] = {}
-    for role in snapshot.roles:
+    for role in roles:
         for alias in role.aliases:
             detail = ""
             if alias in role_ids:
@@ -68,9 +85,14 @@ def _check_aliases(snapshot: RoleRegistrySnapshot, offences: list[Offence]) -> N
                 words = {"id": shown_id(alias), "role": shown_id(role.role_id), "detail": detail}
                 subject = Subject(role.role_id, member="aliases", item=alias)
                 offences.append(Offence("RR010", (role.role_id, alias), words, key=detail, subject=subject))
+    return offences
 
 
 def _check_contract(contract: RoleContractSurface, occurrence: int, offences: list[Offence]) -> None:
+    match = CONTRACT_ID.fullmatch(contract.contract_id)
+    formed = match is not None and contract.version is not None
+    if match is not None and formed and not occurrence and match.group(1, 2) == (contract.role_id, contract.kind):
+        return
     key = _again(occurrence)
     ids = (contract.role_id, contract.contract_id)
     subject = Subject(contract_id=contract.contract_id, member="contract_id", occurrence=occurrence)
@@ -82,8 +104,7 @@ def _check_contract(contract: RoleContractSurface, occurrence: int, offences: li
     }
     if occurrence:
         offences.append(Offence("RR005", ids, words, key=key, subject=subject))
-    match = CONTRACT_ID.fullmatch(contract.contract_id)
-    if match is None or contract.version is None:
+    if match is None or not formed:
         role_id = contract.role_id if SAFE_ID.fullmatch(contract.role_id) else "producer"
         words["example"] = f"ROLE:{role_id}:{contract.kind}:1"
         offences.append(Offence("RR007", ids, words, key=key, subject=subject))

@@ -3,40 +3,64 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from registry_pipeline.roles.offence import Offence
 from registry_pipeline.roles.own_rules import find_own_offences
 from registry_pipeline.roles.pack_reader import PackReader
 from registry_pipeline.roles.positions import Lines, Place, find_spans
+from registry_pipeline.roles.role_texts import ReadByRoles, read_by_roles
 from registry_pipeline.roles.snapshot import RoleRegistrySnapshot
-from registry_pipeline.roles.strict_json import read_strict_json
+from registry_pipeline.roles.strict_json import StrictJson, read_strict_json
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedPack:
     """A RolePack and all that its bytes alone tell.
 
-    `path` is what findings name. `readable` is False where the bytes have no JSON value; `snapshot` is None there, and
-    where there is no array `roles`: nothing is declared that could be compared. `offences` are the pack's own defects.
-    `role_places` and `contract_places` are where the roles and contracts of the snapshot stand, in its order.
+    `path` is what findings name. `snapshot` is None where the bytes have no JSON value, and where there is no array
+    `roles`: nothing is declared that could be compared. `offences` are the pack's own defects. `read` is None where
+    the pack was read role by role: what is wanted of its text is then read again.
     """
 
     path: str
     data: bytes
-    text: str
-    readable: bool
-    value: Any
     snapshot: RoleRegistrySnapshot | None
     offences: tuple[Offence, ...]
-    role_places: tuple[Place, ...] = ()
-    contract_places: tuple[Place, ...] = ()
+    read: StrictJson | None = None
+    by_roles: ReadByRoles | None = None
+    places: tuple[tuple[Place, ...], tuple[Place, ...]] = ((), ())
+
+    def whole(self) -> ParsedPack:
+        """Return the pack itself, as `PastPack` does."""
+        return self
 
     @property
     def sha256(self) -> str:
         """The sha256 of the pack's bytes."""
         return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def readable(self) -> bool:
+        """Whether the bytes have a JSON value."""
+        return self.read is None or self.read.readable
+
+    def read_again(self) -> StrictJson:
+        """Return the text and its value."""
+        return read_strict_json(self.data) if self.read is None else self.read
+
+    @property
+    def role_places(self) -> tuple[Place, ...]:
+        """Return where the roles of the snapshot stand, in its order."""
+        if self.by_roles is None:
+            return self.places[0]
+        return tuple(("roles", index) for index in range(len(self.by_roles.readings)))
+
+    @property
+    def contract_places(self) -> tuple[Place, ...]:
+        """Return where the contracts of the snapshot stand, in its order."""
+        return self.places[1] if self.by_roles is None else tuple(self.by_roles.contract_places())
 
     def location_of(self, subject_id: str) -> str | None:
         """Return `line:column` of a role_id or contract_id in the file, None where it does not stand there."""
@@ -45,13 +69,22 @@ class ParsedPack:
         ids = [role.role_id for role in self.snapshot.roles] + [each.contract_id for each in self.snapshot.contracts]
         if subject_id not in ids:
             return None
-        index, roles = ids.index(subject_id), len(self.role_places)
+        index, roles = ids.index(subject_id), len(self.snapshot.roles)
         place = (
             (*self.role_places[index], "role_id")
             if index < roles
             else (*self.contract_places[index - roles], "contract_id")
         )
-        return Lines(self.text).location(find_spans(self.text, [place])[place][0])
+        text = self.read_again().text
+        return Lines(text).location(find_spans(text, [place])[place][0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PastPack:
+    """A pack of the past: what it declared, without its text; `whole` reads it again where something is told of it."""
+
+    snapshot: RoleRegistrySnapshot | None
+    whole: Callable[[], ParsedPack]
 
 
 def parse_pack(data: bytes, path: str) -> ParsedPack:
@@ -59,18 +92,17 @@ def parse_pack(data: bytes, path: str) -> ParsedPack:
 
     Bad bytes are told and never raised. Time is linear in the size.
     """
+    by_roles = read_by_roles(data)
+    if by_roles is not None:
+        return ParsedPack(path, data, by_roles.snapshot, by_roles.offences, by_roles=by_roles)
+    return parse_whole_pack(data, path)
+
+
+def parse_whole_pack(data: bytes, path: str) -> ParsedPack:
+    """Parse a RolePack at once, as `parse_pack` does where it cannot be read role by role."""
     read = read_strict_json(data)
     reader = PackReader(read)
     snapshot = reader.snapshot() if read.readable else None
     own = find_own_offences(snapshot) if snapshot is not None else []
-    return ParsedPack(
-        path,
-        data,
-        read.text,
-        read.readable,
-        read.value,
-        snapshot,
-        (*reader.offences, *own),
-        tuple(reader.role_places),
-        tuple(reader.contract_places),
-    )
+    places = (tuple(reader.role_places), tuple(reader.contract_places))
+    return ParsedPack(path, data, snapshot, (*reader.offences, *own), read, places=places)

@@ -50,7 +50,7 @@ def _first_items(items: list[Any], expected: str, right: Callable[[Any], bool]) 
 def _texts(value: Any) -> list[Fault]:
     if not isinstance(value, list):
         return [((), "an array of strings")]
-    if all(type(item) is str for item in value):
+    if not value or set(map(type, value)) == {str}:
         return []
     return _first_items(value, "a string", lambda item: isinstance(item, str))
 

@@ -8,6 +8,8 @@ from typing import Any
 from registry_pipeline.roles.offence import Offence, Subject
 from registry_pipeline.roles.pack import ParsedPack
 from registry_pipeline.roles.positions import Lines, Place, find_spans
+from registry_pipeline.roles.role_texts import RoleTexts
+from registry_pipeline.roles.strict_json import StrictJson
 
 
 class Index:
@@ -19,6 +21,8 @@ class Index:
         self._contracts: dict[str, list[Place]] = {}
         self._lines: Lines | None = None
         self._spans: dict[Place, tuple[int, int]] = {}
+        self._read: StrictJson | None = None
+        self._by_role = RoleTexts(pack.data) if pack.by_roles is not None else None
         if pack.snapshot is not None:
             for role, place in zip(pack.snapshot.roles, pack.role_places, strict=True):
                 self._roles.setdefault(role.role_id, []).append(place)
@@ -64,7 +68,10 @@ class Index:
 
     def value_at(self, place: Place) -> Any:
         """Return the value at a place that is there."""
-        value = self._pack.value
+        if self._by_role is not None and place[:1] == ("roles",) and len(place) > 1:
+            value, place = self._by_role.value(int(place[1])), place[2:]
+        else:
+            value = self._whole().value
         for part in place:
             value = value[part]
         return value
@@ -74,14 +81,36 @@ class Index:
         place = self.place_of(subject)
         if place is None:
             return None
-        begin, end = find_spans(self._pack.text, [place])[place]
-        return self._pack.text[begin:end]
+        self.locate([place])
+        begin, end = self._spans[place]
+        return self._text()[begin:end]
+
+    def _text(self) -> str:
+        return self._whole().text if self._by_role is None else self._pack.data.decode("utf-8")
+
+    def _whole(self) -> StrictJson:
+        if self._read is None:
+            self._read = self._pack.read_again()
+        return self._read
 
     def locate(self, places: Iterable[Place | None]) -> None:
         """Find all these places in the text in one walk; `location` knows them from then on."""
-        wanted = {place for place in places if place is not None}
+        wanted = {place for place in places if place is not None} - self._spans.keys()
+        if self._by_role is not None:
+            inner = {place for place in wanted if place[:1] == ("roles",) and len(place) > 1}
+            self._locate_in_roles(self._by_role, inner)
+            wanted -= inner
         if wanted and self._pack.readable:
-            self._spans |= find_spans(self._pack.text, wanted)
+            self._spans |= find_spans(self._text(), wanted)
+
+    def _locate_in_roles(self, texts: RoleTexts, places: Iterable[Place]) -> None:
+        by_role: dict[int, list[Place]] = {}
+        for place in places:
+            by_role.setdefault(int(place[1]), []).append(place[2:])
+        for number, wanted in by_role.items():
+            begun = texts.begin(number)
+            for rest, (begin, end) in find_spans(texts.text(number), wanted).items():
+                self._spans["roles", number, *rest] = (begun + begin, begun + end)
 
     def location(self, place: Place | None, at: int | None = None) -> str | None:
         """Return `line:column` of a located place, or of a character; None where neither is known."""
@@ -90,7 +119,7 @@ class Index:
                 return None
             at = self._spans[place][0]
         if self._lines is None:
-            self._lines = Lines(self._pack.text)
+            self._lines = Lines(self._text())
         return self._lines.location(at)
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any, Final
 
 from registry_pipeline.roles.json_text import scan_string
@@ -27,7 +28,7 @@ class Lines:
     __slots__ = ("_ends",)
 
     def __init__(self, text: str) -> None:
-        self._ends = [match.end() for match in re.finditer("\n", text)]
+        self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
 
     def location(self, at: int) -> str:
         """Return `line:column` of the character at offset `at`."""

@@ -10,7 +10,6 @@ import codecs
 import json
 import re
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Final, NoReturn
 
 from registry_pipeline.roles.json_defects import find_defects
@@ -19,6 +18,7 @@ from registry_pipeline.roles.json_text import MAX_DEPTH, JsonDefect, is_out_of_r
 _LARGE_NUMBER: Final = re.compile(rb"[0-9](?:[0-9]{15}|[eE])")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _PAIR_OF_ESCAPES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_CONTAINERS: Final = frozenset({dict, list})
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}",:0123456789eE'))
 
@@ -83,12 +83,14 @@ def _without_strings(body: bytes) -> bytes:
 
 def _members(value: Any) -> int:
     """Return how many members all objects of a value have."""
-    count, level = 0, [value]
-    while level:
-        objects = [each for each in level if type(each) is dict]
-        arrays = [each for each in level if type(each) is list]
-        count += sum(map(len, objects))
-        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+    count, open_values = 0, [value]
+    while open_values:
+        each = open_values.pop()
+        if type(each) is dict:
+            count += len(each)
+            open_values += [inner for inner in each.values() if type(inner) in _CONTAINERS]
+        elif type(each) is list:
+            open_values += [inner for inner in each if type(inner) in _CONTAINERS]
     return count
 
 

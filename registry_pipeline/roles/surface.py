@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import marshal
 import re
-from functools import lru_cache
 from typing import Any, Final
 
 import rfc8785
@@ -21,10 +19,6 @@ _ENCODER: Final = json.JSONEncoder(
 )
 _SIXTEEN_DIGITS: Final = 10**15
 _DOUBTFUL_KEY: Final = re.compile(r'[\ud800-\U0010ffff](?:[^"\\]|\\.)*":')
-
-_REMEMBERED: Final = 1 << 15
-_LONGEST_REMEMBERED: Final = 1 << 13
-"""Bytes of a surface that is remembered: two versions of a pack share most of theirs."""
 
 
 def canonical_json_sha256(value: object) -> str:
@@ -46,17 +40,6 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
     Raises:
         ValueError: as there.
     """
-    # Version 2 writes every value in full: equal bytes are equal values of equal types, so that 1 is not True.
-    written = marshal.dumps(value, 2)
-    return _remembered(written) if len(written) <= _LONGEST_REMEMBERED else _digest(value)
-
-
-@lru_cache(_REMEMBERED)
-def _remembered(written: bytes) -> str:
-    return _digest(marshal.loads(written))  # noqa: S302 - written a line before, by this process
-
-
-def _digest(value: dict[str, Any]) -> str:
     if _has_doubtful_number(value):
         return canonical_json_sha256(value)
     text = _ENCODER.encode(value)

@@ -81,11 +81,13 @@ def sorted_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
     return tuple(sorted(kept.values(), key=lambda each: each.sort_key))
 
 
-def tell(offences: Sequence[Offence], current: ParsedPack, baseline: Published | None) -> list[Violation]:
-    """Place offences in the current file and in the baseline's and put them into words."""
+def tell(
+    offences: Sequence[Offence], current: ParsedPack, baseline: Published | None, now: Index | None = None
+) -> list[Violation]:
+    """Place offences in the current file and in the baseline's and put them into words; `now` is of the current one."""
     if not offences:
         return []
-    now = Index(current)
+    now = Index(current) if now is None else now
     before = Index(baseline.pack) if baseline is not None else None
     here = [place_in_current(now, each) for each in offences]
     there = [place_in_baseline(before, each) if before is not None else None for each in offences]

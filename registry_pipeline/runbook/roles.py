@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.roles import ACTIVE_BASELINE, DEFAULT_BASELINE, ROLE_REGISTRY
 from registry_pipeline.roles import (
     ParsedPack,
+    PastPack,
     Published,
     PublishedCommit,
     Violation,
@@ -223,19 +225,24 @@ def _published_by(governed: Governed, tip: str | None, wanted: set[str]) -> Mapp
 def _past(governed: Governed, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
     try:
         commits = read_pack_commits(governed.root, tip, governed.config.roles.pack)
-        published = _published(governed, commits)
+        return check_history(pack, _published(governed, commits)), len(commits)
     except NotFoundError as error:
         return (not_checked(pack.path, error),), 0
-    return check_history(pack, published), len(published)
 
 
 def _published(governed: Governed, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
+    """Return what the commits published, without the bytes: of most packs nothing will be told."""
+    root, path = governed.root, governed.config.roles.pack
     blob_ids = [each.blob_id for each in commits if each.blob_id is not None]
     packs = {
-        blob_id: parse_pack(data, governed.config.roles.pack)
-        for blob_id, data in read_pack_blobs(governed.root, blob_ids)
+        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_pack_again, root, path, blob_id))
+        for blob_id, data in read_pack_blobs(root, blob_ids)
     }
     return [
         PublishedCommit(each.commit, None if each.blob_id is None else packs[each.blob_id], each.parents)
         for each in commits
     ]
+
+
+def _pack_again(root: Path, path: str, blob_id: str) -> ParsedPack:
+    return parse_pack(next(data for _, data in read_pack_blobs(root, [blob_id])), path)

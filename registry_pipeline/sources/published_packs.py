@@ -7,11 +7,13 @@ commit of another ref that holds the pack, makes a first publish unprovable, and
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from registry_pipeline.config import CONFIG_NAME, Roles
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.sources.files import MAX_BYTES
 from registry_pipeline.sources.git_process import ObjectPipe, ask_git
@@ -74,13 +76,13 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> GitBa
     if not tips and name != _DEFAULT:
         raise NotFoundError(f"git knows no commit {name!r} here", "name another with --baseline, or `git fetch` it")
     for told, tip in tips:
-        pack = _pack_in(root, tip, path, told)
+        pack = _published_in(root, tip, path, told)
         if pack is None:
             continue
         if tip != head or pack.data != current:
             return GitBaseline(pack, tip)
         parent = _first_parent(root, tip)
-        before = None if parent is None else _pack_in(root, parent, path, f"{told}~1")
+        before = None if parent is None else _published_in(root, parent, path, f"{told}~1")
         if before is None:
             _prove_first_publish(root, path, parent, head)
         return GitBaseline(before, tip)
@@ -101,11 +103,11 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]} here", "`git fetch` it")
     tips = [tip for each in _meant(name) if (tip := _commit_of(root, each)) is not None]
     left = next((fork for tip in tips if (fork := _fork(root, tip, commit)) is not None), commit)
-    pack = _pack_in(root, left, path, left[:_SHORT])
+    pack = _published_in(root, left, path, left[:_SHORT])
     if pack is not None and (left != commit or pack.data != current):
         return GitBaseline(pack, left)
     parent = _first_parent(root, left) if pack is not None else left
-    before = None if parent is None or pack is None else _pack_in(root, parent, path, parent[:_SHORT])
+    before = None if parent is None or pack is None else _published_in(root, parent, path, parent[:_SHORT])
     if before is None:
         _prove_first_publish(root, path, parent, commit, among=(commit,))
     return GitBaseline(before, left)
@@ -165,6 +167,28 @@ def _pack_in(root: Path, commit: str, path: str, told: str) -> GitPack | None:
     if int(size) > MAX_BYTES:
         raise NotFoundError(f"{shown} is larger than {MAX_BYTES >> 20} MiB", "name another with --baseline")
     return GitPack(ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b"", shown, commit)
+
+
+def _published_in(root: Path, commit: str, path: str, told: str) -> GitPack | None:
+    """Return the pack in a commit: at its path, else where the commit's own configuration has it.
+
+    A pack that was moved since is no less published.
+    """
+    pack = _pack_in(root, commit, path, told)
+    if pack is not None:
+        return pack
+    former = _configured_in(root, commit)
+    return None if former == path else _pack_in(root, commit, former, told)
+
+
+def _configured_in(root: Path, commit: str) -> str:
+    """Return where a commit's configuration has the pack; the default where it cannot be read."""
+    try:
+        found = _pack_in(root, commit, CONFIG_NAME, commit[:_SHORT])
+        table = tomllib.loads("" if found is None else found.data.decode("utf-8")).get("roles", {})
+        return Roles(pack=table["pack"]).pack if "pack" in table else Roles().pack
+    except (ValueError, TypeError, AttributeError, NotFoundError):
+        return Roles().pack
 
 
 def _first_parent(root: Path, commit: str) -> str | None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from registry_pipeline.roles import ParsedPack, PublishedCommit, Violation, check_history, parse_pack, publishers
+from registry_pipeline.roles import (
+    ParsedPack,
+    PastPack,
+    PublishedCommit,
+    Violation,
+    check_history,
+    parse_pack,
+    publishers,
+)
 from registry_pipeline_tests.roles.base_pack import Change, base_pack, contract, role, several, unchanged, written
 from registry_pipeline_tests.roles.recipes import place_of
 from registry_pipeline_tests.roles.recipes_of_ids import EDITOR, extract
@@ -183,3 +192,45 @@ def test_publishers_are_the_first_commits() -> None:
 
 def test_a_pack_that_cannot_be_read_is_left_to_its_own_check() -> None:
     assert check_history(parse_pack(b"{", "p"), commits(pack())) == ()
+
+
+def test_reuse_as_another_role_stays_reuse_when_it_comes_back_once_more_as_it_was_last() -> None:
+    history = commits(pack(), pack(without_editor), pack(other_editor), pack(without_editor), pack(other_editor))
+
+    assert [(code, severity) for code, severity, _, _ in told(check_history(pack(other_editor), history))] == [
+        ("RR035", "error")
+    ]
+
+
+def test_a_second_beginning_removes_nothing() -> None:
+    history = [
+        PublishedCommit("root", pack(), ()),
+        PublishedCommit("other root", pack(without_editor), ()),
+        PublishedCommit("grows", pack(other_editor), ("other root",)),
+    ]
+
+    assert check_history(pack(other_editor), history) == ()
+
+
+def test_of_a_role_that_stood_twice_the_first_is_what_comes_back() -> None:
+    twice = pack(lambda p: p["roles"].append({**p["roles"][EDITOR], "department_id": "story"}))
+
+    violations = check_history(pack(), commits(twice, pack(without_editor)))
+
+    assert [(v.finding.code, v.finding.severity.value) for v in violations if v.finding.code == "RR035"] == [
+        ("RR035", "warning")
+    ]
+
+
+def test_a_contract_that_stood_twice_may_be_put_right_also_where_versions_share_it() -> None:
+    snapshot = pack(lambda p: extract(p, EDITOR)[0]["schema_json"].update(title="Old")).snapshot
+    current = pack()
+    now = current.snapshot
+    assert snapshot is not None
+    assert now is not None
+    kept = [each for each in now.contracts if each.contract_id == "ROLE:editor:X:1"]
+    old = [each for each in snapshot.contracts if each.contract_id == "ROLE:editor:X:1"]
+    both = PastPack(replace(now, contracts=(*kept, *old)), lambda: current)
+    only = PastPack(replace(now, contracts=tuple(kept)), lambda: current)
+
+    assert check_history(current, [PublishedCommit("one", only), PublishedCommit("both", both)]) == ()

@@ -280,3 +280,38 @@ def test_a_commit_that_the_clone_does_not_have_is_told(root: Path) -> None:
 
     with pytest.raises(NotFoundError, match="does not have the commit"):
         sealed_at(root, "0" * 40, "one")
+
+
+CONFIG = "registry-pipeline.toml"
+
+
+def moved_away(root: Path, config: str = f'[roles]\npack = "{PACK}"\n') -> None:
+    """Publish the pack at its place, and name another one in the working tree."""
+    commit(root, {PACK: "one", CONFIG: config})
+    write(root, {CONFIG: '[roles]\npack = "new.json"\n', "new.json": "two"})
+
+
+def test_a_pack_that_moves_is_compared_with_where_the_baseline_has_it(root: Path) -> None:
+    moved_away(root)
+
+    found = read_git_baseline(root, "new.json", "main", b"two").pack
+
+    assert found is not None
+    assert (found.source, found.data) == (f"main:{PACK}", b"one")
+
+
+def test_a_move_that_was_just_committed_is_compared_with_the_first_parent(root: Path) -> None:
+    moved_away(root)
+    commit(root, {CONFIG: '[roles]\npack = "new.json"\n', "new.json": "two", PACK: "left behind"})
+
+    found = read_git_baseline(root, "new.json", "main", b"two").pack
+
+    assert found is not None
+    assert (found.source, found.data) == (f"main~1:{PACK}", b"one")
+
+
+@pytest.mark.parametrize("config", ["", "[", "roles = 1", "[roles]\npack = 1", '[roles]\npack = "../x.json"'])
+def test_a_configuration_that_names_no_other_pack_leads_nowhere(root: Path, config: str) -> None:
+    moved_away(root, config)
+
+    assert read_git_baseline(root, "new.json", "main", b"two").pack is None

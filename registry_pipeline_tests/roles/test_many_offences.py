@@ -1,0 +1,35 @@
+"""Of very many offences against the shape of a pack some are not listed; what is not listed is judged all the same."""
+
+from __future__ import annotations
+
+import json
+
+from registry_pipeline.model.finding import Severity
+from registry_pipeline.roles import Published, Violation, check_against, parse_pack
+from registry_pipeline.roles.pack_reader import MAX_OFFENCES
+
+FIELDS = 13
+ENOUGH = MAX_OFFENCES // FIELDS + 10
+
+
+def pack(last: str = "{}", count: int = ENOUGH) -> bytes:
+    """Return a pack of roles that have nothing but an id; `last` is added to the last one's members."""
+    roles = [{"role_id": f"r{number}"} for number in range(count)]
+    roles[-1] |= json.loads(last)
+    return json.dumps({"pack_id": "p", "pack_version": "1", "spec_id": "s", "roles": roles}).encode()
+
+
+def errors(current: bytes, baseline: bytes) -> list[Violation]:
+    told = check_against(parse_pack(current, "p"), Published(parse_pack(baseline, "b"), "main:p"))
+    return [each for each in told if each.finding.severity is Severity.ERROR]
+
+
+def test_what_the_baseline_has_too_is_no_error_also_where_it_is_not_listed() -> None:
+    assert errors(pack(), pack()) == []
+
+
+def test_one_defect_put_for_another_among_those_that_are_not_listed_is_an_error() -> None:
+    (error,) = errors(pack('{"lifecycle": "gone"}'), pack())
+
+    assert error.finding.code == "RR020"
+    assert "the rest is not listed" in error.finding.message

@@ -1,0 +1,156 @@
+"""A pack that is read role by role tells exactly what it tells when it is read at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from registry_pipeline.roles import ParsedPack, Published, check_against, parse_pack
+from registry_pipeline.roles.pack import parse_whole_pack
+from registry_pipeline.roles.role_texts import forget_roles, read_by_roles
+from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
+from registry_pipeline_tests.roles.json_strategies import FRAGMENTS
+from registry_pipeline_tests.roles.recipes import CASES
+
+FILES = sorted(CASES.glob("*/current.json"))
+BASE = written(base_pack())
+STYLES: list[dict[str, Any]] = [
+    {"indent": 2},
+    {"indent": 2, "ensure_ascii": False},
+    {"indent": "\t"},
+    {},
+    {"separators": (",", ":")},
+    {"indent": 2, "sort_keys": True},
+]
+
+
+def told(pack: ParsedPack) -> tuple[object, ...]:
+    """Return all that a pack tells, and where."""
+    return (
+        pack.snapshot,
+        pack.readable,
+        pack.role_places,
+        pack.contract_places,
+        [(each.identity, each.expected, each.place, each.at, dict(each.words)) for each in pack.offences],
+        [each.to_json() for each in check_against(pack, None)],
+        [each.to_json() for each in check_against(pack, Published(parse_whole_pack(BASE, "b"), "main:b"))],
+        [each.to_json() for each in check_against(parse_whole_pack(BASE, "b"), Published(pack, "main:p"))],
+    )
+
+
+def alike(data: bytes) -> None:
+    whole = told(parse_whole_pack(data, "p"))
+
+    forget_roles()
+    assert told(parse_pack(data, "p")) == whole
+    assert told(parse_pack(data, "p")) == whole, "the second time, when its roles are known"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+def test_every_case(path: Path) -> None:
+    alike(path.read_bytes())
+
+
+@pytest.mark.parametrize("style", STYLES, ids=str)
+@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_however_it_is_written(style: dict[str, Any], ends: str) -> None:
+    data = json.dumps(base_pack(), **style).replace("\n", ends).encode("utf-8")
+
+    assert read_by_roles(data) is not None
+    alike(data)
+
+
+def test_a_role_on_each_line() -> None:
+    roles = ",\n  ".join(json.dumps(each) for each in base_pack()["roles"])
+    data = f'{{"pack_id": "p", "pack_version": "1", "spec_id": "s", "roles": [\n  {roles}\n]}}'.encode()
+
+    assert read_by_roles(data) is not None
+    alike(data)
+
+
+ODD = [
+    b'{"roles": [{"role_id":"a"},{"x":1,"role_id":"b"},{"role_id":"c"}]}',
+    b'{"roles": [{"role_id":"a"},{"role_id":"b","x":1},{"x":1,"role_id":"c"}]}',
+    b'{"x": {"roles": [{"role_id": "a"}]}, "roles": []}',
+    b'{"x\\"roles": [{"role_id": "a"}], "roles": []}',
+    b'{"x": ["roles", {"roles": [{"role_id": "a"}]}]}',
+    b'{"roles": [{"role_id": "a"}], "roles": []}',
+    b'{"roles": [], "roles": [{"role_id": "a"}]}',
+    b'{"roles": [{"role_id": "a"}], "r\\u006fles": []}',
+    b'[{"roles": [{"role_id": "a"}]}]',
+    b'["roles": [{"role_id": "a"}]]',
+    b'{"roles": [{"role_id": "a"}}]}',
+    b'{"roles": [{"role_id": "a"}]]}',
+    b'{"roles": [{"role_id": "a"}],}',
+    b'{"roles": [{"role_id": "a"},]}',
+    b'{"roles": [{"role_id": "a"} {"role_id": "b"}]}',
+    b'{"roles": [{"role_id": "a"}, 1, {"role_id": "b"}]}',
+    b'{"roles": [{"role_id": "a"}, {"role_id": "b", "role_id": "c"}]}',
+    b'{"roles": [{"role_id": "a"}, {"role_id": "a"}]}',
+    b'{"roles": [{"role_id": 1}, {"role_id": "a"}]}',
+    b'{"roles": [{"role_id": "a"}, {"display_name": "b"}]}',
+    b'{"roles": [{"role_id": "a\xff"}]}',
+    b'{"roles": [{"role_id": "a"}], "spec_id": "\xff"}',
+    b'\xef\xbb\xbf{"roles": [{"role_id": "a"}]}',
+    b'{"roles": [{"role_id": "a"}]} {}',
+    b'{"roles": [{"role_id": "a"}], "pack_id": 1e999}',
+    b'{"roles": [{"role_id": "a", "lifecycle": 1e999}]}',
+    b'{"roles": [{"role_id": "a", "lifecycle": "\\ud800"}]}',
+    b'{"roles": [{"role_id": "a"},{"role_id": "},{\\"role_id\\":"}]}',
+    b'{"spec_id": "{", "roles": [{"role_id": "a"}]}',
+    b'{"roles": [{"role_id": "a", "extract_contracts": [{"schema_json": {}}]}, {"role_id": "b"}]}',
+    b'{"roles": [{"role_id": "a", "extract_contracts": {"role_id": {}}}]}',
+    *(b'{"roles": [{"role_id": "a", "x": %s1%s}]}' % (b"[" * n, b"]" * n) for n in (60, 61, 62, 63)),
+    *(b'{"roles": [{"role_id": "a"}], "x": %s1%s}' % (b"[" * n, b"]" * n) for n in (62, 63, 64)),
+]
+
+
+@pytest.mark.parametrize("data", ODD, ids=lambda data: data[:60].decode("latin-1"))
+def test_what_looks_like_a_pack(data: bytes) -> None:
+    alike(data)
+
+
+def test_two_roles_with_the_same_defects_at_other_places() -> None:
+    base = base_pack()
+    base["roles"] = [role(name, lifecycle="gone", tools=[1], allowed_tools=[1]) for name in ("a", "b", "c")]
+
+    assert read_by_roles(written(base)) is not None
+    alike(written(base))
+
+
+def test_the_same_contract_in_two_roles() -> None:
+    base = base_pack()
+    base["roles"] = [role(name, extract_contracts=[contract("ROLE:a:X:1", title=name)]) for name in ("a", "b")]
+
+    alike(written(base))
+
+
+@st.composite
+def spoiled_packs(draw: st.DrawFn) -> bytes:
+    """Return the text of a pack in which pieces were put in, taken out, doubled or moved."""
+    text = json.dumps(base_pack(), **draw(st.sampled_from(STYLES)))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(text)))
+        end = min(len(text), at + draw(st.integers(0, 300)))
+        kept = draw(st.sampled_from(["", text[at:end], text[at:end] * 2]))
+        text = text[:at] + draw(st.sampled_from(["", *FRAGMENTS])) + kept + text[end:]
+    return text.encode("utf-8", "surrogatepass")
+
+
+@given(spoiled_packs())
+@example(BASE)
+def test_spoiled_packs(data: bytes) -> None:
+    alike(data)
+
+
+@given(st.permutations(range(3)), st.sampled_from(STYLES))
+def test_roles_in_another_order(order: list[int], style: dict[str, Any]) -> None:
+    base = base_pack()
+    base["roles"] = [base["roles"][number] for number in order]
+
+    alike(json.dumps(base, **style).encode("utf-8"))
