@@ -74,13 +74,18 @@ def append_overrides(governed: Governed, records: Sequence[Record]) -> Appended:
     """Append records to the overrides log; raises as `append_records` does."""
     log, runs = overrides_log(governed), run_index_log(governed)
     wanted = {record["override_id"] for record in records}
-    current = find_current(runs, {record["run_id"] for record in records if "run_id" in record})
 
     def find(file: IO[bytes], end: int) -> tuple[list[Entry], int]:
         return find_entries(log, file, end, "override_id", wanted)
 
+    current: dict[frozenset[str], dict[str, Record]] = {}
+
     def check(entries: Sequence[Entry]) -> Iterable[Finding]:
-        return check_overrides(log, read_book(log.shown, entries), current)
+        book = read_book(log.shown, entries)
+        named = frozenset(each.entry.record["run_id"] for each in book.by_id.values())
+        if named not in current:
+            current[named] = find_current(runs, named)
+        return check_overrides(log, book, current[named])
 
     return append_records(log, records, find, check)
 

@@ -120,11 +120,11 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
 
 def parse_record(log: Log, data: bytes) -> Record | None:
     """Return the record of a line's bytes, None if it has none: `parse_line` without its findings, and faster."""
-    data = data.removesuffix(b"\n").removesuffix(b"\r")
+    data = data.removesuffix(b"\n")
     if not data.strip() or len(data) > MAX_LINE:
         return None
     try:
-        value = _parsed(data)
+        value = _parsed(data.removesuffix(b"\r"))
     except StrictJsonError:
         return None
     return None if log.reader.problems(value) else value
