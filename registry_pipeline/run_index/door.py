@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +19,11 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.run_index.append import Appended, append_records, locked
 from registry_pipeline.run_index.baseline import check_append_only
-from registry_pipeline.run_index.check import check_overrides, check_runs, find_current
+from registry_pipeline.run_index.check import check_overrides, check_runs
 from registry_pipeline.run_index.gates import SongIndex, Surroundings
 from registry_pipeline.run_index.lines import Entry
 from registry_pipeline.run_index.logs import Log, overrides_log, run_index_log
+from registry_pipeline.run_index.lookup import Lookup, find_current
 from registry_pipeline.run_index.merge import Merged, merge_logs
 from registry_pipeline.run_index.overrides import OverrideBook, read_book
 from registry_pipeline.run_index.record import Record
@@ -59,15 +60,12 @@ def read_overrides(governed: Governed) -> OverrideBook:
 def append_runs(governed: Governed, records: Sequence[Record], around: Surroundings) -> Appended:
     """Append records to the run index; raises as `append_records` does."""
     log = run_index_log(governed)
-    wanted = {record["run_id"] for record in records}
-
-    def find(file: IO[bytes], end: int) -> tuple[list[Entry], int]:
-        return find_entries(log, file, end, "run_id", wanted)
 
     def check(entries: Sequence[Entry]) -> Iterable[Finding]:
         return check_runs(log.shown, entries, around)
 
-    return append_records(log, records, find, check)
+    with closing(Lookup(log, {record["run_id"] for record in records})) as known:
+        return append_records(log, records, known.find, check, known.grew)
 
 
 def append_overrides(governed: Governed, records: Sequence[Record]) -> Appended:
@@ -84,7 +82,7 @@ def append_overrides(governed: Governed, records: Sequence[Record]) -> Appended:
         book = read_book(log.shown, entries)
         named = frozenset(each.entry.record["run_id"] for each in book.by_id.values())
         if named not in current:
-            current[named] = find_current(runs, named)
+            current[named] = find_current(runs, named, use_index=True)
         return check_overrides(log, book, current[named])
 
     return append_records(log, records, find, check)
