@@ -16,12 +16,13 @@ from typing import IO, Any
 from registry_pipeline.canon import utc_text
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.run_index.append import Appended, append_records, locked
 from registry_pipeline.run_index.baseline import check_append_only
 from registry_pipeline.run_index.check import check_overrides, check_runs
 from registry_pipeline.run_index.gates import SongIndex, Surroundings
-from registry_pipeline.run_index.lines import Entry
+from registry_pipeline.run_index.lines import Entry, open_log
 from registry_pipeline.run_index.logs import Log, overrides_log, run_index_log
 from registry_pipeline.run_index.lookup import Lookup, find_current
 from registry_pipeline.run_index.merge import Merged, merge_logs
@@ -29,7 +30,7 @@ from registry_pipeline.run_index.overrides import OverrideBook, read_book
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import find_entries, read_whole
 from registry_pipeline.run_index.songs import read_song_index
-from registry_pipeline.run_index.tail import write_new
+from registry_pipeline.run_index.tail import announcement_path, read_tail, write_new
 
 
 def read_surroundings(
@@ -119,6 +120,9 @@ def merge_files(log: Log, one: Path, two: Path, target: Path) -> MergeOutcome:
     with ExitStack() as stack:
         if target.exists():
             stack.enter_context(locked(told))
+        cut = [each for path in (one, two) for each in _unfinished_batch(Log(path, str(path), log.reader))]
+        if cut:
+            return MergeOutcome(Merged(None, tuple(cut)), tuple(cut), refused=True)
         merged = merge_logs(told, (str(one), _read(one)), (str(two), _read(two)))
         if merged.data is None:
             return MergeOutcome(merged, merged.findings, refused=True)
@@ -133,6 +137,17 @@ def merge_files(log: Log, one: Path, two: Path, target: Path) -> MergeOutcome:
         except OSError as error:
             raise NotFoundError(f"{target} cannot be written: {error.strerror}", "name a place that can") from None
     return MergeOutcome(merged, merged.findings, changed=True)
+
+
+def _unfinished_batch(log: Log) -> list[Finding]:
+    """Return an error if a log ends in a part of a batch, whose lines look whole; other torn ends do not parse."""
+    if not announcement_path(log).exists() or not log.path.exists():
+        return []
+    with open_log(log) as file:
+        tail = read_tail(log, file.fileno())
+        file.seek(tail.finished)
+        whole_lines = b"\n" in file.read(tail.size - tail.finished)
+    return [finding("RI007", log.shown, severity=Severity.ERROR, detail=tail.reason)] if whole_lines else []
 
 
 def _read(path: Path) -> bytes:

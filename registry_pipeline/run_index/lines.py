@@ -66,11 +66,10 @@ def open_log(log: Log) -> IO[bytes]:
         ) from None
     except OSError as error:
         raise NotFoundError(f"{log.shown} cannot be read: {error.strerror}", "mend its permissions") from None
-    file = os.fdopen(descriptor, "rb")
     if not S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise RefusedError(f"{log.shown} is not a regular file", "name the log itself under [run_index] in the toml")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -> Iterator[Line]:

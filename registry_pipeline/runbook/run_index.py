@@ -58,7 +58,9 @@ def check_runs_of(governed: Governed, *, baseline: str | None, machine_id: str |
     around, told = read_surroundings(governed, machine_id=machine_id, now=now)
     checked = check_run_index(log, around)
     against = () if baseline is None else _against(governed, RUN_INDEX, log, baseline)
-    findings = sorted_findings([*told, *checked.findings, *against])
+    # A line of the overrides log that cannot be read may be the one that voids an override.
+    lost = [each for each in read_whole(overrides_log(governed), missing_ok=True).findings if each.severity == "error"]
+    findings = sorted_findings([*told, *checked.findings, *lost, *against])
     return LogChecked(findings, checked.lines, checked.records, checked.subjects)
 
 
