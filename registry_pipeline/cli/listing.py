@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeVar
 
 import click
@@ -15,6 +15,10 @@ from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.run_index.logs import run_index_log
 from registry_pipeline.run_index.query import Answer, Question, find_records
+
+_TO_THE_NEXT_SECOND = timedelta(microseconds=999_999)
+"""Records tell whole seconds: one of 09:00:00 is not at or after 09:00:00.5."""
+_LAST = datetime.max.replace(tzinfo=UTC) - _TO_THE_NEXT_SECOND
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -41,7 +45,7 @@ def list_records(reporter: Reporter, options: Mapping[str, Any], *, failed: bool
     question = Question(
         artist_id=options["artist"],
         genre_id=options["genre"],
-        since=None if since is None else utc_text(since),
+        since=None if since is None else utc_text(min(since, _LAST) + _TO_THE_NEXT_SECOND),
         until=None if until is None else utc_text(until),
         failed=failed,
         view=options["view"],

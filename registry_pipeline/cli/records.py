@@ -115,7 +115,7 @@ def answer_records(
     document = {"records": [dict(record) for record in records], "count": len(records)} | (more or {})
     make = _BYTES.get(form or "")
     if make is not None and reporter.settings.format != "text":
-        raise click.UsageError(f"--format {form} contradicts --{reporter.settings.format}")
+        raise click.UsageError(f"--format {form} contradicts --format {reporter.settings.format}")
     if output is not None:
         if make is None and reporter.settings.format != "json":
             raise click.UsageError("-o writes an answer of --format json, csv or parquet")

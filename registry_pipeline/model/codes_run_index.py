@@ -115,7 +115,7 @@ ROWS: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         _W,
         _HISTORY,
         "the record stands after one that is newer by its stamp, so that it is not the current one",
-        "append it anew with last_updated_utc where it is meant to hold",
+        "append it anew with a later last_updated_utc or update_utc where it is meant to hold",
     ),
     ("RI023", _W, _HISTORY, "the same record stands on line {detail} already", "nothing is lost; one would do"),
     (

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from stat import S_ISREG
 from typing import IO, Final
@@ -21,7 +21,7 @@ from registry_pipeline.canon import json_line
 from registry_pipeline.errors import BusyError, RefusedError, RegistryPipelineError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.run_index.lines import MAX_LINE, Entry, Line, parse_line
+from registry_pipeline.run_index.lines import MAX_LINE, Entry, Line, parse_line, parse_record
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.tail import (
@@ -44,6 +44,9 @@ _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NO
 
 Find = Callable[[IO[bytes], int], "tuple[list[Entry], int]"]
 """Returns what an open log, up to an offset, holds of the same runs or overrides, and how many lines it has."""
+
+Grew = Callable[[IO[bytes]], None]
+"""Is told, under the lock, that an open log holds more than it did when it was found in."""
 
 Check = Callable[[Sequence[Entry]], Iterable[Finding]]
 """Judges all records of some runs or overrides, as they stand in the log or will."""
@@ -84,7 +87,9 @@ def parse_batch(log: Log, data: bytes, shown: str) -> tuple[tuple[Record, ...], 
     return tuple(records), sorted_findings(findings)
 
 
-def append_records(log: Log, records: Sequence[Record], find: Find, check: Check) -> Appended:
+def append_records(
+    log: Log, records: Sequence[Record], find: Find, check: Check, grew: Grew = lambda _file: None
+) -> Appended:
     """Append records of a log, all of them or none; what is an error with them, and was none without, refuses all.
 
     A record that stands there already is not written again, so that whoever does not know whether an append came
@@ -98,6 +103,9 @@ def append_records(log: Log, records: Sequence[Record], find: Find, check: Check
         found = tuple(check(_placed(_apart(records, ())[0], 0)))
         if has_errors(found):
             return Appended(findings=sorted_findings(found), refused=True)
+    unreadable = sorted_findings(_unreadable(log, records))
+    if unreadable:
+        return Appended(findings=unreadable, refused=True)
     with locked(log) as file:
         tail = read_tail(log, file.fileno())
         known, lines = find(file, tail.size if tail.completes else tail.finished)
@@ -111,9 +119,20 @@ def append_records(log: Log, records: Sequence[Record], find: Find, check: Check
         if new:
             told, changed = _settle(log, file.fileno(), tail)
             _write(log, file.fileno(), new)
+            grew(file)
             caused += told
             changed.insert(0, log.shown)
         return Appended(new, repeated, sorted_findings(caused), tuple(changed))
+
+
+def _unreadable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield why a record would not be one once it is a line: it is too long, or its text is half a character."""
+    for number, record in enumerate(records, 1):
+        data = json_line(record).removesuffix(b"\n")
+        if parse_record(log, data) is None:
+            line = Line(number, 0, data, len(data), too_long=len(data) > MAX_LINE)
+            told = Log(log.path, f"record {number} for {log.shown}", log.reader)
+            yield from (replace(each, location=None) for each in parse_line(told, line)[1])
 
 
 def _apart(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:

@@ -5,7 +5,7 @@ Gates ask the current record of each run, since a log is corrected by later reco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -17,7 +17,7 @@ from registry_pipeline.run_index.lines import Entry, open_log, parse_line, parse
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.overrides import OverrideBook, check_against_run
 from registry_pipeline.run_index.record import Record
-from registry_pipeline.run_index.scan import find_entries, finished_end
+from registry_pipeline.run_index.scan import finished_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +117,3 @@ def check_overrides(log: Log, book: OverrideBook, runs: dict[str, Record]) -> tu
     for standing in book.by_id.values():
         found += check_against_run(log.shown, standing, runs.get(standing.entry.record["run_id"]))
     return tuple(found)
-
-
-def find_current(log: Log, run_ids: Iterable[str]) -> dict[str, Record]:
-    """Return the current record of each of the runs that a run index has; none of them where there is no log."""
-    wanted = frozenset(run_ids)
-    if not wanted or not log.path.exists():
-        return {}
-    with open_log(log) as file:
-        entries, _ = find_entries(log, file, finished_end(log, file)[0], "run_id", wanted)
-    held: dict[str, list[Entry]] = {}
-    for entry in entries:
-        held.setdefault(entry.record["run_id"], []).append(entry)
-    return {run_id: in_order(each)[-1].record for run_id, each in held.items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,19 +16,21 @@ from typing import IO, Any
 from registry_pipeline.canon import utc_text
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.model.codes import finding
+from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.run_index.append import Appended, append_records, locked
 from registry_pipeline.run_index.baseline import check_append_only
-from registry_pipeline.run_index.check import check_overrides, check_runs, find_current
+from registry_pipeline.run_index.check import check_overrides, check_runs
 from registry_pipeline.run_index.gates import SongIndex, Surroundings
-from registry_pipeline.run_index.lines import Entry
+from registry_pipeline.run_index.lines import Entry, open_log
 from registry_pipeline.run_index.logs import Log, overrides_log, run_index_log
+from registry_pipeline.run_index.lookup import Lookup, find_current
 from registry_pipeline.run_index.merge import Merged, merge_logs
 from registry_pipeline.run_index.overrides import OverrideBook, read_book
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import find_entries, read_whole
 from registry_pipeline.run_index.songs import read_song_index
-from registry_pipeline.run_index.tail import write_new
+from registry_pipeline.run_index.tail import announcement_path, read_tail, write_new
 
 
 def read_surroundings(
@@ -59,28 +61,30 @@ def read_overrides(governed: Governed) -> OverrideBook:
 def append_runs(governed: Governed, records: Sequence[Record], around: Surroundings) -> Appended:
     """Append records to the run index; raises as `append_records` does."""
     log = run_index_log(governed)
-    wanted = {record["run_id"] for record in records}
-
-    def find(file: IO[bytes], end: int) -> tuple[list[Entry], int]:
-        return find_entries(log, file, end, "run_id", wanted)
 
     def check(entries: Sequence[Entry]) -> Iterable[Finding]:
         return check_runs(log.shown, entries, around)
 
-    return append_records(log, records, find, check)
+    with closing(Lookup(log, {record["run_id"] for record in records})) as known:
+        return append_records(log, records, known.find, check, known.grew)
 
 
 def append_overrides(governed: Governed, records: Sequence[Record]) -> Appended:
     """Append records to the overrides log; raises as `append_records` does."""
     log, runs = overrides_log(governed), run_index_log(governed)
     wanted = {record["override_id"] for record in records}
-    current = find_current(runs, {record["run_id"] for record in records if "run_id" in record})
 
     def find(file: IO[bytes], end: int) -> tuple[list[Entry], int]:
         return find_entries(log, file, end, "override_id", wanted)
 
+    current: dict[frozenset[str], dict[str, Record]] = {}
+
     def check(entries: Sequence[Entry]) -> Iterable[Finding]:
-        return check_overrides(log, read_book(log.shown, entries), current)
+        book = read_book(log.shown, entries)
+        named = frozenset(each.entry.record["run_id"] for each in book.by_id.values())
+        if named not in current:
+            current[named] = find_current(runs, named, use_index=True)
+        return check_overrides(log, book, current[named])
 
     return append_records(log, records, find, check)
 
@@ -116,6 +120,9 @@ def merge_files(log: Log, one: Path, two: Path, target: Path) -> MergeOutcome:
     with ExitStack() as stack:
         if target.exists():
             stack.enter_context(locked(told))
+        cut = [each for path in (one, two) for each in _unfinished_batch(Log(path, str(path), log.reader))]
+        if cut:
+            return MergeOutcome(Merged(None, tuple(cut)), tuple(cut), refused=True)
         merged = merge_logs(told, (str(one), _read(one)), (str(two), _read(two)))
         if merged.data is None:
             return MergeOutcome(merged, merged.findings, refused=True)
@@ -130,6 +137,17 @@ def merge_files(log: Log, one: Path, two: Path, target: Path) -> MergeOutcome:
         except OSError as error:
             raise NotFoundError(f"{target} cannot be written: {error.strerror}", "name a place that can") from None
     return MergeOutcome(merged, merged.findings, changed=True)
+
+
+def _unfinished_batch(log: Log) -> list[Finding]:
+    """Return an error if a log ends in a part of a batch, whose lines look whole; other torn ends do not parse."""
+    if not announcement_path(log).exists() or not log.path.exists():
+        return []
+    with open_log(log) as file:
+        tail = read_tail(log, file.fileno())
+        file.seek(tail.finished)
+        whole_lines = b"\n" in file.read(tail.size - tail.finished)
+    return [finding("RI007", log.shown, severity=Severity.ERROR, detail=tail.reason)] if whole_lines else []
 
 
 def _read(path: Path) -> bytes:

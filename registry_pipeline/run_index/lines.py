@@ -66,11 +66,10 @@ def open_log(log: Log) -> IO[bytes]:
         ) from None
     except OSError as error:
         raise NotFoundError(f"{log.shown} cannot be read: {error.strerror}", "mend its permissions") from None
-    file = os.fdopen(descriptor, "rb")
     if not S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise RefusedError(f"{log.shown} is not a regular file", "name the log itself under [run_index] in the toml")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
@@ -120,11 +119,11 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
 
 def parse_record(log: Log, data: bytes) -> Record | None:
     """Return the record of a line's bytes, None if it has none: `parse_line` without its findings, and faster."""
-    data = data.removesuffix(b"\n").removesuffix(b"\r")
+    data = data.removesuffix(b"\n")
     if not data.strip() or len(data) > MAX_LINE:
         return None
     try:
-        value = _parsed(data)
+        value = _parsed(data.removesuffix(b"\r"))
     except StrictJsonError:
         return None
     return None if log.reader.problems(value) else value

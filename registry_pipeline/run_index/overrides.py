@@ -73,6 +73,9 @@ def read_book(path: str, entries: Iterable[Entry]) -> OverrideBook:
         before = updates.get(entry.record["override_id"])
         if before is None or _instant(entry) >= _instant(before):
             updates[entry.record["override_id"]] = entry
+        else:
+            expected, got = f"at or after {_instant(before)}", _instant(entry)
+            findings.append(_at(entry, "RI022", path, "/update_utc", expected=expected, got=got))
     by_id = {name: Standing(entry, updates.get(name)) for name, entry in overrides.items()}
     by_run: dict[str, tuple[Standing, ...]] = {}
     for each in by_id.values():

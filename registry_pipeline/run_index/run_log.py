@@ -104,14 +104,14 @@ def _front_matter(data: bytes) -> tuple[dict[str, Any] | None, str]:
     if len(data) > _LARGEST:
         return None, f"it is larger than {_LARGEST >> 20} MiB"
     try:
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         return None, f"not UTF-8: {error.reason}"
-    if not lines or lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
+    marks = [number for number, line in enumerate(lines) if line.rstrip() == "---"]  # an indented one is text
+    if marks[:1] != [0] or len(marks) < 2:
         return None, "its fields do not stand between two `---` lines at the beginning"
-    end = next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
     try:
-        value = YAML(typ="base", pure=True).load("\n".join(lines[1:end]))
+        value = YAML(typ="base", pure=True).load("\n".join(lines[1 : marks[1]]))
     except (YAMLError, ValueError, RecursionError) as error:
         return None, " ".join(str(error).split())[:200]
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):

@@ -16,9 +16,11 @@ from registry_pipeline.run_index.tail import read_tail
 
 _KEYS: Final = {
     # The id is the group; there is none where a backslash stands in it.
-    key: re.compile(rf'"{key}"[ \t]*:[ \t]*"(?:([^"\\\n]*)"|[^"\n]*\\)'.encode("ascii"))
+    key: re.compile(rf'"{key}"[ \t\r]*:[ \t\r]*"(?:([^"\\\n]*)"|[^"\n]*\\)'.encode("ascii"))
     for key in ("run_id", "override_id")
 }
+# Of the letters of the keys, one that a line writes as an escape: the key may be anything then.
+_ESCAPED: Final = re.compile(rb"\\u00(?:5f|6[0-9a-f]|7[0-9a-f])", re.IGNORECASE)
 _CHUNK: Final = 1 << 22
 
 
@@ -74,25 +76,33 @@ def read_entries(log: Log, file: IO[bytes], end: int) -> Iterator[Entry]:
 def find_entries(log: Log, file: IO[bytes], end: int, key: str, wanted: Collection[str]) -> tuple[list[Entry], int]:
     """Return the records that state one of the ids under a key, in the order of the log, and how many lines it has.
 
-    Only lines that name one of the ids, or an id that is written with escapes, are parsed: an append asks this of a log
+    Only lines that name one of the ids, or write a key or an id with escapes, are parsed: an append asks this of a log
     of any length.
     """
-    pattern, ids = _KEYS[key], {each.encode() for each in wanted}
+    ids = {each.encode() for each in wanted}
     found: list[Entry] = []
     number = 0
     for chunk, base in _chunks(file, end):
         counted, line_start = 0, -1  # lines up to `counted`, and the line that was looked at last
-        for match in pattern.finditer(chunk):
-            start = chunk.rfind(b"\n", 0, match.start()) + 1
-            if start == line_start or (match[1] is not None and match[1] not in ids):
+        for place in _suspected(chunk, key, ids):
+            start = chunk.rfind(b"\n", 0, place) + 1
+            if start == line_start:
                 continue
             number, counted, line_start = number + chunk.count(b"\n", counted, start), start, start
-            stop = chunk.find(b"\n", match.end()) + 1 or len(chunk)
+            stop = chunk.find(b"\n", place) + 1 or len(chunk)
             record = parse_record(log, chunk[start:stop])
             if record is not None and record.get(key) in wanted:
                 found.append(Entry(record, number + 1, base + start, stop - start))
         number += chunk.count(b"\n", counted) + (not chunk.endswith(b"\n"))
     return found, number
+
+
+def _suspected(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
+    """Return places in the lines that may state one of the ids under a key, in their order."""
+    named = [each.start() for each in _KEYS[key].finditer(chunk) if each[1] is None or each[1] in ids]
+    if b"\\u00" not in chunk:
+        return named
+    return sorted([*named, *(each.start() for each in _ESCAPED.finditer(chunk))])
 
 
 def _chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:

@@ -2,12 +2,11 @@
 
 A sqlite file beside the log, rebuildable and never authoritative: it tells places, and whoever reads a place reads the
 record there and holds it against what the index said. It is built once, refreshed from what was appended, and built
-anew where the log is not what it was continued from.
+anew where the log does not begin with every byte that was indexed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -19,13 +18,12 @@ from typing import IO, Final
 from registry_pipeline.run_index.history import order_of
 from registry_pipeline.run_index.lines import Entry, parse_record, read_lines
 from registry_pipeline.run_index.logs import Log
+from registry_pipeline.run_index.prefix import checksum, state_of
 from registry_pipeline.run_index.record import UNIQUENESS, Record
 from registry_pipeline.run_index.stamps import second_of
 from registry_pipeline.run_index.tail import read_tail
 
-_FORMAT: Final = "1"
-_SAMPLES: Final = 16
-_SAMPLE: Final = 4096
+_FORMAT: Final = "2"
 _WAIT: Final = 10.0
 _BATCH: Final = 50_000
 
@@ -102,6 +100,31 @@ def open_index(log: Log, file: IO[bytes], *, anew: bool = False) -> sqlite3.Conn
         raise UnusableError(str(error)) from None
 
 
+def continued_index(log: Log, file: IO[bytes]) -> sqlite3.Connection | None:
+    """Return the side index that is there, up to date with an open log; None where there is none that can be.
+
+    Raises:
+        UnusableError: it can neither be read nor written now.
+    """
+    try:
+        return _continued(log, file, index_path(log))
+    except (sqlite3.Error, OSError) as error:
+        raise UnusableError(str(error)) from None
+
+
+def take_in(log: Log, file: IO[bytes], connection: sqlite3.Connection) -> None:
+    """Take in what was appended under the lock of a log since the index was up to date.
+
+    Raises:
+        UnusableError: it cannot be written; it is as it was.
+    """
+    try:
+        state = state_of(file)
+        _refresh(log, file, connection, (read_tail(log, file.fileno()).finished, state))
+    except (sqlite3.Error, OSError, KeyError, ValueError) as error:
+        raise UnusableError(str(error)) from None
+
+
 def select_places(connection: sqlite3.Connection, where: str, values: Iterable[str | int]) -> Iterator[Place]:
     """Yield the places that a condition chooses.
 
@@ -116,11 +139,15 @@ def select_places(connection: sqlite3.Connection, where: str, values: Iterable[s
         raise UnusableError(str(error)) from None
 
 
-def counted(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return how many lines and how many records the index has seen."""
+def extent_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return up to which offset of the log the index goes, and how many lines that are.
+
+    Raises:
+        UnusableError: the index is damaged.
+    """
     try:
-        records = connection.execute("SELECT count(*) FROM places").fetchone()[0]
-        return int(_meta(connection)["lines"]), int(records)
+        meta = _meta(connection)
+        return int(meta["end"]), int(meta["lines"])
     except (sqlite3.Error, KeyError, ValueError) as error:
         raise UnusableError(str(error)) from None
 
@@ -146,12 +173,15 @@ def _continued(log: Log, file: IO[bytes], place: Path) -> sqlite3.Connection | N
     try:
         meta = _meta(connection)
         # In this order: a log grows, and what another process has indexed already lies before the end that is read now.
+        state = state_of(file)
         end = read_tail(log, file.fileno()).finished
         is_known = meta["format"] == _FORMAT and meta["reader"] == log.reader.fingerprint
-        if is_known and meta["state"] == _state(file) and meta["end"] == str(end):
+        if is_known and meta["state"] == state and meta["end"] == str(end):
             return connection
-        if is_known and _is_prefix(file, meta, end):
-            _refresh(log, file, end, connection)
+        # Growth hides edits: every byte that was indexed is read, though none of them is parsed again.
+        indexed = int(meta["end"])
+        if is_known and indexed <= end and checksum(file, 0, indexed) == int(meta["checksum"]):
+            _refresh(log, file, connection, (end, state))
             return connection
     except (sqlite3.DatabaseError, KeyError, ValueError) as error:
         if isinstance(error, sqlite3.OperationalError):  # locked, or not to be written: not damaged
@@ -161,31 +191,28 @@ def _continued(log: Log, file: IO[bytes], place: Path) -> sqlite3.Connection | N
     return None
 
 
-def _is_prefix(file: IO[bytes], meta: dict[str, str], end: int) -> bool:
-    """Tell whether what was indexed is the beginning of a log that changed since, as far as samples show."""
-    indexed = int(meta["end"])
-    grew = indexed < end or int(meta["size"]) > _size(file)
-    return grew and indexed <= end and meta["samples"] == _samples(file, indexed)
-
-
-def _refresh(log: Log, file: IO[bytes], end: int, connection: sqlite3.Connection) -> None:
+def _refresh(log: Log, file: IO[bytes], connection: sqlite3.Connection, found: tuple[int, str]) -> None:
     """Take in what was appended since; another process may have been faster, so that the start is read anew."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
+        end, state = found
         meta = _meta(connection)
         start, lines = int(meta["end"]), int(meta["lines"])
         if start > end:
             return
+        told = checksum(file, start, end, int(meta["checksum"]))
         fresh: set[str] = set()
         lines = _insert(log, file, connection, (start, end, lines), fresh)
         for run_id in sorted(fresh):
             connection.execute(_NEWEST.format(chosen="?"), (run_id,))
-        _write_meta(log, file, connection, end, lines)
+        _write_meta(log, connection, (end, lines, told), state)
 
 
 def _built(log: Log, file: IO[bytes], place: Path) -> sqlite3.Connection:
     _clear_leftovers(place)
+    state = state_of(file)
     end = read_tail(log, file.fileno()).finished
+    told = checksum(file, 0, end)  # before the lines are parsed: whatever changes meanwhile does not fit it
     making = place.with_name(f"{place.name}.building-{os.getpid()}")
     making.unlink(missing_ok=True)
     try:
@@ -199,7 +226,7 @@ def _built(log: Log, file: IO[bytes], place: Path) -> sqlite3.Connection:
             connection.execute("BEGIN")
             again = "SELECT run_id FROM places GROUP BY run_id HAVING count(*) > 1"
             connection.execute(_NEWEST.format(chosen=again))
-            _write_meta(log, file, connection, end, lines)
+            _write_meta(log, connection, (end, lines, told), state)
             connection.execute("COMMIT")
         making.replace(place)
     finally:
@@ -236,35 +263,11 @@ def _meta(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT key, value FROM meta"))
 
 
-def _write_meta(log: Log, file: IO[bytes], connection: sqlite3.Connection, end: int, lines: int) -> None:
-    told = {
-        "format": _FORMAT,
-        "reader": log.reader.fingerprint,
-        "end": str(end),
-        "lines": str(lines),
-        "size": str(_size(file)),
-        "state": _state(file),
-        "samples": _samples(file, end),
-    }
-    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", told.items())
-
-
-def _size(file: IO[bytes]) -> int:
-    return os.fstat(file.fileno()).st_size
-
-
-def _state(file: IO[bytes]) -> str:
-    stat = os.fstat(file.fileno())
-    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
-
-
-def _samples(file: IO[bytes], end: int) -> str:
-    """Return the hash of samples of the first `end` bytes, the last ones among them: a log that was edited shows."""
-    digest = hashlib.sha256()
-    last = max(0, end - _SAMPLE)
-    for place in sorted({last * number // _SAMPLES for number in range(_SAMPLES + 1)}):
-        digest.update(os.pread(file.fileno(), min(_SAMPLE, end - place), place))
-    return digest.hexdigest()
+def _write_meta(log: Log, connection: sqlite3.Connection, seen: tuple[int, int, int], state: str) -> None:
+    """Write what was `seen` of the log: up to which offset, how many lines, and the checksum of it."""
+    end, lines, told = map(str, seen)
+    values = {"format": _FORMAT, "reader": log.reader.fingerprint, "end": end, "lines": lines, "checksum": told}
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [*values.items(), ("state", state)])
 
 
 def _clear_leftovers(place: Path) -> None:

@@ -47,8 +47,7 @@ def announcement_path(log: Log) -> Path:
 
 def read_tail(log: Log, descriptor: int) -> Tail:
     """Return where an open log ends; nothing is changed."""
-    announced = _read_announcement(log)
-    size = os.fstat(descriptor).st_size
+    size, announced = _size_and_announcement(log, descriptor)
     if announced is not None and announced.offset < size < announced.offset + len(announced.data):
         rest = _pread(descriptor, announced.offset, size)
         if announced.data.startswith(rest):  # else the log was replaced since, and the announcement is of another
@@ -116,6 +115,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _size_and_announcement(log: Log, descriptor: int) -> tuple[int, Announced | None]:
+    """Return how long an open log is, and what batch was announced while it was so long."""
+    while True:
+        size = os.fstat(descriptor).st_size
+        announced = _read_announcement(log)
+        # A batch that was begun before the first look is announced at the second, or wholly there at the third.
+        if os.fstat(descriptor).st_size == size:
+            return size, announced
 
 
 def _read_announcement(log: Log) -> Announced | None:

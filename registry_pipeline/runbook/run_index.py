@@ -16,14 +16,14 @@ from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.run_index.append import Appended
 from registry_pipeline.run_index.baseline import check_append_only
-from registry_pipeline.run_index.check import check_lines, check_overrides, check_run_index, find_current
+from registry_pipeline.run_index.check import check_lines, check_overrides, check_run_index
 from registry_pipeline.run_index.door import append_runs, read_surroundings
 from registry_pipeline.run_index.gates import Surroundings
 from registry_pipeline.run_index.ids import GRAMMARS, Choose
 from registry_pipeline.run_index.lines import Entry, Line, parse_line
 from registry_pipeline.run_index.logs import Log, overrides_log, run_index_log
+from registry_pipeline.run_index.lookup import find_current
 from registry_pipeline.run_index.overrides import read_book
-from registry_pipeline.run_index.query import find_run
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.run_log import final_record, read_run_log, run_log_text, write_run_log
 from registry_pipeline.run_index.scan import read_whole
@@ -58,7 +58,9 @@ def check_runs_of(governed: Governed, *, baseline: str | None, machine_id: str |
     around, told = read_surroundings(governed, machine_id=machine_id, now=now)
     checked = check_run_index(log, around)
     against = () if baseline is None else _against(governed, RUN_INDEX, log, baseline)
-    findings = sorted_findings([*told, *checked.findings, *against])
+    # A line of the overrides log that cannot be read may be the one that voids an override.
+    lost = [each for each in read_whole(overrides_log(governed), missing_ok=True).findings if each.severity == "error"]
+    findings = sorted_findings([*told, *checked.findings, *lost, *against])
     return LogChecked(findings, checked.lines, checked.records, checked.subjects)
 
 
@@ -183,7 +185,7 @@ def start_run(governed: Governed, place: Path, fields: dict[str, str], *, now: d
             raise RefusedError(f"{code} {pointer}: {detail}", f"expected {expected}")
     for _ in range(_TRIES):
         run_id = GRAMMARS[governed.config.run_index.ids].mint("run", now, choose)
-        if not (log.path.exists() and find_run(log, run_id).entries):
+        if not find_current(log, {run_id}, use_index=True):
             write_run_log(place, run_log_text(fields | {"run_id": run_id}))
             return run_id
     raise RefusedError("no run id of this minute is free", "try again in the next")
@@ -201,6 +203,6 @@ def finish_run(
     stated, findings = read_run_log(place, log)
     if stated is None:
         return Appended(findings=sorted_findings(findings), refused=True)
-    known = find_run(log, stated["run_id"], use_index=False).entries if log.path.exists() else ()
-    record = final_record(stated, known[-1].record if known else None, corrects, now)
+    known = find_current(log, {stated["run_id"]}, use_index=True)
+    record = final_record(stated, known.get(stated["run_id"]), corrects, now)
     return append_batch(governed, (record,), machine_id=machine_id, now=now)

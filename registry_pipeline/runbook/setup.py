@@ -124,7 +124,7 @@ def _write_git_rules(governed: Governed, *, track_runs: bool) -> list[str]:
     kept = {path: track_runs or is_tracked(governed.root, path) for path in (publish_root, pointers)}
     ignored = layer_ignores(publish_root, pointers, track_runs=False)
     index = governed.config.run_index
-    logs = _existing(governed.root, (index.path, index.overrides))
+    logs = (index.path, index.overrides)  # there or not: the first append writes no git rules
     rules = {
         ".gitattributes": (*layer_attributes(publish_root, pointers), *log_attributes(logs)),
         ".gitignore": (*(line for line in ignored if not kept.get(line.strip("/"), False)), *log_ignores(logs)),

@@ -273,7 +273,11 @@ def test_asking_writes_the_side_index_and_nothing_else(known: Repository) -> Non
         assert connection.execute("SELECT count(*) FROM places").fetchone() == (3,)
 
 
-def test_init_leaves_the_line_ends_of_a_log_alone_and_ignores_its_index(known: Repository) -> None:
+@pytest.mark.parametrize("there", [True, False], ids=["there", "yet to come"])
+def test_init_leaves_the_line_ends_of_a_log_alone_and_ignores_its_index(known: Repository, there: bool) -> None:
+    if not there:
+        (known.root / RUN_INDEX).unlink()
+        (known.root / OVERRIDES).unlink()
     assert known("init").code == 0
 
     assert f"{RUN_INDEX} -text" in (known.root / ".gitattributes").read_text().splitlines()

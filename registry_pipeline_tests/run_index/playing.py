@@ -2,7 +2,8 @@
 
 A folder holds `run-index.jsonl` or `overrides-log.jsonl`, or both, which are checked. `append.jsonl` and
 `append-overrides.jsonl` are appended, `baseline.jsonl` is what the run index was once, `other.jsonl` is merged with it,
-`runlog.md` is finished. `case.json` tells the instant, the machine, and a line that is made too long to be stored.
+`runlog.md` is finished. `case.json` tells the instant, the machine, and what is made too long to be stored: a line of
+the run index, the notes of the run log.
 """
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ def _set_up(case: Path, root: Path) -> tuple[Governed, dict[str, Any]]:
     if "long_line" in told:
         with (root / DATA / "run-index.jsonl").open("ab") as file:
             file.write(b'{"notes":"' + b"x" * int(told["long_line"]) + b'"}\n')
+    if "long_notes" in told:
+        fields = (root / "runlog.md").read_text("utf-8")
+        (root / "runlog.md").write_text(fields.replace("---\n", f"---\nnotes: {'x' * int(told['long_notes'])}\n", 1))
     return load_governed(root), told
 
 

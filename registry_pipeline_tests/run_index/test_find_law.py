@@ -21,6 +21,9 @@ ODD = st.sampled_from(
         b'{"run_id": "RUN-20260210-0001-AAAB"\n',
         json_line(a_run(1, notes='"run_id":"RUN-20260210-0002-AAAC"')),
         json_line(a_run(1)).replace(b'"RUN-', b'"RUN\\u002d'),
+        json_line(a_run(1)).replace(b'"run_id"', b'"run\\u005Fid"'),
+        json_line(a_run(1)).replace(b'"run_id"', b'"\\u0072un_id"\r'),
+        json_line(a_run(1, notes="\\u0072")).replace(b'"run_id"', b'"run_id" \r'),
         json_line(a_run(1)).replace(b'":"', b'" : \t"').replace(b"\n", b"\r\n"),
         b'{"notes":"' + b"x" * 300 + b"\n",
     ]

@@ -12,6 +12,8 @@ import pytest
 from registry_pipeline.canon import json_line
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.run_index import append as appending
+from registry_pipeline.run_index import tail
+from registry_pipeline.run_index.door import merge_files
 from registry_pipeline.run_index.lines import MAX_LINE, open_log, read_lines
 from registry_pipeline.run_index.query import Question, find_records, find_run
 from registry_pipeline.run_index.scan import read_entries, read_whole
@@ -138,3 +140,40 @@ def test_a_log_that_was_replaced_while_an_append_waited_is_the_one_that_grows(
     append(log, a_run(2))
 
     assert [entry.record["run_id"] for entry in read_whole(log).entries] == [a_run(5)["run_id"], a_run(2)["run_id"]]
+
+
+def test_a_part_of_a_batch_is_not_merged(tmp_path: Path) -> None:
+    log, other, target = log_at(tmp_path), tmp_path / "other.jsonl", tmp_path / "merged.jsonl"
+    batch = [json_line(a_run(number)) for number in (1, 2)]
+    other.write_bytes(json_line(a_run(3)))
+    tail.announce(log, tail.Announced(0, b"".join(batch)))
+    log.path.write_bytes(batch[0])
+
+    refused = merge_files(log, other, log.path, target)
+
+    assert [(each.code, each.severity) for each in refused.findings] == [("RI007", "error")]
+    assert (refused.refused, target.exists()) == (True, False)
+    log.path.write_bytes(b"".join(batch))
+    assert merge_files(log, other, log.path, target).changed
+
+
+def test_a_folder_in_the_place_of_a_log_is_refused(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    log.path.mkdir()
+
+    with pytest.raises(RefusedError, match="not a regular file"):
+        open_log(log)
+
+
+def test_a_batch_that_ends_while_one_looks_is_seen_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_at(tmp_path)
+    batch = [json_line(a_run(number)) for number in (1, 2)]
+    log.path.write_bytes(batch[0])
+
+    def settled(_log: object) -> None:
+        if log.path.read_bytes() == batch[0]:  # the writer is faster: all is there, and the announcement is gone
+            log.path.write_bytes(b"".join(batch))
+
+    monkeypatch.setattr(tail, "_read_announcement", settled)
+
+    assert [entry.number for entry in read_whole(log).entries] == [1, 2]

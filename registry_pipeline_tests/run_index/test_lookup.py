@@ -1,0 +1,149 @@
+"""An append asks the side index that is there, believes no stale or damaged one, and leaves it up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.canon import json_line
+from registry_pipeline.run_index import lookup, prefix, side_index
+from registry_pipeline.run_index.append import Appended
+from registry_pipeline.run_index.door import append_runs
+from registry_pipeline.run_index.gates import Surroundings
+from registry_pipeline.run_index.logs import Log
+from registry_pipeline.run_index.query import Question, find_records
+from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline_tests.run_index.values import Run, a_run, governed_at, log_at, write_log
+
+ALL = Question(view="all", order_by="created_utc")
+OTHER_MAKER = a_run(20, created_by="gpt")
+"""Collides with run 20."""
+
+
+def _append(root: Path, *records: Run) -> Appended:
+    return append_runs(governed_at(root), records, Surroundings())
+
+
+def _indexed(root: Path, count: int = 50) -> Log:
+    log = log_at(root)
+    write_log(log, [a_run(number) for number in range(count)])
+    assert find_records(log, ALL).by_index
+    return log
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("nothing of this is needed")
+
+
+def test_the_log_is_not_read_where_the_index_is_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = _indexed(tmp_path)
+    monkeypatch.setattr(lookup, "find_entries", _never)
+
+    assert [each.code for each in _append(tmp_path, OTHER_MAKER).findings] == ["RI024"]
+    assert len(_append(tmp_path, a_run(20)).repeated) == 1
+    assert len(_append(tmp_path, a_run(60), a_run(61)).added) == 2
+    later = _append(tmp_path, a_run(60, notes="later", created_utc="2026-02-11T10:00Z"), a_run(62))
+    assert [each.code for each in _append(tmp_path, a_run(62, created_by="gpt")).findings] == ["RI024"]
+
+    assert len(later.added) == 2
+    answer = find_records(log, ALL)
+    assert (answer.by_index, len(answer.entries)) == (True, 54)
+    assert answer.entries == find_records(log, ALL, use_index=False).entries
+
+
+def test_what_was_appended_is_taken_into_the_index_by_the_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = _indexed(tmp_path)
+    _append(tmp_path, a_run(60))
+    monkeypatch.setattr(side_index, "_refresh", _never)
+    monkeypatch.setattr(side_index, "_built", _never)
+    monkeypatch.setattr(side_index, "checksum", _never)
+
+    assert len(find_records(log, ALL).entries) == 51
+
+
+def test_no_index_is_made_for_an_append(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(20)])
+
+    assert _append(tmp_path, OTHER_MAKER).refused
+    assert _append(tmp_path, a_run(21)).added
+    assert not index_path(log).exists()
+
+
+def _unfinished(log: Log) -> None:
+    with log.path.open("ab") as file:
+        file.write(json_line(a_run(51)).rstrip())
+
+
+def _torn(log: Log) -> None:
+    with log.path.open("ab") as file:
+        file.write(b'{"torn')
+
+
+def _by_hand(log: Log) -> None:
+    with log.path.open("ab") as file:
+        file.write(json_line(a_run(51)))
+
+
+def _garbage(log: Log) -> None:
+    index_path(log).write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+
+
+def _moved(log: Log) -> None:
+    with sqlite3.connect(index_path(log)) as connection:
+        connection.execute("UPDATE places SET offset = offset + 1")
+    connection.close()
+
+
+def _of_another(log: Log) -> None:
+    write_log(log, [a_run(number) for number in (*range(30, 50), 20)])
+
+
+@pytest.mark.parametrize("change", [_unfinished, _torn, _by_hand, _garbage, _moved, _of_another])
+def test_a_collision_is_found_whatever_became_of_the_index(tmp_path: Path, change: Callable[[Log], None]) -> None:
+    log = _indexed(tmp_path)
+    change(log)
+
+    assert [each.code for each in _append(tmp_path, OTHER_MAKER).findings] == ["RI024"]
+    done = _append(tmp_path, a_run(70))
+
+    assert done.added
+    assert find_records(log, ALL).entries == find_records(log, ALL, use_index=False).entries
+
+
+@pytest.mark.parametrize("size", [50, 3000])
+@pytest.mark.parametrize("through", ["the program", "another program"])
+def test_an_edit_of_equal_length_is_seen_behind_any_growth(tmp_path: Path, size: int, through: str) -> None:
+    log = _indexed(tmp_path, size)
+    for number in (7, size // 3, size - 9):
+        lines = log.path.read_bytes().splitlines(keepends=True)
+        lines[number] = json_line(a_run(number, artist_id="ART-zz"))
+        grown = json_line(a_run(number + 10_000))
+        log.path.write_bytes(b"".join(lines) + (grown if through == "another program" else b""))
+        if through == "the program":
+            assert _append(tmp_path, a_run(number + 10_000)).added
+
+    found = find_records(log, Question(artist_id="ART-zz", order_by="created_utc"))
+
+    assert found.by_index
+    assert {entry.number for entry in found.entries} == {8, size // 3 + 1, size - 8}
+
+
+def test_a_checksum_is_continued_and_tells_every_byte(tmp_path: Path) -> None:
+    place, data = tmp_path / "data", bytes(range(256)) * 9000
+    place.write_bytes(data)
+    with place.open("rb") as file:
+        whole = prefix.checksum(file, 0, len(data))
+        parts = prefix.checksum(file, 1_500_001, len(data), prefix.checksum(file, 0, 1_500_001))
+    place.write_bytes(data[:2_000_000] + b"\xff" + data[2_000_001:])
+    with place.open("rb") as file:
+        edited = prefix.checksum(file, 0, len(data))
+
+    assert whole == parts
+    assert data[2_000_000] != 0xFF
+    assert whole != edited
