@@ -18,6 +18,7 @@ from pathlib import Path
 from stat import S_IMODE, S_ISREG
 from typing import Any, Final
 
+from registry_pipeline.entries.layout import layout_of
 from registry_pipeline.entries.splice import UnsplicedError, splice
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.yaml_values import (
@@ -163,8 +164,10 @@ def _round_tripped(text: str, documents: Sequence[YamlNode], wanted: Sequence[An
     loaded = loaded or [None]
     merged = [_merged(old, new) for old, new in zip(loaded, wanted, strict=True)]
     stream = io.StringIO()
+    layout, yaml = layout_of(documents, "\n"), _round_trip()
+    yaml.indent(mapping=layout.mapping, sequence=layout.sequence + 2, offset=layout.sequence)
     try:
-        _round_trip().dump_all(merged, stream)
+        yaml.dump_all(merged, stream)
     except Exception:  # noqa: BLE001 - whatever the other library cannot write is not proven
         return None
     outcome = stream.getvalue()

@@ -190,7 +190,7 @@ LAYOUTS = {
         "types:\n  - id: a\n    d: |\n      x\n\n\n",
         "types:\n  - id: a\n    d: |\n      x\n  - id: b\n\n\n",
     ),
-    "by the other road": ("# A\ntypes:\n  -\n    id: a\n", "# A\ntypes:\n- id: a\n- id: b\n"),
+    "by the other road": ("# A\ntypes:\n  -\n    id: a\n", "# A\ntypes:\n  - id: a\n  - id: b\n"),
 }
 
 
