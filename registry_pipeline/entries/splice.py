@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from registry_pipeline.canon import json_line
+from registry_pipeline.entries.flow import flow_insertion
 from registry_pipeline.entries.layout import aligned, layout_of
 from registry_pipeline.entries.rendering import (
     Style,
@@ -85,7 +86,6 @@ class _Splicing:
         raise UnsplicedError("documents come or go")
 
     def document(self, node: YamlNode, value: Any) -> None:
-        """Change a whole document."""
         if same_value(node.value, value):
             return
         if node.start == node.end:  # nothing but comments, or an empty document between marks
@@ -145,18 +145,18 @@ class _Splicing:
                 anchor = stated[name]
             elif name not in node.value or not same_value(node.value[name], member):  # else a merge key brings it
                 start = self._after_node(anchor)
-                lines = member_lines(name, member, column, self.style)
-                self.edits.append((start, start, self._glued(start, lines)))
+                self.edits.append((start, start, self._glued(start, member_lines(name, member, column, self.style))))
 
     def _member(self, key: YamlNode, member: YamlNode, value: Any, column: int) -> None:
-        """Change the value of one key."""
         if self._inside(member, value):
             return
         empty = member.start == member.end
         one_line = "\n" not in self.text[member.start : member.end]
         if member.flow and member.members and isinstance(value, dict | list):
-            self._refuse_comments(member)
-            self.edits.append((member.start, member.end, flow_text(value)))
+            added = flow_insertion(self.text, member, value, self.style.newline)
+            if added is None:
+                self._refuse_comments(member)
+            self.edits.append(added or (member.start, member.end, flow_text(value)))
         elif one_line and not empty and not is_block(value) and (member.flow or not member.members):
             text = self.style.newline.join(inline_text(value, column + self.style.mapping))
             self.edits.append((member.start, member.end, text))
@@ -200,12 +200,13 @@ class _Splicing:
         return any(not line.strip() for gap in gaps for line in gap.splitlines())
 
     def _item(self, item: YamlNode, new: Any, column: int) -> None:
-        lines = item_lines(new, column, self.style)
         end = item.end
         while self.text[end - 1] in "\r\n":
             end -= 1
         self._refuse_comments(item)
-        self.edits.append((self._line_start(item.start), end, self.style.newline.join(lines)))
+        self.edits.append(
+            (self._line_start(item.start), end, self.style.newline.join(item_lines(new, column, self.style)))
+        )
 
     def _insert(self, start: int, items: Sequence[Any], column: int, *, spaced: bool, last: bool) -> None:
         lines: list[str] = []
@@ -270,7 +271,6 @@ class _Splicing:
             raise UnsplicedError("a comment may stand in what changes")
 
     def _glued(self, start: int, lines: list[str]) -> str:
-        """Return lines to be written at the start of a line, or at the end of a text without a final line end."""
         return ("" if not start or self.text[start - 1] == "\n" else self.style.newline) + self._joined(lines)
 
     def _joined(self, lines: Sequence[str]) -> str:

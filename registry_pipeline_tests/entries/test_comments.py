@@ -65,3 +65,22 @@ def test_the_other_road_keeps_the_layout_of_lines_that_it_need_not_change() -> N
 
     assert changed(text, {"types": entries}).startswith("types:\n  - ")
     assert "    d: new\n  - id: y\n" in changed(text, {"types": entries})
+
+
+FLOW = "types: [ # all\n  {id: a}, # of a\n  {id: c}\n] # end\nx-more:\n  - {id: y}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "new", "after"),
+    [
+        (FLOW.replace(" # of a", ""), "b", FLOW.replace(" # of a", "").replace("  {id: c}", "  {id: b},\n  {id: c}")),
+        (FLOW, "d", FLOW.replace("{id: c}", "{id: c},\n  {id: d}")),
+        (FLOW.replace("{id: c}", "{id: c},"), "d", FLOW.replace("{id: c}", "{id: c},\n  {id: d},")),
+        (FLOW.replace("\n", "\r\n"), "d", FLOW.replace("{id: c}", "{id: c},\n  {id: d}").replace("\n", "\r\n")),
+    ],
+)
+def test_a_list_in_brackets_over_several_lines_keeps_its_lines(before: str, new: str, after: str) -> None:
+    (data,) = read_yaml_values(before.encode())
+    types = sorted([*data["types"], {"id": new}], key=lambda each: each["id"])
+
+    assert changed(before, {**data, "types": types}) == after
