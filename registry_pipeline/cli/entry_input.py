@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.runbook.entries import GivenEntry
 from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml
+
+_ESCAPE: Final = re.compile(rb"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)")
+"""An escape of JSON; group 1 has more than one character where it is a pair of surrogates."""
 
 
 def read_given(
@@ -26,7 +32,7 @@ def read_given(
         NotFoundError: there is no such file (exit 7).
         RefusedError: a text is no YAML, or no entry (exit 5).
     """
-    sources = [*(_read_file(name, folder) for name in files), *(("--entry-json", text.encode()) for text in texts)]
+    sources = [*(_read_file(name, folder) for name in files), *map(_read_text, texts)]
     if not sources:
         raise click.UsageError("name an entry: --entry-file FILE, --entry-json JSON, or - for standard input")
     if len(types) > 1 and (len(types) != len(sources) or (files and texts)):
@@ -46,6 +52,10 @@ def read_given(
     return tuple(given)
 
 
+def _read_text(text: str) -> tuple[str, bytes]:
+    return _read_file("-", Path()) if text == "-" else ("--entry-json", text.encode("utf-8", "surrogateescape"))
+
+
 def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
     if name == "-":
         return "standard input", sys.stdin.buffer.read()
@@ -59,9 +69,24 @@ def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
 
 def _nodes(origin: str, data: bytes) -> list[YamlNode]:
     try:
-        return [node for node in read_yaml(data) if node.value is not None]
+        return [node for node in read_yaml(_without_pairs(data)) if node.value is not None]
     except StrictYamlError as error:
         raise RefusedError(f"{origin}:{error.location}: {error}", "mend what was given; nothing changed") from None
+
+
+def _without_pairs(data: bytes) -> bytes:
+    """Return JSON with one escape of YAML for each pair of surrogates: the one point where JSON is no YAML."""
+    if b"\\ud" not in data.lower():
+        return data
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return data  # no JSON: what it means is YAML's to say
+    return _ESCAPE.sub(_joined, data)
+
+
+def _joined(found: re.Match[bytes]) -> bytes:
+    return found[0] if len(found[1]) == 1 else b"\\U%08x" % ord(json.loads(b'"%s"' % found[0]))
 
 
 def _items(node: YamlNode) -> tuple[YamlNode, ...]:

@@ -6,10 +6,11 @@ error about any other that was not there before. Writing is `writing`'s.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from registry_pipeline.canon import utc_text
 from registry_pipeline.config import Governed
@@ -36,6 +37,10 @@ from registry_pipeline.model.entry_types import (
     EntryType,
 )
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.yaml_values import same_value
+
+_LINES: Final = re.compile(r":\d+:\d+\b")
+"""How messages name a line and a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ def plan_addition(governed: Governed, contents: Contents, new: Sequence[NewEntry
     Raises:
         RefusedError: a file cannot be changed in a way that can be proven (exit 5).
     """
-    early = [each for one in new for each in _unfit(contents, one)]
+    early = [each for one in new for each in _unfit(contents, one)] or [*_contradictions(new)]
     if early:
         return Change({}, sorted_findings(early), _counts(new, {}))
     values = [_with_approval(contents, one, asked) for one in new]
@@ -85,7 +90,7 @@ def plan_addition(governed: Governed, contents: Contents, new: Sequence[NewEntry
         values = [_with_override(contents, after, one, value, asked) for one, value in zip(new, values, strict=True)]
         plan = Plan(governed, contents)
         for one, value in zip(new, values, strict=True):
-            plan.put(one, value, update=True if asked.update else None)
+            plan.put(one, value, update=asked.update)
         after = plan.after()
         findings = _judge(contents, after, plan)
     return Change(plan.changed(), findings, _counts(new, plan.changed()))
@@ -161,6 +166,18 @@ def _unfit(contents: Contents, one: NewEntry) -> list[Finding]:
         detail = f"the entry has no {one.type.key_field}"
         return [finding("EN002", one.origin, detail=detail, advice="give it one")]
     return []
+
+
+def _contradictions(new: Sequence[NewEntry]) -> Iterable[Finding]:
+    """Yield the entries of one call that have the key of an earlier one and say something else; routes are joined."""
+    seen: dict[tuple[str, str | None], NewEntry] = {}
+    for one in new:
+        key = one.type.key_of(one.value)
+        first = seen.setdefault((one.type.name, key), one)
+        if one.type.name != "route" and not same_value(first.value, one.value):
+            detail = f"two entries of this call have the {one.type.key_field} {key} and differ"
+            where = None if one.node is None else one.node.location
+            yield finding("EN002", one.origin, location=where, got=key, detail=detail, advice="keep one of them")
 
 
 def _old(contents: Contents, one: NewEntry) -> Entry | None:
@@ -240,7 +257,7 @@ def _new_errors(before: Contents, after: Contents) -> Iterable[Finding]:
 
 
 def _sameness(each: Finding) -> tuple[str, str, str, str | None]:
-    return (each.code, each.path, each.message, each.got)
+    return (each.code, each.path, _LINES.sub("", each.message), each.got)
 
 
 def _counts(new: Sequence[NewEntry], changed: Mapping[str, object]) -> dict[str, int]:

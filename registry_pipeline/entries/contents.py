@@ -16,7 +16,11 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import EntryType
 from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml
+
+NO_ONE_LIST: Final = "the file is not one list"
+"""How findings begin that say that a file is not laid out for its type, so that nothing can be put into it."""
 
 _ADVICE: Final = "mend the file; `registry-pipeline entries check` tells what is left"
 
@@ -165,6 +169,11 @@ def contents_of(
     return Contents(governed.root, config, known, dict(files), documents, tuple(entries), tuple(told), routes, by_key)
 
 
+def is_content_path(contents: Contents, entry_type: EntryType, path: str) -> bool:
+    """Tell whether entries of a type are read from a path, and a run folder may hold it: so it may be written."""
+    return not path_codes(path) and entry_type in _types_of(contents.config, contents.schemas, path)
+
+
 def _types_of(config: Entries, schemas: EntrySchemas, path: str) -> Iterator[EntryType]:
     for entry_type in schemas.types.values():
         folder = folder_of(config, entry_type)
@@ -184,7 +193,7 @@ def _entries(
         values = _whole(entry_type, path, nodes, told)
     else:
         if len(nodes) > 1:
-            told.append(_wrong(path, nodes[1], "a second document; the entries are one list"))
+            told.append(_wrong(path, nodes[1], f"{NO_ONE_LIST}: a second document"))
         values = _listed(entry_type, path, nodes[:1], told)
     for node, value in values:
         key = entry_type.key_of(value) if isinstance(value, dict) else None
@@ -205,7 +214,7 @@ def _listed(
             value, found = value.get(entry_type.list_key, None if value else []), node.at([str(entry_type.list_key)])
             value = [] if value is None and entry_type.list_key in node.value else value
         if not isinstance(value, list):
-            told.append(_wrong(path, node, f"no list `{entry_type.list_key}` of {entry_type.name} entries is in it"))
+            told.append(_wrong(path, node, f"{NO_ONE_LIST} `{entry_type.list_key}` of {entry_type.name} entries"))
         elif found.kind == "sequence":
             yield from ((member, member.value) for member in found.members)
         else:  # an alias, or what a merge key brings

@@ -11,6 +11,7 @@ from registry_pipeline.entries.contents import Contents, Entry, folder_of, read_
 from registry_pipeline.entries.insert import put_entry
 from registry_pipeline.entries.references import GLOB_SIGNS, listed, texts, unknown_name
 from registry_pipeline.entries.schemas import meant
+from registry_pipeline.errors import RefusedError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import ENTRY_TYPES, EVENTS, EntryType
 from registry_pipeline.model.finding import Finding
@@ -29,6 +30,9 @@ def place_hook(contents: Contents, entry_type: EntryType, entry: Mapping[str, An
 def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
     """Return the documents of a hook's file, which is the hook alone."""
     kept = [document for document in documents if document is not None]
+    others = [entry_type.key_of(each) if isinstance(each, dict) else None for each in kept]
+    if any(each != entry_type.key_of(entry) for each in others):
+        raise RefusedError(f"its file holds another hook, {others[0]}", "rename that file by its own id first")
     put_entry(kept, entry, entry_type.key_of)
     return kept
 

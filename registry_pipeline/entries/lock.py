@@ -24,6 +24,8 @@ def held_lock(place: Path) -> Iterator[None]:
         RefusedError: it is a link, or no regular file (exit 5).
         RegistryPipelineError: it cannot be made (exit 1).
     """
+    if place.parent.is_symlink():
+        raise RefusedError(f"the folder {place.parent} is a link", "remove it; it is made anew")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(place, _FLAGS, 0o644)

@@ -12,7 +12,14 @@ from typing import Any, Final
 
 from registry_pipeline.config import Governed
 from registry_pipeline.entries.abilities import place_ability
-from registry_pipeline.entries.contents import Contents, Entry, contents_of, is_split_route
+from registry_pipeline.entries.contents import (
+    NO_ONE_LIST,
+    Contents,
+    Entry,
+    contents_of,
+    is_content_path,
+    is_split_route,
+)
 from registry_pipeline.entries.hooks import place_hook, put_hook
 from registry_pipeline.entries.modules import place_module, put_in_list
 from registry_pipeline.entries.routes import place_route, put_route, slug
@@ -59,14 +66,20 @@ class Plan:
         self.touched: set[tuple[str, str]] = set()
         self.findings: list[Finding] = []
 
-    def put(self, one: NewEntry, value: dict[str, Any], *, update: bool | None) -> None:
+    def put(self, one: NewEntry, value: dict[str, Any], *, update: bool) -> None:
         """Add or update an entry; without `update` a different one of that key is told and stays."""
         place, put = _FAMILIES[one.type.family]
         path = place(self._contents, one.type, value)
+        key = str(one.type.key_of(value))
+        if not is_content_path(self._contents, one.type, path):
+            detail = f"no file may have the name that {key!r} makes"
+            where = None if one.node is None else one.node.location
+            advice = "choose a plainer key"
+            self.findings.append(finding("EN002", one.origin, location=where, got=key, detail=detail, advice=advice))
+            return
         before = self._read(path, one.type)
         if before is None:
             return
-        key = str(one.type.key_of(value))
         told = _collision(one, before, value)
         if told and not update:
             self._tell_collision(one, path, key, told)
@@ -122,7 +135,7 @@ class Plan:
         if broken and path not in self._contents.documents:
             self.findings += broken
             return None
-        wrong = [each for each in broken if each.code == "EN002" and "is in it" in each.message]
+        wrong = [each for each in broken if each.code == "EN002" and each.message.startswith(NO_ONE_LIST)]
         if wrong and entry_type.list_key is not None:
             self.findings += wrong
             return None

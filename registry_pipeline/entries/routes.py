@@ -167,11 +167,14 @@ def document_problem(contents: Contents, path: str) -> str:
     if not bare or bare.startswith("/") or "\\" in bare or "\0" in bare or ".." in parts:
         return "does not stay inside the repository"
     place = contents.root
-    for part in parts:
-        place = place / part
-        if place.is_symlink() and not place.resolve().is_relative_to(contents.root.resolve()):
-            return "leads out of the repository by a link"
-    return "" if place.exists() else "is not there"
+    try:
+        for part in parts:
+            place = place / part
+            if place.is_symlink() and not place.resolve().is_relative_to(contents.root.resolve()):
+                return "leads out of the repository by a link"
+        return "" if place.is_file() else "is no file" if place.exists() else "is not there"
+    except (OSError, RuntimeError):  # a name that no file system takes, or links that lead in a circle
+        return "is not there"
 
 
 def check_file_name(entry: Entry, contents: Contents) -> Iterator[Finding]:

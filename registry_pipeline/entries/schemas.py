@@ -15,8 +15,9 @@ from registry_pipeline.config import Governed
 from registry_pipeline.entries.yaml_file import read_yaml_file
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.entry_types import ENTRY_TYPES, SCHEMA_FOLDER, SCHEMA_SUFFIX, EntryType
+from registry_pipeline.model.entry_types import ENTRY_TYPES, FAMILIES, SCHEMA_FOLDER, SCHEMA_SUFFIX, EntryType
 from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.schema import Judge, SchemaProblem, read_judge, schema_folder
 from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml_values
 
@@ -94,12 +95,14 @@ def _own_schemas(governed: Governed, findings: list[Finding]) -> dict[str, bytes
 def _own_type(name: str, data: bytes) -> EntryType:
     """Return a type of the repository's own, which its schema describes by `x-` keys."""
     (document,) = read_yaml_values(data)
+    if name in FAMILIES:
+        raise ValueError(f"{name} is a family of types, and no name for one")
     told = {key: document.get(key) for key in _NAMED}
     content = told["x-content"]
     if not isinstance(told["x-key"], str) or not isinstance(content, str) or not isinstance(told["x-list"], str):
         raise ValueError("a type of the repository's own says where its entries lie: x-key, x-content and x-list")  # noqa: TRY004 - bad data, and no bug of the caller
-    if content.startswith("/") or "\\" in content or ".." in content.split("/") or not content.endswith(".yaml"):
-        raise ValueError(f"x-content {content!r} is not the path of a .yaml file inside the repository")
+    if path_codes(content) or content.startswith(".git/") or not content.endswith(".yaml"):
+        raise ValueError(f"x-content {content!r} is no plain path of a .yaml file of the repository")
     purpose = told["x-purpose"] or document.get("description") or "A type of this repository's own."
     return EntryType(name, "own", told["x-key"], None, content, told["x-list"], str(purpose))
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from registry_pipeline.canon import json_line
+from registry_pipeline.entries.flow import flow_insertion
 from registry_pipeline.entries.layout import aligned, layout_of
 from registry_pipeline.entries.rendering import (
     Style,
@@ -27,6 +28,7 @@ from registry_pipeline.yaml_values import YamlNode, is_merge_key, same_value
 
 _ODD_LINE_ENDS: Final = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
 _MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
+_COMMENT: Final = re.compile(r"[ \t]+#[^\r\n]*")
 _LOOKED_AT: Final = 50
 _DASHES: Final = re.compile(r" *- +")
 
@@ -70,14 +72,12 @@ class _Splicing:
 
     def appended(self, value: Any) -> str:
         """Return the text, which has no value yet, with one at its end."""
-        glue = "" if not self.text or self.text.endswith("\n") else self.style.newline
-        return self.text + glue + self._joined(self._root_lines(value))
+        return self.text + self._glued(len(self.text), self._root_lines(value))
 
     def other_documents(self, before: Sequence[YamlNode], after: Sequence[Any]) -> str:
         """Return the text with one document more at its end, or with one of two less."""
         if len(after) == len(before) + 1 and all(map(same_value, (node.value for node in before), after)):
-            glue = "" if self.text.endswith("\n") else self.style.newline
-            return f"{self.text}{glue}{self._joined(['---', *self._root_lines(after[-1])])}"
+            return self.text + self._glued(len(self.text), ["---", *self._root_lines(after[-1])])
         if len(before) == 2 and len(after) == 1:
             marks = [m.start() for m in _MARK.finditer(self.text) if before[0].end <= m.start() < before[1].start]
             if len(marks) == 1:
@@ -86,7 +86,6 @@ class _Splicing:
         raise UnsplicedError("documents come or go")
 
     def document(self, node: YamlNode, value: Any) -> None:
-        """Change a whole document."""
         if same_value(node.value, value):
             return
         if node.start == node.end:  # nothing but comments, or an empty document between marks
@@ -128,10 +127,10 @@ class _Splicing:
             return False
         column = self._column(pairs[0][0])
         heads = [self._lead(key, column, None if not i else pairs[i - 1][1]) for i, (key, _) in enumerate(pairs)]
+        heads.append(self._tail(pairs[-1][1], column))
         for i, (key, member) in enumerate(pairs):
             if key in gone:
-                end = heads[i + 1] if i + 1 < len(pairs) else self._tail(member, column)
-                self.edits.append((heads[i], end, ""))
+                self.edits.append((heads[i], self._end_of(member, column, heads[i + 1]), ""))
             elif key.value in value and not is_merge_key(key) and not same_value(member.value, value[key.value]):
                 self._member(key, member, value[key.value], column)
         self._added(node, value, column)
@@ -146,18 +145,18 @@ class _Splicing:
                 anchor = stated[name]
             elif name not in node.value or not same_value(node.value[name], member):  # else a merge key brings it
                 start = self._after_node(anchor)
-                lines = member_lines(name, member, column, self.style)
-                self.edits.append((start, start, self._glued(start, lines)))
+                self.edits.append((start, start, self._glued(start, member_lines(name, member, column, self.style))))
 
     def _member(self, key: YamlNode, member: YamlNode, value: Any, column: int) -> None:
-        """Change the value of one key."""
         if self._inside(member, value):
             return
         empty = member.start == member.end
         one_line = "\n" not in self.text[member.start : member.end]
         if member.flow and member.members and isinstance(value, dict | list):
-            self._refuse_comments(member)
-            self.edits.append((member.start, member.end, flow_text(value)))
+            added = flow_insertion(self.text, member, value, self.style.newline)
+            if added is None:
+                self._refuse_comments(member)
+            self.edits.append(added or (member.start, member.end, flow_text(value)))
         elif one_line and not empty and not is_block(value) and (member.flow or not member.members):
             text = self.style.newline.join(inline_text(value, column + self.style.mapping))
             self.edits.append((member.start, member.end, text))
@@ -172,7 +171,10 @@ class _Splicing:
                 at = self._after(colon)
                 self.edits.append((at, at, self._glued(at, lines[1:])))
                 return
-            self.edits.append((colon + 1, end, self.style.newline.join([lines[0][head:], *lines[1:]])))
+            comment = _COMMENT.match(self.text, end) if is_block(value) and one_line else None
+            behind = comment[0] if comment else ""  # it stays with the key
+            made = self.style.newline.join([lines[0][head:] + behind, *lines[1:]])
+            self.edits.append((colon + 1, end + len(behind), made))
 
     def _sequence(self, node: YamlNode, value: list[Any]) -> bool:
         column = node.column - 1
@@ -183,7 +185,7 @@ class _Splicing:
         heads.append(self._tail(items[-1], column))
         for kind, a, b, c, d in aligned(list(map(self._identity, (i.value for i in items))), value, self._identity):
             if kind in ("delete", "replace"):
-                self.edits.append((heads[a], heads[b], ""))
+                self.edits.append((heads[a], self._end_of(items[b - 1], column, heads[b]), ""))
             if kind in ("insert", "replace"):
                 self._insert(heads[b], value[c:d], column, spaced=self._spaced(items, heads), last=b == len(items))
             for item, new in zip(items[a:b], value[c:d], strict=True) if kind == "equal" else ():
@@ -193,19 +195,18 @@ class _Splicing:
 
     def _spaced(self, items: Sequence[YamlNode], heads: Sequence[int]) -> bool:
         """Tell whether blank lines stand between the items; the first of them will do to see it."""
-        gaps = (
-            self.text[self._after_node(one) : head] for one, head in zip(items[:_LOOKED_AT], heads[1:-1], strict=False)
-        )
+        pairs = zip(items[:_LOOKED_AT], heads[1:-1], strict=False)
+        gaps = (self.text[self._after_node(one) : head] for one, head in pairs)
         return any(not line.strip() for gap in gaps for line in gap.splitlines())
 
     def _item(self, item: YamlNode, new: Any, column: int) -> None:
-        lines = item_lines(new, column, self.style)
         end = item.end
         while self.text[end - 1] in "\r\n":
             end -= 1
         self._refuse_comments(item)
-        start = self._line_start(item.start)
-        self.edits.append((start, end, self.style.newline.join(lines)))
+        self.edits.append(
+            (self._line_start(item.start), end, self.style.newline.join(item_lines(new, column, self.style)))
+        )
 
     def _insert(self, start: int, items: Sequence[Any], column: int, *, spaced: bool, last: bool) -> None:
         lines: list[str] = []
@@ -253,22 +254,24 @@ class _Splicing:
         """Return where the last key or item ends, with the comments below that stand deeper than it."""
         end = self._after_node(node)
         while end < len(self.text):
-            following = self._after(end)
+            following = self._next_line(end)
             words = self.text[end:following]
             if not words.lstrip(" ").startswith("#") or len(words) - len(words.lstrip(" ")) <= column:
                 break
             end = following
         return end
 
+    def _end_of(self, node: YamlNode, column: int, following: int) -> int:
+        """Return where a key or item that goes ends: before what follows, or before comments that are of neither."""
+        tail = self._tail(node, column)
+        return tail if "#" in self.text[tail:following] else following
+
     def _refuse_comments(self, node: YamlNode) -> None:
-        """Refuse to write a value anew where a comment may stand in it."""
         if "#" in self.text[node.start : node.end]:
             raise UnsplicedError("a comment may stand in what changes")
 
     def _glued(self, start: int, lines: list[str]) -> str:
-        """Return lines to be written at the start of a line, or at the end of a text without a final line end."""
-        fresh = start == 0 or self.text[start - 1] == "\n"
-        return ("" if fresh else self.style.newline) + self._joined(lines)
+        return ("" if not start or self.text[start - 1] == "\n" else self.style.newline) + self._joined(lines)
 
     def _joined(self, lines: Sequence[str]) -> str:
         return "".join(f"{line}{self.style.newline}" for line in lines)
@@ -290,7 +293,7 @@ class _Splicing:
 
     def _after(self, at: int) -> int:
         """Return the start of the line behind the one that holds, or has just ended with, a value's last character."""
-        if self.text[at - 1 : at] == "\n":
-            return at
-        found = self.text.find("\n", at)
-        return len(self.text) if found < 0 else found + 1
+        return at if self.text[at - 1 : at] == "\n" else self._next_line(at)
+
+    def _next_line(self, at: int) -> int:
+        return self.text.find("\n", at) + 1 or len(self.text)

@@ -173,14 +173,20 @@ def _read_intent(folder: Path) -> list[_Planned]:
     Raises:
         RefusedError: it is not one that a writer made; it is left alone (exit 5).
     """
-    try:
+    with suppress(OSError, StrictJsonError, KeyError, TypeError):
         document = read_strict_json((folder / _INTENT).read_bytes())
-        return [_Planned(**each) for each in document["files"]]
-    except (OSError, StrictJsonError, KeyError, TypeError):
-        raise RefusedError(
-            f"the intent {folder / _INTENT} cannot be understood",
-            "compare the content files with git, then remove the folder that holds it",
-        ) from None
+        if document["version"] == _VERSION and all(map(_is_sound, document["files"])):
+            return [_Planned(**each) for each in document["files"]]
+    raise RefusedError(
+        f"the intent {folder / _INTENT} cannot be understood",
+        "compare the content files with git, then remove the folder that holds it",
+    )
+
+
+def _is_sound(stated: dict[str, Any]) -> bool:
+    """Tell whether what an intent states of one file is of the kinds that a writer writes."""
+    hashes = all(each is None or isinstance(each, str) for each in (stated["before"], stated["after"]))
+    return hashes and isinstance(stated["path"], str) and type(stated["mode"]) is type(stated["number"]) is int
 
 
 def _settle(governed: Governed) -> Settled | None:

@@ -7,16 +7,20 @@ cannot be spliced. Either outcome is read again and compared with what it shall 
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from stat import S_IMODE, S_ISREG
 from typing import Any, Final
 
+from registry_pipeline.entries.layout import layout_of
 from registry_pipeline.entries.splice import UnsplicedError, splice
-from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.yaml_values import (
     StrictYamlError,
     YamlNode,
@@ -53,10 +57,10 @@ def load_yaml(path: str | os.PathLike[str]) -> Any:
         plain = read_yaml(data)
     except StrictYamlError as error:
         raise _refused(place, error) from None
-    documents = _round_trip_load(data.decode("utf-8"))
     if not plain:
         return None
-    if not same_value([node.value for node in plain], documents):
+    documents = _round_trip_load(data.decode("utf-8"))
+    if documents is None or not same_value([node.value for node in plain], documents):
         raise RefusedError(
             f"{place}: two readers of YAML disagree about its values", "quote what is ambiguous, and try again"
         )
@@ -98,9 +102,10 @@ def read_yaml_file(path: Path) -> bytes:
     except OSError as error:
         told = "it is a link" if path.is_symlink() else error.strerror
         raise RefusedError(f"{path} cannot be read: {told}", "put the regular file itself there") from None
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RefusedError(f"{path} is not a regular file", "put the regular file itself there")
     with os.fdopen(descriptor, "rb") as file:
-        if not S_ISREG(os.fstat(descriptor).st_mode):
-            raise RefusedError(f"{path} is not a regular file", "put the regular file itself there")
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise RefusedError(f"{path} is larger than {MAX_BYTES >> 20} MiB", "split the registry into several files")
@@ -121,7 +126,7 @@ def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[Yaml
     except StrictYamlError as error:
         raise _refused(Path(name), error) from None
     wanted = list(after)
-    if same_value([node.value for node in documents], wanted):
+    if same_value([node.value for node in documents], wanted) or (not documents and wanted == [None]):
         return before
     text = before.decode("utf-8")
     for road in (_spliced, _round_tripped):
@@ -153,11 +158,16 @@ def _round_tripped(text: str, documents: Sequence[YamlNode], wanted: Sequence[An
     """Return what ruamel.yaml's round trip makes, None where a comment got lost on the way."""
     if len(documents) != len(wanted) and documents:
         return None
-    loaded = _round_trip_load(text) or [None]
+    loaded = _round_trip_load(text)
+    if loaded is None:
+        return None
+    loaded = loaded or [None]
     merged = [_merged(old, new) for old, new in zip(loaded, wanted, strict=True)]
     stream = io.StringIO()
+    layout, yaml = layout_of(documents, "\n"), _round_trip()
+    yaml.indent(mapping=layout.mapping, sequence=layout.sequence + 2, offset=layout.sequence)
     try:
-        _round_trip().dump_all(merged, stream)
+        yaml.dump_all(merged, stream)
     except Exception:  # noqa: BLE001 - whatever the other library cannot write is not proven
         return None
     outcome = stream.getvalue()
@@ -181,21 +191,36 @@ def _merged(old: Any, new: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return round-trip data as plain values, which is what is compared and written."""
+    """Return round-trip data as plain values, which is what is compared and written.
+
+    Raises:
+        RefusedError: a value, or a key, that JSON does not have (exit 5).
+    """
     if isinstance(value, dict):
+        for name in value:
+            if not isinstance(name, str):
+                raise RefusedError(f"the key {name!r} is no text", "make it one")
         return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, bool) or value is None:
         return value
-    for kind in (int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return bool(value) if type(value).__name__ == "ScalarBoolean" else str(value)
+    if type(value).__name__ == "ScalarBoolean":
+        return bool(value)
+    kind = next((kind for kind in (int, float, str) if isinstance(value, kind)), None)
+    if kind is None or (kind is float and not math.isfinite(value)):
+        raise RefusedError(f"{value!r} is no value that JSON has", "write it as a text or a number")
+    return kind(value)
 
 
-def _round_trip_load(text: str) -> list[Any]:
-    return list(_round_trip().load_all(text))
+def _round_trip_load(text: str) -> list[Any] | None:
+    """Return what ruamel.yaml reads, None where it cannot read what libyaml can (a tab behind a value)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of anchors that are set anew, which YAML allows
+        try:
+            return list(_round_trip().load_all(text))
+        except Exception:  # noqa: BLE001 - whatever the other library cannot read takes no part in the proof
+            return None
 
 
 def _round_trip() -> Any:
@@ -244,5 +269,11 @@ def _replace(place: Path, data: bytes) -> None:
             file.flush()
             os.fsync(descriptor)
         temporary.replace(place)
+    except OSError as error:
+        raise RegistryPipelineError(
+            f"{place} cannot be written: {error.strerror}; it is as it was",
+            "writing needs a folder that takes the file",
+        ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -137,14 +137,23 @@ def test_if_one_of_several_fails_none_is_written(empty: Repository) -> None:
     assert not (empty.root / "modules").exists()
 
 
-def test_an_entry_comes_from_standard_input(empty: Repository) -> None:
-    words = [sys.executable, "-m", "registry_pipeline", "entries", "add", "--type", "module_type", "-"]
+@pytest.mark.parametrize("source", [("-",), ("--entry-file", "-"), ("--entry-json", "-")])
+def test_an_entry_comes_from_standard_input(empty: Repository, source: tuple[str, ...]) -> None:
+    words = [sys.executable, "-m", "registry_pipeline", "entries", "add", "--type", "module_type", *source]
     text = "id: gauge\ndescription: Reads one gauge.\n---\nid: service\ndescription: Serves.\n"
 
     done = subprocess.run(words, cwd=empty.root, env=environment(empty.home), input=text.encode(), check=False)
 
     assert done.returncode == 0
     assert len(read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"]) == 2
+
+
+def test_json_with_its_own_escapes_is_read_as_json(empty: Repository) -> None:
+    told = "\U0001f600 and \\ud83d\\ude00"  # the second is what it says
+
+    assert add(empty, "--type", "module_type", "--entry-json", json.dumps({"id": "a", "description": told})).code == 0
+
+    assert read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"][0]["description"] == told
 
 
 def test_the_families_of_the_seed_find_the_exact_type(empty: Repository) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline_tests.cli.conftest import Repository
-from registry_pipeline_tests.cli.test_entries import GAUGE, empty, two
+from registry_pipeline_tests.cli.test_entries import GAUGE, ROUTE, empty, two
 
 __all__ = ["empty", "two"]
 
@@ -53,6 +53,18 @@ def test_a_held_lock_is_exit_6(two: Repository) -> None:
         ended = two("entries", "add", "--type", "module_type", "--entry-json", GAUGE.replace("gauge", "other"))
 
     assert ended.code == 6
+    assert two.files() == before
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a/" * 3000, "circle"], ids=["long", "deep", "a circle of links"])
+def test_a_document_whose_path_no_file_system_takes_is_refused(two: Repository, path: str) -> None:
+    (two.root / "circle").symlink_to("circle")
+    before = two.files()
+
+    ended = two("entries", "add", "--type", "route", "--entry-json", ROUTE.replace("README.md", path))
+
+    assert ended.code == 5
+    assert "EN021" in ended.out
     assert two.files() == before
 
 

@@ -30,5 +30,6 @@ def test_both_roads_end_at_the_same_values(file: tuple[str, list[dict[str, Any]]
     insert_or_update_entry(document["types"], "id", entry)
     text = dumped(document)
 
-    assert same_value(read_yaml_values(spliced), [_plain(yaml.load(text))])
+    assume(same_value(_plain(yaml.load(text)), _plain(document)))  # nor those of the entry
+    assert same_value(read_yaml_values(spliced), [_plain(document)])
     assert same_value(read_yaml_values(spliced), read_yaml_values(text.encode()))

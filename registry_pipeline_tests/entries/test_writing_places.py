@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,4 +90,36 @@ def test_a_dry_run_and_a_refusal_leave_no_trace(tmp_path: Path) -> None:
     assert set(dry.change.files) == {TYPES, INSTANCES, HOOK}
     assert not dry.written
     assert not refused.written
+    assert contents_of(governed.root) == BEFORE
+
+
+def test_a_state_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    governed = make_small(tmp_path / "repository")
+    (tmp_path / "outside").mkdir()
+    writing.stage_folder(governed).symlink_to(tmp_path / "outside")
+
+    with pytest.raises(RefusedError, match="is a link"):
+        add_three(governed)
+
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"version": "9", "files": []},
+        {"version": "0.1", "files": [{"path": 5, "before": None, "after": None, "mode": 420, "number": 0}]},
+        {"version": "0.1", "files": [{"path": "x", "before": None, "after": None, "mode": 420, "number": "../x"}]},
+    ],
+)
+def test_an_intent_that_no_writer_wrote_is_left_alone(tmp_path: Path, stated: dict[str, object]) -> None:
+    governed = make_small(tmp_path / "repository")
+    place = writing.stage_folder(governed) / "intent.json"
+    place.parent.mkdir()
+    place.write_text(json.dumps(stated))
+
+    with pytest.raises(RefusedError, match="cannot be understood"):
+        add_three(governed)
+
+    assert json.loads(place.read_bytes()) == stated
     assert contents_of(governed.root) == BEFORE

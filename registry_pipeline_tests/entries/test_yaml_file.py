@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from registry_pipeline.entries import YamlDocuments, dump_yaml, insert_or_update_entry, load_yaml
 from registry_pipeline.entries.yaml_file import _round_tripped, rewrite
-from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.yaml_values import read_yaml, read_yaml_values
 
 COMMENTED = """\
@@ -189,7 +190,7 @@ LAYOUTS = {
         "types:\n  - id: a\n    d: |\n      x\n\n\n",
         "types:\n  - id: a\n    d: |\n      x\n  - id: b\n\n\n",
     ),
-    "by the other road": ("# A\ntypes:\n  -\n    id: a\n", "# A\ntypes:\n- id: a\n- id: b\n"),
+    "by the other road": ("# A\ntypes:\n  -\n    id: a\n", "# A\ntypes:\n  - id: a\n  - id: b\n"),
 }
 
 
@@ -234,3 +235,38 @@ def test_data_that_is_no_list_of_entries_is_refused(data: object, told: str) -> 
 def test_an_entry_without_its_key_is_refused() -> None:
     with pytest.raises(RefusedError, match="has no id"):
         insert_or_update_entry([], "id", {"name": "a"})
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "types:\n", "a: &i 1\nb: &i 2\nc: *i\n"])
+def test_what_was_read_and_is_written_unchanged_leaves_the_bytes(tmp_path: Path, text: str) -> None:
+    place = tmp_path / "file.yaml"
+    place.write_text(text)
+
+    dump_yaml(place, load_yaml(place))
+
+    assert place.read_text() == text
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {"a": {1, 2}}, [object()], {"a": date(2026, 3, 1)}, {"a": float("nan")}])
+def test_what_json_does_not_have_is_refused_and_not_written_as_a_text(file: Path, value: object) -> None:
+    with pytest.raises(RefusedError, match="is no"):
+        dump_yaml(file, value)
+
+    assert file.read_text() == COMMENTED
+
+
+def test_a_tab_that_the_second_reader_cannot_read_is_a_refusal(file: Path) -> None:
+    file.write_text("types:\n  - a\t\n")
+
+    with pytest.raises(RefusedError, match="two readers"):
+        load_yaml(file)
+
+
+def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RegistryPipelineError, match="cannot be written: No such file"):
+        dump_yaml(tmp_path / "new" / "file.yaml", {"a": 1})
+
+
+def test_a_folder_in_the_place_of_a_file_is_a_refusal(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="not a regular file"):
+        load_yaml(tmp_path)

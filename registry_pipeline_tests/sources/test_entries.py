@@ -64,7 +64,7 @@ def test_where_nothing_was_ever_there_nothing_is_wrong(tmp_path: Path, registry_
     assert (never.inputs, gone.inputs) == (None, None)
     assert [(f.code, f.severity.value) for f in never.findings] == [("CAPTURE_MISSING", "info")]
     assert [(f.code, f.severity.value) for f in gone.findings] == [("CAPTURE_MISSING", "warning")]
-    assert "`entries." in never.findings[0].hint
+    assert "` of [entries]" in never.findings[0].hint
 
 
 DAMAGES = {

@@ -30,7 +30,7 @@ _HOOK: Final = '{"id": "tidy", "description": "Tidies up.", "event_type": "Sessi
 @click.argument("sources", metavar="[-]", nargs=-1)
 @click.option("--type", "types", metavar="TYPE", multiple=True, help="The exact type, or a family: modules, routes, …")
 @click.option("--entry-file", "files", metavar="FILE", multiple=True, help="A YAML or JSON file; - is standard input.")
-@click.option("--entry-json", "texts", metavar="JSON", multiple=True, help="The entry itself.")
+@click.option("--entry-json", "texts", metavar="JSON", multiple=True, help="The entry itself; - is standard input.")
 @click.option("--update", is_flag=True, help="Replace an entry that has this key and says something else.")
 @click.option("--dry-run", is_flag=True, help="Check and tell; write nothing.")
 @click.option("--diff", is_flag=True, help="Show what changes in the files.")
