@@ -10,7 +10,6 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from registry_pipeline_tests.captured_sources import write_captured_sources
 from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
 
-
 # How long an example takes says how busy the machine is, and nothing of the law.
 settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
