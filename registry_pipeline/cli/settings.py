@@ -71,7 +71,7 @@ def global_options() -> list[click.Option]:
             "--format", "format_", type=click.Choice(FORMATS), help="How to answer; json is one document on stdout."
         ),
         _option("-q", "--quiet", count=True, help="Tell errors only."),
-        _option("-v", "--verbose", count=True, help="Show the traceback of a failure."),
+        _option("-v", "--verbose", count=True, help="Tell more; show the traceback of a failure."),
         _option("--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."),
         _option("--no-color", is_flag=True, help="No colours; so does NO_COLOR in the environment."),
     ]

@@ -41,8 +41,9 @@ def _of_findings(findings: tuple[Finding, ...]) -> Iterator[HealthCondition]:
 
 
 def _of_pointers(facts: HealthFacts) -> Iterator[HealthCondition]:
-    for registry_id in facts.unknown_pointers:
-        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known which {registry_id} is active")
+    if facts.unknown_pointers:
+        names = ", ".join(facts.unknown_pointers)
+        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}")
 
 
 def _of_drift(facts: HealthFacts) -> Iterator[HealthCondition]:

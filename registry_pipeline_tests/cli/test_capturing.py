@@ -185,6 +185,19 @@ def test_what_was_never_there_is_no_warning(known: Repository) -> None:
     assert "CAPTURE_MISSING" not in {each["code"] for each in known("status", "--json").document("status")["findings"]}
 
 
+def test_what_was_never_there_is_told_in_one_line_unless_more_is_asked_for(known: Repository) -> None:
+    for path in (LEDGER, INDEX):
+        (known.root / path).unlink()
+    known("init")
+
+    in_short, at_length = known("build"), known("build", "--force", "-v", now=LATER)
+
+    assert f"nothing to capture at {INDEX}, {LEDGER} (--verbose tells more)" in in_short.out
+    assert "CAPTURE_MISSING" not in in_short.out
+    assert at_length.out.count("CAPTURE_MISSING") == 2
+    assert "nothing to capture at" not in at_length.out
+
+
 def test_packs_are_judged_by_the_shipped_schema_whatever_their_folder_says(built: Repository) -> None:
     folder = built.runs / f"{STAMP}__seal_threshold_packs"
     reseal(folder, **{"c3_regime_trend_v1.json": b"[]\n", "c3_regime_trend_v1.schema.json": b"true\n"})

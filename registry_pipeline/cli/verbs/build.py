@@ -14,7 +14,7 @@ from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_governed
-from registry_pipeline.model.finding import has_errors
+from registry_pipeline.model.finding import Finding, Severity, has_errors
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.runbook import BuiltRow, StackOutcome, build_stack, build_under_way, start_build_run
 from registry_pipeline.runbook.status import read_operations
@@ -142,7 +142,16 @@ def _tell(page: Page, outcome: StackOutcome) -> None:
         page.line("sealed and waiting: no pointer moved", style="bold yellow")
     if outcome.report is not None:
         page.line(f"rendered {outcome.report.ref.run_root}/{outcome.report.ref.run_id}")
-    page.findings(outcome.findings)
+    absent = [] if page.settings.verbosity > 0 else [each for each in outcome.findings if _is_absent(each)]
+    page.findings(each for each in outcome.findings if each not in absent)
+    if absent:
+        places = ", ".join(each.path for each in absent)
+        page.line(f"nothing to capture at {places} (--verbose tells more)", style="dim")
+
+
+def _is_absent(found: Finding) -> bool:
+    """Tell whether it says only that a repository has none of what may be captured."""
+    return found.code == "CAPTURE_MISSING" and found.severity is Severity.INFO
 
 
 def _row(row: BuiltRow) -> list[str]:
