@@ -51,6 +51,10 @@ class NotFoundError(RegistryPipelineError):
     exit_code = 7
 
 
+class WriteError(RegistryPipelineError):
+    """The disk or its permissions refused a write; the file is as it was (exit 1)."""
+
+
 class PublishError(RegistryPipelineError):
     """A sealed folder could not be published; nothing of it stands in a run root (exit 1)."""
 

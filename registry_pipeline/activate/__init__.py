@@ -7,8 +7,8 @@ verdict. May import `model`, `canon` and `errors`; only the runbook may import i
 The order, held by the runbook (`chain` is `validate.chain`, which reads what is written here):
 
 1. Make the verdicts, each bound to the run's root, and remember the pointer file's hash.
-2. `with pointer_lock(pointer_path):` from here to the end. BusyError: nothing has been written.
-3. `compare_pointer_file(pointer_path, hash remembered)`. BusyError: somebody else was faster, nothing was sealed.
+2. `with pointer_lock(pointer_path, root):` from here to the end. BusyError: nothing has been written.
+3. `refuse_changed(pointer_path, hash remembered)`. BusyError: somebody else was faster, nothing was sealed.
 4. `state = check_chain(read_chain(governed), pointer bytes, read_intent(pointer_path))`. A finding that is an error
    refuses: `state.refuses`. Otherwise `remove_intent(pointer_path)`: what is left over belongs to a change that is
    in force, or to one that was never sealed.
@@ -18,7 +18,7 @@ The order, held by the runbook (`chain` is `validate.chain`, which reads what is
    `plan = plan.following(head)`.
 7. Choose a run id that is free, `write_intent(pointer_path, run id, before, after)`.
 8. Seal `plan.artifacts` under exactly that run id.
-9. `swap_pointer_file(pointer_path, plan.after_bytes, before)`; then `remove_intent(pointer_path)`.
+9. `replace_file(pointer_path, plan.after_bytes, before)`; then `remove_intent(pointer_path)`.
 
 Killed before 8: nothing happened. Killed between 8 and 9: CHAIN_PENDING, settled by `doctor` and by nobody else.
 Killed after the replacement: committed, with an intent that the next change removes. For `init` the bytes before and

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     REFUSED = 5
     BUSY = 6
     NOT_FOUND = 7
+    REPORT_NOT_RENDERED = 8
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -33,14 +34,15 @@ MEANINGS: Final = MappingProxyType(
         ExitCode.REFUSED: "refused by a gate, or sealed and waiting: no pointer moved, no content file changed",
         ExitCode.BUSY: "lock held or race lost: nothing changed",
         ExitCode.NOT_FOUND: "not found, or could not check",
+        ExitCode.REPORT_NOT_RENDERED: "done, only the health report is missing: do not repeat the command",
     }
 )
-"""Every exit code of SPEC 6 in a few words."""
+"""Every exit code in a few words."""
 
-_PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 4)
+_PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 8, 4)
 
 
 def combined(codes: Iterable[int]) -> int:
-    """Return the one exit code of a command for which several hold: the first of 1, 2, 6, 3, 7, 5, 4, else 0."""
+    """Return the one exit code of a command for which several hold: the first of 1, 2, 6, 3, 7, 5, 8, 4, else 0."""
     held = set(codes)
     return next((code for code in _PRECEDENCE if code in held), int(ExitCode.FINE))

@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.activate.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove, plan_init
 from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.activate.swap import (
-    compare_pointer_file,
-    remove_intent,
-    swap_pointer_file,
-    write_intent,
-)
+from registry_pipeline.activate.swap import remove_intent, write_intent
 from registry_pipeline.canon import utc_text
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.files.atomic_write import refuse_changed, replace_file
 from registry_pipeline.model.activation import ACTIVATION_TAG
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Severity, sorted_findings
@@ -68,8 +64,8 @@ def change_pointers(
         BusyError: another change holds the lock, or the pointer file changed since the verdicts (exit 6).
         NotFoundError: the pointer file is gone though the chain has begun.
     """
-    with pointer_lock(governed.pointer_path):
-        compare_pointer_file(governed.pointer_path, seen_sha256)
+    with pointer_lock(governed.pointer_path, governed.root):
+        refuse_changed(governed.pointer_path, seen_sha256)
         standing = Standing(_pointers_to_change(governed, run), read_chain_state(governed))
         planned = _planned(governed, run, asked, standing, plan)
         if isinstance(planned, Refusal):
@@ -89,7 +85,7 @@ def _pointers_to_change(governed: Governed, run: BuildRun) -> bytes:
     data = read_pointer_bytes(governed)
     if data is None and not read_chain(governed).records:
         data = pointer_file_bytes(empty_pointer_file(utc_text(run.started)))
-        swap_pointer_file(governed.pointer_path, data, None)
+        replace_file(governed.pointer_path, data, None)
     if data is None:
         raise NotFoundError(
             f"{governed.config.pointers} is gone, and there are activation records",
@@ -127,7 +123,7 @@ def commit(governed: Governed, run: BuildRun, plan: ActivationPlan) -> SealedRef
     record, run_id = plan.record, _free_run_id(governed, run)
     write_intent(governed.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
     ref = seal_record(governed, run, plan, run_id)
-    swap_pointer_file(governed.pointer_path, plan.after_bytes, record.before_sha256)
+    replace_file(governed.pointer_path, plan.after_bytes, record.before_sha256)
     remove_intent(governed.pointer_path)
     return ref
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from registry_pipeline.activate.swap import intent_path, temporary_path
+from registry_pipeline.activate.swap import intent_path
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, RefusedError
+from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.query.doctor import DoctorDocument, Mended, examine

@@ -11,10 +11,11 @@ from typing import Final, Literal
 
 from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.activate.plan_changes import plan_void
-from registry_pipeline.activate.swap import remove_intent, swap_pointer_file, temporary_path
+from registry_pipeline.activate.swap import remove_intent
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import ConfigError, EvidenceError
+from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
 from registry_pipeline.model.activation import AFTER_FILE
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, sorted_findings
@@ -52,7 +53,7 @@ def finish(governed: Governed) -> Activation | Refusal | None:
     Raises:
         BusyError: another change holds the lock. EvidenceError: the record's folder changed under our hands.
     """
-    with pointer_lock(governed.pointer_path):
+    with pointer_lock(governed.pointer_path, governed.root):
         chain = read_chain_state(governed)
         head = chain.head
         if chain.state != "pending" or head is None:
@@ -60,7 +61,7 @@ def finish(governed: Governed) -> Activation | Refusal | None:
         against = _against_finishing(governed, chain, head)
         if against:
             return Refusal(against)
-        swap_pointer_file(governed.pointer_path, state_after(governed, head), head.record.before_sha256)
+        replace_file(governed.pointer_path, state_after(governed, head), head.record.before_sha256)
         remove_intent(governed.pointer_path)
     return Activation(head.record.action, head.record.moves, head.ref, head.record.after_sha256)
 
@@ -98,7 +99,7 @@ def void(
     """
     if not reason.strip():
         raise ConfigError("voiding a record needs a reason", "say why with --reason TEXT")
-    with pointer_lock(governed.pointer_path):
+    with pointer_lock(governed.pointer_path, governed.root):
         chain = read_chain_state(governed)
         if PENDING in words and chain.state != "pending":
             return None
@@ -147,19 +148,25 @@ def write_back(governed: Governed, quarantine: Path) -> bytes | None:
     Raises:
         BusyError: another change holds the lock.
     """
-    with pointer_lock(governed.pointer_path):
+    with pointer_lock(governed.pointer_path, governed.root):
         chain = read_chain_state(governed)
         if chain.state not in ("rewound", "edited") or chain.head is None:
             return None
         replaced = read_pointer_bytes(governed)
         wanted = state_after(governed, chain.head)
         if replaced is not None:
-            quarantine.mkdir(parents=True, exist_ok=True)
-            name = f"{governed.pointer_path.stem}.{sha256_hex(replaced)}{governed.pointer_path.suffix}"
-            (quarantine / name).write_bytes(replaced)
-        swap_pointer_file(governed.pointer_path, wanted, None if replaced is None else sha256_hex(replaced))
+            _keep_copy(quarantine, governed.pointer_path, replaced)
+        replace_file(governed.pointer_path, wanted, None if replaced is None else sha256_hex(replaced))
         remove_intent(governed.pointer_path)
     return replaced or b""
+
+
+def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> None:
+    """Keep a pointer file durably under a name that contains its hash, before it is replaced."""
+    copy = quarantine / f"{pointer_path.stem}.{sha256_hex(data)}{pointer_path.suffix}"
+    if read_own_file(copy) != data:
+        remove_file(copy)
+        create_file(copy, data)
 
 
 def remove_leftovers(governed: Governed) -> bool:
@@ -168,9 +175,9 @@ def remove_leftovers(governed: Governed) -> bool:
     Raises:
         BusyError: another change holds the lock.
     """
-    with pointer_lock(governed.pointer_path):
+    with pointer_lock(governed.pointer_path, governed.root):
         if read_chain_state(governed).state not in ("committed", "not_chained"):
             return False
         remove_intent(governed.pointer_path)
-        temporary_path(governed.pointer_path).unlink(missing_ok=True)
+        remove_file(temporary_path(governed.pointer_path))
     return True

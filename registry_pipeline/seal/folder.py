@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import DurabilityError, PublishError
+from registry_pipeline.files.durable import rename_noreplace, sync_filesystem, sync_path
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.path_policy import collisions, path_codes
-from registry_pipeline.seal.durable import rename_noreplace, sync_filesystem, sync_one
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline.seal.verify import verify_folder
 
@@ -179,10 +179,10 @@ def _make_durable(stagings: Sequence[str]) -> None:
         sync_filesystem(stagings[0])
         return
     for path in files:
-        sync_one(path)
+        sync_path(path)
     for levels in found:
         for folder, _, _ in levels:
-            sync_one(folder)
+            sync_path(folder)
 
 
 def _refuse_unverified(folder: _Staged) -> None:
@@ -216,7 +216,7 @@ def _confirm(publish_root: Path, folders: Sequence[Path]) -> None:
         for path in folders:
             for folder, _, _ in os.walk(path, topdown=False):
                 os.chmod(folder, _READ_ONLY)  # noqa: PTH101 -- as above
-        sync_one(str(publish_root))
+        sync_path(str(publish_root))
     except OSError as error:
         names = ", ".join(path.name for path in folders)
         message = f"published, durability unknown: {names} ({error.strerror})"

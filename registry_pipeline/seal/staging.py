@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import NotFoundError, PublishError
-from registry_pipeline.seal.durable import rename_noreplace
+from registry_pipeline.files.durable import rename_noreplace
 
 _STAGED: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0-9a-f]{8})")
 

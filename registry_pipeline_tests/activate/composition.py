@@ -11,16 +11,11 @@ from functools import partial
 from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.activate.plan import ActivationPlan, NothingToMove, plan_activation, plan_init
 from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.activate.swap import (
-    compare_pointer_file,
-    read_intent,
-    remove_intent,
-    swap_pointer_file,
-    write_intent,
-)
+from registry_pipeline.activate.swap import read_intent, remove_intent, write_intent
 from registry_pipeline.canon import json_document, sha256_hex
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import RefusedError
+from registry_pipeline.files.atomic_write import refuse_changed, replace_file
 from registry_pipeline.model.activation import ACTIVATION_TAG, RECORD_FILE
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
@@ -47,9 +42,9 @@ def read_state(governed: Governed) -> ChainState:
 
 def activate(governed: Governed, run: SealedRun, seen_sha256: str, reached: Reached = lambda _step: None) -> bool:
     """Put one run in force; tell whether anything moved. `seen_sha256` is the pointer file that its verdict saw."""
-    with pointer_lock(governed.pointer_path):
+    with pointer_lock(governed.pointer_path, governed.root):
         reached("lock")
-        compare_pointer_file(governed.pointer_path, seen_sha256)
+        refuse_changed(governed.pointer_path, seen_sha256)
         reached("compare")
         data = governed.pointer_path.read_bytes()
         state = read_state(governed)
@@ -89,7 +84,7 @@ def _commit(governed: Governed, plan: ActivationPlan, reached: Reached) -> Seale
     published = seal_folder(governed.publish_root, governed.staging_root, run_id, partial(_files, plan))
     assert published.run_id == run_id
     reached("seal")
-    swap_pointer_file(place, plan.after_bytes, record.before_sha256)
+    replace_file(place, plan.after_bytes, record.before_sha256)
     reached("swap")
     remove_intent(place)
     reached("remove")

@@ -21,10 +21,12 @@ from registry_pipeline.cli.exit_codes import MEANINGS, combined
         ((2, 1), 1),
         ((0, 4, 5, 7, 3, 6, 2, 1), 1),
         ((5, 4, 0), 5),
+        ((8, 5), 5),
+        ((4, 8), 8),
         ((3, 4, 5), 3),
     ],
 )
-def test_of_several_codes_the_first_of_1_2_6_3_7_5_4_is_told(held: tuple[int, ...], expected: int) -> None:
+def test_of_several_codes_the_first_of_1_2_6_3_7_5_8_4_is_used(held: tuple[int, ...], expected: int) -> None:
     assert expected == combined(held)
 
 

@@ -13,7 +13,7 @@ STEPS = {
     "before the intent": ("change", "write_intent", "before"),
     "after the intent": ("change", "write_intent", "after"),
     "after the record": ("change", "seal", "after"),
-    "after the replacement": ("change", "swap_pointer_file", "after"),
+    "after the replacement": ("change", "replace_file", "after"),
     "after all": ("change", "remove_intent", "after"),
 }
 """Step to module of the runbook, the function of the protocol, and whether the process dies before or after it."""

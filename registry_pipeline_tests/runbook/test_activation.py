@@ -19,7 +19,7 @@ STEPS = {
     "before the intent": ("write_intent", "before", "committed"),
     "after the intent": ("write_intent", "after", "committed"),
     "after the record": ("seal", "after", "pending"),
-    "after the replacement": ("swap_pointer_file", "after", "committed"),
+    "after the replacement": ("replace_file", "after", "committed"),
     "after all": ("remove_intent", "after", "committed"),
 }
 

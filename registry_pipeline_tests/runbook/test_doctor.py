@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline import runbook
-from registry_pipeline.activate.swap import intent_path, temporary_path, write_intent
+from registry_pipeline.activate.swap import intent_path, write_intent
 from registry_pipeline.config import load_governed
+from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.runbook import Orders

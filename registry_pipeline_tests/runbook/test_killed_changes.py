@@ -95,8 +95,8 @@ def test_a_pending_change_is_voided_and_nothing_moved(twice: World, change: str)
 
 
 FINISHING = {
-    "before the replacement": (("settlement", "swap_pointer_file", "before"), "pending"),
-    "after the replacement": (("settlement", "swap_pointer_file", "after"), "committed"),
+    "before the replacement": (("settlement", "replace_file", "before"), "pending"),
+    "after the replacement": (("settlement", "replace_file", "after"), "committed"),
     "after all": (("settlement", "remove_intent", "after"), "committed"),
 }
 

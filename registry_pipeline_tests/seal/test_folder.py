@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from registry_pipeline.errors import DurabilityError, PublishError
+from registry_pipeline.files import durable
 from registry_pipeline.model.ids import RunId
-from registry_pipeline.seal import durable
 from registry_pipeline.seal.folder import seal_folder, seal_folders
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline_tests.seal.conftest import Doors
@@ -175,7 +175,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(f"registry_pipeline.seal.folder.{real.__name__}", call)
 
-    record("sync", durable.sync_one)
+    record("sync", durable.sync_path)
     record("sync all of", durable.sync_filesystem)
     record("rename", durable.rename_noreplace)
     return told

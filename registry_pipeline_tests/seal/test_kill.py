@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from registry_pipeline.files.durable import rename_noreplace
 from registry_pipeline.model.ids import RunId
-from registry_pipeline.seal.durable import rename_noreplace
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline_tests.seal.conftest import Doors
 from registry_pipeline_tests.seal.small_run import WANTED

@@ -1,0 +1,112 @@
+"""System calls that make a change durable: two that Python does not offer, with a fallback, and fsync of a path."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from registry_pipeline.errors import WriteError
+
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
+_UNSUPPORTED: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM))
+_NO_SPACE: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+_NO_PERMISSION: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+
+
+@cache
+def _libc(name: str) -> Any:
+    """Return a function of the C library, or None where the library has no such function."""
+    return getattr(ctypes.CDLL(None, use_errno=True), name, None)
+
+
+def rename_noreplace(source: str, target: str) -> None:
+    """Rename a file or a non-empty directory in one step, and never replace what has the new name.
+
+    Raises:
+        FileExistsError: the name is taken; nothing changed.
+        OSError: the rename failed; nothing changed.
+    """
+    renameat2 = _libc("renameat2")
+    if renameat2 is not None:
+        done = renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
+        if done == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in _UNSUPPORTED:
+            raise OSError(number, os.strerror(number), target)
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    if not os.path.isdir(source):  # noqa: PTH112 - the caller has text paths
+        # link(2) refuses a name that exists; rename(2) would replace a file that appeared since the look above.
+        os.link(source, target)
+        os.unlink(source)  # noqa: PTH108 - as above
+        return
+    try:
+        # rename(2) replaces nothing but an empty directory, and no writer of this project makes one here.
+        os.rename(source, target)  # noqa: PTH104 - Path.rename would promise less
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+        raise
+
+
+def sync_filesystem(folder: str) -> None:
+    """Write everything of the file system that contains `folder` to its disk; all file systems without syncfs.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    syncfs = _libc("syncfs")
+    if syncfs is None:
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), folder)
+    finally:
+        os.close(descriptor)
+
+
+def sync_path(path: str | Path) -> None:
+    """Write one file, or the names in one directory, to its disk.
+
+    Raises:
+        OSError: it does not exist, or the disk refused.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a directory with its missing parents, and make the name of every new one durable.
+
+    Raises:
+        OSError: one of them cannot be made, or the disk refused.
+    """
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_path(path.parent)
+
+
+def cannot_write(path: Path, error: OSError) -> WriteError:
+    """Return the error for a path that the disk or its permissions do not let us write, with advice on the cause."""
+    advice = "fix the cause, then run the command again"
+    if error.errno in _NO_SPACE:
+        advice = "free some space on the disk, then run the command again"
+    elif error.errno in _NO_PERMISSION:
+        advice = f"make {path.parent} writable for you, then run the command again"
+    return WriteError(f"{path} cannot be written: {error.strerror or error}; it is as it was", advice)

@@ -1,0 +1,144 @@
+"""The one lock: flock(2) on a file, held until the block or the process ends.
+
+A lock file is never removed, because the lock belongs to its inode. A writer that removes or replaces the file that is
+locked is found: the inode behind the name is compared after the lock was taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
+from registry_pipeline.files.durable import cannot_write
+
+_SAFE: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NO_PERMISSION: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+_MODE: Final = 0o644
+_POLL_SECONDS: Final = 0.005
+
+
+@contextmanager
+def hold_lock(
+    path: Path, root: Path, purpose: str, *, wait_seconds: float = 0.0, shared: bool = False
+) -> Iterator[None]:
+    """Hold the lock file at `path`, which is made if it is missing; its folder must exist inside `root`.
+
+    `purpose` names what the lock protects, for the message, as in "activation". A shared lock excludes only exclusive
+    ones. Where the file exists and may only be read, as for another user of the group, reading it suffices.
+
+    Raises:
+        BusyError: another process held it for all of `wait_seconds`; nothing changed (exit 6).
+        RefusedError: it is a link, no regular file, or outside `root` through a linked folder (exit 5).
+        NotFoundError: its folder does not exist (exit 7).
+        WriteError: it cannot be made (exit 1).
+    """
+    refuse_outside(path, root)
+    descriptor = open_locked(
+        path, os.O_RDWR | os.O_CREAT, purpose, wait_seconds=wait_seconds, shared=shared, read_only_suffices=True
+    )
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def open_locked(
+    path: Path,
+    flags: int,
+    purpose: str,
+    *,
+    wait_seconds: float,
+    shared: bool = False,
+    read_only_suffices: bool = False,
+) -> int:
+    """Return a descriptor of a regular file, opened with `flags` and locked; the caller closes it, which unlocks.
+
+    Raises:
+        BusyError, RefusedError, NotFoundError, WriteError: as `hold_lock`.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        descriptor = _open(path, flags, read_only_suffices=read_only_suffices)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            # A checkout or a merge may have replaced the file since it was opened: then this lock protects nothing.
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                return descriptor
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if time.monotonic() >= deadline:
+            waited = f" after {wait_seconds:.0f} s" if wait_seconds else ""
+            raise BusyError(f"another {purpose} is in progress{waited}; nothing changed", "try again when it has ended")
+        time.sleep(_POLL_SECONDS)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock file at `path` exclusively; False where there is no such file.
+
+    Raises:
+        RefusedError: it is a link, or no regular file (exit 5).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _SAFE)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _cannot_open(path, error) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def refuse_outside(path: Path, root: Path) -> None:
+    """Refuse a path whose folder lies outside `root`, by its words or through a linked folder.
+
+    Raises:
+        RefusedError: it does (exit 5).
+    """
+    if not path.parent.resolve().is_relative_to(root.resolve()):
+        raise RefusedError(
+            f"{path} is outside {root}: a folder of its path is a link",
+            "replace the link by a folder",
+        )
+
+
+def _open(path: Path, flags: int, *, read_only_suffices: bool) -> int:
+    try:
+        descriptor = os.open(path, flags | _SAFE, _MODE)
+    except OSError as error:
+        if not read_only_suffices or error.errno not in _NO_PERMISSION or not path.is_file() or path.is_symlink():
+            raise _cannot_open(path, error) from None
+        try:
+            descriptor = os.open(path, os.O_RDONLY | _SAFE)
+        except OSError as second:
+            raise _cannot_open(path, second) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RefusedError(f"{path} is not a regular file", "remove it; a lock file is made when it is needed")
+    return descriptor
+
+
+def _cannot_open(path: Path, error: OSError) -> Exception:
+    if path.is_symlink():
+        return RefusedError(f"{path} is a link", "put the regular file itself there, or remove the link")
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(f"there is no folder {path.parent}", "run `registry-pipeline init`")
+    if isinstance(error, IsADirectoryError):
+        return RefusedError(f"{path} is not a regular file", "remove it; a lock file is made when it is needed")
+    return cannot_write(path, error)
