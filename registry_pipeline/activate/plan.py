@@ -40,6 +40,7 @@ class ActivationRequest:
     `candidates` move together or not at all, at most one a registry. `pointers` is the file as read under the lock.
     `active` are the active runs whose folders are there. `marked_bad` maps run id to reason. `previous` is the head
     of the chain, None where there is no record yet (`ActivationPlan.following`). `allow_mixed` needs a `reason`.
+    `own_notes` are the reasons in the records, which this tool wrote into the pointers' notes.
     """
 
     candidates: tuple[Candidate, ...]
@@ -53,6 +54,7 @@ class ActivationRequest:
     reason: str
     now_utc: str
     allow_mixed: bool = False
+    own_notes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,13 @@ class NothingToMove:
     findings: tuple[Finding, ...] = ()
 
 
-def plan_init(pointers: bytes, *, actor: str, reason: str, verdicts: Iterable[Verdict] = ()) -> ActivationPlan:
+def plan_init(pointers: bytes, *, actor: str, reason: str, retired: Iterable[SealedRef] = ()) -> ActivationPlan:
     """Return the first record of the chain, which takes the existing pointer file as it is.
 
-    `pointers` are the file's bytes, `verdicts` those on the runs that it already names.
+    `pointers` are the file's bytes, `retired` the records of a lost chain that this one replaces.
     """
     digest = sha256_hex(pointers)
-    record = ActivationRecord("init", (), (), actor, reason, counted(verdicts), digest, digest, None)
+    record = ActivationRecord("init", (), tuple(retired), actor, reason, counted(()), digest, digest, None)
     return ActivationPlan(record, pointers)
 
 
@@ -137,7 +139,7 @@ def planned(
         return Refusal(findings)
     if not moves:
         return NothingToMove(findings)
-    after = pointer_file_bytes(with_moves(request.pointers, moves, request.now_utc, request.reason))
+    after = pointer_file_bytes(with_moves(request.pointers, moves, request.now_utc, request.reason, request.own_notes))
     record = ActivationRecord(
         action=action,
         moves=moves,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.model.activation import MUTATION_POLICY
 from registry_pipeline.model.refs import Known, Move, Pointer, PointerFile
 
 POINTER_CONTRACT_VERSION: Final = "0.1"
 DESCRIPTION: Final = "Which sealed run is active for each registry; nothing is active by name or by recency."
-MUTATION_POLICY: Final = (
-    "Changed by `registry-pipeline` only. Every change seals an activation record that names the state before and "
-    "after it; an edit by hand is found and refused."
-)
 
 
 def empty_pointer_file(now_utc: str) -> PointerFile:
@@ -32,26 +29,46 @@ def empty_pointer_file(now_utc: str) -> PointerFile:
 def pointer_file_bytes(file: PointerFile) -> bytes:
     """Return the file's text: indent 2, every top-level key in its place, the pointers sorted by registry.
 
-    What is not ours stays: other top-level keys, and other keys of a pointer's own entry.
+    What is not ours stays: other top-level keys, other keys of a pointer's own entry, and an entry that says the same
+    in the words of an older tool.
     """
     found = file.document.get("pointers")
     entries = {e.get("registry_id"): e for e in found if isinstance(e, dict)} if isinstance(found, list) else {}
     pointers = sorted(file.pointers, key=lambda pointer: pointer.registry_id)
     document = dict(file.document)
-    document["pointers"] = [dict(entries.get(p.registry_id, {})) | p.to_json() for p in pointers]
+    document["pointers"] = [_entry(entries.get(p.registry_id, {}), p) for p in pointers]
     return json_document(document)
 
 
-def with_moves(file: PointerFile, moves: Iterable[Move], now_utc: str, notes: str) -> PointerFile:
+def _entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
+    """Return the entry of a pointer; `before` is what the file has of it."""
+    stated = pointer.to_json()
+    same_ref = pointer.ref is None and _is_object_of_nulls(before.get("active_ref"))
+    same_asof = pointer.asof_utc is None and before.get("active_asof_utc") == "unknown"
+    if pointer.known == "unknown" and before.get("active_ref_known") == "unknown" and same_ref:
+        stated["active_ref"] = before["active_ref"]
+        stated["active_asof_utc"] = "unknown" if same_asof else stated["active_asof_utc"]
+    return dict(before) | stated
+
+
+def _is_object_of_nulls(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(each is None for each in value.values())
+
+
+def with_moves(
+    file: PointerFile, moves: Iterable[Move], now_utc: str, reason: str, own_notes: Collection[str] = ()
+) -> PointerFile:
     """Return the file after the moves, all made at `now_utc`; `sha256` is that of its new bytes.
 
     A moved pointer is known to be true as of now, since its run was verified for the move; one that moves to nothing
-    is `"unknown"`, with the reason in its notes.
+    is `"unknown"`. Its notes become the reason, unless somebody else wrote them: what is in `own_notes` is ours.
     """
     pointers = {pointer.registry_id: pointer for pointer in file.pointers}
     for move in moves:
         name, ref = move.registry_id, move.to_ref
         known: Known = "unknown" if ref is None else True
+        before = pointers[name].notes if name in pointers else ""
+        notes = before if ref is not None and before and before not in own_notes else reason
         pointers[name] = Pointer(name, ref, known, None if ref is None else now_utc, notes)
     return _changed(file, pointers.values(), now_utc)
 

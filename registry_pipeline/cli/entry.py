@@ -41,7 +41,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _end_quietly()
     except (click.Abort, KeyboardInterrupt):
-        return _failed(words, "interrupted", "nothing was left half-made; run it again", ExitCode.INTERRUPTED)
+        return _failed(
+            words, "interrupted", "see `registry-pipeline status` for what was done before", ExitCode.INTERRUPTED
+        )
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else PROGRAM
         return _failed(words, error.format_message(), f"see `{where} --help`", ExitCode.USAGE)
@@ -66,7 +68,7 @@ def _failed(words: list[str], message: str, advice: str, code: int) -> int:
 
 def _advice(error: Exception) -> str:
     if isinstance(error, OSError):
-        return "no run folder and no pointer is left half-made; mend what it names and run the command again"
+        return "fix what it names, then see `registry-pipeline status` for what was done before"
     return "this is a bug: run it again with --verbose and report what it prints"
 
 

@@ -1,4 +1,4 @@
-"""How `activate`, `rollback` and `mark-bad` end: the report is rendered anew, and what moved is told (SPEC 6)."""
+"""How `activate`, `rollback` and `mark-bad` end: render the report, print what moved, choose the exit code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import EvidenceError, RefusedError
-from registry_pipeline.model.finding import Finding
-from registry_pipeline.model.verdict import Activation, Refusal, SealedRun
-from registry_pipeline.runbook import BuildRun, pointer_hash, render
+from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.model.verdict import Activation, Refusal
+from registry_pipeline.runbook import BuildRun, pointer_hash
+from registry_pipeline.runbook.rendering import is_report_missing, render_after_change
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -47,10 +47,9 @@ def answer_change(
 
     `nothing` is the sentence for a change that was not needed, `told` are findings beside those of the change.
     """
-    report = None
-    if isinstance(done, Activation) and run is not None:
-        report = _render(reporter, governed, run)
-    findings = tuple(dict.fromkeys((*(done.findings if done is not None else ()), *told)))
+    changed = isinstance(done, Activation) and run is not None
+    report, missing = render_after_change(governed, run) if changed and run is not None else (None, ())
+    findings = tuple(dict.fromkeys((*(done.findings if done is not None else ()), *told, *missing)))
     moved = done if isinstance(done, Activation) else None
     document: dict[str, Any] = {
         "action": action,
@@ -61,15 +60,15 @@ def answer_change(
         "findings": [finding.to_json() for finding in findings],
     }
     reporter.answer(document, findings, lambda page: _tell(page, done, findings, nothing))
-    return ExitCode.REFUSED if isinstance(done, Refusal) else ExitCode.FINE
+    if isinstance(done, Refusal):
+        return refusal_code(done)
+    return ExitCode.REPORT_NOT_RENDERED if is_report_missing(findings) else ExitCode.FINE
 
 
-def _render(reporter: Reporter, governed: Governed, run: BuildRun) -> SealedRun | None:
-    try:
-        return render(governed, run)
-    except (RefusedError, EvidenceError) as error:
-        reporter.note(f"no report: {error.message}")
-        return None
+def refusal_code(refusal: Refusal) -> ExitCode:
+    """Return 3 where the pointer file or the chain is invalid, 5 where a gate refused the runs."""
+    invalid = any(f.severity is Severity.ERROR and f.code.startswith(("POINTER_", "CHAIN_")) for f in refusal.findings)
+    return ExitCode.EVIDENCE_INVALID if invalid else ExitCode.REFUSED
 
 
 def _tell(page: Page, done: Activation | Refusal | None, findings: tuple[Finding, ...], nothing: str) -> None:

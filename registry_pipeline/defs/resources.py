@@ -5,6 +5,7 @@ with them. May import `runbook`, `config` and Dagster.
 """
 
 import fcntl
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +18,11 @@ from registry_pipeline import runbook
 from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.envelope import GitState, WorkingTreeState
+from registry_pipeline.model.refs import SealedRef
 
 COMMIT_TAG: Final = "registry_pipeline/git_commit"
 TREE_TAG: Final = "registry_pipeline/working_tree_state"
+HEAD_TAG: Final = "registry_pipeline/chain_head"
 TAKEN_TAG: Final = "registry_pipeline/git_taken_in_run"
 _OUTSIDE_GIT: Final = "none"
 
@@ -74,22 +77,25 @@ class GovernedRepository(ConfigurableResource[None]):
         governed.dagster_home.mkdir(parents=True, exist_ok=True)
         with (governed.dagster_home / "git_state.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            kept = self._kept_git_state(dagster_run_id)
+            kept = self._kept_build_run(dagster_run_id, started)
             if kept is not None:
-                return runbook.BuildRun(started, kept, dagster_run_id)
-            run = runbook.start_build_run(governed, started, dagster_run_id)
-            self.instance.add_run_tags(dagster_run_id, _tags(run.git, dagster_run_id))
+                return kept
+            run = runbook.with_chain_head(governed, runbook.start_build_run(governed, started, dagster_run_id))
+            self.instance.add_run_tags(dagster_run_id, _tags(run, dagster_run_id))
         return run
 
-    def _kept_git_state(self, dagster_run_id: str) -> GitState | None:
+    def _kept_build_run(self, dagster_run_id: str, started: datetime) -> runbook.BuildRun | None:
         run = self.instance.get_run_by_id(dagster_run_id)
         tags: Mapping[str, str] = {} if run is None else run.tags
         if tags.get(TAKEN_TAG) != dagster_run_id:
             return None
         commit, tree = (None if tags[tag] == _OUTSIDE_GIT else tags[tag] for tag in (COMMIT_TAG, TREE_TAG))
-        return GitState(commit, cast("WorkingTreeState | None", tree))
+        head = SealedRef.from_json(json.loads(tags.get(HEAD_TAG, "null")))
+        git = GitState(commit, cast("WorkingTreeState | None", tree))
+        return runbook.BuildRun(started, git, dagster_run_id, head)
 
 
-def _tags(git: GitState, dagster_run_id: str) -> dict[str, str]:
-    commit, tree = git.commit or _OUTSIDE_GIT, git.working_tree_state or _OUTSIDE_GIT
-    return {COMMIT_TAG: commit, TREE_TAG: tree, TAKEN_TAG: dagster_run_id}
+def _tags(run: runbook.BuildRun, dagster_run_id: str) -> dict[str, str]:
+    commit, tree = run.git.commit or _OUTSIDE_GIT, run.git.working_tree_state or _OUTSIDE_GIT
+    head = "null" if run.head is None else json.dumps(run.head.to_json())
+    return {COMMIT_TAG: commit, TREE_TAG: tree, HEAD_TAG: head, TAKEN_TAG: dagster_run_id}

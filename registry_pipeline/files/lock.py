@@ -29,21 +29,21 @@ _POLL_SECONDS: Final = 0.005
 def hold_lock(
     path: Path, root: Path, purpose: str, *, wait_seconds: float = 0.0, shared: bool = False
 ) -> Iterator[None]:
-    """Hold the lock file at `path`, which is made if it is missing; its folder must exist inside `root`.
+    """Hold the lock file at `path`, whose folder must exist inside `root`.
 
     `purpose` names what the lock protects, for the message, as in "activation". A shared lock excludes only exclusive
-    ones. Where the file exists and may only be read, as for another user of the group, reading it suffices.
+    ones, and needs a lock file that exists; an exclusive one makes it. Where the file may only be read, as for another
+    user of the group, reading it suffices.
 
     Raises:
         BusyError: another process held it for all of `wait_seconds`; nothing changed (exit 6).
         RefusedError: it is a link, no regular file, or outside `root` through a linked folder (exit 5).
-        NotFoundError: its folder does not exist (exit 7).
+        NotFoundError: its folder does not exist, or for a shared lock the file (exit 7).
         WriteError: it cannot be made (exit 1).
     """
     refuse_outside(path, root)
-    descriptor = open_locked(
-        path, os.O_RDWR | os.O_CREAT, purpose, wait_seconds=wait_seconds, shared=shared, read_only_suffices=True
-    )
+    flags = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT
+    descriptor = open_locked(path, flags, purpose, wait_seconds=wait_seconds, shared=shared, read_only_suffices=True)
     try:
         yield
     finally:

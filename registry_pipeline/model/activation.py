@@ -22,6 +22,17 @@ ACTIVATION_VERSION: Final = "0.1"
 ACCEPTED_REMOVED: Final = "accepted_removed"
 """The key of `verdicts` that counts removed runs which somebody accepted; absent where there were none (SPEC 4.1)."""
 
+FIRST_REASON: Final = "the first record of the chain"
+RESTART_PREFIX: Final = "chain restarted: "
+"""How the reason of an `init` record begins that replaces a chain which was lost."""
+REPORT_TAG: Final = "system_health_render"
+"""The tag of a health report, which names the head of the chain that it was rendered from."""
+MUTATION_POLICY: Final = (
+    "Changed by `registry-pipeline` only. Every change seals an activation record that names the state before and "
+    "after it; an edit by hand is found and refused."
+)
+"""What a pointer file that this tool made says of itself: without its records it is not evidence."""
+
 _ACTIONS: Final = get_args(Action)
 _KEYS: Final = (
     "activation_version",
@@ -41,8 +52,9 @@ _KEYS: Final = (
 class ActivationRecord:
     """One change of the pointer file: who, why, what moved, and the state before and after it.
 
-    `runs` are the runs marked bad or the records voided, and empty for every other action. A run that is marked bad
-    moves no pointer: one that names it becomes `false` and names it still.
+    `runs` are the runs marked bad, the records voided, or the records that an `init` retires where it restarts a lost
+    chain; empty for every other action. A run that is marked bad moves no pointer: one that names it becomes `false`
+    and names it still.
     `verdicts` counts the verdicts that stood behind the change, and the removed runs that it accepts. `previous` is
     the record that this one follows: the last that stands, which is None for `init` alone. `init` and `void` leave
     the pointer file as it is.
@@ -112,8 +124,10 @@ class ActivationRecord:
             raise ValueError(f"`{self.action}` leaves the pointer file as it is, yet something moved")
         if self.action == "activate" and not self.moves:
             raise ValueError("`activate` moves nothing")
-        if (self.action in ("mark_bad", "void")) != bool(self.runs):
+        if self.runs and self.action in ("activate", "rollback"):
             raise ValueError(f"`{self.action}` names {len(self.runs)} runs")
+        if not self.runs and self.action in ("mark_bad", "void"):
+            raise ValueError(f"`{self.action}` names no run")
 
 
 @dataclass(frozen=True, slots=True)

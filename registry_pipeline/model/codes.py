@@ -334,11 +334,39 @@ _CHAIN: Final = (
         "the next change seals an `init` record first",
     ),
     (
+        "CHAIN_LOST",
+        _E,
+        "chain 5",
+        "the pointer file was written by this tool, and not one of its activation records exists",
+        "restore the record folders from a backup or another clone; if they are lost for good, `registry-pipeline init --restart-chain --reason TEXT` seals a new first record that names the loss",
+    ),
+    (
+        "CHAIN_RESTARTED",
+        _I,
+        "chain 5",
+        "the chain was restarted here, and earlier records prove nothing any more: {detail}",
+        "no action needed; compare the active runs with what you expect",
+    ),
+    (
+        "CHAIN_RUN_MISSING",
+        _E,
+        "chain 5",
+        "{detail} moved a pointer to this run, and its folder does not exist",
+        "restore the folder from a backup or another clone; run folders are never deleted",
+    ),
+    (
+        "CHAIN_RUN_RESEALED",
+        _E,
+        "chain 5",
+        "{detail} moved a pointer to this run when it had another root",
+        "restore the folder that was activated from a backup or another clone",
+    ),
+    (
         "CHAIN_RECORD_MISSING",
         _E,
         "chain 5",
         "an activation record is missing: {detail}",
-        "restore the record's folder from a backup or another clone",
+        "restore the record's folder from a backup or another clone; if it is lost for good, `registry-pipeline init --restart-chain --reason TEXT`",
     ),
     (
         "CHAIN_RECORD_EDITED",
@@ -445,6 +473,13 @@ _ACTIVATION: Final = (
 )
 
 _DOCTOR: Final = (
+    (
+        "REPORT_NOT_RENDERED",
+        _W,
+        "render 4.4",
+        "the pointers moved, and the health report could not be rendered: {detail}",
+        "done; only the report is missing; do not repeat the command: fix the cause, and the next build renders it",
+    ),
     (
         "HASHES_VERIFIED",
         _I,

@@ -155,6 +155,10 @@ def layer_attributes(publish_root: str, pointers: str) -> tuple[str, ...]:
     return (f"{publish_root}/** -text", f"{pointers} -text")
 
 
+DRAFTS: Final = ".*.registry-pipeline.tmp"
+"""What `files.atomic_write` writes beside a file before it takes the file's name, as git's rules name it."""
+
+
 def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tuple[str, ...]:
     """Return the `.gitignore` lines: the state beside `publish_root`, and evidence too unless it is tracked.
 
@@ -163,7 +167,7 @@ def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tupl
     """
     state = publish_root.rpartition("/")[0]
     kept = tuple(f"/{state}/{name}" for name in STATE_NAMES)
-    moving = tuple(f"/{pointers}.{suffix}" for suffix in ("lock", "intent", "tmp"))
+    moving = (f"/{pointers}.lock", f"/{pointers}.intent", DRAFTS)
     return kept + moving + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
 
 

@@ -6,7 +6,15 @@ written. Keeps out rules (they live in the rooms) and every format. May import e
 
 from registry_pipeline.model.verdict import Built
 from registry_pipeline.runbook.activation import activate, largest_movable, read_active_runs, read_chain_state
-from registry_pipeline.runbook.building import BuildRun, build, seal, start_build_run, unchanged, validate
+from registry_pipeline.runbook.building import (
+    BuildRun,
+    build,
+    seal,
+    start_build_run,
+    unchanged,
+    validate,
+    with_chain_head,
+)
 from registry_pipeline.runbook.doctor import Orders, diagnose, mend
 from registry_pipeline.runbook.example import ExampleOutcome, make_example
 from registry_pipeline.runbook.history import SealedDay, build_days
@@ -23,7 +31,7 @@ from registry_pipeline.runbook.reading import (
     spec_of,
 )
 from registry_pipeline.runbook.rendering import render
-from registry_pipeline.runbook.rollback import Undoing, choose_undoing, mark_bad, rollback
+from registry_pipeline.runbook.rollback import RollbackTarget, mark_bad, rollback, select_rollback
 from registry_pipeline.runbook.sealed_sets import SealedSet, SetMember, list_sealed_sets, read_sealed_set
 from registry_pipeline.runbook.settlement import settle, void
 from registry_pipeline.runbook.setup import InitOutcome, initialise
@@ -34,6 +42,7 @@ from registry_pipeline.runbook.verification import (
     FoundRun,
     active_runs,
     all_runs,
+    check_moved_runs,
     compare_baseline,
     find_run,
     folder_at,
@@ -58,11 +67,11 @@ __all__ = [
     "JudgedRun",
     "Lineage",
     "Orders",
+    "RollbackTarget",
     "SealedDay",
     "SealedSet",
     "SetMember",
     "StackOutcome",
-    "Undoing",
     "activate",
     "active_run",
     "active_runs",
@@ -72,7 +81,7 @@ __all__ = [
     "build_stack",
     "build_under_way",
     "check_anchor",
-    "choose_undoing",
+    "check_moved_runs",
     "compare_baseline",
     "diagnose",
     "find_run",
@@ -99,6 +108,7 @@ __all__ = [
     "run_folder",
     "seal",
     "sealed_run",
+    "select_rollback",
     "settle",
     "spec_of",
     "start_build_run",
@@ -107,4 +117,5 @@ __all__ = [
     "verify_inputs",
     "verify_runs",
     "void",
+    "with_chain_head",
 ]

@@ -14,6 +14,7 @@ from registry_pipeline.canon import json_document, sha256_hex, utc_text
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
+from registry_pipeline.model.activation import ACTIVATION_TAG
 from registry_pipeline.model.attribution import main_artifact
 from registry_pipeline.model.captures import is_own_name
 from registry_pipeline.model.codes import finding
@@ -35,7 +36,7 @@ from registry_pipeline.runbook.reading import (
     spec_of,
 )
 from registry_pipeline.runbook.rules import JUDGES, check_rules
-from registry_pipeline.runbook.store import Store
+from registry_pipeline.runbook.store import Store, read_chain_state
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.sources.context import Previous, SourceContext
 from registry_pipeline.sources.git import read_git_state
@@ -46,11 +47,15 @@ SEAL_FILES = ("MANIFEST.sha256", "manifest.json")
 
 @dataclass(frozen=True, slots=True)
 class BuildRun:
-    """One invocation of the command line or one Dagster run: its start, taken once, and git as it was then."""
+    """One invocation of the command line or one Dagster run: its start, taken once, and git as it was then.
+
+    `head` is the activation record that was the last when the run began; what the run seals names it as an input.
+    """
 
     started: datetime
     git: GitState
     dagster_run_id: str | None = None
+    head: SealedRef | None = None
 
 
 def start_build_run(governed: Governed, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
@@ -66,6 +71,12 @@ def start_build_run(governed: Governed, started: datetime, dagster_run_id: str |
     ]
     ignored = (*own, *((state / name).as_posix() for name in STATE_NAMES))
     return BuildRun(started, read_git_state(governed.root, ignored), dagster_run_id)
+
+
+def with_chain_head(governed: Governed, run: BuildRun) -> BuildRun:
+    """Return the build run with the head of the activation chain as it is now."""
+    head = read_chain_state(governed).head
+    return replace(run, head=None if head is None else head.ref)
 
 
 def build(
@@ -109,7 +120,9 @@ def build(
     as_of_utc = utc_text(run.started)
     run_id = str(RunId(run.started, spec.tag or spec.registry_id))
     artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
-    inputs = Inputs((*refs, *previous_refs, *gathered.registries), gathered.files)
+    # A record that is removed or rewritten later contradicts the runs that name it.
+    head = () if run.head is None else (InputRegistry(ACTIVATION_TAG, "previous", run.head),)
+    inputs = Inputs((*refs, *previous_refs, *gathered.registries, *head), gathered.files)
     return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage)
 
 

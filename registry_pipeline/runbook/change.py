@@ -7,6 +7,7 @@ as a function of what was read under the lock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from registry_pipeline.activate.lock import pointer_lock
@@ -16,17 +17,17 @@ from registry_pipeline.activate.swap import remove_intent, write_intent
 from registry_pipeline.canon import utc_text
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import refuse_changed, replace_file
-from registry_pipeline.model.activation import ACTIVATION_TAG
+from registry_pipeline.model.activation import ACTIVATION_TAG, FIRST_REASON
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Severity, sorted_findings
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Activation, Built, Refusal
 from registry_pipeline.runbook.building import BuildRun, seal
-from registry_pipeline.runbook.reading import read_pointer_bytes, spec_of
-from registry_pipeline.runbook.store import read_active_runs, read_chain_state
+from registry_pipeline.runbook.reading import pointer_hash, read_pointer_bytes, spec_of
+from registry_pipeline.runbook.store import read_active_runs, read_locked_state
 from registry_pipeline.validate.chain import ChainState, read_chain
 from registry_pipeline.validate.pointers import parse_pointer_file
 
@@ -66,7 +67,7 @@ def change_pointers(
     """
     with pointer_lock(governed.pointer_path, governed.root):
         refuse_changed(governed.pointer_path, seen_sha256)
-        standing = Standing(_pointers_to_change(governed, run), read_chain_state(governed))
+        standing = Standing(_pointers_to_change(governed, run), read_locked_state(governed).chain)
         planned = _planned(governed, run, asked, standing, plan)
         if isinstance(planned, Refusal):
             return planned
@@ -74,7 +75,7 @@ def change_pointers(
             return None
         remove_intent(governed.pointer_path)
         if planned.record.previous is None:
-            first = plan_init(standing.pointers, actor=asked.actor, reason="the first record of the chain")
+            first = plan_init(standing.pointers, actor=asked.actor, reason=FIRST_REASON)
             planned = planned.following(commit(governed, run, first))
         record = commit(governed, run, planned)
     return Activation(planned.record.action, planned.moves, record, planned.record.after_sha256, planned.findings)
@@ -114,6 +115,7 @@ def _planned(
         reason=asked.reason,
         now_utc=utc_text(run.started),
         allow_mixed=asked.allow_mixed,
+        own_notes=frozenset(sealed.record.reason for sealed in chain.records),
     )
     return plan(request, standing)
 
@@ -122,10 +124,30 @@ def commit(governed: Governed, run: BuildRun, plan: ActivationPlan) -> SealedRef
     """Write the intent, seal the record under the id that the intent names, replace the pointer file."""
     record, run_id = plan.record, _free_run_id(governed, run)
     write_intent(governed.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
-    ref = seal_record(governed, run, plan, run_id)
-    replace_file(governed.pointer_path, plan.after_bytes, record.before_sha256)
-    remove_intent(governed.pointer_path)
+    try:
+        ref = seal_record(governed, run, plan, run_id)
+        replace_file(governed.pointer_path, plan.after_bytes, record.before_sha256)
+        remove_intent(governed.pointer_path)
+    except RegistryPipelineError as error:
+        if (governed.publish_root / str(run_id)).exists():
+            raise _interrupted_change(governed, str(run_id), record.after_sha256, error) from None
+        with suppress(RegistryPipelineError):  # the record was not sealed: nothing has happened
+            remove_intent(governed.pointer_path)
+        raise
     return ref
+
+
+def _interrupted_change(
+    governed: Governed, run_id: str, after_sha256: str, error: RegistryPipelineError
+) -> RegistryPipelineError:
+    """Return what to say of a change whose record is sealed: whether the pointers moved, and what to do next."""
+    if pointer_hash(governed) == after_sha256:
+        return DurabilityError(f"the pointers moved, recorded in {run_id}; then: {error.message}", error.advice)
+    return WriteError(
+        f"{run_id} is sealed, and the pointer file was not replaced: {error.message}",
+        "fix the cause, then `registry-pipeline doctor --fix --finish` completes the change, "
+        "or `doctor --fix --void --reason TEXT` takes it out",
+    )
 
 
 def seal_record(governed: Governed, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:

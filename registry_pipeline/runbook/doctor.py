@@ -8,13 +8,12 @@ from datetime import datetime
 
 from registry_pipeline.activate.swap import intent_path
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.query.doctor import DoctorDocument, Mended, examine
 from registry_pipeline.runbook.building import BuildRun
-from registry_pipeline.runbook.rendering import render
+from registry_pipeline.runbook.rendering import render_after_change
 from registry_pipeline.runbook.settlement import finish, remove_leftovers, void, write_back
 from registry_pipeline.runbook.status import observe
 from registry_pipeline.runbook.store import read_chain_state
@@ -40,6 +39,7 @@ class _Work:
 
     mended: list[Mended] = field(default_factory=list)
     refused: list[Finding] = field(default_factory=list)
+    not_rendered: list[Finding] = field(default_factory=list)
 
 
 def diagnose(governed: Governed, now: datetime) -> DoctorDocument:
@@ -70,7 +70,8 @@ def mend(governed: Governed, run: BuildRun, orders: Orders) -> DoctorDocument:
     _restore(governed, work)
     _clear(governed, work)
     left = diagnose(governed, run.started)
-    return DoctorDocument(tuple(work.mended), tuple(work.refused), left.findings)
+    findings = sorted_findings((*left.findings, *work.not_rendered))
+    return DoctorDocument(tuple(work.mended), tuple(work.refused), findings)
 
 
 def _settle(governed: Governed, run: BuildRun, orders: Orders, work: _Work) -> None:
@@ -99,11 +100,10 @@ def _settled(before: ChainState, done: Activation) -> Sequence[tuple[str, str]]:
 def _render(governed: Governed, run: BuildRun, work: _Work, done: Activation) -> None:
     if not done.moves:
         return
-    try:
-        report = render(governed, run)
-    except (RefusedError, EvidenceError):
-        return  # what it cannot be rendered from is among the findings
-    work.mended.append(Mended("CHAIN_PENDING", f"{report.ref.run_root}/{report.ref.run_id}", "rendered the report"))
+    report, missing = render_after_change(governed, run)
+    work.not_rendered += missing
+    if report is not None:
+        work.mended.append(Mended("CHAIN_PENDING", f"{report.ref.run_root}/{report.ref.run_id}", "rendered the report"))
 
 
 def _restore(governed: Governed, work: _Work) -> None:

@@ -17,9 +17,9 @@ from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.verdict import SealReport, Verdict
 from registry_pipeline.render.health_state import judge_health
 from registry_pipeline.render.operation_groups import count_operations
-from registry_pipeline.runbook.activation import read_chain_state
 from registry_pipeline.runbook.building import BuildRun
-from registry_pipeline.runbook.reading import read_judgeable, read_pointer_bytes, run_folder, spec_of
+from registry_pipeline.runbook.reading import read_judgeable, run_folder, spec_of
+from registry_pipeline.runbook.store import read_pointer_state
 from registry_pipeline.validate.chain import ChainState
 from registry_pipeline.validate.pointers import check_pointers, parse_pointer_file
 from registry_pipeline.validate.run import check_run
@@ -61,8 +61,10 @@ class Inspection:
 
 def inspect(governed: Governed, run: BuildRun) -> Inspection:
     """Read the bytes of the chain and of every active run and judge them; `run` gives the present and git's state."""
-    pointers, malformed = parse_pointer_file(read_pointer_bytes(governed), governed.config.pointers)
-    chain = read_chain_state(governed)
+    # One consistent read: a pointer file and a chain from two moments would contradict each other.
+    state = read_pointer_state(governed)
+    chain = state.chain
+    pointers, malformed = parse_pointer_file(state.pointers, governed.config.pointers)
     active = {
         pointer.registry_id: _in_force(governed, pointer.registry_id, ref)
         for pointer in pointers.pointers

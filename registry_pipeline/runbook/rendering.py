@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from registry_pipeline.canon import utc_text
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import EvidenceError, RefusedError
+from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipelineError
+from registry_pipeline.model.activation import ACTIVATION_TAG
+from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import BuildContext, InputRegistry, Inputs
+from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.inputs import HealthInputs
 from registry_pipeline.model.verdict import Built, SealedRun
 from registry_pipeline.render.health_report import render_health_report
@@ -25,6 +30,29 @@ def render(governed: Governed, run: BuildRun) -> SealedRun:
     """
     built = _rendered(governed, run, inspect(governed, run))
     return seal(governed, run, spec_of(REPORT), built)
+
+
+def render_after_change(governed: Governed, run: BuildRun) -> tuple[SealedRun | None, tuple[Finding, ...]]:
+    """Render the report after pointers moved; a failure is a finding, because the move itself is done.
+
+    An interrupt is a finding as well: the command must still say what it moved.
+    """
+    try:
+        return render(governed, run), ()
+    except RefusedError as error:
+        reason, severity = error.message, Severity.INFO  # nothing is active that a report could be rendered from
+    except RegistryPipelineError as error:
+        reason, severity = error.message, None
+    except OSError as error:
+        reason, severity = f"{error.strerror} ({error.filename})", None
+    except (KeyboardInterrupt, SystemExit):
+        reason, severity = "interrupted", None
+    return None, (finding("REPORT_NOT_RENDERED", governed.config.publish_root, detail=reason, severity=severity),)
+
+
+def is_report_missing(findings: Iterable[Finding]) -> bool:
+    """Whether pointers moved and the report should have been rendered and was not (exit 8)."""
+    return any(f.code == "REPORT_NOT_RENDERED" and f.severity is not Severity.INFO for f in findings)
 
 
 def _rendered(governed: Governed, run: BuildRun, seen: Inspection) -> Built:
@@ -53,5 +81,8 @@ def _rendered(governed: Governed, run: BuildRun, seen: Inspection) -> Built:
         health=seen.health,
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))
-    refs = tuple(InputRegistry(name, "upstream", held.ref) for name, held in sources.items())
-    return Built(REPORT, artifacts, Inputs(refs), as_of_utc)
+    refs = [InputRegistry(name, "upstream", held.ref) for name, held in sources.items()]
+    # The report names the head of the chain: a record that is removed or rewritten later contradicts it.
+    head = seen.chain.head
+    refs += [] if head is None else [InputRegistry(ACTIVATION_TAG, "previous", head.ref)]
+    return Built(REPORT, artifacts, Inputs(tuple(refs)), as_of_utc)

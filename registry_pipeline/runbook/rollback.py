@@ -20,41 +20,48 @@ from registry_pipeline.runbook.verification import FoundRun
 from registry_pipeline.seal.proven import read_stated_root
 from registry_pipeline.validate.chain import ChainState, SealedRecord
 from registry_pipeline.validate.history import accept_removed
+from registry_pipeline.validate.move_history import last_in_effect, last_rollback, refs_after
 
 
 @dataclass(frozen=True, slots=True)
-class Undoing:
-    """What a rollback takes back: moves of one record; `whole` if nothing was moved since, so that all of it goes."""
+class RollbackTarget:
+    """The moves of one record that a rollback undoes; `restores` if the state before that record comes back whole."""
 
     record: SealedRecord
     moves: tuple[Move, ...]
-    whole: bool
+    restores: bool
 
 
-def choose_undoing(chain: ChainState, word: str | None = None, registry_id: str | None = None) -> Undoing:
-    """Return what to take back: the record that `word` names, else the last with moves; of one registry, or all.
+def select_rollback(
+    chain: ChainState, word: str | None = None, registry_id: str | None = None, *, redo: bool = False
+) -> RollbackTarget:
+    """Return what to undo: moves of the record that `word` names, else of the last activation still in effect.
 
-    A rollback has moves too: taken back in its turn, it puts in force again what it had moved away from.
+    With `redo` it is the last rollback that was neither undone nor superseded. `registry_id` selects its move alone.
 
     Raises:
-        NotFoundError: no standing record is meant, or more than one, or the registry is unknown (exit 7).
-        RefusedError: the record moved nothing, or not this registry (exit 5).
+        NotFoundError: there is none, `word` names no standing record or several, or the registry is unknown (exit 7).
+        RefusedError: the named record moved nothing, or not this registry (exit 5).
     """
     if registry_id is not None:
         spec_of(registry_id)
-    moving = [r for r in chain.records if r.record.moves]
     if word is None:
-        fitting = [r for r in moving if _moves_of(r, registry_id)]
-        if not fitting:
-            raise NotFoundError("there is no activation to take back", "`registry-pipeline log` lists what there is")
-        chosen = fitting[-1]
+        found = (last_rollback if redo else last_in_effect)(chain.records, registry_id)
+        if not found:
+            what = "no rollback that can be undone" if redo else "no activation that is still in effect"
+            raise NotFoundError(f"there is {what}; nothing moved", "`registry-pipeline log` lists what there is")
+        record, moves = found[0].record, tuple(each.move for each in found)
     else:
-        chosen = find_record(chain.records, word)
-    moves = _moves_of(chosen, registry_id)
+        record = find_record(chain.records, word)
+        moves = tuple(move for move in record.record.moves if registry_id in (None, move.registry_id))
     if not moves:
         moved = "nothing" if registry_id is None else f"no {registry_id}"
-        raise RefusedError(f"{chosen.ref.run_id} ({chosen.record.action}) moved {moved}", "`registry-pipeline log`")
-    return Undoing(chosen, moves, whole=chosen is moving[-1] and len(moves) == len(chosen.record.moves))
+        raise RefusedError(f"{record.ref.run_id} ({record.record.action}) moved {moved}", "`registry-pipeline log`")
+    until = chain.records[: chain.records.index(record) + 1]
+    untouched = refs_after(until) == {
+        name: ref for name, ref in refs_after(chain.records).items() if name in refs_after(until) or ref is not None
+    }
+    return RollbackTarget(record, moves, restores=untouched and len(moves) == len(record.record.moves))
 
 
 def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
@@ -66,19 +73,15 @@ def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
     exact = [r for r in records if r.ref.run_id == word]
     near = exact or [r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)]
     if len(near) != 1:
-        told = "no activation record" if not near else f"{len(near)} activation records"
-        raise NotFoundError(f"{word!r} names {told} of the chain", "`registry-pipeline log` lists them")
+        count = "no activation record" if not near else f"{len(near)} activation records"
+        raise NotFoundError(f"{word!r} names {count} of the chain", "`registry-pipeline log` lists them")
     return near[0]
-
-
-def _moves_of(sealed: SealedRecord, registry_id: str | None) -> tuple[Move, ...]:
-    return tuple(move for move in sealed.record.moves if registry_id in (None, move.registry_id))
 
 
 def rollback(
     governed: Governed,
     run: BuildRun,
-    undoing: Undoing,
+    target: RollbackTarget,
     *,
     actor: str,
     reason: str,
@@ -95,15 +98,13 @@ def rollback(
     seen = pointer_hash(governed)
     accepted = accepted_losses(read_chain_state(governed))
     candidates = tuple(
-        judge(governed, move.registry_id, move.from_ref, accepted)
-        for move in undoing.moves
-        if move.from_ref is not None
+        judge(governed, move.registry_id, move.from_ref, accepted) for move in target.moves if move.from_ref is not None
     )
 
     def plan(request: ActivationRequest, standing: Standing) -> ActivationPlan | NothingToMove | Refusal:
-        if undoing.record.ref not in [r.ref for r in standing.chain.records]:
-            raise BusyError(f"{undoing.record.ref.run_id} was voided meanwhile; nothing moved", "look at the log")
-        return plan_rollback(request, undoing.moves, restores=undoing.whole)
+        if target.record.ref not in [r.ref for r in standing.chain.records]:
+            raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing moved", "see the log")
+        return plan_rollback(request, target.moves, restores=target.restores)
 
     return change_pointers(governed, run, seen, Asked(actor, reason, candidates, allow_mixed), plan)
 

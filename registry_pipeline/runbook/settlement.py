@@ -10,24 +10,28 @@ from pathlib import Path
 from typing import Final, Literal
 
 from registry_pipeline.activate.lock import pointer_lock
+from registry_pipeline.activate.plan import plan_init
 from registry_pipeline.activate.plan_changes import plan_void
 from registry_pipeline.activate.swap import remove_intent
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import ConfigError, EvidenceError
+from registry_pipeline.errors import ConfigError, EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
-from registry_pipeline.model.activation import AFTER_FILE
+from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE, RESTART_PREFIX
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.model.finding import Finding, Severity, sorted_findings
+from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.runbook.building import BuildRun
 from registry_pipeline.runbook.change import seal_record
 from registry_pipeline.runbook.reading import read_pointer_bytes, read_report
 from registry_pipeline.runbook.rollback import accepted_losses, find_record, judge
-from registry_pipeline.runbook.store import read_chain_state
+from registry_pipeline.runbook.store import read_chain_state, read_locked_state
+from registry_pipeline.seal.proven import read_stated_root
 from registry_pipeline.validate.branches import check_withdrawal
-from registry_pipeline.validate.chain import ChainState, SealedRecord
+from registry_pipeline.validate.chain import ChainState, SealedRecord, read_chain
 
+_MOST_LOSSES: Final = 10
 PENDING: Final = "pending"
 """The word for the record that is sealed and not in force."""
 
@@ -54,7 +58,7 @@ def finish(governed: Governed) -> Activation | Refusal | None:
         BusyError: another change holds the lock. EvidenceError: the record's folder changed under our hands.
     """
     with pointer_lock(governed.pointer_path, governed.root):
-        chain = read_chain_state(governed)
+        chain = read_locked_state(governed).chain
         head = chain.head
         if chain.state != "pending" or head is None:
             return None
@@ -100,7 +104,7 @@ def void(
     if not reason.strip():
         raise ConfigError("voiding a record needs a reason", "say why with --reason TEXT")
     with pointer_lock(governed.pointer_path, governed.root):
-        chain = read_chain_state(governed)
+        chain = read_locked_state(governed).chain
         if PENDING in words and chain.state != "pending":
             return None
         chosen = [_named(chain, word) for word in words]
@@ -115,6 +119,48 @@ def void(
         ref = seal_record(governed, run, plan)
         remove_intent(governed.pointer_path)
     return Activation("void", (), ref, plan.record.after_sha256)
+
+
+def restart_chain(governed: Governed, run: BuildRun, *, actor: str, reason: str) -> Activation:
+    """Seal a new `init` record where the chain has errors that nothing can repair; it names what was lost.
+
+    The pointer file stays as it is. The records that are left, and those that a health report names, are retired: they
+    keep lying where they are, and prove nothing any more. Marks of bad runs and rollbacks stay known.
+
+    Raises:
+        RefusedError: the chain has no error, or there is no pointer file (exit 5). BusyError: another change holds the
+            lock (exit 6). ConfigError: no reason is given (exit 2).
+    """
+    if not reason.strip():
+        raise ConfigError("restarting the chain needs a reason", "say why with --reason TEXT")
+    with pointer_lock(governed.pointer_path, governed.root):
+        state = read_locked_state(governed)
+        losses = [f for f in state.chain.findings if f.severity is Severity.ERROR]
+        if not losses:
+            raise RefusedError("the activation chain verifies; there is nothing to restart", "see `verify --chain`")
+        if state.pointers is None:
+            raise RefusedError(f"there is no {governed.config.pointers}", "run `registry-pipeline doctor --fix` first")
+        named = ", ".join(f"{f.code} {f.path}" for f in losses[:_MOST_LOSSES])
+        plan = plan_init(
+            state.pointers,
+            actor=actor,
+            reason=f"{RESTART_PREFIX}{reason} ({named})",
+            retired=_records_to_retire(governed),
+        )
+        ref = seal_record(governed, run, plan)
+        remove_intent(governed.pointer_path)
+    return Activation("init", (), ref, plan.record.after_sha256)
+
+
+def _records_to_retire(governed: Governed) -> list[SealedRef]:
+    """Return every activation record on the disk or named by a report; a broken one has the root that it states."""
+    found = read_chain(governed)
+    refs = {r.ref for r in found.records} | {witness.ref for witness in found.witnesses}
+    for broken in found.broken:
+        run_root, _, run_id = broken.path.rpartition("/")
+        root = read_stated_root(governed.path(broken.path)) or sha256_hex(b"")
+        refs.add(SealedRef(run_id, run_root, RECORD_FILE, root))
+    return sorted(refs)
 
 
 def _named(chain: ChainState, word: str) -> SealedRecord:
@@ -149,7 +195,7 @@ def write_back(governed: Governed, quarantine: Path) -> bytes | None:
         BusyError: another change holds the lock.
     """
     with pointer_lock(governed.pointer_path, governed.root):
-        chain = read_chain_state(governed)
+        chain = read_locked_state(governed).chain
         if chain.state not in ("rewound", "edited") or chain.head is None:
             return None
         replaced = read_pointer_bytes(governed)
@@ -176,7 +222,7 @@ def remove_leftovers(governed: Governed) -> bool:
         BusyError: another change holds the lock.
     """
     with pointer_lock(governed.pointer_path, governed.root):
-        if read_chain_state(governed).state not in ("committed", "not_chained"):
+        if read_locked_state(governed).chain.state not in ("committed", "not_chained"):
             return False
         remove_intent(governed.pointer_path)
         remove_file(temporary_path(governed.pointer_path))

@@ -121,13 +121,14 @@ def _make_store(governed: Governed, now: datetime) -> list[str]:
 
 def _write_git_rules(governed: Governed, *, track_runs: bool) -> list[str]:
     publish_root, pointers = governed.config.publish_root, governed.config.pointers
-    kept = {path: track_runs or is_tracked(governed.root, path) for path in (publish_root, pointers)}
-    ignored = layer_ignores(publish_root, pointers, track_runs=False)
+    # A clone that gets one without the other has pointers without evidence, or evidence that nothing names.
+    tracked = track_runs or any(is_tracked(governed.root, path) for path in (publish_root, pointers))
+    ignored = layer_ignores(publish_root, pointers, track_runs=tracked)
     index = governed.config.run_index
     logs = (index.path, index.overrides)  # there or not: the first append writes no git rules
     rules = {
         ".gitattributes": (*layer_attributes(publish_root, pointers), *log_attributes(logs)),
-        ".gitignore": (*(line for line in ignored if not kept.get(line.strip("/"), False)), *log_ignores(logs)),
+        ".gitignore": (*ignored, *log_ignores(logs)),
     }
     return [name for name, lines in rules.items() if _append_lines(governed.root / name, lines)]
 

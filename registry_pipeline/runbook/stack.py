@@ -14,9 +14,9 @@ from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Activation, Built, NotBuilt, Refusal, SealedRun, Verdict
 from registry_pipeline.runbook.activation import activate, largest_movable
-from registry_pipeline.runbook.building import BuildRun, build, seal, unchanged, validate
+from registry_pipeline.runbook.building import BuildRun, build, seal, unchanged, validate, with_chain_head
 from registry_pipeline.runbook.reading import read_pointers, spec_of
-from registry_pipeline.runbook.rendering import render
+from registry_pipeline.runbook.rendering import render_after_change
 
 Step = Literal["build", "seal", "validate", "activate", "render"]
 
@@ -89,6 +89,7 @@ def build_stack(  # noqa: PLR0913 - the options of a verb, all by keyword
     Raises:
         EvidenceError, RefusedError, PublishError, BusyError: as the steps do.
     """
+    run = with_chain_head(governed, run)
     rows: list[BuiltRow] = []
     findings: list[Finding] = []
     sealed: dict[str, SealedRun] = {}
@@ -167,7 +168,8 @@ def _put_in_force(
         told += activation.findings
         if {"op_status_table", "drift_signals"} <= _active_ids(governed):
             on_step("render", "system_health_report")
-            report = render(governed, run)
+            report, missing = render_after_change(governed, run)
+            told += missing
     elif isinstance(activation, Refusal):
         told += activation.findings
     marked = tuple(replace(row, activated=row.registry_id in moved) for row in rows)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from registry_pipeline.activate.lock import lock_path, pointer_lock
 from registry_pipeline.activate.swap import read_intent
 from registry_pipeline.canon import parse_utc
 from registry_pipeline.config import Governed
+from registry_pipeline.model.activation import Intent
 from registry_pipeline.model.closure import ActiveRun
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.inputs import RegistryStanding
@@ -18,12 +21,61 @@ from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.runbook.reading import read_pointer_bytes, read_pointers, read_report, run_folder
 from registry_pipeline.runbook.standings import read_standings
 from registry_pipeline.seal.proven import read_proven_entries
-from registry_pipeline.validate.chain import ChainState, check_chain, read_chain
+from registry_pipeline.validate.chain import ChainState, check_chain, list_record_folders, read_chain
+
+WAIT_SECONDS: Final = 30.0
+"""How long a reader waits for a change of the pointers that is in progress."""
+
+_ATTEMPTS: Final = 20
+_SETTLED: Final = frozenset(("not_chained", "committed"))
+
+
+@dataclass(frozen=True, slots=True)
+class PointerState:
+    """The pointer file's bytes (None: there is no file) and the chain compared with exactly these bytes."""
+
+    pointers: bytes | None
+    chain: ChainState
 
 
 def read_chain_state(governed: Governed) -> ChainState:
-    """Return the judgement of the activation chain and of the pointer file against it."""
-    return check_chain(read_chain(governed), read_pointer_bytes(governed), read_intent(governed.pointer_path))
+    """Return the verdict on the activation chain, and on the pointer file compared with it."""
+    return read_pointer_state(governed).chain
+
+
+def read_pointer_state(governed: Governed) -> PointerState:
+    """Return a state of pointer file and chain that existed at one moment, also while another process changes it.
+
+    Raises:
+        BusyError: a change was in progress for all of `WAIT_SECONDS` (exit 6).
+        NotFoundError: a run root or the pointer file exists and cannot be read.
+    """
+    for _ in range(_ATTEMPTS):
+        # (1) Read optimistically, without a lock: a look at a quiet repository waits for nobody.
+        before = _fingerprint(governed)
+        state = read_locked_state(governed)
+        if _fingerprint(governed) != before:
+            continue
+        # (2) A record that is sealed while its pointer file is not yet replaced is an error only if no writer is there.
+        if state.chain.state in _SETTLED or not lock_path(governed.pointer_path).exists():
+            return state
+        break
+    # (3) The lock excludes writers: what is read now is final.
+    with pointer_lock(governed.pointer_path, governed.root, shared=True, wait_seconds=WAIT_SECONDS):
+        return read_locked_state(governed)
+
+
+def read_locked_state(governed: Governed) -> PointerState:
+    """Return the state of pointer file and chain; the caller holds the lock of the pointer file."""
+    records = read_chain(governed)
+    pointers = read_pointer_bytes(governed)
+    return PointerState(pointers, check_chain(records, pointers, read_intent(governed.pointer_path)))
+
+
+def _fingerprint(governed: Governed) -> tuple[tuple[tuple[str, str], ...], bytes | None, Intent | None]:
+    """Return what every change of the pointers changes: the record folders, the pointer file, and the intent."""
+    folders = tuple(list_record_folders(governed))
+    return folders, read_pointer_bytes(governed), read_intent(governed.pointer_path)
 
 
 def read_active_runs(governed: Governed, pointers: PointerFile) -> dict[str, ActiveRun]:

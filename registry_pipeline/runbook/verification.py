@@ -11,21 +11,25 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.canon import short
+from registry_pipeline.canon import json_line, short
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import EvidenceError, NotFoundError
+from registry_pipeline.model.activation import ACCEPTED_REMOVED
+from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import Inputs
-from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.finding import Finding, Severity, sorted_findings
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Verdict
-from registry_pipeline.runbook.reading import read_pointers, spec_of, with_own_names
+from registry_pipeline.runbook.reading import read_pointers, read_sealed, spec_of, with_own_names
 from registry_pipeline.runbook.store import read_chain_state
+from registry_pipeline.seal.proven import read_stated_root
 from registry_pipeline.seal.verify import verify_folders
 from registry_pipeline.sources.committed_runs import read_committed_runs
 from registry_pipeline.sources.run_folders import read_run_folders, read_why_left_out
+from registry_pipeline.validate.chain import ChainState
 from registry_pipeline.validate.history import check_baseline
 from registry_pipeline.validate.lineage import JudgedRun, Lineage, check_lineage
 from registry_pipeline.validate.pointer_entry import is_folder_name
@@ -181,6 +185,45 @@ def verify_inputs(
 
     count = itertools.count(1)
     return check_lineage(judged, judge)
+
+
+def check_moved_runs(governed: Governed, chain: ChainState) -> tuple[Finding, ...]:
+    """Return a finding for each run that a standing record moved a pointer to and that is gone or was sealed again.
+
+    The root is that of manifest.json on the disk; `verify --all` compares the bytes of the files with it. A run whose
+    removal was accepted is a warning.
+    """
+    moved = {
+        move.to_ref: sealed.ref.run_id
+        for sealed in reversed(chain.records)
+        for move in sealed.record.moves
+        if move.to_ref is not None and is_folder_name(move.to_ref.run_id) and not path_codes(move.to_ref.run_root)
+    }
+    findings: list[Finding] = []
+    for ref, record in moved.items():
+        path = f"{ref.run_root}/{ref.run_id}"
+        root = read_stated_root(governed.path(path))
+        if not os.path.lexists(governed.path(path)):
+            accepted = _is_removal_accepted(governed, chain, ref)
+            severity, detail = (Severity.WARNING, f"{record}, accepted since,") if accepted else (None, record)
+            findings.append(finding("CHAIN_RUN_MISSING", path, severity=severity, detail=detail))
+        elif root != ref.manifest_sha256:
+            got = root or "no manifest that can be read"
+            findings.append(finding("CHAIN_RUN_RESEALED", path, expected=ref.manifest_sha256, got=got, detail=record))
+    return sorted_findings(findings)
+
+
+def _is_removal_accepted(governed: Governed, chain: ChainState, gone: SealedRef) -> bool:
+    """Whether a removal was accepted and the run registry that is active does not list the run any more."""
+    if not any(sealed.record.verdicts.get(ACCEPTED_REMOVED) for sealed in chain.records):
+        return False
+    ref = read_pointers(governed).active("run_registry")
+    try:
+        lines = b"" if ref is None else read_sealed(governed, "run_registry", ref).kept[ref.relpath or ""]
+    except EvidenceError:
+        return False
+    key = json_line(f"{gone.run_root}::{gone.run_id}").strip()
+    return ref is not None and key not in lines
 
 
 @dataclass(frozen=True, slots=True)

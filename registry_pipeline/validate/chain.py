@@ -2,40 +2,52 @@
 
 `check_chain` judges the records that `chain_records.read_chain` verified; the table of SPEC 5 is `_judge_pointers`.
 
-A record *stands* unless a standing `void` names it. Every standing record but `init` follows exactly one standing
-record, whose after is its before; a `void` follows the last record that stands, so that what it voids hangs off the
-chain as a leaf. Links go by root hash: a record cannot name one that is made later.
+A record *stands* unless a standing `void` names it, or an `init` that restarted the chain retires it. Every standing
+record but `init` follows exactly one standing record, whose after is its before; a `void` follows the last record that
+stands, so that what it voids hangs off the chain as a leaf. Links go by root hash: a record cannot name one that is
+made later.
 
-What a chain cannot prove: that nobody rewrote all of it, or cut its tail and put the older pointer file back.
+What a chain cannot prove by itself: that nobody rewrote all of it, or cut its tail and put the older pointer file back.
+Runs that were sealed later name its head (`Witness`), which finds both as long as they exist.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Literal
 
-from registry_pipeline.canon import sha256_hex
-from registry_pipeline.model.activation import Intent
+from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.model.activation import MUTATION_POLICY, RESTART_PREFIX, ActivationRecord, Intent
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.model.refs import SealedRef
-from registry_pipeline.validate.chain_records import ChainRecords, SealedRecord, read_chain
+from registry_pipeline.validate.chain_records import ChainRecords, SealedRecord, list_record_folders, read_chain
 
-__all__ = ["ChainRecords", "ChainState", "SealedRecord", "State", "check_anchor", "check_chain", "read_chain"]
+__all__ = [
+    "ChainRecords",
+    "ChainState",
+    "SealedRecord",
+    "State",
+    "check_anchor",
+    "check_chain",
+    "list_record_folders",
+    "read_chain",
+]
 
-State = Literal["not_chained", "committed", "pending", "rewound", "edited", "broken"]
+State = Literal["not_chained", "lost", "committed", "pending", "rewound", "edited", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChainState:
     """The judgement of the chain and of the pointer file against it.
 
-    `state` is a row of SPEC 5's table, or `broken` where the head cannot be known. `head` is None with `not_chained`
-    and `broken`. `records` are those that stand, from `init` to the head. `marked_bad` maps run id to reason;
-    `moved_away` are the run ids that a rollback moved away from (the sensor and `build` never propose them).
+    `state` is a row of the protocol's table, `lost` where the pointer file needs records and there are none, or
+    `broken` where the head cannot be known. `head` is None with `not_chained`, `lost` and `broken`. `records` are those
+    that stand, from `init` to the head. `marked_bad` maps run id to reason; `moved_away` are the run ids that a
+    rollback moved away from (the sensor and `build` never propose them). Both outlive a restart of the chain.
     """
 
     state: State
@@ -48,19 +60,24 @@ class ChainState:
 
     @property
     def refuses(self) -> bool:
-        """Tell whether no change may be made now: any error of the chain refuses (exit 5)."""
+        """Whether no change may be made now: any error of the chain refuses (exit 3)."""
         return has_errors(self.findings)
 
 
 def check_chain(found: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
     """Judge the records and what the pointer file is to them; `pointers` is None where there is no file."""
     voided = _voided(found.records)
-    standing = tuple(r for r in found.records if r.ref.manifest_sha256 not in voided)
-    findings = [*found.broken, *_check_links(found, standing)]
+    kept = tuple(r for r in found.records if r.ref.manifest_sha256 not in voided)
+    found, retired = _without_retired(found, kept)
+    standing = tuple(r for r in kept if r.ref.manifest_sha256 not in retired)
+    findings = [*found.broken, *_check_links(found, standing), *_check_witnesses(found, retired)]
+    findings += [
+        finding("CHAIN_RESTARTED", r.path, detail=r.record.reason) for r in standing if _restarts_chain(r.record)
+    ]
     head = _head(found, standing)
     if not found.records and not found.broken:
-        state: State = "not_chained"
-        findings.append(finding("CHAIN_NOT_STARTED", found.pointer_path))
+        state: State = "lost" if _needs_records(pointers) else "not_chained"
+        findings.append(finding("CHAIN_LOST" if state == "lost" else "CHAIN_NOT_STARTED", found.pointer_path))
     elif head is None:
         state = "broken"
     else:
@@ -73,11 +90,11 @@ def check_chain(found: ChainRecords, pointers: bytes | None, intent: Intent | No
         records=standing if head is None else _walk_back(head, standing),
         voided=tuple(r for r in found.records if r.ref.manifest_sha256 in voided),
         marked_bad={
-            run.run_id: r.record.reason for r in standing if r.record.action == "mark_bad" for run in r.record.runs
+            run.run_id: r.record.reason for r in kept if r.record.action == "mark_bad" for run in r.record.runs
         },
         moved_away=frozenset(
             move.from_ref.run_id
-            for r in standing
+            for r in kept
             if r.record.action == "rollback"
             for move in r.record.moves
             if move.from_ref is not None
@@ -107,6 +124,41 @@ def _voided(records: Iterable[SealedRecord]) -> frozenset[str]:
     return frozenset(gone)
 
 
+def _without_retired(found: ChainRecords, kept: Iterable[SealedRecord]) -> tuple[ChainRecords, frozenset[str]]:
+    """Return what is found without the records that restarts of the chain retire, and the roots of these records."""
+    runs = [run for r in kept if r.record.action == "init" for run in r.record.runs]
+    roots = frozenset(run.manifest_sha256 for run in runs)
+    paths = {f"{run.run_root}/{run.run_id}" for run in runs}
+    records = tuple(r for r in found.records if r.ref.manifest_sha256 not in roots)
+    # A folder that does not verify has no root to go by: its path is what the restart could name.
+    broken = tuple(f for f in found.broken if f.path not in paths)
+    return replace(found, records=records, broken=broken), roots
+
+
+def _restarts_chain(record: ActivationRecord) -> bool:
+    return record.action == "init" and record.reason.startswith(RESTART_PREFIX)
+
+
+def _needs_records(pointers: bytes | None) -> bool:
+    """Whether a pointer file says of itself that every change of it seals a record, and names anything."""
+    try:
+        document = None if pointers is None else read_strict_json(pointers)
+    except StrictJsonError:
+        return False
+    if not isinstance(document, dict) or document.get("mutation_policy") != MUTATION_POLICY:
+        return False
+    return bool(document.get("pointers"))
+
+
+def _check_witnesses(found: ChainRecords, retired: frozenset[str]) -> Iterator[Finding]:
+    """Yield a finding for each sealed run that names an activation record which is missing or was rewritten since."""
+    by_root = {r.ref.manifest_sha256 for r in found.records} | retired
+    by_run = {r.ref.run_id: r for r in found.records}
+    broken = {f.path for f in found.broken}
+    for witness in found.witnesses:
+        yield from _check_named(witness.ref, witness.run_id, by_root, by_run, broken)
+
+
 def _check_links(found: ChainRecords, standing: tuple[SealedRecord, ...]) -> Iterable[Finding]:
     """Yield what is missing, altered, detached or forked."""
     by_root = {r.ref.manifest_sha256: r for r in found.records}
@@ -117,7 +169,7 @@ def _check_links(found: ChainRecords, standing: tuple[SealedRecord, ...]) -> Ite
         record = sealed.record
         named = [] if record.previous is None else [record.previous]
         for ref in [*named, *(record.runs if record.action == "void" else ())]:
-            yield from _check_named(ref, sealed, by_root, by_run, broken)
+            yield from _check_named(ref, sealed.ref.run_id, by_root.keys(), by_run, broken)
     followers: defaultdict[str, list[SealedRecord]] = defaultdict(list)
     for sealed in standing:
         before = sealed.record.previous
@@ -140,26 +192,22 @@ def _check_links(found: ChainRecords, standing: tuple[SealedRecord, ...]) -> Ite
 
 
 def _check_named(
-    ref: SealedRef,
-    by: SealedRecord,
-    by_root: Mapping[str, SealedRecord],
-    by_run: Mapping[str, SealedRecord],
-    broken: set[str],
-) -> Iterable[Finding]:
-    """Yield the finding on a record that another one names, unless it is there or already told to be broken."""
+    ref: SealedRef, named_by: str, roots: Collection[str], by_run: Mapping[str, SealedRecord], broken: set[str]
+) -> Iterator[Finding]:
+    """Yield the finding on a record that a run names, unless it exists or is already reported as broken."""
     path = f"{ref.run_root}/{ref.run_id}"
-    if ref.manifest_sha256 in by_root or path in broken:
+    if ref.manifest_sha256 in roots or path in broken:
         return
     other = by_run.get(ref.run_id)
     if other is None:
-        yield finding("CHAIN_RECORD_MISSING", path, detail=f"{by.ref.run_id} names it")
+        yield finding("CHAIN_RECORD_MISSING", path, detail=f"{named_by} names it")
         return
     yield finding(
         "CHAIN_RECORD_EDITED",
         other.path,
         expected=ref.manifest_sha256,
         got=other.ref.manifest_sha256,
-        detail=f"{by.ref.run_id} names it with another root",
+        detail=f"{named_by} names it with another root",
     )
 
 

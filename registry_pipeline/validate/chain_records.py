@@ -10,8 +10,9 @@ from typing import Final
 from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.model.activation import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, ActivationRecord
+from registry_pipeline.model.activation import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, REPORT_TAG, ActivationRecord
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
@@ -32,15 +33,25 @@ class SealedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """A sealed run that names an activation record, the head of the chain at that time, among its inputs."""
+
+    run_id: str
+    ref: SealedRef
+
+
+@dataclass(frozen=True, slots=True)
 class ChainRecords:
     """What lies on the disk: the records that verify, by run id, and a finding for each folder that does not.
 
-    `pointer_path` is that of the pointer file, relative to the governed repository, for the findings about it.
+    `pointer_path` is that of the pointer file, relative to the repository, for the findings about it. `witnesses` name
+    records that existed when they were sealed.
     """
 
     pointer_path: str
     records: tuple[SealedRecord, ...] = ()
     broken: tuple[Finding, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
 
 
 def read_chain(governed: Governed) -> ChainRecords:
@@ -53,7 +64,7 @@ def read_chain(governed: Governed) -> ChainRecords:
     """
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
-    for run_root, run_id in _folders(governed):
+    for run_root, run_id in list_record_folders(governed):
         path = f"{run_root}/{run_id}"
         report = verify_folder(governed.path(path), shown=path, keep=_KEPT)
         try:
@@ -63,14 +74,36 @@ def read_chain(governed: Governed) -> ChainRecords:
         else:
             records.setdefault(sealed.ref.manifest_sha256, sealed)
     ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
-    return ChainRecords(governed.config.pointers, tuple(ordered), tuple(broken))
+    return ChainRecords(governed.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(governed)))
 
 
-def _folders(governed: Governed) -> Iterator[tuple[str, str]]:
+def list_record_folders(governed: Governed) -> Iterator[tuple[str, str]]:
+    """Yield run root and run id of every folder with the name of an activation record; nothing in them is read.
+
+    Raises:
+        NotFoundError: a run root exists and cannot be listed (exit 7).
+    """
+    return ((run_root, str(run_id)) for run_root, run_id in _list_folders(governed, ACTIVATION_TAG))
+
+
+def _witnesses(governed: Governed) -> Iterator[Witness]:
+    """Yield what the newest health report names as the head of the chain, if its seal holds."""
+    reports = list(_list_folders(governed, REPORT_TAG))
+    if not reports:
+        return
+    run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
+    path = f"{run_root}/{run_id}"
+    report = verify_folder(governed.path(path), shown=path)
+    if report.verdict == "pass":
+        inputs = Inputs.from_json((report.run_json or {}).get("inputs"))
+        yield from (Witness(str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
+
+
+def _list_folders(governed: Governed, tag: str) -> Iterator[tuple[str, RunId]]:
     for run_root in dict.fromkeys((governed.config.publish_root, *governed.config.run_roots)):
         try:
             with scandir(governed.path(run_root)) as entries:
-                names = sorted(entry.name for entry in entries if ACTIVATION_TAG in entry.name)
+                names = sorted(entry.name for entry in entries if tag in entry.name)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -78,8 +111,8 @@ def _folders(governed: Governed) -> Iterator[tuple[str, str]]:
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
         for name in names:
             run_id = RunId.parse(name)
-            if run_id is not None and run_id.tag == ACTIVATION_TAG:
-                yield run_root, name
+            if run_id is not None and run_id.tag == tag:
+                yield run_root, run_id
 
 
 def _parse(run_root: str, report: SealReport) -> SealedRecord:

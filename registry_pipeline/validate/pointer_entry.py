@@ -55,12 +55,22 @@ def read_pointer(entry: Mapping[str, Any], place: str, report: PointerFindings) 
     if not isinstance(notes, str):
         report.add("POINTER_SHAPE", f"{place}/notes", detail="notes is not a string", got=notes)
     known = _known(entry.get("active_ref_known"), place, report)
-    ref = _ref(entry.get("active_ref"), f"{place}/active_ref", report, required=known is True)
+    if known == "unknown" and is_unknown_ref(entry.get("active_ref")):
+        ref = None
+    else:
+        ref = _ref(entry.get("active_ref"), f"{place}/active_ref", report, required=known is True)
     if len(report.findings) > before or known is None:
         return None
     # A stamp that is wrong is told, but the reference that it dates still holds.
-    asof = _asof(entry.get("active_asof_utc"), place, report, required=known is True)
+    stamp = entry.get("active_asof_utc")
+    unknown_stamp = known == "unknown" and stamp == "unknown"
+    asof = None if unknown_stamp else _asof(stamp, place, report, required=known is True)
     return Pointer(str(registry_id), ref, known, asof, notes)
+
+
+def is_unknown_ref(value: Any) -> bool:
+    """Whether a reference is the object of four nulls by which older tools say that nothing is active."""
+    return isinstance(value, dict) and set(value) == set(_REF_KEYS) and not any(x is not None for x in value.values())
 
 
 def _known(value: Any, place: str, report: PointerFindings) -> Known | None:
@@ -87,7 +97,8 @@ def _ref(value: Any, place: str, report: PointerFindings, *, required: bool) -> 
     if "run_root" in value and (not isinstance(run_root, str) or path_codes(run_root)):
         # Whatever the configuration says: nothing is ever read outside the repository.
         report.add("POINTER_RUN_ROOT", f"{place}/run_root", expected="a path inside the repository", got=run_root)
-    if relpath is not None and (not isinstance(relpath, str) or path_codes(relpath)):
+    # A seal file is a path inside the folder and no payload: `check_pointers` reports it.
+    if relpath is not None and (not isinstance(relpath, str) or set(path_codes(relpath)) - {"MANIFEST_PATH_RESERVED"}):
         report.add("POINTER_PATH", f"{place}/relpath", got=relpath)
     if "manifest_sha256" in value and not is_sha256(digest):
         report.add("POINTER_SHA_FORM", f"{place}/manifest_sha256", got=digest)

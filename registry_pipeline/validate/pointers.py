@@ -19,6 +19,7 @@ from registry_pipeline.model.closure import ActiveRun, MixedEdge, can_be_active,
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Finding, Severity, sorted_findings
+from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Verdict
@@ -193,7 +194,8 @@ def _check_active(
     if ref.run_id in marked_bad:
         yield place.tell("POINTER_MARKED_BAD", "/active_ref/run_id", got=ref.run_id, detail=marked_bad[ref.run_id])
     payload = _payload(spec, ref, verdict)
-    if spec is not None and can_be_active(spec) and ref.relpath not in (payload or (None,)):
+    is_seal_file = ref.relpath is not None and ref.relpath in (*SEAL_FILES, "run.json")
+    if spec is not None and can_be_active(spec) and (is_seal_file or ref.relpath not in (payload or (None,))):
         expected = " or ".join(payload) or "null"
         yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", expected=expected, got=ref.relpath)
     if verdict is None:

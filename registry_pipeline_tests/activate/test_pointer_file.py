@@ -93,7 +93,17 @@ def test_law_pointers_are_sorted_and_a_moved_one_is_true_as_of_now(file: Pointer
         assert move.to_ref is not None
         entry = by_name[move.registry_id]
         assert entry["active_ref"] == move.to_ref.to_json()
-        assert (entry["active_ref_known"], entry["active_asof_utc"], entry["notes"]) == (True, NOW, "because")
+        before = file.get(move.registry_id)
+        notes = before.notes if before is not None and before.notes else "because"
+        assert (entry["active_ref_known"], entry["active_asof_utc"], entry["notes"]) == (True, NOW, notes)
+
+
+@given(pointer_files(), moves_of())
+def test_law_notes_that_this_tool_wrote_become_the_new_reason(file: PointerFile, moves: list[Move]) -> None:
+    own = {pointer.notes for pointer in file.pointers}
+    after = with_moves(file, moves, NOW, "because", own)
+
+    assert {after.get(move.registry_id).notes for move in moves} <= {"because"}  # type: ignore[union-attr]
 
 
 @given(pointer_files(), moves_of())

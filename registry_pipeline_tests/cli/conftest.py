@@ -118,3 +118,29 @@ def built(built_repository: Path, tmp_path: Path, home: Path) -> Iterator[Reposi
 def seen(built_repository: Path, home: Path) -> Repository:
     """The built repository itself, for commands that only look."""
     return Repository(built_repository, home)
+
+
+@pytest.fixture(scope="session")
+def plain_repository(known_repository: Path, tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
+    root = tmp_path_factory.mktemp("plain") / "repository"
+    shutil.copytree(known_repository, root, symlinks=True)
+    (root / "docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json").unlink()
+    repository = PlainRepository(root, home)
+    assert repository("init").code == 0
+    assert repository("build").code == 0
+    return root
+
+
+class PlainRepository(Repository):
+    """A repository whose pointer file this tool made, in its own place."""
+
+    @property
+    def pointers(self) -> Path:
+        return self.root / ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"
+
+
+@pytest.fixture
+def plain(plain_repository: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
+    """A repository built and activated at noon by Ada, with a pointer file that `init` made."""
+    with copied_repository(plain_repository, tmp_path / "plain") as root:
+        yield PlainRepository(root, home)

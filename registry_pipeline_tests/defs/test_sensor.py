@@ -118,7 +118,7 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
     governed, before = activated.governed, activated.active()
     newer = activated.rebuild()
     activated.grant(activated.requested())
-    chosen = runbook.choose_undoing(runbook.read_chain_state(governed))
+    chosen = runbook.select_rollback(runbook.read_chain_state(governed))
     undone = runbook.rollback(governed, runbook.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong")
     assert isinstance(undone, Activation)
     assert activated.active() == before

@@ -49,8 +49,8 @@ if what == "activate":
     runbook.build_stack(governed, run, **who)
 setattr(module, name, step)
 if what == "rollback":
-    undoing = runbook.choose_undoing(runbook.read_chain_state(governed))
-    runbook.rollback(governed, run, undoing, **who)
+    target = runbook.select_rollback(runbook.read_chain_state(governed))
+    runbook.rollback(governed, run, target, **who)
 if what == "mark_bad":
     runbook.mark_bad(governed, run, runbook.find_run(governed, words[0]), **who)
 if what == "finish":

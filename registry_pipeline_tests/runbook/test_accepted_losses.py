@@ -60,8 +60,8 @@ def test_a_loss_that_was_accepted_once_does_not_refuse_a_rollback(built: World) 
     with_loss = built.active("run_registry")
     built.build(minutes=3)
 
-    undoing = runbook.choose_undoing(runbook.read_chain_state(built.governed))
-    done = runbook.rollback(built.governed, built.run(4), undoing, **WHO)
+    target = runbook.select_rollback(runbook.read_chain_state(built.governed))
+    done = runbook.rollback(built.governed, built.run(4), target, **WHO)
 
     assert isinstance(done, Activation)
     assert built.active("run_registry") == with_loss

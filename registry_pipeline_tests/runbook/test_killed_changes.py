@@ -156,10 +156,10 @@ def test_where_nothing_is_pending_nothing_is_settled(twice: World, how: str) -> 
 def test_while_a_change_is_pending_every_other_is_refused(twice: World) -> None:
     kill(twice, STEPS[PENDING], "activate")
     names, run = twice.names(), twice.run(90)
-    undoing = runbook.choose_undoing(runbook.read_chain_state(twice.governed))
+    target = runbook.select_rollback(runbook.read_chain_state(twice.governed))
 
     bad = runbook.mark_bad(twice.governed, run, runbook.find_run(twice.governed, SECOND), **WHO)
-    back = runbook.rollback(twice.governed, run, undoing, **WHO)
+    back = runbook.rollback(twice.governed, run, target, **WHO)
 
     for refused in (bad, back):
         assert isinstance(refused, Refusal)

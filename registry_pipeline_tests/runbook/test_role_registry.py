@@ -170,8 +170,8 @@ def test_going_back_is_not_refused_for_what_was_published_since(studio: World) -
     build(studio, minutes=1)
     assert studio.active(ROLE_REGISTRY) != first
 
-    undoing = runbook.choose_undoing(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
-    answer = runbook.rollback(studio.governed, studio.run(2), undoing, actor="Ada", reason="too early")
+    target = runbook.select_rollback(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
+    answer = runbook.rollback(studio.governed, studio.run(2), target, actor="Ada", reason="too early")
 
     assert isinstance(answer, Activation)
     assert studio.active(ROLE_REGISTRY) == first

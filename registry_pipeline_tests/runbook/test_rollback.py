@@ -47,10 +47,16 @@ def activations(world: World) -> list[str]:
 
 
 def back(
-    world: World, minutes: int, word: str | None = None, registry_id: str | None = None, *, allow_mixed: bool = False
+    world: World,
+    minutes: int,
+    word: str | None = None,
+    registry_id: str | None = None,
+    *,
+    allow_mixed: bool = False,
+    redo: bool = False,
 ) -> Activation | Refusal | None:
-    undoing = runbook.choose_undoing(runbook.read_chain_state(world.governed), word, registry_id)
-    return runbook.rollback(world.governed, world.run(minutes), undoing, **WHO, allow_mixed=allow_mixed)
+    target = runbook.select_rollback(runbook.read_chain_state(world.governed), word, registry_id, redo=redo)
+    return runbook.rollback(world.governed, world.run(minutes), target, **WHO, allow_mixed=allow_mixed)
 
 
 def bad(world: World, minutes: int, run_id: str) -> Activation | Refusal | None:
@@ -80,14 +86,60 @@ def test_a_rollback_restores_every_pointer_that_the_last_activation_moved(world:
     assert head.record.verdicts["pass"] == len(BUILT)
 
 
-def test_a_second_rollback_in_a_row_undoes_the_first(world: World) -> None:
-    before = refs(world)
-
+def test_a_repeated_rollback_goes_further_back_until_nothing_is_in_effect(world: World) -> None:
     back(world, 30)
-    done = back(world, 31)
+    assert stamps(world) == {"121000"}
+    back(world, 31)
+    assert stamps(world) == {"120000"}
+    back(world, 32)
+    assert refs(world) == {}
+
+    with pytest.raises(NotFoundError, match="no activation that is still in effect") as caught:
+        back(world, 33)
+    assert caught.value.exit_code == 7
+
+
+def test_redo_undoes_the_rollbacks_one_by_one_and_then_finds_none(world: World) -> None:
+    before = refs(world)
+    back(world, 30)
+    back(world, 31)
+
+    back(world, 32, redo=True)
+    assert stamps(world) == {"121000"}
+    back(world, 33, redo=True)
+    assert refs(world) == before
+
+    with pytest.raises(NotFoundError, match="no rollback that can be undone"):
+        back(world, 34, redo=True)
+
+
+def test_after_a_redo_the_next_rollback_undoes_the_same_activation_again(world: World) -> None:
+    back(world, 30)
+    back(world, 31, redo=True)
+    back(world, 32)
+
+    assert stamps(world) == {"121000"}
+
+
+def test_a_rollback_that_a_later_build_superseded_is_not_redone(world: World) -> None:
+    back(world, 30)
+    world.build(minutes=40)
+
+    with pytest.raises(NotFoundError, match="no rollback that can be undone"):
+        back(world, 50, redo=True)
+    back(world, 51)
+    assert stamps(world) == {"121000"}
+
+
+def test_a_rollback_of_one_registry_leaves_the_others_of_its_activation_to_the_next(world: World) -> None:
+    back(world, 30, registry_id="governance_scorecard", allow_mixed=True)
+    assert world.active("governance_scorecard")[12:18] == "121000"
+
+    done = back(world, 31, allow_mixed=True)
 
     assert isinstance(done, Activation)
-    assert refs(world) == before
+    assert {move.registry_id for move in done.moves} == set(BUILT) - {"governance_scorecard"}
+    assert stamps(world) == {"121000"}
 
 
 def test_naming_older_activations_goes_further_back_step_by_step_or_at_once(world: World) -> None:
@@ -97,7 +149,7 @@ def test_naming_older_activations_goes_further_back_step_by_step_or_at_once(worl
     assert stamps(world) == {"121000"}
     back(world, 31, second)
     assert stamps(world) == {"120000"}
-    back(world, 32)
+    back(world, 32, redo=True)
     assert stamps(world) == {"121000"}
     assert isinstance(back(world, 33, second), Activation)
     assert stamps(world) == {"120000"}
@@ -241,12 +293,12 @@ def test_an_activation_record_is_not_marked_bad_and_needs_no_mark(world: World) 
 
 def test_a_change_without_a_reason_is_none(world: World) -> None:
     found = runbook.find_run(world.governed, world.active("drift_signals"))
-    undoing = runbook.choose_undoing(runbook.read_chain_state(world.governed))
+    target = runbook.select_rollback(runbook.read_chain_state(world.governed))
 
     with pytest.raises(ConfigError):
         runbook.mark_bad(world.governed, world.run(30), found, actor="Ada", reason=" ")
     with pytest.raises(ConfigError):
-        runbook.rollback(world.governed, world.run(30), undoing, actor="Ada", reason="")
+        runbook.rollback(world.governed, world.run(30), target, actor="Ada", reason="")
 
 
 def test_what_cannot_be_taken_back_is_named(world: World) -> None:
@@ -254,17 +306,17 @@ def test_what_cannot_be_taken_back_is_named(world: World) -> None:
     init = chain.records[0].ref.run_id
 
     with pytest.raises(NotFoundError, match="names 4 activation records"):
-        runbook.choose_undoing(chain, "2026")
+        runbook.select_rollback(chain, "2026")
     with pytest.raises(NotFoundError, match="no activation record"):
-        runbook.choose_undoing(chain, "2031")
+        runbook.select_rollback(chain, "2031")
     with pytest.raises(RefusedError, match="moved nothing"):
-        runbook.choose_undoing(chain, init)
+        runbook.select_rollback(chain, init)
     with pytest.raises(RefusedError, match="moved no expected_versions"):
-        runbook.choose_undoing(chain, activations(world)[-1], "expected_versions")
+        runbook.select_rollback(chain, activations(world)[-1], "expected_versions")
     with pytest.raises(NotFoundError):
-        runbook.choose_undoing(chain, None, "run_registri")
-    with pytest.raises(NotFoundError, match="no activation to take back"):
-        runbook.choose_undoing(replace(chain, records=()))
+        runbook.select_rollback(chain, None, "run_registri")
+    with pytest.raises(NotFoundError, match="no activation that is still in effect"):
+        runbook.select_rollback(replace(chain, records=()))
 
 
 def test_active_tilde_n_is_what_was_in_force_n_moves_ago(world: World) -> None:

@@ -87,7 +87,8 @@ def test_an_active_run_that_was_altered_does_not_count_as_sealed(built: World) -
 
 
 def test_what_it_counted_stands_in_its_envelope_as_previous(built: World) -> None:
-    before = runbook.read_pointers(built.governed)
+    before, chain = runbook.read_pointers(built.governed), runbook.read_chain_state(built.governed)
+    assert chain.head is not None
 
     built.build("governance_scorecard", minutes=1)
 
@@ -96,7 +97,7 @@ def test_what_it_counted_stands_in_its_envelope_as_previous(built: World) -> Non
     assert sealed.inputs.upstream() == {}
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {
         p.registry_id: p.ref for p in before.pointers if p.known is True
-    }
+    } | {"pointer_activation": chain.head.ref}
 
 
 def test_a_catalog_that_is_gone_makes_no_scorecard_and_moves_nothing(built: World) -> None:

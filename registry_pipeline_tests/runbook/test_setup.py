@@ -65,7 +65,28 @@ def test_init_keeps_the_lines_that_gitignore_has(world: World) -> None:
 
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "*.log"
-    assert "/.codex/RUNS/" in lines
+    assert "/.codex/cache" in lines
+
+
+def test_a_pointer_file_that_git_tracks_takes_the_runs_along(world: World) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "--", "docs/phase_2_2"], cwd=world.root, check=True, capture_output=True
+    )
+    assert world.governed.config.pointers in tracked.stdout.decode()
+
+    runbook.initialise(world.root, track_runs=False, now=NOON)
+
+    lines = (world.root / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert not {"/.codex/RUNS/", f"/{world.governed.config.pointers}"} & set(lines)
+
+
+def test_without_a_tracked_one_git_ignores_both_runs_and_pointers(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+
+    runbook.initialise(tmp_path, track_runs=False, now=NOON)
+
+    lines = (tmp_path / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {"/.codex/RUNS/", "/.codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"} <= set(lines)
 
 
 def test_runs_that_are_tracked_are_not_ignored(tmp_path: Path) -> None:

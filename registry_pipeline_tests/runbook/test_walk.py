@@ -33,11 +33,13 @@ def test_a_first_build_puts_the_whole_stack_in_force_with_one_record(world: Worl
 
 def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
     report = world.build().report
+    head = runbook.read_chain_state(world.governed).head
 
     assert isinstance(report, SealedRun)
+    assert head is not None
     assert {i.registry_id: i.ref.run_id for i in report.inputs.registries} == {
         name: world.active(name) for name in ("op_status_table", "drift_signals", "run_registry")
-    }
+    } | {"pointer_activation": head.ref.run_id}
 
 
 def test_every_folder_that_a_build_seals_verifies(built: World) -> None:
@@ -76,14 +78,15 @@ def test_run_json_says_what_a_run_was_built_from(built: World) -> None:
 
 
 def test_what_is_fed_back_is_named_as_previous_and_not_as_upstream(built: World) -> None:
-    before = built.active("drift_signals")
+    before, head = built.active("drift_signals"), runbook.read_chain_state(built.governed).head
+    assert head is not None
     built.build(minutes=1)
     document = json.loads((built.runs / built.active("op_status_table") / "run.json").read_bytes())
     meta = built.runs / built.active("op_status_table") / "OPERATION_STATUS_TABLE_v0_1.meta.json"
 
     previous = [i for i in document["inputs"]["registries"] if i["role"] == "previous"]
 
-    assert [i["sealed_ref"]["run_id"] for i in previous] == [before]
+    assert [i["sealed_ref"]["run_id"] for i in previous] == [before, head.ref.run_id]
     assert json.loads(meta.read_bytes())["drift_signals_run"] == before
 
 

@@ -1,10 +1,11 @@
 """Chains told as stories: `cases/chain/<what>/story.json` becomes sealed folders, a pointer file and an intent.
 
 A story names its records in the order of sealing. Each is {"name", "action", "follows"} and may have `moves_away`
-(run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided records), `reason`, `before` (the
-state that it claims to begin at). `init` and `void` leave the state as it is; every other record makes a state that
-bears its name. `damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file
-has, `edited` or `absent`; `intent` the record that the intent names, `torn` or null.
+(run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided or retired records), `reason`, `before`
+(the state that it claims to begin at). `init` and `void` leave the state as it is; every other record makes a state
+that bears its name. `damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file
+has, `edited`, `absent`, `ours` (what this tool writes) or `ours, empty`; `intent` the record that the intent names,
+`torn` or null. `report` is the record that a health report names as the head; it is sealed before any damage.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.canon import json_document, sha256_hex
 from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE, ActivationRecord, Intent
-from registry_pipeline.model.refs import Move, SealedRef
-from registry_pipeline_tests.sealed_folders import RUNS, seal_activation
+from registry_pipeline.model.activation import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, ActivationRecord, Intent
+from registry_pipeline.model.refs import Move, Pointer, SealedRef
+from registry_pipeline_tests.sealed_folders import RUNS, seal_activation, seal_plainly
 
 CASES = Path(__file__).parents[1] / "cases" / "chain"
 
@@ -40,6 +42,14 @@ def state(name: str) -> bytes:
     return json_document({"pointer_contract_version": "0.1", "state": name, "pointers": []})
 
 
+_EMPTY = empty_pointer_file("2026-02-01T00:00:00Z")
+_ENTRY = Pointer("run_registry", None, "unknown", None, "not yet")
+OURS = {
+    "ours": pointer_file_bytes(replace(_EMPTY, pointers=(_ENTRY,))),
+    "ours, empty": pointer_file_bytes(_EMPTY),
+}
+
+
 def run_ref(run_id: str) -> SealedRef:
     """Return a reference to some registry's run."""
     return SealedRef(run_id, RUNS, "A.json", sha256_hex(run_id.encode()))
@@ -57,10 +67,15 @@ def tell(story: Mapping[str, Any], root: Path) -> Told:
         run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
         files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[told["name"]])}
         refs[told["name"]] = seal_activation(root, run_id, files)
+    if "report" in story:
+        ref = refs[story["report"]]
+        named = {"registry_id": ACTIVATION_TAG, "role": "previous", "sealed_ref": ref.to_json()}
+        envelope = {"registry_id": "system_health_report", "inputs": {"registries": [named], "files": []}}
+        seal_plainly(root, "2026-02-01__000100__system_health_render", {"REPORT.md": b"fine\n"}, envelope)
     for name, what in story.get("damage", {}).items():
         DAMAGE[what](root / RUNS / refs[name].run_id)
     pointer = story["pointer"]
-    pointers = None if pointer == "absent" else state(after.get(pointer, pointer))
+    pointers = None if pointer == "absent" else OURS.get(pointer) or state(after.get(pointer, pointer))
     names = story.get("intent")
     intent = None if names in (None, "torn") else Intent(refs[names].run_id, "a" * 64, "b" * 64)
     return Told(load_governed(root), refs, pointers, intent)

@@ -45,13 +45,14 @@ def test_a_chain_is_judged_as_its_story_says(tmp_path: Path, story: str) -> None
 def test_only_what_is_whole_lets_the_next_change_through(tmp_path: Path, story: str) -> None:
     tale = told(tmp_path, story)
     judged = check_chain(read_chain(tale.governed), tale.pointers, tale.intent)
-    whole = story.startswith(("committed", "not_chained"))
+    whole = story.startswith(("committed", "not_chained", "CHAIN_RESTARTED"))
 
     assert judged.refuses is not whole
 
 
 def test_every_chain_code_has_a_story_that_bears_its_name() -> None:
-    about_chains = {code for code, row in CODES.items() if row.clause.startswith("chain")}
+    on_the_disk = {"CHAIN_RUN_MISSING", "CHAIN_RUN_RESEALED"}  # runbook/test_moved_runs.py
+    about_chains = {code for code, row in CODES.items() if row.clause.startswith("chain")} - on_the_disk
     shown = {code for story in STORIES.values() for code in story["expect"]["codes"]}
     named = {story.split("__")[0] for story in STORIES}
 

@@ -11,12 +11,14 @@ from registry_pipeline.cli.days import DaySpan, DaySpanText, build_span, refuse_
 from registry_pipeline.cli.exit_codes import ExitCode, combined
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
+from registry_pipeline.cli.moves import refusal_code
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.model.finding import Finding, Severity, has_errors
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.runbook import BuiltRow, StackOutcome, build_stack, build_under_way, start_build_run
+from registry_pipeline.runbook.rendering import is_report_missing
 from registry_pipeline.runbook.status import read_operations
 
 
@@ -90,14 +92,16 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a verb, which click hand
 
 
 def _code(outcome: StackOutcome) -> int:
-    """Return the exit code of SPEC 6: what does not verify, what could not be read, what was refused or waits."""
+    """Return the exit code: failing runs, unread sources, a refused move, waiting runs, a missing report."""
     failing = any(row.verdict is not None and not row.verdict.passed for row in outcome.built)
     missing = any(row.run is None for row in outcome.built)
     # A log that cannot be continued is there, and is invalid evidence; a source that cannot be read is not there.
     failing = failing or (missing and any(has_errors([f]) for f in outcome.findings if f.code.startswith("DELTA_")))
     unread = missing and any(has_errors([f]) for f in outcome.findings if not f.code.startswith("DELTA_"))
-    refused = isinstance(outcome.activation, Refusal) or outcome.waiting
-    return combined([ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread, ExitCode.REFUSED * refused])
+    codes = [ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread, ExitCode.REFUSED * outcome.waiting]
+    codes.append(ExitCode.REPORT_NOT_RENDERED * is_report_missing(outcome.findings))
+    codes += [refusal_code(outcome.activation)] if isinstance(outcome.activation, Refusal) else []
+    return combined(codes)
 
 
 def _document(outcome: StackOutcome) -> dict[str, Any]:

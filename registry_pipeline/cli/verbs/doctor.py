@@ -12,6 +12,7 @@ from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.model.finding import Severity, has_errors
 from registry_pipeline.query.doctor import DoctorDocument
 from registry_pipeline.runbook import Orders, diagnose, mend, start_build_run
+from registry_pipeline.runbook.rendering import is_report_missing
 from registry_pipeline.runbook.settlement import PENDING
 
 
@@ -56,7 +57,13 @@ def command(
         _mended(reporter, governed, finish, voided, reason, actor) if fix else diagnose(governed, reporter.settings.now)
     )
     reporter.answer(told.to_json(), (*told.refused, *told.findings), lambda page: _tell(page, told, fix=fix))
-    return combined([ExitCode.EVIDENCE_INVALID * has_errors(told.findings), ExitCode.REFUSED * bool(told.refused)])
+    return combined(
+        [
+            ExitCode.EVIDENCE_INVALID * has_errors(told.findings),
+            ExitCode.REFUSED * bool(told.refused),
+            ExitCode.REPORT_NOT_RENDERED * is_report_missing(told.findings),
+        ]
+    )
 
 
 def _refuse_contradictions(*, fix: bool, finish: bool, voided: tuple[str, ...], reason: str) -> None:

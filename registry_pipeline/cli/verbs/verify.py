@@ -28,6 +28,7 @@ from registry_pipeline.runbook import (
     active_runs,
     all_runs,
     check_anchor,
+    check_moved_runs,
     compare_baseline,
     judge_runs,
     read_chain_state,
@@ -86,7 +87,9 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     judged, lineage = _judge(reporter, governed, asked, runs)
     verdicts = [each.verdict for each in judged]
     baseline = _compare(governed, asked.baseline)
-    state, findings = _chain(reporter, governed, whole=asked.whole, chain=asked.chain, expect=asked.expect)
+    state, findings = _chain(
+        reporter, governed, whole=asked.whole, chain=asked.chain, every=asked.every, expect=asked.expect
+    )
     told = verification(
         verdicts[: len(named)],
         verdicts[len(named) :],
@@ -160,7 +163,7 @@ def _judge(
 
 
 def _chain(
-    reporter: Reporter, governed: Governed | None, *, whole: bool, chain: bool, expect: str | None
+    reporter: Reporter, governed: Governed | None, *, whole: bool, chain: bool, every: bool, expect: str | None
 ) -> tuple[ChainState | None, tuple[Finding, ...]]:
     """Return the chain with the findings that were asked for; for paths alone, that of the repository around us."""
     if governed is None:
@@ -174,6 +177,8 @@ def _chain(
     else:
         state = read_chain_state(governed)
         findings = state.findings if chain else ()
+    if chain or every:
+        findings = (*findings, *check_moved_runs(governed, state))
     return state, (*findings, *(check_anchor(state, expect, governed.config.pointers) if expect else ()))
 
 

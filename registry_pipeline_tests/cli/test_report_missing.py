@@ -1,0 +1,117 @@
+"""What a command says when the pointers moved and the health report could not be rendered."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from registry_pipeline.cli.entry import run
+from registry_pipeline.errors import EvidenceError, PublishError
+from registry_pipeline.runbook import rendering
+from registry_pipeline_tests.cli.conftest import Repository
+
+LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
+FIRST = "2026-03-01__120000__drift_signals_build"
+
+CAUSES: dict[str, Callable[[], BaseException]] = {
+    "the disk is full": lambda: PublishError("the run could not be published: No space left on device"),
+    "the disk fails": lambda: OSError(errno.EIO, os.strerror(errno.EIO), ".codex/.staging"),
+    "an active run does not verify": lambda: EvidenceError("the active drift_signals does not verify"),
+    "Ctrl-C": KeyboardInterrupt,
+    "a termination": lambda: SystemExit(143),
+}
+
+
+@pytest.fixture(params=CAUSES)
+def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendering fails for one of the causes."""
+
+    def fail(*_args: object, **_kwargs: object) -> NoReturn:
+        raise CAUSES[request.param]()  # noqa: RSE102 - a new exception for each call
+
+    monkeypatch.setattr(rendering, "seal", fail)
+
+
+def call(built: Repository, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    capsys.readouterr()
+    code = run(["-C", str(built.root), *words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_build_says_what_it_built_and_moved(
+    built: Repository, capsys: pytest.CaptureFixture[str], no_report: None
+) -> None:
+    code, document = call(built, capsys, "build", "--now", LATER)
+
+    assert code == 8
+    assert document["activation_run_id"] == "2026-03-02__120000__pointer_activation"
+    assert {row["registry_id"] for row in document["built"] if row["activated"]} >= {"run_registry", "drift_signals"}
+    assert document["report_run_id"] is None
+    assert [f["code"] for f in document["findings"] if f["code"] == "REPORT_NOT_RENDERED"] == ["REPORT_NOT_RENDERED"]
+
+
+def test_a_rollback_says_that_it_is_done_and_must_not_be_repeated(
+    built: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, no_report: None
+) -> None:
+    with monkeypatch.context() as working:
+        working.undo()
+        assert built("build", now=LATER).code == 0
+
+    capsys.readouterr()
+    code = run(["-C", str(built.root), "rollback", "--reason", "wrong", "--now", LATEST])
+    out = capsys.readouterr().out
+
+    assert code == 8
+    assert f"-> {FIRST}" in out
+    assert "recorded in 2026-03-03__120000__pointer_activation" in out
+    assert "do not repeat" in out
+    assert built.active("drift_signals") == FIRST
+
+
+def test_activate_and_mark_bad_say_that_they_are_done(
+    built: Repository, capsys: pytest.CaptureFixture[str], no_report: None
+) -> None:
+    code, document = call(built, capsys, "mark-bad", FIRST, "--reason", "wrong", "--now", LATER)
+    assert (code, document["report_run_id"]) == (8, None)
+
+    code, document = call(built, capsys, "rollback", ACTIVATION, "--reason", "wrong", "--now", LATEST)
+    assert code == 0, "nothing is active that a report could be rendered from"
+    assert [f["severity"] for f in document["findings"] if f["code"] == "REPORT_NOT_RENDERED"] == ["info"]
+
+
+ACTIVATION = "2026-03-01__120000__pointer_activation__02"
+
+
+def test_the_next_build_renders_the_report_that_is_missing(
+    built: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(rendering, "seal", lambda *_args, **_kwargs: (_ for _ in ()).throw(OSError(errno.EIO, "EIO")))
+        assert call(built, capsys, "build", "--now", LATER)[0] == 8
+
+    code, document = call(built, capsys, "build", "--now", LATEST)
+
+    assert code == 0
+    assert document["report_run_id"] == "2026-03-03__120000__system_health_render"
+
+
+def test_a_refusal_because_the_chain_is_invalid_is_3_in_every_command(built: Repository) -> None:
+    built("build", now=LATER)
+    built.pointers.write_bytes(built.pointers.read_bytes().replace(b"build", b"built", 1))
+
+    calls = (
+        ("build",),
+        ("activate", "drift_signals", FIRST, "--reason", "x"),
+        ("rollback", "--reason", "x"),
+        ("mark-bad", FIRST, "--reason", "x"),
+        ("status",),
+        ("verify", "--active"),
+        ("verify", "--chain"),
+        ("doctor",),
+    )
+    assert {words[0]: built(*words, now=LATEST).code for words in calls} == dict.fromkeys((w[0] for w in calls), 3)
