@@ -111,7 +111,7 @@ def test_a_malformed_pointer_file_is_a_finding_that_refuses_every_move(built: Re
     build = _sound(built("build", "--json", now=LATER))
 
     assert (status.code, status.document("status")["health_state"]) == (3, "RECOVERY_REQUIRED")
-    assert build.code == 5
+    assert build.code == 3
     assert data == built.pointers.read_bytes()
 
 

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
@@ -34,7 +35,7 @@ def test_rollback_in_text_tells_what_it_takes_back_and_what_moved(built: Reposit
 
     ended = built("rollback", "--reason", "wrong", now=LATEST)
 
-    assert "taking back 2026-03-02__120000__pointer_activation: activate by Ada: build" in ended.err
+    assert "undoing 2026-03-02__120000__pointer_activation: activate by Ada: build" in ended.err
     assert f"drift_signals: {SECOND} -> {FIRST}" in ended.out
     assert "recorded in 2026-03-03__120000__pointer_activation" in ended.out
 
@@ -44,7 +45,7 @@ def test_a_rollback_to_before_the_first_activation_leaves_unknown_pointers(built
 
     assert ended.code == 0
     assert {m["to_ref"] for m in ended.document("rollback")["moves"]} == {None}
-    assert "no report" in ended.err
+    assert [f["severity"] for f in ended.document("rollback")["findings"]] == ["info"]  # no report to render
     entries = json.loads(built.pointers.read_bytes())["pointers"]
     assert {entry["active_ref_known"] for entry in entries} == {"unknown"}
     again = built("rollback", ACTIVATION, "--reason", "wrong", now=LATEST)
@@ -105,7 +106,7 @@ def test_what_cannot_be_done_says_so_by_its_exit_code_and_changes_nothing(
 
 
 def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(built: Repository) -> None:
-    (built.root / f"{built.pointers}.tmp").write_text("{", encoding="utf-8")
+    temporary_path(built.pointers).write_text("{", encoding="utf-8")
     before = built.files()
     holder = subprocess.Popen(
         ["flock", f"{built.pointers}.lock", "sh", "-c", "echo held; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -166,12 +167,18 @@ def test_what_anchor_prints_is_in_the_chain_until_its_tail_is_cut(built: Reposit
     built("build", now=LATEST)
     assert built("verify", "--chain", "--expect", noted, now=LATEST).code == 0
 
-    for name in ("2026-03-02__120000__pointer_activation", "2026-03-03__120000__pointer_activation"):
-        (built.runs / name).chmod(0o755)
-        shutil.rmtree(built.runs / name)
-    built.pointers.write_bytes(before)
+    for name in ("pointer_activation", "system_health_render"):
+        for day in ("2026-03-02", "2026-03-03"):
+            (built.runs / f"{day}__120000__{name}").chmod(0o755)
+            shutil.rmtree(built.runs / f"{day}__120000__{name}")
+        built.pointers.write_bytes(before)
+        found = built("verify", "--chain", now=LATEST)
+        # The newest report names the head; who removes it too leaves nothing but the anchor.
+        assert (found.code, "CHAIN_RECORD_MISSING" in found.out) == {
+            "pointer_activation": (3, True),
+            "system_health_render": (0, False),
+        }[name]
     cut = built("verify", "--chain", "--expect", noted, "--json", now=LATEST)
-    assert built("verify", "--chain", now=LATEST).code == 0
     assert cut.code == 3
     assert [f["code"] for f in cut.document("verify")["findings"]] == ["CHAIN_ANCHOR_MISSING"]
 

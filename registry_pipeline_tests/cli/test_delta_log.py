@@ -91,7 +91,8 @@ def test_two_heads_are_a_finding_until_one_is_marked_bad(built: Repository) -> N
     assert delta_codes(refused) == {"DELTA_TWO_HEADS": f".codex/RUNS/{two}"}
     assert (settled.code, delta_codes(settled)) == (0, {})
     envelope = json.loads((built.runs / settled.document("build")["built"][0]["run_id"] / "run.json").read_bytes())
-    assert [i["sealed_ref"]["run_id"] for i in envelope["inputs"]["registries"]] == [two]
+    named = {i["registry_id"]: i["sealed_ref"]["run_id"] for i in envelope["inputs"]["registries"]}
+    assert named["registry_delta_log"] == two
 
 
 def test_a_run_that_arrives_late_gets_an_edge_from_the_last_one_and_a_warning(built: Repository) -> None:

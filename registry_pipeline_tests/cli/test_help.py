@@ -75,6 +75,8 @@ def test_every_example_runs_and_no_verb_imports_dagster_or_pandas(built: Reposit
     if "--baseline main" in words:
         git(built.root, "add", "--force", ".codex/RUNS")
         git(built.root, "commit", "--quiet", "-m", "runs")
+    if "--redo" in words:
+        assert built("rollback", "--reason", "to undo it").code == 0
     if "--staged" in words:
         git(built.root, "add", "--force", PACK)
     env = environment(built.home)

@@ -17,6 +17,8 @@ from registry_pipeline_tests.cli.conftest import Repository
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
 FIRST = "2026-03-01__120000__drift_signals_build"
+SCORECARD = "2026-03-01__120000__governance_scorecard_build"
+ACTIVATION = "2026-03-01__120000__pointer_activation__02"
 
 CAUSES: dict[str, Callable[[], BaseException]] = {
     "the disk is full": lambda: PublishError("the run could not be published: No space left on device"),
@@ -28,13 +30,13 @@ CAUSES: dict[str, Callable[[], BaseException]] = {
 
 
 @pytest.fixture(params=CAUSES)
-def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rendering fails for one of the causes."""
+def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A function from whose call on rendering fails for one of the causes."""
 
     def fail(*_args: object, **_kwargs: object) -> NoReturn:
         raise CAUSES[request.param]()  # noqa: RSE102 - a new exception for each call
 
-    monkeypatch.setattr(rendering, "seal", fail)
+    return lambda: monkeypatch.setattr(rendering, "seal", fail)
 
 
 def call(built: Repository, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
@@ -44,8 +46,9 @@ def call(built: Repository, capsys: pytest.CaptureFixture[str], *words: str) -> 
 
 
 def test_a_build_says_what_it_built_and_moved(
-    built: Repository, capsys: pytest.CaptureFixture[str], no_report: None
+    built: Repository, capsys: pytest.CaptureFixture[str], no_report: Callable[[], None]
 ) -> None:
+    no_report()
     code, document = call(built, capsys, "build", "--now", LATER)
 
     assert code == 8
@@ -56,12 +59,10 @@ def test_a_build_says_what_it_built_and_moved(
 
 
 def test_a_rollback_says_that_it_is_done_and_must_not_be_repeated(
-    built: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, no_report: None
+    built: Repository, capsys: pytest.CaptureFixture[str], no_report: Callable[[], None]
 ) -> None:
-    with monkeypatch.context() as working:
-        working.undo()
-        assert built("build", now=LATER).code == 0
-
+    assert built("build", now=LATER).code == 0
+    no_report()
     capsys.readouterr()
     code = run(["-C", str(built.root), "rollback", "--reason", "wrong", "--now", LATEST])
     out = capsys.readouterr().out
@@ -73,18 +74,21 @@ def test_a_rollback_says_that_it_is_done_and_must_not_be_repeated(
     assert built.active("drift_signals") == FIRST
 
 
-def test_activate_and_mark_bad_say_that_they_are_done(
-    built: Repository, capsys: pytest.CaptureFixture[str], no_report: None
+def test_mark_bad_says_that_it_is_done(
+    built: Repository, capsys: pytest.CaptureFixture[str], no_report: Callable[[], None]
 ) -> None:
-    code, document = call(built, capsys, "mark-bad", FIRST, "--reason", "wrong", "--now", LATER)
+    no_report()
+    code, document = call(built, capsys, "mark-bad", SCORECARD, "--reason", "wrong", "--now", LATER)
+
     assert (code, document["report_run_id"]) == (8, None)
+    assert document["activation_run_id"] == "2026-03-02__120000__pointer_activation"
 
+
+def test_where_nothing_is_active_no_report_is_missing(built: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     code, document = call(built, capsys, "rollback", ACTIVATION, "--reason", "wrong", "--now", LATEST)
-    assert code == 0, "nothing is active that a report could be rendered from"
+
+    assert (code, document["report_run_id"]) == (0, None)
     assert [f["severity"] for f in document["findings"] if f["code"] == "REPORT_NOT_RENDERED"] == ["info"]
-
-
-ACTIVATION = "2026-03-01__120000__pointer_activation__02"
 
 
 def test_the_next_build_renders_the_report_that_is_missing(
