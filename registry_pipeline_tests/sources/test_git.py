@@ -254,6 +254,7 @@ def fake_git(folder: Path, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_repository_of_somebody_else_is_refused_with_the_way_to_trust_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    repository(tmp_path)
     fake_git(tmp_path, "fatal: detected dubious ownership in repository at /x", monkeypatch)
 
     with pytest.raises(NotFoundError, match="dubious ownership") as caught:
