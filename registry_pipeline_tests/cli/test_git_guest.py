@@ -138,7 +138,7 @@ def test_the_drivers_of_a_submodule_are_not_run_and_its_changes_count(tmp_path: 
     "settings",
     [
         {"url": "ext::sh -c {run}", "protocol.ext.allow": "always"},
-        {"url": "/tmp", "uploadpack": "{run}; false"},
+        {"url": "{here}", "uploadpack": "{run}; false"},
         {"url": "ssh://host/path", "core.sshCommand": "{run}; false"},
         {"url": "x", "vcs": "evil"},
     ],
@@ -170,4 +170,4 @@ def make_partial(root: Path, marker: Path, settings: dict[str, str]) -> None:
     git(root, "config", "remote.origin.promisor", "true")
     for key, value in settings.items():
         run = f"touch% {marker}" if value.startswith("ext") else f"touch {marker}"
-        git(root, "config", key if "." in key else f"remote.origin.{key}", value.format(run=run))
+        git(root, "config", key if "." in key else f"remote.origin.{key}", value.format(run=run, here=root))
