@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined
 from registry_pipeline.cli.fail_on import holds
 from registry_pipeline.cli.records import counted, counts_of, verdict_of
 from registry_pipeline.cli.reporter import Page, Reporter
@@ -31,4 +31,4 @@ def tell_checked(reporter: Reporter, checked: LogChecked, about: tuple[str, str]
 
     reporter.answer(document, checked.findings, tell)
     failing = holds(fail_on, checked.findings)
-    return combined([ExitCode.EVIDENCE_INVALID * has_errors(checked.findings), ExitCode.ASKED_TO_FAIL * failing])
+    return combined([code_of(checked.findings), ExitCode.ASKED_TO_FAIL * failing])

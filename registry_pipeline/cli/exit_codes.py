@@ -7,6 +7,9 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
+from registry_pipeline.model.codes import COULD_NOT_CHECK
+from registry_pipeline.model.finding import Finding, Severity
+
 
 class ExitCode(IntEnum):
     """How a command ended; the names are for us, the numbers are the promise."""
@@ -46,3 +49,10 @@ def combined(codes: Iterable[int]) -> int:
     """Return the one exit code of a command for which several hold: the first of 1, 2, 6, 3, 7, 5, 8, 4, else 0."""
     held = set(codes)
     return next((code for code in _PRECEDENCE if code in held), int(ExitCode.FINE))
+
+
+def code_of(findings: Iterable[Finding]) -> int:
+    """Return the exit code of findings: 3 with an error, 7 where something could not be checked, else 0."""
+    errors = {each.code for each in findings if each.severity is Severity.ERROR}
+    unchecked = bool(errors & COULD_NOT_CHECK)
+    return combined([ExitCode.EVIDENCE_INVALID * bool(errors - COULD_NOT_CHECK), ExitCode.NOT_FOUND * unchecked])

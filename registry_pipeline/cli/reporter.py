@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SCHEMA_VERSION: Final = "0.1"
-"""Of every JSON document that a verb prints; a change that readers must know of raises it."""
+"""Of every JSON document that a command prints and that states no other; a change that readers must know raises it."""
 
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096

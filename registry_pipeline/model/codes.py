@@ -561,6 +561,13 @@ _HISTORY: Final = (
         "make the folder readable in its place, then `registry-pipeline build run_registry`",
     ),
     (
+        "TRACKED_MISSING",
+        _E,
+        "history 4.1",
+        "the commit at HEAD has {detail}, and the working tree has not",
+        "`git restore --source=HEAD --staged --worktree PATH` brings it back; if it is meant to go, commit that",
+    ),
+    (
         "RUN_HISTORY_UNKNOWN",
         _W,
         "history 4.1",
@@ -618,10 +625,10 @@ _CONFIG: Final = (
     ),
     (
         "CONFIG_GIT_UNREADABLE",
-        _W,
+        _E,
         "config 1",
-        "git cannot be asked, so that commit and working tree are unknown: {detail}",
-        "install git, or mend what it names",
+        "the commit and the state of the working tree are unknown: {detail}",
+        "install git, or repair what the message names",
     ),
     (
         "DIAGNOSTICS_NOT_RECORDED",
@@ -779,6 +786,9 @@ def _rows() -> Mapping[str, CodeRow]:
 
 CODES: Final = _rows()
 """Every code with its row."""
+
+COULD_NOT_CHECK: Final = frozenset({"CONFIG_GIT_UNREADABLE", "RR030"})
+"""Errors that say that something could not be checked, not that it is invalid: exit code 7 instead of 3."""
 
 
 def finding(

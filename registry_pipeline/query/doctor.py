@@ -16,6 +16,7 @@ from registry_pipeline.seal.staging import stale_stagings
 from registry_pipeline.sources.git import read_ignored, read_text_attributes
 from registry_pipeline.sources.history import read_default_branch
 
+UNREADABLE: Final = "CONFIG_GIT_UNREADABLE"
 _KEEPS_LINE_ENDS: Final = "unset"
 
 
@@ -59,7 +60,7 @@ def examine(governed: Governed, leftovers: Mapping[str, Path]) -> tuple[Finding,
     try:
         told += [*_line_ends(governed), *_not_ignored(governed), *_without_days(governed)]
     except NotFoundError as error:
-        told.append(finding("CONFIG_GIT_UNREADABLE", ".git", detail=error.message))
+        told.append(finding(UNREADABLE, ".git", detail=error.message))
     return sorted_findings(told)
 
 

@@ -5,29 +5,39 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final, Literal
 
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.model.verdict import Verdict
 
+SCHEMA_VERSION: Final = "0.2"
+"""Of the document of `verify`; since 0.2 its verdict may be `none`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """The verdicts in the order in which the folders were named, and the findings that belong to no one folder.
 
-    `compared` counts what was looked at besides: recorded inputs that were walked, runs of a baseline.
+    Attributes:
+        results: The verdict on each folder.
+        findings: What belongs to no one folder.
+        compared: How much was looked at besides: recorded inputs that were walked, runs of a baseline.
+        verified: Whether anything of what the options name exists; an empty repository passes no check.
     """
 
     results: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
     compared: Mapping[str, int] = field(default_factory=dict)
+    verified: bool = True
 
     @property
-    def passed(self) -> bool:
-        """Tell whether nothing of it is an error."""
-        return not has_errors(self.all_findings())
+    def verdict(self) -> Literal["pass", "fail", "none"]:
+        """`fail` with any error, `none` where there was nothing to verify, else `pass`."""
+        if has_errors(self.all_findings()):
+            return "fail"
+        return "pass" if self.verified else "none"
 
     def all_findings(self) -> tuple[Finding, ...]:
         """Return the findings of the folders, then the others."""
@@ -52,7 +62,8 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """Return the document of `verify --json`."""
         return {
-            "verdict": "pass" if self.passed else "fail",
+            "schema_version": SCHEMA_VERSION,
+            "verdict": self.verdict,
             "results": [verdict.to_json() for verdict in self.results],
             "findings": [finding.to_json() for finding in self.findings],
             "counts": self.counts(),

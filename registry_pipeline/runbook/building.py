@@ -59,7 +59,16 @@ class BuildRun:
 
 
 def start_build_run(governed: Governed, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
-    """Return the build run that begins at `started`; git is asked here and nowhere else in it."""
+    """Return the build run that begins at `started`; git is asked here and nowhere else in it.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    return BuildRun(started, read_git_state(governed.root, own_paths(governed)), dagster_run_id)
+
+
+def own_paths(governed: Governed) -> tuple[str, ...]:
+    """Return the paths in which a change does not make the working tree dirty: run folders, pointers, and state."""
     config = governed.config
     state = PurePosixPath(config.publish_root).parent
     own = [
@@ -69,8 +78,7 @@ def start_build_run(governed: Governed, started: datetime, dagster_run_id: str |
         f"{config.pointers}.lock",
         f"{config.pointers}.intent",
     ]
-    ignored = (*own, *((state / name).as_posix() for name in STATE_NAMES))
-    return BuildRun(started, read_git_state(governed.root, ignored), dagster_run_id)
+    return (*own, *((state / name).as_posix() for name in STATE_NAMES))
 
 
 def with_chain_head(governed: Governed, run: BuildRun) -> BuildRun:

@@ -11,7 +11,7 @@ from registry_pipeline.config import Governed
 from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Activation, Refusal
-from registry_pipeline.query.doctor import DoctorDocument, Mended, examine
+from registry_pipeline.query.doctor import UNREADABLE, DoctorDocument, Mended, examine
 from registry_pipeline.runbook.building import BuildRun
 from registry_pipeline.runbook.rendering import render_after_change
 from registry_pipeline.runbook.settlement import finish, remove_leftovers, void, write_back
@@ -52,7 +52,10 @@ def diagnose(governed: Governed, now: datetime) -> DoctorDocument:
     leftovers = {"DOCTOR_TEMPORARY_LEFTOVER": temporary_path(governed.pointer_path)}
     if seen.chain.state in ("committed", "not_chained"):
         leftovers["DOCTOR_INTENT_LEFTOVER"] = intent_path(governed.pointer_path)
-    return DoctorDocument((), (), sorted_findings((*findings, *examine(governed, leftovers))))
+    around = examine(governed, leftovers)
+    if any(each.code == UNREADABLE for each in findings):  # why git cannot be asked is said once
+        around = tuple(each for each in around if each.code != UNREADABLE)
+    return DoctorDocument((), (), sorted_findings((*findings, *around)))
 
 
 def mend(governed: Governed, run: BuildRun, orders: Orders) -> DoctorDocument:

@@ -25,6 +25,8 @@ from registry_pipeline.model.entry_types import FAMILIES, FAMILY_OF
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.runbook.reading import spec_of
+from registry_pipeline.runbook.tracked import check_tracked_files
+from registry_pipeline.sources.tracked_evidence import entry_pathspecs, file_pathspecs
 from registry_pipeline.yaml_values import YamlNode
 
 __all__ = [
@@ -76,7 +78,9 @@ def read_entries(governed: Governed) -> tuple[Contents, Settled | None]:
 def check_entries(governed: Governed) -> tuple[Contents, tuple[Finding, ...], Settled | None]:
     """Return the registries and every finding, the generated documents included; raises as `read_entries`."""
     contents, settled = read_entries(governed)
-    found = (*check_contents(contents), *check_documents(governed, contents.schemas))
+    own = (each.content for each in contents.schemas.types.values() if each.folder is None)
+    tracked = check_tracked_files(governed, (*entry_pathspecs(governed.config), *file_pathspecs(*own)))
+    found = (*check_contents(contents), *check_documents(governed, contents.schemas), *tracked)
     return contents, sorted_findings(found), settled
 
 

@@ -28,7 +28,9 @@ from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.run_log import final_record, read_run_log, run_log_text, write_run_log
 from registry_pipeline.run_index.scan import read_whole
 from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_folder
-from registry_pipeline.sources.git import read_commit_id, read_committed_file, read_parent_id
+from registry_pipeline.runbook.tracked import check_tracked_files
+from registry_pipeline.sources.git import find_commit, read_commit_id, read_committed_file, read_parent_id
+from registry_pipeline.sources.tracked_evidence import file_pathspecs
 
 RUN_INDEX = "run_index"
 OVERRIDES_LOG = "overrides_log"
@@ -60,7 +62,7 @@ def check_runs_of(governed: Governed, *, baseline: str | None, machine_id: str |
     against = () if baseline is None else _against(governed, RUN_INDEX, log, baseline)
     # A line of the overrides log that cannot be read may be the one that voids an override.
     lost = [each for each in read_whole(overrides_log(governed), missing_ok=True).findings if each.severity == "error"]
-    findings = sorted_findings([*told, *checked.findings, *lost, *against])
+    findings = sorted_findings([*told, *checked.findings, *lost, *against, *_tracked(governed)])
     return LogChecked(findings, checked.lines, checked.records, checked.subjects)
 
 
@@ -76,8 +78,14 @@ def check_overrides_of(governed: Governed, *, baseline: str | None) -> LogChecke
     named = {each.entry.record["run_id"] for each in book.by_id.values()}
     told = check_overrides(log, book, find_current(run_index_log(governed), named))
     against = () if baseline is None else _against(governed, OVERRIDES_LOG, log, baseline)
-    findings = sorted_findings([*whole.findings, *told, *against])
+    findings = sorted_findings([*whole.findings, *told, *against, *_tracked(governed)])
     return LogChecked(findings, whole.lines, len(whole.entries), len(book.by_id))
+
+
+def _tracked(governed: Governed) -> tuple[Finding, ...]:
+    """Return a finding for each of the two logs that HEAD has and the working tree has not."""
+    logs = governed.config.run_index
+    return check_tracked_files(governed, file_pathspecs(logs.path, logs.overrides))
 
 
 def _against(governed: Governed, registry_id: str, log: Log, baseline: str) -> tuple[Finding, ...]:
@@ -155,10 +163,9 @@ def _growth(governed: Governed, sealed: SealedRun, report: SealReport, log: Log,
         yield from check_append_only(log, before, data, previous.run_id)
     commit = (report.run_json or {}).get("git_commit")
     if isinstance(commit, str):
-        try:
-            yield from _against_commit(governed, log, data, commit, f"commit {short(commit)}")
-        except NotFoundError:
+        if find_commit(governed.root, commit) is None:
             return  # a snapshot from another clone, whose commits git does not have here
+        yield from _against_commit(governed, log, data, commit, f"commit {short(commit)}")
 
 
 def append_batch(governed: Governed, records: tuple[Record, ...], *, machine_id: str | None, now: datetime) -> Appended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -47,24 +47,45 @@ def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     What is there already stays as it is; a second call makes nothing.
 
     Raises:
-        NotFoundError: `root` is not a folder, or cannot be written.
+        NotFoundError: `root` is not a folder or cannot be written, or git cannot read it.
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "make it first, or name another with -C")
     created: list[str] = []
     try:
+        # Git is asked before anything is written: a repository that it cannot read is left as it is.
+        state = _read_git(load_governed(root), track_runs=track_runs)
         if not (root / CONFIG_NAME).exists():
-            created += _write_config(root.resolve())
+            created += _write_config(root.resolve(), state)
         governed = load_governed(root)
         created += _make_store(governed, now)
-        if read_top_level(governed.root) is not None:
-            created += _write_git_rules(governed, track_runs=track_runs)
+        if state.is_checkout:
+            created += _write_git_rules(governed, state)
     except OSError as error:
         raise NotFoundError(f"{error.filename} cannot be written: {error.strerror}", "mend its permissions") from None
     return InitOutcome(governed, tuple(dict.fromkeys(created)))
 
 
-def _write_config(root: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Git:
+    """What `init` needs from git; `tracks_runs` if git tracks run folders and pointer file, or is to."""
+
+    is_checkout: bool
+    first_day: date | None
+    tracks_runs: bool
+
+
+def _read_git(governed: Governed, *, track_runs: bool) -> _Git:
+    paths = (governed.config.publish_root, governed.config.pointers)
+    return _Git(
+        is_checkout=read_top_level(governed.root) is not None,
+        first_day=read_first_commit_day(governed.root),
+        # A clone that gets one without the other has pointers without evidence, or evidence that nothing names.
+        tracks_runs=track_runs or any(is_tracked(governed.root, path) for path in paths),
+    )
+
+
+def _write_config(root: Path, state: _Git) -> list[str]:
     default = load_governed(root).config
     created = [CONFIG_NAME]
     for path, text in (
@@ -73,11 +94,11 @@ def _write_config(root: Path) -> list[str]:
     ):
         if _write_new(root, path, text):
             created.append(path)
-    (root / CONFIG_NAME).write_text(_config_text(root, default), encoding="utf-8")
+    (root / CONFIG_NAME).write_text(_config_text(root, default, state.first_day), encoding="utf-8")
     return created
 
 
-def _config_text(root: Path, default: Config) -> str:
+def _config_text(root: Path, default: Config, first_day: date | None) -> str:
     """Return a toml text that names only documents that exist, and the addenda."""
     catalogs = (*_existing(root, default.operations_catalog), OPERATIONS_ADDENDUM_PATH)
     matrices = (*_existing(root, default.coverage_matrix), COVERAGE_ADDENDUM_PATH)
@@ -95,7 +116,6 @@ def _config_text(root: Path, default: Config) -> str:
         lines += [f'{key} = "{found}"' for found in _existing(root, (path,))]
     thresholds = _existing(root, default.threshold_sources)
     lines += [f"threshold_sources = {_array(thresholds)}"] if thresholds else []
-    first_day = read_first_commit_day(root)
     lines += [f"history_start = {first_day.isoformat()}"] if first_day is not None else []
     return "\n".join(lines) + "\n"
 
@@ -119,11 +139,9 @@ def _make_store(governed: Governed, now: datetime) -> list[str]:
     return created
 
 
-def _write_git_rules(governed: Governed, *, track_runs: bool) -> list[str]:
+def _write_git_rules(governed: Governed, state: _Git) -> list[str]:
     publish_root, pointers = governed.config.publish_root, governed.config.pointers
-    # A clone that gets one without the other has pointers without evidence, or evidence that nothing names.
-    tracked = track_runs or any(is_tracked(governed.root, path) for path in (publish_root, pointers))
-    ignored = layer_ignores(publish_root, pointers, track_runs=tracked)
+    ignored = layer_ignores(publish_root, pointers, track_runs=state.tracks_runs)
     index = governed.config.run_index
     logs = (index.path, index.overrides)  # there or not: the first append writes no git rules
     rules = {

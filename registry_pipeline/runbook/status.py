@@ -11,7 +11,6 @@ from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.model.closure import ActiveRun
-from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.finding import Finding, Severity, sorted_findings
 from registry_pipeline.model.inputs import OperationCounts, SystemDrift
@@ -25,30 +24,36 @@ from registry_pipeline.query.show import RunDocument
 from registry_pipeline.query.status import StatusDocument, StatusFacts, status_document
 from registry_pipeline.render.operation_groups import count_operations
 from registry_pipeline.runbook.activation import read_chain_state
-from registry_pipeline.runbook.building import BuildRun, start_build_run
+from registry_pipeline.runbook.building import BuildRun, own_paths
 from registry_pipeline.runbook.inspection import Inspection, inspect, system_drift
 from registry_pipeline.runbook.reading import read_judgeable, read_pointers, read_sealed, run_folder, spec_of
 from registry_pipeline.runbook.rules import JUDGES
+from registry_pipeline.runbook.tracked import git_unreadable
 from registry_pipeline.runbook.verification import FoundRun
 from registry_pipeline.sources.context import Previous, SourceContext
+from registry_pipeline.sources.git import read_work_tree
+from registry_pipeline.sources.tracked_evidence import evidence_pathspecs
 from registry_pipeline.validate.chain import ChainState
+from registry_pipeline.validate.history import check_tracked
 from registry_pipeline.validate.run import check_run
 
 
 def observe(governed: Governed, now: datetime) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
-    """Look at what is in force, also where git cannot be asked: its state is then unknown, and a finding says so.
+    """Return what is active and every finding about it and about evidence that git tracks.
+
+    Where git cannot read the repository, its state is unknown and a finding says so.
 
     Raises:
-        NotFoundError: a run root or the pointer file is there and cannot be read.
+        NotFoundError: a run root or the pointer file exists and cannot be read.
     """
-    unasked: tuple[Finding, ...] = ()
     try:
-        run = start_build_run(governed, now)
+        git, missing = read_work_tree(governed.root, own_paths(governed), evidence_pathspecs(governed.config))
+        tracked = check_tracked(missing, governed.config.run_roots)
     except NotFoundError as error:
-        run = BuildRun(now, GitState(None, None))
-        unasked = (finding("CONFIG_GIT_UNREADABLE", ".git", detail=error.message),)
+        git, tracked = GitState(None, None), (git_unreadable(error),)
+    run = BuildRun(now, git)
     seen = inspect(governed, run)
-    return run, seen, sorted_findings((*unasked, *seen.findings))
+    return run, seen, sorted_findings((*tracked, *seen.findings))
 
 
 def read_status(governed: Governed, now: datetime) -> StatusDocument:

@@ -16,7 +16,7 @@ from typing import Final
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.envelope import GitState
-from registry_pipeline.sources.git_process import ask_git
+from registry_pipeline.sources.git_process import ask_git, find_repository, read_own_filters
 
 _LINK: Final = b"120000"
 _SUBMODULE: Final = b"160000"
@@ -39,26 +39,117 @@ def tracked_line(path: bytes, digest: str) -> bytes:
     return digest.encode("ascii") + b" " + path
 
 
-def read_git_state(governed_root: Path, ignored: Sequence[str]) -> GitState:
-    """Return the commit at HEAD and whether the tree is clean; both None outside git (SPEC 1, working_tree_state).
+def read_git_state(
+    governed_root: Path, ignored: Sequence[str], *, untracked: bool = True, filters: Sequence[str] | None = None
+) -> GitState:
+    """Return the commit at HEAD and whether the working tree is clean; both None outside git.
 
-    `ignored` are paths, relative to the governed root, in which a change does not count: run roots, publish_root, the
-    pointer file with its lock and intent, and the state beside publish_root. Untracked files count; files that git
-    ignores do not. In a repository without commits the commit is None and the state is known.
+    Args:
+        governed_root: The root of the repository.
+        ignored: Paths, relative to the root, in which a change does not count: run roots, publish_root, the pointer
+            file with its lock and intent, and the state beside publish_root.
+        untracked: Whether untracked files count; files that git ignores never do.
+        filters: As for `ask_git`.
+
+    In a repository without commits the commit is None and the state is known.
 
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
     without = [f":(exclude,literal){path}" for path in ignored]
-    # Porcelain v2 tells the commit in the same call; every line that is not a `#` header is a change.
-    asked = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--", ".", *without)
-    answer = ask_git(governed_root, *asked)
+    # Porcelain v2 has the commit in the same answer; every line that is not a `#` header is a change. Git would run
+    # `git status` in each submodule, with the filter drivers of its configuration: they are read below instead.
+    switches = (f"--untracked-files={'all' if untracked else 'no'}", "--no-renames", "--ignore-submodules=dirty")
+    asked = ("status", "--porcelain=v2", "--branch", "-z", *switches, "--", ".", *without)
+    answer = ask_git(governed_root, *asked, filters=filters)
     if answer is None:
         return GitState(None, None)
     lines = answer.split(b"\0")
-    oid = next((line.split(b" ", 2)[2] for line in lines if line.startswith(b"# branch.oid ")), b"(initial)")
-    dirty = any(line and not line.startswith(b"# ") for line in lines)
+    headers = {key: value for line in lines if line.startswith(b"# ") for key, _, value in [line[2:].partition(b" ")]}
+    oid = headers.get(b"branch.oid", b"(initial)")
+    if oid == b"(initial)" and headers.get(b"branch.head") == b"(unknown)":
+        raise NotFoundError(
+            f"git cannot read {governed_root}: the branch of HEAD is damaged", "see what `git fsck` says"
+        )
+    dirty = any(line and not line.startswith(b"# ") for line in lines) or _has_dirty_submodule(governed_root, ignored)
     return GitState(None if oid == b"(initial)" else oid.decode("ascii"), "dirty" if dirty else "clean")
+
+
+def _has_dirty_submodule(root: Path, ignored: Sequence[str]) -> bool:
+    """Return whether a checked-out submodule has changes; what .gitmodules says to ignore is ignored."""
+    top = find_repository(root)
+    if top is None or not (top / ".gitmodules").is_file():
+        return False
+    asked = ("config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|ignore)$")
+    answer = os.fsdecode(ask_git(top, *asked, none_found=1) or b"")
+    values = dict(entry.partition("\n")[::2] for entry in answer.split("\0") if entry)
+    left_out = [root / path for path in ignored]
+    for key, path in values.items():
+        folder, how = top / path, values.get(f"{key.removesuffix('.path')}.ignore", "none")
+        # The file may be anybody's: only what lies inside the root is looked at.
+        inside = os.path.realpath(folder).startswith(f"{os.path.realpath(root)}{os.sep}")
+        if not key.endswith(".path") or how in ("all", "dirty") or not inside or not (folder / ".git").exists():
+            continue
+        if not any(folder.is_relative_to(each) for each in left_out):
+            state = read_git_state(folder, (), untracked=how != "untracked")
+            if state.working_tree_state == "dirty":
+                return True
+    return False
+
+
+def read_missing_files(
+    root: Path, pathspecs: Sequence[str], *, filters: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Return the files that the commit at HEAD has and the working tree has not, relative to `root`.
+
+    It makes no difference whether the deletion is in the index. A file that only the index lacks is not missing, nor
+    is one that a sparse checkout leaves out. None are missing outside git and where HEAD has no commit.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    asked = ("diff-index", "--diff-filter=D", "--name-only", "-z", "--relative", "--ignore-submodules=dirty", "HEAD")
+    try:
+        answer = ask_git(root, *asked, "--", *pathspecs, filters=filters) or b""
+    except NotFoundError:
+        if find_commit(root, "HEAD") is None:
+            return ()  # no commit was made yet
+        raise
+    base, real_folders = os.fsencode(root), {b"": True}
+    # What was only taken out of the index is in the answer, too.
+    gone = (path for path in answer.split(b"\0") if path and not _has_file(base, path, real_folders))
+    return tuple(os.fsdecode(path) for path in gone)
+
+
+def read_work_tree(root: Path, ignored: Sequence[str], pathspecs: Sequence[str]) -> tuple[GitState, tuple[str, ...]]:
+    """Return what `read_git_state` and `read_missing_files` return, with one look at the filter drivers.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    filters = read_own_filters(root)
+    state = read_git_state(root, ignored, filters=filters)
+    missing = () if state.commit is None else read_missing_files(root, pathspecs, filters=filters)
+    return state, missing
+
+
+def find_commit(root: Path, revision: str) -> str | None:
+    """Return the id of the commit that a revision names; None outside git, and where git knows no such revision.
+
+    Raises:
+        NotFoundError: git has the name, and cannot read the commit.
+    """
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    answer = ask_git(root, *asked, f"{revision}^{{commit}}", none_found=1)
+    if answer != b"":
+        return None if answer is None else answer.decode("ascii").strip()
+    # Git is as quiet about a name that nobody gave as about a commit that is missing.
+    named = (ask_git(root, *asked, revision, none_found=1) or b"").decode("ascii").strip()
+    if named and named != revision:
+        raise NotFoundError(f"git cannot read the commit {named}, which {revision} names", "see what `git fsck` says")
+    if revision == "HEAD":
+        ask_git(root, "symbolic-ref", "--quiet", "HEAD", none_found=1)  # fails where the ref of HEAD is damaged
+    return None
 
 
 def read_tracked_digests(root: Path) -> TrackedFiles | None:
@@ -91,14 +182,16 @@ def read_commit_id(root: Path, revision: str) -> str | None:
     Raises:
         NotFoundError: there is a git repository, and it has no such commit, or git cannot read it.
     """
-    answer = ask_git(
-        root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", none_found=1
+    commit = find_commit(root, revision)
+    if commit is not None:
+        return commit
+    shallow = ask_git(root, "rev-parse", "--is-shallow-repository")
+    if shallow is None:
+        return None
+    advice = "the clone is shallow: `git fetch --unshallow` fetches the rest"
+    raise NotFoundError(
+        f"git knows no commit {revision!r} here", advice if shallow == b"true\n" else "`git fetch` it first"
     )
-    if answer == b"":
-        shallow = ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
-        advice = "the clone is shallow: `git fetch --unshallow` fetches the rest" if shallow else "`git fetch` it first"
-        raise NotFoundError(f"git knows no commit {revision!r} here", advice)
-    return None if answer is None else answer.decode("ascii").strip()
 
 
 def read_committed_files(root: Path, commit: str, folders: Sequence[str]) -> dict[bytes, str]:
@@ -212,6 +305,13 @@ def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
         parent_is_real = _is_real(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
         known[folder] = parent_is_real and not os.path.islink(base + b"/" + folder)  # noqa: PTH114 - raw bytes
     return known[folder]
+
+
+def _has_file(base: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
+    """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real`."""
+    place = base + b"/" + path
+    there = os.path.islink(place) or os.path.isfile(place)  # noqa: PTH113, PTH114 - raw bytes
+    return there and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
 
 
 def _digest(path: bytes) -> str | None:

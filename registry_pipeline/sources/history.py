@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+from registry_pipeline.sources.git import find_commit
 from registry_pipeline.sources.git_process import ask_git
 
 _REMOTE: Final = "refs/remotes/origin/"
@@ -80,7 +81,7 @@ def read_default_branch(root: Path) -> str | None:
         found = next((ref for ref in (_LOCAL + name, _REMOTE + name) if ref in refs), None)
         if found is not None:
             return found
-    return "HEAD" if ask_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", none_found=1) else None
+    return None if find_commit(root, "HEAD") is None else "HEAD"
 
 
 def read_first_commit_day(root: Path) -> date | None:

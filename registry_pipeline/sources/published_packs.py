@@ -16,6 +16,7 @@ from typing import Final
 from registry_pipeline.config import CONFIG_NAME, Roles
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.sources.files import MAX_BYTES
+from registry_pipeline.sources.git import find_commit
 from registry_pipeline.sources.git_process import ObjectPipe, ask_git
 from registry_pipeline.sources.role_packs import LINK, REGULAR
 
@@ -58,7 +59,7 @@ class PackCommit:
 
 def is_commit(root: Path, name: str) -> bool:
     """Tell whether git knows a commit by a name; `main` may be the branch of the remote alone."""
-    return any(_commit_of(root, each) is not None for each in _meant(name))
+    return any(find_commit(root, each) is not None for each in _meant(name))
 
 
 def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> GitBaseline:
@@ -71,8 +72,8 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> GitBa
         NotFoundError: git cannot be read, it knows no such commit, the pack there is none that can be read, or it is
             not known whether some commit published the pack.
     """
-    head = _commit_of(root, "HEAD")
-    tips = [(told, tip) for told, each in _named(name) if (tip := _commit_of(root, each)) is not None]
+    head = find_commit(root, "HEAD")
+    tips = [(told, tip) for told, each in _named(name) if (tip := find_commit(root, each)) is not None]
     if not tips and name != _DEFAULT:
         raise NotFoundError(f"git knows no commit {name!r} here", "name another with --baseline, or `git fetch` it")
     for told, tip in tips:
@@ -99,9 +100,9 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
     Raises:
         NotFoundError: as `read_git_baseline`; also where this clone does not have the commit.
     """
-    if _commit_of(root, commit) is None:
+    if find_commit(root, commit) is None:
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]} here", "`git fetch` it")
-    tips = [tip for each in _meant(name) if (tip := _commit_of(root, each)) is not None]
+    tips = [tip for each in _meant(name) if (tip := find_commit(root, each)) is not None]
     left = next((fork for tip in tips if (fork := _fork(root, tip, commit)) is not None), commit)
     pack = _published_in(root, left, path, left[:_SHORT])
     if pack is not None and (left != commit or pack.data != current):
@@ -119,7 +120,7 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
     Raises:
         NotFoundError: there is no git repository, git cannot be read, or the clone cut the history off.
     """
-    start = tip or _commit_of(root, "HEAD")
+    start = tip or find_commit(root, "HEAD")
     if start is None:
         raise NotFoundError("git has no history here", "leave --history out")
     _refuse_shallow(root)
@@ -147,11 +148,6 @@ def _meant(name: str) -> tuple[str, ...]:
 def _named(name: str) -> tuple[tuple[str, str], ...]:
     """Return how each commit is told and asked for."""
     return (("main", _MAIN[0]), ("origin/main", _MAIN[1])) if name == _DEFAULT else ((name, name),)
-
-
-def _commit_of(root: Path, revision: str) -> str | None:
-    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    return (ask_git(root, *asked, none_found=1) or b"").decode("ascii").strip() or None
 
 
 def _pack_in(root: Path, commit: str, path: str, told: str) -> GitPack | None:
@@ -182,12 +178,16 @@ def _published_in(root: Path, commit: str, path: str, told: str) -> GitPack | No
 
 
 def _configured_in(root: Path, commit: str) -> str:
-    """Return where a commit's configuration has the pack; the default where it cannot be read."""
+    """Return where a commit's configuration has the pack; the default where it says none that can be understood.
+
+    Raises:
+        NotFoundError: git cannot read the configuration, so that the pack may have been anywhere.
+    """
+    found = _pack_in(root, commit, CONFIG_NAME, commit[:_SHORT])
     try:
-        found = _pack_in(root, commit, CONFIG_NAME, commit[:_SHORT])
         table = tomllib.loads("" if found is None else found.data.decode("utf-8")).get("roles", {})
         return Roles(pack=table["pack"]).pack if "pack" in table else Roles().pack
-    except (ValueError, TypeError, AttributeError, NotFoundError):
+    except (ValueError, TypeError, AttributeError):
         return Roles().pack
 
 
@@ -200,7 +200,7 @@ def _first_parent(root: Path, commit: str) -> str | None:
     head = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
     if b"\nparent " not in head:
         return None
-    parent = _commit_of(root, f"{commit}^1")
+    parent = find_commit(root, f"{commit}^1")
     if parent is None:
         raise _cut()
     return parent
@@ -224,7 +224,7 @@ def _prove_first_publish(
     if ask_git(root, "rev-parse", "--git-dir") is None:
         return
     _refuse_shallow(root)
-    here = () if _commit_of(root, "HEAD") is None else ("HEAD",)
+    here = () if find_commit(root, "HEAD") is None else ("HEAD",)
     searched = among or ("--exclude=refs/stash", "--all", *here)
     touching = set(_touching(root, path, *searched))
     if touching and head is not None:

@@ -1,19 +1,21 @@
-"""Run folders are never deleted or rewritten: the check `history` of run_registry, and `verify --baseline` (SPEC 4.1).
+"""Evidence is never deleted or rewritten: the check `history` of run_registry, `verify --baseline`, tracked files.
 
-Both compare what was listed once with what is listed now, by the roots that the folders claim; whether a claim is true
-is the business of the seal.
+The first two compare what was listed once with what is listed now, by the roots that the folders claim; whether a claim
+is true is the business of the seal. The third takes what git misses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.verdict import Verdict
+
+_SHOWN: Final = 3
 
 ClaimedRoots = Mapping[tuple[str, str], str | None]
 """The ROOT_SHA256 that each run folder claims, by run root and run id; None where it claims none."""
@@ -65,6 +67,30 @@ def check_baseline(
         why_left_out: Why a run folder that is not in `now` is there all the same; None where it is gone.
     """
     return sorted_findings(_losses(then, now, lister, why_left_out))
+
+
+def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
+    """Return a finding for each run folder and each other file of which the commit at HEAD has more than the tree.
+
+    Args:
+        missing: Files that HEAD has and the working tree has not; other files directly in a run root are no evidence.
+        run_roots: The configured run roots.
+    """
+    lost: dict[str, list[str]] = {}
+    for path in missing:
+        run_root = next((root for root in run_roots if path.startswith(f"{root}/")), None)
+        if run_root is None:
+            lost.setdefault(path, [])
+            continue
+        run_id, _, relpath = path.removeprefix(f"{run_root}/").partition("/")
+        if relpath:
+            lost.setdefault(f"{run_root}/{run_id}", []).append(relpath)
+    return sorted_findings(finding("TRACKED_MISSING", path, detail=_counted(files)) for path, files in lost.items())
+
+
+def _counted(files: list[str]) -> str:
+    shown = ", ".join(sorted(files)[:_SHOWN]) + (", ..." if len(files) > _SHOWN else "")
+    return f"{len(files)} file{'' if len(files) == 1 else 's'} ({shown})" if files else "this file"
 
 
 def accept_removed(verdict: Verdict) -> Verdict:

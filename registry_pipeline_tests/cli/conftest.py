@@ -10,6 +10,7 @@ import pytest
 
 from registry_pipeline_tests.command_line import PROGRAM, Ended, call, environment
 from registry_pipeline_tests.copies import copied_repository, flip_byte
+from registry_pipeline_tests.sources.repositories import git
 
 __all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
 
@@ -76,6 +77,22 @@ def known(known_repository: Path, tmp_path: Path, home: Path) -> Iterator[Reposi
 def built(built_repository: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
     """A repository where everything was built and activated at noon by Ada."""
     with copied_repository(built_repository, tmp_path / "built") as root:
+        yield Repository(root, home)
+
+
+@pytest.fixture(scope="session")
+def tracked_repository(built_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tracked") / "repository"
+    shutil.copytree(built_repository, root, symlinks=True)
+    git(root, "add", "--force", "--all")
+    git(root, "commit", "-q", "-m", "evidence")
+    return root
+
+
+@pytest.fixture
+def tracked(tracked_repository: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
+    """The built repository with all of its evidence committed, by `git add --force`."""
+    with copied_repository(tracked_repository, tmp_path / "tracked") as root:
         yield Repository(root, home)
 
 

@@ -142,7 +142,7 @@ def test_an_empty_repository_is_initialised_built_and_looked_at(tmp_path: Path, 
 
     assert _sound(empty("-C", ".", "status", "--json")).code == 0
     assert _sound(empty("-C", ".", "init")).code == 0
-    assert _sound(empty("verify", "--all")).code == 0
+    assert _sound(empty("verify", "--all")).code == 7
     built = _sound(empty("build", "--json"))
     assert built.code == 0, built.err
     assert {row["registry_id"] for row in built.document("build")["built"]} >= {"run_registry", "op_status_table"}
@@ -160,14 +160,14 @@ def _path_without_git(tmp_path: Path) -> str:
     return str(shown)
 
 
-def test_without_git_looking_works_and_says_that_git_is_unknown(built: Repository, tmp_path: Path) -> None:
+def test_without_git_looking_works_says_that_git_is_unknown_and_exits_7(built: Repository, tmp_path: Path) -> None:
     path = _path_without_git(tmp_path)
 
     status = _sound(built("status", "--json", PATH=path))
     verify = _sound(built("verify", "--all", PATH=path))
     build = _sound(built("build", PATH=path, now=LATER))
 
-    assert status.code == 0
+    assert status.code == 7
     assert status.document("status")["repository"]["git_commit"] is None
     assert "CONFIG_GIT_UNREADABLE" in {f["code"] for f in json.loads(status.out)["findings"]}
     assert verify.code == 3

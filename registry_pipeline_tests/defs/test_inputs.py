@@ -186,3 +186,16 @@ def test_a_folder_altered_since_its_checks_reaches_no_asset(fresh: Door, monkeyp
     assert not result.success
     assert sorted(built) == sorted({"run_registry", "governance_scorecard", *CAPTURES, *OWN_TABLES})
     assert "does not verify" in str(troubles(result))
+
+
+def test_an_asset_fails_where_git_cannot_read_the_repository_and_seals_no_folder_without_a_commit(
+    rebuilt: Door,
+) -> None:
+    (rebuilt.governed.root / ".git/HEAD").write_bytes(b"")
+    before = rebuilt.folders()
+
+    result = rebuilt.materialize("run_registry")
+
+    assert not result.success
+    assert "exists and is damaged or unreadable" in failure_of(result, "run_registry")
+    assert rebuilt.folders() == before

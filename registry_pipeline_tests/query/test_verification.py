@@ -15,15 +15,15 @@ SOUND = _verdict("new", "pass")
 
 
 def test_a_folder_without_a_seal_fails_where_it_was_named_and_not_where_it_is_merely_there() -> None:
-    assert not verification([UNSEALED], [], [], require_sealed=False).passed
-    assert verification([], [UNSEALED, SOUND], [], require_sealed=False).passed
-    assert not verification([], [UNSEALED, SOUND], [], require_sealed=True).passed
+    assert verification([UNSEALED], [], [], require_sealed=False).verdict == "fail"
+    assert verification([], [UNSEALED, SOUND], [], require_sealed=False).verdict == "pass"
+    assert verification([], [UNSEALED, SOUND], [], require_sealed=True).verdict == "fail"
 
 
 def test_a_finding_about_a_pointer_fails_the_whole() -> None:
     told = verification([SOUND], [], [finding("POINTER_EDITED", "p.json")], require_sealed=False)
 
-    assert (told.passed, told.to_json()["verdict"], told.counts()["errors"]) == (False, "fail", 1)
+    assert (told.verdict, told.to_json()["verdict"], told.counts()["errors"]) == ("fail", "fail", 1)
 
 
 def test_what_a_folder_has_told_is_not_told_again() -> None:

@@ -11,11 +11,14 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.layer import STATE_NAMES
 from registry_pipeline.sources.git import (
+    find_commit,
     is_tracked,
     read_git_state,
+    read_missing_files,
     read_top_level,
     read_tracked_digests,
 )
+from registry_pipeline.sources.git_process import find_repository, read_own_filters
 from registry_pipeline.sources.history import read_first_commit_day
 from registry_pipeline_tests.sources.repositories import commit, git, repository, write
 
@@ -254,6 +257,7 @@ def fake_git(folder: Path, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_repository_of_somebody_else_is_refused_with_the_way_to_trust_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    repository(tmp_path)
     fake_git(tmp_path, "fatal: detected dubious ownership in repository at /x", monkeypatch)
 
     with pytest.raises(NotFoundError, match="dubious ownership") as caught:
@@ -283,3 +287,156 @@ def test_asking_writes_nothing(tmp_path: Path) -> None:
     read_tracked_digests(tmp_path)
 
     assert before == {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in tmp_path.rglob("*")}
+
+
+def head_missing(root: Path) -> list[str]:
+    """Return what HEAD has and the working tree has not."""
+    return list(read_missing_files(root, ["."]))
+
+
+def test_a_deleted_file_is_missing_wherever_the_deletion_is(tmp_path: Path) -> None:
+    commit(repository(tmp_path), {"a": "1", "b": "1", "c": "1", "d/e": "1"})
+    (tmp_path / "a").unlink()
+    git(tmp_path, "rm", "-q", "b")
+    git(tmp_path, "rm", "-q", "--cached", "c")
+    (tmp_path / "d/e").unlink()
+    (tmp_path / "d/e").mkdir()
+    (tmp_path / "d/e/f").touch()
+
+    assert head_missing(tmp_path) == ["a", "b", "d/e"]
+    assert read_missing_files(tmp_path, [":(literal)b", ":(literal)[x]"]) == ("b",)
+
+
+def test_a_file_behind_a_linked_folder_is_missing_and_a_changed_one_is_not(tmp_path: Path) -> None:
+    commit(repository(tmp_path), {"a": "1", "b": "1", "runs/x": "1"})
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    (tmp_path / "runs").symlink_to("elsewhere")
+    write(tmp_path, {"a": "2"})
+    (tmp_path / "b").unlink()
+    (tmp_path / "b").symlink_to("a")
+
+    assert head_missing(tmp_path) == ["runs/x"]
+
+
+def test_nothing_is_missing_outside_git_nor_before_the_first_commit(tmp_path: Path) -> None:
+    assert head_missing(tmp_path) == []
+
+    write(repository(tmp_path), {"a": "1"})
+    git(tmp_path, "add", "a")
+    (tmp_path / "a").unlink()
+
+    assert head_missing(tmp_path) == []
+
+
+def test_the_files_of_a_folder_inside_a_checkout_are_named_from_there(tmp_path: Path) -> None:
+    commit(repository(tmp_path), {"top": "1", "inner/runs/a": "1"})
+    (tmp_path / "top").unlink()
+    (tmp_path / "inner/runs/a").unlink()
+
+    assert head_missing(tmp_path / "inner") == ["runs/a"]
+
+
+def test_a_file_in_conflict_is_missing_only_if_it_is_not_there(tmp_path: Path) -> None:
+    commit(repository(tmp_path), {"a": "1"})
+    git(tmp_path, "checkout", "-q", "-b", "other")
+    commit(tmp_path, {"a": "2"})
+    git(tmp_path, "checkout", "-q", "main")
+    commit(tmp_path, {"a": "3"})
+    git(tmp_path, "-c", "alias.clash=!git merge -q other || true", "clash")
+
+    assert head_missing(tmp_path) == []
+    (tmp_path / "a").unlink()
+    assert head_missing(tmp_path) == ["a"]
+
+
+def test_a_submodule_that_is_not_checked_out_is_not_missing(tmp_path: Path) -> None:
+    commit(repository(repository(tmp_path) / "module"), {"inside": "1"})
+    commit(tmp_path, {"a": "1"})
+    (tmp_path / "module").rename(tmp_path.with_name("moved"))
+    (tmp_path / "module").mkdir()
+
+    assert head_missing(tmp_path) == []
+
+
+def test_a_repository_is_looked_for_as_far_up_as_git_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = tmp_path / "outer" / "a" / "b"
+    inner.mkdir(parents=True)
+    repository(tmp_path / "outer")
+
+    assert find_repository(inner) == tmp_path / "outer"
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", f"{tmp_path / 'outer'}:{tmp_path / 'elsewhere'}")
+    assert find_repository(inner) is None
+    assert find_repository(tmp_path / "outer") == tmp_path / "outer"
+    assert read_git_state(inner, OWN) == GitState(None, None)
+
+
+@pytest.mark.parametrize("name", ["plain", "with:colon"])
+@pytest.mark.parametrize("below", ["", "a/b"])
+def test_a_damaged_repository_is_not_skipped_for_the_one_around_it(tmp_path: Path, name: str, below: str) -> None:
+    commit(repository(tmp_path / name), {"a": "1"})
+    inner = repository(tmp_path / name / "inner")
+    (inner / below).mkdir(parents=True, exist_ok=True)
+    (inner / ".git/HEAD").write_bytes(b"")
+
+    with pytest.raises(NotFoundError, match="exists and is damaged or unreadable"):
+        read_git_state(inner / below, OWN)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")
+def test_a_repository_that_may_not_be_read_is_no_folder_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(repository(tmp_path / "mine"), {"a": "1"})
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+    (tmp_path / "mine/.git").chmod(0)
+    monkeypatch.chdir(tmp_path)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(NotFoundError):
+            read_git_state(tmp_path / "mine", OWN)
+    finally:
+        os.seteuid(0)
+
+
+def test_a_broken_branch_is_not_a_repository_without_commits(tmp_path: Path) -> None:
+    commit(repository(tmp_path), {"a": "1"})
+    (tmp_path / ".git/refs/heads/main").write_bytes(b"")
+
+    for read in (
+        lambda: read_git_state(tmp_path, OWN),
+        lambda: find_commit(tmp_path, "HEAD"),
+        lambda: find_commit(tmp_path, "refs/heads/main"),
+        lambda: read_first_commit_day(tmp_path),
+        lambda: read_missing_files(tmp_path, ["."]),
+    ):
+        with pytest.raises(NotFoundError):
+            read()
+
+
+def test_a_commit_is_unknown_damaged_or_not_made_yet(tmp_path: Path) -> None:
+    repository(tmp_path)
+    assert find_commit(tmp_path, "HEAD") is None
+    head = commit(tmp_path, {"a": "1"})
+
+    assert find_commit(tmp_path, "HEAD") == head
+    assert find_commit(tmp_path, "refs/heads/nobody") is None
+    assert find_commit(tmp_path, "f" * 40) is None
+    git(tmp_path, "checkout", "-q", "--detach")
+    (tmp_path / ".git/objects" / head[:2] / head[2:]).unlink()
+    for revision in ("HEAD", "refs/heads/main"):
+        with pytest.raises(NotFoundError, match="git cannot read the commit"):
+            find_commit(tmp_path, revision)
+
+
+def test_only_the_drivers_of_the_repository_itself_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "gitconfig"
+    git(repository(tmp_path / "here"), "config", "filter.a.b =c.clean", "x")
+    git(tmp_path / "here", "config", "--file", ".git/more", "filter.included.smudge", "x")
+    git(tmp_path / "here", "config", "include.path", "more")
+    git(tmp_path / "here", "config", "--file", str(mine), "filter.mine.clean", "x")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(mine))
+
+    assert read_own_filters(tmp_path / "here") == ("a.b =c", "included")
+    assert read_own_filters(tmp_path) == ()

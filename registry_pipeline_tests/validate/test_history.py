@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canon import json_line
-from registry_pipeline.validate.history import check_history
+from registry_pipeline.model.finding import Finding
+from registry_pipeline.validate.history import check_history, check_tracked
 
 CASES = Path(__file__).parents[1] / "cases" / "history"
 RUN_ROOTS = (".codex/RUNS", "reports/runs")
@@ -27,20 +28,25 @@ ROWS = st.lists(ROW, max_size=6, unique_by=lambda row: (row["run_root"], row["ru
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
 def test_a_case_folder_is_judged_as_expected(case: Path) -> None:
     expected = json.loads((case / "expected.json").read_text())
+    assert expected == [{"code": f.code, "severity": f.severity.value, "path": f.path} for f in judge(case)]
+    assert case.name.startswith("good__") == (expected == [])
+
+
+def judge(case: Path) -> tuple[Finding, ...]:
+    """Return the findings of a case: of files that git misses, or of two run registries."""
+    if (case / "missing.json").exists():
+        return check_tracked(json.loads((case / "missing.json").read_text()), RUN_ROOTS)
     previous = case / "previous.jsonl"
     before = previous.read_bytes() if previous.exists() else None
 
     left_out = json.loads(path.read_text()) if (path := case / "left_out.json").exists() else {}
 
-    findings = check_history(
+    return check_history(
         before,
         (case / "current.jsonl").read_bytes(),
         RUN_ROOTS,
         why_left_out=lambda run_root, run_id: left_out.get(f"{run_root}/{run_id}"),
     )
-
-    assert expected == [{"code": f.code, "severity": f.severity.value, "path": f.path} for f in findings]
-    assert case.name.startswith("good__") == (expected == [])
 
 
 @given(ROWS, ROWS)
@@ -58,6 +64,15 @@ def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
     told = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
 
     assert {f"{root}/{run}" for root, run in lost} == {f.path for f in told}
+
+
+@given(st.sets(st.tuples(st.sampled_from([*RUN_ROOTS, "assets"]), st.sampled_from("ab"), st.sampled_from("xyzw"))))
+def test_each_run_folder_and_each_other_file_that_git_misses_is_told_once(missing: set[tuple[str, str, str]]) -> None:
+    lost = {f"{root}/{run}" if root in RUN_ROOTS else f"{root}/{run}/{file}" for root, run, file in missing}
+
+    told = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
+
+    assert sorted(lost) == sorted(f.path for f in told)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))

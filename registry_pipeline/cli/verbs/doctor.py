@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from registry_pipeline.cli.actor import find_actor
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Governed, find_governed
-from registry_pipeline.model.finding import Severity, has_errors
+from registry_pipeline.model.finding import Severity
 from registry_pipeline.query.doctor import DoctorDocument
 from registry_pipeline.runbook import Orders, diagnose, mend, start_build_run
 from registry_pipeline.runbook.rendering import is_report_missing
@@ -49,7 +49,8 @@ def command(
     and ignored files; each finding names the command that mends it. Nothing is written without --fix. With it, a
     pointer file that was rewound or edited gets back the state of the last record (what it said is kept in
     quarantine), and leftovers are removed or moved to quarantine. A change that was sealed and not put in force, or
-    a fork, is settled as told by --finish or --void, and never by itself.
+    a fork, is settled as told by --finish or --void, and never by itself. Exits 3 on an error, 7 where git cannot
+    read the repository.
     """
     _refuse_contradictions(fix=fix, finish=finish, voided=voided, reason=reason)
     governed = find_governed(reporter.settings.repo)
@@ -57,13 +58,8 @@ def command(
         _mended(reporter, governed, finish, voided, reason, actor) if fix else diagnose(governed, reporter.settings.now)
     )
     reporter.answer(told.to_json(), (*told.refused, *told.findings), lambda page: _tell(page, told, fix=fix))
-    return combined(
-        [
-            ExitCode.EVIDENCE_INVALID * has_errors(told.findings),
-            ExitCode.REFUSED * bool(told.refused),
-            ExitCode.REPORT_NOT_RENDERED * is_report_missing(told.findings),
-        ]
-    )
+    missing = ExitCode.REPORT_NOT_RENDERED * is_report_missing(told.findings)
+    return combined([code_of(told.findings), ExitCode.REFUSED * bool(told.refused), missing])
 
 
 def _refuse_contradictions(*, fix: bool, finish: bool, voided: tuple[str, ...], reason: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.naming import find_named, is_path
@@ -18,6 +19,8 @@ from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import is_sha256
+from registry_pipeline.model.refs import PointerFile
+from registry_pipeline.model.verdict import Verdict
 from registry_pipeline.query.verification import Verification, verification
 from registry_pipeline.runbook import (
     Baseline,
@@ -35,6 +38,7 @@ from registry_pipeline.runbook import (
     verify_inputs,
 )
 from registry_pipeline.runbook.status import observe, read_operations
+from registry_pipeline.runbook.tracked import check_tracked_files
 
 
 def _hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -76,8 +80,8 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     Every file is read and hashed; nothing that was remembered is trusted. A PATH is a folder anywhere, taken
     literally; a bare word is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256. A run that
     names a registry is judged by its envelope and schemas too. --baseline compares the roots that the folders claim
-    with those that git has; add --all to read their bytes. Exits 3 on any error, 7 where there is nothing to compare
-    with; a folder that is named must be sealed and not marked bad.
+    with those that git has; add --all to read their bytes. Exits 3 on any error, 7 where there is nothing to verify
+    or to compare with, or git cannot read the repository; a folder that is named must be sealed and not marked bad.
     """
     asked = _Asked(**options)
     asked.refuse_contradictions()
@@ -87,9 +91,8 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     judged, lineage = _judge(reporter, governed, asked, runs)
     verdicts = [each.verdict for each in judged]
     baseline = _compare(governed, asked.baseline)
-    state, findings = _chain(
-        reporter, governed, whole=asked.whole, chain=asked.chain, every=asked.every, expect=asked.expect
-    )
+    state, pointers, findings = _chain(reporter, governed, asked)
+    missing = _missing(asked, verdicts, state, pointers)
     told = verification(
         verdicts[: len(named)],
         verdicts[len(named) :],
@@ -101,10 +104,14 @@ def command(reporter: Reporter, /, **options: Any) -> int:
         compared=({} if lineage is None else {"inputs_walked": lineage.walked})
         | ({} if baseline is None else {"baseline_runs": baseline.compared}),
     )
-    reporter.answer(told.to_json(), told.all_findings(), lambda page: _tell(page, told, len(named)))
+    told = replace(told, verified=bool(named) or baseline is not None or len(missing) < asked.subjects)
+    reporter.answer(told.to_json(), told.all_findings(), lambda page: _tell(page, told, len(named), missing))
+    if told.verdict == "none" and reporter.settings.format == "github":
+        reporter.note(_nothing(missing))  # no finding, and so no annotation
     counts, drift = read_operations(governed, {}) if governed is not None and asked.fail_on else (None, None)
     failing = holds(asked.fail_on, told.all_findings(), counts, drift)
-    return combined([ExitCode.EVIDENCE_INVALID * (not told.passed), ExitCode.ASKED_TO_FAIL * failing])
+    nothing = ExitCode.NOT_FOUND * (told.verdict == "none")
+    return combined([code_of(told.all_findings()), nothing, ExitCode.ASKED_TO_FAIL * failing])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,11 @@ class _Asked:
     def whole(self) -> bool:
         """Whether the pointer file and the chain are told, too."""
         return self.every or self.active or self.pointers
+
+    @property
+    def subjects(self) -> int:
+        """How many of the options are given that name something to verify."""
+        return self.every + self.active + self.pointers + self.chain
 
     @property
     def needs_repository(self) -> bool:
@@ -163,23 +175,51 @@ def _judge(
 
 
 def _chain(
-    reporter: Reporter, governed: Governed | None, *, whole: bool, chain: bool, every: bool, expect: str | None
-) -> tuple[ChainState | None, tuple[Finding, ...]]:
-    """Return the chain with the findings that were asked for; for paths alone, that of the repository around us."""
+    reporter: Reporter, governed: Governed | None, asked: _Asked
+) -> tuple[ChainState | None, PointerFile | None, tuple[Finding, ...]]:
+    """Return the chain, the pointers if they were read, and the findings that the options ask for.
+
+    For paths alone the chain is that of the repository around the working directory.
+    """
     if governed is None:
         try:
-            return read_chain_state(find_governed(reporter.settings.repo)), ()
+            return read_chain_state(find_governed(reporter.settings.repo)), None, ()
         except RegistryPipelineError:
-            return None, ()  # a folder can be judged where no repository is
-    if whole:
+            return None, None, ()  # a folder can be verified where no repository is
+    pointers: PointerFile | None = None
+    findings: tuple[Finding, ...] = ()
+    if asked.whole:
         _, seen, findings = observe(governed, reporter.settings.now)
-        state = seen.chain
+        state, pointers = seen.chain, seen.pointer_file
     else:
         state = read_chain_state(governed)
-        findings = state.findings if chain else ()
-    if chain or every:
+        if asked.chain:
+            findings = (*state.findings, *check_tracked_files(governed))
+    if asked.chain or asked.every:
         findings = (*findings, *check_moved_runs(governed, state))
-    return state, (*findings, *(check_anchor(state, expect, governed.config.pointers) if expect else ()))
+    anchored = check_anchor(state, asked.expect, governed.config.pointers) if asked.expect else ()
+    return state, pointers, (*findings, *anchored)
+
+
+def _missing(
+    asked: _Asked, verdicts: Sequence[Verdict], state: ChainState | None, pointers: PointerFile | None
+) -> tuple[str, ...]:
+    """Return what the options ask for and the repository has none of, a noun for each such option."""
+    has_sealed = any(each.verdict in ("pass", "fail") for each in verdicts)
+    has_active = pointers is not None and any(pointers.active(p.registry_id) is not None for p in pointers.pointers)
+    has_records = state is not None and bool(state.records or state.voided)
+    nouns = (
+        (asked.every and not has_sealed, "sealed run folder"),
+        (asked.active and not has_active, "active run"),
+        (asked.pointers and not has_active, "pointer to an active run"),
+        (asked.chain and not has_records, "activation record"),
+    )
+    return tuple(noun for is_missing, noun in nouns if is_missing)
+
+
+def _nothing(missing: tuple[str, ...]) -> str:
+    first = "`registry-pipeline build` seals and activates the first runs; see `registry-pipeline status`"
+    return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {first}"
 
 
 def _compare(governed: Governed | None, revision: str | None) -> Baseline | None:
@@ -194,7 +234,7 @@ def _listed(governed: Governed | None, named: list[FoundRun], *, every: bool, ac
     return [run for run in (all_runs(governed) if every else active_runs(governed)) if run.path not in taken]
 
 
-def _tell(page: Page, told: Verification, named: int) -> None:
+def _tell(page: Page, told: Verification, named: int, missing: tuple[str, ...]) -> None:
     """Write a line for each folder that was named or does not pass, with its findings; then the sum."""
     for number, verdict in enumerate(told.results):
         if number < named or verdict.verdict != "pass":
@@ -207,14 +247,18 @@ def _tell(page: Page, told: Verification, named: int) -> None:
     if "baseline_runs" in counts:
         compared = _counted(counts["baseline_runs"], "run folder")
         page.line(f"baseline  {compared} of the commit compared, by the roots that they claim")
+    if told.verdict == "none":
+        page.line(_nothing(missing), style="bold yellow")
+        return
+    passed = told.verdict == "pass"
     runs = (
         f"{_counted(counts['runs'], 'run')}, {counts['pass']} sealed and sound, {counts['fail']} failing, "
         f"{counts['partial']} partial, {counts['unsealed']} unsealed; "
     )
     page.line(
-        f"{'pass' if told.passed else 'FAIL'}: {runs if told.results else ''}"
+        f"{'pass' if passed else 'FAIL'}: {runs if told.results else ''}"
         f"{_counted(counts['errors'], 'error')}, {_counted(counts['warnings'], 'warning')}",
-        style="bold green" if told.passed else "bold red",
+        style="bold green" if passed else "bold red",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
@@ -30,7 +30,8 @@ def command(reporter: Reporter, every: bool, fail_on: frozenset[str]) -> int:
     """Check all registry entries.
 
     The shape of each entry, the rules between the registries, the overrides that stand (EN090), and whether the
-    generated documents are those of this version (EN070). Exits 3 on any failure. A change that was killed is finished
+    generated documents are those of this version (EN070). Exits 3 on any failure, also where the commit at HEAD has a
+    file of entries that is missing, and 7 where git cannot read the repository. A change that was killed is finished
     or undone first, so that half of a change is never judged.
     """
     governed = find_governed(reporter.settings.repo)
@@ -55,5 +56,4 @@ def command(reporter: Reporter, every: bool, fail_on: frozenset[str]) -> int:
         page.line(sentence, style="bold red" if verdict == "fail" else "bold green")
 
     reporter.answer(document, told, tell)
-    failing = verdict == "fail"
-    return combined([ExitCode.EVIDENCE_INVALID * failing, ExitCode.ASKED_TO_FAIL * holds(fail_on, found)])
+    return combined([code_of(found), ExitCode.ASKED_TO_FAIL * holds(fail_on, found)])

@@ -30,7 +30,8 @@ def command(reporter: Reporter, baseline: str | None, fail_on: frozenset[str]) -
     """Check the overrides log.
 
     Every line and record, that updates are about overrides of the log, and that overrides in force agree with the run
-    that they name. Exits 3 on an error, 7 where there is no log or no such baseline.
+    that they name. Exits 3 on an error, also where a log that the commit at
+    HEAD has is missing; 7 where there is no log or no such baseline, or git cannot read the repository.
     """
     governed = find_governed(reporter.settings.repo)
     checked = check_overrides_of(governed, baseline=baseline)

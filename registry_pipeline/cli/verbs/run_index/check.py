@@ -34,7 +34,8 @@ def command(reporter: Reporter, baseline: str | None, machine: str | None, fail_
 
     Every line, every record, the gates of every run's current record, and overrides as they stand now: a run whose
     override was voided is a finding again. --baseline proves that nothing was edited or removed: the older lines are an
-    ordered subset. Exits 3 on an error, 7 where there is no log or no such baseline.
+    ordered subset. Exits 3 on an error, also where a log that the commit at
+    HEAD has is missing; 7 where there is no log or no such baseline, or git cannot read the repository.
     """
     governed = find_governed(reporter.settings.repo)
     checked = check_runs_of(governed, baseline=baseline, machine_id=machine, now=reporter.settings.now)
