@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -267,10 +268,27 @@ def test_asking_writes_the_side_index_and_nothing_else(known: Repository) -> Non
     known("run-index", "latest")
 
     after = known.files()
-    assert sorted(set(after) - set(before)) == [f"{RUN_INDEX}.index.sqlite3"]
+    index = f"{RUN_INDEX}.index.sqlite3"
+    assert sorted(set(after) - set(before)) == [index, f"{index}.state"]
     assert {path: after[path] for path in before} == before
     with sqlite3.connect(known.root / f"{RUN_INDEX}.index.sqlite3") as connection:
         assert connection.execute("SELECT count(*) FROM places").fetchone() == (3,)
+
+
+def test_a_row_removed_from_the_side_index_hides_no_record_and_admits_no_duplicate(known: Repository) -> None:
+    log = known.root / RUN_INDEX
+    shown, before = known("run-index", "show", FIRST, "--history").out, log.read_bytes()
+    (known.root / "again.jsonl").write_bytes(before.splitlines(keepends=True)[0])
+    for words in (("show", FIRST, "--history"), ("append", "again.jsonl")):
+        known("run-index", "list")
+        with closing(sqlite3.connect(f"{log}.index.sqlite3")) as connection, connection:
+            connection.execute("DELETE FROM places WHERE run_id = ?", (FIRST,))
+
+        ended = known("run-index", *words)
+
+        assert ended.code == 0
+        assert words[0] != "show" or ended.out == shown
+        assert log.read_bytes() == before
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["there", "yet to come"])
