@@ -119,7 +119,7 @@ class CoarseClock:
     def __init__(self, patch: pytest.MonkeyPatch, stopped: int) -> None:
         self.asked = 0
         self._stopped = stopped
-        patch.setattr(index_state.os, "fstat", self.fstat)
+        patch.setattr(os, "fstat", self.fstat)
         self._fstat = os.stat
 
     def fstat(self, descriptor: int) -> SimpleNamespace:
