@@ -20,13 +20,16 @@ import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
 from side_by_side import folders_wanted
 
 from registry_pipeline.config import Config, Governed
+from registry_pipeline.run_index.door import append_runs
 from registry_pipeline.run_index.gates import Surroundings
 from registry_pipeline.run_index.logs import Log, run_index_log
 from registry_pipeline.run_index.query import Question, find_latest, find_records, find_run
@@ -208,6 +211,9 @@ def index_costs(log: Log, count: int) -> None:
     refreshed = _timed(lambda: find_run(log, "RUN-20250101-0000-ZZZZ"))
     print(f"side index: built in {built:.1f} s ({built / count * 1e6:.1f} us a record), {size:.2f} of the log's size;")
     print(f"  refreshed behind 1,000 new records in {refreshed * 1e3:.1f} ms")
+    governed, made = Governed(log.path.parents[2], Config()), [record(2 * count + number) for number in range(50)]
+    appends = [_timed(partial(append_runs, governed, [each], Surroundings())) for each in made]
+    print(f"  an append that uses and updates it: {median(appends) * 1e3:.1f} ms, at most {max(appends) * 1e3:.1f} ms")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canon import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.model.display import printable
 from registry_pipeline.yaml_values import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
@@ -292,8 +293,3 @@ def _got(error: ValidationError) -> str | None:
 def json_pointer(path: Iterable[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) of a path of member names and item numbers."""
     return "".join(f"/{printable(str(step)).replace('~', '~0').replace('/', '~1')}" for step in path)
-
-
-def printable(text: str) -> str:
-    """Return text that any UTF-8 stream takes: lone surrogates, as JSON escapes can make them, become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -16,6 +16,7 @@ from registry_pipeline.cli.group import PROGRAM, program
 from registry_pipeline.cli.reporter import report_failure
 from registry_pipeline.cli.settings import told_format
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.model.display import printable_lines
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +77,7 @@ def _trace(words: list[str]) -> None:
     if any(word == "--verbose" or (word.startswith("-v") and not word.strip("-v")) for word in words):
         import traceback  # noqa: PLC0415 - asked for, or not imported
 
-        traceback.print_exc()
+        sys.stderr.write(printable_lines(traceback.format_exc()))
 
 
 def _end_quietly() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from registry_pipeline.cli.reporter import Reporter
+from registry_pipeline.model.display import printable
 
 
 class Shown:
@@ -30,11 +31,11 @@ def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterato
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True, color_system="auto" if reporter.settings.color else None)
     with Progress(*columns, console=console, transient=True) as drawn:
-        task = drawn.add_task(what, total=total)
+        task = drawn.add_task(printable(what), total=total)
 
         class _Drawn(Shown):
             def step(self, text: str) -> None:
-                drawn.update(task, description=text, completed=0)
+                drawn.update(task, description=printable(text), completed=0)
 
             def done(self, count: int, of: int | None = None) -> None:
                 drawn.update(task, completed=count, total=total if of is None else of)

@@ -7,6 +7,7 @@ what they are everywhere, `csv` and `parquet` are bytes without anything beside 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -21,7 +22,7 @@ from registry_pipeline.run_index.query import ORDERS, VIEWS
 from registry_pipeline.run_index.record import MACHINES, UNIQUENESS, Record
 from registry_pipeline.run_index.tables import csv_bytes, parquet_bytes
 
-_BYTES: Final = {"csv": csv_bytes, "parquet": parquet_bytes}
+_RAW: Final = "registry_pipeline.raw_cells"
 _WORDS: Final = ("table", "json", "csv", "parquet", "text", "github")
 MACHINE_VARIABLE: Final = "REGISTRY_PIPELINE_MACHINE"
 
@@ -36,8 +37,12 @@ def _told(ctx: click.Context, _param: click.Parameter, value: str | None) -> str
     return value
 
 
+def _remember_raw(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    ctx.meta[_RAW] = value
+
+
 def format_options(command: _Decorated) -> _Decorated:
-    """Add `--format` and `-o` to a verb that answers with records, as `form` and `output`."""
+    """Add `--format`, `-o` and `--raw` to a verb that answers with records; `form` and `output` are its arguments."""
     output = click.option(
         "-o",
         "--output",
@@ -51,9 +56,17 @@ def format_options(command: _Decorated) -> _Decorated:
         type=click.Choice(_WORDS),
         callback=_told,
         is_eager=True,
-        help="How to answer; table is text, csv and parquet are for other programs.",
+        help="How to answer; table is text, csv and parquet are for other programs. In csv, a text that a spreadsheet "
+        "would run as a formula (it begins with =, +, -, @, TAB or CR) gets an apostrophe before it.",
     )
-    return form(output(command))
+    raw = click.option(
+        "--raw",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember_raw,
+        help="With --format csv: write every text as it is, for programs that are no spreadsheet.",
+    )
+    return form(raw(output(command)))
 
 
 def view_options(command: _Decorated) -> _Decorated:
@@ -113,7 +126,10 @@ def answer_records(
         NotFoundError: the file cannot be written.
     """
     document = {"records": [dict(record) for record in records], "count": len(records)} | (more or {})
-    make = _BYTES.get(form or "")
+    raw = click.get_current_context().meta.get(_RAW, False)
+    if raw and form != "csv":
+        raise click.UsageError("--raw belongs to --format csv")
+    make = partial(csv_bytes, raw=raw) if form == "csv" else parquet_bytes if form == "parquet" else None
     if make is not None and reporter.settings.format != "text":
         raise click.UsageError(f"--format {form} contradicts --format {reporter.settings.format}")
     if output is not None:

@@ -14,9 +14,9 @@ from registry_pipeline.cli.wording import (
     failure_annotation,
     finding_head,
     finding_line,
-    printable,
     summary_annotation,
 )
+from registry_pipeline.model.display import printable, printable_lines
 from registry_pipeline.model.finding import Finding, Severity
 
 if TYPE_CHECKING:
@@ -67,7 +67,12 @@ class Reporter:
         sys.stdout.flush()
 
     def hand_over(self, data: bytes) -> None:
-        """Print an answer that is bytes of a format of its own, such as CSV, and nothing beside it."""
+        """Print an answer that is bytes of a format of its own, such as CSV, and nothing beside it.
+
+        On a terminal hidden characters are escaped; a pipe or a file gets every byte as it is.
+        """
+        if self.is_watched:
+            data = printable_lines(data.decode("utf-8", "backslashreplace")).encode("utf-8")
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
@@ -162,7 +167,7 @@ def _table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
     for column in columns:
-        made.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+        made.add_column(printable(column.title), justify="right" if column.right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_text(cell) for cell in row))
     return made

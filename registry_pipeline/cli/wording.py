@@ -1,34 +1,19 @@
-"""Findings as lines, and text that is safe to print (SPEC 6)."""
+"""Findings as lines of text and as annotations of GitHub."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from registry_pipeline.model.codes import CODES
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.finding import Finding, Severity
 
-_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LINE: Final = re.compile(r"(?:line )?(?P<line>[0-9]+)(?::(?P<col>[0-9]+))?")
 _BLANKS: Final = re.compile(r"(?:(?<!{){[a-z_]+})+")
 _COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
-
-
-def printable(text: str) -> str:
-    """Return a text on one line, with every control or invisible character as its escape.
-
-    Names and contents come from run folders that anybody may have written; raw, they could command a terminal.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(c) if unicodedata.category(c) in _UNSAFE else c for c in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def finding_head(finding: Finding) -> str:

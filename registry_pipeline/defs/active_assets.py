@@ -31,6 +31,7 @@ from registry_pipeline.defs.assets import GROUP, OWNERS, asset_words, code_versi
 from registry_pipeline.defs.failures import told_as_failure
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.errors import RefusedError
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.verdict import Activation, Refusal, SealedRun
 
@@ -112,7 +113,7 @@ def _activate(
         tags = {REFUSED_TAG: ",".join(codes), REFUSED_AT_TAG: pointers or "none"}
         resource.instance.add_run_tags(dagster_run_id, tags)
         raise Failure(
-            "refused, no pointer moved: " + "; ".join(finding.message for finding in outcome.findings),
+            "refused, no pointer moved: " + "; ".join(printable(finding.message) for finding in outcome.findings),
             metadata=asset_page.findings_metadata(outcome.findings),
             allow_retries=False,
         )
@@ -134,7 +135,7 @@ def _moves_page(moved: Activation | None) -> asset_page.Metadata:
         return {"moved": 0}
     return {
         "moved": len(moved.moves),
-        "activation_record": f"{moved.record.run_root}/{moved.record.run_id}",
+        "activation_record": printable(f"{moved.record.run_root}/{moved.record.run_id}"),
     } | asset_page.findings_metadata(moved.findings)
 
 
@@ -148,7 +149,9 @@ def report_asset() -> AssetsDefinition:
             try:
                 sealed = runbook.render(governed.governed(), _rendering_run(governed, context.run.run_id))
             except RefusedError as refused:
-                return MaterializeResult(metadata={"state": refused.message, "advice": refused.advice})
+                return MaterializeResult(
+                    metadata={"state": printable(refused.message), "advice": printable(refused.advice)}
+                )
             return MaterializeResult(metadata=_report_page(governed.governed(), sealed))
 
     return system_health_report

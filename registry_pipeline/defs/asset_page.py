@@ -25,6 +25,14 @@ from registry_pipeline.defs.evidence import ROOT_KEY, SEALED_KEY, sealed_to_json
 from registry_pipeline.model.attribution import main_artifact
 from registry_pipeline.model.captures import is_own_name
 from registry_pipeline.model.delta import parse_delta_log
+from registry_pipeline.model.display import (
+    markdown_block,
+    markdown_code,
+    markdown_message,
+    markdown_text,
+    printable,
+    printable_lines,
+)
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import Known, Pointer, PointerFile
 from registry_pipeline.model.spec import RegistrySpec
@@ -41,9 +49,9 @@ _CELL: Final = 48
 def sealed_metadata(governed: Governed, sealed: SealedRun, content: Metadata) -> Metadata:
     """Return which folder an asset's materialization stands for, its content, and last what `evidence` reads."""
     return {
-        "run_id": sealed.ref.run_id,
+        "run_id": printable(sealed.ref.run_id),
         ROOT_KEY: sealed.ref.manifest_sha256,
-        "run_folder": MetadataValue.path(governed.path(sealed.ref.run_root) / sealed.ref.run_id),
+        "run_folder": MetadataValue.path(printable(str(governed.path(sealed.ref.run_root) / sealed.ref.run_id))),
         "as_of_utc": sealed.as_of_utc,
         **content,
         SEALED_KEY: MetadataValue.json(sealed_to_json(sealed)),
@@ -107,9 +115,11 @@ def findings_text(findings: Iterable[Finding]) -> str:
 
 
 def _sentence(finding: Finding) -> str:
-    place = finding.path + (f" {finding.location}" if finding.location else "")
-    between = f" (expected {finding.expected}, got {finding.got})" if finding.expected or finding.got else ""
-    return f"**{finding.code}** {finding.severity.value} `{place}`: {finding.message}{between}. _{finding.hint}_"
+    location = markdown_code(finding.path + (f" {finding.location}" if finding.location else ""))
+    expected, got = (markdown_text(str(value)) for value in (finding.expected, finding.got))
+    between = f" (expected {expected}, got {got})" if finding.expected or finding.got else ""
+    message, hint = markdown_message(finding.message), markdown_message(finding.hint)
+    return f"**{finding.code}** {finding.severity.value} {location}: {message}{between}. _{hint}_"
 
 
 def records_of(artifact: str, data: bytes) -> list[Any] | None:
@@ -153,7 +163,7 @@ def preview(artifact: str, data: bytes) -> str:
     if records is None or (len(records) == 1 and not artifact.endswith(".csv")):
         text = data.decode("utf-8", "replace") if records is None else json.dumps(records[0], indent=2)
         cut = "\n…" if len(text) > _PREVIEW_TEXT else ""
-        return f"```json\n{text[:_PREVIEW_TEXT]}{cut}\n```"
+        return markdown_block(f"{text[:_PREVIEW_TEXT]}{cut}", "json")
     if not records:
         return "No records."
     table = markdown_table([record for record in records[:_PREVIEW_ROWS] if isinstance(record, dict)])
@@ -186,7 +196,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return objects as a Markdown table of their plain columns."""
     plain = {name: None for row in rows for name, value in row.items() if not isinstance(value, dict | list)}
     names = list(plain)[:_PREVIEW_COLUMNS]
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines = ["| " + " | ".join(map(_cell, names)) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(_cell(row.get(name)) for name in names) + " |" for row in rows]
     return "\n".join(lines)
 
@@ -194,7 +204,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(value: object) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     shown = text if len(text) <= _CELL else text[: _CELL - 1] + "…"
-    return shown.replace("|", "\\|").replace("\n", " ")
+    return markdown_text(shown)
 
 
 def column_schema(spec: RegistrySpec) -> TableSchema | None:
@@ -249,10 +259,10 @@ def pointers_metadata(pointers: PointerFile) -> Metadata:
 
 
 def _pointer_words(pointer: Pointer) -> str:
-    run = "no run" if pointer.ref is None else pointer.ref.run_id
+    run = "no run" if pointer.ref is None else printable(pointer.ref.run_id)
     states: dict[Known, str] = {True: "in force", False: "not in force any more", "unknown": "unknown"}
     since = f" since {pointer.asof_utc}" if pointer.asof_utc else ""
-    return f"{run}, {states[pointer.known]}{since}" + (f": {pointer.notes}" if pointer.notes else "")
+    return f"{run}, {states[pointer.known]}{since}" + (f": {printable(pointer.notes)}" if pointer.notes else "")
 
 
 def kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
@@ -277,6 +287,6 @@ def report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
     """Return a report's page: its counts as numbers, and the report itself as the preview."""
     summary = json.loads(kept[spec.artifact])
     text = next((data for name, data in kept.items() if name.endswith(".md")), b"")
-    page: Metadata = {"health_state": str(summary.get("health_state", "UNKNOWN"))}
+    page: Metadata = {"health_state": printable(str(summary.get("health_state", "UNKNOWN")))}
     page |= {name: int(value) for name, value in summary.get("counts", {}).items()}
-    return page | {"preview": MetadataValue.md(text.decode("utf-8"))}
+    return page | {"preview": MetadataValue.md(printable_lines(text.decode("utf-8")))}

@@ -23,6 +23,7 @@ from registry_pipeline.canon import json_line, sha256_hex
 from registry_pipeline.defs.asset_page import findings_metadata
 from registry_pipeline.defs.failures import told_as_failure
 from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun
 
@@ -54,7 +55,7 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
 def _fail_where_unsettled(spec: RegistrySpec, built: Built | NotBuilt) -> None:
     """Fail the step of a log that cannot be continued: unlike a source that is missing, people must settle it."""
     if spec.append_only and isinstance(built, NotBuilt):
-        told = "; ".join(f"{finding.message} -> {finding.hint}" for finding in built.findings)
+        told = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)
         raise Failure(told, metadata=findings_metadata(built.findings), allow_retries=False)
 
 

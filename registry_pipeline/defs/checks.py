@@ -21,6 +21,7 @@ from registry_pipeline import runbook
 from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.failures import told_as_failure
 from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.model.display import markdown_code, printable
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealedRun, Verdict
@@ -79,7 +80,7 @@ def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
         description=_sentence(findings),
         metadata={
             evidence.ROOT_KEY: verdict.root_sha256 or "none",
-            "run_folder": verdict.path,
+            "run_folder": printable(verdict.path),
             "verdict": verdict.verdict,
             "findings_count": len(findings),
             "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
@@ -104,7 +105,9 @@ def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckRe
         metadata={
             "folders": len(verdicts),
             "failing": len(failing),
-            "failing_folders": MetadataValue.md("\n".join(f"- `{verdict.path}`" for verdict in failing) or "None."),
+            "failing_folders": MetadataValue.md(
+                "\n".join(f"- {markdown_code(verdict.path)}" for verdict in failing) or "None."
+            ),
             "findings_count": len(findings),
             "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
         },
@@ -114,7 +117,7 @@ def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckRe
 def _sentence(findings: list[Finding]) -> str:
     """Return each code with one of its messages; all of them stand in the metadata."""
     told = {finding.code: finding.message for finding in reversed(findings)}
-    return "; ".join(f"{code}: {message}" for code, message in sorted(told.items())) or "nothing found"
+    return "; ".join(f"{code}: {printable(message)}" for code, message in sorted(told.items())) or "nothing found"
 
 
 def _belongs_to(finding: Finding, name: str) -> bool:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dagster import Failure
 
 from registry_pipeline.errors import BusyError, RegistryPipelineError
+from registry_pipeline.model.display import printable
 
 
 @contextmanager
@@ -26,5 +27,6 @@ def told_as_failure() -> Iterator[None]:
     try:
         yield
     except RegistryPipelineError as error:
-        told = {"error": type(error).__name__} | ({"advice": error.advice} if error.advice else {})
-        raise Failure(error.message, metadata=told, allow_retries=isinstance(error, BusyError)) from None
+        advice = {"advice": printable(error.advice)} if error.advice else {}
+        metadata = {"error": type(error).__name__} | advice
+        raise Failure(printable(error.message), metadata=metadata, allow_retries=isinstance(error, BusyError)) from None

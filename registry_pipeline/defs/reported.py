@@ -34,6 +34,7 @@ from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.history import DAILY
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.verdict import SealedRun, SealReport
 
@@ -66,7 +67,7 @@ def command_line_sensor(context: SensorEvaluationContext, governed: GovernedRepo
     try:
         return report(context.instance, governed.governed(), context.cursor)
     except RegistryPipelineError as error:
-        return SkipReason(f"{error.message}; {error.advice}")
+        return SkipReason(printable(f"{error.message}; {error.advice}"))
 
 
 def report(instance: DagsterInstance, governed: Governed, cursor: str | None) -> SensorResult | SkipReason:

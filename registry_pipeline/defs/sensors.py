@@ -36,6 +36,7 @@ from registry_pipeline.defs.evidence import Materialized
 from registry_pipeline.defs.jobs import REBUILD_JOB, activate_pointers_job
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun, Verdict
@@ -77,10 +78,12 @@ def activation_sensor(context: SensorEvaluationContext, governed: GovernedReposi
         repository = governed.governed()
         proposal = propose(context.instance, repository)
         if not proposal.runs:
-            return SkipReason("; ".join(proposal.reasons) or "the newest build of every registry is in force")
+            return SkipReason(
+                printable("; ".join(proposal.reasons)) or "the newest build of every registry is in force"
+            )
         return request(context.instance, repository, proposal)
     except RegistryPipelineError as error:
-        return SkipReason(f"{error.message}; {error.advice}")
+        return SkipReason(printable(f"{error.message}; {error.advice}"))
 
 
 def propose(instance: DagsterInstance, governed: Governed) -> Proposal:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.model.display import markdown_text
 from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.inputs import HealthInputs
 from registry_pipeline.model.verdict import Artifacts
@@ -26,8 +26,6 @@ _SECTIONS: Final = (
     ("Unobserved", "unobserved", _NO_RUN),
     ("Coverage Below C3", "coverage_below_c3", _NO_RUN),
 )
-_MARKUP: Final = re.compile(r"[\\`*\[\]<>|&]")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifacts:
@@ -79,7 +77,7 @@ def _head(inputs: HealthInputs, context: BuildContext) -> list[str]:
         "",
         f"**{inputs.health.state}**",
         "",
-        *(f"- {condition.state}: {_escape(condition.reason)}" for condition in inputs.health.conditions),
+        *(f"- {condition.state}: {markdown_text(condition.reason)}" for condition in inputs.health.conditions),
         *([""] if inputs.health.conditions else []),
         f"Rendered {context.generated_utc} at commit {commit}, working tree {tree}, from the active registries:",
         "",
@@ -95,7 +93,7 @@ def _drift(inputs: HealthInputs) -> list[str]:
     flags = inputs.drift_signals["system_drift"]
     rows = [(flag, {True: "yes", False: "no"}.get(flags[flag], "unknown")) for flag in _FLAGS]
     warnings = [str(warning) for warning in inputs.drift_signals.get("warnings", ())]
-    told = ["", *(f"- {_escape(warning)}" for warning in warnings)] if warnings else []
+    told = ["", *(f"- {markdown_text(warning)}" for warning in warnings)] if warnings else []
     return ["## System Drift Summary", "", *_table(("signal", "drifts"), rows), *told, ""]
 
 
@@ -124,9 +122,4 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str
 def _cell(value: object) -> str:
     if value is None:
         return "unknown"
-    return _escape(", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value))
-
-
-def _escape(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line; an underscore inside a word needs no escape."""
-    return _MARKUP.sub(r"\\\g<0>", _CONTROL.sub(" ", text))
+    return markdown_text(", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value))

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from registry_pipeline.model.display import is_hidden
+
 MAX_DEPTH: Final = 64
 MAX_INTEGER: Final = 2**53 - 1
 MAX_DEFECTS: Final = 1_000
@@ -48,4 +50,9 @@ def cut(text: str, limit: int = 40) -> str:
 def shown(text: str, limit: int = 200) -> str:
     """Return any text as a JSON string that can be printed on a terminal, cut to `limit` characters."""
     quoted = json.dumps(cut(text, limit), ensure_ascii=False)
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)
+    return escape_hidden(quoted)
+
+
+def escape_hidden(text: str) -> str:
+    """Return a text with hidden characters, and blanks that look like a space, as JSON escapes."""
+    return "".join(c if c.isprintable() and not is_hidden(c) else json.dumps(c)[1:-1] for c in text)

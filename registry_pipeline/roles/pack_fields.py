@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from registry_pipeline.roles.json_text import shown
+from registry_pipeline.roles.json_text import escape_hidden, shown
 
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_:.-]{1,160}")
 SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
@@ -105,7 +105,7 @@ def shown_value(value: Any) -> str:
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, (list, dict)):
-        return _cut(_printable(json.dumps(_shallow(value), ensure_ascii=False)))
+        return _cut(escape_hidden(json.dumps(_shallow(value), ensure_ascii=False)))
     return _cut(json.dumps(value))
 
 
@@ -122,10 +122,6 @@ def _shallow(value: Any, depth: int = 3) -> Any:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def shown_id(text: str) -> str:

@@ -55,8 +55,9 @@ class Lookup:
     def grew(self, file: IO[bytes]) -> None:
         """Take what was appended into the side index, if it was used; whoever asks next would do so else."""
         if self._connection is not None:
+            self.close()  # its read lock would keep the index from being written
             with suppress(UnusableError):
-                take_in(self._log, file, self._connection)
+                take_in(self._log, file)
 
     def _indexed(self, file: IO[bytes], end: int, connection: sqlite3.Connection) -> tuple[list[Entry], int]:
         indexed, lines = extent_of(connection)

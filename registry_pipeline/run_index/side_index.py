@@ -1,8 +1,9 @@
-"""The side index: where in the log each record stands, by what queries ask for (SPEC 11).
+"""The side index: the location of each record in the log, by the fields that queries select on.
 
-A sqlite file beside the log, rebuildable and never authoritative: it tells places, and whoever reads a place reads the
-record there and holds it against what the index said. It is built once, refreshed from what was appended, and built
-anew where the log does not begin with every byte that was indexed.
+It is a sqlite file beside the log that can be removed at any time. A query reads each record that it finds in the log
+itself and compares it with its row. "Not found" relies on the rows alone, so the index is used only if nobody else has
+written into it (`index_state`) and the log still begins with the bytes that were indexed. Otherwise it is rebuilt. See
+"What the side index proves" in docs/how-to-run-index.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from registry_pipeline.run_index.history import order_of
+from registry_pipeline.run_index.index_state import is_recorded, record_state
 from registry_pipeline.run_index.lines import Entry, parse_record, read_lines
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.prefix import checksum, state_of
@@ -23,8 +25,9 @@ from registry_pipeline.run_index.record import UNIQUENESS, Record
 from registry_pipeline.run_index.stamps import second_of
 from registry_pipeline.run_index.tail import read_tail
 
-_FORMAT: Final = "2"
+_FORMAT: Final = "3"
 _WAIT: Final = 10.0
+_ATTEMPTS: Final = 5
 _BATCH: Final = 50_000
 
 _TABLES: Final = """
@@ -87,21 +90,28 @@ def claims_of(record: Record) -> tuple[str, str, str, str, str, str, int, int]:
 
 
 def open_index(log: Log, file: IO[bytes], *, anew: bool = False) -> sqlite3.Connection:
-    """Return the side index of an open log, up to date with what is finished of it; built or refreshed where it is not.
+    """Return the side index of an open log, up to date with its finished lines; built or refreshed if it was not.
+
+    The connection has begun a read transaction: other processes cannot write into the index until it is closed.
 
     Raises:
         UnusableError: it can neither be used nor written.
     """
-    place = index_path(log)
+    path = index_path(log)
     try:
-        connection = None if anew else _continued(log, file, place)
-        return connection or _built(log, file, place)
+        connection = None if anew else _continued(log, file, path)
+        if connection is None:
+            _built(log, file, path)
+            connection = _continued(log, file, path)
     except (sqlite3.Error, OSError) as error:
         raise UnusableError(str(error)) from None
+    if connection is None:
+        raise UnusableError("the side index or the log changed while the index was built")
+    return connection
 
 
 def continued_index(log: Log, file: IO[bytes]) -> sqlite3.Connection | None:
-    """Return the side index that is there, up to date with an open log; None where there is none that can be.
+    """Return the side index that exists, up to date with an open log; None if there is none, or it must be rebuilt.
 
     Raises:
         UnusableError: it can neither be read nor written now.
@@ -112,15 +122,15 @@ def continued_index(log: Log, file: IO[bytes]) -> sqlite3.Connection | None:
         raise UnusableError(str(error)) from None
 
 
-def take_in(log: Log, file: IO[bytes], connection: sqlite3.Connection) -> None:
-    """Take in what was appended under the lock of a log since the index was up to date.
+def take_in(log: Log, file: IO[bytes]) -> None:
+    """Index what was appended, under the lock of the log, since the index was up to date; no connection may be open.
 
     Raises:
-        UnusableError: it cannot be written; it is as it was.
+        UnusableError: the index cannot be written.
     """
     try:
         state = state_of(file)
-        _refresh(log, file, connection, (read_tail(log, file.fileno()).finished, state))
+        _refresh(log, file, index_path(log), (read_tail(log, file.fileno()).finished, state))
     except (sqlite3.Error, OSError, KeyError, ValueError) as error:
         raise UnusableError(str(error)) from None
 
@@ -165,73 +175,126 @@ def read_place(log: Log, file: IO[bytes], place: Place) -> Entry | None:
     return Entry(record, place.number, place.offset, place.size)
 
 
-def _continued(log: Log, file: IO[bytes], place: Path) -> sqlite3.Connection | None:
-    """Return the index that is there, refreshed; None where it has to be built anew."""
-    if not place.is_file():
+def _continued(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection | None:
+    """Return the index that exists, refreshed; None if it must be rebuilt."""
+    connection = _open_unchanged(path)
+    if connection is None:
         return None
-    connection = _connect(place)
     try:
         meta = _meta(connection)
-        # In this order: a log grows, and what another process has indexed already lies before the end that is read now.
+        # In this order: the log grows, so whatever another process has indexed already lies before the end read now.
         state = state_of(file)
         end = read_tail(log, file.fileno()).finished
         is_known = meta["format"] == _FORMAT and meta["reader"] == log.reader.fingerprint
         if is_known and meta["state"] == state and meta["end"] == str(end):
             return connection
-        # Growth hides edits: every byte that was indexed is read, though none of them is parsed again.
+        # Growth hides edits: every indexed byte is read again, though none is parsed.
         indexed = int(meta["end"])
-        if is_known and indexed <= end and checksum(file, 0, indexed) == int(meta["checksum"]):
-            _refresh(log, file, connection, (end, state))
-            return connection
-    except (sqlite3.DatabaseError, KeyError, ValueError) as error:
-        if isinstance(error, sqlite3.OperationalError):  # locked, or not to be written: not damaged
+        is_prefix = is_known and indexed <= end and checksum(file, 0, indexed) == int(meta["checksum"])
+    except (KeyError, ValueError):
+        is_prefix = False
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    if not is_prefix:
+        return None
+    _refresh(log, file, path, (end, state))
+    return _open_unchanged(path)
+
+
+def _open_unchanged(path: Path) -> sqlite3.Connection | None:
+    """Return a connection that reads the index as this program wrote it; None if there is none, or it was changed."""
+    for _ in range(_ATTEMPTS):
+        if not path.is_file():
+            return None
+        before = path.stat().st_ino
+        connection = _connect(path)
+        try:
+            # The pragma takes the read lock and runs nothing of a schema that is not yet known to be ours. A process
+            # that is writing keeps its lock until it has recorded the new state.
+            connection.execute("BEGIN")
+            connection.execute("PRAGMA user_version").fetchone()
+            # If the file was replaced meanwhile, `connection` may read the old one.
+            if path.stat().st_ino == before:
+                if is_recorded(path, before):
+                    return connection
+                connection.close()
+                return None
+        except sqlite3.OperationalError:  # locked, or not readable
             connection.close()
             raise
-    connection.close()
-    return None
+        except sqlite3.DatabaseError:
+            connection.close()
+            return None
+        connection.close()
+    raise UnusableError("other processes keep changing the side index")
 
 
-def _refresh(log: Log, file: IO[bytes], connection: sqlite3.Connection, found: tuple[int, str]) -> None:
-    """Take in what was appended since; another process may have been faster, so that the start is read anew."""
-    with connection:
+def _refresh(log: Log, file: IO[bytes], path: Path, found: tuple[int, str]) -> None:
+    """Index what was appended; another process may have been faster, so the start is read again under the lock."""
+    inode = path.stat().st_ino
+    with closing(_connect(path)) as connection:
+        # A journal file would only cost time: an index whose write was cut off has no recorded state and is rebuilt.
+        connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("BEGIN IMMEDIATE")
+        # The lock now outlives the commit until the connection is closed: nobody reads an index without its state. Set
+        # before BEGIN, two processes would each keep the read lock that the other waits for.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if not is_recorded(path, inode):
+            raise UnusableError("the side index was changed while it was refreshed")
         end, state = found
         meta = _meta(connection)
         start, lines = int(meta["end"]), int(meta["lines"])
         if start > end:
             return
-        told = checksum(file, start, end, int(meta["checksum"]))
+        indexed = checksum(file, start, end, int(meta["checksum"]))
         fresh: set[str] = set()
         lines = _insert(log, file, connection, (start, end, lines), fresh)
         for run_id in sorted(fresh):
             connection.execute(_NEWEST.format(chosen="?"), (run_id,))
-        _write_meta(log, connection, (end, lines, told), state)
+        _write_meta(log, connection, (end, lines, indexed), state)
+        connection.execute("COMMIT")
+        record_state(path, inode)
 
 
-def _built(log: Log, file: IO[bytes], place: Path) -> sqlite3.Connection:
-    _clear_leftovers(place)
+def _built(log: Log, file: IO[bytes], path: Path) -> None:
+    """Build the index from the log in a file of its own, then put it in the place of the one that exists."""
+    _clear_leftovers(path)
     state = state_of(file)
     end = read_tail(log, file.fileno()).finished
-    told = checksum(file, 0, end)  # before the lines are parsed: whatever changes meanwhile does not fit it
-    making = place.with_name(f"{place.name}.building-{os.getpid()}")
+    indexed = checksum(file, 0, end)  # before the lines are parsed: a change meanwhile does not match it
+    making = path.with_name(f"{path.name}.building-{os.getpid()}")
     making.unlink(missing_ok=True)
     try:
         with closing(_connect(making)) as connection:
-            connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
+            connection.executescript(
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
+            )
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
             lines = _insert(log, file, connection, (0, end, 0), None)
             connection.execute("COMMIT")
             connection.executescript(_INDEXES)
+            # The last commit syncs the whole file: a state that survives a power failure describes what is on the disk.
+            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN")
             again = "SELECT run_id FROM places GROUP BY run_id HAVING count(*) > 1"
             connection.execute(_NEWEST.format(chosen=again))
-            _write_meta(log, connection, (end, lines, told), state)
+            _write_meta(log, connection, (end, lines, indexed), state)
             connection.execute("COMMIT")
-        making.replace(place)
+            _replace_index(making, path)
     finally:
         making.unlink(missing_ok=True)
-    return _connect(place)
+
+
+def _replace_index(making: Path, path: Path) -> None:
+    """Put a new index in place, with its state; its connection is still open and locked, so readers wait."""
+    inode = making.stat().st_ino
+    for suffix in ("-journal", "-wal", "-shm"):  # sqlite would write what an old one left into the new index
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    making.replace(path)
+    record_state(path, inode)
 
 
 def _insert(

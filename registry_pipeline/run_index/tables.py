@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.canon import json_line
+from registry_pipeline.model.display import spreadsheet_cell
 from registry_pipeline.run_index.record import RUN, Record
 
 COLUMNS: Final = tuple(RUN.fields)
@@ -25,13 +26,17 @@ def columns_of(records: Iterable[Record]) -> tuple[str, ...]:
     return (*COLUMNS, *sorted(extra))
 
 
-def csv_bytes(records: Sequence[Record]) -> bytes:
-    """Return records as CSV (RFC 4180, UTF-8, LF): a list is its JSON text, what is not stated is empty."""
+def csv_bytes(records: Sequence[Record], *, raw: bool = False) -> bytes:
+    """Return records as CSV (RFC 4180, UTF-8, LF): a list is its JSON text, what is not stated is empty.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, unless `raw`.
+    """
     columns = columns_of(records)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(record.get(name)) for name in columns] for record in records)
+    cell = _cell if raw else _safe_cell
+    writer.writerow(map(cell, columns))
+    writer.writerows([cell(record.get(name)) for name in columns] for record in records)
     return text.getvalue().encode("utf-8")
 
 
@@ -58,5 +63,10 @@ def _value(name: str, held: Any) -> Any:
     return json.dumps(held)
 
 
-def _cell(held: Any) -> str:
-    return "" if held is None else held if isinstance(held, str) else json.dumps(held)
+def _cell(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def _safe_cell(value: Any) -> str:
+    # Numbers, lists and objects are JSON text that begins with no sign of a formula, apart from a negative number.
+    return spreadsheet_cell(value) if isinstance(value, str) else _cell(value)

@@ -37,6 +37,7 @@ from typing import Any, Final
 
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.model.codes import CODES
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.finding import Finding, Severity, has_errors
 from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.path_policy import SEAL_FILES
@@ -263,7 +264,7 @@ def _line(finding: Finding) -> str:
         f" {word} {value}" for word, value in (("expected", finding.expected), ("got", finding.got)) if value
     )
     text = f"{word}: {finding.code} {finding.path}: {finding.message}{compared} ({finding.clause}) -> {finding.hint}"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return printable(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -283,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exit_codes.add(7 if absent or errors == {"UNREADABLE"} else 0 if report.verdict == "pass" else 3)
         sys.stdout.writelines(_line(finding) + "\n" for finding in report.findings)
         if report.verdict == "pass":
-            sys.stdout.write(f"SEAL_VALID: {report.path} ROOT_SHA256 {report.root_sha256}\n")
+            sys.stdout.write(printable(f"SEAL_VALID: {report.path} ROOT_SHA256 {report.root_sha256}") + "\n")
     return next(code for code in (3, 7, 0) if code in exit_codes)
 
 

@@ -16,11 +16,12 @@ from registry_pipeline.canon import StrictJsonError, read_strict_csv, read_stric
 from registry_pipeline.config import Captured, Governed
 from registry_pipeline.model.captures import CAPTURES, is_own_name
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.inputs import CapturedInputs
 from registry_pipeline.model.path_policy import collisions, path_codes
-from registry_pipeline.schema import PROBLEM_LIMIT, Judge, check_bytes, printable, read_judge, shipped_judge
+from registry_pipeline.schema import PROBLEM_LIMIT, Judge, check_bytes, read_judge, shipped_judge
 from registry_pipeline.sources.context import Gathered, SourceContext
 from registry_pipeline.sources.files import MAX_BYTES, read_regular_file
 
@@ -49,7 +50,7 @@ def read_migration_ledger_inputs(governed: Governed, context: SourceContext) -> 
         gone = [name for name in _migrations(before) if name not in set(_migrations(now))]
         if gone:
             more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-            detail = ", ".join(repr(printable(name[:_SHOWN])) for name in gone[:3]) + more
+            detail = ", ".join(printable(repr(name[:_SHOWN])) for name in gone[:3]) + more
             taking.tell("CAPTURE_ENTRY_REMOVED", taking.source, detail=detail)
     return taking.gathered()
 
@@ -266,7 +267,7 @@ def _named_folder(governed: Governed, source: str, data: bytes) -> tuple[str, st
         return "", "it is not UTF-8"
     if not name:
         return "", "it is empty"
-    shown = repr(printable(name[:_SHOWN]))
+    shown = printable(repr(name[:_SHOWN]))
     if "/" in name or "\\" in name or name in (".", "..") or not name.isprintable() or len(name) > _LONGEST_NAME:
         return "", f"{shown} is not the plain name of a folder"
     try:

@@ -16,6 +16,7 @@ from typing import Final
 
 from registry_pipeline.config import Adapter
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.inputs import ScannedFile, ScannedRun
 from registry_pipeline.sources.envelopes import parse_adapted, parse_run_json, text_of
@@ -250,4 +251,4 @@ def _shown(run_root: str, name: str) -> str:
 
 
 def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))

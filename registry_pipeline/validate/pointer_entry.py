@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from registry_pipeline.canon import parse_utc
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.display import printable
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.model.refs import Known, Pointer, SealedRef
-from registry_pipeline.schema import json_pointer, printable
+from registry_pipeline.schema import json_pointer
 
 _REF_KEYS: Final = ("run_id", "run_root", "relpath", "manifest_sha256")
 _REGISTRY_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")

@@ -14,6 +14,8 @@ from registry_pipeline_tests.sources.repositories import git
 
 __all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
 
+__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+
 NOON = "2026-03-01T12:00:00Z"
 Call = Callable[..., Ended]
 

@@ -6,10 +6,13 @@ import csv
 import io
 import json
 import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from registry_pipeline.canon import json_line
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.run_index.values import a_run, a_success
@@ -267,10 +270,78 @@ def test_asking_writes_the_side_index_and_nothing_else(known: Repository) -> Non
     known("run-index", "latest")
 
     after = known.files()
-    assert sorted(set(after) - set(before)) == [f"{RUN_INDEX}.index.sqlite3"]
+    index = f"{RUN_INDEX}.index.sqlite3"
+    assert sorted(set(after) - set(before)) == [index, f"{index}.state"]
     assert {path: after[path] for path in before} == before
     with sqlite3.connect(known.root / f"{RUN_INDEX}.index.sqlite3") as connection:
         assert connection.execute("SELECT count(*) FROM places").fetchone() == (3,)
+
+
+def test_a_row_removed_from_the_side_index_hides_no_record_and_admits_no_duplicate(known: Repository) -> None:
+    log = known.root / RUN_INDEX
+    shown, before = known("run-index", "show", FIRST, "--history").out, log.read_bytes()
+    (known.root / "again.jsonl").write_bytes(before.splitlines(keepends=True)[0])
+    for words in (("show", FIRST, "--history"), ("append", "again.jsonl")):
+        known("run-index", "list")
+        with closing(sqlite3.connect(f"{log}.index.sqlite3")) as connection, connection:
+            connection.execute("DELETE FROM places WHERE run_id = ?", (FIRST,))
+
+        ended = known("run-index", *words)
+
+        assert ended.code == 0
+        assert words[0] != "show" or ended.out == shown
+        assert log.read_bytes() == before
+
+
+def test_csv_is_safe_to_open_in_a_spreadsheet_unless_it_is_asked_for_raw(known: Repository) -> None:
+    with (known.root / RUN_INDEX).open("ab") as file:
+        file.write(json_line(a_run(1, notes="=HYPERLINK(1)", created_utc="2027-01-01T00:00Z")))
+    words = ("run-index", "list", "-n", "1", "--format")
+
+    safe, raw = (
+        next(csv.DictReader(io.StringIO(known(*words, "csv", *more).out)))["notes"] for more in ((), ("--raw",))
+    )
+
+    assert (safe, raw) == ("'=HYPERLINK(1)", "=HYPERLINK(1)")
+    assert known(*words, "json").document("run-index-list")["records"][0]["notes"] == "=HYPERLINK(1)"
+    assert (known("run-index", "list", "--raw").code, known(*words, "json", "--raw").code) == (2, 2)
+    assert "--raw belongs to --format csv" in known("overrides", "list", "--raw").err
+    for verb in (("run-index", "list"), ("run-index", "show"), ("run-index", "latest"), ("overrides", "list")):
+        told = " ".join(known(*verb, "--help").out.split())
+        assert "gets an apostrophe before it" in told
+        assert "--raw" in told
+
+
+def test_csv_on_a_terminal_shows_hidden_characters_as_escapes(known: Repository) -> None:
+    with (known.root / RUN_INDEX).open("ab") as file:
+        file.write(json_line(a_run(1, notes="a\x1b[2J\u202eb", created_utc="2027-01-01T00:00Z")))
+    words = ("run-index", "list", "-n", "1", "--format", "csv", "--raw")
+
+    piped = known(*words).out
+    shown = known(*words, prefix=(sys.executable, "-c", _IN_A_TERMINAL)).out
+
+    assert "a\x1b[2J\u202eb" in piped
+    assert "a\\x1b[2J\\u202eb" in shown
+    assert "\x1b" not in shown
+
+
+_IN_A_TERMINAL = """
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+data = b""
+while True:
+    try:
+        part = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not part:
+        break
+    data += part
+os.waitpid(pid, 0)
+sys.stdout.buffer.write(data)
+"""
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["there", "yet to come"])

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
+from registry_pipeline.model.display import is_hidden, markdown_text
 from registry_pipeline.model.inputs import HealthCondition, HealthState
 from registry_pipeline.render.health_report import REPORT, SUMMARY, render_health_report
 from registry_pipeline.render.operation_groups import count_operations, group_operations
@@ -94,6 +96,27 @@ def test_cells_are_escaped_and_stay_on_their_line() -> None:
 
     assert r"| a \| b ## c \<script\> \`x\` \[y\](z)" in text
     assert "\n## c" not in text
+
+
+@pytest.mark.parametrize("name", ["\u202egpj.exe", "a\u2066b", "\x1b[2Ja", "a\u200bb", "\u3164", "a\x7fb", "\u061c"])
+def test_hidden_characters_are_shown_as_escapes(name: str) -> None:
+    row = status_row(operation_name=name, last_run_id=name, op_drift_reasons=[name], op_drift=True)
+    health = HealthState("UNKNOWN", (HealthCondition("UNKNOWN", name),))
+
+    text = report(row, health=health)
+
+    assert not any(is_hidden(c) for c in text if c != "\n")
+    assert text.count(markdown_text(name)) >= 3
+    assert "\\\\" in markdown_text(name)
+
+
+def test_a_title_in_a_name_makes_no_title() -> None:
+    health = HealthState("UNKNOWN", (HealthCondition("UNKNOWN", "# reason"),))
+
+    text = report(status_row(operation_name="# name"), health=health)
+
+    assert "| \\# name |" in text
+    assert "- UNKNOWN: \\# reason" in text
 
 
 def test_unknown_is_said_and_not_left_blank() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.run_index import side_index
 from registry_pipeline.run_index.query import Question, find_records
 from registry_pipeline.run_index.scan import read_whole
-from registry_pipeline_tests.run_index.values import log_at
+from registry_pipeline_tests.run_index.values import a_run, log_at, write_log
 
 PROCESSES = 8
 _PROGRAM = """
@@ -52,6 +53,7 @@ def _judge(root: Path, each: int) -> None:
     assert sorted(path.name for path in log_at(root).path.parent.iterdir()) == [
         "run-index.jsonl",
         "run-index.jsonl.index.sqlite3",
+        "run-index.jsonl.index.sqlite3.state",
     ]
 
 
@@ -63,3 +65,45 @@ def test_eight_processes_that_append_at_once_lose_nothing(tmp_path: Path) -> Non
 @pytest.mark.soak
 def test_eight_processes_that_append_five_hundred_records_each_lose_nothing(tmp_path: Path) -> None:
     _judge(tmp_path, 500)
+
+
+_THROUGH_THE_INDEX = """
+import sys
+from pathlib import Path
+from registry_pipeline.run_index.door import append_runs
+from registry_pipeline.run_index.gates import Surroundings
+from registry_pipeline_tests.run_index.values import a_run, governed_at
+first, count, root = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+for number in range(first, first + count):
+    assert append_runs(governed_at(root), [a_run(number)], Surroundings()).added
+"""
+
+
+@pytest.mark.door
+def test_many_writers_and_a_reader_share_one_index_and_none_of_them_rebuilds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_at(tmp_path)
+    write_log(log, [a_run(1000)])
+    assert find_records(log, Question()).by_index
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the index was rebuilt")
+
+    monkeypatch.setattr(side_index, "_built", refuse)
+    index = side_index.index_path(log).stat().st_ino
+
+    starts = [
+        subprocess.Popen([sys.executable, "-c", _THROUGH_THE_INDEX, str(number * 20), "20", str(tmp_path)])
+        for number in range(4)
+    ]
+    numbers = [0]
+    while any(start.poll() is None for start in starts):
+        answer = find_records(log, Question(view="all"))
+        assert answer.by_index
+        numbers.append(len(answer.entries))
+
+    assert [start.wait() for start in starts] == [0] * 4
+    assert numbers == sorted(numbers)
+    assert len(find_records(log, Question(view="all")).entries) == 81
+    assert side_index.index_path(log).stat().st_ino == index

@@ -165,6 +165,22 @@ def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:
     assert relation.types[relation.columns.index("version_ids")] == "VARCHAR[]"
 
 
+def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path: Path) -> None:
+    hostile = {"notes": "=cmd|' /C calc'!A0", "mood": ' "@SUM(1)', "=key": "\t1", "number": -5, "text": "-5"}
+    record = a_run(1) | hostile
+
+    safe, raw = (
+        next(csv.DictReader(io.StringIO(tables.csv_bytes([record], raw=raw).decode(), newline="")))
+        for raw in (False, True)
+    )
+
+    assert {name: safe[name] for name in ("notes", "mood", "'=key", "number", "text")} == {
+        "notes": "'=cmd|' /C calc'!A0", "mood": "' \"@SUM(1)", "'=key": "'\t1", "number": "-5", "text": "'-5"
+    }  # fmt: skip
+    assert {name: raw[name] for name in hostile} == hostile | {"number": "-5"}
+    assert tables.csv_bytes([a_run(1)]) == tables.csv_bytes([a_run(1)], raw=True)
+
+
 def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
     import duckdb
 

@@ -1,0 +1,96 @@
+"""Text from names and contents that anybody may have written, as people can safely read it.
+
+It is shown on a terminal, in Markdown (the health report, Dagster) or in a spreadsheet. Documents for programs are not
+changed: JSON escapes by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+# Unassigned characters are shown: which ones are unassigned differs between versions of Python.
+_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+# Characters of other categories that no font draws: fillers, joiners, and those that Unicode reserves to be ignored.
+_HIDDEN_OTHERS: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+_LINE_BREAKS: Final = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
+_MARKUP: Final = re.compile(r"[\\`*\[\]<>|&]")
+_CODE: Final = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_HEADING: Final = re.compile(r"\A *#")
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA: Final = re.compile("[\t\r\n]|[\\s\"'\u2018\u2019\u201c\u201d]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+
+
+def is_hidden(character: str) -> bool:
+    """Return whether a character is invisible or commands its surroundings, as ESC and the bidirectional marks do."""
+    return unicodedata.category(character) in _HIDDEN_CATEGORIES or _HIDDEN_OTHERS.match(character) is not None
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with every hidden character as its escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(c) if is_hidden(c) else c for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, with every hidden character but tabs and newlines as its escape."""
+    return "".join(c if c in "\n\t" else printable(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is, in a line or a cell; an underscore inside a word needs no escape."""
+    return _HEADING.sub(r"\#", _escape_markup(_one_line(text)))
+
+
+def markdown_message(text: str) -> str:
+    """Return the text of a message in Markdown: what it sets between backticks is code, the rest is shown as it is."""
+    line = _one_line(text)
+    parts: list[str] = []
+    end = 0
+    for match in _CODE.finditer(line):
+        parts += [_escape_markup(line[end : match.start()]), match[0]]
+        end = match.end()
+    return "".join([*parts, _escape_markup(line[end:])])
+
+
+def _one_line(text: str) -> str:
+    return printable(_LINE_BREAKS.sub(" ", text))
+
+
+def _escape_markup(text: str) -> str:
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def markdown_code(text: str) -> str:
+    """Return a text as code inside a line of Markdown, whatever backticks it contains."""
+    line = _one_line(text)
+    fence = "`" * (_longest_run(line) + 1)
+    blank = " " if "`" in line or not line.strip() else ""
+    return f"{fence}{blank}{line}{blank}{fence}"
+
+
+def markdown_block(text: str, language: str) -> str:
+    """Return a text of several lines as a block of code in Markdown, whatever backticks it contains."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{printable_lines(text)}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Return the text of a cell, with an apostrophe before it if a spreadsheet would run it as a formula.
+
+    Blanks, quotes and hidden characters before the sign do not protect: programs drop them.
+    """
+    visible = "".join(c for c in text if c in "\t\r\n" or not is_hidden(c))
+    return f"'{text}" if _FORMULA.match(visible) else text
