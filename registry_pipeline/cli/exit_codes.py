@@ -7,6 +7,8 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
+from registry_pipeline.model.finding import Finding, Severity
+
 
 class ExitCode(IntEnum):
     """How a command ended; the names are for us, the numbers are the promise."""
@@ -37,7 +39,18 @@ MEANINGS: Final = MappingProxyType(
 )
 """Every exit code of SPEC 6 in a few words."""
 
+NOT_CHECKED: Final = "RR030"
+"""The finding that says that a role pack could not be checked: no evidence is invalid, and nothing passed."""
+
 _PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 4)
+
+
+def failing_code(findings: Iterable[Finding]) -> int:
+    """Return the exit code of findings: 7 if each of their errors says that it could not be checked, 3 for others."""
+    codes = {each.code for each in findings if each.severity is Severity.ERROR}
+    if codes == {NOT_CHECKED}:
+        return ExitCode.NOT_FOUND
+    return ExitCode.EVIDENCE_INVALID if codes else ExitCode.FINE
 
 
 def combined(codes: Iterable[int]) -> int:

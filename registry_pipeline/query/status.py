@@ -12,7 +12,7 @@ from registry_pipeline.canon import parse_utc
 from registry_pipeline.model.activation import ACTIVATION_TAG
 from registry_pipeline.model.closure import ActiveRun, can_be_active
 from registry_pipeline.model.envelope import GitState
-from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.inputs import HealthState, OperationCounts, SystemDrift
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.spec import Kind, RegistrySpec
@@ -112,11 +112,6 @@ class StatusDocument:
 
     facts: StatusFacts
     registries: tuple[RegistryStatus, ...]
-
-    @property
-    def evidence_invalid(self) -> bool:
-        """Tell whether an active run, a pointer or the chain has an error (exit 3)."""
-        return any(f.severity is Severity.ERROR for f in self.facts.findings)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `status --json`."""

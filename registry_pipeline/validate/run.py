@@ -92,6 +92,8 @@ def _check_registry_run(
     artifacts = artifacts_in(spec, held)
     for artifact in artifacts:
         yield from _told(f"{report.path}/{artifact}", _artifact_faults(report, spec, artifact), severity)
+    if named and spec.sealed_check is not None and report.verdict == "pass":
+        yield from spec.sealed_check(report)
     if named:
         yield from (_missing(report.path, each, held) for each in _expected(spec, artifacts) if each not in held)
 

@@ -8,7 +8,7 @@ import click
 
 from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.days import DaySpan, DaySpanText, build_span, refuse_wrong_use
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, combined, failing_code
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.progress import progress
@@ -91,13 +91,15 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a verb, which click hand
 
 def _code(outcome: StackOutcome) -> int:
     """Return the exit code of SPEC 6: what does not verify, what could not be read, what was refused or waits."""
-    failing = any(row.verdict is not None and not row.verdict.passed for row in outcome.built)
+    failed = [row.verdict for row in outcome.built if row.verdict is not None and not row.verdict.passed]
+    verdicts = [failing_code(each.errors()) or ExitCode.EVIDENCE_INVALID for each in failed]
     missing = any(row.run is None for row in outcome.built)
     # A log that cannot be continued is there, and is invalid evidence; a source that cannot be read is not there.
-    failing = failing or (missing and any(has_errors([f]) for f in outcome.findings if f.code.startswith("DELTA_")))
+    failing = missing and any(has_errors([f]) for f in outcome.findings if f.code.startswith("DELTA_"))
     unread = missing and any(has_errors([f]) for f in outcome.findings if not f.code.startswith("DELTA_"))
     refused = isinstance(outcome.activation, Refusal) or outcome.waiting
-    return combined([ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread, ExitCode.REFUSED * refused])
+    sources = (ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread)
+    return combined([*verdicts, *sources, ExitCode.REFUSED * refused])
 
 
 def _document(outcome: StackOutcome) -> dict[str, Any]:

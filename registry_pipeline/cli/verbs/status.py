@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from registry_pipeline.canon import short
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, combined, failing_code
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Column, Page, Reporter
@@ -35,13 +35,14 @@ def command(reporter: Reporter, fail_on: frozenset[str]) -> int:
 
     For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
     active one. Reads the bytes of active runs and of the activation chain; every other run is counted by its seal
-    files. Exits 3 if an active run, the pointer file or the chain is invalid.
+    files. Exits 3 if an active run, the pointer file, the chain or the role pack is invalid, 7 if only the role pack
+    could not be checked.
     """
     told = read_status(find_governed(reporter.settings.repo), reporter.settings.now)
     facts = told.facts
     reporter.answer(told.to_json(), facts.findings, lambda page: _tell(page, told))
     failing = holds(fail_on, facts.findings, facts.operations, facts.drift)
-    return combined([ExitCode.EVIDENCE_INVALID * told.evidence_invalid, ExitCode.ASKED_TO_FAIL * failing])
+    return combined([failing_code(facts.findings), ExitCode.ASKED_TO_FAIL * failing])
 
 
 def _tell(page: Page, told: StatusDocument) -> None:

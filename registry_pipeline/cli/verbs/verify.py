@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, combined, failing_code
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.naming import find_named, is_path
@@ -76,7 +76,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     literally; a bare word is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256. A run that
     names a registry is judged by its envelope and schemas too. --baseline compares the roots that the folders claim
     with those that git has; add --all to read their bytes. Exits 3 on any error, 7 where there is nothing to compare
-    with; a folder that is named must be sealed and not marked bad.
+    with, or only a role pack could not be checked; a folder that is named must be sealed and not marked bad.
     """
     asked = _Asked(**options)
     asked.refuse_contradictions()
@@ -101,7 +101,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     reporter.answer(told.to_json(), told.all_findings(), lambda page: _tell(page, told, len(named)))
     counts, drift = read_operations(governed, {}) if governed is not None and asked.fail_on else (None, None)
     failing = holds(asked.fail_on, told.all_findings(), counts, drift)
-    return combined([ExitCode.EVIDENCE_INVALID * (not told.passed), ExitCode.ASKED_TO_FAIL * failing])
+    return combined([failing_code(told.all_findings()), ExitCode.ASKED_TO_FAIL * failing])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, combined, failing_code
 from registry_pipeline.cli.fail_on import REASONS, fail_on_option, holds
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_governed
-from registry_pipeline.model.finding import Severity
-from registry_pipeline.runbook.role_violations import NOT_CHECKED, record_violations
+from registry_pipeline.runbook.role_violations import record_violations
 from registry_pipeline.runbook.roles import RolesAsked, RolesChecked, check_roles
 
 _FOLD_AFTER = 10
@@ -72,15 +71,7 @@ def command(
     reporter.answer(told.to_json(), told.findings, lambda page: _tell(page, told), fold_after=_FOLD_AFTER)
     if note is not None:
         reporter.note(note)
-    failing = any(f.severity is Severity.ERROR and f.code != NOT_CHECKED for f in told.findings)
-    unchecked = any(f.code == NOT_CHECKED for f in told.findings)
-    return combined(
-        [
-            ExitCode.EVIDENCE_INVALID * failing,
-            ExitCode.NOT_FOUND * unchecked,
-            ExitCode.ASKED_TO_FAIL * holds(fail_on, told.findings),
-        ]
-    )
+    return combined([failing_code(told.findings), ExitCode.ASKED_TO_FAIL * holds(fail_on, told.findings)])
 
 
 def _tell(page: Page, told: RolesChecked) -> None:
