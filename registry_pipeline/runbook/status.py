@@ -98,13 +98,13 @@ def _sources(governed: Governed, seen: Inspection, now: datetime) -> Iterator[Fi
             gathered = spec.reader(governed, SourceContext(previous=before, checks=checks))
             reported = set() if held is None or held.verdict is None else set(map(_content, held.verdict.findings))
             checked = () if gathered.check is None else gathered.check.findings
-            # What the active run has too is reported there.
+            # What the active run has too is reported there, wherever in the file it stands now.
             new = (each for each in checked if _content(each) not in reported)
             yield from (each for each in (*gathered.findings, *new) if each.severity is not Severity.INFO)
 
 
-def _content(found: Finding) -> tuple[str, str, str | None, str]:
-    return (found.code, found.severity, found.location, found.message)
+def _content(found: Finding) -> tuple[str, str, str]:
+    return (found.code, found.severity, found.message)
 
 
 def read_operations(
