@@ -101,8 +101,8 @@ class Finding:
             raise ValueError("not a finding")
         if not all(isinstance(value.get(name), str | None) for name in optional):
             raise ValueError("not a finding")
-        fields = {name: value.get(name) for name in (*texts, *optional)}
-        return cls(severity=Severity(value.get("severity")), **fields)
+        fields: dict[str, Any] = {name: value.get(name) for name in (*texts, *optional)}
+        return cls(severity=Severity(str(value.get("severity"))), **fields)
 
     @property
     def sort_key(self) -> tuple[str, int, str, tuple[str | int, ...], str]:

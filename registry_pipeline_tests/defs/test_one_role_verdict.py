@@ -53,8 +53,9 @@ class QuickRepository(Repository):
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        told = [stream.buffer.getvalue().decode() for stream in (out, err) if stream.flush() is None]
-        return Ended(code, *told)
+        for stream in (out, err):
+            stream.seek(0)
+        return Ended(code, out.read(), err.read())
 
 
 class Verdict(NamedTuple):
