@@ -19,6 +19,7 @@ from registry_pipeline.builders.scorecard import build_scorecard
 from registry_pipeline.model.roles import ROLE_ARTIFACT, ROLE_REGISTRY
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.roles.build import build_role_registry
+from registry_pipeline.roles.sealed import check_sealed_run
 from registry_pipeline.sources.captured import (
     read_derived_validation_inputs,
     read_expected_versions_inputs,
@@ -247,6 +248,7 @@ _ROWS: Final = (
         sources=("roles.pack",),
         many_files=True,
         rules_check="append_only",
+        sealed_check=check_sealed_run,
         reader=read_role_registry_inputs,
         builder=build_role_registry,
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from registry_pipeline.model.capture_check import COMPARISON
 from registry_pipeline.model.refs import SealedRef
 
 Role = Literal["upstream", "previous"]
@@ -104,6 +105,7 @@ class RunEnvelope:
     dagster_run_id: str | None
     source_operation_id: str | None = None
     coverage: Mapping[str, Any] | None = None
+    comparison: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document; a key that is optional is absent where there is nothing to say."""
@@ -129,6 +131,7 @@ class RunEnvelope:
             "dagster_run_id": self.dagster_run_id,
             "source_operation_id": self.source_operation_id,
             "coverage": None if self.coverage is None else dict(self.coverage),
+            COMPARISON: None if self.comparison is None else dict(self.comparison),
         }
         return document | {key: value for key, value in optional.items() if value is not None}
 

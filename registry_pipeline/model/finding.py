@@ -88,6 +88,22 @@ class Finding:
             "hint": self.hint,
         }
 
+    @classmethod
+    def from_json(cls, value: Any) -> Finding:
+        """Return the finding that `to_json` wrote.
+
+        Raises:
+            ValueError: the value has another shape.
+        """
+        texts = ("code", "path", "message", "clause", "hint")
+        optional = ("location", "expected", "got")
+        if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in texts):
+            raise ValueError("not a finding")
+        if not all(isinstance(value.get(name), str | None) for name in optional):
+            raise ValueError("not a finding")
+        fields: dict[str, Any] = {name: value.get(name) for name in (*texts, *optional)}
+        return cls(severity=Severity(str(value.get("severity"))), **fields)
+
     @property
     def sort_key(self) -> tuple[str, int, str, tuple[str | int, ...], str]:
         """Findings are told by path, the heaviest first, then by code and place; line 9 stands before line 10."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -22,7 +22,8 @@ class RegistrySpec:
     reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. An `append_only` one continues
     its own last run, and makes no new one where nothing was added. `record_key`: the fields that tell the records of
     the main artifact apart. `rules_check` names the Dagster check of what the registry promises
-    beyond its shape. `source_operation_id` is the operation whose output is captured. `reader` names the
+    beyond its shape. `source_operation_id` is the operation whose output is captured. `sealed_check` returns the
+    findings of a sealed run from its SealReport alone, for rules that a schema cannot express. `reader` names the
     function of `sources` that gathers what `builder` is given.
     """
 
@@ -48,6 +49,7 @@ class RegistrySpec:
     keeps_paths: bool = False
     source_operation_id: str | None = None
     excluded_because: str = ""
+    sealed_check: Callable[[Any], Iterable[Any]] | None = None
     reader: Callable[..., Any] | None = None
     builder: Callable[..., Any] | None = None
 

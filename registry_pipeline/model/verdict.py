@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from registry_pipeline.model.capture_check import CaptureCheck
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.manifest import ManifestEntry
@@ -40,7 +41,7 @@ class Built:
     """Artifacts with all that their envelope must say: what they were built from, and findings about sources.
 
     `partition` is the day that a snapshot of history describes; `coverage` what a log says of every registry (SPEC
-    4.5).
+    4.5). `check` is the check of a source against what was published before; run.json records it.
     """
 
     registry_id: str
@@ -50,6 +51,7 @@ class Built:
     findings: tuple[Finding, ...] = ()
     partition: date | None = None
     coverage: Mapping[str, Any] | None = None
+    check: CaptureCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)

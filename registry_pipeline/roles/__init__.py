@@ -8,12 +8,19 @@ hashes surfaces. May import `model`, `canon`, `errors` and rfc8785, which is imp
 
 from __future__ import annotations
 
-from registry_pipeline.roles.check import check_against, check_append_only, could_not_check, validate
+from registry_pipeline.roles.check import check_against, could_not_check, find_own_violations, validate
 from registry_pipeline.roles.difference import Difference
 from registry_pipeline.roles.document import registry_document
 from registry_pipeline.roles.history import PublishedCommit, check_history, publishers
 from registry_pipeline.roles.next_version import AddedVersion, add_next_version
 from registry_pipeline.roles.pack import ParsedPack, PastPack, parse_pack
+from registry_pipeline.roles.sealed import (
+    SealedCheck,
+    check_sealed_run,
+    comparison_record,
+    find_pack,
+    read_sealed_check,
+)
 from registry_pipeline.roles.snapshot import (
     RoleContractKind,
     RoleContractSurface,
@@ -21,7 +28,7 @@ from registry_pipeline.roles.snapshot import (
     RoleSpecEntry,
 )
 from registry_pipeline.roles.surface import canonical_json_sha256
-from registry_pipeline.roles.violation import Published, Violation, sorted_violations
+from registry_pipeline.roles.violation import Published, Violation, lowered, sorted_violations
 from registry_pipeline.roles.waivers import Waived, Waiver, Waivers, apply_waivers, parse_waivers
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "RoleContractSurface",
     "RoleRegistrySnapshot",
     "RoleSpecEntry",
+    "SealedCheck",
     "Violation",
     "Waived",
     "Waiver",
@@ -43,12 +51,17 @@ __all__ = [
     "apply_waivers",
     "canonical_json_sha256",
     "check_against",
-    "check_append_only",
     "check_history",
+    "check_sealed_run",
+    "comparison_record",
     "could_not_check",
+    "find_own_violations",
+    "find_pack",
+    "lowered",
     "parse_pack",
     "parse_waivers",
     "publishers",
+    "read_sealed_check",
     "registry_document",
     "sorted_violations",
     "validate",

@@ -1,4 +1,4 @@
-"""The checks: a pack against its baseline, and one sealed snapshot against the one before (SPEC 9)."""
+"""The check of a pack against a baseline: the one place where the ratchet is applied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from registry_pipeline.model.codes import CODES, finding
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.roles.append_rules import Ledger, find_broken_promises, next_id
 from registry_pipeline.roles.change_rules import find_changes
-from registry_pipeline.roles.document import registry_document
 from registry_pipeline.roles.offence import Offence, Subject
 from registry_pipeline.roles.own_rules import find_own_offences
 from registry_pipeline.roles.pack import ParsedPack
@@ -68,13 +67,9 @@ def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> l
     ]
 
 
-def check_append_only(pack: ParsedPack, document: object, previous: Published | None) -> tuple[Violation, ...]:
-    """Check a sealed snapshot: its pack against the one before, and that its document tells its pack (RR036)."""
-    violations = check_against(pack, previous)
-    if pack.snapshot is not None and document != registry_document(pack):
-        told = Violation(finding("RR036", pack.path), (), fingerprint_of("RR036", ()))
-        return sorted_violations([*violations, told])
-    return violations
+def find_own_violations(pack: ParsedPack) -> tuple[Violation, ...]:
+    """Return what is wrong with a pack by itself, whatever was published before."""
+    return sorted_violations(tell(pack.offences, pack, None))
 
 
 def could_not_check(path: str, reason: str) -> Violation:

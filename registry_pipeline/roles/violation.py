@@ -23,12 +23,13 @@ class Published:
     """A pack that was published: a baseline.
 
     `source` is what people are told, such as `main:assets/pack.json`. `published_by` has the commit that first
-    published a role_id or contract_id, as far as that is known.
+    published a role_id or contract_id, as far as that is known. `commit` is the one that has the pack, None for a file.
     """
 
     pack: ParsedPack
     source: str
     published_by: Mapping[str, str] = field(default_factory=dict)
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,21 @@ class Violation:
             "differences": [each.to_json() for each in self.differences],
         }
 
+    @classmethod
+    def from_json(cls, value: Any) -> Violation:
+        """Return the violation that `to_json` wrote, without its differences: the message contains the first of them.
+
+        Raises:
+            ValueError: the value has another shape.
+        """
+        found = Finding.from_json(value)
+        ids, optional = value.get("ids"), (value.get("baseline_location"), value.get("published_by"))
+        if not isinstance(ids, list) or not all(isinstance(each, str) for each in (*ids, value.get("fingerprint"))):
+            raise ValueError("not a violation")
+        if not all(isinstance(each, str | None) for each in optional):
+            raise ValueError("not a violation")
+        return cls(found, tuple(ids), value["fingerprint"], *optional)
+
     @property
     def sort_key(self) -> tuple[str, tuple[str, ...], tuple[int, ...], str]:
         """By code, then id (of the contract before that of its role), then place."""
@@ -68,6 +84,13 @@ def fingerprint_of(code: str, ids: Sequence[str], key: str = "") -> str:
     """Return the fingerprint of what a code found about some ids; `key` tells several of them apart."""
     text = json.dumps([code, list(ids), key], separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def lowered(violation: Violation) -> Violation:
+    """Return a violation that does not fail the check: an error becomes a warning."""
+    if violation.finding.severity is not Severity.ERROR:
+        return violation
+    return replace(violation, finding=replace(violation.finding, severity=Severity.WARNING))
 
 
 def sorted_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:

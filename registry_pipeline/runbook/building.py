@@ -16,6 +16,7 @@ from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
 from registry_pipeline.model.activation import ACTIVATION_TAG
 from registry_pipeline.model.attribution import main_artifact
+from registry_pipeline.model.capture_check import COMPARISON
 from registry_pipeline.model.captures import is_own_name
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import BuildContext, GitState, InputRegistry, Inputs, RunEnvelope
@@ -35,7 +36,7 @@ from registry_pipeline.runbook.reading import (
     sealed_run,
     spec_of,
 )
-from registry_pipeline.runbook.rules import JUDGES, check_rules
+from registry_pipeline.runbook.rules import capture_checks, check_rules
 from registry_pipeline.runbook.store import Store, read_chain_state
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.sources.context import Previous, SourceContext
@@ -119,7 +120,7 @@ def build(
             commit=run.git.commit,
             store=Store(governed, run.started),
             specs=REGISTRIES,
-            judges=JUDGES,
+            checks=capture_checks(governed, run.started),
         ),
     )
     told = sorted_findings([*findings, *gathered.findings])
@@ -131,7 +132,7 @@ def build(
     # A record that is removed or rewritten later contradicts the runs that name it.
     head = () if run.head is None else (InputRegistry(ACTIVATION_TAG, "previous", run.head),)
     inputs = Inputs((*refs, *previous_refs, *gathered.registries, *head), gathered.files)
-    return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage)
+    return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage, check=gathered.check)
 
 
 def _read_upstream(
@@ -233,6 +234,7 @@ def _files(run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId) -> di
         dagster_run_id=run.dagster_run_id,
         source_operation_id=spec.source_operation_id,
         coverage=built.coverage,
+        comparison=None if built.check is None else built.check.record,
     )
     files["run.json"] = json_document(envelope.to_json())
     return files
@@ -257,9 +259,12 @@ def unchanged(governed: Governed, built: Built) -> SealedRun | None:
     """Return the run that a build would only repeat, or None: an unchanged capture's, a log's that did not grow.
 
     For a capture that is the active run (SPEC 3), for a log the one that it continues. Only a verified run counts; one
-    that does not verify is replaced by a new one.
+    that does not verify is replaced by a new one. A source that fails its check today is sealed again with that
+    verdict, and so is one whose active run has no record of a check.
     """
     spec = spec_of(built.registry_id)
+    if built.check is not None and has_errors(built.check.findings):
+        return None
     ref = read_pointers(governed).active(spec.registry_id) if spec.kind == "captured" else None
     if spec.append_only:
         ref = built.inputs.previous(spec.registry_id)
@@ -268,6 +273,8 @@ def unchanged(governed: Governed, built: Built) -> SealedRun | None:
     try:
         report = read_sealed(governed, spec.registry_id, ref)
     except EvidenceError:
+        return None
+    if built.check is not None and COMPARISON not in (report.run_json or {}):
         return None
     wanted = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
     held = {entry.relpath: entry.sha256 for entry in report.entries if not is_own_name(entry.relpath)}

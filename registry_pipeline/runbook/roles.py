@@ -1,45 +1,34 @@
-"""The role pack against what was published of it: read, compare, waive, remember (SPEC 9; seed 002)."""
+"""What `roles check` reports: a role pack against a baseline, and against its history."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import EvidenceError, NotFoundError
+from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline.model.roles import ACTIVE_BASELINE, DEFAULT_BASELINE, ROLE_REGISTRY
 from registry_pipeline.roles import (
     ParsedPack,
     PastPack,
-    Published,
     PublishedCommit,
     Violation,
-    check_against,
     check_history,
     parse_pack,
     sorted_violations,
 )
-from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_folder
-from registry_pipeline.runbook.role_snapshots import pack_in
-from registry_pipeline.runbook.role_violations import FIRST_PUBLISH, NOT_CHECKED, not_checked, waive
-from registry_pipeline.sources.published_packs import (
-    PackCommit,
-    is_commit,
-    read_git_baseline,
-    read_pack_blobs,
-    read_pack_commits,
-)
+from registry_pipeline.runbook.role_baselines import configured_baseline
+from registry_pipeline.runbook.role_check import compare_pack
+from registry_pipeline.runbook.role_violations import NOT_CHECKED, not_checked, waive
+from registry_pipeline.sources.published_packs import PackCommit, read_pack_blobs, read_pack_commits
 from registry_pipeline.sources.role_packs import read_pack_file, read_staged_pack
 
 CheckVerdict = Literal["pass", "warn", "fail", "error"]
-_WALKED_FOR_AN_ID = 2000
-"""So many commits are looked through, from the oldest on, for who published an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +108,19 @@ def check_roles(governed: Governed, asked: RolesAsked, now: datetime) -> RolesCh
         pack = parse_pack(_current(governed, asked, shown), shown)
     except NotFoundError as error:
         return RolesChecked(shown, None, (not_checked(shown, error),), (), 0, 0, 0)
-    name = governed.config.roles.baseline if asked.baseline is None else asked.baseline
-    told: tuple[Violation, ...]
-    try:
-        baseline, tip = _baseline(governed, name, pack)
-        told = _against(governed, pack, baseline, tip)
-    except (NotFoundError, EvidenceError) as error:
-        baseline, tip = None, None
-        told = (not_checked(shown, error), *(v for v in check_against(pack, None) if v.finding.code != FIRST_PUBLISH))
-    past, commits = _past(governed, pack, tip) if asked.history else ((), 0)
-    told = sorted_violations(told, past)
+    usual_name = configured_baseline(governed)
+    # A file that the toml names lies in the repository, one that a person names where that person is.
+    name, folder = (usual_name, governed.root) if asked.baseline is None else (asked.baseline, Path())
+    comparison = compare_pack(governed, pack, (name,), folder)
+    past, commits = _past(governed, pack, comparison.tip) if asked.history else ((), 0)
     usual = asked.current is None and asked.baseline in (None, governed.config.roles.baseline)
-    told, waived = waive(governed, told, now, usual=usual)
+    found = sorted_violations(comparison.violations, past)
+    violations, waived = waive(governed, found, now, usual=usual)
     snapshot = pack.snapshot
     return RolesChecked(
         pack=shown,
-        baseline=None if baseline is None else baseline.source,
-        violations=told,
+        baseline=next((each.source for each in comparison.baselines), None),
+        violations=violations,
         waived=waived,
         roles=0 if snapshot is None else len(snapshot.roles),
         contracts=0 if snapshot is None else len(snapshot.contracts),
@@ -149,77 +134,6 @@ def _current(governed: Governed, asked: RolesAsked, shown: str) -> bytes:
     if asked.current is not None:
         return read_pack_file(asked.current, shown)
     return read_pack_file(governed.path(shown), shown, governed.root)
-
-
-def _baseline(governed: Governed, name: str, pack: ParsedPack) -> tuple[Published | None, str | None]:
-    """Return what the pack is compared with, None on its first publish, and the commit whose history it has.
-
-    Raises:
-        NotFoundError: what `name` stands for cannot be found or read. EvidenceError: the active run does not verify.
-    """
-    path = governed.config.roles.pack
-    if name == ACTIVE_BASELINE:
-        return _active(governed), None
-    if name == DEFAULT_BASELINE or is_commit(governed.root, name):
-        found = read_git_baseline(governed.root, path, name, pack.data)
-        if found.pack is None:
-            return None, found.tip
-        return Published(parse_pack(found.pack.data, found.pack.source), found.pack.source), found.tip
-    if not Path(name).exists():
-        raise NotFoundError(f"{name!r} is neither a commit that git knows nor a file", "name another with --baseline")
-    return Published(parse_pack(read_pack_file(Path(name), name), name), name), None
-
-
-def _active(governed: Governed) -> Published:
-    ref = read_pointers(governed).active(ROLE_REGISTRY)
-    if ref is None or not run_folder(governed, ref).is_dir():
-        raise NotFoundError("no role_registry is active here", "`registry-pipeline build role_registry` makes one")
-    found = pack_in(read_sealed(governed, ROLE_REGISTRY, ref).kept)
-    if found is None:
-        raise NotFoundError(
-            f"the active run {ref.run_id} holds no role pack", "`registry-pipeline build role_registry`"
-        )
-    source = f"{ref.run_root}/{ref.run_id}/{found[0]}"
-    return Published(parse_pack(found[1], source), source)
-
-
-def _against(
-    governed: Governed, pack: ParsedPack, baseline: Published | None, tip: str | None
-) -> tuple[Violation, ...]:
-    """Compare, and where something published is violated, compare again knowing who published it."""
-    told = check_against(pack, baseline)
-    wanted = {name for each in told if each.finding.severity is not Severity.INFO for name in each.ids}
-    known = set() if baseline is None or baseline.pack.snapshot is None else _ids(baseline.pack)
-    if baseline is None or not wanted & known:
-        return told
-    published_by = _published_by(governed, tip, wanted & known)
-    return check_against(pack, replace(baseline, published_by=published_by)) if published_by else told
-
-
-def _ids(pack: ParsedPack) -> set[str]:
-    snapshot = pack.snapshot
-    if snapshot is None:
-        return set()
-    return {role.role_id for role in snapshot.roles} | {contract.contract_id for contract in snapshot.contracts}
-
-
-def _published_by(governed: Governed, tip: str | None, wanted: set[str]) -> Mapping[str, str]:
-    """Return the first commit that published each id, as far as git tells: from the oldest on, until all are found."""
-    found: dict[str, str] = {}
-    try:
-        commits = read_pack_commits(governed.root, tip, governed.config.roles.pack)[:_WALKED_FOR_AN_ID]
-        first_with = {each.blob_id: each.commit for each in reversed(commits) if each.blob_id is not None}
-        ordered = dict.fromkeys(each.blob_id for each in commits if each.blob_id is not None)
-        for blob_id, data in read_pack_blobs(governed.root, list(ordered)):
-            # Most packs need no parse to see that they name none of the ids; an escape may hide one.
-            names = [name for name in wanted - found.keys() if f'"{name}"'.encode() in data or b"\\u" in data]
-            held = _ids(parse_pack(data, "")) if names else set()
-            found |= {name: first_with[blob_id] for name in names if name in held}
-            if len(found) == len(wanted):
-                break
-    except NotFoundError:
-        return found  # it is told beside a finding, which stands without it
-    return found
 
 
 def _past(governed: Governed, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.config import Governed
+from registry_pipeline.model.capture_check import CaptureCheck
 from registry_pipeline.model.delta import DELTA_LOG
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.roles import ROLE_REGISTRY
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.runbook.reading import read_report, read_sealed, run_folder, spec_of
-from registry_pipeline.runbook.role_snapshots import check_role_registry, judge_pack
+from registry_pipeline.runbook.role_check import check_capture
+from registry_pipeline.runbook.role_snapshots import check_role_registry
 from registry_pipeline.runbook.run_index import OVERRIDES_LOG, RUN_INDEX, judge_overrides_log, judge_run_index
+from registry_pipeline.sources.context import Previous
 from registry_pipeline.sources.run_folders import read_why_left_out
 from registry_pipeline.validate.delta_log import check_delta_log
 from registry_pipeline.validate.history import check_history
@@ -89,5 +93,9 @@ _RULES: Final[Mapping[str, Callable[[Governed, SealedRun, SealReport], tuple[Fin
 )
 """The rules of each registry that has any; a report holds the bytes of the run's artifacts."""
 
-JUDGES: Final[Mapping[str, Callable[[bytes, str], Sequence[Finding]]]] = MappingProxyType({ROLE_REGISTRY: judge_pack})
-"""Why the source of a registry can be no capture at all, as its own room says; rooms are blind to each other."""
+
+def capture_checks(
+    governed: Governed, now: datetime
+) -> Mapping[str, Callable[[bytes, str, Previous | None], CaptureCheck]]:
+    """Return the checks of sources that more than a schema decides about, by registry; `now` decides about waivers."""
+    return {ROLE_REGISTRY: partial(check_capture, governed, now)}

@@ -27,7 +27,7 @@ from registry_pipeline.runbook.activation import read_chain_state
 from registry_pipeline.runbook.building import BuildRun, own_paths
 from registry_pipeline.runbook.inspection import Inspection, inspect, system_drift
 from registry_pipeline.runbook.reading import read_judgeable, read_pointers, read_sealed, run_folder, spec_of
-from registry_pipeline.runbook.rules import JUDGES
+from registry_pipeline.runbook.rules import capture_checks
 from registry_pipeline.runbook.tracked import git_unreadable
 from registry_pipeline.runbook.verification import FoundRun
 from registry_pipeline.sources.context import Previous, SourceContext
@@ -88,19 +88,28 @@ def read_status(governed: Governed, now: datetime) -> StatusDocument:
             operations=seen.operations,
             drift=None if seen.drift_signals is None else system_drift(seen.drift_signals),
             health=seen.health,
-            findings=sorted_findings((*findings, *listing.findings, *_sources(governed, seen))),
+            findings=sorted_findings((*findings, *listing.findings, *_sources(governed, seen, now))),
         )
     )
 
 
-def _sources(governed: Governed, seen: Inspection) -> Iterator[Finding]:
-    """Tell what the sources of captured registries have against a new capture; those that were never there are not."""
+def _sources(governed: Governed, seen: Inspection, now: datetime) -> Iterator[Finding]:
+    """Yield what prevents a new capture of each captured registry; a source that never existed is not mentioned."""
+    checks = capture_checks(governed, now)
     for registry_id, spec in REGISTRIES.items():
         if spec.kind == "captured" and spec.reader is not None:
             held = seen.active.get(registry_id)
             before = {} if held is None else {registry_id: Previous(held.ref.run_id, held.files)}
-            gathered = spec.reader(governed, SourceContext(previous=before, judges=JUDGES))
-            yield from (told for told in gathered.findings if told.severity is not Severity.INFO)
+            gathered = spec.reader(governed, SourceContext(previous=before, checks=checks))
+            reported = set() if held is None or held.verdict is None else set(map(_content, held.verdict.findings))
+            checked = () if gathered.check is None else gathered.check.findings
+            # What the active run has too is reported there, wherever in the file it stands now.
+            new = (each for each in checked if _content(each) not in reported)
+            yield from (each for each in (*gathered.findings, *new) if each.severity is not Severity.INFO)
+
+
+def _content(found: Finding) -> tuple[str, str, str]:
+    return (found.code, found.severity, found.message)
 
 
 def read_operations(

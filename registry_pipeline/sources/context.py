@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from registry_pipeline.model.capture_check import CaptureCheck
 from registry_pipeline.model.envelope import InputFile, InputRegistry
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.inputs import RegistryStanding
@@ -54,8 +55,8 @@ class SourceContext:
     `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `leave_out` are the
     (run_root, run_id) that this build run has sealed, `leave_out_dagster_run` its Dagster run id. `on_progress` is told
     how many run folders have been read. `commit` is the one at which this build run began, None outside git or without
-    one. `store` answers for sealed runs that a reader must find by itself; `specs` is the registry table. `judges` maps
-    a registry id to what its own room says of a source: why the bytes of a file at a path can be no capture at all.
+    one. `store` answers for sealed runs that a reader must find by itself; `specs` is the registry table. `checks` maps
+    a registry id to the check of its source: bytes, path, and the active snapshot that the build reads, if any.
     """
 
     upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class SourceContext:
     commit: str | None = None
     store: SealedStore | None = None
     specs: Mapping[str, RegistrySpec] = field(default_factory=dict)
-    judges: Mapping[str, Callable[[bytes, str], Sequence[Finding]]] = field(default_factory=dict)
+    checks: Mapping[str, Callable[[bytes, str, Previous | None], CaptureCheck]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Gathered:
     """What a builder is given, where it came from, and findings; `inputs` is None where nothing can be built.
 
     `registries` are sealed runs that the reader found by itself; `coverage` goes into run.json (SPEC 4.5).
+    `check` is the check of the source where the registry has one; its findings are reported with the sealed run.
     """
 
     inputs: Any
@@ -81,3 +83,4 @@ class Gathered:
     findings: tuple[Finding, ...] = ()
     registries: tuple[InputRegistry, ...] = ()
     coverage: Mapping[str, Any] | None = None
+    check: CaptureCheck | None = None

@@ -110,14 +110,16 @@ def read_role_registry_inputs(governed: Governed, context: SourceContext) -> Gat
     except NotFoundError as error:
         return Gathered(None, (), (_missing(governed, context, error),))
     files = (InputFile(path, sha256_hex(data)),)
-    judge = context.judges.get(ROLE_REGISTRY)
-    problems = judge(data, path) if judge is not None else ()
+    check_source = context.checks.get(ROLE_REGISTRY)
+    check = None if check_source is None else check_source(data, path, context.previous.get(ROLE_REGISTRY))
+    problems = () if check is None else check.unusable
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         place = f"{problems[0].location}: " if problems[0].location else ""
         detail = f"{place}{problems[0].code} {problems[0].message}{more}"
         return Gathered(None, files, (finding("CAPTURE_MALFORMED", path, detail=detail),))
-    return Gathered(CapturedInputs({path.rpartition("/")[2]: data}), (*files, *_waivers_read(governed)), ())
+    inputs = CapturedInputs({path.rpartition("/")[2]: data})
+    return Gathered(inputs, (*files, *_waivers_read(governed)), check=check)
 
 
 def _missing(governed: Governed, context: SourceContext, error: NotFoundError) -> Finding:

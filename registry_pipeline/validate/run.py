@@ -59,6 +59,8 @@ def more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> 
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
     """Return the verdict of a folder: the findings of its seal, and unless `only_seal` of envelope and artifacts.
 
+    A run that names a registry with a `sealed_check` is judged by that check, too.
+
     Args:
         report: What the verifier recomputed, with the bytes of `needed_files(specs)` and `more_needed_files` kept.
         specs: The registry table.
@@ -92,6 +94,8 @@ def _check_registry_run(
     artifacts = artifacts_in(spec, held)
     for artifact in artifacts:
         yield from _told(f"{report.path}/{artifact}", _artifact_faults(report, spec, artifact), severity)
+    if named and spec.sealed_check is not None and report.verdict == "pass":
+        yield from spec.sealed_check(report)
     if named:
         yield from (_missing(report.path, each, held) for each in _expected(spec, artifacts) if each not in held)
 

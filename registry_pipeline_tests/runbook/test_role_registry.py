@@ -19,14 +19,18 @@ from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.inputs import CapturedInputs
 from registry_pipeline.model.roles import ROLE_ARTIFACT, ROLE_REGISTRY, WAIVERS_PATH
-from registry_pipeline.model.verdict import Activation, Artifacts, Built, NotBuilt, Verdict
+from registry_pipeline.model.verdict import Activation, Artifacts, Built, NotBuilt, Refusal, SealedRun, Verdict
 from registry_pipeline.roles.build import build_role_registry
 from registry_pipeline.runbook import BuiltRow
 from registry_pipeline.runbook.roles import RolesAsked, check_roles
 from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.old_role_pack import old_role, pack_of
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL
 from registry_pipeline_tests.runbook.conftest import NOON, World
 from registry_pipeline_tests.sources.repositories import commit, git, repository, write
+
+OLD_ROLES = pack_of([old_role("producer"), old_role("editor")])
+"""Two roles that were published without `aliases` and `lifecycle`."""
 
 
 @pytest.fixture
@@ -150,17 +154,109 @@ def test_outside_git_the_snapshot_before_it_speaks_alone(tmp_path: Path) -> None
     make_removable(tmp_path)
 
 
-def test_where_git_cannot_tell_that_is_a_warning_and_the_snapshot_before_it_speaks(studio: World) -> None:
+def test_a_build_that_git_cannot_answer_could_not_check_and_activates_nothing(studio: World) -> None:
     build(studio)
+    active = studio.active(ROLE_REGISTRY)
     git(studio.root, "rm", "-q", "--cached", PACK)
     git(studio.root, "commit", "-q", "-m", "x")
     write(studio.root, {PACK: GROWN})
 
     row = build(studio, minutes=1)
 
-    assert (row.activated, told(row.verdict, Severity.WARNING)) == (True, ["RR030"])
+    assert (row.activated, told(row.verdict, Severity.ERROR)) == (False, ["RR030"])
+    assert studio.active(ROLE_REGISTRY) == active
+    assert check_roles(studio.governed, RolesAsked(), NOON).verdict == "error"
     write(studio.root, {PACK: DRIFTED})
-    assert told(build(studio, minutes=2).verdict, Severity.ERROR) == ["RR001", "RR002", "RR002", "RR003"]
+    assert told(build(studio, minutes=2).verdict, Severity.ERROR) == ["RR003", "RR030"]
+
+
+def test_an_active_snapshot_that_was_altered_leaves_the_decision_to_git(studio: World) -> None:
+    build(studio)
+    studio.tamper(studio.active(ROLE_REGISTRY), Path(PACK).name)
+
+    row = build(studio, minutes=1)
+
+    assert (row.activated, told(row.verdict)) == (True, [])
+
+
+def test_outside_git_an_altered_snapshot_is_no_first_publish(tmp_path: Path) -> None:
+    write(tmp_path, {PACK: SMALL})
+    runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    world = World(load_governed(tmp_path))
+    build(world)
+    world.tamper(world.active(ROLE_REGISTRY), Path(PACK).name)
+    write(tmp_path, {PACK: SHRUNK})
+
+    row = build(world, minutes=1)
+
+    assert (row.activated, told(row.verdict, Severity.ERROR)) == (False, ["RR030"])
+    make_removable(tmp_path)
+
+
+def test_a_configured_file_is_the_baseline_of_every_entry_point(studio: World) -> None:
+    write(studio.root, {"registry-pipeline.toml": '[roles]\nbaseline = "published.json"\n', "published.json": GROWN})
+    world = World(load_governed(studio.root))
+
+    row = build(world)
+
+    assert told(row.verdict) == ["RR001", "RR002", "RR002"]
+    assert [f.code for f in check_roles(world.governed, RolesAsked(), NOON).findings] == told(row.verdict)
+
+
+def test_the_first_build_of_a_repository_that_compares_with_its_active_snapshot_asks_main(studio: World) -> None:
+    write(studio.root, {"registry-pipeline.toml": '[roles]\nbaseline = "active"\n'})
+    world = World(load_governed(studio.root))
+
+    first = check_roles(world.governed, RolesAsked(), NOON)
+    row = build(world)
+
+    assert (first.verdict, first.baseline) == ("pass", f"main~1:{PACK}")
+    assert (row.activated, told(row.verdict)) == (True, [])
+    assert (check_roles(world.governed, RolesAsked(), NOON).baseline or "").startswith(".codex/RUNS/")
+
+
+def seal_without_record(world: World, minutes: int = 0) -> SealedRun:
+    """Seal the pack as a version did that recorded no comparison."""
+    run, spec = world.run(minutes), runbook.spec_of(ROLE_REGISTRY)
+    built = runbook.build(world.governed, run, spec, {})
+    assert isinstance(built, Built)
+    return runbook.seal(world.governed, run, spec, replace(built, check=None))
+
+
+def activate_run(world: World, run: SealedRun, minutes: int) -> object:
+    verdict = runbook.validate(world.governed, run)
+    return runbook.activate(world.governed, world.run(minutes), [(run, verdict)], actor="Ada", reason="now")
+
+
+def test_a_run_without_a_record_is_compared_with_what_its_commit_knew(studio: World) -> None:
+    commit(studio.root, {PACK: OLD_ROLES})
+    commit(studio.root, {})
+    old = seal_without_record(studio)
+    write(studio.root, {PACK: OLD_ROLES.replace("editor C 1", "something else")})
+    drifted = seal_without_record(studio, minutes=1)
+
+    verdict = runbook.validate(studio.governed, old)
+
+    assert (verdict.passed, set(told(verdict)), told(verdict, Severity.ERROR)) == (True, {"RR020", "RR030"}, [])
+    assert told(runbook.validate(studio.governed, drifted), Severity.ERROR) == ["RR003"]
+    assert not isinstance(activate_run(studio, drifted, 2), Activation)
+    assert isinstance(activate_run(studio, old, 3), Activation)
+
+
+def test_the_next_build_replaces_an_active_run_without_a_record(studio: World) -> None:
+    old = seal_without_record(studio)
+    assert isinstance(activate_run(studio, old, 1), Activation)
+
+    row = build(studio, minutes=2)
+
+    assert (row.reused, row.activated, told(row.verdict)) == (False, True, [])
+    commit(studio.root, {PACK: GROWN})
+    assert build(studio, minutes=3).activated
+    assert isinstance(activate_run(studio, old, 4), Refusal)  # it is older than the active run, as any other is
+    for minutes in (5, 6):
+        undoing = runbook.choose_undoing(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
+        answer = runbook.rollback(studio.governed, studio.run(minutes), undoing, actor="Ada", reason="back")
+        assert isinstance(answer, Activation)
 
 
 def test_going_back_is_not_refused_for_what_was_published_since(studio: World) -> None:

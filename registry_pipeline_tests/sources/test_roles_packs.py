@@ -10,6 +10,7 @@ import pytest
 
 from registry_pipeline.config import Config, Governed, load_governed
 from registry_pipeline.errors import ConfigError, NotFoundError
+from registry_pipeline.model.capture_check import CaptureCheck
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.roles import WAIVERS_PATH
@@ -153,7 +154,7 @@ def test_a_pack_that_never_was_there_is_only_mentioned_and_one_that_is_gone_is_a
 def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path) -> None:
     write(tmp_path, {PACK: "["})
     bad = finding("CAPTURE_MALFORMED", PACK, detail="cut")
-    context = SourceContext(judges={"role_registry": lambda _data, _path: [bad, bad]})
+    context = SourceContext(checks={"role_registry": lambda _data, _path, _previous: CaptureCheck((bad, bad))})
 
     gathered = read_role_registry_inputs(governed(tmp_path, PACK), context)
 

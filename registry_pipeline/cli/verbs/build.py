@@ -8,7 +8,7 @@ import click
 
 from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.days import DaySpan, DaySpanText, build_span, refuse_wrong_use
-from registry_pipeline.cli.exit_codes import ExitCode, combined
+from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined
 from registry_pipeline.cli.fail_on import fail_on_option, holds
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.moves import refusal_code
@@ -93,13 +93,14 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a verb, which click hand
 
 def _code(outcome: StackOutcome) -> int:
     """Return the exit code: failing runs, unread sources, a refused move, waiting runs, a missing report."""
-    failing = any(row.verdict is not None and not row.verdict.passed for row in outcome.built)
+    failed = [row.verdict for row in outcome.built if row.verdict is not None and not row.verdict.passed]
+    verdicts = [code_of(each.errors()) or ExitCode.EVIDENCE_INVALID for each in failed]
     missing = any(row.run is None for row in outcome.built)
     # A log that cannot be continued is there, and is invalid evidence; a source that cannot be read is not there.
-    failing = failing or (missing and any(has_errors([f]) for f in outcome.findings if f.code.startswith("DELTA_")))
+    failing = missing and any(has_errors([f]) for f in outcome.findings if f.code.startswith("DELTA_"))
     unread = missing and any(has_errors([f]) for f in outcome.findings if not f.code.startswith("DELTA_"))
-    codes = [ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread, ExitCode.REFUSED * outcome.waiting]
-    codes.append(ExitCode.REPORT_NOT_RENDERED * is_report_missing(outcome.findings))
+    codes = [*verdicts, ExitCode.EVIDENCE_INVALID * failing, ExitCode.NOT_FOUND * unread]
+    codes += [ExitCode.REFUSED * outcome.waiting, ExitCode.REPORT_NOT_RENDERED * is_report_missing(outcome.findings)]
     codes += [refusal_code(outcome.activation)] if isinstance(outcome.activation, Refusal) else []
     return combined(codes)
 

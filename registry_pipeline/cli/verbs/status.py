@@ -35,8 +35,8 @@ def command(reporter: Reporter, fail_on: frozenset[str]) -> int:
 
     For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
     active one. Reads the bytes of active runs and of the activation chain; every other run is counted by its seal
-    files. Exits 3 if an active run, the pointer file or the chain is invalid, or evidence of the commit at HEAD is
-    missing; 7 where git cannot read the repository.
+    files. Exits 3 if an active run, the pointer file, the chain or the role pack is invalid, or evidence of the commit
+    at HEAD is missing; 7 where git cannot read the repository, or the role pack could not be checked.
     """
     told = read_status(find_governed(reporter.settings.repo), reporter.settings.now)
     facts = told.facts

@@ -81,7 +81,8 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     literally; a bare word is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256. A run that
     names a registry is judged by its envelope and schemas too. --baseline compares the roots that the folders claim
     with those that git has; add --all to read their bytes. Exits 3 on any error, 7 where there is nothing to verify
-    or to compare with, or git cannot read the repository; a folder that is named must be sealed and not marked bad.
+    or to compare with, git cannot read the repository, or a role pack could not be checked; a folder that is named
+    must be sealed and not marked bad.
     """
     asked = _Asked(**options)
     asked.refuse_contradictions()
