@@ -254,7 +254,7 @@ def test_the_next_build_replaces_an_active_run_without_a_record(studio: World) -
     assert build(studio, minutes=3).activated
     assert isinstance(activate_run(studio, old, 4), Refusal)  # it is older than the active run, as any other is
     for minutes in (5, 6):
-        undoing = runbook.choose_undoing(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
+        undoing = runbook.select_rollback(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
         answer = runbook.rollback(studio.governed, studio.run(minutes), undoing, actor="Ada", reason="back")
         assert isinstance(answer, Activation)
 
