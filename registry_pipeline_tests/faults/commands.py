@@ -1,0 +1,142 @@
+"""The commands that write, each with a repository to run it in and with what it acknowledges when it ends with 0."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from registry_pipeline.files.atomic_write import temporary_path
+from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
+from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.entries.small import TYPES
+from registry_pipeline_tests.role_packs import PACK
+from registry_pipeline_tests.run_index.values import a_run
+
+LATER, LATEST, LAST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z", "2026-03-04T12:00:00Z"
+FIRST: Final = "2026-03-01__120000__drift_signals_build"
+_RECORD: Final = json.dumps(a_run(7))
+_VOID: Final = json.dumps(
+    {
+        "record_type": "OVERRIDE_UPDATE",
+        "override_id": "OVR-20260107-0855-BBBB",
+        "update_utc": "2026-01-08T08:00Z",
+        "updated_by": "Tomas Weir",
+        "update_type": "STATUS",
+        "status": "voided",
+    }
+)
+_ENTRY: Final = '{"id": "sluice", "description": "Opens and shuts."}'
+
+
+@dataclass(frozen=True)
+class WritingCommand:
+    """A command that writes.
+
+    `prepare` brings a built repository to where the command is run. `count` says how often its effect is there: 0
+    before, 1 after. `owned` are the files of people that it may change, relative to the repository.
+    """
+
+    words: tuple[str, ...]
+    count: Callable[[Repository], int]
+    owned: tuple[str, ...] = ()
+    prepare: Callable[[Repository], object] = lambda _repository: None
+
+
+def _pointers(repository: Repository) -> dict[str, dict[str, object]]:
+    if not repository.pointers.exists():
+        return {}
+    return {entry["registry_id"]: entry for entry in json.loads(repository.pointers.read_bytes())["pointers"]}
+
+
+def _active(registry_id: str, run_id: str) -> Callable[[Repository], int]:
+    def count(repository: Repository) -> int:
+        entry = _pointers(repository)[registry_id]
+        ref = entry["active_ref"]
+        return int(isinstance(ref, dict) and ref["run_id"] == run_id and entry["active_ref_known"] is True)
+
+    return count
+
+
+def _lines_with(path: str, text: str) -> Callable[[Repository], int]:
+    return lambda repository: (repository.root / path).read_text(encoding="utf-8").count(text)
+
+
+def _without_init(repository: Repository) -> None:
+    for path in ("registry-pipeline.toml", ".gitattributes", ".gitignore"):
+        (repository.root / path).unlink()
+    shutil.rmtree(repository.root / "docs/governance", ignore_errors=True)
+
+
+def _edited(repository: Repository) -> None:
+    temporary_path(repository.pointers).write_bytes(b"left by a killed writer")
+    repository.pointers.write_bytes(repository.pointers.read_bytes().replace(b"_build", b"_built", 1))
+
+
+def _other_log(repository: Repository) -> None:
+    lines = (repository.root / RUN_INDEX).read_text(encoding="utf-8").splitlines(keepends=True)
+    (repository.root / "other.jsonl").write_text("".join([*lines[:1], f"{_RECORD}\n"]), encoding="utf-8")
+
+
+COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
+    {
+        "build": WritingCommand(
+            ("build", "--now", LATER),
+            _active("drift_signals", "2026-03-02__120000__drift_signals_build"),
+        ),
+        "activate": WritingCommand(
+            ("activate", "run_registry", "latest", "--allow-mixed", "--reason", "x", "--now", LATEST),
+            _active("run_registry", "2026-03-02__120000__run_registry_build"),
+            prepare=lambda repository: repository("build", "run_registry", "--only", now=LATER),
+        ),
+        "rollback": WritingCommand(
+            ("rollback", "--reason", "x", "--now", LATEST),
+            _active("drift_signals", FIRST),
+            prepare=lambda repository: repository("build", now=LATER),
+        ),
+        "mark-bad": WritingCommand(
+            ("mark-bad", FIRST, "--reason", "x", "--now", LATER),
+            lambda repository: int(_pointers(repository)["drift_signals"]["active_ref_known"] is False),
+        ),
+        "entries add": WritingCommand(
+            ("entries", "add", "--type", "module_type", "--entry-json", _ENTRY, "--now", LATER),
+            _lines_with(TYPES, "id: sluice"),
+            (TYPES,),
+        ),
+        "run-index append": WritingCommand(
+            ("run-index", "append", "--record", _RECORD, "--now", LATER),
+            _lines_with(RUN_INDEX, a_run(7)["run_id"]),
+            (RUN_INDEX,),
+        ),
+        "run-index merge": WritingCommand(
+            ("run-index", "merge", RUN_INDEX, "other.jsonl", "-o", RUN_INDEX, "--now", LATER),
+            _lines_with(RUN_INDEX, a_run(7)["run_id"]),
+            (RUN_INDEX,),
+            _other_log,
+        ),
+        "overrides append": WritingCommand(
+            ("overrides", "append", "--record", _VOID, "--now", LATER),
+            _lines_with(OVERRIDES, "OVERRIDE_UPDATE"),
+            (OVERRIDES,),
+        ),
+        "roles bump": WritingCommand(
+            ("roles", "bump", "chart_designer", "C", "--now", LATER),
+            _lines_with(PACK, '"ROLE:chart_designer:C:3"'),
+            (PACK,),
+        ),
+        "init": WritingCommand(
+            ("init", "--now", LATER),
+            lambda repository: int((repository.root / ".gitignore").exists()),
+            ("registry-pipeline.toml", ".gitattributes", ".gitignore"),
+            _without_init,
+        ),
+        "doctor --fix": WritingCommand(
+            ("doctor", "--fix", "--now", LATER),
+            lambda repository: int(b"_built" not in repository.pointers.read_bytes()),
+            prepare=_edited,
+        ),
+    }
+)

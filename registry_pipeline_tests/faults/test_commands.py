@@ -1,0 +1,191 @@
+"""Whole commands, killed or failing at any of their calls that change the disk: what must hold afterwards.
+
+The points of a command are taken in turn from an offset that changes every day. The offset is in the message of a
+failure; REGISTRY_PIPELINE_FAULT_OFFSET repeats it. `make soak` takes every point with every fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.files.atomic_write import is_temporary
+from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline_tests.cli.conftest import Repository, environment
+from registry_pipeline_tests.copies import copied_repository
+from registry_pipeline_tests.faults.commands import COMMANDS, LAST, WritingCommand
+from registry_pipeline_tests.faults.injection import FAULTS, Outcome, run_with_fault
+
+POINTS = 30
+"""How many points of a command a run of the suite takes at least."""
+
+_RECOVERED_EVERY = 5
+_DOCUMENTED = frozenset(range(9))
+_RUNS = ".codex/RUNS/"
+_STATE = (".codex/.staging", ".codex/cache", ".codex/entries", ".codex/quarantine", ".codex/diagnostics")
+_BESIDE = (".lock", ".intent", ".batch", ".index.sqlite3")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A repository in which a command is about to be run, and how often it changes the disk."""
+
+    name: str
+    command: WritingCommand
+    source: Path
+    home: Path
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    points: int
+
+    @contextmanager
+    def copy(self, root: Path) -> Iterator[Repository]:
+        with copied_repository(self.source, root) as copied:
+            yield Repository(copied, self.home)
+        shutil.rmtree(root)
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Return the hash of every file of a repository but those of git."""
+    found: dict[str, str] = {}
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if name != ".git"]
+        for name in files:
+            path = Path(folder, name)
+            found[path.relative_to(root).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def run(repository: Repository, *words: str, point: int | None = None, fault: str = "kill") -> Outcome:
+    return run_with_fault(words, repository.root, environment(repository.home), point=point, fault=fault)
+
+
+@pytest.fixture(scope="module")
+def source_repository(built_repository: Path) -> Path:
+    return built_repository
+
+
+@pytest.fixture(params=COMMANDS)
+def prepared(request: pytest.FixtureRequest, source_repository: Path, home: Path, tmp_path: Path) -> Iterator[Prepared]:
+    """Every command that writes, in a repository that is ready for it."""
+    command = COMMANDS[request.param]
+    with copied_repository(source_repository, tmp_path / "source") as root:
+        repository = Repository(root, home)
+        command.prepare(repository)
+        assert command.count(repository) == 0
+        with copied_repository(root, tmp_path / "clean") as clean:
+            whole = run(Repository(clean, home), *command.words)
+            assert whole.code == 0, whole
+            assert command.count(Repository(clean, home)) == 1
+            after = digests(clean)
+        yield Prepared(request.param, command, root, home, digests(root), after, whole.points)
+
+
+def chosen_points(total: int) -> tuple[int, list[int]]:
+    """Return the offset of today, and the points that it chooses: all where there are few."""
+    today = str(int(time.time()) // 86400)  # noqa: TID251 - the day only turns the offset
+    offset = int(os.environ.get("REGISTRY_PIPELINE_FAULT_OFFSET", today))
+    step = max(1, total // POINTS)
+    return offset, [1 + (offset + number) % total for number in range(0, total, step)]
+
+
+def test_a_fault_at_any_point_leaves_nothing_half_done(prepared: Prepared, tmp_path: Path) -> None:
+    offset, points = chosen_points(prepared.points)
+    assert len(points) >= min(POINTS, prepared.points)
+
+    for number, point in enumerate(points):
+        fault = FAULTS[(number + offset) % len(FAULTS)]
+        check_point(prepared, tmp_path, point, fault, offset, recover=number % _RECOVERED_EVERY == 0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_at_every_point_leaves_nothing_half_done(prepared: Prepared, tmp_path: Path, fault: str) -> None:
+    for point in range(1, prepared.points + 1):
+        check_point(prepared, tmp_path, point, fault, 0, recover=True)
+
+
+def check_point(prepared: Prepared, tmp_path: Path, point: int, fault: str, offset: int, *, recover: bool) -> None:
+    """Run the command once with a fault at a point, and check every law."""
+    where = f"{prepared.name}: {fault} at point {point} of {prepared.points}, offset {offset}"
+    with prepared.copy(tmp_path / "faulty") as repository:
+        outcome = run(repository, *prepared.command.words, point=point, fault=fault)
+        told = f"{where}\n{outcome.out}\n{outcome.err}"
+        after = digests(repository.root)
+        check_runs(prepared, repository, after, told)
+        check_owned_files(prepared, after, told)
+        check_answer(prepared, repository, outcome, after, told)
+        if recover:
+            check_recovery(prepared, repository, told)
+
+
+def check_runs(prepared: Prepared, repository: Repository, after: Mapping[str, str], told: str) -> None:
+    """Law 1: run folders stay as they were, and a new one is complete and verifies."""
+    before = {path: digest for path, digest in prepared.before.items() if path.startswith(_RUNS)}
+    assert {path: after.get(path) for path in before} == before, told
+    known = {path.name for path in (prepared.source / ".codex/RUNS").iterdir()}
+    for folder in sorted(path for path in repository.runs.iterdir() if path.name not in known):
+        assert verify_folder(folder).verdict == "pass", f"{folder.name} {told}"
+
+
+def check_owned_files(prepared: Prepared, after: Mapping[str, str], told: str) -> None:
+    """Law 2: every file of people has the bytes of before or of after."""
+    expected = dict(prepared.before) | dict(prepared.after)
+    for path, digest in after.items():
+        if path.startswith((_RUNS, *_STATE)) or any(mark in path for mark in _BESIDE) or is_temporary(Path(path).name):
+            continue
+        if ".torn-" in path or (path in prepared.command.owned and path.endswith((".jsonl", ".toml"))):
+            continue  # a log may end in a torn line, which the next append sets aside; a new toml has an id of its own
+        changed = prepared.command.owned or ("ACTIVE_REGISTRY_POINTERS",)
+        allowed = {prepared.before.get(path), prepared.after.get(path)}
+        assert digest in allowed or (any(mark in path for mark in changed) and path in expected), f"{path} {told}"
+
+
+def check_answer(
+    prepared: Prepared, repository: Repository, outcome: Outcome, after: Mapping[str, str], told: str
+) -> None:
+    """Laws 3 and 4: an acknowledged effect is there, and an error is one line with a documented code that is true."""
+    if outcome.killed:
+        return
+    assert outcome.code in _DOCUMENTED, told
+    assert "Traceback" not in outcome.err, told
+    assert "this is a bug" not in outcome.err, told
+    if outcome.code in (0, 8):
+        assert prepared.command.count(repository) == 1, told
+    elif "nothing changed" in outcome.err or "nothing moved" in outcome.err:
+        pointers = repository.pointers.relative_to(repository.root).as_posix()
+        assert after[pointers] == prepared.before[pointers], told
+    elif outcome.code == 1:
+        assert " -> " in outcome.err, f"no advice: {told}"
+
+
+def check_recovery(prepared: Prepared, repository: Repository, told: str) -> None:
+    """Law 5: doctor repairs what is left, a repetition brings the effect once, and nothing temporary stays."""
+    status = run(repository, "status", "--json", "--now", LAST)
+    assert status.code in (0, 3), f"{status} {told}"
+    codes = {f["code"] for f in json.loads(status.out)["findings"]}
+    fix = ("doctor", "--fix", *(("--finish",) if "CHAIN_PENDING" in codes else ()), "--now", LAST)
+    assert run(repository, *fix).code in (0, 3), told
+    if prepared.command.count(repository) == 0:
+        again = run(
+            repository,
+            *(LAST if word.startswith("2026-03-0") and word.endswith("Z") else word for word in prepared.command.words),
+        )
+        assert again.code == 0, f"{again} {told}"
+    if prepared.name != "build":  # a build that is repeated has runs of its own
+        assert prepared.command.count(repository) == 1, told
+    assert run(repository, "doctor", "--fix", "--now", LAST).code in (0, 3), told
+    verified = run(repository, "verify", "--active", "--chain", "--now", LAST)
+    assert verified.code == 0, f"{verified} {told}"
+    left = [path for path in digests(repository.root) if is_temporary(Path(path).name) or path.endswith(".intent")]
+    assert left == [], told
