@@ -219,11 +219,12 @@ def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
 
 
 def read_parent_id(root: Path, commit: str) -> str | None:
-    """Return the id of a commit's first parent; None where it has none, or the clone was cut off there."""
-    try:
-        return read_commit_id(root, f"{commit}^1")
-    except NotFoundError:
-        return None
+    """Return the id of a commit's first parent; None where it has none, or the clone was cut off there.
+
+    Raises:
+        NotFoundError: git cannot read the parent.
+    """
+    return find_commit(root, f"{commit}^1")
 
 
 def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:

@@ -54,8 +54,9 @@ def ask_git(
     if top is None:
         return None
     try:
-        if top != _real(root) and _run(root, top, "check-ignore", "--quiet", ".").returncode == 0:
-            return None  # ignored, and git ignores no folder in which it tracks a file
+        # Git ignores no folder in which it tracks a file. Whoever has the filters has been through this.
+        if filters is None and top != _real(root) and _run(root, top, "check-ignore", "-q", ".").returncode == 0:
+            return None
         if filters is None and arguments[0] in _READ_FILES:
             filters = read_own_filters(root)
         done = _run(root, top, *arguments, given=given, index_file=index_file, filters=filters or ())
@@ -99,10 +100,17 @@ def find_repository(root: Path) -> Path | None:
     return None
 
 
-def read_own_filters(root: Path) -> tuple[str, ...]:
-    """Return the names of the filter drivers that the repository's own configuration defines, includes resolved."""
+def read_own_filters(root: Path) -> tuple[str, ...] | None:
+    """Return the names of the filter drivers that the repository's own configuration defines; None outside git.
+
+    Raises:
+        NotFoundError: there is a repository, and git cannot read it.
+    """
     asked = ("config", "--show-scope", "--name-only", "--null", "--get-regexp", r"^filter\..")
-    words = os.fsdecode(ask_git(root, *asked, none_found=1) or b"").split("\0")
+    answer = ask_git(root, *asked, none_found=1)
+    if answer is None:
+        return None
+    words = os.fsdecode(answer).split("\0")
     keys = {key for scope, key in zip(words[::2], words[1::2], strict=False) if scope in _OWN_SCOPES}
     # The name is all between the first and the last dot, and may itself have dots.
     return tuple(sorted({key.partition(".")[2].rpartition(".")[0] for key in keys}))

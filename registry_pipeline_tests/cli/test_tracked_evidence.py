@@ -136,13 +136,19 @@ def test_a_missing_role_pack_is_reported_once_by_roles_check(tracked: Repository
     assert (ended.code, codes) == (7, ["RR030"])
 
 
-def test_status_starts_two_processes_of_git_more_than_for_the_state_alone(tracked: Repository, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("below", "processes"), [("", 3), ("outer/inner", 4)])
+def test_status_starts_two_processes_of_git_more_than_for_the_state_alone(
+    tracked: Repository, tmp_path: Path, home: Path, below: str, processes: int
+) -> None:
     trace = tmp_path / "git"
     program = shutil.which("git")
     trace.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/started\nexec {program} "$@"\n', encoding="utf-8")
     trace.chmod(0o755)
 
-    tracked("status", PATH=f"{tmp_path}:/usr/bin:/bin")
+    asked = Repository(tracked.root / below, home)
+    asked.root.mkdir(parents=True, exist_ok=True)
+
+    asked("-C", ".", "status", PATH=f"{tmp_path}:/usr/bin:/bin")
 
     started = (tmp_path / "started").read_text(encoding="utf-8").splitlines()
-    assert len(started) == 3
+    assert len(started) == processes

@@ -15,6 +15,7 @@ from registry_pipeline.sources.git import (
     is_tracked,
     read_git_state,
     read_missing_files,
+    read_parent_id,
     read_top_level,
     read_tracked_digests,
 )
@@ -430,6 +431,17 @@ def test_a_commit_is_unknown_damaged_or_not_made_yet(tmp_path: Path) -> None:
             find_commit(tmp_path, revision)
 
 
+def test_a_first_parent_is_none_or_damaged(tmp_path: Path) -> None:
+    first = commit(repository(tmp_path), {"a": "1"})
+    second = commit(tmp_path, {"a": "2"})
+    assert (read_parent_id(tmp_path, first), read_parent_id(tmp_path, second)) == (None, first)
+
+    (tmp_path / ".git/objects" / first[:2] / first[2:]).unlink()
+
+    with pytest.raises(NotFoundError, match="git cannot read the commit"):
+        read_parent_id(tmp_path, second)
+
+
 def test_only_the_drivers_of_the_repository_itself_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = tmp_path / "gitconfig"
     git(repository(tmp_path / "here"), "config", "filter.a.b =c.clean", "x")
@@ -439,4 +451,4 @@ def test_only_the_drivers_of_the_repository_itself_are_its_own(tmp_path: Path, m
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(mine))
 
     assert read_own_filters(tmp_path / "here") == ("a.b =c", "included")
-    assert read_own_filters(tmp_path) == ()
+    assert read_own_filters(tmp_path) is None
