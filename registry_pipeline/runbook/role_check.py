@@ -27,7 +27,7 @@ from registry_pipeline.roles import (
     parse_pack,
     sorted_violations,
 )
-from registry_pipeline.runbook.reading import read_pointers
+from registry_pipeline.runbook.reading import read_pointers, run_folder
 from registry_pipeline.runbook.role_baselines import Baseline, configured_baseline, find_baseline, with_publishers
 from registry_pipeline.runbook.role_violations import FIRST_PUBLISH, not_checked, waive
 from registry_pipeline.sources.context import Previous
@@ -97,8 +97,10 @@ def check_capture(
     usual = configured_baseline(governed)
     verified = previous is not None and bool(previous.files)
     comparison = compare_pack(governed, pack, _names(usual, active=verified), governed.root)
-    if not comparison.baselines and read_pointers(governed).active(ROLE_REGISTRY) is not None:
-        # The active snapshot is missing or altered. So this is no first publish, and what was published is not known.
+    ref = None if verified or comparison.baselines else read_pointers(governed).active(ROLE_REGISTRY)
+    if ref is not None and run_folder(governed, ref).is_dir():
+        # The active snapshot was altered. So this is no first publish, and what was published is not known. One whose
+        # folder is absent, as in a clone without the runs, counts as none.
         comparison = compare_pack(governed, pack, _names(usual, active=True), governed.root)
     violations, waived = waive(governed, comparison.violations, now, usual=True)
     record = comparison_record(pack, comparison.baselines, violations, waived)

@@ -6,7 +6,7 @@ from registry_pipeline.canon import parse_utc, sha256_hex
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.finding import Finding
+from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.roles import ROLE_REGISTRY
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.roles import (
@@ -41,7 +41,8 @@ def check_role_registry(governed: Governed, sealed: SealedRun, report: SealRepor
         violations = _compare_unrecorded(governed, sealed, report, check.pack)
         if stamp is not None:
             violations, waived = waive(governed, violations, stamp, usual=False)
-    findings = () if check.recorded else tuple(each.finding for each in violations)
+    reported = {Severity.INFO} if check.recorded else set(Severity)
+    findings = tuple(each.finding for each in violations if each.finding.severity in reported)
     if stamp is None:
         return findings
     note = record_violations(governed, violations, waived, stamp, tool=_TOOL, job_id=_dagster_run(report))
