@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ from registry_pipeline import schema
 from registry_pipeline.canon import json_document, sha256_hex, utc_text
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
+from registry_pipeline.errors import EvidenceError, HeadMovedError, NotFoundError, RefusedError
 from registry_pipeline.model.attribution import main_artifact
 from registry_pipeline.model.captures import is_own_name
 from registry_pipeline.model.codes import finding
@@ -36,8 +37,10 @@ from registry_pipeline.runbook.reading import (
 )
 from registry_pipeline.runbook.rules import JUDGES, check_rules
 from registry_pipeline.runbook.store import Store
+from registry_pipeline.runbook.underway import sealing_alone
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.sources.context import Previous, SourceContext
+from registry_pipeline.sources.delta_log import find_log_head
 from registry_pipeline.sources.git import read_git_state
 from registry_pipeline.validate.run import check_run
 
@@ -167,6 +170,7 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
 
     Raises:
         NotFoundError: the repository has no publish root yet.
+        HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
         PublishError: nothing was published. DurabilityError: published, but the disk did not confirm it.
     """
     if spec.tag is None or spec.operation_id is None:
@@ -175,12 +179,32 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
         raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
     files_for = partial(_files, run, spec, built)
-    found = _earlier_try(governed, run, run_id, files_for) if retried else None
-    if found is None:
-        published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
-        found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
+    with sealing_alone(governed, spec.registry_id) if spec.append_only else nullcontext():
+        found = _earlier_try(governed, run, run_id, files_for) if retried else None
+        if found is None:
+            if spec.append_only:
+                _refuse_moved_head(governed, run, built)
+            published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
+            found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
     ref = replace(found, relpath=main_artifact(spec, built.artifacts.files))
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
+
+
+def _refuse_moved_head(governed: Governed, run: BuildRun, built: Built) -> None:
+    """Refuse to seal a log that does not continue the head of this moment: that would make a second head.
+
+    Raises:
+        HeadMovedError: the head is another one than when the log was built.
+    """
+    search = find_log_head(governed, Store(governed, run.started), REGISTRIES)
+    continued = built.inputs.previous(built.registry_id)
+    names = [None if ref is None else ref.run_id for ref in (continued, search.head and search.head.ref)]
+    if search.refuses or names[0] != names[1]:
+        raise HeadMovedError(
+            f"{built.registry_id} was continued by another build meanwhile: this one was built on "
+            f"{names[0] or 'no log'}, and the newest is {names[1] or 'not verified'}; nothing was sealed",
+            f"build {built.registry_id} again",
+        )
 
 
 def builder_name(registry_id: str) -> str:
