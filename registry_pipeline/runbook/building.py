@@ -25,6 +25,7 @@ from registry_pipeline.model.layer import STATE_NAMES
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun, Verdict
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.runbook.reading import (
     pointer_hash,
     read_judgeable,
@@ -169,12 +170,13 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
     the next suffix. With `retried` false every call is a folder of its own.
 
     Raises:
-        NotFoundError: the repository has no publish root yet.
+        NotFoundError: the repository has no publish root yet. RefusedError: it lies behind a link.
         HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
         PublishError: nothing was published. DurabilityError: published, but the disk did not confirm it.
     """
     if spec.tag is None or spec.operation_id is None:
         raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
+    refuse_linked_publish_root(governed)
     if not governed.publish_root.is_dir():
         raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())

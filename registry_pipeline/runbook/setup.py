@@ -25,6 +25,7 @@ from registry_pipeline.model.layer import (
     log_attributes,
     log_ignores,
 )
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.sources.git import is_tracked, read_top_level
 from registry_pipeline.sources.history import read_first_commit_day
 
@@ -50,10 +51,11 @@ def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
 
     Raises:
         NotFoundError: `root` is not a folder, or cannot be written.
-        RefusedError: git's rule file is a link, or no regular file. WriteError, DurabilityError: the disk refused.
+        RefusedError: publish_root lies behind a link; nothing was written. Git's rule file is a link, or no regular file. WriteError, DurabilityError: the disk refused.
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "make it first, or name another with -C")
+    refuse_linked_publish_root(load_governed(root))
     created: list[str] = []
     try:
         if not (root / CONFIG_NAME).exists():

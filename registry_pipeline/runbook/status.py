@@ -27,6 +27,7 @@ from registry_pipeline.render.operation_groups import count_operations
 from registry_pipeline.runbook.activation import read_chain_state
 from registry_pipeline.runbook.building import BuildRun, start_build_run
 from registry_pipeline.runbook.inspection import Inspection, inspect, system_drift
+from registry_pipeline.runbook.publish_root import check_publish_root
 from registry_pipeline.runbook.reading import read_judgeable, read_pointers, read_sealed, run_folder, spec_of
 from registry_pipeline.runbook.rules import JUDGES
 from registry_pipeline.runbook.verification import FoundRun
@@ -48,7 +49,7 @@ def observe(governed: Governed, now: datetime) -> tuple[BuildRun, Inspection, tu
         run = BuildRun(now, GitState(None, None))
         unasked = (finding("CONFIG_GIT_UNREADABLE", ".git", detail=error.message),)
     seen = inspect(governed, run)
-    return run, seen, sorted_findings((*unasked, *seen.findings))
+    return run, seen, sorted_findings((*check_publish_root(governed), *unasked, *seen.findings))
 
 
 def read_status(governed: Governed, now: datetime) -> StatusDocument:

@@ -10,6 +10,7 @@ from typing import Final
 from registry_pipeline.config import Governed
 from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.files.lock import hold_lock, is_locked
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 
 WAIT_SECONDS: Final = 30.0
 """How long a build waits for another writer to end."""
@@ -23,8 +24,9 @@ def build_under_way(governed: Governed) -> Iterator[None]:
 
     Raises:
         BusyError: another build held it for all of `WAIT_SECONDS`; nothing changed (exit 6).
-        RefusedError, WriteError: as `files.lock.hold_lock`.
+        RefusedError: publish_root lies behind a link (exit 5). WriteError: the lock cannot be made (exit 1).
     """
+    refuse_linked_publish_root(governed)
     if not governed.publish_root.is_dir():  # nothing can be sealed here, and nothing is left behind
         yield
         return
