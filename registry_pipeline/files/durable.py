@@ -116,12 +116,12 @@ def share_with_group(entry: str | Path | int, folder: str | Path) -> None:
     A umask is one user's choice; in a folder that a group shares, the others must be able to work on. Nothing changes
     where the entry has another group than its folder, which lacks the setgid bit then. `entry` may be a descriptor.
     """
-    made, around = os.stat(entry), os.stat(folder)
+    made, around = os.stat(entry), os.stat(folder)  # noqa: PTH116 - a descriptor, too
     mode = stat.S_IMODE(made.st_mode)
     shared = mode | (mode & stat.S_IRWXU) >> 3
     if around.st_mode & stat.S_IWGRP and made.st_gid == around.st_gid and mode != shared:
         with suppress(OSError):  # a file system without permissions: the entry is as good as it can be there
-            os.chmod(entry, shared)
+            os.chmod(entry, shared)  # noqa: PTH101 - as above
 
 
 def cannot_write(path: Path, error: OSError) -> WriteError:

@@ -200,11 +200,12 @@ def _refuse_moved_head(governed: Governed, run: BuildRun, built: Built) -> None:
     """
     search = find_log_head(governed, Store(governed, run.started), REGISTRIES)
     continued = built.inputs.previous(built.registry_id)
-    names = [None if ref is None else ref.run_id for ref in (continued, search.head and search.head.ref)]
-    if search.refuses or names[0] != names[1]:
+    expected = None if continued is None else continued.run_id
+    head = None if search.head is None else search.head.ref.run_id
+    if search.refuses or head != expected:
         raise HeadMovedError(
-            f"{built.registry_id} was continued by another build meanwhile: this one was built on "
-            f"{names[0] or 'no log'}, and the newest is {names[1] or 'not verified'}; nothing was sealed",
+            f"{built.registry_id} was continued by another build meanwhile: this one continues "
+            f"{expected or 'no log'}, and the head is {head or 'not valid'} now; nothing was sealed",
             f"build {built.registry_id} again",
         )
 

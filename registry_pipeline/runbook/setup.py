@@ -51,7 +51,8 @@ def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
 
     Raises:
         NotFoundError: `root` is not a folder, or cannot be written.
-        RefusedError: publish_root lies behind a link; nothing was written. Git's rule file is a link, or no regular file. WriteError, DurabilityError: the disk refused.
+        RefusedError: publish_root lies behind a link, and nothing was written; or a rule file of git is a link.
+        WriteError, DurabilityError: the disk refused.
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "make it first, or name another with -C")

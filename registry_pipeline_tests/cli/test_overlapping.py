@@ -16,10 +16,10 @@ import pytest
 from registry_pipeline import runbook
 from registry_pipeline.cli import main
 from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.files import lock
 from registry_pipeline.model.delta import DELTA_LOG
+from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, SealedRun
-from registry_pipeline.runbook import BuildRun, stack, underway
+from registry_pipeline.runbook import BuildRun, underway
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.log_heads import head_of
@@ -67,7 +67,7 @@ def test_a_build_begins_when_the_other_one_has_ended(governed: Governed, monkeyp
         waited.append(seconds)
         other.close()
 
-    monkeypatch.setattr(lock.time, "sleep", end_the_other_one)
+    monkeypatch.setattr("registry_pipeline.files.lock.time.sleep", end_the_other_one)
 
     assert build(governed) == 0
     assert len(waited) == 1
@@ -86,15 +86,16 @@ def test_a_log_that_somebody_continued_meanwhile_is_built_again_on_the_new_head(
     governed: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster seals a log, without the lock of a build, between our reading of the head and our sealing."""
-    real, others = stack.seal, []
+    real = runbook.seal
+    others: list[SealedRun] = []
 
-    def sealed_behind_another(governed: Governed, run: BuildRun, spec: runbook.RegistrySpec, built: Built) -> SealedRun:
+    def sealed_behind_another(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
         if spec.registry_id == DELTA_LOG and not others:
             theirs = runbook.BuildRun(run.started, run.git, "a-dagster-run")
             others.append(real(governed, theirs, spec, built))
         return real(governed, run, spec, built)
 
-    monkeypatch.setattr(stack, "seal", sealed_behind_another)
+    monkeypatch.setattr("registry_pipeline.runbook.stack.seal", sealed_behind_another)
     assert build(governed, DELTA_LOG, "--force") == 0
 
     head = head_of(governed)

@@ -54,10 +54,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         code = 70
+        nothing = os.open(os.devnull, os.O_RDONLY)
         try:
             os.dup2(to_out, 1)
             os.dup2(to_err, 2)
-            sys.stdin, sys.stdout, sys.stderr = open(os.devnull), open(1, "w"), open(2, "w")
+            # Those of the server belong to its own descriptors.
+            sys.stdin, sys.stdout, sys.stderr = (
+                os.fdopen(os.dup(n), m) for n, m in ((nothing, "r"), (1, "w"), (2, "w"))
+            )
             for descriptor in (out, err, to_out, to_err):
                 os.close(descriptor)
             if os.geteuid() == 0:
@@ -71,7 +75,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             code = run(request["words"])
             sys.stdout.flush()
             sys.stderr.flush()
-        except BaseException:  # the answer must say what went wrong: nothing may come out of a fork
+        except BaseException:  # noqa: BLE001 - the answer must say what went wrong: nothing may come out of a fork
             os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(code)
@@ -85,7 +89,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     import_all()
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

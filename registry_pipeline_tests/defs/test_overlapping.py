@@ -126,7 +126,8 @@ def test_a_materialization_and_a_build_at_once_leave_one_log(tmp_path: Path) -> 
     assert main(["-C", str(root), "init"]) == 0
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
-    both = [context.Process(target=target, args=(str(root), barrier)) for target in (build_at_once, materialize_at_once)]
+    targets = (build_at_once, materialize_at_once)
+    both = [context.Process(target=target, args=(str(root), barrier)) for target in targets]
 
     for each in both:
         each.start()
