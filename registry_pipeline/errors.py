@@ -45,6 +45,10 @@ class BusyError(RegistryPipelineError):
     exit_code = 6
 
 
+class HeadMovedError(BusyError):
+    """Another writer continued an append-only registry first; nothing was sealed (exit 6). Build it again."""
+
+
 class NotFoundError(RegistryPipelineError):
     """What was asked for is not there, or could not be looked at (exit 7)."""
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import click
 
-from registry_pipeline.canon import parse_utc
+from registry_pipeline.canon import parse_utc, utc_text
 
 Format = Literal["text", "json", "github"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
 
 _KEY: Final = "registry_pipeline.global_options"
+_FIRST_YEAR: Final = 1970
+_AHEAD: Final = timedelta(days=1)
+"""So far the clocks of two machines may differ before an instant counts as one of the future."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before
         instant = parse_utc(value)
         if instant is None:
             self.fail(f"{value!r} is not UTC in the form 2026-03-01T12:00:00Z", param, ctx)
+        if instant.year < _FIRST_YEAR:
+            self.fail(f"{value} is before {_FIRST_YEAR}; no run folder can have such a stamp", param, ctx)
         return instant
 
 
@@ -73,6 +78,7 @@ def global_options() -> list[click.Option]:
         _option("-q", "--quiet", count=True, help="Tell errors only."),
         _option("-v", "--verbose", count=True, help="Tell more; show the traceback of a failure."),
         _option("--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."),
+        _option("--allow-future", is_flag=True, help="Take a --now that is more than a day ahead of the system clock."),
         _option("--no-color", is_flag=True, help="No colours; so does NO_COLOR in the environment."),
     ]
 
@@ -86,11 +92,19 @@ def settings_of(ctx: click.Context) -> Settings:
     told = ctx.meta.get(_KEY, {})
     if told.get("as_json") and told.get("format_", "json") != "json":
         raise click.UsageError(f"--json contradicts --format {told['format_']}", ctx)
+    system_clock = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the only place where it is read
+    now: datetime = told.get("now", system_clock)
+    if now - system_clock > _AHEAD and not told.get("allow_future"):
+        raise click.UsageError(
+            f"--now {utc_text(now)} is more than a day ahead of the system clock, {utc_text(system_clock)}; "
+            "add --allow-future if that is what you want: runs with a later stamp supersede those of today",
+            ctx,
+        )
     return Settings(
         repo=told.get("repo"),
         format="json" if told.get("as_json") else told.get("format_", "text"),
         verbosity=told.get("verbose", 0) - told.get("quiet", 0),
-        now=told["now"] if "now" in told else datetime.now(UTC).replace(microsecond=0),  # noqa: TID251 - this is the door
+        now=now,
         color=not (told.get("no_color") or os.environ.get("NO_COLOR")),
     )
 

@@ -15,6 +15,7 @@ from dagster import (
     DataVersion,
     Failure,
     MaterializeResult,
+    RetryPolicy,
     asset,
 )
 
@@ -29,6 +30,7 @@ from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun
 
 SEALED_IO: Final = "sealed_io"
 OWNERS: Final = ("team:registry-layer",)
+_RETRIES: Final = 3
 
 GROUP: Final = "registry_layer"
 """One group: a page with several shows boxes of groups, where the first look should be at the graph."""
@@ -38,7 +40,10 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
     """Return the asset of a registry: built from its sources and from the sealed runs of its upstreams."""
     ins = {name: AssetIn(name) for name in spec.depends_on}
 
-    @asset(ins=ins, deps=list(spec.after), io_manager_key=SEALED_IO, **asset_words(spec))
+    # Of two runs that continue a log at once, the second is refused when it seals; tried again, it builds on the first.
+    retry = RetryPolicy(max_retries=_RETRIES) if spec.append_only else None
+
+    @asset(ins=ins, deps=list(spec.after), io_manager_key=SEALED_IO, retry_policy=retry, **asset_words(spec))
     def build_registry(
         context: AssetExecutionContext, governed: GovernedRepository, **upstream: SealedRun | None
     ) -> MaterializeResult[Any]:

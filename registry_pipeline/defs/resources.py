@@ -4,7 +4,6 @@ Holds where the repository is, and the stamp and git state that all folders of o
 with them. May import `runbook`, `config` and Dagster.
 """
 
-import fcntl
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,8 @@ from pydantic import PrivateAttr
 from registry_pipeline import runbook
 from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.files.durable import make_folders
+from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.model.envelope import GitState, WorkingTreeState
 from registry_pipeline.model.refs import SealedRef
 
@@ -25,6 +26,8 @@ TREE_TAG: Final = "registry_pipeline/working_tree_state"
 HEAD_TAG: Final = "registry_pipeline/chain_head"
 TAKEN_TAG: Final = "registry_pipeline/git_taken_in_run"
 _OUTSIDE_GIT: Final = "none"
+_GIT_WAIT_SECONDS: Final = 300.0
+"""How long a step waits for another one of its run to read the state of a large checkout."""
 
 
 class GovernedRepository(ConfigurableResource[None]):
@@ -74,9 +77,9 @@ class GovernedRepository(ConfigurableResource[None]):
         inherits the tags of its parent, hence the tag that names the run in which git was asked.
         """
         started, governed = self.started(dagster_run_id), self.governed()
-        governed.dagster_home.mkdir(parents=True, exist_ok=True)
-        with (governed.dagster_home / "git_state.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        make_folders(governed.dagster_home)
+        lock = governed.dagster_home / "git_state.lock"
+        with hold_lock(lock, governed.root, "look at git", wait_seconds=_GIT_WAIT_SECONDS):
             kept = self._kept_build_run(dagster_run_id, started)
             if kept is not None:
                 return kept

@@ -15,7 +15,7 @@ from typing import Final
 
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError, DurabilityError, RefusedError
-from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, sync_path
+from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, share_with_group, sync_path
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -106,6 +106,8 @@ def replace_file(path: Path, data: bytes, expected_sha256: str | None) -> None:
 def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
     """Create a file with its missing folders, complete or not at all; an existing one is never replaced.
 
+    In a folder to which the group may write, the group gets the permissions of the owner, whatever the umask.
+
     Raises:
         BusyError: the name is taken; nothing changed (exit 6).
         WriteError: the disk refused; there is no such file (exit 1).
@@ -167,6 +169,8 @@ def _write_draft(draft: Path, data: bytes, like: os.stat_result | int) -> None:
             with suppress(OSError):  # only a member of the group may give it; the permission bits matter more
                 os.fchown(descriptor, -1, like.st_gid)
         os.fchmod(descriptor, mode)
+        if isinstance(like, int):
+            share_with_group(descriptor, draft.parent)
         write_descriptor(descriptor, data)
         os.fsync(descriptor)
     finally:

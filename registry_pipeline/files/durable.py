@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +90,7 @@ def sync_path(path: str | Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a directory with its missing parents, and make the name of every new one durable.
+    """Make a directory with its missing parents, shared with the group, and make the name of every new one durable.
 
     Raises:
         OSError: one of them cannot be made, or the disk refused.
@@ -98,8 +100,28 @@ def make_folders(folder: Path) -> None:
         missing.append(folder)
         folder = folder.parent
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            if not path.is_dir():  # another process that made the directory is as good
+                raise
+        else:
+            share_with_group(path, path.parent)
         sync_path(path.parent)
+
+
+def share_with_group(entry: str | Path | int, folder: str | Path) -> None:
+    """Let the group do with a new file or directory what its owner may do, where the group may write to its folder.
+
+    A umask is one user's choice; in a folder that a group shares, the others must be able to work on. Nothing changes
+    where the entry has another group than its folder, which lacks the setgid bit then. `entry` may be a descriptor.
+    """
+    made, around = os.stat(entry), os.stat(folder)  # noqa: PTH116 - a descriptor, too
+    mode = stat.S_IMODE(made.st_mode)
+    shared = mode | (mode & stat.S_IRWXU) >> 3
+    if around.st_mode & stat.S_IWGRP and made.st_gid == around.st_gid and mode != shared:
+        with suppress(OSError):  # a file system without permissions: the entry is as good as it can be there
+            os.chmod(entry, shared)  # noqa: PTH101 - as above
 
 
 def cannot_write(path: Path, error: OSError) -> WriteError:

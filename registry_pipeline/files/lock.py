@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
-from registry_pipeline.files.durable import cannot_write
+from registry_pipeline.files.durable import cannot_write, share_with_group
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NO_PERMISSION: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
@@ -120,7 +120,7 @@ def refuse_outside(path: Path, root: Path) -> None:
 
 def _open(path: Path, flags: int, *, read_only_suffices: bool) -> int:
     try:
-        descriptor = os.open(path, flags | _SAFE, _MODE)
+        descriptor = _create_or_open(path, flags)
     except OSError as error:
         if not read_only_suffices or error.errno not in _NO_PERMISSION or not path.is_file() or path.is_symlink():
             raise _cannot_open(path, error) from None
@@ -132,6 +132,19 @@ def _open(path: Path, flags: int, *, read_only_suffices: bool) -> int:
         os.close(descriptor)
         raise RefusedError(f"{path} is not a regular file", "remove it; a lock file is made when it is needed")
     return descriptor
+
+
+def _create_or_open(path: Path, flags: int) -> int:
+    """Return a descriptor of the file; one that is created here can be locked by the group that shares its folder."""
+    if flags & os.O_CREAT:
+        try:
+            descriptor = os.open(path, flags | os.O_EXCL | _SAFE, _MODE)
+        except FileExistsError:
+            pass
+        else:
+            share_with_group(descriptor, path.parent)
+            return descriptor
+    return os.open(path, flags | _SAFE, _MODE)
 
 
 def _cannot_open(path: Path, error: OSError) -> Exception:

@@ -624,6 +624,13 @@ _CONFIG: Final = (
         "set history_start in registry-pipeline.toml",
     ),
     (
+        "CONFIG_PUBLISH_ROOT_LINK",
+        _W,
+        "config 1",
+        "a symbolic link on the path of publish_root ({detail}): nothing can be sealed there",
+        "replace the link with the folder that it points to, or set publish_root to a folder without links",
+    ),
+    (
         "CONFIG_GIT_UNREADABLE",
         _E,
         "config 1",

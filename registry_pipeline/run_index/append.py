@@ -19,6 +19,7 @@ from typing import IO, Final
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.errors import BusyError, RefusedError, RegistryPipelineError
+from registry_pipeline.files.durable import make_folders, share_with_group
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.run_index.lines import MAX_LINE, Entry, Line, parse_line, parse_record
@@ -224,8 +225,9 @@ def _open(log: Log) -> int:
         try:
             descriptor = os.open(log.path, _FLAGS)
         except FileNotFoundError:
-            log.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(log.path.parent)
             descriptor = os.open(log.path, _FLAGS | os.O_CREAT, 0o644)
+            share_with_group(descriptor, log.path.parent)
             sync_folder(log.path.parent)
     except OSError as error:
         told = "it is a link" if log.path.is_symlink() else error.strerror

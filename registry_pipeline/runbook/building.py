@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ from registry_pipeline import schema
 from registry_pipeline.canon import json_document, sha256_hex, utc_text
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
+from registry_pipeline.errors import EvidenceError, HeadMovedError, NotFoundError, RefusedError
 from registry_pipeline.model.activation import ACTIVATION_TAG
 from registry_pipeline.model.attribution import main_artifact
 from registry_pipeline.model.capture_check import COMPARISON
@@ -26,6 +27,7 @@ from registry_pipeline.model.layer import STATE_NAMES
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun, Verdict
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.runbook.reading import (
     pointer_hash,
     read_judgeable,
@@ -38,8 +40,10 @@ from registry_pipeline.runbook.reading import (
 )
 from registry_pipeline.runbook.rules import capture_checks, check_rules
 from registry_pipeline.runbook.store import Store, read_chain_state
+from registry_pipeline.runbook.underway import sealing_alone
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.sources.context import Previous, SourceContext
+from registry_pipeline.sources.delta_log import find_log_head
 from registry_pipeline.sources.git import read_git_state
 from registry_pipeline.validate.run import check_run
 
@@ -188,21 +192,44 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
     the next suffix. With `retried` false every call is a folder of its own.
 
     Raises:
-        NotFoundError: the repository has no publish root yet.
+        NotFoundError: the repository has no publish root yet. RefusedError: it lies behind a link.
+        HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
         PublishError: nothing was published. DurabilityError: published, but the disk did not confirm it.
     """
     if spec.tag is None or spec.operation_id is None:
         raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
+    refuse_linked_publish_root(governed)
     if not governed.publish_root.is_dir():
         raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
     files_for = partial(_files, run, spec, built)
-    found = _earlier_try(governed, run, run_id, files_for) if retried else None
-    if found is None:
-        published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
-        found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
+    with sealing_alone(governed, spec.registry_id) if spec.append_only else nullcontext():
+        found = _earlier_try(governed, run, run_id, files_for) if retried else None
+        if found is None:
+            if spec.append_only:
+                _refuse_moved_head(governed, run, built)
+            published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
+            found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
     ref = replace(found, relpath=main_artifact(spec, built.artifacts.files))
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
+
+
+def _refuse_moved_head(governed: Governed, run: BuildRun, built: Built) -> None:
+    """Refuse to seal a log that does not continue the head of this moment: that would make a second head.
+
+    Raises:
+        HeadMovedError: the head is another one than when the log was built.
+    """
+    search = find_log_head(governed, Store(governed, run.started), REGISTRIES)
+    continued = built.inputs.previous(built.registry_id)
+    expected = None if continued is None else continued.run_id
+    head = None if search.head is None else search.head.ref.run_id
+    if search.refuses or head != expected:
+        raise HeadMovedError(
+            f"{built.registry_id} was continued by another build meanwhile: this one continues "
+            f"{expected or 'no log'}, and the head is {head or 'not valid'} now; nothing was sealed",
+            f"build {built.registry_id} again",
+        )
 
 
 def builder_name(registry_id: str) -> str:

@@ -26,6 +26,7 @@ from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Activation, Built, Refusal
 from registry_pipeline.runbook.building import BuildRun, seal
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.runbook.reading import pointer_hash, read_pointer_bytes, spec_of
 from registry_pipeline.runbook.store import read_active_runs, read_locked_state
 from registry_pipeline.validate.chain import ChainState, read_chain
@@ -64,7 +65,9 @@ def change_pointers(
     Raises:
         BusyError: another change holds the lock, or the pointer file changed since the verdicts (exit 6).
         NotFoundError: the pointer file is gone though the chain has begun.
+        RefusedError: publish_root lies behind a link (exit 5).
     """
+    refuse_linked_publish_root(governed)
     with pointer_lock(governed.pointer_path, governed.root):
         refuse_changed(governed.pointer_path, seen_sha256)
         standing = Standing(_pointers_to_change(governed, run), read_locked_state(governed).chain)

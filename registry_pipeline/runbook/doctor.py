@@ -13,6 +13,7 @@ from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.query.doctor import UNREADABLE, DoctorDocument, Mended, examine
 from registry_pipeline.runbook.building import BuildRun
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.runbook.rendering import render_after_change
 from registry_pipeline.runbook.settlement import finish, remove_leftovers, void, write_back
 from registry_pipeline.runbook.status import observe
@@ -66,7 +67,9 @@ def mend(governed: Governed, run: BuildRun, orders: Orders) -> DoctorDocument:
 
     Raises:
         BusyError: another change holds the lock. RefusedError, NotFoundError: an order cannot be followed.
+        RefusedError: publish_root lies behind a link; nothing was written.
     """
+    refuse_linked_publish_root(governed)
     work = _Work()
     if orders.finish or orders.void:
         _settle(governed, run, orders, work)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.canon import utc_text
+from registry_pipeline.canon import sha256_hex, utc_text
 from registry_pipeline.config import CONFIG_NAME, Config, Governed, load_governed
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.files.atomic_write import create_file, read_own_file, replace_file
+from registry_pipeline.files.durable import make_folders
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
@@ -23,6 +25,7 @@ from registry_pipeline.model.layer import (
     log_attributes,
     log_ignores,
 )
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.sources.git import is_tracked, read_top_level
 from registry_pipeline.sources.history import read_first_commit_day
 
@@ -47,10 +50,13 @@ def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     What is there already stays as it is; a second call makes nothing.
 
     Raises:
-        NotFoundError: `root` is not a folder or cannot be written, or git cannot read it.
+        NotFoundError: `root` is not a folder, or git cannot read it.
+        RefusedError: publish_root lies behind a link, and nothing was written; or a rule file of git is a link.
+        WriteError, DurabilityError: the disk refused.
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "make it first, or name another with -C")
+    refuse_linked_publish_root(load_governed(root))
     created: list[str] = []
     try:
         # Git is asked before anything is written: a repository that it cannot read is left as it is.
@@ -94,7 +100,7 @@ def _write_config(root: Path, state: _Git) -> list[str]:
     ):
         if _write_new(root, path, text):
             created.append(path)
-    (root / CONFIG_NAME).write_text(_config_text(root, default, state.first_day), encoding="utf-8")
+    create_file(root / CONFIG_NAME, _config_text(root, default, state.first_day).encode())
     return created
 
 
@@ -131,7 +137,7 @@ def _existing(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
 def _make_store(governed: Governed, now: datetime) -> list[str]:
     created: list[str] = []
     if not governed.publish_root.is_dir():
-        governed.publish_root.mkdir(parents=True)
+        make_folders(governed.publish_root)
         created.append(f"{governed.config.publish_root}/")
     text = pointer_file_bytes(empty_pointer_file(utc_text(now))).decode("ascii")
     if _write_new(governed.root, governed.config.pointers, text):
@@ -152,25 +158,21 @@ def _write_git_rules(governed: Governed, state: _Git) -> list[str]:
 
 
 def _append_lines(path: Path, lines: Iterable[str]) -> bool:
-    """Append the lines that the file lacks; tell whether there were any."""
-    before = path.read_bytes() if path.exists() else b""
-    there = {line.strip() for line in before.decode("utf-8", "surrogateescape").splitlines()}
-    missing = [line for line in lines if line not in there]
+    """Append the lines that the file lacks; return whether there were any."""
+    before = read_own_file(path)
+    present = {line.strip() for line in (before or b"").decode("utf-8", "surrogateescape").splitlines()}
+    missing = [line for line in lines if line not in present]
     if not missing:
         return False
-    glue = b"" if not before or before.endswith(b"\n") else b"\n"
-    with path.open("ab") as file:
-        file.write(glue + "".join(f"{line}\n" for line in missing).encode())
+    glue = b"\n" if before and not before.endswith(b"\n") else b""
+    data = (before or b"") + glue + "".join(f"{line}\n" for line in missing).encode()
+    replace_file(path, data, None if before is None else sha256_hex(before))
     return True
 
 
 def _write_new(root: Path, relative: str, text: str) -> bool:
-    path = root / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-    except FileExistsError:
+    """Write a file where there is none, not even a link; return whether it was written."""
+    if os.path.lexists(root / relative):
         return False
-    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - an open descriptor
-        file.write(text)
+    create_file(root / relative, text.encode())
     return True

@@ -9,7 +9,7 @@ from typing import Literal
 
 from registry_pipeline.catalog import REGISTRIES, STACK, with_dependants
 from registry_pipeline.config import Governed
-from registry_pipeline.errors import RefusedError
+from registry_pipeline.errors import HeadMovedError, RefusedError
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Activation, Built, NotBuilt, Refusal, SealedRun, Verdict
@@ -131,7 +131,11 @@ def _one(
     same = None if force else unchanged(governed, built)
     if same is None:
         on_step("seal", spec.registry_id)
-    made = same or seal(governed, run, spec, built)
+    try:
+        made = same or seal(governed, run, spec, built)
+    except HeadMovedError:
+        # A Dagster run, which takes no build lock, continued the log since: build it again, on that run's log.
+        return _one(governed, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
     on_step("validate", spec.registry_id)
     verdict = validate(governed, made)
     records = built.artifacts.records

@@ -26,6 +26,7 @@ from registry_pipeline.render.operation_groups import count_operations
 from registry_pipeline.runbook.activation import read_chain_state
 from registry_pipeline.runbook.building import BuildRun, own_paths
 from registry_pipeline.runbook.inspection import Inspection, inspect, system_drift
+from registry_pipeline.runbook.publish_root import check_publish_root
 from registry_pipeline.runbook.reading import read_judgeable, read_pointers, read_sealed, run_folder, spec_of
 from registry_pipeline.runbook.rules import capture_checks
 from registry_pipeline.runbook.tracked import git_unreadable
@@ -53,7 +54,7 @@ def observe(governed: Governed, now: datetime) -> tuple[BuildRun, Inspection, tu
         git, tracked = GitState(None, None), (git_unreadable(error),)
     run = BuildRun(now, git)
     seen = inspect(governed, run)
-    return run, seen, sorted_findings((*tracked, *seen.findings))
+    return run, seen, sorted_findings((*check_publish_root(governed), *tracked, *seen.findings))
 
 
 def read_status(governed: Governed, now: datetime) -> StatusDocument:

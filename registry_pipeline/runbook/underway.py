@@ -1,49 +1,71 @@
-"""Telling whether a build of the command line is under way: only a set of folders that is whole may be told of."""
+"""The locks of a build: one build of the command line at a time, and one writer of an append-only registry."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
 
 from registry_pipeline.config import Governed
+from registry_pipeline.files.durable import cannot_write, make_folders
+from registry_pipeline.files.lock import hold_lock, is_locked
+from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 
-_MODE = 0o644
+WAIT_SECONDS: Final = 30.0
+"""How long a build waits for another writer to end."""
+
+_BUILD_LOCK: Final = "building.lock"
 
 
 @contextmanager
 def build_under_way(governed: Governed) -> Iterator[None]:
-    """Let others see that folders are being sealed here; builds do not exclude each other.
+    """Hold the lock of a build of the command line; another one waits for it. Nobody who reads takes it.
 
-    A lock of the operating system: it ends with the process, however that ends.
+    Raises:
+        BusyError: another build held it for all of `WAIT_SECONDS`; nothing changed (exit 6).
+        RefusedError: publish_root lies behind a link (exit 5). WriteError: the lock cannot be made (exit 1).
     """
+    refuse_linked_publish_root(governed)
     if not governed.publish_root.is_dir():  # nothing can be sealed here, and nothing is left behind
         yield
         return
-    with _lock_file(governed) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with _held(governed, _BUILD_LOCK, "build"):
         yield
 
 
 def is_build_under_way(governed: Governed) -> bool:
-    """Tell whether some process on this machine is building in this repository now."""
-    if not governed.publish_root.is_dir():
-        return False
-    with _lock_file(governed) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+    """Whether a build of the command line is in progress in this repository, on this machine.
+
+    Raises:
+        RefusedError, WriteError: as `files.lock.is_locked`.
+    """
+    return is_locked(_path(governed, _BUILD_LOCK))
 
 
 @contextmanager
-def _lock_file(governed: Governed) -> Iterator[int]:
-    place = governed.state_root / "cache" / "building.lock"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
+def sealing_alone(governed: Governed, registry_id: str) -> Iterator[None]:
+    """Hold the lock of an append-only registry while its head is compared and its next run is sealed.
+
+    The command line and Dagster both take it, and only for that long: a build lasts, and Dagster takes no build lock.
+
+    Raises:
+        BusyError, RefusedError, WriteError: as `build_under_way`.
+    """
+    with _held(governed, f"{registry_id}.lock", f"writer of {registry_id}"):
+        yield
+
+
+@contextmanager
+def _held(governed: Governed, name: str, purpose: str) -> Iterator[None]:
+    path = _path(governed, name)
     try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        make_folders(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    with hold_lock(path, governed.root, purpose, wait_seconds=WAIT_SECONDS):
+        yield
+
+
+def _path(governed: Governed, name: str) -> Path:
+    return governed.state_root / "cache" / name

@@ -15,13 +15,14 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import DurabilityError, PublishError
-from registry_pipeline.files.durable import rename_noreplace, sync_filesystem, sync_path
+from registry_pipeline.files.durable import make_folders, rename_noreplace, share_with_group, sync_filesystem, sync_path
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.manifest import ManifestEntry
@@ -35,6 +36,8 @@ FilesFor = Callable[[RunId], Mapping[str, bytes]]
 _FSYNC_UP_TO: Final = 16
 _LAST_NUMBER: Final = 999
 _READ_ONLY: Final = 0o555
+_READ_ONLY_FILE: Final = 0o444
+_STAGED: Final = 0o755
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 _ADVICE: Final = {
@@ -108,7 +111,7 @@ def _stage_all(
     publish_root: Path, staging_root: Path, waiting: Sequence[tuple[int, RunId, FilesFor]], stagings: list[str]
 ) -> list[_Staged]:
     """Do steps 1 to 3 for many folders; `stagings` receives each staging folder as soon as it exists."""
-    staging_root.mkdir(parents=True, exist_ok=True)
+    make_folders(staging_root)
     staged = []
     for place, wanted_id, files_for in waiting:
         run_id = wanted_id
@@ -119,6 +122,8 @@ def _stage_all(
         staging = str(staging_root / f"{run_id}.{os.getpid()}.{secrets.token_hex(4)}")
         os.mkdir(staging)  # noqa: PTH102 -- one spelling for all calls on a staging folder
         stagings.append(staging)
+        # Killed, this leaves a folder that `doctor --fix` moves: whoever of the group runs it must be able to.
+        share_with_group(staging, staging_root)
         staged.append(_Staged(place, staging, run_id, _write_sealed(staging, files)))
     _make_durable(stagings)
     for folder in staged:
@@ -155,8 +160,9 @@ def _write(staging: str, relpath: str, data: bytes) -> None:
     folder, _, _ = relpath.rpartition("/")
     if folder:
         os.makedirs(f"{staging}/{folder}", exist_ok=True)  # noqa: PTH103 -- as above
-    descriptor = os.open(f"{staging}/{relpath}", _CREATE, 0o444)
+    descriptor = os.open(f"{staging}/{relpath}", _CREATE, _READ_ONLY_FILE)
     try:
+        os.fchmod(descriptor, _READ_ONLY_FILE)  # whatever the umask took away
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
@@ -172,8 +178,16 @@ def _walk(staging: str) -> Iterator[ManifestEntry]:
 
 
 def _make_durable(stagings: Sequence[str]) -> None:
-    """Sync the files one by one where they are few, else all with one call; then the directories, deepest first."""
+    """Sync the files one by one where they are few, else all with one call; then the directories, deepest first.
+
+    The directories get their permissions here, so that a kill right after the rename leaves a folder that all can read
+    and verify. They stay writable until then: a writer that fails must be able to remove them.
+    """
     found = [list(os.walk(staging, topdown=False)) for staging in stagings]
+    for folder in [folder for levels in found for folder, _, _ in levels]:
+        mode = stat.S_IMODE(os.stat(folder).st_mode)  # noqa: PTH116 -- as above
+        if mode & _STAGED != _STAGED:
+            os.chmod(folder, mode | _STAGED)  # noqa: PTH101 -- as above
     files = [f"{folder}/{name}" for levels in found for folder, _, names in levels for name in names]
     if len(files) > _FSYNC_UP_TO:
         sync_filesystem(stagings[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import NotFoundError, PublishError
-from registry_pipeline.files.durable import rename_noreplace
+from registry_pipeline.files.durable import make_folders, rename_noreplace
 
 _STAGED: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0-9a-f]{8})")
 
@@ -51,7 +51,7 @@ def quarantine_folder(leftover: Leftover, quarantine_root: Path) -> Path:
     """
     name, number = leftover.path.name, 1
     try:
-        quarantine_root.mkdir(parents=True, exist_ok=True)
+        make_folders(quarantine_root)
         while True:
             target = quarantine_root / (name if number == 1 else f"{name}.{number}")
             try:

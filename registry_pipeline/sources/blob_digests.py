@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from registry_pipeline.files.durable import make_folders, share_with_group
 from registry_pipeline.sources.files import read_regular_file
 
 NAME: Final = "git_blob_sha256"
@@ -54,9 +55,10 @@ class BlobDigests:
         body = _MAGIC + b"".join(self._form.pack(*pair) for pair in sorted((self._kept() | new).items()))
         temporary = self._place.with_name(f"{self._place.name}.{os.getpid()}.{secrets.token_hex(4)}")
         with suppress(OSError):
-            temporary.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(temporary.parent)
             try:
                 temporary.write_bytes(body + hashlib.sha256(body).digest())
+                share_with_group(temporary, temporary.parent)
                 temporary.replace(self._place)
             finally:
                 temporary.unlink(missing_ok=True)

@@ -52,6 +52,11 @@ def read_delta_log_inputs(governed: Governed, context: SourceContext) -> Gathere
     )
 
 
+def find_log_head(governed: Governed, store: SealedStore, specs: Mapping[str, RegistrySpec]) -> HeadSearch:
+    """Return the log that a new one has to continue now, as `read_delta_log_inputs` looks for it."""
+    return _search(governed, SourceContext(specs=specs), store)[0]
+
+
 def _search(governed: Governed, context: SourceContext, store: SealedStore) -> tuple[HeadSearch, list[Claim]]:
     """Return the head, and the claims of all folders that it does not name.
 

@@ -146,7 +146,7 @@ def test_where_an_object_is_missing_in_the_middle_the_days_before_it_stand_and_a
 
 def test_ctrl_c_stops_between_two_days_and_tells_which_are_sealed(past: Repository, home: Path) -> None:
     """Sixty thousand days would take minutes."""
-    words = [*PROGRAM, *DAILY, "2026-01-05..2199-12-31", "--json", "--now", "2200-01-01T00:00:00Z"]
+    words = [*PROGRAM, *DAILY, "2026-01-05..2199-12-31", "--json", "--now", "2200-01-01T00:00:00Z", "--allow-future"]
     with subprocess.Popen(words, cwd=past.root, env=environment(home), stdout=subprocess.PIPE) as process:
         while sum("asof" in path.name for path in past.runs.iterdir()) < 3:
             assert process.poll() is None

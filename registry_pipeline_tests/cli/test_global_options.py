@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from registry_pipeline.canon import utc_text
 from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, call, environment
 
 
@@ -46,6 +48,10 @@ def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home
         (("build", "--fail-on", "drift,stael"), "'stael' is none of drift, stale, coverage, warning"),
         (("status", "--now", "yesterday"), "'yesterday' is not UTC in the form 2026-03-01T12:00:00Z"),
         (("status", "--now", "2026-03-01T12:00:00+00:00"), "is not UTC in the form"),
+        (("status", "--now", "0001-01-01T00:00:00Z"), "0001-01-01T00:00:00Z is before 1970"),
+        (("status", "--now", "1969-12-31T23:59:59Z"), "1969-12-31T23:59:59Z is before 1970"),
+        (("status", "--now", "10000-01-01T00:00:00Z"), "is not UTC in the form"),
+        (("status", "--now", "9999-12-31T23:59:59Z"), "add --allow-future"),
         (("status", "--json", "--format", "github"), "--json contradicts --format github"),
         (("verify",), "name a run, or say --all, --active, --pointers, --chain or --baseline REF"),
         (("build", "--only"), "--only needs the registries to build"),
@@ -59,6 +65,39 @@ def test_a_usage_error_is_one_line_that_names_what_was_meant(
 
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert meant in ended.err
+
+
+def in_hours(hours: float) -> str:
+    return utc_text(datetime.now(UTC) + timedelta(hours=hours))  # noqa: TID251 - compared with the clock of the program
+
+
+@pytest.mark.parametrize("verb", [("build",), ("run-index", "check"), ("status",)])
+def test_a_clock_that_is_more_than_a_day_ahead_needs_a_word(built: Repository, verb: tuple[str, ...]) -> None:
+    before = built.files()
+
+    ended = built(*verb, now=in_hours(25))
+
+    assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")
+    assert "is more than a day ahead of the system clock" in ended.err
+    assert "add --allow-future" in ended.err
+    assert built.files() == before
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (in_hours(23), ("status",)),
+        (in_hours(25), ("status", "--allow-future")),
+        (in_hours(25), ("--allow-future", "status")),
+        ("9999-12-31T23:59:59Z", ("status", "--allow-future")),
+        ("1970-01-01T00:00:00Z", ("status",)),
+    ],
+)
+def test_every_other_clock_is_taken(seen: Repository, now: str, words: tuple[str, ...]) -> None:
+    ended = seen(*words, now=now)
+
+    assert ended.code in (0, 3), ended.err  # 3: an active run is of the future
+    assert ended.err == ""
 
 
 def test_a_failure_in_json_is_one_document_too(tmp_path: Path, home: Path) -> None:

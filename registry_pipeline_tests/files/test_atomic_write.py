@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError, DurabilityError, RefusedError, RegistryPipelineError
 from registry_pipeline.files import atomic_write
-from registry_pipeline.files.atomic_write import refuse_changed, replace_file, temporary_path
+from registry_pipeline.files.atomic_write import create_file, refuse_changed, replace_file, temporary_path
+from registry_pipeline.files.durable import make_folders, share_with_group
 
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'
 BEFORE, AFTER = sha256_hex(OLD), sha256_hex(NEW)
@@ -55,6 +57,52 @@ def test_a_new_file_is_readable_by_all(tmp_path: Path) -> None:
     os.umask(umask)
 
     assert (tmp_path / "new.json").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("folder", "mode"), [(0o2775, 0o664), (0o2755, 0o644)])
+def test_a_new_file_is_writable_by_the_group_that_may_write_to_its_folder(
+    tmp_path: Path, folder: int, mode: int
+) -> None:
+    tmp_path.chmod(folder)
+    umask = os.umask(0o077)
+    create_file(tmp_path / "new.json", NEW)
+    os.umask(umask)
+
+    assert (tmp_path / "new.json").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize(("folder", "mode"), [(0o2775, 0o2770), (0o2755, 0o2700)])
+def test_a_new_folder_is_shared_with_the_group_that_may_write_to_its_parent(
+    tmp_path: Path, folder: int, mode: int
+) -> None:
+    tmp_path.chmod(folder)
+    umask = os.umask(0o077)
+    make_folders(tmp_path / "state" / "cache")
+    os.umask(umask)
+
+    made = [tmp_path / "state", tmp_path / "state/cache"]
+    assert [path.stat().st_mode & 0o7777 for path in made] == [mode, mode]
+
+
+def test_a_new_folder_of_another_group_than_its_parent_is_not_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in /tmp: everybody may write there, and the new folder has the group of whoever makes it."""
+    tmp_path.chmod(0o2775)
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    real = os.stat
+
+    def of_another_group(path: Path) -> os.stat_result:
+        status = list(real(path))
+        status[stat.ST_GID] += path == tmp_path
+        return os.stat_result(status)
+
+    monkeypatch.setattr(os, "stat", of_another_group)
+    share_with_group(folder, tmp_path)
+    monkeypatch.undo()
+
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("expected", [AFTER, None])

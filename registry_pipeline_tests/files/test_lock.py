@@ -45,6 +45,19 @@ def test_the_lock_ends_with_an_error_in_its_block(pointer: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(("folder", "mode"), [(0o2775, 0o660), (0o2755, 0o600)])
+def test_a_new_lock_can_be_taken_by_the_group_that_may_write_to_its_folder(
+    pointer: Path, folder: int, mode: int
+) -> None:
+    pointer.parent.chmod(folder)
+    umask = os.umask(0o077)
+    with pointer_lock(pointer, pointer.parent):
+        pass
+    os.umask(umask)
+
+    assert lock_path(pointer).stat().st_mode & 0o777 == mode
+
+
 def test_a_linked_lock_is_refused_and_its_target_not_made(pointer: Path) -> None:
     lock_path(pointer).symlink_to(pointer.parent / "elsewhere")
 

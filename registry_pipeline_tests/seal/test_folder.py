@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from registry_pipeline.errors import DurabilityError, PublishError
 from registry_pipeline.files import durable
 from registry_pipeline.model.ids import RunId
+from registry_pipeline.seal import folder
 from registry_pipeline.seal.folder import seal_folder, seal_folders
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline_tests.seal.conftest import Doors
@@ -44,11 +45,54 @@ def test_coreutils_agree_with_the_hash_file(doors: Doors) -> None:
     assert "1 line is improperly formatted" in done.stderr
 
 
-def test_files_and_directories_are_read_only(doors: Doors) -> None:
+@pytest.fixture(params=[0o002, 0o022, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The umask of the test, which is that of the process."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_files_and_directories_are_read_only_whatever_the_umask(doors: Doors) -> None:
     published = doors.seal()
 
     paths = [published.path, *published.path.rglob("*")]
     assert {(p.is_dir(), stat.S_IMODE(p.stat().st_mode)) for p in paths} == {(True, 0o555), (False, 0o444)}
+
+
+@pytest.mark.usefixtures("umask")
+def test_everybody_can_read_a_folder_from_the_moment_of_its_rename(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_arguments: object) -> None:
+        raise SystemExit(9)
+
+    monkeypatch.setattr(folder, "_confirm", killed)
+    with pytest.raises(SystemExit):
+        doors.seal()
+
+    renamed = doors.publish / str(WANTED)
+    assert all(path.stat().st_mode & 0o005 == 0o005 for path in (renamed, renamed / "notes"))
+    assert all(path.stat().st_mode & 0o777 == 0o444 for path in renamed.rglob("*") if path.is_file())
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_is_staged_can_be_moved_by_the_group_that_shares_the_repository(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doors.publish.parent.chmod(0o2775)
+    modes: list[int] = []
+
+    def noted(staging: str, _files: object) -> str:
+        modes.extend(path.stat().st_mode & 0o070 for path in (Path(staging), doors.staging))
+        raise SystemExit(9)
+
+    monkeypatch.setattr(folder, "_write_sealed", noted)
+    with pytest.raises(SystemExit):
+        doors.seal()
+
+    assert modes == [0o070, 0o070]
 
 
 def test_more_files_than_are_synced_one_by_one_are_published_too(doors: Doors) -> None:

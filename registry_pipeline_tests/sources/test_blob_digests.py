@@ -31,6 +31,16 @@ def test_what_was_added_is_there_the_next_time(tmp_path: Path) -> None:
     assert (BLOB in again, OTHER in again, again[BLOB]) == (True, False, DIGEST)
 
 
+def test_the_group_that_shares_the_repository_shares_the_cache(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2775)
+    umask = os.umask(0o077)
+    path = saved(tmp_path / "cache", BLOB)
+    os.umask(umask)
+
+    assert path.parent.stat().st_mode & 0o070 == 0o070
+    assert path.stat().st_mode & 0o060 == 0o060
+
+
 def test_ids_of_both_kinds_are_kept_apart(tmp_path: Path) -> None:
     saved(tmp_path, BLOB)
     saved(tmp_path, "ab" * 32, id_bytes=32)

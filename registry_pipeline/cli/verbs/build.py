@@ -58,7 +58,8 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a verb, which click hand
     In dependency order, each is built, sealed into a new run folder and validated. What passed is then activated in
     one move, and the health report is rendered from what is active. A named REGISTRY takes all that depends on it
     along; without one, all are built. A run that may not move without mixing the active set stays sealed and
-    waiting (exit 5). Existing run folders are never touched.
+    waiting (exit 5). Existing run folders are never touched. A build waits up to 30 seconds for another one to end,
+    then exits 6.
 
     drift_signals_daily is history: --as-of names days that are over (UTC), each is sealed as its last second was,
     and no pointer moves. A day that comes out as it was sealed before makes no new folder without --force. Ctrl-C
@@ -70,11 +71,10 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a verb, which click hand
     governed = find_governed(reporter.settings.repo)
     if as_of is not None:
         return build_span(reporter, governed, as_of, force=force, fail_on=fail_on)
-    run = start_build_run(governed, reporter.settings.now)
-    with build_under_way(governed), progress(reporter, "build") as shown:
+    with progress(reporter, "wait for other builds") as shown, build_under_way(governed):
         outcome = build_stack(
             governed,
-            run,
+            start_build_run(governed, reporter.settings.now),
             registries,
             only=only,
             move=not no_activate,

@@ -1,0 +1,18 @@
+"""publish_root behind a symbolic link: a step fails before it seals anything, with what to do."""
+
+from __future__ import annotations
+
+from registry_pipeline_tests.defs.conftest import Door, failure_of
+
+
+def test_a_step_does_not_seal_behind_a_link(fresh: Door) -> None:
+    real = fresh.governed.publish_root.with_name("real")
+    fresh.governed.publish_root.rename(real)
+    fresh.governed.publish_root.symlink_to(real, target_is_directory=True)
+    before = fresh.folders()
+
+    result = fresh.materialize("expected_versions")
+
+    assert not result.success
+    assert ".codex/RUNS is a symbolic link; nothing was written" in failure_of(result, "expected_versions")
+    assert fresh.folders() == before
