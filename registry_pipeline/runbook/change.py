@@ -43,6 +43,7 @@ class Asked:
     reason: str
     candidates: tuple[Candidate, ...] = ()
     allow_mixed: bool = False
+    allow_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,9 @@ def _planned(
         reason=asked.reason,
         now_utc=utc_text(run.started),
         allow_mixed=asked.allow_mixed,
+        repository_id=governed.config.repository_id,
+        allow_foreign=asked.allow_foreign,
+        accepted_foreign=chain.accepted_foreign(governed.config.repository_id),
     )
     return plan(request, standing)
 

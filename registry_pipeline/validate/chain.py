@@ -18,10 +18,10 @@ from graphlib import TopologicalSorter
 from typing import Literal
 
 from registry_pipeline.canon import sha256_hex
-from registry_pipeline.model.activation import Intent
+from registry_pipeline.model.activation import ACCEPTED_FOREIGN, Intent
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.refs import RunIdentity, SealedRef
 from registry_pipeline.validate.chain_records import ChainRecords, SealedRecord, read_chain
 
 __all__ = ["ChainRecords", "ChainState", "SealedRecord", "State", "check_anchor", "check_chain", "read_chain"]
@@ -50,6 +50,20 @@ class ChainState:
     def refuses(self) -> bool:
         """Tell whether no change may be made now: any error of the chain refuses (exit 5)."""
         return has_errors(self.findings)
+
+    def accepted_foreign(self, repository_id: str | None) -> frozenset[RunIdentity]:
+        """Return the runs that the records of a repository activated with `--allow-foreign`.
+
+        Only records that this repository sealed count: one that a fork inherits accepted runs for another repository.
+        Runs of its own that such a record also moved are included; nobody asks for them while the id is the same.
+        """
+        return frozenset(
+            move.to_ref.identity
+            for sealed in self.records
+            if sealed.repository_id == repository_id and sealed.record.verdicts.get(ACCEPTED_FOREIGN)
+            for move in sealed.record.moves
+            if move.to_ref is not None
+        )
 
 
 def check_chain(found: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:

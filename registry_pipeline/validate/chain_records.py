@@ -12,6 +12,7 @@ from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.activation import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, ActivationRecord
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import stated_repository_id
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
@@ -23,12 +24,16 @@ _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """An activation record whose folder verifies; `path` is relative to the governed repository."""
+    """An activation record whose folder verifies; `path` is relative to the governed repository.
+
+    `repository_id` is the repository that sealed it, None where its run.json states none.
+    """
 
     path: str
     ref: SealedRef
     created_utc: str
     record: ActivationRecord
+    repository_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +108,4 @@ def _parse(run_root: str, report: SealReport) -> SealedRecord:
     if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
         raise ValueError(f"{AFTER_FILE} is not the state that the record names")
     ref = SealedRef(report.run_id, run_root, RECORD_FILE, report.root_sha256)
-    return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record)
+    return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record, stated_repository_id(envelope))
