@@ -37,7 +37,7 @@ _HEAD: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class InitOutcome:
-    """What `init` made, as repository-relative paths in the order of making; nothing that was there is listed."""
+    """What `init` wrote, as repository-relative paths in the order of writing; unchanged files are not listed."""
 
     governed: Governed
     created: tuple[str, ...]

@@ -75,6 +75,14 @@ def test_every_run_that_is_sealed_states_the_repository_id(built: Repository) ->
     assert {f'repository_id = "{envelope(built, run_id)["repository_id"]}"' in toml for run_id in ours} == {True}
 
 
+def test_init_adds_the_id_to_a_repository_that_has_none_and_says_so(built: Repository) -> None:
+    write_id(built, "")
+
+    assert built("init", "--json").document("init")["created"] == ["registry-pipeline.toml"]
+    assert built("init", "--json").document("init")["created"] == []
+    assert (built.root / "registry-pipeline.toml").read_text(encoding="utf-8").startswith('repository_id = "')
+
+
 def test_a_run_of_another_repository_is_refused_and_nothing_changes(visited: Repository) -> None:
     before = visited.pointers.read_bytes(), sorted(path.name for path in visited.runs.iterdir())
 
@@ -150,6 +158,8 @@ def test_a_repository_that_takes_another_id_shows_its_old_runs_as_foreign_until_
     rebuilt = built("build", "--json", now=LATER)
 
     assert rebuilt.code == 0
+    # Inherited runs are not fed back either, so there is nothing to compare the list of run folders with.
+    assert codes(rebuilt, "build").items() >= {"POINTER_FOREIGN": "warning", "RUN_HISTORY_UNKNOWN": "warning"}.items()
     active = {p["registry_id"]: p["active_ref"]["run_id"] for p in json.loads(built.pointers.read_bytes())["pointers"]}
     assert "expected_versions" in active  # its source did not change, and yet it was captured anew
     assert {envelope(built, run_id)["repository_id"] for run_id in active.values()} == {OTHER}
