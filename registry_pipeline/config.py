@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.model.captures import capture_problem
+from registry_pipeline.model.ids import is_repository_id
 from registry_pipeline.model.roles import pack_path_problem
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
@@ -36,6 +37,12 @@ def _inside(text: str) -> str:
 
 
 RepoPath = Annotated[str, AfterValidator(_inside)]
+
+
+def _repository_id(text: str) -> str:
+    if not is_repository_id(text):
+        raise ValueError("must be 8 to 64 of a-z, 0-9 and `-`, for instance a UUID in lower case")
+    return text
 
 
 class _Table(BaseModel):
@@ -130,8 +137,13 @@ class RunIndex(_Table):
 
 
 class Config(_Table):
-    """The toml file, parsed; every default is that of SPEC 1."""
+    """The toml file, parsed; every default is that of SPEC 1.
 
+    `repository_id` tells runs of this repository from runs of others (docs/explanation.md, "Runs of another
+    repository").
+    """
+
+    repository_id: Annotated[str, AfterValidator(_repository_id)] | None = None
     run_roots: tuple[RepoPath, ...] = (DEFAULT_RUNS, "reports/runs", "reports/path1/evidence/runs")
     publish_root: RepoPath = DEFAULT_RUNS
     pointers: RepoPath = POINTERS_DEFAULT

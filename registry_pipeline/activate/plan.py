@@ -14,11 +14,19 @@ from typing import Final
 from registry_pipeline.activate.pointer_file import pointer_file_bytes, with_moves
 from registry_pipeline.canon import json_document, parse_utc, sha256_hex
 from registry_pipeline.errors import ConfigError
-from registry_pipeline.model.activation import ACCEPTED_REMOVED, AFTER_FILE, RECORD_FILE, Action, ActivationRecord
+from registry_pipeline.model.activation import (
+    ACCEPTED_FOREIGN,
+    ACCEPTED_REMOVED,
+    AFTER_FILE,
+    RECORD_FILE,
+    Action,
+    ActivationRecord,
+)
 from registry_pipeline.model.closure import ActiveRun, can_be_active, mixed_edges
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import is_foreign
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.model.refs import Move, PointerFile, SealedRef
+from registry_pipeline.model.refs import Move, PointerFile, RunIdentity, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Artifacts, Refusal, SealedRun, Verdict
 
@@ -39,8 +47,10 @@ class ActivationRequest:
 
     `candidates` move together or not at all, at most one a registry. `pointers` is the file as read under the lock.
     `active` are the active runs whose folders are there. `marked_bad` maps run id to reason. `previous` is the head
-    of the chain, None where there is no record yet (`ActivationPlan.following`). `allow_mixed` needs a `reason`.
-    `own_notes` are the reasons in the records, which this tool wrote into the pointers' notes.
+    of the chain, None where there is no record yet (`ActivationPlan.following`). `allow_mixed` and `allow_foreign`
+    need a `reason`. `accepted_foreign` are the foreign runs that the chain shows as accepted: a rollback may return
+    to them, while an activation needs `allow_foreign` each time. `own_notes` are the reasons in the records, which
+    this tool wrote into the pointers' notes.
     """
 
     candidates: tuple[Candidate, ...]
@@ -55,6 +65,9 @@ class ActivationRequest:
     now_utc: str
     allow_mixed: bool = False
     own_notes: frozenset[str] = frozenset()
+    repository_id: str | None = None
+    allow_foreign: bool = False
+    accepted_foreign: frozenset[RunIdentity] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +125,24 @@ def plan_activation(request: ActivationRequest) -> ActivationPlan | NothingToMov
     """Return the change that puts the candidates in force, or every reason against it.
 
     Raises:
-        ConfigError: `allow_mixed` without a reason (exit 2).
+        ConfigError: `allow_mixed` or `allow_foreign` without a reason (exit 2).
         ValueError: two candidates for one registry, or no pointer file was read: the caller's mistake.
     """
-    if request.allow_mixed and not request.reason.strip():
-        raise ConfigError("--allow-mixed needs a reason", "say why with --reason TEXT")
+    for option, given in (("--allow-mixed", request.allow_mixed), ("--allow-foreign", request.allow_foreign)):
+        if given and not request.reason.strip():
+            raise ConfigError(f"{option} needs a reason", "say why with --reason TEXT")
     runs = {c.run.registry_id: c.run for c in request.candidates}
     if len(runs) != len(request.candidates) or request.pointers.sha256 is None:
         raise ValueError("a plan takes one candidate a registry, and a pointer file that exists")
+    # A foreign run can be active already, in a fork for instance: then the move to itself is its acceptance.
+    to_accept = {c.run.ref.identity for c in request.candidates if request.allow_foreign and _is_foreign(request, c)}
+    to_accept -= request.accepted_foreign
     moves = tuple(
         Move(registry_id, request.pointers.active(registry_id), run.ref)
         for registry_id, run in sorted(runs.items())
-        if request.pointers.active(registry_id) != run.ref
+        if request.pointers.active(registry_id) != run.ref or run.ref.identity in to_accept
     )
+    request = replace(request, accepted_foreign=frozenset())
     against = [*(f for c in request.candidates for f in against_run(request, c)), *against_set(request, moves, runs)]
     against += [f for run in runs.values() for f in _judge_age(request, run)]
     return planned(request, "activate", moves, against)
@@ -146,7 +164,7 @@ def planned(
         runs=(),
         actor=request.actor,
         reason=request.reason,
-        verdicts=counted(c.verdict for c in request.candidates),
+        verdicts=counted(c.verdict for c in request.candidates) | _counted_foreign(request, moves),
         before_sha256=request.pointers.sha256 or "",
         after_sha256=sha256_hex(after),
         previous=request.previous,
@@ -173,6 +191,37 @@ def against_run(request: ActivationRequest, candidate: Candidate) -> Iterable[Fi
         yield finding("ACTIVATE_OTHER_REGISTRY", place, expected=run.registry_id, got=got)
     if ref.run_id in request.marked_bad:
         yield finding("ACTIVATE_MARKED_BAD", place, detail=request.marked_bad[ref.run_id])
+    yield from _check_origin(request, candidate)
+
+
+def _is_foreign(request: ActivationRequest, candidate: Candidate) -> bool:
+    return is_foreign(candidate.verdict.repository_id, request.repository_id)
+
+
+def _check_origin(request: ActivationRequest, candidate: Candidate) -> Iterable[Finding]:
+    """Yield the finding on a run of another repository, or on one that cannot be compared with this repository."""
+    ref, own, stated = candidate.run.ref, request.repository_id, candidate.verdict.repository_id
+    if _is_foreign(request, candidate):
+        accepted = request.allow_foreign or ref.identity in request.accepted_foreign
+        yield finding(
+            "ACTIVATE_FOREIGN",
+            _place(ref),
+            expected=own,
+            got=stated,
+            severity=Severity.WARNING if accepted else Severity.ERROR,
+            registry=candidate.run.registry_id,
+            run_id=ref.run_id,
+        )
+    elif (own is None) != (stated is None):
+        lacking = "the run states no repository_id" if stated is None else "this repository has no repository_id"
+        yield finding("ACTIVATE_ORIGIN_UNKNOWN", _place(ref), expected=own, got=stated, detail=lacking)
+
+
+def _counted_foreign(request: ActivationRequest, moves: Sequence[Move]) -> dict[str, int]:
+    """Return how many foreign runs a record accepts: nothing is planned while one of them is refused."""
+    moved = {move.to_ref for move in moves}
+    count = sum(c.run.ref in moved and _is_foreign(request, c) for c in request.candidates)
+    return {ACCEPTED_FOREIGN: count} if count else {}
 
 
 def _judge_age(request: ActivationRequest, run: SealedRun) -> Iterable[Finding]:

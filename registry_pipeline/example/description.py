@@ -82,7 +82,7 @@ def describe_example(seed: int = EXAMPLE_SEED, now: datetime = EXAMPLE_NOW) -> E
         *(_planted(run.path, run.defect) for run in planned if run.defect is not None),
         *(PlantedFolder(run.path, verdict, (found,)) for run in rig for verdict, found in (run.finding(),)),
     )
-    return ExampleRepository(seed, end, describe_commits(end, planted_document(planted)), planned, rig, planted)
+    return ExampleRepository(seed, end, describe_commits(seed, end, planted_document(planted)), planned, rig, planted)
 
 
 def planted_document(planted: Sequence[PlantedFolder]) -> bytes:

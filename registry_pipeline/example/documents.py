@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
-from registry_pipeline.canon import json_document
+from registry_pipeline.canon import json_document, sha256_hex
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
 from registry_pipeline.example.products import INDEX_PATH
 from registry_pipeline.example.rig import RIG_ADAPTER, RIG_OPERATIONS_PATH, RIG_ROOT
@@ -179,9 +179,15 @@ def gitattributes() -> str:
     return "\n".join((*layer_attributes(CODEX, POINTERS_PATH), *log_attributes(_LOGS), *own, ""))
 
 
-def toml(first_day: date) -> str:
+def repository_id(seed: int) -> str:
+    """Return the example's own id: the same for the same seed."""
+    return f"example-{sha256_hex(str(seed).encode())[:16]}"
+
+
+def toml(first_day: date, seed: int) -> str:
     """Return `registry-pipeline.toml`, which lists the documents that exist (SPEC 1)."""
     return f"""\
+repository_id = "{repository_id(seed)}"
 run_roots = ["{CODEX}", "{REPORTS}", "{RIG_ROOT}"]
 publish_root = "{CODEX}"
 pointers = "{POINTERS_PATH}"

@@ -47,12 +47,12 @@ class _Step:
     writes: Mapping[str, str | bytes] = field(default_factory=dict)
 
 
-def describe_commits(end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]:
+def describe_commits(seed: int, end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]:
     """Return the commits, oldest first; `planted` is the document that the last one adds."""
     known: list[str] = []
     revisions: dict[str, int] = {}
     commits = []
-    for step in _steps(end, planted):
+    for step in _steps(seed, end, planted):
         texts: dict[str, str | bytes] = dict(step.writes)
         if step.adds:
             known.append(step.adds)
@@ -68,9 +68,9 @@ def describe_commits(end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]
     return tuple(commits)
 
 
-def _steps(end: datetime, planted: bytes) -> tuple[_Step, ...]:
+def _steps(seed: int, end: datetime, planted: bytes) -> tuple[_Step, ...]:
     first_day = (end - timedelta(days=HISTORY_DAYS)).date()
-    steps = (*_FIRST_MONTH, *_CHANGES, *_ROLES, *_products(end), *_governance(first_day, end, planted))
+    steps = (*_FIRST_MONTH, *_CHANGES, *_ROLES, *_products(end), *_governance(seed, first_day, end, planted))
     return tuple(sorted(steps, key=lambda step: step.age, reverse=True))
 
 
@@ -197,14 +197,14 @@ def _products(end: datetime) -> tuple[_Step, ...]:
     )
 
 
-def _governance(first_day: date, end: datetime, planted: bytes) -> tuple[_Step, ...]:
+def _governance(seed: int, first_day: date, end: datetime, planted: bytes) -> tuple[_Step, ...]:
     layer: dict[str, str | bytes] = {
         OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(),
         COVERAGE_ADDENDUM_PATH: layer_coverage_addendum(),
         RIG_OPERATIONS_PATH: rig_operations(),
         ".gitignore": documents.gitignore(),
         ".gitattributes": documents.gitattributes(),
-        "registry-pipeline.toml": documents.toml(first_day),
+        "registry-pipeline.toml": documents.toml(first_day, seed),
     }
     layer |= run_index_files(end, end - _age(12, 6))
     awaited = {documents.EXPECTED_PATH: documents.expected_versions("0.3", "v0.3")}

@@ -22,6 +22,9 @@ ACTIVATION_VERSION: Final = "0.1"
 ACCEPTED_REMOVED: Final = "accepted_removed"
 """The key of `verdicts` that counts removed runs which somebody accepted; absent where there were none (SPEC 4.1)."""
 
+ACCEPTED_FOREIGN: Final = "accepted_foreign"
+"""The key of `verdicts` that counts runs of other repositories which `--allow-foreign` accepted; absent without any."""
+
 FIRST_REASON: Final = "the first record of the chain"
 RESTART_PREFIX: Final = "chain restarted: "
 """How the reason of an `init` record begins that replaces a chain which was lost."""
@@ -55,9 +58,9 @@ class ActivationRecord:
     `runs` are the runs marked bad, the records voided, or the records that an `init` retires where it restarts a lost
     chain; empty for every other action. A run that is marked bad moves no pointer: one that names it becomes `false`
     and names it still.
-    `verdicts` counts the verdicts that stood behind the change, and the removed runs that it accepts. `previous` is
-    the record that this one follows: the last that stands, which is None for `init` alone. `init` and `void` leave
-    the pointer file as it is.
+    `verdicts` counts the verdicts that stood behind the change, and the removed and foreign runs that it accepts.
+    `previous` is the record that this one follows: the last that stands, which is None for `init` alone. `init` and
+    `void` leave the pointer file as it is.
     """
 
     action: Action

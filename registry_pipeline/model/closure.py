@@ -17,11 +17,15 @@ from registry_pipeline.model.spec import RegistrySpec
 
 @dataclass(frozen=True, slots=True)
 class ActiveRun:
-    """An active run whose folder is there; `as_of_utc` is None where the run does not tell it."""
+    """An active run whose folder is there; `as_of_utc` is None where the run does not tell it.
+
+    `repository_id` is what its run.json states, None where it states none.
+    """
 
     ref: SealedRef
     inputs: Inputs
     as_of_utc: str | None
+    repository_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

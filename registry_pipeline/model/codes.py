@@ -317,6 +317,20 @@ _POINTER: Final = (
         "`registry-pipeline rollback --reason TEXT`, or activate a good run",
     ),
     (
+        "POINTER_FOREIGN",
+        _E,
+        "pointer 5",
+        "the active run belongs to another repository; {detail}",
+        "`registry-pipeline build {registry}` makes a run of this repository; `activate {registry} {run_id} --allow-foreign --reason TEXT` accepts this one",
+    ),
+    (
+        "POINTER_ORIGIN_UNKNOWN",
+        _W,
+        "pointer 5",
+        "the active run states a repository_id and this repository has none, so they cannot be compared",
+        "write the line `repository_id` back into registry-pipeline.toml; where there never was one, `registry-pipeline init` adds it",
+    ),
+    (
         "POINTER_INPUTS_MIXED",
         _W,
         "pointer 5",
@@ -442,6 +456,20 @@ _ACTIVATION: Final = (
         "name the registry of the run",
     ),
     ("ACTIVATE_MARKED_BAD", _E, "activation 5", "the run is marked bad: {detail}", "activate a good run"),
+    (
+        "ACTIVATE_FOREIGN",
+        _E,
+        "activation 5",
+        "the run belongs to another repository",
+        "`registry-pipeline build {registry}` makes a run of this repository; `activate {registry} {run_id} --allow-foreign --reason TEXT` accepts this one",
+    ),
+    (
+        "ACTIVATE_ORIGIN_UNKNOWN",
+        _W,
+        "activation 5",
+        "whether the run belongs to this repository cannot be compared: {detail}",
+        "`registry-pipeline init` gives a repository its id; runs that are built from then on state it",
+    ),
     (
         "ACTIVATE_OLDER",
         _E,
@@ -773,6 +801,13 @@ _DELTA: Final = (
         "delta 4.5",
         "a snapshot that {detail} names cannot be read, so that its changes are unknown",
         "restore the folder from a backup or another clone; what is logged stays as it is",
+    ),
+    (
+        "DELTA_FOREIGN",
+        _W,
+        "delta 4.5",
+        "a run of another repository is left out of the log: {detail}",
+        "take the folder out of the run roots; or `registry-pipeline activate REGISTRY RUN --allow-foreign --reason TEXT` accepts it",
     ),
     (
         "DELTA_LATE",

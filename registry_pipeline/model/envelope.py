@@ -81,6 +81,20 @@ class Inputs:
         return cls(tuple(registries), tuple(files))
 
 
+def stated_repository_id(run_json: Mapping[str, Any] | None) -> str | None:
+    """Return the repository_id that a run.json states, None where it states none.
+
+    A value of another type is returned as text. It equals no configured id, so such a run counts as foreign.
+    """
+    value = (run_json or {}).get("repository_id")
+    return value if value is None or isinstance(value, str) else repr(value)
+
+
+def is_foreign(stated_id: str | None, repository_id: str | None) -> bool:
+    """Return whether a run states another repository_id than its repository has; False where either has none."""
+    return None not in (stated_id, repository_id) and stated_id != repository_id
+
+
 def _dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
@@ -106,6 +120,7 @@ class RunEnvelope:
     source_operation_id: str | None = None
     coverage: Mapping[str, Any] | None = None
     comparison: Mapping[str, Any] | None = None
+    repository_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document; a key that is optional is absent where there is nothing to say."""
@@ -118,8 +133,10 @@ class RunEnvelope:
             "operation_id": self.operation_id,
             "git_commit": self.git.commit,
             "working_tree_state": self.git.working_tree_state,
-            "as_of_utc": self.as_of_utc,
         }
+        if self.repository_id is not None:
+            document["repository_id"] = self.repository_id
+        document["as_of_utc"] = self.as_of_utc
         if self.partition is not None:
             document["partition"] = self.partition
         document |= {

@@ -12,6 +12,7 @@ _RUN_ID: Final = re.compile(
     r"(?:__asof_(?P<partition>[0-9]{4}-[0-9]{2}-[0-9]{2}))?(?:__(?P<number>0[2-9]|[1-9][0-9]+))?"
 )
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_REPOSITORY_ID: Final = re.compile(r"[a-z0-9-]{8,64}")
 _STAMP: Final = "%Y-%m-%d__%H%M%S"
 
 
@@ -52,3 +53,8 @@ class RunId:
 def is_sha256(text: object) -> bool:
     """Tell whether `text` is 64 lower-case hexadecimal digits."""
     return isinstance(text, str) and _SHA256.fullmatch(text) is not None
+
+
+def is_repository_id(text: object) -> bool:
+    """Return whether `text` is a repository id: 8 to 64 of a-z, 0-9 and `-`, as a UUID in lower case is."""
+    return isinstance(text, str) and _REPOSITORY_ID.fullmatch(text) is not None

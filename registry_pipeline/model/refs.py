@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Known = bool | Literal["unknown"]
+RunIdentity = tuple[str, str]
+"""A run id and the ROOT_SHA256 of the folder: one run with one content, wherever it lies."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,9 +20,14 @@ class SealedRef:
     relpath: str | None
     manifest_sha256: str
 
+    @property
+    def identity(self) -> RunIdentity:
+        """The run and its content, wherever the folder lies and whichever of its files is meant."""
+        return self.run_id, self.manifest_sha256
+
     def same_run(self, other: SealedRef) -> bool:
         """Tell whether both name one sealed run with one content, wherever it lies and whichever file is meant."""
-        return (self.run_id, self.manifest_sha256) == (other.run_id, other.manifest_sha256)
+        return self.identity == other.identity
 
     def to_json(self) -> dict[str, Any]:
         """Return the four keys in the order of SPEC 4.5."""

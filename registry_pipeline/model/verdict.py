@@ -80,7 +80,7 @@ class Verdict:
     `root_sha256` is None where no root could be recomputed; `verdict` is `unsealed` without any seal file and
     `partial` with some. `pointer_sha256` is the hash of the pointer file at the time of the judgement, where one is
     meant for activation (SPEC 5). `artifact` is the main artifact by the name that the folder gives it, None where
-    there is none.
+    there is none. `repository_id` is what run.json states, read together with the bytes that give the root.
     """
 
     path: str
@@ -91,6 +91,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     pointer_sha256: str | None = None
     artifact: str | None = None
+    repository_id: str | None = None
 
     @property
     def passed(self) -> bool:

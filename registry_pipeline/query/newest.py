@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json
 from registry_pipeline.model.closure import ActiveRun, MixedEdge, can_be_active, largest_closure, mixed_edges
-from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
@@ -38,12 +38,14 @@ class Standing:
 
     `active` are the active runs whose folders are there; `settled` is False while a finding about the pointer file or
     the chain refuses every move; `marked_bad` maps run id to reason; `moved_away` are run ids that a rollback left.
+    `repository_id` is this repository's, None where it has none.
     """
 
     active: Mapping[str, ActiveRun]
     settled: bool
     marked_bad: Mapping[str, str]
     moved_away: frozenset[str]
+    repository_id: str | None = None
 
 
 def newest_runs(listing: RunListing, specs: Mapping[str, RegistrySpec]) -> dict[str, RunFolder]:
@@ -63,7 +65,8 @@ def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Activ
         ref = SealedRef(folder.run_id, folder.run_root, None, scanned.claimed_root or "")
         as_of = envelope.get("as_of_utc")
         told = as_of if isinstance(as_of, str) else None
-        claims[registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), told)
+        inputs, stated_id = Inputs.from_json(envelope.get("inputs")), stated_repository_id(envelope)
+        claims[registry_id] = ActiveRun(ref, inputs, told, stated_id)
     return claims
 
 
@@ -113,6 +116,9 @@ def _of_itself(
         return Reason("its run.json or its root cannot be read", f"{_PROGRAM} verify {folder.run_id}")
     if not standing.settled:
         return Reason("the pointer file or the chain has an error, and until it is mended nothing moves", _DOCTOR)
+    if is_foreign(claim.repository_id, standing.repository_id):
+        because = f"it belongs to another repository, whose repository_id is {claim.repository_id}"
+        return Reason(because, f"{_PROGRAM} activate {name} {folder.run_id} --allow-foreign --reason TEXT")
     if folder.run_id in standing.moved_away:
         return Reason("a rollback moved away from it; only `activate` puts it back", build)
     active = standing.active.get(name)

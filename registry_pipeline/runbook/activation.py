@@ -67,11 +67,12 @@ def activate(
     actor: str,
     reason: str,
     allow_mixed: bool = False,
+    allow_foreign: bool = False,
 ) -> Activation | Refusal | None:
     """Move the pointers of these runs in one replacement, with a sealed record; None if all are active already.
 
     `run.started` is the moment of activation. Each verdict is bound to its root and to the pointer file as it was
-    when it was made.
+    when it was made. Runs of another repository are refused without `allow_foreign`; the record counts them.
 
     Raises:
         BusyError: another activation holds the lock, or the pointer file changed since the verdicts (exit 6).
@@ -82,7 +83,8 @@ def activate(
     seen = {verdict.pointer_sha256 for _, verdict in judged}
     if len(seen) != 1:
         raise BusyError("the pointer file changed between the verdicts; nothing moved", "validate the runs again")
-    asked = Asked(actor, reason, tuple(Candidate(sealed, verdict) for sealed, verdict in judged), allow_mixed)
+    candidates = tuple(Candidate(sealed, verdict) for sealed, verdict in judged)
+    asked = Asked(actor, reason, candidates, allow_mixed, allow_foreign)
     return change_pointers(governed, run, seen.pop(), asked, _plan)
 
 

@@ -39,7 +39,7 @@ from registry_pipeline.runbook.reading import (
     spec_of,
 )
 from registry_pipeline.runbook.rules import capture_checks, check_rules
-from registry_pipeline.runbook.store import Store, read_chain_state
+from registry_pipeline.runbook.store import Store, find_foreign_id, read_chain_state
 from registry_pipeline.runbook.underway import sealing_alone
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.sources.context import Previous, SourceContext
@@ -106,7 +106,7 @@ def build(
     active one. Both are verified while they are read.
 
     Raises:
-        RefusedError: an upstream is neither sealed here nor active.
+        RefusedError: an upstream is neither sealed here nor active, or belongs to another repository.
         EvidenceError: an upstream does not verify or cannot be parsed; nothing is built on it.
     """
     if spec.reader is None or spec.builder is None:
@@ -154,7 +154,16 @@ def _read_upstream(
                 f"{spec.registry_id} is built from {name}, and no {name} is active",
                 f"run `registry-pipeline build {name}`, which builds what depends on it too",
             )
-        files[name] = read_sealed(governed, name, ref).kept
+        report = read_sealed(governed, name, ref)
+        foreign_id = find_foreign_id(governed, report)
+        if foreign_id is not None:
+            # The gate of activation does not cover it: the pointer file or the repository's id was edited.
+            raise RefusedError(
+                f"{spec.registry_id} is built from {name}, and {ref.run_id} belongs to the repository {foreign_id}",
+                f"run `registry-pipeline build {name}`, or accept the run: "
+                f"`registry-pipeline activate {name} {ref.run_id} --allow-foreign --reason TEXT`",
+            )
+        files[name] = report.kept
         refs.append(InputRegistry(name, "upstream", ref))
     return files, refs
 
@@ -162,9 +171,9 @@ def _read_upstream(
 def _read_previous(
     governed: Governed, spec: RegistrySpec
 ) -> tuple[dict[str, Previous], list[InputRegistry], list[Finding]]:
-    """Read what is fed back; a previous run that does not verify is no previous, and is told.
+    """Read what is fed back; without, and with a finding, a previous run that does not verify or is foreign.
 
-    It could not be refused: rebuilding is the only remedy for an active run that was altered (seed 000, 5).
+    Neither is refused: rebuilding is the remedy for an active run that was altered or is another repository's.
     """
     files: dict[str, Previous] = {}
     refs: list[InputRegistry] = []
@@ -174,11 +183,19 @@ def _read_previous(
         ref = pointers.active(name)
         if ref is None or not run_folder(governed, ref).is_dir():
             continue
+        place = f"{ref.run_root}/{ref.run_id}"
         try:
             report = read_sealed(governed, name, ref)
         except EvidenceError as error:
-            code, place = "POINTER_SEAL_INVALID", f"{ref.run_root}/{ref.run_id}"
-            findings.append(finding(code, place, detail=error.message, severity=Severity.WARNING))
+            findings.append(finding("POINTER_SEAL_INVALID", place, detail=error.message, severity=Severity.WARNING))
+            continue
+        foreign_id = find_foreign_id(governed, report)
+        if foreign_id is not None:
+            words = {"detail": "this build does not use it", "registry": name, "run_id": ref.run_id}
+            own = governed.config.repository_id
+            findings.append(
+                finding("POINTER_FOREIGN", place, expected=own, got=foreign_id, severity=Severity.WARNING, **words)
+            )
             continue
         files[name] = Previous(ref.run_id, report.kept)
         refs.append(InputRegistry(name, "previous", ref))
@@ -202,7 +219,7 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
     if not governed.publish_root.is_dir():
         raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
-    files_for = partial(_files, run, spec, built)
+    files_for = partial(_files, governed.config.repository_id, run, spec, built)
     with sealing_alone(governed, spec.registry_id) if spec.append_only else nullcontext():
         found = _earlier_try(governed, run, run_id, files_for) if retried else None
         if found is None:
@@ -237,7 +254,9 @@ def builder_name(registry_id: str) -> str:
     return f"registry_pipeline.{registry_id}"
 
 
-def _files(run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId) -> dict[str, bytes]:
+def _files(
+    repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId
+) -> dict[str, bytes]:
     """Return the payload of a run folder: artifacts, copies of their schemas, and the envelope for this run id."""
     files = dict(built.artifacts.sealed_as(str(run_id)))
     for artifact in built.artifacts.files:
@@ -262,6 +281,7 @@ def _files(run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId) -> di
         source_operation_id=spec.source_operation_id,
         coverage=built.coverage,
         comparison=None if built.check is None else built.check.record,
+        repository_id=repository_id,
     )
     files["run.json"] = json_document(envelope.to_json())
     return files
@@ -285,8 +305,8 @@ def _earlier_try(
 def unchanged(governed: Governed, built: Built) -> SealedRun | None:
     """Return the run that a build would only repeat, or None: an unchanged capture's, a log's that did not grow.
 
-    For a capture that is the active run (SPEC 3), for a log the one that it continues. Only a verified run counts; one
-    that does not verify is replaced by a new one. A source that fails its check today is sealed again with that
+    For a capture that is the active run, for a log the one that it continues. Only a verified run of this repository
+    counts; another one is replaced by a new run. A source that fails its check today is sealed again with that
     verdict, and so is one whose active run has no record of a check.
     """
     spec = spec_of(built.registry_id)
@@ -302,6 +322,8 @@ def unchanged(governed: Governed, built: Built) -> SealedRun | None:
     except EvidenceError:
         return None
     if built.check is not None and COMPARISON not in (report.run_json or {}):
+        return None
+    if find_foreign_id(governed, report) is not None:
         return None
     wanted = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
     held = {entry.relpath: entry.sha256 for entry in report.entries if not is_own_name(entry.relpath)}

@@ -41,6 +41,7 @@ class Asked:
     reason: str
     candidates: tuple[Candidate, ...] = ()
     allow_mixed: bool = False
+    allow_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ def _planned(
         now_utc=utc_text(run.started),
         allow_mixed=asked.allow_mixed,
         own_notes=frozenset(sealed.record.reason for sealed in chain.records),
+        repository_id=governed.config.repository_id,
+        allow_foreign=asked.allow_foreign,
+        accepted_foreign=chain.accepted_foreign(governed.config.repository_id),
     )
     return plan(request, standing)
 

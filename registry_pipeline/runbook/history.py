@@ -30,7 +30,7 @@ from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Built, SealedRun
 from registry_pipeline.runbook.building import BuildRun, seal
 from registry_pipeline.runbook.reading import read_report, sealed_run, spec_of
-from registry_pipeline.runbook.store import read_chain_state
+from registry_pipeline.runbook.store import find_foreign_id, read_chain_state
 from registry_pipeline.sources.as_of import (
     CommitFacts,
     DatedRuns,
@@ -192,13 +192,13 @@ def _describe(backfill: _Backfill, day: date) -> tuple[str, Built]:
 
 
 def _standing(backfill: _Backfill, built: Built) -> SealedRun | None:
-    """Return the folder that an earlier build sealed for the same day, if it verifies and says the same."""
+    """Return the folder that an earlier build here sealed for the same day, if it verifies and says the same."""
     run_id = backfill.sealed.get(str(built.partition))
     if run_id is None:
         return None
     ref = SealedRef(run_id, backfill.governed.config.publish_root, spec_of(DAILY).relpath, "")
     report = read_report(backfill.governed, ref, spec_of(DAILY).artifacts)
-    if report.verdict != "pass" or report.root_sha256 is None:
+    if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(backfill.governed, report) is not None:
         return None
     sealed = sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report)
     same = dict(report.kept) == dict(built.artifacts.files) and sealed.inputs == built.inputs

@@ -79,6 +79,7 @@ def inspect(governed: Governed, run: BuildRun) -> Inspection:
         inputs_of=lambda ref: by_ref[ref].inputs if ref in by_ref else None,
         now=run.started,
         marked_bad=chain.marked_bad,
+        accepted_foreign=chain.accepted_foreign(governed.config.repository_id),
     )
     judged = [f for held in active.values() if held.verdict is not None for f in held.verdict.findings]
     findings = sorted_findings([*malformed, *against, *chain.findings, *judged])

@@ -9,6 +9,7 @@ from datetime import datetime
 from registry_pipeline.canon import StrictJsonError, read_strict_json
 from registry_pipeline.catalog import REGISTRIES, STACK
 from registry_pipeline.config import Governed
+from registry_pipeline.model.envelope import is_foreign, stated_repository_id
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.query.listing import RunFolder, dated_runs, list_run_folders
@@ -52,8 +53,8 @@ class SealedSet:
 def list_sealed_sets(governed: Governed, after: datetime | None = None) -> Iterator[SealedSet]:
     """Yield the sets that the command line sealed after a moment, the newest first.
 
-    A folder is ours if its run.json says that we built that registry, and the command line's if it names no Dagster
-    run. Nothing is verified here.
+    A folder is ours if its run.json says that we built that registry and names no other repository, and the command
+    line's if it names no Dagster run. Nothing is verified here.
     """
     specs = {spec.tag: spec.registry_id for spec in _SHOWN if spec.tag}
     listing = list_run_folders(governed.root, governed.config.run_roots)
@@ -75,6 +76,8 @@ def _is_ours(governed: Governed, member: SetMember) -> bool:
     except (OSError, StrictJsonError):
         return False
     if not isinstance(envelope, dict) or "dagster_run_id" in envelope:
+        return False
+    if is_foreign(stated_repository_id(envelope), governed.config.repository_id):
         return False
     builder = envelope.get("builder")
     return isinstance(builder, dict) and builder.get("name") == builder_name(member.registry_id)

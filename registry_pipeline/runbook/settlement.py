@@ -19,6 +19,7 @@ from registry_pipeline.errors import ConfigError, EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
 from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE, RESTART_PREFIX
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import is_foreign
 from registry_pipeline.model.finding import Finding, Severity, sorted_findings
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Activation, Refusal
@@ -72,7 +73,8 @@ def finish(governed: Governed) -> Activation | Refusal | None:
 
 def _against_finishing(governed: Governed, chain: ChainState, head: SealedRecord) -> tuple[Finding, ...]:
     """Return what speaks against the runs that the pending record would put in force, as they are now."""
-    accepted = accepted_losses(chain)
+    accepted, own = accepted_losses(chain), governed.config.repository_id
+    accepted_foreign = chain.accepted_foreign(own)  # the pending record itself is one of the chain
     against: list[Finding] = []
     for move in head.record.moves:
         if move.to_ref is None:
@@ -83,6 +85,9 @@ def _against_finishing(governed: Governed, chain: ChainState, head: SealedRecord
             codes = ", ".join(sorted({f.code for f in verdict.errors()})) or verdict.verdict
             against.append(finding("ACTIVATE_NOT_VERIFIED", place, expected="pass", got=verdict.verdict, detail=codes))
             against += verdict.errors()
+        if is_foreign(verdict.repository_id, own) and move.to_ref.identity not in accepted_foreign:
+            stated, name, run_id = verdict.repository_id, move.registry_id, move.to_ref.run_id
+            against.append(finding("ACTIVATE_FOREIGN", place, expected=own, got=stated, registry=name, run_id=run_id))
         if move.to_ref.run_id in chain.marked_bad:
             against.append(finding("ACTIVATE_MARKED_BAD", place, detail=chain.marked_bad[move.to_ref.run_id]))
     return sorted_findings(against)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -38,7 +40,7 @@ _HEAD: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class InitOutcome:
-    """What `init` made, as repository-relative paths in the order of making; nothing that was there is listed."""
+    """What `init` wrote, as repository-relative paths in the order of writing; unchanged files are not listed."""
 
     governed: Governed
     created: tuple[str, ...]
@@ -47,7 +49,8 @@ class InitOutcome:
 def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     """Make `root` a governed repository: toml, publish root, pointer file, addenda, git's line-end and ignore rules.
 
-    What is there already stays as it is; a second call makes nothing.
+    What exists stays as it is, but for missing lines: of git's rules, and the `repository_id` of a toml without one.
+    A second call changes nothing.
 
     Raises:
         NotFoundError: `root` is not a folder, or git cannot read it.
@@ -64,6 +67,10 @@ def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
         if not (root / CONFIG_NAME).exists():
             created += _write_config(root.resolve(), state)
         governed = load_governed(root)
+        if governed.config.repository_id is None:
+            _add_repository_id(governed.root / CONFIG_NAME)
+            governed = load_governed(root)
+            created.append(CONFIG_NAME)
         created += _make_store(governed, now)
         if state.is_checkout:
             created += _write_git_rules(governed, state)
@@ -110,6 +117,7 @@ def _config_text(root: Path, default: Config, first_day: date | None) -> str:
     matrices = (*_existing(root, default.coverage_matrix), COVERAGE_ADDENDUM_PATH)
     lines = [
         _HEAD,
+        _repository_id_line(),
         f'publish_root = "{default.publish_root}"',
         f'pointers = "{default.pointers}"',
         f"operations_catalog = {_array(catalogs)}",
@@ -124,6 +132,22 @@ def _config_text(root: Path, default: Config, first_day: date | None) -> str:
     lines += [f"threshold_sources = {_array(thresholds)}"] if thresholds else []
     lines += [f"history_start = {first_day.isoformat()}"] if first_day is not None else []
     return "\n".join(lines) + "\n"
+
+
+def _repository_id_line() -> str:
+    """Return a toml line with a new id: random, so that no two repositories get the same one."""
+    return f'repository_id = "{uuid.uuid4()}"'
+
+
+def _add_repository_id(path: Path) -> None:
+    """Put a new id before the first line: there it is a top-level key, whatever tables the file has."""
+    target = path.resolve()  # a linked file is changed where it lies, and stays a link
+    data = target.read_bytes()
+    line_end = b"\r\n" if data.partition(b"\n")[0].endswith(b"\r") else b"\n"
+    temporary = target.with_name(f"{target.name}.tmp")
+    temporary.write_bytes(_repository_id_line().encode() + line_end + data)
+    shutil.copymode(target, temporary)
+    temporary.replace(target)
 
 
 def _array(values: Iterable[str]) -> str:

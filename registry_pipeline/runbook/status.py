@@ -72,7 +72,13 @@ def read_status(governed: Governed, now: datetime) -> StatusDocument:
     }
     newest = newest_runs(listing, REGISTRIES)
     behind = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
-    standing = Standing(active, not seen.refuses, seen.chain.marked_bad, seen.chain.moved_away)
+    standing = Standing(
+        active,
+        not seen.refuses,
+        seen.chain.marked_bad,
+        seen.chain.moved_away,
+        governed.config.repository_id,
+    )
     return status_document(
         StatusFacts(
             root=governed.root,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, partial
 from typing import Final
 
 from registry_pipeline.activate.lock import lock_path, pointer_lock
@@ -13,10 +14,10 @@ from registry_pipeline.canon import parse_utc
 from registry_pipeline.config import Governed
 from registry_pipeline.model.activation import Intent
 from registry_pipeline.model.closure import ActiveRun
-from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.model.inputs import RegistryStanding
 from registry_pipeline.model.manifest import ManifestEntry
-from registry_pipeline.model.refs import PointerFile, SealedRef
+from registry_pipeline.model.refs import PointerFile, RunIdentity, SealedRef
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.runbook.reading import read_pointer_bytes, read_pointers, read_report, run_folder
 from registry_pipeline.runbook.standings import read_standings
@@ -91,9 +92,32 @@ def read_active_runs(governed: Governed, pointers: PointerFile) -> dict[str, Act
     return active
 
 
-@dataclass(frozen=True, slots=True)
+def find_foreign_id(governed: Governed, report: SealReport) -> str | None:
+    """Return the repository_id of a verified run of another repository, None for a run that may be used here.
+
+    A run that an activation record of this repository accepts may be used, and so may one that states no id.
+    """
+    return _foreign_id(governed, report, partial(_read_accepted_foreign, governed))
+
+
+def _foreign_id(governed: Governed, report: SealReport, accepted: Callable[[], frozenset[RunIdentity]]) -> str | None:
+    stated = stated_repository_id(report.run_json)
+    if not is_foreign(stated, governed.config.repository_id):
+        return None
+    # The chain is read only for a foreign run, because nearly all runs are of this repository.
+    return None if (report.run_id, report.root_sha256) in accepted() else stated
+
+
+def _read_accepted_foreign(governed: Governed) -> frozenset[RunIdentity]:
+    return read_chain_state(governed).accepted_foreign(governed.config.repository_id)
+
+
+@dataclass(frozen=True)
 class Store:
-    """Answers a reader about sealed runs; everything is read and verified when it is asked for."""
+    """Answers a reader about sealed runs; runs are read and verified when they are asked for.
+
+    Only the foreign runs that the chain accepts are kept: a fork may have a thousand folders to ask about.
+    """
 
     governed: Governed
     started: datetime
@@ -101,6 +125,14 @@ class Store:
     def verify(self, run_root: str, run_id: str, keep: Collection[str] = ()) -> SealReport:
         """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""
         return read_report(self.governed, SealedRef(run_id, run_root, None, ""), keep)
+
+    def foreign_id(self, report: SealReport) -> str | None:
+        """Return the repository_id of a verified run of another repository, None for a run that may be used here."""
+        return _foreign_id(self.governed, report, lambda: self._accepted_foreign)
+
+    @cached_property
+    def _accepted_foreign(self) -> frozenset[RunIdentity]:
+        return _read_accepted_foreign(self.governed)
 
     def proven_entries(self, ref: SealedRef) -> tuple[ManifestEntry, ...] | None:
         """Return the manifest of a run as far as its root proves it, without its payload; None where it does not."""
@@ -116,4 +148,4 @@ class Store:
 
     def standings(self) -> tuple[tuple[RegistryStanding, ...], Mapping[str, SealedRef]]:
         """Return how every registry stood when the build run began, and the active runs that verify, by registry."""
-        return read_standings(self.governed, self.started)
+        return read_standings(self.governed, self.started, self.foreign_id)

@@ -23,6 +23,10 @@ class SealedStore(Protocol):
         """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""
         ...
 
+    def foreign_id(self, report: SealReport) -> str | None:
+        """Return the repository_id of a verified run of another repository, None for a run that may be used here."""
+        ...
+
     def proven_entries(self, ref: SealedRef) -> tuple[ManifestEntry, ...] | None:
         """Return the manifest of a run as far as its root proves it, without its payload; None where it does not."""
         ...

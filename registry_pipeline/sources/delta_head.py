@@ -78,9 +78,18 @@ def _contradictions(standing: Sequence[Claim], claimed: Collection[Claim], heads
     return []
 
 
+def find_foreign(report: SealReport, store: SealedStore) -> Finding | None:
+    """Return the finding that leaves a verified run of another repository out of the log, None for any other run."""
+    foreign_id = store.foreign_id(report) if report.verdict == "pass" else None
+    return None if foreign_id is None else finding("DELTA_FOREIGN", report.path, got=foreign_id, detail=report.run_id)
+
+
 def _judge(log: Claim, store: SealedStore, run_roots: Collection[str]) -> DeltaHead | Finding:
     """Return a claimed head as it was proven; a finding that is no error takes it out of the search."""
     report = store.verify(log.run_root, log.run_id, (LOG_FILE,))
+    foreign = find_foreign(report, store)
+    if foreign is not None:
+        return foreign
     if report.verdict == "unsealed":
         detail = "it has no seal"
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)

@@ -6,9 +6,9 @@ far as they give the logged root; every new snapshot is verified from its bytes.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from registry_pipeline.config import Governed
@@ -21,7 +21,7 @@ from registry_pipeline.model.inputs import DeltaLogInputs
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.sources.context import Gathered, SealedStore, SourceContext
-from registry_pipeline.sources.delta_head import HeadSearch, find_head
+from registry_pipeline.sources.delta_head import HeadSearch, find_foreign, find_head
 from registry_pipeline.sources.snapshots import Claim, RunKey, is_named_like_a_log, read_claims, read_run_keys
 
 
@@ -38,7 +38,7 @@ def read_delta_log_inputs(governed: Governed, context: SourceContext) -> Gathere
         raise ValueError("the delta log is read through the store of sealed runs")
     search, claims = _search(governed, context, context.store)
     if search.refuses:
-        return Gathered(None, (), search.findings)
+        return Gathered(None, (), _merge_foreign(governed, search.findings))
     edges = () if search.head is None else search.head.edges
     new = _read_new(governed, context, context.store, [c for c in claims if _is_eligible(context, c)], _keys(edges))
     last, untold = _read_last(context.store, edges, new.snapshots)
@@ -46,7 +46,7 @@ def read_delta_log_inputs(governed: Governed, context: SourceContext) -> Gathere
     return Gathered(
         DeltaLogInputs(b"" if search.head is None else search.head.data, last, new.snapshots),
         (),
-        (*search.findings, *new.findings, *untold, *_late(edges, new.snapshots)),
+        (*_merge_foreign(governed, [*search.findings, *new.findings]), *untold, *_late(edges, new.snapshots)),
         previous,
         _coverage(context.specs, edges, new.snapshots),
     )
@@ -111,7 +111,8 @@ def _read_new(
         if spec is None or not spec.delta or ref is None or pointer.known == "unknown":
             continue
         key = ref.run_root, ref.run_id
-        if key in found or key in logged or ref.run_root not in governed.config.run_roots:
+        foreign = key in untold and untold[key].code == "DELTA_FOREIGN"
+        if key in found or key in logged or foreign or ref.run_root not in governed.config.run_roots:
             continue
         found[key] = Snapshot(pointer.registry_id, ref, None)
         untold[key] = _unreadable(ref, "the pointer file")
@@ -125,12 +126,31 @@ def _verified(claim: Claim, specs: Mapping[str, RegistrySpec], store: SealedStor
         errors = {f.code for f in report.findings if f.severity is Severity.ERROR or report.verdict == "unsealed"}
         detail = ", ".join(sorted(errors))
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", claim.path, detail=detail, run_id=claim.run_id)
+    foreign = find_foreign(report, store)
+    if foreign is not None:
+        return foreign
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(registry_of(report.run_json, relpaths, specs)[0] or "")
     if spec is None or not spec.delta:
         return None
     ref = SealedRef(claim.run_id, claim.run_root, main_artifact(spec, relpaths), report.root_sha256)
     return Snapshot(spec.registry_id, ref, report.entries)
+
+
+def _merge_foreign(governed: Governed, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings with one DELTA_FOREIGN for each other repository: a fork may inherit a thousand runs."""
+    by_repository: defaultdict[str | None, dict[str, Finding]] = defaultdict(dict)
+    others = []
+    for each in findings:
+        if each.code == "DELTA_FOREIGN":
+            by_repository[each.got][each.path] = each
+        else:
+            others.append(each)
+    for left_out in by_repository.values():
+        newest = max(left_out.values(), key=lambda each: each.path.rpartition("/")[2])
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        others.append(replace(newest, message=newest.message + more, expected=governed.config.repository_id))
+    return tuple(others)
 
 
 def _unreadable(ref: SealedRef, who: str) -> Finding:

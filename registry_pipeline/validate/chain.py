@@ -20,10 +20,16 @@ from graphlib import TopologicalSorter
 from typing import Literal
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
-from registry_pipeline.model.activation import MUTATION_POLICY, RESTART_PREFIX, ActivationRecord, Intent
+from registry_pipeline.model.activation import (
+    ACCEPTED_FOREIGN,
+    MUTATION_POLICY,
+    RESTART_PREFIX,
+    ActivationRecord,
+    Intent,
+)
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.refs import RunIdentity, SealedRef
 from registry_pipeline.validate.chain_records import ChainRecords, SealedRecord, list_record_folders, read_chain
 
 __all__ = [
@@ -62,6 +68,20 @@ class ChainState:
     def refuses(self) -> bool:
         """Whether no change may be made now: any error of the chain refuses (exit 3)."""
         return has_errors(self.findings)
+
+    def accepted_foreign(self, repository_id: str | None) -> frozenset[RunIdentity]:
+        """Return the runs that the records of a repository activated with `--allow-foreign`.
+
+        Only records that this repository sealed count: one that a fork inherits accepted runs for another repository.
+        Runs of its own that such a record also moved are included; nobody asks for them while the id is the same.
+        """
+        return frozenset(
+            move.to_ref.identity
+            for sealed in self.records
+            if sealed.repository_id == repository_id and sealed.record.verdicts.get(ACCEPTED_FOREIGN)
+            for move in sealed.record.moves
+            if move.to_ref is not None
+        )
 
 
 def check_chain(found: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:

@@ -12,7 +12,7 @@ from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.activation import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, REPORT_TAG, ActivationRecord
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.envelope import Inputs, stated_repository_id
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
@@ -24,12 +24,16 @@ _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """An activation record whose folder verifies; `path` is relative to the governed repository."""
+    """An activation record whose folder verifies; `path` is relative to the governed repository.
+
+    `repository_id` is the repository that sealed it, None where its run.json states none.
+    """
 
     path: str
     ref: SealedRef
     created_utc: str
     record: ActivationRecord
+    repository_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ def _witnesses(governed: Governed) -> Iterator[Witness]:
     run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
     path = f"{run_root}/{run_id}"
     report = verify_folder(governed.path(path), shown=path)
-    if report.verdict == "pass":
+    # A report of another repository that was copied here names the records of that repository.
+    foreign = is_foreign(stated_repository_id(report.run_json), governed.config.repository_id)
+    if report.verdict == "pass" and not foreign:
         inputs = Inputs.from_json((report.run_json or {}).get("inputs"))
         yield from (Witness(str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
@@ -136,4 +142,4 @@ def _parse(run_root: str, report: SealReport) -> SealedRecord:
     if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
         raise ValueError(f"{AFTER_FILE} is not the state that the record names")
     ref = SealedRef(report.run_id, run_root, RECORD_FILE, report.root_sha256)
-    return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record)
+    return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record, stated_repository_id(envelope))

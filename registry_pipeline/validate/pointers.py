@@ -8,7 +8,7 @@ told and left out of the parsed file, so that nothing is read through it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -17,10 +17,10 @@ from registry_pipeline.canon import StrictJsonError, parse_utc, read_strict_json
 from registry_pipeline.config import Governed
 from registry_pipeline.model.closure import ActiveRun, MixedEdge, can_be_active, mixed_edges
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.envelope import Inputs
+from registry_pipeline.model.envelope import Inputs, is_foreign
 from registry_pipeline.model.finding import Finding, Severity, sorted_findings
 from registry_pipeline.model.path_policy import SEAL_FILES
-from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
+from registry_pipeline.model.refs import Pointer, PointerFile, RunIdentity, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Verdict
 from registry_pipeline.validate.pointer_entry import PointerFindings, read_pointer, shown_value
@@ -127,6 +127,7 @@ def check_pointers(
     inputs_of: Callable[[SealedRef], Inputs | None],
     now: datetime,
     marked_bad: Mapping[str, str],
+    accepted_foreign: Collection[RunIdentity] = (),
 ) -> tuple[Finding, ...]:
     """Return what the parsed pointers get wrong about the registry table and the run folders.
 
@@ -142,6 +143,7 @@ def check_pointers(
         inputs_of: The recorded inputs of such a run; None where it records none.
         now: The present; an activation cannot be later.
         marked_bad: Run id to reason of the runs marked bad.
+        accepted_foreign: The runs of other repositories that the chain shows as accepted.
     """
     found: list[Finding] = []
     active: dict[str, ActiveRun] = {}
@@ -156,6 +158,7 @@ def check_pointers(
             verdict = verdict_of(ref)
             found += _check_active(place, ref, spec, verdict, marked_bad)
             if verdict is not None:
+                found += _check_origin(place, ref, verdict, governed.config.repository_id, accepted_foreign)
                 active[registry_id] = ActiveRun(ref, inputs_of(ref) or Inputs(), None)
     found += [_mixed(places[edge.registry_id], edge) for edge in mixed_edges(active, specs)]
     return sorted_findings(found)
@@ -213,6 +216,28 @@ def _check_active(
     elif verdict.registry_id is None and verdict.passed and ref.relpath is not None:
         # No artifact of any registry is in the folder: what the reference names is not there.
         yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", got=ref.relpath)
+
+
+def _check_origin(
+    place: _Place, ref: SealedRef, verdict: Verdict, own: str | None, accepted_foreign: Collection[RunIdentity]
+) -> Iterator[Finding]:
+    """Yield the finding on an active run of another repository: an error unless the chain shows that it is accepted."""
+    stated = verdict.repository_id
+    if is_foreign(stated, own):
+        accepted = ref.identity in accepted_foreign
+        told = place.tell(
+            "POINTER_FOREIGN",
+            "/active_ref",
+            expected=own,
+            got=stated,
+            detail=f"{'an' if accepted else 'no'} activation record of this repository accepts it",
+            registry=place.pointer.registry_id,
+            run_id=ref.run_id,
+        )
+        yield replace(told, severity=Severity.WARNING) if accepted else told
+    elif own is None and stated is not None:
+        # A run without an id is older than the id and was accepted so; an id without a repository's was taken away.
+        yield place.tell("POINTER_ORIGIN_UNKNOWN", "/active_ref", got=stated)
 
 
 def _payload(spec: RegistrySpec | None, ref: SealedRef, verdict: Verdict | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from registry_pipeline.canon import utc_text
 from registry_pipeline.model.attribution import artifacts_in, is_other_version, main_artifact, registry_of
 from registry_pipeline.model.codes import finding
+from registry_pipeline.model.envelope import stated_repository_id
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.path_policy import SEAL_FILES
@@ -78,7 +79,16 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
     verdict = "fail" if report.verdict == "pass" and has_errors(told) else report.verdict
     spec = specs.get(registry_id or "")
     main = None if spec is None else main_artifact(spec, relpaths)
-    return Verdict(report.path, report.run_id, registry_id, verdict, report.root_sha256, told, artifact=main)
+    return Verdict(
+        path=report.path,
+        run_id=report.run_id,
+        registry_id=registry_id,
+        verdict=verdict,
+        root_sha256=report.root_sha256,
+        findings=told,
+        artifact=main,
+        repository_id=stated_repository_id(report.run_json),
+    )
 
 
 def _check_registry_run(

@@ -34,6 +34,9 @@ DS1 = run("drift_signals", 1, run_registry=1, op_status_table=1, expected_versio
 DS2 = run("drift_signals", 2, run_registry=2, op_status_table=2, expected_versions=1)
 
 
+OWN, OTHER = "this-repository", "another-repository"
+
+
 def accepted(asked: ActivationRequest) -> ActivationPlan:
     plan = plan_activation(asked)
     assert isinstance(plan, ActivationPlan), plan
@@ -152,6 +155,16 @@ REFUSED: dict[str, tuple[str, ActivationRequest]] = {
     "an external registry": ("ACTIVATE_NO_POINTER", request([run("threshold_registry_db", 1)])),
     "an unknown registry": ("ACTIVATE_NO_POINTER", request([run("nobody", 1)])),
     "a run marked bad": ("ACTIVATE_MARKED_BAD", request([RR1], marked_bad={RR1.ref.run_id: "wrong clock"})),
+    "a run of another repository": (
+        "ACTIVATE_FOREIGN",
+        request([candidate(RR1, repository_id=OTHER)], repository_id=OWN),
+    ),
+    "a foreign run that was accepted once, without a new permission": (
+        "ACTIVATE_FOREIGN",
+        request(
+            [candidate(RR1, repository_id=OTHER)], repository_id=OWN, accepted_foreign=frozenset({RR1.ref.identity})
+        ),
+    ),
     "an older instant": ("ACTIVATE_OLDER", request([RR1], [RR2])),
     "a set not built together": ("ACTIVATE_MIXED", request([RR2], [RR1, OP1])),
 }
@@ -308,8 +321,59 @@ def test_after_bytes_are_the_pointer_file_of_the_plan() -> None:
     assert plan.after_bytes != pointer_file_bytes(pointers_to([RR1]))
 
 
+def test_a_foreign_run_is_activated_with_permission_and_the_record_counts_it() -> None:
+    foreign = candidate(RR2, repository_id=OTHER)
+    plan = accepted(request([foreign, candidate(EV1, repository_id=OWN)], repository_id=OWN, allow_foreign=True))
+
+    assert plan.record.verdicts == {"pass": 2, "fail": 0, "unsealed": 0, "partial": 0, "accepted_foreign": 1}
+    assert [(f.code, f.severity, f.expected, f.got) for f in plan.findings] == [
+        ("ACTIVATE_FOREIGN", Severity.WARNING, OWN, OTHER)
+    ]
+    record = json.loads(plan.artifacts.files["POINTER_ACTIVATION_v0_1.json"])
+    assert check_value("REGISTRY_pointer_activation_v0_1.schema.json", record) == []
+
+
+def test_permission_without_a_reason_is_a_mistake_of_usage() -> None:
+    with pytest.raises(ConfigError, match="--allow-foreign needs a reason"):
+        plan_activation(request([RR1], repository_id=OWN, allow_foreign=True, reason=" "))
+
+
+def test_a_foreign_run_that_is_active_already_is_accepted_by_a_record_of_its_own_once() -> None:
+    foreign = candidate(RR1, repository_id=OTHER)
+    asked = request([foreign], [RR1], repository_id=OWN, allow_foreign=True)
+
+    plan = accepted(asked)
+    assert plan.moves == (Move("run_registry", RR1.ref, RR1.ref),)
+    assert plan.record.verdicts["accepted_foreign"] == 1
+
+    again = plan_activation(replace(asked, accepted_foreign=frozenset({RR1.ref.identity})))
+    assert isinstance(again, NothingToMove)
+
+
+@pytest.mark.parametrize(
+    ("own", "stated", "lacking"),
+    [(OWN, None, "the run states no repository_id"), (None, OTHER, "this repository has no repository_id")],
+)
+def test_a_run_that_cannot_be_compared_is_activated_with_a_warning(
+    own: str | None, stated: str | None, lacking: str
+) -> None:
+    plan = accepted(request([candidate(RR1, repository_id=stated)], repository_id=own))
+
+    (warning,) = plan.findings
+    assert (warning.code, warning.severity) == ("ACTIVATE_ORIGIN_UNKNOWN", Severity.WARNING)
+    assert lacking in warning.message
+    assert "accepted_foreign" not in plan.record.verdicts
+
+
+@pytest.mark.parametrize(("own", "stated"), [(OWN, OWN), (None, None)])
+def test_a_run_of_the_repository_is_activated_without_a_word(own: str | None, stated: str | None) -> None:
+    assert accepted(request([candidate(RR1, repository_id=stated)], repository_id=own)).findings == ()
+
+
 def test_every_code_of_the_gate_is_refused_by_a_test() -> None:
-    of_the_gate = {code for code, row in CODES.items() if row.clause.startswith("activation")}
+    of_the_gate = {
+        code for code, row in CODES.items() if row.clause.startswith("activation") and row.severity is Severity.ERROR
+    }
 
     assert {code for code, _ in REFUSED.values()} == of_the_gate
 

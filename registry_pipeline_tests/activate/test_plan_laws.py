@@ -17,6 +17,7 @@ from .requests import UPSTREAM, request, run
 
 MOVABLE = [name for name in UPSTREAM if name != "system_health_report"]
 days = st.integers(1, 3)
+ids = st.sampled_from([None, "repository-a", "repository-b"])
 
 
 @st.composite
@@ -107,3 +108,25 @@ def test_law_what_was_accepted_once_is_nothing_to_move_twice(asked: ActivationRe
     ]
 
     assert isinstance(plan_activation(request(asked.candidates, [*runs_after.values(), *kept])), NothingToMove)
+
+
+@given(worlds(), st.data())
+def test_law_no_foreign_run_moves_without_permission_and_a_record_counts_those_that_move(
+    asked: ActivationRequest, data: st.DataObject
+) -> None:
+    """Of every world with ids, once without and once with permission."""
+    own = data.draw(ids)
+    candidates = tuple(replace(c, verdict=replace(c.verdict, repository_id=data.draw(ids))) for c in asked.candidates)
+    refused = replace(asked, candidates=candidates, repository_id=own)
+    allowed = replace(refused, allow_foreign=True)
+    foreign = {c.run.ref for c in candidates if own and c.verdict.repository_id not in (None, own)}
+
+    plain, permitted = plan_activation(refused), plan_activation(allowed)
+
+    told = {f.path for f in plain.findings if f.code == "ACTIVATE_FOREIGN"}
+    assert told == {f"{ref.run_root}/{ref.run_id}" for ref in foreign}
+    assert isinstance(plain, Refusal) or not foreign
+    if isinstance(permitted, ActivationPlan):
+        moved = {move.to_ref for move in permitted.moves}
+        assert permitted.record.verdicts.get("accepted_foreign", 0) == len(foreign & moved)
+        assert foreign <= moved

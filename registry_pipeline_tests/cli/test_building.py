@@ -80,13 +80,14 @@ def test_an_unknown_registry_is_not_found_and_one_that_is_not_built_is_refused(b
 
 
 def test_the_same_clock_and_the_same_files_give_the_same_run_folders(known: Repository, tmp_path: Path) -> None:
+    assert known("init").code == 0  # before the copy: each new repository gets an id of its own
     subprocess.run(["cp", "-a", str(known.root), str(tmp_path / "twin")], check=True)
     twin = Repository(tmp_path / "twin", known.home)
 
-    roots = []
-    for repository in (known, twin):
-        assert repository("init").code == 0
-        roots.append([row["root_sha256"] for row in repository("build", "--json").document("build")["built"]])
+    roots = [
+        [row["root_sha256"] for row in repository("build", "--json").document("build")["built"]]
+        for repository in (known, twin)
+    ]
 
     assert roots[0] == roots[1]
 

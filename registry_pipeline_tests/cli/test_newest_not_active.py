@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -66,6 +67,16 @@ def marked_bad(repository: Repository) -> None:
     assert repository("mark-bad", new("drift_signals"), "--reason", "wrong clock", now=LATER).code == 0
 
 
+def of_another_repository(repository: Repository) -> None:
+    toml = repository.root / "registry-pipeline.toml"
+    own = toml.read_text(encoding="utf-8")
+    toml.write_text(
+        re.sub(r'(?m)^repository_id = ".*"$', 'repository_id = "another-repository"', own), encoding="utf-8"
+    )
+    built_alone(repository, "governance_scorecard")
+    toml.write_text(own, encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class Row:
     """How the reason comes about; of which registry; its words; the next command and how that ends."""
@@ -107,6 +118,13 @@ ROWS = {
     ),
     "rolled back": Row(rolled_back, "op_status_table", "a rollback moved away from it", "build op_status_table", 0),
     "marked bad": Row(marked_bad, "drift_signals", "it is marked bad: wrong clock", "build drift_signals", 0),
+    "of another repository": Row(
+        of_another_repository,
+        "governance_scorecard",
+        "it belongs to another repository, whose repository_id is another-repository",
+        f"activate governance_scorecard {new('governance_scorecard')} --allow-foreign --reason TEXT",
+        0,
+    ),
     "pointer file edited": Row(
         edited, "drift_signals", "has an error, and until it is mended nothing moves", "doctor", 3
     ),

@@ -11,6 +11,7 @@ import pytest
 from dagster import AssetKey
 
 from registry_pipeline import runbook
+from registry_pipeline.config import load_governed
 from registry_pipeline.defs.active_assets import REFUSED_TAG
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.errors import BusyError
@@ -100,6 +101,43 @@ def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebui
     assert "ACTIVATE_NOT_VERIFIED" in run.tags[REFUSED_TAG]
     assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
     assert rebuilt.skipped().startswith("refused (ACTIVATE_NOT_VERIFIED), and not asked for again")
+
+
+def write_id(door: Door, repository_id: str) -> Door:
+    """Give the repository an id; return the interface as Dagster loads it then."""
+    toml = door.governed.root / "registry-pipeline.toml"
+    toml.write_text(f'repository_id = "{repository_id}"\n', encoding="utf-8")
+    return replace(door, governed=load_governed(door.governed.root))
+
+
+def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: Door) -> None:
+    door = write_id(fresh, "repository-a")
+    assert door.rebuild().success
+    request = door.requested()
+    before = door.governed.pointer_path.read_bytes()
+    door = write_id(door, "repository-b")
+
+    result = door.grant(request)
+
+    assert "the run belongs to another repository" in failure_of(result, "active_registry_pointers")
+    run = door.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags[REFUSED_TAG] == "ACTIVATE_FOREIGN"
+    assert (door.governed.pointer_path.read_bytes(), door.active()) == (before, {})
+    assert door.skipped().startswith("refused (ACTIVATE_FOREIGN), and not asked for again")
+
+
+def test_runs_of_this_repository_are_activated_without_a_warning(fresh: Door) -> None:
+    door = write_id(fresh, "repository-a")
+    assert door.rebuild().success
+
+    result = door.grant(door.requested())
+
+    assert result.success, troubles(result)
+    record = page_of(result, "active_registry_pointers")["activation_record"].rsplit("/")[-1]
+    assert {door.run_json(name)["repository_id"] for name in (record, door.active()["run_registry"].run_id)} == {
+        "repository-a"
+    }
 
 
 def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,18 @@ def test_of_what_was_sealed_before_the_first_tick_the_newest_set_is_told(fresh: 
     assert "run_registry without" in reason(tick(fresh, answer.cursor))
 
 
+def test_a_set_that_another_repository_sealed_is_not_reported(fresh: Door) -> None:
+    toml = fresh.governed.root / "registry-pipeline.toml"
+    toml.write_text('repository_id = "repository-a"\n', encoding="utf-8")
+    build(fresh)
+
+    toml.write_text('repository_id = "repository-b"\n', encoding="utf-8")
+    assert reason(tick(fresh)) == "the command line has sealed nothing that Dagster does not know"
+
+    toml.write_text('repository_id = "repository-a"\n', encoding="utf-8")
+    assert "run_registry" in reported(tick(fresh))
+
+
 def test_later_sets_are_told_one_a_tick_in_their_order(fresh: Door) -> None:
     build(fresh)
     first = tick(fresh)

@@ -213,8 +213,10 @@ def test_a_run_that_arrives_late_makes_a_new_folder_of_its_day(past: Past) -> No
     assert past.read(after, TABLE)[0]["last_run_id"] == "arrived"
 
 
-@pytest.mark.parametrize("harm", ["a byte is flipped", "it is marked bad", "only its inputs differ"])
+@pytest.mark.parametrize("harm", ["a byte is flipped", "it is marked bad", "only its inputs differ", "it is foreign"])
 def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> None:
+    toml = past.root / "registry-pipeline.toml"
+    toml.write_text('repository_id = "repository-a"\n' + TOML, encoding="utf-8")
     (before,) = past.build(DAY)
     if harm == "a byte is flipped":  # not in an artifact: they alone would be found equal
         flip_byte(past.folder(before) / "DRIFT_SIGNALS_v0_1.schema.json")
@@ -222,9 +224,11 @@ def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> 
         run = runbook.start_build_run(past.governed, NOW + timedelta(minutes=30))
         found = runbook.find_run(past.governed, before.run.ref.run_id)
         runbook.mark_bad(past.governed, run, found, actor="Ada", reason="wrong clock")
+    elif harm == "it is foreign":
+        toml.write_text('repository_id = "repository-b"\n' + TOML, encoding="utf-8")
     else:  # a source that is read first, and has no version
         text = TOML.replace('["configs/packs"]', f'["{ENVELOPE}", "configs/packs"]')
-        (past.root / "registry-pipeline.toml").write_text(text, encoding="utf-8")
+        toml.write_text(text, encoding="utf-8")
 
     (after,) = past.build(DAY, minutes=60)
 

@@ -10,7 +10,8 @@ import pytest
 
 from registry_pipeline import runbook
 from registry_pipeline.config import load_governed
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import ConfigError, NotFoundError
+from registry_pipeline.model.ids import is_repository_id
 from registry_pipeline_tests.runbook.conftest import NOON, World
 
 
@@ -41,6 +42,75 @@ def test_init_a_second_time_changes_nothing(world: World) -> None:
 
     assert again.created == ()
     assert snapshot(world.root) == before
+
+
+def test_init_gives_each_repository_an_id_of_its_own(tmp_path: Path) -> None:
+    ids = set()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        ids.add(runbook.initialise(tmp_path / name, track_runs=False, now=NOON).governed.config.repository_id)
+
+    assert len(ids) == 2
+    assert all(is_repository_id(each) for each in ids)
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [b"", b"# ours\nstale_days = 3\n", b'[roles]\nbaseline = "trunk"', b"# ours\r\nstale_days = 3\r\n"],
+    ids=["empty", "a key", "only a table, no last line end", "crlf"],
+)
+def test_init_adds_the_id_to_an_existing_toml_as_its_first_line_and_keeps_every_other_byte(
+    tmp_path: Path, toml: bytes
+) -> None:
+    path = tmp_path / "registry-pipeline.toml"
+    path.write_bytes(toml)
+    path.chmod(0o640)
+
+    outcome = runbook.initialise(tmp_path, track_runs=False, now=NOON)
+
+    first, line_end, rest = path.read_bytes().partition(b"\r\n" if b"\r" in toml else b"\n")
+    assert (rest, line_end) == (toml, b"\r\n" if b"\r" in toml else b"\n")
+    assert first == f'repository_id = "{outcome.governed.config.repository_id}"'.encode()
+    assert is_repository_id(load_governed(tmp_path).config.repository_id)
+    assert outcome.created[0] == "registry-pipeline.toml"
+    assert path.stat().st_mode & 0o777 == 0o640
+    before = snapshot(tmp_path)
+    assert runbook.initialise(tmp_path, track_runs=False, now=NOON).created == ()
+    assert snapshot(tmp_path) == before
+
+
+def test_init_keeps_an_id_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "registry-pipeline.toml"
+    path.write_text('stale_days = 3\nrepository_id = "a-fork-of-shop"\n', encoding="utf-8")
+    before = path.read_bytes()
+
+    outcome = runbook.initialise(tmp_path, track_runs=False, now=NOON)
+
+    assert path.read_bytes() == before
+    assert outcome.governed.config.repository_id == "a-fork-of-shop"
+
+
+def test_init_changes_a_linked_toml_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    shared = tmp_path / "shared.toml"
+    shared.write_text("stale_days = 3\n", encoding="utf-8")
+    link = tmp_path / "shop" / "registry-pipeline.toml"
+    link.symlink_to(shared)
+
+    runbook.initialise(tmp_path / "shop", track_runs=False, now=NOON)
+
+    assert link.is_symlink()
+    assert shared.read_text(encoding="utf-8").endswith('"\nstale_days = 3\n')
+
+
+def test_a_toml_that_cannot_be_parsed_is_not_changed_by_init(tmp_path: Path) -> None:
+    path = tmp_path / "registry-pipeline.toml"
+    path.write_text("run_roots = [", encoding="utf-8")
+
+    with pytest.raises(ConfigError):
+        runbook.initialise(tmp_path, track_runs=False, now=NOON)
+
+    assert path.read_text(encoding="utf-8") == "run_roots = ["
 
 
 def test_init_lists_only_documents_that_exist_and_the_day_of_the_first_commit(world: World) -> None:
@@ -116,6 +186,20 @@ def test_git_sees_nothing_of_what_builds_write(built: World) -> None:
 def test_init_of_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         runbook.initialise(tmp_path / "nowhere", track_runs=False, now=NOON)
+
+
+def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:
+    ids = [
+        runbook.make_example(tmp_path / name, NOON, seed=seed).governed.config.repository_id
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+
+    assert ids[0] == ids[1] != ids[2]
+    assert all(is_repository_id(each) for each in ids)
+    assert (
+        subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path / "a", capture_output=True, check=True).stdout
+        == b""
+    )
 
 
 def test_verifying_the_example_finds_what_was_planted_and_nothing_else(tmp_path: Path) -> None:

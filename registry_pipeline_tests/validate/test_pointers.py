@@ -33,7 +33,8 @@ def verdict_of(ref: SealedRef) -> Verdict | None:
         return None
     path = f"{ref.run_root}/{ref.run_id}"
     findings = tuple(finding(code, path, detail="altered") for code in run["codes"])
-    return Verdict(path, ref.run_id, run["registry_id"], run["verdict"], run["root_sha256"], findings)
+    root, stated = run["root_sha256"], run.get("repository_id")
+    return Verdict(path, ref.run_id, run["registry_id"], run["verdict"], root, findings, repository_id=stated)
 
 
 def inputs_of(ref: SealedRef) -> Inputs | None:
@@ -44,15 +45,16 @@ def inputs_of(ref: SealedRef) -> Inputs | None:
     return Inputs(tuple(InputRegistry(name, "upstream", used) for name, used in refs.items())) if refs else None
 
 
-def check(parsed: PointerFile, now: datetime) -> tuple[Finding, ...]:
+def check(parsed: PointerFile, now: datetime, repository_id: str | None = None) -> tuple[Finding, ...]:
     return check_pointers(
         parsed,
-        governed=Governed(Path("/nowhere"), Config(pointers=SHOWN)),
+        governed=Governed(Path("/nowhere"), Config(pointers=SHOWN, repository_id=repository_id)),
         specs=SPECS,
         verdict_of=verdict_of,
         inputs_of=inputs_of,
         now=now,
         marked_bad=STORE["marked_bad"],
+        accepted_foreign=frozenset(STORE["accepted_foreign"].items()),
     )
 
 
@@ -72,7 +74,7 @@ def test_a_case_folder_is_judged_as_expected(case: Path) -> None:
     expected = json.loads((case / "expected.json").read_text())
 
     parsed, form = parse_pointer_file(read_case(case), SHOWN)
-    findings = sorted_findings([*form, *check(parsed, now())])
+    findings = sorted_findings([*form, *check(parsed, now(), expected.get("repository_id"))])
 
     told = [{"code": f.code, "severity": f.severity.value, "location": f.location} for f in findings]
     order = partial(json.dumps, sort_keys=True)

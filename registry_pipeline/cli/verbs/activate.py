@@ -29,6 +29,7 @@ from registry_pipeline.runbook.proposal import propose
 @click.option(
     "--allow-mixed", is_flag=True, help="Move even if active registries then rest on runs that are not active."
 )
+@click.option("--allow-foreign", is_flag=True, help="Activate a run of another repository; the record counts it.")
 @click.option(
     "--accept-removed", is_flag=True, help="For run_registry: accept that runs are gone; the record counts them."
 )
@@ -40,14 +41,16 @@ def command(
     reason: str,
     actor: str | None,
     allow_mixed: bool,
+    allow_foreign: bool,
     accept_removed: bool,
 ) -> int:
     """Put RUN in force for REGISTRY.
 
     It is verified anew, the pointer moves, and a sealed record says who did it and why. RUN is `latest`, `active~1`
     for what was in force before, a run id or its beginning, or the beginning of a ROOT_SHA256. Refused (exit 5) are
-    a run that does not verify or is marked bad, one older than the active run, and one that would leave a mixed set;
-    then nothing changes. Where the pointer moved, the health report is rendered anew.
+    a run that does not verify or is marked bad, one older than the active run, one that would leave a mixed set, and
+    one whose run.json states the repository_id of another repository; then nothing changes. Where the pointer moved,
+    the health report is rendered anew.
     """
     if accept_removed and registry_id != "run_registry":
         raise click.UsageError("--accept-removed is for run_registry, which lists what was removed")
@@ -58,6 +61,8 @@ def command(
         return answer_change(reporter, governed, None, proposed, action="activate", nothing=nothing)
     run = start_build_run(governed, reporter.settings.now)
     who = find_actor(actor, governed.root)
-    done = activate(governed, run, [proposed], actor=who, reason=reason, allow_mixed=allow_mixed)
+    done = activate(
+        governed, run, [proposed], actor=who, reason=reason, allow_mixed=allow_mixed, allow_foreign=allow_foreign
+    )
     told = proposed[1].findings if isinstance(done, Refusal) or accept_removed else ()
     return answer_change(reporter, governed, run, done, action="activate", nothing=nothing, told=told)

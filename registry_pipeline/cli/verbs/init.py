@@ -42,7 +42,8 @@ def command(
 
     Writes registry-pipeline.toml, the publish root, an empty pointer file, an operations and a coverage addendum
     for the registry layer's own operations, and git's rules: run folders are never converted, state is ignored.
-    What is there already stays as it is, so that a second call changes nothing. With --entries the two documents in
+    The toml gets a random repository_id; to one that exists without it, the line is added at the top. Everything
+    else that exists stays as it is, and a second call changes nothing. With --entries the two documents in
     .system/registry that are made from the tables of this version are written again where they differ.
 
     --restart-chain is for activation records that are lost for good: a new first record takes the pointer file as it
