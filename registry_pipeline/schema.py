@@ -7,6 +7,7 @@ for every problem. Both are imported when a value is first judged, so that impor
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -242,7 +243,7 @@ def _row_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
     try:
         rows = read_strict_csv(data)
         _, names = next(rows)
-        odd = sorted({repr(name) for name in names if not name or names.count(name) > 1})
+        odd = sorted({repr(name) for name, count in Counter(names).items() if not name or count > 1})
         if odd or not names:
             told = f"column names that are empty or stand twice: {', '.join(odd)}" if odd else "no header row"
             yield FileProblem("unparsable", "line 1", told)

@@ -31,7 +31,7 @@ def _texts(*pieces: str) -> st.SearchStrategy[str]:
 
 
 _VERSION_TEXTS = _texts(
-    *("SCHEMA_VERSION", "schema_verſion", "_VERSION", "X_VERSION", "Version:", "**Version**:", "\n", "\r", "\x85"),
+    *("SCHEMA_VERSION", "schema_ver\u017fion", "_VERSION", "X_VERSION", "Version:", "**Version**:", "\n", "\r", "\x85"),
     *(" ", "=", "'", '"', "v1", "0.1-a", "é", "\u2028", "X"),
 )
 
