@@ -71,8 +71,21 @@ def read_strict_json(data: bytes) -> Any:
         raise
     except RecursionError:
         raise StrictJsonError("invalid", "nested too deeply") from None
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StrictJsonError("invalid", str(error)) from None
+    except ValueError:
+        # Python converts no longer integer, and does not say where it stands.
+        raise StrictJsonError("invalid", "an integer of more than 4300 digits") from None
+
+
+def read_finite_json(data: bytes) -> Any:
+    """Parse UTF-8 JSON with finite numbers. A key may stand twice: this is faster than `read_strict_json`.
+
+    Raises:
+        ValueError: the bytes are not JSON, or have a number that no JSON text can have.
+        RecursionError: the value is nested too deeply.
+    """
+    return _FINITE.decode(data.decode("utf-8"))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -99,6 +112,7 @@ def _finite(token: str) -> float:
 
 # One decoder for all documents: `json.loads` with these hooks would make one a call.
 _STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
+_FINITE: Final = json.JSONDecoder(parse_constant=_non_finite, parse_float=_finite)
 
 
 def read_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:

@@ -28,11 +28,19 @@ DEFAULT_RUNS: Final = ".codex/RUNS"
 POINTERS_SEED: Final = "docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json"
 POINTERS_DEFAULT: Final = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"
 
+_MAX_BYTES: Final = 256 << 10
+_MAX_DOTS: Final = 1_000
+_MAX_PATH: Final = 4096
+_MAX_ERRORS: Final = 10
+_MAX_SHOWN: Final = 80
+
 
 def _inside(text: str) -> str:
     parts = PurePosixPath(text).parts
     if not text or text.startswith("/") or "\\" in text or "\0" in text or ".." in parts or not parts:
         raise ValueError("must be a relative POSIX path inside the repository")
+    if len(text) > _MAX_PATH:
+        raise ValueError(f"must have at most {_MAX_PATH} characters")
     return PurePosixPath(text).as_posix()
 
 
@@ -163,8 +171,9 @@ class Config(_Table):
     roles: Roles = Field(default_factory=Roles)
     entries: Entries = Field(default_factory=Entries)
     run_index: RunIndex = Field(default_factory=RunIndex)
-    stale_days: int = Field(default=2, ge=0)
-    history_start: date | None = None
+    stale_days: int = Field(default=2, ge=0, le=1_000_000)
+    # Dagster makes a partition of each day since then, and fails near the last day that Python can count.
+    history_start: date | None = Field(default=None, ge=date(1970, 1, 1), le=date(2999, 12, 31))
     op_drift: Literal["commit", "paths"] = "commit"
 
 
@@ -238,7 +247,8 @@ def load_governed(root: Path) -> Governed:
     root = root.resolve()
     place = root / CONFIG_NAME
     try:
-        data = place.read_bytes()
+        with place.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         data = b""
     except OSError as error:
@@ -252,17 +262,38 @@ def parse_config(data: bytes, root: Path) -> Config:
     Raises:
         ConfigError: not UTF-8, not TOML, an unknown key, or a value of the wrong kind.
     """
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{CONFIG_NAME} is not TOML: {error}", "mend the line it names") from None
+    document = read_toml(data)
     if "pointers" not in document and (root / POINTERS_SEED).is_file():
         document["pointers"] = POINTERS_SEED
     try:
         config = Config.model_validate(_tuples(document))
     except ValidationError as error:
-        raise ConfigError("; ".join(_told(e) for e in error.errors()), f"mend {CONFIG_NAME}") from None
+        raise ConfigError(_format_errors(error), f"fix {CONFIG_NAME}") from None
     return _consistent(config)
+
+
+def read_toml(data: bytes) -> dict[str, Any]:
+    """Return the tables of a configuration text, in bounded time whatever the text is.
+
+    Raises:
+        ConfigError: too large, not UTF-8, not TOML, nested too deeply, or a number of too many digits.
+    """
+    advice = "fix the line that the message names"
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{CONFIG_NAME} is larger than {_MAX_BYTES >> 10} KiB", "remove what is no configuration")
+    # tomllib needs quadratic time for a key of many parts, and a key ends on its line.
+    crowded = next((n for n, line in enumerate(data.split(b"\n"), 1) if line.count(b".") > _MAX_DOTS), None)
+    if crowded is not None:
+        raise ConfigError(f"{CONFIG_NAME} has more than {_MAX_DOTS} dots on line {crowded}", "split or fix that line")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{CONFIG_NAME} is not TOML: {error}", advice) from None
+    except RecursionError:
+        raise ConfigError(f"{CONFIG_NAME} is nested too deeply", "use only the documented tables and keys") from None
+    except ValueError:
+        # Python converts no integer of more than 4300 digits, and tomllib does not say where it stands.
+        raise ConfigError(f"{CONFIG_NAME} has an integer of too many digits", "shorten the integer") from None
 
 
 def _consistent(config: Config) -> Config:
@@ -275,12 +306,13 @@ def _consistent(config: Config) -> Config:
         )
     if config.publish_root not in config.run_roots:
         raise ConfigError("publish_root must be one of run_roots", f"add {config.publish_root!r} to run_roots")
+    roots = set(config.run_roots)
     for inner in config.run_roots:
-        for outer in config.run_roots:
-            if inner != outer and PurePosixPath(inner).is_relative_to(outer):
-                raise ConfigError(
-                    f"the run root {inner!r} lies inside {outer!r}", "name roots that do not contain each other"
-                )
+        outer = next((str(each) for each in PurePosixPath(inner).parents if str(each) in roots), None)
+        if outer is not None:
+            raise ConfigError(
+                f"the run root {inner!r} lies inside {outer!r}", "name roots that do not contain each other"
+            )
     _consistent_adapters(config)
     _consistent_captures(config)
     if config.run_index.path == config.run_index.overrides:
@@ -322,12 +354,20 @@ def _tuples(value: Any) -> Any:
     return value
 
 
-def _told(error: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+def _format_errors(errors: ValidationError) -> str:
+    """Return the first errors in one line, and how many more there are."""
+    more = errors.error_count() - _MAX_ERRORS
+    lines = [_format_error(error) for error in errors.errors(include_input=False)[:_MAX_ERRORS]]
+    return "; ".join([*lines, f"and {more} more"] if more > 0 else lines)
+
+
+def _format_error(error: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    shown = key if len(key) <= _MAX_SHOWN else f"{key[:_MAX_SHOWN]}…"
     if error["type"] != "extra_forbidden":
-        return f"{place}: {error['msg']}"
+        return f"{shown}: {error['msg']}"
     near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"][:-1]), n=1)
-    return f"unknown key {place}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"unknown key {shown}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _known_keys(path: Iterable[Any]) -> list[str]:

@@ -7,6 +7,7 @@ for every problem. Both are imported when a value is first judged, so that impor
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from registry_pipeline.canon import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.display import printable
+from registry_pipeline.schema_patterns import PatternLimitError, bounded_validator
 from registry_pipeline.yaml_values import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
@@ -130,7 +132,8 @@ def read_judge(data: bytes) -> Judge:
     Raises:
         ValueError: the text is not JSON, or not such a schema.
     """
-    from jsonschema import Draft202012Validator  # noqa: PLC0415  # lazily, as below
+    import jsonschema_rs  # noqa: PLC0415  # lazily, as below
+    from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
@@ -142,14 +145,45 @@ def read_judge(data: bytes) -> Judge:
     # With a registry of its own, a reference to elsewhere is an error and no request over the network.
     registry: Registry[Any] = Registry().with_resource("", DRAFT202012.create_resource(document))
     try:
-        Draft202012Validator.check_schema(document)
+        # No format is checked here: `jsonschema` would compile each pattern with `re`, which takes other patterns and
+        # fails on some. `jsonschema_rs` refuses a pattern that is none, and one whose program would be too large.
+        Draft202012Validator.check_schema(document, format_checker=FormatChecker(()))
         for reference in _references(document):
             registry.resolver().lookup(reference)
+        jsonschema_rs.Draft202012Validator(document)
     except SchemaError as error:
-        raise ValueError(f"{json_pointer(error.absolute_path)} {error.message[:_LONGEST]}".strip()) from None
+        raise ValueError(_unusable(error.absolute_path, error.message)) from None
+    except jsonschema_rs.ValidationError as error:
+        raise ValueError(_unusable(error.instance_path, error.message)) from None
     except Unresolvable as error:
         raise ValueError(f"it refers to {error.ref!r}, which is not in it") from None
-    return partial(_problems, Draft202012Validator(document, registry=registry))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if {"unevaluatedProperties", "patternProperties"} <= _keywords(document):
+        raise ValueError("unevaluatedProperties and patternProperties cannot be checked together; use one of them")
+    return partial(_problems, bounded_validator()(document, registry=registry))
+
+
+def _unusable(path: Iterable[str | int], message: str) -> str:
+    text, is_a_pattern, _ = message.partition(' is not a "regex"')
+    if is_a_pattern:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        message = f"{shown} is not a valid pattern, or its repetitions are too large"
+    return printable(f"{json_pointer(path)} {message[:_LONGEST]}".strip())
+
+
+def _keywords(document: Any) -> set[str]:
+    """Return every member name in a schema, at any depth."""
+    names: set[str] = set()
+    pending = [document]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            names.update(part)
+            pending += part.values()
+        elif isinstance(part, list):
+            pending += part
+    return names
 
 
 def _references(part: Any) -> Iterator[str]:
@@ -210,7 +244,7 @@ def _row_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
     try:
         rows = read_strict_csv(data)
         _, names = next(rows)
-        odd = sorted({repr(name) for name in names if not name or names.count(name) > 1})
+        odd = sorted({repr(name) for name, count in Counter(names).items() if not name or count > 1})
         if odd or not names:
             told = f"column names that are empty or stand twice: {', '.join(odd)}" if odd else "no header row"
             yield FileProblem("unparsable", "line 1", told)
@@ -245,6 +279,10 @@ def _problems(validator: Draft202012Validator, value: object) -> list[SchemaProb
         told = {_problem(error): _order(error) for error in islice(map(_deepest, errors), PROBLEM_LIMIT)}
     except RecursionError:
         return [SchemaProblem("", "nested too deeply")]
+    except PatternLimitError as error:
+        return [SchemaProblem("", printable(str(error)))]
+    except OverflowError:
+        return [SchemaProblem("", "a number is too large to be compared with the schema")]
     return sorted(told, key=lambda problem: (told[problem], problem.message))
 
 

@@ -14,6 +14,7 @@ _RUN_ID: Final = re.compile(
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _REPOSITORY_ID: Final = re.compile(r"[a-z0-9-]{8,64}")
 _STAMP: Final = "%Y-%m-%d__%H%M%S"
+_MAX_LENGTH: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class RunId:
     def parse(cls, text: str) -> RunId | None:
         """Return the parts of `text`, or None if it is not in the form that we write."""
         match = _RUN_ID.fullmatch(text)
-        if match is None:
+        # A longer text names no folder, and Python converts no number of thousands of digits.
+        if match is None or len(text) > _MAX_LENGTH:
             return None
         try:
             stamp = datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)

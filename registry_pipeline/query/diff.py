@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
-from registry_pipeline.canon import json_line, read_strict_csv
+from registry_pipeline.canon import json_line, read_finite_json, read_strict_csv
 from registry_pipeline.model.delta import PathChanges, changed_paths
 from registry_pipeline.model.verdict import SealReport
 
@@ -172,9 +172,9 @@ def _parsed(relpath: str, data: bytes) -> Any:
     """Return the records or the object of a file, None where it is neither."""
     try:
         if relpath.endswith(".jsonl"):
-            return [json.loads(line) for line in data.splitlines()]
+            return [read_finite_json(line) for line in data.splitlines()]
         if relpath.endswith(".json"):
-            return json.loads(data)
+            return read_finite_json(data)
         if relpath.endswith(".csv"):
             (_, header), *rows = read_strict_csv(data)
             return [dict(zip(header, cells, strict=True)) for _, cells in rows]

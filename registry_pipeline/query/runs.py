@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from registry_pipeline.canon import parse_instant
+from registry_pipeline.canon import parse_instant, read_finite_json
 from registry_pipeline.model.inputs import ADAPTED
 from registry_pipeline.model.refs import SealedRef
 
@@ -132,7 +131,7 @@ _Found = tuple[datetime | None, str, bytes]
 
 def _parsed(line: bytes) -> Record:
     try:
-        value = json.loads(line)
+        value = read_finite_json(line)
     except RecursionError:
         value = None
     if not is_record(value):

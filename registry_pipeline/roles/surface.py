@@ -18,7 +18,9 @@ _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
 _SIXTEEN_DIGITS: Final = 10**15
-_DOUBTFUL_KEY: Final = re.compile(r'[\ud800-\U0010ffff](?:[^"\\]|\\.)*":')
+# From such a character to the end of its string; the group is the colon behind a key. Nothing is given back, and the
+# next search begins behind the string: every character is read once.
+_REST_OF_STRING: Final = re.compile(r'[\ud800-\U0010ffff][^"\\]*+(?:\\.[^"\\]*+)*+(?:"(:)?)?')
 
 
 def canonical_json_sha256(value: object) -> str:
@@ -43,9 +45,13 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
     if _has_doubtful_number(value):
         return canonical_json_sha256(value)
     text = _ENCODER.encode(value)
-    if not text.isascii() and _DOUBTFUL_KEY.search(text):
+    if not text.isascii() and _has_doubtful_key(text):
         return canonical_json_sha256(value)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _has_doubtful_key(text: str) -> bool:
+    return any(match[1] for match in _REST_OF_STRING.finditer(text))
 
 
 def _has_doubtful_number(value: Any) -> bool:

@@ -47,7 +47,8 @@ def read_migration_ledger_inputs(governed: Governed, context: SourceContext) -> 
     taking.take(taking.source, taking.artifact)
     now, before = taking.files.get(taking.artifact), taking.before_main()
     if now is not None and before is not None and not taking.refused:
-        gone = [name for name in _migrations(before) if name not in set(_migrations(now))]
+        kept = set(_migrations(now))
+        gone = [name for name in _migrations(before) if name not in kept]
         if gone:
             more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
             detail = ", ".join(printable(repr(name[:_SHOWN])) for name in gone[:3]) + more
@@ -121,7 +122,7 @@ class Taking:
         previous = context.previous.get(registry_id)
         self.is_active = previous is not None
         self._before: Mapping[str, bytes] = {} if previous is None else previous.files
-        self._read: list[InputFile] = []
+        self._read: dict[InputFile, None] = {}
         self._findings: list[Finding] = []
         self._judges: list[Judge] | None = None
         self.files: dict[str, bytes] = {}
@@ -222,8 +223,8 @@ class Taking:
 
     def _record(self, path: str, data: bytes) -> None:
         file = InputFile(path, sha256_hex(data))
-        if path.isprintable() and file not in self._read:
-            self._read.append(file)
+        if path.isprintable():
+            self._read[file] = None
 
     def _leave_out(self, path: str, reason: str, *, regular: bool) -> None:
         self.tell("CAPTURE_LEFT_OUT", path, detail=reason)

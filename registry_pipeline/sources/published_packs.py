@@ -7,14 +7,13 @@ commit of another ref that holds the pack, makes a first publish unprovable, and
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.config import CONFIG_NAME, Roles
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.config import CONFIG_NAME, Roles, read_toml
+from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.sources.files import MAX_BYTES
 from registry_pipeline.sources.git import find_commit
 from registry_pipeline.sources.git_process import ObjectPipe, ask_git
@@ -185,9 +184,9 @@ def _configured_in(root: Path, commit: str) -> str:
     """
     found = _pack_in(root, commit, CONFIG_NAME, commit[:_SHORT])
     try:
-        table = tomllib.loads("" if found is None else found.data.decode("utf-8")).get("roles", {})
+        table = {} if found is None else read_toml(found.data).get("roles", {})
         return Roles(pack=table["pack"]).pack if "pack" in table else Roles().pack
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, ConfigError):
         return Roles().pack
 
 

@@ -16,7 +16,9 @@ from registry_pipeline.sources.tree import Tree, WorkingTree
 
 _SCORECARD: Final = "GOVERNANCE_SCORECARD_v0_2.json"
 _STATUS_TABLE: Final = "OPERATION_STATUS_TABLE_v0_1.json"
-_PATH: Final = re.compile(r"[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-z0-9]+")
+# A path never begins inside a word: what cannot begin with a word cannot begin later in it. To try each letter of a
+# word again would take quadratic time.
+_PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-z0-9]+)")
 
 
 def read_scorecard_inputs(governed: Governed, context: SourceContext) -> Gathered:

@@ -12,15 +12,12 @@ from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.model.inputs import ExpectedVersions
 from registry_pipeline.sources.tree import Tree
 
-_PATTERNS: Final = tuple(
-    re.compile(pattern, re.IGNORECASE | re.MULTILINE)
-    for pattern in (
-        r"^\*\*Version\*\*:\s*([A-Za-z0-9_.\-]+)",
-        r"^Version:\s*([A-Za-z0-9_.\-]+)",
-        r"\bSCHEMA_VERSION\b.*?['\"]([A-Za-z0-9_.\-]+)['\"]",
-        r"\b[A-Z0-9_]*_VERSION\b\s*=\s*['\"]([A-Za-z0-9_.\-]+)['\"]",
-    )
-)
+_FLAGS: Final = re.IGNORECASE | re.MULTILINE
+_LABEL: Final = re.compile(r"^\*\*Version\*\*:\s*([A-Za-z0-9_.\-]+)", _FLAGS)
+_PLAIN_LABEL: Final = re.compile(r"^Version:\s*([A-Za-z0-9_.\-]+)", _FLAGS)
+_SCHEMA_VERSION: Final = re.compile(r"\bSCHEMA_VERSION\b(.*)", _FLAGS)
+_QUOTED: Final = re.compile(r"['\"]([A-Za-z0-9_.\-]+)['\"]", _FLAGS)
+_ASSIGNMENT: Final = re.compile(r"\b[A-Z0-9_]*_VERSION\b\s*=\s*['\"]([A-Za-z0-9_.\-]+)['\"]", _FLAGS)
 _ENVELOPE_VERSION: Final = "0.1"
 
 
@@ -45,7 +42,12 @@ def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | No
 
 
 def find_version(data: bytes) -> str | None:
-    """Return the `version` of a JSON object, else what the first of the patterns of SPEC 4.3 finds in the text."""
+    """Return the `version` of a JSON object, else the version that the text states, None where it states none.
+
+    A text states a version after a label `**Version**:` or `Version:` at the start of a line, in quotes after the word
+    `SCHEMA_VERSION` on its line, or in quotes assigned to a name that ends in `_VERSION`; the first of these forms that
+    occurs anywhere in the text counts.
+    """
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -53,7 +55,16 @@ def find_version(data: bytes) -> str | None:
     if isinstance(document, dict) and isinstance(document.get("version"), str) and document["version"]:
         return str(document["version"])
     text = data.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
-    return next((match[1] for match in (pattern.search(text) for pattern in _PATTERNS) if match), None)
+    match = _LABEL.search(text) or _PLAIN_LABEL.search(text) or _after_schema_version(text) or _ASSIGNMENT.search(text)
+    return match[1] if match else None
+
+
+def _after_schema_version(text: str) -> re.Match[str] | None:
+    """Return the first quoted value that follows the word SCHEMA_VERSION on its line, as a match."""
+    # One pattern for both, with `.*?` between them, would read the rest of the line again for each such word on it.
+    # What follows a later word of a line also follows the first one: one look behind the first is enough.
+    lines = _SCHEMA_VERSION.finditer(text)
+    return next((value for line in lines if (value := _QUOTED.search(line[1]))), None)
 
 
 def read_envelope_version(tree: Tree, path: str) -> str | None:

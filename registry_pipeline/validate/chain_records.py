@@ -12,7 +12,7 @@ from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.activation import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, REPORT_TAG, ActivationRecord
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.envelope import Inputs, stated_repository_id
+from registry_pipeline.model.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef

@@ -15,6 +15,8 @@ _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NON_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+# Python reads such a number of any length, and then fails to write it: it writes no more than 4300 decimal digits.
+_MAX_BASED: Final = 3_500
 MAY_BE_MORE: Final = frozenset("~nNtTfF0123456789.-+")
 """A plain scalar that begins with none of these is a text; one without any character is null."""
 
@@ -34,6 +36,8 @@ def read_plain_scalar(text: str) -> Any:
     if _INTEGER.fullmatch(text):
         return int(text)
     if _BASED.fullmatch(text):
+        if len(text) > _MAX_BASED:
+            raise ValueError(f"a number of more than {_MAX_BASED} digits")
         return int(text[2:], 8 if text[1] == "o" else 16)
     if _NON_FINITE.fullmatch(text):
         raise ValueError(f"{text} is not a number that JSON has")

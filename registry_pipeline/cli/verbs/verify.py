@@ -71,7 +71,7 @@ def _hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
 @click.option("--only", type=click.Choice(["seal"]), help="Judge the seal alone, not envelope and schema.")
 @click.option("--require-sealed", is_flag=True, help="With --all: a folder without a seal fails.")
 @click.option("--strict", is_flag=True, help="With --all: a run that is marked bad fails.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes; default: as many as there are processors.")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Processes; default: as many as there are processors.")
 @fail_on_option
 @click.pass_obj
 def command(reporter: Reporter, /, **options: Any) -> int:

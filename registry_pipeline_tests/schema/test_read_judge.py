@@ -1,0 +1,116 @@
+"""A schema that does not ship: what makes it unusable, and patterns that take bounded time."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from registry_pipeline.schema import _problems, read_judge
+
+EXPONENTIAL = r"^([a-z]+)+$"
+BACK_REFERENCE = r"^(a*)*b\1$"
+LONG = "a" * 40 + "!"
+
+
+def judge(schema: Any) -> Any:
+    return read_judge(json.dumps(schema).encode())
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"pattern": "a{1,99999999999}"}, '/pattern "a{1,99999999999}" is not a valid pattern, or its repetitions are'),
+        ({"pattern": "(a{1000}){1000}"}, '/pattern "(a{1000}){1000}" is not a valid pattern'),
+        ({"properties": {"a": {"pattern": "("}}}, '/properties/a/pattern "(" is not a valid pattern'),
+        ({"patternProperties": {"a{1,99999999999}": True}}, "is not a valid pattern"),
+        ({"pattern": "(" * 5000 + ")" * 5000}, "(((… is not a valid pattern"),
+        ({"pattern": 7}, "/pattern 7 is not of type 'string'"),
+        ({"patternProperties": {"^x-": True}, "unevaluatedProperties": False}, "cannot be checked together"),
+    ],
+)
+def test_a_pattern_that_cannot_be_applied_in_bounded_time_makes_a_schema_unusable(schema: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        judge(schema)
+
+
+@pytest.mark.parametrize("depth", [150, 300, 900, 100_000])
+def test_a_schema_that_is_nested_too_deeply_is_unusable(depth: int) -> None:
+    text = '{"properties": {"a": ' * depth + "true" + "}}" * depth
+
+    with pytest.raises(ValueError, match=r"nested too deeply|Recursion"):
+        read_judge(text.encode())
+
+
+_NESTED: Any = {"$schema": Draft202012Validator.META_SCHEMA["$id"], "properties": {"a": {"$ref": "#"}}}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("schema", "value", "pointer"),
+    [
+        ({"pattern": EXPONENTIAL}, LONG, ""),
+        ({"patternProperties": {EXPONENTIAL: False}, "additionalProperties": False}, {LONG: 1}, ""),
+        ({"patternProperties": {EXPONENTIAL: True}, "additionalProperties": {"type": "null"}}, {LONG: 1}, f"/{LONG}"),
+        ({"propertyNames": {"pattern": EXPONENTIAL}}, {LONG: 1}, ""),
+        (_NESTED | {"pattern": EXPONENTIAL}, {"a": {"a": LONG}}, "/a/a"),
+    ],
+)
+def test_a_pattern_that_backtracks_for_ever_with_re_takes_bounded_time(schema: Any, value: Any, pointer: str) -> None:
+    assert [problem.pointer for problem in judge(schema)(value)] == [pointer]
+
+
+@pytest.mark.parametrize("schema", [{"pattern": BACK_REFERENCE}, {"not": {"pattern": BACK_REFERENCE}}])
+def test_a_text_on_which_a_pattern_takes_too_many_steps_is_never_valid(schema: Any) -> None:
+    (problem,) = judge(schema)(LONG)
+
+    assert problem.message == f"the pattern {BACK_REFERENCE!r} takes too many steps on 41 characters; simplify it"
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**4000)], ids=["400 digits", "4000 digits"])
+def test_a_number_that_is_beyond_a_double_is_a_problem_and_no_crash(value: int) -> None:
+    (problem,) = judge({"multipleOf": 0.01})(value)
+
+    assert problem.message == "a number is too large to be compared with the schema"
+
+
+def test_half_of_a_surrogate_pair_is_a_character_that_a_pattern_can_match() -> None:
+    assert judge({"pattern": "^.$"})("\ud800") == []
+    assert len(judge({"pattern": "^[a-z]$"})("\ud800")) == 1
+
+
+_NAMES = st.text("abx-", max_size=3)
+_PATTERNS = st.sampled_from(["^x-", "a", "^[ab]+$", "b.", "^$", "-$"])
+_LEAVES = st.sampled_from([True, False, {"type": "string"}, {"pattern": "a"}, {"pattern": "^b*$"}, {"type": "integer"}])
+_SCHEMAS = st.recursive(
+    _LEAVES,
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "properties": st.dictionaries(_NAMES, inner, max_size=2),
+            "patternProperties": st.dictionaries(_PATTERNS, inner, max_size=2),
+            "additionalProperties": inner,
+            "propertyNames": inner,
+            "not": inner,
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+        },
+    ),
+    max_leaves=6,
+)
+_VALUES = st.recursive(
+    _NAMES | st.integers(0, 2), lambda inner: st.dictionaries(_NAMES, inner, max_size=3), max_leaves=6
+)
+
+
+@given(_SCHEMAS, _VALUES)
+@settings(max_examples=500, deadline=None)
+def test_the_bounded_keywords_report_what_those_of_jsonschema_report(schema: Any, value: Any) -> None:
+    """The patterns here mean the same to both engines."""
+    document = {"allOf": [schema]}
+
+    assert judge(document)(value) == _problems(Draft202012Validator(document), value)
