@@ -4,7 +4,6 @@ Holds where the repository is, and the stamp and git state that all folders of o
 with them. May import `runbook`, `config` and Dagster.
 """
 
-import fcntl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +15,14 @@ from pydantic import PrivateAttr
 from registry_pipeline import runbook
 from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.model.envelope import GitState, WorkingTreeState
 
 COMMIT_TAG: Final = "registry_pipeline/git_commit"
 TREE_TAG: Final = "registry_pipeline/working_tree_state"
 TAKEN_TAG: Final = "registry_pipeline/git_taken_in_run"
 _OUTSIDE_GIT: Final = "none"
+_WAIT_SECONDS: Final = 600.0  # git looks at a large tree for minutes, while the other steps of the run wait
 
 
 class GovernedRepository(ConfigurableResource[None]):
@@ -71,9 +72,8 @@ class GovernedRepository(ConfigurableResource[None]):
         inherits the tags of its parent, hence the tag that names the run in which git was asked.
         """
         started, governed = self.started(dagster_run_id), self.governed()
-        governed.dagster_home.mkdir(parents=True, exist_ok=True)
-        with (governed.dagster_home / "git_state.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = governed.dagster_home / "git_state.lock"
+        with hold_lock(lock, governed.root, "look at git", wait_seconds=_WAIT_SECONDS, make_folder=True):
             kept = self._kept_git_state(dagster_run_id)
             if kept is not None:
                 return runbook.BuildRun(started, kept, dagster_run_id)

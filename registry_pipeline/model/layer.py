@@ -24,6 +24,10 @@ STATE_NAMES: Final = (
 """The state that commands keep beside publish_root, none of it evidence; what else lies there is the user's own."""
 
 
+TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
+"""The temporary files of the atomic write, beside any file that is being written."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerOperation:
     """One operation of the registry layer: what it is called, what it does, who runs it, how far it is enforced."""
@@ -164,7 +168,7 @@ def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tupl
     state = publish_root.rpartition("/")[0]
     kept = tuple(f"/{state}/{name}" for name in STATE_NAMES)
     moving = tuple(f"/{pointers}.{suffix}" for suffix in ("lock", "intent", "tmp"))
-    return kept + moving + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
+    return (*kept, *moving, TEMPORARY_FILES) + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
 
 
 def log_attributes(paths: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
-"""`init` makes a repository a governed one; `example` makes a whole one to look at (SPEC 1 and 8)."""
+"""`init` makes a repository a governed one."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.canon import utc_text
+from registry_pipeline.canon import sha256_hex, utc_text
 from registry_pipeline.config import CONFIG_NAME, Config, Governed, load_governed
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import BusyError, NotFoundError
+from registry_pipeline.files.atomic_write import create_file, read_own_file, replace_file
+from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
@@ -44,23 +45,22 @@ class InitOutcome:
 def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     """Make `root` a governed repository: toml, publish root, pointer file, addenda, git's line-end and ignore rules.
 
-    What is there already stays as it is; a second call makes nothing.
+    Files that exist stay as they are, apart from lines added to the two files of git; a second call changes nothing.
 
     Raises:
-        NotFoundError: `root` is not a folder, or cannot be written.
+        NotFoundError: `root` is not a folder (exit 7).
+        BusyError: a file of git was edited meanwhile (exit 6). RefusedError: it is a link (exit 5).
+        WriteError: a file cannot be written (exit 1).
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "make it first, or name another with -C")
     created: list[str] = []
-    try:
-        if not (root / CONFIG_NAME).exists():
-            created += _write_config(root.resolve())
-        governed = load_governed(root)
-        created += _make_store(governed, now)
-        if read_top_level(governed.root) is not None:
-            created += _write_git_rules(governed, track_runs=track_runs)
-    except OSError as error:
-        raise NotFoundError(f"{error.filename} cannot be written: {error.strerror}", "mend its permissions") from None
+    if not (root / CONFIG_NAME).exists():
+        created += _write_config(root.resolve())
+    governed = load_governed(root)
+    created += _make_store(governed, now)
+    if read_top_level(governed.root) is not None:
+        created += _write_git_rules(governed, track_runs=track_runs)
     return InitOutcome(governed, tuple(dict.fromkeys(created)))
 
 
@@ -73,7 +73,7 @@ def _write_config(root: Path) -> list[str]:
     ):
         if _write_new(root, path, text):
             created.append(path)
-    (root / CONFIG_NAME).write_text(_config_text(root, default), encoding="utf-8")
+    _write_new(root, CONFIG_NAME, _config_text(root, default))
     return created
 
 
@@ -111,7 +111,10 @@ def _existing(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
 def _make_store(governed: Governed, now: datetime) -> list[str]:
     created: list[str] = []
     if not governed.publish_root.is_dir():
-        governed.publish_root.mkdir(parents=True)
+        try:
+            make_folders(governed.publish_root)
+        except OSError as error:
+            raise cannot_write(governed.publish_root, error) from None
         created.append(f"{governed.config.publish_root}/")
     text = pointer_file_bytes(empty_pointer_file(utc_text(now))).decode("ascii")
     if _write_new(governed.root, governed.config.pointers, text):
@@ -133,25 +136,26 @@ def _write_git_rules(governed: Governed, *, track_runs: bool) -> list[str]:
 
 
 def _append_lines(path: Path, lines: Iterable[str]) -> bool:
-    """Append the lines that the file lacks; tell whether there were any."""
-    before = path.read_bytes() if path.exists() else b""
-    there = {line.strip() for line in before.decode("utf-8", "surrogateescape").splitlines()}
-    missing = [line for line in lines if line not in there]
+    """Append the lines that the file lacks; return whether there were any."""
+    before = read_own_file(path)
+    text = before or b""
+    present = {line.strip() for line in text.decode("utf-8", "surrogateescape").splitlines()}
+    missing = [line for line in lines if line not in present]
     if not missing:
         return False
-    glue = b"" if not before or before.endswith(b"\n") else b"\n"
-    with path.open("ab") as file:
-        file.write(glue + "".join(f"{line}\n" for line in missing).encode())
+    glue = b"" if not text or text.endswith(b"\n") else b"\n"
+    after = text + glue + "".join(f"{line}\n" for line in missing).encode()
+    replace_file(path, after, None if before is None else sha256_hex(before))
     return True
 
 
 def _write_new(root: Path, relative: str, text: str) -> bool:
+    """Create a file; return False if it exists, or another `init` has just created it."""
     path = root / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-    except FileExistsError:
+    if path.exists():
         return False
-    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - an open descriptor
-        file.write(text)
+    try:
+        create_file(path, text.encode())
+    except BusyError:
+        return False
     return True

@@ -39,7 +39,7 @@ def stale_stagings(staging_root: Path) -> tuple[Leftover, ...]:
         raise NotFoundError(f"{staging_root} cannot be read: {error.strerror}", "check its permissions") from None
     found = [(name, match) for name in names if (match := _STAGED.fullmatch(name)) is not None]
     return tuple(
-        Leftover(staging_root / name, match["run_id"]) for name, match in found if not _is_alive(int(match["pid"]))
+        Leftover(staging_root / name, match["run_id"]) for name, match in found if not is_alive(int(match["pid"]))
     )
 
 
@@ -65,7 +65,8 @@ def quarantine_folder(leftover: Leftover, quarantine_root: Path) -> Path:
         raise PublishError(message, "check the permissions of the folder beside publish_root") from None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has this number."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
