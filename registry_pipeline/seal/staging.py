@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import NotFoundError, PublishError
-from registry_pipeline.files.durable import rename_noreplace
+from registry_pipeline.files.durable import rename_noreplace, write_advice
 
 _STAGED: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0-9a-f]{8})")
 
@@ -62,7 +62,7 @@ def quarantine_folder(leftover: Leftover, quarantine_root: Path) -> Path:
                 return target
     except OSError as error:
         message = f"{leftover.path.name} cannot be moved to quarantine: {error.strerror}"
-        raise PublishError(message, "check the permissions of the folder beside publish_root") from None
+        raise PublishError(message, write_advice(error, quarantine_root)) from None
 
 
 def is_alive(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""A folder of the state, of a log or of the entries that is a link: inside the repository it is used, outside refused."""
+"""A folder of the state, a log or the entries is a link: inside the repository it is used, outside it is refused."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline.config import load_governed
+from registry_pipeline.files import atomic_write
 from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.roles import RoleContractKind
 from registry_pipeline.runbook import role_bump
@@ -128,7 +129,7 @@ def test_two_bumps_at_once_both_last_and_the_second_follows_the_first(
 ) -> None:
     waits, made = threading.Event(), []
     second = threading.Thread(target=lambda: made.append(_bump(studio)))
-    real_replace, real_sleep = role_bump.replace_file, time.sleep
+    real_replace, real_sleep = atomic_write.replace_file, time.sleep
 
     def replace(*arguments: Any) -> None:
         if not made and not second.ident:
@@ -194,20 +195,24 @@ def test_a_bump_leaves_nothing_beside_the_pack_and_a_killed_one_a_file_that_the_
     assert [path.name for path in pack.parent.iterdir()] == [pack.name]
 
 
-@pytest.mark.parametrize("words", [("run-index", "start", "night.md"), ("run-index", "list")], ids=["run log", "-o"])
-def test_a_run_log_that_appears_meanwhile_is_kept(known: Repository, words: tuple[str, ...]) -> None:
-    if words[1] == "list":
-        target, more = known.root / "all.csv", ("--format", "csv", "-o", "all.csv")
-        module, name = "registry_pipeline.files.atomic_write", "_fill"
-    else:
-        target = known.root / "night.md"
-        more = ("--artist", "ART-heron", "--genre", "GEN-ambient", "--machine", "C1")
-        module, name = "registry_pipeline.run_index.run_log", "create_file"
+STARTED = ("run-index", "start", "night.md", "--artist", "ART-heron", "--genre", "GEN-ambient", "--machine", "C1")
+LISTED = ("run-index", "list", "--format", "csv", "-o", "all.csv")
+NAMED_FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
+    "a run log": ("night.md", STARTED, "registry_pipeline.run_index.run_log", "create_file"),
+    "-o FILE": ("all.csv", LISTED, "registry_pipeline.files.atomic_write", "_fill"),
+}
+
+
+@pytest.mark.parametrize(("name", "words", "module", "call"), NAMED_FILES.values(), ids=NAMED_FILES)
+def test_a_file_that_appears_while_a_command_makes_it_is_kept(
+    known: Repository, name: str, words: tuple[str, ...], module: str, call: str
+) -> None:
+    target = known.root / name
 
     def save() -> None:
         target.write_text("mine")
 
-    ended = run_forked(known, *words, *more, prepare=at(module, name, save))
+    ended = run_forked(known, *words, prepare=at(module, call, save))
 
     assert ended.code == 6
     assert target.read_text() == "mine"

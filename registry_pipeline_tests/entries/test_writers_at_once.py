@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_writer_that_waited_long_enough_is_told_so_and_changes_nothing(
 ) -> None:
     governed = make_small(tmp_path / "repository")
     monkeypatch.setattr(entries, "WAIT_SECONDS", 0.05)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "add": lambda: add_three(governed),
         "remove": lambda: remove_entries(governed, [("module_type", "gauge")], dry_run=False),
         "init --entries": lambda: initialise_entries(governed),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline.errors import BusyError, DurabilityError, RefusedError, RegistryPipelineError, WriteError
-from registry_pipeline.files import transaction
+from registry_pipeline.files import atomic_write, transaction
 from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stage, recover, write_files
 from registry_pipeline_tests.files.recorded import recorded_syncs
 
@@ -215,7 +215,7 @@ def test_an_intent_that_the_disk_did_not_confirm_is_removed_and_nothing_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = stage_at(tmp_path / "tree")
-    real = transaction.create_file
+    real = atomic_write.create_file
 
     def unconfirmed(path: Path, data: bytes) -> None:
         real(path, data)
@@ -265,7 +265,7 @@ def test_an_editor_that_saves_while_files_take_their_names_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     stage = stage_at(tmp_path / "tree")
-    real = transaction.create_file
+    real = atomic_write.create_file
 
     def save(intent: Path, data: bytes) -> None:
         real(intent, data)

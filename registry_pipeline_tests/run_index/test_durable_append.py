@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -9,9 +10,8 @@ import pytest
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.files import lock
 from registry_pipeline.run_index.door import merge_files
-from registry_pipeline.run_index.logs import Log
+from registry_pipeline.run_index.logs import Log, run_index_log
 from registry_pipeline.run_index.run_log import write_run_log
 from registry_pipeline_tests.files.recorded import recorded_syncs
 from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
@@ -21,8 +21,6 @@ BATCH = f"{DATA}/.run-index.jsonl.batch.registry-pipeline.tmp"
 
 
 def test_a_new_log_is_durable_with_the_folders_that_were_made_for_it(tmp_path: Path) -> None:
-    from registry_pipeline.run_index.logs import run_index_log
-
     log = run_index_log(governed_at(tmp_path))
 
     with recorded_syncs(tmp_path) as synced:
@@ -82,7 +80,7 @@ def test_a_log_that_is_replaced_before_the_lock_is_taken_is_opened_again(
 ) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(0)])
-    real = lock.fcntl.flock
+    real = fcntl.flock
 
     def checkout(descriptor: int, operation: int) -> None:
         monkeypatch.undo()
@@ -91,7 +89,7 @@ def test_a_log_that_is_replaced_before_the_lock_is_taken_is_opened_again(
         other.replace(log.path)
         real(descriptor, operation)
 
-    monkeypatch.setattr(lock.fcntl, "flock", checkout)
+    monkeypatch.setattr(fcntl, "flock", checkout)
     append(log, a_run(2))
 
     assert log.path.read_bytes() == b"".join(json_line(a_run(number)) for number in range(3))
