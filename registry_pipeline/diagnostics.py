@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry_pipeline.canon import sha256_hex, utc_text
 from registry_pipeline.errors import BusyError, NotFoundError
+from registry_pipeline.files.durable import make_folders
+from registry_pipeline.files.lock import hold_lock
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -116,6 +118,7 @@ def record_diagnostics(
     Raises:
         BusyError: another process held the store all the time.
         NotFoundError: the store cannot be opened or written; nothing of it was changed.
+        RefusedError, WriteError: its lock is a link, leads outside, or cannot be made.
     """
     if not diagnostics:
         return 0
@@ -192,27 +195,30 @@ def _opened(store: Path, wait_seconds: float, *, write: bool) -> Iterator[DuckDB
     """
     import duckdb  # noqa: PLC0415 - half the start of the command line, and only who has something to tell pays
 
-    connection = None
+    # DuckDB locks a file that exists; two processes that create it at once would each find half of the other's.
+    lock = store.parent / "cache" / "diagnostics.lock"
     try:
         _prepare(store, write=write)
-        connection = _connected(store, wait_seconds, write=write)
-        yield connection
+        with (
+            hold_lock(lock, store.parent, "write to the diagnostics", wait_seconds=wait_seconds, make_folder=True)
+            if write
+            else nullcontext(),
+            closing(_connected(store, wait_seconds, write=write)) as connection,
+        ):
+            yield connection
     except (duckdb.Error, OSError) as error:
         reason = str(error).split("\n", 1)[0]
         raise NotFoundError(
             f"the diagnostics store {store} cannot be {'written' if write else 'read'}: {reason}",
             "it is no evidence: move it away, and the next check begins a new one",
         ) from None
-    finally:
-        if connection is not None:
-            connection.close()
 
 
 def _prepare(store: Path, *, write: bool) -> None:
     if store.is_symlink():
         raise OSError("it is a link, which could lead anywhere")
     if write:
-        store.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(store.parent)
 
 
 def _connected(store: Path, wait_seconds: float, *, write: bool) -> DuckDBPyConnection:

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -16,7 +17,10 @@ from registry_pipeline.cli.group import PROGRAM, program
 from registry_pipeline.cli.reporter import report_failure
 from registry_pipeline.cli.settings import told_format
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.files.durable import cannot_write, is_refused_write
 from registry_pipeline.model.display import printable_lines
+
+_BUG: Final = "this is a bug: run it again with --verbose and report what it prints"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -53,9 +57,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except RegistryPipelineError as error:
         _trace(words)
         return _failed(words, error.message, error.advice, error.exit_code)
+    except OSError as error:
+        _trace(words)
+        failure = _as_write_error(error)
+        return _failed(words, failure.message, failure.advice, failure.exit_code)
     except Exception as error:  # noqa: BLE001 - the last door: a stranger sees one line and what to do
         _trace(words)
-        return _failed(words, f"{type(error).__name__}: {error}", _advice(error), ExitCode.UNEXPECTED)
+        return _failed(words, f"{type(error).__name__}: {error}", _BUG, ExitCode.UNEXPECTED)
 
 
 def _failed(words: list[str], message: str, advice: str, code: int) -> int:
@@ -67,10 +75,13 @@ def _failed(words: list[str], message: str, advice: str, code: int) -> int:
     return int(code)
 
 
-def _advice(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return "fix what it names, then see `registry-pipeline status` for what was done before"
-    return "this is a bug: run it again with --verbose and report what it prints"
+def _as_write_error(error: OSError) -> RegistryPipelineError:
+    """Return the error of a disk in the words of every command; what cannot be read keeps the system's own words."""
+    path = Path(error.filename) if isinstance(error.filename, str) else None
+    if path is not None and is_refused_write(error):
+        return cannot_write(path, error)
+    advice = "fix what it names, then see `registry-pipeline status` for what was done before"
+    return RegistryPipelineError(f"{type(error).__name__}: {error}", advice)
 
 
 def _trace(words: list[str]) -> None:

@@ -16,7 +16,7 @@ import click
 from registry_pipeline.canon import json_document
 from registry_pipeline.cli.reporter import SCHEMA_VERSION, Column, Page, Reporter
 from registry_pipeline.cli.settings import FORMATS, remember_format
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.files.atomic_write import overwrite_file
 from registry_pipeline.model.finding import Finding, has_errors
 from registry_pipeline.run_index.query import ORDERS, VIEWS
 from registry_pipeline.run_index.record import MACHINES, UNIQUENESS, Record
@@ -123,7 +123,7 @@ def answer_records(
     """Print records once, in the form that was asked for, or write them into a file.
 
     Raises:
-        NotFoundError: the file cannot be written.
+        BusyError, RefusedError, WriteError: as `overwrite_file`.
     """
     document = {"records": [dict(record) for record in records], "count": len(records)} | (more or {})
     raw = click.get_current_context().meta.get(_RAW, False)
@@ -136,7 +136,7 @@ def answer_records(
         if make is None and reporter.settings.format != "json":
             raise click.UsageError("-o writes an answer of --format json, csv or parquet")
         data = json_document({"schema_version": SCHEMA_VERSION} | document) if make is None else make(records)
-        _write(output, data)
+        overwrite_file(output, data)
         reporter.note(f"{len(records)} record{'' if len(records) == 1 else 's'} in {output}")
     elif make is not None:
         if form == "parquet" and reporter.is_watched:
@@ -144,13 +144,6 @@ def answer_records(
         reporter.hand_over(make(records))
     else:
         reporter.answer(document, findings, tell)
-
-
-def _write(place: Path, data: bytes) -> None:
-    try:
-        place.write_bytes(data)
-    except OSError as error:
-        raise NotFoundError(f"{place} cannot be written: {error.strerror}", "name a place that can") from None
 
 
 def tell_runs(page: Page, records: Sequence[Record]) -> None:

@@ -23,6 +23,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
+from registry_pipeline.files.atomic_write import create_file
 
 HOST: Final = "127.0.0.1"
 INSTANCE_FILE: Final = "dagster.yaml"
@@ -99,17 +100,15 @@ def prepare_home(home: Path) -> None:
     """Make the Dagster home with its instance and workspace files; those that stand there are the user's and stay.
 
     Raises:
-        NotFoundError: the folder cannot be written.
+        WriteError: the folder cannot be written; `--dagster-home` names another.
     """
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        if not (home / INSTANCE_FILE).exists():
-            shutil.copyfile(shipped_instance_file(), home / INSTANCE_FILE)
-        if not (home / WORKSPACE_FILE).exists():
-            (home / WORKSPACE_FILE).write_text(WORKSPACE, encoding="utf-8")
-    except OSError as error:
-        advice = "name another folder with --dagster-home"
-        raise NotFoundError(f"the Dagster home {home} cannot be written: {error.strerror}", advice) from None
+    for name, data in (
+        (INSTANCE_FILE, shipped_instance_file().read_bytes()),
+        (WORKSPACE_FILE, WORKSPACE.encode()),
+    ):
+        if not (home / name).exists():
+            with suppress(BusyError):  # another `ui` was faster
+                create_file(home / name, data)
 
 
 def shipped_instance_file(package: Path = _PACKAGE) -> Path:

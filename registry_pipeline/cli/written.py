@@ -9,7 +9,7 @@ from typing import Any
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline.runbook.entries import Settled, Written
+from registry_pipeline.runbook.entries import Recovery, Written
 
 
 def verdict_of(findings: Iterable[Finding]) -> str:
@@ -25,12 +25,12 @@ def counts_of(findings: Iterable[Finding], more: Mapping[str, int]) -> dict[str,
     return {name: sum(each.severity is weight for each in told) for name, weight in weights.items()} | dict(more)
 
 
-def settled_to_json(settled: Settled | None) -> Any:
+def settled_to_json(settled: Recovery | None) -> Any:
     """Return what was settled of an interrupted change, as documents tell it."""
     return None if settled is None else {"outcome": settled.outcome, "files": list(settled.paths)}
 
 
-def tell_settled(page: Page, settled: Settled | None) -> None:
+def tell_settled(page: Page, settled: Recovery | None) -> None:
     """Write what was settled of an interrupted change."""
     if settled is not None:
         page.line(f"an interrupted change was {settled.outcome}: {', '.join(settled.paths)}", style="yellow")

@@ -16,7 +16,6 @@ from pydantic import PrivateAttr
 from registry_pipeline import runbook
 from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.files.durable import make_folders
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.model.envelope import GitState, WorkingTreeState
 from registry_pipeline.model.refs import SealedRef
@@ -77,9 +76,8 @@ class GovernedRepository(ConfigurableResource[None]):
         inherits the tags of its parent, hence the tag that names the run in which git was asked.
         """
         started, governed = self.started(dagster_run_id), self.governed()
-        make_folders(governed.dagster_home)
         lock = governed.dagster_home / "git_state.lock"
-        with hold_lock(lock, governed.root, "look at git", wait_seconds=_GIT_WAIT_SECONDS):
+        with hold_lock(lock, governed.root, "look at git", wait_seconds=_GIT_WAIT_SECONDS, make_folder=True):
             kept = self._kept_build_run(dagster_run_id, started)
             if kept is not None:
                 return kept

@@ -12,15 +12,15 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from stat import S_IMODE, S_ISREG
 from typing import Any, Final
 
+from registry_pipeline.canon import sha256_hex
 from registry_pipeline.entries.layout import layout_of
 from registry_pipeline.entries.splice import UnsplicedError, splice
-from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
+from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.files.atomic_write import read_own_file, refuse_missing_folder, replace_file
 from registry_pipeline.yaml_values import (
     StrictYamlError,
     YamlNode,
@@ -74,18 +74,18 @@ def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
     they are. A new file is written in block style.
 
     Raises:
+        NotFoundError: there is no such folder (exit 7).
         RefusedError: the outcome could not be proven to say `data`, or the path is a link (exit 5).
-        RegistryPipelineError: the disk refused; the file is as it was (exit 1).
+        BusyError: the file changed while its new text was made; nothing was written (exit 6).
+        WriteError: the disk refused; the file is as it was (exit 1).
     """
     place = Path(path)
-    try:
-        before = read_yaml_file(place)
-    except NotFoundError:
-        before = b""
+    before = read_own_file(place, MAX_BYTES)
     wanted = [_plain(each) for each in (data if isinstance(data, YamlDocuments) else [data])]
-    after = rewrite(before, wanted, str(place))
-    if after != before or not place.exists():
-        _replace(place, after)
+    after = rewrite(before or b"", wanted, str(place))
+    if after != before:
+        refuse_missing_folder(place)
+        replace_file(place, after, None if before is None else sha256_hex(before))
 
 
 def read_yaml_file(path: Path) -> bytes:
@@ -95,20 +95,9 @@ def read_yaml_file(path: Path) -> bytes:
         NotFoundError: there is none (exit 7).
         RefusedError: it is a link, no regular file, larger than `MAX_BYTES`, or cannot be read (exit 5).
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {path}", "name one that exists") from None
-    except OSError as error:
-        told = "it is a link" if path.is_symlink() else error.strerror
-        raise RefusedError(f"{path} cannot be read: {told}", "put the regular file itself there") from None
-    if not S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise RefusedError(f"{path} is not a regular file", "put the regular file itself there")
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise RefusedError(f"{path} is larger than {MAX_BYTES >> 20} MiB", "split the registry into several files")
+    data = read_own_file(path, MAX_BYTES)
+    if data is None:
+        raise NotFoundError(f"there is no file {path}", "name one that exists")
     return data
 
 
@@ -255,25 +244,3 @@ def _core_resolver() -> Any:
 
 def _refused(place: Path, error: StrictYamlError) -> RefusedError:
     return RefusedError(f"{place}:{error.location}: {error}", "mend the file, then `registry-pipeline entries check`")
-
-
-def _replace(place: Path, data: bytes) -> None:
-    if place.is_symlink():
-        raise RefusedError(f"{place} is a link", "name the file itself")
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
-        mode = S_IMODE(place.stat().st_mode) if place.exists() else 0o644
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(place)
-    except OSError as error:
-        raise RegistryPipelineError(
-            f"{place} cannot be written: {error.strerror}; it is as it was",
-            "writing needs a folder that takes the file",
-        ) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from typing import Final
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.example.description import ExampleRepository, ExampleRun
 from registry_pipeline.example.history import ExampleCommit
+from registry_pipeline.files.durable import cannot_write, make_folders
 
 _BRANCH: Final = "refs/heads/main"
 _DEAF: Final = {
@@ -30,15 +31,20 @@ def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
     """Make a git repository with the example's history at `root`; return the commit ids, oldest first.
 
     Raises:
-        RefusedError: `root` is a file or a folder that is not empty, or cannot be written.
+        RefusedError: `root` is a file, or a folder that is not empty (exit 5).
+        WriteError: it cannot be written (exit 1).
         NotFoundError: git is not installed.
         RegistryPipelineError: git failed; `root` is left as it is then.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         taken = next(root.iterdir(), None)
-    except OSError as error:
+        if taken is None:
+            make_folders(root / ".git")  # where it cannot be made, this says so as every command does; git would not
+    except (FileExistsError, NotADirectoryError) as error:
         raise RefusedError(f"{root}: {error.strerror}", "name a new folder, or an empty one") from None
+    except OSError as error:
+        raise cannot_write(root, error) from None
     if taken is not None:
         raise RefusedError(f"{root} is not empty", "name a new folder, or an empty one")
     _git(root, "init", "--quiet", "--template=", f"--initial-branch={_BRANCH.rsplit('/', 1)[1]}")

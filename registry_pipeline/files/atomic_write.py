@@ -1,26 +1,33 @@
 """Write a whole file in one step: readers see the old bytes or the new ones, and a kill leaves one of the two.
 
 The next content is written beside the file under a name that is derived from it (`temporary_path`), so that a killed
-writer leaves at most that one file; the next writer reuses the name, and `doctor` finds and removes it. Callers hold
-the lock of the file while they call `replace_file` or `create_file`.
+writer leaves at most that one file. The next writer removes it first, and `doctor` finds it. A writer keeps its
+temporary file locked until it has the name: two writers never mix their bytes, even where no other lock is held. Who
+reads a file in order to change it holds the lock of that file from the read to the write.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from registry_pipeline.canon import sha256_hex
-from registry_pipeline.errors import BusyError, DurabilityError, RefusedError
+from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError, RefusedError
 from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, share_with_group, sync_path
+from registry_pipeline.files.lock import open_locked
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE: Final = 0o644
 _SUFFIX: Final = ".registry-pipeline.tmp"
+_WAIT_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.005
 
 
 def temporary_path(path: Path) -> Path:
@@ -33,11 +40,11 @@ def is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(_SUFFIX) and len(name) > len(_SUFFIX) + 1
 
 
-def read_own_file(path: Path) -> bytes | None:
+def read_own_file(path: Path, max_bytes: int | None = None) -> bytes | None:
     """Return the bytes of a regular file that is no link, None if there is none.
 
     Raises:
-        RefusedError: it is a link, no regular file, or cannot be read (exit 5).
+        RefusedError: it is a link, no regular file, larger than `max_bytes`, or cannot be read (exit 5).
     """
     try:
         descriptor = os.open(path, _READ)
@@ -50,17 +57,20 @@ def read_own_file(path: Path) -> bytes | None:
         os.close(descriptor)
         raise RefusedError(f"{path} is not a regular file", "put the regular file itself there")
     with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+        data = file.read(-1 if max_bytes is None else max_bytes + 1)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise RefusedError(f"{path} is larger than {max_bytes >> 20} MiB", "split it into several files")
+    return data
 
 
-def refuse_changed(path: Path, expected_sha256: str | None) -> None:
+def refuse_changed(path: Path, expected_sha256: str | None, max_bytes: int | None = None) -> None:
     """Refuse if a file is not the one that was read; None stands for no file.
 
     Raises:
         BusyError: it changed since; nothing was written (exit 6).
-        RefusedError: it is a link, or no regular file (exit 5).
+        RefusedError: it is a link, no regular file, or larger than `max_bytes` (exit 5).
     """
-    data = read_own_file(path)
+    data = read_own_file(path, max_bytes)
     digest = None if data is None else sha256_hex(data)
     if digest != expected_sha256:
         raise BusyError(
@@ -86,20 +96,12 @@ def replace_file(path: Path, data: bytes, expected_sha256: str | None) -> None:
     if expected_sha256 is None:
         create_file(path, data)
         return
-    draft = temporary_path(path)
-    try:
-        # (1) Write the new content durably under another name.
-        _write_draft(draft, data, path.stat())
+    # (1) Write the new content durably under another name.
+    with _draft_of(path, data, path.stat()) as draft:
         # (2) Compare again: an editor, which takes no lock, may have saved since.
         refuse_changed(path, expected_sha256)
         # (3) Give it the name.
         draft.replace(path)
-    except OSError as error:
-        _remove(draft)
-        raise cannot_write(path, error) from None
-    except BaseException:
-        _remove(draft)
-        raise
     _confirm(path)
 
 
@@ -113,24 +115,57 @@ def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
         WriteError: the disk refused; there is no such file (exit 1).
         DurabilityError: the file exists, but the disk did not confirm it (exit 1).
     """
-    draft = temporary_path(path)
-    try:
-        make_folders(path.parent)
-        _write_draft(draft, data, mode)
-        rename_noreplace(str(draft), str(path))
-    except FileExistsError:
-        _remove(draft)
-        raise BusyError(
-            f"{path.name} was created by another writer meanwhile; nothing was written",
-            "look at the file, then run the command again",
-        ) from None
-    except OSError as error:
-        _remove(draft)
-        raise cannot_write(path, error) from None
-    except BaseException:
-        _remove(draft)
-        raise
+    with _draft_of(path, data, mode) as draft:
+        try:
+            rename_noreplace(str(draft), str(path))
+        except FileExistsError:
+            raise BusyError(
+                f"{path.name} was created by another writer meanwhile; nothing was written",
+                "look at the file, then run the command again",
+            ) from None
     _confirm(path)
+
+
+def overwrite_file(path: Path, data: bytes) -> None:
+    """Write a file that a user named, whatever it contained: a link is followed, a pipe or a device is written to.
+
+    Raises:
+        NotFoundError: its folder does not exist (exit 7).
+        BusyError, RefusedError, WriteError, DurabilityError: as `replace_file`.
+    """
+    refuse_missing_folder(path)
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        path = path.resolve()
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    before = read_own_file(path)
+    replace_file(path, data, None if before is None else sha256_hex(before))
+
+
+def refuse_missing_folder(path: Path) -> None:
+    """Refuse a file in a folder that does not exist: a path that a user named may have a typing mistake.
+
+    Raises:
+        NotFoundError: there is no such folder (exit 7).
+    """
+    if not path.parent.is_dir():
+        raise NotFoundError(f"{path} cannot be written: there is no folder {path.parent}", "create it, or name another")
+
+
+def write_new_file(path: Path, data: bytes, like: os.stat_result | int) -> None:
+    """Write a new file durably, but not its name; `like` gives the permission bits, and the group if it is a stat.
+
+    Raises:
+        OSError: the name is taken, or the disk refused.
+    """
+    descriptor = os.open(path, _CREATE, _MODE)
+    try:
+        _fill(descriptor, data, like, path.parent)
+    finally:
+        os.close(descriptor)
 
 
 def remove_file(path: Path) -> bool:
@@ -160,26 +195,75 @@ def write_descriptor(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _write_draft(draft: Path, data: bytes, like: os.stat_result | int) -> None:
-    draft.unlink(missing_ok=True)
-    mode = like if isinstance(like, int) else stat.S_IMODE(like.st_mode)
-    descriptor = os.open(draft, _CREATE, mode)
+def remove_temporary(path: Path) -> bool:
+    """Remove what a killed writer left at a temporary path; return False while a writer still holds it.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if path.is_symlink():  # no writer makes one
+        path.unlink()
+        return True
     try:
-        if not isinstance(like, int):
-            with suppress(OSError):  # only a member of the group may give it; the permission bits matter more
-                os.fchown(descriptor, -1, like.st_gid)
-        os.fchmod(descriptor, mode)
-        if isinstance(like, int):
-            share_with_group(descriptor, draft.parent)
-        write_descriptor(descriptor, data)
-        os.fsync(descriptor)
+        descriptor = open_locked(path, os.O_RDONLY, "write", wait_seconds=0.0)
+    except NotFoundError:
+        return True
+    except BusyError:
+        return False
+    try:
+        path.unlink()
     finally:
         os.close(descriptor)
+    return True
 
 
-def _remove(draft: Path) -> None:
-    with suppress(OSError):
-        draft.unlink()
+@contextmanager
+def _draft_of(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[Path]:
+    """Write the next content of a file durably under another name; it is removed if the block fails."""
+    draft = temporary_path(path)
+    try:
+        make_folders(path.parent)
+        descriptor = _open_draft(draft)
+        try:
+            _fill(descriptor, data, like, path.parent)
+            yield draft
+        except BaseException:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def _open_draft(draft: Path) -> int:
+    """Create a temporary file and lock it."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        if remove_temporary(draft):
+            with suppress(FileExistsError):  # another writer was faster
+                descriptor = os.open(draft, _CREATE, _MODE)
+                with suppress(BlockingIOError, FileNotFoundError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # Between the two calls it looked like a leftover, and another writer may have removed it.
+                    if os.path.samestat(os.fstat(descriptor), draft.lstat()):
+                        return descriptor
+                os.close(descriptor)
+        if time.monotonic() >= deadline:
+            raise BusyError(f"another writer holds {draft} after {_WAIT_SECONDS:.0f} s", "try again when it has ended")
+        time.sleep(_POLL_SECONDS)
+
+
+def _fill(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path) -> None:
+    if not isinstance(like, int):
+        with suppress(OSError):  # only a member of the group may give it; the permission bits matter more
+            os.fchown(descriptor, -1, like.st_gid)
+    os.fchmod(descriptor, like if isinstance(like, int) else stat.S_IMODE(like.st_mode))
+    if isinstance(like, int):
+        share_with_group(descriptor, folder)
+    write_descriptor(descriptor, data)
+    os.fsync(descriptor)
 
 
 def _confirm(path: Path) -> None:

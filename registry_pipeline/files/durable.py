@@ -17,7 +17,7 @@ _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
 _UNSUPPORTED: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM))
 _NO_SPACE: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
-_NO_PERMISSION: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+NO_PERMISSION: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 
 
 @cache
@@ -82,7 +82,7 @@ def sync_path(path: str | Path) -> None:
     Raises:
         OSError: it does not exist, or the disk refused.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a linked folder is synced like any other
     try:
         os.fsync(descriptor)
     finally:
@@ -124,11 +124,23 @@ def share_with_group(entry: str | Path | int, folder: str | Path) -> None:
             os.chmod(entry, shared)  # noqa: PTH101 - as above
 
 
+def is_refused_write(error: OSError) -> bool:
+    """Whether an error of an unknown system call is a write that the disk or its permissions refused."""
+    if error.errno in NO_PERMISSION and error.errno != errno.EROFS:
+        return not os.path.exists(error.filename) or os.access(error.filename, os.R_OK)  # noqa: PTH110 - may be bytes
+    return error.errno in _NO_SPACE or error.errno == errno.EROFS
+
+
+def write_advice(error: OSError, folder: Path) -> str:
+    """Return what to do about a write into `folder` that the disk or its permissions refused."""
+    if error.errno in _NO_SPACE:
+        return "free some space on the disk, then run the command again"
+    if error.errno in NO_PERMISSION:
+        return f"make {folder} writable for you, then run the command again"
+    return "fix the cause, then run the command again"
+
+
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """Return the error for a path that the disk or its permissions do not let us write, with advice on the cause."""
-    advice = "fix the cause, then run the command again"
-    if error.errno in _NO_SPACE:
-        advice = "free some space on the disk, then run the command again"
-    elif error.errno in _NO_PERMISSION:
-        advice = f"make {path.parent} writable for you, then run the command again"
-    return WriteError(f"{path} cannot be written: {error.strerror or error}; it is as it was", advice)
+    message = f"{path} cannot be written: {error.strerror or error}; it is as it was"
+    return WriteError(message, write_advice(error, path.parent))

@@ -6,7 +6,6 @@ locked is found: the inode behind the name is compared after the lock was taken.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -17,23 +16,28 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
-from registry_pipeline.files.durable import cannot_write, share_with_group
+from registry_pipeline.files.durable import NO_PERMISSION, cannot_write, make_folders, share_with_group
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_NO_PERMISSION: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _MODE: Final = 0o644
 _POLL_SECONDS: Final = 0.005
 
 
 @contextmanager
 def hold_lock(
-    path: Path, root: Path, purpose: str, *, wait_seconds: float = 0.0, shared: bool = False
+    path: Path,
+    root: Path,
+    purpose: str,
+    *,
+    wait_seconds: float = 0.0,
+    shared: bool = False,
+    make_folder: bool = False,
 ) -> Iterator[None]:
-    """Hold the lock file at `path`, whose folder must exist inside `root`.
+    """Hold the lock file at `path`, whose folder must be inside `root`.
 
     `purpose` names what the lock protects, for the message, as in "activation". A shared lock excludes only exclusive
     ones, and needs a lock file that exists; an exclusive one makes it. Where the file may only be read, as for another
-    user of the group, reading it suffices.
+    user of the group, reading it suffices. With `make_folder`, a missing folder is made; else it must exist.
 
     Raises:
         BusyError: another process held it for all of `wait_seconds`; nothing changed (exit 6).
@@ -42,6 +46,11 @@ def hold_lock(
         WriteError: it cannot be made (exit 1).
     """
     refuse_outside(path, root)
+    if make_folder:
+        try:
+            make_folders(path.parent)
+        except OSError as error:
+            raise cannot_write(path, error) from None
     flags = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT
     descriptor = open_locked(path, flags, purpose, wait_seconds=wait_seconds, shared=shared, read_only_suffices=True)
     try:
@@ -122,7 +131,7 @@ def _open(path: Path, flags: int, *, read_only_suffices: bool) -> int:
     try:
         descriptor = _create_or_open(path, flags)
     except OSError as error:
-        if not read_only_suffices or error.errno not in _NO_PERMISSION or not path.is_file() or path.is_symlink():
+        if not read_only_suffices or error.errno not in NO_PERMISSION or not path.is_file() or path.is_symlink():
             raise _cannot_open(path, error) from None
         try:
             descriptor = os.open(path, os.O_RDONLY | _SAFE)
@@ -130,7 +139,7 @@ def _open(path: Path, flags: int, *, read_only_suffices: bool) -> int:
             raise _cannot_open(path, second) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise RefusedError(f"{path} is not a regular file", "remove it; a lock file is made when it is needed")
+        raise RefusedError(f"{path} is not a regular file", "remove it; a regular file is made when it is needed")
     return descriptor
 
 
@@ -153,5 +162,5 @@ def _cannot_open(path: Path, error: OSError) -> Exception:
     if isinstance(error, FileNotFoundError):
         return NotFoundError(f"there is no folder {path.parent}", "run `registry-pipeline init`")
     if isinstance(error, IsADirectoryError):
-        return RefusedError(f"{path} is not a regular file", "remove it; a lock file is made when it is needed")
+        return RefusedError(f"{path} is not a regular file", "remove it; a regular file is made when it is needed")
     return cannot_write(path, error)

@@ -547,8 +547,8 @@ _DOCTOR: Final = (
         "DOCTOR_TEMPORARY_LEFTOVER",
         _W,
         "doctor 5",
-        "a pointer file that never took its name is left over",
-        "`registry-pipeline doctor --fix` removes it; so does the next change",
+        "a killed writer left a temporary file, which never took the name of the file that it was for",
+        "`registry-pipeline doctor --fix` removes it; so does the next change of that file",
     ),
     (
         "DOCTOR_LINE_ENDS",

@@ -24,6 +24,10 @@ STATE_NAMES: Final = (
 """The state that commands keep beside publish_root, none of it evidence; what else lies there is the user's own."""
 
 
+TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
+"""The temporary files of the atomic write, beside any file that is being written."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerOperation:
     """One operation of the registry layer: what it is called, what it does, who runs it, how far it is enforced."""
@@ -155,10 +159,6 @@ def layer_attributes(publish_root: str, pointers: str) -> tuple[str, ...]:
     return (f"{publish_root}/** -text", f"{pointers} -text")
 
 
-DRAFTS: Final = ".*.registry-pipeline.tmp"
-"""What `files.atomic_write` writes beside a file before it takes the file's name, as git's rules name it."""
-
-
 def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tuple[str, ...]:
     """Return the `.gitignore` lines: the state beside `publish_root`, and evidence too unless it is tracked.
 
@@ -167,7 +167,7 @@ def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tupl
     """
     state = publish_root.rpartition("/")[0]
     kept = tuple(f"/{state}/{name}" for name in STATE_NAMES)
-    moving = (f"/{pointers}.lock", f"/{pointers}.intent", DRAFTS)
+    moving = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)
     return kept + moving + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
 
 

@@ -7,19 +7,17 @@ command ever replaces.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from stat import S_ISREG
 from typing import IO, Final
 
 from registry_pipeline.canon import json_line
-from registry_pipeline.errors import BusyError, RefusedError, RegistryPipelineError
-from registry_pipeline.files.durable import make_folders, share_with_group
+from registry_pipeline.files.atomic_write import write_descriptor
+from registry_pipeline.files.durable import cannot_write, make_folders, sync_path
+from registry_pipeline.files.lock import open_locked, refuse_outside
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.run_index.lines import MAX_LINE, Entry, Line, parse_line, parse_record
@@ -32,16 +30,13 @@ from registry_pipeline.run_index.tail import (
     read_tail,
     set_aside,
     settle_announcement,
-    sync_folder,
-    write_all,
 )
 
 WAIT: Final = 30.0
 """How long an append waits for others, in seconds."""
 
-_POLL: Final = 0.002
 _BEYOND: Final = 1 << 62
-_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 Find = Callable[[IO[bytes], int], "tuple[list[Entry], int]"]
 """Returns what an open log, up to an offset, holds of the same runs or overrides, and how many lines it has."""
@@ -97,8 +92,9 @@ def append_records(
     through may repeat it.
 
     Raises:
-        BusyError: others held the log for too long (exit 6). RefusedError: it is no regular file (exit 5).
-        RegistryPipelineError: the disk refused; the log is as it was (exit 1).
+        BusyError: others held the log for too long (exit 6).
+        RefusedError: it is no regular file, or outside the repository through a linked folder (exit 5).
+        WriteError: the disk refused; the log is as it was (exit 1).
     """
     if not log.path.exists():
         found = tuple(check(_placed(_apart(records, ())[0], 0)))
@@ -182,57 +178,29 @@ def _write_or_cut(log: Log, descriptor: int, data: bytes) -> None:
     """Write and sync, or leave the log as long as it was."""
     size = os.fstat(descriptor).st_size
     try:
-        write_all(descriptor, data)
+        write_descriptor(descriptor, data)
         os.fsync(descriptor)
     except OSError as error:
         os.ftruncate(descriptor, size)
         settle_announcement(log)
-        raise RegistryPipelineError(
-            f"{log.shown} cannot be written: {error.strerror}; it is as it was", "free space on the disk, then repeat"
-        ) from None
+        raise cannot_write(log.path, error) from None
 
 
 @contextmanager
 def locked(log: Log) -> Iterator[IO[bytes]]:
-    """Hold the lock of a log, which is made where there is none; the lock ends with the block or the process."""
-    descriptor = _take(log)
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
+    """Hold the lock of a log, which is made if it is missing; the lock ends with the block or the process.
 
-
-def _take(log: Log) -> int:
-    until = time.monotonic() + WAIT
-    while True:
-        descriptor = _open(log)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A checkout or a merge may have put another file in its place since it was opened.
-            if os.path.samestat(os.fstat(descriptor), log.path.lstat()):
-                return descriptor
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        if time.monotonic() > until:
-            raise BusyError(f"others have held {log.shown} for {WAIT:.0f} s; nothing changed", "try again later")
-        time.sleep(_POLL)
-
-
-def _open(log: Log) -> int:
+    Raises:
+        BusyError, RefusedError, WriteError: as `append_records`.
+    """
+    if log.root is not None:
+        refuse_outside(log.path, log.root)
     try:
-        try:
-            descriptor = os.open(log.path, _FLAGS)
-        except FileNotFoundError:
-            make_folders(log.path.parent)
-            descriptor = os.open(log.path, _FLAGS | os.O_CREAT, 0o644)
-            share_with_group(descriptor, log.path.parent)
-            sync_folder(log.path.parent)
+        make_folders(log.path.parent)
+        descriptor = open_locked(log.path, _FLAGS, f"append to {log.shown}", wait_seconds=WAIT)
     except OSError as error:
-        told = "it is a link" if log.path.is_symlink() else error.strerror
-        raise RefusedError(f"{log.shown} cannot be appended to: {told}", "name the log itself in the toml") from None
-    if not S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise RefusedError(f"{log.shown} is not a regular file", "name the log itself in the toml")
-    return descriptor
+        raise cannot_write(log.path, error) from None
+    with os.fdopen(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_size == 0:  # it may be new: its name must last as long as its records
+            sync_path(log.path.parent)
+        yield file

@@ -13,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from registry_pipeline.canon import utc_text
+from registry_pipeline.canon import sha256_hex, utc_text
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.files.atomic_write import refuse_missing_folder, replace_file
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.run_index.append import Appended, append_records, locked
@@ -30,7 +31,7 @@ from registry_pipeline.run_index.overrides import OverrideBook, read_book
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import find_entries, read_whole
 from registry_pipeline.run_index.songs import read_song_index
-from registry_pipeline.run_index.tail import announcement_path, read_tail, write_new
+from registry_pipeline.run_index.tail import announcement_path, read_tail
 
 
 def read_surroundings(
@@ -114,11 +115,15 @@ def merge_files(log: Log, one: Path, two: Path, target: Path) -> MergeOutcome:
     A target that is there is replaced only if all of its lines are in the merge, in their order.
 
     Raises:
-        NotFoundError: a file is not there or cannot be read or written. BusyError: the target is being appended to.
+        NotFoundError: a file is missing or cannot be read (exit 7).
+        BusyError: the target is being appended to, or another writer created or edited it meanwhile (exit 6).
+        RefusedError: the target is a link, or no regular file (exit 5). WriteError: the disk refused (exit 1).
     """
     told = Log(target, str(target), log.reader)
+    refuse_missing_folder(target)
     with ExitStack() as stack:
-        if target.exists():
+        exists = target.exists()
+        if exists:
             stack.enter_context(locked(told))
         cut = [each for path in (one, two) for each in _unfinished_batch(Log(path, str(path), log.reader))]
         if cut:
@@ -126,16 +131,14 @@ def merge_files(log: Log, one: Path, two: Path, target: Path) -> MergeOutcome:
         merged = merge_logs(told, (str(one), _read(one)), (str(two), _read(two)))
         if merged.data is None:
             return MergeOutcome(merged, merged.findings, refused=True)
-        before = _read(target) if target.exists() else None
+        # A target that appeared meanwhile was not locked: it is not compared with but refused, below.
+        before = _read(target) if exists else None
         if before == merged.data:
             return MergeOutcome(merged, merged.findings)
         lost = () if before is None else check_append_only(told, before, merged.data, str(target))
         if has_errors(lost):
             return MergeOutcome(merged, sorted_findings([*merged.findings, *lost]), refused=True)
-        try:
-            write_new(target, merged.data)
-        except OSError as error:
-            raise NotFoundError(f"{target} cannot be written: {error.strerror}", "name a place that can") from None
+        replace_file(target, merged.data, None if before is None else sha256_hex(before))
     return MergeOutcome(merged, merged.findings, changed=True)
 
 

@@ -12,22 +12,26 @@ from registry_pipeline.run_index.record import OVERRIDE, OVERRIDE_UPDATE, RUN, R
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One append-only log: its place, how it is named in findings, and the reader of its records."""
+    """One append-only log: its path, how it is named in findings, and the reader of its records.
+
+    `root` is the repository that must contain it when it is appended to; None for a file that a user named.
+    """
 
     path: Path
     shown: str
     reader: Reader
+    root: Path | None = None
 
 
 def run_index_log(governed: Governed) -> Log:
     """Return the run index of a repository."""
     table = governed.config.run_index
     reader = Reader((RUN,), GRAMMARS[table.ids], frozenset(table.extra_keys))
-    return Log(governed.path(table.path), table.path, reader)
+    return Log(governed.path(table.path), table.path, reader, governed.root)
 
 
 def overrides_log(governed: Governed) -> Log:
     """Return the overrides log of a repository."""
     table = governed.config.run_index
     reader = Reader((OVERRIDE, OVERRIDE_UPDATE), GRAMMARS[table.ids], frozenset(table.extra_keys))
-    return Log(governed.path(table.overrides), table.overrides, reader)
+    return Log(governed.path(table.overrides), table.overrides, reader, governed.root)

@@ -14,17 +14,16 @@ from typing import Any, Final
 
 from registry_pipeline.canon import utc_text
 from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.files.atomic_write import create_file
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.run_index.history import changed_fields
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.record import RUN, Record
-from registry_pipeline.run_index.tail import sync_folder, write_all
 
 _NOT_ASKED: Final = frozenset({"record_type", "last_updated_utc", "run_log_filepath_abs", "corrects"})
 _LISTS: Final = frozenset({"version_ids"})
 _LARGEST: Final = 4 << 20
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TELLS: Final = """\
 
 # Run log of {run_id}
@@ -52,21 +51,12 @@ def write_run_log(path: Path, text: str) -> None:
     """Write a new run log durably.
 
     Raises:
-        RefusedError: something has that name. NotFoundError: its folder cannot be written.
+        RefusedError: the name is taken (exit 5). BusyError: another writer took it just now (exit 6).
+        WriteError: the disk refused; there is no such file (exit 1).
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, _CREATE, 0o644)
-    except FileExistsError:
-        raise RefusedError(f"{path} is there already", "name a new file; a run log is never written over") from None
-    except OSError as error:
-        raise NotFoundError(f"{path} cannot be written: {error.strerror}", "name a place that can") from None
-    try:
-        write_all(descriptor, text.encode("utf-8"))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    sync_folder(path.parent)
+    if os.path.lexists(path):
+        raise RefusedError(f"{path} exists already", "name a new file; a run log is never overwritten")
+    create_file(path, text.encode("utf-8"))
 
 
 def read_run_log(path: Path, log: Log) -> tuple[dict[str, Any] | None, tuple[Finding, ...]]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.canon import StrictJsonError, json_line, read_strict_json, sha256_hex
+from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.run_index.lines import MAX_LINE, parse_record
 from registry_pipeline.run_index.logs import Log
 
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK: Final = 1 << 16
 
 
@@ -64,7 +64,8 @@ def read_tail(log: Log, descriptor: int) -> Tail:
 def announce(log: Log, batch: Announced) -> None:
     """Write durably what is about to be appended."""
     head = {"offset": batch.offset, "length": len(batch.data), "sha256": sha256_hex(batch.data)}
-    write_new(announcement_path(log), json_line(head) + batch.data)
+    settle_announcement(log)
+    create_file(announcement_path(log), json_line(head) + batch.data)
 
 
 def settle_announcement(log: Log) -> None:
@@ -79,42 +80,12 @@ def set_aside(log: Log, descriptor: int, tail: Tail) -> Path:
     """
     rest = _pread(descriptor, tail.finished, tail.size)
     place = log.path.with_name(f"{log.path.name}.torn-{tail.finished}-{sha256_hex(rest)[:12]}")
-    if not (place.is_file() and place.read_bytes() == rest):
-        place.unlink(missing_ok=True)
-        write_new(place, rest)
+    if read_own_file(place) != rest:
+        remove_file(place)
+        create_file(place, rest)
     os.ftruncate(descriptor, tail.finished)
     os.fsync(descriptor)
     return place
-
-
-def write_new(place: Path, data: bytes) -> None:
-    """Write a file and its name durably, in place of one that has the name; whole or not at all."""
-    temporary = place.with_name(f".{place.name}.registry-pipeline.tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, _CREATE, 0o644)
-    try:
-        write_all(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.rename(place)
-    sync_folder(place.parent)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write every byte, however many writes the disk wants for it."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _size_and_announcement(log: Log, descriptor: int) -> tuple[int, Announced | None]:

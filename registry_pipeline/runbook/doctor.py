@@ -8,11 +8,12 @@ from datetime import datetime
 
 from registry_pipeline.activate.swap import intent_path
 from registry_pipeline.config import Governed
-from registry_pipeline.files.atomic_write import temporary_path
+from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.query.doctor import UNREADABLE, DoctorDocument, Mended, examine
 from registry_pipeline.runbook.building import BuildRun
+from registry_pipeline.runbook.leftovers import find_temporary_files, remove_temporary_files
 from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.runbook.rendering import render_after_change
 from registry_pipeline.runbook.settlement import finish, remove_leftovers, void, write_back
@@ -50,13 +51,17 @@ def diagnose(governed: Governed, now: datetime) -> DoctorDocument:
         NotFoundError: a run root or the pointer file is there and cannot be read.
     """
     _, seen, findings = observe(governed, now)
-    leftovers = {"DOCTOR_TEMPORARY_LEFTOVER": temporary_path(governed.pointer_path)}
+    leftovers = {}
     if seen.chain.state in ("committed", "not_chained"):
         leftovers["DOCTOR_INTENT_LEFTOVER"] = intent_path(governed.pointer_path)
     around = examine(governed, leftovers)
     if any(each.code == UNREADABLE for each in findings):  # why git cannot be asked is said once
         around = tuple(each for each in around if each.code != UNREADABLE)
-    return DoctorDocument((), (), sorted_findings((*findings, *around)))
+    temporary = [
+        finding("DOCTOR_TEMPORARY_LEFTOVER", path.relative_to(governed.root).as_posix())
+        for path in find_temporary_files(governed)
+    ]
+    return DoctorDocument((), (), sorted_findings((*findings, *temporary, *around)))
 
 
 def mend(governed: Governed, run: BuildRun, orders: Orders) -> DoctorDocument:
@@ -124,10 +129,11 @@ def _restore(governed: Governed, work: _Work) -> None:
 
 
 def _clear(governed: Governed, work: _Work) -> None:
-    places = {
-        "DOCTOR_INTENT_LEFTOVER": intent_path(governed.pointer_path),
-        "DOCTOR_TEMPORARY_LEFTOVER": temporary_path(governed.pointer_path),
-    }
+    work.mended += [
+        Mended("DOCTOR_TEMPORARY_LEFTOVER", path.relative_to(governed.root).as_posix(), "removed")
+        for path in remove_temporary_files(governed)
+    ]
+    places = {"DOCTOR_INTENT_LEFTOVER": intent_path(governed.pointer_path)}
     there = {code: path for code, path in places.items() if path.is_file()}
     if there and remove_leftovers(governed):
         work.mended += [

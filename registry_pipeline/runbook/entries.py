@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from registry_pipeline.config import Governed
 from registry_pipeline.entries.change import (
@@ -19,7 +20,9 @@ from registry_pipeline.entries.coordination import check_contents, rules
 from registry_pipeline.entries.documents import check_documents, entry_files
 from registry_pipeline.entries.plan import NewEntry
 from registry_pipeline.entries.schemas import read_schemas
-from registry_pipeline.entries.writing import Settled, entries_lock, settle, write_files
+from registry_pipeline.entries.yaml_file import MAX_BYTES
+from registry_pipeline.files.atomic_write import read_own_file
+from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stage, recover, write_files
 from registry_pipeline.model.attribution import artifacts_in
 from registry_pipeline.model.entry_types import FAMILIES, FAMILY_OF
 from registry_pipeline.model.finding import Finding, sorted_findings
@@ -33,7 +36,7 @@ __all__ = [
     "FAMILIES",
     "Asked",
     "GivenEntry",
-    "Settled",
+    "Recovery",
     "Written",
     "add_entries",
     "check_coordination",
@@ -44,6 +47,10 @@ __all__ = [
     "remove_entries",
     "rules",
 ]
+
+
+WAIT_SECONDS: Final = 30.0
+"""How long a command waits for another one that changes registry entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +69,25 @@ class Written:
 
     change: Change
     written: bool
-    settled: Settled | None
+    settled: Recovery | None
 
 
-def read_entries(governed: Governed) -> tuple[Contents, Settled | None]:
+def stage_folder(governed: Governed) -> StageFolder:
+    """Return where changes of registry entries are staged: beside publish_root, and no evidence."""
+    return StageFolder(governed.root, governed.state_root / "entries", "change of registry entries", MAX_BYTES)
+
+
+def read_entries(governed: Governed) -> tuple[Contents, Recovery | None]:
     """Return the registries; a change that was interrupted is settled first.
 
     Raises:
-        BusyError: a change is at work (exit 6).
+        BusyError: another change took longer than `WAIT_SECONDS` (exit 6).
     """
-    settled = settle(governed)
+    settled = recover(stage_folder(governed), wait_seconds=WAIT_SECONDS)
     return read_contents(governed), settled
 
 
-def check_entries(governed: Governed) -> tuple[Contents, tuple[Finding, ...], Settled | None]:
+def check_entries(governed: Governed) -> tuple[Contents, tuple[Finding, ...], Recovery | None]:
     """Return the registries and every finding, the generated documents included; raises as `read_entries`."""
     contents, settled = read_entries(governed)
     own = (each.content for each in contents.schemas.types.values() if each.folder is None)
@@ -89,10 +101,11 @@ def add_entries(governed: Governed, given: Sequence[GivenEntry], asked: Asked, *
 
     Raises:
         NotFoundError: there is no such type (exit 7).
-        BusyError: another writer is at work, or a file changed meanwhile (exit 6).
+        BusyError: another change took longer than `WAIT_SECONDS`, or a file changed meanwhile (exit 6).
         RefusedError: a file cannot be changed in a way that can be proven (exit 5).
+        WriteError: the disk refused; nothing changed (exit 1).
     """
-    with entries_lock(governed) as settled:
+    with hold_stage(stage_folder(governed), wait_seconds=WAIT_SECONDS) as settled:
         contents = read_contents(governed)
         change = plan_addition(governed, contents, [_typed(contents, each) for each in given], asked)
         return _write(governed, change, settled, dry_run=dry_run)
@@ -105,7 +118,7 @@ def remove_entries(governed: Governed, named: Sequence[tuple[str, str]], *, dry_
         NotFoundError: there is no such type or entry (exit 7).
         BusyError, RefusedError: as `add_entries`.
     """
-    with entries_lock(governed) as settled:
+    with hold_stage(stage_folder(governed), wait_seconds=WAIT_SECONDS) as settled:
         contents = read_contents(governed)
         change = plan_removal(governed, contents, [(find_type(contents, name), key) for name, key in named])
         return _write(governed, change, settled, dry_run=dry_run)
@@ -117,10 +130,10 @@ def initialise_entries(governed: Governed) -> tuple[str, ...]:
     Raises:
         BusyError, RefusedError: as `add_entries`.
     """
-    with entries_lock(governed):
+    with hold_stage(stage_folder(governed), wait_seconds=WAIT_SECONDS):
         files = entry_files(governed, read_schemas(governed))
-        before = {path: _bytes(governed, path) for path in files}
-        write_files(governed, {path: (before[path], data) for path, data in files.items()})
+        before = {path: read_own_file(governed.path(path), MAX_BYTES) for path in files}
+        write_files(stage_folder(governed), {path: (before[path], data) for path, data in files.items()})
     return tuple(sorted(files))
 
 
@@ -137,11 +150,11 @@ def check_coordination(governed: Governed, sealed: SealedRun, report: SealReport
     return tuple(each for each in check_contents(contents) if each.path in sealed_files)
 
 
-def _write(governed: Governed, change: Change, settled: Settled | None, *, dry_run: bool) -> Written:
+def _write(governed: Governed, change: Change, settled: Recovery | None, *, dry_run: bool) -> Written:
     if change.refused or dry_run:
         return Written(change, written=False, settled=settled)
     if change.files:
-        write_files(governed, change.files)
+        write_files(stage_folder(governed), change.files)
     return Written(change, written=True, settled=settled)
 
 
@@ -150,8 +163,3 @@ def _typed(contents: Contents, given: GivenEntry) -> NewEntry:
     is_family = given.type_name in FAMILIES
     chosen = choose_type(contents, given.type_name, value) if is_family else find_type(contents, given.type_name)
     return NewEntry(chosen, given.value, given.origin, given.node)  # type: ignore[arg-type]  # what is no mapping is told as EN001
-
-
-def _bytes(governed: Governed, path: str) -> bytes | None:
-    place = governed.path(path)
-    return place.read_bytes() if place.exists() else None

@@ -8,7 +8,8 @@ from typing import Final
 
 from registry_pipeline.config import Governed
 from registry_pipeline.diagnostics import STORE_NAME, Diagnostic, record_diagnostics
-from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError
+from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, RefusedError, WriteError
+from registry_pipeline.files.lock import refuse_outside
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.roles import WAIVERS_PATH
 from registry_pipeline.roles import Violation, apply_waivers, could_not_check, parse_waivers, sorted_violations
@@ -60,8 +61,9 @@ def record_violations(
         _diagnostic(each, status, tool, job_id) for each, status in stated if each.finding.severity is not Severity.INFO
     ]
     try:
+        refuse_outside(governed.state_root / STORE_NAME, governed.root)
         record_diagnostics(governed.state_root / STORE_NAME, told, now)
-    except (BusyError, NotFoundError) as error:
+    except (BusyError, NotFoundError, RefusedError, WriteError) as error:
         return f"not recorded in the diagnostics: {error.message} -> {error.advice}"
     return None
 

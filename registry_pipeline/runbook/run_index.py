@@ -184,7 +184,7 @@ def start_run(governed: Governed, place: Path, fields: dict[str, str], *, now: d
 
     Raises:
         RefusedError: a field is no record's, the run log is there already, or no id is free.
-        NotFoundError: the run log cannot be written.
+        BusyError, WriteError: as `write_run_log`.
     """
     log = run_index_log(governed)
     for code, pointer, detail, expected, _ in log.reader.problems({"record_type": "RUN", **fields}):

@@ -1,4 +1,4 @@
-"""`init` makes a repository a governed one; `example` makes a whole one to look at (SPEC 1 and 8)."""
+"""`init` makes a repository a governed one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Final
 from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.canon import sha256_hex, utc_text
 from registry_pipeline.config import CONFIG_NAME, Config, Governed, load_governed
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import BusyError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, replace_file
-from registry_pipeline.files.durable import make_folders
+from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.model.layer import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
@@ -53,29 +53,27 @@ def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     A second call changes nothing.
 
     Raises:
-        NotFoundError: `root` is not a folder, or git cannot read it.
-        RefusedError: publish_root lies behind a link, and nothing was written; or a rule file of git is a link.
-        WriteError, DurabilityError: the disk refused.
+        NotFoundError: `root` is not a folder, or git cannot read it (exit 7).
+        BusyError: a file of git was edited meanwhile (exit 6).
+        RefusedError: publish_root lies behind a link, or a rule file of git is a link (exit 5).
+        WriteError, DurabilityError: the disk refused (exit 1).
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "make it first, or name another with -C")
     refuse_linked_publish_root(load_governed(root))
     created: list[str] = []
-    try:
-        # Git is asked before anything is written: a repository that it cannot read is left as it is.
-        state = _read_git(load_governed(root), track_runs=track_runs)
-        if not (root / CONFIG_NAME).exists():
-            created += _write_config(root.resolve(), state)
+    # Git is asked before anything is written: a repository that it cannot read is left as it is.
+    state = _read_git(load_governed(root), track_runs=track_runs)
+    if not (root / CONFIG_NAME).exists():
+        created += _write_config(root.resolve(), state)
+    governed = load_governed(root)
+    if governed.config.repository_id is None:
+        _add_repository_id(governed.root / CONFIG_NAME)
         governed = load_governed(root)
-        if governed.config.repository_id is None:
-            _add_repository_id(governed.root / CONFIG_NAME)
-            governed = load_governed(root)
-            created.append(CONFIG_NAME)
-        created += _make_store(governed, now)
-        if state.is_checkout:
-            created += _write_git_rules(governed, state)
-    except OSError as error:
-        raise NotFoundError(f"{error.filename} cannot be written: {error.strerror}", "mend its permissions") from None
+        created.append(CONFIG_NAME)
+    created += _make_store(governed, now)
+    if state.is_checkout:
+        created += _write_git_rules(governed, state)
     return InitOutcome(governed, tuple(dict.fromkeys(created)))
 
 
@@ -107,7 +105,7 @@ def _write_config(root: Path, state: _Git) -> list[str]:
     ):
         if _write_new(root, path, text):
             created.append(path)
-    create_file(root / CONFIG_NAME, _config_text(root, default, state.first_day).encode())
+    _write_new(root, CONFIG_NAME, _config_text(root, default, state.first_day))
     return created
 
 
@@ -161,7 +159,10 @@ def _existing(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
 def _make_store(governed: Governed, now: datetime) -> list[str]:
     created: list[str] = []
     if not governed.publish_root.is_dir():
-        make_folders(governed.publish_root)
+        try:
+            make_folders(governed.publish_root)
+        except OSError as error:
+            raise cannot_write(governed.publish_root, error) from None
         created.append(f"{governed.config.publish_root}/")
     text = pointer_file_bytes(empty_pointer_file(utc_text(now))).decode("ascii")
     if _write_new(governed.root, governed.config.pointers, text):
@@ -184,19 +185,24 @@ def _write_git_rules(governed: Governed, state: _Git) -> list[str]:
 def _append_lines(path: Path, lines: Iterable[str]) -> bool:
     """Append the lines that the file lacks; return whether there were any."""
     before = read_own_file(path)
-    present = {line.strip() for line in (before or b"").decode("utf-8", "surrogateescape").splitlines()}
+    text = before or b""
+    present = {line.strip() for line in text.decode("utf-8", "surrogateescape").splitlines()}
     missing = [line for line in lines if line not in present]
     if not missing:
         return False
-    glue = b"\n" if before and not before.endswith(b"\n") else b""
-    data = (before or b"") + glue + "".join(f"{line}\n" for line in missing).encode()
-    replace_file(path, data, None if before is None else sha256_hex(before))
+    glue = b"" if not text or text.endswith(b"\n") else b"\n"
+    after = text + glue + "".join(f"{line}\n" for line in missing).encode()
+    replace_file(path, after, None if before is None else sha256_hex(before))
     return True
 
 
 def _write_new(root: Path, relative: str, text: str) -> bool:
-    """Write a file where there is none, not even a link; return whether it was written."""
-    if os.path.lexists(root / relative):
+    """Create a file where there is none, not even a link; return False if another `init` has just created it."""
+    path = root / relative
+    if os.path.lexists(path):
         return False
-    create_file(root / relative, text.encode())
+    try:
+        create_file(path, text.encode())
+    except BusyError:
+        return False
     return True

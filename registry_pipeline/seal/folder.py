@@ -22,7 +22,14 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import DurabilityError, PublishError
-from registry_pipeline.files.durable import make_folders, rename_noreplace, share_with_group, sync_filesystem, sync_path
+from registry_pipeline.files.durable import (
+    make_folders,
+    rename_noreplace,
+    share_with_group,
+    sync_filesystem,
+    sync_path,
+    write_advice,
+)
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.manifest import ManifestEntry
@@ -41,12 +48,10 @@ _STAGED: Final = 0o755
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 _ADVICE: Final = {
-    errno.ENOSPC: "free some space on the disk and repeat",
-    errno.EDQUOT: "free some of your disk quota and repeat",
     errno.EXDEV: "let the staging folder and publish_root be on one file system",
     errno.ENOENT: "`registry-pipeline init` makes publish_root",
     errno.ENAMETOOLONG: "use shorter names",
-} | dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make publish_root and its parent writable")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,5 +244,6 @@ def _confirm(publish_root: Path, folders: Sequence[Path]) -> None:
 
 def _publish_error(error: OSError) -> PublishError:
     place = f" ({error.filename})" if error.filename else ""
-    advice = _ADVICE.get(error.errno or 0, "nothing was published; mend the cause and repeat")
+    folder = Path(error.filename).parent if isinstance(error.filename, str) else Path("publish_root")
+    advice = _ADVICE.get(error.errno or 0) or write_advice(error, folder)
     return PublishError(f"the run could not be published: {error.strerror or error}{place}", advice)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import NotFoundError, PublishError
-from registry_pipeline.files.durable import make_folders, rename_noreplace
+from registry_pipeline.files.durable import make_folders, rename_noreplace, write_advice
 
 _STAGED: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0-9a-f]{8})")
 
@@ -39,7 +39,7 @@ def stale_stagings(staging_root: Path) -> tuple[Leftover, ...]:
         raise NotFoundError(f"{staging_root} cannot be read: {error.strerror}", "check its permissions") from None
     found = [(name, match) for name in names if (match := _STAGED.fullmatch(name)) is not None]
     return tuple(
-        Leftover(staging_root / name, match["run_id"]) for name, match in found if not _is_alive(int(match["pid"]))
+        Leftover(staging_root / name, match["run_id"]) for name, match in found if not is_alive(int(match["pid"]))
     )
 
 
@@ -62,10 +62,11 @@ def quarantine_folder(leftover: Leftover, quarantine_root: Path) -> Path:
                 return target
     except OSError as error:
         message = f"{leftover.path.name} cannot be moved to quarantine: {error.strerror}"
-        raise PublishError(message, "check the permissions of the folder beside publish_root") from None
+        raise PublishError(message, write_advice(error, quarantine_root)) from None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has this number."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

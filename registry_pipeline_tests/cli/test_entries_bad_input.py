@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.cli.in_process import run_forked
 from registry_pipeline_tests.cli.test_entries import GAUGE, ROUTE, empty, two
 
 __all__ = ["empty", "two"]
@@ -46,13 +47,21 @@ def test_outside_of_a_repository_there_is_nothing_to_check(tmp_path: Path, home:
     assert Repository(tmp_path / "plain", home)("entries", "check").code == 7
 
 
-def test_a_held_lock_is_exit_6(two: Repository) -> None:
+ADD_OTHER = ("add", "--type", "module_type", "--entry-json", GAUGE.replace("gauge", "other"))
+
+
+@pytest.mark.parametrize("words", [ADD_OTHER, ("remove", "module_type", "gauge")], ids=["add", "remove"])
+def test_a_lock_that_is_held_for_all_of_the_wait_is_exit_6(
+    two: Repository, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
     before = two.files()
+    monkeypatch.setattr("registry_pipeline.runbook.entries.WAIT_SECONDS", 0.05)
     with (two.root / ".codex/entries/lock").open("rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ended = two("entries", "add", "--type", "module_type", "--entry-json", GAUGE.replace("gauge", "other"))
+        ended = run_forked(two, "entries", *words)
 
     assert ended.code == 6
+    assert "another change of registry entries is in progress" in ended.err
     assert two.files() == before
 
 

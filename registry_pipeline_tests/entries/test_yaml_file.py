@@ -263,7 +263,7 @@ def test_a_tab_that_the_second_reader_cannot_read_is_a_refusal(file: Path) -> No
 
 
 def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RegistryPipelineError, match="cannot be written: No such file"):
+    with pytest.raises(RegistryPipelineError, match="cannot be written: there is no folder"):
         dump_yaml(tmp_path / "new" / "file.yaml", {"a": 1})
 
 

@@ -117,7 +117,7 @@ def test_a_disk_that_is_full_leaves_the_log_as_it_was(tmp_path: Path, monkeypatc
         os.write(descriptor, data[:40])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_all", full)
+    monkeypatch.setattr(module, "write_descriptor", full)
 
     with pytest.raises(RegistryPipelineError, match="No space left"):
         append(log, SECOND)

@@ -100,7 +100,7 @@ def test_a_run_log_is_never_written_over(tmp_path: Path) -> None:
     place = tmp_path / "night.md"
     place.write_text("mine")
 
-    with pytest.raises(RefusedError, match="there already"):
+    with pytest.raises(RefusedError, match="exists already"):
         start_run(governed_at(tmp_path), place, FIELDS, now=NOW, choose=_first)
 
     assert place.read_text() == "mine"

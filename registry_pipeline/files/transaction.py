@@ -1,0 +1,284 @@
+"""Change several files as one: all of them or none, wherever the process is killed.
+
+Under one lock: (1) the new files and copies of the old ones are written into a stage folder and reach the disk; (2) an
+intent that names them is written, which decides the change; (3) each file takes its name; (4) the intent is removed.
+Who finds an intent finishes its change, or undoes it where somebody has edited one of its files since.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from registry_pipeline.canon import StrictJsonError, json_document, read_strict_json, sha256_hex
+from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipelineError, WriteError
+from registry_pipeline.files.atomic_write import create_file, read_own_file, refuse_changed, write_new_file
+from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, sync_path
+from registry_pipeline.files.lock import hold_lock
+
+_INTENT: Final = "intent.json"
+_VERSION: Final = "0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """Where the changes of some files are staged, with their lock and their intent.
+
+    Attributes:
+        root: the folder that contains all files; paths are relative to it.
+        path: the stage folder, inside `root` and on the file system of the files; it is made when it is needed.
+        purpose: what a change is, for messages, as in "change of registry entries".
+        max_bytes: a larger file is refused.
+    """
+
+    root: Path
+    path: Path
+    purpose: str
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How an interrupted change ended, and the files that it named."""
+
+    outcome: Literal["finished", "undone"]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedFile:
+    """One file of a change: hashes before and after (None: no file), its mode, and its number in the stage folder."""
+
+    path: str
+    before: str | None
+    after: str | None
+    mode: int
+    number: int
+
+
+@contextmanager
+def hold_stage(stage: StageFolder, *, wait_seconds: float) -> Iterator[Recovery | None]:
+    """Hold the lock of all changes; an interrupted change is finished or undone first, and returned.
+
+    Raises:
+        BusyError: another change held the lock for all of `wait_seconds`; nothing changed (exit 6).
+        RefusedError: the lock or the intent is not what a change leaves, or lies outside `root` (exit 5).
+        WriteError: the disk refused (exit 1).
+    """
+    lock = stage.path / "lock"
+    with hold_lock(lock, stage.root, stage.purpose, wait_seconds=wait_seconds, make_folder=True):
+        yield _recover(stage)
+
+
+def recover(stage: StageFolder, *, wait_seconds: float) -> Recovery | None:
+    """Finish or undo an interrupted change, if there is one; readers call it, so that nobody sees half of a change.
+
+    Raises:
+        BusyError, RefusedError, WriteError: as `hold_stage`.
+    """
+    if not (stage.path / _INTENT).exists():
+        return None
+    with hold_stage(stage, wait_seconds=wait_seconds) as recovery:
+        return recovery
+
+
+def write_files(stage: StageFolder, files: Mapping[str, tuple[bytes | None, bytes | None]]) -> None:
+    """Give every file its bytes after, as one change; `hold_stage` is held.
+
+    Each pair is the bytes before, which the caller has read, and after; None stands for no file.
+
+    Raises:
+        BusyError: a file is not what the caller read; nothing changed (exit 6).
+        RefusedError: a file is or lies behind a link, or is no regular file; nothing changed (exit 5).
+        WriteError: the disk refused; nothing changed, or the message says that the next command decides (exit 1).
+        DurabilityError: everything is written, but the intent could not be removed (exit 1).
+    """
+    planned = [_plan_file(stage, number, path, *pair) for number, (path, pair) in enumerate(sorted(files.items()))]
+    try:
+        for each in planned:
+            _stage_file(stage, each, *files[each.path])
+        sync_path(stage.path)
+        document = {"version": _VERSION, "files": [asdict(each) for each in planned]}
+        create_file(stage.path / _INTENT, json_document(document))
+    except BaseException as error:  # an interrupt too: the change is not decided before the intent is durable
+        _roll_back(stage, ())
+        if isinstance(error, OSError):
+            raise cannot_write(stage.path, error) from None
+        raise
+    target = stage.root
+    try:
+        for each in planned:
+            target = stage.root / each.path
+            _apply(stage, each)
+        _read_back(stage, planned)
+    except (OSError, RegistryPipelineError) as error:
+        _roll_back(stage, planned)
+        if isinstance(error, OSError):
+            raise cannot_write(target, error) from None
+        raise
+    except BaseException:  # an interrupt: the change is decided, so that it is finished on the way out
+        _recover(stage)
+        raise
+    try:
+        _end(stage)
+    except OSError as error:
+        intent = stage.path / _INTENT
+        raise DurabilityError(
+            f"the files are written, but {intent} cannot be removed: {error.strerror}", "the next command removes it"
+        ) from None
+
+
+def _plan_file(stage: StageFolder, number: int, path: str, before: bytes | None, after: bytes | None) -> _PlannedFile:
+    """Refuse a target that is not what was read, or that a link leads to."""
+    _refuse_path(stage.root, path)
+    target = stage.root / path
+    expected = None if before is None else sha256_hex(before)
+    refuse_changed(target, expected, stage.max_bytes)
+    mode = 0o644 if before is None else stat.S_IMODE(target.stat().st_mode)
+    nearest = next(folder for folder in target.parents if folder.exists())
+    if nearest.stat().st_dev != stage.path.stat().st_dev:
+        raise RefusedError(f"{path} is on another file system than {stage.path}", "keep both on one, or move one")
+    return _PlannedFile(path, expected, None if after is None else sha256_hex(after), mode, number)
+
+
+def _refuse_path(root: Path, path: str) -> None:
+    """Refuse a path that does not stay inside `root`, by its words or by a link."""
+    folder = root
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or not all(parts):
+        raise RefusedError(f"{path!r} does not stay inside the repository", "name a path inside it")
+    for part in parts[:-1]:
+        folder = folder / part
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise RefusedError(f"{path} lies behind {part}, which is a link or no folder", "put a folder there")
+
+
+def _digest(stage: StageFolder, path: str) -> str | None:
+    data = read_own_file(stage.root / path, stage.max_bytes)
+    return None if data is None else sha256_hex(data)
+
+
+def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, after: bytes | None) -> None:
+    like = file.mode if before is None else (stage.root / file.path).stat()
+    for suffix, data in (("old", before), ("new", after)):
+        staged = stage.path / f"{file.number}.{suffix}"
+        if data is not None:
+            write_new_file(staged, data, like)
+
+
+def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
+    """Return what an intent names.
+
+    Raises:
+        RefusedError: no change wrote it; nothing was touched (exit 5).
+    """
+    intent = stage.path / _INTENT
+    with suppress(StrictJsonError, KeyError, TypeError):
+        document = read_strict_json(read_own_file(intent) or b"")
+        if document["version"] == _VERSION and all(map(_is_planned_file, document["files"])):
+            return [_PlannedFile(**each) for each in document["files"]]
+    raise RefusedError(
+        f"the intent {intent} cannot be parsed",
+        f"compare the content files with git, then remove {stage.path}",
+    )
+
+
+def _is_planned_file(value: dict[str, Any]) -> bool:
+    """Whether the values of one file in an intent have the types that a change writes."""
+    hashes = all(each is None or isinstance(each, str) for each in (value["before"], value["after"]))
+    return hashes and isinstance(value["path"], str) and type(value["mode"]) is type(value["number"]) is int
+
+
+def _recover(stage: StageFolder) -> Recovery | None:
+    """Finish or undo the change that an intent names; the lock is held."""
+    try:
+        if not (stage.path / _INTENT).exists():
+            _clean(stage)
+            return None
+        planned = _read_intent(stage)
+        for each in planned:
+            _refuse_path(stage.root, each.path)
+        now = {each.path: _digest(stage, each.path) for each in planned}
+        unedited = all(now[each.path] in (each.before, each.after) for each in planned)
+        staged = all(now[each.path] == each.after or _is_staged(stage, each) for each in planned)
+        if unedited and staged:
+            for each in planned:
+                if now[each.path] != each.after:
+                    _apply(stage, each)
+        else:
+            _undo(stage, planned)
+        _end(stage)
+    except OSError as error:
+        raise cannot_write(Path(error.filename or stage.path), error) from None
+    return Recovery("finished" if unedited and staged else "undone", tuple(each.path for each in planned))
+
+
+def _is_staged(stage: StageFolder, file: _PlannedFile) -> bool:
+    if file.after is None:
+        return True
+    data = read_own_file(stage.path / f"{file.number}.new")
+    return data is not None and sha256_hex(data) == file.after
+
+
+def _apply(stage: StageFolder, file: _PlannedFile) -> None:
+    target, staged = stage.root / file.path, stage.path / f"{file.number}.new"
+    # An editor, which takes no lock, may have saved since the file was read.
+    refuse_changed(target, file.before, stage.max_bytes)
+    if file.after is None:
+        target.unlink(missing_ok=True)
+    elif file.before is None:
+        make_folders(target.parent)
+        rename_noreplace(str(staged), str(target))
+    else:
+        staged.replace(target)
+    sync_path(target.parent)
+
+
+def _read_back(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+    for each in planned:
+        if _digest(stage, each.path) != each.after:
+            raise OSError(0, f"{each.path} does not contain what was written")
+
+
+def _roll_back(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+    try:
+        _undo(stage, planned)
+        _end(stage)
+    except OSError as error:
+        raise WriteError(
+            f"the {stage.purpose} stopped half way and could not be undone: {error.strerror or error}",
+            "fix the cause; the next command finishes or undoes it",
+        ) from None
+
+
+def _undo(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+    """Put back the files that contain what the change wrote; one that somebody edited since stays as it is."""
+    for each in planned:
+        target = stage.root / each.path
+        if each.before == each.after or _digest(stage, each.path) != each.after:
+            continue
+        if each.before is None:
+            target.unlink(missing_ok=True)
+        else:
+            make_folders(target.parent)
+            (stage.path / f"{each.number}.old").replace(target)
+        sync_path(target.parent)
+
+
+def _end(stage: StageFolder) -> None:
+    if (stage.path / _INTENT).exists():  # on a read-only disk, even removing what does not exist is an error
+        (stage.path / _INTENT).unlink()
+        sync_path(stage.path)
+    _clean(stage)
+
+
+def _clean(stage: StageFolder) -> None:
+    """Remove what is staged for no intent."""
+    for name in os.listdir(stage.path):  # noqa: PTH208 - names are what is wanted
+        if name.endswith((".new", ".old", ".tmp")):
+            (stage.path / name).unlink(missing_ok=True)
