@@ -1,55 +1,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from registry_pipeline.schema import check_value
+from registry_pipeline_tests.command_line import PROGRAM, Ended, call, environment
 from registry_pipeline_tests.copies import copied_repository, flip_byte
 
+__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+
 NOON = "2026-03-01T12:00:00Z"
-PROGRAM = (sys.executable, "-m", "registry_pipeline")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def document(self, verb: str) -> Any:
-        """Return stdout as the one JSON document that it must be, judged by the verb's shipped schema."""
-        value = json.loads(self.out)
-        assert check_value(f"cli/{verb}.schema.json", value) == []
-        return value
-
-
 Call = Callable[..., Ended]
-
-
-def environment(home: Path, **more: str) -> dict[str, str]:
-    """Return an environment in which neither the user's settings nor a hook's variables are heard."""
-    deaf = ("GIT_", "REGISTRY_PIPELINE_", "NO_COLOR", "COLUMNS", "LINES")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(deaf)}
-    return {**kept, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "REGISTRY_PIPELINE_ACTOR": "Ada", **more}
-
-
-def call(*words: str, cwd: Path, env: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Ended:
-    """Run the command line as a process of its own."""
-    done = subprocess.run(
-        [*prefix, *PROGRAM, *words], cwd=cwd, env=env, capture_output=True, stdin=subprocess.DEVNULL, check=False
-    )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @dataclass(frozen=True)
