@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from registry_pipeline_tests.captured_sources import write_captured_sources
 from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
+from registry_pipeline_tests.laws import register_profiles
 
-# How long an example takes says how busy the machine is, and nothing of the law.
-settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+register_profiles()
 
 
 class DagsterOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -27,6 +27,16 @@ class DagsterOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist ha
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> DagsterOnOneWorker:
     return DagsterOnOneWorker(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hear_interrupts() -> Iterator[None]:
+    """Restore Ctrl-C, which a shell switches off for `make test &` and which every process started here inherits."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
