@@ -15,18 +15,28 @@ from registry_pipeline_tests.laws import register_profiles
 register_profiles()
 
 
-class DagsterOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Give each test to whichever worker is free, and all tests of Dagster to one, so that no two servers stand.
+SERVERS = (
+    "cli/test_ui.py",
+    "defs/test_history_served.py",
+    "defs/test_served.py",
+    "defs/test_strain_daemon.py",
+)
 
-    xdist's own `xdist_group` marks have no effect under this pytest: it no longer reads the node ids that they rewrite.
+
+class ServersOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Give each test to the next free worker, and all tests that start Dagster's servers to one worker, as the first.
+
+    They mostly wait, so that `make test` has one worker more than processors. xdist's own `xdist_group` marks have no
+    effect under this pytest: it no longer reads the node ids that they rewrite.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "dagster" if nodeid.startswith("registry_pipeline_tests/defs/") else nodeid
+        file = nodeid.partition("::")[0].removeprefix("registry_pipeline_tests/")
+        return "servers" if file in SERVERS else nodeid
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> DagsterOnOneWorker:
-    return DagsterOnOneWorker(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServersOnOneWorker:
+    return ServersOnOneWorker(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
