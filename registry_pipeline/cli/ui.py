@@ -153,7 +153,10 @@ def _start(command: list[str], environment: Mapping[str, str], cwd: Path, log: i
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process, its children with it, when `ui` is killed and cannot do so (Linux)."""
+    """Have the kernel end this process and its children when `ui` is killed and cannot do so (Linux)."""
+    # Dagster handles SIGTERM as it handles SIGINT, and both may be inherited as ignored (`ui &` in a script).
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

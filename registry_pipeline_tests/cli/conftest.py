@@ -22,6 +22,8 @@ __all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environmen
 
 __all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
 
+__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+
 NOON = "2026-03-01T12:00:00Z"
 Call = Callable[..., Ended]
 

@@ -20,8 +20,9 @@ import pytest
 from registry_pipeline.cli.ui import HOST, commands, prepare_home
 from registry_pipeline.config import REPO_VARIABLE, Governed
 
-START_SECONDS = 150
-WORK_SECONDS = 240
+# A test that hangs is ended by pytest-timeout. These limits end it shortly before, with the name of what it waited for.
+START_SECONDS = 550
+WORK_SECONDS = 550
 
 Value = TypeVar("Value")
 
@@ -58,7 +59,7 @@ class Served:
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 - loopback
-        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=WORK_SECONDS) as answer:
             document: dict[str, Any] = json.load(answer)
         assert "errors" not in document, document
         data: dict[str, Any] = document["data"]
@@ -126,5 +127,5 @@ def until(what: str, ask: Callable[[], Value | None], seconds: float) -> Value:
         answer = ask()
         if answer is not None:
             return answer
-        time.sleep(0.2)
+        time.sleep(0.5)
     pytest.fail(f"{what}: not within {seconds} seconds")

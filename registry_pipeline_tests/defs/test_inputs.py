@@ -35,6 +35,7 @@ from registry_pipeline_tests.defs.conftest import (
     troubles,
     upstream_of,
 )
+from registry_pipeline_tests.defs.served import WORK_SECONDS
 
 
 def test_dagster_tells_an_upstream_of_the_run_from_one_outside_as_it_did_on_the_pinned_release() -> None:
@@ -124,7 +125,7 @@ def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeyp
     def step(_number: int) -> runbook.BuildRun:
         resource = GovernedRepository(root=str(rebuilt.governed.root))
         resource.setup_for_execution(build_init_resource_context(instance=rebuilt.instance))
-        both.wait(60)
+        both.wait(WORK_SECONDS)
         return resource.build_run(run.run_id)
 
     monkeypatch.setattr(runbook, "start_build_run", counted)

@@ -34,7 +34,7 @@ def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     try:
         yield Served(until("the address", lambda: _address(told, process), START_SECONDS), load_governed(root))
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(WORK_SECONDS) == 0
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -94,10 +94,10 @@ def test_the_page_of_the_graph_shows_every_asset(served: Served, launched: str, 
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.goto(f"{served.url}/asset-groups", wait_until="domcontentloaded")
         for name in (*REGISTRIES, "active_registry_pointers", "system_health_report"):
-            page.get_by_text(name, exact=True).first.wait_for(timeout=60_000)
+            page.get_by_text(name, exact=True).first.wait_for(timeout=WORK_SECONDS * 1000)
         page.screenshot(path=str(tmp_path / "graph.png"))
         page.goto(f"{served.url}/assets/run_registry", wait_until="domcontentloaded")
-        page.get_by_text("ROOT_SHA256", exact=True).first.wait_for(timeout=60_000)
+        page.get_by_text("ROOT_SHA256", exact=True).first.wait_for(timeout=WORK_SECONDS * 1000)
         page.screenshot(path=str(tmp_path / "run_registry.png"))
         browser.close()
 

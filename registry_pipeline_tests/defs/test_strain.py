@@ -35,6 +35,7 @@ from registry_pipeline_tests.defs.conftest import (
     verdicts_of,
 )
 from registry_pipeline_tests.defs.event_log import judge, newest, repeat
+from registry_pipeline_tests.defs.served import WORK_SECONDS
 
 
 @contextmanager
@@ -197,10 +198,10 @@ def overlapping(door: Door, older_waits_at: str, newer_waits_at: str | None) -> 
             order.append(run_id)
         if order.index(run_id) == 0 and registry_id == older_waits_at:
             older_stands.set()
-            assert older_may_go.wait(120)
+            assert older_may_go.wait(WORK_SECONDS)
         elif order.index(run_id) == 1 and registry_id == newer_waits_at:
             newer_stands.set()
-            assert older_is_over.wait(120)
+            assert older_is_over.wait(WORK_SECONDS)
 
     def rebuild(name: str, *done: Event) -> None:
         results[name] = door.rebuild()
@@ -210,10 +211,10 @@ def overlapping(door: Door, older_waits_at: str, newer_waits_at: str | None) -> 
     with before_each_build(wait), stamped_a_minute_apart():
         older = Thread(target=rebuild, args=("older", older_is_over))
         older.start()
-        assert older_stands.wait(120)
+        assert older_stands.wait(WORK_SECONDS)
         newer = Thread(target=rebuild, args=("newer", newer_stands))
         newer.start()
-        assert newer_stands.wait(120)
+        assert newer_stands.wait(WORK_SECONDS)
         older_may_go.set()
         older.join()
         newer.join()

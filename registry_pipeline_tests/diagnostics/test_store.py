@@ -98,7 +98,7 @@ def test_the_store_is_state_that_init_has_ignored() -> None:
 
 
 @contextmanager
-def writer(store: Path, name: str, *, times: int = 1, wait: float = 60) -> Iterator[subprocess.Popen[str]]:
+def writer(store: Path, name: str, *, times: int = 1, wait: float = 600) -> Iterator[subprocess.Popen[str]]:
     """Start a process that records once it is told to."""
     words = [
         sys.executable,
@@ -127,7 +127,7 @@ def test_writers_that_come_together_all_get_their_turn(store: Path) -> None:
             assert each.stdin is not None
             each.stdin.write("go\n")
             each.stdin.flush()
-        ended = [(each.wait(timeout=60), each.communicate()[1]) for each in writers]
+        ended = [(each.wait(), each.communicate()[1]) for each in writers]
 
     assert ended == [(0, "")] * 3
     counts = {row["fingerprint"]: row["count"] for row in read_diagnostics(store)}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
+from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.runbook.conftest import World
 
 KILLED = 9
@@ -62,5 +60,5 @@ if what == "void":
 
 def kill(world: World, step: tuple[str, str, str], *what: str) -> None:
     """Run a change in a process of its own until it is killed at a step."""
-    done = subprocess.run([sys.executable, "-c", _PROGRAM, str(world.root), *step, *what], check=False)
-    assert done.returncode == KILLED
+    done = fork_server("registry_pipeline.runbook").run(_PROGRAM, str(world.root), *step, *what)
+    assert done.returncode == KILLED, done.stderr.decode()

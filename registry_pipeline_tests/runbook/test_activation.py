@@ -13,6 +13,7 @@ from registry_pipeline import runbook
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import Refusal, SealedRun, Verdict
+from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.runbook.conftest import World, all_in_force
 
 STEPS = {
@@ -51,8 +52,8 @@ runbook.build_stack(governed, run, actor="Ada", reason="to be killed")
 
 
 def kill(world: World, name: str, when: str) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(world.root), name, when], check=False)
-    assert done.returncode == 9
+    done = fork_server("registry_pipeline.runbook").run(KILLED, str(world.root), name, when)
+    assert done.returncode == 9, done.stderr.decode()
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -307,8 +308,8 @@ def _publish(publish: Path, staging: Path) -> str:
 
 
 def test_two_processes_that_want_one_name_get_two(doors: Doors) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        names = pool.starmap(_publish, [(doors.publish, doors.staging)] * 8, chunksize=1)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        names = list(pool.map(_publish, [doors.publish] * 8, [doors.staging] * 8))
 
     expected = [str(WANTED), *(f"{WANTED}__{number:02d}" for number in range(2, 9))]
     assert sorted(names) == expected == doors.published()
