@@ -71,7 +71,8 @@ def needs_process(words: Sequence[str], env: Mapping[str, str]) -> bool:
     It does if it starts servers or worker processes, or if `env` changes a variable that is read at start only.
     """
     changed = {name for name in {*env, *os.environ} if env.get(name) != os.environ.get(name)}
-    return "ui" in words or "--jobs" in words or any(name.startswith(_READ_AT_START) for name in changed)
+    starts = any(word == "ui" or word.startswith("--jobs") for word in words)
+    return starts or any(name.startswith(_READ_AT_START) for name in changed)
 
 
 def run_process(

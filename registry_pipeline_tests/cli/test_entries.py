@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from registry_pipeline.cli import add_entry
 from registry_pipeline.yaml_values import read_yaml_values
 from registry_pipeline_tests.cli.conftest import Ended, Repository, environment
+from registry_pipeline_tests.command_line import run_command, run_process
 from registry_pipeline_tests.entries.small import INSTANCES, TYPES
 
 GAUGE = '{"id": "gauge", "description": "Reads one gauge."}'
@@ -139,12 +140,12 @@ def test_if_one_of_several_fails_none_is_written(empty: Repository) -> None:
 
 @pytest.mark.parametrize("source", [("-",), ("--entry-file", "-"), ("--entry-json", "-")])
 def test_an_entry_comes_from_standard_input(empty: Repository, source: tuple[str, ...]) -> None:
-    words = [sys.executable, "-m", "registry_pipeline", "entries", "add", "--type", "module_type", *source]
+    words = ("entries", "add", "--type", "module_type", *source)
     text = "id: gauge\ndescription: Reads one gauge.\n---\nid: service\ndescription: Serves.\n"
 
-    done = subprocess.run(words, cwd=empty.root, env=environment(empty.home), input=text.encode(), check=False)
+    ended = run_command(*words, cwd=empty.root, env=environment(empty.home), stdin=text.encode())
 
-    assert done.returncode == 0
+    assert ended.code == 0
     assert len(read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"]) == 2
 
 
@@ -194,16 +195,18 @@ def test_the_families_of_the_seed_find_the_exact_type(empty: Repository) -> None
 
 
 def script(repository: Repository, *words: str) -> Ended:
-    """Run the seed's script, as its entry point does."""
-    program = "import sys; from registry_pipeline.cli import add_entry; sys.exit(add_entry())"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=repository.root,
-        env=environment(repository.home),
-        capture_output=True,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    """Run what the entry point of `registry_add_entry` runs."""
+    return run_command(*words, cwd=repository.root, env=environment(repository.home), main=add_entry)
+
+
+def test_the_script_reads_the_arguments_of_its_process(empty: Repository) -> None:
+    program = (sys.executable, "-c", "import sys; from registry_pipeline.cli import add_entry; sys.exit(add_entry())")
+    words = ("--type", "module_type", "--entry-json", GAUGE)
+
+    ended = run_process(*words, cwd=empty.root, env=environment(empty.home), program=program)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert (empty.root / TYPES).is_file()
 
 
 def test_the_script_of_the_seed_is_installed_by_its_name() -> None:

@@ -106,7 +106,7 @@ def test_the_drivers_of_the_user_are_run(tmp_path: Path, marker: Path) -> None:
 def test_settings_of_the_environment_keep_their_numbers(malicious: Repository, marker: Path) -> None:
     settings = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.excludesFile", "GIT_CONFIG_VALUE_0": "/dev/null"}
 
-    ended = malicious("status", "--json", **settings)
+    ended = malicious("status", "--json", **settings)  # type: ignore[arg-type]  # every key is a variable of the environment
 
     assert (ended.code, marker.exists()) == (0, False)
 

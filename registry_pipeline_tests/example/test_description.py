@@ -3,7 +3,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canon import parse_utc
@@ -12,6 +12,7 @@ from registry_pipeline.example.description import EXAMPLE_NOW, ExampleRepository
 from registry_pipeline.example.operations import CODEX, OPERATIONS, REPORTS
 from registry_pipeline.example.rig import RIG_OPERATIONS, RIG_ROOT
 from registry_pipeline.model.ids import RunId
+from registry_pipeline_tests.laws import examples
 
 SEEDS = st.integers(min_value=0, max_value=10_000)
 INSTANTS = st.datetimes(min_value=datetime(2024, 1, 1), max_value=datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
@@ -38,7 +39,7 @@ def test_an_end_without_a_time_zone_is_refused() -> None:
         describe_example(1, datetime(2026, 3, 1))  # noqa: DTZ001 -- the point of the test
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8)
 @given(SEEDS, INSTANTS)
 def test_whatever_the_seed_every_kind_of_run_is_there(seed: int, now: datetime) -> None:
     """Law: at least 300 folders in two roots, each kind of damage in its number, names that do not collide."""
@@ -61,7 +62,7 @@ def test_whatever_the_seed_every_kind_of_run_is_there(seed: int, now: datetime) 
     assert len(ours) == len(runs) - defects[None]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8)
 @given(SEEDS, INSTANTS)
 def test_whatever_the_seed_the_rig_has_lists_that_hold_one_that_does_not_and_folders_without(
     seed: int, now: datetime
@@ -96,7 +97,7 @@ def test_the_rigs_envelope_names_the_commit_that_stood_at_head_and_its_list_what
         assert listed == (set() if run.defect == "rig_without_hashes" else set(run.files) - {"MANIFEST.sha256"})
 
 
-@settings(max_examples=10, deadline=None)
+@examples(4)
 @given(SEEDS, INSTANTS)
 def test_nothing_of_the_example_lies_after_its_end(seed: int, now: datetime) -> None:
     example = describe_example(seed, now)

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.config import Config, Governed
@@ -16,6 +16,7 @@ from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, 
 from registry_pipeline.run_index.logs import run_index_log
 from registry_pipeline.run_index.query import Question, find_records
 from registry_pipeline.runbook.run_index import check_overrides_of, check_runs_of
+from registry_pipeline_tests.laws import examples
 
 END = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -62,7 +63,7 @@ def test_what_one_commit_states_the_next_one_begins_with() -> None:
         assert all(later.startswith(earlier) and later != earlier for earlier, later in itertools.pairwise(states))
 
 
-@settings(max_examples=5, deadline=None)
+@examples(3)
 @given(st.datetimes(min_value=datetime(2024, 1, 1), max_value=datetime(2030, 1, 1)))  # noqa: DTZ001 - made aware below
 def test_whenever_it_ends_it_is_sound(end: datetime) -> None:
     import tempfile

@@ -8,6 +8,7 @@ call fail, and a hook that ends the process is a kill before the call. What a po
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -59,7 +60,7 @@ class _Injector:
     def install(self) -> None:
         self._write, self._fsync = os.write, os.fsync
         os.write = self._wrapped_write
-        os.fsync = self._wrapped_fsync
+        os.fsync = self._wrapped_fsync  # type: ignore[assignment]  # our code syncs descriptors only
         real = durable._libc
         durable._libc = lambda name: self._wrapped_libc(name, real(name))  # type: ignore[assignment]
         sys.addaudithook(self._audit)
@@ -125,7 +126,7 @@ class _Injector:
             try:
                 self._reach(name)
             except OSError as error:
-                durable.ctypes.set_errno(error.errno or 0)
+                ctypes.set_errno(error.errno or 0)
                 return -1
             return int(real(*arguments))
 
@@ -161,7 +162,7 @@ def _in_child(
         os.environ.clear()
         os.environ.update(env)
         # One process: a pool of workers would not share the injector's count.
-        os.cpu_count = lambda: 1  # type: ignore[assignment]
+        os.cpu_count = lambda: 1
         injector.install()
         code = run(list(words))
         sys.stdout.flush()

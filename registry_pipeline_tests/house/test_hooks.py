@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from registry_pipeline.cli.group import PROGRAM
-from registry_pipeline_tests.cli.conftest import PROGRAM as OURS
-from registry_pipeline_tests.cli.conftest import environment
+from registry_pipeline_tests.command_line import environment, run_command
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SMALL
 from registry_pipeline_tests.sources.repositories import commit, git, repository, write
 
@@ -46,7 +43,7 @@ def test_the_entry_lets_a_commit_through_or_not(tmp_path: Path, staged: str | No
         write(root, {PACK: staged})
     git(root, "add", "-A")
 
-    done = subprocess.run([*OURS, *words], cwd=root, env=environment(tmp_path), capture_output=True, check=False)
+    ended = run_command(*words, cwd=root, env=environment(tmp_path))
 
-    assert (program, done.returncode) == (PROGRAM, code)
-    assert os.fsencode(PACK) in done.stdout
+    assert (program, ended.code) == (PROGRAM, code)
+    assert PACK in ended.out

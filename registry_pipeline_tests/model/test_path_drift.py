@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.model.path_drift import TouchGraph
+from registry_pipeline_tests.laws import examples
 
 
 @st.composite
@@ -26,7 +27,7 @@ def ancestors(graph: TouchGraph, place: int) -> set[int]:
 
 
 @given(graphs(), st.data())
-@settings(max_examples=500, deadline=None)
+@examples(150)
 def test_what_was_touched_since_is_what_the_definition_says(graph: TouchGraph, data: st.DataObject) -> None:
     commit, head = (data.draw(st.sampled_from(sorted(graph.places))) for _ in range(2))
     old, new = ancestors(graph, graph.places[commit]), ancestors(graph, graph.places[head])

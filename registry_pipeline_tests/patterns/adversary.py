@@ -82,7 +82,7 @@ def _sample(item: Any) -> str:
     if code in (_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN):
         return next(_members(item))
     if code in (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT):
-        return "".join(map(_sample, argument[2])) * max(argument[0], 1)
+        return "".join(map(_sample, argument[2])) * max(int(argument[0]), 1)
     if code is _constants.SUBPATTERN:
         return "".join(map(_sample, argument[3]))
     if code is _constants.ATOMIC_GROUP:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.run_index.append import append_records
 from registry_pipeline.run_index.lines import Entry
 from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 
 BATCHES = st.lists(logs, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(BATCHES)
 def test_what_is_appended_is_what_is_read(batches: list[list[Run]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

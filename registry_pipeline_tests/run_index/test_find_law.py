@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.run_index.lines import open_log
 from registry_pipeline.run_index.scan import find_entries, read_entries
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import a_run, log_at, runs
 
 ODD = st.sampled_from(
@@ -31,7 +32,7 @@ ODD = st.sampled_from(
 LINES = st.lists(runs.map(json_line) | ODD, max_size=20)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(LINES, st.binary(max_size=20).filter(lambda tail: b"\n" not in tail), st.integers(30, 900))
 def test_blocks_find_what_lines_do(lines: list[bytes], tail: bytes, block: int) -> None:
     wanted = {str(a_run(number)["run_id"]) for number in (1, 2)}
@@ -47,7 +48,7 @@ def test_blocks_find_what_lines_do(lines: list[bytes], tail: bytes, block: int) 
         assert count == len(data.split(b"\n")) - (data.endswith(b"\n") or not data)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.sampled_from([80, 200, 700, 1500]), max_size=8), st.integers(30, 900))
 def test_a_line_that_is_too_long_counts_and_hides_no_other(sizes: list[int], block: int) -> None:
     lines = [json_line(a_run(1, notes="x" * size)) for size in sizes] + [json_line(a_run(1))]

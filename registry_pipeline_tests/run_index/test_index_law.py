@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.run_index.gates import Surroundings
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.query import ORDERS, VIEWS, Answer, Question, find_latest, find_records, find_run
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 
 QUESTIONS = st.builds(
@@ -44,7 +45,7 @@ def _change(path: Path, how: str, records: list[Run]) -> None:
     )
 
 
-@settings(max_examples=120, deadline=None)
+@examples(50)
 @given(logs, st.lists(st.tuples(CHANGES, logs), max_size=4), QUESTIONS)
 def test_the_index_answers_as_the_log_does(
     records: list[Run], changes: list[tuple[str, list[Run]]], question: Question

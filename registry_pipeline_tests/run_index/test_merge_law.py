@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from registry_pipeline.canon import json_line
 from registry_pipeline.run_index.baseline import check_append_only
 from registry_pipeline.run_index.logs import run_index_log
 from registry_pipeline.run_index.merge import merge_logs
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, governed_at, logs
 
 LOG = run_index_log(governed_at(Path("nowhere")))
@@ -19,7 +20,7 @@ def _bytes(records: list[Run]) -> bytes:
     return b"".join(map(json_line, records))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(logs, logs)
 def test_a_merge_is_one_whoever_makes_it_and_loses_nothing(one: list[Run], two: list[Run]) -> None:
     a, b = _bytes(one), _bytes(two)

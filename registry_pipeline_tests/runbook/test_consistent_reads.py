@@ -11,6 +11,7 @@ from registry_pipeline import runbook
 from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.errors import BusyError
 from registry_pipeline.runbook import store
+from registry_pipeline.validate.chain import read_chain
 from registry_pipeline_tests.runbook.conftest import World, all_in_force
 from registry_pipeline_tests.runbook.killing import STEPS, kill
 
@@ -55,7 +56,7 @@ def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
         monkeypatch.undo()
         built.build(minutes=10)
 
-    monkeypatch.setattr(store, "read_chain", once(store.read_chain, None, other_process))
+    monkeypatch.setattr(store, "read_chain", once(read_chain, None, other_process))
 
     seen = runbook.inspect(built.governed, built.run(20))
 
@@ -92,7 +93,7 @@ def test_a_writer_that_ends_while_a_reader_waits_leaves_it_the_final_state(
     """The reader finds the record before the pointer file is replaced; the writer ends before the lock is free."""
     built.build(minutes=10)
     kill(built, STEPS["after the record"], "rollback")
-    real = store.pointer_lock
+    real = pointer_lock
 
     def finished_first(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.undo()

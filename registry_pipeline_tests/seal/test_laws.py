@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from registry_pipeline.canon import sha256_hex
@@ -17,6 +17,7 @@ from registry_pipeline.model.path_policy import collisions, path_codes
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.seal.recipes import RUN_ID, sealed_files, write_tree
 from registry_pipeline_tests.seal.small_run import WANTED, files_for
 
@@ -30,7 +31,7 @@ def _sealable(files: Mapping[str, bytes]) -> bool:
 
 
 @given(PAYLOADS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_what_is_sealed_verifies_and_what_may_not_be_sealed_is_refused(files: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "RUNS"
@@ -57,7 +58,7 @@ def test_the_order_in_which_files_come_does_not_matter(files: dict[str, bytes], 
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_any_flipped_byte_of_any_file_is_found(data: st.DataObject) -> None:
     files = sealed_files(order=data.draw(st.sampled_from(["manifest_last", "whole_line", "relpath"])))
     victim = data.draw(st.sampled_from(sorted(files)))
@@ -73,7 +74,7 @@ def test_any_flipped_byte_of_any_file_is_found(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_any_file_cut_short_or_lengthened_is_found(data: st.DataObject) -> None:
     files = sealed_files()
     victim = data.draw(st.sampled_from(sorted(files)))
@@ -88,7 +89,7 @@ def test_any_file_cut_short_or_lengthened_is_found(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(["manifest.json", "MANIFEST.sha256", "run.json"]))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_arbitrary_bytes_in_a_seal_file_give_findings_and_no_traceback(garbage: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / RUN_ID
@@ -104,7 +105,7 @@ def _listed(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 @given(PAYLOADS.filter(bool), st.data())
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_a_list_of_hashes_verifies_and_any_flipped_byte_that_it_lists_is_found(
     files: dict[str, bytes], data: st.DataObject
 ) -> None:
@@ -126,7 +127,7 @@ def test_a_list_of_hashes_verifies_and_any_flipped_byte_that_it_lists_is_found(
 
 
 @given(st.binary(max_size=200) | st.text("0af *./\\\n\r", max_size=200).map(str.encode))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_arbitrary_bytes_for_a_list_give_findings_and_no_traceback(garbage: bytes) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / RUN_ID
@@ -146,7 +147,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_arbitrary_json_in_manifest_json_gives_findings_and_no_traceback(document: object) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / RUN_ID

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import event, example, given, settings
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.seal.plain_reading import Told, read_plainly
 from registry_pipeline_tests.seal.recipes import (
     FAULTS,
@@ -148,7 +149,7 @@ def _spoil(folder: Path, steps: list[dict[str, Any]]) -> Path:
     extra={},
     steps=[{"op": "list_hashes", "mark": " ", "prefix": "././"}, {"op": "hardlink", "path": "run.json"}],
 )
-@settings(max_examples=400, deadline=None)
+@examples(150)
 def test_both_verifiers_tell_the_same_of_any_folder(
     order: str, extra: dict[str, bytes], steps: list[dict[str, Any]]
 ) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.errors import NotFoundError
@@ -18,6 +18,7 @@ from registry_pipeline.sources.blob_digests import BlobDigests
 from registry_pipeline.sources.commit_tree import CommittedFiles, CommitTree, parse_tree
 from registry_pipeline.sources.git import read_tracked_digests
 from registry_pipeline.sources.tree import WorkingTree
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.sources.repositories import commit, git, repository, write
 
 
@@ -97,7 +98,7 @@ NAMES = st.sampled_from(["a", "b", "b/c", "b/d", "b/e/f", "g/h", "g/h/i"])
 SNAPSHOTS = st.lists(st.dictionaries(NAMES, st.sampled_from("12345"), max_size=5), min_size=2, max_size=4)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(snapshots=SNAPSHOTS, order=st.randoms(use_true_random=False))
 def test_from_any_commit_to_any_other_the_files_are_those_of_the_commit(
     tmp_path_factory: pytest.TempPathFactory, snapshots: list[dict[str, str]], order: object

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.config import Config
@@ -16,6 +16,7 @@ from registry_pipeline.sources.operations import parse_catalog_document, parse_m
 from registry_pipeline.sources.operations_document import MOST_BYTES, parse_operations_document
 from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
+from registry_pipeline_tests.laws import examples
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -86,7 +87,7 @@ def test_garbage_for_a_machine_is_told_in_bounded_time(name: str, data: bytes, t
 
 
 @given(st.binary(max_size=80) | st.text("ab:-[]{}&*!|>%@`\"'#,?\n \t01.~", max_size=60).map(str.encode))
-@settings(max_examples=300, deadline=None)
+@examples(100)
 def test_whatever_a_catalog_for_machines_holds_it_is_judged(data: bytes) -> None:
     for name in ("o.yaml", "o.json"):
         operations, findings = parse_operations_document(data, name)
