@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from typing import Final
 
 # Unassigned characters are shown: which ones are unassigned differs between versions of Python.
@@ -18,7 +19,7 @@ _HIDDEN_OTHERS: Final = re.compile(
 )
 _LINE_BREAKS: Final = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
 _MARKUP: Final = re.compile(r"[\\`*\[\]<>|&]")
-_CODE: Final = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_BACKTICKS: Final = re.compile("(`+)")
 _HEADING: Final = re.compile(r"\A *#")
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = re.compile("[\t\r\n]|[\\s\"'\u2018\u2019\u201c\u201d]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
@@ -52,13 +53,23 @@ def markdown_text(text: str) -> str:
 
 def markdown_message(text: str) -> str:
     """Return the text of a message in Markdown: what it sets between backticks is code, the rest is shown as it is."""
-    line = _one_line(text)
+    pieces = _BACKTICKS.split(_one_line(text))  # every second piece is a run of backticks
+    runs: defaultdict[int, list[int]] = defaultdict(list)
+    for number in range(len(pieces) - 2, 0, -2):
+        runs[len(pieces[number])].append(number)
     parts: list[str] = []
-    end = 0
-    for match in _CODE.finditer(line):
-        parts += [_escape_markup(line[end : match.start()]), match[0]]
-        end = match.end()
-    return "".join([*parts, _escape_markup(line[end:])])
+    number = 0
+    while number < len(pieces):
+        following = runs[len(pieces[number])] if number % 2 else []
+        while following and following[-1] <= number:  # each run is passed once, so that all of it is linear
+            following.pop()
+        if following:  # code ends at the next run of the same length
+            parts.append("".join(pieces[number : following[-1] + 1]))
+            number = following[-1] + 1
+        else:
+            parts.append(_escape_markup(pieces[number]))
+            number += 1
+    return "".join(parts)
 
 
 def _one_line(text: str) -> str:
@@ -84,7 +95,7 @@ def markdown_block(text: str, language: str) -> str:
 
 
 def _longest_run(text: str) -> int:
-    return max((len(run) for run in re.findall("`+", text)), default=0)
+    return max((len(run) for run in _BACKTICKS.findall(text)), default=0)
 
 
 def spreadsheet_cell(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from registry_pipeline.config import CONFIG_NAME, Governed
@@ -76,9 +76,15 @@ def _line_ends(governed: Governed) -> Iterator[Finding]:
 
 def _not_ignored(governed: Governed) -> Iterable[Finding]:
     config = governed.config
-    state = [line.strip("/") for line in layer_ignores(config.publish_root, config.pointers, track_runs=True)]
+    lines = layer_ignores(config.publish_root, config.pointers, track_runs=True)
+    # Git refuses a path beyond a link, which is a finding of its own.
+    state = [path for line in lines if not _is_beyond_link(governed.root, path := line.strip("/"))]
     ignored = read_ignored(governed.root, state)
     return [] if ignored is None else [finding("DOCTOR_NOT_IGNORED", path) for path in state if path not in ignored]
+
+
+def _is_beyond_link(root: Path, path: str) -> bool:
+    return any((root / folder).is_symlink() for folder in PurePosixPath(path).parents)
 
 
 def _without_days(governed: Governed) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from registry_pipeline.files.atomic_write import temporary_path
+from registry_pipeline.activate.swap import intent_path
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
@@ -106,7 +106,7 @@ def test_what_cannot_be_done_says_so_by_its_exit_code_and_changes_nothing(
 
 
 def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(built: Repository) -> None:
-    temporary_path(built.pointers).write_text("{", encoding="utf-8")
+    intent_path(built.pointers).write_text("{", encoding="utf-8")
     before = built.files()
     holder = subprocess.Popen(
         ["flock", f"{built.pointers}.lock", "sh", "-c", "echo held; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -101,7 +101,8 @@ def test_a_log_that_somebody_continued_meanwhile_is_built_again_on_the_new_head(
     head = head_of(governed)
     previous = json.loads((governed.publish_root / head / "run.json").read_bytes())["inputs"]["registries"]
     assert head == "2026-03-02__120000__registry_delta_log_build__02"
-    assert [each["sealed_ref"]["run_id"] for each in previous] == [others[0].ref.run_id]
+    named = {each["registry_id"]: each["sealed_ref"]["run_id"] for each in previous}
+    assert named[DELTA_LOG] == others[0].ref.run_id
 
 
 @pytest.fixture

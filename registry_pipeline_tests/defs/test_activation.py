@@ -32,7 +32,8 @@ def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_
     assert page["moved"] == page["active_registries"] == len(POINTED)
     inputs = rebuilt.run_json(report["run_id"])["inputs"]["registries"]
     assert report["health_state"] == "DEGRADED_NON_BLOCKING"
-    assert {i["sealed_ref"]["run_id"] for i in inputs} <= {ref.run_id for ref in rebuilt.active().values()}
+    named = {ref.run_id for ref in rebuilt.active().values()} | {record.parent.name}
+    assert {i["sealed_ref"]["run_id"] for i in inputs} <= named
     tags = ["pointer_activation", "pointer_activation", "system_health_render"]
     assert sorted(name.split("__")[2] for name in rebuilt.folders() - before) == tags
     assert rebuilt.skipped() == "the newest build of every registry is in force"

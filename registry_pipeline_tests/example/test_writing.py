@@ -76,7 +76,7 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
-    assert written.commit_ids[-1] == "492b1ed546cabe0156ad5b66e71a98e77f90754a"
+    assert written.commit_ids[-1] == "80b4731ddf7d5626848ca49041cdaae8a864f572"
     assert digest.hexdigest() == "f560ea98fecf929e852e99f314acd4d1b5848bef118c6153bac2fb82ee4f2ac1"
 
 

@@ -66,7 +66,8 @@ def _lines_with(path: str, text: str) -> Callable[[Repository], int]:
 
 
 def _without_init(repository: Repository) -> None:
-    for path in ("registry-pipeline.toml", ".gitattributes", ".gitignore"):
+    # The toml stays: a new one has a new repository id, and the runs that are active would be another repository's.
+    for path in (".gitattributes", ".gitignore"):
         (repository.root / path).unlink()
     shutil.rmtree(repository.root / "docs/governance", ignore_errors=True)
 
@@ -130,7 +131,7 @@ COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
         "init": WritingCommand(
             ("init", "--now", LATER),
             lambda repository: int((repository.root / ".gitignore").exists()),
-            ("registry-pipeline.toml", ".gitattributes", ".gitignore"),
+            (".gitattributes", ".gitignore"),
             _without_init,
         ),
         "doctor --fix": WritingCommand(

@@ -18,7 +18,7 @@ FORMATS = Path(__file__).parents[2] / "docs/reference/formats.md"
 KEYS = [
     *("run_id", "created_utc", "run_type", "registry_id", "option", "operation_id", "git_commit", "working_tree_state"),
     *("repository_id", "as_of_utc", "partition", "inputs", "outputs", "builder", "dagster_run_id"),
-    *("source_operation_id", "coverage"),
+    *("source_operation_id", "coverage", "comparison"),
 ]
 WHOLE = RunEnvelope(
     run_id="2026-03-01__120000__registry_delta_log_build__asof_2026-02-28",
@@ -37,6 +37,7 @@ WHOLE = RunEnvelope(
     dagster_run_id="d",
     source_operation_id="OP-A01",
     coverage={"records": 0, "registries": []},
+    comparison={"pack": "p.json", "baselines": [], "tolerated": [], "violations": [], "waived": []},
     repository_id="shop-harbour",
 )
 
@@ -56,8 +57,9 @@ def test_the_keys_of_run_json_stand_in_the_documented_order() -> None:
 
 def test_a_key_that_has_nothing_to_say_is_absent_and_the_order_stays() -> None:
     bare = replace(WHOLE, partition=None, dagster_run_id=None, source_operation_id=None, coverage=None)
+    bare = replace(bare, comparison=None)
 
-    absent = {"partition", "dagster_run_id", "source_operation_id", "coverage"}
+    absent = {"partition", "dagster_run_id", "source_operation_id", "coverage", "comparison"}
     assert list(bare.to_json()) == [key for key in KEYS if key not in absent]
     assert list(replace(bare, repository_id=None).to_json()) == [
         key for key in KEYS if key not in {*absent, "repository_id"}

@@ -1,0 +1,130 @@
+"""The Dagster sensor and its job against the command line: the other one acts at a named call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from registry_pipeline import runbook
+from registry_pipeline.model.verdict import Activation
+from registry_pipeline.runbook import change
+from registry_pipeline_tests.defs.conftest import Door
+
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def at_first_call(real: Callable[..., Any], act: Callable[[], object]) -> Callable[..., Any]:
+    """Return a function that lets another writer act whole before its first call."""
+    waiting = [act]
+
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        while waiting:
+            waiting.pop()()
+        return real(*args, **kwargs)
+
+    return paused
+
+
+def build_by_command_line(door: Door) -> runbook.StackOutcome:
+    run = runbook.start_build_run(door.governed, LATER)
+    return runbook.build_stack(door.governed, run, actor="Ada", reason="by hand")
+
+
+def check_whole(door: Door) -> None:
+    """The chain verifies and the pointer file is what its last record left."""
+    state = runbook.read_chain_state(door.governed)
+    assert (state.state, state.findings) == ("committed", ())
+    assert runbook.check_moved_runs(door.governed, state) == ()
+
+
+@pytest.mark.parametrize("step", ["write_intent", "seal_record", "replace_file", "remove_intent"])
+def test_the_sensor_between_two_steps_of_an_activation_asks_for_nothing_wrong(
+    rebuilt: Door, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The reader inside the writer's process cannot take the writer's lock: it says so instead of guessing."""
+    monkeypatch.setattr(runbook.store, "WAIT_SECONDS", 0.0)
+    answers: list[str] = []
+
+    def sensor() -> None:
+        answer = rebuilt.ask()
+        answers.append(str(getattr(answer, "skip_message", "") or "a request"))
+
+    monkeypatch.setattr(change, step, at_first_call(getattr(change, step), sensor))
+
+    outcome = build_by_command_line(rebuilt)
+
+    assert isinstance(outcome.activation, Activation)
+    assert len(answers) == 1
+    assert not any(word in answers[0] for word in ("POINTER_EDITED", "CHAIN_PENDING", "Traceback"))
+    check_whole(rebuilt)
+
+
+def test_a_build_of_the_command_line_between_request_and_job_wins_and_the_job_moves_nothing(rebuilt: Door) -> None:
+    request = rebuilt.requested()
+    outcome = build_by_command_line(rebuilt)
+    assert isinstance(outcome.activation, Activation)
+    after = rebuilt.active()
+
+    result = rebuilt.grant(request)
+
+    assert not result.success
+    assert rebuilt.active() == after
+    check_whole(rebuilt)
+
+
+def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(activated: Door) -> None:
+    before = activated.active()
+    activated.rebuild()
+    request = activated.requested()
+    target = runbook.select_rollback(runbook.read_chain_state(activated.governed))
+    run = runbook.start_build_run(activated.governed, LATER)
+    undone = runbook.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
+    assert isinstance(undone, Activation)
+
+    activated.grant(request)
+
+    check_whole(activated)
+    records = runbook.read_chain_state(activated.governed).records
+    assert undone.record in [sealed.ref for sealed in records]
+    assert activated.active() != before or not activated.active()
+
+
+def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_exit_as_busy(
+    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line activates after the job has made its verdicts and before it takes the lock."""
+    request = rebuilt.requested()
+    monkeypatch.setattr(
+        change, "pointer_lock", at_first_call(change.pointer_lock, lambda: build_by_command_line(rebuilt))
+    )
+
+    result = rebuilt.grant(request)
+
+    newest = {ref.run_id[:4] for ref in rebuilt.active().values() if ref.run_id.startswith("2100")}
+    assert newest == {"2100"}
+    assert not result.success or all(ref.run_id.startswith("2100") for ref in rebuilt.active().values())
+    check_whole(rebuilt)
+
+
+def test_a_build_of_the_command_line_between_two_assets_leaves_one_head_of_the_delta_log(
+    fresh: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from registry_pipeline.runbook import building
+
+    monkeypatch.setattr(building, "validate", building.validate)
+    real = runbook.build
+    monkeypatch.setattr(runbook, "build", at_first_call(real, lambda: build_by_command_line(fresh)))
+
+    fresh.rebuild()
+
+    outcome = runbook.build_stack(
+        fresh.governed,
+        runbook.start_build_run(fresh.governed, datetime(2100, 1, 2, tzinfo=UTC)),
+        actor="Ada",
+        reason="afterwards",
+    )
+    assert "DELTA_TWO_HEADS" not in {finding.code for finding in outcome.findings}
+    check_whole(fresh)
