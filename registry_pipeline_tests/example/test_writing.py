@@ -77,7 +77,7 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
     assert written.commit_ids[-1] == "80b4731ddf7d5626848ca49041cdaae8a864f572"
-    assert digest.hexdigest() == "f560ea98fecf929e852e99f314acd4d1b5848bef118c6153bac2fb82ee4f2ac1"
+    assert digest.hexdigest() == "4c4c683b8f5101b4d62e8e189dbb1184e92c46e4b997544288edf782bf772a3d"
 
 
 def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:
