@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline import runbook
+from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.model.verdict import Activation
 from registry_pipeline.runbook import change
 from registry_pipeline_tests.defs.conftest import Door
@@ -97,9 +98,7 @@ def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_e
 ) -> None:
     """The command line activates after the job has made its verdicts and before it takes the lock."""
     request = rebuilt.requested()
-    monkeypatch.setattr(
-        change, "pointer_lock", at_first_call(change.pointer_lock, lambda: build_by_command_line(rebuilt))
-    )
+    monkeypatch.setattr(change, "pointer_lock", at_first_call(pointer_lock, lambda: build_by_command_line(rebuilt)))
 
     result = rebuilt.grant(request)
 
@@ -112,11 +111,7 @@ def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_e
 def test_a_build_of_the_command_line_between_two_assets_leaves_one_head_of_the_delta_log(
     fresh: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from registry_pipeline.runbook import building
-
-    monkeypatch.setattr(building, "validate", building.validate)
-    real = runbook.build
-    monkeypatch.setattr(runbook, "build", at_first_call(real, lambda: build_by_command_line(fresh)))
+    monkeypatch.setattr(runbook, "build", at_first_call(runbook.build, lambda: build_by_command_line(fresh)))
 
     fresh.rebuild()
 

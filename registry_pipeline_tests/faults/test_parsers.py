@@ -36,7 +36,7 @@ from registry_pipeline.seal.manifest_rules import judge_manifest
 from registry_pipeline.seal.telling import Telling
 from registry_pipeline.sources import commit_tree, envelopes, inputs, operations, operations_document, versions
 from registry_pipeline.validate.pointers import parse_pointer_file
-from registry_pipeline.yaml_values import StrictYamlError, nodes, plain
+from registry_pipeline.yaml_values import StrictYamlError, nodes, plain, scalars
 from registry_pipeline_tests import known_answers
 from registry_pipeline_tests.role_packs import SMALL
 from registry_pipeline_tests.run_index.values import a_run
@@ -167,7 +167,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "yaml_values.nodes.read_yaml": Parser(nodes.read_yaml, (b"a: [1, {b: c}]\n",), (StrictYamlError,)),
     "yaml_values.nodes.read_yaml_text": Parser(nodes.read_yaml_text, (b"a: 1\n",), (StrictYamlError,)),
     "yaml_values.plain.read_yaml_values": Parser(plain.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)),
-    "yaml_values.scalars": Parser(_text(plain.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
+    "yaml_values.scalars": Parser(_text(scalars.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
 }
 
 _PIECES: Final = tuple(
