@@ -19,7 +19,7 @@ help: ## show this list
 	@echo "preparing .venv (locked versions, hashes checked)"
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	@$(UV) export --quiet --frozen --no-emit-project --output-file .uv/requirements.txt > /dev/null
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes .uv/requirements.txt
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes .uv/requirements.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -53,8 +53,8 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/entries.py
 	$(BIN)/python benchmarks/run_index.py
 
-soak: .venv/.ready ## what takes longer: kills at every call, long fuzzing
-	$(BIN)/python -m pytest -m soak -n 2
+soak: .venv/.ready ## what takes longer: kills at every call, power cuts, laws with ten times the examples
+	$(BIN)/python -m pytest -n 2 -m "soak or hypothesis" --hypothesis-profile=soak --timeout=14400
 
 docs: .venv/.ready ## rewrite the generated parts of the documents
 	$(BIN)/python tools/docs.py
