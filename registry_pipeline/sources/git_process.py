@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from registry_pipeline.errors import NotFoundError
 
-_KEPT_VARIABLES: Final = ("GIT_CONFIG", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
+_KEPT_VARIABLES: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 _CEILINGS: Final = "GIT_CEILING_DIRECTORIES"
 _READ_FILES: Final = frozenset({"status", "diff-index"})
 """Commands that compare files with the index: only these would run a filter driver."""

@@ -452,3 +452,5 @@ def test_only_the_drivers_of_the_repository_itself_are_its_own(tmp_path: Path, m
 
     assert read_own_filters(tmp_path / "here") == ("a.b =c", "included")
     assert read_own_filters(tmp_path) is None
+    monkeypatch.setenv("GIT_CONFIG", os.devnull)  # `git config` alone would read this file and no other
+    assert read_own_filters(tmp_path / "here") == ("a.b =c", "included")
