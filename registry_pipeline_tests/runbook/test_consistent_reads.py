@@ -49,6 +49,41 @@ def test_an_activation_between_two_reads_is_no_edited_pointer_file(
     assert (state.state, state.findings) == ("committed", ())
 
 
+def test_a_reader_that_meets_one_change_reads_again_and_takes_no_lock(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared lock would make a change that begins meanwhile wait."""
+
+    def other_process() -> None:
+        with monkeypatch.context() as undone:
+            undone.setattr(store, "read_chain", read_chain)
+            built.build(minutes=10)
+
+    def refused(*_args: Any, **_kwargs: Any) -> Any:
+        raise AssertionError("the reader takes the lock")
+
+    monkeypatch.setattr(store, "read_chain", once(read_chain, None, other_process))
+    monkeypatch.setattr(store, "pointer_lock", refused)
+
+    assert runbook.read_chain_state(built.governed).state == "committed"
+
+
+def test_a_change_waits_for_a_reader_that_shares_the_lock(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[float] = []
+    reader = pointer_lock(built.governed.pointer_path, built.root, shared=True)
+    reader.__enter__()
+
+    def end_the_reader(seconds: float) -> None:
+        if not released:
+            released.append(seconds)
+            reader.__exit__(None, None, None)
+
+    monkeypatch.setattr("registry_pipeline.files.lock.time.sleep", end_the_reader)
+
+    assert all_in_force(built.build(minutes=10))
+    assert released
+
+
 def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
     built: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
