@@ -10,7 +10,6 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal
@@ -21,6 +20,7 @@ from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.model.captures import capture_problem
 from registry_pipeline.model.ids import is_repository_id
 from registry_pipeline.model.roles import pack_path_problem
+from registry_pipeline.values import value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
 REPO_VARIABLE: Final = "REGISTRY_PIPELINE_REPO"
@@ -177,7 +177,7 @@ class Config(_Table):
     op_drift: Literal["commit", "paths"] = "commit"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Governed:
     """One governed repository: its absolute root and its configuration."""
 

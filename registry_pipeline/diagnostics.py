@@ -13,7 +13,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from registry_pipeline.canon import sha256_hex, utc_text
 from registry_pipeline.errors import BusyError, NotFoundError
 from registry_pipeline.files.durable import make_folders
 from registry_pipeline.files.lock import hold_lock
+from registry_pipeline.values import value_type
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,7 +67,7 @@ _EVENT: Final = "INSERT INTO flight_recorder_events VALUES (?, ?, ?, ?, ?, ?)"
 _EVENT_COLUMNS: Final = ("event_id", "event_code", "event_type", "recorded_utc", "job_id", "payload")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Diagnostic:
     """One thing that a validator found.
 

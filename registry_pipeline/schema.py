@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from registry_pipeline.canon import StrictCsvError, StrictJsonError, read_strict
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.display import printable
 from registry_pipeline.schema_patterns import PatternLimitError, bounded_validator
+from registry_pipeline.values import field, value_type
 from registry_pipeline.yaml_values import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _LONGEST: Final = 200
 _PACKAGE: Final = Path(__file__).resolve().parent
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SchemaProblem:
     """One violation: the JSON pointer of the offending value ("" is the whole document) and a short sentence.
 
@@ -52,7 +52,7 @@ Judge = Callable[[object], "list[SchemaProblem]"]
 """Tells every problem of a parsed value against one schema."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class FileProblem:
     """What is wrong at one place of a file: it cannot be parsed there, or what stands there breaks the schema.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from registry_pipeline.activate.pointer_file import pointer_file_bytes, with_moves
@@ -29,11 +28,12 @@ from registry_pipeline.model.finding import Finding, Severity, has_errors, sorte
 from registry_pipeline.model.refs import Move, PointerFile, RunIdentity, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Artifacts, Refusal, SealedRun, Verdict
+from registry_pipeline.values import replace, value_type
 
 _VERDICTS: Final = ("pass", "fail", "unsealed", "partial")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Candidate:
     """A sealed run that is proposed, with the verdict on it."""
 
@@ -41,7 +41,7 @@ class Candidate:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ActivationRequest:
     """All that the plan is made from; nothing else decides it.
 
@@ -70,7 +70,7 @@ class ActivationRequest:
     accepted_foreign: frozenset[RunIdentity] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ActivationPlan:
     """A change that may be made: what is sealed as its record, and what the pointer file becomes.
 
@@ -104,7 +104,7 @@ class ActivationPlan:
         return Artifacts(files, records=len(self.moves), content_sha256=sha256_hex(record))
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class NothingToMove:
     """Every candidate is active already: no record is sealed, no file changes."""
 

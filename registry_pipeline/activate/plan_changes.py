@@ -6,7 +6,6 @@ A rollback is judged as an activation is, but for age: it may go back to an olde
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from registry_pipeline.activate.plan import (
     ActivationPlan,
@@ -24,6 +23,7 @@ from registry_pipeline.model.activation import ActivationRecord
 from registry_pipeline.model.finding import sorted_findings
 from registry_pipeline.model.refs import Move, SealedRef
 from registry_pipeline.model.verdict import Refusal
+from registry_pipeline.values import replace
 
 
 def plan_rollback(

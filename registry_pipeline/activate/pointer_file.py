@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from registry_pipeline.canon import json_document, sha256_hex
 from registry_pipeline.model.activation import MUTATION_POLICY
 from registry_pipeline.model.refs import Known, Move, Pointer, PointerFile
+from registry_pipeline.values import replace
 
 POINTER_CONTRACT_VERSION: Final = "0.1"
 DESCRIPTION: Final = "Which sealed run is active for each registry; nothing is active by name or by recency."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from registry_pipeline.builders import drift_signals, op_status_table
 from registry_pipeline.canon import json_line, sha256_hex
 from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.inputs import DailyInputs
 from registry_pipeline.model.verdict import Artifacts
+from registry_pipeline.values import replace
 
 
 def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Artifacts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.inputs import Operation, OpStatusInputs, RunRow
 from registry_pipeline.model.path_drift import BoundPaths, PathDrift
 from registry_pipeline.model.verdict import Artifacts
+from registry_pipeline.values import value_type
 
 ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
 META_ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.meta.json"
@@ -20,15 +20,17 @@ _NO_LEVEL: Final = "C0"
 _DAY: Final = timedelta(days=1)
 
 
-@dataclass(slots=True)
 class _Evidence:
     """The runs of one operation, folded together while they pass by."""
 
-    latest: RunRow
-    run_roots: set[str] = field(default_factory=set)
+    __slots__ = ("latest", "run_roots")
+
+    def __init__(self, latest: RunRow) -> None:
+        self.latest = latest
+        self.run_roots: set[str] = set()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Drift:
     """What is said of the drift of one operation; None where it is not known."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from signal import SIGINT
 from typing import Any, Final
@@ -21,6 +20,7 @@ from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Verdict
 from registry_pipeline.runbook import BuildRun, SealedDay, build_days, build_under_way, held_back, validate
+from registry_pipeline.values import value_type
 
 DAILY: Final = "drift_signals_daily"
 
@@ -33,7 +33,7 @@ _FIGURES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DaySpan:
     """Days from the first to the last, both included."""
 
@@ -82,7 +82,7 @@ def refuse_wrong_use(registries: Sequence[str], as_of: DaySpan | None) -> None:
         raise click.UsageError(f"--as-of is for history alone: build {DAILY} --as-of DATE")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Told:
     """The days that are sealed, each with the verdict on it, of how many that were wanted."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canon import json_document
@@ -18,6 +17,7 @@ from registry_pipeline.cli.wording import (
 )
 from registry_pipeline.model.display import printable, printable_lines
 from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.values import value_type
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -93,7 +93,7 @@ class Reporter:
         return sys.stderr.isatty() and not self.settings.quiet
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Column:
     """A column of a table; `right` for numbers.
 

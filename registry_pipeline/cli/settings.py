@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal
 import click
 
 from registry_pipeline.canon import parse_utc, utc_text
+from registry_pipeline.values import value_type
 
 Format = Literal["text", "json", "github"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
@@ -22,7 +22,7 @@ _AHEAD: Final = timedelta(days=1)
 """So far the clocks of two machines may differ before an instant counts as one of the future."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Settings:
     """How a command was asked to run. `now` is the clock of the whole command, UTC with whole seconds."""
 

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
@@ -24,6 +23,7 @@ from urllib.request import ProxyHandler, build_opener
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import create_file
+from registry_pipeline.values import value_type
 
 HOST: Final = "127.0.0.1"
 INSTANCE_FILE: Final = "dagster.yaml"
@@ -45,7 +45,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class UiPlan:
     """What is served, where Dagster's state is kept (absolute), and on which port; 0 is any that is free."""
 

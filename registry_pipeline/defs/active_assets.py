@@ -5,7 +5,6 @@ Holds how a request to move pointers reaches the runbook. Keeps out whether they
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -34,6 +33,7 @@ from registry_pipeline.errors import RefusedError
 from registry_pipeline.model.display import printable
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.verdict import Activation, Refusal, SealedRun
+from registry_pipeline.values import replace
 
 POINTERS_ASSET: Final = "active_registry_pointers"
 REPORT_ASSET: Final = "system_health_report"

@@ -8,7 +8,6 @@ from the evidence. May import `model` and Dagster.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterInstance, EventLogRecord
@@ -21,6 +20,7 @@ from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun
+from registry_pipeline.values import value_type
 
 SEALED_KEY: Final = "sealed"
 """Metadata of a materialization: the sealed run that it stands for, absent where there is none."""
@@ -33,7 +33,7 @@ DATA_VERSION_TAG: Final = "dagster/data_version"
 _HISTORY: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Materialized:
     """One materialization: its place in the event log, the Dagster run that made it, and the folder it stands for.
 

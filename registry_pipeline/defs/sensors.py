@@ -5,7 +5,6 @@ anew, and `runbook.activate` decides. May import `runbook`, `catalog`, the other
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from dagster import (
@@ -40,6 +39,7 @@ from registry_pipeline.model.display import printable
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun, Verdict
+from registry_pipeline.values import value_type
 
 CLOSURE_TAG: Final = "registry_pipeline/closure"
 """Tag of a requested run: the hash of the registries and roots that it puts in force."""
@@ -48,7 +48,7 @@ TRIES: Final = 3
 _DEPTH: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Proposal:
     """Runs that may move together, and why the newest build of each other registry is not among them."""
 

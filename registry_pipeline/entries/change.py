@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,13 +36,14 @@ from registry_pipeline.model.entry_types import (
     EntryType,
 )
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.values import field, value_type
 from registry_pipeline.yaml_values import same_value
 
 _LINES: Final = re.compile(r":\d+:\d+\b")
 """How messages name a line and a column."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Asked:
     """How a change is asked for; `at` is the moment that records of overrides and approvals bear."""
 
@@ -54,7 +54,7 @@ class Asked:
     approved_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Change:
     """A plan: the files that change, with their bytes before and after (None: no file), and its findings.
 

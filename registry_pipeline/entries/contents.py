@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import EntryType
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.path_policy import path_codes
+from registry_pipeline.values import field, value_type
 from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml
 
 NO_ONE_LIST: Final = "the file is not one list"
@@ -25,7 +25,7 @@ NO_ONE_LIST: Final = "the file is not one list"
 _ADVICE: Final = "mend the file; `registry-pipeline entries check` tells what is left"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Entry:
     """One entry: its type, its key, its values, the file that holds it, and its place there."""
 
@@ -45,7 +45,7 @@ class Entry:
         return None if self.node is None else self.node.at(steps).location
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Contents:
     """All registries of a repository at one moment.
 

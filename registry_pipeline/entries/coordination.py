@@ -6,7 +6,6 @@ The table of codes is `model.codes_entries`; the documents in `documents` and `e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -26,6 +25,7 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.codes_entries import ROWS, WHEN
 from registry_pipeline.model.entry_types import OVERRIDE
 from registry_pipeline.model.finding import Finding, Severity, sorted_findings
+from registry_pipeline.values import replace, value_type
 
 Check = Callable[[Entry, Contents], Iterable[Finding]]
 
@@ -47,7 +47,7 @@ WRITE_FAILURES: Final = frozenset({"EN001", "EN002"})
 """Codes that no override lifts: what they name cannot be written at all."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Rule:
     """One row of the rule table, as people read it."""
 

@@ -6,7 +6,6 @@ Each family says where an entry lies and how it is put there; what a file shall 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from registry_pipeline.errors import RefusedError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import APPROVAL, OVERRIDE, EntryType
 from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.values import value_type
 from registry_pipeline.yaml_values import YamlNode, same_value
 
 Place = Callable[[Contents, EntryType, Mapping[str, Any]], str]
@@ -45,7 +45,7 @@ _FAMILIES: Final[Mapping[str, tuple[Place, Put]]] = MappingProxyType(
 """Where each family puts an entry, and how."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class NewEntry:
     """An entry that somebody wants written: its type, its values as they were given, where, and their places there."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from registry_pipeline.entries.contents import Contents, Entry
@@ -11,12 +10,13 @@ from registry_pipeline.entries.schemas import meant
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import BINDINGS
 from registry_pipeline.model.finding import Finding
+from registry_pipeline.values import value_type
 
 Target = Literal["module_type", "module_instance", "ability", "hook"]
 GLOB_SIGNS: Final = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Reference:
     """One name of another entry: what it names, and the steps that lead to it."""
 

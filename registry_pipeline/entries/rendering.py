@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any, Final
+
+from registry_pipeline.values import value_type
 
 _PLAIN: Final = re.compile(r"[A-Za-z_/][^\x00-\x1f\x7f]*")
 _OLD_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -16,7 +17,7 @@ _FLOW_SIGNS: Final = frozenset("[]{},")
 _ESCAPED: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Style:
     """How a file is laid out: by how many columns lists and mappings stand in from the key above, and its line end."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -19,12 +18,13 @@ from registry_pipeline.model.entry_types import ENTRY_TYPES, FAMILIES, SCHEMA_FO
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.schema import Judge, SchemaProblem, read_judge, schema_folder
+from registry_pipeline.values import value_type
 from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml_values
 
 _NAMED: Final = ("x-key", "x-content", "x-list", "x-purpose")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class EntrySchemas:
     """What judges the entries of a repository: the types with their schemas, and what is wrong with the schemas."""
 
@@ -152,7 +152,7 @@ def _fast(text: str) -> Callable[[Any], bool]:
     return jsonschema_rs.Draft202012Validator(json.loads(text)).is_valid
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Judging:
     fast: Callable[[Any], bool]
     slow: Judge

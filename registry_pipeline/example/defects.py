@@ -6,8 +6,9 @@ The findings are written down by hand, never asked of the verifier: they are the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from registry_pipeline.values import value_type
 
 Files = dict[str, bytes]
 BadVerdict = Literal["fail", "partial", "unsealed"]
@@ -20,7 +21,7 @@ def _same(files: Files) -> Files:
     return files
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Defect:
     """One kind of damage.
 

@@ -6,7 +6,6 @@ First `describe_example`, then the commits are written, then `describe_runs` wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,12 +16,13 @@ from registry_pipeline.example.old_tools import seal_as_older_tools
 from registry_pipeline.example.payload import run_folder_files
 from registry_pipeline.example.rig import RIG_ROOT, RigRun, plan_rig_runs, rig_folder_files
 from registry_pipeline.example.timetable import PlannedRun, Seal, plan_runs
+from registry_pipeline.values import value_type
 
 EXAMPLE_NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EXAMPLE_SEED: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ExampleRun:
     """One run folder.
 
@@ -37,7 +37,7 @@ class ExampleRun:
     defect: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PlantedFolder:
     """A folder that must not pass: its path, its verdict, and its findings as (code, path), sorted."""
 
@@ -51,7 +51,7 @@ class PlantedFolder:
         return {"path": self.path, "verdict": self.verdict, "findings": found}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ExampleRepository:
     """All of the example that does not depend on commit ids; `end` is its newest instant, a full hour."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -20,11 +19,12 @@ from registry_pipeline.model.layer import (
     layer_coverage_addendum,
     layer_operations_addendum,
 )
+from registry_pipeline.values import field, value_type
 
 _HEAD_HOURS: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ExampleCommit:
     """One commit: who, when, why, and the full content of every file that it writes (path to bytes)."""
 
@@ -35,7 +35,7 @@ class ExampleCommit:
     files: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Step:
     """A commit in the making: the options whose operations it adds, the jobs it revises, the documents it writes."""
 

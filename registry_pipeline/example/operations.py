@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from registry_pipeline.values import value_type
 
 CODEX: Final = ".codex/RUNS"
 REPORTS: Final = "reports/runs"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ExampleOption:
     """A group of operations, and how many days ago the team took it up."""
 
@@ -26,7 +27,7 @@ OPTIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ExampleOperation:
     """One operation of the team.
 

@@ -6,13 +6,13 @@ It is older than the team's run.json: it writes `meta.json`, and for some months
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from registry_pipeline.canon import json_document, sha256_hex, utc_text
 from registry_pipeline.example.chance import draw
 from registry_pipeline.example.defects import BadVerdict, Files
+from registry_pipeline.values import value_type
 
 RIG_ROOT: Final = "rig/runs"
 RIG_SINCE_DAYS: Final = 99
@@ -33,7 +33,7 @@ git_commit = "source.commit"
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RigOperation:
     """What the rig may run; `last_hours` is the age of its latest run."""
 
@@ -51,7 +51,7 @@ RIG_OPERATIONS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RigRun:
     """One run folder of the rig to be; `state` says what its hashes are worth."""
 

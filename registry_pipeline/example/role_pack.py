@@ -6,18 +6,18 @@ Roles and contracts are only added; what a role answers with changes by a new ve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from registry_pipeline.canon import json_document
 from registry_pipeline.example.chance import draw
+from registry_pipeline.values import value_type
 
 PACK_PATH: Final = "assets/atelier_rolepack_digital_production_studio_v1.json"
 STEPS: Final = 5
 """How many versions of the pack were published."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Role:
     """One role: the step that declares it; `seen` and `made` are what it extracts and produces, if anything.
 

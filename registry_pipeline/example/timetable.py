@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -11,6 +10,7 @@ from registry_pipeline.example.chance import draw
 from registry_pipeline.example.defects import BEFORE_SEALS, LEGACY, SEALED_DEFECTS, UNSEALED_DEFECTS, Defect
 from registry_pipeline.example.old_tools import LineOrder
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
+from registry_pipeline.values import replace, value_type
 
 HISTORY_DAYS: Final = 120
 SEALS_SINCE_DAYS: Final = 114
@@ -25,7 +25,7 @@ _LEGACY: Final = (
 Seal = Literal["ours", "none"] | LineOrder
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PlannedRun:
     """One run folder to be: its name and place, when it ran, of what, and what happened to it afterwards.
 

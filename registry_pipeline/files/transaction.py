@@ -11,7 +11,6 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,12 +19,13 @@ from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipe
 from registry_pipeline.files.atomic_write import create_file, read_own_file, refuse_changed, write_new_file
 from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, sync_path
 from registry_pipeline.files.lock import hold_lock
+from registry_pipeline.values import asdict, value_type
 
 _INTENT: Final = "intent.json"
 _VERSION: Final = "0.1"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class StageFolder:
     """Where the changes of some files are staged, with their lock and their intent.
 
@@ -42,7 +42,7 @@ class StageFolder:
     max_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Recovery:
     """How an interrupted change ended, and the files that it named."""
 
@@ -50,7 +50,7 @@ class Recovery:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _PlannedFile:
     """One file of a change: hashes before and after (None: no file), its mode, and its number in the stage folder."""
 

@@ -6,11 +6,11 @@ The two rooms are blind to each other, so the form of what passes between them s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
 from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.model.refs import Move, SealedRef
+from registry_pipeline.values import value_type
 
 Action = Literal["init", "activate", "rollback", "mark_bad", "void"]
 
@@ -51,7 +51,7 @@ _KEYS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ActivationRecord:
     """One change of the pointer file: who, why, what moved, and the state before and after it.
 
@@ -133,7 +133,7 @@ class ActivationRecord:
             raise ValueError(f"`{self.action}` names no run")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Intent:
     """What a writer that holds the lock is about to do: seal the record `run_id`, then replace the pointer file."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from registry_pipeline.model.finding import Finding
+from registry_pipeline.values import field, value_type
 
 COMPARISON: Final = "comparison"
 """The key of run.json under which a run records its check."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CaptureCheck:
     """What a check found in a source.
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.model.path_policy import path_codes
+from registry_pipeline.values import value_type
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
 _LONGEST: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Capture:
     """One captured registry.
 

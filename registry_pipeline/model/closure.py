@@ -8,14 +8,14 @@ without pointer semantics.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ActiveRun:
     """An active run whose folder is there; `as_of_utc` is None where the run does not tell it.
 
@@ -28,7 +28,7 @@ class ActiveRun:
     repository_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class MixedEdge:
     """A run of `registry_id` was built from `recorded`, and `active` is what is active of `upstream_id`, if any."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.values import value_type
 
 DELTA_LOG: Final = "registry_delta_log"
 """The registry id of the log."""
@@ -39,7 +39,7 @@ _KEYS: Final = frozenset(
 _DECODER: Final = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PathChanges:
     """The relpaths by which one manifest differs from another, each kind sorted."""
 
@@ -63,7 +63,7 @@ def changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Snapshot:
     """A sealed run of a registry; `entries` are those of its manifest, None where they cannot be read any more."""
 
@@ -72,7 +72,7 @@ class Snapshot:
     entries: tuple[ManifestEntry, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DeltaEdge:
     """One line of the log: from one snapshot of a registry to the next; `from_ref` is None at the first.
 

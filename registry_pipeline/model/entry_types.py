@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
+
+from registry_pipeline.values import value_type
 
 Folder = Literal["modules", "routes", "abilities_low", "abilities_high", "hooks"]
 FAMILIES: Final = ("modules", "routes", "abilities", "hooks")
@@ -31,7 +32,7 @@ APPROVAL: Final = "x-approval"
 """Keys that the writer leaves on an entry: an override by `--no-check`, and the approval of a lifecycle."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class EntryType:
     """One type of entry.
 

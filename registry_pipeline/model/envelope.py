@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from registry_pipeline.model.capture_check import COMPARISON
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.values import value_type
 
 Role = Literal["upstream", "previous"]
 WorkingTreeState = Literal["clean", "dirty"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class GitState:
     """The commit at HEAD and whether the tree differs from it; both None outside git."""
 
@@ -22,7 +22,7 @@ class GitState:
     working_tree_state: WorkingTreeState | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class InputRegistry:
     """A sealed snapshot that a run was built from; only `upstream` counts in the closure of SPEC 5."""
 
@@ -31,7 +31,7 @@ class InputRegistry:
     ref: SealedRef
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class InputFile:
     """A file of the governed repository that a run was built from, by the content that was read."""
 
@@ -39,7 +39,7 @@ class InputFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Inputs:
     """All that a run was built from."""
 
@@ -99,7 +99,7 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunEnvelope:
     """What run.json of a registry run says, keys in the order of SPEC 4.7."""
 
@@ -153,7 +153,7 @@ class RunEnvelope:
         return document | {key: value for key, value in optional.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class BuildContext:
     """What a pure builder knows of its moment: the instant described, the git state, and the run id.
 

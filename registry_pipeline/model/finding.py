@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
+
+from registry_pipeline.values import value_type
 
 
 class Severity(StrEnum):
@@ -21,7 +22,7 @@ _NUMBER: Final = re.compile(r"([0-9]{1,18})")
 _WEIGHT: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CodeRow:
     """One way to fail: its code, weight, the clause it breaks, its sentence and what to do next."""
 
@@ -56,7 +57,7 @@ _PREFIXES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Finding:
     """One violation: where, what was expected, what was found, and what to do.
 

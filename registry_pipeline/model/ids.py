@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from registry_pipeline.values import value_type
 
 _RUN_ID: Final = re.compile(
     r"(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}__[0-9]{6})__(?P<tag>[A-Za-z0-9][A-Za-z0-9_.-]*?)"
@@ -17,7 +18,7 @@ _STAMP: Final = "%Y-%m-%d__%H%M%S"
 _MAX_LENGTH: Final = 255
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunId:
     """A run id taken apart; `str()` puts it together again.
 

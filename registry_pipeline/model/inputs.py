@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from registry_pipeline.model.delta import Snapshot
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.path_drift import PathDrift
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ScannedFile:
     """A regular file directly in a run folder."""
 
@@ -24,7 +24,7 @@ ADAPTED: Final = "envelope read by adapter "
 """How the warning begins by which a line of the run registry tells that an adapter read its envelope (SPEC 4.1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class AdaptedBy:
     """The adapter that was asked for the envelope of a run folder without run.json (SPEC 1).
 
@@ -37,7 +37,7 @@ class AdaptedBy:
     problem: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ScannedRun:
     """One run folder as the scan saw it (SPEC 4.1): presence, sizes, and the fields of its envelope as found.
 
@@ -58,7 +58,7 @@ class ScannedRun:
     adapted_by: AdaptedBy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunRow:
     """What the status table needs of one line of the run registry; names as in SPEC 4.1.
 
@@ -77,7 +77,7 @@ class RunRow:
     adapted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Operation:
     """One operation of the catalog, after the merge of base and addenda (SPEC 4.2)."""
 
@@ -88,7 +88,7 @@ class Operation:
     source_path: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class OperationCatalog:
     """Operations in the order of the documents, coverage level by operation id, and what contradicts."""
 
@@ -97,7 +97,7 @@ class OperationCatalog:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SystemDrift:
     """The drift that the previous active drift_signals told; each None where unknown."""
 
@@ -106,14 +106,14 @@ class SystemDrift:
     threshold_drift: bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunRegistryInputs:
     """For `build_run_registry`: the scanned run folders, in any order."""
 
     runs: tuple[ScannedRun, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class OpStatusInputs:
     """For `build_op_status_table`. `options` are the canonical options in their order.
 
@@ -128,7 +128,7 @@ class OpStatusInputs:
     path_drift: PathDrift | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ExpectedVersions:
     """What the expected-versions document states; None where it states nothing."""
 
@@ -136,7 +136,7 @@ class ExpectedVersions:
     threshold_pack_version: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Past:
     """What a description of a past day could not take into account (SPEC 4.3).
 
@@ -148,7 +148,7 @@ class Past:
     documents_missing: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DriftInputs:
     """For `build_drift_signals`. Observations that were not made are None.
 
@@ -167,7 +167,7 @@ class DriftInputs:
     past: Past | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DailyInputs:
     """For `build_drift_signals_daily`: what the status table and the drift of one past day are made from.
 
@@ -179,7 +179,7 @@ class DailyInputs:
     stale_days: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CapturedInputs:
     """For `build_captured`: artifact name to the bytes of its source, as read.
 
@@ -193,7 +193,7 @@ class CapturedInputs:
 HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class HealthCondition:
     """One reason for a health state, in a sentence."""
 
@@ -201,7 +201,7 @@ class HealthCondition:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class HealthState:
     """The named state of the system, and every condition that was found, the most severe first."""
 
@@ -209,7 +209,7 @@ class HealthState:
     conditions: tuple[HealthCondition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class OperationCounts:
     """The figures of SPEC 4.4 over the rows of a status table."""
 
@@ -222,7 +222,7 @@ class OperationCounts:
     coverage_below_c3: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class HealthFacts:
     """For `judge_health`. `findings` are those of the active runs, their schemas, the pointer file and the chain.
 
@@ -237,7 +237,7 @@ class HealthFacts:
     working_tree_state: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class HealthInputs:
     """For `render_health_report`: the parsed active registries, their refs, and the state that was judged.
 
@@ -253,7 +253,7 @@ class HealthInputs:
     max_list: int = 20
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RegistryStanding:
     """How one row of the registry table stands, for the scorecard (SPEC 4.6).
 
@@ -269,7 +269,7 @@ class RegistryStanding:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ScorecardInputs:
     """For `build_scorecard`. `observed` are the operations that the active status table shows as OBSERVED.
 
@@ -285,7 +285,7 @@ class ScorecardInputs:
     before: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DeltaLogInputs:
     """For `build_delta_log`: the bytes of the previous log (none at first) and what was sealed since.
 

@@ -6,8 +6,9 @@ needs in `.gitattributes` and `.gitignore`. One table, so that the texts cannot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from registry_pipeline.values import value_type
 
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
@@ -28,7 +29,7 @@ TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
 """The temporary files of the atomic write, beside any file that is being written."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class LayerOperation:
     """One operation of the registry layer: what it is called, what it does, who runs it, how far it is enforced."""
 

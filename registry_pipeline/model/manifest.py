@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ManifestEntry:
     """One file of a sealed folder: where, how many bytes, which content."""
 
@@ -14,7 +14,7 @@ class ManifestEntry:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Manifest:
     """The entries, the two seal files as bytes, and the root hash that stands for all of it."""
 

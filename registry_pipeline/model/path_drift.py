@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
+
+from registry_pipeline.values import value_type
 
 _NEW: Final = 1
 _OLD: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class TouchGraph:
     """Every commit that a tip leads to, and which of the paths in question each of them touched.
 
@@ -56,7 +57,7 @@ class TouchGraph:
         return frozenset(paths) if flags[start] & _NEW else None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class BoundPaths:
     """The paths in git of an operation's executables, and whether each executable is one of them."""
 
@@ -64,7 +65,7 @@ class BoundPaths:
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PathDrift:
     """What the rule `paths` needs beside the runs: executables by operation, and the history that touched them.
 

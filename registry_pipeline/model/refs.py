@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from registry_pipeline.values import value_type
 
 Known = bool | Literal["unknown"]
 RunIdentity = tuple[str, str]
 """A run id and the ROOT_SHA256 of the folder: one run with one content, wherever it lies."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value_type(order=True)
 class SealedRef:
     """Names one sealed run and, by its root hash, its exact content."""
 
@@ -52,7 +53,7 @@ class SealedRef:
         return cls(run_id, root, relpath, digest)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Pointer:
     """One entry of the pointer file; `ref` is None where nothing is known to be active."""
 
@@ -73,7 +74,7 @@ class Pointer:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PointerFile:
     """The pointer file as parsed: its top-level keys in their order, and the pointers by registry.
 
@@ -95,7 +96,7 @@ class PointerFile:
         return pointer.ref if pointer is not None and pointer.known is True else None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Move:
     """One pointer moved from one ref to another; `from_ref` is None where nothing was replaced."""
 

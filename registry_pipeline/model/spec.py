@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
+
+from registry_pipeline.values import value_type
 
 Kind = Literal["built", "captured", "rendered", "record", "external", "collection"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RegistrySpec:
     """What a registry is; assets, checks, command line and documents are made from it.
 

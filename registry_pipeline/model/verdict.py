@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
@@ -12,11 +11,12 @@ from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.refs import Move, SealedRef
+from registry_pipeline.values import field, value_type
 
 RunVerdict = Literal["pass", "fail", "unsealed", "partial"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Artifacts:
     """What a builder returns.
 
@@ -36,7 +36,7 @@ class Artifacts:
         return self.files if self.files_for is None else self.files_for(run_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Built:
     """Artifacts with all that their envelope must say: what they were built from, and findings about sources.
 
@@ -54,7 +54,7 @@ class Built:
     check: CaptureCheck | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class NotBuilt:
     """A registry whose source is missing or malformed: nothing new, and the findings that say why."""
 
@@ -62,7 +62,7 @@ class NotBuilt:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SealedRun:
     """A run folder that exists, complete; `reused` if an earlier try of the same step had made it."""
 
@@ -73,7 +73,7 @@ class SealedRun:
     reused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Verdict:
     """The judgement of one folder, bound to the root hash that was recomputed.
 
@@ -114,7 +114,7 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Activation:
     """Pointers that moved, and the sealed record that says so."""
 
@@ -125,14 +125,14 @@ class Activation:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Refusal:
     """Pointers that did not move, and every reason why."""
 
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SealReport:
     """What the verifier recomputed of one folder (SPEC 2.2).
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from registry_pipeline.model.activation import ActivationRecord
 from registry_pipeline.model.refs import Move, SealedRef
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ActivationEntry:
     """One standing record of the chain with its own sealed run; `created_utc` is the moment of the change."""
 

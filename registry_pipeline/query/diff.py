@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
 from registry_pipeline.canon import json_line, read_finite_json, read_strict_csv
 from registry_pipeline.model.delta import PathChanges, changed_paths
 from registry_pipeline.model.verdict import SealReport
+from registry_pipeline.values import value_type
 
 ENVELOPE: Final = "run.json"
 _ABSENT: Final = object()
@@ -24,7 +24,7 @@ Change = Literal["added", "removed", "changed"]
 Record = Any
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class FieldChange:
     """One place in which two objects differ, by JSON pointer; `before` and `after` are None where it is absent."""
 
@@ -38,7 +38,7 @@ class FieldChange:
         return {"field": self.field, "change": self.change, "before": self.before, "after": self.after}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RecordChange:
     """A record that both sides have under one key, and that differs."""
 
@@ -50,7 +50,7 @@ class RecordChange:
         return {"key": dict(self.key), "fields": [field.to_json() for field in self.fields]}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ArtifactDiff:
     """How one file differs: by records with a key, by records without one, as one object, or as bytes.
 
@@ -85,7 +85,7 @@ class ArtifactDiff:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Side:
     """One of the two runs: its folder as it was named, its id, and the root that was verified."""
 
@@ -98,7 +98,7 @@ class Side:
         return {"path": self.path, "run_id": self.run_id, "root_sha256": self.root_sha256}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunDiff:
     """Two verified runs of one registry, and what leads from the first to the second."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -15,12 +14,13 @@ from registry_pipeline.model.layer import layer_ignores
 from registry_pipeline.seal.staging import stale_stagings
 from registry_pipeline.sources.git import read_ignored, read_text_attributes
 from registry_pipeline.sources.history import read_default_branch
+from registry_pipeline.values import value_type
 
 UNREADABLE: Final = "CONFIG_GIT_UNREADABLE"
 _KEEPS_LINE_ENDS: Final = "unset"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Mended:
     """One thing that `doctor --fix` did: the code of what it mended, where, and what it did."""
 
@@ -33,7 +33,7 @@ class Mended:
         return {"code": self.code, "path": self.path, "done": self.done}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DoctorDocument:
     """What was mended, what was refused and why, and every finding that holds now."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final, Literal
@@ -17,12 +16,13 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.path_policy import SEAL_FILES
+from registry_pipeline.values import value_type
 
 SealState = Literal["sealed", "partial", "unsealed"]
 SEAL_STATES: Final[tuple[SealState, ...]] = ("sealed", "partial", "unsealed")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunFolder:
     """One run folder; `seal` says which seal files exist, not whether they hold."""
 
@@ -36,7 +36,7 @@ class RunFolder:
         return f"{self.run_root}/{self.run_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunListing:
     """Every run folder by root in their order and then by name, and the roots that could not be listed."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.query.activations import ActivationEntry
 from registry_pipeline.query.listing import RunListing, SealState, dated_runs
 from registry_pipeline.sources.run_folders import read_run_folder
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class BuildEntry:
     """One run folder of a registry, told by its name; the root is as claimed, and nothing of it was verified."""
 

@@ -6,7 +6,6 @@ Nothing here decides: `activate` verifies and judges anew. A claim that is false
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +18,13 @@ from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.query.listing import RunFolder, RunListing, dated_runs
 from registry_pipeline.sources.files import read_regular_file
 from registry_pipeline.sources.run_folders import read_run_folder
+from registry_pipeline.values import value_type
 
 _PROGRAM: Final = "registry-pipeline"
 _DOCTOR: Final = f"{_PROGRAM} doctor"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Reason:
     """Why, in a sentence, and the command to run next ("" where there is none)."""
 
@@ -32,7 +32,7 @@ class Reason:
     next_command: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Standing:
     """What the newest runs are compared with.
 

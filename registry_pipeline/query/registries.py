@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from registry_pipeline.model.closure import can_be_active
 from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RegistryRow:
     """One registry as `registries` tells it."""
 

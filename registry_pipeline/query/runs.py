@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from registry_pipeline.canon import parse_instant, read_finite_json
 from registry_pipeline.model.inputs import ADAPTED
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.values import value_type
 
 Record = Mapping[str, Any]
 Order = Literal["newest", "oldest", "registry"]
@@ -21,7 +21,7 @@ STATES: Final = ("sealed", "partial", "unsealed", "legacy", "warned")
 ORDERS: Final[tuple[Order, ...]] = ("newest", "oldest", "registry")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunQuestion:
     """What is asked; of several values for one thing any may hold, of different things all must.
 
@@ -46,7 +46,7 @@ class RunQuestion:
         return self.since is not None or self.until is not None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunAnswer:
     """The lines that were asked for, in order and cut to the limit.
 

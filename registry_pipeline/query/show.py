@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.verdict import SealReport, Verdict
 from registry_pipeline.query.activations import ActivationEntry
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunDocument:
     """One run folder as it is now; `active_for` are the registries whose pointers name exactly this content."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,12 +19,13 @@ from registry_pipeline.model.verdict import Verdict
 from registry_pipeline.query.activations import ActivationEntry, activation_of
 from registry_pipeline.query.listing import RunFolder, RunListing
 from registry_pipeline.query.newest import Reason
+from registry_pipeline.values import asdict, fields, value_type
 
 Judgement = Literal["pass", "fail", "missing"]
 _DAY_SECONDS: Final = 86400
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class StatusFacts:
     """All that was read for one `status`.
 
@@ -50,7 +50,7 @@ class StatusFacts:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ActiveStatus:
     """The run that a pointer names; actor and reason are None where the pointer is older than the chain."""
 
@@ -71,7 +71,7 @@ class ActiveStatus:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RegistryStatus:
     """One registry: what is active, whether it holds, what is newest and why that is not active.
 
@@ -106,7 +106,7 @@ class RegistryStatus:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class StatusDocument:
     """The answer of `status`, whole."""
 
@@ -137,8 +137,7 @@ class StatusDocument:
 
 
 def _operations(counts: OperationCounts | None) -> dict[str, int | None]:
-    names = [each.name for each in fields(OperationCounts)]
-    return {name: None if counts is None else getattr(counts, name) for name in names}
+    return {name: None if counts is None else getattr(counts, name) for name in fields(OperationCounts)}
 
 
 def status_document(facts: StatusFacts) -> StatusDocument:

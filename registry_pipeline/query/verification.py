@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.model.verdict import Verdict
+from registry_pipeline.values import field, replace, value_type
 
 SCHEMA_VERSION: Final = "0.2"
 """Of the document of `verify`; since 0.2 its verdict may be `none`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Verification:
     """The verdicts in the order in which the folders were named, and the findings that belong to no one folder.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from registry_pipeline.canon import json_document, sha256_hex
@@ -12,6 +11,7 @@ from registry_pipeline.model.envelope import BuildContext
 from registry_pipeline.model.inputs import HealthInputs
 from registry_pipeline.model.verdict import Artifacts
 from registry_pipeline.render.operation_groups import OperationGroups, Row, count_operations, group_operations
+from registry_pipeline.values import asdict
 
 REPORT: Final = "SYSTEM_HEALTH_REPORT_v0_1.md"
 SUMMARY: Final = "SYSTEM_HEALTH_SUMMARY_v0_1.json"

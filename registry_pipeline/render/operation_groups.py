@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from registry_pipeline.model.inputs import OperationCounts
+from registry_pipeline.values import value_type
 
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class OperationGroups:
     """The rows of a status table by what is true of them, each group in the table's order; `stale` the oldest first."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from registry_pipeline.model.codes import CODES, finding
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.roles.append_rules import Ledger, find_broken_promises, next_id
@@ -21,6 +19,7 @@ from registry_pipeline.roles.violation import (
     sorted_violations,
     tell,
 )
+from registry_pipeline.values import replace
 
 _NOTHING = RoleRegistrySnapshot((), ())
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 from registry_pipeline.roles.pack_fields import shown_value
 from registry_pipeline.roles.positions import Place, json_pointer
+from registry_pipeline.values import value_type
 
 MAX_DIFFERENCES: Final = 20
 _TOLD_IN_WORDS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Difference:
     """One place at which two values differ: its pointer, and both values as JSON text of at most some 200 characters.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.roles.append_rules import Ledger, find_broken_promises
@@ -13,9 +12,10 @@ from registry_pipeline.roles.pack_fields import shown_id
 from registry_pipeline.roles.places import Index, place_in_current
 from registry_pipeline.roles.snapshot import RoleSpecEntry
 from registry_pipeline.roles.violation import Published, Violation, sorted_violations, tell
+from registry_pipeline.values import replace, value_type
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class PublishedCommit:
     """What one commit published.
 
@@ -28,7 +28,7 @@ class PublishedCommit:
     parents: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Standing:
     """The roles of one commit, and those that were removed on the way to it, as they last were.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
 from registry_pipeline.model.display import is_hidden
+from registry_pipeline.values import value_type
 
 MAX_DEPTH: Final = 64
 MAX_INTEGER: Final = 2**53 - 1
@@ -14,7 +14,7 @@ MAX_DEFECTS: Final = 1_000
 """Defects of one kind in a text that are told one by one; what is beyond is counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class JsonDefect:
     """One way in which a text is no strict JSON: the code, the character at which it shows, and where in the value."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from registry_pipeline.errors import NotFoundError, RefusedError
@@ -13,12 +12,13 @@ from registry_pipeline.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.roles.pack_fields import CONTRACT_ID, MAX_VERSION, SAFE_ID, contract_version, shown_id
 from registry_pipeline.roles.positions import Place, find_spans
 from registry_pipeline.roles.snapshot import RoleContractKind
+from registry_pipeline.values import value_type
 
 _TEXT_CODES = frozenset({"RR017", "RR018", "RR019", "RR027", "RR028", "RR029"})
 _IN_THE_WAY = _TEXT_CODES | {"RR004", "RR005"}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class AddedVersion:
     """A pack with one contract more: its bytes, the new contract_id, and the one that it was copied from, if any."""
 

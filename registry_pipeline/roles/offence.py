@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.roles.positions import Place
 from registry_pipeline.roles.snapshot import RoleContractKind
+from registry_pipeline.values import field, value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Subject:
     """What an offence is about, to be looked up in both packs.
 
@@ -27,7 +27,7 @@ class Subject:
     occurrence: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class Offence:
     """One way in which a rule is broken.
 

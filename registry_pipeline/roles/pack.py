@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from registry_pipeline.roles.offence import Offence
 from registry_pipeline.roles.own_rules import find_own_offences
@@ -13,9 +12,10 @@ from registry_pipeline.roles.positions import Lines, Place, find_spans
 from registry_pipeline.roles.role_texts import ReadByRoles, read_by_roles
 from registry_pipeline.roles.snapshot import RoleRegistrySnapshot
 from registry_pipeline.roles.strict_json import StrictJson, read_strict_json
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class ParsedPack:
     """A RolePack and all that its bytes alone tell.
 
@@ -79,7 +79,7 @@ class ParsedPack:
         return Lines(text).location(find_spans(text, [place])[place][0])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class PastPack:
     """A pack of the past: what it declared, without its text; `whole` reads it again where something is told of it."""
 

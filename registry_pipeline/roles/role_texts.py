@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from registry_pipeline.roles.offence import Offence
@@ -20,6 +19,7 @@ from registry_pipeline.roles.pack_reader import MAX_OFFENCES, PackReader
 from registry_pipeline.roles.positions import Place
 from registry_pipeline.roles.snapshot import RoleContractSurface, RoleRegistrySnapshot, RoleSpecEntry
 from registry_pipeline.roles.strict_json import StrictJson, read_strict_json
+from registry_pipeline.values import replace, value_type
 
 _FIRST_ROLE: Final = re.compile(
     rb'(?<!\\)"roles"[ \t\r\n]*:[ \t\r\n]*\[([ \t\r\n]*)(\{[ \t\r\n]*"[A-Za-z_]{1,64}"[ \t\r\n]*:)'
@@ -31,7 +31,7 @@ _MAX_DEFECTS: Final = MAX_OFFENCES // 2
 """Of a pack with more it is not told role by role what is left out."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class RoleReading:
     """What the text of one role tells, wherever it stands; places begin with `roles` and a number in its stead."""
 
@@ -43,7 +43,7 @@ class RoleReading:
     of_contracts: tuple[Offence, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class ReadByRoles:
     """A pack that was read role by role: what it declares, and its own defects."""
 

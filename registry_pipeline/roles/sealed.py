@@ -8,7 +8,6 @@ defect which nobody tolerated is an error whatever the record says. See docs/dec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json
@@ -22,6 +21,7 @@ from registry_pipeline.roles.check import could_not_check, find_own_violations
 from registry_pipeline.roles.document import registry_document
 from registry_pipeline.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.roles.violation import Published, Violation, fingerprint_of, lowered, sorted_violations
+from registry_pipeline.values import replace, value_type
 
 _UNRECORDED = (
     "its run.json does not record what the pack was compared with; "
@@ -29,7 +29,7 @@ _UNRECORDED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SealedCheck:
     """The check of a sealed pack.
 

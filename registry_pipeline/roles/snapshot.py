@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from registry_pipeline.values import value_type
 
 DEFINITION_FIELDS: Final = (
     "department_id",
@@ -31,7 +32,7 @@ class RoleContractKind(StrEnum):
         return "extract_contracts" if self is RoleContractKind.EXTRACT else "produce_contracts"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RoleContractSurface:
     """One contract of a role, and the sha256 of the RFC 8785 bytes of its schema_json.
 
@@ -52,7 +53,7 @@ class RoleContractSurface:
         return self.contract_id if self.version is None else self.contract_id.rpartition(":")[0]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RoleSpecEntry:
     """One role without its contracts. A field that is missing or mistyped in the pack is empty or None here."""
 
@@ -76,7 +77,7 @@ class RoleSpecEntry:
         return tuple(tuple(sorted(each)) if isinstance(each, tuple) else each for each in values)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RoleRegistrySnapshot:
     """What a pack declares, in the order of the pack; ids that stand twice stand here twice."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from registry_pipeline.roles.json_defects import find_defects
 from registry_pipeline.roles.json_text import MAX_DEPTH, JsonDefect, is_out_of_range
+from registry_pipeline.values import value_type
 
 _LARGE_NUMBER: Final = re.compile(rb"[0-9](?:[0-9]{15}|[eE])")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
@@ -23,7 +23,7 @@ _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}",:0123456789eE'))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class StrictJson:
     """What was read: the text without a byte order mark, its value, and its defects in the order of the text.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from registry_pipeline.model.codes import finding
@@ -14,11 +13,12 @@ from registry_pipeline.roles.difference import Difference, find_differences, tol
 from registry_pipeline.roles.offence import Offence, Subject
 from registry_pipeline.roles.pack import ParsedPack
 from registry_pipeline.roles.places import Index, place_in_baseline, place_in_current
+from registry_pipeline.values import field, replace, value_type
 
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value_type(eq=False)
 class Published:
     """A pack that was published: a baseline.
 
@@ -32,7 +32,7 @@ class Published:
     commit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Violation:
     """One violation of the role registry, with all that is known about it.
 

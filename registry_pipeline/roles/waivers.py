@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from registry_pipeline.roles.pack_fields import shown_value
 from registry_pipeline.roles.positions import Lines, Place, find_spans, json_pointer
 from registry_pipeline.roles.strict_json import StrictJson, read_strict_json
 from registry_pipeline.roles.violation import Violation, fingerprint_of, sorted_violations
+from registry_pipeline.values import value_type
 
 WAIVERS_VERSION: Final = "0.1"
 NEVER_WAIVED: Final = frozenset({"RR001", "RR002", "RR003", "RR004", "RR005", "RR030", "RR036"})
@@ -24,7 +24,7 @@ _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIELDS: Final = ("fingerprint", "reason", "approver", "expires")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Waiver:
     """One approval: of the violation with this fingerprint, until the end of the day `expires` (UTC)."""
 
@@ -35,7 +35,7 @@ class Waiver:
     location: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Waivers:
     """The waivers of a repository and what is wrong with their file (RR034)."""
 
@@ -44,7 +44,7 @@ class Waivers:
     violations: tuple[Violation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Waived:
     """What remains of some violations, with those of the waivers themselves; and what was waived."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Final
 
@@ -31,6 +30,7 @@ from registry_pipeline.run_index.tail import (
     set_aside,
     settle_announcement,
 )
+from registry_pipeline.values import replace, value_type
 
 WAIT: Final = 30.0
 """How long an append waits for others, in seconds."""
@@ -48,7 +48,7 @@ Check = Callable[[Sequence[Entry]], Iterable[Finding]]
 """Judges all records of some runs or overrides, as they stand in the log or will."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Appended:
     """What an append did: the records that are new, those that stood there already, and everything that it told.
 

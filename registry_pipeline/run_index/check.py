@@ -6,7 +6,6 @@ Gates ask the current record of each run, since a log is corrected by later reco
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import IO
 
 from registry_pipeline.model.codes import finding
@@ -18,9 +17,10 @@ from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.overrides import OverrideBook, check_against_run
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import finished_end
+from registry_pipeline.values import replace, value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Checked:
     """What a check of a log found, over how many lines, records and runs (or overrides)."""
 
@@ -30,7 +30,7 @@ class Checked:
     subjects: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Place:
     number: int
     offset: int

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +31,7 @@ from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import find_entries, read_whole
 from registry_pipeline.run_index.songs import read_song_index
 from registry_pipeline.run_index.tail import announcement_path, read_tail
+from registry_pipeline.values import value_type
 
 
 def read_surroundings(
@@ -99,7 +99,7 @@ def as_told(standing: Any) -> dict[str, Any]:
     return dict(standing.entry.record) | told
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class MergeOutcome:
     """What a merge made of two logs, and whether the target changed; `refused`: it would have lost lines."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from registry_pipeline.config import Governed
@@ -14,6 +13,7 @@ from registry_pipeline.run_index.query import Question, find_latest, find_record
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.scan import read_whole
 from registry_pipeline.run_index.tables import columns_of
+from registry_pipeline.values import replace
 
 if TYPE_CHECKING:
     import pandas as pd

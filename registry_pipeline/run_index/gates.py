@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final
 
@@ -12,12 +11,13 @@ from registry_pipeline.model.finding import Finding
 from registry_pipeline.run_index.lines import Entry
 from registry_pipeline.run_index.overrides import ALLOWS, OverrideBook
 from registry_pipeline.run_index.record import UNIQUENESS, Record
+from registry_pipeline.values import field, value_type
 
 FINAL_SAVE: Final = ("scripture_packet_id", "work_id", "version_ids", "run_log_filepath_abs")
 """The fields recommended as required at Final Save (seed 004, 2.1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SongIndex:
     """What the song index lists: works, versions, and the run that each version names (None: it names none)."""
 
@@ -25,7 +25,7 @@ class SongIndex:
     versions: Mapping[str, str | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Surroundings:
     """What a record is held against.
 

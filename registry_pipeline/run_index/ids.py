@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal
+
+from registry_pipeline.values import value_type
 
 Kind = Literal[
     "run",
@@ -63,7 +64,7 @@ _ULIDS: Final[dict[Kind, str]] = {
 _ULID_SLUGS: Final[dict[Kind, str]] = {"artist": "ART_", "genre": "GEN_", "hook_family": "HKF_"}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Form:
     """One kind of id: its pattern, how it is told to people, and whether it carries a date and time."""
 

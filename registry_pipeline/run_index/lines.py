@@ -9,7 +9,6 @@ import codecs
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from stat import S_ISREG
 from typing import IO, Any, Final
 
@@ -19,6 +18,7 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.record import Record
+from registry_pipeline.values import value_type
 
 MAX_LINE: Final = 1 << 20
 """The longest line that can be a record, in bytes without its newline; a longer one is told and read over."""
@@ -27,7 +27,7 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _SKIP: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Line:
     """One line: its number from 1, its offset, its bytes without the newline, and its size with it.
 
@@ -42,7 +42,7 @@ class Line:
     too_long: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Entry:
     """A record and where it stands: the number of its line from 1, and the offset and size of the line in bytes."""
 

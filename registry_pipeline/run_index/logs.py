@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from registry_pipeline.config import Governed
 from registry_pipeline.run_index.ids import GRAMMARS
 from registry_pipeline.run_index.record import OVERRIDE, OVERRIDE_UPDATE, RUN, Reader
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Log:
     """One append-only log: its path, how it is named in findings, and the reader of its records.
 

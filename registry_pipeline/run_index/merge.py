@@ -11,7 +11,6 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
@@ -21,9 +20,10 @@ from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.overrides import read_book
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.stamps import second_of
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Merged:
     """The bytes of a merged log, None where something forbids it, and how many records came from where."""
 
@@ -34,7 +34,7 @@ class Merged:
     only_second: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Node:
     """One line of either log: its text and how often that text stood before in the same log."""
 
@@ -42,7 +42,7 @@ class _Node:
     again: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Side:
     nodes: tuple[_Node, ...]
     records: dict[_Node, Record]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from registry_pipeline.model.finding import Finding
 from registry_pipeline.run_index.lines import Entry
 from registry_pipeline.run_index.record import Record
 from registry_pipeline.run_index.stamps import second_of
+from registry_pipeline.values import field, value_type
 
 ALLOWS: Final = MappingProxyType(
     {
@@ -23,7 +23,7 @@ ALLOWS: Final = MappingProxyType(
 """Which type of override allows a FAIL of which uniqueness check."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Standing:
     """An override, and its last update: the greatest update_utc, then the later place in the log."""
 
@@ -41,7 +41,7 @@ class Standing:
         return self.status != "voided"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class OverrideBook:
     """Every override by its id, and by the run that it is about. `findings` tell what contradicts in the log."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import IO, Any, Final, Literal
 
 from registry_pipeline.model.codes import finding
@@ -27,6 +26,7 @@ from registry_pipeline.run_index.side_index import (
     read_place,
     select_places,
 )
+from registry_pipeline.values import replace, value_type
 
 View = Literal["current", "all", "superseded"]
 VIEWS: Final[tuple[View, ...]] = ("current", "all", "superseded")
@@ -34,7 +34,7 @@ ORDERS: Final = tuple(name for name, each in RUN.fields.items() if each.holds no
 """The fields by which records can be ordered."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Question:
     """Which records are asked for. `since` and `until` are UTC to the second and both count; None asks nothing.
 
@@ -53,7 +53,7 @@ class Question:
     limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Answer:
     """The records that answer, as they stand in the log, and where. `by_index` tells which way was taken."""
 

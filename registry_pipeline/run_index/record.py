@@ -6,12 +6,12 @@ A field that is not known is left out; null is no value. Every problem of a reco
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from registry_pipeline.run_index.ids import Grammar, Kind
 from registry_pipeline.run_index.stamps import FORM, second_of
+from registry_pipeline.values import value_type
 
 Record = Mapping[str, Any]
 """A record as parsed from its line: a JSON object."""
@@ -40,7 +40,7 @@ MACHINES: Final = ("C1", "C2", "other")
 MAKERS: Final = ("human", "gpt", "windsurf", "claude")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Field:
     """One field: what it holds (`id`, `ids`, `enum`, `utc`, `text`, `fields`), and whether a record needs it."""
 
@@ -50,16 +50,17 @@ class Field:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Shape:
     """One type of record: its fields in the order in which they are written."""
 
     record_type: str
     fields: Mapping[str, Field]
-    required: tuple[str, ...] = field(init=False)
+    required: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "required", tuple(name for name, each in self.fields.items() if each.required))
+
+def _shape(record_type: str, fields: Mapping[str, Field]) -> Shape:
+    return Shape(record_type, fields, tuple(name for name, each in fields.items() if each.required))
 
 
 def _enum(*values: str, required: bool = False) -> Field:
@@ -70,7 +71,7 @@ def _id(kind: Kind, *, required: bool = False) -> Field:
     return Field("id", required, kind)
 
 
-RUN: Final = Shape(
+RUN: Final = _shape(
     "RUN",
     {
         "record_type": _enum("RUN", required=True),
@@ -100,7 +101,7 @@ RUN: Final = Shape(
 )
 """A run: seed 004, 2.1, with `last_updated_utc` (3.1) and `corrects` (SPEC 11)."""
 
-OVERRIDE: Final = Shape(
+OVERRIDE: Final = _shape(
     "OVERRIDE",
     {
         "record_type": _enum("OVERRIDE", required=True),
@@ -122,7 +123,7 @@ OVERRIDE: Final = Shape(
 )
 """A person allows a run what a policy forbids (SPEC 11)."""
 
-OVERRIDE_UPDATE: Final = Shape(
+OVERRIDE_UPDATE: Final = _shape(
     "OVERRIDE_UPDATE",
     {
         "record_type": _enum("OVERRIDE_UPDATE", required=True),

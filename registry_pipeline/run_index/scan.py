@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import IO, Final
 
 from registry_pipeline.errors import NotFoundError
@@ -13,6 +12,7 @@ from registry_pipeline.model.finding import Finding
 from registry_pipeline.run_index.lines import MAX_LINE, Entry, open_log, parse_line, parse_record, read_lines
 from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.tail import read_tail
+from registry_pipeline.values import value_type
 
 _KEYS: Final = {
     # The id is the group; there is none where a backslash stands in it.
@@ -24,7 +24,7 @@ _ESCAPED: Final = re.compile(rb"\\u00(?:5f|6[0-9a-f]|7[0-9a-f])", re.IGNORECASE)
 _CHUNK: Final = 1 << 22
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Whole:
     """All records of a log, in its order, and what is wrong with its lines; `lines` counts those that are whole."""
 

@@ -12,7 +12,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
@@ -24,6 +23,7 @@ from registry_pipeline.run_index.prefix import checksum, state_of
 from registry_pipeline.run_index.record import UNIQUENESS, Record
 from registry_pipeline.run_index.stamps import second_of
 from registry_pipeline.run_index.tail import read_tail
+from registry_pipeline.values import value_type
 
 _FORMAT: Final = "3"
 _WAIT: Final = 10.0
@@ -58,7 +58,7 @@ class UnusableError(Exception):
     """The side index cannot be used now; the log itself can be read. The text is why."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Place:
     """Where a record stands, and what the index says of it."""
 

@@ -7,7 +7,6 @@ is announced beside the log before it is written, so that a reader sees all of i
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +14,12 @@ from registry_pipeline.canon import StrictJsonError, json_line, read_strict_json
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.run_index.lines import MAX_LINE, parse_record
 from registry_pipeline.run_index.logs import Log
+from registry_pipeline.values import value_type
 
 _BLOCK: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Tail:
     """Where a log ends: `finished` bytes of whole lines, of `size` in all, and why not all of it is finished.
 
@@ -32,7 +32,7 @@ class Tail:
     completes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Announced:
     """A batch that is about to be written, or was: where it begins, and its bytes."""
 

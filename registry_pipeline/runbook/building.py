@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -46,11 +45,12 @@ from registry_pipeline.sources.context import Previous, SourceContext
 from registry_pipeline.sources.delta_log import find_log_head
 from registry_pipeline.sources.git import read_git_state
 from registry_pipeline.validate.run import check_run
+from registry_pipeline.values import replace, value_type
 
 SEAL_FILES = ("MANIFEST.sha256", "manifest.json")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class BuildRun:
     """One invocation of the command line or one Dagster run: its start, taken once, and git as it was then.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.activate.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove, plan_init
@@ -31,9 +30,10 @@ from registry_pipeline.runbook.reading import pointer_hash, read_pointer_bytes, 
 from registry_pipeline.runbook.store import read_active_runs, read_locked_state
 from registry_pipeline.validate.chain import ChainState, read_chain
 from registry_pipeline.validate.pointers import parse_pointer_file
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Asked:
     """What somebody wants: who, why, and which runs shall be in force, each with its verdict."""
 
@@ -44,7 +44,7 @@ class Asked:
     allow_foreign: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Standing:
     """What stands under the lock: the pointer file's bytes, and the chain."""
 

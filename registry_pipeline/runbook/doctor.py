@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from registry_pipeline.activate.swap import intent_path
@@ -21,11 +20,12 @@ from registry_pipeline.runbook.status import observe
 from registry_pipeline.runbook.store import read_chain_state
 from registry_pipeline.seal.staging import quarantine_folder, stale_stagings
 from registry_pipeline.validate.chain import ChainState
+from registry_pipeline.values import value_type
 
 QUARANTINE = "quarantine"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Orders:
     """What to do with a pending record or a branch: `finish` it, or `void` these, with who and why."""
 
@@ -35,13 +35,13 @@ class Orders:
     void: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
 class _Work:
     """What has been mended and refused so far."""
 
-    mended: list[Mended] = field(default_factory=list)
-    refused: list[Finding] = field(default_factory=list)
-    not_rendered: list[Finding] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.mended: list[Mended] = []
+        self.refused: list[Finding] = []
+        self.not_rendered: list[Finding] = []
 
 
 def diagnose(governed: Governed, now: datetime) -> DoctorDocument:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from registry_pipeline.config import Governed
@@ -30,6 +29,7 @@ from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.runbook.reading import spec_of
 from registry_pipeline.runbook.tracked import check_tracked_files
 from registry_pipeline.sources.tracked_evidence import entry_pathspecs, file_pathspecs
+from registry_pipeline.values import value_type
 from registry_pipeline.yaml_values import YamlNode
 
 __all__ = [
@@ -53,7 +53,7 @@ WAIT_SECONDS: Final = 30.0
 """How long a command waits for another one that changes registry entries."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class GivenEntry:
     """An entry as it was given: the name of its type or family, its values, where they come from, and their places."""
 
@@ -63,7 +63,7 @@ class GivenEntry:
     node: YamlNode | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Written:
     """What became of a change: its plan, whether it was written, and what was settled of an older one before."""
 

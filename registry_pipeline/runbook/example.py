@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,9 +19,10 @@ from registry_pipeline.example.writing import write_commits, write_plain_run
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.runbook.setup import initialise
 from registry_pipeline.seal.folder import seal_folders
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ExampleOutcome:
     """The example that was made: its repository, how many run folders, and what must be found wrong with them."""
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Final
@@ -44,6 +43,7 @@ from registry_pipeline.sources.commit_tree import CommittedFiles
 from registry_pipeline.sources.context import SourceContext
 from registry_pipeline.sources.history import History, read_history
 from registry_pipeline.sources.inputs import parse_run_rows, read_run_registry_inputs
+from registry_pipeline.values import replace, value_type
 
 DAILY: Final = "drift_signals_daily"
 CACHE: Final = "cache"
@@ -51,7 +51,7 @@ _COMMITS_KEPT: Final = 4
 _DAY: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SealedDay:
     """One day that is sealed: what was built for it, and its folder; `run.reused` if an earlier one stands.
 
@@ -65,7 +65,7 @@ class SealedDay:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Backfill:
     """What all days share. `sealed` is the newest folder of each day that is not marked bad."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from registry_pipeline.catalog import REGISTRIES
@@ -23,9 +22,10 @@ from registry_pipeline.runbook.store import read_pointer_state
 from registry_pipeline.validate.chain import ChainState
 from registry_pipeline.validate.pointers import check_pointers, parse_pointer_file
 from registry_pipeline.validate.run import check_run
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class InForce:
     """An active run: its reference, the verdict on it (None where its folder is absent), and its artifacts' bytes.
 
@@ -40,7 +40,7 @@ class InForce:
     files: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Inspection:
     """All that is in force, and every finding about it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +14,13 @@ from registry_pipeline.roles import ParsedPack, Published, find_pack, parse_pack
 from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_folder
 from registry_pipeline.sources.published_packs import is_commit, read_git_baseline, read_pack_blobs, read_pack_commits
 from registry_pipeline.sources.role_packs import read_pack_file
+from registry_pipeline.values import replace, value_type
 
 _MAX_COMMITS: Final = 2000
 """How many commits, from the oldest on, are searched for the one that published an id."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Baseline:
     """What a pack is compared with: None on its first publish. `tip` is the commit whose history the pack has."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Final
 
 from registry_pipeline.canon import sha256_hex
@@ -12,12 +11,13 @@ from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.roles import AddedVersion, RoleContractKind, add_next_version
 from registry_pipeline.sources.role_packs import read_pack_file
+from registry_pipeline.values import value_type
 
 WAIT_SECONDS: Final = 30.0
 """How long a bump waits for another one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Bumped:
     """What a bump did: the pack, as people name it, and what was added to it; `written` is false for a dry run."""
 

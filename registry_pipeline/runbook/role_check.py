@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -31,9 +30,10 @@ from registry_pipeline.runbook.reading import read_pointers, run_folder
 from registry_pipeline.runbook.role_baselines import Baseline, configured_baseline, find_baseline, with_publishers
 from registry_pipeline.runbook.role_violations import FIRST_PUBLISH, not_checked, waive
 from registry_pipeline.sources.context import Previous
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Comparison:
     """The violations of a pack against all its baselines.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -27,11 +26,12 @@ from registry_pipeline.runbook.role_check import compare_pack
 from registry_pipeline.runbook.role_violations import NOT_CHECKED, not_checked, waive
 from registry_pipeline.sources.published_packs import PackCommit, read_pack_blobs, read_pack_commits
 from registry_pipeline.sources.role_packs import read_pack_file, read_staged_pack
+from registry_pipeline.values import value_type
 
 CheckVerdict = Literal["pass", "warn", "fail", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RolesAsked:
     """What `roles check` was asked for.
 
@@ -46,7 +46,7 @@ class RolesAsked:
     index_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RolesChecked:
     """What a check found. `baseline` is what the pack was compared with, None where there was nothing to compare with.
 

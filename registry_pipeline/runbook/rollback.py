@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from registry_pipeline.activate.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove
 from registry_pipeline.activate.plan_changes import plan_mark_bad, plan_rollback
@@ -21,9 +20,10 @@ from registry_pipeline.seal.proven import read_stated_root
 from registry_pipeline.validate.chain import ChainState, SealedRecord
 from registry_pipeline.validate.history import accept_removed
 from registry_pipeline.validate.move_history import last_in_effect, last_rollback, refs_after
+from registry_pipeline.values import replace, value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RollbackTarget:
     """The moves of one record that a rollback undoes; `restores` if the state before that record comes back whole."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_fo
 from registry_pipeline.runbook.tracked import check_tracked_files
 from registry_pipeline.sources.git import find_commit, read_commit_id, read_committed_file, read_parent_id
 from registry_pipeline.sources.tracked_evidence import file_pathspecs
+from registry_pipeline.values import replace, value_type
 
 RUN_INDEX = "run_index"
 OVERRIDES_LOG = "overrides_log"
@@ -40,7 +40,7 @@ ACTIVE = "active"
 _TRIES = 64
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class LogChecked:
     """What a check of one of the two logs found, and over how many lines, records, and runs or overrides."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json
@@ -17,13 +16,14 @@ from registry_pipeline.runbook.building import builder_name
 from registry_pipeline.runbook.reading import read_report, sealed_run
 from registry_pipeline.sources.files import read_regular_file
 from registry_pipeline.sources.run_folders import read_run_folder
+from registry_pipeline.values import value_type
 
 _HISTORY = tuple(spec for spec in REGISTRIES.values() if spec.partitioned)
 _SHOWN = (*STACK, *_HISTORY, *(spec for spec in REGISTRIES.values() if spec.kind == "rendered"))
 _PLACE = {registry_id: place for place, registry_id in enumerate(REGISTRIES)}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SetMember:
     """One folder of a set; `partition` is the day that it describes, None but in history."""
 
@@ -32,7 +32,7 @@ class SetMember:
     folder: RunFolder
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SealedSet:
     """The folders that one build run sealed, by catalog and day; `stamp` is its start, UTC."""
 

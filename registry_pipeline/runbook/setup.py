@@ -6,7 +6,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -30,6 +29,7 @@ from registry_pipeline.model.layer import (
 from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.sources.git import is_tracked, read_top_level
 from registry_pipeline.sources.history import read_first_commit_day
+from registry_pipeline.values import value_type
 
 _HEAD: Final = """\
 # What registry-pipeline reads and writes here. Every key is optional; paths are relative to this file.
@@ -38,7 +38,7 @@ _HEAD: Final = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class InitOutcome:
     """What `init` wrote, as repository-relative paths in the order of writing; unchanged files are not listed."""
 
@@ -77,7 +77,7 @@ def initialise(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     return InitOutcome(governed, tuple(dict.fromkeys(created)))
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Git:
     """What `init` needs from git; `tracks_runs` if git tracks run folders and pointer file, or is to."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
 from registry_pipeline.catalog import REGISTRIES, STACK, with_dependants
@@ -17,11 +16,12 @@ from registry_pipeline.runbook.activation import activate, largest_movable
 from registry_pipeline.runbook.building import BuildRun, build, seal, unchanged, validate, with_chain_head
 from registry_pipeline.runbook.reading import read_pointers, spec_of
 from registry_pipeline.runbook.rendering import render_after_change
+from registry_pipeline.values import replace, value_type
 
 Step = Literal["build", "seal", "validate", "activate", "render"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class BuiltRow:
     """One registry of a build: its run (None where its source made none), the verdict on it, whether it moved.
 
@@ -37,7 +37,7 @@ class BuiltRow:
     reused: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class StackOutcome:
     """All that a build did; `activation` is None where nothing was to move, `report` where nothing was rendered."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Final
@@ -23,6 +22,7 @@ from registry_pipeline.runbook.reading import read_pointer_bytes, read_pointers,
 from registry_pipeline.runbook.standings import read_standings
 from registry_pipeline.seal.proven import read_proven_entries
 from registry_pipeline.validate.chain import ChainState, check_chain, list_record_folders, read_chain
+from registry_pipeline.values import value_type
 
 WAIT_SECONDS: Final = 30.0
 """How long a reader waits for a change of the pointers that is in progress."""
@@ -31,7 +31,7 @@ _ATTEMPTS: Final = 20
 _SETTLED: Final = frozenset(("not_chained", "committed"))
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PointerState:
     """The pointer file's bytes (None: there is no file) and the chain compared with exactly these bytes."""
 
@@ -112,15 +112,15 @@ def _read_accepted_foreign(governed: Governed) -> frozenset[RunIdentity]:
     return read_chain_state(governed).accepted_foreign(governed.config.repository_id)
 
 
-@dataclass(frozen=True)
 class Store:
     """Answers a reader about sealed runs; runs are read and verified when they are asked for.
 
     Only the foreign runs that the chain accepts are kept: a fork may have a thousand folders to ask about.
     """
 
-    governed: Governed
-    started: datetime
+    def __init__(self, governed: Governed, started: datetime) -> None:
+        self.governed = governed
+        self.started = started
 
     def verify(self, run_root: str, run_id: str, keep: Collection[str] = ()) -> SealReport:
         """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""

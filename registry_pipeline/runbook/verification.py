@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -34,12 +33,13 @@ from registry_pipeline.validate.history import check_baseline
 from registry_pipeline.validate.lineage import JudgedRun, Lineage, check_lineage
 from registry_pipeline.validate.pointer_entry import is_folder_name
 from registry_pipeline.validate.run import check_run, needed_files
+from registry_pipeline.values import value_type
 
 _SHORTEST_ROOT: Final = 6
 _ACTIVE: Final = re.compile(r"active(?:~(?P<back>[0-9]{1,4}))?")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class FoundRun:
     """A folder to judge: where it lies, how it is shown, and its run root (None for a folder named by path)."""
 
@@ -226,7 +226,7 @@ def _is_removal_accepted(governed: Governed, chain: ChainState, gone: SealedRef)
     return ref is not None and key not in lines
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Baseline:
     """A comparison with a git commit: its id, how many of its run folders were compared, and what is not as it was."""
 

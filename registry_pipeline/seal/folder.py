@@ -17,7 +17,6 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +35,7 @@ from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.path_policy import collisions, path_codes
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.values import value_type
 
 FilesFor = Callable[[RunId], Mapping[str, bytes]]
 """Gives all files of a run, run.json among them, for the run id under which it will be published."""
@@ -54,7 +54,7 @@ _ADVICE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PublishedFolder:
     """A run folder that exists, complete, sealed and verified."""
 
@@ -63,7 +63,7 @@ class PublishedFolder:
     root_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Staged:
     place: int
     staging: str

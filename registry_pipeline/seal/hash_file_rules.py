@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Final
 
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.seal.manifest_rules import JudgedManifest
 from registry_pipeline.seal.telling import MOST_OF_A_CODE, Telling
+from registry_pipeline.values import value_type
 
 _NAME: Final = "MANIFEST.sha256"
 _FILE_LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)", re.DOTALL)
@@ -19,7 +19,7 @@ _ROOT_WORD: Final = "ROOT_SHA256"
 _SMALLEST_LINE: Final = 68
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class JudgedHashFile:
     """What a hash file says: the root recomputed from its file lines, and the hash that it gives manifest.json.
 

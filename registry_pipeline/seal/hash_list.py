@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
@@ -18,6 +17,7 @@ from registry_pipeline.model.path_policy import SEAL_FILES, bad_characters, path
 from registry_pipeline.seal.hash_file_rules import read_hash_lines
 from registry_pipeline.seal.telling import Telling, encodable
 from registry_pipeline.seal.tree import Tree
+from registry_pipeline.values import replace
 
 _NAME: Final = SEAL_FILES[1]
 # The star says that the file was read in binary mode, which makes no difference here.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.path_policy import bad_characters, collisions, path_codes
 from registry_pipeline.seal.telling import MOST_OF_A_CODE, Telling
+from registry_pipeline.values import value_type
 
 _KEYS: Final = ("relpath", "bytes", "sha256")
 _KEY_SET: Final = frozenset(_KEYS)
@@ -28,7 +28,7 @@ _PLAIN_ENTRY: Final = re.compile(
 _DEEPEST: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class JudgedManifest:
     """A manifest as far as it can be used: every path that it lists, and the entries that are whole.
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import NotFoundError, PublishError
 from registry_pipeline.files.durable import make_folders, rename_noreplace, write_advice
+from registry_pipeline.values import value_type
 
 _STAGED: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0-9a-f]{8})")
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Leftover:
     """A staging folder whose process is gone: it was never published, and nobody will publish it."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Final
 
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, sorted_findings
+from registry_pipeline.values import replace
 
 MOST_OF_A_CODE: Final = 1000
 """So many findings of one code are told of a folder; of the others, their number."""

@@ -220,7 +220,7 @@ def _verify_chunk(chunk: Sequence[_Work]) -> list[tuple[Any, ...]]:
 
 
 def _packed(report: SealReport) -> tuple[Any, ...]:
-    """Flatten a report for another process: pickled as a frozen dataclass each entry would cost twice as much."""
+    """Flatten a report for another process: pickled as an object each entry would cost twice as much."""
     entries = [(entry.relpath, entry.bytes, entry.sha256) for entry in report.entries]
     return (
         (report.path, report.run_id, report.verdict, report.root_sha256),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Final
 
@@ -31,6 +30,7 @@ from registry_pipeline.sources.operations import read_operation_catalog
 from registry_pipeline.sources.path_drift import read_path_drift
 from registry_pipeline.sources.tree import Tree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
+from registry_pipeline.values import replace, value_type
 
 _LAST_SECOND: Final = time(23, 59, 59, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def last_second(day: date) -> datetime:
     return datetime.combine(day, _LAST_SECOND)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DatedRuns:
     """Lines of the run registry by the time that they state, the oldest first, and how many state none."""
 
@@ -61,7 +61,7 @@ def date_runs(rows: Iterable[RunRow]) -> DatedRuns:
     return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(every) - len(dated))
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CommitFacts:
     """What one commit tells, whatever the day: its documents and the hashes of its files.
 

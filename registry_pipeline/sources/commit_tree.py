@@ -6,7 +6,6 @@ import errno
 import os
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final, Self
@@ -16,6 +15,7 @@ from registry_pipeline.sources.blob_digests import BlobDigests
 from registry_pipeline.sources.files import MAX_BYTES
 from registry_pipeline.sources.git import tracked_line
 from registry_pipeline.sources.git_process import ObjectPipe, ask_git
+from registry_pipeline.values import value_type
 
 _FOLDER: Final = 0o40000
 _LINKS_FOLLOWED: Final = 40
@@ -178,7 +178,7 @@ def _is_blob(mode: int) -> bool:
     return S_ISREG(mode) or S_ISLNK(mode)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CommitTree:
     """The files of one commit, as `WorkingTree` shows those on the disk: named from the governed root."""
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.sources.git import read_blobs, read_commit_id, read_committed_files
 from registry_pipeline.sources.run_folders import claimed_root
+from registry_pipeline.values import value_type
 
 _HASH_FILE = b"MANIFEST.sha256"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CommittedRuns:
     """A commit, and the claimed root of every run folder in it by run root and run id (None: it claims none)."""
 

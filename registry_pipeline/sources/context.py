@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from registry_pipeline.model.capture_check import CaptureCheck
@@ -14,6 +13,7 @@ from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealReport
+from registry_pipeline.values import field, value_type
 
 
 class SealedStore(Protocol):
@@ -44,7 +44,7 @@ class SealedStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Previous:
     """The active snapshot that is fed back into a build: its run id and the verified bytes of its artifacts."""
 
@@ -52,7 +52,7 @@ class Previous:
     files: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SourceContext:
     """What a reader is handed beside the repository.
 
@@ -74,7 +74,7 @@ class SourceContext:
     checks: Mapping[str, Callable[[bytes, str, Previous | None], CaptureCheck]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Gathered:
     """What a builder is given, where it came from, and findings; `inputs` is None where nothing can be built.
 

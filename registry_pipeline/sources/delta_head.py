@@ -7,7 +7,6 @@ not begin with the bytes of its previous. A head that does not verify, and two h
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
@@ -17,9 +16,10 @@ from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.sources.context import SealedStore
 from registry_pipeline.sources.snapshots import Claim
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DeltaHead:
     """A log that verifies: its reference, its bytes and its edges."""
 
@@ -28,7 +28,7 @@ class DeltaHead:
     edges: tuple[DeltaEdge, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class HeadSearch:
     """The head, None where there is no log yet, or where an error among the findings forbids to continue any."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from registry_pipeline.config import Governed
@@ -23,6 +22,7 @@ from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.sources.context import Gathered, SealedStore, SourceContext
 from registry_pipeline.sources.delta_head import HeadSearch, find_foreign, find_head
 from registry_pipeline.sources.snapshots import Claim, RunKey, is_named_like_a_log, read_claims, read_run_keys
+from registry_pipeline.values import replace, value_type
 
 
 def read_delta_log_inputs(governed: Governed, context: SourceContext) -> Gathered:
@@ -88,7 +88,7 @@ def _keys(edges: Iterable[DeltaEdge]) -> frozenset[RunKey]:
     return frozenset((edge.to_ref.run_root, edge.to_ref.run_id) for edge in edges)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _New:
     snapshots: tuple[Snapshot, ...]
     findings: tuple[Finding, ...]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -17,12 +16,13 @@ from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.envelope import GitState
 from registry_pipeline.sources.git_process import ask_git, find_repository, read_own_filters
+from registry_pipeline.values import value_type
 
 _LINK: Final = b"120000"
 _SUBMODULE: Final = b"160000"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class TrackedFiles:
     """The tracked files that are there, as (path bytes, sha256), and whether some are not."""
 

@@ -8,19 +8,19 @@ remote's of the same name, as the role registry takes it (SPEC 9). What users se
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
 from registry_pipeline.sources.git import find_commit
 from registry_pipeline.sources.git_process import ask_git
+from registry_pipeline.values import value_type
 
 _REMOTE: Final = "refs/remotes/origin/"
 _LOCAL: Final = "refs/heads/"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class History:
     """The first-parent line of the default branch.
 

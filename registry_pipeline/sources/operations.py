@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from registry_pipeline.canon import sha256_hex
@@ -19,6 +18,7 @@ from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.inputs import Operation, OperationCatalog
 from registry_pipeline.sources.operations_document import is_for_machines, parse_operations_document
 from registry_pipeline.sources.tree import Tree
+from registry_pipeline.values import replace, value_type
 
 _OPTION_HEADING: Final = re.compile(r"##\s+Option\s+(\w+)")
 _OPERATION_HEADING: Final = re.compile(r"###\s+(OP-[A-Z]+[0-9]+)(?::\s*|\s+[\u2014\u2013-]\s+)(\S.*)")
@@ -32,7 +32,7 @@ _LEVEL: Final = re.compile(r"C[0-9](?![0-9])")
 _LEVEL_COLUMN: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DefinedOperation:
     """An operation as one document defines it, and the line of its heading; `option` may be empty."""
 
@@ -40,7 +40,7 @@ class DefinedOperation:
     operation: Operation
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CoverageRow:
     """The coverage level that one row of a matrix states."""
 

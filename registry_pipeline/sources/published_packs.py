@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +17,14 @@ from registry_pipeline.sources.files import MAX_BYTES
 from registry_pipeline.sources.git import find_commit
 from registry_pipeline.sources.git_process import ObjectPipe, ask_git
 from registry_pipeline.sources.role_packs import LINK, REGULAR
+from registry_pipeline.values import value_type
 
 _DEFAULT: Final = "main"
 _MAIN: Final = ("refs/heads/main", "refs/remotes/origin/main")
 _SHORT: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class GitPack:
     """The pack in a commit; `source` is how people are told of it, as `main:assets/pack.json`."""
 
@@ -33,7 +33,7 @@ class GitPack:
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class GitBaseline:
     """What a pack is compared with: the pack of a commit, or None where this is its first publish.
 
@@ -44,7 +44,7 @@ class GitBaseline:
     tip: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class PackCommit:
     """A commit that changed the pack. `blob_id` is None where the commit has no readable pack.
 

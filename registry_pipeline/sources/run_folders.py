@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -21,6 +20,7 @@ from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.inputs import ScannedFile, ScannedRun
 from registry_pipeline.sources.envelopes import parse_adapted, parse_run_json, text_of
 from registry_pipeline.sources.files import MAX_BYTES
+from registry_pipeline.values import replace, value_type
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _ROOT_WORD: Final = "ROOT_SHA256"
@@ -28,7 +28,7 @@ _PROGRESS_EVERY: Final = 256
 _GONE: Final = (FileNotFoundError, NotADirectoryError)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RunScan:
     """All run folders by run root (as configured) and name, and what could not be looked at."""
 

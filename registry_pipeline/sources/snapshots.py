@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from registry_pipeline.model.envelope import Inputs
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.sources.files import MAX_BYTES
+from registry_pipeline.values import field, value_type
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK: Final = 1 << 16
@@ -29,7 +29,7 @@ RunKey = tuple[str, str]
 """A run root, as configured, and the name of a folder in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Claim:
     """A run folder that says it belongs to a registry; `envelope` is its run.json where that names one, unproven."""
 

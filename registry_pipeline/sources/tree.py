@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from registry_pipeline.sources.files import read_regular_file
+from registry_pipeline.values import value_type
 
 
 class Tree(Protocol):
@@ -37,7 +37,7 @@ class Tree(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class WorkingTree:
     """The files as they lie on the disk."""
 

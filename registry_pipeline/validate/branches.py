@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.validate.chain import ChainState
 from registry_pipeline.validate.chain_records import SealedRecord
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Withdrawal:
     """The records to void, and the last one that stands without them, which the `void` follows."""
 

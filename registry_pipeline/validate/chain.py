@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Literal
 
@@ -31,6 +30,7 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.model.refs import RunIdentity, SealedRef
 from registry_pipeline.validate.chain_records import ChainRecords, SealedRecord, list_record_folders, read_chain
+from registry_pipeline.values import field, replace, value_type
 
 __all__ = [
     "ChainRecords",
@@ -46,7 +46,7 @@ __all__ = [
 State = Literal["not_chained", "lost", "committed", "pending", "rewound", "edited", "broken"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ChainState:
     """The judgement of the chain and of the pointer file against it.
 

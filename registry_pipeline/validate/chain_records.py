@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from os import scandir
 from typing import Final
 
@@ -18,11 +17,12 @@ from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.values import value_type
 
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class SealedRecord:
     """An activation record whose folder verifies; `path` is relative to the governed repository.
 
@@ -36,7 +36,7 @@ class SealedRecord:
     repository_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Witness:
     """A sealed run that names an activation record, the head of the chain at that time, among its inputs."""
 
@@ -44,7 +44,7 @@ class Witness:
     ref: SealedRef
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ChainRecords:
     """What lies on the disk: the records that verify, by run id, and a finding for each folder that does not.
 

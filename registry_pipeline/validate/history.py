@@ -7,13 +7,13 @@ is true is the business of the seal. The third takes what git misses.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from registry_pipeline.canon import StrictJsonError, read_strict_json
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.model.verdict import Verdict
+from registry_pipeline.values import replace
 
 _SHOWN: Final = 3
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import InputRegistry, Inputs
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Verdict
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class JudgedRun:
     """A run folder as it is now: the verdict on it, and what it records that it was built from."""
 
@@ -26,7 +26,7 @@ class JudgedRun:
     inputs: Inputs
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Lineage:
     """What is wrong with recorded inputs, each told at the run.json that names it, and how many runs they were."""
 

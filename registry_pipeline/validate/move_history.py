@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from registry_pipeline.model.refs import Move, SealedRef
 from registry_pipeline.validate.chain_records import SealedRecord
+from registry_pipeline.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RecordedMove:
     """A move, the record that made it, and that record's number in the chain."""
 
@@ -25,12 +25,12 @@ class RecordedMove:
     move: Move
 
 
-@dataclass(slots=True)
 class _Registry:
     """The moves of one registry in effect, and for each rollback that can be undone what it took off."""
 
-    in_effect: list[RecordedMove] = field(default_factory=list)
-    undone: list[tuple[RecordedMove, list[RecordedMove]]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.in_effect: list[RecordedMove] = []
+        self.undone: list[tuple[RecordedMove, list[RecordedMove]]] = []
 
     def apply(self, made: RecordedMove) -> None:
         if made.record.record.action != "rollback":

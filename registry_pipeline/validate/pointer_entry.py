@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from registry_pipeline.canon import parse_utc
@@ -21,12 +20,12 @@ _REGISTRY_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FOLDER_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 
 
-@dataclass(slots=True)
 class PointerFindings:
     """Collects the findings of one pointer file; `shown` is its path as they name it."""
 
-    shown: str
-    findings: list[Finding] = field(default_factory=list)
+    def __init__(self, shown: str) -> None:
+        self.shown = shown
+        self.findings: list[Finding] = []
 
     def add(self, code: str, location: str, *, expected: object = None, got: object = None, detail: str = "") -> None:
         """Tell a code at a JSON pointer of the file."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from registry_pipeline.model.refs import Pointer, PointerFile, RunIdentity, Seal
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Verdict
 from registry_pipeline.validate.pointer_entry import PointerFindings, read_pointer, shown_value
+from registry_pipeline.values import replace, value_type
 
 CONTRACT_VERSION: Final = "0.1"
 LARGEST: Final = 4 * 1024 * 1024
@@ -105,7 +105,7 @@ def _names_registry(entry: Any) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("registry_id"), str)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Place:
     """One entry of the pointer file, as `check_pointers` names it in findings."""
 

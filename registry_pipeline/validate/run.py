@@ -8,7 +8,6 @@ only warned about, any other run is asked for its seal alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from registry_pipeline.model.path_policy import SEAL_FILES
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealReport, Verdict
 from registry_pipeline.schema import PROBLEM_LIMIT, check_bytes, check_value, has_schema, shipped_judge
+from registry_pipeline.values import value_type
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
 """The schema of run.json of a registry run (SPEC 4.7)."""
@@ -32,7 +32,7 @@ TOLD_OF_ONE_FILE: Final = 20
 _CODES: Final = {"unparsable": "SCHEMA_UNPARSABLE", "violation": "SCHEMA_VIOLATION"}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Fault:
     """What is wrong at one place of one file, before it is told as a finding."""
 

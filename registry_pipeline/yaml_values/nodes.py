@@ -7,7 +7,6 @@ import gc
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 from registry_pipeline.yaml_values.scalars import CORE, MAY_BE_MORE, read_plain_scalar, read_tagged_scalar
@@ -95,12 +94,14 @@ class YamlNode(NamedTuple):
         return node
 
 
-@dataclass(slots=True)
 class _Open:
     """A collection whose end was not read yet."""
 
-    event: Any
-    members: list[YamlNode]
+    __slots__ = ("event", "members")
+
+    def __init__(self, event: Any, members: list[YamlNode]) -> None:
+        self.event = event
+        self.members = members
 
 
 def read_yaml_text(data: bytes) -> str:

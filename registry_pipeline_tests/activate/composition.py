@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -22,6 +21,7 @@ from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
 from registry_pipeline.model.verdict import SealedRun
 from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.validate.chain import ChainState, check_chain, read_chain
+from registry_pipeline.values import replace
 from registry_pipeline_tests.activate.requests import RUNS, request
 
 STARTED = datetime(2026, 2, 20, 12, tzinfo=UTC)

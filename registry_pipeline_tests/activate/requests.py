@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from registry_pipeline.activate.plan import ActivationRequest, Candidate
@@ -15,6 +14,7 @@ from registry_pipeline.model.envelope import InputRegistry, Inputs
 from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealedRun, Verdict
+from registry_pipeline.values import replace
 
 RUNS = ".codex/RUNS"
 NOW = "2026-02-20T12:00:00Z"

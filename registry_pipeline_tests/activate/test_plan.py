@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.refs import Move, Pointer
 from registry_pipeline.model.verdict import Refusal, SealedRun
 from registry_pipeline.schema import check_value
+from registry_pipeline.values import replace
 
 from .requests import HEAD, NOW, RUNS, candidate, pointers_to, request, run
 

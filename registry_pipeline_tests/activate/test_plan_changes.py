@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -23,6 +22,7 @@ from registry_pipeline.errors import ConfigError
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.refs import Move, Pointer, PointerFile, SealedRef
 from registry_pipeline.model.verdict import Refusal, SealedRun
+from registry_pipeline.values import replace
 
 from .requests import HEAD, candidate, ref, request, run
 from .test_plan_laws import worlds

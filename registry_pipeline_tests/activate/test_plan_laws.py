@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from random import Random
 
 from hypothesis import given
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from registry_pipeline.activate.plan import ActivationPlan, ActivationRequest, NothingToMove, plan_activation
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Refusal, SealedRun
+from registry_pipeline.values import replace
 
 from .requests import UPSTREAM, request, run
 

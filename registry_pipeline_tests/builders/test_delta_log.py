@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -20,6 +19,7 @@ from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Built
 from registry_pipeline.runbook import BuildRun, build, spec_of
 from registry_pipeline.validate.delta_log import check_delta_log
+from registry_pipeline.values import replace
 from registry_pipeline_tests.builders.values import CONTEXT, NOON
 
 EXPECTED = Path(__file__).parents[1] / "known_answers" / "expected"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from registry_pipeline.defs.active_assets import REFUSED_TAG
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import NotBuilt
+from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import POINTED, Door, failure_of, page_of, troubles
 
 

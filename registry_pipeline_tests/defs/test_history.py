@@ -7,7 +7,6 @@ import shutil
 import signal
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import evidence
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.history import DAILY, DAILY_JOB
+from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, make_removable, verdicts_of
 from registry_pipeline_tests.histories import make_historic

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dagster import (
@@ -26,6 +25,7 @@ from registry_pipeline.defs import evidence
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.reported import CHECK_JOB, command_line_sensor
 from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
@@ -23,6 +22,7 @@ from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.model.captures import CAPTURES, OWN_TABLES
+from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
     POINTED,

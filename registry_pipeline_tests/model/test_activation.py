@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from registry_pipeline.model.activation import ActivationRecord, Intent
 from registry_pipeline.model.refs import Move, SealedRef
+from registry_pipeline.values import replace
 
 REF = SealedRef("2026-02-01__000000__run_registry_build", ".codex/RUNS", None, "ab" * 32)
 BEFORE, AFTER = "0" * 64, "1" * 64

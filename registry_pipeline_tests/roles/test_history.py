@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from registry_pipeline.roles import (
@@ -14,6 +13,7 @@ from registry_pipeline.roles import (
     parse_pack,
     publishers,
 )
+from registry_pipeline.values import replace
 from registry_pipeline_tests.roles.base_pack import Change, base_pack, contract, role, several, unchanged, written
 from registry_pipeline_tests.roles.recipes import place_of
 from registry_pipeline_tests.roles.recipes_of_ids import EDITOR, extract

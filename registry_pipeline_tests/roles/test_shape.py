@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.roles import (
@@ -17,6 +16,7 @@ from registry_pipeline.roles import (
 )
 from registry_pipeline.roles.difference import find_differences
 from registry_pipeline.roles.pack_fields import MAX_ITEMS
+from registry_pipeline.values import replace
 from registry_pipeline_tests.roles.base_pack import base_pack, role, written
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.roles import (
@@ -19,6 +18,7 @@ from registry_pipeline.roles import (
     registry_document,
     validate,
 )
+from registry_pipeline.values import replace
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
 from registry_pipeline_tests.roles.recipes import CASES, place_of
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import Refusal, SealedRun, Verdict
 from registry_pipeline_tests.fork_server import fork_server
+from registry_pipeline.values import replace
 from registry_pipeline_tests.runbook.conftest import World, all_in_force
 
 STEPS = {

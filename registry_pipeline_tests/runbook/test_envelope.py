@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from registry_pipeline import runbook
@@ -12,6 +11,7 @@ from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import load_governed
 from registry_pipeline.model.envelope import GitState, Inputs, RunEnvelope
 from registry_pipeline.schema import check_value
+from registry_pipeline.values import replace
 from registry_pipeline_tests.runbook.conftest import World
 
 FORMATS = Path(__file__).parents[2] / "docs/reference/formats.md"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from registry_pipeline.model.verdict import Activation, Artifacts, Built, NotBui
 from registry_pipeline.roles.build import build_role_registry
 from registry_pipeline.runbook import BuiltRow
 from registry_pipeline.runbook.roles import RolesAsked, check_roles
+from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.old_role_pack import old_role, pack_of
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Activation, Refusal
 from registry_pipeline.runbook.proposal import propose
+from registry_pipeline.values import replace
 from registry_pipeline_tests.runbook.conftest import Who, World, all_in_force, copied
 
 WHO: Who = {"actor": "Grace", "reason": "the drift was wrong"}

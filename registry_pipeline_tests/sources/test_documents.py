@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from registry_pipeline.sources.operations import parse_catalog_document, parse_m
 from registry_pipeline.sources.operations_document import MOST_BYTES, parse_operations_document
 from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
+from registry_pipeline.values import asdict
 from registry_pipeline_tests.laws import examples
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from registry_pipeline.canon import json_document, sha256_hex
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.model.activation import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, ActivationRecord, Intent
 from registry_pipeline.model.refs import Move, Pointer, SealedRef
+from registry_pipeline.values import replace
 from registry_pipeline_tests.sealed_folders import RUNS, seal_activation, seal_plainly
 
 CASES = Path(__file__).parents[1] / "cases" / "chain"

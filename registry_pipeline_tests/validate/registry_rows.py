@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from registry_pipeline.model.spec import RegistrySpec
+from registry_pipeline.values import replace
 
 POINTERS_SCHEMA = "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json"
 

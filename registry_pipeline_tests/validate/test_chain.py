@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.validate.chain import ChainRecords, check_chain, read_chain
+from registry_pipeline.values import replace
 from registry_pipeline_tests.sealed_folders import RUNS, seal_plainly
 from registry_pipeline_tests.validate.chain_stories import CASES, Told, tell
 

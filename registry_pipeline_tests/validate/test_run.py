@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.verdict import RunVerdict, SealReport, Verdict
 from registry_pipeline.validate import run as judged
 from registry_pipeline.validate.run import check_run, more_needed_files, needed_files
+from registry_pipeline.values import replace
 from registry_pipeline_tests.validate.registry_rows import SPECS
 
 CASES = Path(__file__).parents[1] / "cases" / "schema"

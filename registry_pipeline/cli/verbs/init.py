@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from registry_pipeline.config import find_governed
 from registry_pipeline.runbook import InitOutcome, initialise, start_build_run
 from registry_pipeline.runbook.entries import initialise_entries
 from registry_pipeline.runbook.settlement import restart_chain as seal_new_chain
+from registry_pipeline.values import replace
 
 
 @click.command(

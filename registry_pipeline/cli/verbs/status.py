@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
 
 import click
@@ -15,6 +14,7 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.query.status import RegistryStatus, StatusDocument, StatusFacts
 from registry_pipeline.runbook.status import read_status
+from registry_pipeline.values import asdict
 
 _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -39,6 +38,7 @@ from registry_pipeline.runbook import (
 )
 from registry_pipeline.runbook.status import observe, read_operations
 from registry_pipeline.runbook.tracked import check_tracked_files
+from registry_pipeline.values import replace, value_type
 
 
 def _hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -115,7 +115,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     return combined([code_of(told.all_findings()), nothing, ExitCode.ASKED_TO_FAIL * failing])
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class _Asked:
     """The options, as click names them."""
 
