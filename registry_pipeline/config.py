@@ -1,7 +1,7 @@
 """The governed repository and `registry-pipeline.toml` (SPEC section 1).
 
 Every key is optional; an unknown key is an error with a suggestion; a path is relative to the repository root,
-POSIX, and may not escape it.
+POSIX, and may not escape it. The options are the fields of `Config` and of the classes above it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,29 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-
+from registry_pipeline.config_types import (
+    REQUIRED,
+    OptionProblem,
+    check_path,
+    checked_text,
+    choice,
+    day,
+    first_problems,
+    integer,
+    list_of,
+    nonempty_text,
+    option_row,
+    parse_table,
+    repo_path,
+    table,
+    tables,
+    text,
+)
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.model.captures import capture_problem
 from registry_pipeline.model.ids import is_repository_id
@@ -30,75 +46,65 @@ POINTERS_DEFAULT: Final = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"
 
 _MAX_BYTES: Final = 256 << 10
 _MAX_DOTS: Final = 1_000
-_MAX_PATH: Final = 4096
 _MAX_ERRORS: Final = 10
-_MAX_SHOWN: Final = 80
 
 
-def _inside(text: str) -> str:
-    parts = PurePosixPath(text).parts
-    if not text or text.startswith("/") or "\\" in text or "\0" in text or ".." in parts or not parts:
-        raise ValueError("must be a relative POSIX path inside the repository")
-    if len(text) > _MAX_PATH:
-        raise ValueError(f"must have at most {_MAX_PATH} characters")
-    return PurePosixPath(text).as_posix()
-
-
-RepoPath = Annotated[str, AfterValidator(_inside)]
-
-
-def _repository_id(text: str) -> str:
+def _check_repository_id(text: str) -> str:
     if not is_repository_id(text):
         raise ValueError("must be 8 to 64 of a-z, 0-9 and `-`, for instance a UUID in lower case")
     return text
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Captured(_Table):
-    """What a repository says of a captured registry: where its source lies, the artifact's name, a schema of its own.
-
-    `schema_name` (in the toml `schema`) is a JSON Schema of the repository, by which the source is judged before it is
-    captured, beside the shipped one (decision 6).
-    """
-
-    source: RepoPath | None = None
-    artifact: str | None = None
-    schema_name: RepoPath | None = Field(default=None, alias="schema")
-
-
-def _file_name(text: str) -> str:
-    if _inside(text) != PurePosixPath(text).name or text in ("run.json", "manifest.json", "MANIFEST.sha256"):
+def _check_file_name(text: str) -> str:
+    if check_path(text) != PurePosixPath(text).name or text in ("run.json", "manifest.json", "MANIFEST.sha256"):
         raise ValueError("must be the name of a file in the run folder, and none of the seal's own")
     return text
 
 
-def _keys(text: str) -> str:
+def _check_keys(text: str) -> str:
     if not all(text.split(".")):
         raise ValueError("must be a key, or keys with dots between them, as in `job.started`")
     return text
 
 
-FileName = Annotated[str, AfterValidator(_file_name)]
-KeyPath = Annotated[str, AfterValidator(_keys)]
+def _check_pack(text: str) -> str:
+    problem = pack_path_problem(check_path(text))
+    if problem is not None:
+        raise ValueError(problem)
+    return check_path(text)
 
 
-class Adapter(_Table):
-    """How to read run folders whose envelope is not run.json (SPEC 1; decision 7).
+_paths: Final = list_of(repo_path)
+_texts: Final = list_of(text)
+_file_name: Final = checked_text(_check_file_name)
+_keys: Final = checked_text(_check_keys)
+_pack: Final = checked_text(_check_pack)
+_LAST_DAY: Final = date(2999, 12, 31)  # Dagster makes a partition of each day, and fails near the last day of Python
 
-    Under `root`, a folder without a run.json has its envelope in `file`; each field names where the value stands there:
-    a key, or keys with dots between them that lead into objects.
-    """
+# The configuration table: a row per option with default, type and help. docs/reference/configuration.md is made from it.
+# fmt: off
 
-    root: RepoPath
-    file: FileName
-    run_id: KeyPath | None = None
-    created_utc: KeyPath | None = None
-    operation_id: KeyPath | None = None
-    option: KeyPath | None = None
-    git_commit: KeyPath | None = None
+
+@value_type
+class Captured:
+    """What a repository states of a captured registry (decision 6)."""
+
+    source: str | None = option_row(None, repo_path, "path of the source")
+    artifact: str | None = option_row(None, text, "name of the artifact in the run folder")
+    schema: str | None = option_row(None, repo_path, "a JSON Schema of the repository that the source must satisfy, beside the shipped one")
+
+
+@value_type
+class Adapter:
+    """How to read run folders whose envelope is not run.json (decision 7)."""
+
+    root: str = option_row(REQUIRED, repo_path, "the run root that the adapter reads")
+    file: str = option_row(REQUIRED, _file_name, "the envelope file in a folder without a run.json")
+    run_id: str | None = option_row(None, _keys, "where the file has the run id: a key, or nested keys with dots")
+    created_utc: str | None = option_row(None, _keys, "likewise")
+    operation_id: str | None = option_row(None, _keys, "likewise")
+    option: str | None = option_row(None, _keys, "likewise")
+    git_commit: str | None = option_row(None, _keys, "likewise")
 
     def fields(self) -> dict[str, str]:
         """Return what the adapter maps: field of the envelope to keys in the file, in the order of SPEC 4.1."""
@@ -106,75 +112,67 @@ class Adapter(_Table):
         return {name: keys for name, keys in told.items() if keys is not None}
 
 
-def _pack(text: str) -> str:
-    problem = pack_path_problem(_inside(text))
-    if problem is not None:
-        raise ValueError(problem)
-    return _inside(text)
+@value_type
+class Roles:
+    """The role pack."""
+
+    pack: str = option_row("assets/atelier_rolepack_digital_production_studio_v1.json", _pack, "path of the role pack, a .json file")
+    baseline: str = option_row("main", nonempty_text, "the branch, tag or commit that the pack is compared with")
 
 
-class Roles(_Table):
-    """Where the role pack lies and what it is compared with (SPEC 9)."""
+@value_type
+class Entries:
+    """The YAML registries."""
 
-    pack: Annotated[str, AfterValidator(_pack)] = "assets/atelier_rolepack_digital_production_studio_v1.json"
-    baseline: Annotated[str, Field(min_length=1)] = "main"
-
-
-class Entries(_Table):
-    """Where the YAML registries lie (SPEC 10)."""
-
-    modules: RepoPath = "modules/overview"
-    routes: RepoPath = "modules/routes"
-    abilities_low: RepoPath = ".system/registry/low-level"
-    abilities_high: RepoPath = ".system/registry/high-level"
-    hooks: RepoPath = ".system/hooks"
-    stages: tuple[str, ...] = ("understand", "plan", "act", "review")
+    modules: str = option_row("modules/overview", repo_path, "folder of the module registries")
+    routes: str = option_row("modules/routes", repo_path, "folder of the route registries")
+    abilities_low: str = option_row(".system/registry/low-level", repo_path, "folder of the low-level abilities")
+    abilities_high: str = option_row(".system/registry/high-level", repo_path, "folder of the high-level abilities")
+    hooks: str = option_row(".system/hooks", repo_path, "folder of the hooks")
+    stages: tuple[str, ...] = option_row(("understand", "plan", "act", "review"), _texts, "the stages that a hook may name")
 
 
-class RunIndex(_Table):
-    """Where the run index and the overrides log lie, and what their records may state (SPEC 11).
+@value_type
+class RunIndex:
+    """The run index and the overrides log."""
 
-    `extra_keys` are keys beyond those of SPEC 11 that a record of either log may have.
-    """
-
-    path: RepoPath = "60-REGISTRY/data/run-index.jsonl"
-    overrides: RepoPath = "60-REGISTRY/data/overrides-log.jsonl"
-    ids: Literal["dash", "ulid"] = "dash"
-    song_index: RepoPath | None = None
-    extra_keys: tuple[str, ...] = ()
+    path: str = option_row("60-REGISTRY/data/run-index.jsonl", repo_path, "the run index")
+    overrides: str = option_row("60-REGISTRY/data/overrides-log.jsonl", repo_path, "the overrides log")
+    ids: Literal["dash", "ulid"] = option_row("dash", choice("dash", "ulid"), "the grammar of ids: `dash` or `ulid`")
+    song_index: str | None = option_row(None, repo_path, "the song index, which song ids must be in")
+    extra_keys: tuple[str, ...] = option_row((), _texts, "further keys that a record of either log may have")
 
 
-class Config(_Table):
-    """The toml file, parsed; every default is that of SPEC 1.
+@value_type
+class Config:
+    """The toml file, parsed."""
 
-    `repository_id` tells runs of this repository from runs of others (docs/explanation.md, "Runs of another
-    repository").
-    """
-
-    repository_id: Annotated[str, AfterValidator(_repository_id)] | None = None
-    run_roots: tuple[RepoPath, ...] = (DEFAULT_RUNS, "reports/runs", "reports/path1/evidence/runs")
-    publish_root: RepoPath = DEFAULT_RUNS
-    pointers: RepoPath = POINTERS_DEFAULT
-    operations_catalog: tuple[RepoPath, ...] = ("OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md",)
-    coverage_matrix: tuple[RepoPath, ...] = ("OVC_ENFORCEMENT_COVERAGE_MATRIX_v0.1.md",)
-    options: tuple[str, ...] = ("A", "B", "C", "D", "QA")
-    expected_versions: RepoPath = "docs/governance/EXPECTED_VERSIONS_v0_1.json"
-    threshold_sources: tuple[RepoPath, ...] = (
+    repository_id: str | None = option_row(None, checked_text(_check_repository_id), "tells runs of this repository from runs of others; 8 to 64 of `a-z`, `0-9` and `-`; `init` writes a random UUID")
+    run_roots: tuple[str, ...] = option_row((DEFAULT_RUNS, "reports/runs", "reports/path1/evidence/runs"), _paths, "where run folders are looked for, in this order; a missing one is skipped")
+    publish_root: str = option_row(DEFAULT_RUNS, repo_path, "where sealed run folders are written; one of `run_roots`, in a folder of its own")
+    pointers: str = option_row(POINTERS_DEFAULT, repo_path, f"the pointer file; `{POINTERS_SEED}` if that exists")
+    operations_catalog: tuple[str, ...] = option_row(("OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md",), _paths, "documents that define operations: Markdown, JSON or YAML by suffix, merged in order")
+    coverage_matrix: tuple[str, ...] = option_row(("OVC_ENFORCEMENT_COVERAGE_MATRIX_v0.1.md",), _paths, "documents that state coverage levels, likewise")
+    options: tuple[str, ...] = option_row(("A", "B", "C", "D", "QA"), _texts, "the options that are listed, in this order")
+    expected_versions: str = option_row("docs/governance/EXPECTED_VERSIONS_v0_1.json", repo_path, "what the repository expects of itself")
+    threshold_sources: tuple[str, ...] = option_row((
         "configs/threshold_packs/state_plane_v0_2_default_v1.json",
         "configs/threshold_packs/c3_regime_trend_v1.json",
         "configs/threshold_packs/c3_example_pack_v1.json",
         "docs/runbooks/option_threshold_registry_runbook.md",
-    )
-    envelope_standard: RepoPath = "docs/governance/RUN_ENVELOPE_STANDARD_v0_1.md"
-    captured: Mapping[str, Captured] = Field(default_factory=dict)
-    adapters: tuple[Adapter, ...] = ()
-    roles: Roles = Field(default_factory=Roles)
-    entries: Entries = Field(default_factory=Entries)
-    run_index: RunIndex = Field(default_factory=RunIndex)
-    stale_days: int = Field(default=2, ge=0, le=1_000_000)
-    # Dagster makes a partition of each day since then, and fails near the last day that Python can count.
-    history_start: date | None = Field(default=None, ge=date(1970, 1, 1), le=date(2999, 12, 31))
-    op_drift: Literal["commit", "paths"] = "commit"
+    ), _paths, "searched in order for a version")
+    envelope_standard: str = option_row("docs/governance/RUN_ENVELOPE_STANDARD_v0_1.md", repo_path, "if it exists, the observed envelope version is 0.1")
+    captured: Mapping[str, Captured] = option_row(dict, tables(Captured), "`[captured.<registry_id>]`: a registry that is a copy")
+    adapters: tuple[Adapter, ...] = option_row((), list_of(table(Adapter)), "`[[adapters]]`: run folders whose envelope is not run.json")
+    roles: Roles = option_row(Roles(), table(Roles), "the table `[roles]`")
+    entries: Entries = option_row(Entries(), table(Entries), "the table `[entries]`")
+    run_index: RunIndex = option_row(RunIndex(), table(RunIndex), "the table `[run_index]`")
+    stale_days: int = option_row(2, integer(0, 1_000_000), "an operation is stale at this age in days; at most 1000000")
+    history_start: date | None = option_row(None, day(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")
+    op_drift: Literal["commit", "paths"] = option_row("commit", choice("commit", "paths"), "how an operation's drift is found; `paths`: only commits that changed its bound executables count")
+
+
+# fmt: on
 
 
 @value_type
@@ -265,11 +263,20 @@ def parse_config(data: bytes, root: Path) -> Config:
     document = read_toml(data)
     if "pointers" not in document and (root / POINTERS_SEED).is_file():
         document["pointers"] = POINTERS_SEED
-    try:
-        config = Config.model_validate(_tuples(document))
-    except ValidationError as error:
-        raise ConfigError(_format_errors(error), f"fix {CONFIG_NAME}") from None
+    problems: list[OptionProblem] = []
+    config = parse_table(Config, document, (), problems)
+    if config is None:
+        raise ConfigError(first_problems(problems, _MAX_ERRORS), f"fix {CONFIG_NAME}")
     return _consistent(config)
+
+
+def parse_pack_path(path: str) -> str:
+    """Return the path of a role pack as `[roles]` would have it.
+
+    Raises:
+        ValueError: no role pack can have that path.
+    """
+    return _check_pack(path)
 
 
 def read_toml(data: bytes) -> dict[str, Any]:
@@ -344,39 +351,3 @@ def _consistent_adapters(config: Config) -> None:
                 f"{place}: a second adapter reads {adapter.file} under {adapter.root}", "keep one of them"
             )
         taken.add((adapter.root, adapter.file))
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value
-
-
-def _format_errors(errors: ValidationError) -> str:
-    """Return the first errors in one line, and how many more there are."""
-    more = errors.error_count() - _MAX_ERRORS
-    lines = [_format_error(error) for error in errors.errors(include_input=False)[:_MAX_ERRORS]]
-    return "; ".join([*lines, f"and {more} more"] if more > 0 else lines)
-
-
-def _format_error(error: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    shown = key if len(key) <= _MAX_SHOWN else f"{key[:_MAX_SHOWN]}…"
-    if error["type"] != "extra_forbidden":
-        return f"{shown}: {error['msg']}"
-    near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"][:-1]), n=1)
-    return f"unknown key {shown}" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-def _known_keys(path: Iterable[Any]) -> list[str]:
-    tables: dict[str, type[BaseModel]] = {
-        "captured": Captured,
-        "adapters": Adapter,
-        "roles": Roles,
-        "entries": Entries,
-        "run_index": RunIndex,
-    }
-    model = next((tables[part] for part in path if part in tables), Config)
-    return [field.alias or name for name, field in model.model_fields.items()]

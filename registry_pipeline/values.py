@@ -18,13 +18,14 @@ from typing import Any, Final, NoReturn, TypeVar, dataclass_transform, overload
 
 _T = TypeVar("_T")
 
-_MISSING: Final = object()
+MISSING: Final = object()
+"""The default of a field that has none."""
 # Most classes of a command are constructed a few times: compiling (0.1 ms) costs more than that many loops.
 _INTERPRETED_CALLS: Final = 16
 
 
-class _Field:
-    """The default of a field, and whether the field takes part in comparisons."""
+class FieldInfo:
+    """The default of a field, and whether the field takes part in comparisons. A subclass may describe more."""
 
     __slots__ = ("compare", "default", "default_factory")
 
@@ -34,9 +35,9 @@ class _Field:
         self.compare = compare
 
 
-def field(*, default: Any = _MISSING, default_factory: Callable[[], Any] | None = None, compare: bool = True) -> Any:
+def field(*, default: Any = MISSING, default_factory: Callable[[], Any] | None = None, compare: bool = True) -> Any:
     """Describe a field: a default, a function that makes one, or no part in `==`, hash and ordering."""
-    return _Field(default, default_factory, compare)
+    return FieldInfo(default, default_factory, compare)
 
 
 @overload
@@ -72,10 +73,19 @@ def fields(cls: type) -> tuple[str, ...]:
     Raises:
         TypeError: the class is no value class.
     """
-    names: tuple[str, ...] | None = getattr(cls, "__value_fields__", None)
-    if names is None:
+    return tuple(field_infos(cls))
+
+
+def field_infos(cls: type) -> Mapping[str, FieldInfo]:
+    """Return the description of each field of a value class, in order.
+
+    Raises:
+        TypeError: the class is no value class.
+    """
+    infos: Mapping[str, FieldInfo] | None = getattr(cls, "__value_fields__", None)
+    if infos is None:
         raise TypeError(f"{cls.__name__} is not a value class")
-    return names
+    return infos
 
 
 def asdict(instance: object) -> dict[str, Any]:
@@ -98,7 +108,7 @@ def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
         raise TypeError(f"{cls.__name__}: a value class has no base class")
     body = dict(cls.__dict__)
     names = tuple(cls.__annotations__)
-    described = {name: _field_of(body.pop(name, _MISSING)) for name in names}
+    described = {name: _field_of(body.pop(name, MISSING)) for name in names}
     _refuse_required_after_default(cls.__name__, described)
     for name in ("__dict__", "__weakref__"):
         body.pop(name, None)
@@ -106,7 +116,7 @@ def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
     body |= {
         "__slots__": names,
         "__match_args__": names,
-        "__value_fields__": names,
+        "__value_fields__": described,
         "__setattr__": _refuse_change,
         "__delattr__": _refuse_change,
         "__getstate__": _getstate,
@@ -123,20 +133,20 @@ def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
     return made
 
 
-def _field_of(default: Any) -> _Field:
-    return default if isinstance(default, _Field) else _Field(default, None, compare=True)
+def _field_of(default: Any) -> FieldInfo:
+    return default if isinstance(default, FieldInfo) else FieldInfo(default, None, compare=True)
 
 
-def _refuse_required_after_default(class_name: str, described: Mapping[str, _Field]) -> None:
+def _refuse_required_after_default(class_name: str, described: Mapping[str, FieldInfo]) -> None:
     defaulted = ""
     for name, each in described.items():
-        if each.default is not _MISSING or each.default_factory is not None:
+        if each.default is not MISSING or each.default_factory is not None:
             defaulted = name
         elif defaulted:
             raise TypeError(f"{class_name}: field {name} without a default follows {defaulted} with one")
 
 
-def _first_init(cls: type[Any], described: Mapping[str, _Field]) -> Callable[..., None]:
+def _first_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callable[..., None]:
     """Return the `__init__` of the first calls: a loop. It replaces itself by a compiled one."""
     names = tuple(described)
     calls = 0
@@ -157,30 +167,30 @@ def _first_init(cls: type[Any], described: Mapping[str, _Field]) -> Callable[...
     return __init__
 
 
-def _complete(given: dict[str, Any], described: Mapping[str, _Field]) -> bool:
+def _complete(given: dict[str, Any], described: Mapping[str, FieldInfo]) -> bool:
     """Add the defaults to the given fields; return whether these are now all fields and no other."""
     for name, each in described.items():
         if name not in given:
             if each.default_factory is not None:
                 given[name] = each.default_factory()
-            elif each.default is not _MISSING:
+            elif each.default is not MISSING:
                 given[name] = each.default
             else:
                 return False
     return len(given) == len(described)
 
 
-def _compile_init(cls: type[Any], described: Mapping[str, _Field]) -> Callable[..., None]:
-    names: dict[str, Any] = {"_MISSING": _MISSING}
+def _compile_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callable[..., None]:
+    names: dict[str, Any] = {"MISSING": MISSING}
     parameters, lines = ["self"], []
     for name, each in described.items():
         names[f"_set_{name}"] = getattr(cls, name).__set__  # the slot: faster than object.__setattr__
         content = name
         if each.default_factory is not None:
             names[f"_make_{name}"] = each.default_factory
-            parameters.append(f"{name}=_MISSING")
-            content = f"_make_{name}() if {name} is _MISSING else {name}"
-        elif each.default is not _MISSING:
+            parameters.append(f"{name}=MISSING")
+            content = f"_make_{name}() if {name} is MISSING else {name}"
+        elif each.default is not MISSING:
             names[f"_default_{name}"] = each.default
             parameters.append(f"{name}=_default_{name}")
         else:

@@ -1,6 +1,7 @@
 """Write the generated parts of the documents, or with --check tell which of them are out of date.
 
-Three pages of `docs/reference/` come from the tables in code and from `--help`. In every other page and in the README,
+Three pages of `docs/reference/` come from the tables in code and from `--help`, and so does the table in
+`configuration.md`. In every other page and in the README,
 a block that begins with ```console is a session: each line after `$ ` is run, in order, in one folder a document, with
 the clock at a fixed instant, and what it prints is written below it.
 """
@@ -22,6 +23,8 @@ import click
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.cli.group import VerbGroup
 from registry_pipeline.cli.group import program as command_line
+from registry_pipeline.config import Adapter, Captured, Config, Entries, Roles, RunIndex
+from registry_pipeline.config_types import option_rows
 from registry_pipeline.model.codes import CODES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -37,6 +40,7 @@ SESSIONS: Final = (
     "docs/how-to-run-index.md",
 )
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OPTIONS: Final = re.compile(r"(<!-- options[^>]*-->\n\n).*?(\n\n<!-- end of options -->)", re.DOTALL)
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
 
 
@@ -69,6 +73,22 @@ def registries_page() -> str:
         cells = (row.registry_id, row.kind, artifacts, row.operation_id or "-", row.tag or "-", built_from, pointer)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return _HEAD + "\n".join(lines) + "\n"
+
+
+def configuration_page() -> str:
+    """Return the page on the toml file with the table of its options."""
+    text = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
+    classes: dict[str, type] = {
+        "": Config,
+        "captured.<registry_id>.": Captured,
+        "adapters[].": Adapter,
+        "roles.": Roles,
+        "entries.": Entries,
+        "run_index.": RunIndex,
+    }
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{key}` | {default} | {_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
+    return _OPTIONS.sub(lambda block: block[1] + "\n".join(lines) + block[2], text)
 
 
 def _cell(text: str) -> str:
@@ -142,6 +162,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/findings.md": findings_page,
     "docs/reference/registries.md": registries_page,
     "docs/reference/command-line.md": command_line_page,
+    "docs/reference/configuration.md": configuration_page,
 }
 
 

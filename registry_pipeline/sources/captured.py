@@ -238,7 +238,7 @@ class Taking:
         """Return the shipped judge and, where the toml names one, the repository's own."""
         if self._judges is None:
             self._judges = [shipped_judge(f"REGISTRY_{self._registry_id}_v0_1.schema.json")]
-            own = self._stated.schema_name
+            own = self._stated.schema
             try:
                 data = None if own is None else read_regular_file(self._governed.path(own))
                 if own is not None and data is not None:

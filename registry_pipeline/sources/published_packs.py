@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.config import CONFIG_NAME, Roles, read_toml
+from registry_pipeline.config import CONFIG_NAME, Roles, parse_pack_path, read_toml
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.sources.files import MAX_BYTES
 from registry_pipeline.sources.git import find_commit
@@ -185,7 +185,7 @@ def _configured_in(root: Path, commit: str) -> str:
     found = _pack_in(root, commit, CONFIG_NAME, commit[:_SHORT])
     try:
         table = {} if found is None else read_toml(found.data).get("roles", {})
-        return Roles(pack=table["pack"]).pack if "pack" in table else Roles().pack
+        return parse_pack_path(table["pack"]) if "pack" in table else Roles().pack
     except (ValueError, TypeError, AttributeError, ConfigError):
         return Roles().pack
 

@@ -43,7 +43,7 @@ from registry_pipeline_tests.run_index.values import a_run
 
 _RUN_INDEX = run_index_log(Governed(Path("/nowhere"), Config()))
 _OVERRIDES = overrides_log(Governed(Path("/nowhere"), Config()))
-_ADAPTER = Adapter.model_validate({"root": "runs", "file": "meta.json", "created_utc": "job.started"})
+_ADAPTER = Adapter(root="runs", file="meta.json", created_utc="job.started")
 _REF = {"run_id": "r", "run_root": "runs", "relpath": None, "manifest_sha256": "a" * 64}
 _RECORD = {
     "activation_version": "0.1",

@@ -12,8 +12,8 @@ from registry_pipeline import runbook
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import Refusal, SealedRun, Verdict
-from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline.values import replace
+from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.runbook.conftest import World, all_in_force
 
 STEPS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.config import Config, Governed, load_governed
+from registry_pipeline.config import Config, Governed, Roles, load_governed
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.model.capture_check import CaptureCheck
 from registry_pipeline.model.codes import finding
@@ -121,7 +121,7 @@ def test_what_the_index_cannot_give_is_told(tmp_path: Path, state: str, told: st
 
 
 def governed(root: Path, pack: str = DEFAULT) -> Governed:
-    return Governed(root, Config.model_validate({"roles": {"pack": pack}}))
+    return Governed(root, Config(roles=Roles(pack=pack)))
 
 
 def test_a_capture_is_the_pack_under_its_own_name_with_the_waivers_as_input(tmp_path: Path) -> None:

@@ -1,0 +1,233 @@
+"""Types of configuration options, and the parser of a table of options.
+
+A class of options is a value class whose fields are made by `option_row`: one row per option with its default, its type
+and one line of help. `parse_table` checks a TOML table against such a class and collects every problem.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from pathlib import PurePosixPath
+from typing import Any, Final, TypeVar
+
+from registry_pipeline.values import MISSING, FieldInfo, field_infos, value_type
+
+Place = tuple[str | int, ...]
+"""The keys and list positions that lead to a value."""
+
+REQUIRED: Final = MISSING
+"""The default of an option that must be given."""
+
+_T = TypeVar("_T")
+_MAX_PATH: Final = 4096
+_MAX_SHOWN: Final = 80
+
+
+@value_type
+class OptionProblem:
+    """What is wrong at a place of the file; for an unknown key, the keys that the table has."""
+
+    place: Place
+    message: str
+    known: tuple[str, ...] | None = None
+
+    def to_text(self) -> str:
+        """Return the key and what is wrong with it."""
+        key = ".".join(str(part) for part in self.place)
+        shown = key if len(key) <= _MAX_SHOWN else f"{key[:_MAX_SHOWN]}…"
+        if self.known is None:
+            return f"{shown}: {self.message}"
+        near = difflib.get_close_matches(str(self.place[-1]), self.known, n=1)
+        return f"unknown key {shown}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+OptionType = Callable[[Any, Place, list[OptionProblem]], Any]
+"""Return a value of the file as the program uses it, or add problems."""
+
+
+class Option(FieldInfo):
+    """A row of a configuration table."""
+
+    __slots__ = ("help", "kind")
+
+    def __init__(self, default: Any, kind: OptionType, help_text: str) -> None:
+        is_empty_table = default is dict
+        super().__init__(MISSING if is_empty_table else default, dict if is_empty_table else None, compare=True)
+        self.kind = kind
+        self.help = help_text
+
+
+def option_row(default: Any, kind: OptionType, help_text: str) -> Any:
+    """Return the row of an option: `default` (REQUIRED if there is none, `dict` for an empty table), type and help."""
+    return Option(default, kind, help_text)
+
+
+def options_of(cls: type) -> dict[str, Option]:
+    """Return the options of a class by key."""
+    return {name: row for name, row in field_infos(cls).items() if isinstance(row, Option)}
+
+
+def parse_table(cls: type[_T], content: Any, place: Place, problems: list[OptionProblem]) -> _T | None:
+    """Return a TOML table as an instance of `cls`, or None if there are problems."""
+    if not isinstance(content, dict):
+        problems.append(OptionProblem(place, f"Input should be a valid dictionary or instance of {cls.__name__}"))
+        return None
+    before = len(problems)
+    rows = options_of(cls)
+    given = {}
+    for key, row in rows.items():
+        if key in content:
+            given[key] = row.kind(content[key], (*place, key), problems)
+        elif row.default is REQUIRED and row.default_factory is None:
+            problems.append(OptionProblem((*place, key), "Field required"))
+    known = tuple(rows)
+    problems += [OptionProblem((*place, key), "", known) for key in content if key not in rows]
+    return cls(**given) if len(problems) == before else None
+
+
+def table(cls: type) -> OptionType:
+    """A table of its own: `[key]`."""
+    return lambda content, place, problems: parse_table(cls, content, place, problems)
+
+
+def tables(cls: type) -> OptionType:
+    """A table for each name: `[key.name]`."""
+
+    def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+        if not isinstance(content, dict):
+            problems.append(OptionProblem(place, "Input should be a valid dictionary"))
+            return None
+        return {name: parse_table(cls, each, (*place, name), problems) for name, each in content.items()}
+
+    return parse
+
+
+def list_of(kind: OptionType) -> OptionType:
+    """A list whose items have one type."""
+
+    def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+        if not isinstance(content, list):
+            problems.append(OptionProblem(place, "Input should be a valid tuple"))
+            return None
+        return tuple(kind(item, (*place, number), problems) for number, item in enumerate(content))
+
+    return parse
+
+
+def text(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+    """Any text."""
+    if not isinstance(content, str):
+        problems.append(OptionProblem(place, "Input should be a valid string"))
+    return content
+
+
+def nonempty_text(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+    """A text of at least one character."""
+    if content == "":
+        problems.append(OptionProblem(place, "String should have at least 1 character"))
+    return text(content, place, problems)
+
+
+def checked_text(check: Callable[[str], str]) -> OptionType:
+    """A text that `check` returns as it is used; the message of its ValueError is the problem."""
+
+    def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+        if isinstance(text(content, place, problems), str):
+            try:
+                return check(content)
+            except ValueError as error:
+                problems.append(OptionProblem(place, f"Value error, {error}"))
+        return content
+
+    return parse
+
+
+def choice(*texts: str) -> OptionType:
+    """One of a few texts."""
+    named = " or ".join(repr(each) for each in texts)
+
+    def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+        if content not in texts:
+            problems.append(OptionProblem(place, f"Input should be {named}"))
+        return content
+
+    return parse
+
+
+def integer(low: int, high: int) -> OptionType:
+    """An integer from `low` to `high`."""
+
+    def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+        if not isinstance(content, int) or isinstance(content, bool):
+            problems.append(OptionProblem(place, "Input should be a valid integer"))
+        else:
+            _check_range(content, low, high, place, problems)
+        return content
+
+    return parse
+
+
+def day(low: date, high: date) -> OptionType:
+    """A date from `low` to `high`."""
+
+    def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+        if not isinstance(content, date) or isinstance(content, datetime):
+            problems.append(OptionProblem(place, "Input should be a valid date"))
+        else:
+            _check_range(content, low, high, place, problems)
+        return content
+
+    return parse
+
+
+def _check_range(content: Any, low: Any, high: Any, place: Place, problems: list[OptionProblem]) -> None:
+    if content > high:
+        problems.append(OptionProblem(place, f"Input should be less than or equal to {high}"))
+    elif content < low:
+        problems.append(OptionProblem(place, f"Input should be greater than or equal to {low}"))
+
+
+def check_path(path: str) -> str:
+    """Return a repository path in its shortest form.
+
+    Raises:
+        ValueError: it is absolute, leaves the repository, or is too long.
+    """
+    parts = PurePosixPath(path).parts
+    if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or not parts:
+        raise ValueError("must be a relative POSIX path inside the repository")
+    if len(path) > _MAX_PATH:
+        raise ValueError(f"must have at most {_MAX_PATH} characters")
+    return PurePosixPath(path).as_posix()
+
+
+repo_path: Final = checked_text(check_path)
+"""A path relative to the repository root."""
+
+
+def first_problems(problems: Iterable[OptionProblem], limit: int) -> str:
+    """Return the first problems in one line, and how many more there are."""
+    listed = list(problems)
+    lines = [each.to_text() for each in listed[:limit]]
+    more = len(listed) - limit
+    return "; ".join([*lines, f"and {more} more"] if more > 0 else lines)
+
+
+def default_text(row: Option) -> str:
+    """Return the default of an option as the reference page shows it."""
+    if row.default is REQUIRED or row.default is None or row.default == ():
+        return "none" if row.default is not REQUIRED or row.default_factory is not None else "required"
+    if isinstance(row.default, tuple):
+        return ", ".join(f"`{each}`" for each in row.default)
+    return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
+
+
+def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
+    """Return key, default and help of every option; `classes` maps a prefix such as `roles.` to its class."""
+    return [
+        (prefix + key, default_text(row), row.help)
+        for prefix, cls in classes.items()
+        for key, row in options_of(cls).items()
+    ]
