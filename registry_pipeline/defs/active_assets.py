@@ -167,7 +167,7 @@ def _rendering_run(resource: GovernedRepository, dagster_run_id: str) -> runbook
 
 def _report_page(governed: Governed, sealed: SealedRun) -> asset_page.Metadata:
     spec = runbook.spec_of(REPORT_ASSET)
-    kept = runbook.read_sealed(governed, spec.registry_id, sealed.ref).kept
+    kept = runbook.read_sealed(governed, spec, sealed.ref).kept
     return asset_page.sealed_metadata(governed, sealed, asset_page.report_metadata(spec, kept))
 
 

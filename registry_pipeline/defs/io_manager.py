@@ -71,7 +71,7 @@ class SealedIOManager(ConfigurableIOManager):
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else producing_run(upstream)
             if dagster_run_id is None:
-                return runbook.active_run(governed, registry_id)
+                return runbook.active_run(governed, runbook.spec_of(registry_id))
             made = evidence.materialized_in(self.governed.instance, registry_id, dagster_run_id)
             if made is None:
                 raise EvidenceError(
@@ -82,13 +82,13 @@ class SealedIOManager(ConfigurableIOManager):
 
 
 def _verified(governed: Governed, sealed: SealedRun) -> SealedRun:
-    runbook.read_sealed(governed, sealed.registry_id, sealed.ref)
+    runbook.read_sealed(governed, runbook.spec_of(sealed.registry_id), sealed.ref)
     return sealed
 
 
 def _not_built_page(governed: Governed, obj: NotBuilt) -> asset_page.Metadata:
     try:
-        active = runbook.active_run(governed, obj.registry_id)
+        active = runbook.active_run(governed, runbook.spec_of(obj.registry_id))
     except EvidenceError:
         active = None
     page = {"state": "not built"} | asset_page.findings_metadata(obj.findings)
@@ -100,6 +100,6 @@ def _active_report(governed: Governed, spec: RegistrySpec) -> SealReport | None:
     if ref is None:
         return None
     try:
-        return runbook.read_sealed(governed, spec.registry_id, ref)
+        return runbook.read_sealed(governed, spec, ref)
     except EvidenceError:
         return None

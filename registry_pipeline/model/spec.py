@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from importlib import import_module
 from typing import Any, Literal
 
 from registry_pipeline.values import value_type
 
 Kind = Literal["built", "captured", "rendered", "record", "external", "collection"]
+
+
+@value_type
+class DeferredCall:
+    """A function, named by its dotted path and imported when it is first called: a table row costs no import."""
+
+    path: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Import the function and call it."""
+        module, _, name = self.path.rpartition(".")
+        return getattr(import_module(module), name)(*args, **kwargs)
 
 
 @value_type

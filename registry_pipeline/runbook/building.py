@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -154,7 +153,7 @@ def _read_upstream(
                 f"{spec.registry_id} is built from {name}, and no {name} is active",
                 f"run `registry-pipeline build {name}`, which builds what depends on it too",
             )
-        report = read_sealed(governed, name, ref)
+        report = read_sealed(governed, REGISTRIES[name], ref)
         foreign_id = find_foreign_id(governed, report)
         if foreign_id is not None:
             # The gate of activation does not cover it: the pointer file or the repository's id was edited.
@@ -185,7 +184,7 @@ def _read_previous(
             continue
         place = f"{ref.run_root}/{ref.run_id}"
         try:
-            report = read_sealed(governed, name, ref)
+            report = read_sealed(governed, REGISTRIES[name], ref)
         except EvidenceError as error:
             findings.append(finding("POINTER_SEAL_INVALID", place, detail=error.message, severity=Severity.WARNING))
             continue
@@ -202,15 +201,37 @@ def _read_previous(
     return files, refs, findings
 
 
-def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *, retried: bool = True) -> SealedRun:
+def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
     """Seal what was built as a new run folder, complete or not at all (runbook step 2, SPEC 2.4).
 
-    A step that Dagster tries again finds the folder of its first try: the same bytes are that run, other bytes are
-    the next suffix. With `retried` false every call is a folder of its own.
+    Raises:
+        RegistryPipelineError: as `seal_built`.
+        HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
+    """
+    if not spec.append_only or not governed.publish_root.is_dir():
+        return seal_built(governed, run, spec, built)
+    refuse_linked_publish_root(governed)
+    with sealing_alone(governed, spec.registry_id):
+        return seal_built(governed, run, spec, built, before_sealing=partial(_refuse_moved_head, governed, run, built))
+
+
+def seal_built(
+    governed: Governed,
+    run: BuildRun,
+    spec: RegistrySpec,
+    built: Built,
+    *,
+    retried: bool = True,
+    before_sealing: Callable[[], None] | None = None,
+) -> SealedRun:
+    """Seal artifacts as a new run folder under the next free run id.
+
+    A step that Dagster retries finds the folder of its first attempt: the same bytes are that run, other bytes get
+    the next suffix. With `retried` false every call makes a folder of its own. `before_sealing` is called when there
+    is no such folder; it may refuse by raising.
 
     Raises:
-        NotFoundError: the repository has no publish root yet. RefusedError: it lies behind a link.
-        HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
+        NotFoundError: the repository has no publish root yet. RefusedError: it is behind a link.
         PublishError: nothing was published. DurabilityError: published, but the disk did not confirm it.
     """
     if spec.tag is None or spec.operation_id is None:
@@ -220,13 +241,12 @@ def seal(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built, *,
         raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
     files_for = partial(_files, governed.config.repository_id, run, spec, built)
-    with sealing_alone(governed, spec.registry_id) if spec.append_only else nullcontext():
-        found = _earlier_try(governed, run, run_id, files_for) if retried else None
-        if found is None:
-            if spec.append_only:
-                _refuse_moved_head(governed, run, built)
-            published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
-            found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
+    found = _earlier_try(governed, run, run_id, files_for) if retried else None
+    if found is None:
+        if before_sealing is not None:
+            before_sealing()
+        published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
+        found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
     ref = replace(found, relpath=main_artifact(spec, built.artifacts.files))
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
@@ -318,7 +338,7 @@ def unchanged(governed: Governed, built: Built) -> SealedRun | None:
     if ref is None or not run_folder(governed, ref).is_dir():
         return None
     try:
-        report = read_sealed(governed, spec.registry_id, ref)
+        report = read_sealed(governed, spec, ref)
     except EvidenceError:
         return None
     if built.check is not None and COMPARISON not in (report.run_json or {}):

@@ -24,7 +24,7 @@ from registry_pipeline.model.finding import Severity, sorted_findings
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Activation, Built, Refusal
-from registry_pipeline.runbook.building import BuildRun, seal
+from registry_pipeline.runbook.building import BuildRun, seal_built
 from registry_pipeline.runbook.publish_root import refuse_linked_publish_root
 from registry_pipeline.runbook.reading import pointer_hash, read_pointer_bytes, spec_of
 from registry_pipeline.runbook.store import read_active_runs, read_locked_state
@@ -165,7 +165,7 @@ def seal_record(governed: Governed, run: BuildRun, plan: ActivationPlan, run_id:
     """
     wanted = run_id or _free_run_id(governed, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
-    sealed = seal(governed, run, spec_of(ACTIVATION_TAG), built, retried=False)
+    sealed = seal_built(governed, run, spec_of(ACTIVATION_TAG), built, retried=False)
     if sealed.ref.run_id != str(wanted):
         raise RegistryPipelineError(
             f"the record was sealed as {sealed.ref.run_id} and not as {wanted}: something else writes run folders here",

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from registry_pipeline.catalog import (
+    ABILITY_REGISTRY_SPEC,
+    HOOK_REGISTRY_SPEC,
+    MODULE_REGISTRY_SPEC,
+    ROUTE_REGISTRY_SPEC,
+)
 from registry_pipeline.config import Governed
 from registry_pipeline.entries.change import (
     Asked,
@@ -26,7 +32,6 @@ from registry_pipeline.model.attribution import artifacts_in
 from registry_pipeline.model.entry_types import FAMILIES, FAMILY_OF
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import SealedRun, SealReport
-from registry_pipeline.runbook.reading import spec_of
 from registry_pipeline.runbook.tracked import check_tracked_files
 from registry_pipeline.sources.tracked_evidence import entry_pathspecs, file_pathspecs
 from registry_pipeline.values import value_type
@@ -49,6 +54,10 @@ __all__ = [
 ]
 
 
+_SPECS: Final = {
+    spec.registry_id: spec
+    for spec in (ABILITY_REGISTRY_SPEC, HOOK_REGISTRY_SPEC, MODULE_REGISTRY_SPEC, ROUTE_REGISTRY_SPEC)
+}
 WAIT_SECONDS: Final = 30.0
 """How long a command waits for another one that changes registry entries."""
 
@@ -142,7 +151,7 @@ def check_coordination(governed: Governed, sealed: SealedRun, report: SealReport
 
     What an override lifts is a warning. Findings about the other registries are theirs to tell.
     """
-    spec = spec_of(sealed.registry_id)
+    spec = _SPECS[sealed.registry_id]
     sealed_files = {path: report.kept[path] for path in artifacts_in(spec, report.kept)}
     schemas = read_schemas(governed)
     others, unread = read_entry_files(governed, schemas, but=FAMILY_OF[sealed.registry_id])

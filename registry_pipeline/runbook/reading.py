@@ -90,13 +90,13 @@ def with_own_names(report: SealReport, path: Path | str) -> SealReport:
     return verify_folder(path, shown=report.path, keep=needed_files(REGISTRIES) | more) if more else report
 
 
-def read_sealed(governed: Governed, registry_id: str, ref: SealedRef) -> SealReport:
+def read_sealed(governed: Governed, spec: RegistrySpec, ref: SealedRef) -> SealReport:
     """Return the verified folder of a registry with its artifacts' bytes; of many files, those that a schema judges.
 
     Raises:
         EvidenceError: it does not verify, or has another root than the reference names (exit 3).
     """
-    spec = spec_of(registry_id)
+    registry_id = spec.registry_id
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
     report = read_report(governed, ref, keep)
     if spec.many_files and report.verdict == "pass":
@@ -115,7 +115,7 @@ def read_sealed(governed: Governed, registry_id: str, ref: SealedRef) -> SealRep
     return report
 
 
-def active_run(governed: Governed, registry_id: str) -> SealedRun | None:
+def active_run(governed: Governed, spec: RegistrySpec) -> SealedRun | None:
     """Return the run that the pointer file names for a registry, verified, or None where nothing is active.
 
     An active run whose folder is absent (a clone without the runs) counts as none.
@@ -123,7 +123,7 @@ def active_run(governed: Governed, registry_id: str) -> SealedRun | None:
     Raises:
         EvidenceError: the active run does not verify.
     """
-    ref = read_pointers(governed).active(registry_id)
+    ref = read_pointers(governed).active(spec.registry_id)
     if ref is None or not run_folder(governed, ref).is_dir():
         return None
-    return sealed_run(registry_id, ref, read_sealed(governed, registry_id, ref))
+    return sealed_run(spec.registry_id, ref, read_sealed(governed, spec, ref))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from registry_pipeline.catalog import ROLE_REGISTRY_SPEC
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.refs import SealedRef
@@ -71,7 +72,7 @@ def read_sealed_pack(governed: Governed, ref: SealedRef) -> Published:
     folder = f"{ref.run_root}/{ref.run_id}"
     if not run_folder(governed, ref).is_dir():
         raise NotFoundError(f"the role registry {folder} is missing", "restore its folder from a backup")
-    found = find_pack(read_sealed(governed, ROLE_REGISTRY, ref).kept)
+    found = find_pack(read_sealed(governed, ROLE_REGISTRY_SPEC, ref).kept)
     if found is None:
         raise NotFoundError(
             f"the role registry {folder} contains no role pack", "`registry-pipeline build role_registry`"

@@ -38,7 +38,7 @@ def _history(governed: Governed, sealed: SealedRun, report: SealReport) -> tuple
     previous = sealed.inputs.previous("run_registry")
     before: bytes | None = None
     if previous is not None and run_folder(governed, previous).is_dir():
-        before = read_sealed(governed, "run_registry", previous).kept[spec_of("run_registry").artifact]
+        before = read_sealed(governed, spec_of("run_registry"), previous).kept[spec_of("run_registry").artifact]
     return check_history(
         before,
         rows,

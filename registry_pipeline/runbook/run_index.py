@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from registry_pipeline.canon import short
+from registry_pipeline.catalog import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError
 from registry_pipeline.model.codes import finding
@@ -34,6 +35,7 @@ from registry_pipeline.values import replace, value_type
 
 RUN_INDEX = "run_index"
 OVERRIDES_LOG = "overrides_log"
+_SPECS = {RUN_INDEX: RUN_INDEX_SPEC, OVERRIDES_LOG: OVERRIDES_LOG_SPEC}
 ACTIVE = "active"
 """The baseline that is the active snapshot, and no git revision."""
 
@@ -94,7 +96,7 @@ def _against(governed: Governed, registry_id: str, log: Log, baseline: str) -> t
         ref = read_pointers(governed).active(registry_id)
         if ref is None or not run_folder(governed, ref).is_dir():
             raise NotFoundError(f"no {registry_id} is active", f"run `registry-pipeline build {registry_id}`")
-        before = read_sealed(governed, registry_id, ref).kept[ref.relpath or ""]
+        before = read_sealed(governed, _SPECS[registry_id], ref).kept[ref.relpath or ""]
         return check_append_only(log, before, now, ref.run_id)
     commit = read_commit_id(governed.root, baseline)
     if commit is None:
@@ -157,7 +159,7 @@ def _growth(governed: Governed, sealed: SealedRun, report: SealReport, log: Log,
     previous = sealed.inputs.previous(sealed.registry_id)
     if previous is not None and run_folder(governed, previous).is_dir():
         try:
-            before = read_sealed(governed, sealed.registry_id, previous).kept[previous.relpath or ""]
+            before = read_sealed(governed, _SPECS[sealed.registry_id], previous).kept[previous.relpath or ""]
         except EvidenceError:
             before = b""  # one that was altered since proves nothing, and is told where it is active
         yield from check_append_only(log, before, data, previous.run_id)

@@ -73,7 +73,7 @@ def _newest(governed: Governed, before: datetime) -> dict[str, list[RunFolder]]:
 def _counts(governed: Governed, registry_id: str, ref: SealedRef, foreign_id: ForeignId) -> bool:
     """Return whether an active run verifies and may be used in this repository."""
     try:
-        return foreign_id(read_sealed(governed, registry_id, ref)) is None
+        return foreign_id(read_sealed(governed, REGISTRIES[registry_id], ref)) is None
     except EvidenceError:
         return False
 

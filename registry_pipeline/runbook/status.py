@@ -136,7 +136,7 @@ def _main_artifact(governed: Governed, registry_id: str, built: SealedRef | None
     if ref is None or not run_folder(governed, ref).is_dir():
         return None
     try:
-        return json.loads(read_sealed(governed, registry_id, ref).kept[spec_of(registry_id).artifact])
+        return json.loads(read_sealed(governed, spec_of(registry_id), ref).kept[spec_of(registry_id).artifact])
     except (EvidenceError, ValueError):
         return None
 
@@ -171,7 +171,7 @@ def read_runs(governed: Governed, asked: RunQuestion, order: Order, limit: int) 
         raise NotFoundError("no run_registry is active: there is nothing to ask", advice)
     if not run_folder(governed, ref).is_dir():
         raise NotFoundError(f"the active run_registry {ref.run_id} is not there", f"fetch its folder, or {advice}")
-    data = read_sealed(governed, "run_registry", ref).kept[spec_of("run_registry").artifact]
+    data = read_sealed(governed, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
     try:
         return select_runs(ref, filter(None, data.split(b"\n")), asked, order=order, limit=limit)
     except ValueError as error:

@@ -9,19 +9,16 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.sources.git import read_missing_files
-from registry_pipeline.sources.tracked_evidence import evidence_pathspecs
 from registry_pipeline.validate.history import check_tracked
 
 
-def check_tracked_files(governed: Governed, pathspecs: Sequence[str] | None = None) -> tuple[Finding, ...]:
+def check_tracked_files(governed: Governed, pathspecs: Sequence[str]) -> tuple[Finding, ...]:
     """Return a finding for each run folder and file of which HEAD has more than the working tree.
 
-    `pathspecs` are those of all evidence where they are None. Where git cannot read the repository, the only finding
-    says so.
+    `pathspecs` are those of the evidence to compare. Where git cannot read the repository, the only finding says so.
     """
-    specs = evidence_pathspecs(governed.config) if pathspecs is None else pathspecs
     try:
-        missing = read_missing_files(governed.root, specs)
+        missing = read_missing_files(governed.root, pathspecs)
     except NotFoundError as error:
         return (git_unreadable(error),)
     return check_tracked(missing, governed.config.run_roots)

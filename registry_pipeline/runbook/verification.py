@@ -219,7 +219,7 @@ def _is_removal_accepted(governed: Governed, chain: ChainState, gone: SealedRef)
         return False
     ref = read_pointers(governed).active("run_registry")
     try:
-        lines = b"" if ref is None else read_sealed(governed, "run_registry", ref).kept[ref.relpath or ""]
+        lines = b"" if ref is None else read_sealed(governed, spec_of("run_registry"), ref).kept[ref.relpath or ""]
     except EvidenceError:
         return False
     key = json_line(f"{gone.run_root}::{gone.run_id}").strip()

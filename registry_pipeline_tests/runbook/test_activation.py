@@ -152,7 +152,7 @@ def test_a_verdict_on_another_content_is_refused(built: World) -> None:
 
 
 def test_what_is_active_already_moves_nothing_and_seals_nothing(built: World) -> None:
-    run = runbook.active_run(built.governed, "drift_signals")
+    run = runbook.active_run(built.governed, runbook.spec_of("drift_signals"))
     assert run is not None
     before = built.names()
 

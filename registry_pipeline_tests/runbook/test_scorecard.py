@@ -92,7 +92,7 @@ def test_what_it_counted_stands_in_its_envelope_as_previous(built: World) -> Non
 
     built.build("governance_scorecard", minutes=1)
 
-    sealed = runbook.active_run(built.governed, "governance_scorecard")
+    sealed = runbook.active_run(built.governed, runbook.spec_of("governance_scorecard"))
     assert sealed is not None
     assert sealed.inputs.upstream() == {}
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {

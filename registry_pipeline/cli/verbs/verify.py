@@ -38,6 +38,7 @@ from registry_pipeline.runbook import (
 )
 from registry_pipeline.runbook.status import observe, read_operations
 from registry_pipeline.runbook.tracked import check_tracked_files
+from registry_pipeline.sources.tracked_evidence import evidence_pathspecs
 from registry_pipeline.values import replace, value_type
 
 
@@ -195,7 +196,7 @@ def _chain(
     else:
         state = read_chain_state(governed)
         if asked.chain:
-            findings = (*state.findings, *check_tracked_files(governed))
+            findings = (*state.findings, *check_tracked_files(governed, evidence_pathspecs(governed.config)))
     if asked.chain or asked.every:
         findings = (*findings, *check_moved_runs(governed, state))
     anchored = check_anchor(state, asked.expect, governed.config.pointers) if asked.expect else ()
