@@ -30,7 +30,7 @@ from registry_pipeline.runbook.reading import spec_of
 from registry_pipeline.runbook.tracked import check_tracked_files
 from registry_pipeline.sources.tracked_evidence import entry_pathspecs, file_pathspecs
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml_values import YamlNode
+from registry_pipeline.yaml_values.nodes import YamlNode
 
 __all__ = [
     "FAMILIES",
