@@ -17,10 +17,12 @@ from pathlib import Path
 
 from side_by_side import folders_wanted
 
-from registry_pipeline import runbook
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.model.verdict import Activation, Built
+from registry_pipeline.runbook.activation import activate, read_chain_state
+from registry_pipeline.runbook.building import build, seal, start_build_run, validate
+from registry_pipeline.runbook.setup import initialise
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = REGISTRIES["expected_versions"]
@@ -33,20 +35,20 @@ def governed_folder(root: Path) -> Governed:
     document.parent.mkdir(parents=True)
     text = json.dumps({"version": "0.1", "expected": {"schema_version": "0.1"}}, indent=2)
     document.write_text(text + "\n", encoding="utf-8")
-    runbook.initialise(root, track_runs=False, now=FIRST)
+    initialise(root, track_runs=False, now=FIRST)
     return load_governed(root)
 
 
 def activate_next(governed: Governed, number: int) -> tuple[float, float]:
     """Build, seal, validate and activate one more snapshot; return the seconds of all that, and of activation alone."""
     begun = time.perf_counter()
-    run = runbook.start_build_run(governed, FIRST + timedelta(minutes=number))
-    built = runbook.build(governed, run, SPEC, {})
+    run = start_build_run(governed, FIRST + timedelta(minutes=number))
+    built = build(governed, run, SPEC, {})
     assert isinstance(built, Built), built
-    sealed = runbook.seal(governed, run, SPEC, built)
-    verdict = runbook.validate(governed, sealed)
+    sealed = seal(governed, run, SPEC, built)
+    verdict = validate(governed, sealed)
     ready = time.perf_counter()
-    moved = runbook.activate(governed, run, [(sealed, verdict)], actor="bench", reason="bench")
+    moved = activate(governed, run, [(sealed, verdict)], actor="bench", reason="bench")
     assert isinstance(moved, Activation), moved
     return time.perf_counter() - begun, time.perf_counter() - ready
 
@@ -76,7 +78,7 @@ def main() -> None:
         costs = [activate_next(governed, number) for number in range(count)]
         plain = statistics.median(plain_activate(Path(place), number) for number in range(50))
         begun = time.perf_counter()
-        runbook.read_chain_state(governed)
+        read_chain_state(governed)
         chain = time.perf_counter() - begun
         for folder, _, _ in os.walk(place):
             Path(folder).chmod(0o755)

@@ -23,15 +23,19 @@ from typing import Any
 
 from side_by_side import best_seconds, folders_wanted, print_table
 
-from registry_pipeline import runbook
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.model.delta import LOG_FILE
 from registry_pipeline.model.envelope import GitState
+from registry_pipeline.model.verdict import Built
+from registry_pipeline.runbook import building
+from registry_pipeline.runbook.building import BuildRun, seal, validate
+from registry_pipeline.runbook.reading import spec_of
+from registry_pipeline.runbook.setup import initialise
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 
 RUNS = ".codex/RUNS"
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
-SPEC = runbook.spec_of("registry_delta_log")
+SPEC = spec_of("registry_delta_log")
 ARTIFACTS = {
     "run_registry": "RUN_REGISTRY_v0_1.jsonl",
     "op_status_table": "OPERATION_STATUS_TABLE_v0_1.json",
@@ -67,7 +71,7 @@ def write_snapshot(root: Path, number: int) -> None:
 def prepare(root: Path, count: int) -> Governed:
     """Make N snapshots, log them in two logs, and let one more come."""
     root.mkdir()
-    runbook.initialise(root, track_runs=False, now=BEGUN)
+    initialise(root, track_runs=False, now=BEGUN)
     governed = load_governed(root)
     for number in range(count - 1):
         write_snapshot(root, number)
@@ -80,12 +84,12 @@ def prepare(root: Path, count: int) -> Governed:
 
 def build(governed: Governed, minute: int, *, publish: bool) -> bytes:
     """Build a log as the runbook does; with `publish` seal and judge it too."""
-    run = runbook.BuildRun(datetime(2027, 1, 1, 0, minute, tzinfo=UTC), GitState(None, None))
-    built = runbook.build(governed, run, SPEC, {})
-    assert isinstance(built, runbook.Built), built
+    run = BuildRun(datetime(2027, 1, 1, 0, minute, tzinfo=UTC), GitState(None, None))
+    built = building.build(governed, run, SPEC, {})
+    assert isinstance(built, Built), built
     if publish:
-        sealed = runbook.seal(governed, run, SPEC, built)
-        assert runbook.validate(governed, sealed).passed
+        sealed = seal(governed, run, SPEC, built)
+        assert validate(governed, sealed).passed
     return built.artifacts.files[LOG_FILE]
 
 

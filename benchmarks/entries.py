@@ -28,7 +28,7 @@ from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.entries.insert import insert_or_update_entry
 from registry_pipeline.entries.yaml_file import rewrite
 from registry_pipeline.runbook.entries import Asked, GivenEntry, add_entries
-from registry_pipeline.yaml_values import read_yaml, same_value
+from registry_pipeline.yaml_values.nodes import read_yaml, same_value
 
 PATH = "modules/overview/instance_registry.yaml"
 MANY = 5000

@@ -29,11 +29,11 @@ from pathlib import Path
 from gen_runs import OPERATIONS
 from side_by_side import best_seconds, make_run_folders, print_table
 
-from registry_pipeline import runbook
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.model.envelope import GitState
-from registry_pipeline.runbook import BuildRun
 from registry_pipeline.runbook import history as days_of_history
+from registry_pipeline.runbook.building import BuildRun
+from registry_pipeline.runbook.history import build_days
 from registry_pipeline.sources.as_of import last_second
 from registry_pipeline.sources.history import read_history
 
@@ -126,7 +126,7 @@ def hash_once(root: Path, names: bytes) -> int:
 
 def build(governed: Governed, days: list[date], *, force: bool = False) -> None:
     """Build and seal the days as both doors do."""
-    for _ in runbook.build_days(governed, BuildRun(NOW, GitState(None, None)), days, force=force):
+    for _ in build_days(governed, BuildRun(NOW, GitState(None, None)), days, force=force):
         pass
 
 

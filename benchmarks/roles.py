@@ -21,9 +21,12 @@ from typing import Any
 import rfc8785
 from side_by_side import best_seconds, folders_wanted, print_table
 
-from registry_pipeline.roles import ParsedPack, Published, PublishedCommit, check_against, check_history, parse_pack
+from registry_pipeline.roles.check import check_against
+from registry_pipeline.roles.history import PublishedCommit, check_history
+from registry_pipeline.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.roles.role_texts import forget_roles
 from registry_pipeline.roles.surface import parsed_json_sha256
+from registry_pipeline.roles.violation import Published
 
 KINDS = {"extract_contracts": "X", "produce_contracts": "C"}
 

@@ -19,7 +19,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.display import printable
 from registry_pipeline.schema_patterns import PatternLimitError, bounded_validator
 from registry_pipeline.values import field, value_type
-from registry_pipeline.yaml_values import StrictYamlError, read_yaml
+from registry_pipeline.yaml_values.nodes import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

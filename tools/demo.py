@@ -20,9 +20,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from registry_pipeline import runbook
 from registry_pipeline.cli.ui import prepare_home
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.runbook.example import ExampleOutcome, make_example
 
 PLANTED: Final = "docs/PLANTED_FINDINGS.json"
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -65,14 +65,14 @@ def _make_room(target: Path) -> None:
     shutil.rmtree(target)
 
 
-def _example(target: Path) -> runbook.ExampleOutcome:
+def _example(target: Path) -> ExampleOutcome:
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def tell(done: int, of: int) -> None:
         if sys.stdout.isatty():
             print(f"\r==> make the example repository ... {done}/{of}", end="", flush=True)
 
-    return runbook.make_example(target, datetime.now(UTC), on_progress=tell)  # noqa: TID251 - a door too
+    return make_example(target, datetime.now(UTC), on_progress=tell)  # noqa: TID251 - a door too
 
 
 def _dagster(repository: Path, home: Path) -> None:

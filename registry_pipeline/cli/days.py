@@ -19,7 +19,10 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.finding import Finding, sorted_findings
 from registry_pipeline.model.verdict import Verdict
-from registry_pipeline.runbook import BuildRun, SealedDay, build_days, build_under_way, held_back, validate
+from registry_pipeline.runbook.building import BuildRun, validate
+from registry_pipeline.runbook.history import SealedDay, build_days
+from registry_pipeline.runbook.interrupts import held_back
+from registry_pipeline.runbook.underway import build_under_way
 from registry_pipeline.values import value_type
 
 DAILY: Final = "drift_signals_daily"

@@ -12,7 +12,8 @@ from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Governed
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.verdict import Activation, Refusal
-from registry_pipeline.runbook import BuildRun, pointer_hash
+from registry_pipeline.runbook.building import BuildRun
+from registry_pipeline.runbook.reading import pointer_hash
 from registry_pipeline.runbook.rendering import is_report_missing, render_after_change
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])

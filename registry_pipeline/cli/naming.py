@@ -8,7 +8,7 @@ from pathlib import Path
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.runbook import FoundRun, find_run, folder_at
+from registry_pipeline.runbook.verification import FoundRun, find_run, folder_at
 
 
 def is_path(word: str) -> bool:

@@ -21,7 +21,6 @@ from dagster import (
 )
 from pydantic import Field
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import json_line, parse_utc, sha256_hex
 from registry_pipeline.catalog import STACK
 from registry_pipeline.config import Governed
@@ -33,6 +32,8 @@ from registry_pipeline.errors import RefusedError
 from registry_pipeline.model.display import printable
 from registry_pipeline.model.refs import PointerFile, SealedRef
 from registry_pipeline.model.verdict import Activation, Refusal, SealedRun
+from registry_pipeline.runbook import activation, building, reading, rendering
+from registry_pipeline.runbook.reading import read_sealed, spec_of
 from registry_pipeline.values import replace
 
 POINTERS_ASSET: Final = "active_registry_pointers"
@@ -78,7 +79,7 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
         group_name=GROUP,
         kinds={"json"},
         owners=list(OWNERS),
-        code_version=code_version(runbook.spec_of("pointer_activation")),
+        code_version=code_version(reading.spec_of("pointer_activation")),
         pool=POINTERS_POOL,
         retry_policy=RetryPolicy(max_retries=3, delay=1, backoff=Backoff.EXPONENTIAL),
     )
@@ -89,7 +90,7 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
         with told_as_failure():
             if context.run.job_name == ACTIVATE_JOB and config.runs:
                 moved = _activate(governed, config, context.run.run_id, clock())
-            pointers = runbook.read_pointers(governed.governed())
+            pointers = reading.read_pointers(governed.governed())
         page = asset_page.pointers_metadata(pointers) | _moves_page(moved)
         return MaterializeResult(metadata=page, data_version=pointers_version(pointers))
 
@@ -105,9 +106,9 @@ def _activate(
     judged = []
     for registry_id, named in sorted(request.runs.items()):
         sealed = _named_run(governed, registry_id, named.ref())
-        judged.append((sealed, runbook.validate(governed, sealed)))
-    pointers = runbook.pointer_hash(governed)
-    outcome = runbook.activate(governed, run, judged, actor=request.actor, reason=request.reason)
+        judged.append((sealed, building.validate(governed, sealed)))
+    pointers = reading.pointer_hash(governed)
+    outcome = activation.activate(governed, run, judged, actor=request.actor, reason=request.reason)
     if isinstance(outcome, Refusal):
         codes = sorted({finding.code for finding in outcome.findings})
         tags = {REFUSED_TAG: ",".join(codes), REFUSED_AT_TAG: pointers or "none"}
@@ -127,7 +128,7 @@ def pointers_version(pointers: PointerFile) -> DataVersion:
 
 
 def _named_run(governed: Governed, registry_id: str, ref: SealedRef) -> SealedRun:
-    return runbook.sealed_run(runbook.spec_of(registry_id).registry_id, ref, runbook.read_report(governed, ref))
+    return reading.sealed_run(reading.spec_of(registry_id).registry_id, ref, reading.read_report(governed, ref))
 
 
 def _moves_page(moved: Activation | None) -> asset_page.Metadata:
@@ -141,13 +142,13 @@ def _moves_page(moved: Activation | None) -> asset_page.Metadata:
 
 def report_asset() -> AssetsDefinition:
     """Return the asset that is rendered from the active registries, whatever else this run has built."""
-    spec = runbook.spec_of(REPORT_ASSET)
+    spec = reading.spec_of(REPORT_ASSET)
 
     @asset(deps=[POINTERS_ASSET], **asset_words(spec))
     def system_health_report(context: AssetExecutionContext, governed: GovernedRepository) -> MaterializeResult[None]:
         with told_as_failure():
             try:
-                sealed = runbook.render(governed.governed(), _rendering_run(governed, context.run.run_id))
+                sealed = rendering.render(governed.governed(), _rendering_run(governed, context.run.run_id))
             except RefusedError as refused:
                 return MaterializeResult(
                     metadata={"state": printable(refused.message), "advice": printable(refused.advice)}
@@ -157,17 +158,17 @@ def report_asset() -> AssetsDefinition:
     return system_health_report
 
 
-def _rendering_run(resource: GovernedRepository, dagster_run_id: str) -> runbook.BuildRun:
+def _rendering_run(resource: GovernedRepository, dagster_run_id: str) -> building.BuildRun:
     """Return the build run of a report: as of the moment of activation, where that came after the run's start."""
     run = resource.build_run(dagster_run_id)
-    updated = runbook.read_pointers(resource.governed()).document.get("last_updated_utc")
+    updated = reading.read_pointers(resource.governed()).document.get("last_updated_utc")
     activated = parse_utc(updated)
     return run if activated is None else replace(run, started=max(run.started, activated))
 
 
 def _report_page(governed: Governed, sealed: SealedRun) -> asset_page.Metadata:
-    spec = runbook.spec_of(REPORT_ASSET)
-    kept = runbook.read_sealed(governed, spec, sealed.ref).kept
+    spec = spec_of(REPORT_ASSET)
+    kept = read_sealed(governed, spec, sealed.ref).kept
     return asset_page.sealed_metadata(governed, sealed, asset_page.report_metadata(spec, kept))
 
 

@@ -19,7 +19,6 @@ from dagster import (
     asset,
 )
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import json_line, sha256_hex
 from registry_pipeline.defs.asset_page import findings_metadata
 from registry_pipeline.defs.failures import told_as_failure
@@ -27,6 +26,7 @@ from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.model.display import printable
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun
+from registry_pipeline.runbook import building
 
 SEALED_IO: Final = "sealed_io"
 OWNERS: Final = ("team:registry-layer",)
@@ -50,7 +50,7 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
         sealed = {name: run for name, run in upstream.items() if run is not None}
         with told_as_failure():
             run = governed.build_run(context.run.run_id)
-            built = runbook.build(governed.governed(), run, spec, sealed)
+            built = building.build(governed.governed(), run, spec, sealed)
         _fail_where_unsettled(spec, built)
         return MaterializeResult(value=built, data_version=data_version(built))
 

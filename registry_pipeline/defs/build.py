@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dagster import Definitions, define_asset_job, in_process_executor
 
-from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK
 from registry_pipeline.config import find_governed
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_asset, report_asset, utc_now
@@ -25,6 +24,7 @@ from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.schedules import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.runbook import reading
 
 
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
@@ -45,7 +45,7 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
     )
     present = Definitions(
         assets=[*(registry_asset(spec) for spec in STACK), pointers_asset(clock or utc_now), report_asset()],
-        asset_checks=[registry_checks(spec) for spec in (*STACK, runbook.spec_of(REPORT_ASSET))],
+        asset_checks=[registry_checks(spec) for spec in (*STACK, reading.spec_of(REPORT_ASSET))],
         jobs=[rebuild_job, activate_pointers_job, checks],
         schedules=[daily_rebuild_schedule],
         sensors=[activation_sensor, command_line_sensor],

@@ -17,7 +17,6 @@ from dagster import (
     multi_asset_check,
 )
 
-from registry_pipeline import runbook
 from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.failures import told_as_failure
 from registry_pipeline.defs.resources import GovernedRepository
@@ -25,6 +24,7 @@ from registry_pipeline.model.display import markdown_code, printable
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import SealedRun, Verdict
+from registry_pipeline.runbook import building
 
 _DESCRIPTIONS: Final = {
     "seal": "The folder is complete and every byte is the one that was sealed (SPEC 2.2).",
@@ -51,7 +51,7 @@ def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     def check_registry(context: AssetCheckExecutionContext, governed: GovernedRepository) -> Iterator[AssetCheckResult]:
         with told_as_failure():
             sealed = _judged_run(governed, spec.registry_id, context.run.run_id)
-            verdict = None if sealed is None else runbook.validate(governed.governed(), sealed)
+            verdict = None if sealed is None else building.validate(governed.governed(), sealed)
         for name in spec.check_names:
             if any(key.name == name for key in context.selected_asset_check_keys):
                 yield _nothing_to_judge(name) if verdict is None else check_result(name, verdict)

@@ -37,7 +37,6 @@ from dagster import (
 )
 from pydantic import Field
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Governed
 from registry_pipeline.defs import asset_page, evidence
@@ -48,7 +47,8 @@ from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.model.codes import finding
 from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.verdict import Verdict
-from registry_pipeline.runbook import SealedDay
+from registry_pipeline.runbook import building, history, interrupts, reading
+from registry_pipeline.runbook.history import SealedDay
 
 DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
@@ -94,7 +94,7 @@ def daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
     with warnings.catch_warnings():
         # Beta on 1.13.27: tried there, and held by tests. One run a partition takes more than four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        words = asset_words(runbook.spec_of(DAILY))
+        words = asset_words(reading.spec_of(DAILY))
         return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **words)(build_history)
 
 
@@ -104,12 +104,12 @@ def _seal_days(context: AssetExecutionContext, governed: GovernedRepository, *, 
     Cancelled or failed, the run leaves whole days only, and tells Dagster of those that it had sealed.
     """
     repository, dagster_run_id = governed.governed(), context.run.run_id
-    run = runbook.BuildRun(governed.started(dagster_run_id), GitState(None, None), dagster_run_id)
+    run = building.BuildRun(governed.started(dagster_run_id), GitState(None, None), dagster_run_id)
     days = [date.fromisoformat(key) for key in context.partition_keys]
     done: list[SealedDay] = []
     try:
-        with told_as_failure(), runbook.held_back(SIGINT, SIGTERM) as cancelled:
-            for day in runbook.build_days(repository, run, days, force=force):
+        with told_as_failure(), interrupts.held_back(SIGINT, SIGTERM) as cancelled:
+            for day in history.build_days(repository, run, days, force=force):
                 done.append(day)
                 context.add_asset_metadata(_page(repository, day), partition_key=str(day.day))
                 if cancelled():
@@ -125,7 +125,7 @@ def _seal_days(context: AssetExecutionContext, governed: GovernedRepository, *, 
 def _page(governed: Governed, day: SealedDay) -> asset_page.Metadata:
     """Return the page of a day: its figures as numbers, which Dagster plots over the partitions."""
     artifacts = day.built.artifacts
-    drift = json.loads(artifacts.files[runbook.spec_of(DAILY).artifact])
+    drift = json.loads(artifacts.files[reading.spec_of(DAILY).artifact])
     content: asset_page.Metadata = {
         "state": "unchanged" if day.run.reused else "sealed",
         **artifacts.metrics,
@@ -145,14 +145,14 @@ def daily_checks() -> AssetChecksDefinition:
     """
     specs = [
         AssetCheckSpec(name, asset=DAILY, description=f"{description(name)} For each day of the run.", blocking=True)
-        for name in runbook.spec_of(DAILY).check_names
+        for name in reading.spec_of(DAILY).check_names
     ]
 
     @multi_asset_check(name=f"check_{DAILY}", specs=specs, can_subset=True)
     def check_history(context: AssetCheckExecutionContext, governed: GovernedRepository) -> Iterator[AssetCheckResult]:
         with told_as_failure():
             verdicts = _verdicts(governed, context.run.run_id)
-        for name in runbook.spec_of(DAILY).check_names:
+        for name in reading.spec_of(DAILY).check_names:
             if any(key.name == name for key in context.selected_asset_check_keys):
                 yield check_result_of_many(name, verdicts)
 
@@ -163,4 +163,4 @@ def _verdicts(resource: GovernedRepository, dagster_run_id: str) -> Sequence[Ver
     made = evidence.all_materialized_in(resource.instance, DAILY, dagster_run_id)
     judged = made or evidence.newest_of_each_partition(resource.instance, DAILY)
     governed = resource.governed()
-    return [runbook.validate(governed, each.sealed) for each in judged if each.sealed is not None]
+    return [building.validate(governed, each.sealed) for each in judged if each.sealed is not None]

@@ -8,7 +8,6 @@ from typing import Final
 
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
 
-from registry_pipeline import runbook
 from registry_pipeline.config import Governed
 from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.failures import told_as_failure
@@ -17,6 +16,8 @@ from registry_pipeline.errors import EvidenceError
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun, SealReport
+from registry_pipeline.runbook import building, reading
+from registry_pipeline.runbook.reading import active_run, read_sealed, spec_of
 
 _OUTSIDE_THE_RUN: Final = "none"
 
@@ -46,13 +47,13 @@ class SealedIOManager(ConfigurableIOManager):
         """
         with told_as_failure():
             governed = self.governed.governed()
-            spec = runbook.spec_of(obj.registry_id)
+            spec = reading.spec_of(obj.registry_id)
             if isinstance(obj, NotBuilt):
                 context.add_output_metadata(_not_built_page(governed, obj))
                 return
             active = _active_report(governed, spec)
-            sealed = runbook.unchanged(governed, obj)
-            made = sealed or runbook.seal(governed, self.governed.build_run(context.run_id), spec, obj)
+            sealed = building.unchanged(governed, obj)
+            made = sealed or building.seal(governed, self.governed.build_run(context.run_id), spec, obj)
             content = {"state": "unchanged" if sealed else "sealed"} | asset_page.content_metadata(spec, obj, active)
             context.add_output_metadata(asset_page.sealed_metadata(governed, made, content))
 
@@ -71,7 +72,7 @@ class SealedIOManager(ConfigurableIOManager):
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else producing_run(upstream)
             if dagster_run_id is None:
-                return runbook.active_run(governed, runbook.spec_of(registry_id))
+                return active_run(governed, spec_of(registry_id))
             made = evidence.materialized_in(self.governed.instance, registry_id, dagster_run_id)
             if made is None:
                 raise EvidenceError(
@@ -82,13 +83,13 @@ class SealedIOManager(ConfigurableIOManager):
 
 
 def _verified(governed: Governed, sealed: SealedRun) -> SealedRun:
-    runbook.read_sealed(governed, runbook.spec_of(sealed.registry_id), sealed.ref)
+    read_sealed(governed, spec_of(sealed.registry_id), sealed.ref)
     return sealed
 
 
 def _not_built_page(governed: Governed, obj: NotBuilt) -> asset_page.Metadata:
     try:
-        active = runbook.active_run(governed, runbook.spec_of(obj.registry_id))
+        active = active_run(governed, spec_of(obj.registry_id))
     except EvidenceError:
         active = None
     page = {"state": "not built"} | asset_page.findings_metadata(obj.findings)
@@ -96,10 +97,10 @@ def _not_built_page(governed: Governed, obj: NotBuilt) -> asset_page.Metadata:
 
 
 def _active_report(governed: Governed, spec: RegistrySpec) -> SealReport | None:
-    ref: SealedRef | None = runbook.read_pointers(governed).active(spec.registry_id)
+    ref: SealedRef | None = reading.read_pointers(governed).active(spec.registry_id)
     if ref is None:
         return None
     try:
-        return runbook.read_sealed(governed, spec, ref)
+        return read_sealed(governed, spec, ref)
     except EvidenceError:
         return None

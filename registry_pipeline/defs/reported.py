@@ -24,7 +24,6 @@ from dagster import (
     sensor,
 )
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import parse_utc, utc_text
 from registry_pipeline.catalog import STACK
 from registry_pipeline.config import Governed
@@ -37,6 +36,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.model.display import printable
 from registry_pipeline.model.ids import RunId
 from registry_pipeline.model.verdict import SealedRun, SealReport
+from registry_pipeline.runbook import reading, sealed_sets, underway
 
 CHECK_JOB: Final = "check_job"
 REPORTED_TAG: Final = "registry_pipeline/reported"
@@ -76,7 +76,7 @@ def report(instance: DagsterInstance, governed: Governed, cursor: str | None) ->
     One set a tick, and none while the checks of the one before are running: a check that is not executed together with
     its asset judges the latest materialization.
     """
-    if runbook.is_build_under_way(governed):
+    if underway.is_build_under_way(governed):
         return SkipReason("a build of the command line is under way: its set is told of when it is whole")
     if any(not run.is_finished for run in instance.get_runs(RunsFilter(job_name=CHECK_JOB))):
         return SkipReason("the checks of the set before are running")
@@ -92,17 +92,17 @@ def report(instance: DagsterInstance, governed: Governed, cursor: str | None) ->
     return SensorResult(skip_reason=told, cursor=None if after is None else utc_text(after))
 
 
-def _in_turn(governed: Governed, after: datetime | None) -> list[runbook.SealedSet]:
+def _in_turn(governed: Governed, after: datetime | None) -> list[sealed_sets.SealedSet]:
     """Return the sets to look at, the oldest first; at the first tick the newest whole one and what came after it."""
-    found: list[runbook.SealedSet] = []
-    for one in runbook.list_sealed_sets(governed, after):
+    found: list[sealed_sets.SealedSet] = []
+    for one in sealed_sets.list_sealed_sets(governed, after):
         found.append(one)
         if after is None and not one.missing():
             break
     return found[::-1]
 
 
-def _against(instance: DagsterInstance, one: runbook.SealedSet) -> str | None:
+def _against(instance: DagsterInstance, one: sealed_sets.SealedSet) -> str | None:
     """Return why a set is not reported, or None."""
     missing = one.missing()
     if missing:
@@ -117,7 +117,7 @@ def _against(instance: DagsterInstance, one: runbook.SealedSet) -> str | None:
     return None
 
 
-def _newest_shown(instance: DagsterInstance, member: runbook.SetMember) -> SealedRun | None:
+def _newest_shown(instance: DagsterInstance, member: sealed_sets.SetMember) -> SealedRun | None:
     if member.partition is None:
         made = evidence.materializations(instance, member.registry_id, limit=1)
     else:
@@ -125,9 +125,9 @@ def _newest_shown(instance: DagsterInstance, member: runbook.SetMember) -> Seale
     return made[0].sealed if made else None
 
 
-def _reported(instance: DagsterInstance, governed: Governed, one: runbook.SealedSet) -> SensorResult:
+def _reported(instance: DagsterInstance, governed: Governed, one: sealed_sets.SealedSet) -> SensorResult:
     events = []
-    for member, run, kept in runbook.read_sealed_set(governed, one):
+    for member, run, kept in sealed_sets.read_sealed_set(governed, one):
         versions = _input_versions(instance, run, one.registry_ids)
         events.append(_event(governed, member, run, kept, versions))
     if REPORT_ASSET in one.registry_ids:  # it was rendered, so that pointers had moved
@@ -152,13 +152,13 @@ def _input_versions(instance: DagsterInstance, run: SealedRun, together: Collect
 
 def _event(
     governed: Governed,
-    member: runbook.SetMember,
+    member: sealed_sets.SetMember,
     run: SealedRun,
     seal_report: SealReport,
     versions: Mapping[str, str],
 ) -> AssetMaterialization:
     """Return the materialization of one folder: its root stands for its content, `versions` for its inputs."""
-    spec = runbook.spec_of(run.registry_id)
+    spec = reading.spec_of(run.registry_id)
     page = {"state": "sealed by the command line"} | asset_page.kept_metadata(spec, seal_report.kept)
     return AssetMaterialization(
         AssetKey(run.registry_id),
@@ -170,7 +170,7 @@ def _event(
 
 
 def _pointers_event(governed: Governed) -> AssetMaterialization:
-    pointers = runbook.read_pointers(governed)
+    pointers = reading.read_pointers(governed)
     return AssetMaterialization(
         AssetKey(POINTERS_ASSET),
         description="Moved by the command line, outside of any Dagster run.",

@@ -13,12 +13,12 @@ from typing import Final, cast
 from dagster import ConfigurableResource, DagsterInstance, InitResourceContext
 from pydantic import PrivateAttr
 
-from registry_pipeline import runbook
 from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.model.envelope import GitState, WorkingTreeState
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.runbook import building
 
 COMMIT_TAG: Final = "registry_pipeline/git_commit"
 TREE_TAG: Final = "registry_pipeline/working_tree_state"
@@ -69,7 +69,7 @@ class GovernedRepository(ConfigurableResource[None]):
             raise NotFoundError(f"the Dagster run {dagster_run_id} has not started", "launch it through Dagster")
         return datetime.fromtimestamp(record.start_time, UTC)
 
-    def build_run(self, dagster_run_id: str) -> runbook.BuildRun:
+    def build_run(self, dagster_run_id: str) -> building.BuildRun:
         """Return the build run that a Dagster run is: its start, and git as its first step found it.
 
         The git state is kept in the run's tags, since other processes may execute its other steps. A re-execution
@@ -81,11 +81,11 @@ class GovernedRepository(ConfigurableResource[None]):
             kept = self._kept_build_run(dagster_run_id, started)
             if kept is not None:
                 return kept
-            run = runbook.with_chain_head(governed, runbook.start_build_run(governed, started, dagster_run_id))
+            run = building.with_chain_head(governed, building.start_build_run(governed, started, dagster_run_id))
             self.instance.add_run_tags(dagster_run_id, _tags(run, dagster_run_id))
         return run
 
-    def _kept_build_run(self, dagster_run_id: str, started: datetime) -> runbook.BuildRun | None:
+    def _kept_build_run(self, dagster_run_id: str, started: datetime) -> building.BuildRun | None:
         run = self.instance.get_run_by_id(dagster_run_id)
         tags: Mapping[str, str] = {} if run is None else run.tags
         if tags.get(TAKEN_TAG) != dagster_run_id:
@@ -93,10 +93,10 @@ class GovernedRepository(ConfigurableResource[None]):
         commit, tree = (None if tags[tag] == _OUTSIDE_GIT else tags[tag] for tag in (COMMIT_TAG, TREE_TAG))
         head = SealedRef.from_json(json.loads(tags.get(HEAD_TAG, "null")))
         git = GitState(commit, cast("WorkingTreeState | None", tree))
-        return runbook.BuildRun(started, git, dagster_run_id, head)
+        return building.BuildRun(started, git, dagster_run_id, head)
 
 
-def _tags(run: runbook.BuildRun, dagster_run_id: str) -> dict[str, str]:
+def _tags(run: building.BuildRun, dagster_run_id: str) -> dict[str, str]:
     commit, tree = run.git.commit or _OUTSIDE_GIT, run.git.working_tree_state or _OUTSIDE_GIT
     head = "null" if run.head is None else json.dumps(run.head.to_json())
     return {COMMIT_TAG: commit, TREE_TAG: tree, HEAD_TAG: head, TAKEN_TAG: dagster_run_id}

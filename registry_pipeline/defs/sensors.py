@@ -19,7 +19,6 @@ from dagster import (
     sensor,
 )
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import parse_utc, sha256_hex, short
 from registry_pipeline.catalog import STACK
 from registry_pipeline.config import Governed
@@ -39,6 +38,7 @@ from registry_pipeline.model.display import printable
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import SealedRun, Verdict
+from registry_pipeline.runbook import activation, reading
 from registry_pipeline.values import value_type
 
 CLOSURE_TAG: Final = "registry_pipeline/closure"
@@ -98,7 +98,7 @@ def propose(instance: DagsterInstance, governed: Governed) -> Proposal:
     best: Sequence[SealedRun] = ()
     held: tuple[str, ...] = ()
     for tip in sorted(candidates, key=_newness, reverse=True):
-        movable, findings = runbook.largest_movable(governed, [_attested(made) for made in _set_of(tip, candidates)])
+        movable, findings = activation.largest_movable(governed, [_attested(made) for made in _set_of(tip, candidates)])
         if len(movable) > len(best):
             best = [run for run, _ in movable]
         held = held or tuple(_reason(finding) for finding in findings)
@@ -114,8 +114,8 @@ def _reason(finding: Finding) -> str:
 
 def _candidates(instance: DagsterInstance, governed: Governed) -> tuple[list[Materialized], list[str]]:
     """Return the builds newer than the active ones whose checks passed, and why the newest others are none."""
-    pointers = runbook.read_pointers(governed)
-    active = runbook.read_active_runs(governed, pointers)
+    pointers = reading.read_pointers(governed)
+    active = activation.read_active_runs(governed, pointers)
     candidates: list[Materialized] = []
     reasons: list[str] = []
     built = {
@@ -200,7 +200,7 @@ def request(instance: DagsterInstance, governed: Governed, proposal: Proposal) -
     closure = proposal.closure
     runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: closure}))
     names = ", ".join(run.ref.run_id for run in proposal.runs)
-    pointers = runbook.pointer_hash(governed) or "none"
+    pointers = reading.pointer_hash(governed) or "none"
     for run in runs:
         if not run.is_finished:
             return SkipReason(f"the Dagster run {short(run.run_id)} is putting in force: {names}")

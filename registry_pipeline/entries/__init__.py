@@ -11,17 +11,42 @@ import `model`, `canon`, `errors`, `config`, `schema` and `yaml_values`.
     dump_yaml("modules/overview/type_registry.yaml", data)
 """
 
-from registry_pipeline.entries.abilities import check_ability_addition_consistency
-from registry_pipeline.entries.hooks import check_hook_addition_consistency
-from registry_pipeline.entries.insert import insert_or_update_entry
-from registry_pipeline.entries.modules import check_module_instance_consistency
-from registry_pipeline.entries.routes import check_route_addition_consistency
-from registry_pipeline.entries.schemas import validate_entry
-from registry_pipeline.entries.yaml_file import YamlDocuments, dump_yaml, load_yaml
-from registry_pipeline.model.finding import Finding
+from __future__ import annotations
 
-Problem = Finding
-"""What a consistency function returns, by the seed's word."""
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from registry_pipeline.entries.abilities import check_ability_addition_consistency
+    from registry_pipeline.entries.hooks import check_hook_addition_consistency
+    from registry_pipeline.entries.insert import insert_or_update_entry
+    from registry_pipeline.entries.modules import check_module_instance_consistency
+    from registry_pipeline.entries.routes import check_route_addition_consistency
+    from registry_pipeline.entries.schemas import validate_entry
+    from registry_pipeline.entries.yaml_file import YamlDocuments, dump_yaml, load_yaml
+    from registry_pipeline.model.finding import Finding as Problem
+
+_HOMES: Final = {
+    "Problem": "registry_pipeline.model.finding",
+    "YamlDocuments": "registry_pipeline.entries.yaml_file",
+    "check_ability_addition_consistency": "registry_pipeline.entries.abilities",
+    "check_hook_addition_consistency": "registry_pipeline.entries.hooks",
+    "check_module_instance_consistency": "registry_pipeline.entries.modules",
+    "check_route_addition_consistency": "registry_pipeline.entries.routes",
+    "dump_yaml": "registry_pipeline.entries.yaml_file",
+    "insert_or_update_entry": "registry_pipeline.entries.insert",
+    "load_yaml": "registry_pipeline.entries.yaml_file",
+    "validate_entry": "registry_pipeline.entries.schemas",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name where it is first used, so that importing the package imports no module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # `Problem` is the seed's word for a finding.
+    return getattr(import_module(_HOMES[name]), "Finding" if name == "Problem" else name)
+
 
 __all__ = [
     "Problem",

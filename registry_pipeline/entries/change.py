@@ -37,7 +37,7 @@ from registry_pipeline.model.entry_types import (
 )
 from registry_pipeline.model.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.values import field, value_type
-from registry_pipeline.yaml_values import same_value
+from registry_pipeline.yaml_values.nodes import same_value
 
 _LINES: Final = re.compile(r":\d+:\d+\b")
 """How messages name a line and a column."""

@@ -17,7 +17,7 @@ from registry_pipeline.model.entry_types import EntryType
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.values import field, value_type
-from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml
+from registry_pipeline.yaml_values.nodes import StrictYamlError, YamlNode, read_yaml
 
 NO_ONE_LIST: Final = "the file is not one list"
 """How findings begin that say that a file is not laid out for its type, so that nothing can be put into it."""

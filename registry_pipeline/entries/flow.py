@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from registry_pipeline.entries.rendering import flow_text
-from registry_pipeline.yaml_values import YamlNode, same_value
+from registry_pipeline.yaml_values.nodes import YamlNode, same_value
 
 
 def flow_insertion(text: str, node: YamlNode, value: Any, newline: str) -> tuple[int, int, str] | None:

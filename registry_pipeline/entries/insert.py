@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.yaml_values import same_value
+from registry_pipeline.yaml_values.nodes import same_value
 
 
 def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from registry_pipeline.entries.rendering import Style
-from registry_pipeline.yaml_values import YamlNode
+from registry_pipeline.yaml_values.nodes import YamlNode
 
 
 def layout_of(documents: Sequence[YamlNode], newline: str) -> Style:

@@ -28,7 +28,7 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.entry_types import APPROVAL, OVERRIDE, EntryType
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml_values import YamlNode, same_value
+from registry_pipeline.yaml_values.nodes import YamlNode, same_value
 
 Place = Callable[[Contents, EntryType, Mapping[str, Any]], str]
 Put = Callable[[EntryType, list[Any], dict[str, Any]], list[Any]]

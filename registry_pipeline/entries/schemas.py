@@ -19,7 +19,8 @@ from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.path_policy import path_codes
 from registry_pipeline.schema import Judge, SchemaProblem, read_judge, schema_folder
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml_values import StrictYamlError, YamlNode, read_yaml_values
+from registry_pipeline.yaml_values.nodes import StrictYamlError, YamlNode
+from registry_pipeline.yaml_values.plain import read_yaml_values
 
 _NAMED: Final = ("x-key", "x-content", "x-list", "x-purpose")
 

@@ -24,7 +24,7 @@ from registry_pipeline.entries.rendering import (
     member_lines,
     scalar_text,
 )
-from registry_pipeline.yaml_values import YamlNode, is_merge_key, same_value
+from registry_pipeline.yaml_values.nodes import YamlNode, is_merge_key, same_value
 
 _ODD_LINE_ENDS: Final = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
 _MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)

@@ -21,14 +21,9 @@ from registry_pipeline.entries.layout import layout_of
 from registry_pipeline.entries.splice import UnsplicedError, splice
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import read_own_file, refuse_missing_folder, replace_file
-from registry_pipeline.yaml_values import (
-    StrictYamlError,
-    YamlNode,
-    read_plain_scalar,
-    read_yaml,
-    read_yaml_values,
-    same_value,
-)
+from registry_pipeline.yaml_values.nodes import StrictYamlError, YamlNode, read_yaml, same_value
+from registry_pipeline.yaml_values.plain import read_yaml_values
+from registry_pipeline.yaml_values.scalars import read_plain_scalar
 
 MAX_BYTES: Final = 64 << 20
 KEY_FIELDS: Final = ("module_id", "ability_id", "operation_key", "id", "when_to_use")

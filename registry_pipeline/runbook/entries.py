@@ -35,7 +35,7 @@ from registry_pipeline.model.verdict import SealedRun, SealReport
 from registry_pipeline.runbook.tracked import check_tracked_files
 from registry_pipeline.sources.tracked_evidence import entry_pathspecs, file_pathspecs
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml_values import YamlNode
+from registry_pipeline.yaml_values.nodes import YamlNode
 
 __all__ = [
     "FAMILIES",

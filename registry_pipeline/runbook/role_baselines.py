@@ -11,7 +11,9 @@ from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.roles import ACTIVE_BASELINE, DEFAULT_BASELINE, ROLE_REGISTRY
-from registry_pipeline.roles import ParsedPack, Published, find_pack, parse_pack
+from registry_pipeline.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.roles.sealed import find_pack
+from registry_pipeline.roles.violation import Published
 from registry_pipeline.runbook.reading import read_pointers, read_sealed, run_folder
 from registry_pipeline.sources.published_packs import is_commit, read_git_baseline, read_pack_blobs, read_pack_commits
 from registry_pipeline.sources.role_packs import read_pack_file

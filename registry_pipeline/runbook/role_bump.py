@@ -9,7 +9,8 @@ from registry_pipeline.canon import sha256_hex
 from registry_pipeline.config import Governed
 from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.roles import AddedVersion, RoleContractKind, add_next_version
+from registry_pipeline.roles.next_version import AddedVersion, add_next_version
+from registry_pipeline.roles.snapshot import RoleContractKind
 from registry_pipeline.sources.role_packs import read_pack_file
 from registry_pipeline.values import value_type
 

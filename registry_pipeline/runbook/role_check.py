@@ -15,17 +15,10 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.model.capture_check import CaptureCheck
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.roles import ACTIVE_BASELINE, ROLE_REGISTRY
-from registry_pipeline.roles import (
-    ParsedPack,
-    Published,
-    Violation,
-    check_against,
-    comparison_record,
-    find_own_violations,
-    lowered,
-    parse_pack,
-    sorted_violations,
-)
+from registry_pipeline.roles.check import check_against, find_own_violations
+from registry_pipeline.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.roles.sealed import comparison_record
+from registry_pipeline.roles.violation import Published, Violation, lowered, sorted_violations
 from registry_pipeline.runbook.reading import read_pointers, run_folder
 from registry_pipeline.runbook.role_baselines import Baseline, configured_baseline, find_baseline, with_publishers
 from registry_pipeline.runbook.role_violations import FIRST_PUBLISH, not_checked, waive

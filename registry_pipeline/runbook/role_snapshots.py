@@ -9,16 +9,10 @@ from registry_pipeline.model.codes import finding
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.roles import ROLE_REGISTRY
 from registry_pipeline.model.verdict import SealedRun, SealReport
-from registry_pipeline.roles import (
-    ParsedPack,
-    Published,
-    Violation,
-    check_against,
-    lowered,
-    parse_pack,
-    read_sealed_check,
-    sorted_violations,
-)
+from registry_pipeline.roles.check import check_against
+from registry_pipeline.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.roles.sealed import read_sealed_check
+from registry_pipeline.roles.violation import Published, Violation, lowered, sorted_violations
 from registry_pipeline.runbook.role_baselines import read_sealed_pack
 from registry_pipeline.runbook.role_violations import not_checked, record_violations, waive
 from registry_pipeline.sources.published_packs import read_commit_baseline

@@ -12,7 +12,9 @@ from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, Re
 from registry_pipeline.files.lock import refuse_outside
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.roles import WAIVERS_PATH
-from registry_pipeline.roles import Violation, apply_waivers, could_not_check, parse_waivers, sorted_violations
+from registry_pipeline.roles.check import could_not_check
+from registry_pipeline.roles.violation import Violation, sorted_violations
+from registry_pipeline.roles.waivers import apply_waivers, parse_waivers
 from registry_pipeline.sources.role_packs import read_waivers_file
 
 NOT_CHECKED: Final = "RR030"

@@ -12,15 +12,9 @@ from typing import Any, Literal
 from registry_pipeline.config import Governed
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline.roles import (
-    ParsedPack,
-    PastPack,
-    PublishedCommit,
-    Violation,
-    check_history,
-    parse_pack,
-    sorted_violations,
-)
+from registry_pipeline.roles.history import PublishedCommit, check_history
+from registry_pipeline.roles.pack import ParsedPack, PastPack, parse_pack
+from registry_pipeline.roles.violation import Violation, sorted_violations
 from registry_pipeline.runbook.role_baselines import configured_baseline
 from registry_pipeline.runbook.role_check import compare_pack
 from registry_pipeline.runbook.role_violations import NOT_CHECKED, not_checked, waive

@@ -17,7 +17,7 @@ from registry_pipeline.model.finding import Severity
 from registry_pipeline.model.path_policy import collisions, path_codes
 from registry_pipeline.sources.captured import Taking
 from registry_pipeline.sources.context import Gathered, SourceContext
-from registry_pipeline.yaml_values import read_yaml_values
+from registry_pipeline.yaml_values.plain import read_yaml_values
 
 _SUFFIX: Final = ".yaml"
 

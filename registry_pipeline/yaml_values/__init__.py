@@ -5,23 +5,3 @@ What JSON cannot say is refused: keys that are no text, keys that stand twice, i
 aliases and merge keys are read, within bounds. Keeps out writing, files, and everything of the project. May import the
 standard library and PyYAML.
 """
-
-from registry_pipeline.yaml_values.nodes import (
-    StrictYamlError,
-    YamlNode,
-    is_merge_key,
-    read_yaml,
-    same_value,
-)
-from registry_pipeline.yaml_values.plain import read_yaml_values
-from registry_pipeline.yaml_values.scalars import read_plain_scalar
-
-__all__ = [
-    "StrictYamlError",
-    "YamlNode",
-    "is_merge_key",
-    "read_plain_scalar",
-    "read_yaml",
-    "read_yaml_values",
-    "same_value",
-]

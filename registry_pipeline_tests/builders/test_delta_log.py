@@ -17,7 +17,8 @@ from registry_pipeline.model.inputs import DeltaLogInputs
 from registry_pipeline.model.manifest import ManifestEntry
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Built
-from registry_pipeline.runbook import BuildRun, build, spec_of
+from registry_pipeline.runbook.building import BuildRun, build
+from registry_pipeline.runbook.reading import spec_of
 from registry_pipeline.validate.delta_log import check_delta_log
 from registry_pipeline.values import replace
 from registry_pipeline_tests.builders.values import CONTEXT, NOON

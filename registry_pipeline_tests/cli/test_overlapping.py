@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.cli import main
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.model.delta import DELTA_LOG
 from registry_pipeline.model.spec import RegistrySpec
 from registry_pipeline.model.verdict import Built, SealedRun
-from registry_pipeline.runbook import BuildRun, underway
+from registry_pipeline.runbook import building, underway
+from registry_pipeline.runbook.building import BuildRun, seal
+from registry_pipeline.runbook.underway import build_under_way
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.log_heads import head_of
@@ -47,7 +48,7 @@ def test_a_build_beside_another_one_changes_nothing_and_exits_6(
     before = folders(governed)
     monkeypatch.setattr(underway, "WAIT_SECONDS", 0.0)
 
-    with runbook.build_under_way(governed):
+    with build_under_way(governed):
         code = build(governed, *words)
 
     assert code == 6
@@ -61,7 +62,7 @@ def test_a_build_waits_half_a_minute() -> None:
 
 def test_a_build_begins_when_the_other_one_has_ended(governed: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
     other, waited = ExitStack(), []
-    other.enter_context(runbook.build_under_way(governed))
+    other.enter_context(build_under_way(governed))
 
     def end_the_other_one(seconds: float) -> None:
         waited.append(seconds)
@@ -78,7 +79,7 @@ def test_a_build_begins_when_the_other_one_has_ended(governed: Governed, monkeyp
     "words", [("status",), ("verify", "--active"), ("log",), ("runs",), ("show", "latest"), ("doctor",)]
 )
 def test_nobody_who_reads_waits_for_a_build(governed: Governed, words: tuple[str, ...]) -> None:
-    with runbook.build_under_way(governed), underway.sealing_alone(governed, DELTA_LOG):
+    with build_under_way(governed), underway.sealing_alone(governed, DELTA_LOG):
         assert main(["-C", str(governed.root), "--now", LATER, *words]) == 0
 
 
@@ -86,12 +87,12 @@ def test_a_log_that_somebody_continued_meanwhile_is_built_again_on_the_new_head(
     governed: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster seals a log, without the lock of a build, between our reading of the head and our sealing."""
-    real = runbook.seal
+    real = seal
     others: list[SealedRun] = []
 
     def sealed_behind_another(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
         if spec.registry_id == DELTA_LOG and not others:
-            theirs = runbook.BuildRun(run.started, run.git, "a-dagster-run")
+            theirs = building.BuildRun(run.started, run.git, "a-dagster-run")
             others.append(real(governed, theirs, spec, built))
         return real(governed, run, spec, built)
 

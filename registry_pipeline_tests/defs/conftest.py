@@ -32,7 +32,6 @@ from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
-from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK
 from registry_pipeline.cli.ui import prepare_home
 from registry_pipeline.config import Governed, load_governed
@@ -41,6 +40,7 @@ from registry_pipeline.defs.evidence import ROOT_KEY
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.runbook import building, reading
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 REGISTRIES = [spec.registry_id for spec in STACK]
@@ -105,7 +105,7 @@ class Door:
         return {name: run["run_id"] for name, run in config["runs"].items()}
 
     def active(self) -> dict[str, SealedRef]:
-        pointers = runbook.read_pointers(self.governed)
+        pointers = reading.read_pointers(self.governed)
         found = {name: pointers.active(name) for name in REGISTRIES}
         return {name: ref for name, ref in found.items() if ref is not None}
 
@@ -232,9 +232,9 @@ class FirstRebuild:
 @pytest.fixture(scope="session")
 def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRebuild]:
     asked: list[str | None] = []
-    ask = runbook.start_build_run
+    ask = building.start_build_run
 
-    def counted(*args: Any, **options: Any) -> runbook.BuildRun:
+    def counted(*args: Any, **options: Any) -> building.BuildRun:
         run = ask(*args, **options)
         asked.append(run.dagster_run_id)
         return run
@@ -242,7 +242,7 @@ def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFacto
     with copy_of(known_repository, tmp_path_factory.mktemp("rebuilt") / "repository") as door:
         folders, pointers = door.folders(), door.governed.pointer_path.read_bytes()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(runbook, "start_build_run", counted)
+            patch.setattr(building, "start_build_run", counted)
             result = door.rebuild()
         assert result.success, troubles(result)
         yield FirstRebuild(door, result, folders, pointers, asked)

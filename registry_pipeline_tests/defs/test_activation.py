@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from dagster import AssetKey
 
-from registry_pipeline import runbook
 from registry_pipeline.config import load_governed
 from registry_pipeline.defs.active_assets import REFUSED_TAG
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import NotBuilt
+from registry_pipeline.runbook import activation, building, verification
 from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import POINTED, Door, failure_of, page_of, troubles
 
@@ -85,7 +85,7 @@ def test_a_request_is_not_heeded_outside_its_job(rebuilt: Door) -> None:
 
 def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebuilt: Door) -> None:
     request = rebuilt.requested()
-    altered = runbook.all_runs(rebuilt.governed)
+    altered = verification.all_runs(rebuilt.governed)
     drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
     artifact = drift.path / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)
@@ -142,7 +142,7 @@ def test_runs_of_this_repository_are_activated_without_a_warning(fresh: Door) ->
 
 
 def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    activate, tries = runbook.activate, []
+    activate, tries = activation.activate, []
 
     def slower(*args: Any, **options: Any) -> Any:
         tries.append(len(args[2]))
@@ -150,7 +150,7 @@ def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monke
             raise BusyError("another activation holds the lock", "wait")
         return activate(*args, **options)
 
-    monkeypatch.setattr(runbook, "activate", slower)
+    monkeypatch.setattr(activation, "activate", slower)
 
     result = rebuilt.grant(rebuilt.requested())
 
@@ -160,7 +160,7 @@ def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monke
 
 
 def test_a_failing_check_leaves_the_pointers_where_they_were(activated: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    active, build = activated.active(), runbook.build
+    active, build = activated.active(), building.build
 
     def with_a_wrong_field(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
         built = build(governed, run, spec, sealed)
@@ -169,7 +169,7 @@ def test_a_failing_check_leaves_the_pointers_where_they_were(activated: Door, mo
         files = {name: data.replace(b'"OBSERVED"', b'"SEEN"') for name, data in built.artifacts.files.items()}
         return replace(built, artifacts=replace(built.artifacts, files=files))
 
-    monkeypatch.setattr(runbook, "build", with_a_wrong_field)
+    monkeypatch.setattr(building, "build", with_a_wrong_field)
 
     result = activated.rebuild()
 
@@ -184,7 +184,7 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way
 ) -> None:
     resting = ("run_registry", "op_status_table", "drift_signals")
     complete = rebuilt.asked_for()
-    build = runbook.build
+    build = building.build
 
     def stops(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
         if spec.registry_id == "drift_signals":
@@ -192,7 +192,7 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way
         return build(governed, run, spec, sealed)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runbook, "build", stops)
+        patch.setattr(building, "build", stops)
         assert not rebuilt.rebuild().success
 
     asked_for = rebuilt.asked_for()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from dagster import AssetKey
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import json_line
 from registry_pipeline.defs import asset_page
 from registry_pipeline.model.delta import DELTA_LOG, LOG_FILE, DeltaEdge, PathChanges, parse_delta_log
 from registry_pipeline.model.refs import SealedRef
+from registry_pipeline.model.verdict import Built
+from registry_pipeline.runbook import building, reading
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, failure_of, page_of, troubles, verdicts_of
 
@@ -17,7 +18,7 @@ from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, failure_of
 def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_rebuild: FirstRebuild) -> None:
     graph = first_rebuild.door.definitions.resolve_asset_graph()
 
-    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {AssetKey(name) for name in runbook.spec_of(DELTA_LOG).after}
+    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {AssetKey(name) for name in reading.spec_of(DELTA_LOG).after}
     assert first_rebuild.door.run_json(page_of(first_rebuild.result, DELTA_LOG)["run_id"])["inputs"]["registries"] == []
 
 
@@ -69,18 +70,18 @@ def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(rebuilt:
 
 
 def test_a_log_with_a_forged_beginning_fails_its_blocking_check(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = runbook.build
+    made = building.build
 
     def forged(*arguments: object, **options: object) -> object:
         built = made(*arguments, **options)  # type: ignore[arg-type]  # as it was called
-        if isinstance(built, runbook.Built) and built.registry_id == DELTA_LOG:
+        if isinstance(built, Built) and built.registry_id == DELTA_LOG:
             artifacts = built.artifacts
             files = {LOG_FILE: artifacts.files[LOG_FILE].split(b"\n", 1)[1]}
             lacking = type(artifacts)(files, artifacts.records - 1, "0" * 64)
-            return runbook.Built(DELTA_LOG, lacking, built.inputs, built.as_of_utc, (), coverage=built.coverage)
+            return Built(DELTA_LOG, lacking, built.inputs, built.as_of_utc, (), coverage=built.coverage)
         return built
 
-    monkeypatch.setattr(runbook, "build", forged)
+    monkeypatch.setattr(building, "build", forged)
     again = rebuilt.rebuild()
 
     assert not again.success

@@ -21,11 +21,11 @@ from dagster import (
 )
 from dagster import define_asset_job as asset_job
 
-from registry_pipeline import runbook
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import evidence
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.history import DAILY, DAILY_JOB
+from registry_pipeline.runbook import building, history, reading
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, make_removable, verdicts_of
@@ -94,7 +94,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: Door) -> 
     assert page["as_of_utc"] == "2026-02-12T23:59:59Z"
     drift = json.loads((past.governed.publish_root / page["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert page["canon_tree_hash"] == drift["canon_tree_hash"]
-    assert verdicts_of(result, DAILY) == dict.fromkeys(runbook.spec_of(DAILY).check_names, True)
+    assert verdicts_of(result, DAILY) == dict.fromkeys(reading.spec_of(DAILY).check_names, True)
 
 
 def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(past: Door) -> None:
@@ -109,7 +109,7 @@ def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(p
     assert shown["2026-01-20"]["threshold_drift"] == 1
     assert len({page["content_sha256"] for page in shown.values()}) > 3
     checks = {e.check_name: e.metadata["folders"].value for e in result.get_asset_check_evaluations()}
-    assert checks == dict.fromkeys(runbook.spec_of(DAILY).check_names, 35)
+    assert checks == dict.fromkeys(reading.spec_of(DAILY).check_names, 35)
 
 
 def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_forced(past: Door) -> None:
@@ -125,14 +125,14 @@ def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_force
 
 
 def test_one_days_damage_fails_the_check_of_the_whole_run(past: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    validate = runbook.validate
+    validate = building.validate
 
     def damaged(governed: Any, sealed: Any) -> Any:
         if sealed.ref.run_id.endswith("2026-02-10"):
-            flip_byte(runbook.run_folder(governed, sealed.ref) / "DRIFT_SIGNALS_v0_1.json")
+            flip_byte(reading.run_folder(governed, sealed.ref) / "DRIFT_SIGNALS_v0_1.json")
         return validate(governed, sealed)
 
-    monkeypatch.setattr(runbook, "validate", damaged)
+    monkeypatch.setattr(building, "validate", damaged)
     result = past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12"))
 
     assert not result.success, "the check blocks"
@@ -153,7 +153,7 @@ def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(pas
     flip_byte(past.governed.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
     broken = door.execute("alone")
 
-    assert verdicts_of(replaced, DAILY) == dict.fromkeys(runbook.spec_of(DAILY).check_names, True)
+    assert verdicts_of(replaced, DAILY) == dict.fromkeys(reading.spec_of(DAILY).check_names, True)
     assert {e.metadata["folders"].value for e in replaced.get_asset_check_evaluations()} == {4}
     assert verdicts_of(broken, DAILY)["seal"] is False
 
@@ -187,7 +187,7 @@ def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed
     past: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Dagster cancels a run: an interrupt of the process that executes it."""
-    build_days = runbook.build_days
+    build_days = history.build_days
 
     def cancelled_in_the_third(*args: Any, **options: Any) -> Iterator[Any]:
         for number, day in enumerate(build_days(*args, **options), 1):
@@ -195,7 +195,7 @@ def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed
                 signal.raise_signal(signal.SIGTERM)
             yield day
 
-    monkeypatch.setattr(runbook, "build_days", cancelled_in_the_third)
+    monkeypatch.setattr(history, "build_days", cancelled_in_the_third)
     before = past.folders()
     with pytest.raises(BaseException, match=r".*") as caught:
         past.definitions.resolve_job_def(DAILY_JOB).execute_in_process(

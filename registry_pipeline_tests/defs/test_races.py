@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.model.verdict import Activation
-from registry_pipeline.runbook import change
+from registry_pipeline.runbook import activation, building, change, rollback, stack, store, verification
 from registry_pipeline_tests.defs.conftest import Door
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -29,16 +28,16 @@ def at_first_call(real: Callable[..., Any], act: Callable[[], object]) -> Callab
     return paused
 
 
-def build_by_command_line(door: Door) -> runbook.StackOutcome:
-    run = runbook.start_build_run(door.governed, LATER)
-    return runbook.build_stack(door.governed, run, actor="Ada", reason="by hand")
+def build_by_command_line(door: Door) -> stack.StackOutcome:
+    run = building.start_build_run(door.governed, LATER)
+    return stack.build_stack(door.governed, run, actor="Ada", reason="by hand")
 
 
 def check_whole(door: Door) -> None:
     """The chain verifies and the pointer file is what its last record left."""
-    state = runbook.read_chain_state(door.governed)
+    state = activation.read_chain_state(door.governed)
     assert (state.state, state.findings) == ("committed", ())
-    assert runbook.check_moved_runs(door.governed, state) == ()
+    assert verification.check_moved_runs(door.governed, state) == ()
 
 
 @pytest.mark.parametrize("step", ["write_intent", "seal_record", "replace_file", "remove_intent"])
@@ -46,7 +45,7 @@ def test_the_sensor_between_two_steps_of_an_activation_asks_for_nothing_wrong(
     rebuilt: Door, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The reader inside the writer's process cannot take the writer's lock: it says so instead of guessing."""
-    monkeypatch.setattr(runbook.store, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(store, "WAIT_SECONDS", 0.0)
     answers: list[str] = []
 
     def sensor() -> None:
@@ -80,15 +79,15 @@ def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(ac
     before = activated.active()
     activated.rebuild()
     request = activated.requested()
-    target = runbook.select_rollback(runbook.read_chain_state(activated.governed))
-    run = runbook.start_build_run(activated.governed, LATER)
-    undone = runbook.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
+    target = rollback.select_rollback(activation.read_chain_state(activated.governed))
+    run = building.start_build_run(activated.governed, LATER)
+    undone = rollback.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
     assert isinstance(undone, Activation)
 
     activated.grant(request)
 
     check_whole(activated)
-    records = runbook.read_chain_state(activated.governed).records
+    records = activation.read_chain_state(activated.governed).records
     assert undone.record in [sealed.ref for sealed in records]
     assert activated.active() != before or not activated.active()
 
@@ -111,13 +110,13 @@ def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_e
 def test_a_build_of_the_command_line_between_two_assets_leaves_one_head_of_the_delta_log(
     fresh: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runbook, "build", at_first_call(runbook.build, lambda: build_by_command_line(fresh)))
+    monkeypatch.setattr(building, "build", at_first_call(building.build, lambda: build_by_command_line(fresh)))
 
     fresh.rebuild()
 
-    outcome = runbook.build_stack(
+    outcome = stack.build_stack(
         fresh.governed,
-        runbook.start_build_run(fresh.governed, datetime(2100, 1, 2, tzinfo=UTC)),
+        building.start_build_run(fresh.governed, datetime(2100, 1, 2, tzinfo=UTC)),
         actor="Ada",
         reason="afterwards",
     )

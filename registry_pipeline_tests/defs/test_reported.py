@@ -17,7 +17,6 @@ from dagster import (
 )
 from dagster._core.test_utils import create_run_for_test
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import utc_text
 from registry_pipeline.catalog import REGISTRIES, STACK
 from registry_pipeline.cli import main
@@ -25,6 +24,7 @@ from registry_pipeline.defs import evidence
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.reported import CHECK_JOB, command_line_sensor
 from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.runbook import sealed_sets, underway
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door
@@ -158,7 +158,7 @@ def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: Door) -> None
 def test_a_build_that_is_under_way_is_waited_for(fresh: Door) -> None:
     build(fresh)
 
-    with runbook.build_under_way(fresh.governed):
+    with underway.build_under_way(fresh.governed):
         assert "under way" in reason(tick(fresh))
 
     assert reported(tick(fresh))
@@ -254,5 +254,5 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
 def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: Door) -> None:
     gone = replace(fresh.governed, root=fresh.governed.root / "docs")
 
-    assert not runbook.is_build_under_way(gone)
-    assert list(runbook.list_sealed_sets(gone)) == []
+    assert not underway.is_build_under_way(gone)
+    assert list(sealed_sets.list_sealed_sets(gone)) == []

@@ -8,12 +8,12 @@ import pytest
 from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
 from dagster._core.test_utils import create_run_for_test
 
-from registry_pipeline import runbook
 from registry_pipeline.defs import evidence
 from registry_pipeline.defs.schedules import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.model.verdict import Activation
+from registry_pipeline.runbook import activation, building, rollback, stack, verification
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES, Door, page_of
 from registry_pipeline_tests.defs.event_log import judge, newest
 
@@ -42,7 +42,7 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(activated: Door, m
     def broken(*_args: object) -> None:
         raise EvidenceError("the disk is gone", "look for it")
 
-    monkeypatch.setattr(runbook, "validate", broken)
+    monkeypatch.setattr(building, "validate", broken)
 
     result = activated.rebuild()
 
@@ -96,8 +96,8 @@ def test_what_was_in_force_and_was_replaced_is_not_proposed_again(rebuilt: Door)
 def test_a_build_that_describes_an_older_moment_than_the_active_run_is_left_alone(rebuilt: Door) -> None:
     record = rebuilt.instance.get_run_records()[0]
     later = datetime.fromtimestamp(record.start_time or 0, UTC) + timedelta(hours=1)
-    run = runbook.start_build_run(rebuilt.governed, later)
-    runbook.build_stack(rebuilt.governed, run, actor="Ada", reason="by hand")
+    run = building.start_build_run(rebuilt.governed, later)
+    stack.build_stack(rebuilt.governed, run, actor="Ada", reason="by hand")
 
     assert "describes an older moment than the active run" in rebuilt.skipped()
 
@@ -118,8 +118,8 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
     governed, before = activated.governed, activated.active()
     newer = activated.rebuild()
     activated.grant(activated.requested())
-    chosen = runbook.select_rollback(runbook.read_chain_state(governed))
-    undone = runbook.rollback(governed, runbook.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong")
+    chosen = rollback.select_rollback(activation.read_chain_state(governed))
+    undone = rollback.rollback(governed, building.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong")
     assert isinstance(undone, Activation)
     assert activated.active() == before
 
@@ -130,7 +130,9 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
 
 def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: Door) -> None:
     bad = rebuilt.asked_for()["drift_signals"]
-    run = runbook.start_build_run(rebuilt.governed, NOW)
-    runbook.mark_bad(rebuilt.governed, run, runbook.find_run(rebuilt.governed, bad), actor="Ada", reason="wrong input")
+    run = building.start_build_run(rebuilt.governed, NOW)
+    rollback.mark_bad(
+        rebuilt.governed, run, verification.find_run(rebuilt.governed, bad), actor="Ada", reason="wrong input"
+    )
 
     assert "drift_signals" not in rebuilt.asked_for()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.config import load_governed
+from registry_pipeline.runbook import reading
 from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 
@@ -77,7 +77,7 @@ def test_a_rebuild_launched_through_graphql_is_put_in_force_by_the_sensor_and_re
     assert pointers is not None
     assert pointers["runId"] == report["runId"]
     assert {"label": "moved", "intValue": len(POINTED)} in pointers["metadataEntries"]
-    active = runbook.read_pointers(served.governed)
+    active = reading.read_pointers(served.governed)
     assert all(active.active(name) is not None for name in POINTED)
 
 

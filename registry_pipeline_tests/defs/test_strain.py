@@ -15,13 +15,13 @@ import pytest
 from dagster import AssetSelection, DagsterRunStatus, Definitions, ExecuteInProcessResult, RetryRequested
 from dagster import define_asset_job as asset_job
 
-from registry_pipeline import runbook
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.model.captures import CAPTURES, OWN_TABLES
+from registry_pipeline.runbook import activation, building, verification
 from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
@@ -41,14 +41,14 @@ from registry_pipeline_tests.defs.served import WORK_SECONDS
 @contextmanager
 def before_each_build(act: Callable[[str, str | None], None]) -> Iterator[None]:
     """Call `act` with the registry and the Dagster run before anything is built."""
-    build = runbook.build
+    build = building.build
 
     def with_act(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
         act(spec.registry_id, run.dagster_run_id)
         return build(governed, run, spec, sealed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runbook, "build", with_act)
+        patch.setattr(building, "build", with_act)
         yield
 
 
@@ -110,8 +110,8 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
     assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES, *OWN_TABLES}
     kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
     assert activated.folders() - before == set(sealed.values()) - kept
-    found = [runbook.find_run(activated.governed, run_id) for run_id in sealed.values()]
-    assert all(verdict.passed for verdict in runbook.verify_runs(found))
+    found = [verification.find_run(activated.governed, run_id) for run_id in sealed.values()]
+    assert all(verdict.passed for verdict in verification.verify_runs(found))
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
     assert activated.active() == active
 
@@ -279,7 +279,7 @@ def test_a_failed_advance_is_asked_for_again_under_new_keys_three_times_in_all_a
 
     keys = []
     with monkeypatch.context() as patch:
-        patch.setattr(runbook, "activate", fail)
+        patch.setattr(activation, "activate", fail)
         for _ in range(TRIES):
             request = rebuilt.requested()
             keys.append(request.run_key)

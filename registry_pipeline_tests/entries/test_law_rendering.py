@@ -8,7 +8,8 @@ from hypothesis import given
 
 from registry_pipeline.entries.rendering import Style, block_lines, flow_text
 from registry_pipeline.entries.yaml_file import _plain, _round_trip_load
-from registry_pipeline.yaml_values import read_yaml_values, same_value
+from registry_pipeline.yaml_values.nodes import same_value
+from registry_pipeline.yaml_values.plain import read_yaml_values
 from registry_pipeline_tests.entries.yaml_texts import VALUES
 
 

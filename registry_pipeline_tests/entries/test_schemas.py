@@ -14,7 +14,7 @@ from registry_pipeline.entries.schemas import judge_of, shipped_schema
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.model.entry_types import ENTRY_TYPES, EVENTS, NEEDS_APPROVAL, EntryType
 from registry_pipeline.schema import schema_folder
-from registry_pipeline.yaml_values import read_yaml_values
+from registry_pipeline.yaml_values.plain import read_yaml_values
 
 FIELDS = {
     "module_type": {"inbound", "outbound"},

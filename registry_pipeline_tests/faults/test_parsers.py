@@ -36,7 +36,8 @@ from registry_pipeline.seal.manifest_rules import judge_manifest
 from registry_pipeline.seal.telling import Telling
 from registry_pipeline.sources import commit_tree, envelopes, inputs, operations, operations_document, versions
 from registry_pipeline.validate.pointers import parse_pointer_file
-from registry_pipeline.yaml_values import StrictYamlError, nodes, plain, scalars
+from registry_pipeline.yaml_values import nodes, plain, scalars
+from registry_pipeline.yaml_values.nodes import StrictYamlError
 from registry_pipeline_tests import known_answers
 from registry_pipeline_tests.role_packs import SMALL
 from registry_pipeline_tests.run_index.values import a_run

@@ -9,10 +9,11 @@ from typing import TypedDict
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.catalog import REGISTRIES
 from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.runbook import BuildRun, StackOutcome
+from registry_pipeline.runbook.building import BuildRun, start_build_run
+from registry_pipeline.runbook.reading import read_pointers
+from registry_pipeline.runbook.stack import StackOutcome, build_stack
 from registry_pipeline_tests.copies import copied_repository, flip_byte
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -40,16 +41,16 @@ class World:
         return self.governed.publish_root
 
     def run(self, minutes: int = 0, dagster_run_id: str | None = None) -> BuildRun:
-        return runbook.start_build_run(self.governed, NOON + timedelta(minutes=minutes), dagster_run_id)
+        return start_build_run(self.governed, NOON + timedelta(minutes=minutes), dagster_run_id)
 
     def build(self, *registries: str, minutes: int = 0, only: bool = False, move: bool = True) -> StackOutcome:
         run = self.run(minutes)
-        return runbook.build_stack(
+        return build_stack(
             self.governed, run, registries, only=only, move=move, actor="Ada", reason="because it is Sunday"
         )
 
     def active(self, registry_id: str) -> str:
-        ref = runbook.read_pointers(self.governed).active(registry_id)
+        ref = read_pointers(self.governed).active(registry_id)
         assert ref is not None
         return ref.run_id
 

@@ -14,20 +14,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from registry_pipeline import runbook
 from registry_pipeline.activate.pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.canon import json_document
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.model.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun
-from registry_pipeline.runbook import BuildRun
+from registry_pipeline.runbook import building, rollback
+from registry_pipeline.runbook.building import BuildRun, build, start_build_run, validate
+from registry_pipeline.runbook.reading import spec_of
+from registry_pipeline.runbook.setup import initialise
+from registry_pipeline.runbook.verification import find_run
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.sealed_folders import RUNS, seal_plainly
 
 CASES = Path(__file__).parents[1] / "cases" / "delta"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SPEC = runbook.spec_of(DELTA_LOG)
+SPEC = spec_of(DELTA_LOG)
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Story:
     @classmethod
     def begin(cls, root: Path) -> Story:
         root.mkdir()
-        runbook.initialise(root, track_runs=False, now=NOON)
+        initialise(root, track_runs=False, now=NOON)
         return cls(load_governed(root))
 
     def folder(self, run_id: str) -> Path:
@@ -48,7 +51,7 @@ class Story:
         return next(place for place in places if place.exists())
 
     def run(self, dagster_run_id: str | None = None) -> BuildRun:
-        return runbook.start_build_run(self.governed, NOON + timedelta(minutes=self.minutes), dagster_run_id)
+        return start_build_run(self.governed, NOON + timedelta(minutes=self.minutes), dagster_run_id)
 
     def seal(self, run_id: str, files: Mapping[str, str], envelope: Mapping[str, Any] | None = None) -> None:
         """Seal a folder, of a registry where its envelope or the names of its files say so."""
@@ -56,15 +59,15 @@ class Story:
 
     def read(self) -> Built | NotBuilt:
         """Build a log without sealing it."""
-        return runbook.build(self.governed, self.run(), SPEC, {})
+        return build(self.governed, self.run(), SPEC, {})
 
     def log(self) -> SealedRun:
         """Build, seal and validate a log, a minute after the one before."""
         self.minutes += 1
         built = self.read()
         assert isinstance(built, Built), built.findings
-        sealed = runbook.seal(self.governed, self.run(), SPEC, built)
-        verdict = runbook.validate(self.governed, sealed)
+        sealed = building.seal(self.governed, self.run(), SPEC, built)
+        verdict = validate(self.governed, sealed)
         assert verdict.passed, verdict.findings
         return sealed
 
@@ -113,8 +116,8 @@ class Story:
     def mark_bad(self, run_id: str) -> None:
         """Mark a run bad."""
         self.minutes += 1
-        found = runbook.find_run(self.governed, run_id)
-        assert runbook.mark_bad(self.governed, self.run(), found, actor="Ada", reason="a test") is not None
+        found = find_run(self.governed, run_id)
+        assert rollback.mark_bad(self.governed, self.run(), found, actor="Ada", reason="a test") is not None
 
     def point(self, registry_id: str, run_id: str, root: str, known: Any = True) -> None:
         """Write a pointer file that names a run."""

@@ -21,7 +21,14 @@ import os, sys
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from registry_pipeline import runbook
+from registry_pipeline.runbook.stack import build_stack
+from registry_pipeline.runbook.verification import find_run
+from registry_pipeline.runbook.rollback import mark_bad
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.rollback import rollback
+from registry_pipeline.runbook.rollback import select_rollback
+from registry_pipeline.runbook.settlement import settle
+from registry_pipeline.runbook.building import start_build_run
 from registry_pipeline.config import load_governed
 from registry_pipeline.activate import swap
 
@@ -39,22 +46,22 @@ def step(*args, **kwargs):
     os._exit(9)
 
 governed = load_governed(Path(root))
-run = runbook.start_build_run(governed, datetime(2026, 3, 1, 13, tzinfo=UTC))
+run = start_build_run(governed, datetime(2026, 3, 1, 13, tzinfo=UTC))
 who = {"actor": "Ada", "reason": "to be killed"}
 if what == "activate":
-    run = runbook.start_build_run(governed, datetime(2026, 3, 1, 13, tzinfo=UTC))
+    run = start_build_run(governed, datetime(2026, 3, 1, 13, tzinfo=UTC))
     setattr(module, name, step)
-    runbook.build_stack(governed, run, **who)
+    build_stack(governed, run, **who)
 setattr(module, name, step)
 if what == "rollback":
-    target = runbook.select_rollback(runbook.read_chain_state(governed))
-    runbook.rollback(governed, run, target, **who)
+    target = select_rollback(read_chain_state(governed))
+    rollback(governed, run, target, **who)
 if what == "mark_bad":
-    runbook.mark_bad(governed, run, runbook.find_run(governed, words[0]), **who)
+    mark_bad(governed, run, find_run(governed, words[0]), **who)
 if what == "finish":
-    runbook.settle(governed, run, "finish", **who)
+    settle(governed, run, "finish", **who)
 if what == "void":
-    runbook.settle(governed, run, "void", **who)
+    settle(governed, run, "void", **who)
 """
 
 

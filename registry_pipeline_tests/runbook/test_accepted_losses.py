@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 
-from registry_pipeline import runbook
 from registry_pipeline.model.verdict import Activation, Refusal
-from registry_pipeline.runbook.activation import Judged
+from registry_pipeline.runbook.activation import Judged, activate, read_chain_state
+from registry_pipeline.runbook.inspection import inspect
 from registry_pipeline.runbook.proposal import propose
+from registry_pipeline.runbook.rollback import rollback, select_rollback
+from registry_pipeline.runbook.settlement import settle
+from registry_pipeline.runbook.verification import find_run
 from registry_pipeline_tests.runbook.conftest import Who, World, all_in_force
 from registry_pipeline_tests.runbook.killing import STEPS, kill
 
@@ -24,7 +27,7 @@ def lose_a_run(world: World) -> str:
 
 
 def proposed(world: World, *, accept_losses: bool) -> Judged:
-    found = runbook.find_run(world.governed, "latest", "run_registry")
+    found = find_run(world.governed, "latest", "run_registry")
     judged = propose(world.governed, "run_registry", found, accept_losses=accept_losses)
     assert not isinstance(judged, Refusal)
     return judged
@@ -32,7 +35,7 @@ def proposed(world: World, *, accept_losses: bool) -> Judged:
 
 def accepted(world: World, minutes: int) -> Activation | Refusal | None:
     judged = proposed(world, accept_losses=True)
-    return runbook.activate(world.governed, world.run(minutes), [judged], **WHO, allow_mixed=True)
+    return activate(world.governed, world.run(minutes), [judged], **WHO, allow_mixed=True)
 
 
 def test_a_loss_refuses_until_it_is_accepted_and_the_record_counts_it(built: World) -> None:
@@ -40,16 +43,16 @@ def test_a_loss_refuses_until_it_is_accepted_and_the_record_counts_it(built: Wor
     built.build("run_registry", minutes=1, only=True)
 
     plain = proposed(built, accept_losses=False)
-    refused = runbook.activate(built.governed, built.run(2), [plain], **WHO, allow_mixed=True)
+    refused = activate(built.governed, built.run(2), [plain], **WHO, allow_mixed=True)
     assert isinstance(refused, Refusal)
     assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in refused.findings}
     assert {f.code for f in plain[1].errors()} == {"RUN_REMOVED"}
 
     assert isinstance(accepted(built, 3), Activation)
-    head = runbook.read_chain_state(built.governed).head
+    head = read_chain_state(built.governed).head
     assert head is not None
     assert head.record.verdicts == {"pass": 1, "fail": 0, "unsealed": 0, "partial": 0, "accepted_removed": 1}
-    assert runbook.inspect(built.governed, built.run(4)).chain.state == "committed"
+    assert inspect(built.governed, built.run(4)).chain.state == "committed"
     assert all_in_force(built.build(minutes=5))
 
 
@@ -60,8 +63,8 @@ def test_a_loss_that_was_accepted_once_does_not_refuse_a_rollback(built: World) 
     with_loss = built.active("run_registry")
     built.build(minutes=3)
 
-    target = runbook.select_rollback(runbook.read_chain_state(built.governed))
-    done = runbook.rollback(built.governed, built.run(4), target, **WHO)
+    target = select_rollback(read_chain_state(built.governed))
+    done = rollback(built.governed, built.run(4), target, **WHO)
 
     assert isinstance(done, Activation)
     assert built.active("run_registry") == with_loss
@@ -92,4 +95,4 @@ def test_an_accepted_loss_that_is_pending_is_finished_as_it_was_accepted(built: 
     built.build(minutes=3)
     kill(built, STEPS["after the record"], "rollback")
 
-    assert isinstance(runbook.settle(built.governed, built.run(90), "finish", **WHO), Activation)
+    assert isinstance(settle(built.governed, built.run(90), "finish", **WHO), Activation)

@@ -8,10 +8,13 @@ import sys
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError
 from registry_pipeline.model.verdict import Refusal, SealedRun, Verdict
+from registry_pipeline.runbook.activation import activate, read_chain_state
+from registry_pipeline.runbook.building import validate
+from registry_pipeline.runbook.inspection import inspect
+from registry_pipeline.runbook.reading import active_run, spec_of
 from registry_pipeline.values import replace
 from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.runbook.conftest import World, all_in_force
@@ -28,7 +31,8 @@ KILLED = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from registry_pipeline import runbook
+from registry_pipeline.runbook.stack import build_stack
+from registry_pipeline.runbook.building import start_build_run
 from registry_pipeline.config import load_governed
 from registry_pipeline.activate import swap
 from registry_pipeline.runbook import change
@@ -45,9 +49,9 @@ def step(*args, **kwargs):
     os._exit(9)
 
 governed = load_governed(Path(sys.argv[1]))
-run = runbook.start_build_run(governed, datetime(2026, 3, 1, 12, 5, tzinfo=UTC))
+run = start_build_run(governed, datetime(2026, 3, 1, 12, 5, tzinfo=UTC))
 setattr(change, name, step)
-runbook.build_stack(governed, run, actor="Ada", reason="to be killed")
+build_stack(governed, run, actor="Ada", reason="to be killed")
 """
 
 
@@ -61,7 +65,7 @@ def test_a_process_killed_at_any_step_leaves_a_state_with_a_name(built: World, s
     name, when, state = STEPS[step]
     kill(built, name, when)
 
-    seen = runbook.inspect(built.governed, built.run(6))
+    seen = inspect(built.governed, built.run(6))
 
     assert seen.chain.state == state
     assert {f.code for f in seen.findings} == ({"CHAIN_PENDING"} if state == "pending" else set())
@@ -111,11 +115,11 @@ def test_an_older_pointer_file_put_back_is_found_and_refuses(built: World) -> No
 
     assert isinstance(refused, Refusal)
     assert [f.code for f in refused.findings] == ["POINTER_REWOUND"]
-    assert runbook.inspect(built.governed, built.run(3)).health.state == "RECOVERY_REQUIRED"
+    assert inspect(built.governed, built.run(3)).health.state == "RECOVERY_REQUIRED"
 
 
 def test_the_record_keeps_who_why_and_both_states(built: World) -> None:
-    (head,) = (r for r in runbook.read_chain_state(built.governed).records if r.record.action == "activate")
+    (head,) = (r for r in read_chain_state(built.governed).records if r.record.action == "activate")
     after = built.runs / head.ref.run_id / "POINTERS_AFTER.json"
 
     assert (head.record.actor, head.record.reason) == ("Ada", "because it is Sunday")
@@ -127,7 +131,7 @@ def test_the_record_keeps_who_why_and_both_states(built: World) -> None:
 def alone(world: World, minutes: int) -> tuple[SealedRun, Verdict]:
     run = world.build("drift_signals", minutes=minutes, only=True).built[0].run
     assert run is not None
-    return run, runbook.validate(world.governed, run)
+    return run, validate(world.governed, run)
 
 
 def test_a_verdict_made_before_the_pointers_moved_is_too_old(built: World) -> None:
@@ -136,7 +140,7 @@ def test_a_verdict_made_before_the_pointers_moved_is_too_old(built: World) -> No
     before = built.names()
 
     with pytest.raises(BusyError, match="changed since"):
-        runbook.activate(built.governed, built.run(3), [judged], actor="Ada", reason="late")
+        activate(built.governed, built.run(3), [judged], actor="Ada", reason="late")
 
     assert built.names() == before
 
@@ -145,20 +149,18 @@ def test_a_verdict_on_another_content_is_refused(built: World) -> None:
     run, verdict = alone(built, 1)
     stale = replace(verdict, root_sha256="0" * 64)
 
-    refused = runbook.activate(built.governed, built.run(3), [(run, stale)], actor="Ada", reason="swapped")
+    refused = activate(built.governed, built.run(3), [(run, stale)], actor="Ada", reason="swapped")
 
     assert isinstance(refused, Refusal)
     assert "ACTIVATE_VERDICT_STALE" in {f.code for f in refused.findings}
 
 
 def test_what_is_active_already_moves_nothing_and_seals_nothing(built: World) -> None:
-    run = runbook.active_run(built.governed, runbook.spec_of("drift_signals"))
+    run = active_run(built.governed, spec_of("drift_signals"))
     assert run is not None
     before = built.names()
 
-    moved = runbook.activate(
-        built.governed, built.run(1), [(run, runbook.validate(built.governed, run))], actor="Ada", reason="again"
-    )
+    moved = activate(built.governed, built.run(1), [(run, validate(built.governed, run))], actor="Ada", reason="again")
 
     assert moved is None
     assert built.names() == before
@@ -167,9 +169,9 @@ def test_what_is_active_already_moves_nothing_and_seals_nothing(built: World) ->
 def test_a_refused_first_activation_begins_no_chain(world: World) -> None:
     row = world.build("run_registry", only=True).built[0]
     assert row.run is not None
-    verdict = runbook.validate(world.governed, row.run)
+    verdict = validate(world.governed, row.run)
 
-    refused = runbook.activate(
+    refused = activate(
         world.governed, world.run(1), [(row.run, replace(verdict, verdict="fail"))], actor="Ada", reason="no"
     )
 
@@ -180,17 +182,19 @@ def test_a_refused_first_activation_begins_no_chain(world: World) -> None:
 def test_two_builds_at_once_leave_one_sound_chain(built: World) -> None:
     script = (
         "import sys; from datetime import UTC, datetime; from pathlib import Path\n"
-        "from registry_pipeline import runbook; from registry_pipeline.config import load_governed\n"
+        "from registry_pipeline.runbook.building import start_build_run\n"
+        "from registry_pipeline.runbook.stack import build_stack\n"
+        "from registry_pipeline.config import load_governed\n"
         "from registry_pipeline.errors import BusyError\n"
         "governed = load_governed(Path(sys.argv[1]))\n"
-        "run = runbook.start_build_run(governed, datetime(2026, 3, 1, 12, int(sys.argv[2]), tzinfo=UTC))\n"
-        "try: runbook.build_stack(governed, run, actor='Ada', reason='race')\n"
+        "run = start_build_run(governed, datetime(2026, 3, 1, 12, int(sys.argv[2]), tzinfo=UTC))\n"
+        "try: build_stack(governed, run, actor='Ada', reason='race')\n"
         "except BusyError: sys.exit(6)\n"
     )
     processes = [subprocess.Popen([sys.executable, "-c", script, str(built.root), str(n)]) for n in (10, 11)]
     codes = [process.wait() for process in processes]
 
-    seen = runbook.inspect(built.governed, built.run(20))
+    seen = inspect(built.governed, built.run(20))
 
     assert set(codes) <= {0, 6}
     assert seen.chain.state == "committed"

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.activate.lock import pointer_lock
 from registry_pipeline.errors import BusyError
 from registry_pipeline.runbook import store
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.inspection import inspect
+from registry_pipeline.runbook.settlement import settle
 from registry_pipeline.validate.chain import read_chain
 from registry_pipeline_tests.runbook.conftest import World, all_in_force
 from registry_pipeline_tests.runbook.killing import STEPS, kill
@@ -44,7 +46,7 @@ def test_an_activation_between_two_reads_is_no_edited_pointer_file(
     acts = {"before": None, "after": None} | {moment: other_process}
     monkeypatch.setattr(store, call, once(getattr(store, call), acts["before"], acts["after"]))
 
-    state = runbook.read_chain_state(built.governed)
+    state = read_chain_state(built.governed)
 
     assert (state.state, state.findings) == ("committed", ())
 
@@ -65,7 +67,7 @@ def test_a_reader_that_meets_one_change_reads_again_and_takes_no_lock(
     monkeypatch.setattr(store, "read_chain", once(read_chain, None, other_process))
     monkeypatch.setattr(store, "pointer_lock", refused)
 
-    assert runbook.read_chain_state(built.governed).state == "committed"
+    assert read_chain_state(built.governed).state == "committed"
 
 
 def test_a_change_waits_for_a_reader_that_shares_the_lock(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +95,7 @@ def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
 
     monkeypatch.setattr(store, "read_chain", once(read_chain, None, other_process))
 
-    seen = runbook.inspect(built.governed, built.run(20))
+    seen = inspect(built.governed, built.run(20))
 
     assert seen.findings == ()
     assert seen.active["drift_signals"].ref.run_id == built.active("drift_signals")
@@ -105,7 +107,7 @@ def test_a_reader_that_meets_changes_again_and_again_waits_for_the_lock(
     changes = iter(range(10_000))
     monkeypatch.setattr(store, "_fingerprint", lambda _governed: next(changes))
 
-    assert runbook.read_chain_state(built.governed).state == "committed"
+    assert read_chain_state(built.governed).state == "committed"
 
 
 def test_a_sealed_record_without_its_pointer_file_is_pending_only_if_no_writer_is_there(
@@ -117,9 +119,9 @@ def test_a_sealed_record_without_its_pointer_file_is_pending_only_if_no_writer_i
 
     with pointer_lock(built.governed.pointer_path, built.root):
         with pytest.raises(BusyError) as caught:
-            runbook.read_chain_state(built.governed)
+            read_chain_state(built.governed)
         assert caught.value.exit_code == 6
-    assert runbook.read_chain_state(built.governed).state == "pending"
+    assert read_chain_state(built.governed).state == "pending"
 
 
 def test_a_writer_that_ends_while_a_reader_waits_leaves_it_the_final_state(
@@ -132,9 +134,9 @@ def test_a_writer_that_ends_while_a_reader_waits_leaves_it_the_final_state(
 
     def finished_first(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.undo()
-        runbook.settle(built.governed, built.run(30), "finish", actor="Ada", reason="")
+        settle(built.governed, built.run(30), "finish", actor="Ada", reason="")
         return real(*args, **kwargs)
 
     monkeypatch.setattr(store, "pointer_lock", finished_first)
 
-    assert runbook.read_chain_state(built.governed).state == "committed"
+    assert read_chain_state(built.governed).state == "committed"

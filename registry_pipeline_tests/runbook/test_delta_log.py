@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.catalog import REGISTRIES, STACK
 from registry_pipeline.model.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
 from registry_pipeline.model.refs import SealedRef
 from registry_pipeline.model.verdict import Built, SealedRun
-from registry_pipeline.runbook import BuildRun, BuiltRow
+from registry_pipeline.runbook.building import BuildRun, build, seal, unchanged, validate
+from registry_pipeline.runbook.reading import spec_of
+from registry_pipeline.runbook.stack import BuiltRow, build_stack
 from registry_pipeline.schema import check_value
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline.seal.proven import read_proven_entries, read_stated_root
@@ -28,7 +29,7 @@ SPEC = REGISTRIES[DELTA_LOG]
 
 def log_row(world: World, minutes: int, *registries: str, force: bool = False) -> BuiltRow:
     run = world.run(minutes)
-    outcome = runbook.build_stack(world.governed, run, registries, force=force, actor="Ada", reason="a test")
+    outcome = build_stack(world.governed, run, registries, force=force, actor="Ada", reason="a test")
     return next(row for row in outcome.built if row.registry_id == DELTA_LOG)
 
 
@@ -55,7 +56,7 @@ def story(tmp_path: Path) -> Story:
 def test_it_stands_last_behind_every_eligible_registry_of_the_stack() -> None:
     assert STACK[-1] is SPEC
     assert set(SPEC.after) == {row.registry_id for row in STACK if row.delta}
-    assert runbook.spec_of("run_registry") in STACK[:-1]
+    assert spec_of("run_registry") in STACK[:-1]
 
 
 def test_every_row_that_is_not_logged_says_why() -> None:
@@ -168,9 +169,9 @@ def test_a_step_that_dagster_tries_again_finds_its_own_log_and_never_makes_a_sec
 
 def log_step(world: World, run: BuildRun) -> SealedRun:
     """Do what a step of Dagster does."""
-    made = runbook.build(world.governed, run, SPEC, {})
+    made = build(world.governed, run, SPEC, {})
     assert isinstance(made, Built)
-    return runbook.unchanged(world.governed, made) or runbook.seal(world.governed, run, SPEC, made)
+    return unchanged(world.governed, made) or seal(world.governed, run, SPEC, made)
 
 
 def test_a_log_that_drops_a_line_of_its_previous_fails_and_the_next_build_goes_on_from_that(story: Story) -> None:
@@ -182,7 +183,7 @@ def test_a_log_that_drops_a_line_of_its_previous_fails_and_the_next_build_goes_o
     root = read_stated_root(story.folder(second.ref.run_id))
 
     forged = SealedRun(DELTA_LOG, SealedRef(second.ref.run_id, ".codex/RUNS", LOG_FILE, root or ""), second.inputs, "")
-    verdict = runbook.validate(story.governed, forged)
+    verdict = validate(story.governed, forged)
 
     assert "DELTA_PREFIX_BROKEN" in {f.code for f in verdict.errors()}
     assert not verdict.passed
@@ -197,7 +198,7 @@ def test_a_log_whose_previous_is_gone_or_altered_passes_with_a_warning(story: St
     second = story.log()
     getattr(story, step)(first.ref.run_id, *([LOG_FILE] if step == "tamper" else []))
 
-    verdict = runbook.validate(story.governed, second)
+    verdict = validate(story.governed, second)
 
     assert verdict.passed
     assert [f.code for f in verdict.findings] == ["DELTA_PREVIOUS_UNKNOWN"]

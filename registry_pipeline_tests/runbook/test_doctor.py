@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.activate.swap import intent_path, write_intent
 from registry_pipeline.config import load_governed
 from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.model.finding import Finding
-from registry_pipeline.runbook import Orders
+from registry_pipeline.runbook import doctor, setup
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.doctor import Orders, diagnose
 from registry_pipeline_tests.runbook.conftest import NOON, World, all_in_force
 from registry_pipeline_tests.runbook.killing import STEPS, kill
 
@@ -26,7 +27,7 @@ PENDING = STEPS["after the record"]
 
 def initialise(world: World) -> None:
     """Do what `registry-pipeline init` does."""
-    runbook.initialise(world.root, track_runs=False, now=NOON)
+    setup.initialise(world.root, track_runs=False, now=NOON)
 
 
 def staging_leftover(world: World) -> None:
@@ -87,15 +88,15 @@ def without_ignores(world: World) -> None:
 
 
 def fix(world: World) -> None:
-    runbook.mend(world.governed, world.run(90), Orders("Grace"))
+    doctor.mend(world.governed, world.run(90), Orders("Grace"))
 
 
 def fix_and_finish(world: World) -> None:
-    runbook.mend(world.governed, world.run(90), Orders("Grace", finish=True))
+    doctor.mend(world.governed, world.run(90), Orders("Grace", finish=True))
 
 
 def fix_and_void(world: World) -> None:
-    runbook.mend(world.governed, world.run(90), Orders("Grace", "not wanted", void=("pending",)))
+    doctor.mend(world.governed, world.run(90), Orders("Grace", "not wanted", void=("pending",)))
 
 
 def build(world: World) -> None:
@@ -129,7 +130,7 @@ def sound(built: World) -> World:
 
 
 def diagnosed(world: World) -> tuple[Finding, ...]:
-    return runbook.diagnose(world.governed, world.run(120).started).findings
+    return diagnose(world.governed, world.run(120).started).findings
 
 
 def found(world: World) -> list[str]:
@@ -174,7 +175,7 @@ def test_fix_alone_leaves_what_needs_a_decision_or_is_not_its_own(sound: World, 
     cause(sound)
     before = everything(sound)
 
-    told = runbook.mend(sound.governed, sound.run(90), Orders("Grace"))
+    told = doctor.mend(sound.governed, sound.run(90), Orders("Grace"))
 
     assert told.mended == ()
     assert code in {f.code for f in told.findings}
@@ -188,7 +189,7 @@ def test_what_a_pointer_file_said_before_it_was_written_over_is_kept_in_quaranti
     edited(sound)
     said = sound.governed.pointer_path.read_bytes()
 
-    told = runbook.mend(sound.governed, sound.run(90), Orders("Grace"))
+    told = doctor.mend(sound.governed, sound.run(90), Orders("Grace"))
 
     kept = [p.read_bytes() for p in (sound.governed.state_root / "quarantine").iterdir()]
     assert sound.governed.pointer_path.read_bytes() == in_force
@@ -224,13 +225,13 @@ def test_the_staging_folder_of_a_living_process_and_what_is_not_ours_stay(sound:
 def test_several_conditions_are_mended_at_once_a_refusal_leaves_the_pending_one(sound: World) -> None:
     pending(sound)
     staging_leftover(sound)
-    head = runbook.read_chain_state(sound.governed).head
+    head = read_chain_state(sound.governed).head
     assert head is not None
     built = next(m.to_ref for m in head.record.moves if m.registry_id == "drift_signals")
     assert built is not None
     sound.tamper(built.run_id, "DRIFT_SIGNALS_v0_1.json")
 
-    told = runbook.mend(sound.governed, sound.run(90), Orders("Grace", finish=True))
+    told = doctor.mend(sound.governed, sound.run(90), Orders("Grace", finish=True))
 
     assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in told.refused}
     assert [m.code for m in told.mended] == ["DOCTOR_STAGING_LEFTOVER"]
@@ -253,7 +254,7 @@ def test_a_read_only_tree_can_be_looked_at(sound: World) -> None:
 
 
 def test_outside_git_nothing_is_said_of_its_rules(tmp_path: Path) -> None:
-    initialised = runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    initialised = setup.initialise(tmp_path, track_runs=False, now=NOON)
 
     assert [f.code for f in diagnosed(World(initialised.governed))] == ["CHAIN_NOT_STARTED"]
 

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.config import load_governed
 from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
 from registry_pipeline.model.verdict import Activation, Refusal
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.doctor import Orders, mend
+from registry_pipeline.runbook.inspection import inspect
+from registry_pipeline.runbook.settlement import void
+from registry_pipeline.runbook.setup import initialise
+from registry_pipeline.validate.chain import check_anchor
 from registry_pipeline_tests.runbook.conftest import Who, World, copied
 
 WHO: Who = {"actor": "Grace", "reason": "the other clone was right"}
@@ -38,7 +43,7 @@ def clones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("clones")
     (base / "one").mkdir()
     git(base, "init", "-q", "-b", "main", "one")
-    runbook.initialise(base / "one", track_runs=True, now=datetime(2026, 3, 1, tzinfo=UTC))
+    initialise(base / "one", track_runs=True, now=datetime(2026, 3, 1, tzinfo=UTC))
     one = World(load_governed(base / "one"))
     one.build("run_registry")
     commit(one, "first")
@@ -66,11 +71,11 @@ def record(world: World, stamp: str) -> str:
 
 
 def write_back(world: World) -> None:
-    runbook.mend(world.governed, world.run(59), runbook.Orders("Grace"))
+    mend(world.governed, world.run(59), Orders("Grace"))
 
 
 def test_a_merge_of_two_activations_is_a_fork_that_refuses_every_change(merged: World) -> None:
-    state = runbook.read_chain_state(merged.governed)
+    state = read_chain_state(merged.governed)
 
     assert (state.state, {f.code for f in state.findings}) == ("broken", {"CHAIN_FORK"})
     assert {f.path.rpartition("/")[2] for f in state.findings} == {record(merged, "121000"), record(merged, "122000")}
@@ -92,11 +97,11 @@ def test_a_void_takes_a_whole_branch_out_and_the_other_goes_on(
 ) -> None:
     before = merged.governed.pointer_path.read_bytes()
 
-    done = runbook.void(merged.governed, merged.run(50), [record(merged, named)], **WHO)
+    done = void(merged.governed, merged.run(50), [record(merged, named)], **WHO)
 
     assert isinstance(done, Activation)
     assert merged.governed.pointer_path.read_bytes() == before
-    state = runbook.read_chain_state(merged.governed)
+    state = read_chain_state(merged.governed)
     assert {r.ref.run_id[12:18] for r in state.voided} == voided
     assert state.head is not None
     assert state.head.ref == done.record
@@ -105,54 +110,54 @@ def test_a_void_takes_a_whole_branch_out_and_the_other_goes_on(
     assert state.state in ("committed", "rewound", "edited")
 
     write_back(merged)
-    assert runbook.inspect(merged.governed, merged.run(59)).chain.state == "committed"
+    assert inspect(merged.governed, merged.run(59)).chain.state == "committed"
     assert merged.active("run_registry").startswith(f"2026-03-01__{stays}")
     assert merged.build("run_registry", minutes=60).built[0].activated
 
 
 def test_what_is_in_force_cannot_be_voided_nor_both_branches(merged: World) -> None:
-    first = runbook.read_chain_state(merged.governed).records[0].ref.run_id
+    first = read_chain_state(merged.governed).records[0].ref.run_id
 
     for words in ([first], [record(merged, "121000"), record(merged, "122000")]):
         with pytest.raises(RefusedError):
-            runbook.void(merged.governed, merged.run(50), words, **WHO)
+            void(merged.governed, merged.run(50), words, **WHO)
     with pytest.raises(NotFoundError):
-        runbook.void(merged.governed, merged.run(50), ["2031"], **WHO)
+        void(merged.governed, merged.run(50), ["2031"], **WHO)
     with pytest.raises(ConfigError, match="reason"):
-        runbook.void(merged.governed, merged.run(50), [first], actor="Grace", reason=" ")
+        void(merged.governed, merged.run(50), [first], actor="Grace", reason=" ")
 
 
 def test_without_a_fork_a_record_in_force_is_rolled_back_and_not_voided(built: World) -> None:
-    head = runbook.read_chain_state(built.governed).head
+    head = read_chain_state(built.governed).head
     assert head is not None
 
     with pytest.raises(RefusedError, match="in force"):
-        runbook.void(built.governed, built.run(1), [head.ref.run_id], **WHO)
-    assert runbook.void(built.governed, built.run(1), ["pending"], **WHO) is None
+        void(built.governed, built.run(1), [head.ref.run_id], **WHO)
+    assert void(built.governed, built.run(1), ["pending"], **WHO) is None
 
 
 def test_what_another_clone_appended_to_a_voided_branch_is_voided_too(merged: World, tmp_path: Path) -> None:
-    runbook.void(merged.governed, merged.run(50), [record(merged, "122000")], **WHO)
+    void(merged.governed, merged.run(50), [record(merged, "122000")], **WHO)
     two = World(load_governed(tmp_path / "two"))
     two.build("run_registry", minutes=55)
     late = record(two, "125500")
     subprocess.run(["cp", "-a", str(two.runs / late), str(merged.runs)], check=True)
-    assert {f.code for f in runbook.read_chain_state(merged.governed).findings} == {"CHAIN_DETACHED"}
+    assert {f.code for f in read_chain_state(merged.governed).findings} == {"CHAIN_DETACHED"}
 
-    runbook.void(merged.governed, merged.run(58), [late], **WHO)
+    void(merged.governed, merged.run(58), [late], **WHO)
 
     write_back(merged)
-    state = runbook.read_chain_state(merged.governed)
+    state = read_chain_state(merged.governed)
     assert (state.state, state.findings) == ("committed", ())
 
 
 def test_an_anchor_is_in_the_chain_until_the_chain_is_cut(merged: World) -> None:
-    runbook.void(merged.governed, merged.run(50), [record(merged, "121000")], **WHO)
-    state = runbook.read_chain_state(merged.governed)
+    void(merged.governed, merged.run(50), [record(merged, "121000")], **WHO)
+    state = read_chain_state(merged.governed)
     assert state.head is not None
     every = [r.ref.manifest_sha256 for r in (*state.records, *state.voided)]
 
     assert len(every) == 6
-    assert all(runbook.check_anchor(state, root, "p") == () for root in every)
-    (missing,) = runbook.check_anchor(state, "0" * 64, "p")
+    assert all(check_anchor(state, root, "p") == () for root in every)
+    (missing,) = check_anchor(state, "0" * 64, "p")
     assert (missing.code, missing.got) == ("CHAIN_ANCHOR_MISSING", state.head.ref.manifest_sha256)

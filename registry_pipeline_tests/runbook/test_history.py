@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import parse_instant, sha256_hex
 from registry_pipeline.config import Governed, load_governed
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.model.envelope import GitState
-from registry_pipeline.runbook import BuildRun, SealedDay
+from registry_pipeline.runbook.building import BuildRun, start_build_run, validate
+from registry_pipeline.runbook.history import SealedDay, build_days
+from registry_pipeline.runbook.reading import run_folder
+from registry_pipeline.runbook.rollback import mark_bad
+from registry_pipeline.runbook.stack import build_stack
+from registry_pipeline.runbook.verification import find_run
 from registry_pipeline.sources.as_of import last_second
 from registry_pipeline.sources.blob_digests import NAME
 from registry_pipeline_tests.copies import copied_repository, flip_byte
@@ -47,7 +51,7 @@ class Past:
 
     def build(self, *days: date, minutes: int = 0, force: bool = False, dagster: str | None = None) -> list[SealedDay]:
         run = BuildRun(NOW + timedelta(minutes=minutes), GitState(None, None), dagster)
-        return list(runbook.build_days(self.governed, run, days, force=force))
+        return list(build_days(self.governed, run, days, force=force))
 
     def folder(self, day: SealedDay) -> Path:
         return self.root / day.run.ref.run_root / day.run.ref.run_id
@@ -94,7 +98,7 @@ def test_a_day_is_a_sealed_folder_that_describes_its_last_second(past: Past) -> 
         "threshold_drift_computed": True,
     }
     assert drift["warnings"] == ["as_of_history", "as_of_runs_without_time: 2"]
-    verdict = runbook.validate(past.governed, day.run)
+    verdict = validate(past.governed, day.run)
     assert (verdict.verdict, verdict.registry_id, verdict.findings) == ("pass", "drift_signals_daily", ())
 
 
@@ -151,9 +155,9 @@ def test_a_day_is_what_the_live_builders_would_have_said_in_its_last_second(
     (there / ".codex/RUNS").mkdir(parents=True, exist_ok=True)
     then = load_governed(there)
 
-    outcome = runbook.build_stack(then, runbook.start_build_run(then, last_second(day)), actor="Ada", reason="now")
+    outcome = build_stack(then, start_build_run(then, last_second(day)), actor="Ada", reason="now")
 
-    folders = {row.registry_id: runbook.run_folder(then, row.run.ref) for row in outcome.built if row.run is not None}
+    folders = {row.registry_id: run_folder(then, row.run.ref) for row in outcome.built if row.run is not None}
     assert (folders["op_status_table"] / TABLE).read_bytes() == (past.folder(sealed) / TABLE).read_bytes()
     live = json.loads((folders["drift_signals"] / DRIFT).read_bytes())
     assert live["working_tree_state"] == "clean"
@@ -221,9 +225,9 @@ def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> 
     if harm == "a byte is flipped":  # not in an artifact: they alone would be found equal
         flip_byte(past.folder(before) / "DRIFT_SIGNALS_v0_1.schema.json")
     elif harm == "it is marked bad":
-        run = runbook.start_build_run(past.governed, NOW + timedelta(minutes=30))
-        found = runbook.find_run(past.governed, before.run.ref.run_id)
-        runbook.mark_bad(past.governed, run, found, actor="Ada", reason="wrong clock")
+        run = start_build_run(past.governed, NOW + timedelta(minutes=30))
+        found = find_run(past.governed, before.run.ref.run_id)
+        mark_bad(past.governed, run, found, actor="Ada", reason="wrong clock")
     elif harm == "it is foreign":
         toml.write_text('repository_id = "repository-b"\n' + TOML, encoding="utf-8")
     else:  # a source that is read first, and has no version
@@ -248,7 +252,7 @@ def test_a_document_that_the_commit_lacks_is_told_and_the_day_is_described_witho
     ]
     assert "as_of_operation_documents_missing: 1" in past.read(day, DRIFT)["warnings"]
     assert len(past.read(day, TABLE)) == 2
-    assert runbook.validate(past.governed, day.run).passed
+    assert validate(past.governed, day.run).passed
 
 
 def test_a_commit_without_any_of_the_documents_is_described_as_that(tmp_path: Path) -> None:
@@ -264,7 +268,7 @@ def test_a_commit_without_any_of_the_documents_is_described_as_that(tmp_path: Pa
     assert past.read(day, DRIFT)["expected"]["schema_version"]["observed"] == dict.fromkeys(
         ("run_registry", "op_status_table", "run_envelope")
     )
-    assert runbook.validate(past.governed, day.run).passed
+    assert validate(past.governed, day.run).passed
 
 
 def test_a_damaged_cache_changes_nothing_and_is_replaced(past: Past) -> None:
@@ -320,13 +324,13 @@ def test_the_whole_backfill_has_one_process_that_reads_objects(
 
 def test_who_stops_between_two_days_leaves_whole_days(past: Past) -> None:
     before = past.names()
-    days = runbook.build_days(past.governed, BuildRun(NOW, GitState(None, None)), every_day(DAY, date(2026, 2, 20)))
+    days = build_days(past.governed, BuildRun(NOW, GitState(None, None)), every_day(DAY, date(2026, 2, 20)))
     first = next(days)
     next(days)
     days.close()  # type: ignore[attr-defined]
 
     assert len(past.names() - before) == 2
-    assert runbook.validate(past.governed, first.run).passed
+    assert validate(past.governed, first.run).passed
     assert not any((past.root / ".codex/.staging").iterdir())
     assert (past.root / ".codex/cache" / f"{NAME}_20").is_file(), "what was hashed is kept"
 
@@ -364,10 +368,10 @@ def test_the_last_day_is_over_at_midnight_and_not_before(past: Past) -> None:
     ):
         run = BuildRun(moment, GitState(None, None))
         if over:
-            assert len(list(runbook.build_days(past.governed, run, [DAY]))) == 1
+            assert len(list(build_days(past.governed, run, [DAY]))) == 1
         else:
             with pytest.raises(RefusedError):
-                list(runbook.build_days(past.governed, run, [DAY]))
+                list(build_days(past.governed, run, [DAY]))
 
 
 def set_start(root: Path, text: str) -> None:

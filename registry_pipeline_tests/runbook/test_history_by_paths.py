@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.config import load_governed
 from registry_pipeline.model.envelope import GitState
-from registry_pipeline.runbook import BuildRun
+from registry_pipeline.runbook.building import BuildRun
+from registry_pipeline.runbook.history import build_days
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.histories import CATALOG, Historic, make_historic
 from registry_pipeline_tests.sources.repositories import commit
@@ -35,7 +35,7 @@ def historic(tmp_path: Path) -> Iterator[Historic]:
 
 def drift_by_day(root: Path, *days: date) -> list[dict[str, tuple[Any, list[str]]]]:
     governed = load_governed(root)
-    made = runbook.build_days(governed, BuildRun(NOW, GitState(None, None)), days)
+    made = build_days(governed, BuildRun(NOW, GitState(None, None)), days)
     tables = [json.loads(day.built.artifacts.files["OPERATION_STATUS_TABLE_v0_1.json"]) for day in made]
     return [{row["operation_id"]: (row["op_drift"], row["op_drift_reasons"]) for row in rows} for rows in tables]
 

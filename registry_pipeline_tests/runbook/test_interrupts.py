@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from registry_pipeline.runbook import held_back
+from registry_pipeline.runbook.interrupts import held_back
 
 
 def work(done: list[str], signals: int) -> None:

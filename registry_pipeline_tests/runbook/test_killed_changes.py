@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.activate.swap import intent_path
 from registry_pipeline.config import load_governed
 from registry_pipeline.model.verdict import Activation, Refusal
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.rollback import mark_bad, rollback, select_rollback
+from registry_pipeline.runbook.settlement import settle
+from registry_pipeline.runbook.verification import find_run
 from registry_pipeline_tests.runbook.conftest import Who, World, all_in_force, copied
 from registry_pipeline_tests.runbook.killing import STEPS, kill
 
@@ -41,17 +44,17 @@ def pointers(world: World) -> bytes:
 
 
 def state(world: World) -> str:
-    return runbook.read_chain_state(world.governed).state
+    return read_chain_state(world.governed).state
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("step", STEPS)
 def test_a_change_killed_at_any_step_is_undone_committed_or_pending(twice: World, change: str, step: str) -> None:
-    before, records = pointers(twice), len(runbook.read_chain_state(twice.governed).records)
+    before, records = pointers(twice), len(read_chain_state(twice.governed).records)
 
     kill(twice, STEPS[step], change, *CHANGES[change])
 
-    chain = runbook.read_chain_state(twice.governed)
+    chain = read_chain_state(twice.governed)
     sealed = step in (PENDING, "after the replacement", "after all")
     in_force = step in ("after the replacement", "after all")
     assert chain.state == ("pending" if step == PENDING else "committed")
@@ -64,10 +67,10 @@ def test_a_change_killed_at_any_step_is_undone_committed_or_pending(twice: World
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_pending_change_is_finished_with_the_bytes_of_its_record(twice: World, change: str) -> None:
     kill(twice, STEPS[PENDING], change, *CHANGES[change])
-    pending = runbook.read_chain_state(twice.governed).head
+    pending = read_chain_state(twice.governed).head
     assert pending is not None
 
-    done = runbook.settle(twice.governed, twice.run(90), "finish", **WHO)
+    done = settle(twice.governed, twice.run(90), "finish", **WHO)
 
     assert isinstance(done, Activation)
     assert done.record == pending.ref
@@ -80,12 +83,12 @@ def test_a_pending_change_is_finished_with_the_bytes_of_its_record(twice: World,
 def test_a_pending_change_is_voided_and_nothing_moved(twice: World, change: str) -> None:
     before = pointers(twice)
     kill(twice, STEPS[PENDING], change, *CHANGES[change])
-    pending = runbook.read_chain_state(twice.governed).head
+    pending = read_chain_state(twice.governed).head
     assert pending is not None
 
-    done = runbook.settle(twice.governed, twice.run(90), "void", **WHO)
+    done = settle(twice.governed, twice.run(90), "void", **WHO)
 
-    chain = runbook.read_chain_state(twice.governed)
+    chain = read_chain_state(twice.governed)
     assert isinstance(done, Activation)
     assert (done.action, pointers(twice), chain.state, chain.findings) == ("void", before, "committed", ())
     assert [r.ref for r in chain.voided] == [pending.ref]
@@ -107,7 +110,7 @@ def test_finishing_can_be_killed_too_and_done_again(twice: World, step: str) -> 
     kill(twice, FINISHING[step][0], "finish")
 
     assert state(twice) == FINISHING[step][1]
-    again = runbook.settle(twice.governed, twice.run(90), "finish", **WHO)
+    again = settle(twice.governed, twice.run(90), "finish", **WHO)
     assert (again is None) is (FINISHING[step][1] == "committed")
     assert state(twice) == "committed"
     assert twice.active("drift_signals") == FIRST
@@ -127,7 +130,7 @@ def test_voiding_can_be_killed_too_and_done_again(twice: World, step: str) -> No
     kill(twice, VOIDING[step][0], "void")
 
     assert state(twice) == VOIDING[step][1]
-    again = runbook.settle(twice.governed, twice.run(90), "void", **WHO)
+    again = settle(twice.governed, twice.run(90), "void", **WHO)
     assert (again is None) is (VOIDING[step][1] == "committed")
     assert (state(twice), pointers(twice)) == ("committed", before)
     assert all_in_force(twice.build(minutes=95))
@@ -138,7 +141,7 @@ def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: Wo
     kill(twice, STEPS[PENDING], "rollback")
     twice.tamper(FIRST, "DRIFT_SIGNALS_v0_1.json")
 
-    refused = runbook.settle(twice.governed, twice.run(90), "finish", **WHO)
+    refused = settle(twice.governed, twice.run(90), "finish", **WHO)
 
     assert isinstance(refused, Refusal)
     assert {"ACTIVATE_NOT_VERIFIED", "HASH_MISMATCH"} <= {f.code for f in refused.findings}
@@ -149,17 +152,17 @@ def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: Wo
 def test_where_nothing_is_pending_nothing_is_settled(twice: World, how: str) -> None:
     before = pointers(twice), twice.names()
 
-    assert runbook.settle(twice.governed, twice.run(90), "finish" if how == "finish" else "void", **WHO) is None
+    assert settle(twice.governed, twice.run(90), "finish" if how == "finish" else "void", **WHO) is None
     assert (pointers(twice), twice.names()) == before
 
 
 def test_while_a_change_is_pending_every_other_is_refused(twice: World) -> None:
     kill(twice, STEPS[PENDING], "activate")
     names, run = twice.names(), twice.run(90)
-    target = runbook.select_rollback(runbook.read_chain_state(twice.governed))
+    target = select_rollback(read_chain_state(twice.governed))
 
-    bad = runbook.mark_bad(twice.governed, run, runbook.find_run(twice.governed, SECOND), **WHO)
-    back = runbook.rollback(twice.governed, run, target, **WHO)
+    bad = mark_bad(twice.governed, run, find_run(twice.governed, SECOND), **WHO)
+    back = rollback(twice.governed, run, target, **WHO)
 
     for refused in (bad, back):
         assert isinstance(refused, Refusal)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import json_document
 from registry_pipeline.config import load_governed
+from registry_pipeline.runbook.verification import all_runs, find_run, judge_runs, verify_inputs
 from registry_pipeline_tests.runbook.conftest import World
 from registry_pipeline_tests.sealed_folders import RUNS, read_json, seal_plainly
 
@@ -63,9 +63,9 @@ def test_a_lineage_is_judged_as_expected(case: Path, tmp_path: Path) -> None:
     for happening in story["then"]:
         folders.happen(*happening)
     governed = load_governed(tmp_path)
-    runs = [runbook.find_run(governed, run_id) for run_id in story["begin"]]
+    runs = [find_run(governed, run_id) for run_id in story["begin"]]
 
-    lineage = runbook.verify_inputs(governed, runs, list(runbook.judge_runs(runs)))
+    lineage = verify_inputs(governed, runs, list(judge_runs(runs)))
 
     assert [{"code": f.code, "path": f.path} for f in lineage.findings] == expected["findings"]
     assert lineage.walked == expected["walked"]
@@ -74,11 +74,11 @@ def test_a_lineage_is_judged_as_expected(case: Path, tmp_path: Path) -> None:
 
 def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
     built.build(minutes=1)
-    runs = runbook.all_runs(built.governed)
+    runs = all_runs(built.governed)
 
-    judged = list(runbook.judge_runs(runs))
+    judged = list(judge_runs(runs))
 
-    lineage = runbook.verify_inputs(built.governed, runs, judged)
+    lineage = verify_inputs(built.governed, runs, judged)
 
     recorded = {recorded.ref.run_id for each in judged for recorded in each.inputs.registries}
     assert lineage.findings == ()
@@ -86,8 +86,8 @@ def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
 
 
 def test_only_the_runs_that_are_not_judged_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = runbook.all_runs(built.governed)
-    judged = list(runbook.judge_runs(runs))
+    runs = all_runs(built.governed)
+    judged = list(judge_runs(runs))
     monkeypatch.setattr("registry_pipeline.runbook.verification.verify_folders", None)
 
-    assert runbook.verify_inputs(built.governed, runs, judged).findings == ()
+    assert verify_inputs(built.governed, runs, judged).findings == ()

@@ -6,9 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
-from registry_pipeline import runbook
 from registry_pipeline.model.finding import Finding
+from registry_pipeline.runbook.activation import activate, read_chain_state
 from registry_pipeline.runbook.proposal import propose
+from registry_pipeline.runbook.verification import check_moved_runs, find_run
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.runbook.conftest import World
@@ -17,7 +18,7 @@ FIRST = "2026-03-01__120000__drift_signals_build"
 
 
 def findings(world: World) -> tuple[Finding, ...]:
-    return runbook.check_moved_runs(world.governed, runbook.read_chain_state(world.governed))
+    return check_moved_runs(world.governed, read_chain_state(world.governed))
 
 
 def seal_again(folder: Path) -> str:
@@ -71,11 +72,9 @@ def test_a_removal_that_was_accepted_is_a_warning(built: World) -> None:
     shutil.rmtree(built.runs / FIRST)
     row = built.build("run_registry", minutes=20, only=True).built[0]
     assert row.run is not None
-    proposed = propose(
-        built.governed, "run_registry", runbook.find_run(built.governed, row.run.ref.run_id), accept_losses=True
-    )
+    proposed = propose(built.governed, "run_registry", find_run(built.governed, row.run.ref.run_id), accept_losses=True)
     assert isinstance(proposed, tuple)
-    runbook.activate(built.governed, built.run(30), [proposed], actor="Ada", reason="the disk died", allow_mixed=True)
+    activate(built.governed, built.run(30), [proposed], actor="Ada", reason="the disk died", allow_mixed=True)
 
     (found,) = findings(built)
     assert (found.code, found.severity) == ("CHAIN_RUN_MISSING", "warning")

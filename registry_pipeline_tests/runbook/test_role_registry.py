@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.canon import json_document
 from registry_pipeline.config import load_governed
 from registry_pipeline.diagnostics import STORE_NAME, read_diagnostics, read_events
@@ -20,8 +19,14 @@ from registry_pipeline.model.inputs import CapturedInputs
 from registry_pipeline.model.roles import ROLE_ARTIFACT, ROLE_REGISTRY, WAIVERS_PATH
 from registry_pipeline.model.verdict import Activation, Artifacts, Built, NotBuilt, Refusal, SealedRun, Verdict
 from registry_pipeline.roles.build import build_role_registry
-from registry_pipeline.runbook import BuiltRow
+from registry_pipeline.runbook import building
+from registry_pipeline.runbook.activation import activate, read_chain_state
+from registry_pipeline.runbook.building import seal, validate
+from registry_pipeline.runbook.reading import spec_of
 from registry_pipeline.runbook.roles import RolesAsked, check_roles
+from registry_pipeline.runbook.rollback import rollback, select_rollback
+from registry_pipeline.runbook.setup import initialise
+from registry_pipeline.runbook.stack import BuiltRow
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.old_role_pack import old_role, pack_of
@@ -38,7 +43,7 @@ def studio(tmp_path: Path) -> Iterator[World]:
     """A repository whose main has the small pack, published twice over; nothing was ever built."""
     root = repository(tmp_path / "studio")
     commit(root, {PACK: SMALL})
-    runbook.initialise(root, track_runs=False, now=NOON)
+    initialise(root, track_runs=False, now=NOON)
     commit(root, {})
     yield World(load_governed(root))
     make_removable(root)
@@ -107,7 +112,7 @@ def test_no_hand_puts_it_in_force_either(studio: World) -> None:
     assert row.run is not None
     assert row.verdict is not None
 
-    answer = runbook.activate(studio.governed, studio.run(2), [(row.run, row.verdict)], actor="Ada", reason="now")
+    answer = activate(studio.governed, studio.run(2), [(row.run, row.verdict)], actor="Ada", reason="now")
 
     assert not isinstance(answer, Activation)
 
@@ -131,7 +136,7 @@ def test_a_change_that_is_on_a_branch_is_judged_by_where_it_left_main(studio: Wo
 def test_a_first_publish_is_told_and_may_be_in_force(tmp_path: Path) -> None:
     root = repository(tmp_path / "new")
     write(root, {PACK: SMALL})
-    runbook.initialise(root, track_runs=False, now=NOON)
+    initialise(root, track_runs=False, now=NOON)
     world = World(load_governed(root))
 
     row = build(world)
@@ -142,7 +147,7 @@ def test_a_first_publish_is_told_and_may_be_in_force(tmp_path: Path) -> None:
 
 def test_outside_git_the_snapshot_before_it_speaks_alone(tmp_path: Path) -> None:
     write(tmp_path, {PACK: SMALL})
-    runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    initialise(tmp_path, track_runs=False, now=NOON)
     world = World(load_governed(tmp_path))
     first = build(world)
     write(tmp_path, {PACK: DRIFTED})
@@ -181,7 +186,7 @@ def test_an_active_snapshot_that_was_altered_leaves_the_decision_to_git(studio: 
 
 def test_outside_git_an_altered_snapshot_is_no_first_publish(tmp_path: Path) -> None:
     write(tmp_path, {PACK: SMALL})
-    runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    initialise(tmp_path, track_runs=False, now=NOON)
     world = World(load_governed(tmp_path))
     build(world)
     world.tamper(world.active(ROLE_REGISTRY), Path(PACK).name)
@@ -217,15 +222,15 @@ def test_the_first_build_of_a_repository_that_compares_with_its_active_snapshot_
 
 def seal_without_record(world: World, minutes: int = 0) -> SealedRun:
     """Seal the pack as a version did that recorded no comparison."""
-    run, spec = world.run(minutes), runbook.spec_of(ROLE_REGISTRY)
-    built = runbook.build(world.governed, run, spec, {})
+    run, spec = world.run(minutes), spec_of(ROLE_REGISTRY)
+    built = building.build(world.governed, run, spec, {})
     assert isinstance(built, Built)
-    return runbook.seal(world.governed, run, spec, replace(built, check=None))
+    return seal(world.governed, run, spec, replace(built, check=None))
 
 
 def activate_run(world: World, run: SealedRun, minutes: int) -> object:
-    verdict = runbook.validate(world.governed, run)
-    return runbook.activate(world.governed, world.run(minutes), [(run, verdict)], actor="Ada", reason="now")
+    verdict = validate(world.governed, run)
+    return activate(world.governed, world.run(minutes), [(run, verdict)], actor="Ada", reason="now")
 
 
 def test_a_run_without_a_record_is_compared_with_what_its_commit_knew(studio: World) -> None:
@@ -235,10 +240,10 @@ def test_a_run_without_a_record_is_compared_with_what_its_commit_knew(studio: Wo
     write(studio.root, {PACK: OLD_ROLES.replace("editor C 1", "something else")})
     drifted = seal_without_record(studio, minutes=1)
 
-    verdict = runbook.validate(studio.governed, old)
+    verdict = validate(studio.governed, old)
 
     assert (verdict.passed, set(told(verdict)), told(verdict, Severity.ERROR)) == (True, {"RR020", "RR030"}, [])
-    assert told(runbook.validate(studio.governed, drifted), Severity.ERROR) == ["RR003"]
+    assert told(validate(studio.governed, drifted), Severity.ERROR) == ["RR003"]
     assert not isinstance(activate_run(studio, drifted, 2), Activation)
     assert isinstance(activate_run(studio, old, 3), Activation)
 
@@ -254,8 +259,8 @@ def test_the_next_build_replaces_an_active_run_without_a_record(studio: World) -
     assert build(studio, minutes=3).activated
     assert isinstance(activate_run(studio, old, 4), Refusal)  # it is older than the active run, as any other is
     for minutes in (5, 6):
-        undoing = runbook.select_rollback(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
-        answer = runbook.rollback(studio.governed, studio.run(minutes), undoing, actor="Ada", reason="back")
+        undoing = select_rollback(read_chain_state(studio.governed), None, ROLE_REGISTRY)
+        answer = rollback(studio.governed, studio.run(minutes), undoing, actor="Ada", reason="back")
         assert isinstance(answer, Activation)
 
 
@@ -266,8 +271,8 @@ def test_going_back_is_not_refused_for_what_was_published_since(studio: World) -
     build(studio, minutes=1)
     assert studio.active(ROLE_REGISTRY) != first
 
-    target = runbook.select_rollback(runbook.read_chain_state(studio.governed), None, ROLE_REGISTRY)
-    answer = runbook.rollback(studio.governed, studio.run(2), target, actor="Ada", reason="too early")
+    target = select_rollback(read_chain_state(studio.governed), None, ROLE_REGISTRY)
+    answer = rollback(studio.governed, studio.run(2), target, actor="Ada", reason="too early")
 
     assert isinstance(answer, Activation)
     assert studio.active(ROLE_REGISTRY) == first
@@ -276,11 +281,11 @@ def test_going_back_is_not_refused_for_what_was_published_since(studio: World) -
 def test_what_is_found_in_a_dagster_run_names_it(studio: World) -> None:
     commit(studio.root, {PACK: DRIFTED})
     run = studio.run(dagster_run_id="d" * 8)
-    spec = runbook.spec_of(ROLE_REGISTRY)
-    built = runbook.build(studio.governed, run, spec, {})
+    spec = spec_of(ROLE_REGISTRY)
+    built = building.build(studio.governed, run, spec, {})
     assert isinstance(built, Built)
 
-    runbook.validate(studio.governed, runbook.seal(studio.governed, run, spec, built))
+    validate(studio.governed, seal(studio.governed, run, spec, built))
 
     (row,) = diagnostics(studio)
     assert (row["job_id"], row["link_confidence"], row["tool"]) == ("d" * 8, "direct", "role_registry append_only")
@@ -305,11 +310,11 @@ def test_a_document_that_does_not_tell_its_pack_fails(studio: World) -> None:
         document["contracts"][0]["surface_sha256"] = "0" * 64
         return replace(made, files={**made.files, ROLE_ARTIFACT: json_document(document)})
 
-    spec = replace(runbook.spec_of(ROLE_REGISTRY), builder=lying)
-    built = runbook.build(studio.governed, studio.run(), spec, {})
+    spec = replace(spec_of(ROLE_REGISTRY), builder=lying)
+    built = building.build(studio.governed, studio.run(), spec, {})
     assert isinstance(built, Built)
 
-    verdict = runbook.validate(studio.governed, runbook.seal(studio.governed, studio.run(), spec, built))
+    verdict = validate(studio.governed, seal(studio.governed, studio.run(), spec, built))
 
     assert told(verdict) == ["RR036"]
 
@@ -319,11 +324,11 @@ def test_a_folder_without_a_pack_cannot_be_checked_and_fails(studio: World) -> N
         made = build_role_registry(inputs, context)
         return replace(made, files={ROLE_ARTIFACT: made.files[ROLE_ARTIFACT]})
 
-    spec = replace(runbook.spec_of(ROLE_REGISTRY), builder=forgetful)
-    built = runbook.build(studio.governed, studio.run(), spec, {})
+    spec = replace(spec_of(ROLE_REGISTRY), builder=forgetful)
+    built = building.build(studio.governed, studio.run(), spec, {})
     assert isinstance(built, Built)
 
-    verdict = runbook.validate(studio.governed, runbook.seal(studio.governed, studio.run(), spec, built))
+    verdict = validate(studio.governed, seal(studio.governed, studio.run(), spec, built))
 
     assert told(verdict) == ["RR030"]
 
@@ -334,7 +339,7 @@ def test_a_pack_of_which_no_role_can_be_read_makes_no_snapshot(studio: World, te
     active = studio.active(ROLE_REGISTRY)
     write(studio.root, {PACK: text})
 
-    built = runbook.build(studio.governed, studio.run(1), runbook.spec_of(ROLE_REGISTRY), {})
+    built = building.build(studio.governed, studio.run(1), spec_of(ROLE_REGISTRY), {})
 
     assert isinstance(built, NotBuilt)
     assert [found.code for found in built.findings] == ["CAPTURE_MALFORMED"]

@@ -7,8 +7,9 @@ import re
 import subprocess
 from typing import Any
 
-from registry_pipeline import runbook
 from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.reading import active_run, read_pointers, spec_of
 from registry_pipeline_tests.runbook.conftest import World
 
 
@@ -87,12 +88,12 @@ def test_an_active_run_that_was_altered_does_not_count_as_sealed(built: World) -
 
 
 def test_what_it_counted_stands_in_its_envelope_as_previous(built: World) -> None:
-    before, chain = runbook.read_pointers(built.governed), runbook.read_chain_state(built.governed)
+    before, chain = read_pointers(built.governed), read_chain_state(built.governed)
     assert chain.head is not None
 
     built.build("governance_scorecard", minutes=1)
 
-    sealed = runbook.active_run(built.governed, runbook.spec_of("governance_scorecard"))
+    sealed = active_run(built.governed, spec_of("governance_scorecard"))
     assert sealed is not None
     assert sealed.inputs.upstream() == {}
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {

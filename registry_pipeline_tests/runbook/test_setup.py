@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.config import load_governed
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.model.ids import is_repository_id
+from registry_pipeline.runbook.building import start_build_run
+from registry_pipeline.runbook.example import make_example
+from registry_pipeline.runbook.setup import initialise
+from registry_pipeline.runbook.stack import build_stack
+from registry_pipeline.runbook.verification import all_runs, verify_runs
 from registry_pipeline_tests.runbook.conftest import NOON, World
 
 
@@ -20,11 +24,9 @@ def snapshot(root: Path) -> dict[str, bytes]:
 
 
 def test_init_of_an_empty_folder_makes_all_that_a_build_needs(tmp_path: Path) -> None:
-    outcome = runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    outcome = initialise(tmp_path, track_runs=False, now=NOON)
 
-    built = runbook.build_stack(
-        outcome.governed, runbook.start_build_run(outcome.governed, NOON), actor="Ada", reason="first"
-    )
+    built = build_stack(outcome.governed, start_build_run(outcome.governed, NOON), actor="Ada", reason="first")
 
     assert {row.registry_id for row in built.built if row.activated} == {
         "run_registry",
@@ -35,10 +37,10 @@ def test_init_of_an_empty_folder_makes_all_that_a_build_needs(tmp_path: Path) ->
 
 
 def test_init_a_second_time_changes_nothing(world: World) -> None:
-    runbook.initialise(world.root, track_runs=False, now=NOON)
+    initialise(world.root, track_runs=False, now=NOON)
     before = snapshot(world.root)
 
-    again = runbook.initialise(world.root, track_runs=False, now=NOON)
+    again = initialise(world.root, track_runs=False, now=NOON)
 
     assert again.created == ()
     assert snapshot(world.root) == before
@@ -48,7 +50,7 @@ def test_init_gives_each_repository_an_id_of_its_own(tmp_path: Path) -> None:
     ids = set()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        ids.add(runbook.initialise(tmp_path / name, track_runs=False, now=NOON).governed.config.repository_id)
+        ids.add(initialise(tmp_path / name, track_runs=False, now=NOON).governed.config.repository_id)
 
     assert len(ids) == 2
     assert all(is_repository_id(each) for each in ids)
@@ -66,7 +68,7 @@ def test_init_adds_the_id_to_an_existing_toml_as_its_first_line_and_keeps_every_
     path.write_bytes(toml)
     path.chmod(0o640)
 
-    outcome = runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    outcome = initialise(tmp_path, track_runs=False, now=NOON)
 
     first, line_end, rest = path.read_bytes().partition(b"\r\n" if b"\r" in toml else b"\n")
     assert (rest, line_end) == (toml, b"\r\n" if b"\r" in toml else b"\n")
@@ -75,7 +77,7 @@ def test_init_adds_the_id_to_an_existing_toml_as_its_first_line_and_keeps_every_
     assert outcome.created[0] == "registry-pipeline.toml"
     assert path.stat().st_mode & 0o777 == 0o640
     before = snapshot(tmp_path)
-    assert runbook.initialise(tmp_path, track_runs=False, now=NOON).created == ()
+    assert initialise(tmp_path, track_runs=False, now=NOON).created == ()
     assert snapshot(tmp_path) == before
 
 
@@ -84,7 +86,7 @@ def test_init_keeps_an_id_that_is_there(tmp_path: Path) -> None:
     path.write_text('stale_days = 3\nrepository_id = "a-fork-of-shop"\n', encoding="utf-8")
     before = path.read_bytes()
 
-    outcome = runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    outcome = initialise(tmp_path, track_runs=False, now=NOON)
 
     assert path.read_bytes() == before
     assert outcome.governed.config.repository_id == "a-fork-of-shop"
@@ -97,7 +99,7 @@ def test_init_changes_a_linked_toml_where_it_lies(tmp_path: Path) -> None:
     link = tmp_path / "shop" / "registry-pipeline.toml"
     link.symlink_to(shared)
 
-    runbook.initialise(tmp_path / "shop", track_runs=False, now=NOON)
+    initialise(tmp_path / "shop", track_runs=False, now=NOON)
 
     assert link.is_symlink()
     assert shared.read_text(encoding="utf-8").endswith('"\nstale_days = 3\n')
@@ -108,13 +110,13 @@ def test_a_toml_that_cannot_be_parsed_is_not_changed_by_init(tmp_path: Path) -> 
     path.write_text("run_roots = [", encoding="utf-8")
 
     with pytest.raises(ConfigError):
-        runbook.initialise(tmp_path, track_runs=False, now=NOON)
+        initialise(tmp_path, track_runs=False, now=NOON)
 
     assert path.read_text(encoding="utf-8") == "run_roots = ["
 
 
 def test_init_lists_only_documents_that_exist_and_the_day_of_the_first_commit(world: World) -> None:
-    runbook.initialise(world.root, track_runs=False, now=NOON)
+    initialise(world.root, track_runs=False, now=NOON)
 
     config = load_governed(world.root).config
 
@@ -131,7 +133,7 @@ def test_init_keeps_the_lines_that_gitignore_has(world: World) -> None:
     path = world.root / ".gitignore"
     path.write_text("*.log", encoding="utf-8")
 
-    runbook.initialise(world.root, track_runs=False, now=NOON)
+    initialise(world.root, track_runs=False, now=NOON)
 
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "*.log"
@@ -144,7 +146,7 @@ def test_a_pointer_file_that_git_tracks_takes_the_runs_along(world: World) -> No
     )
     assert world.governed.config.pointers in tracked.stdout.decode()
 
-    runbook.initialise(world.root, track_runs=False, now=NOON)
+    initialise(world.root, track_runs=False, now=NOON)
 
     lines = (world.root / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert not {"/.codex/RUNS/", f"/{world.governed.config.pointers}"} & set(lines)
@@ -153,7 +155,7 @@ def test_a_pointer_file_that_git_tracks_takes_the_runs_along(world: World) -> No
 def test_without_a_tracked_one_git_ignores_both_runs_and_pointers(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
 
-    runbook.initialise(tmp_path, track_runs=False, now=NOON)
+    initialise(tmp_path, track_runs=False, now=NOON)
 
     lines = (tmp_path / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert {"/.codex/RUNS/", "/.codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"} <= set(lines)
@@ -162,13 +164,13 @@ def test_without_a_tracked_one_git_ignores_both_runs_and_pointers(tmp_path: Path
 def test_runs_that_are_tracked_are_not_ignored(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
 
-    runbook.initialise(tmp_path, track_runs=True, now=NOON)
+    initialise(tmp_path, track_runs=True, now=NOON)
 
     assert "/.codex/RUNS/" not in (tmp_path / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_git_sees_nothing_of_what_builds_write(built: World) -> None:
-    runbook.initialise(built.root, track_runs=False, now=NOON)
+    initialise(built.root, track_runs=False, now=NOON)
     subprocess.run(["git", "add", "-A"], cwd=built.root, check=True)
     subprocess.run(
         ["git", "-c", "user.name=a", "-c", "user.email=a@example.invalid", "commit", "-qm", "init"],
@@ -185,12 +187,12 @@ def test_git_sees_nothing_of_what_builds_write(built: World) -> None:
 
 def test_init_of_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        runbook.initialise(tmp_path / "nowhere", track_runs=False, now=NOON)
+        initialise(tmp_path / "nowhere", track_runs=False, now=NOON)
 
 
 def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:
     ids = [
-        runbook.make_example(tmp_path / name, NOON, seed=seed).governed.config.repository_id
+        make_example(tmp_path / name, NOON, seed=seed).governed.config.repository_id
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
 
@@ -203,9 +205,9 @@ def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:
 
 
 def test_verifying_the_example_finds_what_was_planted_and_nothing_else(tmp_path: Path) -> None:
-    made = runbook.make_example(tmp_path / "example", NOON)
+    made = make_example(tmp_path / "example", NOON)
 
-    verdicts = runbook.verify_runs(runbook.all_runs(made.governed))
+    verdicts = verify_runs(all_runs(made.governed))
 
     found = {(v.path, v.verdict, tuple(sorted((f.code, f.path) for f in v.findings))) for v in verdicts if v.findings}
     assert found == {(p.path, p.verdict, p.findings) for p in made.planted}

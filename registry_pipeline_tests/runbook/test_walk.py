@@ -7,10 +7,15 @@ import shutil
 
 import pytest
 
-from registry_pipeline import runbook
 from registry_pipeline.catalog import STACK as ROWS
 from registry_pipeline.errors import EvidenceError, RefusedError
-from registry_pipeline.model.verdict import Activation, Refusal, SealedRun
+from registry_pipeline.model.verdict import Activation, Built, Refusal, SealedRun
+from registry_pipeline.runbook.activation import activate, largest_movable, read_chain_state
+from registry_pipeline.runbook.building import BuildRun, build, seal, validate
+from registry_pipeline.runbook.inspection import inspect
+from registry_pipeline.runbook.reading import read_pointers, spec_of
+from registry_pipeline.runbook.rendering import render
+from registry_pipeline.runbook.verification import all_runs, verify_runs
 from registry_pipeline_tests.runbook.conftest import World, all_in_force
 
 STACK = [row.registry_id for row in ROWS]
@@ -33,7 +38,7 @@ def test_a_first_build_puts_the_whole_stack_in_force_with_one_record(world: Worl
 
 def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
     report = world.build().report
-    head = runbook.read_chain_state(world.governed).head
+    head = read_chain_state(world.governed).head
 
     assert isinstance(report, SealedRun)
     assert head is not None
@@ -43,9 +48,9 @@ def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
 
 
 def test_every_folder_that_a_build_seals_verifies(built: World) -> None:
-    ours = [run for run in runbook.all_runs(built.governed) if run.run_id.startswith("2026-03-01__120000__")]
+    ours = [run for run in all_runs(built.governed) if run.run_id.startswith("2026-03-01__120000__")]
 
-    verdicts = list(runbook.verify_runs(ours))
+    verdicts = list(verify_runs(ours))
 
     assert len(verdicts) == len(STACK) + 3  # the report and two records
     assert {verdict.verdict for verdict in verdicts} == {"pass"}
@@ -55,7 +60,7 @@ def test_the_same_repository_gives_the_same_roots_wherever_it_lies(world: World,
     rows = [row for row in world.build().built if row.registry_id in POINTED]
     world_roots = {row.registry_id: row.run.ref.manifest_sha256 for row in rows if row.run is not None}
 
-    pointers = runbook.read_pointers(built.governed)
+    pointers = read_pointers(built.governed)
 
     assert world_roots == {p.registry_id: p.ref.manifest_sha256 for p in pointers.pointers if p.ref is not None}
 
@@ -78,7 +83,7 @@ def test_run_json_says_what_a_run_was_built_from(built: World) -> None:
 
 
 def test_what_is_fed_back_is_named_as_previous_and_not_as_upstream(built: World) -> None:
-    before, head = built.active("drift_signals"), runbook.read_chain_state(built.governed).head
+    before, head = built.active("drift_signals"), read_chain_state(built.governed).head
     assert head is not None
     built.build(minutes=1)
     document = json.loads((built.runs / built.active("op_status_table") / "run.json").read_bytes())
@@ -149,7 +154,7 @@ def test_a_tampered_previous_is_told_and_a_rebuild_mends_it(built: World) -> Non
 
     assert "POINTER_SEAL_INVALID" in {f.code for f in outcome.findings}
     assert all_in_force(outcome)
-    assert runbook.inspect(built.governed, built.run(2)).findings == ()
+    assert inspect(built.governed, built.run(2)).findings == ()
 
 
 def test_a_registry_built_alone_stays_sealed_and_moves_nothing(built: World) -> None:
@@ -172,9 +177,9 @@ def test_a_named_registry_is_built_with_all_that_depends_on_it(built: World) -> 
 def test_a_move_that_would_mix_the_active_set_is_refused(built: World) -> None:
     alone = built.build("run_registry", minutes=1, only=True).built[0]
     assert alone.run is not None
-    verdict = runbook.validate(built.governed, alone.run)
+    verdict = validate(built.governed, alone.run)
 
-    refused = runbook.activate(built.governed, built.run(2), [(alone.run, verdict)], actor="Ada", reason="why not")
+    refused = activate(built.governed, built.run(2), [(alone.run, verdict)], actor="Ada", reason="why not")
 
     assert isinstance(refused, Refusal)
     assert {f.code for f in refused.findings} == {"ACTIVATE_MIXED"}
@@ -183,21 +188,21 @@ def test_a_move_that_would_mix_the_active_set_is_refused(built: World) -> None:
 def test_people_may_mix_the_active_set_when_they_say_why(built: World) -> None:
     alone = built.build("run_registry", minutes=1, only=True).built[0]
     assert alone.run is not None
-    verdict = runbook.validate(built.governed, alone.run)
+    verdict = validate(built.governed, alone.run)
 
-    moved = runbook.activate(
+    moved = activate(
         built.governed, built.run(2), [(alone.run, verdict)], actor="Ada", reason="an incident", allow_mixed=True
     )
 
     assert isinstance(moved, Activation)
-    assert "POINTER_INPUTS_MIXED" in {f.code for f in runbook.inspect(built.governed, built.run(3)).findings}
+    assert "POINTER_INPUTS_MIXED" in {f.code for f in inspect(built.governed, built.run(3)).findings}
 
 
 def test_what_cannot_move_alone_waits_and_the_rest_moves(built: World) -> None:
     alone = built.build("run_registry", minutes=1, only=True).built[0]
     assert alone.run is not None
 
-    movable, held = runbook.largest_movable(built.governed, [(alone.run, runbook.validate(built.governed, alone.run))])
+    movable, held = largest_movable(built.governed, [(alone.run, validate(built.governed, alone.run))])
 
     assert movable == ()
     assert [f.code for f in held] == ["ACTIVATE_MIXED"]
@@ -205,28 +210,28 @@ def test_what_cannot_move_alone_waits_and_the_rest_moves(built: World) -> None:
 
 def test_a_step_that_is_tried_again_finds_its_own_folder(world: World) -> None:
     run = world.run(dagster_run_id="a-dagster-run")
-    spec = runbook.spec_of("run_registry")
-    first = runbook.seal(world.governed, run, spec, _built(world, run))
+    spec = spec_of("run_registry")
+    first = seal(world.governed, run, spec, _built(world, run))
 
-    again = runbook.seal(world.governed, run, spec, _built(world, run))
+    again = seal(world.governed, run, spec, _built(world, run))
 
     assert again.ref == first.ref
 
 
 def test_a_step_that_is_tried_again_with_other_bytes_takes_the_next_name(world: World) -> None:
     run = world.run(dagster_run_id="a-dagster-run")
-    spec = runbook.spec_of("run_registry")
-    first = runbook.seal(world.governed, run, spec, _built(world, run))
+    spec = spec_of("run_registry")
+    first = seal(world.governed, run, spec, _built(world, run))
     (world.runs / "2026-03-01__000000__new").mkdir()
 
-    again = runbook.seal(world.governed, run, spec, _built(world, run))
+    again = seal(world.governed, run, spec, _built(world, run))
 
     assert again.ref.run_id == f"{first.ref.run_id}__02"
 
 
-def _built(world: World, run: runbook.BuildRun) -> runbook.Built:
-    built = runbook.build(world.governed, run, runbook.spec_of("run_registry"), {})
-    assert isinstance(built, runbook.Built)
+def _built(world: World, run: BuildRun) -> Built:
+    built = build(world.governed, run, spec_of("run_registry"), {})
+    assert isinstance(built, Built)
     return built
 
 
@@ -237,7 +242,7 @@ def test_in_a_clone_without_the_runs_a_build_begins_anew(built: World) -> None:
             folder.chmod(0o755)
             shutil.rmtree(folder)
 
-    seen = runbook.inspect(built.governed, built.run(1))
+    seen = inspect(built.governed, built.run(1))
     outcome = built.build(minutes=1)
 
     assert {f.code for f in seen.findings} == {"POINTER_RUN_MISSING"}
@@ -247,4 +252,4 @@ def test_in_a_clone_without_the_runs_a_build_begins_anew(built: World) -> None:
 
 def test_the_report_needs_active_registries(world: World) -> None:
     with pytest.raises(RefusedError, match="none is active"):
-        runbook.render(world.governed, world.run())
+        render(world.governed, world.run())

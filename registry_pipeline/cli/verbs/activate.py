@@ -11,7 +11,8 @@ from registry_pipeline.cli.naming import find_named
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.model.verdict import Refusal
-from registry_pipeline.runbook import activate, start_build_run
+from registry_pipeline.runbook.activation import activate
+from registry_pipeline.runbook.building import start_build_run
 from registry_pipeline.runbook.proposal import propose
 
 

@@ -9,7 +9,7 @@ from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.runbook import read_chain_state
+from registry_pipeline.runbook.activation import read_chain_state
 
 
 @click.command(

@@ -17,9 +17,11 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.model.finding import Finding, Severity, has_errors
 from registry_pipeline.model.verdict import Activation, Refusal
-from registry_pipeline.runbook import BuiltRow, StackOutcome, build_stack, build_under_way, start_build_run
+from registry_pipeline.runbook.building import start_build_run
 from registry_pipeline.runbook.rendering import is_report_missing
+from registry_pipeline.runbook.stack import BuiltRow, StackOutcome, build_stack
 from registry_pipeline.runbook.status import read_operations
+from registry_pipeline.runbook.underway import build_under_way
 
 
 @click.command(

@@ -15,8 +15,8 @@ from registry_pipeline.cli.naming import find_named, governed_of
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Governed
 from registry_pipeline.query.diff import ArtifactDiff, FieldChange, RunDiff
-from registry_pipeline.runbook import FoundRun
 from registry_pipeline.runbook.comparison import compare_runs, counterpart, registry_of_run
+from registry_pipeline.runbook.verification import FoundRun
 
 _MOST: Final = 20
 _LONGEST: Final = 60

@@ -11,7 +11,8 @@ from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Governed, find_governed
 from registry_pipeline.model.finding import Severity
 from registry_pipeline.query.doctor import DoctorDocument
-from registry_pipeline.runbook import Orders, diagnose, mend, start_build_run
+from registry_pipeline.runbook.building import start_build_run
+from registry_pipeline.runbook.doctor import Orders, diagnose, mend
 from registry_pipeline.runbook.rendering import is_report_missing
 from registry_pipeline.runbook.settlement import PENDING
 

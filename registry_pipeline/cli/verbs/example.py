@@ -11,7 +11,7 @@ from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.example.description import EXAMPLE_SEED
-from registry_pipeline.runbook import ExampleOutcome, make_example
+from registry_pipeline.runbook.example import ExampleOutcome, make_example
 
 
 @click.command(

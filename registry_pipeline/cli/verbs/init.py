@@ -10,9 +10,10 @@ from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_governed
-from registry_pipeline.runbook import InitOutcome, initialise, start_build_run
+from registry_pipeline.runbook.building import start_build_run
 from registry_pipeline.runbook.entries import initialise_entries
 from registry_pipeline.runbook.settlement import restart_chain as seal_new_chain
+from registry_pipeline.runbook.setup import InitOutcome, initialise
 from registry_pipeline.values import replace
 
 

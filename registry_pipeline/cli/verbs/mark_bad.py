@@ -10,7 +10,8 @@ from registry_pipeline.cli.moves import answer_change, reason_options
 from registry_pipeline.cli.naming import find_named
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import find_governed
-from registry_pipeline.runbook import mark_bad, start_build_run
+from registry_pipeline.runbook.building import start_build_run
+from registry_pipeline.runbook.rollback import mark_bad
 
 
 @click.command(

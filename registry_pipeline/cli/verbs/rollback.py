@@ -11,7 +11,9 @@ from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import find_governed
 from registry_pipeline.model.finding import has_errors
 from registry_pipeline.model.verdict import Refusal
-from registry_pipeline.runbook import read_chain_state, rollback, select_rollback, start_build_run
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.building import start_build_run
+from registry_pipeline.runbook.rollback import rollback, select_rollback
 
 
 @click.command(

@@ -21,24 +21,22 @@ from registry_pipeline.model.ids import is_sha256
 from registry_pipeline.model.refs import PointerFile
 from registry_pipeline.model.verdict import Verdict
 from registry_pipeline.query.verification import Verification, verification
-from registry_pipeline.runbook import (
+from registry_pipeline.runbook.activation import read_chain_state
+from registry_pipeline.runbook.status import observe, read_operations
+from registry_pipeline.runbook.tracked import check_tracked_files
+from registry_pipeline.runbook.verification import (
     Baseline,
-    ChainState,
     FoundRun,
-    JudgedRun,
-    Lineage,
     active_runs,
     all_runs,
-    check_anchor,
     check_moved_runs,
     compare_baseline,
     judge_runs,
-    read_chain_state,
     verify_inputs,
 )
-from registry_pipeline.runbook.status import observe, read_operations
-from registry_pipeline.runbook.tracked import check_tracked_files
 from registry_pipeline.sources.tracked_evidence import evidence_pathspecs
+from registry_pipeline.validate.chain import ChainState, check_anchor
+from registry_pipeline.validate.lineage import JudgedRun, Lineage
 from registry_pipeline.values import replace, value_type
 
 

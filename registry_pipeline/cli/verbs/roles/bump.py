@@ -7,7 +7,7 @@ import click
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_governed
-from registry_pipeline.roles import RoleContractKind
+from registry_pipeline.roles.snapshot import RoleContractKind
 from registry_pipeline.runbook.role_bump import Bumped, bump_contract
 
 
