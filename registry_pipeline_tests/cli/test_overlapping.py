@@ -22,6 +22,7 @@ from registry_pipeline.model.verdict import Built, SealedRun
 from registry_pipeline.runbook import BuildRun, underway
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.log_heads import head_of
 
 LATER = "2026-03-02T12:00:00Z"
@@ -120,6 +121,7 @@ def empty(tmp_path: Path, home: Path) -> Iterator[Governed]:
 
 def build_at_once(root: str, barrier: Barrier) -> None:
     """Build as soon as the other process is ready to, and exit with the exit code."""
+    wait_for_locks_without_limit()
     barrier.wait()
     sys.exit(main(["-C", root, "--now", LATER, "build"]))
 
