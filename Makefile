@@ -2,7 +2,6 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
-UV_VERSION := 0.13.9
 UV := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 .uv/bin/uv
 BIN := .venv/bin
 DEMO := .demo/example
@@ -13,13 +12,17 @@ DEMO := .demo/example
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-# The lock names versions and hashes and no index: each machine's own package client decides where from.
-.venv/.ready: pyproject.toml uv.lock
-	@test -x .uv/bin/uv || { echo "preparing .uv"; $(PYTHON) -m venv .uv && .uv/bin/pip --quiet --disable-pip-version-check install uv==$(UV_VERSION); }
-	@echo "preparing .venv (locked versions, hashes checked)"
+# The requirements name versions and hashes and no host: pip and uv download from the index that this machine is set to.
+.uv/.ready: requirements/uv.txt
+	@echo "preparing .uv (uv, hashes checked)"
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements/uv.txt
+	@touch $@
+
+.venv/.ready: pyproject.toml requirements/dev.txt .uv/.ready
+	@echo "preparing .venv (pinned versions, hashes checked)"
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	@$(UV) export --quiet --frozen --no-emit-project --output-file .uv/requirements.txt > /dev/null
-	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes .uv/requirements.txt
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -59,10 +62,13 @@ soak: .venv/.ready ## what takes longer: kills at every call, power cuts, laws w
 docs: .venv/.ready ## rewrite the generated parts of the documents
 	$(BIN)/python tools/docs.py
 
-lock: ## resolve again, and take the hosts out of the lock
-	@test -x .uv/bin/uv || { $(PYTHON) -m venv .uv && .uv/bin/pip --quiet install uv==$(UV_VERSION); }
-	@$(UV) lock
-	@sed -i -E -e 's#registry = "[a-z]+://[^"]*"#registry = "index"#' -e 's#url = "[a-z]+://[^"]*/([^/"]+)"#path = "\1"#' uv.lock
+# Versions that are pinned stay as they are; `make lock UPGRADE=--upgrade` takes the newest of all.
+COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+lock: .uv/.ready ## pin the versions and hashes of pyproject.toml's dependencies again
+	@$(UV) $(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt
+	@$(UV) $(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 
 clean: ## remove what make made
 	rm -rf .venv .uv .demo dist

@@ -3,39 +3,26 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from xdist.remote import Producer  # type: ignore[import-untyped]
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from registry_pipeline_tests.captured_sources import write_captured_sources
 from registry_pipeline_tests.known_answers.make_repo import main as make_known_repository
 from registry_pipeline_tests.laws import register_profiles
+from registry_pipeline_tests.memory_disk import use_memory_disk
 
 register_profiles()
 
 
-SERVERS = (
-    "cli/test_ui.py",
-    "defs/test_history_served.py",
-    "defs/test_served.py",
-    "defs/test_strain_daemon.py",
-)
+def pytest_configure() -> None:
+    use_memory_disk()
 
 
-class ServersOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Give each test to the next free worker, and all tests that start Dagster's servers to one worker, as the first.
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from registry_pipeline_tests.scheduling import ServersOnOneWorker
 
-    They mostly wait, so that `make test` has one worker more than processors. xdist's own `xdist_group` marks have no
-    effect under this pytest: it no longer reads the node ids that they rewrite.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0].removeprefix("registry_pipeline_tests/")
-        return "servers" if file in SERVERS else nodeid
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServersOnOneWorker:
     return ServersOnOneWorker(config, log)
 
 

@@ -18,6 +18,7 @@ from registry_pipeline.errors import BusyError, RefusedError
 from registry_pipeline.model.verdict import SealedRun
 from registry_pipeline_tests.activate.composition import STEPS, activate, make_store, parse, read_state
 from registry_pipeline_tests.activate.requests import run
+from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 
 FIRST, SECOND, THIRD = (run("run_registry", day) for day in (1, 2, 3))
 KILLED = 9
@@ -207,7 +208,8 @@ def test_of_two_processes_exactly_one_wins_and_the_loser_changes_nothing(governe
         assert read_state(governed).findings == ()
 
 
-def test_a_writer_that_holds_the_lock_is_not_waited_for(governed: Governed) -> None:
+def test_a_writer_that_holds_the_lock_is_not_waited_for(governed: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_up_locks_at_once(monkeypatch)
     seen, folders = pointer_hash(governed), sorted(governed.publish_root.iterdir())
 
     def while_planning(step: str) -> None:

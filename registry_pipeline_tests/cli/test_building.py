@@ -12,6 +12,7 @@ import pytest
 
 from registry_pipeline.catalog import STACK
 from registry_pipeline_tests.cli.conftest import NOON, PROGRAM, Repository, call, environment
+from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 
 LATER = "2026-03-02T12:00:00Z"
 
@@ -168,7 +169,7 @@ def test_a_run_that_was_altered_is_refused(built: Repository) -> None:
     assert "SEAL_INVALID: HASH_MISMATCH" in ended.out
 
 
-def test_a_held_lock_changes_nothing_and_exits_6(built: Repository) -> None:
+def test_a_held_lock_changes_nothing_and_exits_6(built: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     built("build", "drift_signals", "--only", now=LATER)
     before = built.pointers.read_bytes()
     holder = subprocess.Popen(
@@ -178,6 +179,7 @@ def test_a_held_lock_changes_nothing_and_exits_6(built: Repository) -> None:
     assert holder.stdout is not None
     try:
         holder.stdout.readline()
+        give_up_locks_at_once(monkeypatch)
         assert built("activate", "drift_signals", "latest", "--reason", "x", now=LATER).code == 6
     finally:
         holder.stdin.close()

@@ -10,6 +10,7 @@ import pytest
 
 from registry_pipeline.activate.swap import intent_path
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
 FIRST, SECOND = "2026-03-01__120000__drift_signals_build", "2026-03-02__120000__drift_signals_build"
@@ -105,7 +106,10 @@ def test_what_cannot_be_done_says_so_by_its_exit_code_and_changes_nothing(
     }
 
 
-def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(built: Repository) -> None:
+def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(
+    built: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_up_locks_at_once(monkeypatch)
     intent_path(built.pointers).write_text("{", encoding="utf-8")
     before = built.files()
     holder = subprocess.Popen(

@@ -29,6 +29,9 @@ from registry_pipeline_tests.role_packs import PACK, SMALL
 from registry_pipeline_tests.run_index.values import a_run
 from registry_pipeline_tests.sources.repositories import commit, repository
 
+# So long a wait is a hang on any machine, however busy.
+HANG_SECONDS = 120
+
 MERGES = {"run-index": (RUN_INDEX, a_run(7)), "overrides": (OVERRIDES, VOIDED)}
 
 
@@ -134,7 +137,7 @@ def test_two_bumps_at_once_both_last_and_the_second_follows_the_first(
     def replace(*arguments: Any) -> None:
         if not made and not second.ident:
             second.start()
-            assert waits.wait(20), "the second bump did not wait for the first one"
+            assert waits.wait(HANG_SECONDS), "the second bump did not wait for the first one"
         real_replace(*arguments)
 
     def sleep(seconds: float) -> None:  # between two attempts to take the lock

@@ -23,6 +23,7 @@ from registry_pipeline.runbook.building import BuildRun, seal
 from registry_pipeline.runbook.underway import build_under_way
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.log_heads import head_of
 
 LATER = "2026-03-02T12:00:00Z"
@@ -121,6 +122,7 @@ def empty(tmp_path: Path, home: Path) -> Iterator[Governed]:
 
 def build_at_once(root: str, barrier: Barrier) -> None:
     """Build as soon as the other process is ready to, and exit with the exit code."""
+    wait_for_locks_without_limit()
     barrier.wait()
     sys.exit(main(["-C", root, "--now", LATER, "build"]))
 

@@ -18,6 +18,7 @@ from registry_pipeline.model.verdict import SealedRun
 from registry_pipeline.runbook import building, reading
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, page_of, troubles
+from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.log_heads import head_of
 
 
@@ -104,6 +105,7 @@ def test_a_log_that_is_always_late_fails_the_step_with_what_to_do(
 
 def build_at_once(root: str, barrier: Barrier) -> None:
     """Build as soon as the other process is ready to, and exit with the exit code."""
+    wait_for_locks_without_limit()
     barrier.wait()
     sys.exit(main(["-C", root, "build"]))
 
@@ -111,6 +113,7 @@ def build_at_once(root: str, barrier: Barrier) -> None:
 def materialize_at_once(root: str, barrier: Barrier) -> None:
     """Materialize all that is built, with its checks; a failure is told in place of the exit code."""
     with door_of(Path(root)) as door:
+        wait_for_locks_without_limit()
         barrier.wait()
         result = door.rebuild()
         sys.exit("\n".join(troubles(result)) if not result.success else 0)

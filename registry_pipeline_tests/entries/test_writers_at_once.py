@@ -22,6 +22,7 @@ from registry_pipeline.runbook.entries import (
     stage_folder,
 )
 from registry_pipeline_tests.entries.small import ASKED, BEFORE, add_three, contents_of, make_small
+from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 
 WRITERS = 10
 
@@ -41,6 +42,7 @@ def test_ten_processes_that_add_different_entries_at_once_all_succeed(tmp_path: 
             code = 1
             try:
                 os.close(start[1])
+                wait_for_locks_without_limit()
                 os.write(ready[1], b".")
                 os.read(start[0], 1)  # it ends when the parent closes its end: all of them at the same moment
                 add_type(governed, f"t{number}")

@@ -1,7 +1,7 @@
 """Whole commands, killed or failing at any of their calls that change the disk: what must hold afterwards.
 
-The points of a command are taken in turn from an offset that changes every day. The offset is in the message of a
-failure; REGISTRY_PIPELINE_FAULT_OFFSET repeats it. `make soak` takes every point with every fault.
+The points of a command start at an offset that depends on the product's source code. The offset is in the message of a
+failure; REGISTRY_PIPELINE_FAULT_OFFSET sets another. `make soak` takes every point with every fault.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import copied_repository
 from registry_pipeline_tests.faults.commands import COMMANDS, LAST, WritingCommand
 from registry_pipeline_tests.faults.injection import FAULTS, Outcome, run_with_fault
+from registry_pipeline_tests.sampling import sample_points, source_offset
 
 POINTS = 30
 """How many points of a command a run of the suite takes at least."""
@@ -90,16 +90,8 @@ def prepared(request: pytest.FixtureRequest, source_repository: Path, home: Path
         yield Prepared(request.param, command, root, home, digests(root), after, whole.points)
 
 
-def chosen_points(total: int) -> tuple[int, list[int]]:
-    """Return the offset of today, and the points that it chooses: all where there are few."""
-    today = str(int(time.time()) // 86400)  # noqa: TID251 - the day only turns the offset
-    offset = int(os.environ.get("REGISTRY_PIPELINE_FAULT_OFFSET", today))
-    step = max(1, total // POINTS)
-    return offset, [1 + (offset + number) % total for number in range(0, total, step)]
-
-
 def test_a_fault_at_any_point_leaves_nothing_half_done(prepared: Prepared, tmp_path: Path) -> None:
-    offset, points = chosen_points(prepared.points)
+    offset, points = source_offset(), sample_points(prepared.points, POINTS)
     assert len(points) >= min(POINTS, prepared.points)
 
     for number, point in enumerate(points):

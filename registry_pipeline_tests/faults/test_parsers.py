@@ -39,6 +39,7 @@ from registry_pipeline.validate.pointers import parse_pointer_file
 from registry_pipeline.yaml_values import nodes, plain, scalars
 from registry_pipeline.yaml_values.nodes import StrictYamlError
 from registry_pipeline_tests import known_answers
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.role_packs import SMALL
 from registry_pipeline_tests.run_index.values import a_run
 
@@ -234,7 +235,7 @@ def test_a_valid_sample_parses(name: str) -> None:
 def test_any_text_gives_a_value_or_the_documented_exception(name: str) -> None:
     parser = PARSERS[name]
 
-    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(examples(60), database=None, suppress_health_check=list(HealthCheck))
     @given(st.one_of(mutated(parser.samples), st.binary(max_size=40)))
     def law(data: bytes) -> None:
         with suppress(*parser.raises):
@@ -249,7 +250,7 @@ def test_any_text_gives_a_value_or_the_documented_exception(name: str) -> None:
 def test_very_many_texts_give_a_value_or_the_documented_exception(name: str) -> None:
     parser = PARSERS[name]
 
-    @settings(max_examples=5000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(examples(500), database=None, suppress_health_check=list(HealthCheck))
     @given(st.one_of(mutated(parser.samples), st.binary(max_size=200)))
     def law(data: bytes) -> None:
         with suppress(*parser.raises):

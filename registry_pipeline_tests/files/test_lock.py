@@ -12,6 +12,7 @@ from registry_pipeline.activate.lock import lock_path, pointer_lock
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import replace_file
+from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'
 BEFORE = sha256_hex(OLD)
@@ -24,7 +25,8 @@ def pointer(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_lock_is_held_once(pointer: Path) -> None:
+def test_the_lock_is_held_once(pointer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_up_locks_at_once(monkeypatch)
     with (
         pointer_lock(pointer, pointer.parent),
         pytest.raises(BusyError) as caught,

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import tomllib
 import zipfile
+from email.parser import HeaderParser
 from pathlib import Path
+from typing import NamedTuple
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Distributions(NamedTuple):
+    source: Path
+    wheel: Path
 
 
 def tracked() -> list[Path]:
@@ -17,11 +30,23 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in names if name and (ROOT / name).is_file()]
 
 
-def test_the_lock_names_files_and_hashes_and_no_host() -> None:
-    text = (ROOT / "uv.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["dev.txt", "uv.txt"])
+def test_each_requirement_has_hashes_and_no_host(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    requirements = re.findall(r"^[a-z].*==.*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+$", text, re.MULTILINE)
 
+    assert len(requirements) == len(re.findall(r"^[^#\s]", text, re.MULTILINE)) > 0
     assert "://" not in text
-    assert text.count("hash = ") > 100
+    assert "index" not in re.findall(r"^ *--?([a-z]+)", text, re.MULTILINE)
+
+
+def test_every_dependency_of_pyproject_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    pinned = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE)
+
+    names = {re.split(r"[><=~ ]", text)[0].lower().replace(".", "-").replace("_", "-") for text in declared}
+    assert names <= set(pinned)
 
 
 def test_no_tracked_file_names_a_place_of_the_machine_it_was_written_on() -> None:
@@ -32,19 +57,77 @@ def test_no_tracked_file_names_a_place_of_the_machine_it_was_written_on() -> Non
     assert offenders == []
 
 
-def test_the_wheel_holds_the_package_its_schemas_and_what_ui_needs(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """The source distribution of this checkout, and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("distributions")
+    hatchling = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run([*hatchling, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (sdist,) = folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    source = folder / sdist.name.removesuffix(".tar.gz")
+    subprocess.run([*hatchling, "-t", "wheel"], cwd=source, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return Distributions(source, wheel)
+
+
+def test_the_source_distribution_contains_what_a_build_needs(distributions: Distributions) -> None:
+    names = {str(path.relative_to(distributions.source)) for path in distributions.source.rglob("*")}
+
+    assert {"LICENSE", "README.md", "pyproject.toml", "dagster.yaml", "registry_pipeline/py.typed"} <= names
+    assert {f"schemas/{path.relative_to(ROOT / 'schemas')}" for path in (ROOT / "schemas").rglob("*.json")} <= names
+    assert not [name for name in names if name.startswith((".venv", ".uv/", "dist/"))]
+
+
+def test_the_wheel_contains_the_package_its_schemas_and_what_ui_needs(distributions: Distributions) -> None:
+    with zipfile.ZipFile(distributions.wheel) as archive:
+        names = set(archive.namelist())
     schemas = {
         f"registry_pipeline/schemas/{p.relative_to(ROOT / 'schemas')}" for p in (ROOT / "schemas").rglob("*.json")
     }
+    modules = {str(path.relative_to(ROOT)) for path in tracked() if path.is_relative_to(ROOT / "registry_pipeline")}
 
     assert schemas <= names
-    assert {"registry_pipeline/runbook/building.py", "registry_pipeline/dagster.yaml"} <= names
+    assert modules <= names
+    assert {"registry_pipeline/dagster.yaml", "registry_pipeline/py.typed"} <= names
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
     assert not [name for name in names if name.startswith("registry_pipeline_tests")]
+
+
+def test_the_wheel_has_the_metadata_of_the_project(distributions: Distributions) -> None:
+    with zipfile.ZipFile(distributions.wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = HeaderParser().parsestr(archive.read(name).decode())
+
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["License-File"] == "LICENSE"
+    assert metadata["Author"] == "registry_pipeline contributors"
+    assert metadata["Requires-Python"] == "<3.15,>=3.11"
+    assert "Typing :: Typed" in metadata.get_all("Classifier", [])
+
+
+def test_an_installed_wheel_runs_the_example(distributions: Distributions, tmp_path: Path) -> None:
+    """The wheel is installed with pip in a new environment, which finds the dependencies in this one."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, capture_output=True)
+    install = [environment / "bin/python", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*install, distributions.wheel], check=True, capture_output=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    # Python searches a path in a .pth file, but ignores the .pth files there: the editable install has no effect.
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    keep = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def run(*arguments: str) -> str:
+        command = [str(environment / "bin/registry-pipeline"), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=keep, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    locate = [environment / "bin/python", "-c", "import registry_pipeline; print(registry_pipeline.__file__)"]
+    location = subprocess.run(locate, cwd=tmp_path, env=keep, capture_output=True, text=True, check=True).stdout
+    assert Path(location.strip()).is_relative_to(environment)
+    assert run("--version").strip().endswith("0.1.0")
+    run("example", "tides")
+    run("-C", "tides", "build")
+    assert "operations  43" in run("-C", "tides", "status")

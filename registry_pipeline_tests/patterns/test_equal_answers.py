@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry_pipeline.roles.surface import _ENCODER, _has_doubtful_key
 from registry_pipeline.schema import read_schema
 from registry_pipeline.sources.scorecard import _PATH
 from registry_pipeline.sources.versions import find_version
+from registry_pipeline_tests.laws import examples
 
 _VERSIONS = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
@@ -37,7 +38,7 @@ _VERSION_TEXTS = _texts(
 
 
 @given(_VERSION_TEXTS)
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @example("SCHEMA_VERSION SCHEMA_VERSION = 'v1'")
 @example("SCHEMA_VERSION\n'v1' SCHEMA_VERSION \"v2'")
 def test_a_text_states_the_version_that_the_four_patterns_find(text: str) -> None:
@@ -48,14 +49,14 @@ def test_a_text_states_the_version_that_the_four_patterns_find(text: str) -> Non
 
 
 @given(_texts("a", "/", ".", " ", "-", "é", "\t", "\u00a0", "7", "//", "a.b", "b/"))
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @example("a.b-c a.b/ a/b/ /a x.")
 def test_the_same_paths_are_found_in_an_executable(text: str) -> None:
     assert _PATH.findall(text) == _PATHS.findall(text)
 
 
 @given(_texts("\U0001f600", "\ud800", "a", '"', "\\", ":", "\n", "{", ",", '":', '\\"'))
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 def test_the_same_texts_have_a_key_that_sorts_otherwise_in_utf_16(text: str) -> None:
     assert _has_doubtful_key(text) == (_KEY.search(text) is not None)
 
@@ -66,7 +67,7 @@ def test_the_same_texts_have_a_key_that_sorts_otherwise_in_utf_16(text: str) -> 
         lambda inner: st.dictionaries(_texts("\U0001f600", "\uffff", "a", '"', "\\", ":"), inner) | st.lists(inner),
     )
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_same_json_objects_have_such_a_key(value: object) -> None:
     text = _ENCODER.encode({"value": value})
 
@@ -74,7 +75,7 @@ def test_the_same_json_objects_have_such_a_key(value: object) -> None:
 
 
 @given(_texts("1", "0", ".", "+", "-", "e", "E", "\n", "a"))
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 def test_the_same_cells_of_a_fingerprint_index_are_numbers(text: str) -> None:
     pattern = read_schema("REGISTRY_fingerprint_index_v0_1.schema.json")["$defs"]["number_or_empty"]["pattern"]
 

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.patterns.adversary import MOST_GROWTH, find_slow_text, growth
 from registry_pipeline_tests.patterns.backtracking import CountingMatcher
 from registry_pipeline_tests.patterns.collecting import Use, code_patterns, schema_patterns
@@ -64,7 +65,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.sampled_from([use for use, _ in ALL]), st.lists(_PIECES, max_size=12).map("".join))
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 def test_the_counting_matcher_finds_what_re_finds(use: Use, text: str) -> None:
     subject: Any = text if isinstance(use.pattern.pattern, str) else text.encode()
     matcher, pattern = CountingMatcher(use.pattern), use.pattern
@@ -95,7 +96,7 @@ _FORMS = st.recursive(
 
 
 @given(_FORMS, st.text("ab", max_size=8))
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 def test_the_counting_matcher_finds_what_re_finds_with_any_pattern(form: str, text: str) -> None:
     pattern = re.compile(form)
     matcher = CountingMatcher(pattern)

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canon import json_line
@@ -21,6 +21,7 @@ from registry_pipeline.run_index.logs import Log
 from registry_pipeline.run_index.lookup import find_current
 from registry_pipeline.run_index.query import VIEWS, Question, find_latest, find_records, find_run
 from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, governed_at, log_at, logs, runs
 
 Change = Callable[[Path, st.DataObject], None]
@@ -144,7 +145,7 @@ def _assert_answers_are_those_of_the_log(log: Log, run_ids: set[str]) -> None:
         assert (by_index.entries, by_index.findings) == (by_scan.entries, by_scan.findings)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(logs.filter(bool), runs, st.sampled_from(CHANGES), st.booleans(), st.data())
 def test_a_changed_index_changes_no_answer(
     records: list[Run], one: Run, change: Change, grows: bool, data: st.DataObject
@@ -161,7 +162,7 @@ def test_a_changed_index_changes_no_answer(
         _assert_answers_are_those_of_the_log(log, {record["run_id"] for record in [*records, one]})
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(logs.filter(bool), runs, st.sampled_from(CHANGES), st.data())
 def test_a_changed_index_lets_no_duplicate_and_no_collision_into_the_log(
     records: list[Run], other: Run, change: Change, data: st.DataObject

@@ -12,13 +12,16 @@ import pytest
 from registry_pipeline.run_index import side_index
 from registry_pipeline.run_index.query import Question, find_records
 from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.run_index.values import a_run, log_at, write_log
 
 PROCESSES = 8
 _PROGRAM = """
 import sys
 from pathlib import Path
+from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.run_index.values import a_run, append, log_at
+wait_for_locks_without_limit()
 first, count, root = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 log = log_at(root)
 number = first
@@ -72,7 +75,9 @@ import sys
 from pathlib import Path
 from registry_pipeline.run_index.door import append_runs
 from registry_pipeline.run_index.gates import Surroundings
+from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.run_index.values import a_run, governed_at
+wait_for_locks_without_limit()
 first, count, root = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 for number in range(first, first + count):
     assert append_runs(governed_at(root), [a_run(number)], Surroundings()).added
@@ -91,6 +96,7 @@ def test_many_writers_and_a_reader_share_one_index_and_none_of_them_rebuilds_it(
         raise AssertionError("the index was rebuilt")
 
     monkeypatch.setattr(side_index, "_built", refuse)
+    wait_for_locks_without_limit(monkeypatch)
     index = side_index.index_path(log).stat().st_ino
 
     starts = [

@@ -7,11 +7,12 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from registry_pipeline.schema import _problems, read_judge
+from registry_pipeline_tests.laws import examples
 
 EXPONENTIAL = r"^([a-z]+)+$"
 BACK_REFERENCE = r"^(a*)*b\1$"
@@ -108,7 +109,7 @@ _VALUES = st.recursive(
 
 
 @given(_SCHEMAS, _VALUES)
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_the_bounded_keywords_report_what_those_of_jsonschema_report(schema: Any, value: Any) -> None:
     """The patterns here mean the same to both engines."""
     document = {"allOf": [schema]}

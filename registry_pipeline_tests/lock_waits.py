@@ -1,0 +1,30 @@
+"""Let a lock be waited for as long as it takes, or not at all.
+
+Locks give up after some seconds. A test in which several processes compete is not about that limit, and must not fail
+on a busy machine because of it. A test of a lock that stays held need not wait for the limit.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+
+_NO_PROGRESS = SimpleNamespace(monotonic=lambda: 0.0, sleep=time.sleep)
+
+
+def wait_for_locks_without_limit(patch: pytest.MonkeyPatch | None = None) -> None:
+    """Stop the clock by which locks measure their waits: in this process for good, or until `patch` is undone."""
+    patch = patch or pytest.MonkeyPatch()
+    for module in ("registry_pipeline.files.lock", "registry_pipeline.files.atomic_write"):
+        patch.setattr(f"{module}.time", _NO_PROGRESS)
+    patch.setattr("registry_pipeline.run_index.side_index._WAIT", 600.0)
+
+
+def give_up_locks_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Let each look at the clock by which locks measure their waits advance it by an hour."""
+    hours = count(0.0, 3600.0)
+    hurried = SimpleNamespace(monotonic=lambda: next(hours), sleep=lambda _seconds: None)
+    patch.setattr("registry_pipeline.files.lock.time", hurried)
