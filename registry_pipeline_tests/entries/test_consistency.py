@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from registry_pipeline.entries import (
 )
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline_tests.entries.case_folders import CASES
+from registry_pipeline_tests.cases.layout import Case
+from registry_pipeline_tests.entries.run_cases import write_repository
 
 Check = Callable[[Mapping[str, Any]], list[Finding]]
 
@@ -70,7 +70,7 @@ ENTRIES: dict[str, tuple[Check, dict[str, Any], dict[str, Any], list[str]]] = {
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory below the top of a repository, of which the functions load the content themselves."""
-    shutil.copytree(CASES / "EN010__a_misspelt_type/before", tmp_path / "repository")
+    write_repository(Case("entries", "EN010__a_misspelt_type"), tmp_path / "repository")
     monkeypatch.chdir(tmp_path / "repository/modules")
     monkeypatch.delenv("REGISTRY_PIPELINE_REPO", raising=False)
     return tmp_path

@@ -11,6 +11,9 @@ Pack = dict[str, Any]
 Change = Callable[[Pack], object]
 
 
+PRODUCER, EDITOR, ARCHIVIST = 0, 1, 2
+
+
 def contract(contract_id: str, **schema: Any) -> dict[str, Any]:
     return {"contract_id": contract_id, "schema_json": schema}
 
@@ -84,3 +87,8 @@ def several(*changes: Change) -> Change:
             each(pack)
 
     return change
+
+
+def extract(pack: Pack, index: int) -> list[Any]:
+    contracts: list[Any] = pack["roles"][index]["extract_contracts"]
+    return contracts

@@ -14,9 +14,18 @@ from registry_pipeline.roles import (
     publishers,
 )
 from registry_pipeline.values import replace
-from registry_pipeline_tests.roles.base_pack import Change, base_pack, contract, role, several, unchanged, written
-from registry_pipeline_tests.roles.recipes import place_of
-from registry_pipeline_tests.roles.recipes_of_ids import EDITOR, extract
+from registry_pipeline_tests.roles.base_pack import (
+    EDITOR,
+    Change,
+    base_pack,
+    contract,
+    extract,
+    role,
+    several,
+    unchanged,
+    written,
+)
+from registry_pipeline_tests.roles.text_positions import place_of
 
 
 def pack(change: Change = unchanged) -> ParsedPack:

@@ -19,8 +19,17 @@ from registry_pipeline.roles import (
     check_against,
     parse_pack,
 )
-from registry_pipeline_tests.roles.base_pack import Change, base_pack, contract, role, unchanged, written
-from registry_pipeline_tests.roles.recipes_of_ids import EDITOR, PRODUCER, extract
+from registry_pipeline_tests.roles.base_pack import (
+    EDITOR,
+    PRODUCER,
+    Change,
+    base_pack,
+    contract,
+    extract,
+    role,
+    unchanged,
+    written,
+)
 
 X, C = RoleContractKind.EXTRACT, RoleContractKind.PRODUCE
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,10 @@ from hypothesis import strategies as st
 from registry_pipeline.roles import ParsedPack, Published, check_against, parse_pack
 from registry_pipeline.roles.pack import parse_whole_pack
 from registry_pipeline.roles.role_texts import forget_roles, read_by_roles
+from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
 from registry_pipeline_tests.roles.json_strategies import FRAGMENTS
-from registry_pipeline_tests.roles.recipes import CASES
 
-FILES = sorted(CASES.glob("*/current.json"))
 BASE = written(base_pack())
 STYLES: list[dict[str, Any]] = [
     {"indent": 2},
@@ -51,9 +49,9 @@ def alike(data: bytes) -> None:
     assert told(parse_pack(data, "p")) == whole, "the second time, when its roles are known"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_every_case(path: Path) -> None:
-    alike(path.read_bytes())
+@pytest.mark.parametrize("case", find_cases("roles"), ids=lambda case: case.id)
+def test_every_case(case: Case) -> None:
+    alike(case.files()["current.json"])
 
 
 @pytest.mark.parametrize("style", STYLES, ids=str)

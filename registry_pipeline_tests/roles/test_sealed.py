@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +25,10 @@ from registry_pipeline.roles import (
     registry_document,
 )
 from registry_pipeline.schema import check_value
+from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.old_role_pack import DEFECTS, OLD, WITH_NEW_DEFECT
 from registry_pipeline_tests.role_packs import PACK, SHRUNK, SMALL
 from registry_pipeline_tests.roles.json_strategies import VALUES
-from registry_pipeline_tests.roles.recipes import CASES
 
 FOLDER = ".codex/RUNS/2026-03-01__120000__role_registry_build"
 
@@ -53,13 +52,14 @@ def content(violations: tuple[Violation, ...]) -> set[tuple[str, str, str | None
     }
 
 
-def compared(folder: Path) -> tuple[ParsedPack, Published | None, tuple[Violation, ...]] | None:
+def compared(case: Case) -> tuple[ParsedPack, Published | None, tuple[Violation, ...]] | None:
     """Return the packs of a case and the violations of their comparison, None where no role can be read."""
-    pack = pack_of((folder / "current.json").read_bytes())
+    files = case.files()
+    pack = pack_of(files["current.json"])
     if pack.snapshot is None:
         return None
-    before = folder / "baseline.json"
-    baseline = Published(pack_of(before.read_bytes()), "main:p", commit="1" * 40) if before.exists() else None
+    before = files.get("baseline.json")
+    baseline = None if before is None else Published(pack_of(before), "main:p", commit="1" * 40)
     return pack, baseline, check_against(pack, baseline)
 
 
@@ -69,12 +69,12 @@ def comparison_schema_findings(record: Any) -> list[Any]:
     return [each for each in problems if each.pointer.startswith("/comparison")]
 
 
-@pytest.mark.parametrize("folder", sorted(CASES.iterdir()), ids=lambda folder: folder.name)
-def test_the_sealed_run_of_every_case_gives_the_verdict_of_the_comparison(folder: Path) -> None:
-    case = compared(folder)
-    if case is None:
+@pytest.mark.parametrize("case", find_cases("roles"), ids=lambda case: case.id)
+def test_the_sealed_run_of_every_case_gives_the_verdict_of_the_comparison(case: Case) -> None:
+    packs = compared(case)
+    if packs is None:
         return  # such a pack is never sealed, which test_role_registry shows
-    pack, baseline, violations = case
+    pack, baseline, violations = packs
     record = comparison_record(pack, [] if baseline is None else [baseline], violations, ())
 
     again = read_sealed_check(sealed(pack, record))
@@ -88,12 +88,12 @@ def test_the_sealed_run_of_every_case_gives_the_verdict_of_the_comparison(folder
     assert comparison_schema_findings(record) == []
 
 
-@given(st.sampled_from(sorted(CASES.iterdir())), st.data())
-def test_waived_violations_stay_waived_and_no_others(folder: Path, data: st.DataObject) -> None:
-    case = compared(folder)
-    if case is None:
+@given(st.sampled_from(find_cases("roles")), st.data())
+def test_waived_violations_stay_waived_and_no_others(case: Case, data: st.DataObject) -> None:
+    packs = compared(case)
+    if packs is None:
         return
-    pack, _, violations = case
+    pack, _, violations = packs
     waived = data.draw(st.sets(st.sampled_from(violations)) if violations else st.just(set()))
     remaining = tuple(each for each in violations if each not in waived)
     record = comparison_record(pack, (), remaining, waived)

@@ -19,8 +19,9 @@ from registry_pipeline.roles import (
     validate,
 )
 from registry_pipeline.values import replace
+from registry_pipeline_tests.cases.layout import find_cases
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
-from registry_pipeline_tests.roles.recipes import CASES, place_of
+from registry_pipeline_tests.roles.text_positions import place_of
 
 HASH = canonical_json_sha256({"title": "Cut"})
 SURFACE = RoleContractSurface("ROLE:editor:X:1", "editor", RoleContractKind.EXTRACT, 1, HASH)
@@ -77,10 +78,11 @@ def test_what_the_baseline_has_too_is_a_warning() -> None:
 
 def test_snapshots_tell_what_packs_tell() -> None:
     compared = 0
-    for folder in CASES.iterdir():
-        if not (folder / "baseline.json").exists():
+    for case in find_cases("roles"):
+        files = case.files()
+        if "baseline.json" not in files:
             continue
-        packs = [parse_pack((folder / name).read_bytes(), "p") for name in ("current.json", "baseline.json")]
+        packs = [parse_pack(files[name], "p") for name in ("current.json", "baseline.json")]
         current, baseline = packs[0].snapshot, packs[1].snapshot
         if current is None or baseline is None:
             continue
@@ -88,8 +90,8 @@ def test_snapshots_tell_what_packs_tell() -> None:
         whole = check_against(packs[0], Published(packs[1], "main:p"))
         expected = sorted((v.finding.code, v.finding.severity) for v in whole if v.finding.code not in of_text)
         told = sorted({(f.code, f.severity, f.message, f.got) for f in validate(current, baseline)})
-        if "another_one_since" not in folder.name:  # surfaces that both are unknown differ in their text only
-            assert [(code, severity) for code, severity, _, _ in told] == expected, folder.name
+        if "another_one_since" not in case.name:  # surfaces that both are unknown differ in their text only
+            assert [(code, severity) for code, severity, _, _ in told] == expected, case.name
             compared += 1
 
     assert compared > 200

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.roles import Published, Violation, apply_waivers, check_against, parse_pack, parse_waivers
 from registry_pipeline.roles.waivers import NEVER_WAIVED, Waivers
-from registry_pipeline_tests.roles.base_pack import Change, base_pack, role, written
-from registry_pipeline_tests.roles.recipes_of_ids import EDITOR, extract
+from registry_pipeline_tests.roles.base_pack import EDITOR, Change, base_pack, extract, role, written
 
 PATH = "docs/governance/ROLE_WAIVERS_v0_1.json"
 TODAY = date(2026, 3, 1)

@@ -22,7 +22,7 @@ from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline.seal.proven import read_proven_entries, read_stated_root
 from registry_pipeline_tests.captured_sources import INDEX
 from registry_pipeline_tests.runbook.conftest import World
-from registry_pipeline_tests.runbook.delta_stories import Story
+from registry_pipeline_tests.runbook.delta_scenarios import Story
 
 SPEC = REGISTRIES[DELTA_LOG]
 

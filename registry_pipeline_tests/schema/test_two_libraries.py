@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -14,8 +13,8 @@ from jsonschema import Draft202012Validator
 
 from registry_pipeline.canon import read_strict_csv
 from registry_pipeline.schema import read_schema
+from registry_pipeline_tests.cases.layout import find_good_cases
 
-GOOD = Path(__file__).parents[1] / "cases" / "schema"
 SCHEMAS = {
     "RUN_REGISTRY_v0_1.jsonl": "REGISTRY_run_registry_v0_1.schema.json",
     "OPERATION_STATUS_TABLE_v0_1.json": "REGISTRY_op_status_table_v0_1.schema.json",
@@ -41,15 +40,18 @@ ODD = st.sampled_from(
 
 def documents() -> list[tuple[str, Any]]:
     found = []
-    for artifact, schema in SCHEMAS.items():
-        for path in sorted(GOOD.glob(f"good__*/{artifact}")):
-            if path.parent.name == "good__not_a_registry_run":
+    for case in find_good_cases("schema"):
+        if case.name == "good__not_a_registry_run":
+            continue
+        for artifact, data in case.files().items():
+            schema = SCHEMAS.get(artifact)
+            if schema is None:
                 continue
-            if path.suffix == ".csv":
-                (_, names), *rows = read_strict_csv(path.read_bytes())
+            if artifact.endswith(".csv"):
+                (_, names), *rows = read_strict_csv(data)
                 found += [(schema, dict(zip(names, cells, strict=True))) for _, cells in rows]
                 continue
-            texts = path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]
+            texts = data.splitlines() if artifact.endswith(".jsonl") else [data]
             found += [(schema, json.loads(text)) for text in texts]
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline_tests.seal.recipes import RUN_ID, sealed_files, write_tree
+from registry_pipeline_tests.seal.case_specs import RUN_ID, sealed_files, write_tree
 
 CHECKOUT = Path(__file__).parents[2]
 

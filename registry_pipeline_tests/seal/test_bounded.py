@@ -14,8 +14,9 @@ import pytest
 from registry_pipeline.seal import tree
 from registry_pipeline.seal.telling import MOST_OF_A_CODE
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.known_answers.make_repo import seal
-from registry_pipeline_tests.seal.recipes import CASES, RUN_ID, case_folders, judge_case, sealed_files, write_tree
+from registry_pipeline_tests.seal.case_specs import RUN_ID, sealed_files, verify_case, write_tree
 
 CHECKOUT = Path(__file__).parents[2]
 # A case takes milliseconds. So long a wait is a hang on any machine, however busy.
@@ -23,8 +24,8 @@ SECONDS = "120"
 
 
 def test_there_are_many_cases() -> None:
-    assert len(case_folders()) >= 110
-    assert len([path for path in (CASES.parent / "pointers").iterdir() if path.is_dir()]) >= 24
+    assert len(find_cases("seal")) >= 110
+    assert len(find_cases("pointers")) >= 24
 
 
 @pytest.mark.door
@@ -38,7 +39,7 @@ def test_no_case_hangs(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [case.name for case in case_folders()]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [case.name for case in find_cases("seal")]
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_holes_are_hashed_up_to_a_limit_for_the_whole_folder(folder: Path, monke
 
 
 def test_what_is_refused_is_not_kept_in_memory_either(tmp_path: Path) -> None:
-    report = judge_case(CASES / "bad" / "FILE_SPARSE__terabyte", tmp_path)
+    report = verify_case(Case("seal", "bad/FILE_SPARSE__terabyte"), tmp_path)
 
     again = verify_folder(tmp_path / RUN_ID, keep=("data.jsonl",))
     assert {f.code for f in again.findings} == {f.code for f in report.findings} == {"FILE_SPARSE"}

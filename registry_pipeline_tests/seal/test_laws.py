@@ -18,7 +18,7 @@ from registry_pipeline.seal.folder import seal_folder
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline_tests.laws import examples
-from registry_pipeline_tests.seal.recipes import RUN_ID, sealed_files, write_tree
+from registry_pipeline_tests.seal.case_specs import RUN_ID, sealed_files, write_tree
 from registry_pipeline_tests.seal.small_run import WANTED, files_for
 
 NAMES = st.text("abAB01._- é", min_size=1, max_size=8)

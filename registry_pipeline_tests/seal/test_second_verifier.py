@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 
 from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.laws import examples
-from registry_pipeline_tests.seal.plain_reading import Told, read_plainly
-from registry_pipeline_tests.seal.recipes import (
+from registry_pipeline_tests.seal.case_specs import (
     FAULTS,
     RUN_ID,
     STEPS,
-    case_folders,
-    judge_case,
     sealed_files,
+    verify_case,
     write_tree,
 )
+from registry_pipeline_tests.seal.plain_reading import Told, read_plainly
 
 # What these cases need is the real verifier's own: a fault of the system, or its limit on what is gone through.
 OUT_OF_REACH = (
@@ -36,7 +36,7 @@ OUT_OF_REACH = (
     "MANIFEST_SHAPE__million",
     "HASHFILE_LINE_FORM__million",
 )
-CASES = [case for case in case_folders() if not case.name.startswith(OUT_OF_REACH)]
+CASES = [case for case in find_cases("seal") if not case.folder.name.startswith(OUT_OF_REACH)]
 
 
 def told_by(report: SealReport) -> tuple[str, Told]:
@@ -44,9 +44,9 @@ def told_by(report: SealReport) -> tuple[str, Told]:
     return report.verdict, {(f.code, f.path.removeprefix(report.path).removeprefix("/")) for f in report.findings}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
-def test_both_verifiers_tell_the_same_of_every_case(case: Path, tmp_path: Path) -> None:
-    report = judge_case(case, tmp_path)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_both_verifiers_tell_the_same_of_every_case(case: Case, tmp_path: Path) -> None:
+    report = verify_case(case, tmp_path)
     folder = tmp_path / report.run_id
 
     assert read_plainly(folder) == told_by(report)

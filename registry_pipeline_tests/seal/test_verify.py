@@ -9,7 +9,8 @@ import pytest
 
 from registry_pipeline.seal import verify
 from registry_pipeline.seal.verify import main, verify_folder, verify_folders
-from registry_pipeline_tests.seal.recipes import RUN_ID, case_folders, judge_case, sealed_files, write_tree
+from registry_pipeline_tests.cases.layout import find_cases
+from registry_pipeline_tests.seal.case_specs import RUN_ID, sealed_files, verify_case, write_tree
 
 
 @pytest.fixture
@@ -83,10 +84,10 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
 
 def _all_cases(root: Path) -> list[tuple[Path, str]]:
     folders = []
-    for case in case_folders():
+    for case in find_cases("seal"):
         scratch = root / case.name
         scratch.mkdir()
-        judge_case(case, scratch)
+        verify_case(case, scratch)
         folders.append((scratch / RUN_ID, case.name))
     return folders
 

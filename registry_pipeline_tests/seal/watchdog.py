@@ -10,15 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from registry_pipeline_tests.seal.recipes import case_folders, judge_case
+from registry_pipeline_tests.cases.layout import find_cases
+from registry_pipeline_tests.seal.case_specs import verify_case
 
 
 def main(scratch: str, seconds: str) -> None:
     """Print one line a case: its name and its verdict."""
-    for case in case_folders():
+    for case in find_cases("seal"):
         faulthandler.dump_traceback_later(float(seconds), exit=True)
         with tempfile.TemporaryDirectory(dir=scratch) as place:
-            print(case.name, judge_case(case, Path(place)).verdict, flush=True)  # noqa: T201 -- its caller reads it
+            print(case.name, verify_case(case, Path(place)).verdict, flush=True)  # noqa: T201 -- its caller reads it
         faulthandler.cancel_dump_traceback_later()
 
 

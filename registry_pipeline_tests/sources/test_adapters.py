@@ -1,59 +1,28 @@
-"""Adapters: one folder a case under cases/adapters/, a repository as `input` with what its run registry must say."""
+"""Adapters that read run folders of other tools, beside the cases of cases/adapters."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from registry_pipeline.builders.run_registry import ARTIFACT, build_run_registry
-from registry_pipeline.config import Adapter, load_governed
+from registry_pipeline.config import Adapter
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.model.inputs import ScannedRun
-from registry_pipeline.schema import check_value
-from registry_pipeline.sources.context import SourceContext
 from registry_pipeline.sources.envelopes import parse_adapted
-from registry_pipeline.sources.inputs import parse_run_rows, read_run_registry_inputs
+from registry_pipeline.sources.inputs import parse_run_rows
 from registry_pipeline.sources.run_folders import read_run_folders
-from registry_pipeline_tests.builders.values import CONTEXT
+from registry_pipeline_tests.cases.layout import find_cases
 
-CASES = sorted((Path(__file__).parents[1] / "cases" / "adapters").iterdir())
-SHOWN = ("run_key", "created_utc", "option", "operation_id", "git_commit", "has_run_json", "warnings")
 RIG = Adapter(root="runs", file="meta.json", created_utc="start", operation_id="job", run_id="run")
 
 
-def told_of(root: Path) -> dict[str, Any]:
-    """Return the lines of the run registry, as far as adapters touch them, and the findings of the scan."""
-    gathered = read_run_registry_inputs(load_governed(root), SourceContext())
-    data = build_run_registry(gathered.inputs, CONTEXT).files[ARTIFACT]
-    records = [json.loads(line) for line in data.splitlines()]
-    assert [check_value("REGISTRY_run_registry_v0_1.schema.json", record) for record in records] == [[]] * len(records)
-    names = ("code", "severity", "path", "message", "expected", "got")
-    return {
-        "runs": [{name: record[name] for name in SHOWN} for record in records],
-        "findings": [{name: found.to_json()[name] for name in names} for found in gathered.findings],
-    }
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_registry_says_of_adapted_runs_what_its_case_expects(case: Path) -> None:
-    assert told_of(case / "input") == json.loads((case / "expected.json").read_bytes())
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_case_is_named_after_the_one_code_that_it_finds(case: Path) -> None:
-    found = {each["code"] for each in json.loads((case / "expected.json").read_bytes())["findings"]}
-
-    assert found == ({case.name.split("__")[0]} - {"good"})
-
-
 def test_every_code_of_adapters_has_a_case() -> None:
-    named = {case.name.split("__")[0] for case in CASES}
+    codes = {code for code in CODES if code.startswith("ADAPTER_")}
 
-    assert named == {"good"} | {code for code in CODES if code.startswith("ADAPTER_")}
+    assert {case.code for case in find_cases("adapters")} == {"good"} | codes
 
 
 def adapted(root: Path, data: bytes | None = None) -> ScannedRun:

@@ -1,4 +1,4 @@
-"""What captured registries are given: a folder of `cases/capture` for each way in which a source can be."""
+"""What captured registries are given: beside the cases of `cases/capture`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,61 +16,28 @@ from registry_pipeline.model.captures import CAPTURES
 from registry_pipeline.model.envelope import InputFile
 from registry_pipeline.sources import files
 from registry_pipeline.sources.captured import read_fingerprint_index_inputs, read_threshold_packs_inputs
-from registry_pipeline.sources.context import Gathered, Previous, SourceContext
+from registry_pipeline.sources.context import Gathered, SourceContext
+from registry_pipeline_tests.cases.families import read_capture
+from registry_pipeline_tests.cases.layout import Case, find_good_cases
 
-CASES = Path(__file__).parents[1] / "cases" / "capture"
 PACKS = "configs/threshold_packs"
 DERIVED = "artifacts/derived_validation"
 
 
-def read(root: Path, registry_id: str, previous: dict[str, bytes] | None = None) -> Gathered:
-    before = {} if previous is None else {registry_id: Previous("before", previous)}
+def read(root: Path, registry_id: str) -> Gathered:
     reader: Callable[..., Gathered] | None = REGISTRIES[registry_id].reader
     assert reader is not None
-    return reader(load_governed(root), SourceContext(previous=before))
+    return reader(load_governed(root), SourceContext())
 
 
-def told(gathered: Gathered) -> list[dict[str, str]]:
-    return [
-        {"code": f.code, "severity": f.severity.value, "path": f.path, "message": f.message} for f in gathered.findings
-    ]
-
-
-def case_of(folder: Path) -> dict[str, Any]:
-    """Return what is read of a case, in the form of its expected.json."""
-    registry_id = json.loads((folder / "expected.json").read_bytes())["registry_id"]
-    before = folder / "previous"
-    previous = {path.name: path.read_bytes() for path in before.iterdir()} if before.is_dir() else None
-    gathered = read(folder / "input", registry_id, previous)
-    inputs = gathered.inputs
-    return {
-        "registry_id": registry_id,
-        "captured": None if inputs is None else sorted(inputs.files),
-        "records": None if inputs is None else inputs.records,
-        "inputs": [file.path for file in gathered.files],
-        "findings": told(gathered),
-    }
-
-
-@pytest.mark.parametrize("folder", sorted(CASES.iterdir()), ids=lambda folder: folder.name)
-def test_a_source_is_captured_or_told(folder: Path) -> None:
-    expected = json.loads((folder / "expected.json").read_bytes())
-
-    assert case_of(folder) == expected
-    code = folder.name.split("__")[0]
-    assert {f["code"] for f in expected["findings"]} == (set() if code == "good" else {code})
-
-
-@pytest.mark.parametrize("folder", sorted(CASES.glob("good__*")), ids=lambda folder: folder.name)
-def test_what_is_captured_are_the_bytes_as_they_are(folder: Path) -> None:
-    registry_id = json.loads((folder / "expected.json").read_bytes())["registry_id"]
-
-    gathered = read(folder / "input", registry_id)
+@pytest.mark.parametrize("case", find_good_cases("capture"), ids=lambda case: case.id)
+def test_what_is_captured_are_the_bytes_as_they_are(case: Case, tmp_path: Path) -> None:
+    gathered = read_capture(case, tmp_path)
 
     recorded = {file.sha256 for file in gathered.files}
     assert {sha256_hex(data) for data in gathered.inputs.files.values()} <= recorded
     for file in gathered.files:
-        assert file == InputFile(file.path, sha256_hex((folder / "input" / file.path).read_bytes()))
+        assert file == InputFile(file.path, sha256_hex((tmp_path / "input" / file.path).read_bytes()))
 
 
 def packs(root: Path, *names: str) -> Path:

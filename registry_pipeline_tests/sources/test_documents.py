@@ -1,10 +1,8 @@
-"""Catalog, matrix and version documents: one folder a case, under cases/{catalog,matrix,versions}/."""
+"""Catalog, matrix and version documents: beside the cases of cases/{catalog,matrix,versions}/."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,38 +13,8 @@ from registry_pipeline.sources.operations import parse_catalog_document, parse_m
 from registry_pipeline.sources.operations_document import MOST_BYTES, parse_operations_document
 from registry_pipeline.sources.tree import WorkingTree
 from registry_pipeline.sources.versions import parse_expected_versions, read_envelope_version, read_threshold_version
-from registry_pipeline.values import asdict
+from registry_pipeline_tests.cases.layout import Case
 from registry_pipeline_tests.laws import examples
-
-CASES = Path(__file__).parents[1] / "cases"
-
-
-def folders(kind: str) -> list[Any]:
-    return [pytest.param(folder, id=folder.name) for folder in sorted((CASES / kind).iterdir())]
-
-
-def documents_of(folder: Path) -> tuple[WorkingTree, Config]:
-    def named(pattern: str) -> tuple[str, ...]:
-        return tuple(path.name for path in sorted(folder.glob(pattern)))
-
-    config = Config(operations_catalog=named("catalog_*"), coverage_matrix=named("matrix_*"))
-    return WorkingTree(folder), config
-
-
-@pytest.mark.parametrize("folder", [*folders("catalog"), *folders("matrix")])
-def test_documents_say_what_their_case_expects(folder: Path) -> None:
-    expected = json.loads((folder / "expected.json").read_bytes())
-
-    catalog, files = read_operation_catalog(*documents_of(folder))
-
-    told = [
-        {name: getattr(found, name) for name in ("code", "path", "location", "expected", "got")}
-        for found in catalog.findings
-    ]
-    assert [{**asdict(o), "executables": list(o.executables)} for o in catalog.operations] == expected["operations"]
-    assert catalog.coverage == expected["coverage"]
-    assert sorted(map(json.dumps, told)) == sorted(map(json.dumps, expected["findings"]))
-    assert {file.path for file in files} == {path.name for path in folder.glob("[cm]a*_*")}
 
 
 def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None:
@@ -101,20 +69,10 @@ def test_the_parsers_are_functions_of_text() -> None:
     assert [r.line for r in parse_matrix_document("\n| OP-A01 | A | E | C3 | x |", "x.md")] == [2]
 
 
-@pytest.mark.parametrize("folder", folders("versions"))
-def test_a_threshold_version_is_found_as_its_case_expects(folder: Path) -> None:
-    expected = json.loads((folder / "expected.json").read_bytes())
+def test_the_files_that_were_read_for_a_version_are_told_and_no_others(tmp_path: Path) -> None:
+    Case("versions", "the_first_source_that_has_one").write_to(tmp_path)
 
-    version, files = read_threshold_version(WorkingTree(folder / "input"), expected["sources"])
-
-    assert version == expected["version"]
-    assert all((folder / "input" / file.path).is_file() for file in files)
-
-
-def test_the_files_that_were_read_for_a_version_are_told_and_no_others() -> None:
-    folder = CASES / "versions" / "the_first_source_that_has_one" / "input"
-
-    _, files = read_threshold_version(WorkingTree(folder), ["missing.json", "a.json", "b.json", "c.json"])
+    _, files = read_threshold_version(WorkingTree(tmp_path / "input"), ["missing.json", "a.json", "b.json", "c.json"])
 
     assert [file.path for file in files] == ["a.json", "b.json"]
 

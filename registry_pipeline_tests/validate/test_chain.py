@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,33 +10,15 @@ from registry_pipeline.model.activation import AFTER_FILE, RECORD_FILE
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.validate.chain import ChainRecords, check_chain, read_chain
 from registry_pipeline.values import replace
+from registry_pipeline_tests.cases.layout import find_cases
 from registry_pipeline_tests.sealed_folders import RUNS, seal_plainly
-from registry_pipeline_tests.validate.chain_stories import CASES, Told, tell
+from registry_pipeline_tests.validate.chain_scenarios import ChainOnDisk, write_scenario
 
-STORIES: dict[str, dict[str, Any]] = {
-    path.parent.name: json.loads(path.read_bytes()) for path in sorted(CASES.glob("*/story.json"))
-}
+STORIES = {case.name: case for case in find_cases("chain")}
 
 
-def told(root: Path, story: str) -> Told:
-    return tell(STORIES[story], root)
-
-
-@pytest.mark.parametrize("story", STORIES)
-def test_a_chain_is_judged_as_its_story_says(tmp_path: Path, story: str) -> None:
-    expect = STORIES[story]["expect"]
-    tale = told(tmp_path, story)
-    names = {ref.run_id: name for name, ref in tale.refs.items()}
-    judged = check_chain(read_chain(tale.governed), tale.pointers, tale.intent)
-
-    assert {
-        "state": judged.state,
-        "head": None if judged.head is None else names[judged.head.ref.run_id],
-        "chain": [names[r.ref.run_id] for r in judged.records],
-        "codes": sorted({f.code for f in judged.findings}),
-        "marked_bad": dict(judged.marked_bad),
-        "moved_away": sorted(judged.moved_away),
-    } == {"marked_bad": {}, "moved_away": []} | expect
+def told(root: Path, story: str) -> ChainOnDisk:
+    return write_scenario(STORIES[story].arguments, root)
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -53,7 +33,7 @@ def test_only_what_is_whole_lets_the_next_change_through(tmp_path: Path, story: 
 def test_every_chain_code_has_a_story_that_bears_its_name() -> None:
     on_the_disk = {"CHAIN_RUN_MISSING", "CHAIN_RUN_RESEALED"}  # runbook/test_moved_runs.py
     about_chains = {code for code, row in CODES.items() if row.clause.startswith("chain")} - on_the_disk
-    shown = {code for story in STORIES.values() for code in story["expect"]["codes"]}
+    shown = {code for story in STORIES.values() for code in story.expected["codes"]}
     named = {story.split("__")[0] for story in STORIES}
 
     assert shown == about_chains

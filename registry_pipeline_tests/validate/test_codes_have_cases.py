@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from registry_pipeline.model.codes import CODES
+from registry_pipeline_tests.cases.layout import find_cases
 
-CASES = Path(__file__).parents[1] / "cases"
 ELSEWHERE = {"POINTER_REWOUND", "POINTER_EDITED"}  # the chain has its own cases
 FAMILIES = {"schema": "schema", "pointer": "pointers", "history": "history", "delta": "delta", "inputs": "inputs"}
 OURS = {
@@ -20,13 +18,11 @@ OURS = {
 
 @pytest.mark.parametrize("code", sorted(OURS))
 def test_a_code_has_a_case_and_an_explanation(code: str) -> None:
-    assert list((CASES / OURS[code]).glob(f"{code}__*"))
+    assert code in {case.code for case in find_cases(OURS[code])}
     assert CODES[code].message
     assert CODES[code].hint
 
 
 def test_every_case_is_named_after_a_code() -> None:
     for family in FAMILIES.values():
-        names = {path.name.split("__")[0] for path in (CASES / family).iterdir() if path.is_dir()}
-
-        assert names - {"good", "all_at_once"} <= set(CODES)
+        assert {case.code for case in find_cases(family)} - {"good", "all_at_once"} <= set(CODES)

@@ -1,79 +1,32 @@
-"""Run folders against the shipped schemas: a folder of `cases/schema` for each way to fail."""
+"""Run folders against the shipped schemas. Each way to fail is a case of `cases/schema`."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canon import StrictJsonError, read_strict_json
 from registry_pipeline.model.attribution import registry_of
 from registry_pipeline.model.codes import finding
-from registry_pipeline.model.manifest import ManifestEntry
-from registry_pipeline.model.verdict import RunVerdict, SealReport, Verdict
+from registry_pipeline.model.verdict import RunVerdict
 from registry_pipeline.validate import run as judged
-from registry_pipeline.validate.run import check_run, more_needed_files, needed_files
+from registry_pipeline.validate.run import check_run, needed_files
 from registry_pipeline.values import replace
+from registry_pipeline_tests.cases.layout import Case
 from registry_pipeline_tests.validate.registry_rows import SPECS
-
-CASES = Path(__file__).parents[1] / "cases" / "schema"
-SHOWN = ".codex/RUNS/case"
-
-
-def report_of(folder: Path) -> SealReport:
-    """Return the report that the verifier would give of a case's files, were they sealed."""
-    files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name != "expected.json"}
-    run_json = read_strict_json(files["run.json"])
-    report = SealReport(
-        path=SHOWN,
-        run_id=run_json["run_id"],
-        verdict="pass",
-        root_sha256="0" * 64,
-        entries=tuple(ManifestEntry(name, len(data), sha256_hex(data)) for name, data in files.items()),
-        run_json=run_json,
-        findings=(),
-    )
-    keep = needed_files(SPECS) | more_needed_files(report, SPECS)
-    return replace(report, kept={name: data for name, data in files.items() if name in keep})
-
-
-def told(verdict: Verdict) -> list[dict[str, str | None]]:
-    return [
-        {
-            "code": f.code,
-            "severity": f.severity.value,
-            "path": f.path.removeprefix(SHOWN).removeprefix("/"),
-            "location": f.location,
-        }
-        for f in verdict.findings
-    ]
-
-
-def by_place(findings: list[dict[str, str | None]]) -> list[str]:
-    return sorted(json.dumps(each, sort_keys=True) for each in findings)
-
-
-@pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
-def test_a_case_folder_is_judged_as_expected(case: Path) -> None:
-    expected = json.loads((case / "expected.json").read_text())
-
-    verdict = check_run(report_of(case), SPECS)
-
-    assert by_place(expected["findings"]) == by_place(told(verdict))
-    assert (expected["registry_id"], expected["verdict"]) == (verdict.registry_id, verdict.verdict)
-    assert case.name.startswith("good__") == (expected["findings"] == [])
+from registry_pipeline_tests.validate.sealed_report import RUN_FOLDER, report_of
 
 
 def test_problems_are_told_with_their_place_and_in_few_words() -> None:
-    verdict = check_run(report_of(CASES / "ENVELOPE_INVALID__lacks_three_fields"), SPECS)
+    verdict = check_run(report_of(Case("schema", "ENVELOPE_INVALID__lacks_three_fields")), SPECS)
 
     (told_once,) = verdict.findings
     assert told_once.message.endswith("lacks 'git_commit', 'as_of_utc', 'inputs'")
 
 
 def test_a_huge_value_of_the_wrong_type_is_not_dumped_into_the_message() -> None:
-    report = report_of(CASES / "good__op_status_table")
+    report = report_of(Case("schema", "good__op_status_table"))
     huge = json.dumps({"x": "y" * 1_000_000}).encode()
 
     verdict = check_run(replace(report, kept={**report.kept, "OPERATION_STATUS_TABLE_v0_1.json": huge}), SPECS)
@@ -83,13 +36,13 @@ def test_a_huge_value_of_the_wrong_type_is_not_dumped_into_the_message() -> None
 
 
 def test_the_findings_left_out_are_counted() -> None:
-    verdict = check_run(report_of(CASES / "SCHEMA_VIOLATION__more_than_are_told"), SPECS)
+    verdict = check_run(report_of(Case("schema", "SCHEMA_VIOLATION__more_than_are_told")), SPECS)
 
     assert verdict.findings[0].message == "and 5 more"
 
 
 def test_a_file_with_endless_faults_is_judged_in_bounded_work() -> None:
-    report = report_of(CASES / "good__run_registry")
+    report = report_of(Case("schema", "good__run_registry"))
     kept = {**report.kept, "RUN_REGISTRY_v0_1.jsonl": b"{\n" * 100_000}
 
     verdict = check_run(replace(report, kept=kept), SPECS)
@@ -99,8 +52,8 @@ def test_a_file_with_endless_faults_is_judged_in_bounded_work() -> None:
 
 
 def test_seal_findings_come_first_and_stay() -> None:
-    broken = finding("HASH_MISMATCH", f"{SHOWN}/DRIFT_SIGNALS_v0_1.json")
-    report = replace(report_of(CASES / "SCHEMA_UNPARSABLE__cut_off"), verdict="fail", findings=(broken,))
+    broken = finding("HASH_MISMATCH", f"{RUN_FOLDER}/DRIFT_SIGNALS_v0_1.json")
+    report = replace(report_of(Case("schema", "SCHEMA_UNPARSABLE__cut_off")), verdict="fail", findings=(broken,))
 
     verdict = check_run(report, SPECS)
 
@@ -108,14 +61,14 @@ def test_seal_findings_come_first_and_stay() -> None:
 
 
 def test_only_seal_asks_for_nothing_else() -> None:
-    verdict = check_run(report_of(CASES / "SCHEMA_UNPARSABLE__cut_off"), SPECS, only_seal=True)
+    verdict = check_run(report_of(Case("schema", "SCHEMA_UNPARSABLE__cut_off")), SPECS, only_seal=True)
 
     assert (verdict.findings, verdict.verdict) == ((), "pass")
 
 
 @pytest.mark.parametrize("state", ["unsealed", "partial"])
 def test_a_folder_without_a_whole_seal_keeps_its_state(state: RunVerdict) -> None:
-    report = replace(report_of(CASES / "SCHEMA_UNPARSABLE__cut_off"), verdict=state)
+    report = replace(report_of(Case("schema", "SCHEMA_UNPARSABLE__cut_off")), verdict=state)
 
     verdict = check_run(report, SPECS)
 
@@ -123,14 +76,14 @@ def test_a_folder_without_a_whole_seal_keeps_its_state(state: RunVerdict) -> Non
 
 
 def test_an_artifact_that_the_verifier_did_not_keep_is_the_callers_mistake() -> None:
-    report = replace(report_of(CASES / "good__drift_signals"), kept={})
+    report = replace(report_of(Case("schema", "good__drift_signals")), kept={})
 
     with pytest.raises(ValueError, match="keep=needed_files"):
         check_run(report, SPECS)
 
 
 def test_an_artifact_that_could_not_be_read_is_left_to_the_seal() -> None:
-    report = replace(report_of(CASES / "good__drift_signals"), kept={}, verdict="fail")
+    report = replace(report_of(Case("schema", "good__drift_signals")), kept={}, verdict="fail")
 
     assert check_run(report, SPECS).findings == ()
 
@@ -138,13 +91,13 @@ def test_an_artifact_that_could_not_be_read_is_left_to_the_seal() -> None:
 def test_a_schema_that_does_not_ship_is_told() -> None:
     spec = replace(SPECS["drift_signals"], schemas=(("DRIFT_SIGNALS_v0_1.json", "REGISTRY_gone_v0_1.schema.json"),))
 
-    verdict = check_run(report_of(CASES / "good__drift_signals"), {"drift_signals": spec})
+    verdict = check_run(report_of(Case("schema", "good__drift_signals")), {"drift_signals": spec})
 
     assert [f.code for f in verdict.findings] == ["SCHEMA_UNKNOWN"]
 
 
 def test_the_copy_of_a_schema_in_the_folder_is_never_the_judge() -> None:
-    report = report_of(CASES / "SCHEMA_VIOLATION__hash_in_upper_case")
+    report = report_of(Case("schema", "SCHEMA_VIOLATION__hash_in_upper_case"))
     lenient = {**report.kept, "DRIFT_SIGNALS_v0_1.schema.json": b"true"}
 
     assert check_run(replace(report, kept=lenient), SPECS).verdict == "fail"

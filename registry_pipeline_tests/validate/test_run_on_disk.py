@@ -11,15 +11,15 @@ from registry_pipeline.model.verdict import SealReport
 from registry_pipeline.seal.manifest import entry_of, seal_manifest
 from registry_pipeline.seal.verify import verify_folder
 from registry_pipeline.validate.run import check_run, more_needed_files, needed_files
+from registry_pipeline_tests.cases.layout import Case, find_good_cases
 from registry_pipeline_tests.validate.registry_rows import SPECS
-from registry_pipeline_tests.validate.test_run import CASES
 
-GOOD = [case for case in sorted(CASES.glob("good__*")) if case.name != "good__not_a_registry_run"]
+GOOD = [case for case in find_good_cases("schema") if case.name != "good__not_a_registry_run"]
 
 
-def sealed(case: Path, root: Path) -> Path:
+def sealed(case: Case, root: Path) -> Path:
     """Write a case's files as a sealed folder under its run id."""
-    files = {path.name: path.read_bytes() for path in case.iterdir() if path.name != "expected.json"}
+    files = case.files()
     manifest = seal_manifest(entry_of(name, data) for name, data in files.items())
     folder = root / str(json.loads(files["run.json"])["run_id"])
     folder.mkdir()
@@ -37,7 +37,7 @@ def judgeable(folder: Path) -> SealReport:
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
-def test_a_good_registry_run_passes(case: Path, tmp_path: Path) -> None:
+def test_a_good_registry_run_passes(case: Case, tmp_path: Path) -> None:
     report = judgeable(sealed(case, tmp_path))
 
     verdict = check_run(report, SPECS)
@@ -47,7 +47,7 @@ def test_a_good_registry_run_passes(case: Path, tmp_path: Path) -> None:
 
 
 def test_an_altered_artifact_is_told_by_the_seal_and_still_judged_by_the_schema(tmp_path: Path) -> None:
-    folder = sealed(CASES / "good__drift_signals", tmp_path)
+    folder = sealed(Case("schema", "good__drift_signals"), tmp_path)
     path = folder / "DRIFT_SIGNALS_v0_1.json"
     path.write_bytes(path.read_bytes().replace(b'"drift_version": "0.1"', b'"drift_version": "9.9"'))
 
@@ -58,7 +58,7 @@ def test_an_altered_artifact_is_told_by_the_seal_and_still_judged_by_the_schema(
 
 
 def test_a_removed_artifact_fails_by_its_seal(tmp_path: Path) -> None:
-    folder = sealed(CASES / "good__run_registry", tmp_path)
+    folder = sealed(Case("schema", "good__run_registry"), tmp_path)
     (folder / "RUN_REGISTRY_v0_1.jsonl").unlink()
 
     verdict = check_run(verify_folder(folder, keep=needed_files(SPECS)), SPECS)

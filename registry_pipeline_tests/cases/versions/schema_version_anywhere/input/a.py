@@ -1,1 +1,0 @@
-print(1); schema_version: str = "v3-b.1"
