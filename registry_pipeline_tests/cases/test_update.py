@@ -133,7 +133,7 @@ def test_a_bad_layout_is_refused_with_the_name_of_the_case(folder: Path, documen
 
 def test_texts_and_edits() -> None:
     assert to_text(["one", {"repeat": "[", "times": 3}, "two"]) == "one\n[[[two\n"
-    assert apply_edits(b"a b\n", [["a", "c"], ["", ["d"]]]) == b"c b\nd\n"
+    assert apply_edits(b"a b\n", [("a", "c"), ("", ["d"])]) == b"c b\nd\n"
 
 
 def test_json_that_fits_takes_one_line() -> None:
