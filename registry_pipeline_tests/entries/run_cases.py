@@ -74,8 +74,10 @@ def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def diff_lines(before: bytes, after: bytes) -> list[str]:
-    """Return a unified diff without context; a line that has no newline at its end ends in a backslash."""
+    """Return a unified diff without context, as `git diff` prints it."""
     old, new = (data.decode("utf-8", "surrogateescape").split("\n") for data in (before, after))
     old, new = ([f"{line}\n" for line in lines[:-1]] + [line for line in lines[-1:] if line] for lines in (old, new))
-    diff = list(unified_diff(old, new, n=0))[2:]
-    return [line.removesuffix("\n") if line.endswith("\n") else f"{line}\\" for line in diff]
+    diff: list[str] = []
+    for line in list(unified_diff(old, new, n=0))[2:]:
+        diff += [line.removesuffix("\n")] if line.endswith("\n") else [line, "\\ No newline at end of file"]
+    return diff

@@ -1,6 +1,6 @@
 """Law: the verifier and a plain reading of SPEC 2.2 tell the same of every folder.
 
-Drawn are a good folder and a few steps that may spoil it: the steps of the recipes, on any file, with any value.
+Drawn are a good folder and a few steps that may spoil it: the steps of the seal cases, on any file, with any value.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _all_cases(root: Path) -> list[tuple[Path, str]]:
     folders = []
     for case in find_cases("seal"):
         scratch = root / case.name
-        scratch.mkdir()
+        scratch.mkdir(parents=True)
         verify_case(case, scratch)
         folders.append((scratch / RUN_ID, case.name))
     return folders
