@@ -29,8 +29,9 @@ help: ## show this list
 demo: .venv/.ready ## make the example repository, run the graph through Dagster, activate, verify
 	@$(BIN)/python tools/demo.py --dir $(DEMO)
 
+# One worker more than two processors: the tests that start Dagster's servers share a worker, and mostly wait.
 test: .venv/.ready ## all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 check: .venv/.ready ## lint, format, types, import contracts, generated documents
 	$(BIN)/ruff check .

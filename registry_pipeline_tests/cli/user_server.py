@@ -22,7 +22,15 @@ from registry_pipeline.cli.entry import run
 
 _NEVER_IMPORTED = {"antigravity", "idlelib", "lib2to3", "test", "this", "tkinter", "turtle", "turtledemo"}
 _THIRD_PARTY = ("duckdb", "rich.console", "rich.table", "yaml")
-_PACKAGES = ("concurrent.futures", "email", "encodings", "importlib", "multiprocessing", "urllib")
+_PACKAGES = (
+    "concurrent.futures",
+    "email",
+    "encodings",
+    "importlib",
+    "importlib.resources",
+    "multiprocessing",
+    "urllib",
+)
 
 
 def module_names() -> Iterator[str]:

@@ -42,5 +42,10 @@ def read_document(data: bytes, name: str, family: str, kind: type, told: set[tup
 
 
 def _depth(value: Any) -> int:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, children), default=0) if isinstance(value, dict | list) else 1
+    # Level by level: since Python 3.12 the parser accepts values nested more deeply than a function may recurse.
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        containers = [each for each in level if isinstance(each, dict | list)]
+        level = [child for each in containers for child in (each.values() if isinstance(each, dict) else each)]
+    return depth
