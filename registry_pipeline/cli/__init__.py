@@ -8,6 +8,7 @@ May import the runbook and everything below it; `ui` starts the processes of Dag
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from registry_pipeline.cli.entry import run  # noqa: PLC0415 - Ctrl-C is heard while the program loads, too
     except KeyboardInterrupt:
         return 130
-    return run(arguments)
+    code = run(arguments)
+    if arguments is None:
+        # The process ends here. Without this the interpreter searches every loaded module for cycles first (15 ms).
+        gc.freeze()
+    return code
 
 
 def add_entry(arguments: Sequence[str] | None = None) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import click
@@ -15,33 +13,33 @@ from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.settings import global_options, settings_of
 
 PROGRAM: Final = "registry-pipeline"
-VERBS: Final = (
-    "init",
-    "example",
-    "build",
-    "verify",
-    "activate",
-    "rollback",
-    "mark-bad",
-    "status",
-    "log",
-    "show",
-    "runs",
-    "diff",
-    "doctor",
-    "anchor",
-    "registries",
-    "roles",
-    "entries",
-    "run-index",
-    "overrides",
-    "explain",
-    "ui",
-)
-"""Every verb and noun, in the order in which people meet them.
+VERBS: Final = {
+    "init": "Make a repository, or a plain folder, a governed one.",
+    "example": "Make the example governed repository in DIR.",
+    "build": "Build, seal, validate and activate registries.",
+    "verify": "Verify sealed runs, byte for byte.",
+    "activate": "Put RUN in force for REGISTRY.",
+    "rollback": "Undo an activation.",
+    "mark-bad": "Mark a run bad, for good.",
+    "status": "Tell what is active, whether it holds, and what to do next.",
+    "log": "List activations and builds, the newest first.",
+    "show": "Show one run and who put it in force.",
+    "runs": "List runs from the active run registry.",
+    "diff": "Show what leads from one run to another.",
+    "doctor": "Tell what is wrong, and mend it with --fix.",
+    "anchor": "Print the hash of the chain's head.",
+    "registries": "List the registries.",
+    "roles": "Check and extend the role pack.",
+    "entries": "Registry entries: modules, routes, abilities and hooks in YAML files.",
+    "run-index": "Append to the run index, ask it, check it, merge it.",
+    "overrides": "Append to the overrides log, list it, check it, merge it.",
+    "explain": "Explain the CODE of a finding, or list every code.",
+    "ui": "Start the pages of Dagster for this repository.",
+}
+"""Every verb and noun with its line of help, in the order in which people meet them.
 
 Each is `command` in the module of its name under `verbs`, with `_` for `-`; the verbs of a noun are modules of its
-package.
+package. The help of a group is written from this table, so that it imports no verb.
 """
 
 
@@ -94,13 +92,14 @@ def _show_help(ctx: click.Context) -> int | None:
 class VerbGroup(click.Group):
     """The program, or a noun with verbs of its own: a verb's module is imported when the verb is called.
 
-    `verbs` are told in the order in which people meet them; `package` is the one that holds their modules.
+    `verbs` maps each verb to its line of help, in the order in which people meet them; `package` is the one that holds
+    their modules.
     """
 
-    def __init__(self, *args: Any, verbs: Sequence[str], package: str, **attributes: Any) -> None:
+    def __init__(self, *args: Any, verbs: Mapping[str, str], package: str, **attributes: Any) -> None:
         shape: dict[str, Any] = {"params": [*global_options()], "callback": _show_help, "invoke_without_command": True}
         super().__init__(*args, **(shape | attributes))
-        self.verbs = tuple(verbs)
+        self.verbs = dict(verbs)
         self.package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
@@ -128,7 +127,7 @@ class VerbGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the verb that is called, or name the one that was meant."""
         if args[0] not in self.verbs:
-            _unknown(ctx, "verb", args[0], self.verbs)
+            _unknown(ctx, "verb", args[0], list(self.verbs))
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -137,6 +136,13 @@ class VerbGroup(click.Group):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             _unknown(ctx, "option", error.option_name, [name for param in self.params for name in param.opts])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the signature is click's
+        """Write each verb with its line of help, without importing the verb."""
+        limit = formatter.width - 6 - max(len(name) for name in self.verbs)
+        rows = [(name, click.Command(name, help=line).get_short_help_str(limit)) for name, line in self.verbs.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs before the options."""
@@ -160,6 +166,8 @@ def _write_options(
 
 
 def _unknown(ctx: click.Context, kind: str, name: str, known: Sequence[str]) -> NoReturn:
+    import difflib  # noqa: PLC0415 - for a mistyped word only
+
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
     raise click.UsageError(f"there is no {kind} {name}{meant}", ctx) from None
@@ -176,4 +184,4 @@ program = VerbGroup(
     package="registry_pipeline.cli.verbs",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-click.version_option(version("registry-pipeline"), prog_name=PROGRAM)(program)
+click.version_option(package_name=PROGRAM, prog_name=PROGRAM)(program)

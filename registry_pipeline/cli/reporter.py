@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -28,6 +29,8 @@ SCHEMA_VERSION: Final = "0.1"
 
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096
+_GAP: Final = "  "
+_FORCING: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
 _CELL_STYLES: Final = {
     "pass": "green",
     "fail": "bold red",
@@ -123,6 +126,10 @@ class Page:
         if self.settings.quiet:
             return
         told = [list(row) for row in rows]
+        plain = None if sys.stdout.isatty() else _plain_table(columns, told)
+        if plain is not None:
+            self._print(plain)
+            return
         console = _console(self.settings)
         whole = _table(columns, told)
         wanted = console.measure(whole, options=console.options.update(width=_WIDE)).maximum
@@ -160,6 +167,28 @@ class Page:
 
     def _is_terminal(self) -> bool:
         return self.settings.color and sys.stdout.isatty()
+
+
+def _plain_table(columns: Sequence[Column], rows: list[list[str]]) -> list[str] | None:
+    """Return a table as rich draws it in a pipe, without the 40 ms that rich takes; None if only rich can draw it.
+
+    Rich is left what needs more than counting characters: wide or combining characters, texts that it would strip or
+    fold, and colours that the environment forces.
+    """
+    titles = [printable(column.title) for column in columns]
+    cells = [titles, *([printable(cell) for cell in row] for row in rows)]
+    if any(not cell.isascii() or cell != cell.strip() or "\t" in cell or "\n" in cell for row in cells for cell in row):
+        return None
+    widths = [max(len(row[number]) for row in cells) for number in range(len(columns))]
+    if not all(titles) or sum(widths) + len(_GAP) * len(widths) > _WIDE or not _FORCING.isdisjoint(os.environ):
+        return None
+    return [
+        _GAP.join(
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        )
+        for row in cells
+    ]
 
 
 def _table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:

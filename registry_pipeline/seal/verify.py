@@ -21,7 +21,6 @@ inputs that run.json names, and whether a warning or an unsealed folder should c
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import signal
@@ -29,11 +28,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from registry_pipeline.canon import sha256_hex
 from registry_pipeline.model.codes import CODES
@@ -47,6 +44,9 @@ from registry_pipeline.seal.hash_list import judge_hash_list
 from registry_pipeline.seal.manifest_rules import JudgedManifest, judge_manifest, judge_run_json
 from registry_pipeline.seal.telling import Telling, encodable
 from registry_pipeline.seal.tree import Tree, kind_of, open_directory, read_names, tell_line_ends
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 def verify_folder(
@@ -242,6 +242,9 @@ def _begin() -> None:
 
 
 def _in_processes(work: Iterator[_Work], jobs: int, size: int) -> Iterator[SealReport]:
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - few folders are verified in this process
+    from multiprocessing import get_context  # noqa: PLC0415
+
     # A fork of a process with threads may inherit a lock that nobody will ever release.
     context = get_context("fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn")
     pool = ProcessPoolExecutor(jobs, context, _begin)
@@ -272,6 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     7 is for a folder that is not there or of which nothing is known but that it could not be read.
     """
+    import argparse  # noqa: PLC0415 - this program only, not the commands
+
     parser = argparse.ArgumentParser(
         prog="python -m registry_pipeline.seal.verify", description="Verify sealed run folders."
     )

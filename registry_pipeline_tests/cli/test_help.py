@@ -29,6 +29,13 @@ def test_a_noun_tells_its_verbs_and_what_it_is_for(name: str) -> None:
     assert len((noun.help or "").split("\n\n")) > 1
 
 
+@pytest.mark.parametrize("group", [program, *(program.get_command(click.Context(program), name) for name in NOUNS)])
+def test_the_table_of_a_group_has_the_first_line_of_each_verb(group: VerbGroup) -> None:
+    commands = {name: group.get_command(click.Context(group), name) for name in group.verbs}
+
+    assert group.verbs == {name: each.get_short_help_str(200) for name, each in commands.items() if each is not None}
+
+
 @pytest.mark.parametrize("name", VERBS)
 def test_every_verb_says_what_it_does_in_a_line_and_then_in_a_paragraph(name: str) -> None:
     verb = VERBS[name]

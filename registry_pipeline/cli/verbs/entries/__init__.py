@@ -12,6 +12,12 @@ command = VerbGroup(
     Every change goes through these verbs: they check an entry against its schema and against the other registries,
     write all files of a change or none, and leave the lines of other entries as they are.
     """,
-    verbs=("add", "remove", "check", "list", "rules"),
+    verbs={
+        "add": "Add or update entries.",
+        "remove": "Remove entries.",
+        "check": "Check all registry entries.",
+        "list": "List registry entries.",
+        "rules": "Print the rules between the registries.",
+    },
     package="registry_pipeline.cli.verbs.entries",
 )

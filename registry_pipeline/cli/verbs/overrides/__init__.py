@@ -11,6 +11,11 @@ command = VerbGroup(
         "Append to the overrides log, list it, check it, merge it.\n\n"
         "An override allows one run one failing of a policy, until an update voids it."
     ),
-    verbs=("append", "list", "check", "merge"),
+    verbs={
+        "append": "Append overrides, or updates of them, to the overrides log.",
+        "list": "List the overrides.",
+        "check": "Check the overrides log.",
+        "merge": "Merge the overrides logs of two machines.",
+    },
     package="registry_pipeline.cli.verbs.overrides",
 )

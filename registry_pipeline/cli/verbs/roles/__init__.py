@@ -13,6 +13,11 @@ command = VerbGroup(
     with changes by a new version of its contract beside the old one.
     """,
     short_help="Check and extend the role pack.",
-    verbs=("check", "bump", "diagnostics", "rules"),
+    verbs={
+        "check": "Check the role pack against what was published of it.",
+        "bump": "Add the next version of a role's contract to the role pack.",
+        "diagnostics": "Tell what checks of the role pack have found.",
+        "rules": "Tell every rule of the role pack.",
+    },
     package="registry_pipeline.cli.verbs.roles",
 )
