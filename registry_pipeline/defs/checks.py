@@ -20,6 +20,7 @@ from dagster import (
 from registry_pipeline.defs import asset_page, evidence
 from registry_pipeline.defs.failures import told_as_failure
 from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.model.codes import family_of
 from registry_pipeline.model.display import markdown_code, printable
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.spec import RegistrySpec
@@ -122,7 +123,7 @@ def _sentence(findings: list[Finding]) -> str:
 
 def _belongs_to(finding: Finding, name: str) -> bool:
     """Tell whether a check tells a finding; all but those of seal and schema are of the registry's own rules."""
-    family = finding.clause.split(" ")[0]
+    family = family_of(finding)
     return family == name if name in ("seal", "schema") else family not in ("seal", "schema")
 
 

@@ -1,6 +1,6 @@
 """The rules between the registries: which apply to which type, and all of them applied (SPEC 10: EN001-EN090).
 
-The table of codes is `model.codes_entries`; the documents in `documents` and `entries rules` are made from it.
+The codes are in `model.codes`. `registry_coordination.md` and `entries rules` are generated from WHEN.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from registry_pipeline.entries.modules import (
 )
 from registry_pipeline.entries.references import member, referrers, texts
 from registry_pipeline.entries.routes import check_file_name, check_route, check_slugs
-from registry_pipeline.model.codes import finding
-from registry_pipeline.model.codes_entries import ROWS, WHEN
+from registry_pipeline.model.codes import CODES, finding
 from registry_pipeline.model.entry_types import OVERRIDE
 from registry_pipeline.model.finding import Finding, Severity, sorted_findings
 from registry_pipeline.values import replace, value_type
@@ -43,6 +42,37 @@ CHECKS: Final[Mapping[str, tuple[Check, ...]]] = MappingProxyType(
 )
 """What is checked of an entry beyond its shape, by its type; a type of the repository's own has no rules."""
 
+# fmt: off
+WHEN: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("EN001", "any entry changes", "its shape against its schema; its file is YAML 1.2", "write failure"),
+    ("EN002", "any entry changes", "its key is unique, and its file is that of its type", "write failure"),
+    ("EN003", "a schema of the repository changes", "it is a JSON Schema that can judge; else the shipped one does", "warning; failure for a type of the repository's own"),
+    ("EN010", "a module instance or its maturity changes", "its module_type is registered", "failure"),
+    ("EN011", "a module instance changes", "its parent_module is registered, and no cycle comes of it", "failure"),
+    ("EN012", "a module instance or the type graph changes", "each dependency is registered, and the type graph has an edge from type to type", "failure"),
+    ("EN013", "a module type changes", "each edge is outbound of the one type and inbound of the other", "warning"),
+    ("EN014", "a maturity or an interface changes", "its module instance is registered", "failure"),
+    ("EN015", "an interface changes", "RELEASED, SUNSET and REMOVED were approved by somebody", "failure"),
+    ("EN020", "a route changes", "no other has the same scope and topic, unless priorities tell them apart", "failure"),
+    ("EN021", "a route changes", "its related documents are files of the repository", "failure"),
+    ("EN022", "a route or a module instance changes", "the owner is registered, and the file does not lie under another module", "warning"),
+    ("EN023", "a route changes", "its stages are configured", "failure"),
+    ("EN030", "an ability changes", "the modules of its scope are registered", "failure"),
+    ("EN031", "an ability of the high level changes", "the abilities that it calls are registered", "failure"),
+    ("EN032", "an ability changes", "the routes of its modules lead to it", "recorded only"),
+    ("EN033", "an ability or a hook changes", "the hooks that it binds are registered (warning), and for that event (failure)", "warning or failure"),
+    ("EN040", "a hook or an ability changes", "each pattern of its ability_scope matches an ability", "warning"),
+    ("EN041", "a hook or an ability changes", "each ability that its ability_scope names is registered", "failure"),
+    ("EN042", "a hook changes", "its event_type and its stage are legal", "failure"),
+    ("EN043", "a hook changes", "nothing is blocking or speaks to an agent after the ability was called", "warning"),
+    ("EN050", "a route or a hook changes", "its file has the name that its key makes", "warning"),
+    ("EN060", "an entry is removed", "nothing refers to it", "failure, with the referrers"),
+    ("EN070", "the tables of this version change", "AGENTS.md and registry_coordination.md are the ones that they make", "warning"),
+    ("EN090", "any check runs", "no override stands", "warning"),
+)
+# fmt: on
+"""Code, when this changes, check that, and what a violation does, of each rule."""
+
 WRITE_FAILURES: Final = frozenset({"EN001", "EN002"})
 """Codes that no override lifts: what they name cannot be written at all."""
 
@@ -59,9 +89,8 @@ class Rule:
 
 
 def rules() -> tuple[Rule, ...]:
-    """Return the rule table."""
-    severities = {row[0]: row[1] for row in ROWS}
-    return tuple(Rule(code, when, check, does, severities[code]) for code, when, check, does in WHEN)
+    """Return the rows of WHEN with the severity of each code."""
+    return tuple(Rule(code, when, check, effect, CODES[code].severity) for code, when, check, effect in WHEN)
 
 
 def check_contents(contents: Contents, *, shapes: bool = True) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""Findings: typed violations, as data (SPEC section 6). The table of all codes is `model.codes`."""
+"""The types of findings and of the rows of the table of codes. The table itself is `model.codes`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from registry_pipeline.values import value_type
 
 
 class Severity(StrEnum):
-    """How much a finding weighs: only `error` makes a verdict fail."""
+    """The severity of a finding; only errors make a verdict fail."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -19,26 +19,27 @@ class Severity(StrEnum):
 
 
 _NUMBER: Final = re.compile(r"([0-9]{1,18})")
-_WEIGHT: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+_SEVERITY_RANK: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 @value_type
 class CodeRow:
-    """One way to fail: its code, weight, the clause it breaks, its sentence and what to do next."""
+    """One row of the table of codes; `model.codes` describes the columns."""
 
     code: str
     severity: Severity
+    family: str
     clause: str
     message: str
     hint: str
 
     @property
     def prefix(self) -> str:
-        """The word that opens a text line, as the original validators print it."""
-        return _PREFIXES.get(self.clause.split(" ")[0], self.code.split("_")[0] + "_FINDING")
+        """The word that starts a text line, as in `SEAL_INVALID: HASH_MISMATCH ...`."""
+        return PREFIXES[self.family]
 
 
-_PREFIXES: Final = {
+PREFIXES: Final = {
     "seal": "SEAL_INVALID",
     "schema": "SCHEMA_INVALID",
     "pointer": "POINTER_INVALID",
@@ -54,15 +55,27 @@ _PREFIXES: Final = {
     "roles": "ROLES_INVALID",
     "entries": "ENTRIES_INVALID",
     "run-index": "RUN_INDEX_INVALID",
+    "proposal": "ACTIVATE_FINDING",
+    "render": "REPORT_FINDING",
+    "hashes": "HASHES_FINDING",
+    "marked": "RUN_FINDING",
+    "doctor": "DOCTOR_FINDING",
+    "adapter": "ADAPTER_FINDING",
+    "diagnostics": "DIAGNOSTICS_FINDING",
 }
+"""The first word of a text line, by family."""
 
 
 @value_type
 class Finding:
-    """One violation: where, what was expected, what was found, and what to do.
+    """One problem: its location, what was expected, what was found, and what to do.
 
-    `path` is relative to the governed repository where it lies inside; `location` is a JSON pointer or
-    `line:column`; `expected` and `got` are text or None.
+    Attributes:
+        path: relative to the repository if the file is inside it.
+        location: a JSON pointer, `line N` or `line:column`; None for the whole file.
+        expected: what the rule asks for, None if the message says it.
+        got: what was found instead, or None.
+        clause: a heading of docs/reference/specification.md.
     """
 
     code: str
@@ -76,7 +89,7 @@ class Finding:
     hint: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the finding with the keys of SPEC 6, in that order."""
+        """Return the finding as a JSON object; docs/reference/specification.md, heading Findings, lists the keys."""
         return {
             "code": self.code,
             "severity": self.severity.value,
@@ -107,17 +120,17 @@ class Finding:
 
     @property
     def sort_key(self) -> tuple[str, int, str, tuple[str | int, ...], str]:
-        """Findings are told by path, the heaviest first, then by code and place; line 9 stands before line 10."""
+        """Sort by path, severity (errors first), code and location; line 9 comes before line 10."""
         parts = _NUMBER.split(self.location or "")
-        place = tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
-        return (self.path, _WEIGHT[self.severity], self.code, place, self.message)
+        location = tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
+        return (self.path, _SEVERITY_RANK[self.severity], self.code, location, self.message)
 
 
 def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings without repetition, in their telling order."""
+    """Return the findings sorted and without duplicates."""
     return tuple(sorted(set(findings), key=lambda f: f.sort_key))
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:
-    """Tell whether any finding is an error."""
+    """Return whether any finding is an error."""
     return any(f.severity is Severity.ERROR for f in findings)

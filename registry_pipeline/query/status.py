@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from registry_pipeline.canon import parse_utc
 from registry_pipeline.model.activation import ACTIVATION_TAG
 from registry_pipeline.model.closure import ActiveRun, can_be_active
+from registry_pipeline.model.codes import family_of
 from registry_pipeline.model.envelope import GitState
 from registry_pipeline.model.finding import Finding
 from registry_pipeline.model.inputs import HealthState, OperationCounts, SystemDrift
@@ -176,7 +177,7 @@ def _seal(verdict: Verdict | None, ref: SealedRef) -> Judgement:
     """Return whether the seal holds and is the one that the pointer names."""
     if verdict is None:
         return "missing"
-    broken = verdict.verdict in ("unsealed", "partial") or any(f.clause.startswith("seal ") for f in verdict.errors())
+    broken = verdict.verdict in ("unsealed", "partial") or any(family_of(f) == "seal" for f in verdict.errors())
     return "fail" if broken or verdict.root_sha256 != ref.manifest_sha256 else "pass"
 
 
@@ -185,7 +186,7 @@ def _schema(verdict: Verdict | None) -> Judgement:
         return "missing"
     if verdict.verdict in ("unsealed", "partial"):
         return "fail"
-    return "fail" if any(f.clause.startswith("schema ") for f in verdict.errors()) else "pass"
+    return "fail" if any(family_of(f) == "schema" for f in verdict.errors()) else "pass"
 
 
 def _age(as_of_utc: str | None, now: datetime) -> int | None:

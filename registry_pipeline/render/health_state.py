@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from registry_pipeline.model.codes import family_of
 from registry_pipeline.model.finding import Finding, Severity
 from registry_pipeline.model.inputs import HealthCondition, HealthFacts, HealthName, HealthState, SystemDrift
 
@@ -35,7 +36,7 @@ def _of_findings(findings: tuple[Finding, ...]) -> Iterator[HealthCondition]:
         if found.code == "POINTER_FILE_MISSING":
             yield HealthCondition("UNKNOWN", found.message)
         elif found.severity is Severity.ERROR:
-            lost = found.code in _UNREADABLE_POINTERS or found.clause.startswith("chain ")
+            lost = found.code in _UNREADABLE_POINTERS or family_of(found) == "chain"
             reason = f"{found.code} {found.path}: {found.message}"
             yield HealthCondition("RECOVERY_REQUIRED" if lost else "DEGRADED_BLOCKING", reason)
 

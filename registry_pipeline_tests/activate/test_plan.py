@@ -301,7 +301,7 @@ def test_the_refusal_names_both_runs_and_what_to_build() -> None:
     (told,) = refusal.findings
 
     assert told.message == (
-        "after this move op_status_table (2026-02-01__000000__op_status_table_build) would rest on "
+        "after this change op_status_table (2026-02-01__000000__op_status_table_build) would rest on "
         "2026-02-01__000000__run_registry_build, and the active one is 2026-02-02__000000__run_registry_build"
     )
     assert (told.expected, told.got) == (RR2.ref.run_id, RR1.ref.run_id)
@@ -371,9 +371,7 @@ def test_a_run_of_the_repository_is_activated_without_a_word(own: str | None, st
 
 
 def test_every_code_of_the_gate_is_refused_by_a_test() -> None:
-    of_the_gate = {
-        code for code, row in CODES.items() if row.clause.startswith("activation") and row.severity is Severity.ERROR
-    }
+    of_the_gate = {code for code, row in CODES.items() if row.family == "activation" and row.severity is Severity.ERROR}
 
     assert {code for code, _ in REFUSED.values()} == of_the_gate
 

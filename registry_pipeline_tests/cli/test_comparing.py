@@ -60,7 +60,7 @@ def test_an_altered_input_is_told_at_the_run_that_rests_on_it(built: Repository)
 
     assert ended.code == 3
     assert f"SCHEMA_INVALID: INPUT_NOT_VERIFIED .codex/RUNS/{DRIFT}/run.json" in ended.out
-    assert f"-> see `registry-pipeline verify {RUN_REGISTRY}`" in ended.out
+    assert f"-> run `registry-pipeline verify {RUN_REGISTRY}`" in ended.out
 
 
 def test_inputs_need_runs_to_begin_with(seen: Repository) -> None:
@@ -138,7 +138,7 @@ def test_a_run_that_is_gone_stops_the_build_and_names_the_registry_that_lists_it
 
     assert ended.code == 3
     assert f"HISTORY_INVALID: RUN_REMOVED .codex/RUNS/{OLD_RUN}" in ended.out
-    assert f"a run that the run registry {RUN_REGISTRY} has is gone" in ended.out
+    assert f"a run that is in the run registry {RUN_REGISTRY} is missing" in ended.out
     assert before == [built.active(name) for name in resting]
 
 
@@ -151,8 +151,8 @@ def test_a_run_that_is_there_and_cannot_be_listed_is_not_called_removed(built: R
 
     assert ended.code == 3
     assert "RUN_REMOVED" not in ended.out
-    assert "is not gone, and is left out: it is a link now" in ended.out
-    assert "is not gone, and is left out: reports/runs cannot be read: Not a directory" in ended.out
+    assert "exists, but is not listed: it is a link now" in ended.out
+    assert "exists, but is not listed: reports/runs cannot be read: Not a directory" in ended.out
 
 
 def test_runs_of_a_root_that_is_no_longer_configured_are_no_loss(built: Repository) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.model import codes_roles
+from registry_pipeline.model.codes import rows_of_family
 from registry_pipeline.roles import parse_pack
 from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, call, environment
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL, pack, role
@@ -460,9 +460,9 @@ def test_a_defective_pack_or_a_link_is_not_bumped(root: Path, studio: Studio) ->
 def test_the_rules_are_those_of_the_table(studio: Studio) -> None:
     told = studio("rules", "--json").document("roles-rules")
 
-    assert [rule["code"] for rule in told["rules"]] == [row[0] for row in codes_roles.ROWS]
+    assert [rule["code"] for rule in told["rules"]] == [row.code for row in rows_of_family("roles")]
     text = studio("rules").out
-    assert all(row[0] in text for row in codes_roles.ROWS)
+    assert all(row.code in text for row in rows_of_family("roles"))
     assert "{" not in text.replace("{1,64}", "")
 
 

@@ -58,7 +58,7 @@ def test_one_deleted_file_of_a_run_folder_is_named_with_the_command_that_restore
 
     shown = tracked("status").out
 
-    assert f"TRACKED_MISSING {OLD}: the commit at HEAD has 1 file (run.json)" in shown
+    assert f"TRACKED_MISSING {OLD}: the commit at HEAD contains 1 file (run.json)" in shown
     assert "git restore --source=HEAD --staged --worktree" in shown
     git(tracked.root, "restore", "--source=HEAD", "--staged", "--worktree", OLD)
     assert tracked("status").code == 0

@@ -14,8 +14,8 @@ def test_a_line_says_where_what_expected_got_clause_and_what_next() -> None:
     told = finding("HASH_MISMATCH", "runs/r/a.json", expected="152d", got="9ab0")
 
     assert finding_line(told) == (
-        "SEAL_INVALID: HASH_MISMATCH runs/r/a.json: the file has another content than was sealed: "
-        "expected 152d got 9ab0 (seal 2.2 content) -> rebuild it; never edit a sealed run"
+        "SEAL_INVALID: HASH_MISMATCH runs/r/a.json: the content of the file differs from the manifest: "
+        "expected 152d got 9ab0 (File content) -> rebuild the run; never edit a sealed run"
     )
 
 

@@ -89,7 +89,7 @@ def test_a_finding_is_told_with_what_was_expected_what_was_found_and_what_to_do(
 
     assert told.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
     assert "(expected 1, got 2)" in told
-    assert told.endswith("_rebuild it; never edit a sealed run_")
+    assert told.endswith("_rebuild the run; never edit a sealed run_")
 
 
 def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the_notes() -> None:

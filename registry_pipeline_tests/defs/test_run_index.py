@@ -71,7 +71,7 @@ def test_a_voided_override_blocks_the_index_that_did_not_change(activated: Door)
 
     told = _refusal(activated, "run_index")
 
-    assert "RI031: qa_gate2 is PASS though uniqueness_hook is FAIL" in told
+    assert "RI031: qa_gate2 is PASS although uniqueness_hook is FAIL" in told
     assert verdicts_of(activated.materialize("overrides_log"), "overrides_log") == PASSED
 
 
@@ -83,7 +83,7 @@ def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: Door, edit:
 
     told = _refusal(activated, "run_index")
 
-    assert f"RI050: a line of {activated.active()['run_index'].run_id} is gone or was changed" in told
+    assert f"RI050: a line of {activated.active()['run_index'].run_id} was removed or changed" in told
 
 
 def test_a_line_that_git_alone_remembers_blocks_too(activated: Door) -> None:

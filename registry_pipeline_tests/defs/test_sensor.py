@@ -123,7 +123,7 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
     assert isinstance(undone, Activation)
     assert activated.active() == before
 
-    assert f"{page_of(newer, 'drift_signals')['run_id']}: a rollback moved away from this run" in activated.skipped()
+    assert f"{page_of(newer, 'drift_signals')['run_id']}: a rollback deactivated this run" in activated.skipped()
     newest_of_all = activated.rebuild()
     assert activated.asked_for()["drift_signals"] == page_of(newest_of_all, "drift_signals")["run_id"]
 

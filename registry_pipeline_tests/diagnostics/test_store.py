@@ -36,7 +36,7 @@ def test_a_diagnostic_has_the_columns_of_the_specification_by_name(store: Path) 
 
     (row,) = read_diagnostics(store)
     assert list(row) == COLUMNS
-    assert row["title"] == "RR001: role_id gaffer was published and is gone"
+    assert row["title"] == "RR001: role_id gaffer was published and is missing"
     assert (row["source"], row["count"], row["status"]) == ("validator", 1, "open")
     assert (row["tags"], row["locations"]) == (["gaffer"], ["a:1:2", "main:a:3:4"])
     assert (row["job_id"], row["link_confidence"]) == ("run-1", "direct")

@@ -16,7 +16,7 @@ def diagnostic(name: str, **changes: object) -> Diagnostic:
     fingerprint = name.encode().hex().ljust(64, "0")[:64]
     told: dict[str, object] = {
         "fingerprint": fingerprint,
-        "message": f"role_id {name} was published and is gone",
+        "message": f"role_id {name} was published and is missing",
         "severity": "error",
         "surface": "assets/pack.json",
         "tool": "roles check",

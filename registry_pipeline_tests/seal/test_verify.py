@@ -139,8 +139,8 @@ def test_a_line_says_where_what_was_expected_and_what_next(sealed: Path, capsys:
     main([str(sealed)])
 
     assert capsys.readouterr().out == (
-        f"SEAL_INVALID: SIZE_MISMATCH {sealed}/data.jsonl: the file has another size than was sealed"
-        " expected 3 got 4 (seal 2.2 content) -> rebuild it; never edit a sealed run\n"
+        f"SEAL_INVALID: SIZE_MISMATCH {sealed}/data.jsonl: the size of the file differs from the manifest"
+        " expected 3 got 4 (File content) -> rebuild the run; never edit a sealed run\n"
     )
 
 

@@ -64,9 +64,9 @@ def test_what_is_no_plain_file_is_left_out_and_told(tmp_path: Path) -> None:
 
     assert list(gathered.inputs.files) == ["a.json"]
     assert left_out(gathered) == {
-        "folder.json": "left out of the capture: a folder",
-        "link.json": "left out of the capture: a link",
-        "pipe.json": "left out of the capture: not a regular file",
+        "folder.json": "not captured: a folder",
+        "link.json": "not captured: a link",
+        "pipe.json": "not captured: not a regular file",
     }
     assert [file.path for file in gathered.files] == [f"{PACKS}/a.json"]
 
@@ -78,9 +78,7 @@ def test_of_two_names_that_differ_in_case_alone_one_is_left_out_and_its_hash_rec
     gathered = read(tmp_path, "threshold_packs_file")
 
     assert list(gathered.inputs.files) == ["Surge.json"]
-    assert left_out(gathered) == {
-        "surge.json": "left out of the capture: its name differs from Surge.json in case alone"
-    }
+    assert left_out(gathered) == {"surge.json": "not captured: its name differs from Surge.json in case alone"}
     assert InputFile(f"{PACKS}/surge.json", sha256_hex(b'{"lookback": 13}\n')) in gathered.files
 
 
@@ -119,7 +117,7 @@ def test_a_link_is_not_what_latest_names(tmp_path: Path) -> None:
     gathered = read(tmp_path, "derived_validation_reports")
 
     assert gathered.inputs is None
-    assert [f.message for f in gathered.findings] == ["LATEST.txt names no folder beside it: 'two' is a link"]
+    assert [f.message for f in gathered.findings] == ["LATEST.txt does not name a folder beside it: 'two' is a link"]
 
 
 def test_latest_is_recorded_as_an_input_and_chooses_the_folder(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from registry_pipeline_tests.cases.layout import find_cases
 ELSEWHERE = {"POINTER_REWOUND", "POINTER_EDITED"}  # the chain has its own cases
 FAMILIES = {"schema": "schema", "pointer": "pointers", "history": "history", "delta": "delta", "inputs": "inputs"}
 OURS = {
-    code: "inputs" if code.startswith("INPUT_") else FAMILIES[row.clause.split()[0]]
+    code: "inputs" if code.startswith("INPUT_") else FAMILIES[row.family]
     for code, row in CODES.items()
-    if row.clause.split()[0] in FAMILIES and code not in ELSEWHERE
+    if row.family in FAMILIES and code not in ELSEWHERE
 }
 
 

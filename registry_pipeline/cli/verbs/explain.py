@@ -1,8 +1,9 @@
-"""`explain`: what a finding's code says, weighs, and asks for."""
+"""The `explain` command: print rows of the table of finding codes."""
 
 from __future__ import annotations
 
 import difflib
+from typing import Final
 
 import click
 
@@ -13,13 +14,15 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.model.codes import CODES
 from registry_pipeline.model.finding import CodeRow
 
+SPECIFICATION: Final = "docs/reference/specification.md"
+
 
 @click.command(
     "explain",
     cls=Verb,
     examples=[
-        ("explain HASH_MISMATCH", "what was violated, and the way out"),
-        ("explain --json", "the whole table of codes"),
+        ("explain HASH_MISMATCH", "what is wrong, and what to do"),
+        ("explain --json", "the table of all codes"),
     ],
 )
 @click.argument("code", required=False)
@@ -27,10 +30,10 @@ from registry_pipeline.model.finding import CodeRow
 def command(reporter: Reporter, code: str | None) -> int:
     """Explain the CODE of a finding, or list every code.
 
-    Tells what is violated, how much it weighs, which clause says so, and the way out.
+    Prints the severity, the message, the heading of the specification that describes the rule, and what to do.
     """
     rows = list(CODES.values()) if code is None else [_row(code)]
-    reporter.answer({"codes": [_to_json(row) for row in rows]}, (), lambda page: _tell(page, rows, code))
+    reporter.answer({"codes": [_to_json(row) for row in rows]}, (), lambda page: _print_text(page, rows, code))
     return 0
 
 
@@ -39,7 +42,7 @@ def _row(code: str) -> CodeRow:
     if row is None:
         near = difflib.get_close_matches(code.upper(), CODES, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
-        raise NotFoundError(f"no finding has the code {code}", f"{meant}`registry-pipeline explain` lists them all")
+        raise NotFoundError(f"there is no code {code}", f"{meant}`registry-pipeline explain` lists all codes")
     return row
 
 
@@ -54,14 +57,14 @@ def _to_json(row: CodeRow) -> dict[str, str]:
     }
 
 
-def _tell(page: Page, rows: list[CodeRow], code: str | None) -> None:
+def _print_text(page: Page, rows: list[CodeRow], code: str | None) -> None:
     if code is None:
-        columns = [Column("code"), Column("severity"), Column("clause"), Column("says", below=True)]
+        columns = [Column("code"), Column("severity"), Column("clause"), Column("message", below=True)]
         page.table(columns, ([row.code, row.severity.value, row.clause, template_words(row.message)] for row in rows))
         return
     row = rows[0]
     page.line(f"{row.code} ({row.severity.value})", style="bold")
-    page.line(f"  says    {template_words(row.message)}")
-    page.line(f"  clause  {row.clause}")
-    page.line(f"  next    {template_words(row.hint)}")
-    page.line(f"  told as {row.prefix}: {row.code} …")
+    page.line(f"  message    {template_words(row.message)}")
+    page.line(f"  hint       {template_words(row.hint)}")
+    page.line(f"  reference  {SPECIFICATION}, heading {row.clause}")
+    page.line(f"  shown as   {row.prefix}: {row.code} …")

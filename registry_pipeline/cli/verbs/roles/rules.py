@@ -7,8 +7,7 @@ import click
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.cli.wording import template_words
-from registry_pipeline.model import codes_roles
-from registry_pipeline.model.codes import CODES
+from registry_pipeline.model.codes import rows_of_family
 
 
 @click.command("rules", cls=Verb, examples=[("roles rules", "every code, what it weighs and what to do")])
@@ -19,7 +18,7 @@ def command(reporter: Reporter, /) -> int:
     A rule that the baseline breaks already weighs less: what the change leaves alone is a warning. `explain CODE`
     tells one of them whole.
     """
-    rows = [CODES[code] for code, *_ in codes_roles.ROWS]
+    rows = rows_of_family("roles")
     keys = ("code", "severity", "clause", "message", "hint")
     document = {"rules": [{key: str(getattr(row, key)) for key in keys} for row in rows], "findings": []}
 

@@ -8,9 +8,10 @@ import click
 
 from registry_pipeline.cli.group import Verb
 from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.cli.wording import template_words
 from registry_pipeline.config import find_governed
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.model.codes_run_index import ROWS
+from registry_pipeline.model.codes import rows_of_family
 from registry_pipeline.run_index.ids import GRAMMARS
 from registry_pipeline.run_index.record import OVERRIDE, OVERRIDE_UPDATE, RUN, Field, Shape
 
@@ -34,10 +35,8 @@ def command(reporter: Reporter) -> int:
         grammar = find_governed(reporter.settings.repo).config.run_index.ids
     except NotFoundError:
         grammar = "dash"
-    rules = [
-        {"code": code, "severity": severity.value, "clause": clause, "message": message, "hint": hint}
-        for code, severity, clause, message, hint in ROWS
-    ]
+    keys = ("code", "severity", "clause", "message", "hint")
+    rules = [{key: str(getattr(row, key)) for key in keys} for row in rows_of_family("run-index")]
     shapes = [_shape(shape, grammar) for shape in (RUN, OVERRIDE, OVERRIDE_UPDATE)]
     document = {"rules": rules, "ids": grammar, "record_types": shapes, "count": len(rules)}
     reporter.answer(document, (), lambda page: _tell(page, rules, shapes))
@@ -64,7 +63,7 @@ def _takes(field: Field, grammar: str) -> str:
 def _tell(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str, Any]]) -> None:
     page.table(
         [*map(Column, ("code", "severity")), Column("what", below=True)],
-        [[rule["code"], rule["severity"], rule["message"]] for rule in rules],
+        [[rule["code"], rule["severity"], template_words(rule["message"])] for rule in rules],
     )
     for shape in shapes:
         page.line()
