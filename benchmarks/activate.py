@@ -17,29 +17,32 @@ from pathlib import Path
 
 from side_by_side import folders_wanted
 
-from registry_pipeline.catalog import REGISTRIES
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.model.verdict import Activation, Built
-from registry_pipeline.runbook.activation import activate, read_chain_state
-from registry_pipeline.runbook.building import build, seal, start_build_run, validate
-from registry_pipeline.runbook.setup import initialise
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.runs.sealed_run import Activation, Built
+from registry_pipeline.pointers.activation import activate
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.pipeline.steps import build, seal
+from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.registries.validation import validate
+from registry_pipeline.pipeline.init import initialize
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = REGISTRIES["expected_versions"]
 WINDOW = 10
 
 
-def governed_folder(root: Path) -> Governed:
+def governed_folder(root: Path) -> Repository:
     """Make a plain folder a governed repository with one captured document."""
     document = root / "docs" / "governance" / "EXPECTED_VERSIONS_v0_1.json"
     document.parent.mkdir(parents=True)
     text = json.dumps({"version": "0.1", "expected": {"schema_version": "0.1"}}, indent=2)
     document.write_text(text + "\n", encoding="utf-8")
-    initialise(root, track_runs=False, now=FIRST)
-    return load_governed(root)
+    initialize(root, track_runs=False, now=FIRST)
+    return load_repository(root)
 
 
-def activate_next(governed: Governed, number: int) -> tuple[float, float]:
+def activate_next(governed: Repository, number: int) -> tuple[float, float]:
     """Build, seal, validate and activate one more snapshot; return the seconds of all that, and of activation alone."""
     begun = time.perf_counter()
     run = start_build_run(governed, FIRST + timedelta(minutes=number))

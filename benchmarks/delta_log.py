@@ -23,15 +23,17 @@ from typing import Any
 
 from side_by_side import best_seconds, folders_wanted, print_table
 
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.model.delta import LOG_FILE
-from registry_pipeline.model.envelope import GitState
-from registry_pipeline.model.verdict import Built
-from registry_pipeline.runbook import building
-from registry_pipeline.runbook.building import BuildRun, seal, validate
-from registry_pipeline.runbook.reading import spec_of
-from registry_pipeline.runbook.setup import initialise
-from registry_pipeline.seal.manifest import entry_of, seal_manifest
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.registries.base.delta import LOG_FILE
+from registry_pipeline.git.values import GitState
+from registry_pipeline.runs.sealed_run import Built
+from registry_pipeline.pipeline import steps
+from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.pipeline.steps import seal
+from registry_pipeline.registries.validation import validate
+from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.pipeline.init import initialize
+from registry_pipeline.runs.manifest import entry_of, seal_manifest
 
 RUNS = ".codex/RUNS"
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,11 +70,11 @@ def write_snapshot(root: Path, number: int) -> None:
     write_run(root, number, "op-a01", {"data.jsonl": rows[:2000]}, operation_id="OP-A01")
 
 
-def prepare(root: Path, count: int) -> Governed:
+def prepare(root: Path, count: int) -> Repository:
     """Make N snapshots, log them in two logs, and let one more come."""
     root.mkdir()
-    initialise(root, track_runs=False, now=BEGUN)
-    governed = load_governed(root)
+    initialize(root, track_runs=False, now=BEGUN)
+    governed = load_repository(root)
     for number in range(count - 1):
         write_snapshot(root, number)
     build(governed, 1, publish=True)
@@ -82,10 +84,10 @@ def prepare(root: Path, count: int) -> Governed:
     return governed
 
 
-def build(governed: Governed, minute: int, *, publish: bool) -> bytes:
+def build(governed: Repository, minute: int, *, publish: bool) -> bytes:
     """Build a log as the runbook does; with `publish` seal and judge it too."""
     run = BuildRun(datetime(2027, 1, 1, 0, minute, tzinfo=UTC), GitState(None, None))
-    built = building.build(governed, run, SPEC, {})
+    built = steps.build(governed, run, SPEC, {})
     assert isinstance(built, Built), built
     if publish:
         sealed = seal(governed, run, SPEC, built)
@@ -93,7 +95,7 @@ def build(governed: Governed, minute: int, *, publish: bool) -> bytes:
     return built.artifacts.files[LOG_FILE]
 
 
-def publish_and_remove(governed: Governed) -> None:
+def publish_and_remove(governed: Repository) -> None:
     """Build, seal and judge a log, and take it away again."""
     build(governed, 3, publish=True)
     folder = governed.publish_root / "2027-01-01__000300__registry_delta_log_build"

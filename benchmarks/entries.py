@@ -24,11 +24,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from side_by_side import best_seconds, print_table
 
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.entries.insert import insert_or_update_entry
-from registry_pipeline.entries.yaml_file import rewrite
-from registry_pipeline.runbook.entries import Asked, GivenEntry, add_entries
-from registry_pipeline.yaml_values.nodes import read_yaml, same_value
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.registries.entries.insert import insert_or_update_entry
+from registry_pipeline.yaml.document import rewrite
+from registry_pipeline.registries.entries.change_plan import ChangeRequest
+from registry_pipeline.registries.entries.service import GivenEntry, add_entries
+from registry_pipeline.yaml.compose import read_yaml, same_value
 
 PATH = "modules/overview/instance_registry.yaml"
 MANY = 5000
@@ -110,12 +111,12 @@ def whole_command(root: Path, data: bytes, entry: dict[str, Any]) -> Callable[[]
     (root / ".codex/RUNS").mkdir(parents=True)
     (root / PATH).parent.mkdir(parents=True)
     (root / "modules/overview/type_registry.yaml").write_text(TYPES)
-    governed: Governed = load_governed(root)
+    governed: Repository = load_repository(root)
     given = [GivenEntry("module_instance", entry, "benchmark")]
 
     def add() -> None:
         (root / PATH).write_bytes(data)
-        assert add_entries(governed, given, Asked("benchmark", NOON), dry_run=False).written
+        assert add_entries(governed, given, ChangeRequest("benchmark", NOON), dry_run=False).written
 
     return add
 

@@ -29,13 +29,13 @@ from pathlib import Path
 from gen_runs import OPERATIONS
 from side_by_side import best_seconds, make_run_folders, print_table
 
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.model.envelope import GitState
-from registry_pipeline.runbook import history as days_of_history
-from registry_pipeline.runbook.building import BuildRun
-from registry_pipeline.runbook.history import build_days
-from registry_pipeline.sources.as_of import last_second
-from registry_pipeline.sources.history import read_history
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.git.values import GitState
+from registry_pipeline.pipeline import daily as days_of_history
+from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.pipeline.daily import build_days
+from registry_pipeline.registries.drift_signals_daily.read import last_second
+from registry_pipeline.git.first_parent import read_history
 
 COMMITS = 450
 CHANGES = 12
@@ -124,13 +124,13 @@ def hash_once(root: Path, names: bytes) -> int:
     return count
 
 
-def build(governed: Governed, days: list[date], *, force: bool = False) -> None:
+def build(governed: Repository, days: list[date], *, force: bool = False) -> None:
     """Build and seal the days as both doors do."""
     for _ in build_days(governed, BuildRun(NOW, GitState(None, None)), days, force=force):
         pass
 
 
-def build_without_sealing(governed: Governed, days: list[date]) -> None:
+def build_without_sealing(governed: Repository, days: list[date]) -> None:
     """Do all but what the disk must keep."""
     run, history = BuildRun(NOW, GitState(None, None)), read_history(governed.root)
     assert history is not None
@@ -139,7 +139,7 @@ def build_without_sealing(governed: Governed, days: list[date]) -> None:
             days_of_history._describe(backfill, day)  # noqa: SLF001 - likewise
 
 
-def forget(governed: Governed) -> None:
+def forget(governed: Repository) -> None:
     """Remove the days that were sealed."""
     for folder in governed.publish_root.glob("*__asof_*"):
         folder.chmod(0o755)
@@ -153,7 +153,7 @@ def every_day(count: int) -> list[date]:
 
 def year(root: Path, files: int) -> None:
     """Print the table of the year."""
-    governed, days = load_governed(root), every_day(365)
+    governed, days = load_repository(root), every_day(365)
     names = distinct_blobs(root, days)
     count = names.count(b"\n")
     title = f"history: 365 days of {files} files, {COMMITS} commits, {count} distinct blobs, {RUNS} run folders"
@@ -171,7 +171,7 @@ def year(root: Path, files: int) -> None:
         print(f"  {part:>6} days   {seconds(governed, every_day(part)):7.2f} s")
 
 
-def seconds(governed: Governed, days: list[date]) -> float:
+def seconds(governed: Repository, days: list[date]) -> float:
     """Return how long the days take with nothing known before."""
     begun = time.perf_counter()
     build(governed, days, force=True)
@@ -188,13 +188,13 @@ def main() -> None:
         root.mkdir()
         make_repository(root, files)
         year(root, files)
-        forget(load_governed(root))
+        forget(load_repository(root))
         for more in (files // 5, files, files * 4):
             grown = Path(place) / f"files{more}"
             grown.mkdir()
             make_repository(grown, more)
-            print(f"  {more:>6} files  {seconds(load_governed(grown), every_day(365)):7.2f} s for 365 days")
-            forget(load_governed(grown))
+            print(f"  {more:>6} files  {seconds(load_repository(grown), every_day(365)):7.2f} s for 365 days")
+            forget(load_repository(grown))
         with suppress(OSError):
             shutil.rmtree(place)
 

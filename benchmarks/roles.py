@@ -21,12 +21,12 @@ from typing import Any
 import rfc8785
 from side_by_side import best_seconds, folders_wanted, print_table
 
-from registry_pipeline.roles.check import check_against
-from registry_pipeline.roles.history import PublishedCommit, check_history
-from registry_pipeline.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.roles.role_texts import forget_roles
-from registry_pipeline.roles.surface import parsed_json_sha256
-from registry_pipeline.roles.violation import Published
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.history import PublishedCommit, check_history
+from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.registries.roles.parse_cache import forget_roles
+from registry_pipeline.registries.roles.surface import parsed_json_sha256
+from registry_pipeline.registries.roles.report import Published
 
 KINDS = {"extract_contracts": "X", "produce_contracts": "C"}
 
@@ -91,7 +91,7 @@ def plain(current: bytes, baseline: bytes) -> list[str]:
 
 def ours(current: bytes, baseline: bytes) -> list[str]:
     """Return what drifted, by the check with all its rules."""
-    told = check_against(parse_pack(current, "p"), Published(parse_pack(baseline, "p"), "main:p"))
+    told = check_against_baseline(parse_pack(current, "p"), Published(parse_pack(baseline, "p"), "main:p"))
     return sorted(each.ids[-1] for each in told if each.finding.code == "RR003")
 
 

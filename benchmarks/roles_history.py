@@ -22,9 +22,9 @@ import rfc8785
 from roles import KINDS, pack
 from side_by_side import best_seconds, folders_wanted, print_table
 
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.runbook.roles import RolesAsked, check_roles
-from registry_pipeline.sources.published_packs import read_pack_blobs, read_pack_commits
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.registries.roles.service import RolesCheckOptions, check_roles
+from registry_pipeline.registries.roles.git_baseline import read_pack_blobs, read_pack_commits
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -65,13 +65,13 @@ def script(root: Path, path: str) -> list[str]:
     return sorted(drifted)
 
 
-def ours(governed: Governed) -> list[str]:
+def ours(governed: Repository) -> list[str]:
     """Return what drifted, by the check."""
-    told = check_roles(governed, RolesAsked(history=True), NOW)
+    told = check_roles(governed, RolesCheckOptions(history=True), NOW)
     return sorted(each.ids[-1] for each in told.violations if each.finding.code == "RR003")
 
 
-def read(governed: Governed, path: str) -> int:
+def read(governed: Repository, path: str) -> int:
     """Return how many bytes the history has."""
     commits = read_pack_commits(governed.root, None, path)
     blobs = [each.blob_id for each in commits if each.blob_id is not None]
@@ -82,7 +82,7 @@ def main() -> None:
     """Print the table."""
     count = folders_wanted(__doc__, 500, "commits")
     with tempfile.TemporaryDirectory(prefix="roles-") as place:
-        governed = load_governed(Path(place))
+        governed = load_repository(Path(place))
         path = governed.config.roles.pack
         make_repository(governed.root, path, count)
         changed = (governed.root / path).read_bytes().replace(b'"Surface X 7"', b'"Another"')

@@ -28,12 +28,12 @@ from typing import Any
 
 from side_by_side import folders_wanted
 
-from registry_pipeline.config import Config, Governed
-from registry_pipeline.run_index.door import append_runs
-from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.logs import Log, run_index_log
-from registry_pipeline.run_index.query import Question, find_latest, find_records, find_run
-from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline.config import Config, Repository
+from registry_pipeline.registries.run_index.store import append_runs
+from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.log_file import Log, run_index_log
+from registry_pipeline.registries.run_index.query import Query, find_latest, find_records, find_run
+from registry_pipeline.registries.run_index.side_index import index_path
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 BEGUN = datetime(2025, 1, 1, tzinfo=UTC)
@@ -158,11 +158,11 @@ def ours(log: Log, query: str, count: int, *, use_index: bool) -> list[str]:
     if query == QUERIES[0]:
         answer = find_run(log, wanted_run(count), use_index=use_index)
     elif query == QUERIES[3]:
-        answer = find_latest(log, Surroundings(), artist_id=LANE[0], genre_id=LANE[1], use_index=use_index)
+        answer = find_latest(log, RuleContext(), artist_id=LANE[0], genre_id=LANE[1], use_index=use_index)
     elif query == QUERIES[2]:
-        answer = find_records(log, Question(failed=True, limit=50), use_index=use_index)
+        answer = find_records(log, Query(failed=True, limit=50), use_index=use_index)
     else:
-        asked = Question(LANE[0], LANE[1], since=SPAN[0], until=SPAN[1])
+        asked = Query(LANE[0], LANE[1], since=SPAN[0], until=SPAN[1])
         answer = find_records(log, asked, use_index=use_index)
     assert answer.by_index == use_index
     return [str(each["run_id"]) for each in answer.records]
@@ -178,7 +178,7 @@ WAYS: dict[str, Callable[[Log, str, int], list[str]]] = {
 
 def measured(root: str, way: str, query: str, count: int) -> None:
     """Ask once, or several times where that is quick; print seconds, peak memory in MiB and the answer."""
-    log = run_index_log(Governed(Path(root), Config()))
+    log = run_index_log(Repository(Path(root), Config()))
     best, spent, found = float("inf"), 0.0, []
     while spent < 0.2:
         begun = perf_counter()
@@ -211,8 +211,8 @@ def index_costs(log: Log, count: int) -> None:
     refreshed = _timed(lambda: find_run(log, "RUN-20250101-0000-ZZZZ"))
     print(f"side index: built in {built:.1f} s ({built / count * 1e6:.1f} us a record), {size:.2f} of the log's size;")
     print(f"  refreshed behind 1,000 new records in {refreshed * 1e3:.1f} ms")
-    governed, made = Governed(log.path.parents[2], Config()), [record(2 * count + number) for number in range(50)]
-    appends = [_timed(partial(append_runs, governed, [each], Surroundings())) for each in made]
+    governed, made = Repository(log.path.parents[2], Config()), [record(2 * count + number) for number in range(50)]
+    appends = [_timed(partial(append_runs, governed, [each], RuleContext())) for each in made]
     print(f"  an append that uses and updates it: {median(appends) * 1e3:.1f} ms, at most {max(appends) * 1e3:.1f} ms")
 
 
@@ -223,7 +223,7 @@ def main() -> None:
         return
     count = folders_wanted(__doc__, 1_000_000, "records")
     with tempfile.TemporaryDirectory(prefix="bench-run-index-") as place:
-        log = run_index_log(Governed(Path(place), Config()))
+        log = run_index_log(Repository(Path(place), Config()))
         log.path.parent.mkdir(parents=True)
         write_records(log, 0, count)
         size = log.path.stat().st_size >> 20

@@ -26,7 +26,7 @@ from build import plain
 from gen_runs import OPERATIONS
 from side_by_side import best_seconds, folders_wanted, make_run_folders, print_table
 
-from registry_pipeline.runbook.setup import initialise
+from registry_pipeline.pipeline.init import initialize
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -44,7 +44,7 @@ def governed_folder(root: Path, count: int) -> None:
     expected = root / "docs" / "governance" / "EXPECTED_VERSIONS_v0_1.json"
     expected.parent.mkdir(parents=True)
     expected.write_text('{"version": "0.1", "expected": {"schema_version": "0.1"}}\n', encoding="utf-8")
-    initialise(root, track_runs=False, now=AS_OF)
+    initialize(root, track_runs=False, now=AS_OF)
 
 
 def plain_stack(root: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from side_by_side import Way, best_seconds, folders_wanted, make_run_folders, print_table
 
-from registry_pipeline.seal.verify import verify_folders
+from registry_pipeline.runs.verify import verify_folders
 
 
 def plain_verify(folder: Path) -> bool:

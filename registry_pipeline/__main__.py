@@ -2,7 +2,7 @@
 
 import sys
 
-from registry_pipeline.cli import main
+from registry_pipeline.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,6 +14,8 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
+from registry_pipeline.canonical import is_repository_id
+from registry_pipeline.capture_table import capture_problem, pack_path_problem
 from registry_pipeline.config_types import (
     REQUIRED,
     OptionProblem,
@@ -33,9 +35,6 @@ from registry_pipeline.config_types import (
     text,
 )
 from registry_pipeline.errors import ConfigError, NotFoundError
-from registry_pipeline.model.captures import capture_problem
-from registry_pipeline.model.ids import is_repository_id
-from registry_pipeline.model.roles import pack_path_problem
 from registry_pipeline.values import value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
@@ -43,7 +42,6 @@ REPO_VARIABLE: Final = "REGISTRY_PIPELINE_REPO"
 DEFAULT_RUNS: Final = ".codex/RUNS"
 POINTERS_SEED: Final = "docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json"
 POINTERS_DEFAULT: Final = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"
-
 _MAX_BYTES: Final = 256 << 10
 _MAX_DOTS: Final = 1_000
 _MAX_ERRORS: Final = 10
@@ -80,6 +78,7 @@ _file_name: Final = checked_text(_check_file_name)
 _keys: Final = checked_text(_check_keys)
 _pack: Final = checked_text(_check_pack)
 _LAST_DAY: Final = date(2999, 12, 31)  # Dagster makes a partition of each day, and fails near the last day of Python
+
 
 # The configuration table: a row per option with default, type and help. docs/reference/configuration.md is made from it.
 # fmt: off
@@ -176,7 +175,7 @@ class Config:
 
 
 @value_type
-class Governed:
+class Repository:
     """One governed repository: its absolute root and its configuration."""
 
     root: Path
@@ -212,7 +211,7 @@ class Governed:
         return self.state_root / "dagster"
 
 
-def find_governed(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Governed:
+def find_repository(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Repository:
     """Return the governed repository: `named`, else the environment's, else the nearest at or above here.
 
     Raises:
@@ -225,18 +224,18 @@ def find_governed(named: Path | None = None, environ: Mapping[str, str] | None =
     if named is not None:
         if not named.is_dir():
             raise NotFoundError(f"{named} is not a folder", "name the governed repository with -C")
-        return load_governed(named)
+        return load_repository(named)
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / CONFIG_NAME).is_file() or (folder / DEFAULT_RUNS).is_dir():
-            return load_governed(folder)
+            return load_repository(folder)
     raise NotFoundError(
         f"no governed repository at or above {here}: neither {CONFIG_NAME} nor {DEFAULT_RUNS}",
         "run `registry-pipeline init` in the repository, or name it with -C",
     )
 
 
-def load_governed(root: Path) -> Governed:
+def load_repository(root: Path) -> Repository:
     """Return the repository at `root` with its toml, or with the defaults where it has none.
 
     Raises:
@@ -251,7 +250,7 @@ def load_governed(root: Path) -> Governed:
         data = b""
     except OSError as error:
         raise ConfigError(f"{CONFIG_NAME} cannot be read: {error.strerror}", "mend the file's permissions") from None
-    return Governed(root, parse_config(data, root))
+    return Repository(root, parse_config(data, root))
 
 
 def parse_config(data: bytes, root: Path) -> Config:

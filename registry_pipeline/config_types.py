@@ -16,10 +16,8 @@ from registry_pipeline.values import MISSING, FieldInfo, field_infos, value_type
 
 Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value."""
-
 REQUIRED: Final = MISSING
 """The default of an option that must be given."""
-
 _T = TypeVar("_T")
 _MAX_PATH: Final = 4096
 _MAX_SHOWN: Final = 80

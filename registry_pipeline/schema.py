@@ -14,12 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from registry_pipeline.canon import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
+from registry_pipeline.canonical import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.model.display import printable
+from registry_pipeline.findings.display import printable
 from registry_pipeline.schema_patterns import PatternLimitError, bounded_validator
 from registry_pipeline.values import field, value_type
-from registry_pipeline.yaml_values.nodes import StrictYamlError, read_yaml
+from registry_pipeline.yaml.compose import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PROBLEM_LIMIT: Final = 1000
 """No more problems than this are told of one value, so that hostile input ends in bounded memory."""
-
 _SHOWN: Final = 60
 _LONGEST: Final = 200
 _PACKAGE: Final = Path(__file__).resolve().parent
@@ -48,7 +47,7 @@ class SchemaProblem:
     got: str | None = field(default=None, compare=False)
 
 
-Judge = Callable[[object], "list[SchemaProblem]"]
+Validator = Callable[[object], "list[SchemaProblem]"]
 """Tells every problem of a parsed value against one schema."""
 
 
@@ -121,12 +120,12 @@ def check_value(name: str, value: object) -> list[SchemaProblem]:
     return _judge(name, value)
 
 
-def shipped_judge(name: str) -> Judge:
+def shipped_validator(name: str) -> Validator:
     """Return the judge that a shipped schema is; it raises as `check_value` does."""
     return partial(check_value, name)
 
 
-def read_judge(data: bytes) -> Judge:
+def read_validator(data: bytes) -> Validator:
     """Return the judge that the text of a JSON Schema (draft 2020-12) makes; what it refers to must be in it.
 
     Raises:
@@ -193,7 +192,7 @@ def _references(part: Any) -> Iterator[str]:
         yield from _references(inner)
 
 
-def check_bytes(artifact: str, data: bytes, judge: Judge) -> Iterator[FileProblem]:
+def check_bytes(artifact: str, data: bytes, judge: Validator) -> Iterator[FileProblem]:
     """Yield every problem of a file's bytes; the name's suffix tells the form that its values have.
 
     `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), `.yaml`
@@ -209,7 +208,7 @@ def check_bytes(artifact: str, data: bytes, judge: Judge) -> Iterator[FileProble
         yield from _document_problems(data, judge, "")
 
 
-def _document_problems(data: bytes, judge: Judge, place: str) -> Iterator[FileProblem]:
+def _document_problems(data: bytes, judge: Validator, place: str) -> Iterator[FileProblem]:
     try:
         value = read_strict_json(data)
     except StrictJsonError as error:
@@ -219,7 +218,7 @@ def _document_problems(data: bytes, judge: Judge, place: str) -> Iterator[FilePr
         yield FileProblem("violation", f"{place}{problem.pointer}".strip(), problem.message)
 
 
-def _yaml_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
+def _yaml_problems(data: bytes, judge: Validator) -> Iterator[FileProblem]:
     try:
         documents = read_yaml(data)
     except StrictYamlError as error:
@@ -231,7 +230,7 @@ def _yaml_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
             yield FileProblem("violation", place, problem.message)
 
 
-def _line_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
+def _line_problems(data: bytes, judge: Validator) -> Iterator[FileProblem]:
     lines = data.split(b"\n")
     if lines.pop():
         yield FileProblem("unparsable", f"line {len(lines) + 1}", "the last line has no newline")
@@ -240,7 +239,7 @@ def _line_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
         yield from _document_problems(line, judge, f"line {number} ")
 
 
-def _row_problems(data: bytes, judge: Judge) -> Iterator[FileProblem]:
+def _row_problems(data: bytes, judge: Validator) -> Iterator[FileProblem]:
     try:
         rows = read_strict_csv(data)
         _, names = next(rows)

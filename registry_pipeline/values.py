@@ -17,7 +17,6 @@ from operator import attrgetter
 from typing import Any, Final, NoReturn, TypeVar, dataclass_transform, overload
 
 _T = TypeVar("_T")
-
 MISSING: Final = object()
 """The default of a field that has none."""
 # Most classes of a command are constructed a few times: compiling (0.1 ms) costs more than that many loops.

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import IO, Any
 from unittest import mock
 
-from registry_pipeline.cli.entry import run
-from registry_pipeline.roles.role_texts import forget_roles
+from registry_pipeline.cli.invoke import run
+from registry_pipeline.registries.roles.parse_cache import forget_roles
 from registry_pipeline.schema import check_value
 
 PROGRAM = (sys.executable, "-m", "registry_pipeline")

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline_tests.sources.repositories import commit, git, repository, write
+from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 
 FIRST_DAY: Final = date(2026, 1, 5)
 CATALOG: Final = "docs/catalog.md"

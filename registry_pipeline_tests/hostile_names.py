@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from registry_pipeline.model.display import is_hidden
+from registry_pipeline.findings.display import is_hidden
 
 HOSTILE = "x\x1b[2J\u202egpj.exe\u2066\u3164\x9b1m|<img src=x>`[a](b)"
 """In one name: ESC, a bidirectional override and isolate, an invisible letter, a C1 control, and Markdown."""

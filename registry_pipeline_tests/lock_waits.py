@@ -20,7 +20,7 @@ def wait_for_locks_without_limit(patch: pytest.MonkeyPatch | None = None) -> Non
     patch = patch or pytest.MonkeyPatch()
     for module in ("registry_pipeline.files.lock", "registry_pipeline.files.atomic_write"):
         patch.setattr(f"{module}.time", _NO_PROGRESS)
-    patch.setattr("registry_pipeline.run_index.side_index._WAIT", 600.0)
+    patch.setattr("registry_pipeline.registries.run_index.side_index._WAIT", 600.0)
 
 
 def give_up_locks_at_once(patch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from registry_pipeline.catalog import REGISTRIES
-from registry_pipeline.config import Governed
-from registry_pipeline.runbook.store import Store
-from registry_pipeline.sources.delta_log import find_log_head
+from registry_pipeline.config import Repository
+from registry_pipeline.pipeline.sealed_store import Store
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.delta_log.read import find_log_head
 
 
-def head_of(governed: Governed) -> str:
+def head_of(governed: Repository) -> str:
     """Return the run id of the one head; two heads, or one that does not verify, fail the test."""
     search = find_log_head(governed, Store(governed, datetime(2026, 3, 3, tzinfo=UTC)), REGISTRIES)
     assert search.head is not None, search.findings

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from registry_pipeline_tests.registries.repositories import commit, repository
 from registry_pipeline_tests.role_packs import PACK, role
-from registry_pipeline_tests.sources.repositories import commit, repository
 
 ROLES = 38
 DEFECTS = 2 * ROLES

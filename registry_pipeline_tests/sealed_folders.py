@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from registry_pipeline.canon import json_document
-from registry_pipeline.model.activation import ACTIVATION_TAG, RECORD_FILE
-from registry_pipeline.model.refs import SealedRef
-from registry_pipeline.seal.manifest import entry_of, seal_manifest
+from registry_pipeline.canonical import json_document
+from registry_pipeline.pointers.record import ACTIVATION_TAG, RECORD_FILE
+from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.reference import SealedRef
 
 RUNS = ".codex/RUNS"
 

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 
 from registry_pipeline.cli.ui import prepare_home
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.runbook.example import ExampleOutcome, make_example
+from registry_pipeline.example.make import ExampleOutcome, make_example
 
 PLANTED: Final = "docs/PLANTED_FINDINGS.json"
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}

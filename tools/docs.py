@@ -20,12 +20,12 @@ from typing import Final
 
 import click
 
-from registry_pipeline.catalog import REGISTRIES
-from registry_pipeline.cli.group import VerbGroup
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.group import program as command_line
 from registry_pipeline.config import Adapter, Captured, Config, Entries, Roles, RunIndex
 from registry_pipeline.config_types import option_rows
-from registry_pipeline.model.codes import CODES
+from registry_pipeline.findings.codes import CODES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CLOCK: Final = "2026-03-01T12:00:00Z"
@@ -111,14 +111,14 @@ def _commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     yield from _commands_of(command_line, root)
 
 
-def _commands_of(group: VerbGroup, context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:
+def _commands_of(group: CommandGroup, context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:
     """Yield the verbs of a group, and after a noun its own verbs."""
     for name in group.verbs:
         command = group.get_command(context, name)
         if command is not None and not command.hidden:
             inner = click.Context(command, parent=context, info_name=name)
             yield inner.command_path, command, inner
-            if isinstance(command, VerbGroup):
+            if isinstance(command, CommandGroup):
                 yield from _commands_of(command, inner)
 
 

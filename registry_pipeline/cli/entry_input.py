@@ -12,8 +12,8 @@ from typing import Final
 import click
 
 from registry_pipeline.errors import NotFoundError, RefusedError
-from registry_pipeline.runbook.entries import GivenEntry
-from registry_pipeline.yaml_values.nodes import StrictYamlError, YamlNode, read_yaml
+from registry_pipeline.registries.entries.service import GivenEntry
+from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml
 
 _ESCAPE: Final = re.compile(rb"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)")
 """An escape of JSON; group 1 has more than one character where it is a pair of surrogates."""

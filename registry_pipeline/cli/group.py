@@ -43,7 +43,7 @@ package. The help of a group is written from this table, so that it imports no v
 """
 
 
-class Verb(click.Command):
+class Command(click.Command):
     """One verb: its own options, then the global ones, then examples that a test runs.
 
     `examples` are (arguments, what they do); the callback is given a `Reporter` and returns an exit code. An option of
@@ -89,7 +89,7 @@ def _show_help(ctx: click.Context) -> int | None:
     return int(ExitCode.USAGE)
 
 
-class VerbGroup(click.Group):
+class CommandGroup(click.Group):
     """The program, or a noun with verbs of its own: a verb's module is imported when the verb is called.
 
     `verbs` maps each verb to its line of help, in the order in which people meet them; `package` is the one that holds
@@ -113,13 +113,13 @@ class VerbGroup(click.Group):
         verb = import_module(f"{self.package}.{cmd_name.replace('-', '_')}").command
         return verb if isinstance(verb, click.Command) else None
 
-    def every_verb(self) -> Iterator[tuple[str, Verb]]:
+    def every_verb(self) -> Iterator[tuple[str, Command]]:
         """Yield each verb with the words that call it; those of a noun follow the noun's name."""
         for name in self.verbs:
             command = self.get_command(click.Context(self), name)
-            if isinstance(command, VerbGroup):
+            if isinstance(command, CommandGroup):
                 yield from ((f"{name} {words}", verb) for words, verb in command.every_verb())
-            elif isinstance(command, Verb):
+            elif isinstance(command, Command):
                 yield name, command
 
     def resolve_command(
@@ -173,7 +173,7 @@ def _unknown(ctx: click.Context, kind: str, name: str, known: Sequence[str]) -> 
     raise click.UsageError(f"there is no {kind} {name}{meant}", ctx) from None
 
 
-program = VerbGroup(
+program = CommandGroup(
     name=PROGRAM,
     help="""A memory that can be trusted for repositories with many automated runs.
 
@@ -181,7 +181,7 @@ program = VerbGroup(
     pointer. What is active is what the pointer file names, never what is newest.
     """,
     verbs=VERBS,
-    package="registry_pipeline.cli.verbs",
+    package="registry_pipeline.cli.commands",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 click.version_option(package_name=PROGRAM, prog_name=PROGRAM)(program)

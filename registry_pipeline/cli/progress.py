@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.model.display import printable
+from registry_pipeline.findings.display import printable
 
 
 class Shown:

@@ -7,17 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from registry_pipeline.canon import json_document
+from registry_pipeline.canonical import json_document
+from registry_pipeline.cli.format import annotation, failure_annotation, finding_head, finding_line, summary_annotation
 from registry_pipeline.cli.settings import Format, Settings
-from registry_pipeline.cli.wording import (
-    annotation,
-    failure_annotation,
-    finding_head,
-    finding_line,
-    summary_annotation,
-)
-from registry_pipeline.model.display import printable, printable_lines
-from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.findings.display import printable, printable_lines
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.values import value_type
 
 if TYPE_CHECKING:
@@ -26,7 +20,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = "0.1"
 """Of every JSON document that a command prints and that states no other; a change that readers must know raises it."""
-
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096
 _GAP: Final = "  "

@@ -10,14 +10,13 @@ from typing import Any, Final, Literal
 
 import click
 
-from registry_pipeline.canon import parse_utc, utc_text
+from registry_pipeline.canonical import utc_text
+from registry_pipeline.cli.param_types import UtcText
 from registry_pipeline.values import value_type
 
 Format = Literal["text", "json", "github"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
-
 _KEY: Final = "registry_pipeline.global_options"
-_FIRST_YEAR: Final = 1970
 _AHEAD: Final = timedelta(days=1)
 """So far the clocks of two machines may differ before an instant counts as one of the future."""
 
@@ -36,23 +35,6 @@ class Settings:
     def quiet(self) -> bool:
         """Only errors are told."""
         return self.verbosity < 0
-
-
-class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """A strict `YYYY-MM-DDTHH:MM:SSZ` text."""
-
-    name = "utc"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the instant; anything but the strict text is a usage error."""
-        if isinstance(value, datetime):
-            return value
-        instant = parse_utc(value)
-        if instant is None:
-            self.fail(f"{value!r} is not UTC in the form 2026-03-01T12:00:00Z", param, ctx)
-        if instant.year < _FIRST_YEAR:
-            self.fail(f"{value} is before {_FIRST_YEAR}; no run folder can have such a stamp", param, ctx)
-        return instant
 
 
 def _tell(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -109,7 +91,7 @@ def settings_of(ctx: click.Context) -> Settings:
     )
 
 
-def told_format(arguments: list[str]) -> Format:
+def requested_format(arguments: list[str]) -> Format:
     """Return the format that was asked for, where the arguments could not be parsed."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in before:

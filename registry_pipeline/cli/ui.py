@@ -28,7 +28,6 @@ from registry_pipeline.values import value_type
 HOST: Final = "127.0.0.1"
 INSTANCE_FILE: Final = "dagster.yaml"
 WORKSPACE_FILE: Final = "workspace.yaml"
-
 WORKSPACE: Final = """\
 # What `registry-pipeline ui` loads. The switches of sensors and schedules hang on the name of the location, which is
 # the one that `dg` gives it. Further code locations may stand here.
@@ -37,7 +36,6 @@ load_from:
       module_name: registry_pipeline.definitions
       location_name: registry_pipeline
 """
-
 _POLL_SECONDS: Final = 0.2
 _START_SECONDS: Final = 120
 _STOP_SECONDS: Final = 20

@@ -4,6 +4,8 @@ Holds a factory. Keeps out reading, building and sealing: `runbook` builds, the 
 `catalog`, the other files of this room and Dagster.
 """
 
+from __future__ import annotations
+
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final, TypedDict
@@ -19,19 +21,17 @@ from dagster import (
     asset,
 )
 
-from registry_pipeline.canon import json_line, sha256_hex
-from registry_pipeline.defs.asset_page import findings_metadata
-from registry_pipeline.defs.failures import told_as_failure
-from registry_pipeline.defs.resources import GovernedRepository
-from registry_pipeline.model.display import printable
-from registry_pipeline.model.spec import RegistrySpec
-from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun
-from registry_pipeline.runbook import building
+from registry_pipeline.canonical import json_line, sha256_hex
+from registry_pipeline.defs.metadata import findings_metadata
+from registry_pipeline.defs.resources import GovernedRepository, as_dagster_failure
+from registry_pipeline.findings.display import printable
+from registry_pipeline.pipeline import steps
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 
 SEALED_IO: Final = "sealed_io"
 OWNERS: Final = ("team:registry-layer",)
 _RETRIES: Final = 3
-
 GROUP: Final = "registry_layer"
 """One group: a page with several shows boxes of groups, where the first look should be at the graph."""
 
@@ -48,9 +48,9 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
         context: AssetExecutionContext, governed: GovernedRepository, **upstream: SealedRun | None
     ) -> MaterializeResult[Any]:
         sealed = {name: run for name, run in upstream.items() if run is not None}
-        with told_as_failure():
+        with as_dagster_failure():
             run = governed.build_run(context.run.run_id)
-            built = building.build(governed.governed(), run, spec, sealed)
+            built = steps.build(governed.governed(), run, spec, sealed)
         _fail_where_unsettled(spec, built)
         return MaterializeResult(value=built, data_version=data_version(built))
 

@@ -11,20 +11,19 @@ from pathlib import Path
 
 from dagster import Definitions, define_asset_job, in_process_executor
 
-from registry_pipeline.catalog import STACK
-from registry_pipeline.config import find_governed
+from registry_pipeline.config import find_repository
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_asset, report_asset, utc_now
 from registry_pipeline.defs.assets import SEALED_IO, registry_asset
 from registry_pipeline.defs.checks import registry_checks
-from registry_pipeline.defs.history import history_defs
+from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, checked_again, command_line_sensor
+from registry_pipeline.defs.daily import history_defs
 from registry_pipeline.defs.io_manager import SealedIOManager
-from registry_pipeline.defs.jobs import activate_pointers_job, rebuild_job
-from registry_pipeline.defs.reported import CHECK_JOB, checked_again, command_line_sensor
+from registry_pipeline.defs.jobs import activate_pointers_job, daily_rebuild_schedule, rebuild_job
 from registry_pipeline.defs.resources import GovernedRepository
-from registry_pipeline.defs.schedules import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.runbook import reading
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.catalog import BUILD_ORDER
 
 
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
@@ -44,8 +43,8 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
         description="Check the latest materialization of every registry anew. It builds nothing and moves no pointer.",
     )
     present = Definitions(
-        assets=[*(registry_asset(spec) for spec in STACK), pointers_asset(clock or utc_now), report_asset()],
-        asset_checks=[registry_checks(spec) for spec in (*STACK, reading.spec_of(REPORT_ASSET))],
+        assets=[*(registry_asset(spec) for spec in BUILD_ORDER), pointers_asset(clock or utc_now), report_asset()],
+        asset_checks=[registry_checks(spec) for spec in (*BUILD_ORDER, registries_validation.spec_of(REPORT_ASSET))],
         jobs=[rebuild_job, activate_pointers_job, checks],
         schedules=[daily_rebuild_schedule],
         sensors=[activation_sensor, command_line_sensor],
@@ -62,6 +61,6 @@ def _history_start(repo_root: Path | None) -> date | None:
     location that does not load.
     """
     try:
-        return find_governed(repo_root).config.history_start
+        return find_repository(repo_root).config.history_start
     except RegistryPipelineError:
         return None

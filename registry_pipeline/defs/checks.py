@@ -4,6 +4,8 @@ Holds a factory that tells a Verdict as three check results. Keeps out judging: 
 `runbook`, `catalog`, the other files of this room and Dagster.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -17,15 +19,14 @@ from dagster import (
     multi_asset_check,
 )
 
-from registry_pipeline.defs import asset_page, evidence
-from registry_pipeline.defs.failures import told_as_failure
-from registry_pipeline.defs.resources import GovernedRepository
-from registry_pipeline.model.codes import family_of
-from registry_pipeline.model.display import markdown_code, printable
-from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline.model.spec import RegistrySpec
-from registry_pipeline.model.verdict import SealedRun, Verdict
-from registry_pipeline.runbook import building
+from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs.resources import GovernedRepository, as_dagster_failure
+from registry_pipeline.findings.codes import family_of
+from registry_pipeline.findings.display import markdown_code, printable
+from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 
 _DESCRIPTIONS: Final = {
     "seal": "The folder is complete and every byte is the one that was sealed (SPEC 2.2).",
@@ -50,9 +51,9 @@ def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
 
     @multi_asset_check(name=f"check_{spec.registry_id}", specs=specs, can_subset=True)
     def check_registry(context: AssetCheckExecutionContext, governed: GovernedRepository) -> Iterator[AssetCheckResult]:
-        with told_as_failure():
+        with as_dagster_failure():
             sealed = _judged_run(governed, spec.registry_id, context.run.run_id)
-            verdict = None if sealed is None else building.validate(governed.governed(), sealed)
+            verdict = None if sealed is None else registries_validation.validate(governed.governed(), sealed)
         for name in spec.check_names:
             if any(key.name == name for key in context.selected_asset_check_keys):
                 yield _nothing_to_judge(name) if verdict is None else check_result(name, verdict)
@@ -62,9 +63,9 @@ def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
 
 def _judged_run(resource: GovernedRepository, registry_id: str, dagster_run_id: str) -> SealedRun | None:
     """Return the folder of this run's materialization or of the run that it re-executes, else of the latest."""
-    made = evidence.materialized_in(resource.instance, registry_id, dagster_run_id)
+    made = event_log.materialized_in(resource.instance, registry_id, dagster_run_id)
     if made is None:
-        made = next(iter(evidence.materializations(resource.instance, registry_id, limit=1)), None)
+        made = next(iter(event_log.materializations(resource.instance, registry_id, limit=1)), None)
     return None if made is None else made.sealed
 
 
@@ -80,11 +81,11 @@ def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
         severity=AssetCheckSeverity.ERROR,
         description=_sentence(findings),
         metadata={
-            evidence.ROOT_KEY: verdict.root_sha256 or "none",
+            event_log.ROOT_KEY: verdict.root_sha256 or "none",
             "run_folder": printable(verdict.path),
             "verdict": verdict.verdict,
             "findings_count": len(findings),
-            "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
+            "findings": MetadataValue.md(metadata.findings_text(findings) or "None."),
         },
     )
 
@@ -110,7 +111,7 @@ def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckRe
                 "\n".join(f"- {markdown_code(verdict.path)}" for verdict in failing) or "None."
             ),
             "findings_count": len(findings),
-            "findings": MetadataValue.md(asset_page.findings_text(findings) or "None."),
+            "findings": MetadataValue.md(metadata.findings_text(findings) or "None."),
         },
     )
 

@@ -4,20 +4,24 @@ Holds the way from Dagster's outputs and inputs to run folders. Keeps out how a 
 import `runbook`, the other files of this room and Dagster. Not an `UPathIOManager`, which rewrites one path in place.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
 
-from registry_pipeline.config import Governed
-from registry_pipeline.defs import asset_page, evidence
-from registry_pipeline.defs.failures import told_as_failure
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.config import Repository
+from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs.resources import GovernedRepository, as_dagster_failure
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.model.refs import SealedRef
-from registry_pipeline.model.spec import RegistrySpec
-from registry_pipeline.model.verdict import Built, NotBuilt, SealedRun, SealReport
-from registry_pipeline.runbook import building, reading
-from registry_pipeline.runbook.reading import active_run, read_sealed, spec_of
+from registry_pipeline.pipeline import steps
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.base.sealed_input import active_run, read_sealed
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.runs import pointer_file
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
 
 _OUTSIDE_THE_RUN: Final = "none"
 
@@ -45,17 +49,17 @@ class SealedIOManager(ConfigurableIOManager):
         Raises:
             Failure: nothing could be published.
         """
-        with told_as_failure():
+        with as_dagster_failure():
             governed = self.governed.governed()
-            spec = reading.spec_of(obj.registry_id)
+            spec = registries_validation.spec_of(obj.registry_id)
             if isinstance(obj, NotBuilt):
                 context.add_output_metadata(_not_built_page(governed, obj))
                 return
             active = _active_report(governed, spec)
-            sealed = building.unchanged(governed, obj)
-            made = sealed or building.seal(governed, self.governed.build_run(context.run_id), spec, obj)
-            content = {"state": "unchanged" if sealed else "sealed"} | asset_page.content_metadata(spec, obj, active)
-            context.add_output_metadata(asset_page.sealed_metadata(governed, made, content))
+            sealed = steps.unchanged(governed, obj)
+            made = sealed or steps.seal(governed, self.governed.build_run(context.run_id), spec, obj)
+            content = {"state": "unchanged" if sealed else "sealed"} | metadata.content_metadata(spec, obj, active)
+            context.add_output_metadata(metadata.sealed_metadata(governed, made, content))
 
     def load_input(self, context: InputContext) -> SealedRun | None:
         """Return an upstream as a sealed run, verified now; None where it has none.
@@ -67,13 +71,13 @@ class SealedIOManager(ConfigurableIOManager):
             Failure: the folder does not verify.
         """
         upstream = context.upstream_output
-        with told_as_failure():
+        with as_dagster_failure():
             governed = self.governed.governed()
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else producing_run(upstream)
             if dagster_run_id is None:
                 return active_run(governed, spec_of(registry_id))
-            made = evidence.materialized_in(self.governed.instance, registry_id, dagster_run_id)
+            made = event_log.materialized_in(self.governed.instance, registry_id, dagster_run_id)
             if made is None:
                 raise EvidenceError(
                     f"{registry_id}: the Dagster run {dagster_run_id} tells of no folder that it sealed",
@@ -82,22 +86,22 @@ class SealedIOManager(ConfigurableIOManager):
             return None if made.sealed is None else _verified(governed, made.sealed)
 
 
-def _verified(governed: Governed, sealed: SealedRun) -> SealedRun:
+def _verified(governed: Repository, sealed: SealedRun) -> SealedRun:
     read_sealed(governed, spec_of(sealed.registry_id), sealed.ref)
     return sealed
 
 
-def _not_built_page(governed: Governed, obj: NotBuilt) -> asset_page.Metadata:
+def _not_built_page(governed: Repository, obj: NotBuilt) -> metadata.Metadata:
     try:
         active = active_run(governed, spec_of(obj.registry_id))
     except EvidenceError:
         active = None
-    page = {"state": "not built"} | asset_page.findings_metadata(obj.findings)
-    return {"run_id": "none"} | page if active is None else asset_page.sealed_metadata(governed, active, page)
+    page = {"state": "not built"} | metadata.findings_metadata(obj.findings)
+    return {"run_id": "none"} | page if active is None else metadata.sealed_metadata(governed, active, page)
 
 
-def _active_report(governed: Governed, spec: RegistrySpec) -> SealReport | None:
-    ref: SealedRef | None = reading.read_pointers(governed).active(spec.registry_id)
+def _active_report(governed: Repository, spec: RegistrySpec) -> SealReport | None:
+    ref: SealedRef | None = pointer_file.read_pointers(governed).active(spec.registry_id)
     if ref is None:
         return None
     try:

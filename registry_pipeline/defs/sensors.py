@@ -4,6 +4,8 @@ Holds the choice of what to propose, on the evidence of the event log. Keeps out
 anew, and `runbook.activate` decides. May import `runbook`, `catalog`, the other files of this room and Dagster.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,10 +21,9 @@ from dagster import (
     sensor,
 )
 
-from registry_pipeline.canon import parse_utc, sha256_hex, short
-from registry_pipeline.catalog import STACK
-from registry_pipeline.config import Governed
-from registry_pipeline.defs import evidence
+from registry_pipeline.canonical import parse_utc, sha256_hex, short
+from registry_pipeline.config import Repository
+from registry_pipeline.defs import event_log
 from registry_pipeline.defs.active_assets import (
     POINTERS_ASSET,
     REFUSED_AT_TAG,
@@ -30,20 +31,21 @@ from registry_pipeline.defs.active_assets import (
     ActivationRequest,
     RunToActivate,
 )
-from registry_pipeline.defs.evidence import Materialized
+from registry_pipeline.defs.event_log import Materialized
 from registry_pipeline.defs.jobs import REBUILD_JOB, activate_pointers_job
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.model.display import printable
-from registry_pipeline.model.finding import Finding
-from registry_pipeline.model.refs import SealedRef
-from registry_pipeline.model.verdict import SealedRun, Verdict
-from registry_pipeline.runbook import activation, reading
+from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.finding import Finding
+from registry_pipeline.pointers import activation as pointers_activation
+from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.runs import pointer_file
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 from registry_pipeline.values import value_type
 
 CLOSURE_TAG: Final = "registry_pipeline/closure"
 """Tag of a requested run: the hash of the registries and roots that it puts in force."""
-
 TRIES: Final = 3
 _DEPTH: Final = 5
 
@@ -86,7 +88,7 @@ def activation_sensor(context: SensorEvaluationContext, governed: GovernedReposi
         return SkipReason(printable(f"{error.message}; {error.advice}"))
 
 
-def propose(instance: DagsterInstance, governed: Governed) -> Proposal:
+def propose(instance: DagsterInstance, governed: Repository) -> Proposal:
     """Return the builds to put in force, judged by the event log and by the closure on the state after the move.
 
     Of overlapping rebuilds the newest complete one wins. Since their builds may stand in the event log in any order,
@@ -98,7 +100,9 @@ def propose(instance: DagsterInstance, governed: Governed) -> Proposal:
     best: Sequence[SealedRun] = ()
     held: tuple[str, ...] = ()
     for tip in sorted(candidates, key=_newness, reverse=True):
-        movable, findings = activation.largest_movable(governed, [_attested(made) for made in _set_of(tip, candidates)])
+        movable, findings = pointers_activation.select_activatable(
+            governed, [_attested(made) for made in _set_of(tip, candidates)]
+        )
         if len(movable) > len(best):
             best = [run for run, _ in movable]
         held = held or tuple(_reason(finding) for finding in findings)
@@ -112,15 +116,15 @@ def _reason(finding: Finding) -> str:
     return finding.message if run_id in finding.message else f"{run_id}: {finding.message}"
 
 
-def _candidates(instance: DagsterInstance, governed: Governed) -> tuple[list[Materialized], list[str]]:
+def _candidates(instance: DagsterInstance, governed: Repository) -> tuple[list[Materialized], list[str]]:
     """Return the builds newer than the active ones whose checks passed, and why the newest others are none."""
-    pointers = reading.read_pointers(governed)
-    active = activation.read_active_runs(governed, pointers)
+    pointers = pointer_file.read_pointers(governed)
+    active = pointers_activation.read_active_runs(governed, pointers)
     candidates: list[Materialized] = []
     reasons: list[str] = []
     built = {
-        spec.registry_id: evidence.materializations(instance, spec.registry_id, _DEPTH)
-        for spec in STACK
+        spec.registry_id: event_log.materializations(instance, spec.registry_id, _DEPTH)
+        for spec in BUILD_ORDER
         if spec.pointer
     }
     if not any(built.values()):
@@ -152,7 +156,7 @@ def _against(instance: DagsterInstance, made: Materialized, active_as_of: str | 
     before, described = parse_utc(active_as_of), parse_utc(made.sealed.as_of_utc)
     if before is not None and described is not None and described < before:
         return f"{run_id} describes an older moment than the active run"
-    unproved = evidence.unproved_checks(instance, made)
+    unproved = event_log.unproved_checks(instance, made)
     if unproved:
         return f"{run_id}: " + ", ".join(f"check {name} {why}" for name, why in unproved.items())
     return None
@@ -192,7 +196,7 @@ def _attested(made: Materialized) -> tuple[SealedRun, Verdict]:
     return sealed, Verdict(place, ref.run_id, made.registry_id, "pass", ref.manifest_sha256, ())
 
 
-def request(instance: DagsterInstance, governed: Governed, proposal: Proposal) -> RunRequest | SkipReason:
+def request(instance: DagsterInstance, governed: Repository, proposal: Proposal) -> RunRequest | SkipReason:
     """Return the request for a proposal, or why it is not asked for again.
 
     Dagster never launches the same run key twice, so that the count of failed tries is part of it.
@@ -200,7 +204,7 @@ def request(instance: DagsterInstance, governed: Governed, proposal: Proposal) -
     closure = proposal.closure
     runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: closure}))
     names = ", ".join(run.ref.run_id for run in proposal.runs)
-    pointers = reading.pointer_hash(governed) or "none"
+    pointers = pointer_file.pointer_hash(governed) or "none"
     for run in runs:
         if not run.is_finished:
             return SkipReason(f"the Dagster run {short(run.run_id)} is putting in force: {names}")

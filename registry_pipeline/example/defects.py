@@ -12,7 +12,6 @@ from registry_pipeline.values import value_type
 
 Files = dict[str, bytes]
 BadVerdict = Literal["fail", "partial", "unsealed"]
-
 RESULT: Final = "result.json"
 SUMMARY: Final = "summary.md"
 
@@ -60,11 +59,9 @@ _ARRAY: Final = _changed("run.json", lambda data: b"[" + data.rstrip() + b"]\n")
 _COPIED: Final = _changed("run.json", lambda data: data.replace(b'"run_id": "', b'"run_id": "copy_of_'))
 _ROOTLESS: Final = _changed("MANIFEST.sha256", lambda data: data[: data.index(b"ROOT_SHA256")])
 _CRLF: Final = _changed(SUMMARY, lambda data: data.replace(b"\n", b"\r\n"))
-
 _NO_RUN_JSON: Final = (("RUN_JSON_MISSING", "run.json"), ("RUN_JSON_NOT_SEALED", "run.json"))
 _NO_HASH_FILE: Final = (("MANIFEST_SHA256_MISSING", "MANIFEST.sha256"), ("PARTIAL", ""))
 UNSEALED: Final = (("UNSEALED", ""),)
-
 SEALED_DEFECTS: Final = (
     Defect("tampered", "fail", (("HASH_MISMATCH", RESULT),), after=_changed(RESULT, _flip_a_bit)),
     Defect("broken_run_json", "fail", (("RUN_JSON_INVALID", "run.json"),), before=_CUT),

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from registry_pipeline.canon import json_document
+from registry_pipeline.canonical import json_document
+from registry_pipeline.example.adapter_runs import RIG_ROOT, RigRun, plan_rig_runs, rig_folder_files
 from registry_pipeline.example.defects import Defect
 from registry_pipeline.example.history import ExampleCommit, describe_commits
-from registry_pipeline.example.old_tools import seal_as_older_tools
 from registry_pipeline.example.payload import run_folder_files
-from registry_pipeline.example.rig import RIG_ROOT, RigRun, plan_rig_runs, rig_folder_files
-from registry_pipeline.example.timetable import PlannedRun, Seal, plan_runs
+from registry_pipeline.example.schedule import PlannedRun, Seal, plan_runs
+from registry_pipeline.example.seeded import seal_as_older_tools
 from registry_pipeline.values import value_type
 
 EXAMPLE_NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
-from registry_pipeline.canon import json_document, sha256_hex
+from registry_pipeline.canonical import json_document, sha256_hex
+from registry_pipeline.example.adapter_runs import RIG_ADAPTER, RIG_OPERATIONS_PATH, RIG_ROOT
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
 from registry_pipeline.example.products import INDEX_PATH
-from registry_pipeline.example.rig import RIG_ADAPTER, RIG_OPERATIONS_PATH, RIG_ROOT
 from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH
-from registry_pipeline.model.layer import (
+from registry_pipeline.pipeline.init_templates import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
     layer_attributes,
@@ -30,9 +30,7 @@ STATIONS_PATH: Final = "configs/stations.csv"
 RUNBOOK_PATH: Final = "docs/NIGHTLY.md"
 PLANTED_PATH: Final = "docs/PLANTED_FINDINGS.json"
 POINTERS_PATH: Final = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"
-
 _LOGS: Final = (RUN_INDEX_PATH, OVERRIDES_PATH)
-
 STATIONS: Final = """\
 station,datum_mm,latitude,longitude
 Mudbank Quay,-1840,52.101,1.402
@@ -41,9 +39,7 @@ Heron Sluice,-1910,52.087,1.455
 North Groyne,-1865,52.132,1.431
 Cinder Wharf,-1822,52.096,1.390
 """
-
 FIRST_IGNORES: Final = f"__pycache__/\n/{CODEX}/\n/{REPORTS}/\n/{RIG_ROOT}/\n"
-
 NIGHTLY: Final = """\
 # The night
 

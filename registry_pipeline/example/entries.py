@@ -9,7 +9,6 @@ from typing import Final
 
 HANDBOOK_PATH: Final = "docs/GAUGES.md"
 SERIES_PATH: Final = "docs/SERIES.md"
-
 _TYPES: Final = """\
 # Kinds of modules. An edge stands in outbound of the one and in inbound of the other.
 types:
@@ -27,7 +26,6 @@ types:
     inbound: [publication]
     outbound: [ingest]
 """
-
 _INSTANCES: Final = """\
 instances:
   # Five gauges, one module: they differ in their datum alone.
@@ -63,7 +61,6 @@ instances:
       modules: [hourly_heights]
     status: active
 """
-
 _MATURITY: Final = """\
 instances:
   - module_id: gauge_ingest
@@ -77,7 +74,6 @@ instances:
     module_type: publication
     maturity: IMPLEMENTED
 """
-
 _INTERFACES: Final = """\
 interfaces:
   - id: heights_by_station
@@ -88,7 +84,6 @@ interfaces:
     lifecycle: QA_VERIFIED
     contracts: [docs/SERIES.md]
 """
-
 _ROUTE: Final = """\
 scope: series
 topic: heights
@@ -106,7 +101,6 @@ routes:
         stage: [understand]
         doc_usage: What the gauges are known to send.
 """
-
 _LOW: Final = """\
 abilities:
   - ability_id: heights.read
@@ -120,7 +114,6 @@ abilities:
       pre_call: [heights_guard]
     status: active
 """
-
 _HIGH: Final = """\
 abilities:
   - ability_id: heights.explain
@@ -130,7 +123,6 @@ abilities:
     ability_ids: [heights.read]
     status: active
 """
-
 _HOOK: Final = """\
 id: heights_guard
 description: Refuses stations that are not in the directory.
@@ -144,13 +136,11 @@ handler:
   kind: script
   command: python jobs/station_sync.py --check
 """
-
 _HANDBOOK: Final = """\
 # Gauges
 
 Five gauges send a reading every six minutes. A reading without a time is left out; a gap of two hours is reported.
 """
-
 _SERIES: Final = """\
 # Series
 

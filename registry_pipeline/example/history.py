@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from registry_pipeline.example import documents, products
+from registry_pipeline.example.adapter_runs import RIG_OPERATIONS_PATH, RIG_SINCE_DAYS, rig_operations, rig_scripts
 from registry_pipeline.example.entries import entry_files
 from registry_pipeline.example.operations import OPERATIONS, OPTIONS
-from registry_pipeline.example.rig import RIG_OPERATIONS_PATH, RIG_SINCE_DAYS, rig_operations, rig_scripts
 from registry_pipeline.example.role_pack import PACK_PATH, role_pack
 from registry_pipeline.example.run_index import run_index_files
-from registry_pipeline.example.timetable import HISTORY_DAYS, SEALS_SINCE_DAYS
-from registry_pipeline.model.layer import (
+from registry_pipeline.example.schedule import HISTORY_DAYS, SEALS_SINCE_DAYS
+from registry_pipeline.pipeline.init_templates import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
     layer_coverage_addendum,
@@ -81,7 +81,6 @@ def _age(days: int, hours: int = 0) -> timedelta:
 _INES: Final = "Ines Marsh"
 _TOMAS: Final = "Tomas Weir"
 _AGENT: Final = "Bollard Agent"
-
 _FIRST_MONTH: Final = (
     _Step(
         _INES,
@@ -123,7 +122,6 @@ _FIRST_MONTH: Final = (
     _Step(_INES, _age(RIG_SINCE_DAYS), "Keep the old rig until the forecast is trusted", writes=rig_scripts()),
     _Step(_TOMAS, _age(OPTIONS["D"].since_days, 2), "Publish tables and warnings", adds="D"),
 )
-
 _CHANGES: Final = (
     _Step(
         _TOMAS, _age(86), "State the coverage of every operation", writes={documents.MATRIX_PATH: documents.matrix()}
@@ -158,7 +156,6 @@ _CHANGES: Final = (
     ),
     _Step(_AGENT, _age(21), "Feed: send heights in millimetres", revises=("OP-D03",)),
 )
-
 _ROLES: Final = tuple(
     _Step(author, _age(days, 3), message, writes={PACK_PATH: role_pack(step)})
     for step, (author, days, message) in enumerate(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from registry_pipeline.canon import json_document, utc_text
-from registry_pipeline.example.chance import draw
+from registry_pipeline.canonical import json_document, utc_text
 from registry_pipeline.example.defects import RESULT, SUMMARY, Files
-from registry_pipeline.example.timetable import PlannedRun
+from registry_pipeline.example.schedule import PlannedRun
+from registry_pipeline.example.seeded import draw
 
 _STATIONS = ("Mudbank Quay", "Old Lock", "Heron Sluice", "North Groyne", "Cinder Wharf")
 _TIDE_MINUTES = 745

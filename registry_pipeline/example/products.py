@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from registry_pipeline.canon import json_document, sha256_hex, utc_text
-from registry_pipeline.example.chance import draw
+from registry_pipeline.canonical import json_document, sha256_hex, utc_text
+from registry_pipeline.example.seeded import draw
 
 LEDGER_PATH: Final = "schema/applied_migrations.json"
 INDEX_PATH: Final = "products/fingerprints/index.csv"
 VALIDATION_FOLDER: Final = "artifacts/derived_validation"
-
 _MIGRATIONS: Final = (
     ("001_stations.sql", "Stations and their datums."),
     ("002_hourly_heights.sql", "Hourly heights by station."),

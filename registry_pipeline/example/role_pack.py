@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from registry_pipeline.canon import json_document
-from registry_pipeline.example.chance import draw
+from registry_pipeline.canonical import json_document
+from registry_pipeline.example.seeded import draw
 from registry_pipeline.values import value_type
 
 PACK_PATH: Final = "assets/atelier_rolepack_digital_production_studio_v1.json"

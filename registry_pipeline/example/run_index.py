@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from registry_pipeline.canon import json_line, utc_text
-from registry_pipeline.example.chance import draw
+from registry_pipeline.canonical import json_line, utc_text
+from registry_pipeline.example.seeded import draw
 
 RUN_INDEX_PATH: Final = "60-REGISTRY/data/run-index.jsonl"
 OVERRIDES_PATH: Final = "60-REGISTRY/data/overrides-log.jsonl"
 RUNS: Final = 2_880
 """So many runs, the last of them six hours before the end; about one in ten has a second record."""
-
 _STEP: Final = timedelta(minutes=45)
 _LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _ARTISTS: Final = ("ART-heron", "ART-old-lock", "ART-cinder-wharf", "ART-north-groyne")
@@ -26,7 +25,6 @@ _CHECKS: Final = (
     ("uniqueness_scene", "SCENE_COLLISION", "scene_fingerprint_hash", "5d41402abc4b2a76"),
     ("uniqueness_scripture", "SCRIPTURE_REUSE", "scripture_packet_id", "SCR-20251101-0600-SALT"),
 )
-
 Line = dict[str, Any]
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.canon import sha256_hex
+from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError, RefusedError
 from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, share_with_group, sync_path
 from registry_pipeline.files.lock import open_locked

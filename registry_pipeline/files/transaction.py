@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from registry_pipeline.canon import StrictJsonError, json_document, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
 from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, refuse_changed, write_new_file
 from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, sync_path

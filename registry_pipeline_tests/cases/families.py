@@ -11,33 +11,36 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from registry_pipeline.builders.run_registry import ARTIFACT, build_run_registry
-from registry_pipeline.catalog import REGISTRIES
-from registry_pipeline.config import Config, load_governed
-from registry_pipeline.model.finding import Finding, sorted_findings
-from registry_pipeline.roles import Published, check_against, parse_pack
+from registry_pipeline.config import Config, load_repository
+from registry_pipeline.findings.finding import Finding, sorted_findings
+from registry_pipeline.git.tree import WorkingTree
+from registry_pipeline.registries.base.check_run import check_run
+from registry_pipeline.registries.base.operations import read_operation_catalog
+from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
+from registry_pipeline.registries.base.tracked_files import check_tracked
+from registry_pipeline.registries.base.versions import read_threshold_version
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.delta_log.check import check_delta_log
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.pack import parse_pack
+from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry
+from registry_pipeline.registries.run_registry.check_removed_runs import check_history
+from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
+from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.schema import check_value
-from registry_pipeline.sources.context import Gathered, Previous, SourceContext
-from registry_pipeline.sources.inputs import read_run_registry_inputs
-from registry_pipeline.sources.operations import read_operation_catalog
-from registry_pipeline.sources.tree import WorkingTree
-from registry_pipeline.sources.versions import read_threshold_version
-from registry_pipeline.validate.delta_log import check_delta_log
-from registry_pipeline.validate.history import check_history, check_tracked
-from registry_pipeline.validate.pointers import parse_pointer_file
-from registry_pipeline.validate.run import check_run
 from registry_pipeline.values import asdict
-from registry_pipeline_tests.builders.values import CONTEXT
 from registry_pipeline_tests.cases.layout import Case
 from registry_pipeline_tests.entries.run_cases import run_entries_case
+from registry_pipeline_tests.pipeline.delta_scenarios import run_scenario
+from registry_pipeline_tests.pipeline.lineage_scenarios import check_lineage
+from registry_pipeline_tests.pointers.chain_scenarios import check_scenario
+from registry_pipeline_tests.pointers.pointer_store import NOW, POINTERS, check_pointer_file
+from registry_pipeline_tests.pointers.registry_rows import SPECS
+from registry_pipeline_tests.pointers.sealed_report import RUN_FOLDER, report_of
+from registry_pipeline_tests.registries.builder_values import CONTEXT
 from registry_pipeline_tests.run_index.run_cases import run_run_index_case
-from registry_pipeline_tests.runbook.delta_scenarios import run_scenario
-from registry_pipeline_tests.runbook.lineage_scenarios import check_lineage
-from registry_pipeline_tests.seal.case_specs import verify_case
-from registry_pipeline_tests.validate.chain_scenarios import check_scenario
-from registry_pipeline_tests.validate.pointer_store import NOW, POINTERS, check_pointer_file
-from registry_pipeline_tests.validate.registry_rows import SPECS
-from registry_pipeline_tests.validate.sealed_report import RUN_FOLDER, report_of
+from registry_pipeline_tests.runs.case_specs import verify_case
 
 RUN_ROOTS = (".codex/RUNS", "reports/runs")
 
@@ -127,7 +130,7 @@ def named_by_severity_and_code(case: Case, expected: Any) -> None:
 def run_adapters(case: Case, folder: Path) -> Any:
     """Return the records of the run registry as far as adapters affect them, and the findings of the scan."""
     root = case.write_to(folder) / "input"
-    gathered = read_run_registry_inputs(load_governed(root), SourceContext())
+    gathered = read_run_registry_inputs(load_repository(root), SourceContext())
     records = [json.loads(line) for line in build_run_registry(gathered.inputs, CONTEXT).files[ARTIFACT].splitlines()]
     assert [check_value("REGISTRY_run_registry_v0_1.schema.json", record) for record in records] == [[]] * len(records)
     keys = ("run_key", "created_utc", "option", "operation_id", "git_commit", "has_run_json", "warnings")
@@ -137,15 +140,15 @@ def run_adapters(case: Case, folder: Path) -> Any:
     }
 
 
-def read_capture(case: Case, folder: Path) -> Gathered:
+def read_capture(case: Case, folder: Path) -> BuildInputs:
     """Return what the reader of a captured registry returns for a case."""
     case.write_to(folder)
     registry_id = case.arguments["registry_id"]
     previous = {path.name: path.read_bytes() for path in sorted((folder / "previous").glob("*"))}
-    reader: Callable[..., Gathered] | None = REGISTRIES[registry_id].reader
+    reader: Callable[..., BuildInputs] | None = REGISTRIES[registry_id].reader
     assert reader is not None
     context = SourceContext(previous={registry_id: Previous("before", previous)} if previous else {})
-    return reader(load_governed(folder / "input"), context)
+    return reader(load_repository(folder / "input"), context)
 
 
 def run_capture(case: Case, folder: Path) -> Any:
@@ -229,7 +232,7 @@ def run_roles(case: Case, _: Path) -> Any:
             "location": violation.finding.location,
             "baseline_location": violation.baseline_location,
         }
-        for violation in check_against(current, baseline)
+        for violation in check_against_baseline(current, baseline)
     ]
 
 

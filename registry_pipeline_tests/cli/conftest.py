@@ -10,7 +10,7 @@ import pytest
 
 from registry_pipeline_tests.command_line import PROGRAM, Ended, call, environment
 from registry_pipeline_tests.copies import copied_repository, flip_byte
-from registry_pipeline_tests.sources.repositories import git
+from registry_pipeline_tests.registries.repositories import git
 
 __all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
 

@@ -16,7 +16,7 @@ def _nothing() -> None: ...
 
 def run_forked(repository: Repository, *words: str, prepare: Callable[[], object] = _nothing) -> Ended:
     """Run a command in the repository, after `prepare`; nothing that it replaces lasts longer than the command."""
-    from registry_pipeline.cli.entry import run
+    from registry_pipeline.cli.invoke import run
 
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("out", "err")]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.model.captures import CAPTURES, OWN_TABLES
+from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, Repository, call, environment
 
 LATER = "2026-03-02T12:00:00Z"
@@ -230,7 +230,7 @@ def test_a_whole_rebuild_mends_an_altered_active_run(built: Repository) -> None:
 
 def test_an_unexpected_failure_is_one_line_and_a_traceback_for_those_who_ask(tmp_path: Path, home: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import registry_pipeline.model.codes as codes\n"
+        "import registry_pipeline.findings.codes as codes\n"
         "class Broken(dict):\n"
         "    def values(self):\n"
         "        raise RuntimeError('planted')\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.catalog import STACK
+from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline_tests.cli.conftest import NOON, PROGRAM, Repository, call, environment
 from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 
@@ -25,8 +25,11 @@ def test_init_then_build_makes_a_governed_repository_of_any_folder_with_runs(kno
     assert "registry-pipeline.toml" in made["created"]
     assert again["created"] == []
     told = ended.document("build")
-    assert (ended.code, [row["registry_id"] for row in told["built"]]) == (0, [spec.registry_id for spec in STACK])
-    assert [row["activated"] for row in told["built"]] == [spec.pointer for spec in STACK]
+    assert (ended.code, [row["registry_id"] for row in told["built"]]) == (
+        0,
+        [spec.registry_id for spec in BUILD_ORDER],
+    )
+    assert [row["activated"] for row in told["built"]] == [spec.pointer for spec in BUILD_ORDER]
     assert (known.runs / told["report_run_id"] / "SYSTEM_HEALTH_REPORT_v0_1.md").is_file()
     assert known.active("run_registry") == told["built"][0]["run_id"]
 

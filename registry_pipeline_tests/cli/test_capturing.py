@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.seal.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.manifest import entry_of, seal_manifest
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, PACKS
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.role_packs import PACK

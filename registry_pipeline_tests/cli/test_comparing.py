@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline_tests.cli.conftest import Ended, Repository
-from registry_pipeline_tests.sources.repositories import git
+from registry_pipeline_tests.registries.repositories import git
 
 LATER = "2026-03-02T12:00:00Z"
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"

@@ -11,8 +11,8 @@ import pytest
 from registry_pipeline_tests.captured_sources import RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Ended, Repository
 from registry_pipeline_tests.copies import copied_repository
+from registry_pipeline_tests.registries.repositories import commit, git, repository
 from registry_pipeline_tests.role_packs import PACK, SHRUNK
-from registry_pipeline_tests.sources.repositories import commit, git, repository
 
 LATER = "2026-03-02T12:00:00Z"
 RUN = "2026-03-01__120000__drift_signals_build"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.cli import add_entry
-from registry_pipeline.yaml_values.plain import read_yaml_values
+from registry_pipeline.cli.main import add_entry
+from registry_pipeline.yaml.fast_values import read_yaml_values
 from registry_pipeline_tests.cli.conftest import Ended, Repository, environment
 from registry_pipeline_tests.command_line import run_command, run_process
 from registry_pipeline_tests.entries.small import INSTANCES, TYPES
@@ -200,7 +200,11 @@ def script(repository: Repository, *words: str) -> Ended:
 
 
 def test_the_script_reads_the_arguments_of_its_process(empty: Repository) -> None:
-    program = (sys.executable, "-c", "import sys; from registry_pipeline.cli import add_entry; sys.exit(add_entry())")
+    program = (
+        sys.executable,
+        "-c",
+        "import sys; from registry_pipeline.cli.main import add_entry; sys.exit(add_entry())",
+    )
     words = ("--type", "module_type", "--entry-json", GAUGE)
 
     ended = run_process(*words, cwd=empty.root, env=environment(empty.home), program=program)

@@ -55,7 +55,7 @@ def test_a_lock_that_is_held_for_all_of_the_wait_is_exit_6(
     two: Repository, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     before = two.files()
-    monkeypatch.setattr("registry_pipeline.runbook.entries.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("registry_pipeline.registries.entries.service.WAIT_SECONDS", 0.05)
     with (two.root / ".codex/entries/lock").open("rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ended = run_forked(two, "entries", *words)

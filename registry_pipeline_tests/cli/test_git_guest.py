@@ -10,7 +10,7 @@ import pytest
 
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.copies import copied_repository
-from registry_pipeline_tests.sources.repositories import commit, git, repository
+from registry_pipeline_tests.registries.repositories import commit, git, repository
 
 LATER = "2026-03-02T12:00:00Z"
 COMMANDS = (("status",), ("verify", "--all"), ("roles", "check"), ("doctor",), ("build",))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import utc_text
+from registry_pipeline.canonical import utc_text
 from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, call, environment
 
 

@@ -7,12 +7,12 @@ import shlex
 import click
 import pytest
 
-from registry_pipeline.cli.group import VerbGroup, program
+from registry_pipeline.cli.group import CommandGroup, program
 from registry_pipeline.schema import has_schema
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.fork_server import fork_server
+from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.role_packs import PACK
-from registry_pipeline_tests.sources.repositories import git
 
 VERBS = dict(program.every_verb())
 NOUNS = [name for name in program.verbs if name not in VERBS]
@@ -21,7 +21,7 @@ NOUNS = [name for name in program.verbs if name not in VERBS]
 @pytest.mark.parametrize("name", NOUNS)
 def test_a_noun_tells_its_verbs_and_what_it_is_for(name: str) -> None:
     noun = program.get_command(click.Context(program), name)
-    assert isinstance(noun, VerbGroup)
+    assert isinstance(noun, CommandGroup)
     shown = noun.get_help(click.Context(noun, info_name=name, terminal_width=200))
 
     assert noun.verbs
@@ -30,7 +30,7 @@ def test_a_noun_tells_its_verbs_and_what_it_is_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("group", [program, *(program.get_command(click.Context(program), name) for name in NOUNS)])
-def test_the_table_of_a_group_has_the_first_line_of_each_verb(group: VerbGroup) -> None:
+def test_the_table_of_a_group_has_the_first_line_of_each_verb(group: CommandGroup) -> None:
     commands = {name: group.get_command(click.Context(group), name) for name in group.verbs}
 
     assert group.verbs == {name: each.get_short_help_str(200) for name, each in commands.items() if each is not None}
@@ -66,7 +66,7 @@ def test_the_document_of_every_verb_has_a_schema_that_ships(name: str) -> None:
 EXAMPLES = [(name, words) for name in VERBS for words, _ in VERBS[name].examples if name != "ui"]
 _CALL = """
 import sys
-from registry_pipeline.cli import main
+from registry_pipeline.cli.main import main
 code = main(sys.argv[1:])
 heavy = {"dagster", "pandas", "duckdb", "numpy"} & set(sys.modules)
 assert not heavy, heavy
@@ -87,7 +87,7 @@ def test_every_example_runs_and_no_verb_imports_dagster_or_pandas(built: Reposit
         git(built.root, "add", "--force", PACK)
     env = environment(built.home)
 
-    done = fork_server("registry_pipeline.cli.entry").run(_CALL, *shlex.split(words), cwd=built.root, env=env)
+    done = fork_server("registry_pipeline.cli.invoke").run(_CALL, *shlex.split(words), cwd=built.root, env=env)
 
     assert done.returncode in (0, 3, 4), done.stderr.decode()
     assert b"rror" not in done.stderr

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.catalog import REGISTRIES
-from registry_pipeline.model.codes import CODES
+from registry_pipeline.findings.codes import CODES
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline_tests.cli.conftest import Repository, call, environment
 
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"

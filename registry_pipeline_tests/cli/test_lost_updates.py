@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.config import load_governed
+from registry_pipeline.config import load_repository
 from registry_pipeline.files import atomic_write
 from registry_pipeline.files.atomic_write import temporary_path
-from registry_pipeline.roles import RoleContractKind
-from registry_pipeline.runbook import role_bump
+from registry_pipeline.registries.roles import service
+from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.cli.in_process import run_forked
 from registry_pipeline_tests.cli.test_run_index import VOIDED
+from registry_pipeline_tests.registries.repositories import commit, repository
 from registry_pipeline_tests.role_packs import PACK, SMALL
 from registry_pipeline_tests.run_index.values import a_run
-from registry_pipeline_tests.sources.repositories import commit, repository
 
 # So long a wait is a hang on any machine, however busy.
 HANG_SECONDS = 120
@@ -72,7 +72,7 @@ def test_a_log_that_appears_while_two_are_merged_into_it_is_not_replaced(
         str(saved),
         "-o",
         str(log),
-        prepare=at("registry_pipeline.run_index.door", pause, append),
+        prepare=at("registry_pipeline.registries.run_index.store", pause, append),
     )
 
     assert ended.code == 6
@@ -92,7 +92,7 @@ def test_an_append_waits_while_two_logs_are_merged_into_the_one_that_it_writes(
 
     def append() -> None:
         patch = pytest.MonkeyPatch()
-        patch.setattr("registry_pipeline.run_index.append.WAIT", 0.05)
+        patch.setattr("registry_pipeline.registries.run_index.append.WAIT", 0.05)
         codes.write_text(str(run_forked(known, noun, "append", "--record", json.dumps(record)).code))
         patch.undo()
 
@@ -100,7 +100,7 @@ def test_an_append_waits_while_two_logs_are_merged_into_the_one_that_it_writes(
     other.write_text(
         json.dumps(a_run(8) if noun == "run-index" else {**VOIDED, "update_utc": "2026-01-08T07:00Z"}) + "\n"
     )
-    pause = at("registry_pipeline.run_index.door", "replace_file", append)
+    pause = at("registry_pipeline.registries.run_index.store", "replace_file", append)
     ended = run_forked(known, noun, "merge", str(log), str(other), "-o", str(log), prepare=pause)
 
     assert (ended.code, codes.read_text()) == (0, "6")
@@ -118,7 +118,7 @@ def studio(tmp_path: Path, home: Path) -> Repository:
 
 
 def _bump(studio: Repository) -> str:
-    done = role_bump.bump_contract(load_governed(studio.root), "chart_designer", RoleContractKind("C"))
+    done = service.bump_contract(load_repository(studio.root), "chart_designer", RoleContractKind("C"))
     return done.added.contract_id
 
 
@@ -144,7 +144,7 @@ def test_two_bumps_at_once_both_last_and_the_second_follows_the_first(
         waits.set()
         real_sleep(seconds)
 
-    monkeypatch.setattr(role_bump, "replace_file", replace)
+    monkeypatch.setattr(service, "replace_file", replace)
     monkeypatch.setattr("registry_pipeline.files.lock.time.sleep", sleep)
     made.append(_bump(studio))
     second.join()
@@ -156,13 +156,13 @@ def test_two_bumps_at_once_both_last_and_the_second_follows_the_first(
 def test_a_bump_that_waited_long_enough_for_another_one_is_exit_6(
     studio: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(role_bump, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(service, "WAIT_SECONDS", 0.05)
     words, codes = ("roles", "bump", "chart_designer", "C"), tmp_path / "codes"
 
     def bump() -> None:
         codes.write_text(str(run_forked(studio, *words).code))
 
-    ended = run_forked(studio, *words, prepare=at("registry_pipeline.runbook.role_bump", "replace_file", bump))
+    ended = run_forked(studio, *words, prepare=at("registry_pipeline.registries.roles.service", "replace_file", bump))
 
     assert (ended.code, codes.read_text()) == (0, "6")
     assert "ROLE:chart_designer:C:4" not in contract_ids(studio)
@@ -173,7 +173,7 @@ def test_a_pack_that_an_editor_saves_meanwhile_is_not_overwritten(studio: Reposi
         (studio.root / PACK).write_text(SMALL + "\n")
 
     words = ("roles", "bump", "chart_designer", "C")
-    ended = run_forked(studio, *words, prepare=at("registry_pipeline.runbook.role_bump", "replace_file", save))
+    ended = run_forked(studio, *words, prepare=at("registry_pipeline.registries.roles.service", "replace_file", save))
 
     assert ended.code == 6
     assert (studio.root / PACK).read_text() == SMALL + "\n"
@@ -201,7 +201,7 @@ def test_a_bump_leaves_nothing_beside_the_pack_and_a_killed_one_a_file_that_the_
 STARTED = ("run-index", "start", "night.md", "--artist", "ART-heron", "--genre", "GEN-ambient", "--machine", "C1")
 LISTED = ("run-index", "list", "--format", "csv", "-o", "all.csv")
 NAMED_FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
-    "a run log": ("night.md", STARTED, "registry_pipeline.run_index.run_log", "create_file"),
+    "a run log": ("night.md", STARTED, "registry_pipeline.registries.run_index.run_log", "create_file"),
     "-o FILE": ("all.csv", LISTED, "registry_pipeline.files.atomic_write", "_fill"),
 }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER = "2026-03-02T12:00:00Z"

@@ -11,7 +11,7 @@ import pytest
 
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.copies import make_removable
-from registry_pipeline_tests.sources.repositories import commit, git, repository
+from registry_pipeline_tests.registries.repositories import commit, git, repository
 
 TOML = """\
 run_roots = [".codex/RUNS", "rig/runs"]

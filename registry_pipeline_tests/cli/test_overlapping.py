@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.cli import main
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.model.delta import DELTA_LOG
-from registry_pipeline.model.spec import RegistrySpec
-from registry_pipeline.model.verdict import Built, SealedRun
-from registry_pipeline.runbook import building, underway
-from registry_pipeline.runbook.building import BuildRun, seal
-from registry_pipeline.runbook.underway import build_under_way
+from registry_pipeline.cli.main import main
+from registry_pipeline.config import Repository as GovernedRepository
+from registry_pipeline.config import load_repository
+from registry_pipeline.pipeline import build_lock
+from registry_pipeline.pipeline.build_lock import hold_build_lock
+from registry_pipeline.pipeline.steps import seal
+from registry_pipeline.registries.base.delta import DELTA_LOG
+from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
@@ -30,26 +32,29 @@ LATER = "2026-03-02T12:00:00Z"
 
 
 @pytest.fixture
-def governed(built: Repository) -> Governed:
-    return load_governed(built.root)
+def governed(built: Repository) -> GovernedRepository:
+    return load_repository(built.root)
 
 
-def build(governed: Governed, *words: str, now: str = LATER) -> int:
+def build(governed: GovernedRepository, *words: str, now: str = LATER) -> int:
     return main(["-C", str(governed.root), "--now", now, "build", *words])
 
 
-def folders(governed: Governed) -> list[str]:
+def folders(governed: GovernedRepository) -> list[str]:
     return sorted(path.name for path in governed.publish_root.iterdir())
 
 
 @pytest.mark.parametrize("words", [(), (DELTA_LOG,), ("drift_signals_daily", "--as-of", "2026-02-05")])
 def test_a_build_beside_another_one_changes_nothing_and_exits_6(
-    governed: Governed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+    governed: GovernedRepository,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
 ) -> None:
     before = folders(governed)
-    monkeypatch.setattr(underway, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(build_lock, "WAIT_SECONDS", 0.0)
 
-    with build_under_way(governed):
+    with hold_build_lock(governed):
         code = build(governed, *words)
 
     assert code == 6
@@ -58,12 +63,14 @@ def test_a_build_beside_another_one_changes_nothing_and_exits_6(
 
 
 def test_a_build_waits_half_a_minute() -> None:
-    assert underway.WAIT_SECONDS == 30
+    assert build_lock.WAIT_SECONDS == 30
 
 
-def test_a_build_begins_when_the_other_one_has_ended(governed: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_begins_when_the_other_one_has_ended(
+    governed: GovernedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other, waited = ExitStack(), []
-    other.enter_context(build_under_way(governed))
+    other.enter_context(hold_build_lock(governed))
 
     def end_the_other_one(seconds: float) -> None:
         waited.append(seconds)
@@ -79,25 +86,27 @@ def test_a_build_begins_when_the_other_one_has_ended(governed: Governed, monkeyp
 @pytest.mark.parametrize(
     "words", [("status",), ("verify", "--active"), ("log",), ("runs",), ("show", "latest"), ("doctor",)]
 )
-def test_nobody_who_reads_waits_for_a_build(governed: Governed, words: tuple[str, ...]) -> None:
-    with build_under_way(governed), underway.sealing_alone(governed, DELTA_LOG):
+def test_nobody_who_reads_waits_for_a_build(governed: GovernedRepository, words: tuple[str, ...]) -> None:
+    with hold_build_lock(governed), build_lock.hold_registry_lock(governed, DELTA_LOG):
         assert main(["-C", str(governed.root), "--now", LATER, *words]) == 0
 
 
 def test_a_log_that_somebody_continued_meanwhile_is_built_again_on_the_new_head(
-    governed: Governed, monkeypatch: pytest.MonkeyPatch
+    governed: GovernedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster seals a log, without the lock of a build, between our reading of the head and our sealing."""
     real = seal
     others: list[SealedRun] = []
 
-    def sealed_behind_another(governed: Governed, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
+    def sealed_behind_another(
+        governed: GovernedRepository, run: BuildRun, spec: RegistrySpec, built: Built
+    ) -> SealedRun:
         if spec.registry_id == DELTA_LOG and not others:
-            theirs = building.BuildRun(run.started, run.git, "a-dagster-run")
+            theirs = BuildRun(run.started, run.git, "a-dagster-run")
             others.append(real(governed, theirs, spec, built))
         return real(governed, run, spec, built)
 
-    monkeypatch.setattr("registry_pipeline.runbook.stack.seal", sealed_behind_another)
+    monkeypatch.setattr("registry_pipeline.pipeline.rebuild.seal", sealed_behind_another)
     assert build(governed, DELTA_LOG, "--force") == 0
 
     head = head_of(governed)
@@ -108,7 +117,7 @@ def test_a_log_that_somebody_continued_meanwhile_is_built_again_on_the_new_head(
 
 
 @pytest.fixture
-def empty(tmp_path: Path, home: Path) -> Iterator[Governed]:
+def empty(tmp_path: Path, home: Path) -> Iterator[GovernedRepository]:
     """A git checkout in which nothing was built yet."""
     root = tmp_path / "checkout"
     root.mkdir()
@@ -116,7 +125,7 @@ def empty(tmp_path: Path, home: Path) -> Iterator[Governed]:
     for words in (("init", "-q"), ("commit", "-qm", "first", "--allow-empty")):
         subprocess.run(["git", *name, *words], cwd=root, env=environment(home), check=True)
     assert main(["-C", str(root), "--now", LATER, "init"]) == 0
-    yield load_governed(root)
+    yield load_repository(root)
     make_removable(root)
 
 
@@ -128,7 +137,7 @@ def build_at_once(root: str, barrier: Barrier) -> None:
 
 
 @pytest.mark.door
-def test_two_processes_that_build_at_once_leave_one_log(empty: Governed) -> None:
+def test_two_processes_that_build_at_once_leave_one_log(empty: GovernedRepository) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
     builds = [context.Process(target=build_at_once, args=(str(empty.root), barrier)) for _ in range(2)]

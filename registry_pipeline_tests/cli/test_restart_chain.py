@@ -9,7 +9,7 @@ import pytest
 
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.copies import make_removable
-from registry_pipeline_tests.runbook.test_moved_runs import seal_again
+from registry_pipeline_tests.pipeline.test_moved_runs import seal_again
 
 LATER, LATEST, LAST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z", "2026-03-04T12:00:00Z"
 FIRST = "2026-03-01__120000__drift_signals_build"

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.model.codes import rows_of_family
-from registry_pipeline.roles import parse_pack
+from registry_pipeline.findings.codes import rows_of_family
+from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, call, environment
+from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL, pack, role
-from registry_pipeline_tests.sources.repositories import commit, git, repository, write
 
 TOML = {"registry-pipeline.toml": "", ".gitignore": "/.codex/\n"}
 NOW = "2026-03-01T12:00:00Z"
@@ -467,9 +467,7 @@ def test_the_rules_are_those_of_the_table(studio: Studio) -> None:
 
 
 def test_a_check_that_finds_nothing_does_not_pay_for_the_store(root: Path, home: Path) -> None:
-    script = (
-        "import sys; from registry_pipeline.cli import main; main(['roles', 'check']); print('duckdb' in sys.modules)"
-    )
+    script = "import sys; from registry_pipeline.cli.main import main; main(['roles', 'check']); print('duckdb' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, env=environment(home), capture_output=True, text=True, check=True
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
+from registry_pipeline.canonical import json_line
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.run_index.values import a_run, a_success

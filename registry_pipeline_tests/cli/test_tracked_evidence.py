@@ -11,8 +11,8 @@ import pytest
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Ended, Repository
 from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.role_packs import PACK
-from registry_pipeline_tests.sources.repositories import git
 
 OLD = ".codex/RUNS/2026-01-10__101010__run_registry_build"
 POINTERS = "docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from registry_pipeline.model.codes import CODES
+from registry_pipeline.findings.codes import CODES
 from registry_pipeline_tests.cli.conftest import Repository, call, environment
 
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"

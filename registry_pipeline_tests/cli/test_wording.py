@@ -5,9 +5,9 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.cli.wording import annotation, finding_line
-from registry_pipeline.model.codes import finding
-from registry_pipeline.model.display import printable
+from registry_pipeline.cli.format import annotation, finding_line
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.display import printable
 
 
 def test_a_line_says_where_what_expected_got_clause_and_what_next() -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import registry_pipeline
-from registry_pipeline.cli.entry import run
+from registry_pipeline.cli.invoke import run
 
 _NEVER_IMPORTED = {"antigravity", "idlelib", "lib2to3", "test", "this", "tkinter", "turtle", "turtledemo"}
 _THIRD_PARTY = ("duckdb", "rich.console", "rich.table", "yaml")

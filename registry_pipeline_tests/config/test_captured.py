@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.catalog import REGISTRIES
+from registry_pipeline.capture_table import CAPTURES, OWN_TABLES, is_reserved_name
 from registry_pipeline.config import Captured, Config, parse_config
 from registry_pipeline.errors import ConfigError
-from registry_pipeline.model.captures import CAPTURES, OWN_TABLES, is_own_name
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.schema import has_schema
 from registry_pipeline.values import fields
 
@@ -127,5 +127,5 @@ def test_two_artifacts_may_not_share_a_name(tmp_path: Path) -> None:
 def test_the_names_that_a_run_folder_needs_are_known_in_any_case() -> None:
     own = ("run.json", "RUN.JSON", "manifest.json", "Manifest.SHA256", "ROOT_SHA256", "a.schema.json", "A.Schema.JSON")
 
-    assert all(is_own_name(name) for name in own)
-    assert not any(is_own_name(name) for name in ("runs.json", "a.json", "schema.json", "sub/manifest.json"))
+    assert all(is_reserved_name(name) for name in own)
+    assert not any(is_reserved_name(name) for name in ("runs.json", "a.json", "schema.json", "sub/manifest.json"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.config import load_governed, parse_config
+from registry_pipeline.config import load_repository, parse_config
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.schema import schema_bytes
 
@@ -58,5 +58,5 @@ def test_the_schema_of_run_json_takes_the_same_texts() -> None:
 
 
 def test_this_project_has_an_id_and_the_key_is_documented() -> None:
-    assert load_governed(ROOT).config.repository_id is not None
+    assert load_repository(ROOT).config.repository_id is not None
     assert "| `repository_id` |" in (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")

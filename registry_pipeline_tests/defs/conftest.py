@@ -32,27 +32,28 @@ from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
-from registry_pipeline.catalog import STACK
 from registry_pipeline.cli.ui import prepare_home
-from registry_pipeline.config import Governed, load_governed
+from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.build import build_defs
-from registry_pipeline.defs.evidence import ROOT_KEY
+from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import activation_sensor
-from registry_pipeline.model.refs import SealedRef
-from registry_pipeline.runbook import building, reading
+from registry_pipeline.registries.base import seal_build
+from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.runs import pointer_file
+from registry_pipeline.runs.reference import SealedRef
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-REGISTRIES = [spec.registry_id for spec in STACK]
+REGISTRIES = [spec.registry_id for spec in BUILD_ORDER]
 CHECK_NAMES = ("seal", "schema", "rules")
-POINTED = [spec.registry_id for spec in STACK if spec.pointer]
+POINTED = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
 
 
 @dataclass(frozen=True)
 class Door:
     """The Dagster door of one governed repository."""
 
-    governed: Governed
+    governed: Repository
     instance: DagsterInstance
     definitions: Definitions
 
@@ -105,7 +106,7 @@ class Door:
         return {name: run["run_id"] for name, run in config["runs"].items()}
 
     def active(self) -> dict[str, SealedRef]:
-        pointers = reading.read_pointers(self.governed)
+        pointers = pointer_file.read_pointers(self.governed)
         found = {name: pointers.active(name) for name in REGISTRIES}
         return {name: ref for name, ref in found.items() if ref is not None}
 
@@ -199,7 +200,7 @@ def _one_engine_per_database() -> Iterator[None]:
 @contextmanager
 def door_of(root: Path) -> Iterator[Door]:
     """Open the Dagster door of a repository, with the instance file that ships."""
-    governed = load_governed(root)
+    governed = load_repository(root)
     prepare_home(governed.dagster_home)
     with DagsterInstance.from_config(str(governed.dagster_home)) as instance:
         yield Door(governed, instance, build_defs(root))
@@ -232,9 +233,9 @@ class FirstRebuild:
 @pytest.fixture(scope="session")
 def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRebuild]:
     asked: list[str | None] = []
-    ask = building.start_build_run
+    ask = seal_build.start_build_run
 
-    def counted(*args: Any, **options: Any) -> building.BuildRun:
+    def counted(*args: Any, **options: Any) -> seal_build.BuildRun:
         run = ask(*args, **options)
         asked.append(run.dagster_run_id)
         return run
@@ -242,7 +243,7 @@ def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFacto
     with copy_of(known_repository, tmp_path_factory.mktemp("rebuilt") / "repository") as door:
         folders, pointers = door.folders(), door.governed.pointer_path.read_bytes()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(building, "start_build_run", counted)
+            patch.setattr(seal_build, "start_build_run", counted)
             result = door.rebuild()
         assert result.success, troubles(result)
         yield FirstRebuild(door, result, folders, pointers, asked)

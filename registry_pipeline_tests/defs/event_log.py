@@ -5,14 +5,14 @@ from __future__ import annotations
 from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, MetadataValue
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
-from registry_pipeline.defs import evidence
-from registry_pipeline.defs.evidence import ROOT_KEY, SEALED_KEY, Materialized, sealed_to_json
-from registry_pipeline.runbook import reading
+from registry_pipeline.defs import event_log
+from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, Materialized, sealed_to_json
+from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline_tests.defs.conftest import Door
 
 
 def newest(door: Door, registry_id: str) -> Materialized:
-    return evidence.materializations(door.instance, registry_id, 1)[0]
+    return event_log.materializations(door.instance, registry_id, 1)[0]
 
 
 def repeat(door: Door, made: Materialized) -> Materialized:
@@ -25,7 +25,7 @@ def repeat(door: Door, made: Materialized) -> Materialized:
 
 def judge(door: Door, made: Materialized, *, storage_id: int, root: str, passed: bool = True) -> None:
     """Report every check of a registry with the target and the root that are given."""
-    for name in reading.spec_of(made.registry_id).check_names:
+    for name in registries_validation.spec_of(made.registry_id).check_names:
         target = AssetCheckEvaluationTargetMaterializationData(storage_id=storage_id, run_id="", timestamp=0.0)
         evaluation = AssetCheckEvaluation(
             asset_key=AssetKey(made.registry_id),

@@ -18,7 +18,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from registry_pipeline.cli.ui import HOST, commands, prepare_home
-from registry_pipeline.config import REPO_VARIABLE, Governed
+from registry_pipeline.config import REPO_VARIABLE, Repository
 
 # A test that hangs is ended by pytest-timeout. These limits end it shortly before, with the name of what it waited for.
 START_SECONDS = 550
@@ -54,7 +54,7 @@ class Served:
     """A governed repository whose Dagster answers at `url`."""
 
     url: str
-    governed: Governed
+    governed: Repository
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -90,7 +90,7 @@ class Served:
 class Machine:
     """Webserver and daemon of a governed repository, as `ui` starts them; each can die by itself."""
 
-    def __init__(self, governed: Governed) -> None:
+    def __init__(self, governed: Repository) -> None:
         self.governed, self.started = governed, list[subprocess.Popen[bytes]]()
         prepare_home(governed.dagster_home)
         with socket.socket() as probe:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from dagster import AssetKey
 
-from registry_pipeline.config import load_governed
+from registry_pipeline.config import load_repository
 from registry_pipeline.defs.active_assets import REFUSED_TAG
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.errors import BusyError
-from registry_pipeline.model.verdict import NotBuilt
-from registry_pipeline.runbook import activation, building, verification
+from registry_pipeline.pipeline import steps
+from registry_pipeline.pointers import activation as pointers_activation
+from registry_pipeline.pointers import find_runs
+from registry_pipeline.runs.sealed_run import NotBuilt
 from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import POINTED, Door, failure_of, page_of, troubles
 
@@ -85,7 +87,7 @@ def test_a_request_is_not_heeded_outside_its_job(rebuilt: Door) -> None:
 
 def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebuilt: Door) -> None:
     request = rebuilt.requested()
-    altered = verification.all_runs(rebuilt.governed)
+    altered = find_runs.all_runs(rebuilt.governed)
     drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
     artifact = drift.path / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)
@@ -108,7 +110,7 @@ def write_id(door: Door, repository_id: str) -> Door:
     """Give the repository an id; return the interface as Dagster loads it then."""
     toml = door.governed.root / "registry-pipeline.toml"
     toml.write_text(f'repository_id = "{repository_id}"\n', encoding="utf-8")
-    return replace(door, governed=load_governed(door.governed.root))
+    return replace(door, governed=load_repository(door.governed.root))
 
 
 def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: Door) -> None:
@@ -142,7 +144,7 @@ def test_runs_of_this_repository_are_activated_without_a_warning(fresh: Door) ->
 
 
 def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    activate, tries = activation.activate, []
+    activate, tries = pointers_activation.activate, []
 
     def slower(*args: Any, **options: Any) -> Any:
         tries.append(len(args[2]))
@@ -150,7 +152,7 @@ def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monke
             raise BusyError("another activation holds the lock", "wait")
         return activate(*args, **options)
 
-    monkeypatch.setattr(activation, "activate", slower)
+    monkeypatch.setattr(pointers_activation, "activate", slower)
 
     result = rebuilt.grant(rebuilt.requested())
 
@@ -160,7 +162,7 @@ def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monke
 
 
 def test_a_failing_check_leaves_the_pointers_where_they_were(activated: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    active, build = activated.active(), building.build
+    active, build = activated.active(), steps.build
 
     def with_a_wrong_field(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
         built = build(governed, run, spec, sealed)
@@ -169,7 +171,7 @@ def test_a_failing_check_leaves_the_pointers_where_they_were(activated: Door, mo
         files = {name: data.replace(b'"OBSERVED"', b'"SEEN"') for name, data in built.artifacts.files.items()}
         return replace(built, artifacts=replace(built.artifacts, files=files))
 
-    monkeypatch.setattr(building, "build", with_a_wrong_field)
+    monkeypatch.setattr(steps, "build", with_a_wrong_field)
 
     result = activated.rebuild()
 
@@ -184,7 +186,7 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way
 ) -> None:
     resting = ("run_registry", "op_status_table", "drift_signals")
     complete = rebuilt.asked_for()
-    build = building.build
+    build = steps.build
 
     def stops(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
         if spec.registry_id == "drift_signals":
@@ -192,7 +194,7 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way
         return build(governed, run, spec, sealed)
 
     with monkeypatch.context() as patch:
-        patch.setattr(building, "build", stops)
+        patch.setattr(steps, "build", stops)
         assert not rebuilt.rebuild().success
 
     asked_for = rebuilt.asked_for()

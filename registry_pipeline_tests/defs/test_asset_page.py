@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from registry_pipeline.catalog import STACK
-from registry_pipeline.defs import asset_page
-from registry_pipeline.model.codes import finding
-from registry_pipeline.model.refs import Pointer, PointerFile, SealedRef
-from registry_pipeline.model.verdict import SealReport
-from registry_pipeline.seal.manifest import entry_of
+from registry_pipeline.defs import metadata
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.runs.manifest import entry_of
+from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.sealed_run import SealReport
 
 
 def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_removed() -> None:
     before, after = b'{"n":1}\n{"n":2}\n', b'{"n":1}\n{"n":3}\n{"n":4}\n'
 
-    assert asset_page.changes("A.jsonl", before, after) == {
+    assert metadata.changes("A.jsonl", before, after) == {
         "records_change": 1,
         "records_added": 2,
         "records_removed": 1,
@@ -21,43 +21,43 @@ def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_r
 
 
 def test_the_order_and_the_indentation_of_a_json_array_are_no_change() -> None:
-    told = asset_page.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
+    told = metadata.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
 
     assert told == {"records_change": 0, "records_added": 0, "records_removed": 0}
 
 
 def test_no_change_is_told_against_a_snapshot_that_is_not_json() -> None:
-    assert asset_page.changes("A.json", b"{", b"[]") == {}
+    assert metadata.changes("A.json", b"{", b"[]") == {}
 
 
 def test_rows_of_csv_are_records() -> None:
     before, after = b"a,b\n1,x\n2,y\n", b'a,b\n1,x\n2,"z"\n3,\n'
 
-    assert asset_page.changes("A.csv", before, after) == {
+    assert metadata.changes("A.csv", before, after) == {
         "records_change": 1,
         "records_added": 2,
         "records_removed": 1,
     }
-    assert asset_page.preview("A.csv", after).splitlines()[2:] == ["| 1 | x |", "| 2 | z |", "| 3 |  |"]
-    assert asset_page.preview("A.csv", b"a,b\n") == "No records."
-    assert asset_page.changes("A.csv", b"\xff", after) == {}
+    assert metadata.preview("A.csv", after).splitlines()[2:] == ["| 1 | x |", "| 2 | z |", "| 3 |  |"]
+    assert metadata.preview("A.csv", b"a,b\n") == "No records."
+    assert metadata.changes("A.csv", b"\xff", after) == {}
 
 
 def test_the_files_of_a_run_are_compared_by_their_hashes() -> None:
     entries = tuple(entry_of(name, data) for name, data in {"a.json": b"1", "b.json": b"2", "run.json": b"{}"}.items())
     active = SealReport("runs/a", "a", "pass", "0" * 64, entries, {}, ())
 
-    page = asset_page.files_metadata({"b.json": b"3", "c.json": b"4"}, active)
+    page = metadata.files_metadata({"b.json": b"3", "c.json": b"4"}, active)
 
     assert (page["files_added"], page["files_removed"], page["files_modified"]) == (1, 1, 1)
     assert page["sealed_files"].value.splitlines()[0] == "| file | bytes | sha256 |"
-    assert list(asset_page.files_metadata({"b.json": b"3"}, None)) == ["sealed_files"]
+    assert list(metadata.files_metadata({"b.json": b"3"}, None)) == ["sealed_files"]
 
 
 def test_a_preview_shows_ten_records_and_says_that_there_are_more() -> None:
     data = b"".join(b'{"n":%d,"list":[]}\n' % n for n in range(11))
 
-    lines = asset_page.preview("A.jsonl", data).splitlines()
+    lines = metadata.preview("A.jsonl", data).splitlines()
 
     assert lines[:3] == ["| n |", "|---|", "| 0 |"]
     assert lines[11] == "| 9 |"
@@ -65,18 +65,18 @@ def test_a_preview_shows_ten_records_and_says_that_there_are_more() -> None:
 
 
 def test_a_preview_keeps_a_table_whole_whatever_stands_in_a_cell() -> None:
-    table = asset_page.markdown_table([{"a": "x|y\nz", "b": None, "c": True}])
+    table = metadata.markdown_table([{"a": "x|y\nz", "b": None, "c": True}])
 
     assert table.splitlines()[-1] == "| x\\|y z |  | true |"
 
 
 def test_an_empty_registry_says_so() -> None:
-    assert asset_page.preview("A.jsonl", b"") == asset_page.preview("A.json", b"[]") == "No records."
+    assert metadata.preview("A.jsonl", b"") == metadata.preview("A.json", b"[]") == "No records."
 
 
 def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
-    for spec in STACK:
-        columns = asset_page.column_schema(spec)
+    for spec in BUILD_ORDER:
+        columns = metadata.column_schema(spec)
         assert (columns is None) == (not spec.artifacts), spec.registry_id
         if columns is None:
             continue
@@ -85,7 +85,7 @@ def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
 
 
 def test_a_finding_is_told_with_what_was_expected_what_was_found_and_what_to_do() -> None:
-    told = asset_page.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
+    told = metadata.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
 
     assert told.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
     assert "(expected 1, got 2)" in told
@@ -100,7 +100,7 @@ def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the
         Pointer("op_status_table", None, "unknown", None, "rolled back"),
     )
 
-    page = asset_page.pointers_metadata(PointerFile({}, pointers, None))
+    page = metadata.pointers_metadata(PointerFile({}, pointers, None))
 
     assert page == {
         "active_registries": 1,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from registry_pipeline.defs.checks import check_result
-from registry_pipeline.defs.evidence import ROOT_KEY
-from registry_pipeline.model.codes import CODES
-from registry_pipeline.model.finding import Finding, Severity
-from registry_pipeline.model.verdict import RunVerdict, Verdict
+from registry_pipeline.defs.event_log import ROOT_KEY
+from registry_pipeline.findings.codes import CODES
+from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.runs.sealed_run import RunVerdict, Verdict
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES
 
 

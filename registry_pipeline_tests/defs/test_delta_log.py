@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from dagster import AssetKey
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.defs import asset_page
-from registry_pipeline.model.delta import DELTA_LOG, LOG_FILE, DeltaEdge, PathChanges, parse_delta_log
-from registry_pipeline.model.refs import SealedRef
-from registry_pipeline.model.verdict import Built
-from registry_pipeline.runbook import building, reading
+from registry_pipeline.canonical import json_line
+from registry_pipeline.defs import metadata
+from registry_pipeline.pipeline import steps
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, PathChanges, parse_delta_log
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import Built
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, failure_of, page_of, troubles, verdicts_of
 
@@ -18,7 +19,9 @@ from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, failure_of
 def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_rebuild: FirstRebuild) -> None:
     graph = first_rebuild.door.definitions.resolve_asset_graph()
 
-    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {AssetKey(name) for name in reading.spec_of(DELTA_LOG).after}
+    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {
+        AssetKey(name) for name in registries_validation.spec_of(DELTA_LOG).after
+    }
     assert first_rebuild.door.run_json(page_of(first_rebuild.result, DELTA_LOG)["run_id"])["inputs"]["registries"] == []
 
 
@@ -70,7 +73,7 @@ def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(rebuilt:
 
 
 def test_a_log_with_a_forged_beginning_fails_its_blocking_check(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = building.build
+    made = steps.build
 
     def forged(*arguments: object, **options: object) -> object:
         built = made(*arguments, **options)  # type: ignore[arg-type]  # as it was called
@@ -81,7 +84,7 @@ def test_a_log_with_a_forged_beginning_fails_its_blocking_check(rebuilt: Door, m
             return Built(DELTA_LOG, lacking, built.inputs, built.as_of_utc, (), coverage=built.coverage)
         return built
 
-    monkeypatch.setattr(building, "build", forged)
+    monkeypatch.setattr(steps, "build", forged)
     again = rebuilt.rebuild()
 
     assert not again.success
@@ -92,8 +95,8 @@ def test_the_preview_shows_the_newest_first_and_counts_the_others() -> None:
     refs = [SealedRef("x", "y", None, f"{number:064x}") for number in range(12)]
     edges = [DeltaEdge(f"r{n}", None, ref, "unknown", PathChanges(), "z", "w") for n, ref in enumerate(refs)]
 
-    told = asset_page.newest_edges(b"".join(json_line(edge.to_json()) for edge in edges)).splitlines()
+    told = metadata.newest_edges(b"".join(json_line(edge.to_json()) for edge in edges)).splitlines()
 
     assert [row.split(" | ")[0] for row in told[2:12]] == [f"| r{n}" for n in range(11, 1, -1)]
     assert told[-1] == "… 2 older records in the run folder."
-    assert asset_page.newest_edges(b"") == "No records."
+    assert metadata.newest_edges(b"") == "No records."

@@ -22,15 +22,17 @@ from dagster import (
 from dagster import define_asset_job as asset_job
 
 from registry_pipeline.config import REPO_VARIABLE
-from registry_pipeline.defs import evidence
+from registry_pipeline.defs import event_log
 from registry_pipeline.defs.build import build_defs
-from registry_pipeline.defs.history import DAILY, DAILY_JOB
-from registry_pipeline.runbook import building, history, reading
+from registry_pipeline.defs.daily import DAILY, DAILY_JOB
+from registry_pipeline.pipeline import daily
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.runs import pointer_file
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, make_removable, verdicts_of
 from registry_pipeline_tests.histories import make_historic
-from registry_pipeline_tests.sources.repositories import git
+from registry_pipeline_tests.registries.repositories import git
 
 FORCE = {"ops": {DAILY: {"config": {"force": True}}}}
 
@@ -94,7 +96,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: Door) -> 
     assert page["as_of_utc"] == "2026-02-12T23:59:59Z"
     drift = json.loads((past.governed.publish_root / page["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert page["canon_tree_hash"] == drift["canon_tree_hash"]
-    assert verdicts_of(result, DAILY) == dict.fromkeys(reading.spec_of(DAILY).check_names, True)
+    assert verdicts_of(result, DAILY) == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, True)
 
 
 def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(past: Door) -> None:
@@ -109,7 +111,7 @@ def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(p
     assert shown["2026-01-20"]["threshold_drift"] == 1
     assert len({page["content_sha256"] for page in shown.values()}) > 3
     checks = {e.check_name: e.metadata["folders"].value for e in result.get_asset_check_evaluations()}
-    assert checks == dict.fromkeys(reading.spec_of(DAILY).check_names, 35)
+    assert checks == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, 35)
 
 
 def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_forced(past: Door) -> None:
@@ -125,14 +127,14 @@ def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_force
 
 
 def test_one_days_damage_fails_the_check_of_the_whole_run(past: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    validate = building.validate
+    validate = registries_validation.validate
 
     def damaged(governed: Any, sealed: Any) -> Any:
         if sealed.ref.run_id.endswith("2026-02-10"):
-            flip_byte(reading.run_folder(governed, sealed.ref) / "DRIFT_SIGNALS_v0_1.json")
+            flip_byte(pointer_file.run_folder(governed, sealed.ref) / "DRIFT_SIGNALS_v0_1.json")
         return validate(governed, sealed)
 
-    monkeypatch.setattr(building, "validate", damaged)
+    monkeypatch.setattr(registries_validation, "validate", damaged)
     result = past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12"))
 
     assert not result.success, "the check blocks"
@@ -153,7 +155,7 @@ def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(pas
     flip_byte(past.governed.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
     broken = door.execute("alone")
 
-    assert verdicts_of(replaced, DAILY) == dict.fromkeys(reading.spec_of(DAILY).check_names, True)
+    assert verdicts_of(replaced, DAILY) == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, True)
     assert {e.metadata["folders"].value for e in replaced.get_asset_check_evaluations()} == {4}
     assert verdicts_of(broken, DAILY)["seal"] is False
 
@@ -177,7 +179,7 @@ def test_a_run_that_fails_in_the_middle_tells_of_the_days_that_it_sealed(past: D
     result = past.execute(DAILY_JOB, **span("2026-02-18", "2026-02-22"))
 
     assert not result.success
-    made = evidence.all_materialized_in(past.instance, DAILY, result.run_id)
+    made = event_log.all_materialized_in(past.instance, DAILY, result.run_id)
     names = {each.sealed.ref.run_id for each in made if each.sealed is not None}
     assert len(names) == 2
     assert names == {name for name in past.folders() if "asof" in name}
@@ -187,7 +189,7 @@ def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed
     past: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Dagster cancels a run: an interrupt of the process that executes it."""
-    build_days = history.build_days
+    build_days = daily.build_days
 
     def cancelled_in_the_third(*args: Any, **options: Any) -> Iterator[Any]:
         for number, day in enumerate(build_days(*args, **options), 1):
@@ -195,7 +197,7 @@ def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed
                 signal.raise_signal(signal.SIGTERM)
             yield day
 
-    monkeypatch.setattr(history, "build_days", cancelled_in_the_third)
+    monkeypatch.setattr(daily, "build_days", cancelled_in_the_third)
     before = past.folders()
     with pytest.raises(BaseException, match=r".*") as caught:
         past.definitions.resolve_job_def(DAILY_JOB).execute_in_process(
@@ -207,7 +209,7 @@ def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed
     assert {name[-10:] for name in sealed} == {"2026-02-09", "2026-02-10", "2026-02-11"}
     (run,) = past.instance.get_runs()
     assert run.status in (DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE)
-    made = evidence.all_materialized_in(past.instance, DAILY, run.run_id)
+    made = event_log.all_materialized_in(past.instance, DAILY, run.run_id)
     assert {each.sealed.ref.run_id for each in made if each.sealed is not None} == sealed
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.config import REPO_VARIABLE, load_governed
+from registry_pipeline.config import REPO_VARIABLE, load_repository
 from registry_pipeline_tests.defs.conftest import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 from registry_pipeline_tests.histories import FIRST_DAY, make_historic
@@ -57,7 +57,7 @@ ASSET = {"path": ["drift_signals_daily"]}
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     root = make_historic(tmp_path_factory.mktemp("history") / "repository").root
-    machine = Machine(load_governed(root))
+    machine = Machine(load_repository(root))
     try:
         machine.start(machine.web)
         until("the webserver", machine.answers, START_SECONDS)

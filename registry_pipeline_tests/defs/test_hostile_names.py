@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from dagster import MarkdownMetadataValue, MetadataValue, PathMetadataValue, TextMetadataValue
 
-from registry_pipeline.defs import asset_page
+from registry_pipeline.defs import metadata
 from registry_pipeline.defs.checks import check_result, check_result_of_many
-from registry_pipeline.defs.failures import told_as_failure
+from registry_pipeline.defs.resources import as_dagster_failure
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.model.codes import finding
-from registry_pipeline.model.verdict import Verdict
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline_tests.defs.conftest import Door, copy_of
 from registry_pipeline_tests.hostile_names import HOSTILE, hidden_in, make_hostile
 
@@ -93,7 +93,7 @@ def test_findings_of_a_hostile_folder_are_text() -> None:
 
 
 def test_a_failure_tells_its_sentence_and_its_advice_with_escapes() -> None:
-    with pytest.raises(Exception, match="gpj") as raised, told_as_failure():
+    with pytest.raises(Exception, match="gpj") as raised, as_dagster_failure():
         raise RefusedError(f"no {HOSTILE}", f"see {HOSTILE}")
 
     assert hidden_in(str(raised.value)) == []
@@ -101,7 +101,7 @@ def test_a_failure_tells_its_sentence_and_its_advice_with_escapes() -> None:
 
 
 def test_a_raw_artifact_cannot_end_its_block_of_code() -> None:
-    page = asset_page.preview("a.yaml", f"a: 1\n```\n{HOSTILE}\n".encode())
+    page = metadata.preview("a.yaml", f"a: 1\n```\n{HOSTILE}\n".encode())
 
     assert page.startswith("````json\n")
     assert page.endswith("\n````")

@@ -19,13 +19,16 @@ from dagster import (
 )
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
+from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
-from registry_pipeline.defs.evidence import ROOT_KEY
+from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.io_manager import producing_run
 from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, GovernedRepository
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.model.captures import CAPTURES, OWN_TABLES
-from registry_pipeline.runbook import building, reading
+from registry_pipeline.pipeline import steps
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.base import seal_build
+from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import (
     QUIET,
     Door,
@@ -115,20 +118,20 @@ def test_the_resource_outside_an_execution_says_so() -> None:
 def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     run = rebuilt.instance.get_runs()[0]
     rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run"})
-    ask, asked = building.start_build_run, []
+    ask, asked = seal_build.start_build_run, []
     both = Barrier(2)
 
-    def counted(*args: Any) -> building.BuildRun:
+    def counted(*args: Any) -> seal_build.BuildRun:
         asked.append(args)
         return ask(*args)
 
-    def step(_number: int) -> building.BuildRun:
+    def step(_number: int) -> seal_build.BuildRun:
         resource = GovernedRepository(root=str(rebuilt.governed.root))
         resource.setup_for_execution(build_init_resource_context(instance=rebuilt.instance))
         both.wait(WORK_SECONDS)
         return resource.build_run(run.run_id)
 
-    monkeypatch.setattr(building, "start_build_run", counted)
+    monkeypatch.setattr(seal_build, "start_build_run", counted)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(step, range(2))
 
@@ -141,14 +144,14 @@ def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest
 ) -> None:
     monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
     with monkeypatch.context() as patch:
-        validate = building.validate
+        validate = registries_validation.validate
 
         def unwell(governed: Any, sealed: Any) -> Any:
             if sealed.registry_id == "op_status_table":
                 raise EvidenceError("the disk is gone", "look for it")
             return validate(governed, sealed)
 
-        patch.setattr(building, "validate", unwell)
+        patch.setattr(registries_validation, "validate", unwell)
         parent = fresh.rebuild()
     root = page_of(parent, "op_status_table")[ROOT_KEY]
     latest = page_of(fresh.rebuild(), "op_status_table")[ROOT_KEY]
@@ -165,12 +168,12 @@ def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest
 
 
 def test_a_folder_altered_since_its_checks_reaches_no_asset(fresh: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    validate, build, built = building.validate, building.build, []
+    validate, build, built = registries_validation.validate, steps.build, []
 
     def then_altered(governed: Any, sealed: Any) -> Any:
         verdict = validate(governed, sealed)
         if sealed.registry_id == "run_registry":
-            artifact = reading.run_folder(governed, sealed.ref) / "RUN_REGISTRY_v0_1.jsonl"
+            artifact = pointer_file.run_folder(governed, sealed.ref) / "RUN_REGISTRY_v0_1.jsonl"
             artifact.chmod(0o644)
             artifact.write_bytes(artifact.read_bytes() + b"{}\n")
         return verdict
@@ -179,8 +182,8 @@ def test_a_folder_altered_since_its_checks_reaches_no_asset(fresh: Door, monkeyp
         built.append(spec.registry_id)
         return build(governed, run, spec, sealed)
 
-    monkeypatch.setattr(building, "validate", then_altered)
-    monkeypatch.setattr(building, "build", noted)
+    monkeypatch.setattr(registries_validation, "validate", then_altered)
+    monkeypatch.setattr(steps, "build", noted)
 
     result = fresh.rebuild()
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from registry_pipeline.cli import main
-from registry_pipeline.model.roles import ROLE_REGISTRY
+from registry_pipeline.capture_table import ROLE_REGISTRY
+from registry_pipeline.cli.main import main
 from registry_pipeline_tests.cli.conftest import NOON, Ended, Repository, environment
 from registry_pipeline_tests.copies import copied_repository, make_removable
 from registry_pipeline_tests.defs.conftest import Door, door_of, page_of, verdicts_of
@@ -28,8 +28,8 @@ from registry_pipeline_tests.old_role_pack import (
     WITHOUT_A_ROLE,
     publish,
 )
+from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 from registry_pipeline_tests.role_packs import PACK
-from registry_pipeline_tests.sources.repositories import commit, git, repository, write
 
 LATER = "2026-03-01T13:00:00Z"
 AGAIN = "2026-03-01T14:00:00Z"

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType, ExecuteInProcessResult
 
-from registry_pipeline.cli import main
-from registry_pipeline.model.delta import DELTA_LOG
-from registry_pipeline.model.verdict import SealedRun
-from registry_pipeline.runbook import building, reading
+from registry_pipeline.cli.main import main
+from registry_pipeline.pipeline import steps
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.base.delta import DELTA_LOG
+from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, page_of, troubles
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
@@ -24,15 +25,15 @@ from registry_pipeline_tests.log_heads import head_of
 
 def interrupt_sealing(monkeypatch: pytest.MonkeyPatch, other: Callable[[], None], times: int = 1) -> None:
     """Let `other` run between the building of a log and its sealing, so many times."""
-    real = building.seal
+    real = steps.seal
     left = [other] * times
 
     def interrupted(*arguments: object, **options: object) -> SealedRun:
-        if arguments[2] is reading.spec_of(DELTA_LOG) and left:
+        if arguments[2] is registries_validation.spec_of(DELTA_LOG) and left:
             left.pop()()
         return real(*arguments, **options)  # type: ignore[arg-type]  # as it was called
 
-    monkeypatch.setattr(building, "seal", interrupted)
+    monkeypatch.setattr(steps, "seal", interrupted)
 
 
 def continue_the_log(door: Door) -> Callable[[], None]:

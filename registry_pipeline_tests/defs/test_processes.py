@@ -11,7 +11,7 @@ import pytest
 from dagster import AssetSelection, Definitions, JobDefinition, execute_job, multiprocess_executor, reconstructable
 from dagster import define_asset_job as asset_job
 
-from registry_pipeline.canon import utc_text
+from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG

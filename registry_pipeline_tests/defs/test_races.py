@@ -8,9 +8,21 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.activate.lock import pointer_lock
-from registry_pipeline.model.verdict import Activation
-from registry_pipeline.runbook import activation, building, change, rollback, stack, store, verification
+from registry_pipeline.pipeline import rebuild, steps
+from registry_pipeline.pipeline import verify as pipeline_verify
+from registry_pipeline.pointers import (
+    activation as pointers_activation,
+)
+from registry_pipeline.pointers import (
+    rollback as pointers_rollback,
+)
+from registry_pipeline.pointers import (
+    state,
+    transaction,
+)
+from registry_pipeline.pointers.store import pointer_lock
+from registry_pipeline.registries.base import seal_build
+from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.defs.conftest import Door
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -28,16 +40,16 @@ def at_first_call(real: Callable[..., Any], act: Callable[[], object]) -> Callab
     return paused
 
 
-def build_by_command_line(door: Door) -> stack.StackOutcome:
-    run = building.start_build_run(door.governed, LATER)
-    return stack.build_stack(door.governed, run, actor="Ada", reason="by hand")
+def build_by_command_line(door: Door) -> rebuild.RebuildResult:
+    run = seal_build.start_build_run(door.governed, LATER)
+    return rebuild.rebuild(door.governed, run, actor="Ada", reason="by hand")
 
 
 def check_whole(door: Door) -> None:
     """The chain verifies and the pointer file is what its last record left."""
-    state = activation.read_chain_state(door.governed)
+    state = pointers_activation.read_chain_state(door.governed)
     assert (state.state, state.findings) == ("committed", ())
-    assert verification.check_moved_runs(door.governed, state) == ()
+    assert pipeline_verify.check_moved_runs(door.governed, state) == ()
 
 
 @pytest.mark.parametrize("step", ["write_intent", "seal_record", "replace_file", "remove_intent"])
@@ -45,14 +57,14 @@ def test_the_sensor_between_two_steps_of_an_activation_asks_for_nothing_wrong(
     rebuilt: Door, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The reader inside the writer's process cannot take the writer's lock: it says so instead of guessing."""
-    monkeypatch.setattr(store, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(state, "WAIT_SECONDS", 0.0)
     answers: list[str] = []
 
     def sensor() -> None:
         answer = rebuilt.ask()
         answers.append(str(getattr(answer, "skip_message", "") or "a request"))
 
-    monkeypatch.setattr(change, step, at_first_call(getattr(change, step), sensor))
+    monkeypatch.setattr(transaction, step, at_first_call(getattr(transaction, step), sensor))
 
     outcome = build_by_command_line(rebuilt)
 
@@ -79,15 +91,15 @@ def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(ac
     before = activated.active()
     activated.rebuild()
     request = activated.requested()
-    target = rollback.select_rollback(activation.read_chain_state(activated.governed))
-    run = building.start_build_run(activated.governed, LATER)
-    undone = rollback.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
+    target = pointers_rollback.select_rollback(pointers_activation.read_chain_state(activated.governed))
+    run = seal_build.start_build_run(activated.governed, LATER)
+    undone = pointers_rollback.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
     assert isinstance(undone, Activation)
 
     activated.grant(request)
 
     check_whole(activated)
-    records = activation.read_chain_state(activated.governed).records
+    records = pointers_activation.read_chain_state(activated.governed).records
     assert undone.record in [sealed.ref for sealed in records]
     assert activated.active() != before or not activated.active()
 
@@ -97,7 +109,9 @@ def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_e
 ) -> None:
     """The command line activates after the job has made its verdicts and before it takes the lock."""
     request = rebuilt.requested()
-    monkeypatch.setattr(change, "pointer_lock", at_first_call(pointer_lock, lambda: build_by_command_line(rebuilt)))
+    monkeypatch.setattr(
+        transaction, "pointer_lock", at_first_call(pointer_lock, lambda: build_by_command_line(rebuilt))
+    )
 
     result = rebuilt.grant(request)
 
@@ -110,13 +124,13 @@ def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_e
 def test_a_build_of_the_command_line_between_two_assets_leaves_one_head_of_the_delta_log(
     fresh: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "build", at_first_call(building.build, lambda: build_by_command_line(fresh)))
+    monkeypatch.setattr(steps, "build", at_first_call(steps.build, lambda: build_by_command_line(fresh)))
 
     fresh.rebuild()
 
-    outcome = stack.build_stack(
+    outcome = rebuild.rebuild(
         fresh.governed,
-        building.start_build_run(fresh.governed, datetime(2100, 1, 2, tzinfo=UTC)),
+        seal_build.start_build_run(fresh.governed, datetime(2100, 1, 2, tzinfo=UTC)),
         actor="Ada",
         reason="afterwards",
     )

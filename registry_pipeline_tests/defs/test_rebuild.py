@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from dagster import AssetKey
 
-from registry_pipeline.canon import utc_text
+from registry_pipeline.canonical import utc_text
 from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.runbook import building, reading, verification
+from registry_pipeline.pipeline import steps
+from registry_pipeline.pipeline import verify as pipeline_verify
+from registry_pipeline.pointers import find_runs
+from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline_tests.defs.conftest import (
     REGISTRIES,
     Door,
@@ -25,13 +28,13 @@ def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointe
     door, result = first_rebuild.door, first_rebuild.result
 
     made = door.folders() - first_rebuild.folders_before
-    judged = list(verification.verify_runs([verification.find_run(door.governed, name) for name in made]))
+    judged = list(pipeline_verify.verify_runs([find_runs.find_run(door.governed, name) for name in made]))
 
     assert {page_of(result, name)["run_id"] for name in REGISTRIES} == made
     assert {verdict.root_sha256 for verdict in judged} == set(roots_of(result).values())
     assert all(verdict.passed for verdict in judged)
     for name in REGISTRIES:
-        assert verdicts_of(result, name) == dict.fromkeys(reading.spec_of(name).check_names, True)
+        assert verdicts_of(result, name) == dict.fromkeys(registries_validation.spec_of(name).check_names, True)
     assert door.governed.pointer_path.read_bytes() == first_rebuild.pointers_before
 
 
@@ -135,7 +138,7 @@ def test_an_error_of_the_runbook_is_told_with_its_advice_and_no_traceback(
     def refuse(*_args: object, **_options: object) -> None:
         raise EvidenceError("the upstream is not what was sealed", "rebuild it")
 
-    monkeypatch.setattr(building, "build", refuse)
+    monkeypatch.setattr(steps, "build", refuse)
 
     result = fresh.rebuild()
 

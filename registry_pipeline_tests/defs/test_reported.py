@@ -17,14 +17,14 @@ from dagster import (
 )
 from dagster._core.test_utils import create_run_for_test
 
-from registry_pipeline.canon import utc_text
-from registry_pipeline.catalog import REGISTRIES, STACK
-from registry_pipeline.cli import main
-from registry_pipeline.defs import evidence
+from registry_pipeline.canonical import utc_text
+from registry_pipeline.cli.main import main
+from registry_pipeline.defs import event_log
 from registry_pipeline.defs.build import build_defs
-from registry_pipeline.defs.reported import CHECK_JOB, command_line_sensor
+from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor
 from registry_pipeline.defs.resources import GovernedRepository
-from registry_pipeline.runbook import sealed_sets, underway
+from registry_pipeline.pipeline import build_lock, cli_builds
+from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door
@@ -40,7 +40,7 @@ def build(door: Door, *words: str, minutes: int = 0) -> None:
 
 def sealed(door: Door, stamp: str = "2100-03-01__120000") -> list[str]:
     """Return the registries of which a build of that moment sealed a folder; some sources are not in the repository."""
-    return [spec.registry_id for spec in STACK if (door.governed.publish_root / f"{stamp}__{spec.tag}").is_dir()]
+    return [spec.registry_id for spec in BUILD_ORDER if (door.governed.publish_root / f"{stamp}__{spec.tag}").is_dir()]
 
 
 def tick(door: Door, cursor: str | None = None) -> SensorResult | SkipReason:
@@ -72,8 +72,8 @@ def check(door: Door, answer: SensorResult | SkipReason) -> ExecuteInProcessResu
     return door.execute(CHECK_JOB, tags=dict(request.tags))
 
 
-def newest(door: Door, registry_id: str) -> evidence.Materialized:
-    (made,) = evidence.materializations(door.instance, registry_id, limit=1)
+def newest(door: Door, registry_id: str) -> event_log.Materialized:
+    (made,) = event_log.materializations(door.instance, registry_id, limit=1)
     return made
 
 
@@ -89,7 +89,7 @@ def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: Door) -> None:
         assert made.dagster_run_id == ""
         assert made.sealed is not None
         assert made.sealed.ref == (fresh.active().get(registry_id) or made.sealed.ref)
-        assert evidence.unproved_checks(fresh.instance, made) == {}
+        assert event_log.unproved_checks(fresh.instance, made) == {}
 
 
 def test_what_is_told_once_is_not_told_again(fresh: Door) -> None:
@@ -158,7 +158,7 @@ def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: Door) -> None
 def test_a_build_that_is_under_way_is_waited_for(fresh: Door) -> None:
     build(fresh)
 
-    with underway.build_under_way(fresh.governed):
+    with build_lock.hold_build_lock(fresh.governed):
         assert "under way" in reason(tick(fresh))
 
     assert reported(tick(fresh))
@@ -179,9 +179,9 @@ def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: Door) -> 
     answer = tick(fresh)
 
     assert not check(fresh, answer).success
-    failed = evidence.unproved_checks(fresh.instance, newest(fresh, "drift_signals"))
+    failed = event_log.unproved_checks(fresh.instance, newest(fresh, "drift_signals"))
     assert failed["seal"] == "failed"
-    assert evidence.unproved_checks(fresh.instance, newest(fresh, "run_registry")) == {}
+    assert event_log.unproved_checks(fresh.instance, newest(fresh, "run_registry")) == {}
 
 
 def test_the_activation_sensor_leaves_to_the_command_line_what_it_sealed(fresh: Door) -> None:
@@ -196,7 +196,7 @@ def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Door)
     build(fresh)
     events = reported(tick(fresh))
 
-    version = {name: (event.tags or {})[evidence.DATA_VERSION_TAG] for name, event in events.items()}
+    version = {name: (event.tags or {})[event_log.DATA_VERSION_TAG] for name, event in events.items()}
     for registry_id in sealed(fresh):
         tags, upstreams = events[registry_id].tags or {}, REGISTRIES[registry_id].depends_on
         told = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
@@ -213,7 +213,7 @@ def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(act
 
     assert "expected_versions" not in events
     tags, wanted = events["drift_signals"].tags or {}, shown.asset_materialization.tags or {}
-    assert tags["dagster/input_data_version/expected_versions"] == wanted[evidence.DATA_VERSION_TAG]
+    assert tags["dagster/input_data_version/expected_versions"] == wanted[event_log.DATA_VERSION_TAG]
 
 
 def test_the_page_shows_the_run_its_records_and_its_folder(fresh: Door) -> None:
@@ -254,5 +254,5 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
 def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: Door) -> None:
     gone = replace(fresh.governed, root=fresh.governed.root / "docs")
 
-    assert not underway.is_build_under_way(gone)
-    assert list(sealed_sets.list_sealed_sets(gone)) == []
+    assert not build_lock.is_build_in_progress(gone)
+    assert list(cli_builds.list_build_groups(gone)) == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from dagster import AssetCheckKey, AssetKey
 
-from registry_pipeline.diagnostics import STORE_NAME, read_diagnostics, read_events
-from registry_pipeline.model.roles import ROLE_REGISTRY
+from registry_pipeline.capture_table import ROLE_REGISTRY
+from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK
 

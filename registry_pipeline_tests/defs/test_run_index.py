@@ -10,8 +10,8 @@ import pytest
 
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.run_index.values import a_run, a_success
-from registry_pipeline_tests.sources.repositories import git
 
 PASSED = {"seal": True, "schema": True, "rules": True}
 BROKEN = PASSED | {"rules": False}

@@ -8,12 +8,17 @@ import pytest
 from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
 from dagster._core.test_utils import create_run_for_test
 
-from registry_pipeline.defs import evidence
-from registry_pipeline.defs.schedules import daily_rebuild_schedule
+from registry_pipeline.defs import event_log
+from registry_pipeline.defs.jobs import daily_rebuild_schedule
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.model.verdict import Activation
-from registry_pipeline.runbook import activation, building, rollback, stack, verification
+from registry_pipeline.pipeline import rebuild
+from registry_pipeline.pointers import activation as pointers_activation
+from registry_pipeline.pointers import find_runs
+from registry_pipeline.pointers import rollback as pointers_rollback
+from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.base import seal_build
+from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES, Door, page_of
 from registry_pipeline_tests.defs.event_log import judge, newest
 
@@ -34,7 +39,7 @@ def test_the_newest_verdict_on_a_materialization_holds(rebuilt: Door) -> None:
 
     judge(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
 
-    assert evidence.unproved_checks(rebuilt.instance, made) == dict.fromkeys(CHECK_NAMES, "failed")
+    assert event_log.unproved_checks(rebuilt.instance, made) == dict.fromkeys(CHECK_NAMES, "failed")
     assert "drift_signals" not in rebuilt.asked_for()
 
 
@@ -42,13 +47,13 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(activated: Door, m
     def broken(*_args: object) -> None:
         raise EvidenceError("the disk is gone", "look for it")
 
-    monkeypatch.setattr(building, "validate", broken)
+    monkeypatch.setattr(registries_validation, "validate", broken)
 
     result = activated.rebuild()
 
     assert result.asset_materializations_for_node("run_registry")
     assert not result.get_asset_check_evaluations()
-    assert evidence.unproved_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
+    assert event_log.unproved_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
     assert "check seal has not judged it" in activated.skipped()
 
 
@@ -96,8 +101,8 @@ def test_what_was_in_force_and_was_replaced_is_not_proposed_again(rebuilt: Door)
 def test_a_build_that_describes_an_older_moment_than_the_active_run_is_left_alone(rebuilt: Door) -> None:
     record = rebuilt.instance.get_run_records()[0]
     later = datetime.fromtimestamp(record.start_time or 0, UTC) + timedelta(hours=1)
-    run = building.start_build_run(rebuilt.governed, later)
-    stack.build_stack(rebuilt.governed, run, actor="Ada", reason="by hand")
+    run = seal_build.start_build_run(rebuilt.governed, later)
+    rebuild.rebuild(rebuilt.governed, run, actor="Ada", reason="by hand")
 
     assert "describes an older moment than the active run" in rebuilt.skipped()
 
@@ -118,8 +123,10 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
     governed, before = activated.governed, activated.active()
     newer = activated.rebuild()
     activated.grant(activated.requested())
-    chosen = rollback.select_rollback(activation.read_chain_state(governed))
-    undone = rollback.rollback(governed, building.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong")
+    chosen = pointers_rollback.select_rollback(pointers_activation.read_chain_state(governed))
+    undone = pointers_rollback.rollback(
+        governed, seal_build.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong"
+    )
     assert isinstance(undone, Activation)
     assert activated.active() == before
 
@@ -130,9 +137,9 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
 
 def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: Door) -> None:
     bad = rebuilt.asked_for()["drift_signals"]
-    run = building.start_build_run(rebuilt.governed, NOW)
-    rollback.mark_bad(
-        rebuilt.governed, run, verification.find_run(rebuilt.governed, bad), actor="Ada", reason="wrong input"
+    run = seal_build.start_build_run(rebuilt.governed, NOW)
+    pointers_rollback.mark_bad(
+        rebuilt.governed, run, find_runs.find_run(rebuilt.governed, bad), actor="Ada", reason="wrong input"
     )
 
     assert "drift_signals" not in rebuilt.asked_for()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.config import load_governed
-from registry_pipeline.runbook import reading
+from registry_pipeline.config import load_repository
+from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 
@@ -32,7 +32,7 @@ def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with told.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, env=environment, start_new_session=True)
     try:
-        yield Served(until("the address", lambda: _address(told, process), START_SECONDS), load_governed(root))
+        yield Served(until("the address", lambda: _address(told, process), START_SECONDS), load_repository(root))
         process.send_signal(signal.SIGINT)
         assert process.wait(WORK_SECONDS) == 0
     finally:
@@ -77,7 +77,7 @@ def test_a_rebuild_launched_through_graphql_is_put_in_force_by_the_sensor_and_re
     assert pointers is not None
     assert pointers["runId"] == report["runId"]
     assert {"label": "moved", "intValue": len(POINTED)} in pointers["metadataEntries"]
-    active = reading.read_pointers(served.governed)
+    active = pointer_file.read_pointers(served.governed)
     assert all(active.active(name) is not None for name in POINTED)
 
 

@@ -15,13 +15,16 @@ import pytest
 from dagster import AssetSelection, DagsterRunStatus, Definitions, ExecuteInProcessResult, RetryRequested
 from dagster import define_asset_job as asset_job
 
+from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
-from registry_pipeline.defs import asset_page, evidence
+from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.resources import GovernedRepository
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.model.captures import CAPTURES, OWN_TABLES
-from registry_pipeline.runbook import activation, building, verification
+from registry_pipeline.pipeline import steps
+from registry_pipeline.pipeline import verify as pipeline_verify
+from registry_pipeline.pointers import activation as pointers_activation
+from registry_pipeline.pointers import find_runs
 from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
@@ -41,14 +44,14 @@ from registry_pipeline_tests.defs.served import WORK_SECONDS
 @contextmanager
 def before_each_build(act: Callable[[str, str | None], None]) -> Iterator[None]:
     """Call `act` with the registry and the Dagster run before anything is built."""
-    build = building.build
+    build = steps.build
 
     def with_act(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
         act(spec.registry_id, run.dagster_run_id)
         return build(governed, run, spec, sealed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building, "build", with_act)
+        patch.setattr(steps, "build", with_act)
         yield
 
 
@@ -77,10 +80,10 @@ def made_by(result: Any) -> dict[str, str]:
 def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
     fresh: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell = asset_page.sealed_metadata
+    tell = metadata.sealed_metadata
     tries: list[str] = []
 
-    def torn(governed: Any, sealed: Any, content: Any) -> asset_page.Metadata:
+    def torn(governed: Any, sealed: Any, content: Any) -> metadata.Metadata:
         page = tell(governed, sealed, content)
         if "run_registry" in page["run_id"]:
             tries.append(page["run_id"])
@@ -88,7 +91,7 @@ def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
                 raise RetryRequested(max_retries=1)
         return page
 
-    monkeypatch.setattr(asset_page, "sealed_metadata", torn)
+    monkeypatch.setattr(metadata, "sealed_metadata", torn)
     before = fresh.folders()
 
     result = fresh.rebuild()
@@ -110,8 +113,8 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
     assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES, *OWN_TABLES}
     kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
     assert activated.folders() - before == set(sealed.values()) - kept
-    found = [verification.find_run(activated.governed, run_id) for run_id in sealed.values()]
-    assert all(verdict.passed for verdict in verification.verify_runs(found))
+    found = [find_runs.find_run(activated.governed, run_id) for run_id in sealed.values()]
+    assert all(verdict.passed for verdict in pipeline_verify.verify_runs(found))
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
     assert activated.active() == active
 
@@ -167,18 +170,18 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
     first = newest(rebuilt, "drift_signals")
     assert first.sealed is not None
     root = first.sealed.ref.manifest_sha256
-    assert evidence.unproved_checks(rebuilt.instance, first) == {}
+    assert event_log.unproved_checks(rebuilt.instance, first) == {}
 
     again = repeat(rebuilt, first)
 
     unjudged = dict.fromkeys(CHECK_NAMES, "has not judged it")
-    assert evidence.unproved_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
+    assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
     judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
-    assert evidence.unproved_checks(rebuilt.instance, again) == unjudged, "another root"
+    assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "another root"
     judge(rebuilt, again, storage_id=first.storage_id, root=root)
-    assert evidence.unproved_checks(rebuilt.instance, again) == unjudged, "another materialization"
+    assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "another materialization"
     judge(rebuilt, again, storage_id=again.storage_id, root=root)
-    assert evidence.unproved_checks(rebuilt.instance, again) == {}
+    assert event_log.unproved_checks(rebuilt.instance, again) == {}
 
 
 # Two overlapping rebuilds.
@@ -279,7 +282,7 @@ def test_a_failed_advance_is_asked_for_again_under_new_keys_three_times_in_all_a
 
     keys = []
     with monkeypatch.context() as patch:
-        patch.setattr(activation, "activate", fail)
+        patch.setattr(pointers_activation, "activate", fail)
         for _ in range(TRIES):
             request = rebuilt.requested()
             keys.append(request.run_key)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from registry_pipeline.config import Governed, load_governed
+from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.active_assets import ACTIVATE_JOB
 from registry_pipeline.defs.jobs import OVERDUE_TAG, REBUILD_JOB
-from registry_pipeline.runbook import activation
+from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline_tests.defs.conftest import POINTED, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.door
 def machine(known_repository: Path, tmp_path: Path) -> Iterator[Machine]:
     root = tmp_path / "repository"
     shutil.copytree(known_repository, root, symlinks=True)
-    machine = Machine(load_governed(root))
+    machine = Machine(load_repository(root))
     try:
         machine.start(machine.web)
         until("the webserver", machine.answers, START_SECONDS)
@@ -38,7 +38,7 @@ def machine(known_repository: Path, tmp_path: Path) -> Iterator[Machine]:
 
 
 @contextmanager
-def git_withheld(governed: Governed) -> Iterator[None]:
+def git_withheld(governed: Repository) -> Iterator[None]:
     """Keep every run that begins from going on: it asks git first, and waits its turn."""
     with (governed.dagster_home / "git_state.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -71,7 +71,7 @@ def test_a_daemon_killed_in_a_rebuild_and_in_an_activation_moves_the_pointers_ex
 
     machine.start(machine.daemon)
     moved = until("the move", lambda: run_that_is(served, ACTIVATE_JOB, "SUCCESS"), WORK_SECONDS)
-    chain = activation.read_chain_state(governed)
+    chain = pointers_activation.read_chain_state(governed)
     pointers = served.newest("active_registry_pointers")
     assert served.runs(ACTIVATE_JOB) == {moved: "SUCCESS", torn: "FAILURE"}
     assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), 2), "the first record, and the move"

@@ -13,24 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from registry_pipeline.cli.entry_input import read_given
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.model.finding import Finding
-from registry_pipeline.runbook.entries import (
-    Asked,
-    add_entries,
-    check_entries,
-    remove_entries,
-)
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.entries.change_plan import ChangeRequest
+from registry_pipeline.registries.entries.service import add_entries, check_entries, remove_entries
 from registry_pipeline_tests.cases.layout import Case
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def write_repository(case: Case, root: Path) -> Governed:
+def write_repository(case: Case, root: Path) -> Repository:
     """Write the repository of a case, and its entry.yaml beside it."""
     case.write_to(root.parent / "case")
     (root.parent / "case" / "before").rename(root)
-    return load_governed(root)
+    return load_repository(root)
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -57,7 +53,7 @@ def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
         return {"outcome": "checked", "findings": told(found)}
     removed = options.pop("remove", None)
     if removed is None:
-        asked = Asked("Ada", NOON, **options)
+        asked = ChangeRequest("Ada", NOON, **options)
         given = read_given((), ("entry.yaml",), (), folder / "case")
         written = add_entries(governed, given, asked, dry_run=False)
     else:

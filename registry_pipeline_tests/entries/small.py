@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.runbook.entries import Asked, GivenEntry, Written, add_entries
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.registries.entries.change_plan import ChangeRequest
+from registry_pipeline.registries.entries.service import GivenEntry, WriteResult, add_entries
 
 TYPES = "modules/overview/type_registry.yaml"
 INSTANCES = "modules/overview/instance_registry.yaml"
 HOOK = ".system/hooks/tidy.yaml"
-ASKED = Asked("Ada", datetime(2026, 3, 1, 12, tzinfo=UTC))
+ASKED = ChangeRequest("Ada", datetime(2026, 3, 1, 12, tzinfo=UTC))
 
 BEFORE = {
     TYPES: b"types:\n  - id: gauge # first\n    description: Reads one gauge.\n",
@@ -30,16 +31,16 @@ THREE = (
 )
 
 
-def make_small(root: Path) -> Governed:
+def make_small(root: Path) -> Repository:
     """Return a new repository that holds `BEFORE`."""
     (root / ".codex/RUNS").mkdir(parents=True)
     for path, data in BEFORE.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(data)
-    return load_governed(root)
+    return load_repository(root)
 
 
-def add_three(governed: Governed) -> Written:
+def add_three(governed: Repository) -> WriteResult:
     """Write the change of three files."""
     return add_entries(governed, THREE, ASKED, dry_run=False)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from registry_pipeline.entries.yaml_file import rewrite
-from registry_pipeline.yaml_values.plain import read_yaml_values
+from registry_pipeline.yaml.document import rewrite
+from registry_pipeline.yaml.fast_values import read_yaml_values
 
 BETWEEN = """\
 types: # kinds

@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.entries import (
-    Problem,
-    check_ability_addition_consistency,
-    check_hook_addition_consistency,
-    check_module_instance_consistency,
-    check_route_addition_consistency,
-)
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.model.finding import Finding, Severity
+from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.registries.entries.abilities import check_ability_addition_consistency
+from registry_pipeline.registries.entries.hooks import check_hook_addition_consistency
+from registry_pipeline.registries.entries.modules import check_module_instance_consistency
+from registry_pipeline.registries.entries.routes import check_route_addition_consistency
 from registry_pipeline_tests.cases.layout import Case
 from registry_pipeline_tests.entries.run_cases import write_repository
 
@@ -84,7 +81,7 @@ def test_problems_are_told_by_code_and_a_good_entry_has_none(
 
     assert check(good) == []
     assert sorted(each.code for each in problems) == codes
-    assert all(isinstance(each, Problem) for each in problems)
+    assert all(isinstance(each, Finding) for each in problems)
     assert {each.severity for each in problems} >= {Severity.ERROR}
 
 

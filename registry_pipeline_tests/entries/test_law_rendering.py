@@ -6,10 +6,10 @@ from typing import Any
 
 from hypothesis import given
 
-from registry_pipeline.entries.rendering import Style, block_lines, flow_text
-from registry_pipeline.entries.yaml_file import _plain, _round_trip_load
-from registry_pipeline.yaml_values.nodes import same_value
-from registry_pipeline.yaml_values.plain import read_yaml_values
+from registry_pipeline.yaml.compose import same_value
+from registry_pipeline.yaml.document import _plain, _round_trip_load
+from registry_pipeline.yaml.emit import Style, block_lines, flow_text
+from registry_pipeline.yaml.fast_values import read_yaml_values
 from registry_pipeline_tests.entries.yaml_texts import VALUES
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.yaml_values.nodes import StrictYamlError, read_yaml
-from registry_pipeline.yaml_values.plain import read_yaml_values
+from registry_pipeline.yaml.compose import StrictYamlError, read_yaml
+from registry_pipeline.yaml.fast_values import read_yaml_values
 from registry_pipeline_tests.entries.yaml_texts import files
 
 PIECES = [

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from registry_pipeline.config import Entries
-from registry_pipeline.entries import validate_entry
-from registry_pipeline.entries.contents import fixed_path, folder_of
-from registry_pipeline.entries.schemas import judge_of, shipped_schema
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
-from registry_pipeline.model.entry_types import ENTRY_TYPES, EVENTS, NEEDS_APPROVAL, EntryType
+from registry_pipeline.registries.entries.library import fixed_path, folder_of
+from registry_pipeline.registries.entries.schemas import entry_validator, shipped_schema, validate_entry
+from registry_pipeline.registries.entries.types import ENTRY_TYPES, EVENTS, NEEDS_APPROVAL, EntryType
 from registry_pipeline.schema import schema_folder
-from registry_pipeline.yaml_values.plain import read_yaml_values
+from registry_pipeline.yaml.fast_values import read_yaml_values
 
 FIELDS = {
     "module_type": {"inbound", "outbound"},
@@ -110,7 +109,7 @@ def test_a_schema_that_cannot_judge_is_told(tmp_path: Path, data: bytes) -> None
     place.write_bytes(data)
 
     with pytest.raises(ValueError, match=r"."):
-        judge_of(data)
+        entry_validator(data)
     with pytest.raises(RegistryPipelineError, match="no schema that can judge"):
         validate_entry({}, place)
 

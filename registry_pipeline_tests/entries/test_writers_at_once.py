@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.config import Governed
+from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError
 from registry_pipeline.files.transaction import hold_stage
-from registry_pipeline.runbook import entries
-from registry_pipeline.runbook.entries import (
+from registry_pipeline.registries.entries import service
+from registry_pipeline.registries.entries.service import (
     GivenEntry,
     add_entries,
     check_entries,
@@ -27,7 +27,7 @@ from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 WRITERS = 10
 
 
-def add_type(governed: Governed, name: str) -> None:
+def add_type(governed: Repository, name: str) -> None:
     entry = GivenEntry("module_type", {"id": name, "description": "x"}, "a test")
     add_entries(governed, [entry], ASKED, dry_run=False)
 
@@ -67,7 +67,7 @@ def test_a_writer_that_waited_long_enough_is_told_so_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     governed = make_small(tmp_path / "repository")
-    monkeypatch.setattr(entries, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(service, "WAIT_SECONDS", 0.05)
     calls: dict[str, Callable[[], object]] = {
         "add": lambda: add_three(governed),
         "remove": lambda: remove_entries(governed, [("module_type", "gauge")], dry_run=False),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.runbook.entries import add_entries, check_entries, remove_entries
+from registry_pipeline.registries.entries.service import add_entries, check_entries, remove_entries
 from registry_pipeline_tests.entries.small import (
     ASKED,
     BEFORE,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.entries import YamlDocuments, dump_yaml, insert_or_update_entry, load_yaml
-from registry_pipeline.entries.yaml_file import _round_tripped, rewrite
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
-from registry_pipeline.yaml_values.nodes import read_yaml
-from registry_pipeline.yaml_values.plain import read_yaml_values
+from registry_pipeline.registries.entries.insert import insert_or_update_entry
+from registry_pipeline.yaml.compose import read_yaml
+from registry_pipeline.yaml.document import YamlDocuments, _round_tripped, dump_yaml, load_yaml, rewrite
+from registry_pipeline.yaml.fast_values import read_yaml_values
 
 COMMENTED = """\
 # head

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from registry_pipeline.entries.rendering import Style, item_lines
+from registry_pipeline.yaml.emit import Style, item_lines
 
 SCALARS = st.one_of(
     st.none(),

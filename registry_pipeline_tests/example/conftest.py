@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.example.description import ExampleRepository, ExampleRun, describe_example, describe_runs
+from registry_pipeline.example.make import write_commits, write_plain_run
 from registry_pipeline.example.operations import CODEX
-from registry_pipeline.example.writing import write_commits, write_plain_run
-from registry_pipeline.model.ids import RunId
-from registry_pipeline.seal.folder import seal_folders
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.writer import seal_folders
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.catalog import REGISTRIES
-from registry_pipeline.config import load_governed
+from registry_pipeline.config import load_repository
+from registry_pipeline.example.adapter_runs import RIG_OPERATIONS, RIG_ROOT
 from registry_pipeline.example.description import describe_example, describe_runs
 from registry_pipeline.example.documents import PLANTED_PATH
-from registry_pipeline.example.old_tools import LineOrder, seal_as_older_tools
+from registry_pipeline.example.make import write_commits, write_plain_run
 from registry_pipeline.example.operations import OPERATIONS
 from registry_pipeline.example.products import LEDGER_PATH, VALIDATION_FOLDER
-from registry_pipeline.example.rig import RIG_OPERATIONS, RIG_ROOT
-from registry_pipeline.example.writing import write_commits, write_plain_run
-from registry_pipeline.model.layer import LAYER_OPERATIONS
-from registry_pipeline.model.verdict import SealReport
-from registry_pipeline.seal.verify import verify_folder
-from registry_pipeline.sources.context import SourceContext
-from registry_pipeline.sources.operations import read_operation_catalog
-from registry_pipeline.sources.tree import WorkingTree
+from registry_pipeline.example.seeded import LineOrder, seal_as_older_tools
+from registry_pipeline.git.tree import WorkingTree
+from registry_pipeline.pipeline.init_templates import LAYER_OPERATIONS
+from registry_pipeline.registries.base.operations import read_operation_catalog
+from registry_pipeline.registries.base.reader import SourceContext
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.runs.sealed_run import SealReport
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.example.conftest import Written
 
 pytestmark = pytest.mark.door
@@ -99,7 +99,7 @@ def test_the_three_line_orders_differ_in_nothing_but_order(order: LineOrder) -> 
 
 
 def test_the_documents_give_thirty_operations_the_layers_eleven_and_the_rigs_two(written: Written) -> None:
-    catalog, _ = read_operation_catalog(WorkingTree(written.root), load_governed(written.root).config)
+    catalog, _ = read_operation_catalog(WorkingTree(written.root), load_repository(written.root).config)
     every = (*OPERATIONS, *LAYER_OPERATIONS, *RIG_OPERATIONS)
     levels = {o.operation_id: o.level for o in every}
 
@@ -111,7 +111,7 @@ def test_the_documents_give_thirty_operations_the_layers_eleven_and_the_rigs_two
 
 
 def test_the_toml_names_only_documents_that_exist(written: Written) -> None:
-    config = load_governed(written.root).config
+    config = load_repository(written.root).config
     named = (
         *config.operations_catalog,
         *config.coverage_matrix,
@@ -125,7 +125,7 @@ def test_the_toml_names_only_documents_that_exist(written: Written) -> None:
 
 
 def test_bound_executables_exist_and_compile(written: Written) -> None:
-    catalog, _ = read_operation_catalog(WorkingTree(written.root), load_governed(written.root).config)
+    catalog, _ = read_operation_catalog(WorkingTree(written.root), load_repository(written.root).config)
     bound = {name for operation in catalog.operations for name in operation.executables}
     scripts = {f"{operation.script} --station all" for operation in RIG_OPERATIONS}
 
@@ -145,7 +145,7 @@ def test_one_flipped_byte_in_a_sound_folder_is_found(tmp_path: Path, written: Wr
 
 
 def test_every_captured_registry_has_a_source_that_can_be_captured(written: Written) -> None:
-    governed = load_governed(written.root)
+    governed = load_repository(written.root)
     captured = {name: row for name, row in REGISTRIES.items() if row.kind == "captured" and row.reader is not None}
 
     gathered = {name: row.reader(governed, SourceContext()) for name, row in captured.items() if row.reader is not None}

@@ -6,7 +6,10 @@ from itertools import pairwise
 
 from registry_pipeline.config import Config
 from registry_pipeline.example.role_pack import PACK_PATH, STEPS, role_pack
-from registry_pipeline.roles import Published, PublishedCommit, check_against, check_history, parse_pack
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.history import PublishedCommit, check_history
+from registry_pipeline.registries.roles.pack import parse_pack
+from registry_pipeline.registries.roles.report import Published
 from registry_pipeline_tests.example.conftest import Written
 
 PACKS = [parse_pack(role_pack(step), PACK_PATH) for step in range(1, STEPS + 1)]
@@ -17,9 +20,9 @@ def test_the_pack_lies_where_a_repository_without_a_word_about_it_has_it() -> No
 
 
 def test_each_step_keeps_what_the_steps_before_published() -> None:
-    assert [each.finding.code for each in check_against(PACKS[0], None)] == ["RR031"]
+    assert [each.finding.code for each in check_against_baseline(PACKS[0], None)] == ["RR031"]
     for before, after in pairwise(PACKS):
-        assert check_against(after, Published(before, "before")) == ()
+        assert check_against_baseline(after, Published(before, "before")) == ()
     assert check_history(PACKS[-1], [PublishedCommit(str(n), each) for n, each in enumerate(PACKS)]) == ()
 
 

@@ -10,22 +10,22 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.config import Config, Governed
+from registry_pipeline.config import Config, Repository
 from registry_pipeline.example.description import describe_example
 from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, run_index_files
-from registry_pipeline.run_index.logs import run_index_log
-from registry_pipeline.run_index.query import Question, find_records
-from registry_pipeline.runbook.run_index import check_overrides_of, check_runs_of
+from registry_pipeline.registries.run_index.log_file import run_index_log
+from registry_pipeline.registries.run_index.query import Query, find_records
+from registry_pipeline.registries.run_index.service import check_overrides_of, check_runs_of
 from registry_pipeline_tests.laws import examples
 
 END = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def _written(root: Path, files: dict[str, bytes]) -> Governed:
+def _written(root: Path, files: dict[str, bytes]) -> Repository:
     for path, data in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(data)
-    return Governed(root, Config())
+    return Repository(root, Config())
 
 
 def test_its_records_break_no_rule_and_a_few_are_warned_about(tmp_path: Path) -> None:
@@ -43,8 +43,8 @@ def test_its_records_break_no_rule_and_a_few_are_warned_about(tmp_path: Path) ->
 
 def test_there_is_something_of_every_kind_to_ask_for(tmp_path: Path) -> None:
     log = run_index_log(_written(tmp_path, run_index_files(END, END)))
-    current = find_records(log, Question()).records
-    failed = find_records(log, Question(failed=True)).records
+    current = find_records(log, Query()).records
+    failed = find_records(log, Query(failed=True)).records
 
     assert {each["machine_id"] for each in current} == {"C1", "C2"}
     assert {each["created_by"] for each in current} == {"human", "gpt", "windsurf", "claude"}

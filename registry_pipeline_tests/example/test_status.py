@@ -6,19 +6,18 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.builders.drift_signals import build_drift_signals
-from registry_pipeline.builders.op_status_table import build_op_status_table
-from registry_pipeline.builders.run_registry import build_run_registry
-from registry_pipeline.canon import json_document, utc_text
-from registry_pipeline.config import load_governed
-from registry_pipeline.model.envelope import BuildContext, GitState
-from registry_pipeline.sources.context import SourceContext
-from registry_pipeline.sources.git import read_git_state
-from registry_pipeline.sources.inputs import (
-    read_drift_signals_inputs,
-    read_op_status_table_inputs,
-    read_run_registry_inputs,
-)
+from registry_pipeline.canonical import json_document, utc_text
+from registry_pipeline.config import load_repository
+from registry_pipeline.git.repository import read_git_state
+from registry_pipeline.git.values import GitState
+from registry_pipeline.registries.base.reader import SourceContext
+from registry_pipeline.registries.drift_signals.build import build_drift_signals
+from registry_pipeline.registries.drift_signals.read import read_drift_signals_inputs
+from registry_pipeline.registries.op_status_table.build import build_op_status_table
+from registry_pipeline.registries.op_status_table.read import read_op_status_table_inputs
+from registry_pipeline.registries.run_registry.build import build_run_registry
+from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
+from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline_tests.example.conftest import Written
 
 pytestmark = pytest.mark.door
@@ -31,7 +30,7 @@ VERSIONS = "EXPECTED_VERSIONS_v0_1_snapshot.json"
 
 @pytest.fixture(scope="module")
 def artifacts(written: Written) -> Mapping[str, bytes]:
-    governed = load_governed(written.root)
+    governed = load_repository(written.root)
     git = read_git_state(governed.root, (*governed.config.run_roots, ".codex"))
     context = BuildContext(written.example.end, utc_text(written.example.end), git)
     gathered = read_run_registry_inputs(governed, SourceContext())

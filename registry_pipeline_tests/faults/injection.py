@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from registry_pipeline.cli.entry import run
+from registry_pipeline.cli.invoke import run
 from registry_pipeline.files import durable
 
 KILLED: Final = 137

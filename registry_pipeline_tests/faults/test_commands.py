@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.files.atomic_write import is_temporary
-from registry_pipeline.seal.verify import verify_folder
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import copied_repository
 from registry_pipeline_tests.faults.commands import COMMANDS, LAST, WritingCommand

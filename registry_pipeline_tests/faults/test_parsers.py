@@ -18,33 +18,34 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from registry_pipeline import canon, config
-from registry_pipeline.config import Adapter, Config, Governed
+from registry_pipeline import canonical, config
+from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.errors import ConfigError, EvidenceError
-from registry_pipeline.model import delta
-from registry_pipeline.model.activation import ActivationRecord, Intent
-from registry_pipeline.model.delta import DeltaEdge, PathChanges
-from registry_pipeline.model.envelope import Inputs
-from registry_pipeline.model.ids import RunId
-from registry_pipeline.model.refs import SealedRef
-from registry_pipeline.roles import pack, role_texts, strict_json, waivers
-from registry_pipeline.run_index import append, lines
-from registry_pipeline.run_index.logs import overrides_log, run_index_log
-from registry_pipeline.schema import read_judge
-from registry_pipeline.seal.hash_file_rules import read_hash_lines
-from registry_pipeline.seal.manifest_rules import judge_manifest
-from registry_pipeline.seal.telling import Telling
-from registry_pipeline.sources import commit_tree, envelopes, inputs, operations, operations_document, versions
-from registry_pipeline.validate.pointers import parse_pointer_file
-from registry_pipeline.yaml_values import nodes, plain, scalars
-from registry_pipeline.yaml_values.nodes import StrictYamlError
+from registry_pipeline.findings.collector import FindingCollector
+from registry_pipeline.git import tree as git_tree
+from registry_pipeline.pointers.record import ActivationRecord, Intent
+from registry_pipeline.registries.base import delta, operations, operations_structured, upstream, versions
+from registry_pipeline.registries.base.delta import DeltaEdge, PathChanges
+from registry_pipeline.registries.roles import pack, parse_cache, strict_json, waivers
+from registry_pipeline.registries.run_index import append, log_file
+from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
+from registry_pipeline.runs import envelope_file
+from registry_pipeline.runs.check_hash_file import read_hash_lines
+from registry_pipeline.runs.check_manifest import check_manifest
+from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.pointer_file import parse_pointer_file
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.schema import read_validator
+from registry_pipeline.yaml import compose, fast_values, scalars
+from registry_pipeline.yaml.compose import StrictYamlError
 from registry_pipeline_tests import known_answers
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.role_packs import SMALL
 from registry_pipeline_tests.run_index.values import a_run
 
-_RUN_INDEX = run_index_log(Governed(Path("/nowhere"), Config()))
-_OVERRIDES = overrides_log(Governed(Path("/nowhere"), Config()))
+_RUN_INDEX = run_index_log(Repository(Path("/nowhere"), Config()))
+_OVERRIDES = overrides_log(Repository(Path("/nowhere"), Config()))
 _ADAPTER = Adapter(root="runs", file="meta.json", created_utc="job.started")
 _REF = {"run_id": "r", "run_root": "runs", "relpath": None, "manifest_sha256": "a" * 64}
 _RECORD = {
@@ -87,18 +88,18 @@ def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
 
 def _value(parse: Callable[[Any], object]) -> Callable[[bytes], object]:
     """Return a parser of the value of strict JSON, which is how the function is used."""
-    return lambda data: parse(canon.read_strict_json(data))
+    return lambda data: parse(canonical.read_strict_json(data))
 
 
-_STRICT = (canon.StrictJsonError,)
+_STRICT = (canonical.StrictJsonError,)
 PARSERS: Final[Mapping[str, Parser]] = {
-    "canon.read_strict_json": Parser(canon.read_strict_json, _json({"a": [1.5, None]}), _STRICT),
-    "canon.read_finite_json": Parser(canon.read_finite_json, _json({"a": 1}), (ValueError,)),
+    "canon.read_strict_json": Parser(canonical.read_strict_json, _json({"a": [1.5, None]}), _STRICT),
+    "canon.read_finite_json": Parser(canonical.read_finite_json, _json({"a": 1}), (ValueError,)),
     "canon.read_strict_csv": Parser(
-        lambda data: list(canon.read_strict_csv(data)), (b'a,b\n1,"x"\n',), (canon.StrictCsvError,)
+        lambda data: list(canonical.read_strict_csv(data)), (b'a,b\n1,"x"\n',), (canonical.StrictCsvError,)
     ),
-    "canon.parse_utc": Parser(_text(canon.parse_utc), (b"2026-01-01T00:00:00Z",)),
-    "canon.parse_instant": Parser(_text(canon.parse_instant), (b"2026-01-01T00:00:00+01:00",)),
+    "canon.parse_utc": Parser(_text(canonical.parse_utc), (b"2026-01-01T00:00:00Z",)),
+    "canon.parse_instant": Parser(_text(canonical.parse_instant), (b"2026-01-01T00:00:00+01:00",)),
     "config.parse_config": Parser(
         lambda data: config.parse_config(data, Path("/nowhere")),
         (b'stale_days = 3\nrun_roots = [".codex/RUNS"]\n',),
@@ -126,34 +127,36 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "roles.pack.parse_pack": Parser(lambda data: pack.parse_pack(data, "p.json"), (SMALL.encode(),)),
     "roles.pack.parse_whole_pack": Parser(lambda data: pack.parse_whole_pack(data, "p.json"), (SMALL.encode(),)),
     "roles.strict_json.read_strict_json": Parser(strict_json.read_strict_json, (SMALL.encode(),)),
-    "roles.role_texts.read_by_roles": Parser(role_texts.read_by_roles, (SMALL.encode(),)),
+    "roles.role_texts.read_by_roles": Parser(parse_cache.read_by_roles, (SMALL.encode(),)),
     "roles.waivers.parse_waivers": Parser(
         lambda data: waivers.parse_waivers(data, "w.json"), _json({"waivers_version": "0.1", "waivers": []})
     ),
     "run_index.append.parse_batch": Parser(
         lambda data: append.parse_batch(_RUN_INDEX, data, "batch"), _json(a_run(1), a_run(2))
     ),
-    "run_index.lines.parse_record": Parser(lambda data: lines.parse_record(_OVERRIDES, data), _json(a_run(1))),
+    "run_index.lines.parse_record": Parser(lambda data: log_file.parse_record(_OVERRIDES, data), _json(a_run(1))),
     "run_index.lines.read_lines": Parser(
-        lambda data: list(lines.read_lines(io.BytesIO(data), end=len(data))), _json(a_run(1))
+        lambda data: list(log_file.read_lines(io.BytesIO(data), end=len(data))), _json(a_run(1))
     ),
     "schema.read_judge": Parser(
-        read_judge, _json({"type": "object", "properties": {"a": {"pattern": "^x{1,3}$"}}}), (ValueError,)
+        read_validator, _json({"type": "object", "properties": {"a": {"pattern": "^x{1,3}$"}}}), (ValueError,)
     ),
     "seal.hash_file_rules.read_hash_lines": Parser(
-        lambda data: read_hash_lines(data, Telling("M")), (b"a" * 64 + b"  a.txt\nROOT_SHA256  " + b"b" * 64 + b"\n",)
+        lambda data: read_hash_lines(data, FindingCollector("M")),
+        (b"a" * 64 + b"  a.txt\nROOT_SHA256  " + b"b" * 64 + b"\n",),
     ),
     "seal.manifest_rules.judge_manifest": Parser(
-        lambda data: judge_manifest(data, Telling("M")), _json([{"relpath": "a", "bytes": 1, "sha256": "a" * 64}])
+        lambda data: check_manifest(data, FindingCollector("M")),
+        _json([{"relpath": "a", "bytes": 1, "sha256": "a" * 64}]),
     ),
     "sources.commit_tree.parse_tree": Parser(
-        lambda data: commit_tree.parse_tree(data, 20), (b"100644 a.txt\0" + b"x" * 20,), (ValueError,)
+        lambda data: git_tree.parse_tree(data, 20), (b"100644 a.txt\0" + b"x" * 20,), (ValueError,)
     ),
-    "sources.envelopes.parse_run_json": Parser(envelopes.parse_run_json, _json({"run_id": "x", "option": 1})),
+    "sources.envelopes.parse_run_json": Parser(envelope_file.parse_run_json, _json({"run_id": "x", "option": 1})),
     "sources.envelopes.parse_adapted": Parser(
-        lambda data: envelopes.parse_adapted(data, _ADAPTER), _json({"job": {"started": "2026-01-01"}})
+        lambda data: envelope_file.parse_adapted(data, _ADAPTER), _json({"job": {"started": "2026-01-01"}})
     ),
-    "sources.inputs.parse_run_rows": Parser(inputs.parse_run_rows, (_RUN_ROW,), (EvidenceError,)),
+    "sources.inputs.parse_run_rows": Parser(upstream.parse_run_rows, (_RUN_ROW,), (EvidenceError,)),
     "sources.operations.parse_catalog_document": Parser(
         _text(lambda text: operations.parse_catalog_document(text, "C.md")), (_CATALOG.encode(),)
     ),
@@ -161,14 +164,16 @@ PARSERS: Final[Mapping[str, Parser]] = {
         _text(lambda text: operations.parse_matrix_document(text, "M.md")), (_MATRIX.encode(),)
     ),
     "sources.operations_document.parse_operations_document": Parser(
-        lambda data: operations_document.parse_operations_document(data, "o.yaml"), (b"operations: []\n",)
+        lambda data: operations_structured.parse_operations_document(data, "o.yaml"), (b"operations: []\n",)
     ),
     "sources.versions.parse_expected_versions": Parser(
         versions.parse_expected_versions, _json({"expected": {"schema_version": "0.1"}})
     ),
-    "yaml_values.nodes.read_yaml": Parser(nodes.read_yaml, (b"a: [1, {b: c}]\n",), (StrictYamlError,)),
-    "yaml_values.nodes.read_yaml_text": Parser(nodes.read_yaml_text, (b"a: 1\n",), (StrictYamlError,)),
-    "yaml_values.plain.read_yaml_values": Parser(plain.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)),
+    "yaml_values.nodes.read_yaml": Parser(compose.read_yaml, (b"a: [1, {b: c}]\n",), (StrictYamlError,)),
+    "yaml_values.nodes.read_yaml_text": Parser(compose.read_yaml_text, (b"a: 1\n",), (StrictYamlError,)),
+    "yaml_values.plain.read_yaml_values": Parser(
+        fast_values.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)
+    ),
     "yaml_values.scalars": Parser(_text(scalars.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import sha256_hex
+from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, DurabilityError, RefusedError, RegistryPipelineError
 from registry_pipeline.files import atomic_write
 from registry_pipeline.files.atomic_write import create_file, refuse_changed, replace_file, temporary_path

@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 LINT = Path(sys.executable).with_name("lint-imports")
 
 BREAKS = {
-    "floors": ("builders/run_registry.py", "import registry_pipeline.sources.git"),
+    "floors": ("builders/run_registry.py", "import registry_pipeline.git.repository"),
     "root": ("__init__.py", "import registry_pipeline.errors"),
     "pure": ("builders/drift_signals.py", "import os"),
     "dagster": ("query/registries.py", "import dagster"),
-    "writers": ("cli/verbs/status.py", "import registry_pipeline.seal.folder"),
+    "writers": ("cli/verbs/status.py", "import registry_pipeline.runs.writer"),
     "processes": ("query/registries.py", "import subprocess"),
     "canonical": ("canon.py", "import rfc8785"),
 }

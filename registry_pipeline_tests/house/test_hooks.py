@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 
 from registry_pipeline.cli.group import PROGRAM
 from registry_pipeline_tests.command_line import environment, run_command
+from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SMALL
-from registry_pipeline_tests.sources.repositories import commit, git, repository, write
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,7 @@ def _no_remembered_offset() -> None:
 
 def test_tests_with_signals_pass_in_the_background_and_without_xdist() -> None:
     """A shell ignores SIGINT for `make test &`, and nohup ignores SIGHUP; both are inherited."""
-    tests = "registry_pipeline_tests/runbook/test_interrupts.py"
+    tests = "registry_pipeline_tests/pipeline/test_interrupts.py"
     pytest_words = f"{sys.executable} -m pytest -q -p no:xdist -p no:cacheprovider {tests}"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 import registry_pipeline
-from registry_pipeline.run_index.ids import GRAMMARS
+from registry_pipeline.registries.run_index.ids import GRAMMARS
 from registry_pipeline.schema import schema_folder
 
 PACKAGE: Final = Path(registry_pipeline.__file__).parent

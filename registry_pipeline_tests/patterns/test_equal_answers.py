@@ -7,10 +7,10 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry_pipeline.roles.surface import _ENCODER, _has_doubtful_key
+from registry_pipeline.registries.base.versions import find_version
+from registry_pipeline.registries.roles.surface import _ENCODER, _has_doubtful_key
+from registry_pipeline.registries.scorecard.read import _PATH
 from registry_pipeline.schema import read_schema
-from registry_pipeline.sources.scorecard import _PATH
-from registry_pipeline.sources.versions import find_version
 from registry_pipeline_tests.laws import examples
 
 _VERSIONS = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry_pipeline.model.codes import rows_of_family
+from registry_pipeline.findings.codes import rows_of_family
 from registry_pipeline_tests.cases.layout import find_cases
 
 # These need more than two packs; their tests are named after what they check.

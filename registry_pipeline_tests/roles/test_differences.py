@@ -8,7 +8,12 @@ from typing import Any
 import rfc8785
 from hypothesis import given
 
-from registry_pipeline.roles.difference import MAX_DIFFERENCES, Difference, find_differences, told_in_words
+from registry_pipeline.registries.roles.json_diff import (
+    MAX_DIFFERENCES,
+    Difference,
+    find_differences,
+    format_difference,
+)
 from registry_pipeline_tests.roles.json_strategies import VALUES
 
 
@@ -57,6 +62,6 @@ def test_long_values_are_cut() -> None:
 
 
 def test_words_tell_the_first_three() -> None:
-    words = told_in_words(find_differences([1, 2, 3, 4], [5, 6, 7, 8]))
+    words = format_difference(find_differences([1, 2, 3, 4], [5, 6, 7, 8]))
 
     assert words == "; /0: 1 became 5; /1: 2 became 6; /2: 3 became 7 and more"

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry_pipeline.roles import (
-    ParsedPack,
-    PastPack,
-    PublishedCommit,
-    Violation,
-    check_history,
-    parse_pack,
-    publishers,
-)
+from registry_pipeline.registries.roles.history import PublishedCommit, check_history, publishers
+from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
+from registry_pipeline.registries.roles.report import Violation
 from registry_pipeline.values import replace
 from registry_pipeline_tests.roles.base_pack import (
     EDITOR,

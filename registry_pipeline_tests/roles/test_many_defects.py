@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from registry_pipeline.roles import check_against, parse_pack
-from registry_pipeline.roles.json_text import MAX_DEFECTS
-from registry_pipeline.roles.pack_fields import MAX_ITEMS
-from registry_pipeline.roles.strict_json import read_strict_json
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.json_positions import MAX_DEFECTS
+from registry_pipeline.registries.roles.pack import parse_pack
+from registry_pipeline.registries.roles.pack_fields import MAX_ITEMS
+from registry_pipeline.registries.roles.strict_json import read_strict_json
 
 
 def test_defects_of_a_text_are_told_up_to_a_number() -> None:
@@ -16,7 +17,7 @@ def test_defects_of_a_text_are_told_up_to_a_number() -> None:
 
 
 def test_wrong_items_of_an_array_are_told_up_to_a_number() -> None:
-    told = check_against(parse_pack(b'{"roles": [' + b"1," * MAX_ITEMS + b"1, 1]}", "p"), None)
+    told = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * MAX_ITEMS + b"1, 1]}", "p"), None)
 
     wrong = [each.finding for each in told if "/" in each.finding.message or "items" in each.finding.message]
     assert len(wrong) == MAX_ITEMS + 1

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.roles.positions import Lines, Place, find_spans, json_pointer
+from registry_pipeline.registries.roles.json_positions import Lines, Place, find_spans, json_pointer
 from registry_pipeline_tests.roles.json_strategies import VALUES, texts_of
 
 

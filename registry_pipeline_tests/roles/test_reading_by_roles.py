@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry_pipeline.roles import ParsedPack, Published, check_against, parse_pack
-from registry_pipeline.roles.pack import parse_whole_pack
-from registry_pipeline.roles.role_texts import forget_roles, read_by_roles
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack, parse_whole_pack
+from registry_pipeline.registries.roles.parse_cache import forget_roles, read_by_roles
+from registry_pipeline.registries.roles.report import Published
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
 from registry_pipeline_tests.roles.json_strategies import FRAGMENTS
@@ -35,9 +36,9 @@ def told(pack: ParsedPack) -> tuple[object, ...]:
         pack.role_places,
         pack.contract_places,
         [(each.identity, each.expected, each.place, each.at, dict(each.words)) for each in pack.offences],
-        [each.to_json() for each in check_against(pack, None)],
-        [each.to_json() for each in check_against(pack, Published(parse_whole_pack(BASE, "b"), "main:b"))],
-        [each.to_json() for each in check_against(parse_whole_pack(BASE, "b"), Published(pack, "main:p"))],
+        [each.to_json() for each in check_against_baseline(pack, None)],
+        [each.to_json() for each in check_against_baseline(pack, Published(parse_whole_pack(BASE, "b"), "main:b"))],
+        [each.to_json() for each in check_against_baseline(parse_whole_pack(BASE, "b"), Published(pack, "main:p"))],
     )
 
 

@@ -9,21 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.canon import json_document
-from registry_pipeline.model.finding import Severity
-from registry_pipeline.model.roles import ROLE_ARTIFACT
-from registry_pipeline.model.verdict import SealReport
-from registry_pipeline.roles import (
-    ParsedPack,
-    Published,
-    Violation,
-    check_against,
-    check_sealed_run,
-    comparison_record,
-    parse_pack,
-    read_sealed_check,
-    registry_document,
-)
+from registry_pipeline.canonical import json_document
+from registry_pipeline.capture_table import ROLE_ARTIFACT
+from registry_pipeline.findings.finding import Severity
+from registry_pipeline.registries.roles.build import registry_document
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.registries.roles.report import Published, Violation
+from registry_pipeline.registries.roles.sealed import check_sealed_run, comparison_record, read_sealed_check
+from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.old_role_pack import DEFECTS, OLD, WITH_NEW_DEFECT
@@ -60,7 +54,7 @@ def compared(case: Case) -> tuple[ParsedPack, Published | None, tuple[Violation,
         return None
     before = files.get("baseline.json")
     baseline = None if before is None else Published(pack_of(before), "main:p", commit="1" * 40)
-    return pack, baseline, check_against(pack, baseline)
+    return pack, baseline, check_against_baseline(pack, baseline)
 
 
 def comparison_schema_findings(record: Any) -> list[Any]:
@@ -108,7 +102,7 @@ def test_waived_violations_stay_waived_and_no_others(case: Case, data: st.DataOb
 
 def test_a_defect_that_the_record_does_not_tolerate_is_an_error() -> None:
     pack = pack_of(WITH_NEW_DEFECT)
-    record = comparison_record(pack, (), check_against(pack, Published(pack_of(OLD), "main:p")), ())
+    record = comparison_record(pack, (), check_against_baseline(pack, Published(pack_of(OLD), "main:p")), ())
     assert len(record["tolerated"]) == DEFECTS
 
     record["tolerated"] = record["tolerated"][1:]
@@ -159,7 +153,7 @@ def test_a_document_that_differs_from_its_pack_is_found() -> None:
 
 def test_what_only_a_comparison_can_find_is_recorded_with_where_it_was_published() -> None:
     before, after = pack_of(SMALL), pack_of(SHRUNK)
-    violations = check_against(after, Published(before, "main:p", {"chart_designer": "2" * 40}))
+    violations = check_against_baseline(after, Published(before, "main:p", {"chart_designer": "2" * 40}))
     record = comparison_record(after, [Published(before, "main:p", commit="1" * 40)], violations, ())
 
     again = read_sealed_check(sealed(after, record))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 
-from registry_pipeline.model.finding import Severity
-from registry_pipeline.roles import (
-    Published,
-    RoleContractKind,
-    add_next_version,
-    check_against,
-    parse_pack,
-    registry_document,
-    sorted_violations,
-)
-from registry_pipeline.roles.difference import find_differences
-from registry_pipeline.roles.pack_fields import MAX_ITEMS
+from registry_pipeline.findings.finding import Severity
+from registry_pipeline.registries.roles.build import registry_document
+from registry_pipeline.registries.roles.bump import add_next_version
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.json_diff import find_differences
+from registry_pipeline.registries.roles.pack import parse_pack
+from registry_pipeline.registries.roles.pack_fields import MAX_ITEMS
+from registry_pipeline.registries.roles.report import Published, sorted_violations
+from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline.values import replace
 from registry_pipeline_tests.roles.base_pack import base_pack, role, written
 
@@ -24,7 +21,7 @@ def test_an_unknown_key_in_the_place_of_a_missing_one_is_told() -> None:
     base = base_pack()
     base["roles"][1]["alias"] = base["roles"][1].pop("aliases")
 
-    told = [each.finding.message for each in check_against(parse_pack(written(base), "p"), None)]
+    told = [each.finding.message for each in check_against_baseline(parse_pack(written(base), "p"), None)]
 
     assert any("aliases is missing" in each for each in told)
     assert any("did you mean aliases?" in each for each in told)
@@ -36,7 +33,7 @@ def test_a_defect_of_the_second_of_two_is_not_excused_by_that_of_the_first() -> 
     before = written(base)
     base["roles"][1]["lifecycle"] = "gone"
 
-    told = check_against(parse_pack(written(base), "p"), Published(parse_pack(before, "p"), "main:p"))
+    told = check_against_baseline(parse_pack(written(base), "p"), Published(parse_pack(before, "p"), "main:p"))
 
     errors = [each for each in told if each.finding.severity is Severity.ERROR]
     assert [each.finding.code for each in errors] == ["RR020"]
@@ -46,13 +43,13 @@ def test_an_alias_that_three_roles_have_is_told_with_its_first_owner() -> None:
     base = base_pack()
     base["roles"] = [role(name, aliases=["hand"]) for name in ("a", "b", "c")]
 
-    told = [each.finding.message for each in check_against(parse_pack(written(base), "p"), None)]
+    told = [each.finding.message for each in check_against_baseline(parse_pack(written(base), "p"), None)]
 
     assert sum("an alias of role a already" in each for each in told) == 2
 
 
 def test_as_many_wrong_items_as_are_listed_leave_no_rest() -> None:
-    told = check_against(parse_pack(b'{"roles": [' + b"1," * (MAX_ITEMS - 1) + b"1]}", "p"), None)
+    told = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * (MAX_ITEMS - 1) + b"1]}", "p"), None)
 
     assert not any("more of its items" in each.finding.message for each in told)
 
@@ -72,7 +69,7 @@ def test_true_and_one_differ_in_words_as_they_do_in_their_surfaces() -> None:
 
 
 def test_of_two_findings_of_the_same_the_graver_is_kept_whichever_comes_first() -> None:
-    (error, *_) = check_against(parse_pack(b"{}", "p"), None)
+    (error, *_) = check_against_baseline(parse_pack(b"{}", "p"), None)
     warning = replace(error, finding=replace(error.finding, severity=Severity.WARNING))
 
     assert sorted_violations([warning], [error]) == sorted_violations([error], [warning]) == (error,)

@@ -12,8 +12,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.roles import canonical_json_sha256, parse_pack
-from registry_pipeline.roles.surface import parsed_json_sha256
+from registry_pipeline.registries.roles.pack import parse_pack
+from registry_pipeline.registries.roles.surface import canonical_json_sha256, parsed_json_sha256
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
 from registry_pipeline_tests.roles.json_strategies import OBJECTS, texts_of
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry_pipeline.roles.json_defects import find_defects
-from registry_pipeline.roles.json_text import MAX_DEPTH
-from registry_pipeline.roles.strict_json import _fast, read_strict_json
+from registry_pipeline.registries.roles.json_lint import find_defects
+from registry_pipeline.registries.roles.json_positions import MAX_DEPTH
+from registry_pipeline.registries.roles.strict_json import _fast, read_strict_json
 from registry_pipeline_tests.roles.json_strategies import FRAGMENTS, VALUES, spoiled_texts, texts_of
 
 

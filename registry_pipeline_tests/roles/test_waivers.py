@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.roles import Published, Violation, apply_waivers, check_against, parse_pack, parse_waivers
-from registry_pipeline.roles.waivers import NEVER_WAIVED, Waivers
+from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.pack import parse_pack
+from registry_pipeline.registries.roles.report import Published, Violation
+from registry_pipeline.registries.roles.waivers import NEVER_WAIVED, Waivers, apply_waivers, parse_waivers
 from registry_pipeline_tests.roles.base_pack import EDITOR, Change, base_pack, extract, role, written
 
 PATH = "docs/governance/ROLE_WAIVERS_v0_1.json"
@@ -22,7 +24,7 @@ def found(change: Change) -> tuple[Violation, ...]:
     made = base_pack()
     change(made)
     before = parse_pack(written(base_pack()), "p")
-    return check_against(parse_pack(written(made), "p"), Published(before, "main:p"))
+    return check_against_baseline(parse_pack(written(made), "p"), Published(before, "main:p"))
 
 
 REDEFINED = found(lambda p: p["roles"][EDITOR].update(department_id="story"))
@@ -92,7 +94,9 @@ def test_a_fingerprint_does_not_depend_on_where_things_stand(lines: int, order: 
     moved["roles"] = [moved["roles"][index] for index in order]
     text = b"\n" * lines + written(moved)
 
-    (violation,) = check_against(parse_pack(text, "p"), Published(parse_pack(written(base_pack()), "p"), "main:p"))
+    (violation,) = check_against_baseline(
+        parse_pack(text, "p"), Published(parse_pack(written(base_pack()), "p"), "main:p")
+    )
 
     assert violation.fingerprint == REDEFINED[0].fingerprint
 

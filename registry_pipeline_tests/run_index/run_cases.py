@@ -14,14 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from registry_pipeline.canon import parse_utc
-from registry_pipeline.config import Governed, load_governed
-from registry_pipeline.model.finding import Finding
-from registry_pipeline.run_index.append import Appended, parse_batch
-from registry_pipeline.run_index.baseline import check_append_only
-from registry_pipeline.run_index.door import append_overrides, merge_files
-from registry_pipeline.run_index.logs import overrides_log, run_index_log
-from registry_pipeline.runbook.run_index import append_batch, check_overrides_of, check_runs_of, finish_run
+from registry_pipeline.canonical import parse_utc
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.run_index.append import Appended, parse_batch
+from registry_pipeline.registries.run_index.check import check_append_only
+from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
+from registry_pipeline.registries.run_index.service import append_batch, check_overrides_of, check_runs_of, finish_run
+from registry_pipeline.registries.run_index.store import append_overrides, merge_files
 from registry_pipeline_tests.cases.layout import Case
 
 DATA = "60-REGISTRY/data"
@@ -70,7 +70,7 @@ def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
     return outcome
 
 
-def _set_up(case: Path, told: dict[str, Any], root: Path) -> Governed:
+def _set_up(case: Path, told: dict[str, Any], root: Path) -> Repository:
     (root / DATA).mkdir(parents=True)
     for name in ("run-index.jsonl", "overrides-log.jsonl"):
         if (case / name).exists():
@@ -84,7 +84,7 @@ def _set_up(case: Path, told: dict[str, Any], root: Path) -> Governed:
     if "long_notes" in told:
         fields = (root / "runlog.md").read_text("utf-8")
         (root / "runlog.md").write_text(fields.replace("---\n", f"---\nnotes: {'x' * int(told['long_notes'])}\n", 1))
-    return load_governed(root)
+    return load_repository(root)
 
 
 def _appended(done: Appended, root: Path) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _appended(done: Appended, root: Path) -> dict[str, Any]:
     }
 
 
-def _merged(governed: Governed, root: Path) -> dict[str, Any]:
+def _merged(governed: Repository, root: Path) -> dict[str, Any]:
     log = run_index_log(governed)
     done = merge_files(log, log.path, root / "other.jsonl", root / "merged.jsonl")
     data = done.merged.data

@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index.append import append_records
-from registry_pipeline.run_index.lines import Entry
-from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index.append import append_records
+from registry_pipeline.registries.run_index.log_file import Entry
+from registry_pipeline.registries.run_index.scan import read_whole
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.config import Governed
+from registry_pipeline.canonical import json_line
+from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.runbook.run_index import check_overrides_of, check_runs_of
+from registry_pipeline.registries.run_index.service import check_overrides_of, check_runs_of
+from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at
-from registry_pipeline_tests.sources.repositories import git
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE, TWO, THREE = (json_line(a_run(number)) for number in range(3))
 
 
 @pytest.fixture
-def committed(tmp_path: Path) -> Governed:
+def committed(tmp_path: Path) -> Repository:
     """A repository whose last commit has two records and whose first had one."""
     git(tmp_path, "init", "--quiet", "-b", "main")
     git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "nothing")
@@ -30,35 +30,35 @@ def committed(tmp_path: Path) -> Governed:
     return governed_at(tmp_path)
 
 
-def _codes(governed: Governed, baseline: str) -> list[str]:
+def _codes(governed: Repository, baseline: str) -> list[str]:
     return [each.code for each in check_runs_of(governed, baseline=baseline, machine_id=None, now=NOW).findings]
 
 
-def test_what_was_appended_since_is_no_finding(committed: Governed) -> None:
+def test_what_was_appended_since_is_no_finding(committed: Repository) -> None:
     log_at(committed.root).path.write_bytes(ONE + TWO + THREE)
 
     assert _codes(committed, "HEAD") == _codes(committed, "main~1") == []
 
 
-def test_a_committed_record_that_is_gone_is_found(committed: Governed) -> None:
+def test_a_committed_record_that_is_gone_is_found(committed: Repository) -> None:
     log_at(committed.root).path.write_bytes(ONE + THREE)
 
     assert _codes(committed, "HEAD") == ["RI050"]
     assert _codes(committed, "HEAD~1") == []
 
 
-def test_an_edit_that_was_committed_is_held_against_the_commit_before_it(committed: Governed) -> None:
+def test_an_edit_that_was_committed_is_held_against_the_commit_before_it(committed: Repository) -> None:
     log_at(committed.root).path.write_bytes(json_line(a_run(0, notes="edited")) + TWO)
     git(committed.root, "commit", "--quiet", "-am", "edited")
 
     assert _codes(committed, "HEAD") == ["RI050"]
 
 
-def test_a_commit_without_the_log_proves_nothing_and_says_so(committed: Governed) -> None:
+def test_a_commit_without_the_log_proves_nothing_and_says_so(committed: Repository) -> None:
     assert _codes(committed, "HEAD~2") == ["RI052"]
 
 
-def test_a_baseline_that_is_not_there_cannot_be_compared_with(committed: Governed, tmp_path: Path) -> None:
+def test_a_baseline_that_is_not_there_cannot_be_compared_with(committed: Repository, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="knows no commit"):
         _codes(committed, "no-such")
     with pytest.raises(NotFoundError, match="no run_index is active"):

@@ -14,13 +14,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index.door import append_runs
-from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.logs import Log
-from registry_pipeline.run_index.lookup import find_current
-from registry_pipeline.run_index.query import VIEWS, Question, find_latest, find_records, find_run
-from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.lookup import find_current
+from registry_pipeline.registries.run_index.query import VIEWS, Query, find_latest, find_records, find_run
+from registry_pipeline.registries.run_index.side_index import index_path
+from registry_pipeline.registries.run_index.store import append_runs
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, governed_at, log_at, logs, runs
 
@@ -106,7 +106,7 @@ def replace_by_that_of_another_log(path: Path, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         other = log_at(Path(folder))
         other.path.write_bytes(b"".join(map(json_line, data.draw(logs, "other log"))))
-        assert find_records(other, Question()).by_index
+        assert find_records(other, Query()).by_index
         names = [index_path(other).name] + (
             [index_path(other).name + ".state"] if data.draw(st.booleans(), "with its state") else []
         )
@@ -131,12 +131,12 @@ CHANGES: tuple[Change, ...] = (
 def _assert_answers_are_those_of_the_log(log: Log, run_ids: set[str]) -> None:
     asked: list[Callable[[bool], Any]] = [
         *(
-            lambda use, view=view: find_records(log, Question(view=view, order_by="run_id"), use_index=use)
+            lambda use, view=view: find_records(log, Query(view=view, order_by="run_id"), use_index=use)
             for view in VIEWS
         ),
-        lambda use: find_records(log, Question(artist_id="ART-a1", genre_id="GEN-g1"), use_index=use),
-        lambda use: find_records(log, Question(failed=True, since="2026-02-10T09:04:00Z"), use_index=use),
-        lambda use: find_latest(log, Surroundings(), artist_id=None, genre_id="GEN-g0", use_index=use),
+        lambda use: find_records(log, Query(artist_id="ART-a1", genre_id="GEN-g1"), use_index=use),
+        lambda use: find_records(log, Query(failed=True, since="2026-02-10T09:04:00Z"), use_index=use),
+        lambda use: find_latest(log, RuleContext(), artist_id=None, genre_id="GEN-g0", use_index=use),
         *(lambda use, run_id=run_id: find_run(log, run_id, use_index=use) for run_id in sorted(run_ids)),
     ]
     for ask in asked:
@@ -153,7 +153,7 @@ def test_a_changed_index_changes_no_answer(
     with tempfile.TemporaryDirectory() as folder:
         log = log_at(Path(folder))
         log.path.write_bytes(b"".join(map(json_line, records)))
-        assert find_records(log, Question()).by_index
+        assert find_records(log, Query()).by_index
         change(index_path(log), data)
         if grows:
             with log.path.open("ab") as file:
@@ -175,12 +175,12 @@ def test_a_changed_index_lets_no_duplicate_and_no_collision_into_the_log(
             log_at(root).path.write_bytes(b"".join(map(json_line, records)))
         log = log_at(with_index)
         for batch in batches:
-            assert find_records(log, Question()).by_index
+            assert find_records(log, Query()).by_index
             change(index_path(log), data)
             ids = {record["run_id"] for record in batch}
 
             assert find_current(log, ids, use_index=True) == find_current(log_at(without), ids)
-            assert append_runs(governed_at(with_index), batch, Surroundings()) == append_runs(
-                governed_at(without), batch, Surroundings()
+            assert append_runs(governed_at(with_index), batch, RuleContext()) == append_runs(
+                governed_at(without), batch, RuleContext()
             )
             assert log.path.read_bytes() == log_at(without).path.read_bytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry_pipeline.model.codes import CODES
+from registry_pipeline.findings.codes import CODES
 from registry_pipeline_tests.cases.layout import find_cases, find_good_cases
 
 CASES = find_cases("run_index")

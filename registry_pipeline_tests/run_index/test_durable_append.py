@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
+from registry_pipeline.canonical import json_line
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.run_index.door import merge_files
-from registry_pipeline.run_index.logs import Log, run_index_log
-from registry_pipeline.run_index.run_log import write_run_log
+from registry_pipeline.registries.run_index.log_file import Log, run_index_log
+from registry_pipeline.registries.run_index.run_log import write_run_log
+from registry_pipeline.registries.run_index.store import merge_files
 from registry_pipeline_tests.files.recorded import recorded_syncs
 from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
 

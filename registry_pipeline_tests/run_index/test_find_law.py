@@ -9,9 +9,9 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index.lines import open_log
-from registry_pipeline.run_index.scan import find_entries, read_entries
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index.log_file import open_log
+from registry_pipeline.registries.run_index.scan import find_entries, read_entries
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import a_run, log_at, runs
 
@@ -37,7 +37,10 @@ LINES = st.lists(runs.map(json_line) | ODD, max_size=20)
 def test_blocks_find_what_lines_do(lines: list[bytes], tail: bytes, block: int) -> None:
     wanted = {str(a_run(number)["run_id"]) for number in (1, 2)}
     data = b"".join(lines) + tail
-    with tempfile.TemporaryDirectory() as folder, mock.patch("registry_pipeline.run_index.scan._CHUNK", block):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch("registry_pipeline.registries.run_index.scan._CHUNK", block),
+    ):
         log = log_at(Path(folder))
         log.path.write_bytes(data)
         with open_log(log) as file:
@@ -54,9 +57,9 @@ def test_a_line_that_is_too_long_counts_and_hides_no_other(sizes: list[int], blo
     lines = [json_line(a_run(1, notes="x" * size)) for size in sizes] + [json_line(a_run(1))]
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch("registry_pipeline.run_index.scan._CHUNK", block),
-        mock.patch("registry_pipeline.run_index.scan.MAX_LINE", 600),
-        mock.patch("registry_pipeline.run_index.lines.MAX_LINE", 600),
+        mock.patch("registry_pipeline.registries.run_index.scan._CHUNK", block),
+        mock.patch("registry_pipeline.registries.run_index.scan.MAX_LINE", 600),
+        mock.patch("registry_pipeline.registries.run_index.log_file.MAX_LINE", 600),
     ):
         log = log_at(Path(folder))
         log.path.write_bytes(b"".join(lines))

@@ -9,15 +9,23 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.logs import Log
-from registry_pipeline.run_index.query import ORDERS, VIEWS, Answer, Question, find_latest, find_records, find_run
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.query import (
+    ORDERS,
+    VIEWS,
+    Query,
+    QueryResult,
+    find_latest,
+    find_records,
+    find_run,
+)
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 
 QUESTIONS = st.builds(
-    Question,
+    Query,
     artist_id=st.none() | st.sampled_from(["ART-a0", "ART-a1"]),
     genre_id=st.none() | st.just("GEN-g0"),
     since=st.none() | st.just("2026-02-10T09:04:00Z"),
@@ -48,7 +56,7 @@ def _change(path: Path, how: str, records: list[Run]) -> None:
 @examples(50)
 @given(logs, st.lists(st.tuples(CHANGES, logs), max_size=4), QUESTIONS)
 def test_the_index_answers_as_the_log_does(
-    records: list[Run], changes: list[tuple[str, list[Run]]], question: Question
+    records: list[Run], changes: list[tuple[str, list[Run]]], question: Query
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         log = log_at(Path(folder))
@@ -64,9 +72,9 @@ def test_the_index_answers_as_the_log_does(
                 assert by_index.findings == by_scan.findings
 
 
-def _questions(log: Log, question: Question) -> list[Callable[[bool], Answer]]:
+def _questions(log: Log, question: Query) -> list[Callable[[bool], QueryResult]]:
     return [
         lambda use: find_records(log, question, use_index=use),
         lambda use: find_run(log, "RUN-20260210-0001-AAAB", use_index=use),
-        lambda use: find_latest(log, Surroundings(), artist_id="ART-a1", genre_id=None, use_index=use),
+        lambda use: find_latest(log, RuleContext(), artist_id="ART-a1", genre_id=None, use_index=use),
     ]

@@ -11,14 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index import index_state, side_index
-from registry_pipeline.run_index.door import append_runs
-from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.index_state import is_recorded, record_state, state_path
-from registry_pipeline.run_index.logs import Log
-from registry_pipeline.run_index.query import Question, find_records, find_run
-from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index import fingerprint, side_index
+from registry_pipeline.registries.run_index.fingerprint import is_recorded, record_state, state_path
+from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.query import Query, find_records, find_run
+from registry_pipeline.registries.run_index.side_index import index_path
+from registry_pipeline.registries.run_index.store import append_runs
 from registry_pipeline_tests.run_index.mortal import killed_at
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log
 
@@ -28,7 +28,7 @@ HIDDEN = a_run(20)
 def _indexed(root: Path) -> Log:
     log = log_at(root)
     write_log(log, [a_run(number) for number in range(50)])
-    assert find_records(log, Question()).by_index
+    assert find_records(log, Query()).by_index
     return log
 
 
@@ -55,8 +55,8 @@ def test_a_record_whose_row_was_deleted_is_not_appended_twice_and_its_collision_
     _hide(log)
     before = log.path.read_bytes()
 
-    again = append_runs(governed_at(tmp_path), [HIDDEN], Surroundings())
-    other = append_runs(governed_at(tmp_path), [HIDDEN | {"created_by": "gpt"}], Surroundings())
+    again = append_runs(governed_at(tmp_path), [HIDDEN], RuleContext())
+    other = append_runs(governed_at(tmp_path), [HIDDEN | {"created_by": "gpt"}], RuleContext())
 
     assert (again.added, again.repeated) == ((), (HIDDEN,))
     assert [each.code for each in other.findings] == ["RI024"]
@@ -142,7 +142,7 @@ def test_a_state_is_recorded_only_when_the_clock_of_the_file_system_has_advanced
 
     with monkeypatch.context() as patch:
         CoarseClock(patch, stopped=10**9)
-        patch.setattr(index_state, "_PATIENCE", 0.01)
+        patch.setattr(fingerprint, "_PATIENCE", 0.01)
         record_state(index, inode)
     assert not is_recorded(index, inode)
 
@@ -161,7 +161,7 @@ def test_an_edit_right_after_an_append_is_seen_however_fast_it_comes(tmp_path: P
     log = _indexed(tmp_path)
     for number in range(60, 80):
         line, edited = json_line(a_run(number, notes="before")), json_line(a_run(number, notes="edited"))
-        append_runs(governed_at(tmp_path), [a_run(number, notes="before")], Surroundings())
+        append_runs(governed_at(tmp_path), [a_run(number, notes="before")], RuleContext())
         with log.path.open("r+b") as file:
             file.seek(-len(line), os.SEEK_END)
             file.write(edited)
@@ -174,14 +174,14 @@ def test_an_append_killed_at_any_call_leaves_an_index_that_hides_nothing(tmp_pat
     while killed:
         log = _indexed(tmp_path / str(number))
         one, root = a_run(60), tmp_path / str(number)
-        killed = killed_at(number, lambda: append_runs(governed_at(root), [one], Surroundings()))  # noqa: B023
+        killed = killed_at(number, lambda: append_runs(governed_at(root), [one], RuleContext()))  # noqa: B023
         unchanged = side_index.index_path(log).stat().st_ino
-        by_index, by_scan = (find_records(log, Question(view="all"), use_index=use) for use in (True, False))
+        by_index, by_scan = (find_records(log, Query(view="all"), use_index=use) for use in (True, False))
 
         assert by_index.by_index
         assert by_index.entries == by_scan.entries, f"killed at call {number}"
         rebuilt += index_path(log).stat().st_ino != unchanged
-        assert len(append_runs(governed_at(root), [one], Surroundings()).findings) == 0
+        assert len(append_runs(governed_at(root), [one], RuleContext()).findings) == 0
         assert len(find_run(log, one["run_id"]).entries) == 1
         number += 1
 

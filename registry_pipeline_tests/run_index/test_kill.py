@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index.append import Appended
-from registry_pipeline.run_index.logs import Log
-from registry_pipeline.run_index.scan import read_whole
-from registry_pipeline.run_index.tail import announcement_path
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index.append import Appended
+from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.scan import read_whole
+from registry_pipeline.registries.run_index.tail import batch_intent_path
 from registry_pipeline_tests.run_index.mortal import killed_at
 from registry_pipeline_tests.run_index.values import a_run, append, log_at
 
@@ -64,7 +64,7 @@ def test_an_append_killed_at_any_call_is_whole_or_nothing(
 
         assert not done.refused
         assert _runs(log) == [*known, *wanted, LATER["run_id"]], f"killed at call {number}"
-        assert not announcement_path(log).exists()
+        assert not batch_intent_path(log).exists()
         whole = b"".join(map(json_line, read_whole(log).entries and [dict(e.record) for e in read_whole(log).entries]))
         assert log.path.read_bytes().rstrip(b"\n") == whole.rstrip(b"\n")
         if state == "a torn tail":
@@ -96,7 +96,7 @@ def test_a_batch_that_was_cut_off_is_set_aside_and_told(tmp_path: Path) -> None:
 def test_an_announcement_of_another_log_hides_nothing(tmp_path: Path) -> None:
     log = _begin(tmp_path, "a log")
     number = 1
-    while killed_at(number, lambda: append(log, SECOND, THIRD), half=True) and not announcement_path(log).exists():
+    while killed_at(number, lambda: append(log, SECOND, THIRD), half=True) and not batch_intent_path(log).exists():
         number += 1
     log.path.write_bytes(json_line(FIRST) + json_line(LATER))  # a checkout, say
 
@@ -107,7 +107,7 @@ def test_an_announcement_of_another_log_hides_nothing(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from registry_pipeline.errors import RegistryPipelineError
-    from registry_pipeline.run_index import append as module
+    from registry_pipeline.registries.run_index import append as module
 
     log = _begin(tmp_path, "a log")
 

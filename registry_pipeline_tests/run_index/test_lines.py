@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
+from registry_pipeline.canonical import json_line
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
-from registry_pipeline.run_index import append as appending
-from registry_pipeline.run_index import tail
-from registry_pipeline.run_index.door import merge_files
-from registry_pipeline.run_index.lines import MAX_LINE, open_log, read_lines
-from registry_pipeline.run_index.query import Question, find_records, find_run
-from registry_pipeline.run_index.scan import read_entries, read_whole
+from registry_pipeline.registries.run_index import append as appending
+from registry_pipeline.registries.run_index import tail
+from registry_pipeline.registries.run_index.log_file import MAX_LINE, open_log, read_lines
+from registry_pipeline.registries.run_index.query import Query, find_records, find_run
+from registry_pipeline.registries.run_index.scan import read_entries, read_whole
+from registry_pipeline.registries.run_index.store import merge_files
 from registry_pipeline_tests.run_index.values import a_run, append, log_at, write_log
 
 
@@ -33,7 +33,7 @@ def test_a_line_of_ten_megabytes_is_told_and_read_over_in_bounded_memory(tmp_pat
     assert [entry.number for entry in held.entries] == [1, 3]
     assert [each.code for each in held.findings] == ["RI006"]
     assert peak < 5 * MAX_LINE
-    assert len(find_records(log, Question()).entries) == 2
+    assert len(find_records(log, Query()).entries) == 2
 
 
 def test_a_run_is_looked_for_behind_a_long_line_in_bounded_memory(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_without_a_log_there_is_nothing_to_ask_and_a_refused_record_makes_none(t
     log = log_at(tmp_path)
 
     with pytest.raises(NotFoundError, match="there is no"):
-        find_records(log, Question())
+        find_records(log, Query())
     assert append(log, a_run(1, qa_gate2="PASS")).refused
     assert not log.path.exists()
 
@@ -146,7 +146,7 @@ def test_a_part_of_a_batch_is_not_merged(tmp_path: Path) -> None:
     log, other, target = log_at(tmp_path), tmp_path / "other.jsonl", tmp_path / "merged.jsonl"
     batch = [json_line(a_run(number)) for number in (1, 2)]
     other.write_bytes(json_line(a_run(3)))
-    tail.announce(log, tail.Announced(0, b"".join(batch)))
+    tail.write_batch_intent(log, tail.BatchIntent(0, b"".join(batch)))
     log.path.write_bytes(batch[0])
 
     refused = merge_files(log, other, log.path, target)

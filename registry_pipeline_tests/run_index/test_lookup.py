@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index import lookup, prefix, side_index
-from registry_pipeline.run_index.append import Appended
-from registry_pipeline.run_index.door import append_runs
-from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.logs import Log
-from registry_pipeline.run_index.query import Question, find_records
-from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index import fingerprint, lookup, side_index
+from registry_pipeline.registries.run_index.append import Appended
+from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.query import Query, find_records
+from registry_pipeline.registries.run_index.side_index import index_path
+from registry_pipeline.registries.run_index.store import append_runs
 from registry_pipeline_tests.run_index.values import Run, a_run, governed_at, log_at, write_log
 
-ALL = Question(view="all", order_by="created_utc")
+ALL = Query(view="all", order_by="created_utc")
 OTHER_MAKER = a_run(20, created_by="gpt")
 """Collides with run 20."""
 
 
 def _append(root: Path, *records: Run) -> Appended:
-    return append_runs(governed_at(root), records, Surroundings())
+    return append_runs(governed_at(root), records, RuleContext())
 
 
 def _indexed(root: Path, count: int = 50) -> Log:
@@ -128,7 +128,7 @@ def test_an_edit_of_equal_length_is_seen_behind_any_growth(tmp_path: Path, size:
         if through == "the program":
             assert _append(tmp_path, a_run(number + 10_000)).added
 
-    found = find_records(log, Question(artist_id="ART-zz", order_by="created_utc"))
+    found = find_records(log, Query(artist_id="ART-zz", order_by="created_utc"))
 
     assert found.by_index
     assert {entry.number for entry in found.entries} == {8, size // 3 + 1, size - 8}
@@ -138,11 +138,11 @@ def test_a_checksum_is_continued_and_tells_every_byte(tmp_path: Path) -> None:
     place, data = tmp_path / "data", bytes(range(256)) * 9000
     place.write_bytes(data)
     with place.open("rb") as file:
-        whole = prefix.checksum(file, 0, len(data))
-        parts = prefix.checksum(file, 1_500_001, len(data), prefix.checksum(file, 0, 1_500_001))
+        whole = fingerprint.checksum(file, 0, len(data))
+        parts = fingerprint.checksum(file, 1_500_001, len(data), fingerprint.checksum(file, 0, 1_500_001))
     place.write_bytes(data[:2_000_000] + b"\xff" + data[2_000_001:])
     with place.open("rb") as file:
-        edited = prefix.checksum(file, 0, len(data))
+        edited = fingerprint.checksum(file, 0, len(data))
 
     assert whole == parts
     assert data[2_000_000] != 0xFF

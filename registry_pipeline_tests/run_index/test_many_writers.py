@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.run_index import side_index
-from registry_pipeline.run_index.query import Question, find_records
-from registry_pipeline.run_index.scan import read_whole
+from registry_pipeline.registries.run_index import side_index
+from registry_pipeline.registries.run_index.query import Query, find_records
+from registry_pipeline.registries.run_index.scan import read_whole
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.run_index.values import a_run, log_at, write_log
 
@@ -41,7 +41,7 @@ def _append_at_once(root: Path, each: int) -> list[str]:
     asked = 0
     while any(start.poll() is None for start in starts):  # a reader meanwhile
         if log_at(root).path.exists():
-            find_records(log_at(root), Question(artist_id="ART-a1"))
+            find_records(log_at(root), Query(artist_id="ART-a1"))
             asked += 1
     assert [start.wait() for start in starts] == [0] * PROCESSES
     assert asked
@@ -73,8 +73,8 @@ def test_eight_processes_that_append_five_hundred_records_each_lose_nothing(tmp_
 _THROUGH_THE_INDEX = """
 import sys
 from pathlib import Path
-from registry_pipeline.run_index.door import append_runs
-from registry_pipeline.run_index.gates import Surroundings
+from registry_pipeline.registries.run_index.store import append_runs
+from registry_pipeline.registries.run_index.gates import RuleContext as Surroundings
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.run_index.values import a_run, governed_at
 wait_for_locks_without_limit()
@@ -90,7 +90,7 @@ def test_many_writers_and_a_reader_share_one_index_and_none_of_them_rebuilds_it(
 ) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1000)])
-    assert find_records(log, Question()).by_index
+    assert find_records(log, Query()).by_index
 
     def refuse(*_: object) -> None:
         raise AssertionError("the index was rebuilt")
@@ -105,11 +105,11 @@ def test_many_writers_and_a_reader_share_one_index_and_none_of_them_rebuilds_it(
     ]
     numbers = [0]
     while any(start.poll() is None for start in starts):
-        answer = find_records(log, Question(view="all"))
+        answer = find_records(log, Query(view="all"))
         assert answer.by_index
         numbers.append(len(answer.entries))
 
     assert [start.wait() for start in starts] == [0] * 4
     assert numbers == sorted(numbers)
-    assert len(find_records(log, Question(view="all")).entries) == 81
+    assert len(find_records(log, Query(view="all")).entries) == 81
     assert side_index.index_path(log).stat().st_ino == index

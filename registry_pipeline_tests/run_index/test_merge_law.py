@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hypothesis import given
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index.baseline import check_append_only
-from registry_pipeline.run_index.logs import run_index_log
-from registry_pipeline.run_index.merge import merge_logs
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index.check import check_append_only
+from registry_pipeline.registries.run_index.log_file import run_index_log
+from registry_pipeline.registries.run_index.merge import merge_logs
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, governed_at, logs
 

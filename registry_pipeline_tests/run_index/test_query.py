@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index import frames, tables
-from registry_pipeline.run_index.door import read_surroundings
-from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.logs import overrides_log
-from registry_pipeline.run_index.query import Question, find_latest, find_records, find_run
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index import export
+from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.log_file import overrides_log
+from registry_pipeline.registries.run_index.query import Query, find_latest, find_records, find_run
+from registry_pipeline.registries.run_index.store import read_rule_context
 from registry_pipeline_tests.run_index.values import a_run, a_success, governed_at, log_at, write_log
 
 DAYS = [a_run(n, created_utc=stamp) for n, stamp in enumerate(("2026-02-09T23:59:59Z", "2026-02-10T00:00Z",
@@ -26,7 +26,7 @@ DAYS = [a_run(n, created_utc=stamp) for n, stamp in enumerate(("2026-02-09T23:59
 def test_both_days_of_a_span_count_whole(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, DAYS)
-    span = Question(since="2026-02-10T00:00:00Z", until="2026-02-10T23:59:59Z", order_by="created_utc")
+    span = Query(since="2026-02-10T00:00:00Z", until="2026-02-10T23:59:59Z", order_by="created_utc")
 
     assert find_records(log, span).records == tuple(DAYS[1:4])
     assert find_records(log, span, use_index=False).records == tuple(DAYS[1:4])
@@ -48,8 +48,8 @@ def test_the_current_record_is_the_greatest_by_stamp_then_machine_then_place(tmp
         ],
     )
 
-    current = find_records(log, Question(order_by="run_id"))
-    superseded = find_records(log, Question(view="superseded", order_by="run_id"))
+    current = find_records(log, Query(order_by="run_id"))
+    superseded = find_records(log, Query(view="superseded", order_by="run_id"))
 
     assert current.records == (by_stamp, by_machine, a_run(3, notes="second"))
     assert [entry.number for entry in superseded.entries] == [2, 4, 5]
@@ -60,8 +60,8 @@ def test_records_without_the_field_come_last_whichever_way(tmp_path: Path) -> No
     log = log_at(tmp_path)
     write_log(log, [a_run(1), a_run(2, notes="b"), a_run(3, notes="a")])
 
-    up = find_records(log, Question(order_by="notes"))
-    down = find_records(log, Question(order_by="-notes", limit=2))
+    up = find_records(log, Query(order_by="notes"))
+    down = find_records(log, Query(order_by="-notes", limit=2))
 
     assert [entry.number for entry in up.entries] == [3, 2, 1]
     assert [entry.number for entry in down.entries] == [2, 3]
@@ -94,15 +94,15 @@ def test_the_latest_success_is_one_whose_rules_hold(tmp_path: Path) -> None:
     found = []
     for lines in ([], [override], [override, update]):
         overrides_log(governed).path.write_bytes(b"".join(map(json_line, lines)))
-        around, _ = read_surroundings(governed, machine_id=None, now=None)
+        around, _ = read_rule_context(governed, machine_id=None, now=None)
         found += [
             find_latest(log, around, artist_id="ART-a", genre_id="GEN-a", use_index=use).records
             for use in (True, False)
         ]
-        assert list(frames.latest(governed, "ART-a", "GEN-a")["run_id"]) == [found[-1][0]["run_id"]]
+        assert list(export.latest(governed, "ART-a", "GEN-a")["run_id"]) == [found[-1][0]["run_id"]]
 
     assert found == [(oldest,), (oldest,), (allowed,), (allowed,), (oldest,), (oldest,)]
-    assert find_latest(log, Surroundings(), artist_id="ART-b", genre_id=None).records == ()
+    assert find_latest(log, RuleContext(), artist_id="ART-b", genre_id=None).records == ()
 
 
 def test_a_line_that_is_no_record_answers_nothing(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_line_that_is_no_record_answers_nothing(tmp_path: Path) -> None:
     log.path.write_bytes(json_line(a_run(1)) + b'{"record_type":"RUN"}\nno json\n\n' + json_line(a_run(2))[:-1])
 
     for use in (True, False):
-        answer = find_records(log, Question(), use_index=use)
+        answer = find_records(log, Query(), use_index=use)
 
         assert [entry.number for entry in answer.entries] == [1]
         assert [each.code for each in answer.findings] == ["RI007"]
@@ -132,36 +132,36 @@ def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
         log, [a_success(1), a_success(1, last_updated_utc="2026-02-12T00:00Z"), a_run(2, uniqueness_scene="FAIL")]
     )
 
-    shown = frames.show(governed, str(a_run(1)["run_id"]), history=True)
-    listed = frames.list_runs(governed, Question(order_by="run_id"))
+    shown = export.show(governed, str(a_run(1)["run_id"]), history=True)
+    listed = export.list_runs(governed, Query(order_by="run_id"))
 
-    assert list(shown.columns) == list(tables.COLUMNS)
+    assert list(shown.columns) == list(export.COLUMNS)
     assert list(shown["last_updated_utc"]) == [None, "2026-02-12T00:00Z"]
-    assert len(frames.show(governed, str(a_run(1)["run_id"]))) == 1
-    assert frames.show(governed, "RUN-20260210-0900-ZZZZ").empty
+    assert len(export.show(governed, str(a_run(1)["run_id"]))) == 1
+    assert export.show(governed, "RUN-20260210-0900-ZZZZ").empty
     assert list(listed["version_ids"]) == [["VER-20260210-0940-AAAA"], None]
-    assert list(frames.failed_uniqueness(governed)["run_id"]) == [a_run(2)["run_id"]]
-    assert frames.latest(governed, "ART-none").empty
+    assert list(export.failed_uniqueness(governed)["run_id"]) == [a_run(2)["run_id"]]
+    assert export.latest(governed, "ART-none").empty
 
 
 def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:
     records = [a_success(1, notes='a "quoted" line\nand another, ö'), a_run(2, mood={"major": True})]
 
-    rows = list(csv.DictReader(io.StringIO(tables.csv_bytes(records).decode("utf-8"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(export.csv_bytes(records).decode("utf-8"), newline="")))
     place = tmp_path / "runs.parquet"
-    place.write_bytes(tables.parquet_bytes(records))
+    place.write_bytes(export.parquet_bytes(records))
     import duckdb
 
     relation = duckdb.read_parquet(str(place))
     held = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
     for record, row, other in zip(records, rows, held, strict=True):
-        for name in tables.columns_of(records):
+        for name in export.columns_of(records):
             told = record.get(name)
             text = told if isinstance(told, str) else "" if told is None else json.dumps(told)
             assert row[name] == text
             assert other[name] == (json.dumps(told) if isinstance(told, dict) else told)
-    assert relation.columns == [*tables.COLUMNS, "mood"]
+    assert relation.columns == [*export.COLUMNS, "mood"]
     assert relation.types[relation.columns.index("version_ids")] == "VARCHAR[]"
 
 
@@ -170,7 +170,7 @@ def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path:
     record = a_run(1) | hostile
 
     safe, raw = (
-        next(csv.DictReader(io.StringIO(tables.csv_bytes([record], raw=raw).decode(), newline="")))
+        next(csv.DictReader(io.StringIO(export.csv_bytes([record], raw=raw).decode(), newline="")))
         for raw in (False, True)
     )
 
@@ -178,17 +178,17 @@ def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path:
         "notes": "'=cmd|' /C calc'!A0", "mood": "' \"@SUM(1)", "'=key": "'\t1", "number": "-5", "text": "'-5"
     }  # fmt: skip
     assert {name: raw[name] for name in hostile} == hostile | {"number": "-5"}
-    assert tables.csv_bytes([a_run(1)]) == tables.csv_bytes([a_run(1)], raw=True)
+    assert export.csv_bytes([a_run(1)]) == export.csv_bytes([a_run(1)], raw=True)
 
 
 def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
     import duckdb
 
     place = tmp_path / "none.parquet"
-    place.write_bytes(tables.parquet_bytes([]))
+    place.write_bytes(export.parquet_bytes([]))
 
-    assert duckdb.read_parquet(str(place)).columns == list(tables.COLUMNS)
-    assert tables.csv_bytes([]).decode().strip() == ",".join(tables.COLUMNS)
+    assert duckdb.read_parquet(str(place)).columns == list(export.COLUMNS)
+    assert export.csv_bytes([]).decode().strip() == ",".join(export.COLUMNS)
 
 
 @pytest.mark.parametrize("module", ["frames", "tables", "query", "door", "run_log"])

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.errors import NotFoundError, RefusedError
-from registry_pipeline.run_index.ids import GRAMMARS
-from registry_pipeline.run_index.scan import read_whole
-from registry_pipeline.runbook.run_index import finish_run, start_run
+from registry_pipeline.registries.run_index.ids import GRAMMARS
+from registry_pipeline.registries.run_index.scan import read_whole
+from registry_pipeline.registries.run_index.service import finish_run, start_run
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log
 
 NOW = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)

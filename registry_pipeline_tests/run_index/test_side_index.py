@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.run_index import side_index
-from registry_pipeline.run_index.lines import read_lines
-from registry_pipeline.run_index.logs import run_index_log
-from registry_pipeline.run_index.query import Answer, Question, find_records, find_run
-from registry_pipeline.run_index.side_index import index_path
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index import side_index
+from registry_pipeline.registries.run_index.log_file import read_lines, run_index_log
+from registry_pipeline.registries.run_index.query import Query, QueryResult, find_records, find_run
+from registry_pipeline.registries.run_index.side_index import index_path
 from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
 
-ALL = Question(view="all", order_by="created_utc")
+ALL = Query(view="all", order_by="created_utc")
 
 
 class Watch:
@@ -36,7 +35,7 @@ class Watch:
             return read(*args, **words)  # type: ignore[arg-type]
 
         patch.setattr(side_index, "_built", built)
-        patch.setattr("registry_pipeline.run_index.side_index.read_lines", lines)
+        patch.setattr("registry_pipeline.registries.run_index.side_index.read_lines", lines)
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
 
 
-def _numbers(answer: Answer) -> list[int]:
+def _numbers(answer: QueryResult) -> list[int]:
     return [entry.number for entry in answer.entries]
 
 
@@ -89,7 +88,7 @@ def test_an_old_record_that_was_edited_before_another_came_is_found_by_its_new_f
     find_records(log, ALL)
     write_log(log, [*records[:20], records[20] | {"artist_id": "ART-zz"}, *records[21:], a_run(60)])
 
-    assert _numbers(find_records(log, Question(artist_id="ART-zz"))) == [21]
+    assert _numbers(find_records(log, Query(artist_id="ART-zz"))) == [21]
 
 
 def test_an_edit_of_the_same_length_shows_by_the_file_where_no_sample_sees_it(tmp_path: Path) -> None:
@@ -100,7 +99,7 @@ def test_an_edit_of_the_same_length_shows_by_the_file_where_no_sample_sees_it(tm
     hidden = next(n for n in range(1500) if len(b"".join(map(json_line, records[:n]))) > 12_000)
     write_log(log, [*records[:hidden], records[hidden] | {"artist_id": "ART-zz"}, *records[hidden + 1 :]])
 
-    assert _numbers(find_records(log, Question(artist_id="ART-zz"))) == [hidden + 1]
+    assert _numbers(find_records(log, Query(artist_id="ART-zz"))) == [hidden + 1]
 
 
 def test_a_place_that_does_not_hold_what_the_index_says_is_not_believed(tmp_path: Path, watch: Watch) -> None:
@@ -111,7 +110,7 @@ def test_a_place_that_does_not_hold_what_the_index_says_is_not_believed(tmp_path
         connection.execute("UPDATE places SET artist = 'ART-forged' WHERE number = 7")
     connection.close()
 
-    assert _numbers(find_records(log, Question(artist_id="ART-forged"))) == []
+    assert _numbers(find_records(log, Query(artist_id="ART-forged"))) == []
     assert watch.built == 2
 
 

@@ -8,22 +8,21 @@ from typing import IO, Any
 
 from hypothesis import strategies as st
 
-from registry_pipeline.canon import json_line
-from registry_pipeline.config import Config, Governed
+from registry_pipeline.canonical import json_line
+from registry_pipeline.config import Config, Repository
 from registry_pipeline.config import RunIndex as RunIndexTable
-from registry_pipeline.model.finding import Finding
-from registry_pipeline.run_index.append import Appended, append_records
-from registry_pipeline.run_index.check import check_runs
-from registry_pipeline.run_index.gates import Surroundings
-from registry_pipeline.run_index.lines import Entry
-from registry_pipeline.run_index.logs import Log, run_index_log
-from registry_pipeline.run_index.scan import find_entries
+from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.run_index.append import Appended, append_records
+from registry_pipeline.registries.run_index.check import check_runs
+from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.log_file import Entry, Log, run_index_log
+from registry_pipeline.registries.run_index.scan import find_entries
 
 Run = dict[str, Any]
 
 
-def governed_at(root: Path, **table: Any) -> Governed:
-    return Governed(root, Config(run_index=RunIndexTable(**table)))
+def governed_at(root: Path, **table: Any) -> Repository:
+    return Repository(root, Config(run_index=RunIndexTable(**table)))
 
 
 def log_at(root: Path) -> Log:
@@ -72,7 +71,7 @@ def append(log: Log, *records: Run) -> Appended:
         return find_entries(log, file, end, "run_id", wanted)
 
     def check(entries: Sequence[Entry]) -> Iterable[Finding]:
-        return check_runs(log.shown, entries, Surroundings())
+        return check_runs(log.shown, entries, RuleContext())
 
     return append_records(log, records, find, check)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from registry_pipeline.schema import _problems, read_judge
+from registry_pipeline.schema import _problems, read_validator
 from registry_pipeline_tests.laws import examples
 
 EXPONENTIAL = r"^([a-z]+)+$"
@@ -20,7 +20,7 @@ LONG = "a" * 40 + "!"
 
 
 def judge(schema: Any) -> Any:
-    return read_judge(json.dumps(schema).encode())
+    return read_validator(json.dumps(schema).encode())
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_schema_that_is_nested_too_deeply_is_unusable(depth: int) -> None:
     text = '{"properties": {"a": ' * depth + "true" + "}}" * depth
 
     with pytest.raises(ValueError, match=r"nested too deeply|Recursion"):
-        read_judge(text.encode())
+        read_validator(text.encode())
 
 
 _NESTED: Any = {"$schema": Draft202012Validator.META_SCHEMA["$id"], "properties": {"a": {"$ref": "#"}}}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from registry_pipeline.canon import read_strict_csv
+from registry_pipeline.canonical import read_strict_csv
 from registry_pipeline.schema import read_schema
 from registry_pipeline_tests.cases.layout import find_good_cases
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.seal.verify import verify_folder
-from registry_pipeline_tests.seal.small_run import WANTED
+from registry_pipeline.runs.verify import verify_folder
+from registry_pipeline_tests.runs.small_run import WANTED
 
 pytestmark = [
     pytest.mark.soak,
@@ -24,8 +24,8 @@ CHECKOUT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
-from registry_pipeline_tests.seal.small_run import WANTED, files_for
-from registry_pipeline.seal.folder import seal_folder
+from registry_pipeline_tests.runs.small_run import WANTED, files_for
+from registry_pipeline.runs.writer import seal_folder
 extra = {f"part_{n:02d}.txt": b"x" for n in range(int(sys.argv[2]))} if int(sys.argv[2]) else None
 seal_folder(Path(sys.argv[1]) / "RUNS", Path(sys.argv[1]) / ".staging", WANTED, files_for(extra))
 """

@@ -1,0 +1,224 @@
+"""Canonical bytes: JSON text as SPEC section 4 wants it, sha256, UTC stamps, and strict readers of JSON and CSV.
+
+Standard library only, no input or output. Every hash of this project is `sha256_hex` of bytes made here
+or read from a disk.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, NoReturn
+
+# One encoder for all lines: `json.dumps` would make one a line, and a run registry has many thousands.
+_LINE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+# Written out, because what `fromisoformat` accepts beyond this differs between versions of Python.
+_INSTANT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_UTC: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
+
+
+class StrictJsonError(ValueError):
+    """Bytes that are not strict JSON; `kind` is `invalid`, `duplicate_key` or `non_finite`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class StrictCsvError(ValueError):
+    """Bytes that are not strict CSV, and the line at which that shows."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the sha256 of `data` as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def json_document(value: object) -> bytes:
+    """Return `value` as an indented JSON document: indent 2, keys as given, ASCII-escaped, final newline."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")
+
+
+def json_line(value: object) -> bytes:
+    """Return `value` as one compact JSON line, as a `.jsonl` artifact has it, newline included."""
+    return (_LINE.encode(value) + "\n").encode("ascii")
+
+
+def read_strict_json(data: bytes) -> Any:
+    """Parse UTF-8 JSON without BOM, duplicate keys (after unescaping) or non-finite numbers.
+
+    Raises:
+        StrictJsonError: with the kind of the first offence, and where it is as far as that is known.
+    """
+    if data.startswith(codecs.BOM_UTF8):
+        raise StrictJsonError("invalid", "the file begins with a byte order mark")
+    try:
+        text = data.decode("utf-8")
+        return _STRICT.decode(text)
+    except StrictJsonError:
+        raise
+    except RecursionError:
+        raise StrictJsonError("invalid", "nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StrictJsonError("invalid", str(error)) from None
+    except ValueError:
+        # Python converts no longer integer, and does not say where it stands.
+        raise StrictJsonError("invalid", "an integer of more than 4300 digits") from None
+
+
+def read_finite_json(data: bytes) -> Any:
+    """Parse UTF-8 JSON with finite numbers. A key may stand twice: this is faster than `read_strict_json`.
+
+    Raises:
+        ValueError: the bytes are not JSON, or have a number that no JSON text can have.
+        RecursionError: the value is nested too deeply.
+    """
+    return _FINITE.decode(data.decode("utf-8"))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise StrictJsonError("duplicate_key", f"the key {name!r} stands twice in one object")
+            seen.add(name)
+    return made
+
+
+def _non_finite(token: str) -> NoReturn:
+    raise StrictJsonError("non_finite", f"{token} is not a JSON number")
+
+
+def _finite(token: str) -> float:
+    value = float(token)
+    if value in (float("inf"), float("-inf")):
+        raise StrictJsonError("non_finite", f"{token} is beyond the range of a double")
+    return value
+
+
+# One decoder for all documents: `json.loads` with these hooks would make one a call.
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
+_FINITE: Final = json.JSONDecoder(parse_constant=_non_finite, parse_float=_finite)
+
+
+def read_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of UTF-8 CSV (RFC 4180, LF or CRLF), each with the line on which it begins; the header first.
+
+    How many cells a record has is left to the caller.
+
+    Raises:
+        StrictCsvError: no header, a byte order mark, a NUL, other bytes than UTF-8, or quotes that do not match.
+    """
+    if data.startswith(codecs.BOM_UTF8):
+        raise StrictCsvError(1, "the file begins with a byte order mark")
+    if b"\0" in data:
+        raise StrictCsvError(data[: data.index(b"\0")].count(b"\n") + 1, "a NUL character")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StrictCsvError(data[: error.start].count(b"\n") + 1, f"not UTF-8: {error.reason}") from None
+    if not text.strip():
+        raise StrictCsvError(1, "the file has no header row")
+    *whole, rest = text.split("\n")
+    records = csv.reader([*(f"{line}\n" for line in whole), *([rest] if rest else [])], strict=True)
+    line = 1
+    try:
+        for cells in records:
+            yield line, cells
+            line = records.line_num + 1
+    except csv.Error as error:
+        raise StrictCsvError(records.line_num or 1, str(error)) from None
+
+
+def utc_text(instant: datetime) -> str:
+    """Return an aware instant as `YYYY-MM-DDTHH:MM:SSZ` (UTC, whole seconds, cut and not rounded)."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_utc(text: object) -> datetime | None:
+    """Return the instant of a strict `YYYY-MM-DDTHH:MM:SSZ` text, or None if it is not one."""
+    match = _UTC.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    # Six times as fast as strptime, which every run folder would pay for.
+    year, month, day, hour, minute, second = map(int, match.groups())
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def parse_instant(text: str | None) -> datetime | None:
+    """Return the instant that a run folder's stamp names, None where it is no time or has no zone (SPEC 4.2).
+
+    `Z` and `+hh:mm` are zones; what our own files state is stricter, see `parse_utc`.
+    """
+    if text is None or _INSTANT.fullmatch(text) is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def short(digest: str) -> str:
+    """Return the first twelve digits of a digest, as people read it."""
+    return digest[:12]
+
+
+FORM: Final = "YYYY-MM-DDTHH:MMZ or YYYY-MM-DDTHH:MM:SSZ"
+"""How a stamp is told to people."""
+_STAMP: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z")
+
+
+@lru_cache(maxsize=4096)
+def second_of(text: str) -> str | None:
+    """Return a stamp to the second, `YYYY-MM-DDTHH:MM:SSZ`, which sorts as time does; None if it is no such stamp."""
+    match = _STAMP.fullmatch(text)
+    if match is None or not _is_day(match[1]):
+        return None
+    return text if match[2] else f"{text[:-1]}:00Z"
+
+
+def instant_of(text: str) -> datetime | None:
+    """Return the instant of a stamp, None if it is none."""
+    second = second_of(text)
+    return None if second is None else datetime.strptime(second, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)
+def _is_day(text: str) -> bool:
+    try:
+        datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return True
+
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_REPOSITORY_ID: Final = re.compile(r"[a-z0-9-]{8,64}")
+
+
+def is_sha256(text: object) -> bool:
+    """Tell whether `text` is 64 lower-case hexadecimal digits."""
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None
+
+
+def is_repository_id(text: object) -> bool:
+    """Return whether `text` is a repository id: 8 to 64 of a-z, 0-9 and `-`, as a UUID in lower case is."""
+    return isinstance(text, str) and _REPOSITORY_ID.fullmatch(text) is not None

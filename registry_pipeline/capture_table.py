@@ -1,0 +1,136 @@
+"""The captured registries: what lies where by default, and what a repository may say otherwise (SPEC 1 and 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Final
+
+from registry_pipeline.files.path_policy import path_codes
+from registry_pipeline.values import value_type
+
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
+_LONGEST: Final = 128
+
+
+@value_type
+class Capture:
+    """One captured registry.
+
+    `source` is the file, or the folder, that is captured where the toml names no other; None where another key of the
+    toml tells it: `key` says which, and `usual` what it says by default, where a repository need not have the file.
+    `artifact` is the name of the main artifact, None where files keep their own names; where `may_be_renamed`, the toml
+    may name it otherwise.
+    """
+
+    registry_id: str
+    source: str | None
+    artifact: str | None
+    may_be_renamed: bool = True
+    key: str | None = None
+    usual: str | None = None
+
+    @property
+    def told_by(self) -> str:
+        """How people are told where the toml names the source."""
+        return f"`source` of [captured.{self.registry_id}]" if self.source else self.key or f"`{self.registry_id}`"
+
+
+_ALL: Final = (
+    Capture("expected_versions", None, "EXPECTED_VERSIONS_v0_1_snapshot.json", key="`expected_versions`"),
+    Capture("migration_ledger", "schema/applied_migrations.json", "applied_migrations_snapshot.json"),
+    Capture("threshold_packs_file", "configs/threshold_packs", None, may_be_renamed=False),
+    Capture(
+        "fingerprint_index",
+        "reports/path1/trajectory_families/v0.1/fingerprints/index.csv",
+        "fingerprint_index_snapshot.csv",
+    ),
+    Capture(
+        "derived_validation_reports",
+        "artifacts/derived_validation",
+        "derived_validation_report.json",
+        may_be_renamed=False,
+    ),
+    Capture("module_registry", None, None, may_be_renamed=False, key="`modules` of [entries]"),
+    Capture("route_registry", None, None, may_be_renamed=False, key="`routes` of [entries]"),
+    Capture("ability_registry", None, None, may_be_renamed=False, key="`abilities_low` of [entries]"),
+    Capture("hook_registry", None, None, may_be_renamed=False, key="`hooks` of [entries]"),
+    Capture(
+        "overrides_log",
+        None,
+        "overrides-log.jsonl",
+        key="`overrides` of [run_index]",
+        usual="60-REGISTRY/data/overrides-log.jsonl",
+    ),
+    Capture(
+        "run_index", None, "run-index.jsonl", key="`path` of [run_index]", usual="60-REGISTRY/data/run-index.jsonl"
+    ),
+)
+CAPTURES: Final = MappingProxyType({capture.registry_id: capture for capture in _ALL})
+"""The captured registries by id."""
+OWN_TABLES: Final = MappingProxyType({"role_registry": "roles"})
+"""Captured registries that a table of their own in the toml describes."""
+SCHEMA_COPY: Final = ".schema.json"
+"""How the copy of an artifact's schema in a run folder ends."""
+
+
+def is_reserved_name(name: str) -> bool:
+    """Tell whether a run folder may need a name for itself: for its envelope, its seal, or the copy of a schema."""
+    folded = name.casefold()
+    return folded == "run.json" or folded.endswith(SCHEMA_COPY) or "MANIFEST_PATH_RESERVED" in path_codes(name)
+
+
+def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str | None:
+    """Return what is wrong with the source and the artifact's name that a toml states by registry, None if nothing."""
+    names = {name: capture.artifact for name, capture in CAPTURES.items()}
+    for registry_id, (source, artifact) in stated.items():
+        place, capture = f"captured.{registry_id}", CAPTURES.get(registry_id)
+        if registry_id in OWN_TABLES:
+            return f"{place}: the table [{OWN_TABLES[registry_id]}] describes that registry"
+        if capture is None:
+            near = get_close_matches(registry_id, CAPTURES, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"
+            return f"{place}: no captured registry has that name{meant}"
+        if source is not None and capture.source is None:
+            return f"{place}.source: {capture.told_by} names it"
+        if artifact is not None:
+            taken = artifact in {each for name, each in names.items() if name != registry_id}
+            problem = "another registry's artifact has that name" if taken else _name_problem(capture, artifact)
+            if problem is not None:
+                return f"{place}.artifact: {artifact!r}: {problem}"
+            names[registry_id] = artifact
+    return None
+
+
+def _name_problem(capture: Capture, name: str) -> str | None:
+    default = capture.artifact
+    if default is None or not capture.may_be_renamed:
+        return "its files keep their own names"
+    suffix = default[default.rindex(".") :]
+    if not _FILE_NAME.fullmatch(name) or len(name) > _LONGEST:
+        return "a name is letters, digits, `_`, `-` and dots, as a file has it"
+    if not name.endswith(suffix):
+        return f"a name ends with {suffix}, which tells how it is read"
+    if is_reserved_name(name):
+        return "a run folder needs that name for itself"
+    return None
+
+
+ROLE_REGISTRY: Final = "role_registry"
+ROLE_ARTIFACT: Final = "ROLE_REGISTRY_v0_1.json"
+WAIVERS_PATH: Final = "docs/governance/ROLE_WAIVERS_v0_1.json"
+DEFAULT_BASELINE: Final = "main"
+ACTIVE_BASELINE: Final = "active"
+
+
+def pack_path_problem(path: str) -> str | None:
+    """Return why a role pack may not lie at a path, None where it may: a run folder holds it under its own name."""
+    name = path.rpartition("/")[2]
+    if not name.endswith(".json") or not path.isprintable():
+        return "a role pack is a file whose name ends with .json"
+    if is_reserved_name(name) or name.casefold() == ROLE_ARTIFACT.casefold():
+        return "a run folder needs that name for itself"
+    codes = path_codes(name)
+    return f"no run folder may hold that name ({', '.join(codes)})" if codes else None

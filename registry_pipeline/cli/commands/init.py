@@ -1,0 +1,88 @@
+"""`init`: make a repository a governed one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registry_pipeline.cli.activation_output import find_actor
+from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.reporter import Page, Reporter
+from registry_pipeline.config import find_repository
+from registry_pipeline.pipeline.init import InitOutcome, initialize
+from registry_pipeline.pointers.recovery import restart_chain as seal_new_chain
+from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.registries.entries.service import initialise_entries
+from registry_pipeline.values import replace
+
+
+@click.command(
+    "init",
+    cls=Command,
+    examples=[
+        ("init", "govern the repository of the working directory"),
+        ("-C ../other init --track-runs", "another one, whose run folders git shall track"),
+        ("init --entries", "with the schemas and documents of registry entries, too"),
+    ],
+)
+@click.option(
+    "--track-runs", is_flag=True, help="Leave run folders and the pointer file to git; else they are ignored."
+)
+@click.option(
+    "--entries", is_flag=True, help="Write the schemas of registry entries, AGENTS.md and registry_coordination.md."
+)
+@click.option("--restart-chain", is_flag=True, help="Seal a new first activation record, because the chain is lost.")
+@click.option("--reason", default="", metavar="TEXT", show_default=False, help="With --restart-chain: why.")
+@click.option("--actor", metavar="NAME", help="With --restart-chain: who; default: as git knows you.")
+@click.pass_obj
+def command(
+    reporter: Reporter, track_runs: bool, entries: bool, restart_chain: bool, reason: str, actor: str | None
+) -> int:
+    """Make a repository, or a plain folder, a governed one.
+
+    Writes registry-pipeline.toml, the publish root, an empty pointer file, an operations and a coverage addendum
+    for the registry layer's own operations, and git's rules: run folders are never converted, state is ignored.
+    The toml gets a random repository_id; to one that exists without it, the line is added at the top. Everything
+    else that exists stays as it is, and a second call changes nothing. With --entries the two documents in
+    .system/registry that are made from the tables of this version are written again where they differ.
+
+    --restart-chain is for activation records that are lost for good: a new first record takes the pointer file as it
+    is, names the loss and your reason, and retires the records that are left.
+    """
+    if restart_chain:
+        return _restart_chain(reporter, reason, actor)
+    if reason or actor:
+        raise click.UsageError("--reason and --actor need --restart-chain")
+    outcome = initialize(reporter.settings.repo or Path.cwd(), track_runs=track_runs, now=reporter.settings.now)
+    if entries:
+        outcome = replace(outcome, created=(*outcome.created, *initialise_entries(outcome.governed)))
+    document = {"root": str(outcome.governed.root), "created": list(outcome.created)}
+    reporter.answer(document, (), lambda page: _tell(page, outcome))
+    return 0
+
+
+def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
+    if not reason.strip():
+        raise click.UsageError("--restart-chain needs a --reason")
+    governed = find_repository(reporter.settings.repo)
+    run = start_build_run(governed, reporter.settings.now)
+    done = seal_new_chain(governed, run, actor=find_actor(actor, governed.root), reason=reason)
+    path = f"{done.record.run_root}/{done.record.run_id}"
+
+    def print_text(page: Page) -> None:
+        page.line(f"the activation chain starts again with {path}")
+        page.line("next: registry-pipeline verify --active, then registry-pipeline build")
+
+    reporter.answer({"root": str(governed.root), "created": [path]}, (), print_text)
+    return 0
+
+
+def _tell(page: Page, outcome: InitOutcome) -> None:
+    if not outcome.created:
+        page.line(f"{outcome.governed.root} is a governed repository already")
+        return
+    page.line(f"{outcome.governed.root} is a governed repository now; written:")
+    for path in outcome.created:
+        page.line(f"  {path}")
+    page.line("next: registry-pipeline build")

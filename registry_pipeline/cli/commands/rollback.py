@@ -1,0 +1,65 @@
+"""`rollback`: undo an activation, with a reason."""
+
+from __future__ import annotations
+
+import click
+
+from registry_pipeline.cli.activation_output import find_actor, print_change, reason_options
+from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.reporter import Reporter
+from registry_pipeline.config import find_repository
+from registry_pipeline.findings.finding import has_errors
+from registry_pipeline.pointers.rollback import rollback, select_rollback
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.runs.sealed_run import Refusal
+
+
+@click.command(
+    "rollback",
+    cls=Command,
+    examples=[
+        ("rollback --reason 'the drift is wrong'", "all that the last activation in effect moved"),
+        ("rollback --redo --reason 'it was right'", "undo the last rollback"),
+        ("rollback --registry drift_signals --reason 'the drift is wrong' --allow-mixed", "one registry of it"),
+    ],
+)
+@click.argument("activation", metavar="[ACTIVATION]", required=False)
+@click.option("--registry", "registry_id", metavar="REGISTRY", help="Move this one alone.")
+@click.option("--redo", is_flag=True, help="Undo the last rollback instead of an activation.")
+@reason_options
+@click.option(
+    "--allow-mixed", is_flag=True, help="Go back even if active registries then rest on others than recorded."
+)
+@click.pass_obj
+def command(
+    reporter: Reporter,
+    activation: str | None,
+    registry_id: str | None,
+    redo: bool,
+    reason: str,
+    actor: str | None,
+    allow_mixed: bool,
+) -> int:
+    """Undo an activation.
+
+    Each registry that it moved returns to the run that was replaced, which is verified again; where nothing was
+    replaced its pointer becomes unknown. ACTIVATION is the run id of a record in `log`, or its beginning. Without it,
+    the last activation that is still in effect is undone: repeated, the command goes further back, and exits 7 where
+    there is none left. --redo undoes the last rollback. Neither `build` nor the sensor activates again a run that was
+    rolled back. Runs that are marked bad or do not verify, and a mixed set, are refused (exit 5).
+    """
+    if redo and activation is not None:
+        raise click.UsageError("--redo chooses the record itself; leave out ACTIVATION")
+    governed = find_repository(reporter.settings.repo)
+    chain = read_chain_state(governed)
+    nothing = "each registry is at that run already"
+    if has_errors(chain.findings):
+        return print_change(reporter, governed, None, Refusal(chain.findings), action="rollback", nothing=nothing)
+    target = select_rollback(chain, activation, registry_id, redo=redo)
+    record = target.record.record
+    reporter.note(f"undoing {target.record.ref.run_id}: {record.action} by {record.actor}: {record.reason}")
+    run = start_build_run(governed, reporter.settings.now)
+    who = find_actor(actor, governed.root)
+    done = rollback(governed, run, target, actor=who, reason=reason, allow_mixed=allow_mixed)
+    return print_change(reporter, governed, run, done, action="rollback", nothing=nothing)

@@ -1,0 +1,171 @@
+"""Make the example governed repository: `example` describes, git commits, the writer seals (SPEC 8)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
+from registry_pipeline.example.description import (
+    EXAMPLE_SEED,
+    ExampleRepository,
+    ExampleRun,
+    PlantedFolder,
+    describe_example,
+    describe_runs,
+)
+from registry_pipeline.example.history import ExampleCommit
+from registry_pipeline.files.durable import cannot_write, make_folders
+from registry_pipeline.pipeline.init import initialize
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.writer import seal_folders
+from registry_pipeline.values import value_type
+
+
+@value_type
+class ExampleOutcome:
+    """The example that was made: its repository, how many run folders, and what must be found wrong with them."""
+
+    governed: Repository
+    runs: int
+    planted: tuple[PlantedFolder, ...]
+
+
+def make_example(
+    target: Path,
+    now: datetime,
+    *,
+    seed: int = EXAMPLE_SEED,
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> ExampleOutcome:
+    """Make the example at `target`, a folder that is new or empty; its 120 days end with the hour of `now`.
+
+    `on_progress` is told how many run folders of how many are written.
+
+    Raises:
+        RefusedError: something is at `target` already.
+    """
+    example = describe_example(seed, now)
+    commits = write_commits(target, example)
+    governed = initialize(target, track_runs=False, now=now).governed
+    ours: dict[str, list[ExampleRun]] = {}
+    done = 0
+    for run in describe_runs(example, commits):
+        if run.seal == "ours":
+            ours.setdefault(run.run_root, []).append(run)
+        else:
+            write_plain_run(target, run)
+            done += 1
+            on_progress(done, len(example.paths))
+    for run_root, runs in ours.items():
+        _seal_all(governed, run_root, runs)
+        done += len(runs)
+        on_progress(done, len(example.paths))
+    return ExampleOutcome(governed, len(example.paths), example.planted)
+
+
+def _seal_all(governed: Repository, run_root: str, runs: list[ExampleRun]) -> None:
+    """Seal the runs of one root, with one synchronisation of the disk for all of them."""
+    place = governed.path(run_root)
+    place.mkdir(parents=True, exist_ok=True)
+    seal_folders(place, governed.staging_root, [(_run_id(run), partial(_as_described, run)) for run in runs])
+
+
+def _run_id(run: ExampleRun) -> RunId:
+    run_id = RunId.parse(run.run_id)
+    if run_id is None:
+        raise ValueError(f"the example describes {run.run_id!r} as ours, and we would not name a run so")
+    return run_id
+
+
+def _as_described(run: ExampleRun, _run_id: RunId) -> Mapping[str, bytes]:
+    return run.files
+
+
+_BRANCH: Final = "refs/heads/main"
+_DEAF: Final = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "XDG_CONFIG_HOME": os.devnull,  # attributes that change line ends stand there, whatever the settings say
+    "LC_ALL": "C",
+}
+
+
+def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
+    """Make a git repository with the example's history at `root`; return the commit ids, oldest first.
+
+    Raises:
+        RefusedError: `root` is a file, or a folder that is not empty (exit 5).
+        WriteError: it cannot be written (exit 1).
+        NotFoundError: git is not installed.
+        RegistryPipelineError: git failed; `root` is left as it is then.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        taken = next(root.iterdir(), None)
+        if taken is None:
+            make_folders(root / ".git")  # where it cannot be made, this says so as every command does; git would not
+    except (FileExistsError, NotADirectoryError) as error:
+        raise RefusedError(f"{root}: {error.strerror}", "name a new folder, or an empty one") from None
+    except OSError as error:
+        raise cannot_write(root, error) from None
+    if taken is not None:
+        raise RefusedError(f"{root} is not empty", "name a new folder, or an empty one")
+    _git(root, "init", "--quiet", "--template=", f"--initial-branch={_BRANCH.rsplit('/', 1)[1]}")
+    _git(root, "config", "core.autocrlf", "false")
+    _git(root, "fast-import", "--quiet", "--done", stream=b"".join(_import_stream(example.commits)))
+    _git(root, "reset", "--quiet", "--hard")
+    return tuple(_git(root, "rev-list", "--reverse", "--first-parent", _BRANCH).split())
+
+
+def write_plain_run(root: Path, run: ExampleRun) -> None:
+    """Write the folder of a run under the repository `root` as it is, unsealed or with an older tool's seal.
+
+    Raises:
+        ValueError: the run is one that the runbook seals.
+        FileExistsError: the folder is there already.
+    """
+    if run.seal == "ours":
+        raise ValueError(f"{run.run_id} is to be sealed, not copied")
+    folder = root / run.run_root / run.run_id
+    folder.mkdir(parents=True)
+    for relpath, data in run.files.items():
+        place = folder / relpath
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+
+
+def _import_stream(commits: Iterable[ExampleCommit]) -> Iterable[bytes]:
+    for commit in commits:
+        who = f"{commit.author} <{commit.email}> {int(commit.at.timestamp())} +0000".encode()
+        yield b"commit %s\nauthor %s\ncommitter %s\n" % (_BRANCH.encode(), who, who)
+        yield _data(f"{commit.message}\n".encode())
+        for path, content in commit.files.items():
+            yield b"M 100644 inline %s\n" % path.encode()
+            yield _data(content)
+    yield b"done\n"
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)
+
+
+def _git(root: Path, *arguments: str, stream: bytes = b"") -> str:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, env=plain | _DEAF, input=stream, capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        raise NotFoundError("git is not installed", "install git; the example has a history") from None
+    if done.returncode:
+        told = done.stderr.decode(errors="replace").strip()
+        raise RegistryPipelineError(f"git {arguments[0]} failed: {told}", "the folder is left as it is")
+    return done.stdout.decode()

@@ -1,0 +1,80 @@
+"""Which relative paths may be sealed (SPEC 2.2, rows "relpath"); the same policy holds for writer and verifier. Pure.
+
+The rules are what survives a copy to another file system, a git checkout, a line of a hash file and a terminal.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+SEAL_FILES: Final = ("manifest.json", "MANIFEST.sha256")
+"""The two top-level files that make a folder sealed; no manifest lists them."""
+_RESERVED: Final = frozenset(("manifest.json", "manifest.sha256", "root_sha256"))
+_REFUSED_CATEGORIES: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+_BAD_CHARACTERS: Final = '\\<>:"|?*'
+# The superscript digits are device numbers on Windows too.
+_DEVICES: Final = frozenset(("con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in "123456789¹²³")))
+
+
+def bad_characters(relpath: str) -> str:
+    """Return the characters of `relpath` that some file systems refuse, each once, in the order of the rule."""
+    return "".join(c for c in _BAD_CHARACTERS if c in relpath)
+
+
+# The same few names stand in every folder; remembering them makes the policy free in a scan of thousands.
+@lru_cache(maxsize=4096)
+def path_codes(relpath: str) -> tuple[str, ...]:
+    """Return every code of SPEC 2.2 that a relative path breaks, in the order of the table; empty if it may be sealed.
+
+    Collisions concern several paths together: see `collisions`.
+    """
+    if not relpath:
+        return ("MANIFEST_PATH_TYPE",)
+    components = relpath.split("/")
+    lengths = [len(component.encode("utf-8", "surrogatepass")) for component in components]
+    broken = {
+        "NOT_UTF8": any("\ud800" <= c <= "\udfff" for c in relpath),
+        "TOO_LONG": sum(lengths) + len(lengths) - 1 > 1024 or max(lengths) > 255,
+        "CONTROL_CHAR": any(unicodedata.category(c) in _REFUSED_CATEGORIES for c in relpath),
+        "BAD_CHAR": bool(bad_characters(relpath)),
+        "ABSOLUTE": relpath.startswith("/"),
+        "NOT_NFC": not unicodedata.is_normalized("NFC", relpath),
+        "DOUBLE_SPACE": "  " in relpath,
+        "DOT_COMPONENT": any(c in ("", ".", "..") for c in components),
+        "EDGE_SPACE_OR_DOT": any(c != c.strip() or (c.endswith(".") and c not in (".", "..")) for c in components),
+        "DOS_DEVICE": any(c.split(".")[0].strip().casefold() in _DEVICES for c in components),
+        "RESERVED": components[0].casefold() in _RESERVED,
+    }
+    return tuple(f"MANIFEST_PATH_{rule}" for rule, is_broken in broken.items() if is_broken)
+
+
+def collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (path, the earlier path that it collides with) where letter case and Unicode form are ignored.
+
+    Two paths collide if they are one file there, if one is a file where the other needs a folder, or if their folders
+    differ in case alone: a file system that ignores case would merge them under one of the two names.
+    """
+    known: dict[str, tuple[str, bool]] = {}
+    found = []
+    for relpath in relpaths:
+        parts = relpath.split("/")
+        for depth in range(1, len(parts) + 1):
+            prefix, is_file = "/".join(parts[:depth]), depth == len(parts)
+            key = _folded(prefix)
+            if key not in known:
+                known[key] = (prefix, is_file)
+                continue
+            other, was_file = known[key]
+            if is_file or was_file or other != prefix:
+                found.append((relpath, other))
+                break
+    return found
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

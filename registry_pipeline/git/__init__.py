@@ -1,0 +1,4 @@
+"""Git: objects, refs and the change graph of a repository.
+
+The only package that starts git. May import `files` and below.
+"""

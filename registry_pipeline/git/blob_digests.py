@@ -1,0 +1,78 @@
+"""The sha256 of git blobs by their ids, kept from one backfill to the next (SPEC 1: a cache is no evidence).
+
+A blob never changes, so that an entry is right for ever. The file is written whole and moved into its place, and ends
+with the hash of all before it: what a crash, a full disk or another hand left there is known, ignored and replaced.
+Of two processes that write at the same time one loses what the other did not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.files.durable import make_folders, share_with_group
+from registry_pipeline.files.read import read_regular_file
+
+NAME: Final = "git_blob_sha256"
+"""The file's name below `cache/`; SHA-1 and SHA-256 repositories have files of their own, by the length of an id."""
+_MAGIC: Final = b"registry-pipeline blob digests 1\n"
+_DIGEST_BYTES: Final = 32
+
+
+class BlobDigests:
+    """Digests by blob id, both hexadecimal: those of the file, and those added since.
+
+    `folder` None keeps nothing and trusts nothing that was kept.
+    """
+
+    def __init__(self, folder: Path | None, id_bytes: int) -> None:
+        self._place = None if folder is None else folder / f"{NAME}_{id_bytes}"
+        self._form = struct.Struct(f"{id_bytes}s{_DIGEST_BYTES}s")
+        self._known = {blob.hex(): digest.hex() for blob, digest in self._kept().items()}
+        self._added: dict[str, str] = {}
+
+    def __contains__(self, blob_id: str) -> bool:
+        return blob_id in self._known
+
+    def __getitem__(self, blob_id: str) -> str:
+        return self._known[blob_id]
+
+    def add(self, blob_id: str, digest: str) -> None:
+        """Note the digest of a blob."""
+        self._known[blob_id] = self._added[blob_id] = digest
+
+    def save(self) -> None:
+        """Add what is new to the file; where that cannot be written, the next backfill hashes again."""
+        if self._place is None or not self._added:
+            return
+        new = {bytes.fromhex(blob): bytes.fromhex(digest) for blob, digest in self._added.items()}
+        body = _MAGIC + b"".join(self._form.pack(*pair) for pair in sorted((self._kept() | new).items()))
+        temporary = self._place.with_name(f"{self._place.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with suppress(OSError):
+            make_folders(temporary.parent)
+            try:
+                temporary.write_bytes(body + hashlib.sha256(body).digest())
+                share_with_group(temporary, temporary.parent)
+                temporary.replace(self._place)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._added.clear()
+
+    def _kept(self) -> dict[bytes, bytes]:
+        """Return what the file says, nothing where it is missing, damaged or of another form."""
+        if self._place is None:
+            return {}
+        try:
+            data = read_regular_file(self._place)
+        except OSError:
+            return {}
+        body, seal = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+        records = body.removeprefix(_MAGIC)
+        if len(records) == len(body) or len(records) % self._form.size or hashlib.sha256(body).digest() != seal:
+            return {}
+        return dict(self._form.iter_unpack(records))

@@ -1,0 +1,96 @@
+"""Which commit was the newest on a past day (SPEC 4.3, drift_signals_daily).
+
+The default branch is the one that `origin/HEAD` names, else `main`, else `master`, else HEAD; a local branch before the
+remote's of the same name, as the role registry takes it (SPEC 9). What users set for themselves, such as
+`init.defaultBranch`, is not asked: a repository has one history, whoever reads it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.git.process import ask_git
+from registry_pipeline.git.repository import find_commit
+from registry_pipeline.values import value_type
+
+_REMOTE: Final = "refs/remotes/origin/"
+_LOCAL: Final = "refs/heads/"
+
+
+@value_type
+class History:
+    """The first-parent line of the default branch.
+
+    `commits` are (committer second, commit id), the oldest first; of equal seconds the later commit comes later.
+    `is_cut` tells that the clone is shallow and that commits before the first of them are missing.
+    """
+
+    branch: str
+    commits: tuple[tuple[int, str], ...]
+    is_cut: bool
+
+    def commit_at(self, instant: datetime) -> str | None:
+        """Return the newest commit by committer date at an instant, None before the first."""
+        place = bisect_right(self.commits, int(instant.timestamp()), key=lambda commit: commit[0])
+        return self.commits[place - 1][1] if place else None
+
+    @property
+    def first_day(self) -> date | None:
+        """The UTC day of the oldest commit, None where its date is beyond the calendar."""
+        try:
+            return datetime.fromtimestamp(self.commits[0][0], UTC).date()
+        except (OverflowError, ValueError, OSError):
+            return None
+
+
+def read_history(root: Path) -> History | None:
+    """Return the history of the default branch, in one walk; None outside git or without a commit.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    branch = read_default_branch(root)
+    if branch is None:
+        return None
+    answer = ask_git(root, "rev-list", "--first-parent", "--timestamp", branch, "--") or b""
+    walked = [(int(stamp), commit.decode("ascii")) for stamp, commit in map(bytes.split, answer.splitlines())]
+    if not walked:
+        return None
+    is_cut = ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n" and _has_parents(root, walked[-1][1])
+    # The walk gives the newest first; the sort is stable, so that of equal seconds the later commit comes last.
+    walked.reverse()
+    walked.sort(key=lambda commit: commit[0])
+    return History(branch, tuple(walked), is_cut)
+
+
+def read_default_branch(root: Path) -> str | None:
+    """Return the full name of the default branch, or `HEAD`; None outside git or without a commit.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    answer = ask_git(root, "for-each-ref", "--format=%(refname) %(symref)", _LOCAL, _REMOTE)
+    if answer is None:
+        return None
+    refs = dict(line.split(" ", 1) for line in answer.decode("utf-8", "surrogateescape").splitlines())
+    named = refs.get(f"{_REMOTE}HEAD", "").removeprefix(_REMOTE)
+    for name in filter(None, (named, "main", "master")):
+        found = next((ref for ref in (_LOCAL + name, _REMOTE + name) if ref in refs), None)
+        if found is not None:
+            return found
+    return None if find_commit(root, "HEAD") is None else "HEAD"
+
+
+def read_first_commit_day(root: Path) -> date | None:
+    """Return the UTC day of the oldest commit on the default branch; None outside git or without a commit."""
+    history = read_history(root)
+    return None if history is None else history.first_day
+
+
+def _has_parents(root: Path, commit: str) -> bool:
+    """Tell whether a commit names a parent: a shallow clone hides it from every command but this one."""
+    head = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
+    return b"\nparent " in head

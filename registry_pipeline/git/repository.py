@@ -1,0 +1,332 @@
+"""What git knows of the governed repository as it is now: state, tracked files, attributes (SPEC 1, 4.3).
+
+How git is asked is the business of `git_process`; what was committed on a past day that of `history`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+from registry_pipeline.canonical import sha256_hex
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.git.process import ask_git, find_git_repository, read_own_filters
+from registry_pipeline.git.values import GitState
+from registry_pipeline.values import value_type
+
+_LINK: Final = b"120000"
+_SUBMODULE: Final = b"160000"
+
+
+@value_type
+class TrackedFiles:
+    """The tracked files that are there, as (path bytes, sha256), and whether some are not."""
+
+    digests: tuple[tuple[bytes, str], ...]
+    some_missing: bool
+
+    def lines(self) -> tuple[bytes, ...]:
+        """Return a line for each file, as the hash of the tree is made from them."""
+        return tuple(tracked_line(path, digest) for path, digest in self.digests)
+
+
+def tracked_line(path: bytes, digest: str) -> bytes:
+    """Return the line of a tracked file: its sha256 and its path (SPEC 4.3, canon_tree_hash)."""
+    return digest.encode("ascii") + b" " + path
+
+
+def read_git_state(
+    governed_root: Path, ignored: Sequence[str], *, untracked: bool = True, filters: Sequence[str] | None = None
+) -> GitState:
+    """Return the commit at HEAD and whether the working tree is clean; both None outside git.
+
+    Args:
+        governed_root: The root of the repository.
+        ignored: Paths, relative to the root, in which a change does not count: run roots, publish_root, the pointer
+            file with its lock and intent, and the state beside publish_root.
+        untracked: Whether untracked files count; files that git ignores never do.
+        filters: As for `ask_git`.
+
+    In a repository without commits the commit is None and the state is known.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    without = [f":(exclude,literal){path}" for path in ignored]
+    # Porcelain v2 has the commit in the same answer; every line that is not a `#` header is a change. Git would run
+    # `git status` in each submodule, with the filter drivers of its configuration: they are read below instead.
+    switches = (f"--untracked-files={'all' if untracked else 'no'}", "--no-renames", "--ignore-submodules=dirty")
+    asked = ("status", "--porcelain=v2", "--branch", "-z", *switches, "--", ".", *without)
+    answer = ask_git(governed_root, *asked, filters=filters)
+    if answer is None:
+        return GitState(None, None)
+    lines = answer.split(b"\0")
+    headers = {key: value for line in lines if line.startswith(b"# ") for key, _, value in [line[2:].partition(b" ")]}
+    oid = headers.get(b"branch.oid", b"(initial)")
+    if oid == b"(initial)" and headers.get(b"branch.head") == b"(unknown)":
+        raise NotFoundError(
+            f"git cannot read {governed_root}: the branch of HEAD is damaged", "see what `git fsck` says"
+        )
+    dirty = any(line and not line.startswith(b"# ") for line in lines) or _has_dirty_submodule(governed_root, ignored)
+    return GitState(None if oid == b"(initial)" else oid.decode("ascii"), "dirty" if dirty else "clean")
+
+
+def _has_dirty_submodule(root: Path, ignored: Sequence[str]) -> bool:
+    """Return whether a checked-out submodule has changes; what .gitmodules says to ignore is ignored."""
+    top = find_git_repository(root)
+    if top is None or not (top / ".gitmodules").is_file():
+        return False
+    asked = ("config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|ignore)$")
+    answer = os.fsdecode(ask_git(top, *asked, none_found=1) or b"")
+    values = dict(entry.partition("\n")[::2] for entry in answer.split("\0") if entry)
+    left_out = [root / path for path in ignored]
+    for key, path in values.items():
+        folder, how = top / path, values.get(f"{key.removesuffix('.path')}.ignore", "none")
+        # The file may be anybody's: only what lies inside the root is looked at.
+        inside = os.path.realpath(folder).startswith(f"{os.path.realpath(root)}{os.sep}")
+        if not key.endswith(".path") or how in ("all", "dirty") or not inside or not (folder / ".git").exists():
+            continue
+        if not any(folder.is_relative_to(each) for each in left_out):
+            state = read_git_state(folder, (), untracked=how != "untracked")
+            if state.working_tree_state == "dirty":
+                return True
+    return False
+
+
+def read_missing_files(
+    root: Path, pathspecs: Sequence[str], *, filters: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Return the files that the commit at HEAD has and the working tree has not, relative to `root`.
+
+    It makes no difference whether the deletion is in the index. A file that only the index lacks is not missing, nor
+    is one that a sparse checkout leaves out. None are missing outside git and where HEAD has no commit.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    asked = ("diff-index", "--diff-filter=D", "--name-only", "-z", "--relative", "--ignore-submodules=dirty", "HEAD")
+    try:
+        answer = ask_git(root, *asked, "--", *pathspecs, filters=filters) or b""
+    except NotFoundError:
+        if find_commit(root, "HEAD") is None:
+            return ()  # no commit was made yet
+        raise
+    base, real_folders = os.fsencode(root), {b"": True}
+    # What was only taken out of the index is in the answer, too.
+    gone = (path for path in answer.split(b"\0") if path and not _has_file(base, path, real_folders))
+    return tuple(os.fsdecode(path) for path in gone)
+
+
+def read_work_tree(root: Path, ignored: Sequence[str], pathspecs: Sequence[str]) -> tuple[GitState, tuple[str, ...]]:
+    """Return what `read_git_state` and `read_missing_files` return, with one look at the filter drivers.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    filters = read_own_filters(root)
+    state = read_git_state(root, ignored, filters=filters)
+    missing = () if state.commit is None else read_missing_files(root, pathspecs, filters=filters)
+    return state, missing
+
+
+def find_commit(root: Path, revision: str) -> str | None:
+    """Return the id of the commit that a revision names; None outside git, and where git knows no such revision.
+
+    Raises:
+        NotFoundError: git has the name, and cannot read the commit.
+    """
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    answer = ask_git(root, *asked, f"{revision}^{{commit}}", none_found=1)
+    if answer != b"":
+        return None if answer is None else answer.decode("ascii").strip()
+    # Git is as quiet about a name that nobody gave as about a commit that is missing.
+    named = (ask_git(root, *asked, revision, none_found=1) or b"").decode("ascii").strip()
+    if named and named != revision:
+        raise NotFoundError(f"git cannot read the commit {named}, which {revision} names", "see what `git fsck` says")
+    if revision == "HEAD":
+        ask_git(root, "symbolic-ref", "--quiet", "HEAD", none_found=1)  # fails where the ref of HEAD is damaged
+    return None
+
+
+def read_tracked_digests(root: Path) -> TrackedFiles | None:
+    """Return the hash of every file of the index, as it lies in the working tree; None outside git (SPEC 4.3).
+
+    A link counts with its text, a submodule not at all. Paths are the raw bytes of git, relative to `root`. A file
+    that lies behind a linked folder is missing, as it is for git.
+
+    Raises:
+        NotFoundError: git or one of the files cannot be read.
+    """
+    answer = ask_git(root, "ls-files", "--stage", "-z", "--", ".")
+    if answer is None:
+        return None
+    paths = sorted({path for mode, path in _stages(answer) if mode != _SUBMODULE})
+    base = os.fsencode(root)
+    digests: list[tuple[bytes, str]] = []
+    real_folders: dict[bytes, bool] = {b"": True}
+    for path in paths:
+        if _is_real(base, os.path.dirname(path), real_folders):  # noqa: PTH120 - raw bytes, which pathlib refuses
+            digest = _digest(base + b"/" + path)
+            if digest is not None:
+                digests.append((path, digest))
+    return TrackedFiles(tuple(digests), len(digests) != len(paths))
+
+
+def read_commit_id(root: Path, revision: str) -> str | None:
+    """Return the id of the commit that a revision names; None outside git.
+
+    Raises:
+        NotFoundError: there is a git repository, and it has no such commit, or git cannot read it.
+    """
+    commit = find_commit(root, revision)
+    if commit is not None:
+        return commit
+    shallow = ask_git(root, "rev-parse", "--is-shallow-repository")
+    if shallow is None:
+        return None
+    advice = "the clone is shallow: `git fetch --unshallow` fetches the rest"
+    raise NotFoundError(
+        f"git knows no commit {revision!r} here", advice if shallow == b"true\n" else "`git fetch` it first"
+    )
+
+
+def read_committed_files(root: Path, commit: str, folders: Sequence[str]) -> dict[bytes, str]:
+    """Return path to object id of every file that a commit has under folders; paths are relative to `root`.
+
+    Raises:
+        NotFoundError: git cannot read the commit.
+    """
+    answer = ask_git(root, "ls-tree", "-r", "-z", commit, "--", *(f"{folder}/" for folder in folders)) or b""
+    heads = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
+    return {path: head.split(b" ")[2].decode("ascii") for head, _, path in heads}
+
+
+def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
+    """Return the bytes of a file as a commit has it, None where it has none; `path` is relative to `root`.
+
+    Raises:
+        NotFoundError: git cannot read the commit or the object.
+    """
+    answer = ask_git(root, "ls-tree", "-z", "--full-name", commit, "--", path) or b""
+    words = answer.split(b"\t", 1)[0].split(b" ")
+    if len(words) != 3 or words[1] != b"blob":
+        return None
+    return next(read_blobs(root, [words[2].decode("ascii")]))
+
+
+def read_parent_id(root: Path, commit: str) -> str | None:
+    """Return the id of a commit's first parent; None where it has none, or the clone was cut off there.
+
+    Raises:
+        NotFoundError: git cannot read the parent.
+    """
+    return find_commit(root, f"{commit}^1")
+
+
+def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
+    """Yield the bytes of each object, in their order, all through one process of git.
+
+    Raises:
+        NotFoundError: an object is not there, as in a clone that leaves objects out.
+    """
+    answer = ask_git(root, "cat-file", "--batch", given="".join(f"{each}\n" for each in object_ids).encode()) or b""
+    place = 0
+    for object_id in object_ids:
+        end = answer.index(b"\n", place)
+        words, place = answer[place:end].split(b" "), end + 1
+        if len(words) != 3:
+            advice = "the clone leaves objects out: `git fetch --refetch --no-filter` fetches them"
+            raise NotFoundError(f"git has the name of object {object_id} and not its bytes", advice)
+        yield answer[place : place + int(words[2])]
+        place += int(words[2]) + 1
+
+
+def read_identity(root: Path) -> str | None:
+    """Return who git says is working here, as `name <email>`; None where it knows no name, or is not there."""
+    try:
+        answer = ask_git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
+    except NotFoundError:  # also how `config` says that nothing is set
+        return None
+    entries = (entry.partition("\n") for entry in (answer or b"").decode("utf-8", "replace").split("\0"))
+    told = {key: value.strip() for key, _, value in entries}
+    name, email = told.get("user.name"), told.get("user.email")
+    return f"{name} <{email}>" if name and email else name or None
+
+
+def read_top_level(root: Path) -> Path | None:
+    """Return the top of the checkout that holds `root`; None outside git."""
+    answer = ask_git(root, "rev-parse", "--show-toplevel")
+    return None if answer is None else Path(os.fsdecode(answer.removesuffix(b"\n")))
+
+
+def is_tracked(root: Path, path: str) -> bool:
+    """Tell whether git tracks a file, or any file of a folder, that is named relative to `root`."""
+    return bool(ask_git(root, "ls-files", "-z", "--", f":(literal){path}"))
+
+
+def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | None:
+    """Return git's attribute `text` of paths that need not exist: `unset` keeps line ends; None outside git.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    answer = ask_git(root, "check-attr", "-z", "text", "--", *paths)
+    if answer is None:
+        return None
+    words = answer.decode("utf-8", "surrogateescape").split("\0")
+    return dict(zip(words[0::3], words[2::3], strict=False))
+
+
+def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
+    """Return those of the paths, which need not exist, that git's rules ignore; None outside git.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    asked = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
+    answer = ask_git(root, *asked, none_found=1)
+    return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
+
+
+def _stages(answer: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (mode, path) of every index entry; a path in conflict comes once a stage."""
+    for entry in answer.split(b"\0"):
+        head, tab, path = entry.partition(b"\t")
+        if tab:
+            yield head.split(b" ", 1)[0], path
+
+
+def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
+    """Tell whether no part of a folder's path is a link; `known` remembers."""
+    if folder not in known:
+        parent_is_real = _is_real(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
+        known[folder] = parent_is_real and not os.path.islink(base + b"/" + folder)  # noqa: PTH114 - raw bytes
+    return known[folder]
+
+
+def _has_file(base: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
+    """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real`."""
+    place = base + b"/" + path
+    there = os.path.islink(place) or os.path.isfile(place)  # noqa: PTH113, PTH114 - raw bytes
+    return there and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
+
+
+def _digest(path: bytes) -> str | None:
+    """Return the sha256 of a file's bytes or of a link's text; None if neither is there."""
+    try:
+        if os.path.islink(path):  # noqa: PTH114 - raw bytes
+            return sha256_hex(os.readlink(path))  # noqa: PTH115 - raw bytes
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            if not S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        shown = path.decode("utf-8", "backslashreplace")
+        raise NotFoundError(f"the tracked file {shown} cannot be read: {error.strerror}", "check permissions") from None

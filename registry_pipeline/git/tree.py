@@ -1,0 +1,316 @@
+"""Where documents are read from: the working tree, or a commit; one interface, so that readers need not know which."""
+
+from __future__ import annotations
+
+import errno
+import os
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import Final, Protocol, Self
+
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.files.read import MAX_BYTES, read_regular_file
+from registry_pipeline.git.blob_digests import BlobDigests
+from registry_pipeline.git.process import ObjectPipe, ask_git
+from registry_pipeline.git.repository import tracked_line
+from registry_pipeline.values import value_type
+
+
+class Tree(Protocol):
+    """The files of a governed repository, named by their paths relative to its root."""
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a regular file.
+
+        Raises:
+            OSError: it is missing, unreadable, not a regular file, or too large.
+        """
+        ...
+
+    def is_file(self, path: str) -> bool:
+        """Tell whether there is a regular file."""
+        ...
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether there is a folder."""
+        ...
+
+    def files_under(self, folder: str) -> list[str]:
+        """Return the paths of the files at any depth under a folder, sorted; none where there is no folder.
+
+        A name that is not printable UTF-8 is left out: it could not be written into run.json as an input.
+        """
+        ...
+
+
+@value_type
+class WorkingTree:
+    """The files as they lie on the disk."""
+
+    root: Path
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a regular file, links followed."""
+        return read_regular_file(self.root / path)
+
+    def is_file(self, path: str) -> bool:
+        """Tell whether there is a regular file, links followed."""
+        return (self.root / path).is_file()
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether there is a folder, links followed."""
+        return (self.root / path).is_dir()
+
+    def files_under(self, folder: str) -> list[str]:
+        """Return the paths of the files at any depth under a folder, sorted."""
+        found = [
+            Path(place, name).relative_to(self.root).as_posix()
+            for place, _, names in os.walk(self.root / folder)
+            for name in names
+            if Path(place, name).is_file()
+        ]
+        return sorted(path for path in found if path.isprintable())
+
+
+_FOLDER: Final = 0o40000
+_LINKS_FOLLOWED: Final = 40
+_NOTHING: Final = (0, "")
+_DOCUMENTS_KEPT: Final = 256
+_KEPT_BYTES: Final = 1 << 16
+"""Documents change seldom: small ones are kept from one commit to the next."""
+_MANY: Final = 8
+_TREES_KEPT: Final = 1 << 14
+Entries = Mapping[bytes, tuple[int, str]]
+"""The entries of one tree object: name to (mode, object id)."""
+
+
+def parse_tree(data: bytes, id_bytes: int) -> Entries:
+    """Return the entries of a raw tree object, whose object ids have so many bytes.
+
+    Raises:
+        ValueError: it is not a tree.
+    """
+    entries: dict[bytes, tuple[int, str]] = {}
+    place = 0
+    while place < len(data):
+        space = data.index(b" ", place)
+        end = data.index(b"\0", space)
+        place_of_id, place_after = end + 1, end + 1 + id_bytes
+        if place_after > len(data):
+            raise ValueError("the tree ends in the middle of an entry")
+        entries[data[space + 1 : end]] = int(data[place:space], 8), data[place_of_id:place_after].hex()
+        place = place_after
+    return entries
+
+
+class CommittedFiles:
+    """The trees below the governed root in any commit, all through one process of git; a context manager.
+
+    From one commit to the next only the trees that differ are walked, and only the blobs that are new are hashed.
+    """
+
+    def __init__(self, root: Path, digests: BlobDigests) -> None:
+        prefix = ask_git(root, "rev-parse", "--show-prefix") or b"\n"
+        self._inside = tuple(part for part in prefix.removesuffix(b"\n").split(b"/") if part)
+        self._digests = digests
+        self._pipe = ObjectPipe(root)
+        self._trees: dict[str, Entries] = {}
+        self._at: str | None = None
+        self._blobs: dict[bytes, str] = {}
+        self._lines: list[bytes] = []
+        self._documents: dict[str, bytes] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *caught: object) -> None:
+        """Let git end."""
+        self._pipe.__exit__(*caught)
+
+    def root_tree(self, commit: str) -> str | None:
+        """Return the id of the tree at the governed root in a commit, None where the commit has no such folder.
+
+        Raises:
+            NotFoundError: the commit or its tree is not there.
+        """
+        head = (self._pipe.read(commit) or b"").split(b"\n", 1)[0]
+        tree = head.removeprefix(b"tree ").decode("ascii", "replace")
+        for name in self._inside:
+            mode, object_id = self.tree(tree).get(name, (0, ""))
+            if not S_ISDIR(mode):
+                return None
+            tree = object_id
+        return tree
+
+    def read(self, blob_id: str) -> bytes | None:
+        """Return the bytes of a blob, None for one larger than a document may be."""
+        if blob_id in self._documents:
+            return self._documents[blob_id]
+        data = self._pipe.read(blob_id, MAX_BYTES)
+        if data is not None and len(data) <= _KEPT_BYTES:
+            if len(self._documents) >= _DOCUMENTS_KEPT:
+                self._documents.clear()
+            self._documents[blob_id] = data
+        return data
+
+    def tracked(self, tree_id: str | None) -> tuple[bytes, ...]:
+        """Return the line of every file below a tree, sorted: links with their text, submodules not at all.
+
+        Raises:
+            NotFoundError: git does not have one of the objects, as in a clone that leaves objects out.
+        """
+        if tree_id != self._at:
+            gone, came = self._move_to(tree_id)
+            new = dict.fromkeys(blob for blob in came.values() if blob not in self._digests)
+            for blob, digest in self._pipe.digests(list(new)):
+                self._digests.add(blob, digest)
+            self._change_lines(gone, came)
+            self._at = tree_id
+        return tuple(self._lines)
+
+    def _move_to(self, tree_id: str | None) -> tuple[dict[bytes, str], dict[bytes, str]]:
+        """Make `_blobs` those below a tree, by what differs from where it stands; return what went and what came.
+
+        Level by level, so that the trees of a level are read together.
+        """
+        gone: dict[bytes, str] = {}
+        came: dict[bytes, str] = {}
+        level: list[tuple[bytes, str | None, str | None]] = [(b"", self._at, tree_id)]
+        while level:
+            self._read_trees(tree for _, *trees in level for tree in trees if tree is not None)
+            below: list[tuple[bytes, str | None, str | None]] = []
+            for prefix, old, new in level:
+                before, after = (self.tree(tree) if tree is not None else {} for tree in (old, new))
+                for name in before.keys() | after.keys():
+                    was, now = before.get(name, _NOTHING), after.get(name, _NOTHING)
+                    if was == now:
+                        continue
+                    path = prefix + name
+                    folders = [entry[1] if S_ISDIR(entry[0]) else None for entry in (was, now)]
+                    if folders != [None, None]:
+                        below.append((path + b"/", folders[0], folders[1]))
+                    if _is_blob(was[0]):
+                        gone[path] = self._blobs.pop(path)
+                    if _is_blob(now[0]):
+                        came[path] = self._blobs[path] = now[1]
+            level = below
+        return gone, came
+
+    def _change_lines(self, gone: Mapping[bytes, str], came: Mapping[bytes, str]) -> None:
+        """Keep the lines sorted: line by line where few change, all at once where many do."""
+        if len(gone) + len(came) > len(self._lines) // _MANY:
+            self._lines = sorted(tracked_line(path, self._digests[blob]) for path, blob in self._blobs.items())
+            return
+        for path, blob in gone.items():
+            del self._lines[bisect_left(self._lines, tracked_line(path, self._digests[blob]))]
+        for path, blob in came.items():
+            insort(self._lines, tracked_line(path, self._digests[blob]))
+
+    def tree(self, tree_id: str) -> Entries:
+        """Return the entries of a tree.
+
+        Raises:
+            NotFoundError: it is not there, or no tree.
+        """
+        if tree_id not in self._trees:
+            self._read_trees([tree_id])
+        return self._trees[tree_id]
+
+    def _read_trees(self, tree_ids: Iterable[str]) -> None:
+        """Read trees that are not known, together; forget all others when there are too many."""
+        if len(self._trees) > _TREES_KEPT:
+            self._trees.clear()
+        wanted = list(dict.fromkeys(tree_ids))
+        for tree_id, data in self._pipe.read_each([tree for tree in wanted if tree not in self._trees]):
+            try:
+                self._trees[tree_id] = parse_tree(data, len(tree_id) // 2)
+            except ValueError:
+                raise NotFoundError(f"git's object {tree_id} is not a tree", "see what `git fsck` says") from None
+
+
+def _is_blob(mode: int) -> bool:
+    return S_ISREG(mode) or S_ISLNK(mode)
+
+
+@value_type
+class CommitTree:
+    """The files of one commit, as `WorkingTree` shows those on the disk: named from the governed root."""
+
+    files: CommittedFiles
+    root_tree: str | None
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a regular file, links followed.
+
+        Raises:
+            OSError: the commit has no such file, or it is too large.
+        """
+        entry = self._find(os.fsencode(path))
+        if entry is None:
+            raise FileNotFoundError(errno.ENOENT, "the commit of that day has no such file")
+        mode, object_id = entry
+        if not S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = self.files.read(object_id)
+        if data is None:
+            raise OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB")
+        return data
+
+    def is_file(self, path: str) -> bool:
+        """Tell whether there is a regular file, links followed."""
+        entry = self._find(os.fsencode(path))
+        return entry is not None and S_ISREG(entry[0])
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether there is a folder, links followed."""
+        entry = self._find(os.fsencode(path))
+        return entry is not None and S_ISDIR(entry[0])
+
+    def files_under(self, folder: str) -> list[str]:
+        """Return the paths of the files at any depth under a folder, sorted; links to folders are not followed."""
+        entry = self._find(os.fsencode(folder))
+        if entry is None or not S_ISDIR(entry[0]):
+            return []
+        names = (name.decode("utf-8", "surrogateescape") for name in self._walk(os.fsencode(folder), entry[1]))
+        return sorted(name for name in names if name.isprintable() and self.is_file(name))
+
+    def _walk(self, folder: bytes, tree_id: str) -> Iterator[bytes]:
+        pending = [(folder.rstrip(b"/"), tree_id)]
+        while pending:
+            place, tree = pending.pop()
+            for name, (mode, object_id) in self.files.tree(tree).items():
+                if S_ISDIR(mode):
+                    pending.append((place + b"/" + name, object_id))
+                elif _is_blob(mode):
+                    yield place + b"/" + name
+
+    def _find(self, path: bytes) -> tuple[int, str] | None:
+        """Return (mode, object id) of what a path names, every link followed; None where there is nothing."""
+        if self.root_tree is None:
+            return None
+        pending = path.split(b"/")[::-1]
+        above: list[tuple[int, str]] = [(_FOLDER, self.root_tree)]
+        links = 0
+        while pending:
+            name = pending.pop()
+            if name in (b"", b"."):
+                continue
+            if name == b"..":
+                above.pop()
+            else:
+                entry = self.files.tree(above[-1][1]).get(name) if S_ISDIR(above[-1][0]) else None
+                if entry is not None and S_ISLNK(entry[0]):
+                    links += 1
+                    text = self.files.read(entry[1]) or b""
+                    entry = None
+                    if links <= _LINKS_FOLLOWED and text and not text.startswith(b"/"):
+                        pending += text.split(b"/")[::-1]
+                        continue
+                if entry is None:
+                    return None
+                above.append(entry)
+            if not above:
+                return None  # out of the governed repository, where no commit of it has files
+        return above[-1]

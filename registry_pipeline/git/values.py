@@ -1,0 +1,87 @@
+"""Which files commits touched, for the drift rule `paths` (SPEC 4.2): one history, asked about any two commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Final, Literal
+
+from registry_pipeline.values import value_type
+
+_NEW: Final = 1
+_OLD: Final = 2
+
+
+@value_type
+class TouchGraph:
+    """Every commit that a tip leads to, and which of the paths in question each of them touched.
+
+    `places` numbers the commits so that each stands before its parents; `parents` and `touched` go by that number.
+    With `is_cut` a commit without parents may be where a shallow clone ends: what it touched is not known.
+    """
+
+    places: Mapping[str, int]
+    parents: Sequence[Sequence[int]]
+    touched: Mapping[int, frozenset[str]]
+    is_cut: bool = False
+
+    def touched_since(self, commit: str, head: str) -> frozenset[str] | None:
+        """Return the paths touched by the commits that `head` leads to and `commit` does not.
+
+        None where that is not known: one of the two is no commit of this history, `commit` is not behind `head`, or the
+        history is cut off among them.
+        """
+        start, end = self.places.get(commit), self.places.get(head)
+        if start is None or end is None:
+            return None
+        paths: set[str] = set()
+        flags = {start: _OLD}
+        flags[end] = flags.get(end, 0) | _NEW
+        waiting = sorted(flags)
+        left = sum(flag == _NEW for flag in flags.values())
+        # Once all that waits is behind `commit`, nothing new can come.
+        while left:
+            place = heappop(waiting)
+            flag = flags[place]
+            if flag == _NEW:
+                left -= 1
+                if self.is_cut and not self.parents[place]:
+                    return None
+                paths |= self.touched.get(place, frozenset())
+            for parent in self.parents[place]:
+                before, after = flags.get(parent, 0), flags.get(parent, 0) | flag
+                left += (after == _NEW) - (before == _NEW)
+                flags[parent] = after
+                if not before:
+                    heappush(waiting, parent)
+        return frozenset(paths) if flags[start] & _NEW else None
+
+
+@value_type
+class BoundPaths:
+    """The paths in git of an operation's executables, and whether each executable is one of them."""
+
+    paths: frozenset[str] = frozenset()
+    is_whole: bool = True
+
+
+@value_type
+class PathDrift:
+    """What the rule `paths` needs beside the runs: executables by operation, and the history that touched them.
+
+    `graph` is None where there is no commit.
+    """
+
+    bound: Mapping[str, BoundPaths]
+    graph: TouchGraph | None
+
+
+WorkingTreeState = Literal["clean", "dirty"]
+
+
+@value_type
+class GitState:
+    """The commit at HEAD and whether the tree differs from it; both None outside git."""
+
+    commit: str | None
+    working_tree_state: WorkingTreeState | None

@@ -1,0 +1,205 @@
+"""Steps 1 to 3 of the runbook: build, seal, validate (seed 000). Each demands what the step before returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from registry_pipeline.canonical import sha256_hex, utc_text
+from registry_pipeline.capture_table import is_reserved_name
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.pipeline.build_lock import hold_registry_lock
+from registry_pipeline.pipeline.sealed_store import Store
+from registry_pipeline.pointers.record import ACTIVATION_TAG
+from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
+from registry_pipeline.registries.base.reader import Previous, SourceContext
+from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
+from registry_pipeline.registries.base.sealed_input import read_sealed, sealed_run
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.delta_log.read import find_log_head
+from registry_pipeline.registries.validation import capture_checks, spec_of
+from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
+from registry_pipeline.runs.pointer_file import read_pointers, run_folder
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
+from registry_pipeline.values import replace
+
+
+def with_chain_head(governed: Repository, run: BuildRun) -> BuildRun:
+    """Return the build run with the head of the activation chain as it is now."""
+    head = read_chain_state(governed).head
+    return replace(run, head=None if head is None else head.ref)
+
+
+def build(
+    governed: Repository,
+    run: BuildRun,
+    spec: RegistrySpec,
+    sealed: Mapping[str, SealedRun],
+    *,
+    on_progress: Callable[[int], None] | None = None,
+) -> Built | NotBuilt:
+    """Build one registry from its sources and upstream snapshots (runbook step 1).
+
+    `sealed` are the runs that this build run has sealed and checked; an upstream that is not among them is the
+    active one. Both are verified while they are read.
+
+    Raises:
+        RefusedError: an upstream is neither sealed here nor active, or belongs to another repository.
+        EvidenceError: an upstream does not verify or cannot be parsed; nothing is built on it.
+    """
+    if spec.reader is None or spec.builder is None:
+        raise RefusedError(f"{spec.registry_id} is not built", f"{spec.excluded_because}")
+    upstream, refs = _read_upstream(governed, spec, sealed)
+    previous, previous_refs, findings = _read_previous(governed, spec)
+    gathered = spec.reader(
+        governed,
+        SourceContext(
+            upstream=upstream,
+            previous=previous,
+            leave_out=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
+            leave_out_dagster_run=run.dagster_run_id,
+            on_progress=on_progress,
+            commit=run.git.commit,
+            store=Store(governed, run.started),
+            specs=REGISTRIES,
+            checks=capture_checks(governed, run.started),
+        ),
+    )
+    told = sorted_findings([*findings, *gathered.findings])
+    if gathered.inputs is None:
+        return NotBuilt(spec.registry_id, told)
+    as_of_utc = utc_text(run.started)
+    run_id = str(RunId(run.started, spec.tag or spec.registry_id))
+    artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
+    # A record that is removed or rewritten later contradicts the runs that name it.
+    head = () if run.head is None else (InputRegistry(ACTIVATION_TAG, "previous", run.head),)
+    inputs = Inputs((*refs, *previous_refs, *gathered.registries, *head), gathered.files)
+    return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage, check=gathered.check)
+
+
+def _read_upstream(
+    governed: Repository, spec: RegistrySpec, sealed: Mapping[str, SealedRun]
+) -> tuple[dict[str, Mapping[str, bytes]], list[InputRegistry]]:
+    files: dict[str, Mapping[str, bytes]] = {}
+    refs: list[InputRegistry] = []
+    pointers = read_pointers(governed)
+    for name in spec.depends_on:
+        ref = sealed[name].ref if name in sealed else pointers.active(name)
+        if ref is None or not run_folder(governed, ref).is_dir():
+            if REGISTRIES[name].kind == "captured":
+                continue
+            raise RefusedError(
+                f"{spec.registry_id} is built from {name}, and no {name} is active",
+                f"run `registry-pipeline build {name}`, which builds what depends on it too",
+            )
+        report = read_sealed(governed, REGISTRIES[name], ref)
+        foreign_id = find_foreign_id(governed, report)
+        if foreign_id is not None:
+            # The gate of activation does not cover it: the pointer file or the repository's id was edited.
+            raise RefusedError(
+                f"{spec.registry_id} is built from {name}, and {ref.run_id} belongs to the repository {foreign_id}",
+                f"run `registry-pipeline build {name}`, or accept the run: "
+                f"`registry-pipeline activate {name} {ref.run_id} --allow-foreign --reason TEXT`",
+            )
+        files[name] = report.kept
+        refs.append(InputRegistry(name, "upstream", ref))
+    return files, refs
+
+
+def _read_previous(
+    governed: Repository, spec: RegistrySpec
+) -> tuple[dict[str, Previous], list[InputRegistry], list[Finding]]:
+    """Read what is fed back; without, and with a finding, a previous run that does not verify or is foreign.
+
+    Neither is refused: rebuilding is the remedy for an active run that was altered or is another repository's.
+    """
+    files: dict[str, Previous] = {}
+    refs: list[InputRegistry] = []
+    findings: list[Finding] = []
+    pointers = read_pointers(governed)
+    for name in spec.feeds_back:
+        ref = pointers.active(name)
+        if ref is None or not run_folder(governed, ref).is_dir():
+            continue
+        place = f"{ref.run_root}/{ref.run_id}"
+        try:
+            report = read_sealed(governed, REGISTRIES[name], ref)
+        except EvidenceError as error:
+            findings.append(finding("POINTER_SEAL_INVALID", place, detail=error.message, severity=Severity.WARNING))
+            continue
+        foreign_id = find_foreign_id(governed, report)
+        if foreign_id is not None:
+            words = {"detail": "this build does not use it", "registry": name, "run_id": ref.run_id}
+            own = governed.config.repository_id
+            findings.append(
+                finding("POINTER_FOREIGN", place, expected=own, got=foreign_id, severity=Severity.WARNING, **words)
+            )
+            continue
+        files[name] = Previous(ref.run_id, report.kept)
+        refs.append(InputRegistry(name, "previous", ref))
+    return files, refs, findings
+
+
+def seal(governed: Repository, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
+    """Seal what was built as a new run folder, complete or not at all (runbook step 2, SPEC 2.4).
+
+    Raises:
+        RegistryPipelineError: as `seal_built`.
+        HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
+    """
+    if not spec.append_only or not governed.publish_root.is_dir():
+        return seal_built(governed, run, spec, built)
+    refuse_linked_publish_root(governed)
+    with hold_registry_lock(governed, spec.registry_id):
+        return seal_built(governed, run, spec, built, before_sealing=partial(_refuse_moved_head, governed, run, built))
+
+
+def _refuse_moved_head(governed: Repository, run: BuildRun, built: Built) -> None:
+    """Refuse to seal a log that does not continue the head of this moment: that would make a second head.
+
+    Raises:
+        HeadMovedError: the head is another one than when the log was built.
+    """
+    search = find_log_head(governed, Store(governed, run.started), REGISTRIES)
+    continued = built.inputs.previous(built.registry_id)
+    expected = None if continued is None else continued.run_id
+    head = None if search.head is None else search.head.ref.run_id
+    if search.refuses or head != expected:
+        raise HeadMovedError(
+            f"{built.registry_id} was continued by another build meanwhile: this one continues "
+            f"{expected or 'no log'}, and the head is {head or 'not valid'} now; nothing was sealed",
+            f"build {built.registry_id} again",
+        )
+
+
+def unchanged(governed: Repository, built: Built) -> SealedRun | None:
+    """Return the run that a build would only repeat, or None: an unchanged capture's, a log's that did not grow.
+
+    For a capture that is the active run, for a log the one that it continues. Only a verified run of this repository
+    counts; another one is replaced by a new run. A source that fails its check today is sealed again with that
+    verdict, and so is one whose active run has no record of a check.
+    """
+    spec = spec_of(built.registry_id)
+    if built.check is not None and has_errors(built.check.findings):
+        return None
+    ref = read_pointers(governed).active(spec.registry_id) if spec.kind == "captured" else None
+    if spec.append_only:
+        ref = built.inputs.previous(spec.registry_id)
+    if ref is None or not run_folder(governed, ref).is_dir():
+        return None
+    try:
+        report = read_sealed(governed, spec, ref)
+    except EvidenceError:
+        return None
+    if built.check is not None and COMPARISON not in (report.run_json or {}):
+        return None
+    if find_foreign_id(governed, report) is not None:
+        return None
+    wanted = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
+    held = {entry.relpath: entry.sha256 for entry in report.entries if not is_reserved_name(entry.relpath)}
+    return sealed_run(spec.registry_id, ref, report) if held == wanted else None

@@ -1,0 +1,145 @@
+"""Read the activation records from the run roots, verified while they are read (SPEC 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import scandir
+from typing import Final
+
+from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.finding import Finding
+from registry_pipeline.pointers.record import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, REPORT_TAG, ActivationRecord
+from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.sealed_run import SealReport
+from registry_pipeline.runs.verify import verify_folder
+from registry_pipeline.values import value_type
+
+_KEPT: Final = (RECORD_FILE, AFTER_FILE)
+
+
+@value_type
+class SealedRecord:
+    """An activation record whose folder verifies; `path` is relative to the governed repository.
+
+    `repository_id` is the repository that sealed it, None where its run.json states none.
+    """
+
+    path: str
+    ref: SealedRef
+    created_utc: str
+    record: ActivationRecord
+    repository_id: str | None = None
+
+
+@value_type
+class Witness:
+    """A sealed run that names an activation record, the head of the chain at that time, among its inputs."""
+
+    run_id: str
+    ref: SealedRef
+
+
+@value_type
+class ChainRecords:
+    """What lies on the disk: the records that verify, by run id, and a finding for each folder that does not.
+
+    `pointer_path` is that of the pointer file, relative to the repository, for the findings about it. `witnesses` name
+    records that existed when they were sealed.
+    """
+
+    pointer_path: str
+    records: tuple[SealedRecord, ...] = ()
+    broken: tuple[Finding, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
+
+
+def read_chain(governed: Repository) -> ChainRecords:
+    """Return every activation record under the run roots; one pass, and only these folders' bytes are read.
+
+    A record is known by its folder's name, which its seal confirms. A copy of it under another run root counts once.
+
+    Raises:
+        NotFoundError: a run root exists and cannot be listed (exit 7).
+    """
+    records: dict[str, SealedRecord] = {}
+    broken: list[Finding] = []
+    for run_root, run_id in list_record_folders(governed):
+        path = f"{run_root}/{run_id}"
+        report = verify_folder(governed.path(path), shown=path, keep=_KEPT)
+        try:
+            sealed = _parse(run_root, report)
+        except ValueError as error:
+            broken.append(finding("CHAIN_RECORD_EDITED", path, detail=str(error)))
+        else:
+            records.setdefault(sealed.ref.manifest_sha256, sealed)
+    ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
+    return ChainRecords(governed.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(governed)))
+
+
+def list_record_folders(governed: Repository) -> Iterator[tuple[str, str]]:
+    """Yield run root and run id of every folder with the name of an activation record; nothing in them is read.
+
+    Raises:
+        NotFoundError: a run root exists and cannot be listed (exit 7).
+    """
+    return ((run_root, str(run_id)) for run_root, run_id in _list_folders(governed, ACTIVATION_TAG))
+
+
+def _witnesses(governed: Repository) -> Iterator[Witness]:
+    """Yield what the newest health report names as the head of the chain, if its seal holds."""
+    reports = list(_list_folders(governed, REPORT_TAG))
+    if not reports:
+        return
+    run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
+    path = f"{run_root}/{run_id}"
+    report = verify_folder(governed.path(path), shown=path)
+    # A report of another repository that was copied here names the records of that repository.
+    foreign = is_foreign(stated_repository_id(report.run_json), governed.config.repository_id)
+    if report.verdict == "pass" and not foreign:
+        inputs = Inputs.from_json((report.run_json or {}).get("inputs"))
+        yield from (Witness(str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
+
+
+def _list_folders(governed: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
+    for run_root in dict.fromkeys((governed.config.publish_root, *governed.config.run_roots)):
+        try:
+            with scandir(governed.path(run_root)) as entries:
+                names = sorted(entry.name for entry in entries if tag in entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            advice = "the chain cannot be judged without it; check its permissions"
+            raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
+        for name in names:
+            run_id = RunId.parse(name)
+            if run_id is not None and run_id.tag == tag:
+                yield run_root, run_id
+
+
+def _parse(run_root: str, report: SealReport) -> SealedRecord:
+    """Return the record of a verified folder.
+
+    Raises:
+        ValueError: the seal, the record's form, or the state that it keeps does not hold; the message says which.
+    """
+    if report.verdict != "pass" or report.root_sha256 is None:
+        raise ValueError(", ".join(sorted({f.code for f in report.findings})) or report.verdict)
+    envelope = report.run_json or {}
+    if envelope.get("registry_id") != ACTIVATION_TAG:
+        raise ValueError("run.json does not name it an activation record")
+    for name in _KEPT:
+        if name not in report.kept:
+            raise ValueError(f"it has no {name}")
+    try:
+        record = ActivationRecord.from_json(read_strict_json(report.kept[RECORD_FILE]))
+    except StrictJsonError as error:
+        raise ValueError(f"{RECORD_FILE}: {error}") from None
+    if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
+        raise ValueError(f"{AFTER_FILE} is not the state that the record names")
+    ref = SealedRef(report.run_id, run_root, RECORD_FILE, report.root_sha256)
+    return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record, stated_repository_id(envelope))

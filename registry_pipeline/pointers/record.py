@@ -1,0 +1,180 @@
+"""Activation records and the intent (SPEC 5): what `activate` writes and `validate.chain` reads.
+
+The two rooms are blind to each other, so the form of what passes between them stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, cast, get_args
+
+from registry_pipeline.canonical import is_sha256
+from registry_pipeline.runs.reference import Move, SealedRef
+from registry_pipeline.values import value_type
+
+Action = Literal["init", "activate", "rollback", "mark_bad", "void"]
+ACTIVATION_TAG: Final = "pointer_activation"
+"""The registry id of an activation record, and the tag of its run folder."""
+RECORD_FILE: Final = "POINTER_ACTIVATION_v0_1.json"
+AFTER_FILE: Final = "POINTERS_AFTER.json"
+ACTIVATION_VERSION: Final = "0.1"
+ACCEPTED_REMOVED: Final = "accepted_removed"
+"""The key of `verdicts` that counts removed runs which somebody accepted; absent where there were none (SPEC 4.1)."""
+ACCEPTED_FOREIGN: Final = "accepted_foreign"
+"""The key of `verdicts` that counts runs of other repositories which `--allow-foreign` accepted; absent without any."""
+FIRST_REASON: Final = "the first record of the chain"
+RESTART_PREFIX: Final = "chain restarted: "
+"""How the reason of an `init` record begins that replaces a chain which was lost."""
+REPORT_TAG: Final = "system_health_render"
+"""The tag of a health report, which names the head of the chain that it was rendered from."""
+MUTATION_POLICY: Final = (
+    "Changed by `registry-pipeline` only. Every change seals an activation record that names the state before and "
+    "after it; an edit by hand is found and refused."
+)
+"""What a pointer file that this tool made says of itself: without its records it is not evidence."""
+_ACTIONS: Final = get_args(Action)
+_KEYS: Final = (
+    "activation_version",
+    "action",
+    "moves",
+    "runs",
+    "actor",
+    "reason",
+    "verdicts",
+    "pointer_sha256_before",
+    "pointer_sha256_after",
+    "previous_activation",
+)
+
+
+@value_type
+class ActivationRecord:
+    """One change of the pointer file: who, why, what moved, and the state before and after it.
+
+    `runs` are the runs marked bad, the records voided, or the records that an `init` retires where it restarts a lost
+    chain; empty for every other action. A run that is marked bad moves no pointer: one that names it becomes `false`
+    and names it still.
+    `verdicts` counts the verdicts that stood behind the change, and the removed and foreign runs that it accepts.
+    `previous` is the record that this one follows: the last that stands, which is None for `init` alone. `init` and
+    `void` leave the pointer file as it is.
+    """
+
+    action: Action
+    moves: tuple[Move, ...]
+    runs: tuple[SealedRef, ...]
+    actor: str
+    reason: str
+    verdicts: Mapping[str, int]
+    before_sha256: str
+    after_sha256: str
+    previous: SealedRef | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return POINTER_ACTIVATION_v0_1.json, keys in the order of SPEC 5."""
+        return {
+            "activation_version": ACTIVATION_VERSION,
+            "action": self.action,
+            "moves": [move.to_json() for move in self.moves],
+            "runs": [run.to_json() for run in self.runs],
+            "actor": self.actor,
+            "reason": self.reason,
+            "verdicts": dict(self.verdicts),
+            "pointer_sha256_before": self.before_sha256,
+            "pointer_sha256_after": self.after_sha256,
+            "previous_activation": None if self.previous is None else self.previous.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> ActivationRecord:
+        """Return the record that a parsed document states.
+
+        Raises:
+            ValueError: it has not the form of a record, or contradicts itself; the message says where.
+        """
+        if not isinstance(value, dict) or set(value) != set(_KEYS):
+            raise ValueError("it has not exactly the keys of an activation record")
+        if value["activation_version"] != ACTIVATION_VERSION or value["action"] not in _ACTIONS:
+            raise ValueError("activation_version or action is not one that is known")
+        if not all(isinstance(value[key], str) for key in ("actor", "reason")):
+            raise ValueError("actor and reason must be text")
+        hashes = value["pointer_sha256_before"], value["pointer_sha256_after"]
+        if not all(is_sha256(digest) for digest in hashes):
+            raise ValueError("a hash of the pointer file is not 64 lower-case hexadecimal digits")
+        previous = value["previous_activation"]
+        record = cls(
+            action=cast("Action", value["action"]),
+            moves=tuple(_move(item) for item in _list(value["moves"], "moves")),
+            runs=tuple(_ref(item, "runs") for item in _list(value["runs"], "runs")),
+            actor=value["actor"],
+            reason=value["reason"],
+            verdicts=_counts(value["verdicts"]),
+            before_sha256=hashes[0],
+            after_sha256=hashes[1],
+            previous=None if previous is None else _ref(previous, "previous_activation"),
+        )
+        record._refuse_contradictions()
+        return record
+
+    def _refuse_contradictions(self) -> None:
+        still = self.action in ("init", "void")
+        if (self.action == "init") != (self.previous is None):
+            raise ValueError("the `init` record has no predecessor, and every other record has one")
+        if still and (self.moves or self.before_sha256 != self.after_sha256):
+            raise ValueError(f"`{self.action}` leaves the pointer file as it is, yet something moved")
+        if self.action == "activate" and not self.moves:
+            raise ValueError("`activate` moves nothing")
+        if self.runs and self.action in ("activate", "rollback"):
+            raise ValueError(f"`{self.action}` names {len(self.runs)} runs")
+        if not self.runs and self.action in ("mark_bad", "void"):
+            raise ValueError(f"`{self.action}` names no run")
+
+
+@value_type
+class Intent:
+    """What a writer that holds the lock is about to do: seal the record `run_id`, then replace the pointer file."""
+
+    run_id: str
+    before: str
+    after: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `<pointer file>.intent`."""
+        return {"run_id": self.run_id, "before": self.before, "after": self.after}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Intent | None:
+        """Return the intent that a document states, or None if it has not its shape."""
+        if not isinstance(value, dict) or not isinstance(value.get("run_id"), str):
+            return None
+        before, after = value.get("before"), value.get("after")
+        if not (is_sha256(before) and is_sha256(after)):
+            return None
+        return cls(value["run_id"], cast("str", before), cast("str", after))
+
+
+def _list(value: Any, key: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{key} must be a list")  # noqa: TRY004 -- one kind of refusal for bad documents
+    return value
+
+
+def _ref(value: Any, key: str) -> SealedRef:
+    ref = SealedRef.from_json(value)
+    if ref is None or not is_sha256(ref.manifest_sha256):
+        raise ValueError(f"{key} holds something that is not a sealed reference")
+    return ref
+
+
+def _move(value: Any) -> Move:
+    if not isinstance(value, dict) or set(value) != {"registry_id", "from_ref", "to_ref"}:
+        raise ValueError("moves holds something that is not a move")
+    if not isinstance(value["registry_id"], str):
+        raise ValueError("a move names no registry")  # noqa: TRY004 -- one kind of refusal for bad documents
+    before, after = (None if value[key] is None else _ref(value[key], "moves") for key in ("from_ref", "to_ref"))
+    return Move(value["registry_id"], before, after)
+
+
+def _counts(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict) or not all(type(n) is int and n >= 0 for n in value.values()):
+        raise ValueError("verdicts must map verdicts to counts")
+    return value

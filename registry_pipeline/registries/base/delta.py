@@ -1,0 +1,155 @@
+"""The registry delta log (SPEC 4.5): what one line says, and what changed between two manifests.
+
+The builder writes lines, a reader finds out from them what is logged already, a check proves them; those rooms are
+blind to each other, so the form of what passes between them stands here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal, cast
+
+from registry_pipeline.canonical import is_sha256
+from registry_pipeline.runs.manifest import ManifestEntry
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.values import value_type
+
+DELTA_LOG: Final = "registry_delta_log"
+"""The registry id of the log."""
+LOG_FILE: Final = "REGISTRY_DELTA_LOG_v0_1.jsonl"
+DELTA_VERSION: Final = "0.1"
+_KEYS: Final = frozenset(
+    (
+        "delta_version",
+        "registry_id",
+        "from_ref",
+        "to_ref",
+        "delta_basis",
+        "added_paths",
+        "removed_paths",
+        "modified_paths",
+        "counts",
+        "created_utc",
+        "derivation_run_id",
+    )
+)
+# One decoder for all lines: `json.loads` of bytes guesses the encoding of each anew.
+_DECODER: Final = json.JSONDecoder()
+
+
+@value_type
+class PathChanges:
+    """The relpaths by which one manifest differs from another, each kind sorted."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many paths differ."""
+        return len(self.added) + len(self.removed) + len(self.modified)
+
+
+def changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry]) -> PathChanges:
+    """Return what leads from one manifest to another; a path is modified if its content is another."""
+    old, new = ({entry.relpath: entry.sha256 for entry in entries} for entries in (before, after))
+    return PathChanges(
+        tuple(sorted(new.keys() - old.keys())),
+        tuple(sorted(old.keys() - new.keys())),
+        tuple(sorted(path for path in old.keys() & new.keys() if old[path] != new[path])),
+    )
+
+
+@value_type
+class Snapshot:
+    """A sealed run of a registry; `entries` are those of its manifest, None where they cannot be read any more."""
+
+    registry_id: str
+    ref: SealedRef
+    entries: tuple[ManifestEntry, ...] | None
+
+
+@value_type
+class DeltaEdge:
+    """One line of the log: from one snapshot of a registry to the next; `from_ref` is None at the first.
+
+    `basis` is `unknown`, without any path, where one of the two manifests cannot be read.
+    """
+
+    registry_id: str
+    from_ref: SealedRef | None
+    to_ref: SealedRef
+    basis: Literal["manifest_diff", "unknown"]
+    paths: PathChanges
+    created_utc: str
+    derivation_run_id: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line's object, keys in the order of SPEC 4.5."""
+        kinds = {"added": self.paths.added, "removed": self.paths.removed, "modified": self.paths.modified}
+        return {
+            "delta_version": DELTA_VERSION,
+            "registry_id": self.registry_id,
+            "from_ref": None if self.from_ref is None else self.from_ref.to_json(),
+            "to_ref": self.to_ref.to_json(),
+            "delta_basis": self.basis,
+            **{f"{kind}_paths": list(paths) for kind, paths in kinds.items()},
+            "counts": {kind: len(paths) for kind, paths in kinds.items()},
+            "created_utc": self.created_utc,
+            "derivation_run_id": self.derivation_run_id,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> DeltaEdge:
+        """Return the edge that a line's object states; its `counts` are taken from its paths.
+
+        Raises:
+            ValueError: it has not the form of an edge; the message says what is wrong.
+        """
+        if not isinstance(value, dict) or value.keys() != _KEYS or value["delta_version"] != DELTA_VERSION:
+            raise ValueError("it has not exactly the keys of an edge of version 0.1")
+        before, basis = value["from_ref"], value["delta_basis"]
+        texts = value["registry_id"], value["created_utc"], value["derivation_run_id"]
+        if not _are_texts(*texts) or basis not in ("manifest_diff", "unknown"):
+            raise ValueError("registry_id, delta_basis, created_utc or derivation_run_id is not what it must be")
+        lists = value["added_paths"], value["removed_paths"], value["modified_paths"]
+        if not all(isinstance(each, list) and _are_texts(*each) for each in lists):
+            raise ValueError("added_paths, removed_paths and modified_paths must be lists of text")
+        return cls(
+            registry_id=texts[0],
+            from_ref=None if before is None else _ref(before),
+            to_ref=_ref(value["to_ref"]),
+            basis=cast("Literal['manifest_diff', 'unknown']", basis),
+            paths=PathChanges(tuple(lists[0]), tuple(lists[1]), tuple(lists[2])),
+            created_utc=texts[1],
+            derivation_run_id=texts[2],
+        )
+
+
+def parse_delta_log(data: bytes) -> Iterator[DeltaEdge]:
+    """Yield the edges of a log, in the order of its lines.
+
+    Raises:
+        ValueError: a line is not an edge, or the last one is torn; the message names the line.
+    """
+    lines = data.decode("utf-8").split("\n")
+    if lines.pop():
+        raise ValueError(f"line {len(lines) + 1}: it has no newline")
+    for number, line in enumerate(lines, 1):
+        try:
+            yield DeltaEdge.from_json(_DECODER.decode(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number}: {error}") from None
+
+
+def _ref(value: Any) -> SealedRef:
+    ref = SealedRef.from_json(value)
+    if ref is None or not is_sha256(ref.manifest_sha256):
+        raise ValueError("from_ref or to_ref is not a sealed reference")
+    return ref
+
+
+def _are_texts(*values: Any) -> bool:
+    return {*map(type, values)} <= {str}

@@ -1,0 +1,195 @@
+"""publish_root must be a real folder: behind a link, runs would be sealed in a place that no verifier looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Final
+
+from registry_pipeline import schema
+from registry_pipeline.canonical import json_document, utc_text
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.finding import Finding
+from registry_pipeline.git.repository import read_git_state
+from registry_pipeline.git.values import GitState
+from registry_pipeline.registries.base.claims import main_artifact
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.runs.envelope import RunEnvelope
+from registry_pipeline.runs.pointer_file import read_report
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.sealed_run import Built, SealedRun
+from registry_pipeline.runs.writer import seal_folder
+from registry_pipeline.values import replace, value_type
+
+
+def find_linked_folder(governed: Repository) -> str | None:
+    """Return the first folder on the path of publish_root that is a symbolic link, relative to the repository."""
+    path = PurePosixPath(governed.config.publish_root)
+    folders = [*reversed(path.parents), path]
+    return next((str(folder) for folder in folders if governed.path(str(folder)).is_symlink()), None)
+
+
+def refuse_linked_publish_root(governed: Repository) -> None:
+    """Refuse to write where publish_root is a link or lies behind one.
+
+    Raises:
+        RefusedError: it does (exit 5).
+    """
+    link = find_linked_folder(governed)
+    if link is not None:
+        raise RefusedError(
+            f"publish_root is {governed.config.publish_root}, and {link} is a symbolic link; nothing was written",
+            f"replace {link} with the folder that it points to, or set publish_root to a folder without links",
+        )
+
+
+def check_publish_root(governed: Repository) -> tuple[Finding, ...]:
+    """Return a finding where publish_root is a link or lies behind one; reading goes on."""
+    link = find_linked_folder(governed)
+    return () if link is None else (finding("CONFIG_PUBLISH_ROOT_LINK", link, detail=governed.config.publish_root),)
+
+
+SEAL_FILES = ("MANIFEST.sha256", "manifest.json")
+
+
+@value_type
+class BuildRun:
+    """One invocation of the command line or one Dagster run: its start, taken once, and git as it was then.
+
+    `head` is the activation record that was the last when the run began; what the run seals names it as an input.
+    """
+
+    started: datetime
+    git: GitState
+    dagster_run_id: str | None = None
+    head: SealedRef | None = None
+
+
+def start_build_run(governed: Repository, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
+    """Return the build run that begins at `started`; git is asked here and nowhere else in it.
+
+    Raises:
+        NotFoundError: there is a git repository, and git cannot read it.
+    """
+    return BuildRun(started, read_git_state(governed.root, own_paths(governed)), dagster_run_id)
+
+
+def own_paths(governed: Repository) -> tuple[str, ...]:
+    """Return the paths in which a change does not make the working tree dirty: run folders, pointers, and state."""
+    config = governed.config
+    state = PurePosixPath(config.publish_root).parent
+    own = [
+        config.publish_root,
+        *config.run_roots,
+        config.pointers,
+        f"{config.pointers}.lock",
+        f"{config.pointers}.intent",
+    ]
+    return (*own, *((state / name).as_posix() for name in STATE_NAMES))
+
+
+def seal_built(
+    governed: Repository,
+    run: BuildRun,
+    spec: RegistrySpec,
+    built: Built,
+    *,
+    retried: bool = True,
+    before_sealing: Callable[[], None] | None = None,
+) -> SealedRun:
+    """Seal artifacts as a new run folder under the next free run id.
+
+    A step that Dagster retries finds the folder of its first attempt: the same bytes are that run, other bytes get
+    the next suffix. With `retried` false every call makes a folder of its own. `before_sealing` is called when there
+    is no such folder; it may refuse by raising.
+
+    Raises:
+        NotFoundError: the repository has no publish root yet. RefusedError: it is behind a link.
+        PublishError: nothing was published. DurabilityError: published, but the disk did not confirm it.
+    """
+    if spec.tag is None or spec.operation_id is None:
+        raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
+    refuse_linked_publish_root(governed)
+    if not governed.publish_root.is_dir():
+        raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
+    run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
+    files_for = partial(run_files, governed.config.repository_id, run, spec, built)
+    found = find_previous_attempt(governed, run, run_id, files_for) if retried else None
+    if found is None:
+        if before_sealing is not None:
+            before_sealing()
+        published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
+        found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
+    ref = replace(found, relpath=main_artifact(spec, built.artifacts.files))
+    return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
+
+
+def builder_name(registry_id: str) -> str:
+    """Return how run.json names the builder of a registry."""
+    return f"registry_pipeline.{registry_id}"
+
+
+def run_files(
+    repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId
+) -> dict[str, bytes]:
+    """Return the payload of a run folder: artifacts, copies of their schemas, and the envelope for this run id."""
+    from importlib.metadata import version  # noqa: PLC0415 - 12 ms that only sealing needs
+
+    files = dict(built.artifacts.sealed_as(str(run_id)))
+    for artifact in built.artifacts.files:
+        name = spec.schema_of(artifact)
+        if name is not None:
+            files[f"{PurePosixPath(artifact).stem}.schema.json"] = schema.schema_bytes(name)
+    envelope = RunEnvelope(
+        run_id=str(run_id),
+        created_utc=utc_text(run.started),
+        run_type=run_id.tag,
+        registry_id=spec.registry_id,
+        option="QA",
+        operation_id=spec.operation_id or "",
+        git=run.git,
+        as_of_utc=built.as_of_utc,
+        partition=run_id.partition,
+        inputs=built.inputs,
+        outputs=tuple(sorted((*files, "run.json", *SEAL_FILES))),
+        builder_name=builder_name(spec.registry_id),
+        builder_version=version("registry-pipeline"),
+        dagster_run_id=run.dagster_run_id,
+        source_operation_id=spec.source_operation_id,
+        coverage=built.coverage,
+        comparison=None if built.check is None else built.check.record,
+        repository_id=repository_id,
+    )
+    files["run.json"] = json_document(envelope.to_json())
+    return files
+
+
+def find_previous_attempt(
+    governed: Repository, run: BuildRun, run_id: RunId, files_for: Callable[[RunId], Mapping[str, bytes]]
+) -> SealedRef | None:
+    """Return the folder that an earlier try of this Dagster step sealed with the same bytes, or None."""
+    while run.dagster_run_id is not None and (governed.publish_root / str(run_id)).is_dir():
+        wanted = files_for(run_id)
+        ref = SealedRef(str(run_id), governed.config.publish_root, None, "")
+        report = read_report(governed, ref, wanted)
+        same = report.verdict == "pass" and dict(report.kept) == dict(wanted) and len(report.entries) == len(wanted)
+        if same and report.root_sha256 is not None:
+            return replace(ref, manifest_sha256=report.root_sha256)
+        run_id = run_id.next()
+    return None
+
+
+STATE_NAMES: Final = (
+    ".staging",
+    "quarantine",
+    "cache",
+    "dagster",
+    "entries",
+    "diagnostics.duckdb",
+    "diagnostics.duckdb.wal",
+)

@@ -1,0 +1,64 @@
+"""Reading sealed runs, verified on read: what builders, checks and renderers are given."""
+
+from __future__ import annotations
+
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import EvidenceError
+from registry_pipeline.registries.base.claims import artifacts_in
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.pointer_file import read_pointers, read_report, run_folder
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import SealedRun, SealReport
+
+
+def sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRun:
+    """Return a verified folder as the sealed run that it is."""
+    envelope = report.run_json or {}
+    as_of = envelope.get("as_of_utc") or envelope.get("created_utc")
+    return SealedRun(
+        registry_id=registry_id,
+        ref=ref,
+        inputs=Inputs.from_json(envelope.get("inputs")),
+        as_of_utc=as_of if isinstance(as_of, str) else "",
+        reused=True,
+    )
+
+
+def read_sealed(governed: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
+    """Return the verified folder of a registry with its artifacts' bytes; of many files, those that a schema judges.
+
+    Raises:
+        EvidenceError: it does not verify, or has another root than the reference names (exit 3).
+    """
+    registry_id = spec.registry_id
+    keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
+    report = read_report(governed, ref, keep)
+    if spec.many_files and report.verdict == "pass":
+        report = read_report(governed, ref, artifacts_in(spec, [entry.relpath for entry in report.entries]))
+    if report.verdict != "pass":
+        codes = ", ".join(sorted({f.code for f in report.findings}))
+        raise EvidenceError(
+            f"{registry_id}: the run {ref.run_id} does not verify ({codes}); nothing is built on it",
+            f"see `registry-pipeline verify {ref.run_id}`, then `registry-pipeline build {registry_id}`",
+        )
+    if report.root_sha256 != ref.manifest_sha256:
+        raise EvidenceError(
+            f"{registry_id}: the run {ref.run_id} has the root {report.root_sha256} and not {ref.manifest_sha256}",
+            f"the folder is not the one that was named; `registry-pipeline build {registry_id}` makes a new one",
+        )
+    return report
+
+
+def active_run(governed: Repository, spec: RegistrySpec) -> SealedRun | None:
+    """Return the run that the pointer file names for a registry, verified, or None where nothing is active.
+
+    An active run whose folder is absent (a clone without the runs) counts as none.
+
+    Raises:
+        EvidenceError: the active run does not verify.
+    """
+    ref = read_pointers(governed).active(spec.registry_id)
+    if ref is None or not run_folder(governed, ref).is_dir():
+        return None
+    return sealed_run(spec.registry_id, ref, read_sealed(governed, spec, ref))

@@ -1,0 +1,84 @@
+"""Captured registries: documents of the repository, sealed as they are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+
+EXPECTED_VERSIONS_SPEC: Final = RegistrySpec(
+    registry_id="expected_versions",
+    kind="captured",
+    title="The versions that the repository expects, captured from the governed document.",
+    artifacts=("EXPECTED_VERSIONS_v0_1_snapshot.json",),
+    schemas=(("EXPECTED_VERSIONS_v0_1_snapshot.json", "REGISTRY_expected_versions_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA13",
+    tag="seal_expected_versions",
+    feeds_back=("expected_versions",),
+    sources=("expected_versions",),
+    reader=DeferredCall("registry_pipeline.registries.captured.read.read_expected_versions_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+MIGRATION_LEDGER_SPEC: Final = RegistrySpec(
+    registry_id="migration_ledger",
+    kind="captured",
+    title="The migrations that were applied, captured from the ledger that people keep.",
+    artifacts=("applied_migrations_snapshot.json",),
+    schemas=(("applied_migrations_snapshot.json", "REGISTRY_migration_ledger_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA13",
+    tag="seal_migration_ledger",
+    feeds_back=("migration_ledger",),
+    sources=("captured.migration_ledger",),
+    reader=DeferredCall("registry_pipeline.registries.captured.read.read_migration_ledger_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+THRESHOLD_PACKS_FILE_SPEC: Final = RegistrySpec(
+    registry_id="threshold_packs_file",
+    kind="captured",
+    title="The threshold packs of the repository, every one under its own name.",
+    artifacts=(),
+    schemas=(("*.json", "REGISTRY_threshold_packs_file_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA13",
+    tag="seal_threshold_packs",
+    feeds_back=("threshold_packs_file",),
+    sources=("captured.threshold_packs_file",),
+    many_files=True,
+    source_operation_id="OP-B07",
+    reader=DeferredCall("registry_pipeline.registries.captured.read.read_threshold_packs_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+FINGERPRINT_INDEX_SPEC: Final = RegistrySpec(
+    registry_id="fingerprint_index",
+    kind="captured",
+    title="The index of fingerprints, captured as the operation that makes them left it.",
+    artifacts=("fingerprint_index_snapshot.csv",),
+    schemas=(("fingerprint_index_snapshot.csv", "REGISTRY_fingerprint_index_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA13",
+    tag="seal_fingerprint_index",
+    feeds_back=("fingerprint_index",),
+    sources=("captured.fingerprint_index",),
+    source_operation_id="OP-D08",
+    record_key=("fingerprint_id",),
+    reader=DeferredCall("registry_pipeline.registries.captured.read.read_fingerprint_index_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+DERIVED_VALIDATION_REPORTS_SPEC: Final = RegistrySpec(
+    registry_id="derived_validation_reports",
+    kind="captured",
+    title="The newest report on derived data, by LATEST.txt, with the files beside it.",
+    artifacts=("derived_validation_report.json",),
+    schemas=(("derived_validation_report.json", "REGISTRY_derived_validation_reports_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA13",
+    tag="seal_derived_validation",
+    feeds_back=("derived_validation_reports",),
+    sources=("captured.derived_validation_reports",),
+    many_files=True,
+    source_operation_id="OP-B08",
+    reader=DeferredCall("registry_pipeline.registries.captured.read.read_derived_validation_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)

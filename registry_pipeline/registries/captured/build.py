@@ -1,0 +1,17 @@
+"""Captured registries: the bytes of a governed document, as they are (SPEC 3)."""
+
+from __future__ import annotations
+
+from registry_pipeline.canonical import json_document, sha256_hex
+from registry_pipeline.registries.base.values import CapturedInputs
+from registry_pipeline.runs.envelope import BuildContext
+from registry_pipeline.runs.sealed_run import Artifacts
+
+
+def build_captured(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+    """Return the captured files unchanged; where the source has no records of its own, a record is a file."""
+    del context  # a capture has no time of its own
+    files = dict(sorted(inputs.files.items()))
+    content = sha256_hex(json_document([[name, sha256_hex(data)] for name, data in files.items()]))
+    metrics = {"files": len(files), "bytes": sum(len(data) for data in files.values())}
+    return Artifacts(files, len(files) if inputs.records is None else inputs.records, content, metrics)

@@ -1,0 +1,22 @@
+"""drift_signals: differences between the repository and what it expects."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+
+DRIFT_SIGNALS_SPEC: Final = RegistrySpec(
+    registry_id="drift_signals",
+    kind="built",
+    title="What the repository is against what it expects to be: versions, thresholds, the tracked tree.",
+    artifacts=("DRIFT_SIGNALS_v0_1.json",),
+    schemas=(("DRIFT_SIGNALS_v0_1.json", "REGISTRY_drift_signals_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA09",
+    tag="drift_signals_build",
+    depends_on=("op_status_table", "run_registry", "expected_versions"),
+    sources=("git", "threshold_sources", "envelope_standard"),
+    reader=DeferredCall("registry_pipeline.registries.drift_signals.read.read_drift_signals_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.drift_signals.build.build_drift_signals"),
+)

@@ -1,0 +1,76 @@
+"""Entries: registry entries in YAML files, their rules, and changes of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+
+MODULE_REGISTRY_SPEC: Final = RegistrySpec(
+    registry_id="module_registry",
+    kind="captured",
+    title="Modules: their types, the modules that exist, how far they have come, and what they offer.",
+    artifacts=(),
+    schemas=(("*.yaml", "REGISTRY_module_registry_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA16",
+    tag="module_registry_build",
+    feeds_back=("module_registry",),
+    sources=("entries.modules",),
+    many_files=True,
+    keeps_paths=True,
+    rules_check="coordination",
+    reader=DeferredCall("registry_pipeline.registries.entries.read.read_module_registry_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+ROUTE_REGISTRY_SPEC: Final = RegistrySpec(
+    registry_id="route_registry",
+    kind="captured",
+    title="Routes: which documents to read for a topic, when, and at which stage of the work.",
+    artifacts=(),
+    schemas=(("*.yaml", "REGISTRY_route_registry_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA16",
+    tag="route_registry_build",
+    feeds_back=("route_registry",),
+    sources=("entries.routes",),
+    many_files=True,
+    keeps_paths=True,
+    rules_check="coordination",
+    reader=DeferredCall("registry_pipeline.registries.entries.read.read_route_registry_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+ABILITY_REGISTRY_SPEC: Final = RegistrySpec(
+    registry_id="ability_registry",
+    kind="captured",
+    title="Abilities that may be called: single operations, and the workflows and agents made of them.",
+    artifacts=(),
+    schemas=(("*.yaml", "REGISTRY_ability_registry_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA16",
+    tag="ability_registry_build",
+    feeds_back=("ability_registry",),
+    sources=("entries.abilities_low", "entries.abilities_high"),
+    many_files=True,
+    keeps_paths=True,
+    rules_check="coordination",
+    reader=DeferredCall("registry_pipeline.registries.entries.read.read_ability_registry_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+HOOK_REGISTRY_SPEC: Final = RegistrySpec(
+    registry_id="hook_registry",
+    kind="captured",
+    title="Hooks: what runs at which event, for which abilities, and whether it may stop them.",
+    artifacts=(),
+    schemas=(("*.yaml", "REGISTRY_hook_registry_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA16",
+    tag="hook_registry_build",
+    feeds_back=("hook_registry",),
+    sources=("entries.hooks",),
+    many_files=True,
+    keeps_paths=True,
+    rules_check="coordination",
+    reader=DeferredCall("registry_pipeline.registries.entries.read.read_hook_registry_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)

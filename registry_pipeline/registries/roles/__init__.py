@@ -1,0 +1,29 @@
+"""Roles: the role registry, its rules, its baselines and its waivers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from registry_pipeline.capture_table import ROLE_ARTIFACT, ROLE_REGISTRY
+from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+
+ROLE_REGISTRY_SPEC: Final = RegistrySpec(
+    registry_id=ROLE_REGISTRY,
+    kind="captured",
+    title="The roles of the role pack and the surfaces of their contracts, which are only ever added to.",
+    artifacts=(ROLE_ARTIFACT,),
+    schemas=(
+        (ROLE_ARTIFACT, "REGISTRY_role_registry_v0_1.schema.json"),
+        ("*.json", "ROLE_PACK_v0_1.schema.json"),
+    ),
+    version="0.1",
+    operation_id="OP-QA15",
+    tag="role_registry_build",
+    feeds_back=(ROLE_REGISTRY,),
+    sources=("roles.pack",),
+    many_files=True,
+    rules_check="append_only",
+    sealed_check=DeferredCall("registry_pipeline.registries.roles.sealed.check_sealed_run"),
+    reader=DeferredCall("registry_pipeline.registries.roles.read.read_role_registry_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.roles.build.build_role_registry"),
+)

@@ -1,0 +1,66 @@
+"""The registry document of a pack: ROLE_REGISTRY_v0_1.json (SPEC 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry_pipeline.canonical import json_document, sha256_hex
+from registry_pipeline.capture_table import ROLE_ARTIFACT
+from registry_pipeline.registries.base.values import CapturedInputs
+from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.runs.envelope import BuildContext
+from registry_pipeline.runs.sealed_run import Artifacts
+
+
+def registry_document(pack: ParsedPack) -> dict[str, Any]:
+    """Return what a pack declares, in its order: roles, and contracts with the sha256 of their surfaces.
+
+    `surface_sha256` is null where the schema has no canonical bytes, `version` where the id has another form.
+
+    Raises:
+        ValueError: the pack declares nothing that can be read.
+    """
+    if pack.snapshot is None:
+        raise ValueError("the pack cannot be read")
+    snapshot = pack.snapshot
+    return {
+        "registry_version": "0.1",
+        "pack_id": snapshot.pack_id,
+        "pack_version": snapshot.pack_version,
+        "spec_id": snapshot.spec_id,
+        "pack_sha256": pack.sha256,
+        "roles": [
+            {
+                "role_id": role.role_id,
+                "department_id": role.department_id,
+                "display_name": role.display_name,
+                "aliases": list(role.aliases),
+                "lifecycle": role.lifecycle,
+            }
+            for role in snapshot.roles
+        ],
+        "contracts": [
+            {
+                "contract_id": contract.contract_id,
+                "role_id": contract.role_id,
+                "kind": contract.kind.value,
+                "version": contract.version,
+                "surface_sha256": contract.schema_hash,
+            }
+            for contract in snapshot.contracts
+        ],
+    }
+
+
+def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+    """Return the one captured pack under its own name and ROLE_REGISTRY_v0_1.json beside it; a record is a role.
+
+    Raises:
+        ValueError: no role can be read from the pack, which its reader refuses to capture.
+    """
+    del context  # a pack has no time of its own
+    ((name, data),) = inputs.files.items()
+    document = registry_document(parse_pack(data, name))
+    roles, contracts = len(document["roles"]), len(document["contracts"])
+    files = {ROLE_ARTIFACT: json_document(document), name: data}
+    return Artifacts(files, roles, sha256_hex(data), {"roles": roles, "contracts": contracts, "bytes": len(data)})

@@ -1,0 +1,37 @@
+"""Run index: two append-only logs, their rules, queries and merge."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+
+OVERRIDES_LOG_SPEC: Final = RegistrySpec(
+    registry_id="overrides_log",
+    kind="captured",
+    title="What people allowed runs that a policy forbids, and what became of it.",
+    artifacts=("overrides-log.jsonl",),
+    schemas=(("overrides-log.jsonl", "REGISTRY_overrides_log_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA17",
+    tag="overrides_log_build",
+    feeds_back=("overrides_log",),
+    sources=("run_index.overrides",),
+    reader=DeferredCall("registry_pipeline.registries.run_index.read.read_overrides_log_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)
+RUN_INDEX_SPEC: Final = RegistrySpec(
+    registry_id="run_index",
+    kind="captured",
+    title="What happened in each run and what it made: an append-only index, captured.",
+    artifacts=("run-index.jsonl",),
+    schemas=(("run-index.jsonl", "REGISTRY_run_index_v0_1.schema.json"),),
+    version="0.1",
+    operation_id="OP-QA17",
+    tag="run_index_build",
+    after=("overrides_log",),
+    feeds_back=("run_index",),
+    sources=("run_index.path", "run_index.overrides"),
+    reader=DeferredCall("registry_pipeline.registries.run_index.read.read_run_index_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+)

@@ -1,0 +1,22 @@
+"""governance_scorecard: how much of what runs is allowed, enforced, sealed and active."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+
+GOVERNANCE_SCORECARD_SPEC: Final = RegistrySpec(
+    registry_id="governance_scorecard",
+    kind="built",
+    title="Figures of governance: operations and their coverage, executables, registries sealed and in force.",
+    artifacts=("GOVERNANCE_SCORECARD_v0_2.json",),
+    schemas=(("GOVERNANCE_SCORECARD_v0_2.json", "REGISTRY_governance_scorecard_v0_2.schema.json"),),
+    version="0.2",
+    operation_id="OP-QA12",
+    tag="governance_scorecard_build",
+    feeds_back=("governance_scorecard", "op_status_table"),
+    sources=("operations_catalog", "coverage_matrix", "pointers"),
+    reader=DeferredCall("registry_pipeline.registries.scorecard.read.read_scorecard_inputs"),
+    builder=DeferredCall("registry_pipeline.registries.scorecard.build.build_scorecard"),
+)

@@ -1,0 +1,125 @@
+"""The health report: Markdown for people and a summary for programs, from the active registries (SPEC 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from registry_pipeline.canonical import json_document, sha256_hex
+from registry_pipeline.findings.display import markdown_text
+from registry_pipeline.registries.base.staleness import OperationGroups, Row, count_operations, group_operations
+from registry_pipeline.registries.system_health.state import HealthInputs
+from registry_pipeline.runs.envelope import BuildContext
+from registry_pipeline.runs.sealed_run import Artifacts
+from registry_pipeline.values import asdict
+
+REPORT: Final = "SYSTEM_HEALTH_REPORT_v0_1.md"
+SUMMARY: Final = "SYSTEM_HEALTH_SUMMARY_v0_1.json"
+_FLAGS: Final = ("canon_dirty", "schema_drift", "threshold_drift")
+_RUN: Final = ("operation_id", "option", "operation_name", "last_run_id", "staleness_days", "manifest_state")
+_NO_RUN: Final = ("operation_id", "option", "operation_name", "coverage_level")
+_SECTIONS: Final = (
+    ("Observed", "observed", _RUN),
+    ("Stale", "stale", _RUN),
+    ("Drifting", "drifting", ("operation_id", "option", "operation_name", "op_drift_reasons", "last_run_id")),
+    ("Legacy Only", "legacy_only", _NO_RUN),
+    ("Unobserved", "unobserved", _NO_RUN),
+    ("Coverage Below C3", "coverage_below_c3", _NO_RUN),
+)
+
+
+def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifacts:
+    """Return the report and its summary; one record an operation."""
+    groups = group_operations(inputs.status_rows, inputs.stale_days)
+    counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
+    counts = {"total_ops": counts.pop("total"), **counts}
+    summary = _summary(inputs, groups, counts, context)
+    timeless = {key: value for key, value in summary.items() if key != "generated_utc"}
+    lines = [
+        *_head(inputs, context),
+        *_drift(inputs),
+        *_counts(inputs, counts),
+        *(line for section in _SECTIONS for line in _section(inputs, groups, *section)),
+    ]
+    return Artifacts(
+        {REPORT: ("\n".join(lines) + "\n").encode(), SUMMARY: json_document(summary)},
+        len(inputs.status_rows),
+        sha256_hex(json_document(timeless)),
+        {**counts, "runs_known": inputs.runs_known},
+    )
+
+
+def _summary(
+    inputs: HealthInputs, groups: OperationGroups, counts: dict[str, int], context: BuildContext
+) -> dict[str, Any]:
+    """Return the summary, keys in the order of SPEC 4.4; a list names at most `max_list` operations."""
+    names = [name for _, name, _ in _SECTIONS]
+    listed = {name: [row["operation_id"] for row in getattr(groups, name)] for name in names}
+    return {
+        "generated_utc": context.generated_utc,
+        "stale_threshold_days": inputs.stale_days,
+        "max_list": inputs.max_list,
+        "counts": counts,
+        **{name: listed[name][: inputs.max_list] for name in names},
+        "truncated": {name: len(listed[name]) > inputs.max_list for name in names},
+        "system_drift": {flag: inputs.drift_signals["system_drift"][flag] for flag in _FLAGS},
+        "runs_known": inputs.runs_known,
+        "input_sources": {name: ref.to_json() for name, ref in sorted(inputs.input_sources.items())},
+        "health_state": inputs.health.state,
+        "health_conditions": [asdict(condition) for condition in inputs.health.conditions],
+    }
+
+
+def _head(inputs: HealthInputs, context: BuildContext) -> list[str]:
+    commit, tree = context.git.commit or "unknown", context.git.working_tree_state or "unknown"
+    return [
+        "# System Health Report",
+        "",
+        f"**{inputs.health.state}**",
+        "",
+        *(f"- {condition.state}: {markdown_text(condition.reason)}" for condition in inputs.health.conditions),
+        *([""] if inputs.health.conditions else []),
+        f"Rendered {context.generated_utc} at commit {commit}, working tree {tree}, from the active registries:",
+        "",
+        *_table(
+            ("registry", "run", "ROOT_SHA256"),
+            [(name, ref.run_id, ref.manifest_sha256) for name, ref in sorted(inputs.input_sources.items())],
+        ),
+        "",
+    ]
+
+
+def _drift(inputs: HealthInputs) -> list[str]:
+    flags = inputs.drift_signals["system_drift"]
+    rows = [(flag, {True: "yes", False: "no"}.get(flags[flag], "unknown")) for flag in _FLAGS]
+    warnings = [str(warning) for warning in inputs.drift_signals.get("warnings", ())]
+    told = ["", *(f"- {markdown_text(warning)}" for warning in warnings)] if warnings else []
+    return ["## System Drift Summary", "", *_table(("signal", "drifts"), rows), *told, ""]
+
+
+def _counts(inputs: HealthInputs, counts: dict[str, int]) -> list[str]:
+    rows = [*counts.items(), ("runs_known", inputs.runs_known)]
+    return ["## Counts", "", *_table(("what", "number"), rows), "", f"Stale is {inputs.stale_days} days or older.", ""]
+
+
+def _section(inputs: HealthInputs, groups: OperationGroups, title: str, name: str, columns: Sequence[str]) -> list[str]:
+    rows: tuple[Row, ...] = getattr(groups, name)
+    if not rows:
+        return [f"## {title}", "", "None.", ""]
+    shown = [[row[column] for column in columns] for row in rows[: inputs.max_list]]
+    cut = ["", f"The first {inputs.max_list} of {len(rows)} are shown."] if len(rows) > inputs.max_list else []
+    return [f"## {title}", "", *(_table(columns, shown) if shown else []), *cut, ""]
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    return [
+        f"| {' | '.join(columns)} |",
+        f"|{'---|' * len(columns)}",
+        *(f"| {' | '.join(_cell(value) for value in row)} |" for row in rows),
+    ]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return markdown_text(", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value))

@@ -1,0 +1,27 @@
+"""Check role packs from Python: the values of a role registry, its rules, and surface hashes.
+
+The code is in `registry_pipeline.registries.roles`; this module keeps the public import path.
+"""
+
+from registry_pipeline.registries.roles.check import validate
+from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.registries.roles.report import Violation
+from registry_pipeline.registries.roles.snapshot import (
+    RoleContractKind,
+    RoleContractSurface,
+    RoleRegistrySnapshot,
+    RoleSpecEntry,
+)
+from registry_pipeline.registries.roles.surface import canonical_json_sha256
+
+__all__ = [
+    "ParsedPack",
+    "RoleContractKind",
+    "RoleContractSurface",
+    "RoleRegistrySnapshot",
+    "RoleSpecEntry",
+    "Violation",
+    "canonical_json_sha256",
+    "parse_pack",
+    "validate",
+]

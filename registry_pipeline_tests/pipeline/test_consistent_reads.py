@@ -1,0 +1,143 @@
+"""What a reader sees of pointers and chain while another process changes them: the old state or the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from registry_pipeline.errors import BusyError
+from registry_pipeline.pipeline import sealed_store
+from registry_pipeline.pipeline.inspect import inspect
+from registry_pipeline.pointers import state
+from registry_pipeline.pointers.chain_records import read_chain
+from registry_pipeline.pointers.recovery import resolve_pending
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.pointers.store import pointer_lock
+from registry_pipeline_tests.pipeline.conftest import World, all_in_force
+from registry_pipeline_tests.pipeline.killing import STEPS, kill
+
+
+def once(real: Callable[..., Any], before: Callable[[], object] | None, after: Callable[[], object] | None) -> Any:
+    """Return a function that lets another writer act before or after its first call."""
+    acts = iter([None])
+
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        first = next(acts, True) is None
+        if first and before is not None:
+            before()
+        value = real(*args, **kwargs)
+        if first and after is not None:
+            after()
+        return value
+
+    return paused
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("call", ["read_chain", "read_pointer_bytes", "read_intent"])
+def test_an_activation_between_two_reads_is_no_edited_pointer_file(
+    built: World, monkeypatch: pytest.MonkeyPatch, call: str, moment: str
+) -> None:
+    def other_process() -> None:
+        monkeypatch.undo()
+        assert all_in_force(built.build(minutes=10))
+
+    acts = {"before": None, "after": None} | {moment: other_process}
+    monkeypatch.setattr(sealed_store, call, once(getattr(sealed_store, call), acts["before"], acts["after"]))
+
+    state = read_chain_state(built.governed)
+
+    assert (state.state, state.findings) == ("committed", ())
+
+
+def test_a_reader_that_meets_one_change_reads_again_and_takes_no_lock(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared lock would make a change that begins meanwhile wait."""
+
+    def other_process() -> None:
+        with monkeypatch.context() as undone:
+            undone.setattr(sealed_store, "read_chain", read_chain)
+            built.build(minutes=10)
+
+    def refused(*_args: Any, **_kwargs: Any) -> Any:
+        raise AssertionError("the reader takes the lock")
+
+    monkeypatch.setattr(sealed_store, "read_chain", once(read_chain, None, other_process))
+    monkeypatch.setattr(sealed_store, "pointer_lock", refused)
+
+    assert read_chain_state(built.governed).state == "committed"
+
+
+def test_a_change_waits_for_a_reader_that_shares_the_lock(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[float] = []
+    reader = pointer_lock(built.governed.pointer_path, built.root, shared=True)
+    reader.__enter__()
+
+    def end_the_reader(seconds: float) -> None:
+        if not released:
+            released.append(seconds)
+            reader.__exit__(None, None, None)
+
+    monkeypatch.setattr("registry_pipeline.files.lock.time.sleep", end_the_reader)
+
+    assert all_in_force(built.build(minutes=10))
+    assert released
+
+
+def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_process() -> None:
+        monkeypatch.undo()
+        built.build(minutes=10)
+
+    monkeypatch.setattr(sealed_store, "read_chain", once(read_chain, None, other_process))
+
+    seen = inspect(built.governed, built.run(20))
+
+    assert seen.findings == ()
+    assert seen.active["drift_signals"].ref.run_id == built.active("drift_signals")
+
+
+def test_a_reader_that_meets_changes_again_and_again_waits_for_the_lock(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = iter(range(10_000))
+    monkeypatch.setattr(state, "_fingerprint", lambda _governed: next(changes))
+
+    assert read_chain_state(built.governed).state == "committed"
+
+
+def test_a_sealed_record_without_its_pointer_file_is_pending_only_if_no_writer_is_there(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built.build(minutes=10)
+    kill(built, STEPS["after the record"], "rollback")
+    monkeypatch.setattr(state, "WAIT_SECONDS", 0.0)
+
+    with pointer_lock(built.governed.pointer_path, built.root):
+        with pytest.raises(BusyError) as caught:
+            read_chain_state(built.governed)
+        assert caught.value.exit_code == 6
+    assert read_chain_state(built.governed).state == "pending"
+
+
+def test_a_writer_that_ends_while_a_reader_waits_leaves_it_the_final_state(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader finds the record before the pointer file is replaced; the writer ends before the lock is free."""
+    built.build(minutes=10)
+    kill(built, STEPS["after the record"], "rollback")
+    real = pointer_lock
+
+    def finished_first(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        resolve_pending(built.governed, built.run(30), "finish", actor="Ada", reason="")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(sealed_store, "pointer_lock", finished_first)
+
+    assert read_chain_state(built.governed).state == "committed"

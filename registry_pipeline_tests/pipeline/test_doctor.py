@@ -1,0 +1,271 @@
+"""The table of conditions of `doctor`: each is found, changes nothing by being looked at, and its command mends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.config import load_repository
+from registry_pipeline.files.atomic_write import temporary_path
+from registry_pipeline.findings.codes import CODES
+from registry_pipeline.findings.finding import Finding
+from registry_pipeline.pipeline import doctor as pipeline_doctor
+from registry_pipeline.pipeline import init as pipeline_init
+from registry_pipeline.pipeline.doctor import RepairOptions, diagnose
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.pointers.store import intent_path, write_intent
+from registry_pipeline_tests.pipeline.conftest import NOON, World, all_in_force
+from registry_pipeline_tests.pipeline.killing import STEPS, kill
+
+PENDING = STEPS["after the record"]
+
+
+def initialise(world: World) -> None:
+    """Do what `registry-pipeline init` does."""
+    pipeline_init.initialize(world.root, track_runs=False, now=NOON)
+
+
+def staging_leftover(world: World) -> None:
+    done = subprocess.run(["true"], check=True)  # a process that is gone: its number may be taken again one day
+    assert done.returncode == 0
+    child = subprocess.Popen(["true"])
+    child.wait()
+    folder = world.governed.staging_root / f"2026-03-01__110000__drift_signals_build.{child.pid}.0123abcd"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{", encoding="utf-8")
+
+
+def intent_leftover(world: World) -> None:
+    write_intent(world.governed.pointer_path, "2026-03-01__110000__pointer_activation", "0" * 64, "1" * 64)
+
+
+def temporary_leftover(world: World) -> None:
+    temporary_path(world.governed.pointer_path).write_text("{", encoding="utf-8")
+
+
+def edited(world: World) -> None:
+    path = world.governed.pointer_path
+    document = json.loads(path.read_bytes())
+    document["pointers"][0]["notes"] = "just this once"
+    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+
+def not_json(world: World) -> None:
+    world.governed.pointer_path.write_text("<<<<<<< ours\n", encoding="utf-8")
+
+
+def gone(world: World) -> None:
+    world.governed.pointer_path.unlink()
+
+
+def rewound(world: World) -> None:
+    older = world.governed.pointer_path.read_bytes()
+    world.build(minutes=1)
+    world.governed.pointer_path.write_bytes(older)
+
+
+def pending(world: World) -> None:
+    kill(world, PENDING, "activate")
+
+
+def missing_run(world: World) -> None:
+    folder = world.runs / world.active("drift_signals")
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def without_attributes(world: World) -> None:
+    (world.root / ".gitattributes").write_text("* text=auto\n", encoding="utf-8")
+
+
+def without_ignores(world: World) -> None:
+    (world.root / ".gitignore").unlink()
+
+
+def fix(world: World) -> None:
+    pipeline_doctor.repair(world.governed, world.run(90), RepairOptions("Grace"))
+
+
+def fix_and_finish(world: World) -> None:
+    pipeline_doctor.repair(world.governed, world.run(90), RepairOptions("Grace", finish=True))
+
+
+def fix_and_void(world: World) -> None:
+    pipeline_doctor.repair(world.governed, world.run(90), RepairOptions("Grace", "not wanted", void=("pending",)))
+
+
+def build(world: World) -> None:
+    assert all_in_force(world.build(minutes=95))
+
+
+DOCTOR, INIT, BUILD = "registry-pipeline doctor --fix", "registry-pipeline init", "registry-pipeline build"
+CONDITIONS: Mapping[str, tuple[Callable[[World], None], str, str, Callable[[World], None]]] = {
+    "a staging leftover": (staging_leftover, "DOCTOR_STAGING_LEFTOVER", DOCTOR, fix),
+    "an intent that is left over": (intent_leftover, "DOCTOR_INTENT_LEFTOVER", DOCTOR, fix),
+    "a pointer file that never took its name": (temporary_leftover, "DOCTOR_TEMPORARY_LEFTOVER", DOCTOR, fix),
+    "an edited pointer file": (edited, "POINTER_EDITED", DOCTOR, fix),
+    "a pointer file that is not JSON": (not_json, "POINTER_SHAPE", DOCTOR, fix),
+    "a pointer file that is gone": (gone, "POINTER_EDITED", DOCTOR, fix),
+    "a rewound pointer file": (rewound, "POINTER_REWOUND", DOCTOR, fix),
+    "a pending change, to finish": (pending, "CHAIN_PENDING", f"{DOCTOR} --finish", fix_and_finish),
+    "a pending change, to void": (pending, "CHAIN_PENDING", "doctor --fix --void", fix_and_void),
+    "an active run that a clone lacks": (missing_run, "POINTER_RUN_MISSING", BUILD, build),
+    "line ends that git converts": (without_attributes, "DOCTOR_LINE_ENDS", INIT, initialise),
+    "state that git does not ignore": (without_ignores, "DOCTOR_NOT_IGNORED", INIT, initialise),
+}
+
+
+@pytest.fixture
+def sound(built: World) -> World:
+    """A repository where nothing is wrong."""
+    initialise(built)
+    sound = World(load_repository(built.root))
+    assert found(sound) == []
+    return sound
+
+
+def diagnosed(world: World) -> tuple[Finding, ...]:
+    return diagnose(world.governed, world.run(120).started).findings
+
+
+def found(world: World) -> list[str]:
+    return sorted({f.code for f in diagnosed(world)})
+
+
+def everything(world: World) -> dict[str, tuple[int, bytes]]:
+    """Return mode, time and bytes of every file and folder but git's, so that two moments can be compared."""
+    paths = (p for p in sorted(world.root.rglob("*")) if ".git" not in p.relative_to(world.root).parts)
+    return {
+        str(p): (p.lstat().st_mtime_ns, p.read_bytes() if p.is_file() and not p.is_symlink() else b"") for p in paths
+    }
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition_is_found_with_its_command_and_nothing_is_changed(sound: World, condition: str) -> None:
+    cause, code, command, _ = CONDITIONS[condition]
+    cause(sound)
+    before = everything(sound)
+
+    told = [f for f in diagnosed(sound) if f.code == code]
+
+    assert told
+    assert all(command in f.hint for f in told)
+    assert everything(sound) == before
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_the_command_that_is_named_mends_it(sound: World, condition: str) -> None:
+    cause, code, _, mend = CONDITIONS[condition]
+    cause(sound)
+    assert code in found(sound)
+
+    mend(sound)
+
+    assert found(sound) == []
+
+
+@pytest.mark.parametrize("condition", ["a pending change, to finish", "line ends that git converts"])
+def test_fix_alone_leaves_what_needs_a_decision_or_is_not_its_own(sound: World, condition: str) -> None:
+    cause, code, _, _ = CONDITIONS[condition]
+    cause(sound)
+    before = everything(sound)
+
+    told = pipeline_doctor.repair(sound.governed, sound.run(90), RepairOptions("Grace"))
+
+    assert told.mended == ()
+    assert code in {f.code for f in told.findings}
+    assert {p: v for p, v in everything(sound).items() if not p.endswith(".lock")} == {
+        p: v for p, v in before.items() if not p.endswith(".lock")
+    }
+
+
+def test_what_a_pointer_file_said_before_it_was_written_over_is_kept_in_quarantine(sound: World) -> None:
+    in_force = sound.governed.pointer_path.read_bytes()
+    edited(sound)
+    said = sound.governed.pointer_path.read_bytes()
+
+    told = pipeline_doctor.repair(sound.governed, sound.run(90), RepairOptions("Grace"))
+
+    kept = [p.read_bytes() for p in (sound.governed.state_root / "quarantine").iterdir()]
+    assert sound.governed.pointer_path.read_bytes() == in_force
+    assert kept == [said]
+    assert [m.code for m in told.mended] == ["POINTER_EDITED"]
+
+
+def test_a_leftover_goes_to_quarantine_whole_and_twice_under_two_names(sound: World) -> None:
+    for _ in range(2):
+        folder = sound.governed.staging_root / "2026-03-01__110000__drift_signals_build.4194303.0123abcd"
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{", encoding="utf-8")
+        fix(sound)
+
+    kept = sorted(p.name for p in (sound.governed.state_root / "quarantine").iterdir())
+    assert kept == [folder.name, f"{folder.name}.2"]
+    assert not list(sound.governed.staging_root.iterdir())
+    assert not any("110000" in name for name in sound.names())
+
+
+def test_the_staging_folder_of_a_living_process_and_what_is_not_ours_stay(sound: World) -> None:
+    ours = sound.governed.staging_root / f"2026-03-01__110000__drift_signals_build.{os.getpid()}.0123abcd"
+    other = sound.governed.staging_root / "notes"
+    ours.mkdir(parents=True)
+    other.mkdir()
+
+    fix(sound)
+
+    assert found(sound) == []
+    assert {ours, other} == set(sound.governed.staging_root.iterdir())
+
+
+def test_several_conditions_are_mended_at_once_a_refusal_leaves_the_pending_one(sound: World) -> None:
+    pending(sound)
+    staging_leftover(sound)
+    head = read_chain_state(sound.governed).head
+    assert head is not None
+    built = next(m.to_ref for m in head.record.moves if m.registry_id == "drift_signals")
+    assert built is not None
+    sound.tamper(built.run_id, "DRIFT_SIGNALS_v0_1.json")
+
+    told = pipeline_doctor.repair(sound.governed, sound.run(90), RepairOptions("Grace", finish=True))
+
+    assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in told.refused}
+    assert [m.code for m in told.mended] == ["DOCTOR_STAGING_LEFTOVER"]
+    assert "CHAIN_PENDING" in {f.code for f in told.findings}
+
+
+def test_a_read_only_tree_can_be_looked_at(sound: World) -> None:
+    edited(sound)
+    staging_leftover(sound)
+    folders = [p for p in [sound.root, *sound.root.rglob("*")] if p.is_dir() and not p.is_symlink()]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        told = found(sound)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+    assert {"POINTER_EDITED", "DOCTOR_STAGING_LEFTOVER"} <= set(told)
+
+
+def test_outside_git_nothing_is_said_of_its_rules(tmp_path: Path) -> None:
+    initialised = pipeline_init.initialize(tmp_path, track_runs=False, now=NOON)
+
+    assert [f.code for f in diagnosed(World(initialised.governed))] == ["CHAIN_NOT_STARTED"]
+
+
+def test_every_condition_of_the_doctor_is_in_the_table() -> None:
+    assert {code for code in CODES if code.startswith("DOCTOR_")} <= {code for _, code, _, _ in CONDITIONS.values()}
+
+
+def test_a_leftover_beside_a_pending_change_is_no_leftover(sound: World) -> None:
+    pending(sound)
+
+    assert intent_path(sound.governed.pointer_path).exists()
+    assert "DOCTOR_INTENT_LEFTOVER" not in found(sound)

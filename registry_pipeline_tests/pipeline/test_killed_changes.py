@@ -1,0 +1,170 @@
+"""The state table of SPEC 5, row by row, for every change of the pointer file and every step that it can die at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.config import load_repository
+from registry_pipeline.pointers.find_runs import find_run
+from registry_pipeline.pointers.recovery import resolve_pending
+from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.pointers.store import intent_path
+from registry_pipeline.runs.sealed_run import Activation, Refusal
+from registry_pipeline_tests.pipeline.conftest import Who, World, all_in_force, copied
+from registry_pipeline_tests.pipeline.killing import STEPS, kill
+
+FIRST = "2026-03-01__120000__drift_signals_build"
+SECOND = "2026-03-01__123000__drift_signals_build"
+CHANGES = {"activate": (), "rollback": (), "mark_bad": (SECOND,)}
+PENDING = "after the record"
+WHO: Who = {"actor": "Grace", "reason": "settled"}
+
+
+@pytest.fixture(scope="session")
+def twice_built_repository(built_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("twice") / "repository"
+    shutil.copytree(built_repository, root, symlinks=True)
+    World(load_repository(root)).build(minutes=30)
+    return root
+
+
+@pytest.fixture
+def twice(twice_built_repository: Path, tmp_path: Path) -> Iterator[World]:
+    """A repository built and activated at noon and half an hour later."""
+    yield from copied(twice_built_repository, tmp_path / "twice")
+
+
+def pointers(world: World) -> bytes:
+    return world.governed.pointer_path.read_bytes()
+
+
+def state(world: World) -> str:
+    return read_chain_state(world.governed).state
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_change_killed_at_any_step_is_undone_committed_or_pending(twice: World, change: str, step: str) -> None:
+    before, records = pointers(twice), len(read_chain_state(twice.governed).records)
+
+    kill(twice, STEPS[step], change, *CHANGES[change])
+
+    chain = read_chain_state(twice.governed)
+    sealed = step in (PENDING, "after the replacement", "after all")
+    in_force = step in ("after the replacement", "after all")
+    assert chain.state == ("pending" if step == PENDING else "committed")
+    assert len(chain.records) == records + sealed
+    assert (pointers(twice) != before) is in_force
+    assert chain.head is not None
+    assert (chain.head.record.action == change and chain.head.record.reason == "to be killed") is sealed
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_pending_change_is_finished_with_the_bytes_of_its_record(twice: World, change: str) -> None:
+    kill(twice, STEPS[PENDING], change, *CHANGES[change])
+    pending = read_chain_state(twice.governed).head
+    assert pending is not None
+
+    done = resolve_pending(twice.governed, twice.run(90), "finish", **WHO)
+
+    assert isinstance(done, Activation)
+    assert done.record == pending.ref
+    assert pointers(twice) == (twice.runs / pending.ref.run_id / "POINTERS_AFTER.json").read_bytes()
+    assert state(twice) == "committed"
+    assert not intent_path(twice.governed.pointer_path).exists()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_pending_change_is_voided_and_nothing_moved(twice: World, change: str) -> None:
+    before = pointers(twice)
+    kill(twice, STEPS[PENDING], change, *CHANGES[change])
+    pending = read_chain_state(twice.governed).head
+    assert pending is not None
+
+    done = resolve_pending(twice.governed, twice.run(90), "void", **WHO)
+
+    chain = read_chain_state(twice.governed)
+    assert isinstance(done, Activation)
+    assert (done.action, pointers(twice), chain.state, chain.findings) == ("void", before, "committed", ())
+    assert [r.ref for r in chain.voided] == [pending.ref]
+    assert chain.marked_bad == {}
+    assert chain.moved_away == frozenset()
+    assert not intent_path(twice.governed.pointer_path).exists()
+
+
+FINISHING = {
+    "before the replacement": (("settlement", "replace_file", "before"), "pending"),
+    "after the replacement": (("settlement", "replace_file", "after"), "committed"),
+    "after all": (("settlement", "remove_intent", "after"), "committed"),
+}
+
+
+@pytest.mark.parametrize("step", FINISHING)
+def test_finishing_can_be_killed_too_and_done_again(twice: World, step: str) -> None:
+    kill(twice, STEPS[PENDING], "rollback")
+    kill(twice, FINISHING[step][0], "finish")
+
+    assert state(twice) == FINISHING[step][1]
+    again = resolve_pending(twice.governed, twice.run(90), "finish", **WHO)
+    assert (again is None) is (FINISHING[step][1] == "committed")
+    assert state(twice) == "committed"
+    assert twice.active("drift_signals") == FIRST
+
+
+VOIDING = {
+    "before the record": (("settlement", "seal_record", "before"), "pending"),
+    "after the record": (("settlement", "seal_record", "after"), "committed"),
+    "after all": (("settlement", "remove_intent", "after"), "committed"),
+}
+
+
+@pytest.mark.parametrize("step", VOIDING)
+def test_voiding_can_be_killed_too_and_done_again(twice: World, step: str) -> None:
+    before = pointers(twice)
+    kill(twice, STEPS[PENDING], "activate")
+    kill(twice, VOIDING[step][0], "void")
+
+    assert state(twice) == VOIDING[step][1]
+    again = resolve_pending(twice.governed, twice.run(90), "void", **WHO)
+    assert (again is None) is (VOIDING[step][1] == "committed")
+    assert (state(twice), pointers(twice)) == ("committed", before)
+    assert all_in_force(twice.build(minutes=95))
+
+
+def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: World) -> None:
+    before = pointers(twice)
+    kill(twice, STEPS[PENDING], "rollback")
+    twice.tamper(FIRST, "DRIFT_SIGNALS_v0_1.json")
+
+    refused = resolve_pending(twice.governed, twice.run(90), "finish", **WHO)
+
+    assert isinstance(refused, Refusal)
+    assert {"ACTIVATE_NOT_VERIFIED", "HASH_MISMATCH"} <= {f.code for f in refused.findings}
+    assert (state(twice), pointers(twice)) == ("pending", before)
+
+
+@pytest.mark.parametrize("how", ["finish", "void"])
+def test_where_nothing_is_pending_nothing_is_settled(twice: World, how: str) -> None:
+    before = pointers(twice), twice.names()
+
+    assert resolve_pending(twice.governed, twice.run(90), "finish" if how == "finish" else "void", **WHO) is None
+    assert (pointers(twice), twice.names()) == before
+
+
+def test_while_a_change_is_pending_every_other_is_refused(twice: World) -> None:
+    kill(twice, STEPS[PENDING], "activate")
+    names, run = twice.names(), twice.run(90)
+    target = select_rollback(read_chain_state(twice.governed))
+
+    bad = mark_bad(twice.governed, run, find_run(twice.governed, SECOND), **WHO)
+    back = rollback(twice.governed, run, target, **WHO)
+
+    for refused in (bad, back):
+        assert isinstance(refused, Refusal)
+        assert [f.code for f in refused.findings] == ["CHAIN_PENDING"]
+    assert twice.names() == names

@@ -1,0 +1,159 @@
+"""Scenarios of `cases/chain`: the arguments of a case become sealed folders, a pointer file and an intent.
+
+A scenario names its records in the order of sealing. Each is {"name", "action", "follows"} and may have `moves_away`
+(run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided or retired records), `reason`, `before`
+(the state that it claims to begin at). `init` and `void` leave the state as it is; every other record makes a state
+that bears its name. `damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file
+has, `edited`, `absent`, `ours` (what this tool writes) or `ours, empty`; `intent` the record that the intent names,
+`torn` or null. `report` is the record that a health report names as the head; it is sealed before any damage.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from registry_pipeline.canonical import json_document, sha256_hex
+from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.pointers.chain import check_chain
+from registry_pipeline.pointers.chain_records import read_chain
+from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
+from registry_pipeline.pointers.record import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, ActivationRecord, Intent
+from registry_pipeline.runs.reference import Move, Pointer, SealedRef
+from registry_pipeline.values import replace
+from registry_pipeline_tests.sealed_folders import RUNS, seal_activation, seal_plainly
+
+
+@dataclass(frozen=True)
+class ChainOnDisk:
+    """A scenario on the disk: the repository, the references by name, and what to hand to `check_chain`."""
+
+    governed: Repository
+    refs: Mapping[str, SealedRef]
+    pointers: bytes | None
+    intent: Intent | None
+
+
+def state(name: str) -> bytes:
+    """Return the pointer file's bytes in a named state."""
+    return json_document({"pointer_contract_version": "0.1", "state": name, "pointers": []})
+
+
+_EMPTY = empty_pointer_file("2026-02-01T00:00:00Z")
+_ENTRY = Pointer("run_registry", None, "unknown", None, "not yet")
+OURS = {
+    "ours": pointer_file_bytes(replace(_EMPTY, pointers=(_ENTRY,))),
+    "ours, empty": pointer_file_bytes(_EMPTY),
+}
+
+
+def run_ref(run_id: str) -> SealedRef:
+    """Return a reference to some registry's run."""
+    return SealedRef(run_id, RUNS, "A.json", sha256_hex(run_id.encode()))
+
+
+def write_scenario(story: Mapping[str, Any], root: Path) -> ChainOnDisk:
+    """Write a scenario to the disk."""
+    refs: dict[str, SealedRef] = {}
+    after: dict[str, str] = {}
+    (root / RUNS).mkdir(parents=True)
+    for number, told in enumerate(story["records"]):
+        begins = told.get("before") or (after[told["follows"]] if told["follows"] else "start")
+        after[told["name"]] = begins if told["action"] in ("init", "void") else told["name"]
+        record = _record(told, refs, state(begins), state(after[told["name"]]))
+        run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
+        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[told["name"]])}
+        refs[told["name"]] = seal_activation(root, run_id, files)
+    if "report" in story:
+        ref = refs[story["report"]]
+        named = {"registry_id": ACTIVATION_TAG, "role": "previous", "sealed_ref": ref.to_json()}
+        envelope = {"registry_id": "system_health_report", "inputs": {"registries": [named], "files": []}}
+        seal_plainly(root, "2026-02-01__000100__system_health_render", {"REPORT.md": b"fine\n"}, envelope)
+    for name, what in story.get("damage", {}).items():
+        DAMAGE[what](root / RUNS / refs[name].run_id)
+    pointer = story["pointer"]
+    pointers = None if pointer == "absent" else OURS.get(pointer) or state(after.get(pointer, pointer))
+    names = story.get("intent")
+    intent = None if names in (None, "torn") else Intent(refs[names].run_id, "a" * 64, "b" * 64)
+    return ChainOnDisk(load_repository(root), refs, pointers, intent)
+
+
+def check_scenario(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Return what is found of a scenario's chain, with the names of the records instead of run ids."""
+    scenario = write_scenario(story, root)
+    names = {ref.run_id: name for name, ref in scenario.refs.items()}
+    chain = check_chain(read_chain(scenario.governed), scenario.pointers, scenario.intent)
+    return {
+        "state": chain.state,
+        "head": None if chain.head is None else names[chain.head.ref.run_id],
+        "chain": [names[record.ref.run_id] for record in chain.records],
+        "codes": sorted({finding.code for finding in chain.findings}),
+        "marked_bad": dict(chain.marked_bad),
+        "moved_away": sorted(chain.moved_away),
+    }
+
+
+def _record(told: Mapping[str, Any], refs: Mapping[str, SealedRef], before: bytes, after: bytes) -> ActivationRecord:
+    moves = [Move("run_registry", run_ref(run_id), None) for run_id in told.get("moves_away", ())]
+    if told["action"] == "activate":
+        moves = [Move("run_registry", None, run_ref(told["name"]))]
+    return ActivationRecord(
+        action=told["action"],
+        moves=tuple(moves),
+        runs=tuple(refs.get(run) or run_ref(run) for run in told.get("runs", ())),
+        actor="a story",
+        reason=told.get("reason", ""),
+        verdicts={},
+        before_sha256=sha256_hex(before),
+        after_sha256=sha256_hex(after),
+        previous=refs[told["follows"]] if told["follows"] else None,
+    )
+
+
+def _rewrite(folder: Path, name: str, data: bytes) -> None:
+    (folder / name).write_bytes(data)
+
+
+def _resealed(folder: Path, change: Mapping[str, Any], after: bytes | None = None) -> None:
+    """Seal the folder anew with another content, as someone who knows the format would."""
+    document = json.loads((folder / RECORD_FILE).read_bytes()) | dict(change)
+    files = {RECORD_FILE: json_document(document), AFTER_FILE: after or (folder / AFTER_FILE).read_bytes()}
+    shutil.rmtree(folder)
+    seal_activation(folder.parents[2], folder.name, files)
+
+
+def _without_record(folder: Path) -> None:
+    shutil.rmtree(folder)
+    seal_activation(folder.parents[2], folder.name, {AFTER_FILE: b"{}"})
+
+
+def _not_json(folder: Path) -> None:
+    after = (folder / AFTER_FILE).read_bytes()
+    shutil.rmtree(folder)
+    seal_activation(folder.parents[2], folder.name, {RECORD_FILE: b"{", AFTER_FILE: after})
+
+
+def _linked(folder: Path) -> None:
+    away = folder.parents[2] / "away"
+    folder.rename(away)
+    folder.symlink_to(away)
+
+
+DAMAGE: Mapping[str, Callable[[Path], object]] = {
+    "deleted": lambda folder: shutil.rmtree(folder),  # noqa: PLW0108 -- rmtree is an object without that type
+    "edited": lambda folder: _rewrite(folder, RECORD_FILE, b"{}\n"),
+    "without MANIFEST.sha256": lambda folder: (folder / "MANIFEST.sha256").unlink(),
+    "an unlisted file": lambda folder: _rewrite(folder, "NOTE.txt", b"hello"),
+    "a link": _linked,
+    "resealed with another reason": lambda folder: _resealed(folder, {"reason": "a nicer one"}),
+    "resealed with another state": lambda folder: _resealed(folder, {}, b"{}\n"),
+    "resealed with an unknown key": lambda folder: _resealed(folder, {"extra": 1}),
+    "resealed with an unknown action": lambda folder: _resealed(folder, {"action": "undo"}),
+    "resealed without moves": lambda folder: _resealed(folder, {"moves": []}),
+    "resealed without a record": _without_record,
+    "resealed with a record that is not JSON": _not_json,
+}

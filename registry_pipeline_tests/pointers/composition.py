@@ -1,0 +1,96 @@
+"""The protocol of `activate/__init__`, composed as the runbook composes it, with its steps open to a killer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+from registry_pipeline.canonical import json_document, sha256_hex
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.files.atomic_write import refuse_changed, replace_file
+from registry_pipeline.pointers.chain import ChainState, check_chain
+from registry_pipeline.pointers.chain_records import read_chain
+from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
+from registry_pipeline.pointers.plan import ActivationPlan, NothingToMove, plan_activation, plan_init
+from registry_pipeline.pointers.record import ACTIVATION_TAG, RECORD_FILE
+from registry_pipeline.pointers.store import pointer_lock, read_intent, remove_intent, write_intent
+from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.sealed_run import SealedRun
+from registry_pipeline.runs.writer import seal_folder
+from registry_pipeline.values import replace
+from registry_pipeline_tests.pointers.requests import RUNS, request
+
+STARTED = datetime(2026, 2, 20, 12, tzinfo=UTC)
+STEPS = ("lock", "compare", "chain", "plan", "intent", "seal", "swap", "remove")
+Reached = Callable[[str], None]
+
+
+def make_store(governed: Repository) -> None:
+    """Make an empty publish root and an empty pointer file."""
+    governed.publish_root.mkdir(parents=True)
+    governed.pointer_path.write_bytes(pointer_file_bytes(empty_pointer_file("2026-02-01T00:00:00Z")))
+
+
+def read_state(governed: Repository) -> ChainState:
+    """Return the chain as it is judged now."""
+    return check_chain(read_chain(governed), governed.pointer_path.read_bytes(), read_intent(governed.pointer_path))
+
+
+def activate(governed: Repository, run: SealedRun, seen_sha256: str, reached: Reached = lambda _step: None) -> bool:
+    """Put one run in force; tell whether anything moved. `seen_sha256` is the pointer file that its verdict saw."""
+    with pointer_lock(governed.pointer_path, governed.root):
+        reached("lock")
+        refuse_changed(governed.pointer_path, seen_sha256)
+        reached("compare")
+        data = governed.pointer_path.read_bytes()
+        state = read_state(governed)
+        if state.refuses:
+            raise RefusedError(", ".join(f.code for f in state.findings))
+        remove_intent(governed.pointer_path)
+        reached("chain")
+        head = None if state.head is None else state.head.ref
+        plan = plan_activation(replace(request([run]), pointers=parse(data), previous=head))
+        reached("plan")
+        if isinstance(plan, NothingToMove):
+            return False
+        assert isinstance(plan, ActivationPlan)
+        if head is None:
+            plan = plan.following(_commit(governed, plan_init(data, actor="a test", reason=""), reached))
+        _commit(governed, plan, reached)
+        return True
+
+
+def parse(data: bytes) -> PointerFile:
+    """Return the pointer file that these bytes of ours state."""
+    document = json.loads(data)
+    pointers = [
+        Pointer(e["registry_id"], SealedRef.from_json(e["active_ref"]), e["active_ref_known"], e["active_asof_utc"], "")
+        for e in document["pointers"]
+    ]
+    return PointerFile(document, tuple(pointers), sha256_hex(data))
+
+
+def _commit(governed: Repository, plan: ActivationPlan, reached: Reached) -> SealedRef:
+    place, record = governed.pointer_path, plan.record
+    run_id = RunId(STARTED, ACTIVATION_TAG)
+    while (governed.publish_root / str(run_id)).exists():
+        run_id = run_id.next()
+    write_intent(place, str(run_id), record.before_sha256, record.after_sha256)
+    reached("intent")
+    published = seal_folder(governed.publish_root, governed.staging_root, run_id, partial(_files, plan))
+    assert published.run_id == run_id
+    reached("seal")
+    replace_file(place, plan.after_bytes, record.before_sha256)
+    reached("swap")
+    remove_intent(place)
+    reached("remove")
+    return SealedRef(str(run_id), RUNS, RECORD_FILE, published.root_sha256)
+
+
+def _files(plan: ActivationPlan, run_id: RunId) -> dict[str, bytes]:
+    envelope = {"run_id": str(run_id), "created_utc": "2026-02-20T12:00:00Z", "registry_id": ACTIVATION_TAG}
+    return {**plan.artifacts.files, "run.json": json_document(envelope)}

@@ -1,0 +1,90 @@
+"""Law: of the runs that passed, exactly the greatest set moves that leaves no mixed edge at a moved registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_pipeline.pointers.consistency import ActiveRun, blocked_candidates, find_inconsistent_inputs
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.runs.envelope import InputRegistry, Inputs
+from registry_pipeline.runs.reference import SealedRef
+
+GRAPH: Mapping[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("a", "b"), "d": ("c",)}
+SPECS = {
+    name: RegistrySpec(
+        name, "built", name, (f"{name}.json",), (), "0.1", "OP-QA07", f"{name}_build", depends_on=upstream
+    )
+    for name, upstream in GRAPH.items()
+}
+
+
+def ref(name: str, version: int) -> SealedRef:
+    return SealedRef(f"{name}{version}", "runs", f"{name}.json", f"{version:064x}")
+
+
+@st.composite
+def states(draw: st.DrawFn, *, one_build: bool) -> dict[str, ActiveRun]:
+    """Some of the registries, each at one of three versions, built from any versions of their upstreams.
+
+    Those of one build agree: what one of them rests on is the other, where both are there.
+    """
+    state: dict[str, ActiveRun] = {}
+    for name, upstream in GRAPH.items():
+        if draw(st.booleans()):
+            inputs = tuple(
+                InputRegistry(
+                    u, "upstream", state[u].ref if one_build and u in state else ref(u, draw(st.integers(0, 2)))
+                )
+                for u in upstream
+            )
+            state[name] = ActiveRun(ref(name, draw(st.integers(0, 2))), Inputs(inputs), None)
+    return state
+
+
+def may_move(chosen: Mapping[str, ActiveRun], active: Mapping[str, ActiveRun]) -> bool:
+    changed = frozenset(name for name, run in chosen.items() if name not in active or active[name].ref != run.ref)
+    return not any(edge.touches(changed) for edge in find_inconsistent_inputs({**active, **chosen}, SPECS))
+
+
+@given(candidates=states(one_build=True), active=states(one_build=False))
+def test_what_moves_is_a_set_that_may_move_and_no_larger_one_may(
+    candidates: dict[str, ActiveRun], active: dict[str, ActiveRun]
+) -> None:
+    held = blocked_candidates(candidates, active, SPECS)
+    moving = {name: run for name, run in candidates.items() if name not in held}
+
+    larger = [
+        set(names)
+        for size in range(len(moving) + 1, len(candidates) + 1)
+        for names in combinations(candidates, size)
+        if may_move({name: candidates[name] for name in names}, active)
+    ]
+
+    assert may_move(moving, active)
+    assert larger == []
+
+
+@given(candidates=states(one_build=False), active=states(one_build=False))
+def test_what_moves_may_move_even_where_candidates_contradict_each_other(
+    candidates: dict[str, ActiveRun], active: dict[str, ActiveRun]
+) -> None:
+    held = blocked_candidates(candidates, active, SPECS)
+
+    assert may_move({name: run for name, run in candidates.items() if name not in held}, active)
+
+
+def test_each_that_is_held_back_is_told_the_edge_that_holds_it() -> None:
+    old, new = ref("a", 0), ref("a", 1)
+    active = {
+        "a": ActiveRun(old, Inputs(), None),
+        "b": ActiveRun(ref("b", 0), Inputs((InputRegistry("a", "upstream", old),)), None),
+    }
+
+    held = blocked_candidates({"a": ActiveRun(new, Inputs(), None)}, active, SPECS)
+
+    assert held["a"].registry_id == "b"
+    assert held["a"].recorded == old

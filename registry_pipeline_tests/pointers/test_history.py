@@ -1,0 +1,51 @@
+"""Run folders are never deleted or rewritten. Each way to fail is a case of `cases/history`."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.base.tracked_files import check_tracked
+from registry_pipeline.registries.run_registry.check_removed_runs import check_history
+
+RUN_ROOTS = (".codex/RUNS", "reports/runs")
+ROW = st.fixed_dictionaries(
+    {
+        "run_root": st.sampled_from(RUN_ROOTS),
+        "run_id": st.sampled_from("abcdef"),
+        "manifest_root_sha256": st.none() | st.sampled_from(["1" * 64, "2" * 64]),
+    }
+)
+ROWS = st.lists(ROW, max_size=6, unique_by=lambda row: (row["run_root"], row["run_id"]))
+
+
+@given(ROWS, ROWS)
+def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
+    then: list[dict[str, str | None]], now: list[dict[str, str | None]]
+) -> None:
+    after = {(row["run_root"], row["run_id"]): row["manifest_root_sha256"] for row in now}
+    lost = {
+        (row["run_root"], row["run_id"])
+        for row in then
+        if (key := (row["run_root"], row["run_id"])) not in after
+        or (row["manifest_root_sha256"] is not None and after[key] != row["manifest_root_sha256"])
+    }
+
+    told = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
+
+    assert {f"{root}/{run}" for root, run in lost} == {f.path for f in told}
+
+
+@given(st.sets(st.tuples(st.sampled_from([*RUN_ROOTS, "assets"]), st.sampled_from("ab"), st.sampled_from("xyzw"))))
+def test_each_run_folder_and_each_other_file_that_git_misses_is_told_once(missing: set[tuple[str, str, str]]) -> None:
+    lost = {f"{root}/{run}" if root in RUN_ROOTS else f"{root}/{run}/{file}" for root, run, file in missing}
+
+    told = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
+
+    assert sorted(lost) == sorted(f.path for f in told)
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_any_bytes_are_judged(before: bytes, after: bytes) -> None:
+    check_history(before, after, RUN_ROOTS)

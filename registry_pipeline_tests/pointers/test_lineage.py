@@ -1,0 +1,62 @@
+"""The walk of recorded inputs as a function: every run once, whatever the graph, and every broken edge told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_pipeline.pipeline.verify import CheckedRun, check_lineage
+from registry_pipeline.runs.envelope import InputRegistry, Inputs
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import Verdict
+
+NAMES = "abcde"
+State = Literal["sound", "resealed", "failing", "gone"]
+GRAPHS = st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=4, unique=True))
+STATES = st.fixed_dictionaries({name: st.sampled_from(["sound", "resealed", "failing", "gone"]) for name in NAMES})
+EXPECTED = {
+    "sound": None,
+    "resealed": "INPUT_ROOT_MISMATCH",
+    "failing": "INPUT_NOT_VERIFIED",
+    "gone": "INPUT_REF_MISSING",
+}
+
+
+def ref(name: str) -> SealedRef:
+    return SealedRef(name, "runs", None, name * 64)
+
+
+def judged(name: str, graph: dict[str, list[str]], state: State) -> CheckedRun:
+    root = "f" * 64 if state == "resealed" else name * 64
+    verdict = Verdict(f"runs/{name}", name, None, "fail" if state == "failing" else "pass", root, ())
+    edges = tuple(InputRegistry("run_registry", "upstream", ref(other)) for other in graph.get(name, []))
+    return CheckedRun(verdict, Inputs(edges))
+
+
+@given(GRAPHS, STATES, st.lists(st.sampled_from(NAMES), max_size=3, unique=True))
+def test_every_reachable_edge_is_judged_and_every_folder_asked_for_once(
+    graph: dict[str, list[str]], states: dict[str, State], begin: list[str]
+) -> None:
+    asked: Counter[str] = Counter()
+
+    def judge(named: SealedRef) -> CheckedRun | None:
+        asked[named.run_id] += 1
+        return None if states[named.run_id] == "gone" else judged(named.run_id, graph, states[named.run_id])
+
+    reached, edges, waiting = set[str](), set[tuple[str, str]](), list(begin)
+    while waiting:
+        name = waiting.pop()
+        edges |= {(name, other) for other in graph.get(name, [])}
+        fresh = set(graph.get(name, [])) - reached
+        reached |= fresh
+        waiting += [other for other in fresh if states[other] != "gone"]
+
+    lineage = check_lineage([judged(name, graph, "sound") for name in begin], judge)
+
+    assert asked == Counter(reached)
+    assert lineage.walked == len(reached)
+    broken = {(EXPECTED[states[there]], f"runs/{here}/run.json") for here, there in edges if EXPECTED[states[there]]}
+    assert {(f.code, f.path) for f in lineage.findings} == broken

@@ -1,0 +1,87 @@
+"""Laws: any bytes and any JSON are judged and never raise; what passes the parser passes the schema."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_pipeline.config import Config, Repository
+from registry_pipeline.pointers.check_pointers import check_pointers
+from registry_pipeline.runs.pointer_file import parse_pointer_file
+from registry_pipeline.runs.reference import PointerFile
+from registry_pipeline.schema import check_value
+from registry_pipeline_tests.pointers.registry_rows import POINTERS_SCHEMA, SPECS
+
+TEXT = st.text(st.characters(), max_size=8) | st.sampled_from(["", "..", "a/b", "\x00", "\ud800", "\n", "unknown"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(usual, usual, usual, JSON)
+
+
+REF = st.fixed_dictionaries(
+    {
+        "run_id": mostly(st.just("2026-03-01__100000__run_registry_build")),
+        "run_root": mostly(st.just(".codex/RUNS")),
+        "relpath": mostly(st.just("RUN_REGISTRY_v0_1.jsonl")),
+        "manifest_sha256": mostly(st.just("1" * 64)),
+    }
+)
+ENTRY = st.fixed_dictionaries(
+    {
+        "registry_id": mostly(st.sampled_from([*SPECS, "weather"])),
+        "active_ref": mostly(REF),
+        "active_ref_known": mostly(st.sampled_from([True, False, "unknown"])),
+        "active_asof_utc": mostly(st.just("2026-03-01T10:00:00Z")),
+        "notes": mostly(st.just("")),
+    }
+)
+DOCUMENT = st.fixed_dictionaries(
+    {"pointer_contract_version": mostly(st.just("0.1")), "pointers": mostly(st.lists(mostly(ENTRY), max_size=3))},
+    optional={"description": JSON, "mutation_policy": JSON, "last_updated_utc": JSON},
+)
+
+
+def judge(parsed: PointerFile) -> None:
+    check_pointers(
+        parsed,
+        governed=Repository(Path("/nowhere"), Config()),
+        specs=SPECS,
+        verdict_of=lambda _: None,
+        inputs_of=lambda _: None,
+        now=datetime(2026, 3, 1, 12, tzinfo=UTC),
+        marked_bad={},
+    )
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_judged(data: bytes) -> None:
+    parsed, _ = parse_pointer_file(data, "pointers.json")
+    judge(parsed)
+
+
+@given(JSON | DOCUMENT)
+def test_any_json_is_judged_and_told_in_text_that_can_be_written(document: Any) -> None:
+    parsed, told = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
+
+    for each in told:
+        json.dumps(each.to_json(), ensure_ascii=False).encode()
+    judge(parsed)
+
+
+@given(DOCUMENT)
+def test_what_the_parser_accepts_the_schema_accepts(document: Any) -> None:
+    _, told = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
+
+    if not told:
+        assert check_value(POINTERS_SCHEMA, document) == []

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_pipeline.canonical import json_line, sha256_hex
+from registry_pipeline.config import Config, Repository
+from registry_pipeline.errors import EvidenceError, RefusedError
+from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
+from registry_pipeline.registries.base.values import ExpectedVersions, SystemDrift
+from registry_pipeline.registries.drift_signals.read import read_drift_signals_inputs
+from registry_pipeline.registries.op_status_table.read import read_op_status_table_inputs
+from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
+from registry_pipeline.runs.envelope import InputFile
+from registry_pipeline.runs.records import RunRow
+from registry_pipeline_tests.registries.repositories import commit, repository, write
+
+RECORD = {
+    "registry_version": "0.1",
+    "run_id": "r",
+    "run_root": ".codex/RUNS",
+    "run_key": ".codex/RUNS::r",
+    "created_utc": None,
+    "operation_id": "OP-A01",
+    "git_commit": None,
+    "working_tree_state": None,
+    "has_run_json": True,
+    "has_manifest_sha256": False,
+}
+EXPECTED_PATH = "docs/governance/EXPECTED_VERSIONS_v0_1.json"
+SNAPSHOT = "EXPECTED_VERSIONS_v0_1_snapshot.json"
+
+
+def governed(root: Path) -> Repository:
+    config = Config(
+        operations_catalog=("catalog.md",), coverage_matrix=("matrix.md",), threshold_sources=("pack.json",)
+    )
+    write(root, {"catalog.md": "## Option A\n### OP-A01: One\n", "matrix.md": "| OP-A01 One | C3 |\n"})
+    return Repository(root, config)
+
+
+def upstream(**changes: Any) -> dict[str, dict[str, bytes]]:
+    files = {
+        "run_registry": {"RUN_REGISTRY_v0_1.jsonl": json_line(RECORD)},
+        "op_status_table": {"OPERATION_STATUS_TABLE_v0_1.json": b'[{"status_version": "0.1"}]'},
+        "expected_versions": {SNAPSHOT: b'{"expected": {"schema_version": "0.1"}}'},
+    }
+    return {name: value for name, value in (files | changes).items() if value is not None}
+
+
+def registry(data: bytes) -> dict[str, dict[str, bytes]]:
+    return upstream(run_registry={"RUN_REGISTRY_v0_1.jsonl": data})
+
+
+def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
+    write(tmp_path, {".codex/RUNS/a/x": "", ".codex/RUNS/b/x": "", "reports/runs/a/x": ""})
+    told: list[int] = []
+    context = SourceContext(leave_out=frozenset({(".codex/RUNS", "a")}), on_progress=told.append)
+
+    gathered = read_run_registry_inputs(Repository(tmp_path, Config()), context)
+
+    assert [(run.run_root, run.run_id) for run in gathered.inputs.runs] == [
+        (".codex/RUNS", "b"),
+        ("reports/runs", "a"),
+    ]
+    assert told == [2]
+
+
+def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_documents(tmp_path: Path) -> None:
+    gathered = read_op_status_table_inputs(governed(tmp_path), SourceContext(upstream=upstream()))
+
+    assert gathered.inputs.runs == (
+        RunRow(".codex/RUNS::r", ".codex/RUNS", "r", None, "OP-A01", None, None, True, False),
+    )
+    assert gathered.inputs.catalog.coverage == {"OP-A01": "C3"}
+    assert gathered.inputs.system_drift is None
+    assert gathered.inputs.drift_signals_run is None
+    assert gathered.files == tuple(
+        InputFile(name, sha256_hex((tmp_path / name).read_bytes())) for name in ("catalog.md", "matrix.md")
+    )
+
+
+def test_an_empty_registry_is_no_run_and_no_failure(tmp_path: Path) -> None:
+    assert read_op_status_table_inputs(governed(tmp_path), SourceContext(upstream=registry(b""))).inputs.runs == ()
+
+
+def test_without_its_documents_no_status_table_is_built(tmp_path: Path) -> None:
+    gathered = read_op_status_table_inputs(Repository(tmp_path, Config()), SourceContext(upstream=upstream()))
+
+    assert gathered.inputs is None
+    assert {found.code for found in gathered.findings} == {"CATALOG_MISSING"}
+
+
+def test_the_drift_that_is_fed_back_is_read_from_the_previous_snapshot(tmp_path: Path) -> None:
+    flags = {"canon_dirty": True, "schema_drift": None, "threshold_drift": False}
+    previous = Previous("d1", {"DRIFT_SIGNALS_v0_1.json": json.dumps({"system_drift": flags}).encode()})
+    context = SourceContext(upstream=upstream(), previous={"drift_signals": previous})
+
+    inputs = read_op_status_table_inputs(governed(tmp_path), context).inputs
+
+    assert inputs.system_drift == SystemDrift(canon_dirty=True, schema_drift=None, threshold_drift=False)
+    assert inputs.drift_signals_run == "d1"
+
+
+@pytest.mark.parametrize("data", [b"{}", b"[]", b"{", None, b'{"system_drift": []}'])
+def test_a_malformed_previous_drift_is_named(tmp_path: Path, data: bytes | None) -> None:
+    files = {} if data is None else {"DRIFT_SIGNALS_v0_1.json": data}
+    context = SourceContext(upstream=upstream(), previous={"drift_signals": Previous("d1", files)})
+
+    with pytest.raises(EvidenceError, match=r"drift_signals: DRIFT_SIGNALS_v0_1\.json cannot be parsed"):
+        read_op_status_table_inputs(governed(tmp_path), context)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        b"null",
+        json_line({**RECORD, "run_key": None}),
+        json_line({**RECORD, "has_run_json": 1}),
+        json_line({**RECORD, "created_utc": 5}),
+        json_line({name: value for name, value in RECORD.items() if name != "git_commit"}),
+    ],
+)
+def test_a_malformed_line_of_the_upstream_registry_is_named_by_its_number(tmp_path: Path, line: bytes) -> None:
+    context = SourceContext(upstream=registry(json_line(RECORD) + line.strip() + b"\n"))
+
+    with pytest.raises(EvidenceError, match=r"run_registry: RUN_REGISTRY_v0_1\.jsonl line 2 cannot be parsed"):
+        read_op_status_table_inputs(governed(tmp_path), context)
+
+
+def test_a_missing_upstream_is_refused_with_the_command_to_run(tmp_path: Path) -> None:
+    for read in (read_op_status_table_inputs, read_drift_signals_inputs):
+        with pytest.raises(RefusedError) as caught:
+            read(governed(tmp_path), SourceContext())
+        assert "registry-pipeline build run_registry" in caught.value.advice
+
+
+def drift(root: Path, files: dict[str, dict[str, bytes]]) -> BuildInputs:
+    return read_drift_signals_inputs(governed(root), SourceContext(upstream=files))
+
+
+def test_drift_signals_are_given_what_was_observed(tmp_path: Path) -> None:
+    write(repository(tmp_path), {"pack.json": '{"version": "v7"}', "docs/governance/RUN_ENVELOPE_STANDARD_v0_1.md": ""})
+    commit(tmp_path, {})
+
+    gathered = drift(tmp_path, upstream())
+
+    inputs = gathered.inputs
+    assert inputs.expected == ExpectedVersions("0.1", None)
+    assert inputs.expected_path == EXPECTED_PATH
+    assert (inputs.observed_run_registry, inputs.observed_op_status_table) == ("0.1", "0.1")
+    assert (inputs.observed_run_envelope, inputs.observed_threshold) == ("0.1", "v7")
+    assert [line[65:] for line in inputs.tracked] == [
+        b"docs/governance/RUN_ENVELOPE_STANDARD_v0_1.md",
+        b"pack.json",
+    ]
+    assert [file.path for file in gathered.files] == ["pack.json"]
+
+
+def test_what_was_not_observed_is_unknown(tmp_path: Path) -> None:
+    files = registry(b"") | {"op_status_table": {"OPERATION_STATUS_TABLE_v0_1.json": b"[]"}}
+    del files["expected_versions"]
+
+    inputs = drift(tmp_path, files).inputs
+
+    assert inputs.expected is None
+    assert (inputs.observed_run_registry, inputs.observed_op_status_table) == (None, None)
+    assert (inputs.observed_run_envelope, inputs.observed_threshold, inputs.tracked) == (None, None, None)
+
+
+def test_expected_versions_are_read_from_the_snapshot_and_never_from_the_file(tmp_path: Path) -> None:
+    write(tmp_path, {EXPECTED_PATH: '{"expected": {"schema_version": "9.9"}}'})
+
+    assert drift(tmp_path, upstream()).inputs.expected == ExpectedVersions("0.1", None)
+    assert drift(tmp_path, upstream(expected_versions=None)).inputs.expected is None

@@ -1,0 +1,142 @@
+"""The scorecard's figures: counted from the catalog and the registry table, compared with the scorecard in force."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_pipeline.registries.base.values import Operation, OperationCatalog, RegistryState
+from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs, build_scorecard
+from registry_pipeline.schema import check_value
+from registry_pipeline_tests.registries.builder_values import CONTEXT, context
+
+SCHEMA = "REGISTRY_governance_scorecard_v0_2.schema.json"
+
+
+def operation(number: int, option: str = "A", *executables: str) -> Operation:
+    return Operation(f"OP-{option}{number:02d}", option, f"Operation {number}", executables, "catalog.md")
+
+
+def standing(registry_id: str, **changes: Any) -> RegistryState:
+    values: dict[str, Any] = {"with_schema": True, "sealed": True, "can_be_active": True, "known": True, "reason": ""}
+    return RegistryState(registry_id, **(values | changes))
+
+
+def inputs(*operations: Operation, coverage: dict[str, str] | None = None, **changes: Any) -> ScorecardInputs:
+    values: dict[str, Any] = {
+        "options": ("A", "B"),
+        "observed": frozenset(),
+        "missing_executables": frozenset(),
+        "registries": (),
+        "before": None,
+    }
+    return ScorecardInputs(OperationCatalog(operations, coverage or {}, ()), **(values | changes))
+
+
+def scorecard(given: ScorecardInputs) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(build_scorecard(given, CONTEXT).files[ARTIFACT])
+    return made
+
+
+def test_the_seeds_figures_31_of_36_are_86_1_percent() -> None:
+    operations = [operation(number) for number in range(36)]
+    coverage = {each.operation_id: "C3" if number < 20 else "C4" for number, each in enumerate(operations[:31])}
+
+    told = scorecard(inputs(*operations, coverage=coverage | {operations[31].operation_id: "C2"}))
+
+    assert told["operations"]["c3_plus"] == {"count": 31, "of": 36, "percent": 86.1}
+    assert told["operations"]["by_level"] == {"C0": 4, "C1": 0, "C2": 1, "C3": 20, "C4": 11, "C5": 0}
+
+
+def test_the_seeds_figures_9_of_13_registries_are_sealed() -> None:
+    rows = [standing(f"registry_{number:02d}", sealed=number < 9) for number in range(13)]
+
+    told = scorecard(inputs(registries=tuple(rows)))["registries"]
+
+    assert (told["sealed"], told["total"]) == (9, 13)
+
+
+def test_an_operation_whose_option_is_not_configured_does_not_count() -> None:
+    told = scorecard(inputs(operation(1), operation(1, "Z", "jobs/z.py")))
+
+    assert told["operations"]["canonical"] == 1
+    assert told["executables"]["bound"] == 0
+
+
+def test_an_executable_bound_twice_counts_once_and_what_is_missing_is_named() -> None:
+    bound = [operation(1, "A", "jobs/a.py", "jobs/b.py"), operation(2, "A", "jobs/b.py")]
+
+    told = scorecard(inputs(*bound, missing_executables=frozenset({"jobs/b.py"})))
+
+    assert told["executables"] == {"bound": 2, "missing": ["jobs/b.py"]}
+
+
+def test_without_an_active_status_table_nobody_knows_what_was_observed() -> None:
+    assert scorecard(inputs(operation(1), observed=None))["operations"]["observed"] is None
+    assert scorecard(inputs(operation(1), observed=frozenset({"OP-A01"})))["operations"]["observed"] == 1
+
+
+def test_a_percent_of_nothing_is_unknown() -> None:
+    assert scorecard(inputs())["operations"]["c3_plus"] == {"count": 0, "of": 0, "percent": None}
+
+
+def test_a_registry_that_can_be_active_and_is_not_known_is_told_with_its_reason() -> None:
+    told = scorecard(
+        inputs(
+            registries=(
+                standing("b_registry", known=False, reason="an external database"),
+                standing("a_report", can_be_active=False, known=False, reason="presentation"),
+                standing("c_registry"),
+            )
+        )
+    )["registries"]
+
+    assert told["unknown"] == [{"registry_id": "b_registry", "reason": "an external database"}]
+    assert told["pointer_known"] == 1
+
+
+def test_the_change_is_figure_by_figure_and_null_where_there_is_nothing_to_compare() -> None:
+    first = scorecard(inputs(operation(1), operation(2), observed=None, coverage={"OP-A01": "C3"}))
+    assert first["change"] is None
+
+    now = scorecard(inputs(operation(1), observed=frozenset(), coverage={"OP-A01": "C3"}, before=first))["change"]
+
+    assert now["operations"]["canonical"] == -1
+    assert now["operations"]["observed"] is None
+    assert now["operations"]["c3_plus"] == {"count": 0, "of": -1, "percent": 50.0}
+    assert now["operations"]["by_level"]["C0"] == -1
+    assert now["registries"]["unknown"] == 0
+
+
+operations = st.lists(
+    st.builds(operation, st.integers(0, 40), st.sampled_from(["A", "B", "Z"]), st.sampled_from(["x.py", "y/z.py"])),
+    unique_by=lambda each: each.operation_id,
+)
+levels = st.dictionaries(
+    st.builds("OP-{}{:02d}".format, st.sampled_from("AB"), st.integers(0, 40)),
+    st.sampled_from(["C0", "C2", "C3", "C7"]),
+)
+
+
+@given(operations, levels, st.permutations(range(3)))
+def test_every_scorecard_is_what_its_schema_says_and_does_not_depend_on_order(
+    some: list[Operation], coverage: dict[str, str], order: list[int]
+) -> None:
+    rows = [standing("a_one"), standing("b_two", known=False, reason="why"), standing("c_three", sealed=False)]
+    one = scorecard(inputs(*some, coverage=coverage, registries=tuple(rows)))
+    other = scorecard(inputs(*reversed(some), coverage=coverage, registries=tuple(rows[i] for i in order)))
+
+    assert one == other
+    assert sum(one["operations"]["by_level"].values()) == one["operations"]["canonical"]
+    assert check_value(SCHEMA, scorecard(inputs(*some, coverage=coverage, before=one))) == []
+
+
+def test_the_content_hash_does_not_know_the_time() -> None:
+    given = inputs(operation(1))
+    later = context(at=CONTEXT.as_of.replace(hour=13))
+
+    assert build_scorecard(given, CONTEXT).content_sha256 == build_scorecard(given, later).content_sha256
+    assert build_scorecard(given, CONTEXT).files != build_scorecard(given, later).files

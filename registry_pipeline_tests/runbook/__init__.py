@@ -1,1 +1,0 @@
-"""The walk from sources to pointers, on real folders."""

@@ -1,0 +1,69 @@
+"""The writer is killed at its calls: whatever the moment, a run root holds nothing or a whole folder.
+
+Every system call of a real process is tried by `soak/test_kill_seal.py`; here a fork dies at every call into `os`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from registry_pipeline.files.durable import rename_noreplace
+from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.verify import verify_folder
+from registry_pipeline_tests.runs.conftest import Doors
+from registry_pipeline_tests.runs.small_run import WANTED
+
+CALLS = ("open", "write", "fsync", "mkdir", "read", "scandir", "chmod", "close")
+
+
+def _killed_at(number: int, work: Callable[[], object]) -> bool:
+    """Do the work in a fork that kills itself at its call of this number; tell whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def mortal(real: Any) -> Any:
+            def call(*args: Any, **words: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*args, **words)
+
+            return call
+
+        for name in CALLS:
+            setattr(os, name, mortal(getattr(os, name)))
+        pytest.MonkeyPatch().setattr("registry_pipeline.runs.writer.rename_noreplace", mortal(rename_noreplace))
+        try:
+            work()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_a_writer_killed_at_any_call_leaves_nothing_or_a_whole_folder(doors: Doors) -> None:
+    number, outcomes, killed = 1, set(), True
+    while killed:
+        run_id = RunId(WANTED.stamp, f"n{number}")
+        killed = _killed_at(number, lambda: doors.seal(run_id))  # noqa: B023 -- done before the next round
+        published = doors.publish / str(run_id)
+        outcomes.add((killed, published.exists()))
+        if published.exists():
+            assert verify_folder(published).verdict == "pass", f"killed at call {number}"
+        number += 1
+
+    assert outcomes == {(True, False), (True, True), (False, True)}
+
+
+def test_what_a_killed_writer_left_does_not_hinder_the_next(doors: Doors) -> None:
+    assert _killed_at(20, doors.seal)
+    assert doors.staged() != []
+
+    assert str(doors.seal().run_id) == str(WANTED)

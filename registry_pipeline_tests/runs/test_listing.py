@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from registry_pipeline.runs.listing import dated_runs, list_run_folders
+
+
+def _folder(root: Path, name: str, *files: str) -> Path:
+    folder = root / "runs" / name
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file).write_text("x")
+    return folder
+
+
+def test_folders_are_told_apart_by_which_seal_files_exist(tmp_path: Path) -> None:
+    _folder(tmp_path, "both", "manifest.json", "MANIFEST.sha256")
+    _folder(tmp_path, "one", "manifest.json")
+    _folder(tmp_path, "none", "run.json")
+
+    listing = list_run_folders(tmp_path, ["runs", "not/there"])
+
+    assert {f.run_id: f.seal for f in listing.folders()} == {"both": "sealed", "none": "unsealed", "one": "partial"}
+    assert listing.count_by_seal() == {"sealed": 1, "partial": 1, "unsealed": 1}
+    assert (listing.total, list(listing.by_root), listing.findings) == (3, ["runs"], ())
+
+
+def test_links_are_neither_run_folders_nor_seal_files(tmp_path: Path) -> None:
+    real = _folder(tmp_path, "real", "manifest.json")
+    (real / "MANIFEST.sha256").symlink_to(real / "manifest.json")
+    (tmp_path / "runs" / "linked").symlink_to(real)
+
+    assert [(f.run_id, f.seal) for f in list_run_folders(tmp_path, ["runs"]).folders()] == [("real", "partial")]
+
+
+def test_a_run_root_that_is_a_file_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("x")
+
+    assert [f.code for f in list_run_folders(tmp_path, ["runs"]).findings] == ["RUN_ROOT_UNREADABLE"]
+
+
+def test_runs_of_a_tag_come_by_moment_and_then_by_number(tmp_path: Path) -> None:
+    for name in (
+        "2026-03-01__120000__build__100",
+        "2026-03-01__120000__build__11",
+        "2026-03-01__120000__build",
+        "2026-02-01__120000__build",
+        "2026-03-01__120000__other",
+        "2026-03-01__120000__build_more",
+        "build",
+    ):
+        _folder(tmp_path, name)
+
+    dated = dated_runs(list_run_folders(tmp_path, ["runs"]), {"build"})
+
+    assert [folder.run_id for _, folder in dated] == [
+        "2026-02-01__120000__build",
+        "2026-03-01__120000__build",
+        "2026-03-01__120000__build__11",
+        "2026-03-01__120000__build__100",
+    ]

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.runs import verify as runs_verify
+from registry_pipeline.runs.verify import main, verify_folder, verify_folders
+from registry_pipeline_tests.cases.layout import find_cases
+from registry_pipeline_tests.runs.case_specs import RUN_ID, sealed_files, verify_case, write_tree
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    folder = tmp_path / RUN_ID
+    write_tree(folder, sealed_files({"data.jsonl": b"{}\n", "notes/a.md": b"a\n"}))
+    return folder
+
+
+def test_the_caller_is_given_the_bytes_that_were_hashed_and_no_others(sealed: Path) -> None:
+    report = verify_folder(sealed, keep=("data.jsonl", "notes/a.md", "absent"))
+
+    assert report.kept == {"data.jsonl": b"{}\n", "notes/a.md": b"a\n"}
+    assert report.run_json is not None
+    assert report.run_json["run_id"] == report.run_id == RUN_ID
+    assert [entry.relpath for entry in report.entries] == ["data.jsonl", "notes/a.md", "run.json"]
+
+
+def test_findings_name_the_folder_as_the_caller_does(sealed: Path) -> None:
+    (sealed / "data.jsonl").unlink()
+
+    report = verify_folder(sealed, shown=".codex/RUNS/x")
+
+    assert [f.path for f in report.findings] == [".codex/RUNS/x/data.jsonl"]
+    assert report.path == ".codex/RUNS/x"
+
+
+def test_a_folder_may_be_judged_under_the_name_that_it_will_have(sealed: Path) -> None:
+    staged = sealed.rename(sealed.parent / f"{RUN_ID}.123.abcd")
+
+    assert verify_folder(staged).verdict == "fail"
+    assert verify_folder(staged, expect_run_id=RUN_ID).verdict == "pass"
+
+
+def test_the_name_of_the_working_directory_counts(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sealed)
+
+    assert verify_folder(Path()).verdict == "pass"
+
+
+def test_a_link_with_a_slash_behind_it_is_still_a_link(sealed: Path) -> None:
+    link = sealed.parent / "link"
+    link.symlink_to(sealed)
+
+    assert {f.code for f in verify_folder(f"{link}/").findings} == {"FOLDER_NOT_DIRECTORY"}
+
+
+@pytest.mark.parametrize("name", ["absent", "nul\0byte", "lone\ud800surrogate", "x" * 5000])
+def test_a_name_that_no_folder_has_is_a_finding(tmp_path: Path, name: str) -> None:
+    report = verify_folder(f"{tmp_path}/{name}")
+
+    assert [(f.code, f.got) for f in report.findings] == [("FOLDER_NOT_DIRECTORY", "nothing")]
+
+
+def test_a_directory_that_cannot_be_listed_is_unreadable(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    assert [(f.code, f.path) for f in verify_folder(sealed, shown="run").findings] == [("UNREADABLE", "run")]
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    _all_cases(tmp_path)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def _all_cases(root: Path) -> list[tuple[Path, str]]:
+    folders = []
+    for case in find_cases("seal"):
+        scratch = root / case.name
+        scratch.mkdir(parents=True)
+        verify_case(case, scratch)
+        folders.append((scratch / RUN_ID, case.name))
+    return folders
+
+
+@pytest.mark.parametrize("threads", [1, 2], ids=["fork", "spawn"])
+def test_reports_are_the_same_and_in_order_with_any_number_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    folders = _all_cases(tmp_path)
+    monkeypatch.setattr(threading, "active_count", lambda: threads)
+    monkeypatch.setattr(runs_verify, "_CHUNK_OF_FOLDERS", 8)
+    done: list[int] = []
+
+    one = list(verify_folders(folders, keep=("data.jsonl",)))
+    two = list(verify_folders(folders, jobs=2, keep=lambda _: ("data.jsonl",), on_done=done.append))
+
+    assert two == one
+    assert [report.path for report in two] == [shown for _, shown in folders]
+    assert done == list(range(1, len(folders) + 1))
+
+
+def test_a_reader_that_stops_early_stops_the_processes(tmp_path: Path) -> None:
+    reports = verify_folders(_all_cases(tmp_path), jobs=2)
+
+    next(reports)
+    reports.close()
+
+    assert threading.active_count() == 1
+
+
+def test_exit_codes_tell_valid_broken_absent_and_unreadable_apart(
+    sealed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = sealed.parent / "broken"
+    write_tree(broken, sealed_files() | {"data.jsonl": b"?"})
+
+    assert main([str(sealed)]) == 0
+    assert main([str(sealed), str(broken)]) == 3
+    assert main([str(sealed.parent / "absent")]) == 7
+    assert main([str(sealed.parent / "absent"), str(broken)]) == 3
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    capsys.readouterr()
+
+
+def test_a_line_says_where_what_was_expected_and_what_next(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sealed / "data.jsonl").write_bytes(b"{ }\n")
+
+    main([str(sealed)])
+
+    assert capsys.readouterr().out == (
+        f"SEAL_INVALID: SIZE_MISMATCH {sealed}/data.jsonl: the size of the file differs from the manifest"
+        " expected 3 got 4 (File content) -> rebuild the run; never edit a sealed run\n"
+    )
+
+
+def test_a_file_name_cannot_write_to_the_terminal(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sealed / "\x1b[2Jevil\n\udcff").write_bytes(b"")
+
+    main([str(sealed)])
+
+    line = capsys.readouterr().out
+    assert "\\x1b[2Jevil\\n\\udcff" in line
+    assert line.count("\n") == 1
