@@ -4,8 +4,6 @@ Holds how a request to move pointers reaches the runbook. Keeps out whether they
 `catalog`, the other files of this room and Dagster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final

@@ -4,8 +4,6 @@ Holds a factory. Keeps out reading, building and sealing: `runbook` builds, the 
 `catalog`, the other files of this room and Dagster.
 """
 
-from __future__ import annotations
-
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final, TypedDict

@@ -4,8 +4,6 @@ Holds a factory that tells a Verdict as three check results. Keeps out judging: 
 `runbook`, `catalog`, the other files of this room and Dagster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Final
 

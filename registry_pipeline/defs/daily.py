@@ -8,8 +8,6 @@ in a backfill even of one partition): there is no value for the IO manager, and 
 data version is one for all partitions of a run, so that each one's own content hash stands in its metadata.
 """
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterator, Sequence

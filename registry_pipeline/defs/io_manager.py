@@ -4,8 +4,6 @@ Holds the way from Dagster's outputs and inputs to run folders. Keeps out how a 
 import `runbook`, the other files of this room and Dagster. Not an `UPathIOManager`, which rewrites one path in place.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency

@@ -4,8 +4,6 @@ Holds the one translation from `errors` to a step failure. Keeps out deciding wh
 May import `errors` and Dagster.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Holds the choice of what to propose, on the evidence of the event log. Keeps out
 anew, and `runbook.activate` decides. May import `runbook`, `catalog`, the other files of this room and Dagster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 
