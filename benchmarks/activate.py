@@ -42,16 +42,16 @@ def governed_folder(root: Path) -> Repository:
     return load_repository(root)
 
 
-def activate_next(governed: Repository, number: int) -> tuple[float, float]:
+def activate_next(repository: Repository, number: int) -> tuple[float, float]:
     """Build, seal, validate and activate one more snapshot; return the seconds of all that, and of activation alone."""
     begun = time.perf_counter()
-    run = start_build_run(governed, FIRST + timedelta(minutes=number))
-    built = build(governed, run, SPEC, {})
+    run = start_build_run(repository, FIRST + timedelta(minutes=number))
+    built = build(repository, run, SPEC, {})
     assert isinstance(built, Built), built
-    sealed = seal(governed, run, SPEC, built)
-    verdict = validate(governed, sealed)
+    sealed = seal(repository, run, SPEC, built)
+    verdict = validate(repository, sealed)
     ready = time.perf_counter()
-    moved = activate(governed, run, [(sealed, verdict)], actor="bench", reason="bench")
+    moved = activate(repository, run, [(sealed, verdict)], actor="bench", reason="bench")
     assert isinstance(moved, Activation), moved
     return time.perf_counter() - begun, time.perf_counter() - ready
 
@@ -77,11 +77,11 @@ def main() -> None:
     """Grow the chain to N records and print the cost at a few lengths."""
     count = folders_wanted(__doc__, 300, "activations")
     with tempfile.TemporaryDirectory(prefix="bench-activate-") as place:
-        governed = governed_folder(Path(place) / "repo")
-        costs = [activate_next(governed, number) for number in range(count)]
+        repository = governed_folder(Path(place) / "repo")
+        costs = [activate_next(repository, number) for number in range(count)]
         plain = statistics.median(plain_activate(Path(place), number) for number in range(50))
         begun = time.perf_counter()
-        read_chain_state(governed)
+        read_chain_state(repository)
         chain = time.perf_counter() - begun
         for folder, _, _ in os.walk(place):
             Path(folder).chmod(0o755)

@@ -74,31 +74,31 @@ def prepare(root: Path, count: int) -> Repository:
     """Make N snapshots, log them in two logs, and let one more come."""
     root.mkdir()
     initialize(root, track_runs=False, now=BEGUN)
-    governed = load_repository(root)
+    repository = load_repository(root)
     for number in range(count - 1):
         write_snapshot(root, number)
-    build(governed, 1, publish=True)
+    build(repository, 1, publish=True)
     write_snapshot(root, count - 1)
-    build(governed, 2, publish=True)
+    build(repository, 2, publish=True)
     write_snapshot(root, count)
-    return governed
+    return repository
 
 
-def build(governed: Repository, minute: int, *, publish: bool) -> bytes:
+def build(repository: Repository, minute: int, *, publish: bool) -> bytes:
     """Build a log as the runbook does; with `publish` seal and judge it too."""
     run = BuildRun(datetime(2027, 1, 1, 0, minute, tzinfo=UTC), GitState(None, None))
-    built = steps.build(governed, run, SPEC, {})
+    built = steps.build(repository, run, SPEC, {})
     assert isinstance(built, Built), built
     if publish:
-        sealed = seal(governed, run, SPEC, built)
-        assert validate(governed, sealed).passed
+        sealed = seal(repository, run, SPEC, built)
+        assert validate(repository, sealed).passed
     return built.artifacts.files[LOG_FILE]
 
 
-def publish_and_remove(governed: Repository) -> None:
+def publish_and_remove(repository: Repository) -> None:
     """Build, seal and judge a log, and take it away again."""
-    build(governed, 3, publish=True)
-    folder = governed.publish_root / "2027-01-01__000300__registry_delta_log_build"
+    build(repository, 3, publish=True)
+    folder = repository.publish_root / "2027-01-01__000300__registry_delta_log_build"
     folder.chmod(0o755)
     shutil.rmtree(folder)
 
@@ -164,12 +164,12 @@ def edges_of(log: bytes) -> list[str]:
 
 def compare(place: Path, count: int) -> dict[str, float]:
     """Return the seconds of each way over N logged snapshots and a new one; their edges are the same."""
-    governed = prepare(place, count)
-    assert edges_of(build(governed, 3, publish=False)) == edges_of(plain(place)), "the two disagree"
+    repository = prepare(place, count)
+    assert edges_of(build(repository, 3, publish=False)) == edges_of(plain(place)), "the two disagree"
     ways = {
         "straightforward script: verify and write all": lambda: plain(place),
-        "the head and what is new": lambda: build(governed, 3, publish=False),
-        "the same, sealed, judged and published": lambda: publish_and_remove(governed),
+        "the head and what is new": lambda: build(repository, 3, publish=False),
+        "the same, sealed, judged and published": lambda: publish_and_remove(repository),
     }
     return best_seconds(ways)
 

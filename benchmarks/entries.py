@@ -111,12 +111,12 @@ def whole_command(root: Path, data: bytes, entry: dict[str, Any]) -> Callable[[]
     (root / ".codex/RUNS").mkdir(parents=True)
     (root / PATH).parent.mkdir(parents=True)
     (root / "modules/overview/type_registry.yaml").write_text(TYPES)
-    governed: Repository = load_repository(root)
+    repository: Repository = load_repository(root)
     given = [GivenEntry("module_instance", entry, "benchmark")]
 
     def add() -> None:
         (root / PATH).write_bytes(data)
-        assert add_entries(governed, given, ChangeRequest("benchmark", NOON), dry_run=False).written
+        assert add_entries(repository, given, ChangeRequest("benchmark", NOON), dry_run=False).written
 
     return add
 

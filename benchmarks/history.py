@@ -124,24 +124,24 @@ def hash_once(root: Path, names: bytes) -> int:
     return count
 
 
-def build(governed: Repository, days: list[date], *, force: bool = False) -> None:
+def build(repository: Repository, days: list[date], *, force: bool = False) -> None:
     """Build and seal the days as both doors do."""
-    for _ in build_days(governed, BuildRun(NOW, GitState(None, None)), days, force=force):
+    for _ in build_days(repository, BuildRun(NOW, GitState(None, None)), days, force=force):
         pass
 
 
-def build_without_sealing(governed: Repository, days: list[date]) -> None:
+def build_without_sealing(repository: Repository, days: list[date]) -> None:
     """Do all but what the disk must keep."""
-    run, history = BuildRun(NOW, GitState(None, None)), read_history(governed.root)
+    run, history = BuildRun(NOW, GitState(None, None)), read_history(repository.root)
     assert history is not None
-    with days_of_history._open(governed, run, history, None, force=True) as backfill:  # noqa: SLF001 - to tell a part
+    with days_of_history._open(repository, run, history, None, force=True) as backfill:  # noqa: SLF001 - to tell a part
         for day in days:
             days_of_history._describe(backfill, day)  # noqa: SLF001 - likewise
 
 
-def forget(governed: Repository) -> None:
+def forget(repository: Repository) -> None:
     """Remove the days that were sealed."""
-    for folder in governed.publish_root.glob("*__asof_*"):
+    for folder in repository.publish_root.glob("*__asof_*"):
         folder.chmod(0o755)
         shutil.rmtree(folder)
 
@@ -153,28 +153,28 @@ def every_day(count: int) -> list[date]:
 
 def year(root: Path, files: int) -> None:
     """Print the table of the year."""
-    governed, days = load_repository(root), every_day(365)
+    repository, days = load_repository(root), every_day(365)
     names = distinct_blobs(root, days)
     count = names.count(b"\n")
     title = f"history: 365 days of {files} files, {COMMITS} commits, {count} distinct blobs, {RUNS} run folders"
     reference = {"every distinct blob hashed once": lambda: hash_once(root, names)}
-    cold = {**reference, "drift_signals_daily, nothing known before": lambda: build(governed, days, force=True)}
-    cold |= {"the same, nothing sealed": lambda: build_without_sealing(governed, days)}
-    print_table(title, best_seconds(cold, ROUNDS, before=lambda: forget(governed)), 365, "day")
-    build(governed, days)  # which keeps the digests
-    warm = {**reference, "drift_signals_daily, digests in the cache": lambda: build(governed, days)}
-    print_table("  with the cache", best_seconds(warm, ROUNDS, before=lambda: forget(governed)), 365, "day")
-    standing = {**reference, "drift_signals_daily, every day sealed already": lambda: build(governed, days)}
+    cold = {**reference, "drift_signals_daily, nothing known before": lambda: build(repository, days, force=True)}
+    cold |= {"the same, nothing sealed": lambda: build_without_sealing(repository, days)}
+    print_table(title, best_seconds(cold, ROUNDS, before=lambda: forget(repository)), 365, "day")
+    build(repository, days)  # which keeps the digests
+    warm = {**reference, "drift_signals_daily, digests in the cache": lambda: build(repository, days)}
+    print_table("  with the cache", best_seconds(warm, ROUNDS, before=lambda: forget(repository)), 365, "day")
+    standing = {**reference, "drift_signals_daily, every day sealed already": lambda: build(repository, days)}
     print_table("  once more", best_seconds(standing, ROUNDS), 365, "day")
     for part in (90, 180, 365):
-        forget(governed)
-        print(f"  {part:>6} days   {seconds(governed, every_day(part)):7.2f} s")
+        forget(repository)
+        print(f"  {part:>6} days   {seconds(repository, every_day(part)):7.2f} s")
 
 
-def seconds(governed: Repository, days: list[date]) -> float:
+def seconds(repository: Repository, days: list[date]) -> float:
     """Return how long the days take with nothing known before."""
     begun = time.perf_counter()
-    build(governed, days, force=True)
+    build(repository, days, force=True)
     return time.perf_counter() - begun
 
 

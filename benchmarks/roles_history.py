@@ -65,34 +65,34 @@ def script(root: Path, path: str) -> list[str]:
     return sorted(drifted)
 
 
-def ours(governed: Repository) -> list[str]:
+def ours(repository: Repository) -> list[str]:
     """Return what drifted, by the check."""
-    told = check_roles(governed, RolesCheckOptions(history=True), NOW)
+    told = check_roles(repository, RolesCheckOptions(history=True), NOW)
     return sorted(each.ids[-1] for each in told.violations if each.finding.code == "RR003")
 
 
-def read(governed: Repository, path: str) -> int:
+def read(repository: Repository, path: str) -> int:
     """Return how many bytes the history has."""
-    commits = read_pack_commits(governed.root, None, path)
+    commits = read_pack_commits(repository.root, None, path)
     blobs = [each.blob_id for each in commits if each.blob_id is not None]
-    return sum(len(data) for _, data in read_pack_blobs(governed.root, blobs))
+    return sum(len(data) for _, data in read_pack_blobs(repository.root, blobs))
 
 
 def main() -> None:
     """Print the table."""
     count = folders_wanted(__doc__, 500, "commits")
     with tempfile.TemporaryDirectory(prefix="roles-") as place:
-        governed = load_repository(Path(place))
-        path = governed.config.roles.pack
-        make_repository(governed.root, path, count)
-        changed = (governed.root / path).read_bytes().replace(b'"Surface X 7"', b'"Another"')
-        (governed.root / path).write_bytes(changed)
-        assert script(governed.root, path) == ours(governed) != []
+        repository = load_repository(Path(place))
+        path = repository.config.roles.pack
+        make_repository(repository.root, path, count)
+        changed = (repository.root / path).read_bytes().replace(b'"Surface X 7"', b'"Another"')
+        (repository.root / path).write_bytes(changed)
+        assert script(repository.root, path) == ours(repository) != []
         seconds = best_seconds(
             {
-                "script: git show a commit, json, rfc8785": lambda: script(governed.root, path),
-                "roles check --history": lambda: ours(governed),
-                "reading alone": lambda: read(governed, path),
+                "script: git show a commit, json, rfc8785": lambda: script(repository.root, path),
+                "roles check --history": lambda: ours(repository),
+                "reading alone": lambda: read(repository, path),
             }
         )
         print_table(f"history: {count} commits of a pack of 40 roles among {2 * count}", seconds, count, "commit")

@@ -211,8 +211,8 @@ def index_costs(log: Log, count: int) -> None:
     refreshed = _timed(lambda: find_run(log, "RUN-20250101-0000-ZZZZ"))
     print(f"side index: built in {built:.1f} s ({built / count * 1e6:.1f} us a record), {size:.2f} of the log's size;")
     print(f"  refreshed behind 1,000 new records in {refreshed * 1e3:.1f} ms")
-    governed, made = Repository(log.path.parents[2], Config()), [record(2 * count + number) for number in range(50)]
-    appends = [_timed(partial(append_runs, governed, [each], RuleContext())) for each in made]
+    repository, made = Repository(log.path.parents[2], Config()), [record(2 * count + number) for number in range(50)]
+    appends = [_timed(partial(append_runs, repository, [each], RuleContext())) for each in made]
     print(f"  an append that uses and updates it: {median(appends) * 1e3:.1f} ms, at most {max(appends) * 1e3:.1f} ms")
 
 

@@ -20,7 +20,7 @@ class Capture:
     """One captured registry.
 
     `source` is the file, or the folder, that is captured where the toml names no other; None where another key of the
-    toml tells it: `key` says which, and `usual` what it says by default, where a repository need not have the file.
+    toml tells it: `key` says which, and `default_path` what it says by default, where a repository need not have the file.
     `artifact` is the name of the main artifact, None where files keep their own names; where `may_be_renamed`, the toml
     may name it otherwise.
     """
@@ -30,10 +30,10 @@ class Capture:
     artifact: str | None
     may_be_renamed: bool = True
     key: str | None = None
-    usual: str | None = None
+    default_path: str | None = None
 
     @property
-    def told_by(self) -> str:
+    def config_key(self) -> str:
         """How people are told where the toml names the source."""
         return f"`source` of [captured.{self.registry_id}]" if self.source else self.key or f"`{self.registry_id}`"
 
@@ -62,10 +62,14 @@ _ALL: Final = (
         None,
         "overrides-log.jsonl",
         key="`overrides` of [run_index]",
-        usual="60-REGISTRY/data/overrides-log.jsonl",
+        default_path="60-REGISTRY/data/overrides-log.jsonl",
     ),
     Capture(
-        "run_index", None, "run-index.jsonl", key="`path` of [run_index]", usual="60-REGISTRY/data/run-index.jsonl"
+        "run_index",
+        None,
+        "run-index.jsonl",
+        key="`path` of [run_index]",
+        default_path="60-REGISTRY/data/run-index.jsonl",
     ),
 )
 CAPTURES: Final = MappingProxyType({capture.registry_id: capture for capture in _ALL})
@@ -94,7 +98,7 @@ def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str 
             meant = f"; did you mean {near[0]!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"
             return f"{place}: no captured registry has that name{meant}"
         if source is not None and capture.source is None:
-            return f"{place}.source: {capture.told_by} names it"
+            return f"{place}.source: {capture.config_key} names it"
         if artifact is not None:
             taken = artifact in {each for name, each in names.items() if name != registry_id}
             problem = "another registry's artifact has that name" if taken else _name_problem(capture, artifact)

@@ -10,9 +10,9 @@ from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.delta_log.read import find_log_head
 
 
-def head_of(governed: Repository) -> str:
+def head_of(repository: Repository) -> str:
     """Return the run id of the one head; two heads, or one that does not verify, fail the test."""
-    search = find_log_head(governed, Store(governed, datetime(2026, 3, 3, tzinfo=UTC)), REGISTRIES)
+    search = find_log_head(repository, Store(repository, datetime(2026, 3, 3, tzinfo=UTC)), REGISTRIES)
     assert search.head is not None, search.findings
     assert not search.refuses
     return search.head.ref.run_id

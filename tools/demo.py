@@ -40,7 +40,7 @@ def main() -> int:
         _make_room(target)
         example = _step("make the example repository", lambda: _example(target))
         print(f"     {example.runs} run folders, {len(example.planted)} of them not as they should be")
-        _dagster(example.governed.root, example.governed.dagster_home)
+        _dagster(example.repository.root, example.repository.dagster_home)
     except RegistryPipelineError as error:
         print(f"demo: {error.message}\n      {error.advice}", file=sys.stderr)
         return error.exit_code
@@ -103,7 +103,7 @@ class _Graph:
         from registry_pipeline.defs.resources import GovernedRepository  # noqa: PLC0415
 
         self.definitions = build_defs(repository)
-        self.governed = GovernedRepository(root=str(repository))
+        self.repository = GovernedRepository(root=str(repository))
         self.instance = DagsterInstance.from_config(str(home))
 
     def execute(self, job: str, requested: Any = None) -> list[tuple[str, str]]:
@@ -136,7 +136,7 @@ class _Graph:
         from registry_pipeline.defs.sensors import activation_sensor  # noqa: PLC0415
 
         with build_sensor_context(instance=self.instance) as context:
-            answer = activation_sensor(context, governed=self.governed)
+            answer = activation_sensor(context, repository=self.repository)
         if not isinstance(answer, RunRequest):
             raise RegistryPipelineError(f"the sensor asks for nothing: {answer}", "open the user interface")
         return answer

@@ -40,7 +40,7 @@ def _not_blank(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 def print_change(
     reporter: Reporter,
-    governed: Repository,
+    repository: Repository,
     run: BuildRun | None,
     done: Activation | Refusal | None,
     *,
@@ -53,14 +53,14 @@ def print_change(
     `nothing` is the sentence for a change that was not needed, `told` are findings beside those of the change.
     """
     changed = isinstance(done, Activation) and run is not None
-    report, missing = render_after_change(governed, run) if changed and run is not None else (None, ())
+    report, missing = render_after_change(repository, run) if changed and run is not None else (None, ())
     findings = tuple(dict.fromkeys((*(done.findings if done is not None else ()), *told, *missing)))
     moved = done if isinstance(done, Activation) else None
     document: dict[str, Any] = {
         "action": action,
         "moves": [] if moved is None else [move.to_json() for move in moved.moves],
         "activation_run_id": None if moved is None else moved.record.run_id,
-        "pointer_sha256": pointer_hash(governed) if moved is None else moved.pointer_sha256,
+        "pointer_sha256": pointer_hash(repository) if moved is None else moved.pointer_sha256,
         "report_run_id": None if report is None else report.ref.run_id,
         "findings": [finding.to_json() for finding in findings],
     }

@@ -60,7 +60,9 @@ class _Told:
         return sorted_findings(f for day, verdict in self.days for f in (*day.built.findings, *verdict.findings))
 
 
-def build_span(reporter: Reporter, governed: Repository, days: DaySpan, *, force: bool, fail_on: frozenset[str]) -> int:
+def build_span(
+    reporter: Reporter, repository: Repository, days: DaySpan, *, force: bool, fail_on: frozenset[str]
+) -> int:
     """Build, seal and validate each day, tell what was sealed, and return the exit code.
 
     Ctrl-C stops between two days; what was sealed by then is told, and the exit code is 130.
@@ -68,9 +70,9 @@ def build_span(reporter: Reporter, governed: Repository, days: DaySpan, *, force
     run = BuildRun(reporter.settings.now, GitState(None, None))
     done: list[tuple[SealedDay, Verdict]] = []
     try:
-        with hold_build_lock(governed), progress(reporter, "read run folders") as shown, deferred(SIGINT) as asked:
-            for day in build_days(governed, run, days, force=force, on_progress=shown.done):
-                done.append((day, validate(governed, day.run)))
+        with hold_build_lock(repository), progress(reporter, "read run folders") as shown, deferred(SIGINT) as asked:
+            for day in build_days(repository, run, days, force=force, on_progress=shown.done):
+                done.append((day, validate(repository, day.run)))
                 shown.step(str(day.day))
                 shown.done(len(done), len(days))
                 if asked():

@@ -30,12 +30,12 @@ def repository_of(reporter: Reporter, words: Iterable[str]) -> Repository | None
         raise
 
 
-def find_named(governed: Repository | None, word: str, registry_id: str | None = None) -> FoundRun:
-    """Return the folder that an argument names; `governed` may be None for a path, which needs no repository.
+def find_named(repository: Repository | None, word: str, registry_id: str | None = None) -> FoundRun:
+    """Return the folder that an argument names; `repository` may be None for a path, which needs no repository.
 
     Raises:
         NotFoundError: nothing, or more than one run, is meant.
     """
-    if governed is None or is_path(word):
+    if repository is None or is_path(word):
         return folder_at(Path(word))
-    return find_run(governed, word, registry_id)
+    return find_run(repository, word, registry_id)

@@ -66,7 +66,7 @@ def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None
     files = built.artifacts.files
     page: Metadata = {"records": built.artifacts.records, "dagster/row_count": built.artifacts.records}
     page |= {name: MetadataValue.int(int(value)) for name, value in built.artifacts.metrics.items()}
-    if spec.many_files:
+    if spec.multi_file:
         page |= files_metadata(files, active)
     main = main_artifact(spec, files)
     if main is not None:

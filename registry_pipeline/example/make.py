@@ -32,7 +32,7 @@ from registry_pipeline.values import value_type
 class ExampleOutcome:
     """The example that was made: its repository, how many run folders, and what must be found wrong with them."""
 
-    governed: Repository
+    repository: Repository
     runs: int
     planted: tuple[PlantedFolder, ...]
 
@@ -53,7 +53,7 @@ def make_example(
     """
     example = describe_example(seed, now)
     commits = write_commits(target, example)
-    governed = initialize(target, track_runs=False, now=now).governed
+    repository = initialize(target, track_runs=False, now=now).repository
     ours: dict[str, list[ExampleRun]] = {}
     done = 0
     for run in describe_runs(example, commits):
@@ -64,17 +64,17 @@ def make_example(
             done += 1
             on_progress(done, len(example.paths))
     for run_root, runs in ours.items():
-        _seal_all(governed, run_root, runs)
+        _seal_all(repository, run_root, runs)
         done += len(runs)
         on_progress(done, len(example.paths))
-    return ExampleOutcome(governed, len(example.paths), example.planted)
+    return ExampleOutcome(repository, len(example.paths), example.planted)
 
 
-def _seal_all(governed: Repository, run_root: str, runs: list[ExampleRun]) -> None:
+def _seal_all(repository: Repository, run_root: str, runs: list[ExampleRun]) -> None:
     """Seal the runs of one root, with one synchronisation of the disk for all of them."""
-    place = governed.path(run_root)
+    place = repository.path(run_root)
     place.mkdir(parents=True, exist_ok=True)
-    seal_folders(place, governed.staging_root, [(_run_id(run), partial(_as_described, run)) for run in runs])
+    seal_folders(place, repository.staging_root, [(_run_id(run), partial(_as_described, run)) for run in runs])
 
 
 def _run_id(run: ExampleRun) -> RunId:

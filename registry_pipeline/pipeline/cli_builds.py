@@ -51,14 +51,14 @@ class BuildGroup:
         return tuple(spec.registry_id for spec in rest if set(self.registry_ids) & set(spec.depends_on))
 
 
-def list_build_groups(governed: Repository, after: datetime | None = None) -> Iterator[BuildGroup]:
+def list_build_groups(repository: Repository, after: datetime | None = None) -> Iterator[BuildGroup]:
     """Yield the sets that the command line sealed after a moment, the newest first.
 
     A folder is ours if its run.json says that we built that registry and names no other repository, and the command
     line's if it names no Dagster run. Nothing is verified here.
     """
     specs = {spec.tag: spec.registry_id for spec in _SHOWN if spec.tag}
-    listing = list_run_folders(governed.root, governed.config.run_roots)
+    listing = list_run_folders(repository.root, repository.config.run_roots)
     by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
     for run_id, folder in dated_runs(listing, specs):
         if after is None or run_id.stamp > after:
@@ -66,33 +66,35 @@ def list_build_groups(governed: Repository, after: datetime | None = None) -> It
     for stamp, folders in sorted(by_stamp.items(), reverse=True):
         members = [BuildGroupMember(*key, folder) for key, folder in folders.items()]
         members.sort(key=lambda member: (_PLACE[member.registry_id], member.partition or ""))
-        ours = tuple(member for member in members if _is_ours(governed, member))
+        ours = tuple(member for member in members if _is_ours(repository, member))
         if ours:
             yield BuildGroup(stamp, ours)
 
 
-def _is_ours(governed: Repository, member: BuildGroupMember) -> bool:
+def _is_ours(repository: Repository, member: BuildGroupMember) -> bool:
     try:
-        envelope = read_strict_json(read_regular_file(governed.path(member.folder.path) / "run.json"))
+        envelope = read_strict_json(read_regular_file(repository.path(member.folder.path) / "run.json"))
     except (OSError, StrictJsonError):
         return False
     if not isinstance(envelope, dict) or "dagster_run_id" in envelope:
         return False
-    if is_foreign(stated_repository_id(envelope), governed.config.repository_id):
+    if is_foreign(stated_repository_id(envelope), repository.config.repository_id):
         return False
     builder = envelope.get("builder")
     return isinstance(builder, dict) and builder.get("name") == builder_name(member.registry_id)
 
 
-def read_build_group(governed: Repository, one: BuildGroup) -> Iterator[tuple[BuildGroupMember, SealedRun, SealReport]]:
+def read_build_group(
+    repository: Repository, one: BuildGroup
+) -> Iterator[tuple[BuildGroupMember, SealedRun, SealReport]]:
     """Yield each member of a set as the run that its bytes are now, with the bytes of its artifacts.
 
     A folder that does not verify is told as well, under the root that it has or claims: its checks will fail.
     """
     for member in one.members:
         spec, folder = REGISTRIES[member.registry_id], member.folder
-        report = read_report(governed, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts)
-        scanned = read_run_folder(governed.root, folder.run_root, folder.run_id)
+        report = read_report(repository, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts)
+        scanned = read_run_folder(repository.root, folder.run_root, folder.run_id)
         root = report.root_sha256 or (None if scanned is None else scanned.claimed_root) or "none"
         ref = SealedRef(folder.run_id, folder.run_root, spec.relpath, root)
         yield member, sealed_run(member.registry_id, ref, report), report

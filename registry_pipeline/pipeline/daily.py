@@ -74,7 +74,7 @@ class SealedDay:
 class _Backfill:
     """What all days share. `sealed` is the newest folder of each day that is not marked bad."""
 
-    governed: Repository
+    repository: Repository
     run: BuildRun
     history: History
     facts: Callable[[str], CommitFacts]
@@ -84,7 +84,7 @@ class _Backfill:
 
 
 def build_days(
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     days: Iterable[date],
     *,
@@ -102,25 +102,25 @@ def build_days(
         NotFoundError: git cannot be read, or does not have an object. PublishError: as `seal`.
     """
     wanted = list(days)
-    history = _history_of(governed, wanted, run.started)
+    history = _history_of(repository, wanted, run.started)
     if not wanted:
         return
-    with _open(governed, run, history, on_progress, force=force) as backfill:
+    with _open(repository, run, history, on_progress, force=force) as backfill:
         for day in wanted:
             yield _build_day(backfill, day, force=force)
 
 
-def _history_of(governed: Repository, days: Iterable[date], now: datetime) -> History:
+def _history_of(repository: Repository, days: Iterable[date], now: datetime) -> History:
     """Return the history of the repository, if it has one for each of the days.
 
     Raises:
         RefusedError: it has not; the message names the first such day, the advice what to do.
     """
-    start = governed.config.history_start
-    history = read_history(governed.root)
+    start = repository.config.history_start
+    history = read_history(repository.root)
     if history is None:
         why = "a plain folder, or one where nothing is committed, has no past days"
-        raise RefusedError(f"{DAILY} is read from git, and {governed.root} has no commit", why)
+        raise RefusedError(f"{DAILY} is read from git, and {repository.root} has no commit", why)
     if start is None:
         first = "" if history.first_day is None else f" = {history.first_day}, the day of the first commit,"
         raise RefusedError(
@@ -148,27 +148,27 @@ def _refuse(day: date, start: date, history: History, today: date) -> None:
 
 @contextmanager
 def _open(
-    governed: Repository, run: BuildRun, history: History, on_progress: Callable[[int], None] | None, *, force: bool
+    repository: Repository, run: BuildRun, history: History, on_progress: Callable[[int], None] | None, *, force: bool
 ) -> Iterator[_Backfill]:
     """Scan the run roots, start git, and keep the digests that it gave, however the days end."""
-    gathered = read_run_registry_inputs(governed, SourceContext(on_progress=on_progress))
+    gathered = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress))
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
     rows = parse_run_rows(build_run_registry(gathered.inputs, context).files[ARTIFACT])
-    cache = None if force else governed.state_root / CACHE
+    cache = None if force else repository.state_root / CACHE
     digests = BlobDigests(cache, len(history.commits[0][1]) // 2)
-    with CommittedFiles(governed.root, digests) as files:
+    with CommittedFiles(repository.root, digests) as files:
         try:
-            sealed = _newest_by_day(governed, rows)
-            facts = lru_cache(maxsize=_COMMITS_KEPT)(partial(read_commit_facts, governed, files))
-            yield _Backfill(governed, run, history, facts, date_runs(rows), sealed, gathered.findings)
+            sealed = _newest_by_day(repository, rows)
+            facts = lru_cache(maxsize=_COMMITS_KEPT)(partial(read_commit_facts, repository, files))
+            yield _Backfill(repository, run, history, facts, date_runs(rows), sealed, gathered.findings)
         finally:
             digests.save()
 
 
-def _newest_by_day(governed: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
+def _newest_by_day(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
     """Return the run id of the newest folder of each day, those marked bad left out."""
-    tag, bad = spec_of(DAILY).tag, read_chain_state(governed).marked_bad
-    found = [RunId.parse(row.run_id) for row in rows if row.run_root == governed.config.publish_root]
+    tag, bad = spec_of(DAILY).tag, read_chain_state(repository).marked_bad
+    found = [RunId.parse(row.run_id) for row in rows if row.run_root == repository.config.publish_root]
     ids = [run_id for run_id in found if run_id is not None and run_id.tag == tag and str(run_id) not in bad]
     ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))
     return {run_id.partition: str(run_id) for run_id in ids if run_id.partition is not None}
@@ -179,7 +179,7 @@ def _build_day(backfill: _Backfill, day: date, *, force: bool) -> SealedDay:
     commit, built = _describe(backfill, day)
     sealed = None if force else _standing(backfill, built)
     run = replace(backfill.run, git=GitState(commit, None))
-    made = sealed or seal(backfill.governed, run, spec_of(DAILY), built)
+    made = sealed or seal(backfill.repository, run, spec_of(DAILY), built)
     return SealedDay(day, commit, built, made, round(time.perf_counter() - began, 3))
 
 
@@ -189,7 +189,7 @@ def _describe(backfill: _Backfill, day: date) -> tuple[str, Built]:
     commit = backfill.history.commit_at(instant)
     if commit is None:
         raise ValueError(f"{day} was refused before")
-    gathered = gather_day(backfill.governed.config, backfill.facts(commit), backfill.runs, instant, VERSION)
+    gathered = gather_day(backfill.repository.config, backfill.facts(commit), backfill.runs, instant, VERSION)
     context = BuildContext(instant, utc_text(instant), GitState(commit, None))
     artifacts = build_drift_signals_daily(gathered.inputs, context)
     findings = sorted_findings((*backfill.findings, *gathered.findings))
@@ -201,9 +201,13 @@ def _standing(backfill: _Backfill, built: Built) -> SealedRun | None:
     run_id = backfill.sealed.get(str(built.partition))
     if run_id is None:
         return None
-    ref = SealedRef(run_id, backfill.governed.config.publish_root, spec_of(DAILY).relpath, "")
-    report = read_report(backfill.governed, ref, spec_of(DAILY).artifacts)
-    if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(backfill.governed, report) is not None:
+    ref = SealedRef(run_id, backfill.repository.config.publish_root, spec_of(DAILY).relpath, "")
+    report = read_report(backfill.repository, ref, spec_of(DAILY).artifacts)
+    if (
+        report.verdict != "pass"
+        or report.root_sha256 is None
+        or find_foreign_id(backfill.repository, report) is not None
+    ):
         return None
     sealed = sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report)
     same = dict(report.kept) == dict(built.artifacts.files) and sealed.inputs == built.inputs

@@ -83,7 +83,7 @@ def registry_of_run(found: FoundRun) -> str | None:
     return _registry_of(_verified(found))
 
 
-def counterpart(governed: Repository, found: FoundRun, registry_id: str) -> FoundRun:
+def counterpart(repository: Repository, found: FoundRun, registry_id: str) -> FoundRun:
     """Return what a run is compared with where nothing else is named.
 
     That is the active run of its registry; for the active run itself, or where none is active, the sealed run of its
@@ -92,10 +92,10 @@ def counterpart(governed: Repository, found: FoundRun, registry_id: str) -> Foun
     Raises:
         NotFoundError: there is none.
     """
-    ref = read_pointers(governed).active(registry_id)
-    if ref is not None and ref.run_id != found.run_id and run_folder(governed, ref).is_dir():
-        return _found(governed, ref.run_root, ref.run_id)
-    listing = list_run_folders(governed.root, governed.config.run_roots)
+    ref = read_pointers(repository).active(registry_id)
+    if ref is not None and ref.run_id != found.run_id and run_folder(repository, ref).is_dir():
+        return _found(repository, ref.run_root, ref.run_id)
+    listing = list_run_folders(repository.root, repository.config.run_roots)
     older = [
         folder
         for _, folder in dated_runs(listing, {spec_of(registry_id).tag or registry_id})
@@ -103,11 +103,11 @@ def counterpart(governed: Repository, found: FoundRun, registry_id: str) -> Foun
     ]
     if not older:
         raise NotFoundError(f"no run of {registry_id} precedes {found.run_id}", "name the run to compare it with")
-    return _found(governed, older[-1].run_root, older[-1].run_id)
+    return _found(repository, older[-1].run_root, older[-1].run_id)
 
 
-def _found(governed: Repository, run_root: str, run_id: str) -> FoundRun:
-    return FoundRun(governed.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
+def _found(repository: Repository, run_root: str, run_id: str) -> FoundRun:
+    return FoundRun(repository.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
 
 
 ENVELOPE: Final = "run.json"

@@ -48,27 +48,27 @@ class _Work:
         self.not_rendered: list[Finding] = []
 
 
-def diagnose(governed: Repository, now: datetime) -> DoctorDocument:
+def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
     """Return every finding on pointers, chain, active runs and what lies around them; nothing is written.
 
     Raises:
         NotFoundError: a run root or the pointer file is there and cannot be read.
     """
-    _, seen, findings = observe(governed, now)
+    _, seen, findings = observe(repository, now)
     leftovers = {}
     if seen.chain.state in ("committed", "not_chained"):
-        leftovers["DOCTOR_INTENT_LEFTOVER"] = intent_path(governed.pointer_path)
-    around = examine(governed, leftovers)
+        leftovers["DOCTOR_INTENT_LEFTOVER"] = intent_path(repository.pointer_path)
+    around = examine(repository, leftovers)
     if any(each.code == UNREADABLE for each in findings):  # why git cannot be asked is said once
         around = tuple(each for each in around if each.code != UNREADABLE)
     temporary = [
-        finding("DOCTOR_TEMPORARY_LEFTOVER", path.relative_to(governed.root).as_posix())
-        for path in find_temporary_files(governed)
+        finding("DOCTOR_TEMPORARY_LEFTOVER", path.relative_to(repository.root).as_posix())
+        for path in find_temporary_files(repository)
     ]
     return DoctorDocument((), (), sorted_findings((*findings, *temporary, *around)))
 
 
-def repair(governed: Repository, run: BuildRun, orders: RepairOptions) -> DoctorDocument:
+def repair(repository: Repository, run: BuildRun, orders: RepairOptions) -> DoctorDocument:
     """Settle the chain as ordered, then mend what needs no decision, and tell what is left.
 
     In this order: a pending record or a branch, a pointer file that is not the head's, leftovers of changes that are
@@ -78,23 +78,23 @@ def repair(governed: Repository, run: BuildRun, orders: RepairOptions) -> Doctor
         BusyError: another change holds the lock. RefusedError, NotFoundError: an order cannot be followed.
         RefusedError: publish_root lies behind a link; nothing was written.
     """
-    refuse_linked_publish_root(governed)
+    refuse_linked_publish_root(repository)
     work = _Work()
     if orders.finish or orders.void:
-        _settle(governed, run, orders, work)
-    _restore(governed, work)
-    _clear(governed, work)
-    left = diagnose(governed, run.started)
+        _settle(repository, run, orders, work)
+    _restore(repository, work)
+    _clear(repository, work)
+    left = diagnose(repository, run.started)
     findings = sorted_findings((*left.findings, *work.not_rendered))
     return DoctorDocument(tuple(work.mended), tuple(work.refused), findings)
 
 
-def _settle(governed: Repository, run: BuildRun, orders: RepairOptions, work: _Work) -> None:
-    before = read_chain_state(governed)
+def _settle(repository: Repository, run: BuildRun, orders: RepairOptions, work: _Work) -> None:
+    before = read_chain_state(repository)
     done = (
-        complete_pending(governed)
+        complete_pending(repository)
         if orders.finish
-        else void_records(governed, run, orders.void, actor=orders.actor, reason=orders.reason)
+        else void_records(repository, run, orders.void, actor=orders.actor, reason=orders.reason)
     )
     if isinstance(done, Refusal):
         work.refused += done.findings
@@ -102,7 +102,7 @@ def _settle(governed: Repository, run: BuildRun, orders: RepairOptions, work: _W
         settled = "finished" if orders.finish else f"voided by {done.record.run_id}"
         work.mended += [Repair(code, path, settled) for code, path in _settled(before, done)]
         if orders.finish:
-            _render(governed, run, work, done)
+            _render(repository, run, work, done)
 
 
 def _settled(before: ChainState, done: Activation) -> Sequence[tuple[str, str]]:
@@ -112,40 +112,42 @@ def _settled(before: ChainState, done: Activation) -> Sequence[tuple[str, str]]:
     return told or [("CHAIN_PENDING", f"{done.record.run_root}/{done.record.run_id}")]
 
 
-def _render(governed: Repository, run: BuildRun, work: _Work, done: Activation) -> None:
+def _render(repository: Repository, run: BuildRun, work: _Work, done: Activation) -> None:
     if not done.moves:
         return
-    report, missing = render_after_change(governed, run)
+    report, missing = render_after_change(repository, run)
     work.not_rendered += missing
     if report is not None:
         work.mended.append(Repair("CHAIN_PENDING", f"{report.ref.run_root}/{report.ref.run_id}", "rendered the report"))
 
 
-def _restore(governed: Repository, work: _Work) -> None:
-    state = read_chain_state(governed)
+def _restore(repository: Repository, work: _Work) -> None:
+    state = read_chain_state(repository)
     if state.state not in ("rewound", "edited") or state.head is None:
         return
-    replaced = write_back(governed, governed.state_root / QUARANTINE)
+    replaced = write_back(repository, repository.state_root / QUARANTINE)
     if replaced is not None:
         code = "POINTER_REWOUND" if state.state == "rewound" else "POINTER_EDITED"
         kept = "; what it said is kept in quarantine" if replaced else ""
-        work.mended.append(Repair(code, governed.config.pointers, f"wrote back {state.head.ref.run_id}'s state{kept}"))
+        work.mended.append(
+            Repair(code, repository.config.pointers, f"wrote back {state.head.ref.run_id}'s state{kept}")
+        )
 
 
-def _clear(governed: Repository, work: _Work) -> None:
+def _clear(repository: Repository, work: _Work) -> None:
     work.mended += [
-        Repair("DOCTOR_TEMPORARY_LEFTOVER", path.relative_to(governed.root).as_posix(), "removed")
-        for path in remove_temporary_files(governed)
+        Repair("DOCTOR_TEMPORARY_LEFTOVER", path.relative_to(repository.root).as_posix(), "removed")
+        for path in remove_temporary_files(repository)
     ]
-    places = {"DOCTOR_INTENT_LEFTOVER": intent_path(governed.pointer_path)}
+    places = {"DOCTOR_INTENT_LEFTOVER": intent_path(repository.pointer_path)}
     there = {code: path for code, path in places.items() if path.is_file()}
-    if there and remove_leftovers(governed):
+    if there and remove_leftovers(repository):
         work.mended += [
-            Repair(code, path.relative_to(governed.root).as_posix(), "removed") for code, path in there.items()
+            Repair(code, path.relative_to(repository.root).as_posix(), "removed") for code, path in there.items()
         ]
-    for leftover in stale_stagings(governed.staging_root):
-        target = quarantine_folder(leftover, governed.state_root / QUARANTINE)
-        path, moved = (p.relative_to(governed.root).as_posix() for p in (leftover.path, target))
+    for leftover in stale_stagings(repository.staging_root):
+        target = quarantine_folder(leftover, repository.state_root / QUARANTINE)
+        path, moved = (p.relative_to(repository.root).as_posix() for p in (leftover.path, target))
         work.mended.append(Repair("DOCTOR_STAGING_LEFTOVER", path, f"moved to {moved}"))
 
 
@@ -183,36 +185,36 @@ class DoctorDocument:
         }
 
 
-def examine(governed: Repository, leftovers: Mapping[str, Path]) -> tuple[Finding, ...]:
+def examine(repository: Repository, leftovers: Mapping[str, Path]) -> tuple[Finding, ...]:
     """Return the findings on staging and what git is asked, and one for each of `leftovers` (code to file) there is."""
     told: list[Finding] = [
-        finding("DOCTOR_STAGING_LEFTOVER", _shown(governed, left.path))
-        for left in stale_stagings(governed.staging_root)
+        finding("DOCTOR_STAGING_LEFTOVER", _shown(repository, left.path))
+        for left in stale_stagings(repository.staging_root)
     ]
-    told += [finding(code, _shown(governed, path)) for code, path in leftovers.items() if path.is_file()]
+    told += [finding(code, _shown(repository, path)) for code, path in leftovers.items() if path.is_file()]
     try:
-        told += [*_line_ends(governed), *_not_ignored(governed), *_without_days(governed)]
+        told += [*_line_ends(repository), *_not_ignored(repository), *_without_days(repository)]
     except NotFoundError as error:
         told.append(finding(UNREADABLE, ".git", detail=error.message))
     return sorted_findings(told)
 
 
-def _line_ends(governed: Repository) -> Iterator[Finding]:
+def _line_ends(repository: Repository) -> Iterator[Finding]:
     """Yield what git may convert: a sealed file, wherever it will lie, and the pointer file."""
-    config = governed.config
+    config = repository.config
     sealed = f"{config.publish_root}/RUN/manifest.json"
-    attributes = read_text_attributes(governed.root, (sealed, config.pointers)) or {}
+    attributes = read_text_attributes(repository.root, (sealed, config.pointers)) or {}
     for path, shown in ((sealed, config.publish_root), (config.pointers, config.pointers)):
         if attributes.get(path, _KEEPS_LINE_ENDS) != _KEEPS_LINE_ENDS:
             yield finding("DOCTOR_LINE_ENDS", shown, detail=attributes[path])
 
 
-def _not_ignored(governed: Repository) -> Iterable[Finding]:
-    config = governed.config
+def _not_ignored(repository: Repository) -> Iterable[Finding]:
+    config = repository.config
     lines = layer_ignores(config.publish_root, config.pointers, track_runs=True)
     # Git refuses a path beyond a link, which is a finding of its own.
-    state = [path for line in lines if not _is_beyond_link(governed.root, path := line.strip("/"))]
-    ignored = read_ignored(governed.root, state)
+    state = [path for line in lines if not _is_beyond_link(repository.root, path := line.strip("/"))]
+    ignored = read_ignored(repository.root, state)
     return [] if ignored is None else [finding("DOCTOR_NOT_IGNORED", path) for path in state if path not in ignored]
 
 
@@ -220,11 +222,11 @@ def _is_beyond_link(root: Path, path: str) -> bool:
     return any((root / folder).is_symlink() for folder in PurePosixPath(path).parents)
 
 
-def _without_days(governed: Repository) -> Iterator[Finding]:
+def _without_days(repository: Repository) -> Iterator[Finding]:
     """Yield that a repository with commits does not say when its history begins."""
-    if governed.config.history_start is None and read_default_branch(governed.root) is not None:
+    if repository.config.history_start is None and read_default_branch(repository.root) is not None:
         yield finding("CONFIG_HISTORY_START", CONFIG_NAME)
 
 
-def _shown(governed: Repository, path: Path) -> str:
-    return path.relative_to(governed.root).as_posix()
+def _shown(repository: Repository, path: Path) -> str:
+    return path.relative_to(repository.root).as_posix()

@@ -42,7 +42,7 @@ _HEAD: Final = """\
 class InitOutcome:
     """What `init` wrote, as repository-relative paths in the order of writing; unchanged files are not listed."""
 
-    governed: Repository
+    repository: Repository
     created: tuple[str, ...]
 
 
@@ -66,15 +66,15 @@ def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     state = _read_git(load_repository(root), track_runs=track_runs)
     if not (root / CONFIG_NAME).exists():
         created += _write_config(root.resolve(), state)
-    governed = load_repository(root)
-    if governed.config.repository_id is None:
-        _add_repository_id(governed.root / CONFIG_NAME)
-        governed = load_repository(root)
+    repository = load_repository(root)
+    if repository.config.repository_id is None:
+        _add_repository_id(repository.root / CONFIG_NAME)
+        repository = load_repository(root)
         created.append(CONFIG_NAME)
-    created += _make_store(governed, now)
+    created += _make_store(repository, now)
     if state.is_checkout:
-        created += _write_git_rules(governed, state)
-    return InitOutcome(governed, tuple(dict.fromkeys(created)))
+        created += _write_git_rules(repository, state)
+    return InitOutcome(repository, tuple(dict.fromkeys(created)))
 
 
 @value_type
@@ -86,13 +86,13 @@ class _Git:
     tracks_runs: bool
 
 
-def _read_git(governed: Repository, *, track_runs: bool) -> _Git:
-    paths = (governed.config.publish_root, governed.config.pointers)
+def _read_git(repository: Repository, *, track_runs: bool) -> _Git:
+    paths = (repository.config.publish_root, repository.config.pointers)
     return _Git(
-        is_checkout=read_top_level(governed.root) is not None,
-        first_day=read_first_commit_day(governed.root),
+        is_checkout=read_top_level(repository.root) is not None,
+        first_day=read_first_commit_day(repository.root),
         # A clone that gets one without the other has pointers without evidence, or evidence that nothing names.
-        tracks_runs=track_runs or any(is_tracked(governed.root, path) for path in paths),
+        tracks_runs=track_runs or any(is_tracked(repository.root, path) for path in paths),
     )
 
 
@@ -156,30 +156,30 @@ def _existing(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(path for path in paths if (root / path).exists())
 
 
-def _make_store(governed: Repository, now: datetime) -> list[str]:
+def _make_store(repository: Repository, now: datetime) -> list[str]:
     created: list[str] = []
-    if not governed.publish_root.is_dir():
+    if not repository.publish_root.is_dir():
         try:
-            make_folders(governed.publish_root)
+            make_folders(repository.publish_root)
         except OSError as error:
-            raise cannot_write(governed.publish_root, error) from None
-        created.append(f"{governed.config.publish_root}/")
+            raise cannot_write(repository.publish_root, error) from None
+        created.append(f"{repository.config.publish_root}/")
     text = pointer_file_bytes(empty_pointer_file(utc_text(now))).decode("ascii")
-    if _write_new(governed.root, governed.config.pointers, text):
-        created.append(governed.config.pointers)
+    if _write_new(repository.root, repository.config.pointers, text):
+        created.append(repository.config.pointers)
     return created
 
 
-def _write_git_rules(governed: Repository, state: _Git) -> list[str]:
-    publish_root, pointers = governed.config.publish_root, governed.config.pointers
+def _write_git_rules(repository: Repository, state: _Git) -> list[str]:
+    publish_root, pointers = repository.config.publish_root, repository.config.pointers
     ignored = layer_ignores(publish_root, pointers, track_runs=state.tracks_runs)
-    index = governed.config.run_index
+    index = repository.config.run_index
     logs = (index.path, index.overrides)  # there or not: the first append writes no git rules
     rules = {
         ".gitattributes": (*layer_attributes(publish_root, pointers), *log_attributes(logs)),
         ".gitignore": (*ignored, *log_ignores(logs)),
     }
-    return [name for name, lines in rules.items() if _append_lines(governed.root / name, lines)]
+    return [name for name, lines in rules.items() if _append_lines(repository.root / name, lines)]
 
 
 def _append_lines(path: Path, lines: Iterable[str]) -> bool:

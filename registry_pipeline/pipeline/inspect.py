@@ -62,32 +62,32 @@ class Inspection:
     refuses: bool
 
 
-def inspect(governed: Repository, run: BuildRun) -> Inspection:
+def inspect(repository: Repository, run: BuildRun) -> Inspection:
     """Read the bytes of the chain and of every active run and judge them; `run` gives the present and git's state."""
     # One consistent read: a pointer file and a chain from two moments would contradict each other.
-    state = read_pointer_state(governed)
+    state = read_pointer_state(repository)
     chain = state.chain
-    pointers, malformed = parse_pointer_file(state.pointers, governed.config.pointers)
+    pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     active = {
-        pointer.registry_id: _in_force(governed, pointer.registry_id, ref)
+        pointer.registry_id: _in_force(repository, pointer.registry_id, ref)
         for pointer in pointers.pointers
-        if (ref := pointers.active(pointer.registry_id)) is not None and ref.run_root in governed.config.run_roots
+        if (ref := pointers.active(pointer.registry_id)) is not None and ref.run_root in repository.config.run_roots
     }
     by_ref = {held.ref: held for held in active.values()}
     against = check_pointers(
         pointers,
-        governed=governed,
+        repository=repository,
         specs=REGISTRIES,
         verdict_of=lambda ref: by_ref[ref].verdict if ref in by_ref else None,
         inputs_of=lambda ref: by_ref[ref].inputs if ref in by_ref else None,
         now=run.started,
         marked_bad=chain.marked_bad,
-        accepted_foreign=chain.accepted_foreign(governed.config.repository_id),
+        accepted_foreign=chain.accepted_foreign(repository.config.repository_id),
     )
     judged = [f for held in active.values() if held.verdict is not None for f in held.verdict.findings]
     findings = sorted_findings([*malformed, *against, *chain.findings, *judged])
     rows, drift = _parsed(active, "op_status_table"), _parsed(active, "drift_signals")
-    operations = None if rows is None else count_operations(rows, governed.config.stale_days)
+    operations = None if rows is None else count_operations(rows, repository.config.stale_days)
     facts = HealthFacts(
         findings=findings,
         unknown_pointers=tuple(name for name, row in REGISTRIES.items() if can_be_active(row) and name not in active),
@@ -102,10 +102,10 @@ def inspect(governed: Repository, run: BuildRun) -> Inspection:
     )
 
 
-def _in_force(governed: Repository, registry_id: str, ref: SealedRef) -> ActiveSnapshot:
-    if not run_folder(governed, ref).is_dir():
+def _in_force(repository: Repository, registry_id: str, ref: SealedRef) -> ActiveSnapshot:
+    if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(registry_id, ref, None, Inputs(), None, {})
-    report = read_judgeable(run_folder(governed, ref), f"{ref.run_root}/{ref.run_id}")
+    report = read_judgeable(run_folder(repository, ref), f"{ref.run_root}/{ref.run_id}")
     verdict = check_run(report, REGISTRIES)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")

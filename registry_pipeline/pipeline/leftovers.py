@@ -24,20 +24,22 @@ _BY_PROCESS: Final = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]{1,10})\.tmp")
 _INDEX_TAIL: Final = 1 << 20
 
 
-def find_temporary_files(governed: Repository) -> tuple[Path, ...]:
+def find_temporary_files(repository: Repository) -> tuple[Path, ...]:
     """Return the temporary files that no writer holds; only the folders of known files are searched, never the tree."""
-    folders = sorted({governed.path(path).parent for path in _known_files(governed)} | set(_further_folders(governed)))
-    return tuple(path for folder in folders for path in _files_of(folder) if _is_leftover(governed, path))
+    folders = sorted(
+        {repository.path(path).parent for path in _known_files(repository)} | set(_further_folders(repository))
+    )
+    return tuple(path for folder in folders for path in _files_of(folder) if _is_leftover(repository, path))
 
 
-def remove_temporary_files(governed: Repository) -> tuple[Path, ...]:
+def remove_temporary_files(repository: Repository) -> tuple[Path, ...]:
     """Remove what `find_temporary_files` returns, unless a writer has taken it meanwhile; return what was removed.
 
     Raises:
         WriteError: one cannot be removed (exit 1).
     """
     removed = []
-    for path in find_temporary_files(governed):
+    for path in find_temporary_files(repository):
         try:
             gone = remove_temporary(path) if is_temporary(path.name) else remove_file(path)
         except OSError as error:
@@ -46,26 +48,26 @@ def remove_temporary_files(governed: Repository) -> tuple[Path, ...]:
     return tuple(removed)
 
 
-def _known_files(governed: Repository) -> Iterator[str]:
-    config = governed.config
+def _known_files(repository: Repository) -> Iterator[str]:
+    config = repository.config
     yield from (CONFIG_NAME, config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
     yield from (*config.operations_catalog, *config.coverage_matrix, AGENTS_PATH, COORDINATION_PATH)
     for entry_type in ENTRY_TYPES.values():
-        yield from content_paths(governed, entry_type)
+        yield from content_paths(repository, entry_type)
 
 
-def _further_folders(governed: Repository) -> Iterator[Path]:
-    entries = governed.config.entries
-    yield from map(governed.path, (entries.modules, entries.abilities_low, entries.abilities_high, entries.hooks))
-    yield from map(governed.path, (entries.routes, SCHEMA_FOLDER))
-    yield from (governed.state_root / "quarantine", governed.dagster_home)
-    yield from _run_log_folders(governed)
+def _further_folders(repository: Repository) -> Iterator[Path]:
+    entries = repository.config.entries
+    yield from map(repository.path, (entries.modules, entries.abilities_low, entries.abilities_high, entries.hooks))
+    yield from map(repository.path, (entries.routes, SCHEMA_FOLDER))
+    yield from (repository.state_root / "quarantine", repository.dagster_home)
+    yield from _run_log_folders(repository)
 
 
-def _run_log_folders(governed: Repository) -> Iterator[Path]:
+def _run_log_folders(repository: Repository) -> Iterator[Path]:
     """Yield the folders of the newest run logs; those outside the repository belong to somebody else."""
     try:
-        with governed.path(governed.config.run_index.path).open("rb") as log:
+        with repository.path(repository.config.run_index.path).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _INDEX_TAIL))
             lines = log.read().split(b"\n")
     except OSError:
@@ -73,7 +75,7 @@ def _run_log_folders(governed: Repository) -> Iterator[Path]:
     for line in lines:
         with suppress(StrictJsonError, KeyError, TypeError):
             folder = Path(read_strict_json(line)["run_log_filepath_abs"]).parent
-            if folder.is_relative_to(governed.root):
+            if folder.is_relative_to(repository.root):
                 yield folder
 
 
@@ -88,13 +90,15 @@ def _files_of(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _is_leftover(governed: Repository, path: Path) -> bool:
+def _is_leftover(repository: Repository, path: Path) -> bool:
     if is_temporary(path.name):
         return not is_locked(path)
-    pointers = governed.pointer_path
+    pointers = repository.pointer_path
     if path == pointers.with_name(f"{pointers.name}.tmp"):
         return not is_locked(lock_path(pointers))
     match = _BY_PROCESS.fullmatch(path.name)
     if match is None or is_alive(int(match["pid"])):
         return False
-    return match["name"].endswith(".yaml") or path.with_name(match["name"]) == governed.path(governed.config.roles.pack)
+    return match["name"].endswith(".yaml") or path.with_name(match["name"]) == repository.path(
+        repository.config.roles.pack
+    )

@@ -70,7 +70,7 @@ def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[Regis
 
 
 def rebuild(  # noqa: PLR0913 - the options of a verb, all by keyword
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     registry_ids: Sequence[str] = (),
     *,
@@ -91,7 +91,7 @@ def rebuild(  # noqa: PLR0913 - the options of a verb, all by keyword
     Raises:
         EvidenceError, RefusedError, PublishError, BusyError: as the steps do.
     """
-    run = with_chain_head(governed, run)
+    run = with_chain_head(repository, run)
     rows: list[BuiltRow] = []
     findings: list[Finding] = []
     sealed: dict[str, SealedRun] = {}
@@ -100,7 +100,7 @@ def rebuild(  # noqa: PLR0913 - the options of a verb, all by keyword
         if stopped.intersection(spec.depends_on):
             stopped.add(spec.registry_id)
             continue
-        row, told = _one(governed, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
+        row, told = _one(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
         rows.append(row)
         findings += told
         if row.run is None:  # a missing capture skips nobody (SPEC 3), a source that a builder needs does
@@ -111,11 +111,11 @@ def rebuild(  # noqa: PLR0913 - the options of a verb, all by keyword
             sealed[spec.registry_id] = row.run
     if only or not move:
         return RebuildResult(tuple(rows), None, None, sorted_findings(findings), waiting=False)
-    return _put_in_force(governed, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
+    return _put_in_force(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
 
 
 def _one(
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     spec: RegistrySpec,
     sealed: dict[str, SealedRun],
@@ -126,20 +126,20 @@ def _one(
 ) -> tuple[BuiltRow, tuple[Finding, ...]]:
     began = time.perf_counter()
     on_step("build", spec.registry_id)
-    built: Built | NotBuilt = build(governed, run, spec, sealed, on_progress=on_progress)
+    built: Built | NotBuilt = build(repository, run, spec, sealed, on_progress=on_progress)
     if isinstance(built, NotBuilt):
         row = BuiltRow(spec.registry_id, None, None, None, activated=False, seconds=_since(began), reused=False)
         return row, built.findings
-    same = None if force else unchanged(governed, built)
+    same = None if force else unchanged(repository, built)
     if same is None:
         on_step("seal", spec.registry_id)
     try:
-        made = same or seal(governed, run, spec, built)
+        made = same or seal(repository, run, spec, built)
     except HeadMovedError:
         # A Dagster run, which takes no build lock, continued the log since: build it again, on that run's log.
-        return _one(governed, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
+        return _one(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
     on_step("validate", spec.registry_id)
-    verdict = validate(governed, made)
+    verdict = validate(repository, made)
     records = built.artifacts.records
     row = BuiltRow(spec.registry_id, made, records, verdict, False, _since(began), same is not None)
     return row, (*built.findings, *verdict.findings)
@@ -150,7 +150,7 @@ def _since(began: float) -> float:
 
 
 def _put_in_force(
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     rows: Sequence[BuiltRow],
     findings: Sequence[Finding],
@@ -161,20 +161,20 @@ def _put_in_force(
 ) -> RebuildResult:
     fresh = [r for r in rows if not r.reused and REGISTRIES[r.registry_id].pointer]
     passed = [(r.run, r.verdict) for r in fresh if r.run and r.verdict and r.verdict.passed]
-    movable, held = select_activatable(governed, passed)
+    movable, held = select_activatable(repository, passed)
     told = [*findings, *held]
     activation: Activation | Refusal | None = None
     if movable:
         on_step("activate", ", ".join(run.registry_id for run, _ in movable))
-        activation = activate(governed, run, movable, actor=actor, reason=reason)
+        activation = activate(repository, run, movable, actor=actor, reason=reason)
     report: SealedRun | None = None
     moved: set[str] = set()
     if isinstance(activation, Activation):
         moved = {move.registry_id for move in activation.moves}
         told += activation.findings
-        if {"op_status_table", "drift_signals"} <= _active_ids(governed):
+        if {"op_status_table", "drift_signals"} <= _active_ids(repository):
             on_step("render", "system_health_report")
-            report, missing = render_after_change(governed, run)
+            report, missing = render_after_change(repository, run)
             told += missing
     elif isinstance(activation, Refusal):
         told += activation.findings
@@ -183,6 +183,6 @@ def _put_in_force(
     return RebuildResult(marked, activation, report, sorted_findings(told), waiting=waiting)
 
 
-def _active_ids(governed: Repository) -> set[str]:
-    pointers = read_pointers(governed)
+def _active_ids(repository: Repository) -> set[str]:
+    pointers = read_pointers(repository)
     return {registry_id for registry_id in REGISTRIES if pointers.active(registry_id) is not None}

@@ -61,7 +61,7 @@ class RegistryRow:
             "operation_id": spec.operation_id,
             "tag": spec.tag,
             "depends_on": list(spec.depends_on),
-            "feeds_back": list(spec.feeds_back),
+            "feeds_back": list(spec.previous_inputs),
             "sources": list(spec.sources),
             "pointer": can_be_active(spec),
             "delta": spec.delta,

@@ -22,24 +22,24 @@ from registry_pipeline.runs.sealed_run import Built, SealedRun
 REPORT = "system_health_report"
 
 
-def render(governed: Repository, run: BuildRun) -> SealedRun:
+def render(repository: Repository, run: BuildRun) -> SealedRun:
     """Render the health report from what is active and seal it; `run.started` is its moment.
 
     Raises:
         RefusedError: no op_status_table or no drift_signals is active.
         EvidenceError: one of them is active and does not verify.
     """
-    built = _rendered(governed, run, inspect(governed, run))
-    return seal(governed, run, spec_of(REPORT), built)
+    built = _rendered(repository, run, inspect(repository, run))
+    return seal(repository, run, spec_of(REPORT), built)
 
 
-def render_after_change(governed: Repository, run: BuildRun) -> tuple[SealedRun | None, tuple[Finding, ...]]:
+def render_after_change(repository: Repository, run: BuildRun) -> tuple[SealedRun | None, tuple[Finding, ...]]:
     """Render the report after pointers moved; a failure is a finding, because the move itself is done.
 
     An interrupt is a finding as well: the command must still say what it moved.
     """
     try:
-        return render(governed, run), ()
+        return render(repository, run), ()
     except RefusedError as error:
         reason, severity = error.message, Severity.INFO  # nothing is active that a report could be rendered from
     except RegistryPipelineError as error:
@@ -48,7 +48,7 @@ def render_after_change(governed: Repository, run: BuildRun) -> tuple[SealedRun 
         reason, severity = f"{error.strerror} ({error.filename})", None
     except (KeyboardInterrupt, SystemExit):
         reason, severity = "interrupted", None
-    return None, (finding("REPORT_NOT_RENDERED", governed.config.publish_root, detail=reason, severity=severity),)
+    return None, (finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=reason, severity=severity),)
 
 
 def is_report_missing(findings: Iterable[Finding]) -> bool:
@@ -56,7 +56,7 @@ def is_report_missing(findings: Iterable[Finding]) -> bool:
     return any(f.code == "REPORT_NOT_RENDERED" and f.severity is not Severity.INFO for f in findings)
 
 
-def _rendered(governed: Repository, run: BuildRun, seen: Inspection) -> Built:
+def _rendered(repository: Repository, run: BuildRun, seen: Inspection) -> Built:
     for name in ("op_status_table", "drift_signals"):
         held = seen.active.get(name)
         if held is None or held.verdict is None:
@@ -78,7 +78,7 @@ def _rendered(governed: Repository, run: BuildRun, seen: Inspection) -> Built:
         drift_signals=seen.drift_signals or {},
         runs_known=lines.count(b"\n"),
         input_sources={name: held.ref for name, held in sources.items()},
-        stale_days=governed.config.stale_days,
+        stale_days=repository.config.stale_days,
         health=seen.health,
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))

@@ -30,37 +30,37 @@ class Store:
     Only the foreign runs that the chain accepts are kept: a fork may have a thousand folders to ask about.
     """
 
-    def __init__(self, governed: Repository, started: datetime) -> None:
-        self.governed = governed
+    def __init__(self, repository: Repository, started: datetime) -> None:
+        self.repository = repository
         self.started = started
 
     def verify(self, run_root: str, run_id: str, keep: Collection[str] = ()) -> SealReport:
         """Return what the verifier recomputes of a folder, with the bytes of the files named in `keep`."""
-        return read_report(self.governed, SealedRef(run_id, run_root, None, ""), keep)
+        return read_report(self.repository, SealedRef(run_id, run_root, None, ""), keep)
 
     def foreign_id(self, report: SealReport) -> str | None:
         """Return the repository_id of a verified run of another repository, None for a run that may be used here."""
-        return foreign_id_of(self.governed, report, lambda: self._accepted_foreign)
+        return foreign_id_of(self.repository, report, lambda: self._accepted_foreign)
 
     @cached_property
     def _accepted_foreign(self) -> frozenset[RunIdentity]:
-        return read_accepted_foreign(self.governed)
+        return read_accepted_foreign(self.repository)
 
     def proven_entries(self, ref: SealedRef) -> tuple[ManifestEntry, ...] | None:
         """Return the manifest of a run as far as its root proves it, without its payload; None where it does not."""
-        return read_entries_for_root(run_folder(self.governed, ref), ref.manifest_sha256)
+        return read_entries_for_root(run_folder(self.repository, ref), ref.manifest_sha256)
 
     def pointers(self) -> PointerFile:
         """Return the pointers as the file states them."""
-        return read_pointers(self.governed)
+        return read_pointers(self.repository)
 
     def marked_bad(self) -> Mapping[str, str]:
         """Return the run ids that somebody has marked bad, with the reasons."""
-        return read_chain_state(self.governed).marked_bad
+        return read_chain_state(self.repository).marked_bad
 
     def standings(self) -> tuple[tuple[RegistryState, ...], Mapping[str, SealedRef]]:
         """Return how every registry stood when the build run began, and the active runs that verify, by registry."""
-        return read_registry_states(self.governed, self.started, self.foreign_id)
+        return read_registry_states(self.repository, self.started, self.foreign_id)
 
 
 ForeignId = Callable[[SealReport], str | None]
@@ -68,25 +68,29 @@ ForeignId = Callable[[SealReport], str | None]
 
 
 def read_registry_states(
-    governed: Repository, before: datetime, foreign_id: ForeignId
+    repository: Repository, before: datetime, foreign_id: ForeignId
 ) -> tuple[tuple[RegistryState, ...], dict[str, SealedRef]]:
     """Return how every registry stands, and the active runs that verify, by registry.
 
     Folders of the moment `before` and later are not looked at: what a build run seals does not change what it counts.
     Runs of other repositories do not count, neither as active nor as the newest.
     """
-    pointers = read_pointers(governed)
+    pointers = read_pointers(repository)
     active: dict[str, SealedRef] = {}
     for registry_id in REGISTRIES:
         ref = pointers.active(registry_id)
-        if ref is not None and run_folder(governed, ref).is_dir() and _counts(governed, registry_id, ref, foreign_id):
+        if (
+            ref is not None
+            and run_folder(repository, ref).is_dir()
+            and _counts(repository, registry_id, ref, foreign_id)
+        ):
             active[registry_id] = ref
-    newest = _newest(governed, before)
+    newest = _newest(repository, before)
     standings = [
         _standing(
             spec,
             pointers.get(registry_id),
-            sealed=registry_id in active or _is_newest_sealed(governed, newest.get(registry_id, ()), foreign_id),
+            sealed=registry_id in active or _is_newest_sealed(repository, newest.get(registry_id, ()), foreign_id),
         )
         for registry_id, spec in REGISTRIES.items()
     ]
@@ -106,10 +110,10 @@ def _standing(spec: RegistrySpec, pointer: Pointer | None, *, sealed: bool) -> R
     )
 
 
-def _newest(governed: Repository, before: datetime) -> dict[str, list[RunFolder]]:
+def _newest(repository: Repository, before: datetime) -> dict[str, list[RunFolder]]:
     """Return the folders of each registry, the newest first."""
     by_tag = {spec.tag: name for name, spec in REGISTRIES.items() if spec.tag}
-    listing = list_run_folders(governed.root, governed.config.run_roots)
+    listing = list_run_folders(repository.root, repository.config.run_roots)
     folders: defaultdict[str, list[RunFolder]] = defaultdict(list)
     for run_id, folder in reversed(dated_runs(listing, by_tag)):
         if run_id.stamp < before:
@@ -117,18 +121,18 @@ def _newest(governed: Repository, before: datetime) -> dict[str, list[RunFolder]
     return folders
 
 
-def _counts(governed: Repository, registry_id: str, ref: SealedRef, foreign_id: ForeignId) -> bool:
+def _counts(repository: Repository, registry_id: str, ref: SealedRef, foreign_id: ForeignId) -> bool:
     """Return whether an active run verifies and may be used in this repository."""
     try:
-        return foreign_id(read_sealed(governed, REGISTRIES[registry_id], ref)) is None
+        return foreign_id(read_sealed(repository, REGISTRIES[registry_id], ref)) is None
     except EvidenceError:
         return False
 
 
-def _is_newest_sealed(governed: Repository, folders: Iterable[RunFolder], foreign_id: ForeignId) -> bool:
+def _is_newest_sealed(repository: Repository, folders: Iterable[RunFolder], foreign_id: ForeignId) -> bool:
     """Return whether the newest folder that is not another repository's verifies."""
     for folder in folders:
-        report = read_report(governed, SealedRef(folder.run_id, folder.run_root, None, ""))
+        report = read_report(repository, SealedRef(folder.run_id, folder.run_root, None, ""))
         if report.verdict != "pass" or foreign_id(report) is None:
             return report.verdict == "pass"
     return False

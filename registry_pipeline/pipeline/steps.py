@@ -29,14 +29,14 @@ from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 from registry_pipeline.values import replace
 
 
-def with_chain_head(governed: Repository, run: BuildRun) -> BuildRun:
+def with_chain_head(repository: Repository, run: BuildRun) -> BuildRun:
     """Return the build run with the head of the activation chain as it is now."""
-    head = read_chain_state(governed).head
+    head = read_chain_state(repository).head
     return replace(run, head=None if head is None else head.ref)
 
 
 def build(
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     spec: RegistrySpec,
     sealed: Mapping[str, SealedRun],
@@ -54,20 +54,20 @@ def build(
     """
     if spec.reader is None or spec.builder is None:
         raise RefusedError(f"{spec.registry_id} is not built", f"{spec.excluded_because}")
-    upstream, refs = _read_upstream(governed, spec, sealed)
-    previous, previous_refs, findings = _read_previous(governed, spec)
+    upstream, refs = _read_upstream(repository, spec, sealed)
+    previous, previous_refs, findings = _read_previous(repository, spec)
     gathered = spec.reader(
-        governed,
+        repository,
         SourceContext(
             upstream=upstream,
             previous=previous,
-            leave_out=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
-            leave_out_dagster_run=run.dagster_run_id,
+            exclude_runs=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
+            exclude_dagster_run=run.dagster_run_id,
             on_progress=on_progress,
             commit=run.git.commit,
-            store=Store(governed, run.started),
+            store=Store(repository, run.started),
             specs=REGISTRIES,
-            checks=capture_checks(governed, run.started),
+            checks=capture_checks(repository, run.started),
         ),
     )
     told = sorted_findings([*findings, *gathered.findings])
@@ -83,22 +83,22 @@ def build(
 
 
 def _read_upstream(
-    governed: Repository, spec: RegistrySpec, sealed: Mapping[str, SealedRun]
+    repository: Repository, spec: RegistrySpec, sealed: Mapping[str, SealedRun]
 ) -> tuple[dict[str, Mapping[str, bytes]], list[InputRegistry]]:
     files: dict[str, Mapping[str, bytes]] = {}
     refs: list[InputRegistry] = []
-    pointers = read_pointers(governed)
+    pointers = read_pointers(repository)
     for name in spec.depends_on:
         ref = sealed[name].ref if name in sealed else pointers.active(name)
-        if ref is None or not run_folder(governed, ref).is_dir():
+        if ref is None or not run_folder(repository, ref).is_dir():
             if REGISTRIES[name].kind == "captured":
                 continue
             raise RefusedError(
                 f"{spec.registry_id} is built from {name}, and no {name} is active",
                 f"run `registry-pipeline build {name}`, which builds what depends on it too",
             )
-        report = read_sealed(governed, REGISTRIES[name], ref)
-        foreign_id = find_foreign_id(governed, report)
+        report = read_sealed(repository, REGISTRIES[name], ref)
+        foreign_id = find_foreign_id(repository, report)
         if foreign_id is not None:
             # The gate of activation does not cover it: the pointer file or the repository's id was edited.
             raise RefusedError(
@@ -112,7 +112,7 @@ def _read_upstream(
 
 
 def _read_previous(
-    governed: Repository, spec: RegistrySpec
+    repository: Repository, spec: RegistrySpec
 ) -> tuple[dict[str, Previous], list[InputRegistry], list[Finding]]:
     """Read what is fed back; without, and with a finding, a previous run that does not verify or is foreign.
 
@@ -121,21 +121,21 @@ def _read_previous(
     files: dict[str, Previous] = {}
     refs: list[InputRegistry] = []
     findings: list[Finding] = []
-    pointers = read_pointers(governed)
-    for name in spec.feeds_back:
+    pointers = read_pointers(repository)
+    for name in spec.previous_inputs:
         ref = pointers.active(name)
-        if ref is None or not run_folder(governed, ref).is_dir():
+        if ref is None or not run_folder(repository, ref).is_dir():
             continue
         place = f"{ref.run_root}/{ref.run_id}"
         try:
-            report = read_sealed(governed, REGISTRIES[name], ref)
+            report = read_sealed(repository, REGISTRIES[name], ref)
         except EvidenceError as error:
             findings.append(finding("POINTER_SEAL_INVALID", place, detail=error.message, severity=Severity.WARNING))
             continue
-        foreign_id = find_foreign_id(governed, report)
+        foreign_id = find_foreign_id(repository, report)
         if foreign_id is not None:
             words = {"detail": "this build does not use it", "registry": name, "run_id": ref.run_id}
-            own = governed.config.repository_id
+            own = repository.config.repository_id
             findings.append(
                 finding("POINTER_FOREIGN", place, expected=own, got=foreign_id, severity=Severity.WARNING, **words)
             )
@@ -145,27 +145,29 @@ def _read_previous(
     return files, refs, findings
 
 
-def seal(governed: Repository, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
+def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
     """Seal what was built as a new run folder, complete or not at all (runbook step 2, SPEC 2.4).
 
     Raises:
         RegistryPipelineError: as `seal_built`.
         HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
     """
-    if not spec.append_only or not governed.publish_root.is_dir():
-        return seal_built(governed, run, spec, built)
-    refuse_linked_publish_root(governed)
-    with hold_registry_lock(governed, spec.registry_id):
-        return seal_built(governed, run, spec, built, before_sealing=partial(_refuse_moved_head, governed, run, built))
+    if not spec.append_only or not repository.publish_root.is_dir():
+        return seal_built(repository, run, spec, built)
+    refuse_linked_publish_root(repository)
+    with hold_registry_lock(repository, spec.registry_id):
+        return seal_built(
+            repository, run, spec, built, before_sealing=partial(_refuse_moved_head, repository, run, built)
+        )
 
 
-def _refuse_moved_head(governed: Repository, run: BuildRun, built: Built) -> None:
+def _refuse_moved_head(repository: Repository, run: BuildRun, built: Built) -> None:
     """Refuse to seal a log that does not continue the head of this moment: that would make a second head.
 
     Raises:
         HeadMovedError: the head is another one than when the log was built.
     """
-    search = find_log_head(governed, Store(governed, run.started), REGISTRIES)
+    search = find_log_head(repository, Store(repository, run.started), REGISTRIES)
     continued = built.inputs.previous(built.registry_id)
     expected = None if continued is None else continued.run_id
     head = None if search.head is None else search.head.ref.run_id
@@ -177,7 +179,7 @@ def _refuse_moved_head(governed: Repository, run: BuildRun, built: Built) -> Non
         )
 
 
-def unchanged(governed: Repository, built: Built) -> SealedRun | None:
+def unchanged(repository: Repository, built: Built) -> SealedRun | None:
     """Return the run that a build would only repeat, or None: an unchanged capture's, a log's that did not grow.
 
     For a capture that is the active run, for a log the one that it continues. Only a verified run of this repository
@@ -187,18 +189,18 @@ def unchanged(governed: Repository, built: Built) -> SealedRun | None:
     spec = spec_of(built.registry_id)
     if built.check is not None and has_errors(built.check.findings):
         return None
-    ref = read_pointers(governed).active(spec.registry_id) if spec.kind == "captured" else None
+    ref = read_pointers(repository).active(spec.registry_id) if spec.kind == "captured" else None
     if spec.append_only:
         ref = built.inputs.previous(spec.registry_id)
-    if ref is None or not run_folder(governed, ref).is_dir():
+    if ref is None or not run_folder(repository, ref).is_dir():
         return None
     try:
-        report = read_sealed(governed, spec, ref)
+        report = read_sealed(repository, spec, ref)
     except EvidenceError:
         return None
     if built.check is not None and COMPARISON not in (report.run_json or {}):
         return None
-    if find_foreign_id(governed, report) is not None:
+    if find_foreign_id(repository, report) is not None:
         return None
     wanted = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
     held = {entry.relpath: entry.sha256 for entry in report.entries if not is_reserved_name(entry.relpath)}

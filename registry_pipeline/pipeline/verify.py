@@ -62,7 +62,7 @@ def check_runs(
 
 
 def verify_inputs(
-    governed: Repository,
+    repository: Repository,
     runs: Sequence[FoundRun],
     judged: Sequence[CheckedRun],
     *,
@@ -75,7 +75,7 @@ def verify_inputs(
     def judge(ref: SealedRef) -> CheckedRun | None:
         found = known.get((ref.run_root, ref.run_id))
         if found is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
-            here = found_run(governed, ref.run_root, ref.run_id)
+            here = found_run(repository, ref.run_root, ref.run_id)
             found = next(check_runs([here], only_seal=only_seal)) if os.path.lexists(here.path) else None
         if on_done is not None:
             on_done(next(count))
@@ -85,7 +85,7 @@ def verify_inputs(
     return check_lineage(judged, judge)
 
 
-def check_moved_runs(governed: Repository, chain: ChainState) -> tuple[Finding, ...]:
+def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
     """Return a finding for each run that a standing record moved a pointer to and that is gone or was sealed again.
 
     The root is that of manifest.json on the disk; `verify --all` compares the bytes of the files with it. A run whose
@@ -100,9 +100,9 @@ def check_moved_runs(governed: Repository, chain: ChainState) -> tuple[Finding, 
     findings: list[Finding] = []
     for ref, record in moved.items():
         path = f"{ref.run_root}/{ref.run_id}"
-        root = read_stated_root(governed.path(path))
-        if not os.path.lexists(governed.path(path)):
-            accepted = _is_removal_accepted(governed, chain, ref)
+        root = read_stated_root(repository.path(path))
+        if not os.path.lexists(repository.path(path)):
+            accepted = _is_removal_accepted(repository, chain, ref)
             severity, detail = (Severity.WARNING, f"{record}, accepted since,") if accepted else (None, record)
             findings.append(finding("CHAIN_RUN_MISSING", path, severity=severity, detail=detail))
         elif root != ref.manifest_sha256:
@@ -111,13 +111,13 @@ def check_moved_runs(governed: Repository, chain: ChainState) -> tuple[Finding, 
     return sorted_findings(findings)
 
 
-def _is_removal_accepted(governed: Repository, chain: ChainState, gone: SealedRef) -> bool:
+def _is_removal_accepted(repository: Repository, chain: ChainState, gone: SealedRef) -> bool:
     """Whether a removal was accepted and the run registry that is active does not list the run any more."""
     if not any(sealed.record.verdicts.get(ACCEPTED_REMOVED) for sealed in chain.records):
         return False
-    ref = read_pointers(governed).active("run_registry")
+    ref = read_pointers(repository).active("run_registry")
     try:
-        lines = b"" if ref is None else read_sealed(governed, spec_of("run_registry"), ref).kept[ref.relpath or ""]
+        lines = b"" if ref is None else read_sealed(repository, spec_of("run_registry"), ref).kept[ref.relpath or ""]
     except EvidenceError:
         return False
     key = json_line(f"{gone.run_root}::{gone.run_id}").strip()
@@ -133,17 +133,17 @@ class Baseline:
     findings: tuple[Finding, ...]
 
 
-def compare_baseline(governed: Repository, revision: str) -> Baseline:
+def compare_baseline(repository: Repository, revision: str) -> Baseline:
     """Compare the run folders that a git commit has with those that are there, by the roots that they claim.
 
     Raises:
         NotFoundError: there is nothing to compare with: no git, no such commit, or no run folder in it (exit 7).
     """
-    run_roots = governed.config.run_roots
-    committed = read_committed_runs(governed.root, revision, run_roots)
-    now = {(run.run_root, run.run_id): run.claimed_root for run in read_run_folders(governed.root, run_roots).runs}
+    run_roots = repository.config.run_roots
+    committed = read_committed_runs(repository.root, revision, run_roots)
+    now = {(run.run_root, run.run_id): run.claimed_root for run in read_run_folders(repository.root, run_roots).runs}
     lister = f"the commit {short(committed.commit)}"
-    findings = check_baseline(committed.roots, now, lister, partial(explain_missing_run, governed.root))
+    findings = check_baseline(committed.roots, now, lister, partial(explain_missing_run, repository.root))
     return Baseline(committed.commit, len(committed.roots), findings)
 
 

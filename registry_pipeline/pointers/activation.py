@@ -30,26 +30,26 @@ ValidatedRun = tuple[SealedRun, Verdict]
 
 
 def select_activatable(
-    governed: Repository, judged: Sequence[ValidatedRun]
+    repository: Repository, judged: Sequence[ValidatedRun]
 ) -> tuple[tuple[ValidatedRun, ...], tuple[Finding, ...]]:
     """Return the runs that may be proposed together, and a finding for each that may not.
 
     Left out are those that a rollback moved away from or that are marked bad, and those that would mix the active
     set. Every other gate is left to `activate`; this only chooses, as the sensor and `build` must (SPEC 5).
     """
-    chain = read_chain_state(governed)
+    chain = read_chain_state(repository)
     findings: list[Finding] = []
     proposed: list[ValidatedRun] = []
     for run, verdict in judged:
         place, reason = f"{run.ref.run_root}/{run.ref.run_id}", chain.marked_bad.get(run.ref.run_id)
         if reason is not None:
             findings.append(finding("ACTIVATE_MARKED_BAD", place, severity=Severity.WARNING, detail=reason))
-        elif run.ref.run_id in chain.moved_away:
+        elif run.ref.run_id in chain.rolled_back_runs:
             findings.append(finding("ACTIVATE_ROLLED_BACK", place, registry=run.registry_id))
         else:
             proposed.append((run, verdict))
     candidates = {run.registry_id: ActiveRun(run.ref, run.inputs, run.as_of_utc) for run, _ in proposed}
-    held = blocked_candidates(candidates, read_active_runs(governed, read_pointers(governed)), REGISTRIES)
+    held = blocked_candidates(candidates, read_active_runs(repository, read_pointers(repository)), REGISTRIES)
     findings += [
         finding(
             "ACTIVATE_MIXED",
@@ -65,7 +65,7 @@ def select_activatable(
 
 
 def activate(
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     judged: Sequence[ValidatedRun],
     *,
@@ -90,7 +90,7 @@ def activate(
         raise BusyError("the pointer file changed between the verdicts; nothing moved", "validate the runs again")
     candidates = tuple(Candidate(sealed, verdict) for sealed, verdict in judged)
     asked = ChangeRequest(actor, reason, candidates, allow_mixed, allow_foreign)
-    return change_pointers(governed, run, seen.pop(), asked, _plan)
+    return change_pointers(repository, run, seen.pop(), asked, _plan)
 
 
 def _plan(request: ActivationRequest, _standing: LockedState) -> ActivationPlan | NothingToMove | Refusal:
@@ -98,7 +98,7 @@ def _plan(request: ActivationRequest, _standing: LockedState) -> ActivationPlan 
 
 
 def load_candidate(
-    governed: Repository, registry_id: str, found: FoundRun, *, accept_losses: bool = False
+    repository: Repository, registry_id: str, found: FoundRun, *, accept_losses: bool = False
 ) -> ValidatedRun | Refusal:
     """Return the named run with the verdict on it, ready for `activate`; a folder without a root is refused here.
 
@@ -108,22 +108,22 @@ def load_candidate(
         NotFoundError: the registry is unknown.
     """
     spec = spec_of(registry_id)
-    run_root = found.run_root or _run_root(governed, found.path)
+    run_root = found.run_root or _run_root(repository, found.path)
     named = SealedRef(found.run_id, run_root, None, "")
-    report = read_report(governed, named)
+    report = read_report(repository, named)
     if report.root_sha256 is None:
         refused = finding("ACTIVATE_NOT_VERIFIED", report.path, detail=report.verdict)
         return Refusal(sorted_findings((refused, *report.findings)))
     relpath = main_artifact(spec, [entry.relpath for entry in report.entries]) or spec.relpath
     sealed = sealed_run(registry_id, SealedRef(found.run_id, run_root, relpath, report.root_sha256), report)
-    verdict = validate(governed, sealed)
+    verdict = validate(repository, sealed)
     return sealed, accept_removed(verdict) if accept_losses else verdict
 
 
-def _run_root(governed: Repository, folder: Path) -> str:
+def _run_root(repository: Repository, folder: Path) -> str:
     """Return the run root that a folder named by its path lies in, else its parent as it is, for the gate to refuse."""
     parent = Path(os.path.abspath(folder)).parent  # noqa: PTH100 - resolve() would follow a linked run folder
-    for run_root in governed.config.run_roots:
-        if governed.path(run_root).resolve() == parent.resolve():
+    for run_root in repository.config.run_roots:
+        if repository.path(run_root).resolve() == parent.resolve():
             return run_root
     return str(parent)

@@ -51,7 +51,7 @@ class ChainState:
 
     `state` is a row of the protocol's table, `lost` where the pointer file needs records and there are none, or
     `broken` where the head cannot be known. `head` is None with `not_chained`, `lost` and `broken`. `records` are those
-    that stand, from `init` to the head. `marked_bad` maps run id to reason; `moved_away` are the run ids that a
+    that stand, from `init` to the head. `marked_bad` maps run id to reason; `rolled_back_runs` are the run ids that a
     rollback moved away from (the sensor and `build` never propose them). Both outlive a restart of the chain.
     """
 
@@ -61,7 +61,7 @@ class ChainState:
     records: tuple[SealedRecord, ...] = ()
     voided: tuple[SealedRecord, ...] = ()
     marked_bad: Mapping[str, str] = field(default_factory=dict)
-    moved_away: frozenset[str] = frozenset()
+    rolled_back_runs: frozenset[str] = frozenset()
 
     @property
     def refuses(self) -> bool:
@@ -111,7 +111,7 @@ def check_chain(found: ChainRecords, pointers: bytes | None, intent: Intent | No
         marked_bad={
             run.run_id: r.record.reason for r in kept if r.record.action == "mark_bad" for run in r.record.runs
         },
-        moved_away=frozenset(
+        rolled_back_runs=frozenset(
             move.from_ref.run_id
             for r in kept
             if r.record.action == "rollback"

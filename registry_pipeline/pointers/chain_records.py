@@ -58,7 +58,7 @@ class ChainRecords:
     witnesses: tuple[Witness, ...] = ()
 
 
-def read_chain(governed: Repository) -> ChainRecords:
+def read_chain(repository: Repository) -> ChainRecords:
     """Return every activation record under the run roots; one pass, and only these folders' bytes are read.
 
     A record is known by its folder's name, which its seal confirms. A copy of it under another run root counts once.
@@ -68,9 +68,9 @@ def read_chain(governed: Repository) -> ChainRecords:
     """
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
-    for run_root, run_id in list_record_folders(governed):
+    for run_root, run_id in list_record_folders(repository):
         path = f"{run_root}/{run_id}"
-        report = verify_folder(governed.path(path), shown=path, keep=_KEPT)
+        report = verify_folder(repository.path(path), shown=path, keep=_KEPT)
         try:
             sealed = _parse(run_root, report)
         except ValueError as error:
@@ -78,37 +78,37 @@ def read_chain(governed: Repository) -> ChainRecords:
         else:
             records.setdefault(sealed.ref.manifest_sha256, sealed)
     ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
-    return ChainRecords(governed.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(governed)))
+    return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(repository)))
 
 
-def list_record_folders(governed: Repository) -> Iterator[tuple[str, str]]:
+def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
     """Yield run root and run id of every folder with the name of an activation record; nothing in them is read.
 
     Raises:
         NotFoundError: a run root exists and cannot be listed (exit 7).
     """
-    return ((run_root, str(run_id)) for run_root, run_id in _list_folders(governed, ACTIVATION_TAG))
+    return ((run_root, str(run_id)) for run_root, run_id in _list_folders(repository, ACTIVATION_TAG))
 
 
-def _witnesses(governed: Repository) -> Iterator[Witness]:
+def _witnesses(repository: Repository) -> Iterator[Witness]:
     """Yield what the newest health report names as the head of the chain, if its seal holds."""
-    reports = list(_list_folders(governed, REPORT_TAG))
+    reports = list(_list_folders(repository, REPORT_TAG))
     if not reports:
         return
     run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
     path = f"{run_root}/{run_id}"
-    report = verify_folder(governed.path(path), shown=path)
+    report = verify_folder(repository.path(path), shown=path)
     # A report of another repository that was copied here names the records of that repository.
-    foreign = is_foreign(stated_repository_id(report.run_json), governed.config.repository_id)
+    foreign = is_foreign(stated_repository_id(report.run_json), repository.config.repository_id)
     if report.verdict == "pass" and not foreign:
         inputs = Inputs.from_json((report.run_json or {}).get("inputs"))
         yield from (Witness(str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
 
-def _list_folders(governed: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
-    for run_root in dict.fromkeys((governed.config.publish_root, *governed.config.run_roots)):
+def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
+    for run_root in dict.fromkeys((repository.config.publish_root, *repository.config.run_roots)):
         try:
-            with scandir(governed.path(run_root)) as entries:
+            with scandir(repository.path(run_root)) as entries:
                 names = sorted(entry.name for entry in entries if tag in entry.name)
         except (FileNotFoundError, NotADirectoryError):
             continue

@@ -42,7 +42,7 @@ class _Place:
 def check_pointers(
     pointer_file: PointerFile,
     *,
-    governed: Repository,
+    repository: Repository,
     specs: Mapping[str, RegistrySpec],
     verdict_of: Callable[[SealedRef], Verdict | None],
     inputs_of: Callable[[SealedRef], Inputs | None],
@@ -68,18 +68,18 @@ def check_pointers(
     """
     found: list[Finding] = []
     active: dict[str, ActiveRun] = {}
-    places = _places(pointer_file, governed.config.pointers)
+    places = _places(pointer_file, repository.config.pointers)
     for registry_id, place in places.items():
         spec, ref = specs.get(registry_id), place.pointer.ref
         found += [*_check_registry(place, spec), *_check_moment(place, now)]
-        if ref is not None and ref.run_root not in governed.config.run_roots:
-            expected = ", ".join(governed.config.run_roots)
+        if ref is not None and ref.run_root not in repository.config.run_roots:
+            expected = ", ".join(repository.config.run_roots)
             found.append(place.tell("POINTER_RUN_ROOT", "/active_ref/run_root", expected=expected, got=ref.run_root))
         elif ref is not None and place.pointer.known is True:
             verdict = verdict_of(ref)
             found += _check_active(place, ref, spec, verdict, marked_bad)
             if verdict is not None:
-                found += _check_origin(place, ref, verdict, governed.config.repository_id, accepted_foreign)
+                found += _check_origin(place, ref, verdict, repository.config.repository_id, accepted_foreign)
                 active[registry_id] = ActiveRun(ref, inputs_of(ref) or Inputs(), None)
     found += [_mixed(places[edge.registry_id], edge) for edge in find_inconsistent_inputs(active, specs)]
     return sorted_findings(found)

@@ -42,14 +42,14 @@ class ActivationContext:
     """What the newest runs are compared with.
 
     `active` are the active runs whose folders are there; `settled` is False while a finding about the pointer file or
-    the chain refuses every move; `marked_bad` maps run id to reason; `moved_away` are run ids that a rollback left.
+    the chain refuses every move; `marked_bad` maps run id to reason; `rolled_back_runs` are run ids that a rollback left.
     `repository_id` is this repository's, None where it has none.
     """
 
     active: Mapping[str, ActiveRun]
     settled: bool
     marked_bad: Mapping[str, str]
-    moved_away: frozenset[str]
+    rolled_back_runs: frozenset[str]
     repository_id: str | None = None
 
 
@@ -124,7 +124,7 @@ def _of_itself(
     if is_foreign(claim.repository_id, standing.repository_id):
         because = f"it belongs to another repository, whose repository_id is {claim.repository_id}"
         return Obstacle(because, f"{_PROGRAM} activate {name} {folder.run_id} --allow-foreign --reason TEXT")
-    if folder.run_id in standing.moved_away:
+    if folder.run_id in standing.rolled_back_runs:
         return Obstacle("a rollback moved away from it; only `activate` puts it back", build)
     active = standing.active.get(name)
     if active is not None and claim.as_of_utc and active.as_of_utc and claim.as_of_utc < active.as_of_utc:

@@ -32,30 +32,30 @@ class FoundRun:
     run_id: str
 
 
-def all_runs(governed: Repository) -> list[FoundRun]:
+def all_runs(repository: Repository) -> list[FoundRun]:
     """Return every run folder under the run roots, by root in their order and then by name; links are left out."""
     found: list[FoundRun] = []
-    for run_root in governed.config.run_roots:
+    for run_root in repository.config.run_roots:
         try:
-            with os.scandir(governed.path(run_root)) as entries:
+            with os.scandir(repository.path(run_root)) as entries:
                 names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         except FileNotFoundError:
             continue
         except OSError as error:
             raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
-        found += [found_run(governed, run_root, name) for name in names]
+        found += [found_run(repository, run_root, name) for name in names]
     return found
 
 
-def active_runs(governed: Repository) -> list[FoundRun]:
+def active_runs(repository: Repository) -> list[FoundRun]:
     """Return the runs that the pointer file names, by registry; those whose folders are absent are left out."""
-    pointers = read_pointers(governed)
+    pointers = read_pointers(repository)
     refs = [ref for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
-    found = [found_run(governed, ref.run_root, ref.run_id) for ref in refs]
+    found = [found_run(repository, ref.run_root, ref.run_id) for ref in refs]
     return [run for run in found if run.path.is_dir()]
 
 
-def find_run(governed: Repository, word: str, registry_id: str | None = None) -> FoundRun:
+def find_run(repository: Repository, word: str, registry_id: str | None = None) -> FoundRun:
     """Return the one run that a word means: `active`, `active~N`, `latest`, a run id, its prefix, a root's prefix.
 
     With `registry_id`, `active` and `latest` are that registry's; `active~N` is what was in force N moves ago.
@@ -65,35 +65,37 @@ def find_run(governed: Repository, word: str, registry_id: str | None = None) ->
     """
     active = _ACTIVE.fullmatch(word)
     if active is not None:
-        ref = None if registry_id is None else _active_before(governed, registry_id, int(active["back"] or 0))
+        ref = None if registry_id is None else _active_before(repository, registry_id, int(active["back"] or 0))
         if ref is None:
             raise NotFoundError(f"`{word}` needs a registry for which a run was active", "name the run by its id")
-        return found_run(governed, ref.run_root, ref.run_id)
-    runs = all_runs(governed)
+        return found_run(repository, ref.run_root, ref.run_id)
+    runs = all_runs(repository)
     if word == "latest":
         tag = None if registry_id is None else spec_of(registry_id).tag
         dated = [(rid, run) for run in runs if (rid := RunId.parse(run.run_id)) and tag in (None, rid.tag)]
         if not dated:
             raise NotFoundError("there is no run yet", "run `registry-pipeline build`")
         return max(dated, key=lambda pair: (pair[0].stamp, pair[0].number, pair[1].run_id))[1]
-    return _by_name(governed, runs, word)
+    return _by_name(repository, runs, word)
 
 
-def _active_before(governed: Repository, registry_id: str, back: int) -> SealedRef | None:
+def _active_before(repository: Repository, registry_id: str, back: int) -> SealedRef | None:
     """Return what was in force so many moves ago, None if nothing was; 0 is what the pointer file says."""
     if back == 0:
-        return read_pointers(governed).active(registry_id)
-    records = (sealed.record for sealed in read_chain_state(governed).records)
+        return read_pointers(repository).active(registry_id)
+    records = (sealed.record for sealed in read_chain_state(repository).records)
     moves = [move for record in records for move in record.moves if move.registry_id == registry_id]
     return moves[-back].from_ref if back <= len(moves) else None
 
 
-def _by_name(governed: Repository, runs: Sequence[FoundRun], word: str) -> FoundRun:
+def _by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -> FoundRun:
     exact = [run for run in runs if run.run_id == word]
     near = exact or [run for run in runs if run.run_id.startswith(word)]
     if not near and len(word) >= _SHORTEST_ROOT and set(word) <= set("0123456789abcdef"):
-        scan = read_run_folders(governed.root, governed.config.run_roots)
-        near = [found_run(governed, r.run_root, r.run_id) for r in scan.runs if (r.claimed_root or "").startswith(word)]
+        scan = read_run_folders(repository.root, repository.config.run_roots)
+        near = [
+            found_run(repository, r.run_root, r.run_id) for r in scan.runs if (r.claimed_root or "").startswith(word)
+        ]
     if len(near) == 1:
         return near[0]
     if not near:
@@ -102,8 +104,8 @@ def _by_name(governed: Repository, runs: Sequence[FoundRun], word: str) -> Found
     raise NotFoundError(f"{word!r} means {len(near)} runs: {names} …", "write more of the name")
 
 
-def found_run(governed: Repository, run_root: str, run_id: str) -> FoundRun:
-    return FoundRun(governed.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
+def found_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
+    return FoundRun(repository.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
 
 
 def folder_at(path: Path) -> FoundRun:

@@ -38,23 +38,23 @@ PENDING: Final = "pending"
 
 
 def resolve_pending(
-    governed: Repository, run: BuildRun, how: Literal["finish", "void"], *, actor: str, reason: str
+    repository: Repository, run: BuildRun, how: Literal["finish", "void"], *, actor: str, reason: str
 ) -> Activation | Refusal | None:
     """Finish the pending record, or void it; None if nothing is pending.
 
     Raises:
         BusyError: another change holds the lock.
     """
-    if read_chain_state(governed).state != "pending":
+    if read_chain_state(repository).state != "pending":
         return None
     return (
-        complete_pending(governed)
+        complete_pending(repository)
         if how == "finish"
-        else void_records(governed, run, [PENDING], actor=actor, reason=reason)
+        else void_records(repository, run, [PENDING], actor=actor, reason=reason)
     )
 
 
-def complete_pending(governed: Repository) -> Activation | Refusal | None:
+def complete_pending(repository: Repository) -> Activation | Refusal | None:
     """Put the pending record in force: verdicts are made anew, the bytes are the record's; None if none is pending.
 
     Age and closure were judged under the lock, and nothing has moved since: the pointer file is what it was.
@@ -62,28 +62,28 @@ def complete_pending(governed: Repository) -> Activation | Refusal | None:
     Raises:
         BusyError: another change holds the lock. EvidenceError: the record's folder changed under our hands.
     """
-    with pointer_lock(governed.pointer_path, governed.root):
-        chain = read_locked_state(governed).chain
+    with pointer_lock(repository.pointer_path, repository.root):
+        chain = read_locked_state(repository).chain
         head = chain.head
         if chain.state != "pending" or head is None:
             return None
-        against = _against_finishing(governed, chain, head)
+        against = _against_finishing(repository, chain, head)
         if against:
             return Refusal(against)
-        replace_file(governed.pointer_path, state_after(governed, head), head.record.before_sha256)
-        remove_intent(governed.pointer_path)
+        replace_file(repository.pointer_path, state_after(repository, head), head.record.before_sha256)
+        remove_intent(repository.pointer_path)
     return Activation(head.record.action, head.record.moves, head.ref, head.record.after_sha256)
 
 
-def _against_finishing(governed: Repository, chain: ChainState, head: SealedRecord) -> tuple[Finding, ...]:
+def _against_finishing(repository: Repository, chain: ChainState, head: SealedRecord) -> tuple[Finding, ...]:
     """Return what speaks against the runs that the pending record would put in force, as they are now."""
-    accepted, own = accepted_removals(chain), governed.config.repository_id
+    accepted, own = accepted_removals(chain), repository.config.repository_id
     accepted_foreign = chain.accepted_foreign(own)  # the pending record itself is one of the chain
     against: list[Finding] = []
     for move in head.record.moves:
         if move.to_ref is None:
             continue
-        verdict = validate_target(governed, move.registry_id, move.to_ref, accepted).verdict
+        verdict = validate_target(repository, move.registry_id, move.to_ref, accepted).verdict
         place = f"{move.to_ref.run_root}/{move.to_ref.run_id}"
         if not verdict.passed:
             codes = ", ".join(sorted({f.code for f in verdict.errors()})) or verdict.verdict
@@ -98,7 +98,7 @@ def _against_finishing(governed: Repository, chain: ChainState, head: SealedReco
 
 
 def void_records(
-    governed: Repository, run: BuildRun, words: Sequence[str], *, actor: str, reason: str
+    repository: Repository, run: BuildRun, words: Sequence[str], *, actor: str, reason: str
 ) -> Activation | Refusal | None:
     """Take records out of the chain: `pending`, or by name one record of each branch that is to go.
 
@@ -112,25 +112,25 @@ def void_records(
     """
     if not reason.strip():
         raise ConfigError("voiding a record needs a reason", "say why with --reason TEXT")
-    with pointer_lock(governed.pointer_path, governed.root):
-        chain = read_locked_state(governed).chain
+    with pointer_lock(repository.pointer_path, repository.root):
+        chain = read_locked_state(repository).chain
         if PENDING in words and chain.state != "pending":
             return None
         chosen = [_named(chain, word) for word in words]
         withdrawal = check_withdrawal(chain, chosen)
         plan = plan_void(
-            state_after(governed, withdrawal.last),
+            state_after(repository, withdrawal.last),
             [record.ref for record in withdrawal.records],
             previous=withdrawal.last.ref,
             actor=actor,
             reason=reason,
         )
-        ref = seal_record(governed, run, plan)
-        remove_intent(governed.pointer_path)
+        ref = seal_record(repository, run, plan)
+        remove_intent(repository.pointer_path)
     return Activation("void", (), ref, plan.record.after_sha256)
 
 
-def restart_chain(governed: Repository, run: BuildRun, *, actor: str, reason: str) -> Activation:
+def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: str) -> Activation:
     """Seal a new `init` record where the chain has errors that nothing can repair; it names what was lost.
 
     The pointer file stays as it is. The records that are left, and those that a health report names, are retired: they
@@ -142,32 +142,34 @@ def restart_chain(governed: Repository, run: BuildRun, *, actor: str, reason: st
     """
     if not reason.strip():
         raise ConfigError("restarting the chain needs a reason", "say why with --reason TEXT")
-    with pointer_lock(governed.pointer_path, governed.root):
-        state = read_locked_state(governed)
+    with pointer_lock(repository.pointer_path, repository.root):
+        state = read_locked_state(repository)
         losses = [f for f in state.chain.findings if f.severity is Severity.ERROR]
         if not losses:
             raise RefusedError("the activation chain verifies; there is nothing to restart", "see `verify --chain`")
         if state.pointers is None:
-            raise RefusedError(f"there is no {governed.config.pointers}", "run `registry-pipeline doctor --fix` first")
+            raise RefusedError(
+                f"there is no {repository.config.pointers}", "run `registry-pipeline doctor --fix` first"
+            )
         named = ", ".join(f"{f.code} {f.path}" for f in losses[:_MOST_LOSSES])
         plan = plan_init(
             state.pointers,
             actor=actor,
             reason=f"{RESTART_PREFIX}{reason} ({named})",
-            retired=_records_to_retire(governed),
+            retired=_records_to_retire(repository),
         )
-        ref = seal_record(governed, run, plan)
-        remove_intent(governed.pointer_path)
+        ref = seal_record(repository, run, plan)
+        remove_intent(repository.pointer_path)
     return Activation("init", (), ref, plan.record.after_sha256)
 
 
-def _records_to_retire(governed: Repository) -> list[SealedRef]:
+def _records_to_retire(repository: Repository) -> list[SealedRef]:
     """Return every activation record on the disk or named by a report; a broken one has the root that it states."""
-    found = read_chain(governed)
+    found = read_chain(repository)
     refs = {r.ref for r in found.records} | {witness.ref for witness in found.witnesses}
     for broken in found.broken:
         run_root, _, run_id = broken.path.rpartition("/")
-        root = read_stated_root(governed.path(broken.path)) or sha256_hex(b"")
+        root = read_stated_root(repository.path(broken.path)) or sha256_hex(b"")
         refs.add(SealedRef(run_id, run_root, RECORD_FILE, root))
     return sorted(refs)
 
@@ -178,13 +180,13 @@ def _named(chain: ChainState, word: str) -> SealedRecord:
     return find_record(chain.records, word)
 
 
-def state_after(governed: Repository, record: SealedRecord) -> bytes:
+def state_after(repository: Repository, record: SealedRecord) -> bytes:
     """Return the pointer file that a record keeps, verified against what the record says of it.
 
     Raises:
         EvidenceError: the folder is not the record that the chain was judged by.
     """
-    report = read_report(governed, record.ref, [AFTER_FILE])
+    report = read_report(repository, record.ref, [AFTER_FILE])
     data = report.kept.get(AFTER_FILE)
     if (
         report.root_sha256 != record.ref.manifest_sha256
@@ -195,7 +197,7 @@ def state_after(governed: Repository, record: SealedRecord) -> bytes:
     return data
 
 
-def write_back(governed: Repository, quarantine: Path) -> bytes | None:
+def write_back(repository: Repository, quarantine: Path) -> bytes | None:
     """Write the state that the head keeps over a pointer file that was rewound or edited; None if it is none.
 
     Returns the bytes that were replaced, which are kept in `quarantine` first; `b""` where there was no file.
@@ -203,16 +205,16 @@ def write_back(governed: Repository, quarantine: Path) -> bytes | None:
     Raises:
         BusyError: another change holds the lock.
     """
-    with pointer_lock(governed.pointer_path, governed.root):
-        chain = read_locked_state(governed).chain
+    with pointer_lock(repository.pointer_path, repository.root):
+        chain = read_locked_state(repository).chain
         if chain.state not in ("rewound", "edited") or chain.head is None:
             return None
-        replaced = read_pointer_bytes(governed)
-        wanted = state_after(governed, chain.head)
+        replaced = read_pointer_bytes(repository)
+        wanted = state_after(repository, chain.head)
         if replaced is not None:
-            _keep_copy(quarantine, governed.pointer_path, replaced)
-        replace_file(governed.pointer_path, wanted, None if replaced is None else sha256_hex(replaced))
-        remove_intent(governed.pointer_path)
+            _keep_copy(quarantine, repository.pointer_path, replaced)
+        replace_file(repository.pointer_path, wanted, None if replaced is None else sha256_hex(replaced))
+        remove_intent(repository.pointer_path)
     return replaced or b""
 
 
@@ -224,17 +226,17 @@ def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> None:
         create_file(copy, data)
 
 
-def remove_leftovers(governed: Repository) -> bool:
+def remove_leftovers(repository: Repository) -> bool:
     """Remove the intent and the temporary file of changes that are over; tell whether nothing is pending.
 
     Raises:
         BusyError: another change holds the lock.
     """
-    with pointer_lock(governed.pointer_path, governed.root):
-        if read_locked_state(governed).chain.state not in ("committed", "not_chained"):
+    with pointer_lock(repository.pointer_path, repository.root):
+        if read_locked_state(repository).chain.state not in ("committed", "not_chained"):
             return False
-        remove_intent(governed.pointer_path)
-        remove_file(temporary_path(governed.pointer_path))
+        remove_intent(repository.pointer_path)
+        remove_file(temporary_path(repository.pointer_path))
     return True
 
 

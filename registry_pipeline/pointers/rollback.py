@@ -82,7 +82,7 @@ def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
 
 
 def rollback(
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     target: RollbackTarget,
     *,
@@ -98,10 +98,10 @@ def rollback(
         BusyError: another change holds the lock or came between (exit 6).
         ConfigError: no reason is given.
     """
-    seen = pointer_hash(governed)
-    accepted = accepted_removals(read_chain_state(governed))
+    seen = pointer_hash(repository)
+    accepted = accepted_removals(read_chain_state(repository))
     candidates = tuple(
-        validate_target(governed, move.registry_id, move.from_ref, accepted)
+        validate_target(repository, move.registry_id, move.from_ref, accepted)
         for move in target.moves
         if move.from_ref is not None
     )
@@ -111,13 +111,13 @@ def rollback(
             raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing moved", "see the log")
         return plan_rollback(request, target.moves, restores=target.restores)
 
-    return change_pointers(governed, run, seen, ChangeRequest(actor, reason, candidates, allow_mixed), plan)
+    return change_pointers(repository, run, seen, ChangeRequest(actor, reason, candidates, allow_mixed), plan)
 
 
-def validate_target(governed: Repository, registry_id: str, ref: SealedRef, accepted: frozenset[str]) -> Candidate:
+def validate_target(repository: Repository, registry_id: str, ref: SealedRef, accepted: frozenset[str]) -> Candidate:
     """Return a run that the chain names with a new verdict; `accepted` are the runs whose losses were accepted."""
-    sealed = sealed_run(registry_id, ref, read_report(governed, ref))
-    verdict = validate(governed, sealed)
+    sealed = sealed_run(registry_id, ref, read_report(repository, ref))
+    verdict = validate(repository, sealed)
     return Candidate(sealed, accept_removed(verdict) if ref.run_id in accepted else verdict)
 
 
@@ -133,7 +133,7 @@ def accepted_removals(chain: ChainState) -> frozenset[str]:
 
 
 def mark_bad(
-    governed: Repository, run: BuildRun, found: FoundRun, *, actor: str, reason: str
+    repository: Repository, run: BuildRun, found: FoundRun, *, actor: str, reason: str
 ) -> Activation | Refusal | None:
     """Keep a run from ever being activated again; where it is active its pointer becomes `false`. None if it is so.
 
@@ -143,24 +143,24 @@ def mark_bad(
     """
     if not reason.strip():
         raise ConfigError("marking a run bad needs a reason", "say why with --reason TEXT")
-    seen = pointer_hash(governed)
-    ref = _bad_ref(governed, found)
+    seen = pointer_hash(repository)
+    ref = _bad_ref(repository, found)
 
     def plan(request: ActivationRequest, standing: LockedState) -> ActivationPlan | NothingToMove | Refusal:
         return plan_mark_bad(request, standing.pointers, ref)
 
-    return change_pointers(governed, run, seen, ChangeRequest(actor, reason), plan)
+    return change_pointers(repository, run, seen, ChangeRequest(actor, reason), plan)
 
 
-def _bad_ref(governed: Repository, found: FoundRun) -> SealedRef:
+def _bad_ref(repository: Repository, found: FoundRun) -> SealedRef:
     """Return the reference of a run that is to be marked: as its pointer names it, else as it lies on the disk."""
     if found.run_root is None:
         raise RefusedError(f"{found.shown} is outside the run roots", "such a run can never be activated")
-    for pointer in read_pointers(governed).pointers:
+    for pointer in read_pointers(repository).pointers:
         if pointer.ref is not None and (pointer.ref.run_root, pointer.ref.run_id) == (found.run_root, found.run_id):
             return pointer.ref
     ref = SealedRef(found.run_id, found.run_root, None, "")
-    report = read_report(governed, ref)
+    report = read_report(repository, ref)
     if (report.run_json or {}).get("registry_id") == ACTIVATION_TAG:
         raise RefusedError(
             f"{found.run_id} is an activation record", "`rollback` takes back what it moved; `doctor` settles the chain"

@@ -32,12 +32,12 @@ class PointerState:
     chain: ChainState
 
 
-def read_chain_state(governed: Repository) -> ChainState:
+def read_chain_state(repository: Repository) -> ChainState:
     """Return the verdict on the activation chain, and on the pointer file compared with it."""
-    return read_pointer_state(governed).chain
+    return read_pointer_state(repository).chain
 
 
-def read_pointer_state(governed: Repository) -> PointerState:
+def read_pointer_state(repository: Repository) -> PointerState:
     """Return a state of pointer file and chain that existed at one moment, also while another process changes it.
 
     Raises:
@@ -46,62 +46,62 @@ def read_pointer_state(governed: Repository) -> PointerState:
     """
     for _ in range(_ATTEMPTS):
         # (1) Read optimistically, without a lock: a look at a quiet repository waits for nobody.
-        before = _fingerprint(governed)
-        state = read_locked_state(governed)
-        if _fingerprint(governed) != before:
+        before = _fingerprint(repository)
+        state = read_locked_state(repository)
+        if _fingerprint(repository) != before:
             continue
         # (2) A record that is sealed while its pointer file is not yet replaced is an error only if no writer is there.
-        if state.chain.state in _SETTLED or not lock_path(governed.pointer_path).exists():
+        if state.chain.state in _SETTLED or not lock_path(repository.pointer_path).exists():
             return state
         break
     # (3) The lock excludes writers: what is read now is final.
-    with pointer_lock(governed.pointer_path, governed.root, shared=True, wait_seconds=WAIT_SECONDS):
-        return read_locked_state(governed)
+    with pointer_lock(repository.pointer_path, repository.root, shared=True, wait_seconds=WAIT_SECONDS):
+        return read_locked_state(repository)
 
 
-def read_locked_state(governed: Repository) -> PointerState:
+def read_locked_state(repository: Repository) -> PointerState:
     """Return the state of pointer file and chain; the caller holds the lock of the pointer file."""
-    records = read_chain(governed)
-    pointers = read_pointer_bytes(governed)
-    return PointerState(pointers, check_chain(records, pointers, read_intent(governed.pointer_path)))
+    records = read_chain(repository)
+    pointers = read_pointer_bytes(repository)
+    return PointerState(pointers, check_chain(records, pointers, read_intent(repository.pointer_path)))
 
 
-def _fingerprint(governed: Repository) -> tuple[tuple[tuple[str, str], ...], bytes | None, Intent | None]:
+def _fingerprint(repository: Repository) -> tuple[tuple[tuple[str, str], ...], bytes | None, Intent | None]:
     """Return what every change of the pointers changes: the record folders, the pointer file, and the intent."""
-    folders = tuple(list_record_folders(governed))
-    return folders, read_pointer_bytes(governed), read_intent(governed.pointer_path)
+    folders = tuple(list_record_folders(repository))
+    return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
-def read_active_runs(governed: Repository, pointers: PointerFile) -> dict[str, ActiveRun]:
+def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, ActiveRun]:
     """Return the active runs whose folders are there, with what they record of their inputs."""
     active: dict[str, ActiveRun] = {}
     for pointer in pointers.pointers:
         ref = pointers.active(pointer.registry_id)
-        if ref is not None and run_folder(governed, ref).is_dir():
-            envelope = read_report(governed, ref).run_json or {}
+        if ref is not None and run_folder(repository, ref).is_dir():
+            envelope = read_report(repository, ref).run_json or {}
             as_of = envelope.get("as_of_utc")
             told = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
             active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), told)
     return active
 
 
-def find_foreign_id(governed: Repository, report: SealReport) -> str | None:
+def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
     """Return the repository_id of a verified run of another repository, None for a run that may be used here.
 
     A run that an activation record of this repository accepts may be used, and so may one that states no id.
     """
-    return foreign_id_of(governed, report, partial(read_accepted_foreign, governed))
+    return foreign_id_of(repository, report, partial(read_accepted_foreign, repository))
 
 
 def foreign_id_of(
-    governed: Repository, report: SealReport, accepted: Callable[[], frozenset[RunIdentity]]
+    repository: Repository, report: SealReport, accepted: Callable[[], frozenset[RunIdentity]]
 ) -> str | None:
     stated = stated_repository_id(report.run_json)
-    if not is_foreign(stated, governed.config.repository_id):
+    if not is_foreign(stated, repository.config.repository_id):
         return None
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
     return None if (report.run_id, report.root_sha256) in accepted() else stated
 
 
-def read_accepted_foreign(governed: Repository) -> frozenset[RunIdentity]:
-    return read_chain_state(governed).accepted_foreign(governed.config.repository_id)
+def read_accepted_foreign(repository: Repository) -> frozenset[RunIdentity]:
+    return read_chain_state(repository).accepted_foreign(repository.config.repository_id)

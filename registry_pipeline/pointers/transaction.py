@@ -55,7 +55,7 @@ Plan = Callable[[ActivationRequest, LockedState], ActivationPlan | NothingToMove
 
 
 def change_pointers(
-    governed: Repository, run: BuildRun, seen_sha256: str | None, asked: ChangeRequest, plan: Plan
+    repository: Repository, run: BuildRun, seen_sha256: str | None, asked: ChangeRequest, plan: Plan
 ) -> Activation | Refusal | None:
     """Make one change under the lock, with a sealed record; None if there is nothing to change.
 
@@ -67,41 +67,41 @@ def change_pointers(
         NotFoundError: the pointer file is gone though the chain has begun.
         RefusedError: publish_root lies behind a link (exit 5).
     """
-    refuse_linked_publish_root(governed)
-    with pointer_lock(governed.pointer_path, governed.root):
-        refuse_changed(governed.pointer_path, seen_sha256)
-        standing = LockedState(_pointers_to_change(governed, run), read_locked_state(governed).chain)
-        planned = _planned(governed, run, asked, standing, plan)
+    refuse_linked_publish_root(repository)
+    with pointer_lock(repository.pointer_path, repository.root):
+        refuse_changed(repository.pointer_path, seen_sha256)
+        standing = LockedState(_pointers_to_change(repository, run), read_locked_state(repository).chain)
+        planned = _planned(repository, run, asked, standing, plan)
         if isinstance(planned, Refusal):
             return planned
         if isinstance(planned, NothingToMove):
             return None
-        remove_intent(governed.pointer_path)
+        remove_intent(repository.pointer_path)
         if planned.record.previous is None:
             first = plan_init(standing.pointers, actor=asked.actor, reason=FIRST_REASON)
-            planned = planned.following(commit(governed, run, first))
-        record = commit(governed, run, planned)
+            planned = planned.following(commit(repository, run, first))
+        record = commit(repository, run, planned)
     return Activation(planned.record.action, planned.moves, record, planned.record.after_sha256, planned.findings)
 
 
-def _pointers_to_change(governed: Repository, run: BuildRun) -> bytes:
+def _pointers_to_change(repository: Repository, run: BuildRun) -> bytes:
     """Return the pointer file's bytes; where there is neither file nor chain, make the empty one."""
-    data = read_pointer_bytes(governed)
-    if data is None and not read_chain(governed).records:
+    data = read_pointer_bytes(repository)
+    if data is None and not read_chain(repository).records:
         data = pointer_file_bytes(empty_pointer_file(utc_text(run.started)))
-        replace_file(governed.pointer_path, data, None)
+        replace_file(repository.pointer_path, data, None)
     if data is None:
         raise NotFoundError(
-            f"{governed.config.pointers} is gone, and there are activation records",
+            f"{repository.config.pointers} is gone, and there are activation records",
             "`registry-pipeline doctor --fix` writes back what the last record keeps of it",
         )
     return data
 
 
 def _planned(
-    governed: Repository, run: BuildRun, asked: ChangeRequest, standing: LockedState, plan: Plan
+    repository: Repository, run: BuildRun, asked: ChangeRequest, standing: LockedState, plan: Plan
 ) -> ActivationPlan | NothingToMove | Refusal:
-    pointers, malformed = parse_pointer_file(standing.pointers, governed.config.pointers)
+    pointers, malformed = parse_pointer_file(standing.pointers, repository.config.pointers)
     chain = standing.chain
     against = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
     if against:
@@ -109,45 +109,45 @@ def _planned(
     request = ActivationRequest(
         candidates=asked.candidates,
         pointers=pointers,
-        active=read_active_runs(governed, pointers),
+        active=read_active_runs(repository, pointers),
         marked_bad=chain.marked_bad,
         specs=REGISTRIES,
-        run_roots=governed.config.run_roots,
+        run_roots=repository.config.run_roots,
         previous=None if chain.head is None else chain.head.ref,
         actor=asked.actor,
         reason=asked.reason,
         now_utc=utc_text(run.started),
         allow_mixed=asked.allow_mixed,
         own_notes=frozenset(sealed.record.reason for sealed in chain.records),
-        repository_id=governed.config.repository_id,
+        repository_id=repository.config.repository_id,
         allow_foreign=asked.allow_foreign,
-        accepted_foreign=chain.accepted_foreign(governed.config.repository_id),
+        accepted_foreign=chain.accepted_foreign(repository.config.repository_id),
     )
     return plan(request, standing)
 
 
-def commit(governed: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:
+def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:
     """Write the intent, seal the record under the id that the intent names, replace the pointer file."""
-    record, run_id = plan.record, _free_run_id(governed, run)
-    write_intent(governed.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
+    record, run_id = plan.record, _free_run_id(repository, run)
+    write_intent(repository.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
     try:
-        ref = seal_record(governed, run, plan, run_id)
-        replace_file(governed.pointer_path, plan.after_bytes, record.before_sha256)
-        remove_intent(governed.pointer_path)
+        ref = seal_record(repository, run, plan, run_id)
+        replace_file(repository.pointer_path, plan.after_bytes, record.before_sha256)
+        remove_intent(repository.pointer_path)
     except RegistryPipelineError as error:
-        if (governed.publish_root / str(run_id)).exists():
-            raise _interrupted_change(governed, str(run_id), record.after_sha256, error) from None
+        if (repository.publish_root / str(run_id)).exists():
+            raise _interrupted_change(repository, str(run_id), record.after_sha256, error) from None
         with suppress(RegistryPipelineError):  # the record was not sealed: nothing has happened
-            remove_intent(governed.pointer_path)
+            remove_intent(repository.pointer_path)
         raise
     return ref
 
 
 def _interrupted_change(
-    governed: Repository, run_id: str, after_sha256: str, error: RegistryPipelineError
+    repository: Repository, run_id: str, after_sha256: str, error: RegistryPipelineError
 ) -> RegistryPipelineError:
     """Return what to say of a change whose record is sealed: whether the pointers moved, and what to do next."""
-    if pointer_hash(governed) == after_sha256:
+    if pointer_hash(repository) == after_sha256:
         return DurabilityError(f"the pointers moved, recorded in {run_id}; then: {error.message}", error.advice)
     return WriteError(
         f"{run_id} is sealed, and the pointer file was not replaced: {error.message}",
@@ -156,15 +156,15 @@ def _interrupted_change(
     )
 
 
-def seal_record(governed: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
+def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
     """Seal the record of a plan under exactly this run id, or under one that is free.
 
     Raises:
         RegistryPipelineError: another writer took the id; the pointer file is as it was.
     """
-    wanted = run_id or _free_run_id(governed, run)
+    wanted = run_id or _free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
-    sealed = seal_built(governed, run, spec_of(ACTIVATION_TAG), built, retried=False)
+    sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, retried=False)
     if sealed.ref.run_id != str(wanted):
         raise RegistryPipelineError(
             f"the record was sealed as {sealed.ref.run_id} and not as {wanted}: something else writes run folders here",
@@ -173,8 +173,8 @@ def seal_record(governed: Repository, run: BuildRun, plan: ActivationPlan, run_i
     return sealed.ref
 
 
-def _free_run_id(governed: Repository, run: BuildRun) -> RunId:
+def _free_run_id(repository: Repository, run: BuildRun) -> RunId:
     run_id = RunId(run.started, ACTIVATION_TAG)
-    while (governed.publish_root / str(run_id)).exists():
+    while (repository.publish_root / str(run_id)).exists():
         run_id = run_id.next()
     return run_id

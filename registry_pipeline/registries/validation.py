@@ -38,30 +38,30 @@ from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import replace
 
 
-def check_rules(governed: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return how a run whose seal holds breaks the rules of its own registry; most registries have none."""
     judge = _RULES.get(sealed.registry_id)
-    return () if judge is None or report.verdict != "pass" else judge(governed, sealed, report)
+    return () if judge is None or report.verdict != "pass" else judge(repository, sealed, report)
 
 
-def _history(governed: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+def _history(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     rows = report.kept.get(spec_of("run_registry").artifact)
     if rows is None:
         return ()
     previous = sealed.inputs.previous("run_registry")
     before: bytes | None = None
-    if previous is not None and run_folder(governed, previous).is_dir():
-        before = read_sealed(governed, spec_of("run_registry"), previous).kept[spec_of("run_registry").artifact]
+    if previous is not None and run_folder(repository, previous).is_dir():
+        before = read_sealed(repository, spec_of("run_registry"), previous).kept[spec_of("run_registry").artifact]
     return check_history(
         before,
         rows,
-        governed.config.run_roots,
+        repository.config.run_roots,
         lister=f"the run registry {'' if previous is None else previous.run_id}",
-        why_left_out=partial(explain_missing_run, governed.root),
+        why_left_out=partial(explain_missing_run, repository.root),
     )
 
 
-def _growth(governed: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+def _growth(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Judge a delta log against its previous one; one that was altered since proves nothing, and is told as such."""
     log = report.kept.get(spec_of(DELTA_LOG).artifact)
     if log is None:
@@ -70,7 +70,7 @@ def _growth(governed: Repository, sealed: SealedRun, report: SealReport) -> tupl
     created_utc = (report.run_json or {}).get("created_utc")
     return check_delta_log(
         log,
-        None if previous is None else _sound_artifact(governed, previous),
+        None if previous is None else _sound_artifact(repository, previous),
         path=f"{report.path}/{spec_of(DELTA_LOG).artifact}",
         run_id=report.run_id,
         created_utc=str(created_utc),
@@ -78,17 +78,17 @@ def _growth(governed: Repository, sealed: SealedRun, report: SealReport) -> tupl
     )
 
 
-def _sound_artifact(governed: Repository, ref: SealedRef) -> bytes | None:
+def _sound_artifact(repository: Repository, ref: SealedRef) -> bytes | None:
     artifact = spec_of(DELTA_LOG).artifact
-    report = read_report(governed, ref, (artifact,))
+    report = read_report(repository, ref, (artifact,))
     sound = report.verdict == "pass" and report.root_sha256 == ref.manifest_sha256
     return report.kept.get(artifact) if sound else None
 
 
-def _coordination(governed: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+def _coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     from registry_pipeline.registries.entries.service import check_coordination  # noqa: PLC0415 - its room is wide; few verbs need it
 
-    return check_coordination(governed, sealed, report)
+    return check_coordination(repository, sealed, report)
 
 
 _RULES: Final[Mapping[str, Callable[[Repository, SealedRun, SealReport], tuple[Finding, ...]]]] = MappingProxyType(
@@ -108,26 +108,26 @@ _RULES: Final[Mapping[str, Callable[[Repository, SealedRun, SealReport], tuple[F
 
 
 def capture_checks(
-    governed: Repository, now: datetime
+    repository: Repository, now: datetime
 ) -> Mapping[str, Callable[[bytes, str, Previous | None], CaptureCheck]]:
     """Return the checks of sources that more than a schema decides about, by registry; `now` decides about waivers."""
-    return {ROLE_REGISTRY: partial(check_capture, governed, now)}
+    return {ROLE_REGISTRY: partial(check_capture, repository, now)}
 
 
-def validate(governed: Repository, sealed: SealedRun) -> Verdict:
+def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     """Judge a sealed run: seal, envelope, schema, and the registry's own rules (runbook step 3).
 
     The verdict is bound to the root that was recomputed and to the pointer file of this moment.
     """
-    pointers = pointer_hash(governed)
+    pointers = pointer_hash(repository)
     shown = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
-    report = read_judgeable(run_folder(governed, sealed.ref), shown)
+    report = read_judgeable(run_folder(repository, sealed.ref), shown)
     judged = check_run(report, REGISTRIES)
     findings = list(judged.findings)
     if report.root_sha256 not in (None, sealed.ref.manifest_sha256):
         expected, got = sealed.ref.manifest_sha256, report.root_sha256
         findings.append(finding("ROOT_MISMATCH", shown, expected=expected, got=got))
-    findings += check_rules(governed, sealed, report)
+    findings += check_rules(repository, sealed, report)
     told = sorted_findings(findings)
     verdict = "fail" if judged.verdict == "pass" and has_errors(told) else judged.verdict
     return replace(judged, findings=told, verdict=verdict, pointer_sha256=pointers)

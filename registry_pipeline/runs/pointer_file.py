@@ -203,33 +203,33 @@ def names_registry(entry: Any) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("registry_id"), str)
 
 
-def read_pointer_bytes(governed: Repository) -> bytes | None:
+def read_pointer_bytes(repository: Repository) -> bytes | None:
     """Return the pointer file's bytes, or None where there is none."""
     try:
-        return governed.pointer_path.read_bytes()
+        return repository.pointer_path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise NotFoundError(f"{governed.config.pointers} cannot be read: {error.strerror}", "mend it") from None
+        raise NotFoundError(f"{repository.config.pointers} cannot be read: {error.strerror}", "mend it") from None
 
 
-def pointer_hash(governed: Repository) -> str | None:
+def pointer_hash(repository: Repository) -> str | None:
     """Return the hash of the pointer file as it is now, None where there is none."""
-    data = read_pointer_bytes(governed)
+    data = read_pointer_bytes(repository)
     return None if data is None else sha256_hex(data)
 
 
-def read_pointers(governed: Repository) -> PointerFile:
+def read_pointers(repository: Repository) -> PointerFile:
     """Return the pointers as the file states them; findings about the file are the business of `inspect`."""
-    return parse_pointer_file(read_pointer_bytes(governed), governed.config.pointers)[0]
+    return parse_pointer_file(read_pointer_bytes(repository), repository.config.pointers)[0]
 
 
-def run_folder(governed: Repository, ref: SealedRef) -> Path:
+def run_folder(repository: Repository, ref: SealedRef) -> Path:
     """Return the folder that a reference names, whether it is there or not."""
-    return governed.path(ref.run_root) / ref.run_id
+    return repository.path(ref.run_root) / ref.run_id
 
 
-def read_report(governed: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
+def read_report(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
     """Return what the verifier recomputes of a referenced folder, with the bytes of the files named in `keep`."""
     shown = f"{ref.run_root}/{ref.run_id}"
-    return verify_folder(governed.path(shown), shown=shown, keep=keep)
+    return verify_folder(repository.path(shown), shown=shown, keep=keep)

@@ -42,8 +42,8 @@ def read_run_folders(
     root: Path,
     run_roots: Sequence[str],
     *,
-    leave_out: Collection[tuple[str, str]] = (),
-    leave_out_dagster_run: str | None = None,
+    exclude_runs: Collection[tuple[str, str]] = (),
+    exclude_dagster_run: str | None = None,
     adapters: Sequence[Adapter] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> RunScan:
@@ -51,12 +51,12 @@ def read_run_folders(
 
     `adapters` read the envelopes of folders without run.json; of several for one root the first whose file is there.
 
-    `leave_out` are (run_root, run_id) of this build run, `leave_out_dagster_run` is its Dagster run id: a retry must
+    `exclude_runs` are (run_root, run_id) of this build run, `exclude_dagster_run` is its Dagster run id: a retry must
     not see the folders of its first try. `on_progress` is told the number of folders read so far, now and then.
     """
     runs: list[ScannedRun] = []
     findings: list[Finding] = []
-    skipped = frozenset(leave_out)
+    skipped = frozenset(exclude_runs)
     seen = 0
     for run_root in dict.fromkeys(run_roots):
         place = os.fspath(root / run_root)
@@ -68,7 +68,7 @@ def read_run_folders(
             seen += 1
             if on_progress is not None and seen % _PROGRESS_EVERY == 0:
                 on_progress(seen)
-            if run is None or _is_of(run, leave_out_dagster_run):
+            if run is None or _is_of(run, exclude_dagster_run):
                 continue
             runs.append(run)
     if on_progress is not None:

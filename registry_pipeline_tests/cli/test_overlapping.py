@@ -32,34 +32,34 @@ LATER = "2026-03-02T12:00:00Z"
 
 
 @pytest.fixture
-def governed(built: Repository) -> GovernedRepository:
+def repository(built: Repository) -> GovernedRepository:
     return load_repository(built.root)
 
 
-def build(governed: GovernedRepository, *words: str, now: str = LATER) -> int:
-    return main(["-C", str(governed.root), "--now", now, "build", *words])
+def build(repository: GovernedRepository, *words: str, now: str = LATER) -> int:
+    return main(["-C", str(repository.root), "--now", now, "build", *words])
 
 
-def folders(governed: GovernedRepository) -> list[str]:
-    return sorted(path.name for path in governed.publish_root.iterdir())
+def folders(repository: GovernedRepository) -> list[str]:
+    return sorted(path.name for path in repository.publish_root.iterdir())
 
 
 @pytest.mark.parametrize("words", [(), (DELTA_LOG,), ("drift_signals_daily", "--as-of", "2026-02-05")])
 def test_a_build_beside_another_one_changes_nothing_and_exits_6(
-    governed: GovernedRepository,
+    repository: GovernedRepository,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: tuple[str, ...],
 ) -> None:
-    before = folders(governed)
+    before = folders(repository)
     monkeypatch.setattr(build_lock, "WAIT_SECONDS", 0.0)
 
-    with hold_build_lock(governed):
-        code = build(governed, *words)
+    with hold_build_lock(repository):
+        code = build(repository, *words)
 
     assert code == 6
     assert "another build is in progress" in capsys.readouterr().err
-    assert folders(governed) == before
+    assert folders(repository) == before
 
 
 def test_a_build_waits_half_a_minute() -> None:
@@ -67,10 +67,10 @@ def test_a_build_waits_half_a_minute() -> None:
 
 
 def test_a_build_begins_when_the_other_one_has_ended(
-    governed: GovernedRepository, monkeypatch: pytest.MonkeyPatch
+    repository: GovernedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, waited = ExitStack(), []
-    other.enter_context(hold_build_lock(governed))
+    other.enter_context(hold_build_lock(repository))
 
     def end_the_other_one(seconds: float) -> None:
         waited.append(seconds)
@@ -78,39 +78,39 @@ def test_a_build_begins_when_the_other_one_has_ended(
 
     monkeypatch.setattr("registry_pipeline.files.lock.time.sleep", end_the_other_one)
 
-    assert build(governed) == 0
+    assert build(repository) == 0
     assert len(waited) == 1
-    assert head_of(governed) == "2026-03-02__120000__registry_delta_log_build"
+    assert head_of(repository) == "2026-03-02__120000__registry_delta_log_build"
 
 
 @pytest.mark.parametrize(
     "words", [("status",), ("verify", "--active"), ("log",), ("runs",), ("show", "latest"), ("doctor",)]
 )
-def test_nobody_who_reads_waits_for_a_build(governed: GovernedRepository, words: tuple[str, ...]) -> None:
-    with hold_build_lock(governed), build_lock.hold_registry_lock(governed, DELTA_LOG):
-        assert main(["-C", str(governed.root), "--now", LATER, *words]) == 0
+def test_nobody_who_reads_waits_for_a_build(repository: GovernedRepository, words: tuple[str, ...]) -> None:
+    with hold_build_lock(repository), build_lock.hold_registry_lock(repository, DELTA_LOG):
+        assert main(["-C", str(repository.root), "--now", LATER, *words]) == 0
 
 
 def test_a_log_that_somebody_continued_meanwhile_is_built_again_on_the_new_head(
-    governed: GovernedRepository, monkeypatch: pytest.MonkeyPatch
+    repository: GovernedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster seals a log, without the lock of a build, between our reading of the head and our sealing."""
     real = seal
     others: list[SealedRun] = []
 
     def sealed_behind_another(
-        governed: GovernedRepository, run: BuildRun, spec: RegistrySpec, built: Built
+        repository: GovernedRepository, run: BuildRun, spec: RegistrySpec, built: Built
     ) -> SealedRun:
         if spec.registry_id == DELTA_LOG and not others:
             theirs = BuildRun(run.started, run.git, "a-dagster-run")
-            others.append(real(governed, theirs, spec, built))
-        return real(governed, run, spec, built)
+            others.append(real(repository, theirs, spec, built))
+        return real(repository, run, spec, built)
 
     monkeypatch.setattr("registry_pipeline.pipeline.rebuild.seal", sealed_behind_another)
-    assert build(governed, DELTA_LOG, "--force") == 0
+    assert build(repository, DELTA_LOG, "--force") == 0
 
-    head = head_of(governed)
-    previous = json.loads((governed.publish_root / head / "run.json").read_bytes())["inputs"]["registries"]
+    head = head_of(repository)
+    previous = json.loads((repository.publish_root / head / "run.json").read_bytes())["inputs"]["registries"]
     assert head == "2026-03-02__120000__registry_delta_log_build__02"
     named = {each["registry_id"]: each["sealed_ref"]["run_id"] for each in previous}
     assert named[DELTA_LOG] == others[0].ref.run_id

@@ -36,7 +36,7 @@ def test_the_table_of_captures_and_the_catalog_agree() -> None:
             assert CAPTURES[name].may_be_renamed == row.is_one_capture
         assert row.schemas[0][1] == f"REGISTRY_{name}_v0_1.schema.json"
         assert has_schema(row.schemas[0][1])
-        assert name in row.feeds_back
+        assert name in row.previous_inputs
 
 
 @pytest.mark.parametrize(("registry_id", "table"), OWN_TABLES.items())

@@ -44,20 +44,20 @@ def told(found: tuple[Finding, ...]) -> list[dict[str, Any]]:
 def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
     """Return what comes of a case; the repository is `folder / "repository"` afterwards."""
     root = folder / "repository"
-    governed = write_repository(case, root)
+    repository = write_repository(case, root)
     before = files_of(root)
     options = case.arguments
     if options.pop("check", False):
-        _, found, _ = check_entries(governed)
+        _, found, _ = check_entries(repository)
         assert files_of(root) == before
         return {"outcome": "checked", "findings": told(found)}
     removed = options.pop("remove", None)
     if removed is None:
         asked = ChangeRequest("Ada", NOON, **options)
         given = read_given((), ("entry.yaml",), (), folder / "case")
-        written = add_entries(governed, given, asked, dry_run=False)
+        written = add_entries(repository, given, asked, dry_run=False)
     else:
-        written = remove_entries(governed, [(name, key) for name, key in removed], dry_run=False)
+        written = remove_entries(repository, [(name, key) for name, key in removed], dry_run=False)
     after = files_of(root)
     gone = sorted(before.keys() - after.keys())
     changed = {path: data for path, data in sorted(after.items()) if data != before.get(path)}

@@ -40,9 +40,9 @@ def make_small(root: Path) -> Repository:
     return load_repository(root)
 
 
-def add_three(governed: Repository) -> WriteResult:
+def add_three(repository: Repository) -> WriteResult:
     """Write the change of three files."""
-    return add_entries(governed, THREE, ASKED, dry_run=False)
+    return add_entries(repository, THREE, ASKED, dry_run=False)
 
 
 def contents_of(root: Path) -> dict[str, bytes]:

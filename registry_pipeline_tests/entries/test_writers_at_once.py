@@ -27,13 +27,13 @@ from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 WRITERS = 10
 
 
-def add_type(governed: Repository, name: str) -> None:
+def add_type(repository: Repository, name: str) -> None:
     entry = GivenEntry("module_type", {"id": name, "description": "x"}, "a test")
-    add_entries(governed, [entry], ASKED, dry_run=False)
+    add_entries(repository, [entry], ASKED, dry_run=False)
 
 
 def test_ten_processes_that_add_different_entries_at_once_all_succeed(tmp_path: Path) -> None:
-    governed = make_small(tmp_path / "repository")
+    repository = make_small(tmp_path / "repository")
     ready, start = os.pipe(), os.pipe()
     children = []
     for number in range(WRITERS):
@@ -45,7 +45,7 @@ def test_ten_processes_that_add_different_entries_at_once_all_succeed(tmp_path: 
                 wait_for_locks_without_limit()
                 os.write(ready[1], b".")
                 os.read(start[0], 1)  # it ends when the parent closes its end: all of them at the same moment
-                add_type(governed, f"t{number}")
+                add_type(repository, f"t{number}")
                 code = 0
             finally:
                 os._exit(code)
@@ -55,7 +55,7 @@ def test_ten_processes_that_add_different_entries_at_once_all_succeed(tmp_path: 
     os.close(start[1])
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
-    contents, findings, _ = check_entries(governed)
+    contents, findings, _ = check_entries(repository)
 
     assert codes == [0] * WRITERS
     assert set(contents.of("module_type")) == {"gauge", *(f"t{number}" for number in range(WRITERS))}
@@ -66,48 +66,48 @@ def test_ten_processes_that_add_different_entries_at_once_all_succeed(tmp_path: 
 def test_a_writer_that_waited_long_enough_is_told_so_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    governed = make_small(tmp_path / "repository")
+    repository = make_small(tmp_path / "repository")
     monkeypatch.setattr(service, "WAIT_SECONDS", 0.05)
     calls: dict[str, Callable[[], object]] = {
-        "add": lambda: add_three(governed),
-        "remove": lambda: remove_entries(governed, [("module_type", "gauge")], dry_run=False),
-        "init --entries": lambda: initialise_entries(governed),
+        "add": lambda: add_three(repository),
+        "remove": lambda: remove_entries(repository, [("module_type", "gauge")], dry_run=False),
+        "init --entries": lambda: initialise_entries(repository),
     }
 
-    with hold_stage(stage_folder(governed), wait_seconds=0.0), pytest.raises(BusyError) as caught:
+    with hold_stage(stage_folder(repository), wait_seconds=0.0), pytest.raises(BusyError) as caught:
         calls[verb]()
 
     assert caught.value.exit_code == 6
     assert "another change of registry entries is in progress after" in caught.value.message
-    assert contents_of(governed.root) == BEFORE
+    assert contents_of(repository.root) == BEFORE
 
 
 def test_a_writer_that_waits_is_let_in_when_the_other_one_ends(tmp_path: Path) -> None:
-    governed = make_small(tmp_path / "repository")
-    waiting = threading.Thread(target=add_type, args=(governed, "second"))
+    repository = make_small(tmp_path / "repository")
+    waiting = threading.Thread(target=add_type, args=(repository, "second"))
 
-    with hold_stage(stage_folder(governed), wait_seconds=0.0):
+    with hold_stage(stage_folder(repository), wait_seconds=0.0):
         waiting.start()
-        assert contents_of(governed.root) == BEFORE
+        assert contents_of(repository.root) == BEFORE
     waiting.join()
 
-    assert set(check_entries(governed)[0].of("module_type")) == {"gauge", "second"}
+    assert set(check_entries(repository)[0].of("module_type")) == {"gauge", "second"}
 
 
 def test_a_change_that_was_interrupted_is_finished_by_the_next_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    governed = make_small(tmp_path / "repository")
+    repository = make_small(tmp_path / "repository")
     child = os.fork()
     if child == 0:
         monkeypatch.setattr("registry_pipeline.files.transaction._apply", lambda *_: os._exit(9))
-        add_three(governed)
+        add_three(repository)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert contents_of(governed.root) == BEFORE
+    assert contents_of(repository.root) == BEFORE
 
-    _, findings, recovery = check_entries(governed)
+    _, findings, recovery = check_entries(repository)
 
     assert recovery is not None
     assert recovery.outcome == "finished"
     assert findings == ()
-    assert len(contents_of(governed.root)) == 3
+    assert len(contents_of(repository.root)) == 3

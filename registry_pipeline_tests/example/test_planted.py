@@ -145,10 +145,12 @@ def test_one_flipped_byte_in_a_sound_folder_is_found(tmp_path: Path, written: Wr
 
 
 def test_every_captured_registry_has_a_source_that_can_be_captured(written: Written) -> None:
-    governed = load_repository(written.root)
+    repository = load_repository(written.root)
     captured = {name: row for name, row in REGISTRIES.items() if row.kind == "captured" and row.reader is not None}
 
-    gathered = {name: row.reader(governed, SourceContext()) for name, row in captured.items() if row.reader is not None}
+    gathered = {
+        name: row.reader(repository, SourceContext()) for name, row in captured.items() if row.reader is not None
+    }
 
     assert {name: each.findings for name, each in gathered.items()} == dict.fromkeys(captured, ())
     assert {name: len(each.inputs.files) for name, each in gathered.items()} == {

@@ -29,10 +29,10 @@ def _written(root: Path, files: dict[str, bytes]) -> Repository:
 
 
 def test_its_records_break_no_rule_and_a_few_are_warned_about(tmp_path: Path) -> None:
-    governed = _written(tmp_path, run_index_files(END, END))
+    repository = _written(tmp_path, run_index_files(END, END))
 
-    index = check_runs_of(governed, baseline=None, machine_id=None, now=END)
-    overrides = check_overrides_of(governed, baseline=None)
+    index = check_runs_of(repository, baseline=None, machine_id=None, now=END)
+    overrides = check_overrides_of(repository, baseline=None)
 
     assert index.records >= 3000
     assert index.records > index.subjects
@@ -70,8 +70,8 @@ def test_whenever_it_ends_it_is_sound(end: datetime) -> None:
 
     at = end.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
     with tempfile.TemporaryDirectory() as folder:
-        governed = _written(Path(folder), run_index_files(at, at))
+        repository = _written(Path(folder), run_index_files(at, at))
 
-        assert {each.code for each in check_runs_of(governed, baseline=None, machine_id=None, now=at).findings} == {
+        assert {each.code for each in check_runs_of(repository, baseline=None, machine_id=None, now=at).findings} == {
             "RI032"
         }

@@ -30,18 +30,18 @@ VERSIONS = "EXPECTED_VERSIONS_v0_1_snapshot.json"
 
 @pytest.fixture(scope="module")
 def artifacts(written: Written) -> Mapping[str, bytes]:
-    governed = load_repository(written.root)
-    git = read_git_state(governed.root, (*governed.config.run_roots, ".codex"))
+    repository = load_repository(written.root)
+    git = read_git_state(repository.root, (*repository.config.run_roots, ".codex"))
     context = BuildContext(written.example.end, utc_text(written.example.end), git)
-    gathered = read_run_registry_inputs(governed, SourceContext())
+    gathered = read_run_registry_inputs(repository, SourceContext())
     registry = build_run_registry(gathered.inputs, context).files
     upstream = {
         "run_registry": registry,
-        "expected_versions": {VERSIONS: (written.root / governed.config.expected_versions).read_bytes()},
+        "expected_versions": {VERSIONS: (written.root / repository.config.expected_versions).read_bytes()},
     }
-    gathered = read_op_status_table_inputs(governed, SourceContext(upstream=upstream))
+    gathered = read_op_status_table_inputs(repository, SourceContext(upstream=upstream))
     table = build_op_status_table(gathered.inputs, context).files
-    gathered = read_drift_signals_inputs(governed, SourceContext(upstream={**upstream, "op_status_table": table}))
+    gathered = read_drift_signals_inputs(repository, SourceContext(upstream={**upstream, "op_status_table": table}))
     assert git == GitState(written.commit_ids[-1], "clean")
     return {**registry, **table, **build_drift_signals(gathered.inputs, context).files}
 

@@ -30,25 +30,27 @@ class Who(TypedDict):
 class World:
     """A governed repository and a clock that stands still."""
 
-    governed: Repository
+    repository: Repository
 
     @property
     def root(self) -> Path:
-        return self.governed.root
+        return self.repository.root
 
     @property
     def runs(self) -> Path:
-        return self.governed.publish_root
+        return self.repository.publish_root
 
     def run(self, minutes: int = 0, dagster_run_id: str | None = None) -> BuildRun:
-        return start_build_run(self.governed, NOON + timedelta(minutes=minutes), dagster_run_id)
+        return start_build_run(self.repository, NOON + timedelta(minutes=minutes), dagster_run_id)
 
     def build(self, *registries: str, minutes: int = 0, only: bool = False, move: bool = True) -> RebuildResult:
         run = self.run(minutes)
-        return rebuild(self.governed, run, registries, only=only, move=move, actor="Ada", reason="because it is Sunday")
+        return rebuild(
+            self.repository, run, registries, only=only, move=move, actor="Ada", reason="because it is Sunday"
+        )
 
     def active(self, registry_id: str) -> str:
-        ref = read_pointers(self.governed).active(registry_id)
+        ref = read_pointers(self.repository).active(registry_id)
         assert ref is not None
         return ref.run_id
 

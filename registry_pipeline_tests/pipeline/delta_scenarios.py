@@ -38,7 +38,7 @@ SPEC = spec_of(DELTA_LOG)
 class Story:
     """A governed folder in the making; every method is a step."""
 
-    governed: Repository
+    repository: Repository
     minutes: int = 0
 
     @classmethod
@@ -48,27 +48,27 @@ class Story:
         return cls(load_repository(root))
 
     def folder(self, run_id: str) -> Path:
-        places = (self.governed.path(root) / run_id for root in self.governed.config.run_roots)
+        places = (self.repository.path(root) / run_id for root in self.repository.config.run_roots)
         return next(place for place in places if place.exists())
 
     def run(self, dagster_run_id: str | None = None) -> BuildRun:
-        return start_build_run(self.governed, NOON + timedelta(minutes=self.minutes), dagster_run_id)
+        return start_build_run(self.repository, NOON + timedelta(minutes=self.minutes), dagster_run_id)
 
     def seal(self, run_id: str, files: Mapping[str, str], envelope: Mapping[str, Any] | None = None) -> None:
         """Seal a folder, of a registry where its envelope or the names of its files say so."""
-        seal_plainly(self.governed.root, run_id, {k: v.encode() for k, v in files.items()}, envelope or {})
+        seal_plainly(self.repository.root, run_id, {k: v.encode() for k, v in files.items()}, envelope or {})
 
     def read(self) -> Built | NotBuilt:
         """Build a log without sealing it."""
-        return build(self.governed, self.run(), SPEC, {})
+        return build(self.repository, self.run(), SPEC, {})
 
     def log(self) -> SealedRun:
         """Build, seal and validate a log, a minute after the one before."""
         self.minutes += 1
         built = self.read()
         assert isinstance(built, Built), built.findings
-        sealed = steps.seal(self.governed, self.run(), SPEC, built)
-        verdict = validate(self.governed, sealed)
+        sealed = steps.seal(self.repository, self.run(), SPEC, built)
+        verdict = validate(self.repository, sealed)
         assert verdict.passed, verdict.findings
         return sealed
 
@@ -93,14 +93,14 @@ class Story:
 
     def hide(self, run_id: str) -> None:
         """Take a folder out of the run roots, as if another clone had it."""
-        folder, elsewhere = self.folder(run_id), self.governed.root / "elsewhere"
+        folder, elsewhere = self.folder(run_id), self.repository.root / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
         folder.chmod(0o755)
         folder.rename(elsewhere / run_id)
 
     def arrive(self, run_id: str) -> None:
         """Bring a hidden folder back, as an import or a merge does."""
-        (self.governed.root / "elsewhere" / run_id).rename(self.governed.publish_root / run_id)
+        (self.repository.root / "elsewhere" / run_id).rename(self.repository.publish_root / run_id)
 
     def forge(self, run_id: str) -> None:
         """Seal a log anew that says of itself what it said, with another first line."""
@@ -112,13 +112,13 @@ class Story:
 
     def copy(self, run_id: str, run_root: str) -> None:
         """Copy a folder into another run root."""
-        shutil.copytree(self.folder(run_id), self.governed.path(run_root) / run_id)
+        shutil.copytree(self.folder(run_id), self.repository.path(run_root) / run_id)
 
     def mark_bad(self, run_id: str) -> None:
         """Mark a run bad."""
         self.minutes += 1
-        found = find_run(self.governed, run_id)
-        assert pointers_rollback.mark_bad(self.governed, self.run(), found, actor="Ada", reason="a test") is not None
+        found = find_run(self.repository, run_id)
+        assert pointers_rollback.mark_bad(self.repository, self.run(), found, actor="Ada", reason="a test") is not None
 
     def point(self, registry_id: str, run_id: str, root: str, known: Any = True) -> None:
         """Write a pointer file that names a run."""
@@ -128,7 +128,7 @@ class Story:
         document = json.loads(pointer_file_bytes(file)) | {
             "pointers": [entry | {"active_asof_utc": "2026-03-01T12:00:00Z", "notes": ""}]
         }
-        self.governed.pointer_path.write_bytes(json_document(document))
+        self.repository.pointer_path.write_bytes(json_document(document))
 
     def tell(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """Do the steps: each names its method and its arguments."""

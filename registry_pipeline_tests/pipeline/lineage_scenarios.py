@@ -57,9 +57,9 @@ def check_lineage(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
     folders = Folders(root, story["runs"])
     for happening in story["then"]:
         folders.happen(*happening)
-    governed = load_repository(root)
-    runs = [find_run(governed, run_id) for run_id in story["begin"]]
-    lineage = verify_inputs(governed, runs, list(check_runs(runs)))
+    repository = load_repository(root)
+    runs = [find_run(repository, run_id) for run_id in story["begin"]]
+    lineage = verify_inputs(repository, runs, list(check_runs(runs)))
     return {
         "walked": lineage.walked,
         "findings": [{"code": finding.code, "path": finding.path} for finding in lineage.findings],

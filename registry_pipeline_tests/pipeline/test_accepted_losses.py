@@ -27,15 +27,15 @@ def lose_a_run(world: World) -> str:
 
 
 def proposed(world: World, *, accept_losses: bool) -> ValidatedRun:
-    found = find_run(world.governed, "latest", "run_registry")
-    judged = load_candidate(world.governed, "run_registry", found, accept_losses=accept_losses)
+    found = find_run(world.repository, "latest", "run_registry")
+    judged = load_candidate(world.repository, "run_registry", found, accept_losses=accept_losses)
     assert not isinstance(judged, Refusal)
     return judged
 
 
 def accepted(world: World, minutes: int) -> Activation | Refusal | None:
     judged = proposed(world, accept_losses=True)
-    return activate(world.governed, world.run(minutes), [judged], **WHO, allow_mixed=True)
+    return activate(world.repository, world.run(minutes), [judged], **WHO, allow_mixed=True)
 
 
 def test_a_loss_refuses_until_it_is_accepted_and_the_record_counts_it(built: World) -> None:
@@ -43,16 +43,16 @@ def test_a_loss_refuses_until_it_is_accepted_and_the_record_counts_it(built: Wor
     built.build("run_registry", minutes=1, only=True)
 
     plain = proposed(built, accept_losses=False)
-    refused = activate(built.governed, built.run(2), [plain], **WHO, allow_mixed=True)
+    refused = activate(built.repository, built.run(2), [plain], **WHO, allow_mixed=True)
     assert isinstance(refused, Refusal)
     assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in refused.findings}
     assert {f.code for f in plain[1].errors()} == {"RUN_REMOVED"}
 
     assert isinstance(accepted(built, 3), Activation)
-    head = read_chain_state(built.governed).head
+    head = read_chain_state(built.repository).head
     assert head is not None
     assert head.record.verdicts == {"pass": 1, "fail": 0, "unsealed": 0, "partial": 0, "accepted_removed": 1}
-    assert inspect(built.governed, built.run(4)).chain.state == "committed"
+    assert inspect(built.repository, built.run(4)).chain.state == "committed"
     assert all_in_force(built.build(minutes=5))
 
 
@@ -63,8 +63,8 @@ def test_a_loss_that_was_accepted_once_does_not_refuse_a_rollback(built: World) 
     with_loss = built.active("run_registry")
     built.build(minutes=3)
 
-    target = select_rollback(read_chain_state(built.governed))
-    done = rollback(built.governed, built.run(4), target, **WHO)
+    target = select_rollback(read_chain_state(built.repository))
+    done = rollback(built.repository, built.run(4), target, **WHO)
 
     assert isinstance(done, Activation)
     assert built.active("run_registry") == with_loss
@@ -95,4 +95,4 @@ def test_an_accepted_loss_that_is_pending_is_finished_as_it_was_accepted(built: 
     built.build(minutes=3)
     kill(built, STEPS["after the record"], "rollback")
 
-    assert isinstance(resolve_pending(built.governed, built.run(90), "finish", **WHO), Activation)
+    assert isinstance(resolve_pending(built.repository, built.run(90), "finish", **WHO), Activation)

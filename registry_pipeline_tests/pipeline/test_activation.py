@@ -66,7 +66,7 @@ def test_a_process_killed_at_any_step_leaves_a_state_with_a_name(built: World, s
     name, when, state = STEPS[step]
     kill(built, name, when)
 
-    seen = inspect(built.governed, built.run(6))
+    seen = inspect(built.repository, built.run(6))
 
     assert seen.chain.state == state
     assert {f.code for f in seen.findings} == ({"CHAIN_PENDING"} if state == "pending" else set())
@@ -79,22 +79,22 @@ def test_the_next_build_goes_on_after_a_kill_that_left_the_chain_committed(built
     outcome = built.build(minutes=7)
 
     assert all_in_force(outcome)
-    assert not built.governed.pointer_path.with_name(f"{built.governed.pointer_path.name}.intent").exists()
+    assert not built.repository.pointer_path.with_name(f"{built.repository.pointer_path.name}.intent").exists()
 
 
 def test_a_pending_change_refuses_every_other(built: World) -> None:
     kill(built, *STEPS["after the record"][:2])
-    before = built.governed.pointer_path.read_bytes()
+    before = built.repository.pointer_path.read_bytes()
 
     refused = built.build(minutes=7).activation
 
     assert isinstance(refused, Refusal)
     assert [f.code for f in refused.findings] == ["CHAIN_PENDING"]
-    assert built.governed.pointer_path.read_bytes() == before
+    assert built.repository.pointer_path.read_bytes() == before
 
 
 def test_a_pointer_file_edited_by_hand_is_found_and_refuses(built: World) -> None:
-    path = built.governed.pointer_path
+    path = built.repository.pointer_path
     document = json.loads(path.read_bytes())
     document["pointers"][0]["notes"] = "just this once"
     path.write_text(json.dumps(document, indent=2), encoding="utf-8")
@@ -108,31 +108,31 @@ def test_a_pointer_file_edited_by_hand_is_found_and_refuses(built: World) -> Non
 
 
 def test_an_older_pointer_file_put_back_is_found_and_refuses(built: World) -> None:
-    older = built.governed.pointer_path.read_bytes()
+    older = built.repository.pointer_path.read_bytes()
     built.build(minutes=1)
-    built.governed.pointer_path.write_bytes(older)
+    built.repository.pointer_path.write_bytes(older)
 
     refused = built.build(minutes=2).activation
 
     assert isinstance(refused, Refusal)
     assert [f.code for f in refused.findings] == ["POINTER_REWOUND"]
-    assert inspect(built.governed, built.run(3)).health.state == "RECOVERY_REQUIRED"
+    assert inspect(built.repository, built.run(3)).health.state == "RECOVERY_REQUIRED"
 
 
 def test_the_record_keeps_who_why_and_both_states(built: World) -> None:
-    (head,) = (r for r in read_chain_state(built.governed).records if r.record.action == "activate")
+    (head,) = (r for r in read_chain_state(built.repository).records if r.record.action == "activate")
     after = built.runs / head.ref.run_id / "POINTERS_AFTER.json"
 
     assert (head.record.actor, head.record.reason) == ("Ada", "because it is Sunday")
     assert head.record.verdicts["pass"] == len(head.record.moves) > 0
-    assert after.read_bytes() == built.governed.pointer_path.read_bytes()
+    assert after.read_bytes() == built.repository.pointer_path.read_bytes()
     assert head.record.after_sha256 == sha256_hex(after.read_bytes())
 
 
 def alone(world: World, minutes: int) -> tuple[SealedRun, Verdict]:
     run = world.build("drift_signals", minutes=minutes, only=True).built[0].run
     assert run is not None
-    return run, validate(world.governed, run)
+    return run, validate(world.repository, run)
 
 
 def test_a_verdict_made_before_the_pointers_moved_is_too_old(built: World) -> None:
@@ -141,7 +141,7 @@ def test_a_verdict_made_before_the_pointers_moved_is_too_old(built: World) -> No
     before = built.names()
 
     with pytest.raises(BusyError, match="changed since"):
-        activate(built.governed, built.run(3), [judged], actor="Ada", reason="late")
+        activate(built.repository, built.run(3), [judged], actor="Ada", reason="late")
 
     assert built.names() == before
 
@@ -150,18 +150,20 @@ def test_a_verdict_on_another_content_is_refused(built: World) -> None:
     run, verdict = alone(built, 1)
     stale = replace(verdict, root_sha256="0" * 64)
 
-    refused = activate(built.governed, built.run(3), [(run, stale)], actor="Ada", reason="swapped")
+    refused = activate(built.repository, built.run(3), [(run, stale)], actor="Ada", reason="swapped")
 
     assert isinstance(refused, Refusal)
     assert "ACTIVATE_VERDICT_STALE" in {f.code for f in refused.findings}
 
 
 def test_what_is_active_already_moves_nothing_and_seals_nothing(built: World) -> None:
-    run = active_run(built.governed, spec_of("drift_signals"))
+    run = active_run(built.repository, spec_of("drift_signals"))
     assert run is not None
     before = built.names()
 
-    moved = activate(built.governed, built.run(1), [(run, validate(built.governed, run))], actor="Ada", reason="again")
+    moved = activate(
+        built.repository, built.run(1), [(run, validate(built.repository, run))], actor="Ada", reason="again"
+    )
 
     assert moved is None
     assert built.names() == before
@@ -170,10 +172,10 @@ def test_what_is_active_already_moves_nothing_and_seals_nothing(built: World) ->
 def test_a_refused_first_activation_begins_no_chain(world: World) -> None:
     row = world.build("run_registry", only=True).built[0]
     assert row.run is not None
-    verdict = validate(world.governed, row.run)
+    verdict = validate(world.repository, row.run)
 
     refused = activate(
-        world.governed, world.run(1), [(row.run, replace(verdict, verdict="fail"))], actor="Ada", reason="no"
+        world.repository, world.run(1), [(row.run, replace(verdict, verdict="fail"))], actor="Ada", reason="no"
     )
 
     assert isinstance(refused, Refusal)
@@ -195,7 +197,7 @@ def test_two_builds_at_once_leave_one_sound_chain(built: World) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", script, str(built.root), str(n)]) for n in (10, 11)]
     codes = [process.wait() for process in processes]
 
-    seen = inspect(built.governed, built.run(20))
+    seen = inspect(built.repository, built.run(20))
 
     assert set(codes) <= {0, 6}
     assert seen.chain.state == "committed"

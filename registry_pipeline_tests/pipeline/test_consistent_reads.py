@@ -47,7 +47,7 @@ def test_an_activation_between_two_reads_is_no_edited_pointer_file(
     acts = {"before": None, "after": None} | {moment: other_process}
     monkeypatch.setattr(sealed_store, call, once(getattr(sealed_store, call), acts["before"], acts["after"]))
 
-    state = read_chain_state(built.governed)
+    state = read_chain_state(built.repository)
 
     assert (state.state, state.findings) == ("committed", ())
 
@@ -68,12 +68,12 @@ def test_a_reader_that_meets_one_change_reads_again_and_takes_no_lock(
     monkeypatch.setattr(sealed_store, "read_chain", once(read_chain, None, other_process))
     monkeypatch.setattr(sealed_store, "pointer_lock", refused)
 
-    assert read_chain_state(built.governed).state == "committed"
+    assert read_chain_state(built.repository).state == "committed"
 
 
 def test_a_change_waits_for_a_reader_that_shares_the_lock(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
     released: list[float] = []
-    reader = pointer_lock(built.governed.pointer_path, built.root, shared=True)
+    reader = pointer_lock(built.repository.pointer_path, built.root, shared=True)
     reader.__enter__()
 
     def end_the_reader(seconds: float) -> None:
@@ -96,7 +96,7 @@ def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
 
     monkeypatch.setattr(sealed_store, "read_chain", once(read_chain, None, other_process))
 
-    seen = inspect(built.governed, built.run(20))
+    seen = inspect(built.repository, built.run(20))
 
     assert seen.findings == ()
     assert seen.active["drift_signals"].ref.run_id == built.active("drift_signals")
@@ -108,7 +108,7 @@ def test_a_reader_that_meets_changes_again_and_again_waits_for_the_lock(
     changes = iter(range(10_000))
     monkeypatch.setattr(state, "_fingerprint", lambda _governed: next(changes))
 
-    assert read_chain_state(built.governed).state == "committed"
+    assert read_chain_state(built.repository).state == "committed"
 
 
 def test_a_sealed_record_without_its_pointer_file_is_pending_only_if_no_writer_is_there(
@@ -118,11 +118,11 @@ def test_a_sealed_record_without_its_pointer_file_is_pending_only_if_no_writer_i
     kill(built, STEPS["after the record"], "rollback")
     monkeypatch.setattr(state, "WAIT_SECONDS", 0.0)
 
-    with pointer_lock(built.governed.pointer_path, built.root):
+    with pointer_lock(built.repository.pointer_path, built.root):
         with pytest.raises(BusyError) as caught:
-            read_chain_state(built.governed)
+            read_chain_state(built.repository)
         assert caught.value.exit_code == 6
-    assert read_chain_state(built.governed).state == "pending"
+    assert read_chain_state(built.repository).state == "pending"
 
 
 def test_a_writer_that_ends_while_a_reader_waits_leaves_it_the_final_state(
@@ -135,9 +135,9 @@ def test_a_writer_that_ends_while_a_reader_waits_leaves_it_the_final_state(
 
     def finished_first(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.undo()
-        resolve_pending(built.governed, built.run(30), "finish", actor="Ada", reason="")
+        resolve_pending(built.repository, built.run(30), "finish", actor="Ada", reason="")
         return real(*args, **kwargs)
 
     monkeypatch.setattr(sealed_store, "pointer_lock", finished_first)
 
-    assert read_chain_state(built.governed).state == "committed"
+    assert read_chain_state(built.repository).state == "committed"

@@ -30,7 +30,7 @@ SPEC = REGISTRIES[DELTA_LOG]
 
 def log_row(world: World, minutes: int, *registries: str, force: bool = False) -> BuiltRow:
     run = world.run(minutes)
-    outcome = rebuild(world.governed, run, registries, force=force, actor="Ada", reason="a test")
+    outcome = rebuild(world.repository, run, registries, force=force, actor="Ada", reason="a test")
     return next(row for row in outcome.built if row.registry_id == DELTA_LOG)
 
 
@@ -170,9 +170,9 @@ def test_a_step_that_dagster_tries_again_finds_its_own_log_and_never_makes_a_sec
 
 def log_step(world: World, run: BuildRun) -> SealedRun:
     """Do what a step of Dagster does."""
-    made = build(world.governed, run, SPEC, {})
+    made = build(world.repository, run, SPEC, {})
     assert isinstance(made, Built)
-    return unchanged(world.governed, made) or seal(world.governed, run, SPEC, made)
+    return unchanged(world.repository, made) or seal(world.repository, run, SPEC, made)
 
 
 def test_a_log_that_drops_a_line_of_its_previous_fails_and_the_next_build_goes_on_from_that(story: Story) -> None:
@@ -184,7 +184,7 @@ def test_a_log_that_drops_a_line_of_its_previous_fails_and_the_next_build_goes_o
     root = read_stated_root(story.folder(second.ref.run_id))
 
     forged = SealedRun(DELTA_LOG, SealedRef(second.ref.run_id, ".codex/RUNS", LOG_FILE, root or ""), second.inputs, "")
-    verdict = validate(story.governed, forged)
+    verdict = validate(story.repository, forged)
 
     assert "DELTA_PREFIX_BROKEN" in {f.code for f in verdict.errors()}
     assert not verdict.passed
@@ -199,7 +199,7 @@ def test_a_log_whose_previous_is_gone_or_altered_passes_with_a_warning(story: St
     second = story.log()
     getattr(story, step)(first.ref.run_id, *([LOG_FILE] if step == "tamper" else []))
 
-    verdict = validate(story.governed, second)
+    verdict = validate(story.repository, second)
 
     assert verdict.passed
     assert [f.code for f in verdict.findings] == ["DELTA_PREVIOUS_UNKNOWN"]
@@ -242,7 +242,7 @@ def test_a_run_json_that_writes_its_key_with_escapes_names_a_registry_all_the_sa
     run_id = "2026-01-10__101010__x"
     text = f'{{"run_id": "{run_id}", "created_utc": "2026-01-10T10:10:10Z", "registry\\u005fid": "run_registry"}}\n'
     manifest = seal_manifest([entry_of("run.json", text.encode())])
-    folder = story.governed.publish_root / run_id
+    folder = story.repository.publish_root / run_id
     folder.mkdir()
     for name, data in (
         ("run.json", text.encode()),

@@ -36,38 +36,38 @@ def staging_leftover(world: World) -> None:
     assert done.returncode == 0
     child = subprocess.Popen(["true"])
     child.wait()
-    folder = world.governed.staging_root / f"2026-03-01__110000__drift_signals_build.{child.pid}.0123abcd"
+    folder = world.repository.staging_root / f"2026-03-01__110000__drift_signals_build.{child.pid}.0123abcd"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text("{", encoding="utf-8")
 
 
 def intent_leftover(world: World) -> None:
-    write_intent(world.governed.pointer_path, "2026-03-01__110000__pointer_activation", "0" * 64, "1" * 64)
+    write_intent(world.repository.pointer_path, "2026-03-01__110000__pointer_activation", "0" * 64, "1" * 64)
 
 
 def temporary_leftover(world: World) -> None:
-    temporary_path(world.governed.pointer_path).write_text("{", encoding="utf-8")
+    temporary_path(world.repository.pointer_path).write_text("{", encoding="utf-8")
 
 
 def edited(world: World) -> None:
-    path = world.governed.pointer_path
+    path = world.repository.pointer_path
     document = json.loads(path.read_bytes())
     document["pointers"][0]["notes"] = "just this once"
     path.write_text(json.dumps(document, indent=2), encoding="utf-8")
 
 
 def not_json(world: World) -> None:
-    world.governed.pointer_path.write_text("<<<<<<< ours\n", encoding="utf-8")
+    world.repository.pointer_path.write_text("<<<<<<< ours\n", encoding="utf-8")
 
 
 def gone(world: World) -> None:
-    world.governed.pointer_path.unlink()
+    world.repository.pointer_path.unlink()
 
 
 def rewound(world: World) -> None:
-    older = world.governed.pointer_path.read_bytes()
+    older = world.repository.pointer_path.read_bytes()
     world.build(minutes=1)
-    world.governed.pointer_path.write_bytes(older)
+    world.repository.pointer_path.write_bytes(older)
 
 
 def pending(world: World) -> None:
@@ -89,15 +89,15 @@ def without_ignores(world: World) -> None:
 
 
 def fix(world: World) -> None:
-    pipeline_doctor.repair(world.governed, world.run(90), RepairOptions("Grace"))
+    pipeline_doctor.repair(world.repository, world.run(90), RepairOptions("Grace"))
 
 
 def fix_and_finish(world: World) -> None:
-    pipeline_doctor.repair(world.governed, world.run(90), RepairOptions("Grace", finish=True))
+    pipeline_doctor.repair(world.repository, world.run(90), RepairOptions("Grace", finish=True))
 
 
 def fix_and_void(world: World) -> None:
-    pipeline_doctor.repair(world.governed, world.run(90), RepairOptions("Grace", "not wanted", void=("pending",)))
+    pipeline_doctor.repair(world.repository, world.run(90), RepairOptions("Grace", "not wanted", void=("pending",)))
 
 
 def build(world: World) -> None:
@@ -131,7 +131,7 @@ def sound(built: World) -> World:
 
 
 def diagnosed(world: World) -> tuple[Finding, ...]:
-    return diagnose(world.governed, world.run(120).started).findings
+    return diagnose(world.repository, world.run(120).started).findings
 
 
 def found(world: World) -> list[str]:
@@ -176,7 +176,7 @@ def test_fix_alone_leaves_what_needs_a_decision_or_is_not_its_own(sound: World, 
     cause(sound)
     before = everything(sound)
 
-    told = pipeline_doctor.repair(sound.governed, sound.run(90), RepairOptions("Grace"))
+    told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
 
     assert told.mended == ()
     assert code in {f.code for f in told.findings}
@@ -186,53 +186,53 @@ def test_fix_alone_leaves_what_needs_a_decision_or_is_not_its_own(sound: World, 
 
 
 def test_what_a_pointer_file_said_before_it_was_written_over_is_kept_in_quarantine(sound: World) -> None:
-    in_force = sound.governed.pointer_path.read_bytes()
+    in_force = sound.repository.pointer_path.read_bytes()
     edited(sound)
-    said = sound.governed.pointer_path.read_bytes()
+    said = sound.repository.pointer_path.read_bytes()
 
-    told = pipeline_doctor.repair(sound.governed, sound.run(90), RepairOptions("Grace"))
+    told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
 
-    kept = [p.read_bytes() for p in (sound.governed.state_root / "quarantine").iterdir()]
-    assert sound.governed.pointer_path.read_bytes() == in_force
+    kept = [p.read_bytes() for p in (sound.repository.state_root / "quarantine").iterdir()]
+    assert sound.repository.pointer_path.read_bytes() == in_force
     assert kept == [said]
     assert [m.code for m in told.mended] == ["POINTER_EDITED"]
 
 
 def test_a_leftover_goes_to_quarantine_whole_and_twice_under_two_names(sound: World) -> None:
     for _ in range(2):
-        folder = sound.governed.staging_root / "2026-03-01__110000__drift_signals_build.4194303.0123abcd"
+        folder = sound.repository.staging_root / "2026-03-01__110000__drift_signals_build.4194303.0123abcd"
         folder.mkdir(parents=True)
         (folder / "run.json").write_text("{", encoding="utf-8")
         fix(sound)
 
-    kept = sorted(p.name for p in (sound.governed.state_root / "quarantine").iterdir())
+    kept = sorted(p.name for p in (sound.repository.state_root / "quarantine").iterdir())
     assert kept == [folder.name, f"{folder.name}.2"]
-    assert not list(sound.governed.staging_root.iterdir())
+    assert not list(sound.repository.staging_root.iterdir())
     assert not any("110000" in name for name in sound.names())
 
 
 def test_the_staging_folder_of_a_living_process_and_what_is_not_ours_stay(sound: World) -> None:
-    ours = sound.governed.staging_root / f"2026-03-01__110000__drift_signals_build.{os.getpid()}.0123abcd"
-    other = sound.governed.staging_root / "notes"
+    ours = sound.repository.staging_root / f"2026-03-01__110000__drift_signals_build.{os.getpid()}.0123abcd"
+    other = sound.repository.staging_root / "notes"
     ours.mkdir(parents=True)
     other.mkdir()
 
     fix(sound)
 
     assert found(sound) == []
-    assert {ours, other} == set(sound.governed.staging_root.iterdir())
+    assert {ours, other} == set(sound.repository.staging_root.iterdir())
 
 
 def test_several_conditions_are_mended_at_once_a_refusal_leaves_the_pending_one(sound: World) -> None:
     pending(sound)
     staging_leftover(sound)
-    head = read_chain_state(sound.governed).head
+    head = read_chain_state(sound.repository).head
     assert head is not None
     built = next(m.to_ref for m in head.record.moves if m.registry_id == "drift_signals")
     assert built is not None
     sound.tamper(built.run_id, "DRIFT_SIGNALS_v0_1.json")
 
-    told = pipeline_doctor.repair(sound.governed, sound.run(90), RepairOptions("Grace", finish=True))
+    told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace", finish=True))
 
     assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in told.refused}
     assert [m.code for m in told.mended] == ["DOCTOR_STAGING_LEFTOVER"]
@@ -257,7 +257,7 @@ def test_a_read_only_tree_can_be_looked_at(sound: World) -> None:
 def test_outside_git_nothing_is_said_of_its_rules(tmp_path: Path) -> None:
     initialised = pipeline_init.initialize(tmp_path, track_runs=False, now=NOON)
 
-    assert [f.code for f in diagnosed(World(initialised.governed))] == ["CHAIN_NOT_STARTED"]
+    assert [f.code for f in diagnosed(World(initialised.repository))] == ["CHAIN_NOT_STARTED"]
 
 
 def test_every_condition_of_the_doctor_is_in_the_table() -> None:
@@ -267,5 +267,5 @@ def test_every_condition_of_the_doctor_is_in_the_table() -> None:
 def test_a_leftover_beside_a_pending_change_is_no_leftover(sound: World) -> None:
     pending(sound)
 
-    assert intent_path(sound.governed.pointer_path).exists()
+    assert intent_path(sound.repository.pointer_path).exists()
     assert "DOCTOR_INTENT_LEFTOVER" not in found(sound)

@@ -85,11 +85,11 @@ def test_every_run_that_is_sealed_has_the_id_between_the_tree_and_the_instant(wo
         assert keys[7:10] == ["working_tree_state", "repository_id", "as_of_utc"]
         tags.add(name.split("__")[2])
     assert tags >= {"pointer_activation", "system_health_render", "run_registry_build", "registry_delta_log_build"}
-    assert all(verdict.passed for verdict in verify_runs(active_runs(world.governed)))
+    assert all(verdict.passed for verdict in verify_runs(active_runs(world.repository)))
 
 
 def test_a_repository_without_an_id_seals_runs_as_it_always_did(built: World) -> None:
-    active = [built.active(name) for name in REGISTRIES if read_pointers(built.governed).active(name)]
+    active = [built.active(name) for name in REGISTRIES if read_pointers(built.repository).active(name)]
 
     assert active
     for run_id in active:
@@ -99,6 +99,6 @@ def test_a_repository_without_an_id_seals_runs_as_it_always_did(built: World) ->
 def test_runs_that_are_older_than_the_id_stay_valid(built: World) -> None:
     world = with_id(built)
 
-    seen = inspect(world.governed, world.run(1))
+    seen = inspect(world.repository, world.run(1))
 
     assert [f for f in seen.findings if f.severity == "error"] == []

@@ -71,11 +71,11 @@ def record(world: World, stamp: str) -> str:
 
 
 def write_back(world: World) -> None:
-    repair(world.governed, world.run(59), RepairOptions("Grace"))
+    repair(world.repository, world.run(59), RepairOptions("Grace"))
 
 
 def test_a_merge_of_two_activations_is_a_fork_that_refuses_every_change(merged: World) -> None:
-    state = read_chain_state(merged.governed)
+    state = read_chain_state(merged.repository)
 
     assert (state.state, {f.code for f in state.findings}) == ("broken", {"CHAIN_FORK"})
     assert {f.path.rpartition("/")[2] for f in state.findings} == {record(merged, "121000"), record(merged, "122000")}
@@ -95,13 +95,13 @@ def test_a_merge_of_two_activations_is_a_fork_that_refuses_every_change(merged: 
 def test_a_void_takes_a_whole_branch_out_and_the_other_goes_on(
     merged: World, named: str, voided: set[str], stays: str
 ) -> None:
-    before = merged.governed.pointer_path.read_bytes()
+    before = merged.repository.pointer_path.read_bytes()
 
-    done = void_records(merged.governed, merged.run(50), [record(merged, named)], **WHO)
+    done = void_records(merged.repository, merged.run(50), [record(merged, named)], **WHO)
 
     assert isinstance(done, Activation)
-    assert merged.governed.pointer_path.read_bytes() == before
-    state = read_chain_state(merged.governed)
+    assert merged.repository.pointer_path.read_bytes() == before
+    state = read_chain_state(merged.repository)
     assert {r.ref.run_id[12:18] for r in state.voided} == voided
     assert state.head is not None
     assert state.head.ref == done.record
@@ -110,50 +110,50 @@ def test_a_void_takes_a_whole_branch_out_and_the_other_goes_on(
     assert state.state in ("committed", "rewound", "edited")
 
     write_back(merged)
-    assert inspect(merged.governed, merged.run(59)).chain.state == "committed"
+    assert inspect(merged.repository, merged.run(59)).chain.state == "committed"
     assert merged.active("run_registry").startswith(f"2026-03-01__{stays}")
     assert merged.build("run_registry", minutes=60).built[0].activated
 
 
 def test_what_is_in_force_cannot_be_voided_nor_both_branches(merged: World) -> None:
-    first = read_chain_state(merged.governed).records[0].ref.run_id
+    first = read_chain_state(merged.repository).records[0].ref.run_id
 
     for words in ([first], [record(merged, "121000"), record(merged, "122000")]):
         with pytest.raises(RefusedError):
-            void_records(merged.governed, merged.run(50), words, **WHO)
+            void_records(merged.repository, merged.run(50), words, **WHO)
     with pytest.raises(NotFoundError):
-        void_records(merged.governed, merged.run(50), ["2031"], **WHO)
+        void_records(merged.repository, merged.run(50), ["2031"], **WHO)
     with pytest.raises(ConfigError, match="reason"):
-        void_records(merged.governed, merged.run(50), [first], actor="Grace", reason=" ")
+        void_records(merged.repository, merged.run(50), [first], actor="Grace", reason=" ")
 
 
 def test_without_a_fork_a_record_in_force_is_rolled_back_and_not_voided(built: World) -> None:
-    head = read_chain_state(built.governed).head
+    head = read_chain_state(built.repository).head
     assert head is not None
 
     with pytest.raises(RefusedError, match="in force"):
-        void_records(built.governed, built.run(1), [head.ref.run_id], **WHO)
-    assert void_records(built.governed, built.run(1), ["pending"], **WHO) is None
+        void_records(built.repository, built.run(1), [head.ref.run_id], **WHO)
+    assert void_records(built.repository, built.run(1), ["pending"], **WHO) is None
 
 
 def test_what_another_clone_appended_to_a_voided_branch_is_voided_too(merged: World, tmp_path: Path) -> None:
-    void_records(merged.governed, merged.run(50), [record(merged, "122000")], **WHO)
+    void_records(merged.repository, merged.run(50), [record(merged, "122000")], **WHO)
     two = World(load_repository(tmp_path / "two"))
     two.build("run_registry", minutes=55)
     late = record(two, "125500")
     subprocess.run(["cp", "-a", str(two.runs / late), str(merged.runs)], check=True)
-    assert {f.code for f in read_chain_state(merged.governed).findings} == {"CHAIN_DETACHED"}
+    assert {f.code for f in read_chain_state(merged.repository).findings} == {"CHAIN_DETACHED"}
 
-    void_records(merged.governed, merged.run(58), [late], **WHO)
+    void_records(merged.repository, merged.run(58), [late], **WHO)
 
     write_back(merged)
-    state = read_chain_state(merged.governed)
+    state = read_chain_state(merged.repository)
     assert (state.state, state.findings) == ("committed", ())
 
 
 def test_an_anchor_is_in_the_chain_until_the_chain_is_cut(merged: World) -> None:
-    void_records(merged.governed, merged.run(50), [record(merged, "121000")], **WHO)
-    state = read_chain_state(merged.governed)
+    void_records(merged.repository, merged.run(50), [record(merged, "121000")], **WHO)
+    state = read_chain_state(merged.repository)
     assert state.head is not None
     every = [r.ref.manifest_sha256 for r in (*state.records, *state.voided)]
 

@@ -47,12 +47,12 @@ class Past:
         return self.historic.root
 
     @property
-    def governed(self) -> Repository:
+    def repository(self) -> Repository:
         return load_repository(self.root)
 
     def build(self, *days: date, minutes: int = 0, force: bool = False, dagster: str | None = None) -> list[SealedDay]:
         run = BuildRun(NOW + timedelta(minutes=minutes), GitState(None, None), dagster)
-        return list(build_days(self.governed, run, days, force=force))
+        return list(build_days(self.repository, run, days, force=force))
 
     def folder(self, day: SealedDay) -> Path:
         return self.root / day.run.ref.run_root / day.run.ref.run_id
@@ -61,7 +61,7 @@ class Past:
         return json.loads((self.folder(day) / name).read_bytes())
 
     def names(self) -> set[str]:
-        return {entry.name for entry in self.governed.publish_root.iterdir()}
+        return {entry.name for entry in self.repository.publish_root.iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_a_day_is_a_sealed_folder_that_describes_its_last_second(past: Past) -> 
         "threshold_drift_computed": True,
     }
     assert drift["warnings"] == ["as_of_history", "as_of_runs_without_time: 2"]
-    verdict = validate(past.governed, day.run)
+    verdict = validate(past.repository, day.run)
     assert (verdict.verdict, verdict.registry_id, verdict.findings) == ("pass", "drift_signals_daily", ())
 
 
@@ -226,9 +226,9 @@ def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> 
     if harm == "a byte is flipped":  # not in an artifact: they alone would be found equal
         flip_byte(past.folder(before) / "DRIFT_SIGNALS_v0_1.schema.json")
     elif harm == "it is marked bad":
-        run = start_build_run(past.governed, NOW + timedelta(minutes=30))
-        found = find_run(past.governed, before.run.ref.run_id)
-        mark_bad(past.governed, run, found, actor="Ada", reason="wrong clock")
+        run = start_build_run(past.repository, NOW + timedelta(minutes=30))
+        found = find_run(past.repository, before.run.ref.run_id)
+        mark_bad(past.repository, run, found, actor="Ada", reason="wrong clock")
     elif harm == "it is foreign":
         toml.write_text('repository_id = "repository-b"\n' + TOML, encoding="utf-8")
     else:  # a source that is read first, and has no version
@@ -253,7 +253,7 @@ def test_a_document_that_the_commit_lacks_is_told_and_the_day_is_described_witho
     ]
     assert "as_of_operation_documents_missing: 1" in past.read(day, DRIFT)["warnings"]
     assert len(past.read(day, TABLE)) == 2
-    assert validate(past.governed, day.run).passed
+    assert validate(past.repository, day.run).passed
 
 
 def test_a_commit_without_any_of_the_documents_is_described_as_that(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_commit_without_any_of_the_documents_is_described_as_that(tmp_path: Pa
     assert past.read(day, DRIFT)["expected"]["schema_version"]["observed"] == dict.fromkeys(
         ("run_registry", "op_status_table", "run_envelope")
     )
-    assert validate(past.governed, day.run).passed
+    assert validate(past.repository, day.run).passed
 
 
 def test_a_damaged_cache_changes_nothing_and_is_replaced(past: Past) -> None:
@@ -325,13 +325,13 @@ def test_the_whole_backfill_has_one_process_that_reads_objects(
 
 def test_who_stops_between_two_days_leaves_whole_days(past: Past) -> None:
     before = past.names()
-    days = build_days(past.governed, BuildRun(NOW, GitState(None, None)), every_day(DAY, date(2026, 2, 20)))
+    days = build_days(past.repository, BuildRun(NOW, GitState(None, None)), every_day(DAY, date(2026, 2, 20)))
     first = next(days)
     next(days)
     days.close()  # type: ignore[attr-defined]
 
     assert len(past.names() - before) == 2
-    assert validate(past.governed, first.run).passed
+    assert validate(past.repository, first.run).passed
     assert not any((past.root / ".codex/.staging").iterdir())
     assert (past.root / ".codex/cache" / f"{NAME}_20").is_file(), "what was hashed is kept"
 
@@ -369,10 +369,10 @@ def test_the_last_day_is_over_at_midnight_and_not_before(past: Past) -> None:
     ):
         run = BuildRun(moment, GitState(None, None))
         if over:
-            assert len(list(build_days(past.governed, run, [DAY]))) == 1
+            assert len(list(build_days(past.repository, run, [DAY]))) == 1
         else:
             with pytest.raises(RefusedError):
-                list(build_days(past.governed, run, [DAY]))
+                list(build_days(past.repository, run, [DAY]))
 
 
 def set_start(root: Path, text: str) -> None:

@@ -34,8 +34,8 @@ def historic(tmp_path: Path) -> Iterator[Historic]:
 
 
 def drift_by_day(root: Path, *days: date) -> list[dict[str, tuple[Any, list[str]]]]:
-    governed = load_repository(root)
-    made = build_days(governed, BuildRun(NOW, GitState(None, None)), days)
+    repository = load_repository(root)
+    made = build_days(repository, BuildRun(NOW, GitState(None, None)), days)
     tables = [json.loads(day.built.artifacts.files["OPERATION_STATUS_TABLE_v0_1.json"]) for day in made]
     return [{row["operation_id"]: (row["op_drift"], row["op_drift_reasons"]) for row in rows} for rows in tables]
 

@@ -40,21 +40,21 @@ def twice(twice_built_repository: Path, tmp_path: Path) -> Iterator[World]:
 
 
 def pointers(world: World) -> bytes:
-    return world.governed.pointer_path.read_bytes()
+    return world.repository.pointer_path.read_bytes()
 
 
 def state(world: World) -> str:
-    return read_chain_state(world.governed).state
+    return read_chain_state(world.repository).state
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("step", STEPS)
 def test_a_change_killed_at_any_step_is_undone_committed_or_pending(twice: World, change: str, step: str) -> None:
-    before, records = pointers(twice), len(read_chain_state(twice.governed).records)
+    before, records = pointers(twice), len(read_chain_state(twice.repository).records)
 
     kill(twice, STEPS[step], change, *CHANGES[change])
 
-    chain = read_chain_state(twice.governed)
+    chain = read_chain_state(twice.repository)
     sealed = step in (PENDING, "after the replacement", "after all")
     in_force = step in ("after the replacement", "after all")
     assert chain.state == ("pending" if step == PENDING else "committed")
@@ -67,34 +67,34 @@ def test_a_change_killed_at_any_step_is_undone_committed_or_pending(twice: World
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_pending_change_is_finished_with_the_bytes_of_its_record(twice: World, change: str) -> None:
     kill(twice, STEPS[PENDING], change, *CHANGES[change])
-    pending = read_chain_state(twice.governed).head
+    pending = read_chain_state(twice.repository).head
     assert pending is not None
 
-    done = resolve_pending(twice.governed, twice.run(90), "finish", **WHO)
+    done = resolve_pending(twice.repository, twice.run(90), "finish", **WHO)
 
     assert isinstance(done, Activation)
     assert done.record == pending.ref
     assert pointers(twice) == (twice.runs / pending.ref.run_id / "POINTERS_AFTER.json").read_bytes()
     assert state(twice) == "committed"
-    assert not intent_path(twice.governed.pointer_path).exists()
+    assert not intent_path(twice.repository.pointer_path).exists()
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_pending_change_is_voided_and_nothing_moved(twice: World, change: str) -> None:
     before = pointers(twice)
     kill(twice, STEPS[PENDING], change, *CHANGES[change])
-    pending = read_chain_state(twice.governed).head
+    pending = read_chain_state(twice.repository).head
     assert pending is not None
 
-    done = resolve_pending(twice.governed, twice.run(90), "void", **WHO)
+    done = resolve_pending(twice.repository, twice.run(90), "void", **WHO)
 
-    chain = read_chain_state(twice.governed)
+    chain = read_chain_state(twice.repository)
     assert isinstance(done, Activation)
     assert (done.action, pointers(twice), chain.state, chain.findings) == ("void", before, "committed", ())
     assert [r.ref for r in chain.voided] == [pending.ref]
     assert chain.marked_bad == {}
-    assert chain.moved_away == frozenset()
-    assert not intent_path(twice.governed.pointer_path).exists()
+    assert chain.rolled_back_runs == frozenset()
+    assert not intent_path(twice.repository.pointer_path).exists()
 
 
 FINISHING = {
@@ -110,7 +110,7 @@ def test_finishing_can_be_killed_too_and_done_again(twice: World, step: str) -> 
     kill(twice, FINISHING[step][0], "finish")
 
     assert state(twice) == FINISHING[step][1]
-    again = resolve_pending(twice.governed, twice.run(90), "finish", **WHO)
+    again = resolve_pending(twice.repository, twice.run(90), "finish", **WHO)
     assert (again is None) is (FINISHING[step][1] == "committed")
     assert state(twice) == "committed"
     assert twice.active("drift_signals") == FIRST
@@ -130,7 +130,7 @@ def test_voiding_can_be_killed_too_and_done_again(twice: World, step: str) -> No
     kill(twice, VOIDING[step][0], "void")
 
     assert state(twice) == VOIDING[step][1]
-    again = resolve_pending(twice.governed, twice.run(90), "void", **WHO)
+    again = resolve_pending(twice.repository, twice.run(90), "void", **WHO)
     assert (again is None) is (VOIDING[step][1] == "committed")
     assert (state(twice), pointers(twice)) == ("committed", before)
     assert all_in_force(twice.build(minutes=95))
@@ -141,7 +141,7 @@ def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: Wo
     kill(twice, STEPS[PENDING], "rollback")
     twice.tamper(FIRST, "DRIFT_SIGNALS_v0_1.json")
 
-    refused = resolve_pending(twice.governed, twice.run(90), "finish", **WHO)
+    refused = resolve_pending(twice.repository, twice.run(90), "finish", **WHO)
 
     assert isinstance(refused, Refusal)
     assert {"ACTIVATE_NOT_VERIFIED", "HASH_MISMATCH"} <= {f.code for f in refused.findings}
@@ -152,17 +152,17 @@ def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: Wo
 def test_where_nothing_is_pending_nothing_is_settled(twice: World, how: str) -> None:
     before = pointers(twice), twice.names()
 
-    assert resolve_pending(twice.governed, twice.run(90), "finish" if how == "finish" else "void", **WHO) is None
+    assert resolve_pending(twice.repository, twice.run(90), "finish" if how == "finish" else "void", **WHO) is None
     assert (pointers(twice), twice.names()) == before
 
 
 def test_while_a_change_is_pending_every_other_is_refused(twice: World) -> None:
     kill(twice, STEPS[PENDING], "activate")
     names, run = twice.names(), twice.run(90)
-    target = select_rollback(read_chain_state(twice.governed))
+    target = select_rollback(read_chain_state(twice.repository))
 
-    bad = mark_bad(twice.governed, run, find_run(twice.governed, SECOND), **WHO)
-    back = rollback(twice.governed, run, target, **WHO)
+    bad = mark_bad(twice.repository, run, find_run(twice.repository, SECOND), **WHO)
+    back = rollback(twice.repository, run, target, **WHO)
 
     for refused in (bad, back):
         assert isinstance(refused, Refusal)

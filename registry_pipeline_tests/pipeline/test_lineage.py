@@ -11,11 +11,11 @@ from registry_pipeline_tests.pipeline.conftest import World
 
 def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
     built.build(minutes=1)
-    runs = find_runs.all_runs(built.governed)
+    runs = find_runs.all_runs(built.repository)
 
     judged = list(pipeline_verify.check_runs(runs))
 
-    lineage = pipeline_verify.verify_inputs(built.governed, runs, judged)
+    lineage = pipeline_verify.verify_inputs(built.repository, runs, judged)
 
     recorded = {recorded.ref.run_id for each in judged for recorded in each.inputs.registries}
     assert lineage.findings == ()
@@ -23,8 +23,8 @@ def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
 
 
 def test_only_the_runs_that_are_not_judged_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = find_runs.all_runs(built.governed)
+    runs = find_runs.all_runs(built.repository)
     judged = list(pipeline_verify.check_runs(runs))
     monkeypatch.setattr("registry_pipeline.pipeline.verify.verify_folders", None)
 
-    assert pipeline_verify.verify_inputs(built.governed, runs, judged).findings == ()
+    assert pipeline_verify.verify_inputs(built.repository, runs, judged).findings == ()

@@ -19,7 +19,7 @@ FIRST = "2026-03-01__120000__drift_signals_build"
 
 
 def findings(world: World) -> tuple[Finding, ...]:
-    return check_moved_runs(world.governed, read_chain_state(world.governed))
+    return check_moved_runs(world.repository, read_chain_state(world.repository))
 
 
 def seal_again(folder: Path) -> str:
@@ -74,10 +74,10 @@ def test_a_removal_that_was_accepted_is_a_warning(built: World) -> None:
     row = built.build("run_registry", minutes=20, only=True).built[0]
     assert row.run is not None
     proposed = load_candidate(
-        built.governed, "run_registry", find_run(built.governed, row.run.ref.run_id), accept_losses=True
+        built.repository, "run_registry", find_run(built.repository, row.run.ref.run_id), accept_losses=True
     )
     assert isinstance(proposed, tuple)
-    activate(built.governed, built.run(30), [proposed], actor="Ada", reason="the disk died", allow_mixed=True)
+    activate(built.repository, built.run(30), [proposed], actor="Ada", reason="the disk died", allow_mixed=True)
 
     (found,) = findings(built)
     assert (found.code, found.severity) == ("CHAIN_RUN_MISSING", "warning")

@@ -62,7 +62,7 @@ def told(verdict: Verdict | None, *weights: Severity) -> list[str]:
 
 
 def diagnostics(world: World) -> list[dict[str, Any]]:
-    return read_diagnostics(world.governed.state_root / STORE_NAME)
+    return read_diagnostics(world.repository.state_root / STORE_NAME)
 
 
 def test_a_snapshot_holds_the_pack_and_the_surfaces_and_is_activated(studio: World) -> None:
@@ -113,7 +113,7 @@ def test_no_hand_puts_it_in_force_either(studio: World) -> None:
     assert row.run is not None
     assert row.verdict is not None
 
-    answer = activate(studio.governed, studio.run(2), [(row.run, row.verdict)], actor="Ada", reason="now")
+    answer = activate(studio.repository, studio.run(2), [(row.run, row.verdict)], actor="Ada", reason="now")
 
     assert not isinstance(answer, Activation)
 
@@ -171,7 +171,7 @@ def test_a_build_that_git_cannot_answer_could_not_check_and_activates_nothing(st
 
     assert (row.activated, told(row.verdict, Severity.ERROR)) == (False, ["RR030"])
     assert studio.active(ROLE_REGISTRY) == active
-    assert check_roles(studio.governed, RolesCheckOptions(), NOON).verdict == "error"
+    assert check_roles(studio.repository, RolesCheckOptions(), NOON).verdict == "error"
     write(studio.root, {PACK: DRIFTED})
     assert told(build(studio, minutes=2).verdict, Severity.ERROR) == ["RR003", "RR030"]
 
@@ -206,32 +206,32 @@ def test_a_configured_file_is_the_baseline_of_every_entry_point(studio: World) -
     row = build(world)
 
     assert told(row.verdict) == ["RR001", "RR002", "RR002"]
-    assert [f.code for f in check_roles(world.governed, RolesCheckOptions(), NOON).findings] == told(row.verdict)
+    assert [f.code for f in check_roles(world.repository, RolesCheckOptions(), NOON).findings] == told(row.verdict)
 
 
 def test_the_first_build_of_a_repository_that_compares_with_its_active_snapshot_asks_main(studio: World) -> None:
     write(studio.root, {"registry-pipeline.toml": '[roles]\nbaseline = "active"\n'})
     world = World(load_repository(studio.root))
 
-    first = check_roles(world.governed, RolesCheckOptions(), NOON)
+    first = check_roles(world.repository, RolesCheckOptions(), NOON)
     row = build(world)
 
     assert (first.verdict, first.baseline) == ("pass", f"main~1:{PACK}")
     assert (row.activated, told(row.verdict)) == (True, [])
-    assert (check_roles(world.governed, RolesCheckOptions(), NOON).baseline or "").startswith(".codex/RUNS/")
+    assert (check_roles(world.repository, RolesCheckOptions(), NOON).baseline or "").startswith(".codex/RUNS/")
 
 
 def seal_without_record(world: World, minutes: int = 0) -> SealedRun:
     """Seal the pack as a version did that recorded no comparison."""
     run, spec = world.run(minutes), spec_of(ROLE_REGISTRY)
-    built = steps.build(world.governed, run, spec, {})
+    built = steps.build(world.repository, run, spec, {})
     assert isinstance(built, Built)
-    return seal(world.governed, run, spec, replace(built, check=None))
+    return seal(world.repository, run, spec, replace(built, check=None))
 
 
 def activate_run(world: World, run: SealedRun, minutes: int) -> object:
-    verdict = validate(world.governed, run)
-    return activate(world.governed, world.run(minutes), [(run, verdict)], actor="Ada", reason="now")
+    verdict = validate(world.repository, run)
+    return activate(world.repository, world.run(minutes), [(run, verdict)], actor="Ada", reason="now")
 
 
 def test_a_run_without_a_record_is_compared_with_what_its_commit_knew(studio: World) -> None:
@@ -241,10 +241,10 @@ def test_a_run_without_a_record_is_compared_with_what_its_commit_knew(studio: Wo
     write(studio.root, {PACK: OLD_ROLES.replace("editor C 1", "something else")})
     drifted = seal_without_record(studio, minutes=1)
 
-    verdict = validate(studio.governed, old)
+    verdict = validate(studio.repository, old)
 
     assert (verdict.passed, set(told(verdict)), told(verdict, Severity.ERROR)) == (True, {"RR020", "RR030"}, [])
-    assert told(validate(studio.governed, drifted), Severity.ERROR) == ["RR003"]
+    assert told(validate(studio.repository, drifted), Severity.ERROR) == ["RR003"]
     assert not isinstance(activate_run(studio, drifted, 2), Activation)
     assert isinstance(activate_run(studio, old, 3), Activation)
 
@@ -260,8 +260,8 @@ def test_the_next_build_replaces_an_active_run_without_a_record(studio: World) -
     assert build(studio, minutes=3).activated
     assert isinstance(activate_run(studio, old, 4), Refusal)  # it is older than the active run, as any other is
     for minutes in (5, 6):
-        undoing = select_rollback(read_chain_state(studio.governed), None, ROLE_REGISTRY)
-        answer = rollback(studio.governed, studio.run(minutes), undoing, actor="Ada", reason="back")
+        undoing = select_rollback(read_chain_state(studio.repository), None, ROLE_REGISTRY)
+        answer = rollback(studio.repository, studio.run(minutes), undoing, actor="Ada", reason="back")
         assert isinstance(answer, Activation)
 
 
@@ -272,8 +272,8 @@ def test_going_back_is_not_refused_for_what_was_published_since(studio: World) -
     build(studio, minutes=1)
     assert studio.active(ROLE_REGISTRY) != first
 
-    target = select_rollback(read_chain_state(studio.governed), None, ROLE_REGISTRY)
-    answer = rollback(studio.governed, studio.run(2), target, actor="Ada", reason="too early")
+    target = select_rollback(read_chain_state(studio.repository), None, ROLE_REGISTRY)
+    answer = rollback(studio.repository, studio.run(2), target, actor="Ada", reason="too early")
 
     assert isinstance(answer, Activation)
     assert studio.active(ROLE_REGISTRY) == first
@@ -283,19 +283,19 @@ def test_what_is_found_in_a_dagster_run_names_it(studio: World) -> None:
     commit(studio.root, {PACK: DRIFTED})
     run = studio.run(dagster_run_id="d" * 8)
     spec = spec_of(ROLE_REGISTRY)
-    built = steps.build(studio.governed, run, spec, {})
+    built = steps.build(studio.repository, run, spec, {})
     assert isinstance(built, Built)
 
-    validate(studio.governed, seal(studio.governed, run, spec, built))
+    validate(studio.repository, seal(studio.repository, run, spec, built))
 
     (row,) = diagnostics(studio)
     assert (row["job_id"], row["link_confidence"], row["tool"]) == ("d" * 8, "direct", "role_registry append_only")
     assert row["first_seen"] == "2026-03-01T12:00:00Z"
-    assert read_events(studio.governed.state_root / STORE_NAME)[0]["job_id"] == "d" * 8
+    assert read_events(studio.repository.state_root / STORE_NAME)[0]["job_id"] == "d" * 8
 
 
 def test_a_store_that_cannot_be_used_is_mentioned_and_changes_no_verdict(studio: World) -> None:
-    (studio.governed.state_root / STORE_NAME).write_text("no database")
+    (studio.repository.state_root / STORE_NAME).write_text("no database")
     commit(studio.root, {PACK: DRIFTED})
 
     row = build(studio)
@@ -312,10 +312,10 @@ def test_a_document_that_does_not_tell_its_pack_fails(studio: World) -> None:
         return replace(made, files={**made.files, ROLE_ARTIFACT: json_document(document)})
 
     spec = replace(spec_of(ROLE_REGISTRY), builder=lying)
-    built = steps.build(studio.governed, studio.run(), spec, {})
+    built = steps.build(studio.repository, studio.run(), spec, {})
     assert isinstance(built, Built)
 
-    verdict = validate(studio.governed, seal(studio.governed, studio.run(), spec, built))
+    verdict = validate(studio.repository, seal(studio.repository, studio.run(), spec, built))
 
     assert told(verdict) == ["RR036"]
 
@@ -326,10 +326,10 @@ def test_a_folder_without_a_pack_cannot_be_checked_and_fails(studio: World) -> N
         return replace(made, files={ROLE_ARTIFACT: made.files[ROLE_ARTIFACT]})
 
     spec = replace(spec_of(ROLE_REGISTRY), builder=forgetful)
-    built = steps.build(studio.governed, studio.run(), spec, {})
+    built = steps.build(studio.repository, studio.run(), spec, {})
     assert isinstance(built, Built)
 
-    verdict = validate(studio.governed, seal(studio.governed, studio.run(), spec, built))
+    verdict = validate(studio.repository, seal(studio.repository, studio.run(), spec, built))
 
     assert told(verdict) == ["RR030"]
 
@@ -340,7 +340,7 @@ def test_a_pack_of_which_no_role_can_be_read_makes_no_snapshot(studio: World, te
     active = studio.active(ROLE_REGISTRY)
     write(studio.root, {PACK: text})
 
-    built = steps.build(studio.governed, studio.run(1), spec_of(ROLE_REGISTRY), {})
+    built = steps.build(studio.repository, studio.run(1), spec_of(ROLE_REGISTRY), {})
 
     assert isinstance(built, NotBuilt)
     assert [found.code for found in built.findings] == ["CAPTURE_MALFORMED"]
@@ -360,7 +360,7 @@ def test_a_pack_with_a_key_twice_is_sealed_and_fails(studio: World) -> None:
 def test_waivers_hold_by_the_day_of_the_snapshot(studio: World) -> None:
     build(studio)
     write(studio.root, {PACK: SMALL.replace('"vocab_namespace": ""', '"vocab_namespace": "other"', 1)})
-    (violation,) = check_roles(studio.governed, RolesCheckOptions(baseline="active"), NOON).violations
+    (violation,) = check_roles(studio.repository, RolesCheckOptions(baseline="active"), NOON).violations
     row = {"fingerprint": violation.fingerprint, "reason": "agreed", "approver": "Ada", "expires": "2026-03-01"}
     write(studio.root, {WAIVERS_PATH: json.dumps({"waivers_version": "0.1", "waivers": [row]})})
 
@@ -377,14 +377,14 @@ def test_the_active_snapshot_is_a_baseline_unless_it_was_altered(studio: World) 
     asked, now = RolesCheckOptions(baseline="active"), datetime(2026, 3, 2, tzinfo=UTC)
     write(studio.root, {PACK: DRIFTED})
 
-    found = check_roles(studio.governed, asked, now)
+    found = check_roles(studio.repository, asked, now)
     assert ([f.code for f in found.findings], found.baseline) == (
         ["RR003"],
         f".codex/RUNS/{studio.active(ROLE_REGISTRY)}/{Path(PACK).name}",
     )
 
     studio.tamper(studio.active(ROLE_REGISTRY), Path(PACK).name)
-    altered = check_roles(studio.governed, asked, now)
+    altered = check_roles(studio.repository, asked, now)
     assert (altered.verdict, [f.code for f in altered.findings]) == ("error", ["RR030"])
     assert "does not verify" in altered.findings[0].message
 
@@ -396,7 +396,7 @@ def test_an_id_is_traced_to_the_commit_that_brought_it_whatever_came_between(stu
     git(studio.root, "checkout", "-q", "-b", "work")
     write(studio.root, {PACK: SMALL})
 
-    found = check_roles(studio.governed, RolesCheckOptions(), NOON)
+    found = check_roles(studio.repository, RolesCheckOptions(), NOON)
 
     assert {violation.ids[-1]: violation.published_by for violation in found.violations} == {
         "editor": brought,
@@ -410,8 +410,8 @@ def test_a_role_that_comes_back_as_another_is_found_in_the_history_alone(studio:
     git(studio.root, "checkout", "-q", "-b", "work")
     write(studio.root, {PACK: SMALL.replace('"department_id": "studio"', '"department_id": "other"')})
 
-    without = check_roles(studio.governed, RolesCheckOptions(), NOON)
-    with_history = check_roles(studio.governed, RolesCheckOptions(history=True), NOON)
+    without = check_roles(studio.repository, RolesCheckOptions(), NOON)
+    with_history = check_roles(studio.repository, RolesCheckOptions(history=True), NOON)
 
     assert "RR035" not in {found.code for found in without.findings}
     assert "RR035" in {found.code for found in with_history.findings}

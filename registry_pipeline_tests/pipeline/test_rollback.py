@@ -42,12 +42,12 @@ def world(three_times: Path, tmp_path: Path) -> Iterator[World]:
 
 
 def refs(world: World) -> dict[str, SealedRef]:
-    file = read_pointers(world.governed)
+    file = read_pointers(world.repository)
     return {p.registry_id: ref for p in file.pointers if (ref := file.active(p.registry_id)) is not None}
 
 
 def activations(world: World) -> list[str]:
-    records = read_chain_state(world.governed).records
+    records = read_chain_state(world.repository).records
     return [r.ref.run_id for r in records if r.record.action == "activate"]
 
 
@@ -60,12 +60,12 @@ def back(
     allow_mixed: bool = False,
     redo: bool = False,
 ) -> Activation | Refusal | None:
-    target = select_rollback(read_chain_state(world.governed), word, registry_id, redo=redo)
-    return rollback(world.governed, world.run(minutes), target, **WHO, allow_mixed=allow_mixed)
+    target = select_rollback(read_chain_state(world.repository), word, registry_id, redo=redo)
+    return rollback(world.repository, world.run(minutes), target, **WHO, allow_mixed=allow_mixed)
 
 
 def bad(world: World, minutes: int, run_id: str) -> Activation | Refusal | None:
-    return mark_bad(world.governed, world.run(minutes), find_run(world.governed, run_id), **WHO)
+    return mark_bad(world.repository, world.run(minutes), find_run(world.repository, run_id), **WHO)
 
 
 def stamps(world: World) -> set[str]:
@@ -83,7 +83,7 @@ def test_a_rollback_restores_every_pointer_that_the_last_activation_moved(world:
     assert isinstance(done, Activation)
     assert (done.action, {move.registry_id for move in done.moves}) == ("rollback", set(BUILT))
     assert stamps(world) == {"121000"}
-    seen = inspect(world.governed, world.run(31))
+    seen = inspect(world.repository, world.run(31))
     assert (seen.chain.state, seen.findings) == ("committed", ())
     head = seen.chain.head
     assert head is not None
@@ -176,7 +176,7 @@ def test_where_nothing_was_replaced_the_pointer_becomes_unknown(world: World) ->
 
     assert isinstance(done, Activation)
     assert refs(world) == {}
-    pointers = read_pointers(world.governed).pointers
+    pointers = read_pointers(world.repository).pointers
     assert {(p.known, p.ref, p.notes) for p in pointers} == {("unknown", None, "the drift was wrong")}
     assert all_in_force(world.build(minutes=40))
 
@@ -196,8 +196,8 @@ def test_one_registry_alone_is_moved_under_the_mixed_rule(world: World) -> None:
 def test_a_rollback_of_the_last_activation_goes_back_to_a_mixed_set_if_that_was_in_force(world: World) -> None:
     row = world.build("run_registry", minutes=30, only=True).built[0]
     assert row.run is not None
-    verdict = validate(world.governed, row.run)
-    activate(world.governed, world.run(31), [(row.run, verdict)], **WHO, allow_mixed=True)
+    verdict = validate(world.repository, row.run)
+    activate(world.repository, world.run(31), [(row.run, verdict)], **WHO, allow_mixed=True)
     mixed = refs(world)
     world.build(minutes=32)
 
@@ -232,11 +232,11 @@ def test_a_run_marked_bad_is_never_activated_nor_gone_back_to(world: World) -> N
     assert (done.action, done.moves, refs(world)) == ("mark_bad", (), before)
 
     assert codes(back(world, 31)) == {"ACTIVATE_MARKED_BAD"}
-    proposed = load_candidate(world.governed, "drift_signals", find_run(world.governed, run_id))
+    proposed = load_candidate(world.repository, "drift_signals", find_run(world.repository, run_id))
     assert not isinstance(proposed, Refusal)
-    refused = activate(world.governed, world.run(32), [proposed], **WHO, allow_mixed=True)
+    refused = activate(world.repository, world.run(32), [proposed], **WHO, allow_mixed=True)
     assert "ACTIVATE_MARKED_BAD" in codes(refused)
-    movable, held = select_activatable(world.governed, [proposed])
+    movable, held = select_activatable(world.repository, [proposed])
     assert (movable, [f.code for f in held]) == ((), ["ACTIVATE_MARKED_BAD"])
     assert refs(world) == before
 
@@ -247,7 +247,7 @@ def test_marking_the_active_run_bad_makes_its_pointer_false_and_a_rollback_then_
     done = bad(world, 30, run_id)
 
     assert isinstance(done, Activation)
-    pointer = read_pointers(world.governed).get("drift_signals")
+    pointer = read_pointers(world.repository).get("drift_signals")
     assert pointer is not None
     assert (pointer.known, pointer.notes) == (False, "the drift was wrong")
     assert pointer.ref is not None
@@ -262,7 +262,7 @@ def test_a_bad_run_whose_folder_is_altered_can_be_marked_as_the_pointer_names_it
     world.tamper(run_id, "DRIFT_SIGNALS_v0_1.json")
 
     assert isinstance(bad(world, 30, run_id), Activation)
-    head = read_chain_state(world.governed).head
+    head = read_chain_state(world.repository).head
     assert head is not None
     assert head.record.runs == (named,)
 
@@ -272,15 +272,15 @@ def test_what_a_rollback_moved_away_from_is_proposed_by_nobody_and_activated_by_
     back(world, 30)
     judged = []
     for name, run_id in run_ids.items():
-        proposed = load_candidate(world.governed, name, find_run(world.governed, run_id))
+        proposed = load_candidate(world.repository, name, find_run(world.repository, run_id))
         assert not isinstance(proposed, Refusal)
         judged.append(proposed)
 
-    movable, held = select_activatable(world.governed, judged)
+    movable, held = select_activatable(world.repository, judged)
 
     assert movable == ()
     assert {f.code for f in held} == {"ACTIVATE_ROLLED_BACK"}
-    assert isinstance(activate(world.governed, world.run(31), judged, **WHO), Activation)
+    assert isinstance(activate(world.repository, world.run(31), judged, **WHO), Activation)
     assert {name: world.active(name) for name in BUILT} == run_ids
 
 
@@ -297,17 +297,17 @@ def test_an_activation_record_is_not_marked_bad_and_needs_no_mark(world: World) 
 
 
 def test_a_change_without_a_reason_is_none(world: World) -> None:
-    found = find_run(world.governed, world.active("drift_signals"))
-    target = select_rollback(read_chain_state(world.governed))
+    found = find_run(world.repository, world.active("drift_signals"))
+    target = select_rollback(read_chain_state(world.repository))
 
     with pytest.raises(ConfigError):
-        mark_bad(world.governed, world.run(30), found, actor="Ada", reason=" ")
+        mark_bad(world.repository, world.run(30), found, actor="Ada", reason=" ")
     with pytest.raises(ConfigError):
-        rollback(world.governed, world.run(30), target, actor="Ada", reason="")
+        rollback(world.repository, world.run(30), target, actor="Ada", reason="")
 
 
 def test_what_cannot_be_taken_back_is_named(world: World) -> None:
-    chain = read_chain_state(world.governed)
+    chain = read_chain_state(world.repository)
     init = chain.records[0].ref.run_id
 
     with pytest.raises(NotFoundError, match="names 4 activation records"):
@@ -325,10 +325,10 @@ def test_what_cannot_be_taken_back_is_named(world: World) -> None:
 
 
 def test_active_tilde_n_is_what_was_in_force_n_moves_ago(world: World) -> None:
-    words = [find_run(world.governed, f"active~{n}", "drift_signals").run_id[12:18] for n in range(3)]
+    words = [find_run(world.repository, f"active~{n}", "drift_signals").run_id[12:18] for n in range(3)]
 
     assert words == ["122000", "121000", "120000"]
-    assert find_run(world.governed, "active", "drift_signals").run_id == world.active("drift_signals")
+    assert find_run(world.repository, "active", "drift_signals").run_id == world.active("drift_signals")
     for word, registry_id in (("active~3", "drift_signals"), ("active~1", None), ("active~9", "run_registry")):
         with pytest.raises(NotFoundError):
-            find_run(world.governed, word, registry_id)
+            find_run(world.repository, word, registry_id)

@@ -22,23 +22,23 @@ from registry_pipeline_tests.pipeline.conftest import World
     ],
 )
 def test_a_run_is_found_by_what_people_call_it(built: World, word: str, registry: str | None, meant: str) -> None:
-    assert find_run(built.governed, word, registry).run_id == meant
+    assert find_run(built.repository, word, registry).run_id == meant
 
 
 def test_a_run_is_found_by_the_beginning_of_its_root(built: World) -> None:
-    ref = read_pointers(built.governed).active("drift_signals")
+    ref = read_pointers(built.repository).active("drift_signals")
     assert ref is not None
 
-    assert find_run(built.governed, ref.manifest_sha256[:10]).run_id == ref.run_id
+    assert find_run(built.repository, ref.manifest_sha256[:10]).run_id == ref.run_id
 
 
 @pytest.mark.parametrize("word", ["nothing", "2026-02", "active", "abcdef0123"])
 def test_a_word_that_means_no_run_or_several_is_told(built: World, word: str) -> None:
     with pytest.raises(NotFoundError):
-        find_run(built.governed, word)
+        find_run(built.repository, word)
 
 
 def test_two_processes_judge_as_one_does(built: World) -> None:
-    runs = all_runs(built.governed)
+    runs = all_runs(built.repository)
 
     assert list(verify_runs(runs, jobs=2)) == list(verify_runs(runs))

@@ -59,7 +59,7 @@ def test_the_registries_that_it_calls_sealed_are_those_that_sha256sum_accepts(wo
 
     told = scorecard(world)["registries"]
 
-    pointers = json.loads(world.governed.pointer_path.read_bytes())["pointers"]
+    pointers = json.loads(world.repository.pointer_path.read_bytes())["pointers"]
     active = {p["registry_id"]: p["active_ref"]["run_id"] for p in pointers if p["active_ref_known"] is True}
     newest = {name: sorted(world.runs.glob(f"*__{spec.tag}")) for name, spec in REGISTRIES.items() if spec.tag}
     sealed = [
@@ -90,12 +90,12 @@ def test_an_active_run_that_was_altered_does_not_count_as_sealed(built: World) -
 
 
 def test_what_it_counted_stands_in_its_envelope_as_previous(built: World) -> None:
-    before, chain = read_pointers(built.governed), read_chain_state(built.governed)
+    before, chain = read_pointers(built.repository), read_chain_state(built.repository)
     assert chain.head is not None
 
     built.build("governance_scorecard", minutes=1)
 
-    sealed = active_run(built.governed, spec_of("governance_scorecard"))
+    sealed = active_run(built.repository, spec_of("governance_scorecard"))
     assert sealed is not None
     assert sealed.inputs.upstream() == {}
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {

@@ -27,7 +27,7 @@ def snapshot(root: Path) -> dict[str, bytes]:
 def test_init_of_an_empty_folder_makes_all_that_a_build_needs(tmp_path: Path) -> None:
     outcome = initialize(tmp_path, track_runs=False, now=NOON)
 
-    built = rebuild(outcome.governed, start_build_run(outcome.governed, NOON), actor="Ada", reason="first")
+    built = rebuild(outcome.repository, start_build_run(outcome.repository, NOON), actor="Ada", reason="first")
 
     assert {row.registry_id for row in built.built if row.activated} == {
         "run_registry",
@@ -51,7 +51,7 @@ def test_init_gives_each_repository_an_id_of_its_own(tmp_path: Path) -> None:
     ids = set()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        ids.add(initialize(tmp_path / name, track_runs=False, now=NOON).governed.config.repository_id)
+        ids.add(initialize(tmp_path / name, track_runs=False, now=NOON).repository.config.repository_id)
 
     assert len(ids) == 2
     assert all(is_repository_id(each) for each in ids)
@@ -73,7 +73,7 @@ def test_init_adds_the_id_to_an_existing_toml_as_its_first_line_and_keeps_every_
 
     first, line_end, rest = path.read_bytes().partition(b"\r\n" if b"\r" in toml else b"\n")
     assert (rest, line_end) == (toml, b"\r\n" if b"\r" in toml else b"\n")
-    assert first == f'repository_id = "{outcome.governed.config.repository_id}"'.encode()
+    assert first == f'repository_id = "{outcome.repository.config.repository_id}"'.encode()
     assert is_repository_id(load_repository(tmp_path).config.repository_id)
     assert outcome.created[0] == "registry-pipeline.toml"
     assert path.stat().st_mode & 0o777 == 0o640
@@ -90,7 +90,7 @@ def test_init_keeps_an_id_that_is_there(tmp_path: Path) -> None:
     outcome = initialize(tmp_path, track_runs=False, now=NOON)
 
     assert path.read_bytes() == before
-    assert outcome.governed.config.repository_id == "a-fork-of-shop"
+    assert outcome.repository.config.repository_id == "a-fork-of-shop"
 
 
 def test_init_changes_a_linked_toml_where_it_lies(tmp_path: Path) -> None:
@@ -145,12 +145,12 @@ def test_a_pointer_file_that_git_tracks_takes_the_runs_along(world: World) -> No
     tracked = subprocess.run(
         ["git", "ls-files", "--", "docs/phase_2_2"], cwd=world.root, check=True, capture_output=True
     )
-    assert world.governed.config.pointers in tracked.stdout.decode()
+    assert world.repository.config.pointers in tracked.stdout.decode()
 
     initialize(world.root, track_runs=False, now=NOON)
 
     lines = (world.root / ".gitignore").read_text(encoding="utf-8").splitlines()
-    assert not {"/.codex/RUNS/", f"/{world.governed.config.pointers}"} & set(lines)
+    assert not {"/.codex/RUNS/", f"/{world.repository.config.pointers}"} & set(lines)
 
 
 def test_without_a_tracked_one_git_ignores_both_runs_and_pointers(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_init_of_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:
     ids = [
-        make_example(tmp_path / name, NOON, seed=seed).governed.config.repository_id
+        make_example(tmp_path / name, NOON, seed=seed).repository.config.repository_id
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
 
@@ -208,7 +208,7 @@ def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:
 def test_verifying_the_example_finds_what_was_planted_and_nothing_else(tmp_path: Path) -> None:
     made = make_example(tmp_path / "example", NOON)
 
-    verdicts = verify_runs(all_runs(made.governed))
+    verdicts = verify_runs(all_runs(made.repository))
 
     found = {(v.path, v.verdict, tuple(sorted((f.code, f.path) for f in v.findings))) for v in verdicts if v.findings}
     assert found == {(p.path, p.verdict, p.findings) for p in made.planted}

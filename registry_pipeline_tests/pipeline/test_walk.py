@@ -42,7 +42,7 @@ def test_a_first_build_puts_the_whole_stack_in_force_with_one_record(world: Worl
 
 def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
     report = world.build().report
-    head = read_chain_state(world.governed).head
+    head = read_chain_state(world.repository).head
 
     assert isinstance(report, SealedRun)
     assert head is not None
@@ -52,7 +52,7 @@ def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
 
 
 def test_every_folder_that_a_build_seals_verifies(built: World) -> None:
-    ours = [run for run in all_runs(built.governed) if run.run_id.startswith("2026-03-01__120000__")]
+    ours = [run for run in all_runs(built.repository) if run.run_id.startswith("2026-03-01__120000__")]
 
     verdicts = list(verify_runs(ours))
 
@@ -64,13 +64,13 @@ def test_the_same_repository_gives_the_same_roots_wherever_it_lies(world: World,
     rows = [row for row in world.build().built if row.registry_id in POINTED]
     world_roots = {row.registry_id: row.run.ref.manifest_sha256 for row in rows if row.run is not None}
 
-    pointers = read_pointers(built.governed)
+    pointers = read_pointers(built.repository)
 
     assert world_roots == {p.registry_id: p.ref.manifest_sha256 for p in pointers.pointers if p.ref is not None}
 
 
 def test_a_build_leaves_nothing_in_staging(built: World) -> None:
-    assert list(built.governed.staging_root.iterdir()) == []
+    assert list(built.repository.staging_root.iterdir()) == []
 
 
 def test_run_json_says_what_a_run_was_built_from(built: World) -> None:
@@ -87,7 +87,7 @@ def test_run_json_says_what_a_run_was_built_from(built: World) -> None:
 
 
 def test_what_is_fed_back_is_named_as_previous_and_not_as_upstream(built: World) -> None:
-    before, head = built.active("drift_signals"), read_chain_state(built.governed).head
+    before, head = built.active("drift_signals"), read_chain_state(built.repository).head
     assert head is not None
     built.build(minutes=1)
     document = json.loads((built.runs / built.active("op_status_table") / "run.json").read_bytes())
@@ -158,16 +158,16 @@ def test_a_tampered_previous_is_told_and_a_rebuild_mends_it(built: World) -> Non
 
     assert "POINTER_SEAL_INVALID" in {f.code for f in outcome.findings}
     assert all_in_force(outcome)
-    assert inspect(built.governed, built.run(2)).findings == ()
+    assert inspect(built.repository, built.run(2)).findings == ()
 
 
 def test_a_registry_built_alone_stays_sealed_and_moves_nothing(built: World) -> None:
-    before = built.governed.pointer_path.read_bytes()
+    before = built.repository.pointer_path.read_bytes()
 
     outcome = built.build("run_registry", minutes=1, only=True)
 
     assert outcome.built[0].run is not None
-    assert built.governed.pointer_path.read_bytes() == before
+    assert built.repository.pointer_path.read_bytes() == before
 
 
 def test_a_named_registry_is_built_with_all_that_depends_on_it(built: World) -> None:
@@ -181,9 +181,9 @@ def test_a_named_registry_is_built_with_all_that_depends_on_it(built: World) -> 
 def test_a_move_that_would_mix_the_active_set_is_refused(built: World) -> None:
     alone = built.build("run_registry", minutes=1, only=True).built[0]
     assert alone.run is not None
-    verdict = validate(built.governed, alone.run)
+    verdict = validate(built.repository, alone.run)
 
-    refused = activate(built.governed, built.run(2), [(alone.run, verdict)], actor="Ada", reason="why not")
+    refused = activate(built.repository, built.run(2), [(alone.run, verdict)], actor="Ada", reason="why not")
 
     assert isinstance(refused, Refusal)
     assert {f.code for f in refused.findings} == {"ACTIVATE_MIXED"}
@@ -192,21 +192,21 @@ def test_a_move_that_would_mix_the_active_set_is_refused(built: World) -> None:
 def test_people_may_mix_the_active_set_when_they_say_why(built: World) -> None:
     alone = built.build("run_registry", minutes=1, only=True).built[0]
     assert alone.run is not None
-    verdict = validate(built.governed, alone.run)
+    verdict = validate(built.repository, alone.run)
 
     moved = activate(
-        built.governed, built.run(2), [(alone.run, verdict)], actor="Ada", reason="an incident", allow_mixed=True
+        built.repository, built.run(2), [(alone.run, verdict)], actor="Ada", reason="an incident", allow_mixed=True
     )
 
     assert isinstance(moved, Activation)
-    assert "POINTER_INPUTS_MIXED" in {f.code for f in inspect(built.governed, built.run(3)).findings}
+    assert "POINTER_INPUTS_MIXED" in {f.code for f in inspect(built.repository, built.run(3)).findings}
 
 
 def test_what_cannot_move_alone_waits_and_the_rest_moves(built: World) -> None:
     alone = built.build("run_registry", minutes=1, only=True).built[0]
     assert alone.run is not None
 
-    movable, held = select_activatable(built.governed, [(alone.run, validate(built.governed, alone.run))])
+    movable, held = select_activatable(built.repository, [(alone.run, validate(built.repository, alone.run))])
 
     assert movable == ()
     assert [f.code for f in held] == ["ACTIVATE_MIXED"]
@@ -215,9 +215,9 @@ def test_what_cannot_move_alone_waits_and_the_rest_moves(built: World) -> None:
 def test_a_step_that_is_tried_again_finds_its_own_folder(world: World) -> None:
     run = world.run(dagster_run_id="a-dagster-run")
     spec = spec_of("run_registry")
-    first = seal(world.governed, run, spec, _built(world, run))
+    first = seal(world.repository, run, spec, _built(world, run))
 
-    again = seal(world.governed, run, spec, _built(world, run))
+    again = seal(world.repository, run, spec, _built(world, run))
 
     assert again.ref == first.ref
 
@@ -225,16 +225,16 @@ def test_a_step_that_is_tried_again_finds_its_own_folder(world: World) -> None:
 def test_a_step_that_is_tried_again_with_other_bytes_takes_the_next_name(world: World) -> None:
     run = world.run(dagster_run_id="a-dagster-run")
     spec = spec_of("run_registry")
-    first = seal(world.governed, run, spec, _built(world, run))
+    first = seal(world.repository, run, spec, _built(world, run))
     (world.runs / "2026-03-01__000000__new").mkdir()
 
-    again = seal(world.governed, run, spec, _built(world, run))
+    again = seal(world.repository, run, spec, _built(world, run))
 
     assert again.ref.run_id == f"{first.ref.run_id}__02"
 
 
 def _built(world: World, run: BuildRun) -> Built:
-    built = build(world.governed, run, spec_of("run_registry"), {})
+    built = build(world.repository, run, spec_of("run_registry"), {})
     assert isinstance(built, Built)
     return built
 
@@ -246,7 +246,7 @@ def test_in_a_clone_without_the_runs_a_build_begins_anew(built: World) -> None:
             folder.chmod(0o755)
             shutil.rmtree(folder)
 
-    seen = inspect(built.governed, built.run(1))
+    seen = inspect(built.repository, built.run(1))
     outcome = built.build(minutes=1)
 
     assert {f.code for f in seen.findings} == {"POINTER_RUN_MISSING"}
@@ -256,4 +256,4 @@ def test_in_a_clone_without_the_runs_a_build_begins_anew(built: World) -> None:
 
 def test_the_report_needs_active_registries(world: World) -> None:
     with pytest.raises(RefusedError, match="none is active"):
-        render(world.governed, world.run())
+        render(world.repository, world.run())

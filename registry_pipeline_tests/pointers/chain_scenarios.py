@@ -32,7 +32,7 @@ from registry_pipeline_tests.sealed_folders import RUNS, seal_activation, seal_p
 class ChainOnDisk:
     """A scenario on the disk: the repository, the references by name, and what to hand to `check_chain`."""
 
-    governed: Repository
+    repository: Repository
     refs: Mapping[str, SealedRef]
     pointers: bytes | None
     intent: Intent | None
@@ -86,14 +86,14 @@ def check_scenario(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Return what is found of a scenario's chain, with the names of the records instead of run ids."""
     scenario = write_scenario(story, root)
     names = {ref.run_id: name for name, ref in scenario.refs.items()}
-    chain = check_chain(read_chain(scenario.governed), scenario.pointers, scenario.intent)
+    chain = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent)
     return {
         "state": chain.state,
         "head": None if chain.head is None else names[chain.head.ref.run_id],
         "chain": [names[record.ref.run_id] for record in chain.records],
         "codes": sorted({finding.code for finding in chain.findings}),
         "marked_bad": dict(chain.marked_bad),
-        "moved_away": sorted(chain.moved_away),
+        "moved_away": sorted(chain.rolled_back_runs),
     }
 
 

@@ -29,28 +29,30 @@ STEPS = ("lock", "compare", "chain", "plan", "intent", "seal", "swap", "remove")
 Reached = Callable[[str], None]
 
 
-def make_store(governed: Repository) -> None:
+def make_store(repository: Repository) -> None:
     """Make an empty publish root and an empty pointer file."""
-    governed.publish_root.mkdir(parents=True)
-    governed.pointer_path.write_bytes(pointer_file_bytes(empty_pointer_file("2026-02-01T00:00:00Z")))
+    repository.publish_root.mkdir(parents=True)
+    repository.pointer_path.write_bytes(pointer_file_bytes(empty_pointer_file("2026-02-01T00:00:00Z")))
 
 
-def read_state(governed: Repository) -> ChainState:
+def read_state(repository: Repository) -> ChainState:
     """Return the chain as it is judged now."""
-    return check_chain(read_chain(governed), governed.pointer_path.read_bytes(), read_intent(governed.pointer_path))
+    return check_chain(
+        read_chain(repository), repository.pointer_path.read_bytes(), read_intent(repository.pointer_path)
+    )
 
 
-def activate(governed: Repository, run: SealedRun, seen_sha256: str, reached: Reached = lambda _step: None) -> bool:
+def activate(repository: Repository, run: SealedRun, seen_sha256: str, reached: Reached = lambda _step: None) -> bool:
     """Put one run in force; tell whether anything moved. `seen_sha256` is the pointer file that its verdict saw."""
-    with pointer_lock(governed.pointer_path, governed.root):
+    with pointer_lock(repository.pointer_path, repository.root):
         reached("lock")
-        refuse_changed(governed.pointer_path, seen_sha256)
+        refuse_changed(repository.pointer_path, seen_sha256)
         reached("compare")
-        data = governed.pointer_path.read_bytes()
-        state = read_state(governed)
+        data = repository.pointer_path.read_bytes()
+        state = read_state(repository)
         if state.refuses:
             raise RefusedError(", ".join(f.code for f in state.findings))
-        remove_intent(governed.pointer_path)
+        remove_intent(repository.pointer_path)
         reached("chain")
         head = None if state.head is None else state.head.ref
         plan = plan_activation(replace(request([run]), pointers=parse(data), previous=head))
@@ -59,8 +61,8 @@ def activate(governed: Repository, run: SealedRun, seen_sha256: str, reached: Re
             return False
         assert isinstance(plan, ActivationPlan)
         if head is None:
-            plan = plan.following(_commit(governed, plan_init(data, actor="a test", reason=""), reached))
-        _commit(governed, plan, reached)
+            plan = plan.following(_commit(repository, plan_init(data, actor="a test", reason=""), reached))
+        _commit(repository, plan, reached)
         return True
 
 
@@ -74,14 +76,14 @@ def parse(data: bytes) -> PointerFile:
     return PointerFile(document, tuple(pointers), sha256_hex(data))
 
 
-def _commit(governed: Repository, plan: ActivationPlan, reached: Reached) -> SealedRef:
-    place, record = governed.pointer_path, plan.record
+def _commit(repository: Repository, plan: ActivationPlan, reached: Reached) -> SealedRef:
+    place, record = repository.pointer_path, plan.record
     run_id = RunId(STARTED, ACTIVATION_TAG)
-    while (governed.publish_root / str(run_id)).exists():
+    while (repository.publish_root / str(run_id)).exists():
         run_id = run_id.next()
     write_intent(place, str(run_id), record.before_sha256, record.after_sha256)
     reached("intent")
-    published = seal_folder(governed.publish_root, governed.staging_root, run_id, partial(_files, plan))
+    published = seal_folder(repository.publish_root, repository.staging_root, run_id, partial(_files, plan))
     assert published.run_id == run_id
     reached("seal")
     replace_file(place, plan.after_bytes, record.before_sha256)

@@ -43,7 +43,7 @@ def inputs_of(ref: SealedRef) -> Inputs | None:
 def check_pointer_file(parsed: PointerFile, now: datetime, repository_id: str | None = None) -> tuple[Finding, ...]:
     return check_pointers(
         parsed,
-        governed=Repository(Path("/nowhere"), Config(pointers=POINTERS, repository_id=repository_id)),
+        repository=Repository(Path("/nowhere"), Config(pointers=POINTERS, repository_id=repository_id)),
         specs=SPECS,
         verdict_of=verdict_of,
         inputs_of=inputs_of,

@@ -53,7 +53,7 @@ ROWS = (
         kind="captured",
     ),
     replace(
-        _row("threshold_packs_file", "seal_threshold_packs", {}, kind="captured", many_files=True),
+        _row("threshold_packs_file", "seal_threshold_packs", {}, kind="captured", multi_file=True),
         schemas=(("*.json", _schema("threshold_packs_file")),),
     ),
     _row(
@@ -67,7 +67,7 @@ ROWS = (
         "seal_derived_validation",
         {"derived_validation_report.json": _schema("derived_validation_reports")},
         kind="captured",
-        many_files=True,
+        multi_file=True,
     ),
     _row(
         "system_health_report",

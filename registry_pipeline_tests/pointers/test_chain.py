@@ -25,7 +25,7 @@ def told(root: Path, story: str) -> ChainOnDisk:
 @pytest.mark.parametrize("story", STORIES)
 def test_only_what_is_whole_lets_the_next_change_through(tmp_path: Path, story: str) -> None:
     tale = told(tmp_path, story)
-    judged = check_chain(read_chain(tale.governed), tale.pointers, tale.intent)
+    judged = check_chain(read_chain(tale.repository), tale.pointers, tale.intent)
     whole = story.startswith(("committed", "not_chained", "CHAIN_RESTARTED"))
 
     assert judged.refuses is not whole
@@ -43,16 +43,16 @@ def test_every_chain_code_has_a_story_that_bears_its_name() -> None:
 
 def test_a_finding_says_where_and_what_was_expected(tmp_path: Path) -> None:
     tale = told(tmp_path, "POINTER_EDITED__absent")
-    (finding,) = check_chain(read_chain(tale.governed), tale.pointers, tale.intent).findings
+    (finding,) = check_chain(read_chain(tale.repository), tale.pointers, tale.intent).findings
 
-    assert finding.path == tale.governed.config.pointers
+    assert finding.path == tale.repository.config.pointers
     assert finding.got == "no pointer file"
     assert finding.expected is not None
 
 
 def test_a_fork_names_every_branch(tmp_path: Path) -> None:
     tale = told(tmp_path, "CHAIN_FORK__after_a_merge")
-    findings = check_chain(read_chain(tale.governed), tale.pointers, tale.intent).findings
+    findings = check_chain(read_chain(tale.repository), tale.pointers, tale.intent).findings
     rivals = [tale.refs[name].run_id for name in ("second", "rival")]
 
     assert [f.path for f in findings] == [f"{RUNS}/{run_id}" for run_id in rivals]
@@ -62,7 +62,7 @@ def test_a_fork_names_every_branch(tmp_path: Path) -> None:
 def test_the_order_in_which_records_are_found_does_not_matter(tmp_path: Path) -> None:
     for number, story in enumerate(STORIES):
         tale = told(tmp_path / str(number), story)
-        found = read_chain(tale.governed)
+        found = read_chain(tale.repository)
         turned = replace(found, records=found.records[::-1], broken=found.broken[::-1])
         one, other = (check_chain(records, tale.pointers, tale.intent) for records in (found, turned))
 
@@ -78,7 +78,7 @@ def test_a_copy_of_a_record_under_another_run_root_counts_once(tmp_path: Path) -
     for path in (tmp_path / RUNS / folder).iterdir():
         (elsewhere / folder / path.name).write_bytes(path.read_bytes())
 
-    state = check_chain(read_chain(tale.governed), tale.pointers, None)
+    state = check_chain(read_chain(tale.repository), tale.pointers, None)
     assert (state.state, state.findings) == ("committed", ())
 
 
@@ -88,8 +88,8 @@ def test_other_run_folders_are_not_opened(tmp_path: Path) -> None:
     (tmp_path / RUNS / "2026-02-03__000000__pointer_activation_notes").mkdir()
     (tmp_path / RUNS / "pointer_activation").mkdir()
 
-    assert len(read_chain(tale.governed).records) == 1
-    assert read_chain(tale.governed).broken == ()
+    assert len(read_chain(tale.repository).records) == 1
+    assert read_chain(tale.repository).broken == ()
 
 
 def test_a_folder_that_only_bears_the_name_of_a_record_is_told(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_folder_that_only_bears_the_name_of_a_record_is_told(tmp_path: Path) -
     init = tmp_path / RUNS / tale.refs["init"].run_id
     files = {file: (init / file).read_bytes() for file in (RECORD_FILE, AFTER_FILE)}
     seal_plainly(tmp_path, name, files, {"registry_id": "run_registry"})
-    (finding,) = check_chain(read_chain(tale.governed), tale.pointers, None).findings
+    (finding,) = check_chain(read_chain(tale.repository), tale.pointers, None).findings
 
     assert (finding.code, finding.path) == ("CHAIN_RECORD_EDITED", f"{RUNS}/{name}")
 

@@ -25,11 +25,11 @@ def told(
     seal: SealState = "sealed",
     settled: bool = True,
     marked_bad: dict[str, str] | None = None,
-    moved_away: frozenset[str] = frozenset(),
+    rolled_back_runs: frozenset[str] = frozenset(),
     readable: bool = True,
 ) -> dict[str, Obstacle]:
     folders = {name: RunFolder(ROOT, claim.ref.run_id, seal) for name, claim in newest.items()}
-    standing = ActivationContext(active, settled, marked_bad or {}, moved_away)
+    standing = ActivationContext(active, settled, marked_bad or {}, rolled_back_runs)
     return explain_newest(folders, newest if readable else {}, standing, REGISTRIES)
 
 
@@ -79,7 +79,7 @@ def test_a_run_itself_may_be_the_reason() -> None:
     assert told(ALONE, ACTIVE, marked_bad={"d2_run_registry": "wrong"})["run_registry"].because == (
         "it is marked bad: wrong"
     )
-    assert told(ALONE, ACTIVE, moved_away=frozenset({"d2_run_registry"}))["run_registry"].because == (
+    assert told(ALONE, ACTIVE, rolled_back_runs=frozenset({"d2_run_registry"}))["run_registry"].because == (
         "a rollback moved away from it; only `activate` puts it back"
     )
 

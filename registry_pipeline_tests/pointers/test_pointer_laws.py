@@ -25,8 +25,8 @@ JSON = st.recursive(
 )
 
 
-def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.one_of(usual, usual, usual, JSON)
+def mostly(default_path: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(default_path, default_path, default_path, JSON)
 
 
 REF = st.fixed_dictionaries(
@@ -55,7 +55,7 @@ DOCUMENT = st.fixed_dictionaries(
 def judge(parsed: PointerFile) -> None:
     check_pointers(
         parsed,
-        governed=Repository(Path("/nowhere"), Config()),
+        repository=Repository(Path("/nowhere"), Config()),
         specs=SPECS,
         verdict_of=lambda _: None,
         inputs_of=lambda _: None,

@@ -101,7 +101,7 @@ def test_only_runs_under_a_configured_root_are_verified() -> None:
 
     check_pointers(
         parsed,
-        governed=Repository(Path("/nowhere"), Config(pointers=POINTERS)),
+        repository=Repository(Path("/nowhere"), Config(pointers=POINTERS)),
         specs=SPECS,
         verdict_of=lambda ref: asked.append(ref.run_id),
         inputs_of=inputs_of,

@@ -25,18 +25,18 @@ KILLED = 9
 
 
 @pytest.fixture
-def governed(tmp_path: Path) -> Repository:
+def repository(tmp_path: Path) -> Repository:
     made = load_repository(tmp_path)
     make_store(made)
     return made
 
 
-def pointer_hash(governed: Repository) -> str:
-    return sha256_hex(governed.pointer_path.read_bytes())
+def pointer_hash(repository: Repository) -> str:
+    return sha256_hex(repository.pointer_path.read_bytes())
 
 
-def active(governed: Repository) -> object:
-    return parse(governed.pointer_path.read_bytes()).active("run_registry")
+def active(repository: Repository) -> object:
+    return parse(repository.pointer_path.read_bytes()).active("run_registry")
 
 
 def begin(work: Callable[[], object]) -> int:
@@ -73,32 +73,32 @@ def dying_after(step: str, occurrence: int) -> Callable[[str], None]:
     return reached
 
 
-def test_the_first_change_seals_init_and_then_itself(governed: Repository) -> None:
-    assert activate(governed, FIRST, pointer_hash(governed))
+def test_the_first_change_seals_init_and_then_itself(repository: Repository) -> None:
+    assert activate(repository, FIRST, pointer_hash(repository))
 
-    state = read_state(governed)
+    state = read_state(repository)
     assert state.state == "committed"
     assert state.findings == ()
     assert [r.record.action for r in state.records] == ["init", "activate"]
-    assert active(governed) == FIRST.ref
+    assert active(repository) == FIRST.ref
 
 
-def test_changes_form_a_chain(governed: Repository) -> None:
+def test_changes_form_a_chain(repository: Repository) -> None:
     for sealed in (FIRST, SECOND, THIRD):
-        activate(governed, sealed, pointer_hash(governed))
+        activate(repository, sealed, pointer_hash(repository))
 
-    state = read_state(governed)
+    state = read_state(repository)
     moves = [(m.from_ref, m.to_ref) for r in state.records for m in r.record.moves]
     assert moves == [(None, FIRST.ref), (FIRST.ref, SECOND.ref), (SECOND.ref, THIRD.ref)]
-    assert not governed.pointer_path.with_name(governed.pointer_path.name + ".intent").exists()
+    assert not repository.pointer_path.with_name(repository.pointer_path.name + ".intent").exists()
 
 
-def test_activating_what_is_active_seals_nothing(governed: Repository) -> None:
-    activate(governed, FIRST, pointer_hash(governed))
-    before = sorted(governed.publish_root.iterdir())
+def test_activating_what_is_active_seals_nothing(repository: Repository) -> None:
+    activate(repository, FIRST, pointer_hash(repository))
+    before = sorted(repository.publish_root.iterdir())
 
-    assert not activate(governed, FIRST, pointer_hash(governed))
-    assert sorted(governed.publish_root.iterdir()) == before
+    assert not activate(repository, FIRST, pointer_hash(repository))
+    assert sorted(repository.publish_root.iterdir()) == before
 
 
 AFTER_A_KILL = {
@@ -114,32 +114,32 @@ AFTER_A_KILL = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_after_a_step_the_state_has_a_name(governed: Repository, step: str) -> None:
-    activate(governed, FIRST, pointer_hash(governed))
-    seen = pointer_hash(governed)
+def test_killed_after_a_step_the_state_has_a_name(repository: Repository, step: str) -> None:
+    activate(repository, FIRST, pointer_hash(repository))
+    seen = pointer_hash(repository)
 
-    assert in_a_process(lambda: activate(governed, SECOND, seen, dying_after(step, 1))) == KILLED
+    assert in_a_process(lambda: activate(repository, SECOND, seen, dying_after(step, 1))) == KILLED
     expected, in_force = AFTER_A_KILL[step]
-    state = read_state(governed)
+    state = read_state(repository)
     assert state.state == expected
-    assert active(governed) == in_force.ref
+    assert active(repository) == in_force.ref
     if state.refuses:
         with pytest.raises(RefusedError, match="CHAIN_PENDING"):
-            activate(governed, THIRD, pointer_hash(governed))
-        assert active(governed) == in_force.ref
+            activate(repository, THIRD, pointer_hash(repository))
+        assert active(repository) == in_force.ref
     else:
-        assert activate(governed, THIRD, pointer_hash(governed))
-        assert read_state(governed).findings == ()
+        assert activate(repository, THIRD, pointer_hash(repository))
+        assert read_state(repository).findings == ()
 
 
 @pytest.mark.parametrize("step", ["intent", "seal", "swap", "remove"])
-def test_killed_while_init_is_sealed_the_next_change_goes_on(governed: Repository, step: str) -> None:
-    seen = pointer_hash(governed)
+def test_killed_while_init_is_sealed_the_next_change_goes_on(repository: Repository, step: str) -> None:
+    seen = pointer_hash(repository)
 
-    assert in_a_process(lambda: activate(governed, FIRST, seen, dying_after(step, 1))) == KILLED
-    assert read_state(governed).state == ("not_chained" if step == "intent" else "committed")
-    assert activate(governed, SECOND, pointer_hash(governed))
-    assert [r.record.action for r in read_state(governed).records] == ["init", "activate"]
+    assert in_a_process(lambda: activate(repository, FIRST, seen, dying_after(step, 1))) == KILLED
+    assert read_state(repository).state == ("not_chained" if step == "intent" else "committed")
+    assert activate(repository, SECOND, pointer_hash(repository))
+    assert [r.record.action for r in read_state(repository).records] == ["init", "activate"]
 
 
 def dying_before_call(number: int) -> None:
@@ -156,9 +156,9 @@ def dying_before_call(number: int) -> None:
     sys.addaudithook(watch)
 
 
-def test_killed_before_any_call_nobody_reads_half_a_state(governed: Repository, tmp_path: Path) -> None:
-    activate(governed, FIRST, pointer_hash(governed))
-    before, kept = governed.pointer_path.read_bytes(), tmp_path / "kept"
+def test_killed_before_any_call_nobody_reads_half_a_state(repository: Repository, tmp_path: Path) -> None:
+    activate(repository, FIRST, pointer_hash(repository))
+    before, kept = repository.pointer_path.read_bytes(), tmp_path / "kept"
     shutil.copytree(tmp_path / ".codex", kept)
     found: list[str] = []
     for number in range(1, 500):
@@ -167,34 +167,34 @@ def test_killed_before_any_call_nobody_reads_half_a_state(governed: Repository, 
 
         def work(number: int = number) -> None:
             dying_before_call(number)
-            activate(governed, SECOND, sha256_hex(before))
+            activate(repository, SECOND, sha256_hex(before))
 
         code = in_a_process(work)
-        state = read_state(governed)
-        moved = governed.pointer_path.read_bytes() != before
-        assert active(governed) == (SECOND if moved else FIRST).ref
+        state = read_state(repository)
+        moved = repository.pointer_path.read_bytes() != before
+        assert active(repository) == (SECOND if moved else FIRST).ref
         assert state.state == "committed" or (state.state == "pending" and not moved)
         found.append(f"{state.state}, {'moved' if moved else 'as before'}")
         if code == 0:
             break
         if state.state == "committed":
-            activate(governed, THIRD, pointer_hash(governed))
-            assert read_state(governed).findings == ()
+            activate(repository, THIRD, pointer_hash(repository))
+            assert read_state(repository).findings == ()
 
     assert code == 0
     assert list(dict.fromkeys(found)) == ["committed, as before", "pending, as before", "committed, moved"]
 
 
-def test_of_two_processes_exactly_one_wins_and_the_loser_changes_nothing(governed: Repository) -> None:
+def test_of_two_processes_exactly_one_wins_and_the_loser_changes_nothing(repository: Repository) -> None:
     for round_ in range(1, 11):
         rivals = (run("run_registry", round_ * 2), run("run_registry", round_ * 2 + 1))
-        seen = pointer_hash(governed)
-        folders = len(list(governed.publish_root.iterdir()))
+        seen = pointer_hash(repository)
+        folders = len(list(repository.publish_root.iterdir()))
         gate, starter = os.pipe()
 
         def work(rival: SealedRun, seen: str = seen, gate: int = gate) -> None:
             os.read(gate, 1)
-            activate(governed, rival, seen)
+            activate(repository, rival, seen)
 
         children = [begin(partial(work, rival)) for rival in rivals]
         os.write(starter, b"go")
@@ -203,42 +203,44 @@ def test_of_two_processes_exactly_one_wins_and_the_loser_changes_nothing(governe
         os.close(starter)
 
         assert sorted(codes) == [0, BusyError.exit_code]
-        assert active(governed) == rivals[codes.index(0)].ref
-        assert len(list(governed.publish_root.iterdir())) == folders + (2 if round_ == 1 else 1)
-        assert read_state(governed).findings == ()
+        assert active(repository) == rivals[codes.index(0)].ref
+        assert len(list(repository.publish_root.iterdir())) == folders + (2 if round_ == 1 else 1)
+        assert read_state(repository).findings == ()
 
 
-def test_a_writer_that_holds_the_lock_is_not_waited_for(governed: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_holds_the_lock_is_not_waited_for(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     give_up_locks_at_once(monkeypatch)
-    seen, folders = pointer_hash(governed), sorted(governed.publish_root.iterdir())
+    seen, folders = pointer_hash(repository), sorted(repository.publish_root.iterdir())
 
     def while_planning(step: str) -> None:
         if step == "plan":
-            assert in_a_process(lambda: activate(governed, SECOND, seen)) == BusyError.exit_code
-            assert sorted(governed.publish_root.iterdir()) == folders
+            assert in_a_process(lambda: activate(repository, SECOND, seen)) == BusyError.exit_code
+            assert sorted(repository.publish_root.iterdir()) == folders
 
-    assert activate(governed, FIRST, seen, while_planning)
-    assert active(governed) == FIRST.ref
+    assert activate(repository, FIRST, seen, while_planning)
+    assert active(repository) == FIRST.ref
 
 
-def test_a_verdict_that_saw_another_pointer_file_seals_nothing(governed: Repository) -> None:
-    seen = pointer_hash(governed)
-    activate(governed, FIRST, seen)
-    folders = sorted(governed.publish_root.iterdir())
+def test_a_verdict_that_saw_another_pointer_file_seals_nothing(repository: Repository) -> None:
+    seen = pointer_hash(repository)
+    activate(repository, FIRST, seen)
+    folders = sorted(repository.publish_root.iterdir())
 
     with pytest.raises(BusyError, match="changed since"):
-        activate(governed, SECOND, seen)
-    assert sorted(governed.publish_root.iterdir()) == folders
+        activate(repository, SECOND, seen)
+    assert sorted(repository.publish_root.iterdir()) == folders
 
 
-def test_a_file_edited_while_the_record_is_sealed_is_not_overwritten(governed: Repository) -> None:
-    activate(governed, FIRST, pointer_hash(governed))
+def test_a_file_edited_while_the_record_is_sealed_is_not_overwritten(repository: Repository) -> None:
+    activate(repository, FIRST, pointer_hash(repository))
 
     def edit(step: str) -> None:
         if step == "seal":
-            governed.pointer_path.write_bytes(b"{}\n")
+            repository.pointer_path.write_bytes(b"{}\n")
 
     with pytest.raises(BusyError):
-        activate(governed, SECOND, pointer_hash(governed), edit)
-    assert governed.pointer_path.read_bytes() == b"{}\n"
-    assert read_state(governed).state == "edited"
+        activate(repository, SECOND, pointer_hash(repository), edit)
+    assert repository.pointer_path.read_bytes() == b"{}\n"
+    assert read_state(repository).state == "edited"

@@ -58,7 +58,7 @@ def registry(data: bytes) -> dict[str, dict[str, bytes]]:
 def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
     write(tmp_path, {".codex/RUNS/a/x": "", ".codex/RUNS/b/x": "", "reports/runs/a/x": ""})
     told: list[int] = []
-    context = SourceContext(leave_out=frozenset({(".codex/RUNS", "a")}), on_progress=told.append)
+    context = SourceContext(exclude_runs=frozenset({(".codex/RUNS", "a")}), on_progress=told.append)
 
     gathered = read_run_registry_inputs(Repository(tmp_path, Config()), context)
 

@@ -22,8 +22,8 @@ from registry_pipeline_tests.registries.builder_values import NOON
 EXPECTED = Path(__file__).parents[1] / "known_answers" / "expected"
 
 
-def built(governed: Repository) -> dict[str, Artifacts]:
-    state = read_git_state(governed.root, governed.config.run_roots)
+def built(repository: Repository) -> dict[str, Artifacts]:
+    state = read_git_state(repository.root, repository.config.run_roots)
     context = BuildContext(NOON, "2026-03-01T12:00:00Z", state)
     made: dict[str, Artifacts] = {}
     for registry_id, read, build in (
@@ -33,7 +33,7 @@ def built(governed: Repository) -> dict[str, Artifacts]:
         ("drift_signals", read_drift_signals_inputs, build_drift_signals),
     ):
         upstream = {name: artifacts.files for name, artifacts in made.items()}
-        gathered = read(governed, SourceContext(upstream=upstream))
+        gathered = read(repository, SourceContext(upstream=upstream))
         assert gathered.findings == ()
         made[registry_id] = build(gathered.inputs, context)
     return made

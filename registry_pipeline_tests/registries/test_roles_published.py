@@ -285,14 +285,14 @@ def test_a_commit_that_the_clone_does_not_have_is_told(root: Path) -> None:
 CONFIG = "registry-pipeline.toml"
 
 
-def moved_away(root: Path, config: str = f'[roles]\npack = "{PACK}"\n') -> None:
+def rolled_back_runs(root: Path, config: str = f'[roles]\npack = "{PACK}"\n') -> None:
     """Publish the pack at its place, and name another one in the working tree."""
     commit(root, {PACK: "one", CONFIG: config})
     write(root, {CONFIG: '[roles]\npack = "new.json"\n', "new.json": "two"})
 
 
 def test_a_pack_that_moves_is_compared_with_where_the_baseline_has_it(root: Path) -> None:
-    moved_away(root)
+    rolled_back_runs(root)
 
     found = read_git_baseline(root, "new.json", "main", b"two").pack
 
@@ -301,7 +301,7 @@ def test_a_pack_that_moves_is_compared_with_where_the_baseline_has_it(root: Path
 
 
 def test_a_move_that_was_just_committed_is_compared_with_the_first_parent(root: Path) -> None:
-    moved_away(root)
+    rolled_back_runs(root)
     commit(root, {CONFIG: '[roles]\npack = "new.json"\n', "new.json": "two", PACK: "left behind"})
 
     found = read_git_baseline(root, "new.json", "main", b"two").pack
@@ -312,6 +312,6 @@ def test_a_move_that_was_just_committed_is_compared_with_the_first_parent(root: 
 
 @pytest.mark.parametrize("config", ["", "[", "roles = 1", "[roles]\npack = 1", '[roles]\npack = "../x.json"'])
 def test_a_configuration_that_names_no_other_pack_leads_nowhere(root: Path, config: str) -> None:
-    moved_away(root, config)
+    rolled_back_runs(root, config)
 
     assert read_git_baseline(root, "new.json", "main", b"two").pack is None

@@ -192,7 +192,7 @@ def test_folders_of_the_own_build_run_are_left_out(tmp_path: Path) -> None:
     put(tmp_path, "first_try/run.json", b'{"dagster_run_id": "d1"}')
     put(tmp_path, "other/run.json", b'{"dagster_run_id": "d2"}')
 
-    scan = read_run_folders(tmp_path, [ROOT], leave_out=[(ROOT, "sealed")], leave_out_dagster_run="d1")
+    scan = read_run_folders(tmp_path, [ROOT], exclude_runs=[(ROOT, "sealed")], exclude_dagster_run="d1")
 
     assert [run.run_id for run in scan.runs] == ["other"]
 

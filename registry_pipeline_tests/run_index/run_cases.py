@@ -35,38 +35,38 @@ def run_run_index_case(case: Case, folder: Path) -> dict[str, Any]:
 
 def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
     """Do with a copy of the logs what the files of the case ask for, and return what came of it."""
-    governed = _set_up(case, told, root)
+    repository = _set_up(case, told, root)
     assert NOW is not None
     now = parse_utc(told.get("now")) or NOW
     machine = told.get("machine")
-    log = run_index_log(governed)
+    log = run_index_log(repository)
     outcome: dict[str, Any] = {}
     if (case / "append.jsonl").exists():
         records, findings = parse_batch(log, (case / "append.jsonl").read_bytes(), "append.jsonl")
         done = Appended(findings=findings, refused=True)
         if records and not any(each.severity == "error" for each in findings):
-            done = append_batch(governed, records, machine_id=machine, now=now)
+            done = append_batch(repository, records, machine_id=machine, now=now)
         outcome["append"] = _appended(done, root)
     if (case / "append-overrides.jsonl").exists():
         data = (case / "append-overrides.jsonl").read_bytes()
-        records, findings = parse_batch(overrides_log(governed), data, "append-overrides.jsonl")
+        records, findings = parse_batch(overrides_log(repository), data, "append-overrides.jsonl")
         done = Appended(findings=findings, refused=True)
         if records and not any(each.severity == "error" for each in findings):
-            done = append_overrides(governed, records)
+            done = append_overrides(repository, records)
         outcome["append_overrides"] = _appended(done, root)
     if (case / "runlog.md").exists():
-        done = finish_run(governed, root / "runlog.md", corrects=(), machine_id=machine, now=now)
+        done = finish_run(repository, root / "runlog.md", corrects=(), machine_id=machine, now=now)
         outcome["finish"] = _appended(done, root)
     if (case / "other.jsonl").exists():
-        outcome["merge"] = _merged(governed, root)
+        outcome["merge"] = _merged(repository, root)
     if (case / "baseline.jsonl").exists():
         before = (case / "baseline.jsonl").read_bytes()
         outcome["baseline"] = _told(check_append_only(log, before, log.path.read_bytes(), "baseline"), root)
     if log.path.exists():
-        checked = check_runs_of(governed, baseline=told.get("baseline"), machine_id=machine, now=now)
+        checked = check_runs_of(repository, baseline=told.get("baseline"), machine_id=machine, now=now)
         outcome["run_index"] = _told(checked.findings, root)
-    if overrides_log(governed).path.exists():
-        outcome["overrides"] = _told(check_overrides_of(governed, baseline=None).findings, root)
+    if overrides_log(repository).path.exists():
+        outcome["overrides"] = _told(check_overrides_of(repository, baseline=None).findings, root)
     return outcome
 
 
@@ -98,8 +98,8 @@ def _appended(done: Appended, root: Path) -> dict[str, Any]:
     }
 
 
-def _merged(governed: Repository, root: Path) -> dict[str, Any]:
-    log = run_index_log(governed)
+def _merged(repository: Repository, root: Path) -> dict[str, Any]:
+    log = run_index_log(repository)
     done = merge_files(log, log.path, root / "other.jsonl", root / "merged.jsonl")
     data = done.merged.data
     runs = [] if data is None else [json.loads(line)["run_id"] for line in data.splitlines()]

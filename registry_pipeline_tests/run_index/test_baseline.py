@@ -30,8 +30,8 @@ def committed(tmp_path: Path) -> Repository:
     return governed_at(tmp_path)
 
 
-def _codes(governed: Repository, baseline: str) -> list[str]:
-    return [each.code for each in check_runs_of(governed, baseline=baseline, machine_id=None, now=NOW).findings]
+def _codes(repository: Repository, baseline: str) -> list[str]:
+    return [each.code for each in check_runs_of(repository, baseline=baseline, machine_id=None, now=NOW).findings]
 
 
 def test_what_was_appended_since_is_no_finding(committed: Repository) -> None:

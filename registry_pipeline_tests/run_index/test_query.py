@@ -68,7 +68,7 @@ def test_records_without_the_field_come_last_whichever_way(tmp_path: Path) -> No
 
 
 def test_the_latest_success_is_one_whose_rules_hold(tmp_path: Path) -> None:
-    governed, log = governed_at(tmp_path), log_at(tmp_path)
+    repository, log = governed_at(tmp_path), log_at(tmp_path)
     lane = {"artist_id": "ART-a", "genre_id": "GEN-a"}
     oldest, allowed, unlinked = (
         a_success(1, **lane),
@@ -93,13 +93,13 @@ def test_the_latest_success_is_one_whose_rules_hold(tmp_path: Path) -> None:
 
     found = []
     for lines in ([], [override], [override, update]):
-        overrides_log(governed).path.write_bytes(b"".join(map(json_line, lines)))
-        around, _ = read_rule_context(governed, machine_id=None, now=None)
+        overrides_log(repository).path.write_bytes(b"".join(map(json_line, lines)))
+        around, _ = read_rule_context(repository, machine_id=None, now=None)
         found += [
             find_latest(log, around, artist_id="ART-a", genre_id="GEN-a", use_index=use).records
             for use in (True, False)
         ]
-        assert list(export.latest(governed, "ART-a", "GEN-a")["run_id"]) == [found[-1][0]["run_id"]]
+        assert list(export.latest(repository, "ART-a", "GEN-a")["run_id"]) == [found[-1][0]["run_id"]]
 
     assert found == [(oldest,), (oldest,), (allowed,), (allowed,), (oldest,), (oldest,)]
     assert find_latest(log, RuleContext(), artist_id="ART-b", genre_id=None).records == ()
@@ -127,21 +127,21 @@ def test_an_id_that_is_written_with_escapes_is_the_same_id(tmp_path: Path) -> No
 
 
 def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
-    governed, log = governed_at(tmp_path), log_at(tmp_path)
+    repository, log = governed_at(tmp_path), log_at(tmp_path)
     write_log(
         log, [a_success(1), a_success(1, last_updated_utc="2026-02-12T00:00Z"), a_run(2, uniqueness_scene="FAIL")]
     )
 
-    shown = export.show(governed, str(a_run(1)["run_id"]), history=True)
-    listed = export.list_runs(governed, Query(order_by="run_id"))
+    shown = export.show(repository, str(a_run(1)["run_id"]), history=True)
+    listed = export.list_runs(repository, Query(order_by="run_id"))
 
     assert list(shown.columns) == list(export.COLUMNS)
     assert list(shown["last_updated_utc"]) == [None, "2026-02-12T00:00Z"]
-    assert len(export.show(governed, str(a_run(1)["run_id"]))) == 1
-    assert export.show(governed, "RUN-20260210-0900-ZZZZ").empty
+    assert len(export.show(repository, str(a_run(1)["run_id"]))) == 1
+    assert export.show(repository, "RUN-20260210-0900-ZZZZ").empty
     assert list(listed["version_ids"]) == [["VER-20260210-0940-AAAA"], None]
-    assert list(export.failed_uniqueness(governed)["run_id"]) == [a_run(2)["run_id"]]
-    assert export.latest(governed, "ART-none").empty
+    assert list(export.failed_uniqueness(repository)["run_id"]) == [a_run(2)["run_id"]]
+    assert export.latest(repository, "ART-none").empty
 
 
 def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:

@@ -38,14 +38,14 @@ def _fill(place: Path, **values: str) -> None:
 
 
 def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
-    governed, place = governed_at(tmp_path), tmp_path / "runlogs" / "night.md"
-    run_id = start_run(governed, place, FIELDS, now=NOW, choose=_first)
+    repository, place = governed_at(tmp_path), tmp_path / "runlogs" / "night.md"
+    run_id = start_run(repository, place, FIELDS, now=NOW, choose=_first)
     log = log_at(tmp_path)
     assert not log.path.exists()
     _fill(place, qa_gate2="FAIL  # for now", notes='"it: rained, ö"', version_ids="[]")
 
-    first = finish_run(governed, place, corrects=(), machine_id="C2", now=LATER)
-    again = finish_run(governed, place, corrects=(), machine_id="C2", now=LATER)
+    first = finish_run(repository, place, corrects=(), machine_id="C2", now=LATER)
+    again = finish_run(repository, place, corrects=(), machine_id="C2", now=LATER)
 
     told = {"record_type": "RUN", "run_id": run_id, **FIELDS, "qa_gate2": "FAIL"}
     assert run_id == "RUN-20260228-2359-AAAA"
@@ -58,14 +58,14 @@ def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
 
 
 def test_what_a_second_finish_changes_has_to_be_named(tmp_path: Path) -> None:
-    governed, place = governed_at(tmp_path), tmp_path / "night.md"
-    start_run(governed, place, FIELDS, now=NOW, choose=_first)
+    repository, place = governed_at(tmp_path), tmp_path / "night.md"
+    start_run(repository, place, FIELDS, now=NOW, choose=_first)
     _fill(place, qa_gate2="FAIL", notes="a")
-    finish_run(governed, place, corrects=(), machine_id=None, now=LATER)
+    finish_run(repository, place, corrects=(), machine_id=None, now=LATER)
     _fill(place, notes="b", qa_gate0="PASS")
 
-    refused = finish_run(governed, place, corrects=(), machine_id=None, now=LATER)
-    done = finish_run(governed, place, corrects=("notes", "qa_gate0"), machine_id=None, now=LATER)
+    refused = finish_run(repository, place, corrects=(), machine_id=None, now=LATER)
+    done = finish_run(repository, place, corrects=("notes", "qa_gate0"), machine_id=None, now=LATER)
 
     assert [each.code for each in refused.findings] == ["RI025"]
     assert done.added[0]["corrects"] == ["notes"]
@@ -73,16 +73,16 @@ def test_what_a_second_finish_changes_has_to_be_named(tmp_path: Path) -> None:
 
 
 def test_an_id_that_is_taken_is_not_given_again(tmp_path: Path) -> None:
-    governed, log = governed_at(tmp_path), log_at(tmp_path)
+    repository, log = governed_at(tmp_path), log_at(tmp_path)
     write_log(log, [a_run(0, run_id="RUN-20260228-2359-AAAA")])
     turns = itertools.cycle(range(8))
 
     def choose(alphabet: str) -> str:
         return alphabet[next(turns) // 4]
 
-    assert start_run(governed, tmp_path / "a.md", FIELDS, now=NOW, choose=choose) == "RUN-20260228-2359-BBBB"
+    assert start_run(repository, tmp_path / "a.md", FIELDS, now=NOW, choose=choose) == "RUN-20260228-2359-BBBB"
     with pytest.raises(RefusedError, match="no run id"):
-        start_run(governed, tmp_path / "b.md", FIELDS, now=NOW, choose=_first)
+        start_run(repository, tmp_path / "b.md", FIELDS, now=NOW, choose=_first)
     assert not (tmp_path / "b.md").exists()
 
 

@@ -13,29 +13,29 @@ EXPECTED = Path(make_repo.__file__).parent / "expected"
 
 
 @pytest.fixture(scope="module")
-def governed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("known") / "repo"
     make_repo.main(str(root))
     return root
 
 
-def test_every_folder_that_older_tools_sealed_is_valid_and_has_the_root_that_they_wrote(governed: Path) -> None:
+def test_every_folder_that_older_tools_sealed_is_valid_and_has_the_root_that_they_wrote(repository: Path) -> None:
     lines = (EXPECTED / "RUN_REGISTRY_v0_1.jsonl").read_text(encoding="utf-8").splitlines()
     runs = [json.loads(line) for line in lines]
     sealed = {run["run_path"]: run["manifest_root_sha256"] for run in runs if run["has_manifest_json"]}
 
-    reports = list(verify_folders([(governed / path, path) for path in sealed]))
+    reports = list(verify_folders([(repository / path, path) for path in sealed]))
 
     assert [(r.verdict, r.findings) for r in reports] == [("pass", ())] * 17
     assert {r.path: r.root_sha256 for r in reports} == sealed
 
 
-def test_folders_with_one_seal_file_are_partial_and_with_none_unsealed(governed: Path) -> None:
+def test_folders_with_one_seal_file_are_partial_and_with_none_unsealed(repository: Path) -> None:
     lines = (EXPECTED / "RUN_REGISTRY_v0_1.jsonl").read_text(encoding="utf-8").splitlines()
     runs = [json.loads(line) for line in lines]
     rest = {run["run_path"]: run["has_manifest_sha256"] for run in runs if not run["has_manifest_json"]}
 
-    reports = verify_folders([(governed / path, path) for path in rest])
+    reports = verify_folders([(repository / path, path) for path in rest])
 
     assert {r.path: r.verdict for r in reports} == {p: "partial" if one else "unsealed" for p, one in rest.items()}
 

@@ -39,7 +39,7 @@ OUT_OF_REACH = (
 CASES = [case for case in find_cases("seal") if not case.folder.name.startswith(OUT_OF_REACH)]
 
 
-def told_by(report: SealReport) -> tuple[str, Told]:
+def config_key(report: SealReport) -> tuple[str, Told]:
     """Return what is compared of a report: verdict, and code and relpath of each finding."""
     return report.verdict, {(f.code, f.path.removeprefix(report.path).removeprefix("/")) for f in report.findings}
 
@@ -49,7 +49,7 @@ def test_both_verifiers_tell_the_same_of_every_case(case: Case, tmp_path: Path) 
     report = verify_case(case, tmp_path)
     folder = tmp_path / report.run_id
 
-    assert read_plainly(folder) == told_by(report)
+    assert read_plainly(folder) == config_key(report)
 
 
 NAMES = ["data.jsonl", "notes/readme.md", "run.json", "manifest.json", "MANIFEST.sha256", "notes", "extra", "d/e/f"]
@@ -157,7 +157,7 @@ def test_both_verifiers_tell_the_same_of_any_folder(
         folder = Path(scratch) / RUN_ID
         write_tree(folder, sealed_files({"data.jsonl": b"1\r\n2\n", "notes/readme.md": b"# A\n", **extra}, order))
         folder = _spoil(folder, steps)
-        verdict, told = told_by(verify_folder(folder, shown="RUN"))
+        verdict, told = config_key(verify_folder(folder, shown="RUN"))
         event(f"verdict {verdict}")
 
         assert read_plainly(folder) == (verdict, told)

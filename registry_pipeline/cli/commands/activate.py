@@ -53,17 +53,17 @@ def command(
     """
     if accept_removed and registry_id != "run_registry":
         raise click.UsageError("--accept-removed is for run_registry, which lists what was removed")
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     nothing = "it is active already"
     proposed = load_candidate(
-        governed, registry_id, find_named(governed, word, registry_id), accept_losses=accept_removed
+        repository, registry_id, find_named(repository, word, registry_id), accept_losses=accept_removed
     )
     if isinstance(proposed, Refusal):
-        return print_change(reporter, governed, None, proposed, action="activate", nothing=nothing)
-    run = start_build_run(governed, reporter.settings.now)
-    who = find_actor(actor, governed.root)
+        return print_change(reporter, repository, None, proposed, action="activate", nothing=nothing)
+    run = start_build_run(repository, reporter.settings.now)
+    who = find_actor(actor, repository.root)
     done = activate(
-        governed, run, [proposed], actor=who, reason=reason, allow_mixed=allow_mixed, allow_foreign=allow_foreign
+        repository, run, [proposed], actor=who, reason=reason, allow_mixed=allow_mixed, allow_foreign=allow_foreign
     )
     told = proposed[1].findings if isinstance(done, Refusal) or accept_removed else ()
-    return print_change(reporter, governed, run, done, action="activate", nothing=nothing, told=told)
+    return print_change(reporter, repository, run, done, action="activate", nothing=nothing, told=told)

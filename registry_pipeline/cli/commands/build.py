@@ -69,25 +69,25 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a verb, which click hand
     if only and not registries:
         raise click.UsageError("--only needs the registries to build")
     refuse_wrong_use(registries, as_of)
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     if as_of is not None:
-        return build_span(reporter, governed, as_of, force=force, fail_on=fail_on)
-    with progress(reporter, "wait for other builds") as shown, hold_build_lock(governed):
+        return build_span(reporter, repository, as_of, force=force, fail_on=fail_on)
+    with progress(reporter, "wait for other builds") as shown, hold_build_lock(repository):
         outcome = rebuild(
-            governed,
-            start_build_run(governed, reporter.settings.now),
+            repository,
+            start_build_run(repository, reporter.settings.now),
             registries,
             only=only,
             move=not no_activate,
             force=force,
-            actor=find_actor(actor, governed.root),
+            actor=find_actor(actor, repository.root),
             reason=reason,
             on_step=lambda step, registry_id: shown.step(f"{step} {registry_id}"),
             on_progress=shown.done,
         )
     reporter.answer(_document(outcome), outcome.findings, lambda page: _tell(page, outcome))
     built = {row.registry_id: row.run.ref for row in outcome.built if row.run is not None}
-    operations, drift = read_operations(governed, built) if fail_on else (None, None)
+    operations, drift = read_operations(repository, built) if fail_on else (None, None)
     failing = holds(fail_on, outcome.findings, operations, drift)
     return combined([_code(outcome), ExitCode.ASKED_TO_FAIL * failing])
 

@@ -51,26 +51,26 @@ def command(reporter: Reporter, first: str, second: str | None, registry_id: str
     older of the two comes first. Both are verified; exits 3 if one does not verify.
     """
     words = [first] if second is None else [first, second]
-    governed = repository_of(reporter, words)
-    sides = _find_sides(governed, words, registry_id)
+    repository = repository_of(reporter, words)
+    sides = _find_sides(repository, words, registry_id)
     told = compare_runs(*sides)
     reporter.answer(told.to_json(), (), lambda page: _tell(page, told))
     return 0
 
 
 def _find_sides(
-    governed: Repository | None, words: Sequence[str], registry_id: str | None
+    repository: Repository | None, words: Sequence[str], registry_id: str | None
 ) -> tuple[FoundRun, FoundRun]:
     """Return both runs; a word that needs a registry is looked up last, when the other may have told it."""
     found: dict[int, FoundRun] = {}
     for place in sorted(range(len(words)), key=lambda place: words[place].startswith(("active", "latest"))):
-        found[place] = find_named(governed, words[place], registry_id)
+        found[place] = find_named(repository, words[place], registry_id)
         registry_id = registry_id or registry_of_run(found[place])
     if len(words) > 1:
         return found[0], found[1]
-    if governed is None or registry_id is None:
+    if repository is None or registry_id is None:
         raise click.UsageError(f"{found[0].shown} belongs to no registry here: name the run to compare it with")
-    before, after = sorted([found[0], counterpart(governed, found[0], registry_id)], key=lambda run: run.run_id)
+    before, after = sorted([found[0], counterpart(repository, found[0], registry_id)], key=lambda run: run.run_id)
     return before, after
 
 

@@ -53,9 +53,11 @@ def command(
     read the repository.
     """
     _refuse_contradictions(fix=fix, finish=finish, voided=voided, reason=reason)
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     told = (
-        _mended(reporter, governed, finish, voided, reason, actor) if fix else diagnose(governed, reporter.settings.now)
+        _mended(reporter, repository, finish, voided, reason, actor)
+        if fix
+        else diagnose(repository, reporter.settings.now)
     )
     reporter.answer(told.to_json(), (*told.refused, *told.findings), lambda page: _tell(page, told, fix=fix))
     missing = ExitCode.REPORT_NOT_RENDERED * is_report_missing(told.findings)
@@ -72,10 +74,10 @@ def _refuse_contradictions(*, fix: bool, finish: bool, voided: tuple[str, ...], 
 
 
 def _mended(
-    reporter: Reporter, governed: Repository, finish: bool, voided: tuple[str, ...], reason: str, actor: str | None
+    reporter: Reporter, repository: Repository, finish: bool, voided: tuple[str, ...], reason: str, actor: str | None
 ) -> DoctorDocument:
-    run = start_build_run(governed, reporter.settings.now)
-    return repair(governed, run, RepairOptions(find_actor(actor, governed.root), reason, finish, voided))
+    run = start_build_run(repository, reporter.settings.now)
+    return repair(repository, run, RepairOptions(find_actor(actor, repository.root), reason, finish, voided))
 
 
 def _tell(page: Page, told: DoctorDocument, *, fix: bool) -> None:

@@ -39,12 +39,12 @@ def command(reporter: Reporter, target: Path, seed: int) -> int:
 
 def _document(outcome: ExampleOutcome) -> dict[str, object]:
     planted = [folder.to_json() for folder in outcome.planted]
-    return {"root": str(outcome.governed.root), "runs": outcome.runs, "planted": planted}
+    return {"root": str(outcome.repository.root), "runs": outcome.runs, "planted": planted}
 
 
 def _tell(page: Page, outcome: ExampleOutcome) -> None:
     counts = Counter(folder.verdict for folder in outcome.planted)
     told = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
-    page.line(f"{outcome.governed.root} has {outcome.runs} run folders, {len(outcome.planted)} of them not as they")
+    page.line(f"{outcome.repository.root} has {outcome.runs} run folders, {len(outcome.planted)} of them not as they")
     page.line(f"should be ({told}): docs/PLANTED_FINDINGS.json lists what `verify --all` must find.")
-    page.line(f"next: registry-pipeline -C {outcome.governed.root} build")
+    page.line(f"next: registry-pipeline -C {outcome.repository.root} build")

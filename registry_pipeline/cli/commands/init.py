@@ -56,8 +56,8 @@ def command(
         raise click.UsageError("--reason and --actor need --restart-chain")
     outcome = initialize(reporter.settings.repo or Path.cwd(), track_runs=track_runs, now=reporter.settings.now)
     if entries:
-        outcome = replace(outcome, created=(*outcome.created, *initialise_entries(outcome.governed)))
-    document = {"root": str(outcome.governed.root), "created": list(outcome.created)}
+        outcome = replace(outcome, created=(*outcome.created, *initialise_entries(outcome.repository)))
+    document = {"root": str(outcome.repository.root), "created": list(outcome.created)}
     reporter.answer(document, (), lambda page: _tell(page, outcome))
     return 0
 
@@ -65,24 +65,24 @@ def command(
 def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
     if not reason.strip():
         raise click.UsageError("--restart-chain needs a --reason")
-    governed = find_repository(reporter.settings.repo)
-    run = start_build_run(governed, reporter.settings.now)
-    done = seal_new_chain(governed, run, actor=find_actor(actor, governed.root), reason=reason)
+    repository = find_repository(reporter.settings.repo)
+    run = start_build_run(repository, reporter.settings.now)
+    done = seal_new_chain(repository, run, actor=find_actor(actor, repository.root), reason=reason)
     path = f"{done.record.run_root}/{done.record.run_id}"
 
     def print_text(page: Page) -> None:
         page.line(f"the activation chain starts again with {path}")
         page.line("next: registry-pipeline verify --active, then registry-pipeline build")
 
-    reporter.answer({"root": str(governed.root), "created": [path]}, (), print_text)
+    reporter.answer({"root": str(repository.root), "created": [path]}, (), print_text)
     return 0
 
 
 def _tell(page: Page, outcome: InitOutcome) -> None:
     if not outcome.created:
-        page.line(f"{outcome.governed.root} is a governed repository already")
+        page.line(f"{outcome.repository.root} is a governed repository already")
         return
-    page.line(f"{outcome.governed.root} is a governed repository now; written:")
+    page.line(f"{outcome.repository.root} is a governed repository now; written:")
     for path in outcome.created:
         page.line(f"  {path}")
     page.line("next: registry-pipeline build")

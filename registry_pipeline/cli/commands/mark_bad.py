@@ -30,8 +30,8 @@ def command(reporter: Reporter, word: str, reason: str, actor: str | None) -> in
     `rollback` returns to what it had replaced. The run folder stays as it is: the mark is a record of its own, and
     `verify --all` lists it. RUN is a run id or its beginning, or the beginning of a ROOT_SHA256.
     """
-    governed = find_repository(reporter.settings.repo)
-    found = find_named(governed, word)
-    run = start_build_run(governed, reporter.settings.now)
-    done = mark_bad(governed, run, found, actor=find_actor(actor, governed.root), reason=reason)
-    return print_change(reporter, governed, run, done, action="mark_bad", nothing="it is marked bad already")
+    repository = find_repository(reporter.settings.repo)
+    found = find_named(repository, word)
+    run = start_build_run(repository, reporter.settings.now)
+    done = mark_bad(repository, run, found, actor=find_actor(actor, repository.root), reason=reason)
+    return print_change(reporter, repository, run, done, action="mark_bad", nothing="it is marked bad already")

@@ -51,15 +51,15 @@ def command(
     """
     if redo and activation is not None:
         raise click.UsageError("--redo chooses the record itself; leave out ACTIVATION")
-    governed = find_repository(reporter.settings.repo)
-    chain = read_chain_state(governed)
+    repository = find_repository(reporter.settings.repo)
+    chain = read_chain_state(repository)
     nothing = "each registry is at that run already"
     if has_errors(chain.findings):
-        return print_change(reporter, governed, None, Refusal(chain.findings), action="rollback", nothing=nothing)
+        return print_change(reporter, repository, None, Refusal(chain.findings), action="rollback", nothing=nothing)
     target = select_rollback(chain, activation, registry_id, redo=redo)
     record = target.record.record
     reporter.note(f"undoing {target.record.ref.run_id}: {record.action} by {record.actor}: {record.reason}")
-    run = start_build_run(governed, reporter.settings.now)
-    who = find_actor(actor, governed.root)
-    done = rollback(governed, run, target, actor=who, reason=reason, allow_mixed=allow_mixed)
-    return print_change(reporter, governed, run, done, action="rollback", nothing=nothing)
+    run = start_build_run(repository, reporter.settings.now)
+    who = find_actor(actor, repository.root)
+    done = rollback(repository, run, target, actor=who, reason=reason, allow_mixed=allow_mixed)
+    return print_change(reporter, repository, run, done, action="rollback", nothing=nothing)

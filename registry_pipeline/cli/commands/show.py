@@ -42,8 +42,8 @@ def command(reporter: Reporter, word: str) -> int:
     is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256; a PATH is a folder anywhere. Exits 3
     if the run does not verify.
     """
-    governed = repository_of(reporter, [word])
-    told = read_run_document(governed, find_named(governed, word))
+    repository = repository_of(reporter, [word])
+    told = read_run_document(repository, find_named(repository, word))
     reporter.answer(told.to_json(), told.verdict.findings, lambda page: _tell(page, told))
     return ExitCode.FINE if told.verdict.passed else ExitCode.EVIDENCE_INVALID
 

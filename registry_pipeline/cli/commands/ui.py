@@ -32,8 +32,8 @@ def command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     on 127.0.0.1 only. The daemon runs the activation sensor: a complete set of checked builds is put in force by
     itself. State is kept in `dagster` beside the publish root; none of it is evidence.
     """
-    governed = find_repository(reporter.settings.repo)
-    plan = UiPlan(governed.root, (dagster_home or governed.dagster_home).resolve(), port)
+    repository = find_repository(reporter.settings.repo)
+    plan = UiPlan(repository.root, (dagster_home or repository.dagster_home).resolve(), port)
 
     def answers(url: str) -> None:
         def tell(page: Page) -> None:

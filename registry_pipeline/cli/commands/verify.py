@@ -83,13 +83,13 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     """
     asked = _Asked(**options)
     asked.refuse_contradictions()
-    governed = find_repository(reporter.settings.repo) if asked.needs_repository else None
-    named = [find_named(governed, word) for word in asked.words]
-    runs = [*named, *_listed(governed, named, every=asked.every, active=asked.active)]
-    judged, lineage = _judge(reporter, governed, asked, runs)
+    repository = find_repository(reporter.settings.repo) if asked.needs_repository else None
+    named = [find_named(repository, word) for word in asked.words]
+    runs = [*named, *_listed(repository, named, every=asked.every, active=asked.active)]
+    judged, lineage = _judge(reporter, repository, asked, runs)
     verdicts = [each.verdict for each in judged]
-    baseline = _compare(governed, asked.baseline)
-    state, pointers, findings = _chain(reporter, governed, asked)
+    baseline = _compare(repository, asked.baseline)
+    state, pointers, findings = _chain(reporter, repository, asked)
     missing = _missing(asked, verdicts, state, pointers)
     told = verification(
         verdicts[: len(named)],
@@ -106,7 +106,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     reporter.answer(told.to_json(), told.all_findings(), lambda page: _tell(page, told, len(named), missing))
     if told.verdict == "none" and reporter.settings.format == "github":
         reporter.note(_nothing(missing))  # no finding, and so no annotation
-    counts, drift = read_operations(governed, {}) if governed is not None and asked.fail_on else (None, None)
+    counts, drift = read_operations(repository, {}) if repository is not None and asked.fail_on else (None, None)
     failing = holds(asked.fail_on, told.all_findings(), counts, drift)
     nothing = ExitCode.NOT_FOUND * (told.verdict == "none")
     return combined([code_of(told.all_findings()), nothing, ExitCode.ASKED_TO_FAIL * failing])
@@ -159,27 +159,27 @@ class _Asked:
 
 
 def _judge(
-    reporter: Reporter, governed: Repository | None, asked: _Asked, runs: list[FoundRun]
+    reporter: Reporter, repository: Repository | None, asked: _Asked, runs: list[FoundRun]
 ) -> tuple[list[CheckedRun], Lineage | None]:
     """Judge the runs, and what they were built from where that is asked for."""
     only_seal = asked.only is not None
     with progress(reporter, "run folders", len(runs)) as shown:
         processes = asked.jobs or os.cpu_count() or 1
         judged = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=shown.done))
-    if governed is None or not asked.inputs:
+    if repository is None or not asked.inputs:
         return judged, None
     with progress(reporter, "recorded inputs") as shown:
-        return judged, verify_inputs(governed, runs, judged, only_seal=only_seal, on_done=shown.done)
+        return judged, verify_inputs(repository, runs, judged, only_seal=only_seal, on_done=shown.done)
 
 
 def _chain(
-    reporter: Reporter, governed: Repository | None, asked: _Asked
+    reporter: Reporter, repository: Repository | None, asked: _Asked
 ) -> tuple[ChainState | None, PointerFile | None, tuple[Finding, ...]]:
     """Return the chain, the pointers if they were read, and the findings that the options ask for.
 
     For paths alone the chain is that of the repository around the working directory.
     """
-    if governed is None:
+    if repository is None:
         try:
             return read_chain_state(find_repository(reporter.settings.repo)), None, ()
         except RegistryPipelineError:
@@ -187,15 +187,15 @@ def _chain(
     pointers: PointerFile | None = None
     findings: tuple[Finding, ...] = ()
     if asked.whole:
-        _, seen, findings = observe(governed, reporter.settings.now)
+        _, seen, findings = observe(repository, reporter.settings.now)
         state, pointers = seen.chain, seen.pointer_file
     else:
-        state = read_chain_state(governed)
+        state = read_chain_state(repository)
         if asked.chain:
-            findings = (*state.findings, *check_tracked_files(governed, evidence_pathspecs(governed.config)))
+            findings = (*state.findings, *check_tracked_files(repository, evidence_pathspecs(repository.config)))
     if asked.chain or asked.every:
-        findings = (*findings, *check_moved_runs(governed, state))
-    anchored = check_anchor(state, asked.expect, governed.config.pointers) if asked.expect else ()
+        findings = (*findings, *check_moved_runs(repository, state))
+    anchored = check_anchor(state, asked.expect, repository.config.pointers) if asked.expect else ()
     return state, pointers, (*findings, *anchored)
 
 
@@ -220,16 +220,16 @@ def _nothing(missing: tuple[str, ...]) -> str:
     return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {first}"
 
 
-def _compare(governed: Repository | None, revision: str | None) -> Baseline | None:
-    return None if governed is None or revision is None else compare_baseline(governed, revision)
+def _compare(repository: Repository | None, revision: str | None) -> Baseline | None:
+    return None if repository is None or revision is None else compare_baseline(repository, revision)
 
 
-def _listed(governed: Repository | None, named: list[FoundRun], *, every: bool, active: bool) -> list[FoundRun]:
+def _listed(repository: Repository | None, named: list[FoundRun], *, every: bool, active: bool) -> list[FoundRun]:
     """Return the runs that --all or --active adds to those that were named."""
-    if governed is None or not (every or active):
+    if repository is None or not (every or active):
         return []
     taken = {run.path for run in named}
-    return [run for run in (all_runs(governed) if every else active_runs(governed)) if run.path not in taken]
+    return [run for run in (all_runs(repository) if every else active_runs(repository)) if run.path not in taken]
 
 
 def _tell(page: Page, told: Verification, named: int, missing: tuple[str, ...]) -> None:

@@ -44,10 +44,10 @@ class CaptureReader:
         "refused",
     )
 
-    def __init__(self, registry_id: str, governed: Repository, context: SourceContext) -> None:
+    def __init__(self, registry_id: str, repository: Repository, context: SourceContext) -> None:
         self._registry_id = registry_id
-        self._governed = governed
-        self._stated = governed.config.captured.get(registry_id, Captured())
+        self._governed = repository
+        self._stated = repository.config.captured.get(registry_id, Captured())
         previous = context.previous.get(registry_id)
         self.is_active = previous is not None
         self._before: Mapping[str, bytes] = {} if previous is None else previous.files
@@ -70,7 +70,7 @@ class CaptureReader:
     def tell(self, code: str, path: str, *, severity: Severity | None = None, **words: str) -> None:
         """Tell a finding of this capture."""
         registry_id = self._registry_id
-        key = CAPTURES[registry_id].told_by
+        key = CAPTURES[registry_id].config_key
         self._findings.append(finding(code, printable(path), severity=severity, registry=registry_id, key=key, **words))
 
     def refuse(self, code: str, path: str, *, severity: Severity | None = None, **words: str) -> None:
@@ -85,7 +85,7 @@ class CaptureReader:
         self.refuse("CAPTURE_MISSING", path, severity=Severity.INFO if absent else None, detail=detail)
 
     def _is_at_its_default(self, path: str) -> bool:
-        default = CAPTURES[self._registry_id].source or CAPTURES[self._registry_id].usual
+        default = CAPTURES[self._registry_id].source or CAPTURES[self._registry_id].default_path
         return not self.is_active and path in (default, f"{default}/{LATEST}")
 
     def read(self, path: str, most: int = MAX_BYTES) -> bytes | None:

@@ -43,10 +43,10 @@ def artifacts_in(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]
     Some names only the folder knows: those of many files, of which the ones with a schema count, and that of a captured
     file to which the repository gave another name, which is then the only file but what the folder needs for itself.
     """
-    held = {name for name in relpaths if spec.keeps_paths or "/" not in name}
+    held = {name for name in relpaths if spec.preserve_paths or "/" not in name}
     found = [name for name in spec.artifacts if name in held]
     others = sorted(name for name in held if name not in found and not is_reserved_name(name))
-    if spec.many_files:
+    if spec.multi_file:
         return (*found, *(name for name in others if spec.schema_of(name)))
     if spec.is_one_capture and not found and len(others) == 1:
         suffix = spec.artifact[spec.artifact.rindex(".") :]

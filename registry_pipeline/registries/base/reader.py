@@ -55,8 +55,8 @@ class Previous:
 class SourceContext:
     """What a reader is handed beside the repository.
 
-    `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `leave_out` are the
-    (run_root, run_id) that this build run has sealed, `leave_out_dagster_run` its Dagster run id. `on_progress` is told
+    `upstream` maps registry id to relpath to verified bytes; `previous` likewise what is fed back. `exclude_runs` are the
+    (run_root, run_id) that this build run has sealed, `exclude_dagster_run` its Dagster run id. `on_progress` is told
     how many run folders have been read. `commit` is the one at which this build run began, None outside git or without
     one. `store` answers for sealed runs that a reader must find by itself; `specs` is the registry table. `checks` maps
     a registry id to the check of its source: bytes, path, and the active snapshot that the build reads, if any.
@@ -64,8 +64,8 @@ class SourceContext:
 
     upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     previous: Mapping[str, Previous] = field(default_factory=dict)
-    leave_out: frozenset[tuple[str, str]] = frozenset()
-    leave_out_dagster_run: str | None = None
+    exclude_runs: frozenset[tuple[str, str]] = frozenset()
+    exclude_dagster_run: str | None = None
     on_progress: Callable[[int], None] | None = None
     commit: str | None = None
     store: SealedStore | None = None

@@ -27,31 +27,31 @@ from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import replace, value_type
 
 
-def find_linked_folder(governed: Repository) -> str | None:
+def find_linked_folder(repository: Repository) -> str | None:
     """Return the first folder on the path of publish_root that is a symbolic link, relative to the repository."""
-    path = PurePosixPath(governed.config.publish_root)
+    path = PurePosixPath(repository.config.publish_root)
     folders = [*reversed(path.parents), path]
-    return next((str(folder) for folder in folders if governed.path(str(folder)).is_symlink()), None)
+    return next((str(folder) for folder in folders if repository.path(str(folder)).is_symlink()), None)
 
 
-def refuse_linked_publish_root(governed: Repository) -> None:
+def refuse_linked_publish_root(repository: Repository) -> None:
     """Refuse to write where publish_root is a link or lies behind one.
 
     Raises:
         RefusedError: it does (exit 5).
     """
-    link = find_linked_folder(governed)
+    link = find_linked_folder(repository)
     if link is not None:
         raise RefusedError(
-            f"publish_root is {governed.config.publish_root}, and {link} is a symbolic link; nothing was written",
+            f"publish_root is {repository.config.publish_root}, and {link} is a symbolic link; nothing was written",
             f"replace {link} with the folder that it points to, or set publish_root to a folder without links",
         )
 
 
-def check_publish_root(governed: Repository) -> tuple[Finding, ...]:
+def check_publish_root(repository: Repository) -> tuple[Finding, ...]:
     """Return a finding where publish_root is a link or lies behind one; reading goes on."""
-    link = find_linked_folder(governed)
-    return () if link is None else (finding("CONFIG_PUBLISH_ROOT_LINK", link, detail=governed.config.publish_root),)
+    link = find_linked_folder(repository)
+    return () if link is None else (finding("CONFIG_PUBLISH_ROOT_LINK", link, detail=repository.config.publish_root),)
 
 
 SEAL_FILES = ("MANIFEST.sha256", "manifest.json")
@@ -70,18 +70,18 @@ class BuildRun:
     head: SealedRef | None = None
 
 
-def start_build_run(governed: Repository, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
+def start_build_run(repository: Repository, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
     """Return the build run that begins at `started`; git is asked here and nowhere else in it.
 
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
-    return BuildRun(started, read_git_state(governed.root, own_paths(governed)), dagster_run_id)
+    return BuildRun(started, read_git_state(repository.root, own_paths(repository)), dagster_run_id)
 
 
-def own_paths(governed: Repository) -> tuple[str, ...]:
+def own_paths(repository: Repository) -> tuple[str, ...]:
     """Return the paths in which a change does not make the working tree dirty: run folders, pointers, and state."""
-    config = governed.config
+    config = repository.config
     state = PurePosixPath(config.publish_root).parent
     own = [
         config.publish_root,
@@ -94,7 +94,7 @@ def own_paths(governed: Repository) -> tuple[str, ...]:
 
 
 def seal_built(
-    governed: Repository,
+    repository: Repository,
     run: BuildRun,
     spec: RegistrySpec,
     built: Built,
@@ -114,17 +114,17 @@ def seal_built(
     """
     if spec.tag is None or spec.operation_id is None:
         raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
-    refuse_linked_publish_root(governed)
-    if not governed.publish_root.is_dir():
-        raise NotFoundError(f"there is no {governed.config.publish_root}", "run `registry-pipeline init`")
+    refuse_linked_publish_root(repository)
+    if not repository.publish_root.is_dir():
+        raise NotFoundError(f"there is no {repository.config.publish_root}", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
-    files_for = partial(run_files, governed.config.repository_id, run, spec, built)
-    found = find_previous_attempt(governed, run, run_id, files_for) if retried else None
+    files_for = partial(run_files, repository.config.repository_id, run, spec, built)
+    found = find_previous_attempt(repository, run, run_id, files_for) if retried else None
     if found is None:
         if before_sealing is not None:
             before_sealing()
-        published = seal_folder(governed.publish_root, governed.staging_root, run_id, files_for)
-        found = SealedRef(str(published.run_id), governed.config.publish_root, None, published.root_sha256)
+        published = seal_folder(repository.publish_root, repository.staging_root, run_id, files_for)
+        found = SealedRef(str(published.run_id), repository.config.publish_root, None, published.root_sha256)
     ref = replace(found, relpath=main_artifact(spec, built.artifacts.files))
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
@@ -170,13 +170,13 @@ def run_files(
 
 
 def find_previous_attempt(
-    governed: Repository, run: BuildRun, run_id: RunId, files_for: Callable[[RunId], Mapping[str, bytes]]
+    repository: Repository, run: BuildRun, run_id: RunId, files_for: Callable[[RunId], Mapping[str, bytes]]
 ) -> SealedRef | None:
     """Return the folder that an earlier try of this Dagster step sealed with the same bytes, or None."""
-    while run.dagster_run_id is not None and (governed.publish_root / str(run_id)).is_dir():
+    while run.dagster_run_id is not None and (repository.publish_root / str(run_id)).is_dir():
         wanted = files_for(run_id)
-        ref = SealedRef(str(run_id), governed.config.publish_root, None, "")
-        report = read_report(governed, ref, wanted)
+        ref = SealedRef(str(run_id), repository.config.publish_root, None, "")
+        report = read_report(repository, ref, wanted)
         same = report.verdict == "pass" and dict(report.kept) == dict(wanted) and len(report.entries) == len(wanted)
         if same and report.root_sha256 is not None:
             return replace(ref, manifest_sha256=report.root_sha256)

@@ -25,7 +25,7 @@ def sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRu
     )
 
 
-def read_sealed(governed: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
+def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
     """Return the verified folder of a registry with its artifacts' bytes; of many files, those that a schema judges.
 
     Raises:
@@ -33,9 +33,9 @@ def read_sealed(governed: Repository, spec: RegistrySpec, ref: SealedRef) -> Sea
     """
     registry_id = spec.registry_id
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
-    report = read_report(governed, ref, keep)
-    if spec.many_files and report.verdict == "pass":
-        report = read_report(governed, ref, artifacts_in(spec, [entry.relpath for entry in report.entries]))
+    report = read_report(repository, ref, keep)
+    if spec.multi_file and report.verdict == "pass":
+        report = read_report(repository, ref, artifacts_in(spec, [entry.relpath for entry in report.entries]))
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         raise EvidenceError(
@@ -50,7 +50,7 @@ def read_sealed(governed: Repository, spec: RegistrySpec, ref: SealedRef) -> Sea
     return report
 
 
-def active_run(governed: Repository, spec: RegistrySpec) -> SealedRun | None:
+def active_run(repository: Repository, spec: RegistrySpec) -> SealedRun | None:
     """Return the run that the pointer file names for a registry, verified, or None where nothing is active.
 
     An active run whose folder is absent (a clone without the runs) counts as none.
@@ -58,7 +58,7 @@ def active_run(governed: Repository, spec: RegistrySpec) -> SealedRun | None:
     Raises:
         EvidenceError: the active run does not verify.
     """
-    ref = read_pointers(governed).active(spec.registry_id)
-    if ref is None or not run_folder(governed, ref).is_dir():
+    ref = read_pointers(repository).active(spec.registry_id)
+    if ref is None or not run_folder(repository, ref).is_dir():
         return None
-    return sealed_run(spec.registry_id, ref, read_sealed(governed, spec, ref))
+    return sealed_run(spec.registry_id, ref, read_sealed(repository, spec, ref))

@@ -29,13 +29,13 @@ class RegistrySpec:
     """What a registry is; assets, checks, command line and documents are made from it.
 
     `artifacts`: names in the run folder, the main one first. `schemas`: artifact name to file name under `schemas/`.
-    A `many_files` run folder holds other files too, under their own names; a key of `schemas` may then be a pattern.
-    Where it `keeps_paths`, these are the paths that the files have in the repository, folders included.
+    A `multi_file` run folder holds other files too, under their own names; a key of `schemas` may then be a pattern.
+    Where it `preserve_paths`, these are the paths that the files have in the repository, folders included.
     `depends_on`: upstream registries, whose snapshots a build reads. `after`: registries whose folders of the same
-    build run it must find, without reading them as upstream. `feeds_back`: registries whose *active* snapshot a build
+    build run it must find, without reading them as upstream. `previous_inputs`: registries whose *active* snapshot a build
     reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. An `append_only` one continues
     its own last run, and makes no new one where nothing was added. `record_key`: the fields that tell the records of
-    the main artifact apart. `rules_check` names the Dagster check of what the registry promises
+    the main artifact apart. `rules_check_name` names the Dagster check of what the registry promises
     beyond its shape. `source_operation_id` is the operation whose output is captured. `sealed_check` returns the
     findings of a sealed run from its SealReport alone, for rules that a schema cannot express. `reader` names the
     function of `sources` that gathers what `builder` is given.
@@ -51,16 +51,16 @@ class RegistrySpec:
     tag: str | None
     depends_on: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    feeds_back: tuple[str, ...] = ()
+    previous_inputs: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     pointer: bool = True
     delta: bool = True
     partitioned: bool = False
     append_only: bool = False
-    rules_check: str = "rules"
+    rules_check_name: str = "rules"
     record_key: tuple[str, ...] = ()
-    many_files: bool = False
-    keeps_paths: bool = False
+    multi_file: bool = False
+    preserve_paths: bool = False
     source_operation_id: str | None = None
     excluded_because: str = ""
     sealed_check: Callable[[Any], Iterable[Any]] | None = None
@@ -84,12 +84,12 @@ class RegistrySpec:
     @property
     def check_names(self) -> tuple[str, str, str]:
         """The names of its blocking checks: of the seal, of the schemas, and of its own rules."""
-        return ("seal", "schema", self.rules_check)
+        return ("seal", "schema", self.rules_check_name)
 
     @property
     def is_one_capture(self) -> bool:
         """Tell whether a run captures one file, to which the repository may give a name of its own (SPEC 1)."""
-        return self.kind == "captured" and not self.many_files
+        return self.kind == "captured" and not self.multi_file
 
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file that judges an artifact, or None."""

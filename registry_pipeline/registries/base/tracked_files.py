@@ -13,16 +13,16 @@ from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.repository import read_missing_files
 
 
-def check_tracked_files(governed: Repository, pathspecs: Sequence[str]) -> tuple[Finding, ...]:
+def check_tracked_files(repository: Repository, pathspecs: Sequence[str]) -> tuple[Finding, ...]:
     """Return a finding for each run folder and file of which HEAD has more than the working tree.
 
     `pathspecs` are those of the evidence to compare. Where git cannot read the repository, the only finding says so.
     """
     try:
-        missing = read_missing_files(governed.root, pathspecs)
+        missing = read_missing_files(repository.root, pathspecs)
     except NotFoundError as error:
         return (git_unreadable(error),)
-    return check_tracked(missing, governed.config.run_roots)
+    return check_tracked(missing, repository.config.run_roots)
 
 
 def git_unreadable(error: NotFoundError) -> Finding:

@@ -22,18 +22,18 @@ _LONGEST_NAME: Final = 255
 _SHOWN: Final = 80
 
 
-def read_expected_versions_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_expected_versions_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the configured expected-versions document; one that changed states another version."""
-    taking = CaptureReader("expected_versions", governed, context)
-    path = governed.config.expected_versions
+    taking = CaptureReader("expected_versions", repository, context)
+    path = repository.config.expected_versions
     taking.take(path, taking.artifact)
     taking.tell_unbumped(path, taking.artifact)
     return taking.gathered()
 
 
-def read_migration_ledger_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_migration_ledger_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the ledger of applied migrations; an entry that the active snapshot lists is to stay in it."""
-    taking = CaptureReader("migration_ledger", governed, context)
+    taking = CaptureReader("migration_ledger", repository, context)
     taking.take(taking.source, taking.artifact)
     now, before = taking.files.get(taking.artifact), taking.before_main()
     if now is not None and before is not None and not taking.refused:
@@ -46,17 +46,17 @@ def read_migration_ledger_inputs(governed: Repository, context: SourceContext) -
     return taking.gathered()
 
 
-def read_fingerprint_index_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_fingerprint_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the index of fingerprints, whose rows are judged one by one."""
-    taking = CaptureReader("fingerprint_index", governed, context)
+    taking = CaptureReader("fingerprint_index", repository, context)
     taking.take(taking.source, taking.artifact)
     data = taking.files.get(taking.artifact)
     return taking.gathered(None if data is None or taking.refused else sum(1 for _ in read_strict_csv(data)) - 1)
 
 
-def read_threshold_packs_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_threshold_packs_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture every pack, `*.json` directly in the folder, under its own name; all of them or none."""
-    taking = CaptureReader("threshold_packs_file", governed, context)
+    taking = CaptureReader("threshold_packs_file", repository, context)
     names = taking.names_in(taking.source, lambda name: name.endswith(".json"))
     for name in names or ():
         taking.take(f"{taking.source}/{name}", name)
@@ -66,17 +66,17 @@ def read_threshold_packs_inputs(governed: Repository, context: SourceContext) ->
     return taking.gathered()
 
 
-def read_derived_validation_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_derived_validation_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the report in the folder that LATEST.txt names, and the files beside it.
 
     LATEST.txt is input, never authority: it tells which folder is captured, and nothing else.
     """
-    taking = CaptureReader("derived_validation_reports", governed, context)
+    taking = CaptureReader("derived_validation_reports", repository, context)
     latest = f"{taking.source}/{LATEST}"
     data = taking.read(latest)
     if data is None:
         return taking.gathered()
-    name, problem = _named_folder(governed, taking.source, data)
+    name, problem = _named_folder(repository, taking.source, data)
     if problem:
         taking.refuse("CAPTURE_LATEST_INVALID", latest, detail=problem)
         return taking.gathered()
@@ -89,7 +89,7 @@ def read_derived_validation_inputs(governed: Repository, context: SourceContext)
     return taking.gathered()
 
 
-def _named_folder(governed: Repository, source: str, data: bytes) -> tuple[str, str]:
+def _named_folder(repository: Repository, source: str, data: bytes) -> tuple[str, str]:
     """Return the folder that LATEST.txt names, and what is wrong with it ("": nothing)."""
     try:
         name = data.decode("utf-8").strip()
@@ -101,7 +101,7 @@ def _named_folder(governed: Repository, source: str, data: bytes) -> tuple[str, 
     if "/" in name or "\\" in name or name in (".", "..") or not name.isprintable() or len(name) > _LONGEST_NAME:
         return "", f"{shown} is not the plain name of a folder"
     try:
-        mode = os.lstat(governed.path(f"{source}/{name}")).st_mode
+        mode = os.lstat(repository.path(f"{source}/{name}")).st_mode
     except OSError as error:
         return "", f"{shown}: {error.strerror}"
     return name, "" if S_ISDIR(mode) else f"{shown} is a link" if S_ISLNK(mode) else f"{shown} is no folder"

@@ -32,7 +32,7 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import replace, value_type
 
 
-def read_delta_log_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_delta_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Gather the previous log and the new snapshots of every eligible registry, those of this build run among them.
 
     A step that Dagster tries again finds the log of its first try as the head, with nothing to add. Nothing can be
@@ -43,44 +43,44 @@ def read_delta_log_inputs(governed: Repository, context: SourceContext) -> Build
     """
     if context.store is None:
         raise ValueError("the delta log is read through the store of sealed runs")
-    search, claims = _search(governed, context, context.store)
+    search, claims = _search(repository, context, context.store)
     if search.refuses:
-        return BuildInputs(None, (), _merge_foreign(governed, search.findings))
+        return BuildInputs(None, (), _merge_foreign(repository, search.findings))
     edges = () if search.head is None else search.head.edges
-    new = _read_new(governed, context, context.store, [c for c in claims if _is_eligible(context, c)], _keys(edges))
+    new = _read_new(repository, context, context.store, [c for c in claims if _is_eligible(context, c)], _keys(edges))
     last, untold = _read_last(context.store, edges, new.snapshots)
     previous = () if search.head is None else (InputRegistry(DELTA_LOG, "previous", search.head.ref),)
     return BuildInputs(
         DeltaLogInputs(b"" if search.head is None else search.head.data, last, new.snapshots),
         (),
-        (*_merge_foreign(governed, [*search.findings, *new.findings]), *untold, *_late(edges, new.snapshots)),
+        (*_merge_foreign(repository, [*search.findings, *new.findings]), *untold, *_late(edges, new.snapshots)),
         previous,
         _coverage(context.specs, edges, new.snapshots),
     )
 
 
-def find_log_head(governed: Repository, store: SealedStore, specs: Mapping[str, RegistrySpec]) -> HeadSearch:
+def find_log_head(repository: Repository, store: SealedStore, specs: Mapping[str, RegistrySpec]) -> HeadSearch:
     """Return the log that a new one has to continue now, as `read_delta_log_inputs` looks for it."""
-    return _search(governed, SourceContext(specs=specs), store)[0]
+    return _search(repository, SourceContext(specs=specs), store)[0]
 
 
-def _search(governed: Repository, context: SourceContext, store: SealedStore) -> tuple[HeadSearch, list[Claim]]:
+def _search(repository: Repository, context: SourceContext, store: SealedStore) -> tuple[HeadSearch, list[Claim]]:
     """Return the head, and the claims of all folders that it does not name.
 
     Logs are looked for by their folders' names first: with a head, nearly all other folders stay closed. A log under
     another name is found among the others, and then the head is looked for again.
     """
-    specs, roots = context.specs, governed.config.run_roots
-    keys = read_run_keys(governed.root, roots)
+    specs, roots = context.specs, repository.config.run_roots
+    keys = read_run_keys(repository.root, roots)
     bad = store.marked_bad()
     read = {key for key in keys if is_named_like_a_log(key, specs)}
-    claims = read_claims(governed.root, [key for key in keys if key in read], specs)
+    claims = read_claims(repository.root, [key for key in keys if key in read], specs)
     while True:
         logs = [claim for claim in claims if claim.registry_id == DELTA_LOG]
         search = find_head(logs, store, bad, roots)
         logged = _keys(() if search.head is None else search.head.edges)
         rest = [key for key in keys if key not in read and key not in logged]
-        more = read_claims(governed.root, rest, specs, context.on_progress)
+        more = read_claims(repository.root, rest, specs, context.on_progress)
         read.update(rest)
         claims += more
         if all(claim.registry_id != DELTA_LOG for claim in more):
@@ -102,7 +102,11 @@ class _New:
 
 
 def _read_new(
-    governed: Repository, context: SourceContext, store: SealedStore, claims: Iterable[Claim], logged: frozenset[RunKey]
+    repository: Repository,
+    context: SourceContext,
+    store: SealedStore,
+    claims: Iterable[Claim],
+    logged: frozenset[RunKey],
 ) -> _New:
     """Verify what claims to be a snapshot; what only a pointer proves to have been one is known by its root alone."""
     found: dict[RunKey, Snapshot] = {}
@@ -119,7 +123,7 @@ def _read_new(
             continue
         key = ref.run_root, ref.run_id
         foreign = key in untold and untold[key].code == "DELTA_FOREIGN"
-        if key in found or key in logged or foreign or ref.run_root not in governed.config.run_roots:
+        if key in found or key in logged or foreign or ref.run_root not in repository.config.run_roots:
             continue
         found[key] = Snapshot(pointer.registry_id, ref, None)
         untold[key] = _unreadable(ref, "the pointer file")
@@ -144,7 +148,7 @@ def _verified(claim: Claim, specs: Mapping[str, RegistrySpec], store: SealedStor
     return Snapshot(spec.registry_id, ref, report.entries)
 
 
-def _merge_foreign(governed: Repository, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def _merge_foreign(repository: Repository, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings with one DELTA_FOREIGN for each other repository: a fork may inherit a thousand runs."""
     by_repository: defaultdict[str | None, dict[str, Finding]] = defaultdict(dict)
     others = []
@@ -156,7 +160,7 @@ def _merge_foreign(governed: Repository, findings: Iterable[Finding]) -> tuple[F
     for left_out in by_repository.values():
         newest = max(left_out.values(), key=lambda each: each.path.rpartition("/")[2])
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        others.append(replace(newest, message=newest.message + more, expected=governed.config.repository_id))
+        others.append(replace(newest, message=newest.message + more, expected=repository.config.repository_id))
     return tuple(others)
 
 

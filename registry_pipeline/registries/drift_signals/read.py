@@ -27,7 +27,7 @@ from registry_pipeline.registries.base.versions import (
 from registry_pipeline.registries.drift_signals.build import DriftInputs
 
 
-def read_drift_signals_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_drift_signals_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Gather observed and expected versions and the hashes of the tracked files (SPEC 4.3).
 
     The expected versions come from the sealed snapshot and never from the file; without a snapshot they are unknown.
@@ -36,7 +36,7 @@ def read_drift_signals_inputs(governed: Repository, context: SourceContext) -> B
         RefusedError: an upstream is missing. EvidenceError: one cannot be parsed.
         NotFoundError: git cannot be read.
     """
-    tree, config = WorkingTree(governed.root), governed.config
+    tree, config = WorkingTree(repository.root), repository.config
     registry = parse_upstream(
         first_line(read_upstream_artifact(context, "run_registry", RUN_REGISTRY_ARTIFACT)),
         "run_registry",
@@ -50,7 +50,7 @@ def read_drift_signals_inputs(governed: Repository, context: SourceContext) -> B
     # One file, whatever name the repository gives it.
     snapshot = next(iter(context.upstream.get("expected_versions", {}).values()), None)
     threshold, threshold_files = read_threshold_version(tree, config.threshold_sources)
-    tracked = read_tracked_digests(governed.root)
+    tracked = read_tracked_digests(repository.root)
     inputs = DriftInputs(
         expected_path=config.expected_versions,
         expected=None if snapshot is None else parse_expected_versions(snapshot),

@@ -75,7 +75,7 @@ class CommitFacts:
     findings: tuple[Finding, ...]
 
 
-def read_commit_facts(governed: Repository, files: CommittedFiles, commit: str) -> CommitFacts:
+def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str) -> CommitFacts:
     """Read the documents of a commit that the present configuration names, and hash its files.
 
     What was not there cannot be restored, so that a missing document is told as a warning and not as an error.
@@ -83,7 +83,7 @@ def read_commit_facts(governed: Repository, files: CommittedFiles, commit: str) 
     Raises:
         NotFoundError: git does not have an object of the commit.
     """
-    config = governed.config
+    config = repository.config
     root_tree = files.root_tree(commit)
     tree = CommitTree(files, root_tree)
     catalog, read = read_operation_catalog(tree, config)
@@ -100,7 +100,7 @@ def read_commit_facts(governed: Repository, files: CommittedFiles, commit: str) 
         tracked_missing=False,
     )
     # Up to this commit and no further: what came later must not change what is said of the day.
-    paths = None if config.op_drift == "commit" else read_path_drift(governed.root, catalog.operations, commit)
+    paths = None if config.op_drift == "commit" else read_path_drift(repository.root, catalog.operations, commit)
     return CommitFacts(
         catalog=catalog,
         path_drift=paths,

@@ -71,7 +71,7 @@ class Change:
         return has_errors(self.findings)
 
 
-def plan_addition(governed: Repository, contents: Library, new: Sequence[NewEntry], asked: ChangeRequest) -> Change:
+def plan_addition(repository: Repository, contents: Library, new: Sequence[NewEntry], asked: ChangeRequest) -> Change:
     """Return the plan that adds or updates entries, all in one.
 
     Raises:
@@ -81,14 +81,14 @@ def plan_addition(governed: Repository, contents: Library, new: Sequence[NewEntr
     if early:
         return Change({}, sorted_findings(early), _counts(new, {}))
     values = [_with_approval(contents, one, asked) for one in new]
-    plan = Plan(governed, contents)
+    plan = Plan(repository, contents)
     for one, value in zip(new, values, strict=True):
         plan.put(one, value, update=asked.update)
     after = plan.after()
     findings = _judge(contents, after, plan)
     if asked.no_check:
         values = [_with_override(contents, after, one, value, asked) for one, value in zip(new, values, strict=True)]
-        plan = Plan(governed, contents)
+        plan = Plan(repository, contents)
         for one, value in zip(new, values, strict=True):
             plan.put(one, value, update=asked.update)
         after = plan.after()
@@ -96,14 +96,14 @@ def plan_addition(governed: Repository, contents: Library, new: Sequence[NewEntr
     return Change(plan.changed(), findings, _counts(new, plan.changed()))
 
 
-def plan_removal(governed: Repository, contents: Library, named: Sequence[tuple[EntryType, str]]) -> Change:
+def plan_removal(repository: Repository, contents: Library, named: Sequence[tuple[EntryType, str]]) -> Change:
     """Return the plan that removes entries, all in one; one that others refer to refuses it (EN060).
 
     Raises:
         NotFoundError: there is no such entry (exit 7).
         RefusedError: a file cannot be changed in a way that can be proven (exit 5).
     """
-    plan = Plan(governed, contents)
+    plan = Plan(repository, contents)
     removed = [_named(contents, entry_type, key) for entry_type, key in named]
     for entry in removed:
         plan.remove(entry)

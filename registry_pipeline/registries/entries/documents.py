@@ -28,14 +28,14 @@ _GENERATED = (
 )
 
 
-def entry_files(governed: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
+def entry_files(repository: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
     """Return what `init --entries` writes, by path: a copy of each shipped schema that is not there, both documents."""
     files: dict[str, bytes] = {}
     names = [each.schema_name for each in ENTRY_TYPES.values()]
-    lacking = [name for name in names if not os.path.lexists(governed.path(f"{SCHEMA_FOLDER}/{name}"))]
+    lacking = [name for name in names if not os.path.lexists(repository.path(f"{SCHEMA_FOLDER}/{name}"))]
     files.update({f"{SCHEMA_FOLDER}/{name}": shipped_schema(name) for name in lacking})
-    for path, text in generated_documents(governed.config.entries, schemas).items():
-        found = _read(governed, path)
+    for path, text in generated_documents(repository.config.entries, schemas).items():
+        found = _read(repository, path)
         if found is None or (found != text and _GENERATED.encode() in found):  # what people wrote there stays
             files[path] = text
     return files
@@ -49,16 +49,16 @@ def generated_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, 
     }
 
 
-def check_documents(governed: Repository, schemas: EntrySchemas) -> list[Finding]:
+def check_documents(repository: Repository, schemas: EntrySchemas) -> list[Finding]:
     """Return which generated document is there and is not the one that the tables make (EN070)."""
-    expected = generated_documents(governed.config.entries, schemas)
-    found = {path: _read(governed, path) for path in expected}
+    expected = generated_documents(repository.config.entries, schemas)
+    found = {path: _read(repository, path) for path in expected}
     return [finding("EN070", path) for path, data in found.items() if data is not None and data != expected[path]]
 
 
-def _read(governed: Repository, path: str) -> bytes | None:
+def _read(repository: Repository, path: str) -> bytes | None:
     try:
-        return read_yaml_file(governed.path(path))
+        return read_yaml_file(repository.path(path))
     except NotFoundError:
         return None
     except RegistryPipelineError:

@@ -57,8 +57,8 @@ class NewEntry:
 class Plan:
     """The files of a change in the making: what each shall say."""
 
-    def __init__(self, governed: Repository, contents: Library) -> None:
-        self._governed = governed
+    def __init__(self, repository: Repository, contents: Library) -> None:
+        self._governed = repository
         self._contents = contents
         self._documents: dict[str, list[Any]] = {}
         self._bytes: dict[str, bytes | None] | None = None

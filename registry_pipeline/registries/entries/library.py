@@ -75,23 +75,23 @@ class Library:
         return both
 
 
-def read_library(governed: Repository) -> Library:
+def read_library(repository: Repository) -> Library:
     """Return the registries of a repository as its files state them."""
-    return contents_of(governed, *read_entry_files(governed))
+    return contents_of(repository, *read_entry_files(repository))
 
 
 def read_entry_files(
-    governed: Repository, schemas: EntrySchemas | None = None, but: str | None = None
+    repository: Repository, schemas: EntrySchemas | None = None, but: str | None = None
 ) -> tuple[dict[str, bytes], list[Finding]]:
     """Return the bytes of every content file by path, and what could not be read; `but` leaves out one family."""
-    known = read_schemas(governed) if schemas is None else schemas
+    known = read_schemas(repository) if schemas is None else schemas
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
     wanted = [each for each in known.types.values() if each.family != but]
-    for path in sorted({path for each in wanted for path in content_paths(governed, each)}):
+    for path in sorted({path for each in wanted for path in content_paths(repository, each)}):
         try:
-            _refuse_links(governed.root, path)
-            files[path] = read_yaml_file(governed.path(path))
+            _refuse_links(repository.root, path)
+            files[path] = read_yaml_file(repository.path(path))
         except RegistryPipelineError as error:
             findings.append(finding("EN002", path, detail=error.message, advice=error.advice))
     return files, findings
@@ -116,15 +116,15 @@ def fixed_path(config: Entries, entry_type: EntryType) -> str:
     return f"{folder_of(config, entry_type)}/{entry_type.content}" if entry_type.folder else entry_type.content
 
 
-def content_paths(governed: Repository, entry_type: EntryType) -> list[str]:
+def content_paths(repository: Repository, entry_type: EntryType) -> list[str]:
     """Return the content files of a type that exist; routes are looked for in folders below theirs, too."""
     if entry_type.one_file:
-        path = fixed_path(governed.config.entries, entry_type)
-        return [path] if os.path.lexists(governed.path(path)) else []
-    folder = folder_of(governed.config.entries, entry_type)
+        path = fixed_path(repository.config.entries, entry_type)
+        return [path] if os.path.lexists(repository.path(path)) else []
+    folder = folder_of(repository.config.entries, entry_type)
     found = []
-    for place, folders, names in os.walk(governed.path(folder)):
-        relative = Path(place).relative_to(governed.root).as_posix()
+    for place, folders, names in os.walk(repository.path(folder)):
+        relative = Path(place).relative_to(repository.root).as_posix()
         found += [f"{relative}/{name}" for name in names if name.endswith(".yaml")]
         if entry_type.name != "route":
             folders.clear()
@@ -132,19 +132,19 @@ def content_paths(governed: Repository, entry_type: EntryType) -> list[str]:
 
 
 def contents_of(
-    governed: Repository,
+    repository: Repository,
     files: Mapping[str, bytes],
     findings: Iterable[Finding] = (),
     schemas: EntrySchemas | None = None,
     parsed: Mapping[str, tuple[YamlNode, ...]] | None = None,
 ) -> Library:
     """Return the registries that content files make; `parsed` are documents that were read before, by path."""
-    known = read_schemas(governed) if schemas is None else schemas
+    known = read_schemas(repository) if schemas is None else schemas
     told = [*known.findings, *findings]
     documents: dict[str, tuple[YamlNode, ...]] = {}
     entries: list[Entry] = []
     for path, data in files.items():
-        for entry_type in _types_of(governed.config.entries, known, path):
+        for entry_type in _types_of(repository.config.entries, known, path):
             try:
                 if path not in documents:
                     documents[path] = (parsed or {}).get(path) or read_yaml(data)
@@ -164,8 +164,8 @@ def contents_of(
         if entry.type.name == "route":
             owner = str(entry.value.get("module_id"))
             routes[owner] = routes.get(owner, "") + json.dumps(entry.value, ensure_ascii=False)
-    config = governed.config.entries
-    return Library(governed.root, config, known, dict(files), documents, tuple(entries), tuple(told), routes, by_key)
+    config = repository.config.entries
+    return Library(repository.root, config, known, dict(files), documents, tuple(entries), tuple(told), routes, by_key)
 
 
 def is_content_path(contents: Library, entry_type: EntryType, path: str) -> bool:

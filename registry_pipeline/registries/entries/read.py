@@ -23,13 +23,13 @@ from registry_pipeline.yaml.fast_values import read_yaml_values
 _SUFFIX: Final = ".yaml"
 
 
-def _read(registry_id: str, governed: Repository, context: SourceContext) -> BuildInputs:
+def _read(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the content files of one family; one that is malformed refuses the whole capture."""
-    taking = CaptureReader(registry_id, governed, context)
+    taking = CaptureReader(registry_id, repository, context)
     types = [each for each in ENTRY_TYPES.values() if each.family == FAMILY_OF[registry_id]]
-    paths = sorted({path for each in types for path in _paths(governed, each)})
+    paths = sorted({path for each in types for path in _paths(repository, each)})
     for path in paths:
-        problem = _path_problem(governed, path)
+        problem = _path_problem(repository, path)
         if problem:
             taking.refuse("CAPTURE_MALFORMED", path, detail=problem)
         else:
@@ -38,7 +38,9 @@ def _read(registry_id: str, governed: Repository, context: SourceContext) -> Bui
         taking.refuse("CAPTURE_MALFORMED", path, detail=f"its path differs from {other} in case alone")
     if not paths:
         absent = None if taking.is_active else Severity.INFO
-        taking.refuse("CAPTURE_MISSING", _folder(governed, types[0]), severity=absent, detail="no entry file is in it")
+        taking.refuse(
+            "CAPTURE_MISSING", _folder(repository, types[0]), severity=absent, detail="no entry file is in it"
+        )
     return taking.gathered(None if taking.refused else sum(_entries(data) for data in taking.files.values()))
 
 
@@ -48,27 +50,27 @@ read_ability_registry_inputs = partial(_read, "ability_registry")
 read_hook_registry_inputs = partial(_read, "hook_registry")
 
 
-def _paths(governed: Repository, entry_type: EntryType) -> list[str]:
+def _paths(repository: Repository, entry_type: EntryType) -> list[str]:
     """Return the content files of a type that are there; routes are looked for in folders below theirs, too."""
-    folder = _folder(governed, entry_type)
+    folder = _folder(repository, entry_type)
     if entry_type.one_file:
         path = f"{folder}/{entry_type.content}"
-        return [path] if os.path.lexists(governed.path(path)) else []
+        return [path] if os.path.lexists(repository.path(path)) else []
     found = []
-    for place, folders, names in os.walk(governed.path(folder)):
-        relative = Path(place).relative_to(governed.root).as_posix()
+    for place, folders, names in os.walk(repository.path(folder)):
+        relative = Path(place).relative_to(repository.root).as_posix()
         found += [f"{relative}/{name}" for name in names if name.endswith(_SUFFIX)]
         if entry_type.name != "route":
             folders.clear()
     return found
 
 
-def _path_problem(governed: Repository, path: str) -> str:
+def _path_problem(repository: Repository, path: str) -> str:
     """Return why a file cannot be captured under its path, "" if it can: links are refused, as the writers do."""
     codes = path_codes(path)
     if codes:
         return f"no run folder may hold its path ({', '.join(codes)})"
-    place = governed.root
+    place = repository.root
     for part in path.split("/"):
         place = place / part
         if place.is_symlink():
@@ -76,8 +78,8 @@ def _path_problem(governed: Repository, path: str) -> str:
     return "" if place.is_file() else "it is not a regular file"
 
 
-def _folder(governed: Repository, entry_type: EntryType) -> str:
-    return str(getattr(governed.config.entries, entry_type.folder or "modules"))
+def _folder(repository: Repository, entry_type: EntryType) -> str:
+    return str(getattr(repository.config.entries, entry_type.folder or "modules"))
 
 
 def _entries(data: bytes) -> int:

@@ -56,7 +56,7 @@ def validate_entry(entry: Mapping[str, Any], schema_path: str | os.PathLike[str]
     return shape_findings(judge(entry), place.as_posix(), "entry", None)
 
 
-def read_schemas(governed: Repository) -> EntrySchemas:
+def read_schemas(repository: Repository) -> EntrySchemas:
     """Return the schemas of a repository: its own copy judges where it is valid, else the one that ships."""
     types, paths = dict(ENTRY_TYPES), {}
     judges: dict[str, Validator] = {}
@@ -64,7 +64,7 @@ def read_schemas(governed: Repository) -> EntrySchemas:
     for name, each in ENTRY_TYPES.items():
         paths[name] = f"schemas/entries/{each.schema_name}"
         judges[name] = shipped_entry_validator(each.schema_name)
-    for path, data in sorted(_own_schemas(governed, findings).items()):
+    for path, data in sorted(_own_schemas(repository, findings).items()):
         name = Path(path).name.removesuffix(SCHEMA_SUFFIX)
         severity = None if name in ENTRY_TYPES else Severity.ERROR
         try:
@@ -77,8 +77,8 @@ def read_schemas(governed: Repository) -> EntrySchemas:
     return EntrySchemas(types, paths, judges, tuple(findings))
 
 
-def _own_schemas(governed: Repository, findings: list[Finding]) -> dict[str, bytes]:
-    folder = governed.path(SCHEMA_FOLDER)
+def _own_schemas(repository: Repository, findings: list[Finding]) -> dict[str, bytes]:
+    folder = repository.path(SCHEMA_FOLDER)
     found: dict[str, bytes] = {}
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(SCHEMA_SUFFIX))  # noqa: PTH208 - names are wanted
@@ -87,7 +87,7 @@ def _own_schemas(governed: Repository, findings: list[Finding]) -> dict[str, byt
     for name in names:
         path = f"{SCHEMA_FOLDER}/{name}"
         try:
-            found[path] = read_yaml_file(governed.path(path))
+            found[path] = read_yaml_file(repository.path(path))
         except RegistryPipelineError as error:
             findings.append(finding("EN003", path, detail=error.message))
     return found

@@ -79,32 +79,32 @@ class WriteResult:
     settled: Recovery | None
 
 
-def stage_folder(governed: Repository) -> StageFolder:
+def stage_folder(repository: Repository) -> StageFolder:
     """Return where changes of registry entries are staged: beside publish_root, and no evidence."""
-    return StageFolder(governed.root, governed.state_root / "entries", "change of registry entries", MAX_BYTES)
+    return StageFolder(repository.root, repository.state_root / "entries", "change of registry entries", MAX_BYTES)
 
 
-def read_entries(governed: Repository) -> tuple[Library, Recovery | None]:
+def read_entries(repository: Repository) -> tuple[Library, Recovery | None]:
     """Return the registries; a change that was interrupted is settled first.
 
     Raises:
         BusyError: another change took longer than `WAIT_SECONDS` (exit 6).
     """
-    settled = recover(stage_folder(governed), wait_seconds=WAIT_SECONDS)
-    return read_library(governed), settled
+    settled = recover(stage_folder(repository), wait_seconds=WAIT_SECONDS)
+    return read_library(repository), settled
 
 
-def check_entries(governed: Repository) -> tuple[Library, tuple[Finding, ...], Recovery | None]:
+def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...], Recovery | None]:
     """Return the registries and every finding, the generated documents included; raises as `read_entries`."""
-    contents, settled = read_entries(governed)
+    contents, settled = read_entries(repository)
     own = (each.content for each in contents.schemas.types.values() if each.folder is None)
-    tracked = check_tracked_files(governed, (*entry_pathspecs(governed.config), *file_pathspecs(*own)))
-    found = (*check_contents(contents), *check_documents(governed, contents.schemas), *tracked)
+    tracked = check_tracked_files(repository, (*entry_pathspecs(repository.config), *file_pathspecs(*own)))
+    found = (*check_contents(contents), *check_documents(repository, contents.schemas), *tracked)
     return contents, sorted_findings(found), settled
 
 
 def add_entries(
-    governed: Repository, given: Sequence[GivenEntry], asked: ChangeRequest, *, dry_run: bool
+    repository: Repository, given: Sequence[GivenEntry], asked: ChangeRequest, *, dry_run: bool
 ) -> WriteResult:
     """Add or update entries as one change; a plan that is refused, or a dry run, writes nothing.
 
@@ -114,56 +114,56 @@ def add_entries(
         RefusedError: a file cannot be changed in a way that can be proven (exit 5).
         WriteError: the disk refused; nothing changed (exit 1).
     """
-    with hold_stage(stage_folder(governed), wait_seconds=WAIT_SECONDS) as settled:
-        contents = read_library(governed)
-        change = plan_addition(governed, contents, [_typed(contents, each) for each in given], asked)
-        return _write(governed, change, settled, dry_run=dry_run)
+    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as settled:
+        contents = read_library(repository)
+        change = plan_addition(repository, contents, [_typed(contents, each) for each in given], asked)
+        return _write(repository, change, settled, dry_run=dry_run)
 
 
-def remove_entries(governed: Repository, named: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
+def remove_entries(repository: Repository, named: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
     """Remove entries, each named by its type and key, as one change.
 
     Raises:
         NotFoundError: there is no such type or entry (exit 7).
         BusyError, RefusedError: as `add_entries`.
     """
-    with hold_stage(stage_folder(governed), wait_seconds=WAIT_SECONDS) as settled:
-        contents = read_library(governed)
-        change = plan_removal(governed, contents, [(find_type(contents, name), key) for name, key in named])
-        return _write(governed, change, settled, dry_run=dry_run)
+    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as settled:
+        contents = read_library(repository)
+        change = plan_removal(repository, contents, [(find_type(contents, name), key) for name, key in named])
+        return _write(repository, change, settled, dry_run=dry_run)
 
 
-def initialise_entries(governed: Repository) -> tuple[str, ...]:
+def initialise_entries(repository: Repository) -> tuple[str, ...]:
     """Write the schemas that are not there and both generated documents; return what was written.
 
     Raises:
         BusyError, RefusedError: as `add_entries`.
     """
-    with hold_stage(stage_folder(governed), wait_seconds=WAIT_SECONDS):
-        files = entry_files(governed, read_schemas(governed))
-        before = {path: read_own_file(governed.path(path), MAX_BYTES) for path in files}
-        write_files(stage_folder(governed), {path: (before[path], data) for path, data in files.items()})
+    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS):
+        files = entry_files(repository, read_schemas(repository))
+        before = {path: read_own_file(repository.path(path), MAX_BYTES) for path in files}
+        write_files(stage_folder(repository), {path: (before[path], data) for path, data in files.items()})
     return tuple(sorted(files))
 
 
-def check_coordination(governed: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+def check_coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Judge a captured registry of entries: its sealed files, among what the other registries hold now (SPEC 10).
 
     What an override lifts is a warning. Findings about the other registries are theirs to tell.
     """
     spec = _SPECS[sealed.registry_id]
     sealed_files = {path: report.kept[path] for path in artifacts_in(spec, report.kept)}
-    schemas = read_schemas(governed)
-    others, unread = read_entry_files(governed, schemas, but=FAMILY_OF[sealed.registry_id])
-    contents = contents_of(governed, {**others, **sealed_files}, unread, schemas)
+    schemas = read_schemas(repository)
+    others, unread = read_entry_files(repository, schemas, but=FAMILY_OF[sealed.registry_id])
+    contents = contents_of(repository, {**others, **sealed_files}, unread, schemas)
     return tuple(each for each in check_contents(contents) if each.path in sealed_files)
 
 
-def _write(governed: Repository, change: Change, settled: Recovery | None, *, dry_run: bool) -> WriteResult:
+def _write(repository: Repository, change: Change, settled: Recovery | None, *, dry_run: bool) -> WriteResult:
     if change.refused or dry_run:
         return WriteResult(change, written=False, settled=settled)
     if change.files:
-        write_files(stage_folder(governed), change.files)
+        write_files(stage_folder(repository), change.files)
     return WriteResult(change, written=True, settled=settled)
 
 

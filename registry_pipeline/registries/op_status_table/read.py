@@ -22,14 +22,14 @@ from registry_pipeline.registries.base.upstream import (
 from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 
 
-def read_op_status_table_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_op_status_table_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Gather the runs of the upstream run registry, the documents, and the drift that was active before (SPEC 4.2).
 
     Raises:
         RefusedError: there is no upstream run_registry. EvidenceError: it, or the previous drift, cannot be parsed.
     """
     rows = parse_run_rows(read_upstream_artifact(context, "run_registry", RUN_REGISTRY_ARTIFACT))
-    catalog, files = read_operation_catalog(WorkingTree(governed.root), governed.config)
+    catalog, files = read_operation_catalog(WorkingTree(repository.root), repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
     before = context.previous.get("drift_signals")
@@ -37,11 +37,11 @@ def read_op_status_table_inputs(governed: Repository, context: SourceContext) ->
     inputs = OpStatusInputs(
         runs=rows,
         catalog=catalog,
-        options=governed.config.options,
+        options=repository.config.options,
         system_drift=drift,
         drift_signals_run=None if before is None else before.run_id,
         path_drift=None
-        if governed.config.op_drift == "commit"
-        else read_path_drift(governed.root, catalog.operations, context.commit),
+        if repository.config.op_drift == "commit"
+        else read_path_drift(repository.root, catalog.operations, context.commit),
     )
     return BuildInputs(inputs, files, catalog.findings)

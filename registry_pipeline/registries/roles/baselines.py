@@ -37,24 +37,24 @@ class Baseline:
     tip: str | None = None
 
 
-def configured_baseline(governed: Repository) -> str:
+def configured_baseline(repository: Repository) -> str:
     """Return the usual baseline of a repository: `main`, too, while `active` is configured and nothing is active."""
-    name = governed.config.roles.baseline
-    if name == ACTIVE_BASELINE and read_pointers(governed).active(ROLE_REGISTRY) is None:
+    name = repository.config.roles.baseline
+    if name == ACTIVE_BASELINE and read_pointers(repository).active(ROLE_REGISTRY) is None:
         return DEFAULT_BASELINE
     return name
 
 
-def find_baseline(governed: Repository, name: str, pack: ParsedPack, folder: Path) -> Baseline:
+def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: Path) -> Baseline:
     """Return what `name` stands for; a file is looked up in `folder`.
 
     Raises:
         NotFoundError: it cannot be found or read. EvidenceError: the active run does not verify.
     """
     if name == ACTIVE_BASELINE:
-        return Baseline(_active_pack(governed))
-    if name == DEFAULT_BASELINE or is_commit(governed.root, name):
-        found = read_git_baseline(governed.root, governed.config.roles.pack, name, pack.data)
+        return Baseline(_active_pack(repository))
+    if name == DEFAULT_BASELINE or is_commit(repository.root, name):
+        found = read_git_baseline(repository.root, repository.config.roles.pack, name, pack.data)
         if found.pack is None:
             return Baseline(None, found.tip)
         published = parse_pack(found.pack.data, found.pack.source)
@@ -64,23 +64,23 @@ def find_baseline(governed: Repository, name: str, pack: ParsedPack, folder: Pat
     return Baseline(Published(parse_pack(read_pack_file(folder / name, name), name), name))
 
 
-def _active_pack(governed: Repository) -> Published:
-    ref = read_pointers(governed).active(ROLE_REGISTRY)
-    if ref is None or not run_folder(governed, ref).is_dir():
+def _active_pack(repository: Repository) -> Published:
+    ref = read_pointers(repository).active(ROLE_REGISTRY)
+    if ref is None or not run_folder(repository, ref).is_dir():
         raise NotFoundError("no role_registry is active here", "`registry-pipeline build role_registry` makes one")
-    return read_sealed_pack(governed, ref)
+    return read_sealed_pack(repository, ref)
 
 
-def read_sealed_pack(governed: Repository, ref: SealedRef) -> Published:
+def read_sealed_pack(repository: Repository, ref: SealedRef) -> Published:
     """Return the pack of a sealed role registry.
 
     Raises:
         NotFoundError: the folder is missing or contains no pack. EvidenceError: it does not verify.
     """
     folder = f"{ref.run_root}/{ref.run_id}"
-    if not run_folder(governed, ref).is_dir():
+    if not run_folder(repository, ref).is_dir():
         raise NotFoundError(f"the role registry {folder} is missing", "restore its folder from a backup")
-    found = find_pack(read_sealed(governed, ROLE_REGISTRY_SPEC, ref).kept)
+    found = find_pack(read_sealed(repository, ROLE_REGISTRY_SPEC, ref).kept)
     if found is None:
         raise NotFoundError(
             f"the role registry {folder} contains no role pack", "`registry-pipeline build role_registry`"
@@ -89,13 +89,13 @@ def read_sealed_pack(governed: Repository, ref: SealedRef) -> Published:
     return Published(parse_pack(found[1], source), source)
 
 
-def with_publishers(governed: Repository, baseline: Baseline, wanted: set[str]) -> Published | None:
+def with_publishers(repository: Repository, baseline: Baseline, wanted: set[str]) -> Published | None:
     """Return the baseline's pack with the commits that first published the wanted ids; None if none is found."""
     published = baseline.published
     known = wanted & (set() if published is None else declared_ids(published.pack))
     if published is None or not known:
         return None
-    published_by = _find_publishers(governed, baseline.tip, known)
+    published_by = _find_publishers(repository, baseline.tip, known)
     return replace(published, published_by=published_by) if published_by else None
 
 
@@ -107,14 +107,14 @@ def declared_ids(pack: ParsedPack) -> set[str]:
     return {role.role_id for role in snapshot.roles} | {contract.contract_id for contract in snapshot.contracts}
 
 
-def _find_publishers(governed: Repository, tip: str | None, wanted: set[str]) -> Mapping[str, str]:
+def _find_publishers(repository: Repository, tip: str | None, wanted: set[str]) -> Mapping[str, str]:
     """Return the first commit that published each id, as far as git knows: from the oldest on, until all are found."""
     found: dict[str, str] = {}
     try:
-        commits = read_pack_commits(governed.root, tip, governed.config.roles.pack)[:_MAX_COMMITS]
+        commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)[:_MAX_COMMITS]
         first_with = {each.blob_id: each.commit for each in reversed(commits) if each.blob_id is not None}
         ordered = dict.fromkeys(each.blob_id for each in commits if each.blob_id is not None)
-        for blob_id, data in read_pack_blobs(governed.root, list(ordered)):
+        for blob_id, data in read_pack_blobs(repository.root, list(ordered)):
             # Most packs need no parse to see that they name none of the ids; an escape may hide one.
             names = [
                 name

@@ -53,7 +53,7 @@ class Comparison:
     violations: tuple[Violation, ...]
 
 
-def compare_pack(governed: Repository, pack: ParsedPack, names: Sequence[str], folder: Path) -> Comparison:
+def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str], folder: Path) -> Comparison:
     """Compare a pack with each of the named baselines: it passes if it passes against all of them.
 
     A baseline that cannot be found or read is RR030. A file is looked up in `folder`.
@@ -63,8 +63,8 @@ def compare_pack(governed: Repository, pack: ParsedPack, names: Sequence[str], f
     tip: str | None = None
     for name in names:
         try:
-            baseline = find_baseline(governed, name, pack, folder)
-            groups.append(_compare(governed, pack, baseline))
+            baseline = find_baseline(repository, name, pack, folder)
+            groups.append(_compare(repository, pack, baseline))
         except (NotFoundError, EvidenceError) as error:
             groups.append(_uncompared(pack, error))
             continue
@@ -76,11 +76,11 @@ def compare_pack(governed: Repository, pack: ParsedPack, names: Sequence[str], f
     return Comparison(tuple(baselines), tip, violations)
 
 
-def _compare(governed: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
+def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
     """Compare, and if something published is violated, compare again knowing which commit published it."""
     violations = check_against_baseline(pack, baseline.published)
     wanted = {name for each in violations if each.finding.severity is not Severity.INFO for name in each.ids}
-    published = with_publishers(governed, baseline, wanted)
+    published = with_publishers(repository, baseline, wanted)
     return violations if published is None else check_against_baseline(pack, published)
 
 
@@ -92,7 +92,7 @@ def _uncompared(pack: ParsedPack, error: NotFoundError | EvidenceError) -> tuple
 
 
 def check_capture(
-    governed: Repository, now: datetime, data: bytes, path: str, previous: Previous | None = None
+    repository: Repository, now: datetime, data: bytes, path: str, previous: Previous | None = None
 ) -> CaptureCheck:
     """Check a pack that is about to be captured: against the usual baseline, and against the active snapshot.
 
@@ -102,27 +102,27 @@ def check_capture(
     if pack.snapshot is None:
         own = (each.finding for each in find_pack_violations(pack))
         return CaptureCheck(tuple(each for each in own if each.severity is Severity.ERROR))
-    usual = configured_baseline(governed)
+    default_path = configured_baseline(repository)
     verified = previous is not None and bool(previous.files)
-    comparison = compare_pack(governed, pack, _names(usual, active=verified), governed.root)
-    ref = None if verified or comparison.baselines else read_pointers(governed).active(ROLE_REGISTRY)
-    if ref is not None and run_folder(governed, ref).is_dir():
+    comparison = compare_pack(repository, pack, _names(default_path, active=verified), repository.root)
+    ref = None if verified or comparison.baselines else read_pointers(repository).active(ROLE_REGISTRY)
+    if ref is not None and run_folder(repository, ref).is_dir():
         # The active snapshot was altered. So this is no first publish, and what was published is not known. One whose
         # folder is absent, as in a clone without the runs, counts as none.
-        comparison = compare_pack(governed, pack, _names(usual, active=True), governed.root)
-    violations, waived = apply_pack_waivers(governed, comparison.violations, now, usual=True)
+        comparison = compare_pack(repository, pack, _names(default_path, active=True), repository.root)
+    violations, waived = apply_pack_waivers(repository, comparison.violations, now, default_path=True)
     record = comparison_record(pack, comparison.baselines, violations, waived)
     return CaptureCheck((), tuple(each.finding for each in violations), record)
 
 
-def _names(usual: str, *, active: bool) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((usual, ACTIVE_BASELINE))) if active else (usual,)
+def _names(default_path: str, *, active: bool) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((default_path, ACTIVE_BASELINE))) if active else (default_path,)
 
 
 _TOOL = "role_registry append_only"
 
 
-def check_role_registry(governed: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+def check_role_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return the findings of a sealed role registry beside those that its own files give, and remember all of them.
 
     Its own files give the verdict (`check_sealed_run`). Only a run of a version that recorded no comparison is compared
@@ -134,14 +134,14 @@ def check_role_registry(governed: Repository, sealed: SealedRun, report: SealRep
     stamp = parse_utc((report.run_json or {}).get("created_utc"))
     violations, waived = check.violations, check.waived
     if not check.recorded:
-        violations = _compare_unrecorded(governed, sealed, report, check.pack)
+        violations = _compare_unrecorded(repository, sealed, report, check.pack)
         if stamp is not None:
-            violations, waived = apply_pack_waivers(governed, violations, stamp, usual=False)
+            violations, waived = apply_pack_waivers(repository, violations, stamp, default_path=False)
     reported = {Severity.INFO} if check.recorded else set(Severity)
     findings = tuple(each.finding for each in violations if each.finding.severity in reported)
     if stamp is None:
         return findings
-    note = record_violations(governed, violations, waived, stamp, tool=_TOOL, job_id=_dagster_run(report))
+    note = record_violations(repository, violations, waived, stamp, tool=_TOOL, job_id=_dagster_run(report))
     return findings if note is None else (*findings, finding("DIAGNOSTICS_NOT_RECORDED", report.path, detail=note))
 
 
@@ -151,18 +151,18 @@ def _dagster_run(report: SealReport) -> str | None:
 
 
 def _compare_unrecorded(
-    governed: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
+    repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> tuple[Violation, ...]:
     compared: list[tuple[Violation, ...]] = []
     unknown: list[Violation] = []
     ref = sealed.inputs.previous(ROLE_REGISTRY)
     if ref is not None:
         try:
-            compared.append(check_against_baseline(pack, read_sealed_pack(governed, ref)))
+            compared.append(check_against_baseline(pack, read_sealed_pack(repository, ref)))
         except (NotFoundError, EvidenceError) as error:
             unknown.append(not_checked(pack.path, error))
     try:
-        baseline = _git_baseline(governed, sealed, report, pack)
+        baseline = _git_baseline(repository, sealed, report, pack)
         if baseline is not None or ref is None:
             compared.append(check_against_baseline(pack, baseline))
     except NotFoundError as error:
@@ -171,7 +171,7 @@ def _compare_unrecorded(
     return sorted_violations(*compared, map(as_warning, unknown) if compared else unknown)
 
 
-def _git_baseline(governed: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack) -> Published | None:
+def _git_baseline(repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack) -> Published | None:
     """Return what git had published at the commit of the run, None where nothing was.
 
     Raises:
@@ -181,6 +181,6 @@ def _git_baseline(governed: Repository, sealed: SealedRun, report: SealReport, p
     if not isinstance(commit, str):
         return None
     digest = sha256_hex(pack.data)
-    path = next((each.path for each in sealed.inputs.files if each.sha256 == digest), governed.config.roles.pack)
-    found = read_commit_baseline(governed.root, path, commit, pack.data, governed.config.roles.baseline).pack
+    path = next((each.path for each in sealed.inputs.files if each.sha256 == digest), repository.config.roles.pack)
+    found = read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).pack
     return None if found is None else Published(parse_pack(found.data, found.source), found.source)

@@ -87,14 +87,14 @@ def _own_index(root: Path, named: str | None) -> str | None:
     return os.fspath(place) if place.is_relative_to(folder) and place.is_file() else None
 
 
-def read_waivers_file(governed: Repository) -> bytes | None:
+def read_waivers_file(repository: Repository) -> bytes | None:
     """Return the bytes of the repository's waivers, None where it has none.
 
     Raises:
         NotFoundError: the file is there and cannot be read.
     """
     try:
-        return read_regular_file(governed.path(WAIVERS_PATH))
+        return read_regular_file(repository.path(WAIVERS_PATH))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -102,13 +102,13 @@ def read_waivers_file(governed: Repository) -> bytes | None:
         raise NotFoundError(message, "mend it; without it no waiver holds") from None
 
 
-def read_role_registry_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_role_registry_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the role pack under its own name; one of which no role can be read stays on the active snapshot."""
-    path = governed.config.roles.pack
+    path = repository.config.roles.pack
     try:
-        data = read_pack_file(governed.path(path), path, governed.root)
+        data = read_pack_file(repository.path(path), path, repository.root)
     except NotFoundError as error:
-        return BuildInputs(None, (), (_missing(governed, context, error),))
+        return BuildInputs(None, (), (_missing(repository, context, error),))
     files = (InputFile(path, sha256_hex(data)),)
     check_source = context.checks.get(ROLE_REGISTRY)
     check = None if check_source is None else check_source(data, path, context.previous.get(ROLE_REGISTRY))
@@ -119,21 +119,21 @@ def read_role_registry_inputs(governed: Repository, context: SourceContext) -> B
         detail = f"{place}{problems[0].code} {problems[0].message}{more}"
         return BuildInputs(None, files, (finding("CAPTURE_MALFORMED", path, detail=detail),))
     inputs = CapturedInputs({path.rpartition("/")[2]: data})
-    return BuildInputs(inputs, (*files, *_waivers_read(governed)), check=check)
+    return BuildInputs(inputs, (*files, *_waivers_read(repository)), check=check)
 
 
-def _missing(governed: Repository, context: SourceContext, error: NotFoundError) -> Finding:
+def _missing(repository: Repository, context: SourceContext, error: NotFoundError) -> Finding:
     """Return what is told of a pack that cannot be read; one that nobody named and that never was is no warning."""
-    path = governed.config.roles.pack
-    never = not os.path.lexists(governed.path(path)) and ROLE_REGISTRY not in context.previous
-    is_default = path == type(governed.config.roles)().pack
+    path = repository.config.roles.pack
+    never = not os.path.lexists(repository.path(path)) and ROLE_REGISTRY not in context.previous
+    is_default = path == type(repository.config.roles)().pack
     severity = Severity.INFO if never and is_default else None
     return finding("CAPTURE_MISSING", path, severity=severity, detail=error.message, key="`pack` of [roles]")
 
 
-def _waivers_read(governed: Repository) -> tuple[InputFile, ...]:
+def _waivers_read(repository: Repository) -> tuple[InputFile, ...]:
     try:
-        data = read_waivers_file(governed)
+        data = read_waivers_file(repository)
     except NotFoundError:
         return ()
     return () if data is None else (InputFile(WAIVERS_PATH, sha256_hex(data)),)

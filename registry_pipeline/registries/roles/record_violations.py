@@ -28,25 +28,25 @@ def not_checked(path: str, error: NotFoundError | EvidenceError) -> Violation:
 
 
 def apply_pack_waivers(
-    governed: Repository, violations: tuple[Violation, ...], now: datetime, *, usual: bool
+    repository: Repository, violations: tuple[Violation, ...], now: datetime, *, default_path: bool
 ) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
     """Return what remains after the repository's waivers, and what they take out.
 
-    A waiver is written for the comparison that everybody makes; in another one, not `usual`, it may be without use.
+    A waiver is written for the comparison that everybody makes; in another one, not `default_path`, it may be without use.
     """
     try:
-        data = read_waivers_file(governed)
+        data = read_waivers_file(repository)
     except NotFoundError as error:
         return sorted_violations(violations, (not_checked(WAIVERS_PATH, error),)), ()
     if data is None:
         return violations, ()
     done = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
-    kept = tuple(each for each in done.violations if usual or each.finding.code != _UNUSED_WAIVER)
+    kept = tuple(each for each in done.violations if default_path or each.finding.code != _UNUSED_WAIVER)
     return kept, done.waived
 
 
 def record_violations(
-    governed: Repository,
+    repository: Repository,
     violations: Iterable[Violation],
     waived: Iterable[Violation],
     now: datetime,
@@ -63,8 +63,8 @@ def record_violations(
         _diagnostic(each, status, tool, job_id) for each, status in stated if each.finding.severity is not Severity.INFO
     ]
     try:
-        refuse_outside(governed.state_root / STORE_NAME, governed.root)
-        record_diagnostics(governed.state_root / STORE_NAME, told, now)
+        refuse_outside(repository.state_root / STORE_NAME, repository.root)
+        record_diagnostics(repository.state_root / STORE_NAME, told, now)
     except (BusyError, NotFoundError, RefusedError, WriteError) as error:
         return f"not recorded in the diagnostics: {error.message} -> {error.advice}"
     return None

@@ -98,24 +98,24 @@ class RolesCheckResult:
         }
 
 
-def check_roles(governed: Repository, asked: RolesCheckOptions, now: datetime) -> RolesCheckResult:
+def check_roles(repository: Repository, asked: RolesCheckOptions, now: datetime) -> RolesCheckResult:
     """Compare the role pack with its baseline, and with its history where that is asked for; nothing is written.
 
     What cannot be read or is not known is a finding (RR030) beside all that could be judged.
     """
-    shown = governed.config.roles.pack if asked.current is None else asked.current.as_posix()
+    shown = repository.config.roles.pack if asked.current is None else asked.current.as_posix()
     try:
-        pack = parse_pack(_current(governed, asked, shown), shown)
+        pack = parse_pack(_current(repository, asked, shown), shown)
     except NotFoundError as error:
         return RolesCheckResult(shown, None, (not_checked(shown, error),), (), 0, 0, 0)
-    usual_name = configured_baseline(governed)
+    usual_name = configured_baseline(repository)
     # A file that the toml names lies in the repository, one that a person names where that person is.
-    name, folder = (usual_name, governed.root) if asked.baseline is None else (asked.baseline, Path())
-    comparison = compare_pack(governed, pack, (name,), folder)
-    past, commits = _past(governed, pack, comparison.tip) if asked.history else ((), 0)
-    usual = asked.current is None and asked.baseline in (None, governed.config.roles.baseline)
+    name, folder = (usual_name, repository.root) if asked.baseline is None else (asked.baseline, Path())
+    comparison = compare_pack(repository, pack, (name,), folder)
+    past, commits = _past(repository, pack, comparison.tip) if asked.history else ((), 0)
+    default_path = asked.current is None and asked.baseline in (None, repository.config.roles.baseline)
     found = sorted_violations(comparison.violations, past)
-    violations, waived = apply_pack_waivers(governed, found, now, usual=usual)
+    violations, waived = apply_pack_waivers(repository, found, now, default_path=default_path)
     snapshot = pack.snapshot
     return RolesCheckResult(
         pack=shown,
@@ -128,25 +128,25 @@ def check_roles(governed: Repository, asked: RolesCheckOptions, now: datetime) -
     )
 
 
-def _current(governed: Repository, asked: RolesCheckOptions, shown: str) -> bytes:
+def _current(repository: Repository, asked: RolesCheckOptions, shown: str) -> bytes:
     if asked.staged:
-        return read_staged_pack(governed.root, governed.config.roles.pack, asked.index_file)
+        return read_staged_pack(repository.root, repository.config.roles.pack, asked.index_file)
     if asked.current is not None:
         return read_pack_file(asked.current, shown)
-    return read_pack_file(governed.path(shown), shown, governed.root)
+    return read_pack_file(repository.path(shown), shown, repository.root)
 
 
-def _past(governed: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
+def _past(repository: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
     try:
-        commits = read_pack_commits(governed.root, tip, governed.config.roles.pack)
-        return check_history(pack, _published(governed, commits)), len(commits)
+        commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
+        return check_history(pack, _published(repository, commits)), len(commits)
     except NotFoundError as error:
         return (not_checked(pack.path, error),), 0
 
 
-def _published(governed: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
+def _published(repository: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
     """Return what the commits published, without the bytes: of most packs nothing will be told."""
-    root, path = governed.root, governed.config.roles.pack
+    root, path = repository.root, repository.config.roles.pack
     blob_ids = [each.blob_id for each in commits if each.blob_id is not None]
     packs = {
         blob_id: PastPack(parse_pack(data, path).snapshot, partial(_pack_again, root, path, blob_id))
@@ -175,7 +175,7 @@ class Bumped:
     written: bool
 
 
-def bump_contract(governed: Repository, role_id: str, kind: RoleContractKind, *, write: bool = True) -> Bumped:
+def bump_contract(repository: Repository, role_id: str, kind: RoleContractKind, *, write: bool = True) -> Bumped:
     """Add the next version of a role's contract to the configured pack; no other line of it changes.
 
     The lock is held from the read to the write, so that a second bump adds to what the first one wrote. It is in the
@@ -187,15 +187,15 @@ def bump_contract(governed: Repository, role_id: str, kind: RoleContractKind, *,
         BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile (exit 6).
         WriteError: the disk refused; the pack is as it was (exit 1).
     """
-    shown = governed.config.roles.pack
-    path = governed.path(shown)
-    lock = governed.state_root / "cache" / "role_pack.lock"
+    shown = repository.config.roles.pack
+    path = repository.path(shown)
+    lock = repository.state_root / "cache" / "role_pack.lock"
     with (
-        hold_lock(lock, governed.root, "`roles bump`", wait_seconds=WAIT_SECONDS, make_folder=True)
+        hold_lock(lock, repository.root, "`roles bump`", wait_seconds=WAIT_SECONDS, make_folder=True)
         if write
         else nullcontext()
     ):
-        data = read_pack_file(path, shown, governed.root)
+        data = read_pack_file(path, shown, repository.root)
         added = add_next_version(data, role_id, kind, shown)
         if write:
             replace_file(path, added.data, sha256_hex(data))

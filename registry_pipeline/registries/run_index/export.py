@@ -90,26 +90,26 @@ def frame_of(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(columns), dtype=object)
 
 
-def show(governed: Repository, run_id: str, *, history: bool = False) -> pd.DataFrame:
+def show(repository: Repository, run_id: str, *, history: bool = False) -> pd.DataFrame:
     """Return the current record of a run, with `history` all its records, the current one last; empty: no such run."""
-    found = find_run(run_index_log(governed), run_id).records
+    found = find_run(run_index_log(repository), run_id).records
     return frame_of(found if history else found[-1:])
 
 
-def list_runs(governed: Repository, question: Query) -> pd.DataFrame:
+def list_runs(repository: Repository, question: Query) -> pd.DataFrame:
     """Return the records that a question asks for."""
-    return frame_of(find_records(run_index_log(governed), question).records)
+    return frame_of(find_records(run_index_log(repository), question).records)
 
 
-def failed_uniqueness(governed: Repository, question: Query | None = None) -> pd.DataFrame:
+def failed_uniqueness(repository: Repository, question: Query | None = None) -> pd.DataFrame:
     """Return the records with a FAIL of a uniqueness check, further narrowed by a question."""
     asked = replace(question or Query(), failed=True)
-    return frame_of(find_records(run_index_log(governed), asked).records)
+    return frame_of(find_records(run_index_log(repository), asked).records)
 
 
-def latest(governed: Repository, artist_id: str | None = None, genre_id: str | None = None) -> pd.DataFrame:
+def latest(repository: Repository, artist_id: str | None = None, genre_id: str | None = None) -> pd.DataFrame:
     """Return the newest current record with qa_gate2 PASS whose rules hold, in one row; empty: there is none."""
-    overrides = overrides_log(governed)
+    overrides = overrides_log(repository)
     book = index_overrides(overrides.shown, read_whole(overrides, missing_ok=True).entries)
-    answer = find_latest(run_index_log(governed), RuleContext(book), artist_id=artist_id, genre_id=genre_id)
+    answer = find_latest(run_index_log(repository), RuleContext(book), artist_id=artist_id, genre_id=genre_id)
     return frame_of(answer.records)

@@ -33,18 +33,18 @@ class Log:
     root: Path | None = None
 
 
-def run_index_log(governed: Repository) -> Log:
+def run_index_log(repository: Repository) -> Log:
     """Return the run index of a repository."""
-    table = governed.config.run_index
+    table = repository.config.run_index
     reader = Reader((RUN,), GRAMMARS[table.ids], frozenset(table.extra_keys))
-    return Log(governed.path(table.path), table.path, reader, governed.root)
+    return Log(repository.path(table.path), table.path, reader, repository.root)
 
 
-def overrides_log(governed: Repository) -> Log:
+def overrides_log(repository: Repository) -> Log:
     """Return the overrides log of a repository."""
-    table = governed.config.run_index
+    table = repository.config.run_index
     reader = Reader((OVERRIDE, OVERRIDE_UPDATE), GRAMMARS[table.ids], frozenset(table.extra_keys))
-    return Log(governed.path(table.overrides), table.overrides, reader, governed.root)
+    return Log(repository.path(table.overrides), table.overrides, reader, repository.root)
 
 
 MAX_LINE: Final = 1 << 20

@@ -15,18 +15,18 @@ from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 _LARGEST: Final = 1 << 30
 
 
-def read_run_index_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_run_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the run index; its records are counted, current or not."""
-    return _read("run_index", governed.config.run_index.path, governed, context)
+    return _read("run_index", repository.config.run_index.path, repository, context)
 
 
-def read_overrides_log_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_overrides_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the overrides log; overrides and updates are counted."""
-    return _read("overrides_log", governed.config.run_index.overrides, governed, context)
+    return _read("overrides_log", repository.config.run_index.overrides, repository, context)
 
 
-def _read(registry_id: str, path: str, governed: Repository, context: SourceContext) -> BuildInputs:
-    taking = CaptureReader(registry_id, governed, context)
+def _read(registry_id: str, path: str, repository: Repository, context: SourceContext) -> BuildInputs:
+    taking = CaptureReader(registry_id, repository, context)
     taking.take(path, taking.artifact, most=_LARGEST)
     data = taking.files.get(taking.artifact)
     return taking.gathered(None if data is None or taking.refused else data.count(b"\n"))

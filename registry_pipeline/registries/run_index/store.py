@@ -32,16 +32,16 @@ from registry_pipeline.values import value_type
 
 
 def read_rule_context(
-    governed: Repository, *, machine_id: str | None, now: datetime | None
+    repository: Repository, *, machine_id: str | None, now: datetime | None
 ) -> tuple[RuleContext, tuple[Finding, ...]]:
     """Return what the run index of a repository is held against, and what of that could not be read."""
-    config = governed.config.run_index
+    config = repository.config.run_index
     songs: SongIndex | None = None
     findings: tuple[Finding, ...] = ()
     if config.song_index is not None:
-        songs, findings = read_song_index(governed.path(config.song_index), config.song_index)
+        songs, findings = read_song_index(repository.path(config.song_index), config.song_index)
     around = RuleContext(
-        overrides=read_overrides(governed),
+        overrides=read_overrides(repository),
         song_index=songs,
         machine_id=machine_id,
         now=None if now is None else utc_text(now),
@@ -50,15 +50,15 @@ def read_rule_context(
     return around, findings
 
 
-def read_overrides(governed: Repository) -> OverrideIndex:
+def read_overrides(repository: Repository) -> OverrideIndex:
     """Return the overrides of a repository as they stand; none where there is no log of them."""
-    log = overrides_log(governed)
+    log = overrides_log(repository)
     return index_overrides(log.shown, read_whole(log, missing_ok=True).entries)
 
 
-def append_runs(governed: Repository, records: Sequence[Record], around: RuleContext) -> Appended:
+def append_runs(repository: Repository, records: Sequence[Record], around: RuleContext) -> Appended:
     """Append records to the run index; raises as `append_records` does."""
-    log = run_index_log(governed)
+    log = run_index_log(repository)
 
     def check(entries: Sequence[Entry]) -> Iterable[Finding]:
         return check_runs(log.shown, entries, around)
@@ -67,9 +67,9 @@ def append_runs(governed: Repository, records: Sequence[Record], around: RuleCon
         return append_records(log, records, known.find, check, known.grew)
 
 
-def append_overrides(governed: Repository, records: Sequence[Record]) -> Appended:
+def append_overrides(repository: Repository, records: Sequence[Record]) -> Appended:
     """Append records to the overrides log; raises as `append_records` does."""
-    log, runs = overrides_log(governed), run_index_log(governed)
+    log, runs = overrides_log(repository), run_index_log(repository)
     wanted = {record["override_id"] for record in records}
 
     def find(file: IO[bytes], end: int) -> tuple[list[Entry], int]:

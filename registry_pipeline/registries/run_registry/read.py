@@ -12,14 +12,14 @@ from registry_pipeline.registries.run_registry.build import RunRegistryInputs
 from registry_pipeline.runs.scan import read_run_folders
 
 
-def read_run_registry_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_run_registry_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Gather the run folders under the run roots, without those of this build run (SPEC 4.1)."""
     scan = read_run_folders(
-        governed.root,
-        governed.config.run_roots,
-        leave_out=context.leave_out,
-        leave_out_dagster_run=context.leave_out_dagster_run,
-        adapters=governed.config.adapters,
+        repository.root,
+        repository.config.run_roots,
+        exclude_runs=context.exclude_runs,
+        exclude_dagster_run=context.exclude_dagster_run,
+        adapters=repository.config.adapters,
         on_progress=context.on_progress,
     )
     return BuildInputs(RunRegistryInputs(scan.runs), (), scan.findings)

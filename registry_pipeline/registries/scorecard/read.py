@@ -22,7 +22,7 @@ _STATUS_TABLE: Final = "OPERATION_STATUS_TABLE_v0_1.json"
 _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-z0-9]+)")
 
 
-def read_scorecard_inputs(governed: Repository, context: SourceContext) -> BuildInputs:
+def read_scorecard_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Gather operations and levels, what the active status table observes, and how every registry stands.
 
     The active runs are recorded as `previous`: what the scorecard counts is what was in force before its own build.
@@ -32,14 +32,14 @@ def read_scorecard_inputs(governed: Repository, context: SourceContext) -> Build
     """
     if context.store is None:
         raise ValueError("the scorecard is read from the store of sealed runs")
-    tree = WorkingTree(governed.root)
-    catalog, files = read_operation_catalog(tree, governed.config)
+    tree = WorkingTree(repository.root)
+    catalog, files = read_operation_catalog(tree, repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
     standings, active = context.store.standings()
     inputs = ScorecardInputs(
         catalog=catalog,
-        options=governed.config.options,
+        options=repository.config.options,
         observed=_observed(_previous(context, "op_status_table", _STATUS_TABLE)),
         missing_executables=_missing(tree, catalog),
         registries=standings,

@@ -71,8 +71,8 @@ def add(  # noqa: PLR0913 - the options of a command
         )
     if approved_by is not None and not approved_by.strip():
         raise click.UsageError("--approved-by needs a name")
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     given = read_given(types, (*files, *sources), texts, Path.cwd())
-    asked = ChangeRequest(find_actor(actor, governed.root), reporter.settings.now, update, no_check, approved_by)
-    written = add_entries(governed, given, asked, dry_run=dry_run)
+    asked = ChangeRequest(find_actor(actor, repository.root), reporter.settings.now, update, no_check, approved_by)
+    written = add_entries(repository, given, asked, dry_run=dry_run)
     return print_write_result(reporter, written, diff=diff, dry_run=dry_run)

@@ -33,8 +33,8 @@ def command(reporter: Reporter, every: bool, fail_on: frozenset[str]) -> int:
     file of entries that is missing, and 7 where git cannot read the repository. A change that was killed is finished
     or undone first, so that half of a change is never judged.
     """
-    governed = find_repository(reporter.settings.repo)
-    contents, found, settled = check_entries(governed)
+    repository = find_repository(reporter.settings.repo)
+    contents, found, settled = check_entries(repository)
     told = [each for each in found if every or each.severity is not Severity.INFO]
     counts = counts_of(found, {"entries": len(contents.entries), "files": len(contents.files)})
     verdict = verdict_of(found)

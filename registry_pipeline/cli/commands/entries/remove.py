@@ -35,7 +35,7 @@ def command(reporter: Reporter, words: tuple[str, ...], dry_run: bool, diff: boo
     """
     if len(words) % 2:
         raise click.UsageError("name each entry by its type and its key")
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     named = list(zip(words[::2], words[1::2], strict=True))
-    written = remove_entries(governed, named, dry_run=dry_run)
+    written = remove_entries(repository, named, dry_run=dry_run)
     return print_write_result(reporter, written, diff=diff, dry_run=dry_run)

@@ -35,10 +35,10 @@ def command(reporter: Reporter, source: Path | None, record: str | None) -> int:
     and changes nothing. An update with status voided takes back what an override allowed: `run-index check` then tells
     its run again.
     """
-    governed = find_repository(reporter.settings.repo)
-    log = overrides_log(governed)
+    repository = find_repository(reporter.settings.repo)
+    log = overrides_log(repository)
     records, findings = parse_batch(log, *read_batch(source, record))
     done = Appended(findings=findings, refused=True)
     if len(records) and not any(each.severity == "error" for each in findings):
-        done = append_overrides(governed, records)
+        done = append_overrides(repository, records)
     return print_appended(reporter, done, log.shown)

@@ -33,6 +33,6 @@ def command(reporter: Reporter, baseline: str | None, fail_on: frozenset[str]) -
     that they name. Exits 3 on an error, also where a log that the commit at
     HEAD has is missing; 7 where there is no log or no such baseline, or git cannot read the repository.
     """
-    governed = find_repository(reporter.settings.repo)
-    checked = check_overrides_of(governed, baseline=baseline)
-    return print_checked(reporter, checked, ("override", overrides_log(governed).shown), fail_on)
+    repository = find_repository(reporter.settings.repo)
+    checked = check_overrides_of(repository, baseline=baseline)
+    return print_checked(reporter, checked, ("override", overrides_log(repository).shown), fail_on)

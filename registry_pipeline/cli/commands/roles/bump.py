@@ -29,8 +29,8 @@ def command(reporter: Reporter, /, *, role_id: str, kind: str, dry_run: bool) ->
     X is what the role extracts, C what it produces. The new contract begins as a copy of the one before it, which
     stays; no other line of the file changes. Change its schema_json, then `roles check`.
     """
-    governed = find_repository(reporter.settings.repo)
-    done = bump_contract(governed, role_id, RoleContractKind(kind), write=not dry_run)
+    repository = find_repository(reporter.settings.repo)
+    done = bump_contract(repository, role_id, RoleContractKind(kind), write=not dry_run)
     document = {
         "contract_id": done.added.contract_id,
         "after": done.added.after,

@@ -63,12 +63,12 @@ def command(
     if fail_on - {"warning"}:
         asked = ", ".join(sorted(fail_on - {"warning"}, key=REASONS.index))
         raise click.UsageError(f"--fail-on {asked} is of runs: a role pack can fail on warning only")
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     asked_for = RolesCheckOptions(
         current, baseline, history, staged, os.environ.get(_INDEX_VARIABLE) if staged else None
     )
-    told = check_roles(governed, asked_for, reporter.settings.now)
-    note = record_violations(governed, told.violations, told.waived, reporter.settings.now, tool="roles check")
+    told = check_roles(repository, asked_for, reporter.settings.now)
+    note = record_violations(repository, told.violations, told.waived, reporter.settings.now, tool="roles check")
     reporter.answer(told.to_json(), told.findings, lambda page: _tell(page, told), fold_after=_FOLD_AFTER)
     if note is not None:
         reporter.note(note)

@@ -34,10 +34,10 @@ def command(reporter: Reporter, source: Path | None, record: str | None, machine
     record that stands in the index already is not written again. What a crash left at the end of the log is set aside
     in a file beside it and told.
     """
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     data, shown = read_batch(source, record)
-    records, findings = parse_batch(run_index_log(governed), data, shown)
+    records, findings = parse_batch(run_index_log(repository), data, shown)
     done = Appended(findings=findings, refused=True)
     if len(records) and not any(each.severity == "error" for each in findings):
-        done = append_batch(governed, records, machine_id=machine, now=reporter.settings.now)
-    return print_appended(reporter, done, run_index_log(governed).shown)
+        done = append_batch(repository, records, machine_id=machine, now=reporter.settings.now)
+    return print_appended(reporter, done, run_index_log(repository).shown)

@@ -36,6 +36,6 @@ def command(reporter: Reporter, baseline: str | None, machine: str | None, fail_
     ordered subset. Exits 3 on an error, also where a log that the commit at
     HEAD has is missing; 7 where there is no log or no such baseline, or git cannot read the repository.
     """
-    governed = find_repository(reporter.settings.repo)
-    checked = check_runs_of(governed, baseline=baseline, machine_id=machine, now=reporter.settings.now)
-    return print_checked(reporter, checked, ("run", run_index_log(governed).shown), fail_on)
+    repository = find_repository(reporter.settings.repo)
+    checked = check_runs_of(repository, baseline=baseline, machine_id=machine, now=reporter.settings.now)
+    return print_checked(reporter, checked, ("run", run_index_log(repository).shown), fail_on)

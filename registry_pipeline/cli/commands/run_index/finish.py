@@ -44,6 +44,6 @@ def command(reporter: Reporter, run_log: Path, corrects: tuple[str, ...], machin
     lies. If the index has the run already, the record adds to it, with last_updated_utc; what it changes has to be
     named by --corrects. A run log that says nothing new changes nothing. Exits 5 where the record is refused.
     """
-    governed = find_repository(reporter.settings.repo)
-    done = finish_run(governed, run_log, corrects=corrects, machine_id=machine, now=reporter.settings.now)
-    return print_appended(reporter, done, run_index_log(governed).shown)
+    repository = find_repository(reporter.settings.repo)
+    done = finish_run(repository, run_log, corrects=corrects, machine_id=machine, now=reporter.settings.now)
+    return print_appended(reporter, done, run_index_log(repository).shown)

@@ -36,9 +36,9 @@ def command(
     The newest current record with qa_gate2 PASS whose run breaks no rule; a run that failed a uniqueness check counts
     only while an override allows it. Exits 7 where there is none.
     """
-    governed = find_repository(reporter.settings.repo)
-    log = run_index_log(governed)
-    around, _ = read_rule_context(governed, machine_id=None, now=None)
+    repository = find_repository(reporter.settings.repo)
+    log = run_index_log(repository)
+    around, _ = read_rule_context(repository, machine_id=None, now=None)
     found = find_latest(log, around, artist_id=artist, genre_id=genre, use_index=not no_index)
     if not found.entries:
         lane = " ".join(filter(None, (artist, genre)))

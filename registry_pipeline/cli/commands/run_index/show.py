@@ -36,8 +36,8 @@ def command(reporter: Reporter, run: str, history: bool, no_index: bool, form: s
     The current record is the one with the greatest last_updated_utc, or created_utc where it has none, then machine_id,
     then place in the log. Exits 7 where the index has no such run.
     """
-    governed = find_repository(reporter.settings.repo)
-    log = run_index_log(governed)
+    repository = find_repository(reporter.settings.repo)
+    log = run_index_log(repository)
     found = find_run(log, run, use_index=not no_index)
     if not found.entries:
         raise NotFoundError(f"{log.shown} has no run {run}", "see `registry-pipeline run-index list`")

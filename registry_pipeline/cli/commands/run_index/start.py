@@ -44,7 +44,7 @@ def command(
     """
     if machine is None:
         raise click.UsageError("say on which machine this runs: --machine C1, C2 or other")
-    governed = find_repository(reporter.settings.repo)
+    repository = find_repository(reporter.settings.repo)
     now = reporter.settings.now
     fields = {
         "created_utc": utc_text(now),
@@ -53,7 +53,7 @@ def command(
         "artist_id": artist,
         "genre_id": genre,
     } | ({} if packet is None else {"scripture_packet_id": packet})
-    run_id = start_run(governed, run_log, fields, now=now, choose=secrets.choice)
+    run_id = start_run(repository, run_log, fields, now=now, choose=secrets.choice)
     document = {"run_id": run_id, "run_log": str(run_log.absolute()), "changed_files": [str(run_log)]}
     reporter.answer(document, (), lambda page: page.line(f"{run_id}  {run_log}"))
     reporter.note(f"next: fill in {run_log}, then registry-pipeline run-index finish {run_log}")
