@@ -57,7 +57,7 @@ build_stack(governed, run, actor="Ada", reason="to be killed")
 
 
 def kill(world: World, name: str, when: str) -> None:
-    done = fork_server("registry_pipeline.runbook").run(KILLED, str(world.root), name, when)
+    done = fork_server("registry_pipeline.pipeline").run(KILLED, str(world.root), name, when)
     assert done.returncode == 9, done.stderr.decode()
 
 

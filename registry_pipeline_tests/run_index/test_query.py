@@ -191,9 +191,9 @@ def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
     assert export.csv_bytes([]).decode().strip() == ",".join(export.COLUMNS)
 
 
-@pytest.mark.parametrize("module", ["frames", "tables", "query", "door", "run_log"])
+@pytest.mark.parametrize("module", ["export", "query", "store", "run_log"])
 def test_importing_the_room_imports_neither_pandas_nor_duckdb_nor_yaml(module: str) -> None:
-    asked = f"import sys, registry_pipeline.run_index.{module}"
+    asked = f"import sys, registry_pipeline.registries.run_index.{module}"
     heavy = f"{asked}; print({{'pandas', 'duckdb', 'ruamel.yaml'}} & set(sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, check=True).stdout == b"set()\n"
