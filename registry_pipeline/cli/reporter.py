@@ -31,7 +31,7 @@ SCHEMA_VERSION: Final = "0.1"
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096
 _GAP: Final = "  "
-_ONE_CELL_EACH: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff–—…→]*")
+_ONE_CELL_EACH: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013\u2014\u2026\u2192]*")
 """Texts whose characters all take one cell of a terminal."""
 
 _FORCING: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})

@@ -68,7 +68,7 @@ COMMANDS: Final[dict[str, tuple[frozenset[str], int]]] = {
     "doctor":                    (_SOURCES, 215),
     "activate run_registry {run} --reason again": (_SCHEMA, 195),
     "rollback --reason undo":    (_CLICK, 195),
-    "build":                     (_REFUSED, 195),
+    "build":                     (_REFUSED, 230),
 }
 # fmt: on
 """The order matters for the last three only, which change the repository."""
