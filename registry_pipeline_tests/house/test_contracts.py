@@ -21,6 +21,7 @@ BREAKS = {
     "writers": ("cli/verbs/status.py", "import registry_pipeline.seal.folder"),
     "processes": ("query/registries.py", "import subprocess"),
     "canonical": ("canon.py", "import rfc8785"),
+    "dataclasses": ("query/registries.py", "import dataclasses"),
 }
 
 
