@@ -29,9 +29,9 @@ help: ## show this list
 demo: .venv/.ready ## make the example repository, run the graph through Dagster, activate, verify
 	@$(BIN)/python tools/demo.py --dir $(DEMO)
 
-# One worker more than two processors: the tests that start Dagster's servers share a worker, and mostly wait.
+# Two workers more than two processors: the tests that start Dagster's servers share them, and mostly wait.
 test: .venv/.ready ## all tests
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 4
 
 check: .venv/.ready ## lint, format, types, import contracts, generated documents
 	$(BIN)/ruff check .

@@ -21,9 +21,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    from registry_pipeline_tests.scheduling import ServersOnOneWorker
+    from registry_pipeline_tests.scheduling import ServersOnTwoWorkers
 
-    return ServersOnOneWorker(config, log)
+    return ServersOnTwoWorkers(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,4 @@
-"""History through Dagster as people use it: a backfill under the daemon, and `dg launch` from a shell.
-
-`make test` backfills twelve of sixty days, `make soak` all of them.
-"""
+"""History through Dagster as people use it: a backfill of sixty days under the daemon, and `dg launch` from a shell."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from registry_pipeline_tests.histories import FIRST_DAY, make_historic
 
 pytestmark = pytest.mark.door
 
-SIXTY_DAYS = [str(FIRST_DAY + timedelta(days=count)) for count in range(60)]
+DAYS = [str(FIRST_DAY + timedelta(days=count)) for count in range(60)]
 CHECKOUT = Path(__file__).parents[2]
 
 BACKFILL = """
@@ -97,37 +94,29 @@ def made(served: Served) -> list[dict[str, Any]]:
 class Backfilled:
     """The runs that the first backfill took, and what Dagster showed after it."""
 
-    days: list[str]
     runs: list[str]
     shown: list[dict[str, Any]]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(slice(9, 21), id="twelve days"),  # the thresholds begin to drift in the middle
-        pytest.param(slice(None), id="sixty days", marks=pytest.mark.soak),
-    ],
-)
-def backfilled(request: pytest.FixtureRequest, machine: Machine) -> Backfilled:
-    days = SIXTY_DAYS[request.param]
-    runs = backfill(machine.served, days)
-    return Backfilled(days, runs, [each for each in made(machine.served) if each["runId"] in runs])
+@pytest.fixture(scope="module")
+def backfilled(machine: Machine) -> Backfilled:
+    runs = backfill(machine.served, DAYS)
+    return Backfilled(runs, [each for each in made(machine.served) if each["runId"] in runs])
 
 
-def test_a_backfill_of_many_days_is_one_run_and_a_folder_a_day_and_can_be_plotted(
+def test_a_backfill_of_sixty_days_is_one_run_and_sixty_folders_and_can_be_plotted(
     machine: Machine, backfilled: Backfilled
 ) -> None:
-    days, runs, shown = backfilled.days, backfilled.runs, backfilled.shown
+    runs, shown = backfilled.runs, backfilled.shown
     folders = [each["page"]["run_id"] for each in shown]
     assert len(runs) == 1
-    assert sorted(each["partition"] for each in shown) == days
+    assert sorted(each["partition"] for each in shown) == DAYS
     assert {each["runId"] for each in shown} == set(runs)
-    assert len(set(folders)) == len(days)
+    assert len(set(folders)) == len(DAYS)
     assert all((machine.governed.publish_root / name / "MANIFEST.sha256").is_file() for name in folders)
     drifts = {each["partition"]: each["page"]["threshold_drift"] for each in shown}
-    assert [day for day in days if drifts[day]] == [
-        d for d in days if "2026-01-20" <= d < "2026-02-10" or d >= "2026-02-20"
+    assert [day for day in DAYS if drifts[day]] == [
+        d for d in DAYS if "2026-01-20" <= d < "2026-02-10" or d >= "2026-02-20"
     ]
 
 
@@ -135,11 +124,11 @@ def test_days_that_are_rebuilt_have_the_same_artifact_bytes(machine: Machine, ba
     before = {each["partition"]: each["page"]["run_id"] for each in backfilled.shown}
 
     forced = {"ops": {"drift_signals_daily": {"config": {"force": True}}}}
-    runs = backfill(machine.served, backfilled.days, runConfigData=forced)
+    runs = backfill(machine.served, DAYS, runConfigData=forced)
 
     after = {each["partition"]: each["page"]["run_id"] for each in made(machine.served) if each["runId"] in runs}
-    assert sorted(after) == backfilled.days
-    for day in backfilled.days:
+    assert sorted(after) == DAYS
+    for day in DAYS:
         assert before[day] != after[day]
         for name in ("DRIFT_SIGNALS_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.json"):
             old, new = (machine.governed.publish_root / run[day] / name for run in (before, after))
@@ -147,7 +136,7 @@ def test_days_that_are_rebuilt_have_the_same_artifact_bytes(machine: Machine, ba
 
 
 def test_one_day_is_launched_from_a_shell(machine: Machine) -> None:
-    day = str(date.fromisoformat(SIXTY_DAYS[-1]) + timedelta(days=1))
+    day = str(date.fromisoformat(DAYS[-1]) + timedelta(days=1))
     home = machine.governed.dagster_home
     environment = {**os.environ, REPO_VARIABLE: str(machine.governed.root), "DAGSTER_HOME": str(home)}
     command = [

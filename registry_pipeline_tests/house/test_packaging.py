@@ -111,16 +111,8 @@ def test_an_installed_wheel_runs_the_example(distributions: Distributions, tmp_p
     """The wheel is installed with pip in a new environment, which finds the dependencies in this one."""
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, capture_output=True)
-    install: list[Path | str] = [
-        environment / "bin/python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-    ]
-    subprocess.run([*install, distributions.wheel], check=True, capture_output=True)
+    install = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*install, str(distributions.wheel)], check=True, capture_output=True)
     (packages,) = environment.glob("lib/python*/site-packages")
     # Python searches a path in a .pth file, but ignores the .pth files there: the editable install has no effect.
     (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
@@ -132,11 +124,7 @@ def test_an_installed_wheel_runs_the_example(distributions: Distributions, tmp_p
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    locate: list[Path | str] = [
-        environment / "bin/python",
-        "-c",
-        "import registry_pipeline; print(registry_pipeline.__file__)",
-    ]
+    locate = [str(environment / "bin/python"), "-c", "import registry_pipeline; print(registry_pipeline.__file__)"]
     location = subprocess.run(locate, cwd=tmp_path, env=keep, capture_output=True, text=True, check=True).stdout
     assert Path(location.strip()).is_relative_to(environment)
     assert run("--version").strip().endswith("0.1.0")
