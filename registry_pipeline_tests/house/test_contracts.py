@@ -24,6 +24,7 @@ BREAKS = {
     "yaml": ("config.py", "import yaml"),
     "processes": ("pipeline/registries.py", "import subprocess"),
     "canonical": ("canonical.py", "import rfc8785"),
+    "dataclasses": ("pipeline/registries.py", "import dataclasses"),
 }
 
 

@@ -30,6 +30,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "canon:_UTC": Worst(f"{_DAY}T10:00:00", "0", "Z"),
     "cli.days:_DAY": Worst("2026-03-", "0", ""),
     "cli.entry_input:_ESCAPE": Worst("", "\\ud83d", "\\"),
+    "cli.reporter:_ONE_CELL_EACH": Worst("", "a", "\x00"),
     "cli.wording:_BLANKS": Worst("", "{a", "}"),
     "cli.wording:_LINE": Worst("line ", "1", ":x"),
     "entries.abilities:place_ability": Worst("", "a.", ":"),
