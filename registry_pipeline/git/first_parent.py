@@ -34,8 +34,8 @@ class History:
 
     def commit_at(self, instant: datetime) -> str | None:
         """Return the newest commit by committer date at an instant, None before the first."""
-        place = bisect_right(self.commits, int(instant.timestamp()), key=lambda commit: commit[0])
-        return self.commits[place - 1][1] if place else None
+        offset = bisect_right(self.commits, int(instant.timestamp()), key=lambda commit: commit[0])
+        return self.commits[offset - 1][1] if offset else None
 
     @property
     def first_day(self) -> date | None:

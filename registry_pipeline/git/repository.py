@@ -40,7 +40,7 @@ def tracked_line(path: bytes, digest: str) -> bytes:
 
 
 def read_git_state(
-    governed_root: Path, ignored: Sequence[str], *, untracked: bool = True, filters: Sequence[str] | None = None
+    root: Path, ignored: Sequence[str], *, untracked: bool = True, filters: Sequence[str] | None = None
 ) -> GitState:
     """Return the commit at HEAD and whether the working tree is clean; both None outside git.
 
@@ -60,18 +60,16 @@ def read_git_state(
     # Porcelain v2 has the commit in the same answer; every line that is not a `#` header is a change. Git would run
     # `git status` in each submodule, with the filter drivers of its configuration: they are read below instead.
     switches = (f"--untracked-files={'all' if untracked else 'no'}", "--no-renames", "--ignore-submodules=dirty")
-    asked = ("status", "--porcelain=v2", "--branch", "-z", *switches, "--", ".", *without)
-    answer = ask_git(governed_root, *asked, filters=filters)
+    arguments = ("status", "--porcelain=v2", "--branch", "-z", *switches, "--", ".", *without)
+    answer = ask_git(root, *arguments, filters=filters)
     if answer is None:
         return GitState(None, None)
     lines = answer.split(b"\0")
     headers = {key: value for line in lines if line.startswith(b"# ") for key, _, value in [line[2:].partition(b" ")]}
     oid = headers.get(b"branch.oid", b"(initial)")
     if oid == b"(initial)" and headers.get(b"branch.head") == b"(unknown)":
-        raise NotFoundError(
-            f"git cannot read {governed_root}: the branch of HEAD is damaged", "see what `git fsck` says"
-        )
-    dirty = any(line and not line.startswith(b"# ") for line in lines) or _has_dirty_submodule(governed_root, ignored)
+        raise NotFoundError(f"git cannot read {root}: the branch of HEAD is damaged", "see what `git fsck` says")
+    dirty = any(line and not line.startswith(b"# ") for line in lines) or _has_dirty_submodule(root, ignored)
     return GitState(None if oid == b"(initial)" else oid.decode("ascii"), "dirty" if dirty else "clean")
 
 
@@ -80,17 +78,17 @@ def _has_dirty_submodule(root: Path, ignored: Sequence[str]) -> bool:
     top = find_git_repository(root)
     if top is None or not (top / ".gitmodules").is_file():
         return False
-    asked = ("config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|ignore)$")
-    answer = os.fsdecode(ask_git(top, *asked, none_found=1) or b"")
+    arguments = ("config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|ignore)$")
+    answer = os.fsdecode(ask_git(top, *arguments, none_found=1) or b"")
     values = dict(entry.partition("\n")[::2] for entry in answer.split("\0") if entry)
-    left_out = [root / path for path in ignored]
+    excluded_paths = [root / path for path in ignored]
     for key, path in values.items():
         folder, how = top / path, values.get(f"{key.removesuffix('.path')}.ignore", "none")
         # The file may be anybody's: only what lies inside the root is looked at.
         inside = os.path.realpath(folder).startswith(f"{os.path.realpath(root)}{os.sep}")
         if not key.endswith(".path") or how in ("all", "dirty") or not inside or not (folder / ".git").exists():
             continue
-        if not any(folder.is_relative_to(each) for each in left_out):
+        if not any(folder.is_relative_to(item) for item in excluded_paths):
             state = read_git_state(folder, (), untracked=how != "untracked")
             if state.working_tree_state == "dirty":
                 return True
@@ -108,9 +106,17 @@ def read_missing_files(
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
-    asked = ("diff-index", "--diff-filter=D", "--name-only", "-z", "--relative", "--ignore-submodules=dirty", "HEAD")
+    arguments = (
+        "diff-index",
+        "--diff-filter=D",
+        "--name-only",
+        "-z",
+        "--relative",
+        "--ignore-submodules=dirty",
+        "HEAD",
+    )
     try:
-        answer = ask_git(root, *asked, "--", *pathspecs, filters=filters) or b""
+        answer = ask_git(root, *arguments, "--", *pathspecs, filters=filters) or b""
     except NotFoundError:
         if find_commit(root, "HEAD") is None:
             return ()  # no commit was made yet
@@ -139,12 +145,12 @@ def find_commit(root: Path, revision: str) -> str | None:
     Raises:
         NotFoundError: git has the name, and cannot read the commit.
     """
-    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options")
-    answer = ask_git(root, *asked, f"{revision}^{{commit}}", none_found=1)
+    arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    answer = ask_git(root, *arguments, f"{revision}^{{commit}}", none_found=1)
     if answer != b"":
         return None if answer is None else answer.decode("ascii").strip()
     # Git is as quiet about a name that nobody gave as about a commit that is missing.
-    named = (ask_git(root, *asked, revision, none_found=1) or b"").decode("ascii").strip()
+    named = (ask_git(root, *arguments, revision, none_found=1) or b"").decode("ascii").strip()
     if named and named != revision:
         raise NotFoundError(f"git cannot read the commit {named}, which {revision} names", "see what `git fsck` says")
     if revision == "HEAD":
@@ -212,10 +218,10 @@ def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
         NotFoundError: git cannot read the commit or the object.
     """
     answer = ask_git(root, "ls-tree", "-z", "--full-name", commit, "--", path) or b""
-    words = answer.split(b"\t", 1)[0].split(b" ")
-    if len(words) != 3 or words[1] != b"blob":
+    fields = answer.split(b"\t", 1)[0].split(b" ")
+    if len(fields) != 3 or fields[1] != b"blob":
         return None
-    return next(read_blobs(root, [words[2].decode("ascii")]))
+    return next(read_blobs(root, [fields[2].decode("ascii")]))
 
 
 def read_parent_id(root: Path, commit: str) -> str | None:
@@ -233,16 +239,16 @@ def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
     Raises:
         NotFoundError: an object is not there, as in a clone that leaves objects out.
     """
-    answer = ask_git(root, "cat-file", "--batch", given="".join(f"{each}\n" for each in object_ids).encode()) or b""
-    place = 0
+    answer = ask_git(root, "cat-file", "--batch", given="".join(f"{item}\n" for item in object_ids).encode()) or b""
+    offset = 0
     for object_id in object_ids:
-        end = answer.index(b"\n", place)
-        words, place = answer[place:end].split(b" "), end + 1
-        if len(words) != 3:
+        end = answer.index(b"\n", offset)
+        fields, offset = answer[offset:end].split(b" "), end + 1
+        if len(fields) != 3:
             advice = "the clone leaves objects out: `git fetch --refetch --no-filter` fetches them"
             raise NotFoundError(f"git has the name of object {object_id} and not its bytes", advice)
-        yield answer[place : place + int(words[2])]
-        place += int(words[2]) + 1
+        yield answer[offset : offset + int(fields[2])]
+        offset += int(fields[2]) + 1
 
 
 def read_identity(root: Path) -> str | None:
@@ -252,8 +258,8 @@ def read_identity(root: Path) -> str | None:
     except NotFoundError:  # also how `config` says that nothing is set
         return None
     entries = (entry.partition("\n") for entry in (answer or b"").decode("utf-8", "replace").split("\0"))
-    told = {key: value.strip() for key, _, value in entries}
-    name, email = told.get("user.name"), told.get("user.email")
+    settings = {key: value.strip() for key, _, value in entries}
+    name, email = settings.get("user.name"), settings.get("user.email")
     return f"{name} <{email}>" if name and email else name or None
 
 
@@ -277,8 +283,8 @@ def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | N
     answer = ask_git(root, "check-attr", "-z", "text", "--", *paths)
     if answer is None:
         return None
-    words = answer.decode("utf-8", "surrogateescape").split("\0")
-    return dict(zip(words[0::3], words[2::3], strict=False))
+    fields = answer.decode("utf-8", "surrogateescape").split("\0")
+    return dict(zip(fields[0::3], fields[2::3], strict=False))
 
 
 def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
@@ -287,8 +293,8 @@ def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
-    asked = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
-    answer = ask_git(root, *asked, none_found=1)
+    arguments = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
+    answer = ask_git(root, *arguments, none_found=1)
     return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
 
 
@@ -310,8 +316,8 @@ def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
 
 def _has_file(base: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
     """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real`."""
-    place = base + b"/" + path
-    there = os.path.islink(place) or os.path.isfile(place)  # noqa: PTH113, PTH114 - raw bytes
+    offset = base + b"/" + path
+    there = os.path.islink(offset) or os.path.isfile(offset)  # noqa: PTH113, PTH114 - raw bytes
     return there and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
 
 

@@ -66,10 +66,10 @@ class WorkingTree:
     def files_under(self, folder: str) -> list[str]:
         """Return the paths of the files at any depth under a folder, sorted."""
         found = [
-            Path(place, name).relative_to(self.root).as_posix()
-            for place, _, names in os.walk(self.root / folder)
+            Path(offset, name).relative_to(self.root).as_posix()
+            for offset, _, names in os.walk(self.root / folder)
             for name in names
-            if Path(place, name).is_file()
+            if Path(offset, name).is_file()
         ]
         return sorted(path for path in found if path.isprintable())
 
@@ -93,15 +93,15 @@ def parse_tree(data: bytes, id_bytes: int) -> Entries:
         ValueError: it is not a tree.
     """
     entries: dict[bytes, tuple[int, str]] = {}
-    place = 0
-    while place < len(data):
-        space = data.index(b" ", place)
+    offset = 0
+    while offset < len(data):
+        space = data.index(b" ", offset)
         end = data.index(b"\0", space)
         place_of_id, place_after = end + 1, end + 1 + id_bytes
         if place_after > len(data):
             raise ValueError("the tree ends in the middle of an entry")
-        entries[data[space + 1 : end]] = int(data[place:space], 8), data[place_of_id:place_after].hex()
-        place = place_after
+        entries[data[space + 1 : end]] = int(data[offset:space], 8), data[place_of_id:place_after].hex()
+        offset = place_after
     return entries
 
 
@@ -222,8 +222,8 @@ class CommittedFiles:
         """Read trees that are not known, together; forget all others when there are too many."""
         if len(self._trees) > _TREES_KEPT:
             self._trees.clear()
-        wanted = list(dict.fromkeys(tree_ids))
-        for tree_id, data in self._pipe.read_each([tree for tree in wanted if tree not in self._trees]):
+        missing_ids = list(dict.fromkeys(tree_ids))
+        for tree_id, data in self._pipe.read_each([tree for tree in missing_ids if tree not in self._trees]):
             try:
                 self._trees[tree_id] = parse_tree(data, len(tree_id) // 2)
             except ValueError:
@@ -279,12 +279,12 @@ class CommitTree:
     def _walk(self, folder: bytes, tree_id: str) -> Iterator[bytes]:
         pending = [(folder.rstrip(b"/"), tree_id)]
         while pending:
-            place, tree = pending.pop()
+            offset, tree = pending.pop()
             for name, (mode, object_id) in self.files.tree(tree).items():
                 if S_ISDIR(mode):
-                    pending.append((place + b"/" + name, object_id))
+                    pending.append((offset + b"/" + name, object_id))
                 elif _is_blob(mode):
-                    yield place + b"/" + name
+                    yield offset + b"/" + name
 
     def _find(self, path: bytes) -> tuple[int, str] | None:
         """Return (mode, object id) of what a path names, every link followed; None where there is nothing."""
