@@ -1,7 +1,4 @@
-"""What git knows of the governed repository as it is now: state, tracked files, attributes (SPEC 1, 4.3).
-
-How git is asked is the business of `git_process`; what was committed on a past day that of `history`.
-"""
+"""The current state of a git repository: HEAD, tracked files, attributes, committed files."""
 
 from __future__ import annotations
 
@@ -24,18 +21,18 @@ _SUBMODULE: Final = b"160000"
 
 @value_type
 class TrackedFiles:
-    """The tracked files that are there, as (path bytes, sha256), and whether some are not."""
+    """The tracked files that exist, as (path bytes, sha256), and whether some are missing."""
 
     digests: tuple[tuple[bytes, str], ...]
     some_missing: bool
 
     def lines(self) -> tuple[bytes, ...]:
-        """Return a line for each file, as the hash of the tree is made from them."""
+        """Return the line of each file, from which the hash of the tree is computed."""
         return tuple(tracked_line(path, digest) for path, digest in self.digests)
 
 
 def tracked_line(path: bytes, digest: str) -> bytes:
-    """Return the line of a tracked file: its sha256 and its path (SPEC 4.3, canon_tree_hash)."""
+    """Return the line of a tracked file: its sha256 and its path (`canon_tree_hash` in drift_signals)."""
     return digest.encode("ascii") + b" " + path
 
 
@@ -45,7 +42,7 @@ def read_git_state(
     """Return the commit at HEAD and whether the working tree is clean; both None outside git.
 
     Args:
-        governed_root: The root of the repository.
+        root: The root of the repository.
         ignored: Paths, relative to the root, in which a change does not count: run roots, publish_root, the pointer
             file with its lock and intent, and the state beside publish_root.
         untracked: Whether untracked files count; files that git ignores never do.
@@ -84,7 +81,7 @@ def _has_dirty_submodule(root: Path, ignored: Sequence[str]) -> bool:
     excluded_paths = [root / path for path in ignored]
     for key, path in values.items():
         folder, how = top / path, values.get(f"{key.removesuffix('.path')}.ignore", "none")
-        # The file may be anybody's: only what lies inside the root is looked at.
+        # Nobody reviewed the file: only folders inside the root are read.
         inside = os.path.realpath(folder).startswith(f"{os.path.realpath(root)}{os.sep}")
         if not key.endswith(".path") or how in ("all", "dirty") or not inside or not (folder / ".git").exists():
             continue
@@ -159,10 +156,10 @@ def find_commit(root: Path, revision: str) -> str | None:
 
 
 def read_tracked_digests(root: Path) -> TrackedFiles | None:
-    """Return the hash of every file of the index, as it lies in the working tree; None outside git (SPEC 4.3).
+    """Return the hash of every file of the index, as it is in the working tree; None outside git.
 
     A link counts with its text, a submodule not at all. Paths are the raw bytes of git, relative to `root`. A file
-    that lies behind a linked folder is missing, as it is for git.
+    behind a linked folder is missing, as git has it.
 
     Raises:
         NotFoundError: git or one of the files cannot be read.
@@ -237,7 +234,7 @@ def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
     """Yield the bytes of each object, in their order, all through one process of git.
 
     Raises:
-        NotFoundError: an object is not there, as in a clone that leaves objects out.
+        NotFoundError: an object is missing, as in a partial clone.
     """
     answer = ask_git(root, "cat-file", "--batch", given="".join(f"{item}\n" for item in object_ids).encode()) or b""
     offset = 0
@@ -252,7 +249,7 @@ def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
 
 
 def read_identity(root: Path) -> str | None:
-    """Return who git says is working here, as `name <email>`; None where it knows no name, or is not there."""
+    """Return git's user as `name <email>`; None if no name is configured or git is missing."""
     try:
         answer = ask_git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
     except NotFoundError:  # also how `config` says that nothing is set
@@ -264,13 +261,13 @@ def read_identity(root: Path) -> str | None:
 
 
 def read_top_level(root: Path) -> Path | None:
-    """Return the top of the checkout that holds `root`; None outside git."""
+    """Return the top of the checkout that contains `root`; None outside git."""
     answer = ask_git(root, "rev-parse", "--show-toplevel")
     return None if answer is None else Path(os.fsdecode(answer.removesuffix(b"\n")))
 
 
 def is_tracked(root: Path, path: str) -> bool:
-    """Tell whether git tracks a file, or any file of a folder, that is named relative to `root`."""
+    """Return whether git tracks a file, or any file of a folder; `path` is relative to `root`."""
     return bool(ask_git(root, "ls-files", "-z", "--", f":(literal){path}"))
 
 

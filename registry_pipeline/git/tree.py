@@ -1,4 +1,4 @@
-"""Where documents are read from: the working tree, or a commit; one interface, so that readers need not know which."""
+"""The files of a repository, from the working tree or from a commit, behind one interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from registry_pipeline.values import value_type
 
 
 class Tree(Protocol):
-    """The files of a governed repository, named by their paths relative to its root."""
+    """The files of a repository, named by their paths relative to its root."""
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a regular file.
@@ -47,7 +47,7 @@ class Tree(Protocol):
 
 @value_type
 class WorkingTree:
-    """The files as they lie on the disk."""
+    """The files on the disk."""
 
     root: Path
 
@@ -106,7 +106,7 @@ def parse_tree(data: bytes, id_bytes: int) -> Entries:
 
 
 class CommittedFiles:
-    """The trees below the governed root in any commit, all through one process of git; a context manager.
+    """The trees below the root in any commit, all through one process of git; a context manager.
 
     From one commit to the next only the trees that differ are walked, and only the blobs that are new are hashed.
     """
@@ -130,7 +130,7 @@ class CommittedFiles:
         self._pipe.__exit__(*caught)
 
     def root_tree(self, commit: str) -> str | None:
-        """Return the id of the tree at the governed root in a commit, None where the commit has no such folder.
+        """Return the id of the tree at the root in a commit, None where the commit has no such folder.
 
         Raises:
             NotFoundError: the commit or its tree is not there.
@@ -236,7 +236,7 @@ def _is_blob(mode: int) -> bool:
 
 @value_type
 class CommitTree:
-    """The files of one commit, as `WorkingTree` shows those on the disk: named from the governed root."""
+    """The files of one commit, as `WorkingTree` shows those on the disk: named from the root."""
 
     files: CommittedFiles
     root_tree: str | None
@@ -312,5 +312,5 @@ class CommitTree:
                     return None
                 above.append(entry)
             if not above:
-                return None  # out of the governed repository, where no commit of it has files
+                return None  # outside the repository, where a commit has no files
         return above[-1]

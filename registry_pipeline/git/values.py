@@ -1,4 +1,4 @@
-"""Which files commits touched, for the drift rule `paths` (SPEC 4.2): one history, asked about any two commits."""
+"""Values that git returns: the state of a repository, and a graph of the commits that changed given paths."""
 
 from __future__ import annotations
 
