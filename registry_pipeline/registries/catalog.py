@@ -1,6 +1,6 @@
-"""The registry table: one row a registry (SPEC 3). Assets, checks, command line and documents are made from it.
+"""The registry table: one row for each registry, in build order.
 
-Holds rows, and looking them up. Keeps out logic: what a row names lives in its room.
+The rows of built and captured registries are in the packages of the registries.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ from registry_pipeline.registries.scorecard import GOVERNANCE_SCORECARD_SPEC
 from registry_pipeline.registries.system_health import SYSTEM_HEALTH_REPORT_SPEC
 from registry_pipeline.values import replace
 
+_COLLECTION: Final = "a collection: many members, each sealed by itself, and no single active snapshot"
+# Rows without a builder: the chain's records, collections, and a database outside the repository.
 POINTER_ACTIVATION_SPEC: Final = RegistrySpec(
     registry_id="pointer_activation",
     kind="record",
-    title="Who put which snapshot in force, when and why: the hash chain of changes of the pointer file.",
+    title="Who activated which snapshot, when and why: the hash chain of changes of the pointer file.",
     artifacts=("POINTER_ACTIVATION_v0_1.json", "POINTERS_AFTER.json"),
     schemas=(
         ("POINTER_ACTIVATION_v0_1.json", "REGISTRY_pointer_activation_v0_1.schema.json"),
@@ -48,12 +50,12 @@ POINTER_ACTIVATION_SPEC: Final = RegistrySpec(
     tag="pointer_activation",
     pointer=False,
     delta=False,
-    excluded_because="a record of a change, not a snapshot that could be in force",
+    excluded_because="a record of a change, not a snapshot that can be active",
 )
 VALIDATION_RANGE_RESULTS_SPEC: Final = RegistrySpec(
     registry_id="validation_range_results",
     kind="collection",
-    title="What validation found in ranges of days, one sealed folder a range.",
+    title="Results of validation over ranges of days, one sealed folder for each range.",
     artifacts=(),
     schemas=(),
     version="0.1",
@@ -63,12 +65,12 @@ VALIDATION_RANGE_RESULTS_SPEC: Final = RegistrySpec(
     pointer=False,
     delta=False,
     source_operation_id="OP-D04",
-    excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
+    excluded_because=_COLLECTION,
 )
 EVIDENCE_PACK_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="evidence_pack_registry",
     kind="collection",
-    title="Evidence packs, one sealed folder a pack.",
+    title="Evidence packs, one sealed folder for each pack.",
     artifacts=(),
     schemas=(),
     version="0.1",
@@ -78,7 +80,7 @@ EVIDENCE_PACK_REGISTRY_SPEC: Final = RegistrySpec(
     pointer=False,
     delta=False,
     source_operation_id="OP-D01",
-    excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
+    excluded_because=_COLLECTION,
 )
 THRESHOLD_REGISTRY_DB_SPEC: Final = RegistrySpec(
     registry_id="threshold_registry_db",
@@ -90,9 +92,11 @@ THRESHOLD_REGISTRY_DB_SPEC: Final = RegistrySpec(
     operation_id=None,
     tag=None,
     delta=False,
+    # The scorecard contains this text.
     excluded_because="an external database: nothing in the repository proves its content, so it stays unknown",
 )
-_ROWS: Final = (
+# In dependency order.
+_BUILT: Final = (
     RUN_REGISTRY_SPEC,
     EXPECTED_VERSIONS_SPEC,
     MIGRATION_LEDGER_SPEC,
@@ -110,29 +114,26 @@ _ROWS: Final = (
     DRIFT_SIGNALS_SPEC,
     DRIFT_SIGNALS_DAILY_SPEC,
     GOVERNANCE_SCORECARD_SPEC,
+)
+# The delta log records the snapshots that a build makes of all other registries, so it is built last.
+_LOGGED: Final = tuple(row.registry_id for row in _BUILT if row.delta and not row.partitioned)
+_TABLE: Final = (
+    *_BUILT,
+    replace(REGISTRY_DELTA_LOG_SPEC, after=_LOGGED),
     SYSTEM_HEALTH_REPORT_SPEC,
     POINTER_ACTIVATION_SPEC,
     VALIDATION_RANGE_RESULTS_SPEC,
     EVIDENCE_PACK_REGISTRY_SPEC,
     THRESHOLD_REGISTRY_DB_SPEC,
 )
-_TABLE: Final = (
-    *(row for row in _ROWS if row.builder is not None),
-    replace(
-        REGISTRY_DELTA_LOG_SPEC,
-        # It logs the snapshots of every other registry that a build makes.
-        after=tuple(row.registry_id for row in _ROWS if row.delta and row.builder is not None and not row.partitioned),
-    ),
-    *(row for row in _ROWS if row.builder is None),
-)
 REGISTRIES: Final = MappingProxyType({row.registry_id: row for row in _TABLE})
-"""Every registry by its id, in an order in which each stands behind what it depends on."""
+"""All registries by id; each comes after those that it depends on."""
 BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and not row.partitioned)
 """The registries that a build makes, in dependency order."""
 
 
 def with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
-    """Return the named registries of the stack and all that is built from or after them, in dependency order."""
+    """Return the named registries and all that are built from or after them, in dependency order."""
     chosen = set(registry_ids)
     for row in BUILD_ORDER:
         if chosen.intersection((*row.depends_on, *row.after)):

@@ -38,7 +38,9 @@ class RegistrySpec:
     the main artifact apart. `rules_check_name` names the Dagster check of what the registry promises
     beyond its shape. `source_operation_id` is the operation whose output is captured. `sealed_check` returns the
     findings of a sealed run from its SealReport alone, for rules that a schema cannot express. `reader` names the
-    function of `sources` that gathers what `builder` is given.
+    function that reads the inputs of `builder`. `rules` checks a sealed run by the registry's own rules: given the
+    repository, the SealedRun and its verified SealReport, it returns findings. With `reads_chain` the reader is given
+    what the activation chain says about runs.
     """
 
     registry_id: str
@@ -66,6 +68,8 @@ class RegistrySpec:
     sealed_check: Callable[[Any], Iterable[Any]] | None = None
     reader: Callable[..., Any] | None = None
     builder: Callable[..., Any] | None = None
+    rules: Callable[..., Any] | None = None
+    reads_chain: bool = False
 
     @property
     def artifact(self) -> str:

@@ -1,4 +1,8 @@
-"""Captured registries: documents of the repository, sealed as they are."""
+"""Captured registries: documents of the repository, sealed unchanged.
+
+Contains five rows, their readers, and the builder that all captured registries share. Captures with rules of their own
+(entries, run index, roles) have their own packages. May import `registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 EXPECTED_VERSIONS_SPEC: Final = RegistrySpec(
     registry_id="expected_versions",
     kind="captured",
-    title="The versions that the repository expects, captured from the governed document.",
+    title="The versions that the repository expects, captured from its document.",
     artifacts=("EXPECTED_VERSIONS_v0_1_snapshot.json",),
     schemas=(("EXPECTED_VERSIONS_v0_1_snapshot.json", "REGISTRY_expected_versions_v0_1.schema.json"),),
     version="0.1",
@@ -23,7 +27,7 @@ EXPECTED_VERSIONS_SPEC: Final = RegistrySpec(
 MIGRATION_LEDGER_SPEC: Final = RegistrySpec(
     registry_id="migration_ledger",
     kind="captured",
-    title="The migrations that were applied, captured from the ledger that people keep.",
+    title="The applied migrations, captured from the ledger.",
     artifacts=("applied_migrations_snapshot.json",),
     schemas=(("applied_migrations_snapshot.json", "REGISTRY_migration_ledger_v0_1.schema.json"),),
     version="0.1",
@@ -37,7 +41,7 @@ MIGRATION_LEDGER_SPEC: Final = RegistrySpec(
 THRESHOLD_PACKS_FILE_SPEC: Final = RegistrySpec(
     registry_id="threshold_packs_file",
     kind="captured",
-    title="The threshold packs of the repository, every one under its own name.",
+    title="The threshold packs of the repository, each under its own name.",
     artifacts=(),
     schemas=(("*.json", "REGISTRY_threshold_packs_file_v0_1.schema.json"),),
     version="0.1",
@@ -53,7 +57,7 @@ THRESHOLD_PACKS_FILE_SPEC: Final = RegistrySpec(
 FINGERPRINT_INDEX_SPEC: Final = RegistrySpec(
     registry_id="fingerprint_index",
     kind="captured",
-    title="The index of fingerprints, captured as the operation that makes them left it.",
+    title="The index of fingerprints, captured as its operation wrote it.",
     artifacts=("fingerprint_index_snapshot.csv",),
     schemas=(("fingerprint_index_snapshot.csv", "REGISTRY_fingerprint_index_v0_1.schema.json"),),
     version="0.1",
@@ -69,7 +73,7 @@ FINGERPRINT_INDEX_SPEC: Final = RegistrySpec(
 DERIVED_VALIDATION_REPORTS_SPEC: Final = RegistrySpec(
     registry_id="derived_validation_reports",
     kind="captured",
-    title="The newest report on derived data, by LATEST.txt, with the files beside it.",
+    title="The newest validation report on derived data (see LATEST.txt), with the files beside it.",
     artifacts=("derived_validation_report.json",),
     schemas=(("derived_validation_report.json", "REGISTRY_derived_validation_reports_v0_1.schema.json"),),
     version="0.1",

@@ -1,4 +1,7 @@
-"""drift_signals: differences between the repository and what it expects."""
+"""drift_signals: the differences between the repository and what it expects.
+
+Contains the row, the reader and the pure builder. May import `registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 DRIFT_SIGNALS_SPEC: Final = RegistrySpec(
     registry_id="drift_signals",
     kind="built",
-    title="What the repository is against what it expects to be: versions, thresholds, the tracked tree.",
+    title="Expected and observed versions, the hash of the tracked files, and the drift between them.",
     artifacts=("DRIFT_SIGNALS_v0_1.json",),
     schemas=(("DRIFT_SIGNALS_v0_1.json", "REGISTRY_drift_signals_v0_1.schema.json"),),
     version="0.1",
