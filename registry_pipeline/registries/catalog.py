@@ -45,7 +45,6 @@ POINTER_ACTIVATION_SPEC: Final = RegistrySpec(
         ("POINTER_ACTIVATION_v0_1.json", "REGISTRY_pointer_activation_v0_1.schema.json"),
         ("POINTERS_AFTER.json", "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json"),
     ),
-    version="0.1",
     operation_id="OP-QA14",
     tag="pointer_activation",
     pointer=False,
@@ -56,9 +55,6 @@ VALIDATION_RANGE_RESULTS_SPEC: Final = RegistrySpec(
     registry_id="validation_range_results",
     kind="collection",
     title="Results of validation over ranges of days, one sealed folder for each range.",
-    artifacts=(),
-    schemas=(),
-    version="0.1",
     operation_id="OP-QA13",
     tag="seal_validation_range_results",
     sources=("reports/validation",),
@@ -71,9 +67,6 @@ EVIDENCE_PACK_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="evidence_pack_registry",
     kind="collection",
     title="Evidence packs, one sealed folder for each pack.",
-    artifacts=(),
-    schemas=(),
-    version="0.1",
     operation_id="OP-QA13",
     tag="seal_evidence_pack",
     sources=("reports/path1/evidence/runs",),
@@ -86,11 +79,6 @@ THRESHOLD_REGISTRY_DB_SPEC: Final = RegistrySpec(
     registry_id="threshold_registry_db",
     kind="external",
     title="Thresholds in a database outside the repository.",
-    artifacts=(),
-    schemas=(),
-    version="0.1",
-    operation_id=None,
-    tag=None,
     delta=False,
     # The scorecard contains this text.
     excluded_because="an external database: nothing in the repository proves its content, so it stays unknown",
@@ -134,6 +122,7 @@ BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and 
 
 def with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
     """Return the named registries and all that are built from or after them, in dependency order."""
+    # One pass is enough, because BUILD_ORDER lists each registry after what it depends on.
     chosen = set(registry_ids)
     for row in BUILD_ORDER:
         if chosen.intersection((*row.depends_on, *row.after)):

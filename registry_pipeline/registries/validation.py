@@ -33,6 +33,7 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     report = read_judgeable(run_folder(repository, sealed.ref), path)
     verdict = check_run(report, REGISTRIES)
     findings = list(verdict.findings)
+    # A valid seal with another root means that the folder was replaced since it was sealed.
     if report.root_sha256 not in (None, sealed.ref.manifest_sha256):
         expected, got = sealed.ref.manifest_sha256, report.root_sha256
         findings.append(finding("ROOT_MISMATCH", path, expected=expected, got=got))
@@ -44,6 +45,7 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
 def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return the findings of the registry's own rules; without any if the seal does not verify."""
     spec = REGISTRIES.get(sealed.registry_id)
+    # Rules read artifacts, and the bytes of a run that does not verify prove nothing.
     if spec is None or spec.rules is None or report.verdict != "pass":
         return ()
     return tuple(spec.rules(repository, sealed, report))

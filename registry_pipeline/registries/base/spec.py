@@ -46,11 +46,11 @@ class RegistrySpec:
     registry_id: str
     kind: Kind
     title: str
-    artifacts: tuple[str, ...]
-    schemas: tuple[tuple[str, str], ...]
-    version: str
-    operation_id: str | None
-    tag: str | None
+    artifacts: tuple[str, ...] = ()
+    schemas: tuple[tuple[str, str], ...] = ()
+    version: str = "0.1"
+    operation_id: str | None = None
+    tag: str | None = None
     depends_on: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     previous_inputs: tuple[str, ...] = ()

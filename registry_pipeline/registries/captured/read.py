@@ -25,6 +25,7 @@ def read_expected_versions_inputs(repository: Repository, context: SourceContext
     """Capture the expected-versions document; a changed document must state another version."""
     capture = CaptureReader("expected_versions", repository, context)
     path = repository.config.expected_versions
+    # This document has a key of its own in the toml, because drift_signals needs its path too.
     capture.take(path, capture.artifact)
     capture.tell_unbumped(path, capture.artifact)
     return capture.gathered()
@@ -35,10 +36,12 @@ def read_migration_ledger_inputs(repository: Repository, context: SourceContext)
     capture = CaptureReader("migration_ledger", repository, context)
     capture.take(capture.source, capture.artifact)
     data, previous = capture.files.get(capture.artifact), capture.before_main()
+    # A malformed ledger is refused already; comparing it would report every entry as removed.
     if data is not None and previous is not None and not capture.refused:
         names = set(_migration_names(data))
         removed = [name for name in _migration_names(previous) if name not in names]
         if removed:
+            # Three names are enough to find the place.
             more = f" and {len(removed) - 3} more" if len(removed) > 3 else ""
             detail = ", ".join(map(_display, removed[:3])) + more
             capture.tell("CAPTURE_ENTRY_REMOVED", capture.source, detail=detail)
@@ -50,6 +53,7 @@ def read_fingerprint_index_inputs(repository: Repository, context: SourceContext
     capture = CaptureReader("fingerprint_index", repository, context)
     capture.take(capture.source, capture.artifact)
     data = capture.files.get(capture.artifact)
+    # The header is a row, but no record.
     return capture.gathered(None if data is None or capture.refused else sum(1 for _ in read_strict_csv(data)) - 1)
 
 
@@ -57,6 +61,7 @@ def read_threshold_packs_inputs(repository: Repository, context: SourceContext) 
     """Capture all packs of the folder (`*.json`), each under its own name."""
     capture = CaptureReader("threshold_packs_file", repository, context)
     names = capture.names_in(capture.source, lambda name: name.endswith(".json"))
+    # One malformed pack refuses the whole capture: packs of different states must not be sealed together.
     for name in names or ():
         capture.take(f"{capture.source}/{name}", name)
         capture.tell_unbumped(f"{capture.source}/{name}", name, only_stated=True)
@@ -72,6 +77,7 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
     data = capture.read(latest)
     if data is None:
         return capture.gathered()
+    # LATEST.txt is input, not authority: it only says which folder is captured.
     name, problem = _parse_latest(repository, capture.source, data)
     if problem:
         capture.refuse("CAPTURE_LATEST_INVALID", latest, detail=problem)
@@ -80,6 +86,7 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
     names = capture.names_in(folder, lambda _name: True)
     if names is not None and _REPORT not in names:
         capture.tell_missing(f"{folder}/{_REPORT}", "the file does not exist")
+    # Only the report has a schema; the other files are evidence for it.
     for file_name in names or ():
         capture.take(f"{folder}/{file_name}", file_name, judged=file_name == _REPORT)
     return capture.gathered()
@@ -93,6 +100,7 @@ def _parse_latest(repository: Repository, source: str, data: bytes) -> tuple[str
         return "", "the file is not UTF-8"
     if not name:
         return "", "the file is empty"
+    # A path would allow a capture from outside the configured folder.
     if "/" in name or "\\" in name or name in (".", "..") or not name.isprintable() or len(name) > _MAX_NAME_LENGTH:
         return "", f"{_display(name)} is not the plain name of a folder"
     try:

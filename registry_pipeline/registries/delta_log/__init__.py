@@ -16,7 +16,6 @@ REGISTRY_DELTA_LOG_SPEC: Final = RegistrySpec(
     title="The changes between successive snapshots of each registry: an append-only log with one line for each edge.",
     artifacts=("REGISTRY_DELTA_LOG_v0_1.jsonl",),
     schemas=(("REGISTRY_DELTA_LOG_v0_1.jsonl", "REGISTRY_registry_delta_log_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA11",
     tag="registry_delta_log_build",
     sources=("run_roots",),

@@ -41,6 +41,7 @@ def build_delta_log(inputs: DeltaLogInputs, context: BuildContext) -> Artifacts:
 
     files = files_for(context.run_id)
     lines = files[LOG_FILE].splitlines()
+    # The content hash leaves the fields of the build out of every line, the previous ones included.
     timeless = b"\n".join([line.rpartition(_TIME_FIELDS)[0] or line for line in lines])
     metrics = {"edges_added": len(pairs), "registries_changed": len({after.registry_id for _, after in pairs})}
     return Artifacts(files, len(lines), sha256_hex(timeless), metrics, files_for)
@@ -56,6 +57,7 @@ def _pair_snapshots(inputs: DeltaLogInputs) -> Iterator[tuple[Snapshot | None, S
 
 
 def _edge(before: Snapshot | None, after: Snapshot, created_utc: str, run_id: str) -> DeltaEdge:
+    # The first snapshot of a registry adds all of its files. Without both manifests the changes are unknown.
     before_entries = () if before is None else before.entries
     paths = None
     if before_entries is not None and after.entries is not None:

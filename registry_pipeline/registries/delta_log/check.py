@@ -36,17 +36,20 @@ def check_delta_log(
 def _find_violations(
     log: bytes, previous: bytes | None, path: str, run_id: str, created_utc: str, previous_run_id: str | None
 ) -> Iterator[Finding]:
+    # (1) The beginning: everything that was logged before stays as it is.
     if previous_run_id is not None and previous is None:
         yield finding("DELTA_PREVIOUS_UNKNOWN", path, detail=f"{previous_run_id} is missing or does not verify")
     if previous is not None and not log.startswith(previous):
         location = f"line {_find_first_difference(previous, log)}"
         yield finding("DELTA_PREFIX_BROKEN", path, location=location, previous=previous_run_id or "")
+    # (2) All lines: one chain for each registry, and each snapshot once.
     try:
         edges = list(parse_delta_log(log))
     except ValueError as error:
         yield finding("DELTA_LINE", path, detail=str(error))
         return
     yield from _check_sequence(edges, path)
+    # (3) The appended lines: they belong to this run and are in order. Older lines were checked with their own log.
     if previous is not None and log.startswith(previous):
         first_new = previous.count(b"\n")
     elif previous_run_id is None:
@@ -102,6 +105,7 @@ def _sort_key(edge: DeltaEdge) -> tuple[str, str, str]:
 def _check_edge(edge: DeltaEdge, line: bytes, origin: tuple[str, str]) -> Iterator[str]:
     if (edge.created_utc, edge.derivation_run_id) != origin:
         yield "created_utc and derivation_run_id are not those of the run that appended the line"
+    # Parsing ignores the stated counts, so comparing the canonical line checks them too.
     if json_line(edge.to_json()) != line + b"\n":
         yield "the line is not in canonical form, or the counts differ from the lists"
     lists = edge.paths.added, edge.paths.removed, edge.paths.modified

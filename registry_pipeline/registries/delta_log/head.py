@@ -90,12 +90,14 @@ def find_foreign(repository: Repository, report: SealReport, chain: ChainFacts) 
 def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> DeltaHead | Finding:
     """Return a log as a verified head, or a finding; a log whose finding is no error does not count as a log."""
     report = read_report(repository, SealedRef(log.run_id, log.run_root, LOG_FILE, ""), (LOG_FILE,))
+    # (1) What is no log of this repository does not count: a foreign run, or a folder that was never sealed.
     foreign = find_foreign(repository, report, chain)
     if foreign is not None:
         return foreign
     if report.verdict == "unsealed":
         detail = "the folder has no seal"
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
+    # (2) What was sealed and does not verify is an error: the log may have been altered.
     if report.verdict != "pass":
         detail = ", ".join(sorted({f.code for f in report.findings if f.severity is Severity.ERROR}))
         return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
@@ -106,6 +108,7 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
         detail = f"the folder does not contain {LOG_FILE}" if isinstance(error, KeyError) else str(error)
         return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
     previous = Inputs.from_json((report.run_json or {}).get("inputs")).previous(DELTA_LOG)
+    # (3) A log that does not start with its previous one does not count, so that the previous one can be continued.
     # A path that run.json states is opened only if it is a run folder of this repository.
     if previous is not None and previous.run_root in repository.config.run_roots and "/" not in previous.run_id:
         previous_data = _read_log(repository, previous)

@@ -15,7 +15,6 @@ DRIFT_SIGNALS_SPEC: Final = RegistrySpec(
     title="Expected and observed versions, the hash of the tracked files, and the drift between them.",
     artifacts=("DRIFT_SIGNALS_v0_1.json",),
     schemas=(("DRIFT_SIGNALS_v0_1.json", "REGISTRY_drift_signals_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA09",
     tag="drift_signals_build",
     depends_on=("op_status_table", "run_registry", "expected_versions"),

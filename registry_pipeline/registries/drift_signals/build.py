@@ -62,6 +62,7 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
         "op_status_table": inputs.observed_op_status_table,
         "run_envelope": inputs.observed_run_envelope,
     }
+    # A drift is unknown (null) unless all of its versions are known.
     flags = {
         "canon_dirty": context.git.working_tree_state == "dirty",
         "schema_drift": _differs(expected.schema_version, observed.values()),
@@ -104,6 +105,7 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
 
 def canon_tree_hash(tracked: Iterable[bytes]) -> str:
     """Return the hash of the lines `<sha256> <path>`, sorted bytewise as whole lines."""
+    # Sorted as whole lines, so the hash does not depend on the order in which git lists the files.
     return sha256_hex(b"\n".join(sorted(tracked)) + b"\n")
 
 

@@ -18,7 +18,6 @@ DRIFT_SIGNALS_DAILY_SPEC: Final = RegistrySpec(
         ("DRIFT_SIGNALS_v0_1.json", "REGISTRY_drift_signals_v0_1.schema.json"),
         ("OPERATION_STATUS_TABLE_v0_1.json", "REGISTRY_op_status_table_v0_1.schema.json"),
     ),
-    version="0.1",
     operation_id="OP-QA09",
     tag="drift_signals_daily_build",
     sources=("run_roots", "git", "operations_catalog", "coverage_matrix", "expected_versions", "threshold_sources"),

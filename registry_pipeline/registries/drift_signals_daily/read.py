@@ -84,6 +84,7 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
         NotFoundError: git does not have an object of the commit.
     """
     config = repository.config
+    # (1) The documents as the commit has them, at the paths that the present configuration names.
     root_tree = files.root_tree(commit)
     tree = CommitTree(files, root_tree)
     catalog, read = read_operation_catalog(tree, config)
@@ -99,11 +100,11 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
         tracked=files.tracked(root_tree),
         tracked_missing=False,
     )
-    # Up to this commit: later commits must not change what is said of the day.
+    # (2) The history up to this commit: later commits must not change what is said of the day.
     paths = None if config.op_drift == "commit" else read_path_drift(repository.root, catalog.operations, commit)
+    # (3) A document that the past lacks cannot be restored, so its finding is a warning.
     errors = [finding for finding in catalog.findings if finding.severity is Severity.ERROR]
     others = [finding for finding in catalog.findings if finding.severity is not Severity.ERROR]
-    # A document that the past lacks cannot be restored, so it is a warning.
     warnings = [replace(error, severity=Severity.WARNING) for error in errors]
     return CommitFacts(
         catalog=catalog,

@@ -18,7 +18,6 @@ OP_STATUS_TABLE_SPEC: Final = RegistrySpec(
         ("OPERATION_STATUS_TABLE_v0_1.json", "REGISTRY_op_status_table_v0_1.schema.json"),
         ("OPERATION_STATUS_TABLE_v0_1.meta.json", "REGISTRY_op_status_table_meta_v0_1.schema.json"),
     ),
-    version="0.1",
     operation_id="OP-QA08",
     tag="op_status_table_build",
     record_key=("operation_id",),

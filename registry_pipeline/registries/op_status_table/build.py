@@ -37,31 +37,11 @@ class OpStatusInputs:
     path_drift: PathDrift | None = None
 
 
-class _Evidence:
-    """The latest run of one operation and the run roots that contain runs of it."""
-
-    __slots__ = ("latest", "run_roots")
-
-    def __init__(self, latest: RunRow) -> None:
-        self.latest = latest
-        self.run_roots: set[str] = set()
-
-
-@value_type
-class _Drift:
-    """The drift of one operation; `is_drift` is None if it is unknown."""
-
-    is_drift: bool | None
-    reasons: list[str]
-    warnings: list[str]
-
-
 def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Artifacts:
-    """Return the status of every operation with a configured option, and the meta document.
-
-    The table is sorted by option, then operation id.
-    """
+    """Return the status of every operation with a configured option, and the meta document."""
+    # (1) One pass over the runs: the latest run of each operation, and the run roots that contain its runs.
     evidence, has_legacy_runs = _collect_evidence(inputs.runs)
+    # (2) One row for each operation, sorted by option and id.
     rank = {option: position for position, option in enumerate(inputs.options)}
     operations = [operation for operation in inputs.catalog.operations if operation.option in rank]
     operations.sort(key=lambda operation: (rank[operation.option], operation.operation_id))
@@ -69,6 +49,7 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
         _row(operation, evidence.get(operation.operation_id), inputs, context, has_legacy_runs=has_legacy_runs)
         for operation in operations
     ]
+    # (3) What the table was made under, and the drift that was active before it.
     meta = {
         "generated_utc": context.generated_utc,
         "git_commit": context.git.commit,
@@ -89,18 +70,18 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
     )
 
 
-def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, _Evidence], bool]:
-    """Return the evidence by operation id, and whether some run cannot be attributed to an operation."""
-    evidence: dict[str, _Evidence] = {}
+def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, set[str]]], bool]:
+    """Return the latest run and the run roots by operation id, and whether some run has no known operation."""
+    evidence: dict[str, tuple[RunRow, set[str]]] = {}
     has_legacy_runs = False
     for run in runs:
+        # A run without an envelope proves nothing about an operation, whatever its line states.
         if run.operation_id is None or not (run.has_run_json or run.adapted):
             has_legacy_runs = True
             continue
-        operation_evidence = evidence.setdefault(run.operation_id, _Evidence(run))
-        operation_evidence.run_roots.add(run.run_root)
-        if _recency(run) > _recency(operation_evidence.latest):
-            operation_evidence.latest = run
+        latest, run_roots = evidence.get(run.operation_id, (run, set()))
+        run_roots.add(run.run_root)
+        evidence[run.operation_id] = max(latest, run, key=_recency), run_roots
     return evidence, has_legacy_runs
 
 
@@ -110,7 +91,7 @@ def _recency(run: RunRow) -> tuple[str, str]:
 
 def _row(
     operation: Operation,
-    evidence: _Evidence | None,
+    evidence: tuple[RunRow, set[str]] | None,
     inputs: OpStatusInputs,
     context: BuildContext,
     *,
@@ -140,10 +121,12 @@ def _row(
             "op_drift_reasons": [],
             "warnings": [reason, *level_warnings],
         }
-    latest = evidence.latest
-    drift = _find_drift(operation.operation_id, latest, context.git.commit, inputs.path_drift)
+    latest, run_roots = evidence
+    drift, drift_reasons, drift_warnings = _find_drift(
+        operation.operation_id, latest, context.git.commit, inputs.path_drift
+    )
     warnings = [] if latest.has_manifest_sha256 else ["missing manifest on latest run"]
-    if len(evidence.run_roots) > 1:
+    if len(run_roots) > 1:
         warnings.append("multiple run roots observed; using latest by created_utc")
     return {
         **head,
@@ -153,14 +136,17 @@ def _row(
         "manifest_state": "PRESENT" if latest.has_manifest_sha256 else "MISSING",
         "run_json_state": "PRESENT" if latest.has_run_json else "MISSING",
         "staleness_days": staleness_days(latest.created_utc, context.as_of),
-        "op_drift": drift.is_drift,
-        "op_drift_reasons": drift.reasons,
-        "warnings": [*warnings, *level_warnings, *drift.warnings],
+        "op_drift": drift,
+        "op_drift_reasons": drift_reasons,
+        "warnings": [*warnings, *level_warnings, *drift_warnings],
     }
 
 
-def _find_drift(operation_id: str, latest: RunRow, head: str | None, paths: PathDrift | None) -> _Drift:
-    """Return the drift by the configured rule (commit or paths), or else by a dirty working tree."""
+def _find_drift(
+    operation_id: str, latest: RunRow, head: str | None, paths: PathDrift | None
+) -> tuple[bool | None, list[str], list[str]]:
+    """Return whether an operation drifts (None: unknown), the reasons, and warnings."""
+    # (1) By the configured rule: by commit, or by the paths that commits changed.
     unknown = None
     if paths is not None:
         is_touched, unknown = _are_paths_touched(operation_id, latest, head, paths)
@@ -169,11 +155,12 @@ def _find_drift(operation_id: str, latest: RunRow, head: str | None, paths: Path
         # An unknown commit on either side proves no drift.
         differs = latest.git_commit is not None and head is not None and latest.git_commit != head
         reasons = ["op_drift_commit_mismatch"] if differs else []
+    # (2) A run from a dirty tree cannot be reproduced from its commit.
     if not reasons and latest.working_tree_state == "dirty":
         reasons = ["op_drift_last_run_dirty"]
     if not reasons and unknown is not None:
-        return _Drift(None, [], [f"op_drift unknown: {unknown}"])
-    return _Drift(bool(reasons), reasons, reasons)
+        return None, [], [f"op_drift unknown: {unknown}"]
+    return bool(reasons), reasons, reasons
 
 
 def _are_paths_touched(

@@ -29,6 +29,7 @@ def read_op_status_table_inputs(repository: Repository, context: SourceContext) 
     catalog, files = read_operation_catalog(WorkingTree(repository.root), repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
+    # The drift signals are built from this table, so it can only use those that were active before.
     previous = context.previous.get("drift_signals")
     uses_paths = repository.config.op_drift != "commit"
     inputs = OpStatusInputs(

@@ -15,7 +15,6 @@ RUN_REGISTRY_SPEC: Final = RegistrySpec(
     title="One line for each run folder: what its run.json states, the files it contains, and warnings.",
     artifacts=("RUN_REGISTRY_v0_1.jsonl",),
     schemas=(("RUN_REGISTRY_v0_1.jsonl", "REGISTRY_run_registry_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA07",
     tag="run_registry_build",
     record_key=("run_key",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.findings.codes import finding
@@ -57,7 +57,22 @@ def check_baseline(
 
     The roots are compared as the folders claim them; the seal check decides whether a claim is true.
     """
-    return sorted_findings(_compare(baseline, current, baseline_name, explain_missing))
+    findings = []
+    for (run_root, run_id), expected in baseline.items():
+        path = f"{run_root}/{run_id}"
+        if (run_root, run_id) in current:
+            got = current[run_root, run_id]
+            # A run that was sealed since the baseline has a root now, and had none then.
+            if expected not in (None, got):
+                findings.append(finding("RUN_RESEALED", path, expected=expected, got=got, detail=baseline_name))
+            continue
+        # A folder that exists but cannot be listed is not lost: making it readable is enough.
+        reason = explain_missing(run_root, run_id)
+        if reason is None:
+            findings.append(finding("RUN_REMOVED", path, expected=expected, detail=baseline_name))
+        else:
+            findings.append(finding("RUN_LEFT_OUT", path, expected=expected, lister=baseline_name, detail=reason))
+    return sorted_findings(findings)
 
 
 def accept_removed(verdict: Verdict) -> Verdict:
@@ -76,19 +91,3 @@ def _parse_roots(lines: Iterable[bytes]) -> dict[tuple[str, str], str | None]:
             raise StrictJsonError("invalid", "a line is not an object")
         roots[str(row.get("run_root")), str(row.get("run_id"))] = row.get("manifest_root_sha256")
     return roots
-
-
-def _compare(
-    baseline: ClaimedRoots, current: ClaimedRoots, baseline_name: str, explain_missing: ExplainMissing
-) -> Iterator[Finding]:
-    for key, expected in baseline.items():
-        path = "/".join(key)
-        if key in current:
-            if expected not in (None, current[key]):
-                yield finding("RUN_RESEALED", path, expected=expected, got=current[key], detail=baseline_name)
-            continue
-        reason = explain_missing(*key)
-        if reason is None:
-            yield finding("RUN_REMOVED", path, expected=expected, detail=baseline_name)
-        else:
-            yield finding("RUN_LEFT_OUT", path, expected=expected, lister=baseline_name, detail=reason)

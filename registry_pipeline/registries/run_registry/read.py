@@ -38,6 +38,7 @@ def check_run_registry(repository: Repository, sealed: SealedRun, report: SealRe
     current = report.kept.get(ARTIFACT)
     if current is None:
         return ()
+    # The previous run registry is the one that run.json names, not the one that is active now.
     previous = sealed.inputs.previous("run_registry")
     previous_rows: bytes | None = None
     if previous is not None and run_folder(repository, previous).is_dir():

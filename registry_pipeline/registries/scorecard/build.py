@@ -48,6 +48,7 @@ def build_scorecard(inputs: ScorecardInputs, context: BuildContext) -> Artifacts
         "executables": _executable_figures(inputs, operations),
         "registries": _registry_figures(inputs),
     }
+    # A section that the previous scorecard lacks gives null for each of its changes.
     before = inputs.before
     change = None if before is None else {name: _change(before.get(name), now) for name, now in figures.items()}
     content = {**figures, "change": change}

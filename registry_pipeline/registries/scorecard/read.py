@@ -39,6 +39,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     if context.started is None or context.chain is None:
         raise ValueError("the scorecard needs the start of the build and the facts of the activation chain")
     tree = WorkingTree(repository.root)
+    # Without a valid catalog the figures would be wrong, so nothing is built.
     catalog, files = read_operation_catalog(tree, repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
@@ -100,6 +101,7 @@ def _read_active_runs(
         ref = pointers.active(registry_id)
         if ref is None or not run_folder(repository, ref).is_dir():
             continue
+        # An active run that does not verify is reported by `status`; here it only does not count.
         try:
             report = read_sealed(repository, spec, ref)
         except EvidenceError:

@@ -15,7 +15,6 @@ SYSTEM_HEALTH_REPORT_SPEC: Final = RegistrySpec(
     title="The state of the system as a Markdown report and a JSON summary, rendered from the active registries.",
     artifacts=("SYSTEM_HEALTH_SUMMARY_v0_1.json", "SYSTEM_HEALTH_REPORT_v0_1.md"),
     schemas=(("SYSTEM_HEALTH_SUMMARY_v0_1.json", "REGISTRY_system_health_report_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA10",
     tag="system_health_render",
     depends_on=("op_status_table", "drift_signals", "run_registry"),

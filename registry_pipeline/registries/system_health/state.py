@@ -80,9 +80,8 @@ class HealthInputs:
 
 def find_health_state(facts: HealthFacts) -> HealthState:
     """Return the most severe state that a condition causes, and all conditions."""
-    conditions = dict.fromkeys(
-        [*_check_findings(facts), *_check_pointers(facts), *_check_drift(facts), *_check_operations(facts)]
-    )
+    # Two findings may give the same condition; it is listed once.
+    conditions = dict.fromkeys([*_check_findings(facts), *_check_drift(facts), *_check_operations(facts)])
     ordered = sorted(conditions, key=lambda condition: -SEVERITY.index(condition.state))
     return HealthState(ordered[0].state if ordered else "HEALTHY", tuple(ordered))
 
@@ -92,13 +91,10 @@ def _check_findings(facts: HealthFacts) -> Iterator[HealthCondition]:
         if finding.code == "POINTER_FILE_MISSING":
             yield HealthCondition("UNKNOWN", finding.message)
         elif finding.severity is Severity.ERROR:
-            # An error in the pointer file or the chain must be repaired before anything can be activated.
+            # While the pointer file or the chain has an error, nothing can be activated, so it must be repaired first.
             needs_recovery = finding.code in _UNREADABLE_POINTERS or family_of(finding) == "chain"
             reason = f"{finding.code} {finding.path}: {finding.message}"
             yield HealthCondition("RECOVERY_REQUIRED" if needs_recovery else "DEGRADED_BLOCKING", reason)
-
-
-def _check_pointers(facts: HealthFacts) -> Iterator[HealthCondition]:
     if facts.unknown_pointers:
         names = ", ".join(facts.unknown_pointers)
         yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}")
@@ -106,6 +102,7 @@ def _check_pointers(facts: HealthFacts) -> Iterator[HealthCondition]:
 
 def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
     drift = facts.system_drift
+    # The tree may be dirty now, or may have been when the drift signals were built.
     if facts.working_tree_state == "dirty" or (drift is not None and drift.canon_dirty):
         yield HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty")
     if drift is None:
@@ -119,6 +116,7 @@ def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
 
 
 def _check_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
+    # Stale and unobserved operations are listed in the report, but cause no condition.
     counts = facts.operations
     if counts is None:
         yield HealthCondition("UNKNOWN", "no op_status_table is active")
