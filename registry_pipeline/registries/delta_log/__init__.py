@@ -10,7 +10,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-REGISTRY_DELTA_LOG_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="registry_delta_log",
     kind="built",
     title="The changes between successive snapshots of each registry: an append-only log with one line for each edge.",

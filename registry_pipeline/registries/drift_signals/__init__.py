@@ -9,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-DRIFT_SIGNALS_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="drift_signals",
     kind="built",
     title="Expected and observed versions, the hash of the tracked files, and the drift between them.",

@@ -9,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-DRIFT_SIGNALS_DAILY_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="drift_signals_daily",
     kind="built",
     title="Drift signals and operation status of each past day.",

@@ -9,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-OP_STATUS_TABLE_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="op_status_table",
     kind="built",
     title="Every allowed operation: its last run, the evidence for it, its age and its drift.",

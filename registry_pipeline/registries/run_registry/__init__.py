@@ -9,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-RUN_REGISTRY_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="run_registry",
     kind="built",
     title="One line for each run folder: what its run.json states, the files it contains, and warnings.",

@@ -9,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-GOVERNANCE_SCORECARD_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="governance_scorecard",
     kind="built",
     title="Governance figures: operations and their coverage, missing executables, sealed and active registries.",

@@ -9,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import RegistrySpec
 
-SYSTEM_HEALTH_REPORT_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="system_health_report",
     kind="rendered",
     title="The state of the system as a Markdown report and a JSON summary, rendered from the active registries.",

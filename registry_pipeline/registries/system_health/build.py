@@ -33,7 +33,7 @@ def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifac
     groups = group_operations(inputs.status_rows, inputs.stale_days)
     counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
     counts = {"total_ops": counts.pop("total"), **counts}
-    summary = _summary(inputs, groups, counts, context)
+    summary = _render_summary(inputs, groups, counts, context)
     timeless = {key: value for key, value in summary.items() if key != "generated_utc"}
     lines = [
         *_render_head(inputs, context),
@@ -50,7 +50,7 @@ def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifac
     )
 
 
-def _summary(
+def _render_summary(
     inputs: HealthInputs, groups: OperationGroups, counts: dict[str, int], context: BuildContext
 ) -> dict[str, Any]:
     """Return the summary, with the keys in the specified order."""
@@ -93,21 +93,15 @@ def _render_head(inputs: HealthInputs, context: BuildContext) -> list[str]:
 def _render_drift(inputs: HealthInputs) -> list[str]:
     flags = inputs.drift_signals["system_drift"]
     rows = [(flag, {True: "yes", False: "no"}.get(flags[flag], "unknown")) for flag in _FLAGS]
-    warnings = [str(warning) for warning in inputs.drift_signals.get("warnings", ())]
-    warning_lines = ["", *(f"- {markdown_text(warning)}" for warning in warnings)] if warnings else []
-    return ["## System Drift Summary", "", *_render_table(("signal", "drifts"), rows), *warning_lines, ""]
+    warnings = [f"- {markdown_text(str(warning))}" for warning in inputs.drift_signals.get("warnings", ())]
+    # The empty line ends the table.
+    table = _render_table(("signal", "drifts"), rows)
+    return ["## System Drift Summary", "", *table, *(["", *warnings] if warnings else []), ""]
 
 
 def _render_counts(inputs: HealthInputs, counts: dict[str, int]) -> list[str]:
-    rows = [*counts.items(), ("runs_known", inputs.runs_known)]
-    return [
-        "## Counts",
-        "",
-        *_render_table(("what", "number"), rows),
-        "",
-        f"Stale is {inputs.stale_days} days or older.",
-        "",
-    ]
+    table = _render_table(("what", "number"), [*counts.items(), ("runs_known", inputs.runs_known)])
+    return ["## Counts", "", *table, "", f"Stale is {inputs.stale_days} days or older.", ""]
 
 
 def _render_section(
