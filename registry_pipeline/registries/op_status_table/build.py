@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_document, json_line, sha256_hex
 from registry_pipeline.git.values import BoundPaths, PathDrift
-from registry_pipeline.registries.base.staleness import staleness_days
+from registry_pipeline.registries.base.staleness import count_operations, staleness_days
 from registry_pipeline.registries.base.values import Operation, OperationCatalog, SystemDrift
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.records import RunRow
@@ -57,15 +57,20 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
         "system_drift": None if inputs.system_drift is None else asdict(inputs.system_drift),
         "drift_signals_run": inputs.drift_signals_run,
     }
+    # (4) The content hash leaves out the values that change by the passing of time alone.
+    timeless_rows = [{key: value for key, value in row.items() if key != "staleness_days"} for row in rows]
+    timeless_meta = {key: value for key, value in meta.items() if key != "generated_utc"}
+    # Staleness is no metric of the table, so any threshold will do.
+    counts = count_operations(rows, stale_days=0)
     return Artifacts(
         {ARTIFACT: json_document(rows), META_ARTIFACT: json_document(meta)},
         len(rows),
-        _content_hash(rows, meta),
+        sha256_hex(json_line([timeless_rows, timeless_meta])),
         {
             "operations": len(rows),
-            "observed": sum(row["run_evidence_state"] == "OBSERVED" for row in rows),
-            "drifting": sum(row["op_drift"] is True for row in rows),
-            "coverage_below_c3": sum(_is_below_c3(row["coverage_level"]) for row in rows),
+            "observed": counts.observed,
+            "drifting": counts.drifting,
+            "coverage_below_c3": counts.coverage_below_c3,
         },
     )
 
@@ -81,12 +86,9 @@ def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, s
             continue
         latest, run_roots = evidence.get(run.operation_id, (run, set()))
         run_roots.add(run.run_root)
-        evidence[run.operation_id] = max(latest, run, key=_recency), run_roots
+        latest = max(latest, run, key=lambda row: (row.created_utc or "", row.run_key))
+        evidence[run.operation_id] = latest, run_roots
     return evidence, has_legacy_runs
-
-
-def _recency(run: RunRow) -> tuple[str, str]:
-    return run.created_utc or "", run.run_key
 
 
 def _row(
@@ -106,7 +108,7 @@ def _row(
         "operation_name": operation.name,
         "coverage_level": level,
     }
-    level_warnings = [f"coverage level < C3 (actual: {level})"] if _is_below_c3(level) else []
+    level_warnings = [f"coverage level < C3 (actual: {level})"] if level < "C3" else []
     if evidence is None:
         reason = "runs exist but are legacy/untyped" if has_legacy_runs else "no attributable runs observed"
         return {
@@ -181,14 +183,3 @@ def _are_paths_touched(
     if not bound.is_whole:
         return False, "git has no file of a bound executable"
     return False, None if bound.paths else "the operation binds no executable"
-
-
-def _is_below_c3(level: str) -> bool:
-    return level < "C3"
-
-
-def _content_hash(rows: Iterable[Mapping[str, Any]], meta: Mapping[str, Any]) -> str:
-    # Without the figures that change by the passing of time alone.
-    timeless_rows = [{key: value for key, value in row.items() if key != "staleness_days"} for row in rows]
-    timeless_meta = {key: value for key, value in meta.items() if key != "generated_utc"}
-    return sha256_hex(json_line([timeless_rows, timeless_meta]))
