@@ -68,10 +68,6 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
         "schema_drift": _differs(expected.schema_version, observed.values()),
         "threshold_drift": _differs(expected.threshold_pack_version, [inputs.observed_threshold]),
     }
-    compared = (
-        ("schema_version", expected.schema_version, observed, flags["schema_drift"]),
-        ("threshold_pack", expected.threshold_pack_version, inputs.observed_threshold, flags["threshold_drift"]),
-    )
     document: dict[str, Any] = {
         "drift_version": VERSION,
         "expected_versions_source": inputs.expected_path,
@@ -80,14 +76,10 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
         "working_tree_state": context.git.working_tree_state,
         "canon_tree_hash": None if inputs.tracked is None else canon_tree_hash(inputs.tracked),
         "expected": {
-            name: {
-                "expected": version,
-                "computed": drift is not None,
-                "observed": observation,
-                "drift": drift,
-                "source_path": inputs.expected_path,
-            }
-            for name, version, observation, drift in compared
+            "schema_version": _comparison(inputs, expected.schema_version, observed, flags["schema_drift"]),
+            "threshold_pack": _comparison(
+                inputs, expected.threshold_pack_version, inputs.observed_threshold, flags["threshold_drift"]
+            ),
         },
         "system_drift": {**flags, "threshold_drift_computed": flags["threshold_drift"] is not None},
         "op_drift_policy": {"op_drift_requires_evidence": True, "rules": list(_RULES)},
@@ -115,6 +107,16 @@ def _differs(expected: str | None, observed: Iterable[str | None]) -> bool | Non
     if expected is None or None in versions:
         return None
     return any(version != expected for version in versions)
+
+
+def _comparison(inputs: DriftInputs, expected: str | None, observed: object, drift: bool | None) -> dict[str, Any]:
+    return {
+        "expected": expected,
+        "computed": drift is not None,
+        "observed": observed,
+        "drift": drift,
+        "source_path": inputs.expected_path,
+    }
 
 
 def _find_warnings(inputs: DriftInputs, expected: ExpectedVersions, flags: dict[str, bool | None]) -> Iterator[str]:

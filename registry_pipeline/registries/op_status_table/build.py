@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_document, json_line, sha256_hex
@@ -101,37 +101,44 @@ def _row(
 ) -> dict[str, Any]:
     """Return the row of one operation, with the keys in the specified order."""
     level = inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL)
-    head: dict[str, Any] = {
+    coverage_warnings = [f"coverage level < C3 (actual: {level})"] if level < "C3" else []
+    reason = "runs exist but are legacy/untyped" if has_legacy_runs else "no attributable runs observed"
+    row: dict[str, Any] = {
         "status_version": VERSION,
         "option": operation.option,
         "operation_id": operation.operation_id,
         "operation_name": operation.name,
         "coverage_level": level,
+        "last_run_id": None,
+        "last_run_created_utc": None,
+        "run_evidence_state": "LEGACY_ONLY" if has_legacy_runs else "UNOBSERVED",
+        "manifest_state": "UNKNOWN",
+        "run_json_state": "UNKNOWN",
+        "staleness_days": None,
+        "op_drift": None,
+        "op_drift_reasons": [],
+        "warnings": [reason, *coverage_warnings],
     }
-    level_warnings = [f"coverage level < C3 (actual: {level})"] if level < "C3" else []
     if evidence is None:
-        reason = "runs exist but are legacy/untyped" if has_legacy_runs else "no attributable runs observed"
-        return {
-            **head,
-            "last_run_id": None,
-            "last_run_created_utc": None,
-            "run_evidence_state": "LEGACY_ONLY" if has_legacy_runs else "UNOBSERVED",
-            "manifest_state": "UNKNOWN",
-            "run_json_state": "UNKNOWN",
-            "staleness_days": None,
-            "op_drift": None,
-            "op_drift_reasons": [],
-            "warnings": [reason, *level_warnings],
-        }
-    latest, run_roots = evidence
-    drift, drift_reasons, drift_warnings = _find_drift(
-        operation.operation_id, latest, context.git.commit, inputs.path_drift
-    )
+        return row
+    # Updating keeps the order of the keys.
+    return row | _observed_fields(operation.operation_id, *evidence, inputs, context, coverage_warnings)
+
+
+def _observed_fields(
+    operation_id: str,
+    latest: RunRow,
+    run_roots: Collection[str],
+    inputs: OpStatusInputs,
+    context: BuildContext,
+    coverage_warnings: list[str],
+) -> dict[str, Any]:
+    """Return the fields of a row that the latest run of the operation decides."""
+    drift, reasons, drift_warnings = _find_drift(operation_id, latest, context.git.commit, inputs.path_drift)
     warnings = [] if latest.has_manifest_sha256 else ["missing manifest on latest run"]
     if len(run_roots) > 1:
         warnings.append("multiple run roots observed; using latest by created_utc")
     return {
-        **head,
         "last_run_id": latest.run_id,
         "last_run_created_utc": latest.created_utc,
         "run_evidence_state": "OBSERVED",
@@ -139,8 +146,8 @@ def _row(
         "run_json_state": "PRESENT" if latest.has_run_json else "MISSING",
         "staleness_days": staleness_days(latest.created_utc, context.as_of),
         "op_drift": drift,
-        "op_drift_reasons": drift_reasons,
-        "warnings": [*warnings, *level_warnings, *drift_warnings],
+        "op_drift_reasons": reasons,
+        "warnings": [*warnings, *coverage_warnings, *drift_warnings],
     }
 
 

@@ -17,6 +17,7 @@ from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, ChainFacts, SourceContext, foreign_repository_id
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.upstream import STATUS_TABLE_ARTIFACT
 from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
 from registry_pipeline.runs.envelope import InputRegistry
@@ -25,7 +26,6 @@ from registry_pipeline.runs.pointer_file import read_pointers, read_report, run_
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 
-_STATUS_TABLE: Final = "OPERATION_STATUS_TABLE_v0_1.json"
 # The lookbehind keeps the time linear: a match cannot start inside a word.
 _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-z0-9]+)")
 
@@ -59,7 +59,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     inputs = ScorecardInputs(
         catalog=catalog,
         options=repository.config.options,
-        observed=_observed_operations(_read_previous(context, "op_status_table", _STATUS_TABLE)),
+        observed=_observed_operations(_read_previous(context, "op_status_table", STATUS_TABLE_ARTIFACT)),
         missing_executables=_find_missing_executables(tree, catalog),
         registries=states,
         before=before if isinstance(before, dict) else None,
