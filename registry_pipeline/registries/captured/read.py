@@ -41,7 +41,7 @@ def read_migration_ledger_inputs(repository: Repository, context: SourceContext)
         names = set(_migration_names(data))
         removed = [name for name in _migration_names(previous) if name not in names]
         if removed:
-            # Three names are enough to find the place.
+            # A ledger may have hundreds of entries; three names show which ones are meant.
             more = f" and {len(removed) - 3} more" if len(removed) > 3 else ""
             detail = ", ".join(map(_display, removed[:3])) + more
             capture.tell("CAPTURE_ENTRY_REMOVED", capture.source, detail=detail)

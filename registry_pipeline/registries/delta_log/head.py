@@ -97,16 +97,21 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
     if report.verdict == "unsealed":
         detail = "the folder has no seal"
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
-    # (2) What was sealed and does not verify is an error: the log may have been altered.
+    # (2) What was sealed and is no valid log is an error: it may have been altered.
+    edges: tuple[DeltaEdge, ...] = ()
+    problem = None
     if report.verdict != "pass":
-        detail = ", ".join(sorted({f.code for f in report.findings if f.severity is Severity.ERROR}))
-        return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
-    try:
-        data = report.kept[LOG_FILE]
-        edges = tuple(parse_delta_log(data))
-    except (KeyError, ValueError) as error:
-        detail = f"the folder does not contain {LOG_FILE}" if isinstance(error, KeyError) else str(error)
-        return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
+        problem = ", ".join(sorted({f.code for f in report.findings if f.severity is Severity.ERROR}))
+    elif LOG_FILE not in report.kept:
+        problem = f"the folder does not contain {LOG_FILE}"
+    else:
+        try:
+            edges = tuple(parse_delta_log(report.kept[LOG_FILE]))
+        except ValueError as error:
+            problem = str(error)
+    if problem is not None:
+        return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=problem, run_id=log.run_id)
+    data = report.kept[LOG_FILE]
     previous = Inputs.from_json((report.run_json or {}).get("inputs")).previous(DELTA_LOG)
     # (3) A log that does not start with its previous one does not count, so that the previous one can be continued.
     # A path that run.json states is opened only if it is a run folder of this repository.

@@ -42,7 +42,7 @@ def read_delta_log_inputs(repository: Repository, context: SourceContext) -> Bui
     chain = context.chain
     if chain is None:
         raise ValueError("the delta log needs the facts of the activation chain")
-    # (1) The head: without it no log is built.
+    # (1) The head, if there is a log already. No log is built while the search for it gives an error.
     search, claims = _find_head_and_claims(repository, context, chain)
     if search.refuses:
         return BuildInputs(None, (), _merge_foreign(repository, search.findings))
