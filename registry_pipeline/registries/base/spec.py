@@ -38,9 +38,7 @@ class RegistrySpec:
     the main artifact apart. `rules_check_name` names the Dagster check of what the registry promises
     beyond its shape. `source_operation_id` is the operation whose output is captured. `sealed_check` returns the
     findings of a sealed run from its SealReport alone, for rules that a schema cannot express. `reader` names the
-    function that reads the inputs of `builder`. `rules` checks a sealed run by the registry's own rules: given the
-    repository, the SealedRun and its verified SealReport, it returns findings. With `reads_chain` the reader is given
-    what the activation chain says about runs.
+    function that reads the inputs of `builder`.
     """
 
     registry_id: str
@@ -68,7 +66,9 @@ class RegistrySpec:
     sealed_check: Callable[[Any], Iterable[Any]] | None = None
     reader: Callable[..., Any] | None = None
     builder: Callable[..., Any] | None = None
+    # Checks a sealed run by the registry's own rules: (repository, SealedRun, verified SealReport) -> findings.
     rules: Callable[..., Any] | None = None
+    # Whether the reader is given what the activation chain says about runs (`SourceContext.chain`).
     reads_chain: bool = False
 
     @property
