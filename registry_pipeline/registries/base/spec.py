@@ -38,7 +38,7 @@ class RegistrySpec:
     the main artifact apart. `rules_check_name` names the Dagster check of what the registry promises
     beyond its shape. `source_operation_id` is the operation whose output is captured. `sealed_check` returns the
     findings of a sealed run from its SealReport alone, for rules that a schema cannot express. `reader` names the
-    function that reads the inputs of `builder`.
+    function of `sources` that gathers what `builder` is given.
     """
 
     registry_id: str
