@@ -44,11 +44,11 @@ class RegistrySpec:
     registry_id: str
     kind: Kind
     title: str
-    artifacts: tuple[str, ...]
-    schemas: tuple[tuple[str, str], ...]
-    version: str
-    operation_id: str | None
-    tag: str | None
+    artifacts: tuple[str, ...] = ()
+    schemas: tuple[tuple[str, str], ...] = ()
+    version: str = "0.1"
+    operation_id: str | None = None
+    tag: str | None = None
     depends_on: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     previous_inputs: tuple[str, ...] = ()
@@ -66,6 +66,10 @@ class RegistrySpec:
     sealed_check: Callable[[Any], Iterable[Any]] | None = None
     reader: Callable[..., Any] | None = None
     builder: Callable[..., Any] | None = None
+    # Checks a sealed run by the registry's own rules: (repository, SealedRun, verified SealReport) -> findings.
+    rules: Callable[..., Any] | None = None
+    # Whether the reader is given what the activation chain says about runs (`SourceContext.chain`).
+    reads_chain: bool = False
 
     @property
     def artifact(self) -> str:
