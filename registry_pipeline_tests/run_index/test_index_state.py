@@ -17,8 +17,8 @@ from registry_pipeline.registries.run_index.fingerprint import is_recorded, reco
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
+from registry_pipeline.registries.run_index.service import append_runs
 from registry_pipeline.registries.run_index.side_index import index_path
-from registry_pipeline.registries.run_index.store import append_runs
 from registry_pipeline_tests.run_index.mortal import killed_at
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log
 
