@@ -174,6 +174,6 @@ def test_a_batch_that_ends_while_one_looks_is_seen_whole(tmp_path: Path, monkeyp
         if log.path.read_bytes() == batch[0]:  # the writer is faster: all is there, and the announcement is gone
             log.path.write_bytes(b"".join(batch))
 
-    monkeypatch.setattr(tail, "_read_announcement", settled)
+    monkeypatch.setattr(tail, "_read_batch_intent", settled)
 
     assert [entry.number for entry in read_log(log).entries] == [1, 2]
