@@ -20,13 +20,13 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.append import AppendResult, parse_batch
 from registry_pipeline.registries.run_index.check import check_append_only
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
+from registry_pipeline.registries.run_index.merge import merge_files
 from registry_pipeline.registries.run_index.service import (
     append_batch,
     append_overrides,
     check_overrides_of,
     check_runs_of,
     finish_run,
-    merge_files,
 )
 from registry_pipeline_tests.cases.layout import Case
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def test_where_none_can_be_written_the_log_is_read_and_that_is_told(
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
 
-    connect = sqlite3.connect
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
     def refuse(path: object, **options: Any) -> sqlite3.Connection:
         if path != ":memory:":

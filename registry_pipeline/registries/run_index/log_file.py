@@ -157,8 +157,8 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
     location, data = f"line {line.number}", line.data
     findings: list[Finding] = []
     if line.too_long:
-        expected, got = f"at most {MAX_LINE} bytes", f"{line.size} bytes"
-        return None, [finding("RI006", log.display_path, location=location, expected=expected, got=got)]
+        limit, size = f"at most {MAX_LINE} bytes", f"{line.size} bytes"
+        return None, [finding("RI006", log.display_path, location=location, expected=limit, got=size)]
     if data.endswith(b"\r"):
         findings.append(finding("RI005", log.display_path, location=location))
         data = data[:-1]
