@@ -1,4 +1,8 @@
-"""Run index: two append-only logs, their rules, queries and merge."""
+"""The run index and the overrides log: two append-only logs, with their rules, queries and merge.
+
+Contains everything that interprets the records of these logs. May import `registries.base`, `runs` and below; commands
+and Dagster use `service`.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,7 @@ RUN_INDEX_SPEC: Final = RegistrySpec(
     version="0.1",
     operation_id="OP-QA17",
     tag="run_index_build",
+    # The rules of the run index read the overrides log, so that one is built first.
     after=("overrides_log",),
     previous_inputs=("run_index",),
     sources=("run_index.path", "run_index.overrides"),
