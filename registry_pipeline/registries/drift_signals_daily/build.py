@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from registry_pipeline.canonical import json_line, sha256_hex
+from registry_pipeline.registries.base.staleness import is_stale
 from registry_pipeline.registries.drift_signals import build as drift_signals_build
 from registry_pipeline.registries.drift_signals.build import DriftInputs
 from registry_pipeline.registries.op_status_table import build as op_status_table_build
@@ -31,15 +32,10 @@ def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Art
         {
             **drift.metrics,
             **table.metrics,
-            "stale": _stale(rows, inputs.stale_days),
+            "stale": sum(is_stale(row, inputs.stale_days) for row in json.loads(rows)),
             "runs_known": len(inputs.status.runs),
         },
     )
-
-
-def _stale(table: bytes, stale_days: int) -> int:
-    ages = [row["staleness_days"] for row in json.loads(table) if row["run_evidence_state"] == "OBSERVED"]
-    return sum(age is not None and age >= stale_days for age in ages)
 
 
 @value_type
