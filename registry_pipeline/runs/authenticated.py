@@ -6,17 +6,14 @@ files still exist: `verify` does.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
+from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.runs.check_manifest import check_manifest
+from registry_pipeline.runs.envelope_file import read_bytes_nofollow
 from registry_pipeline.runs.manifest import ManifestEntry
-
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_MAX_BYTES: Final = 64 << 20
 
 
 def read_entries_for_root(folder: Path, root_sha256: str) -> tuple[ManifestEntry, ...] | None:
@@ -31,12 +28,8 @@ def read_stated_root(folder: Path) -> str | None:
 
 
 def _read_manifest(folder: Path) -> tuple[str | None, tuple[ManifestEntry, ...]]:
-    try:
-        with os.fdopen(os.open(folder / "manifest.json", _OPEN), "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except (OSError, ValueError):
-        return None, ()
-    if len(data) > _MAX_BYTES:
+    data = read_bytes_nofollow(str(folder / "manifest.json"))
+    if data is None or len(data) > MAX_BYTES:
         return None, ()
     manifest = check_manifest(data, FindingCollector("manifest.json"))
     if manifest is None or not manifest.is_valid:

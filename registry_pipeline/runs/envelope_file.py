@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.config import Adapter
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.runs.records import AdaptedBy
 
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_CHUNK: Final = 1 << 16
 _FIELDS: Final = (
     "created_utc",
     "created_at",
@@ -22,6 +25,27 @@ _FIELDS: Final = (
     "working_tree_state",
     "dagster_run_id",
 )
+
+
+def read_bytes_nofollow(path: str) -> bytes | None:
+    """Return the bytes of a file that is no link, unverified, or None if it cannot be read.
+
+    Of a file that is larger than MAX_BYTES, more than MAX_BYTES are returned.
+    """
+    try:
+        descriptor = os.open(path, _OPEN)
+    except (OSError, ValueError):
+        return None
+    try:
+        # One read is enough for nearly every file; a scan of many thousand folders is nothing but system calls.
+        data = os.read(descriptor, _CHUNK)
+        while len(data) >= _CHUNK and len(data) <= MAX_BYTES and (more := os.read(descriptor, len(data))):
+            data += more
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data
 
 
 def read_run_json(folder: Path) -> dict[str, Any] | None:

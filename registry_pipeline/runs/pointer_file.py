@@ -26,9 +26,9 @@ from registry_pipeline.schema import json_pointer
 _REF_KEYS: Final = ("run_id", "run_root", "relpath", "manifest_sha256")
 _REGISTRY_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FOLDER_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}")
-CONTRACT_VERSION: Final = "0.1"
-LARGEST: Final = 4 * 1024 * 1024
-MOST_POINTERS: Final = 1000
+_CONTRACT_VERSION: Final = "0.1"
+_MAX_BYTES: Final = 4 * 1024 * 1024
+_MAX_POINTERS: Final = 1000
 _TOP_LEVEL: Final[Mapping[str, tuple[type, ...]]] = {
     "description": (str,),
     "mutation_policy": (str, list, dict),
@@ -36,7 +36,7 @@ _TOP_LEVEL: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-class PointerFindings:
+class _PointerFindings:
     """Collects the findings of one pointer file; `shown` is its path in the findings."""
 
     def __init__(self, shown: str) -> None:
@@ -45,11 +45,11 @@ class PointerFindings:
 
     def add(self, code: str, location: str, *, expected: object = None, got: object = None, detail: str = "") -> None:
         """Add a finding at a JSON pointer of the file."""
-        value = None if got is None else shown_value(got)
+        value = None if got is None else _format_value(got)
         self.findings.append(finding(code, self.shown, location=location, expected=expected, got=value, detail=detail))
 
 
-def shown_value(value: object) -> str:
+def _format_value(value: object) -> str:
     """Return a value as findings show it; objects, arrays and long texts are shortened."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
@@ -57,7 +57,7 @@ def shown_value(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
-def read_pointer(entry: Mapping[str, Any], location: str, report: PointerFindings) -> Pointer | None:
+def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindings) -> Pointer | None:
     """Return the pointer of an entry, or None if its registry, state or reference is invalid.
 
     Unknown keys of an entry are ignored, because a rewrite keeps them; a reference has exactly its four keys.
@@ -71,7 +71,7 @@ def read_pointer(entry: Mapping[str, Any], location: str, report: PointerFinding
     if not isinstance(notes, str):
         report.add("POINTER_SHAPE", f"{location}/notes", detail="notes is not a string", got=notes)
     known = _read_known(entry.get("active_ref_known"), location, report)
-    if known == "unknown" and is_unknown_ref(entry.get("active_ref")):
+    if known == "unknown" and _is_unknown_ref(entry.get("active_ref")):
         ref = None
     else:
         ref = _read_ref(entry.get("active_ref"), f"{location}/active_ref", report, required=known is True)
@@ -84,19 +84,19 @@ def read_pointer(entry: Mapping[str, Any], location: str, report: PointerFinding
     return Pointer(str(registry_id), ref, known, asof, notes)
 
 
-def is_unknown_ref(value: Any) -> bool:
+def _is_unknown_ref(value: Any) -> bool:
     """Return whether a reference is an object of four nulls: older tools write it if nothing is active."""
     return isinstance(value, dict) and set(value) == set(_REF_KEYS) and not any(x is not None for x in value.values())
 
 
-def _read_known(value: Any, location: str, report: PointerFindings) -> Known | None:
+def _read_known(value: Any, location: str, report: _PointerFindings) -> Known | None:
     if value is True or value is False or value == "unknown":
         return value  # type: ignore[no-any-return]  # one of the three, as just tested
     report.add("POINTER_TRISTATE", f"{location}/active_ref_known", expected='true, false or "unknown"', got=value)
     return None
 
 
-def _read_ref(value: Any, location: str, report: PointerFindings, *, required: bool) -> SealedRef | None:
+def _read_ref(value: Any, location: str, report: _PointerFindings, *, required: bool) -> SealedRef | None:
     if value is None:
         if required:
             report.add("POINTER_REF", location)
@@ -126,7 +126,7 @@ def is_folder_name(value: Any) -> bool:
     return isinstance(value, str) and _FOLDER_NAME.fullmatch(value) is not None and len(value.encode()) <= 255
 
 
-def _read_asof(value: Any, location: str, report: PointerFindings, *, required: bool) -> str | None:
+def _read_asof(value: Any, location: str, report: _PointerFindings, *, required: bool) -> str | None:
     if value is None and not required:
         return None
     if parse_utc(value) is None:
@@ -145,44 +145,44 @@ def parse_pointer_file(data: bytes | None, shown: str) -> tuple[PointerFile, tup
     """
     if data is None:
         return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", shown),)
-    report = PointerFindings(shown)
+    report = _PointerFindings(shown)
     document = _read_document(data, report)
     pointers: tuple[Pointer, ...] = ()
-    if document.get("pointer_contract_version") == CONTRACT_VERSION:
+    if document.get("pointer_contract_version") == _CONTRACT_VERSION:
         pointers = _read_pointers(document.get("pointers"), report)
     return PointerFile(document, pointers, sha256_hex(data)), sorted_findings(report.findings)
 
 
-def _read_document(data: bytes, report: PointerFindings) -> dict[str, Any]:
+def _read_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
     """Return the top-level object, keys in their order; empty if it cannot be read."""
-    if len(data) > LARGEST:
-        report.add("POINTER_SHAPE", "", detail=f"larger than {LARGEST} bytes")
+    if len(data) > _MAX_BYTES:
+        report.add("POINTER_SHAPE", "", detail=f"larger than {_MAX_BYTES} bytes")
         return {}
     try:
         document = read_strict_json(data)
     except StrictJsonError as error:
         code = "POINTER_DUPLICATE_KEY" if error.kind == "duplicate_key" else "POINTER_SHAPE"
-        report.add(code, "", detail=shown_value(str(error)))
+        report.add(code, "", detail=_format_value(str(error)))
         return {}
     if not isinstance(document, dict):
         report.add("POINTER_SHAPE", "", detail="the top level is not an object")
         return {}
     version = document.get("pointer_contract_version")
-    if version != CONTRACT_VERSION:
+    if version != _CONTRACT_VERSION:
         location, detail = "/pointer_contract_version", "a version that this tool does not know"
-        report.add("POINTER_SHAPE", location, expected=CONTRACT_VERSION, got=version, detail=detail)
+        report.add("POINTER_SHAPE", location, expected=_CONTRACT_VERSION, got=version, detail=detail)
     for key, types in _TOP_LEVEL.items():
         if key in document and not isinstance(document[key], types):
             report.add("POINTER_SHAPE", f"/{key}", detail=f"{key} has the wrong type", got=document[key])
     return document
 
 
-def _read_pointers(entries: Any, report: PointerFindings) -> tuple[Pointer, ...]:
+def _read_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ...]:
     if not isinstance(entries, list):
         report.add("POINTER_SHAPE", "/pointers", detail="pointers is not an array")
         return ()
-    if len(entries) > MOST_POINTERS:
-        report.add("POINTER_SHAPE", "/pointers", detail=f"more than {MOST_POINTERS} pointers")
+    if len(entries) > _MAX_POINTERS:
+        report.add("POINTER_SHAPE", "/pointers", detail=f"more than {_MAX_POINTERS} pointers")
         return ()
     counts = Counter(entry["registry_id"] for entry in entries if names_registry(entry))
     pointers = []
@@ -195,7 +195,7 @@ def _read_pointers(entries: Any, report: PointerFindings) -> tuple[Pointer, ...]
         is_duplicate = names_registry(entry) and counts[entry["registry_id"]] > 1
         if is_duplicate:
             report.add("POINTER_DUPLICATE", f"{location}/registry_id", got=entry["registry_id"])
-        pointer = read_pointer(entry, location, report)
+        pointer = _read_pointer(entry, location, report)
         if pointer is not None and not is_duplicate:
             pointers.append(pointer)
     return tuple(pointers)

@@ -219,8 +219,9 @@ def _pack(report: SealReport) -> tuple[Any, ...]:
 
 
 def _unpack(packed: tuple[Any, ...]) -> SealReport:
-    head, entries, tail = packed
-    return SealReport(*head, tuple([ManifestEntry(*entry) for entry in entries]), *tail)
+    (path, run_id, verdict, root), entries, (run_json, findings, kept) = packed
+    manifest_entries = tuple([ManifestEntry(*entry) for entry in entries])
+    return SealReport(path, run_id, verdict, root, manifest_entries, run_json, findings, kept)
 
 
 def _start_process() -> None:

@@ -36,20 +36,6 @@ class CaptureReader:
         refused: the source cannot be captured.
     """
 
-    __slots__ = (
-        "_captured",
-        "_config",
-        "_findings",
-        "_previous_files",
-        "_registry_id",
-        "_repository",
-        "_row",
-        "_validators",
-        "files",
-        "is_active",
-        "refused",
-    )
-
     def __init__(self, registry_id: str, repository: Repository, context: SourceContext) -> None:
         self._registry_id = registry_id
         self._row = CAPTURES[registry_id]

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.capture_table import is_reserved_name
-from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
-from registry_pipeline.runs.envelope_file import parse_registry_run_json
+from registry_pipeline.runs.envelope_file import parse_registry_run_json, read_bytes_nofollow
 from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import field, value_type
@@ -21,8 +20,6 @@ from registry_pipeline.values import field, value_type
 RunKey = tuple[str, str]
 """A run root, as configured, and the name of a folder in it."""
 _VERSION: Final = re.compile(r"_v[0-9]+_[0-9]+(?=[._])")
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_CHUNK: Final = 1 << 16
 _DIGEST_AND_BLANKS: Final = 66
 _PROGRESS_EVERY: Final = 256
 
@@ -125,30 +122,13 @@ def is_named_like_a_log(key: RunKey, specs: Mapping[str, RegistrySpec]) -> bool:
 def _read_claim(
     folder: str, run_root: str, run_id: str, specs: Mapping[str, RegistrySpec], artifacts: frozenset[str]
 ) -> Claim | None:
-    envelope = parse_registry_run_json(_read(f"{folder}/run.json"))
+    envelope = parse_registry_run_json(read_bytes_nofollow(f"{folder}/run.json"))
     if envelope is not None:
         return Claim(envelope["registry_id"], run_root, run_id, envelope)
     # Older runs name no registry: their hash file shows whether they contain an artifact.
-    hash_file = _read(f"{folder}/MANIFEST.sha256") or b""
+    hash_file = read_bytes_nofollow(f"{folder}/MANIFEST.sha256") or b""
     relpaths = [line[_DIGEST_AND_BLANKS:] for line in hash_file.decode("utf-8", "replace").splitlines()]
     registry_id = None if artifacts.isdisjoint(relpaths) else registry_of(None, relpaths, specs)[0]
     if registry_id is None and is_named_like_a_log((run_root, run_id), specs):
         registry_id = DELTA_LOG
     return None if registry_id is None else Claim(registry_id, run_root, run_id, {})
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        descriptor = os.open(path, _OPEN)
-    except (OSError, ValueError):
-        return None
-    try:
-        # One read is enough for nearly every file; a scan of many thousand folders is nothing but system calls.
-        data = os.read(descriptor, _CHUNK)
-        while len(data) >= _CHUNK and len(data) <= MAX_BYTES and (more := os.read(descriptor, len(data))):
-            data += more
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return data

@@ -25,9 +25,8 @@ def read_upstream_artifact(context: SourceContext, registry_id: str, artifact: s
     """
     files = context.upstream.get(registry_id)
     if files is None:
-        raise RefusedError(
-            f"there is no run of {registry_id} to build from", f"run `registry-pipeline build {registry_id}`"
-        )
+        message = f"there is no run of {registry_id} to build from"
+        raise RefusedError(message, f"run `registry-pipeline build {registry_id}`")
     if artifact not in files:
         raise malformed_upstream(registry_id, artifact, "the artifact is not in the run")
     return files[artifact]
