@@ -107,14 +107,14 @@ class CaptureReader:
                 self.refuse("CAPTURE_MALFORMED", path, detail=detail)
                 return
 
-    def names_in(self, folder: str, wanted: Callable[[str], bool]) -> list[str] | None:
+    def names_in(self, folder: str, is_captured: Callable[[str], bool]) -> list[str] | None:
         """Return the names in a folder that can be captured, or None if there is no folder.
 
-        Names that `wanted` selects and that cannot be captured are findings.
+        Names that `is_captured` selects and that cannot be captured are findings.
         """
         path = self._repository.path(folder)
         try:
-            names = sorted(entry.name for entry in path.iterdir() if wanted(entry.name))
+            names = sorted(entry.name for entry in path.iterdir() if is_captured(entry.name))
             modes = {name: os.lstat(path / name).st_mode for name in names}
         except OSError as error:
             self.tell_missing(folder, error)
