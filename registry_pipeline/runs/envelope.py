@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.values import field, value_type
+from registry_pipeline.values import asdict, field, value_type
 
 Role = Literal["upstream", "previous"]
 COMPARISON: Final = "comparison"
@@ -54,7 +54,7 @@ class Inputs:
             "registries": [
                 {"registry_id": i.registry_id, "role": i.role, "sealed_ref": i.ref.to_json()} for i in self.registries
             ],
-            "files": [{"path": f.path, "sha256": f.sha256} for f in self.files],
+            "files": [asdict(file) for file in self.files],
         }
 
     @classmethod
@@ -129,6 +129,7 @@ class RunEnvelope:
         }
         if self.repository_id is not None:
             document["repository_id"] = self.repository_id
+        # Keys keep this order: published run.json files are compared byte by byte.
         document["as_of_utc"] = self.as_of_utc
         if self.partition is not None:
             document["partition"] = self.partition

@@ -103,6 +103,7 @@ def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
 
 
 def _seal_state(folder: str) -> SealState:
+    # Two system calls a folder: `status` lists many thousand folders this way.
     present = sum(_is_regular(f"{folder}/{name}") for name in SEAL_FILES)
     return SEAL_STATES[len(SEAL_FILES) - present]
 

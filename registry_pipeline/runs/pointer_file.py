@@ -155,6 +155,7 @@ def parse_pointer_file(data: bytes | None, shown: str) -> tuple[PointerFile, tup
 
 def _read_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
     """Return the top-level object, keys in their order; empty if it cannot be read."""
+    # The limits bound the work that a hostile file can cause.
     if len(data) > _MAX_BYTES:
         report.add("POINTER_SHAPE", "", detail=f"larger than {_MAX_BYTES} bytes")
         return {}

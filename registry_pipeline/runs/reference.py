@@ -1,11 +1,14 @@
-"""References to sealed runs, pointers, and the pointer file as a value. Pure."""
+"""References to sealed runs, pointers, and the pointer file as a value. Pure.
+
+The order of fields is the order of keys in JSON.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, value_type
 
 Known = bool | Literal["unknown"]
 RunIdentity = tuple[str, str]
@@ -32,12 +35,7 @@ class SealedRef:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the reference."""
-        return {
-            "run_id": self.run_id,
-            "run_root": self.run_root,
-            "relpath": self.relpath,
-            "manifest_sha256": self.manifest_sha256,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> SealedRef | None:
@@ -108,8 +106,4 @@ class Move:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the move in an activation record."""
-        return {
-            "registry_id": self.registry_id,
-            "from_ref": None if self.from_ref is None else self.from_ref.to_json(),
-            "to_ref": None if self.to_ref is None else self.to_ref.to_json(),
-        }
+        return asdict(self)

@@ -157,6 +157,7 @@ def _find_artifact_problems(report: SealReport, spec: RegistrySpec, artifact: st
         yield "SCHEMA_UNKNOWN", "", f"{artifact} ({schema} does not ship)"
         return
     data = report.kept.get(artifact)
+    # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
     if data is not None:
         for problem in check_bytes(artifact, data, shipped_validator(schema)):
             yield _CODES[problem.kind], problem.place, problem.message

@@ -156,6 +156,7 @@ def run_files(
     from importlib.metadata import version  # noqa: PLC0415 - 12 ms that only sealing needs
 
     files = dict(built.artifacts.sealed_as(str(run_id)))
+    # Each artifact is accompanied by its schema, so that a run can be checked without this package.
     for artifact in built.artifacts.files:
         name = spec.schema_of(artifact)
         if name is not None:
@@ -188,6 +189,8 @@ def find_previous_attempt(
     repository: Repository, run: BuildRun, run_id: RunId, files_for: Callable[[RunId], Mapping[str, bytes]]
 ) -> SealedRef | None:
     """Return the folder that an earlier attempt of this Dagster step sealed with the same bytes, or None."""
+    # Dagster repeats a step under the same run id and start, so a folder of this name is from an earlier attempt, or
+    # from another run that began in the same second. Other bytes get the next suffix.
     while run.dagster_run_id is not None and (repository.publish_root / str(run_id)).is_dir():
         files = files_for(run_id)
         ref = SealedRef(str(run_id), repository.config.publish_root, None, "")

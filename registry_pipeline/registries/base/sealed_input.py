@@ -43,6 +43,7 @@ def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> S
             f"{registry_id}: the run {ref.run_id} does not verify ({codes}); it is not used",
             f"see `registry-pipeline verify {ref.run_id}`, then `registry-pipeline build {registry_id}`",
         )
+    # A folder that was replaced by another valid one verifies, but is not the run of the reference.
     if report.root_sha256 != ref.manifest_sha256:
         raise EvidenceError(
             f"{registry_id}: the run {ref.run_id} has the root {report.root_sha256} instead of {ref.manifest_sha256}",

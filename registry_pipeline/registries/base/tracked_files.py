@@ -58,6 +58,7 @@ def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[F
         if run_root is None:
             lost.setdefault(path, [])
             continue
+        # One finding for a whole run folder: its files are useless one by one.
         run_id, _, relpath = path.removeprefix(f"{run_root}/").partition("/")
         if relpath:
             lost.setdefault(f"{run_root}/{run_id}", []).append(relpath)

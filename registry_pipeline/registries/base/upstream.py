@@ -62,6 +62,7 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
         if not line:
             continue
         record = parse_upstream(line, "run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}")
+        # Lines of other versions have more fields; only these are needed.
         if not isinstance(record, dict) or not _has_row(record):
             raise malformed_upstream("run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record")
         fields = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
