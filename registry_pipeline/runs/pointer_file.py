@@ -37,16 +37,18 @@ _TOP_LEVEL: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class _PointerFindings:
-    """Collects the findings of one pointer file; `shown` is its path in the findings."""
+    """Collects the findings of one pointer file; `display_path` is its path in the findings."""
 
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
+    def __init__(self, display_path: str) -> None:
+        self.display_path = display_path
         self.findings: list[Finding] = []
 
     def add(self, code: str, location: str, *, expected: object = None, got: object = None, detail: str = "") -> None:
         """Add a finding at a JSON pointer of the file."""
         value = None if got is None else _format_value(got)
-        self.findings.append(finding(code, self.shown, location=location, expected=expected, got=value, detail=detail))
+        self.findings.append(
+            finding(code, self.display_path, location=location, expected=expected, got=value, detail=detail)
+        )
 
 
 def _format_value(value: object) -> str:
@@ -136,16 +138,16 @@ def _read_asof(value: Any, location: str, report: _PointerFindings, *, required:
     return str(value)
 
 
-def parse_pointer_file(data: bytes | None, shown: str) -> tuple[PointerFile, tuple[Finding, ...]]:
+def parse_pointer_file(data: bytes | None, display_path: str) -> tuple[PointerFile, tuple[Finding, ...]]:
     """Return the valid pointers of the file, and every finding about its bytes.
 
     Args:
         data: the bytes; None if there is no file.
-        shown: the file's path in findings.
+        display_path: the file's path in findings.
     """
     if data is None:
-        return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", shown),)
-    report = _PointerFindings(shown)
+        return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", display_path),)
+    report = _PointerFindings(display_path)
     document = _read_document(data, report)
     pointers: tuple[Pointer, ...] = ()
     if document.get("pointer_contract_version") == _CONTRACT_VERSION:
@@ -241,5 +243,5 @@ def run_folder(repository: Repository, ref: SealedRef) -> Path:
 
 def read_report(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
     """Verify a referenced folder and return the report, with the bytes of the files named in `keep`."""
-    shown = f"{ref.run_root}/{ref.run_id}"
-    return verify_folder(repository.path(shown), shown=shown, keep=keep)
+    display_path = f"{ref.run_root}/{ref.run_id}"
+    return verify_folder(repository.path(display_path), shown=display_path, keep=keep)

@@ -242,9 +242,9 @@ def claimed_root(data: bytes | str | None) -> str | None:
         return None
     for line in text.split("\n"):
         if _ROOT_KEYWORD in line:
-            words = line.split()
-            if len(words) > 1 and words[0] == _ROOT_KEYWORD:
-                return words[-1]
+            parts = line.split()
+            if len(parts) > 1 and parts[0] == _ROOT_KEYWORD:
+                return parts[-1]
     return None
 
 

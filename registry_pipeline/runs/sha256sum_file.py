@@ -25,7 +25,9 @@ _SEAL_LINE: Final = re.compile(r"ROOT_SHA256.*|[0-9a-f]{64} [ *](?:\./)?manifest
 _WARNING_IF_UNLISTED: Final = ("UNLISTED_FILE", "UNLISTED_DIR", "NOT_REGULAR")
 
 
-def check_sha256sum_file(folder: int, entries: Sequence[os.DirEntry[str]], shown: str) -> tuple[Finding, ...] | None:
+def check_sha256sum_file(
+    folder: int, entries: Sequence[os.DirEntry[str]], display_path: str
+) -> tuple[Finding, ...] | None:
     """Return the findings of a folder whose only seal file is a list of hashes; None if it is part of a seal.
 
     If no file is missing or different, the last finding says how many files match.
@@ -33,11 +35,11 @@ def check_sha256sum_file(folder: int, entries: Sequence[os.DirEntry[str]], shown
     Args:
         folder: descriptor of the open folder.
         entries: the directory entries of the folder.
-        shown: the folder's path in findings.
+        display_path: the folder's path in findings.
     """
     if not any(entry.name == _NAME and entry.is_file(follow_symlinks=False) for entry in entries):
         return None
-    collector = FindingCollector(shown)
+    collector = FindingCollector(display_path)
     tree = Tree(collector, ())
     data = tree.read_document(folder, _NAME, "MANIFEST_SHA256")
     lines = None if data is None else read_hash_lines(data, collector)
@@ -56,7 +58,7 @@ def check_sha256sum_file(folder: int, entries: Sequence[os.DirEntry[str]], shown
         for finding in collector.findings()
     ]
     if not has_errors(findings):
-        summary = FindingCollector(shown)
+        summary = FindingCollector(display_path)
         summary.tell("HASHES_VERIFIED", detail="1 file matches" if len(hashes) == 1 else f"{len(hashes)} files match")
         findings += summary.findings()
     return sorted_findings(findings)

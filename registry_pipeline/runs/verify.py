@@ -188,7 +188,7 @@ def verify_folders(
         keep: as for `verify_folder`, or a function of the path in findings.
         on_done: called with the number of verified folders, after each.
     """
-    work = ((os.fspath(path), shown, keep(shown) if callable(keep) else keep) for path, shown in paths)
+    work = ((os.fspath(path), name, keep(name) if callable(keep) else keep) for path, name in paths)
     if jobs > 1 and len(paths) > 1:
         reports = _verify_in_processes(work, jobs, min(_CHUNK_OF_FOLDERS, -(-len(paths) // jobs)))
     else:
@@ -200,8 +200,8 @@ def verify_folders(
 
 
 def _verify_one(job: _Job) -> SealReport:
-    path, shown, keep = job
-    return verify_folder(path, shown=shown, keep=keep)
+    path, display_path, keep = job
+    return verify_folder(path, shown=display_path, keep=keep)
 
 
 def _verify_chunk(chunk: Sequence[_Job]) -> list[tuple[Any, ...]]:

@@ -61,17 +61,17 @@ class CaptureReader:
         """The name of the main artifact."""
         return self._config.artifact or self._row.artifact or ""
 
-    def tell(self, code: str, path: str, *, severity: Severity | None = None, **words: str) -> None:
+    def tell(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding about this capture."""
         added = finding(
-            code, printable(path), severity=severity, registry=self._registry_id, key=self._row.config_key, **words
+            code, printable(path), severity=severity, registry=self._registry_id, key=self._row.config_key, **details
         )
         self._findings.append(added)
 
-    def refuse(self, code: str, path: str, *, severity: Severity | None = None, **words: str) -> None:
+    def refuse(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding that makes this capture impossible."""
         self.refused = True
-        self.tell(code, path, severity=severity, **words)
+        self.tell(code, path, severity=severity, **details)
 
     def tell_missing(self, path: str, error: OSError | str) -> None:
         """Refuse because a source cannot be read."""
