@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from registry_pipeline.canonical import StrictJsonError, is_sha256, read_strict_json
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.canonical import is_sha256
 from registry_pipeline.pointers.consistency import (
     ActiveRun,
     InconsistentInput,
@@ -20,6 +19,7 @@ from registry_pipeline.pointers.consistency import (
 )
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
+from registry_pipeline.runs.envelope_file import read_run_json
 from registry_pipeline.runs.listing import RunFolder, RunListing, dated_runs
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_run_folder
@@ -64,7 +64,7 @@ def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Activ
     claims: dict[str, ActiveRun] = {}
     for registry_id, folder in folders.items():
         scanned = read_run_folder(root, folder.run_root, folder.run_id)
-        envelope = _envelope(root / folder.path / "run.json")
+        envelope = read_run_json(root / folder.path)
         if scanned is None or envelope is None or not is_sha256(scanned.claimed_root):
             continue
         ref = SealedRef(folder.run_id, folder.run_root, None, scanned.claimed_root or "")
@@ -73,14 +73,6 @@ def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Activ
         inputs, stated_id = Inputs.from_json(envelope.get("inputs")), stated_repository_id(envelope)
         claims[registry_id] = ActiveRun(ref, inputs, told, stated_id)
     return claims
-
-
-def _envelope(path: Path) -> dict[str, Any] | None:
-    try:
-        value = read_strict_json(read_regular_file(path))
-    except (OSError, StrictJsonError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def explain_newest(
