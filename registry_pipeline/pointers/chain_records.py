@@ -1,4 +1,4 @@
-"""Read the activation records from the run roots, verified while they are read (SPEC 5)."""
+"""Read and verify the activation records in the run roots."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 @value_type
 class SealedRecord:
-    """An activation record whose folder verifies; `path` is relative to the governed repository.
-
-    `repository_id` is the repository that sealed it, None where its run.json states none.
-    """
+    """An activation record whose folder verifies; `repository_id` is what its run.json states, or None."""
 
     path: str
     ref: SealedRef
@@ -38,7 +35,7 @@ class SealedRecord:
 
 @value_type
 class Witness:
-    """A sealed run that names an activation record, the head of the chain at that time, among its inputs."""
+    """A sealed run that names an activation record as its input: the head of the chain at that time."""
 
     run_id: str
     ref: SealedRef
@@ -46,10 +43,13 @@ class Witness:
 
 @value_type
 class ChainRecords:
-    """What lies on the disk: the records that verify, by run id, and a finding for each folder that does not.
+    """The activation records on disk.
 
-    `pointer_path` is that of the pointer file, relative to the repository, for the findings about it. `witnesses` name
-    records that existed when they were sealed.
+    Attributes:
+        pointer_path: the pointer file, relative to the repository.
+        records: those that verify, by run id.
+        broken: a finding for each folder that does not verify.
+        witnesses: runs that name records which existed when the runs were sealed.
     """
 
     pointer_path: str
@@ -59,9 +59,7 @@ class ChainRecords:
 
 
 def read_chain(repository: Repository) -> ChainRecords:
-    """Return every activation record under the run roots; one pass, and only these folders' bytes are read.
-
-    A record is known by its folder's name, which its seal confirms. A copy of it under another run root counts once.
+    """Return every activation record under the run roots; a copy of one in another run root counts once.
 
     Raises:
         NotFoundError: a run root exists and cannot be listed (exit 7).
@@ -82,7 +80,7 @@ def read_chain(repository: Repository) -> ChainRecords:
 
 
 def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
-    """Yield run root and run id of every folder with the name of an activation record; nothing in them is read.
+    """Yield run root and run id of every folder with the name of an activation record, without reading it.
 
     Raises:
         NotFoundError: a run root exists and cannot be listed (exit 7).
@@ -91,7 +89,7 @@ def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
 
 
 def _witnesses(repository: Repository) -> Iterator[Witness]:
-    """Yield what the newest health report names as the head of the chain, if its seal holds."""
+    """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
     reports = list(_list_folders(repository, REPORT_TAG))
     if not reports:
         return
@@ -113,7 +111,7 @@ def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            advice = "the chain cannot be judged without it; check its permissions"
+            advice = "check its permissions; without it the chain cannot be checked"
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
         for name in names:
             run_id = RunId.parse(name)
@@ -125,21 +123,21 @@ def _parse(run_root: str, report: SealReport) -> SealedRecord:
     """Return the record of a verified folder.
 
     Raises:
-        ValueError: the seal, the record's form, or the state that it keeps does not hold; the message says which.
+        ValueError: the seal, the record or the state in it is invalid; the message says which.
     """
     if report.verdict != "pass" or report.root_sha256 is None:
         raise ValueError(", ".join(sorted({f.code for f in report.findings})) or report.verdict)
     envelope = report.run_json or {}
     if envelope.get("registry_id") != ACTIVATION_TAG:
-        raise ValueError("run.json does not name it an activation record")
+        raise ValueError("registry_id in run.json is not pointer_activation")
     for name in _KEPT:
         if name not in report.kept:
-            raise ValueError(f"it has no {name}")
+            raise ValueError(f"{name} is missing")
     try:
         record = ActivationRecord.from_json(read_strict_json(report.kept[RECORD_FILE]))
     except StrictJsonError as error:
         raise ValueError(f"{RECORD_FILE}: {error}") from None
     if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
-        raise ValueError(f"{AFTER_FILE} is not the state that the record names")
+        raise ValueError(f"{AFTER_FILE} does not have the hash that the record states")
     ref = SealedRef(report.run_id, run_root, RECORD_FILE, report.root_sha256)
     return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record, stated_repository_id(envelope))

@@ -98,9 +98,9 @@ def test_a_pending_change_is_voided_and_nothing_moved(twice: World, change: str)
 
 
 FINISHING = {
-    "before the replacement": (("settlement", "replace_file", "before"), "pending"),
-    "after the replacement": (("settlement", "replace_file", "after"), "committed"),
-    "after all": (("settlement", "remove_intent", "after"), "committed"),
+    "before the replacement": (("pointers.recovery", "replace_file", "before"), "pending"),
+    "after the replacement": (("pointers.recovery", "replace_file", "after"), "committed"),
+    "after all": (("pointers.recovery", "remove_intent", "after"), "committed"),
 }
 
 
@@ -117,9 +117,9 @@ def test_finishing_can_be_killed_too_and_done_again(twice: World, step: str) -> 
 
 
 VOIDING = {
-    "before the record": (("settlement", "seal_record", "before"), "pending"),
-    "after the record": (("settlement", "seal_record", "after"), "committed"),
-    "after all": (("settlement", "remove_intent", "after"), "committed"),
+    "before the record": (("pointers.recovery", "seal_record", "before"), "pending"),
+    "after the record": (("pointers.recovery", "seal_record", "after"), "committed"),
+    "after all": (("pointers.recovery", "remove_intent", "after"), "committed"),
 }
 
 
