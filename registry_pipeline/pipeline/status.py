@@ -141,7 +141,7 @@ def _main_artifact(repository: Repository, registry_id: str, built: SealedRef | 
 
 
 def _entries(chain: ChainState) -> tuple[ActivationEntry, ...]:
-    return tuple(ActivationEntry(each.ref, each.created_utc, each.record) for each in chain.records)
+    return chain.records
 
 
 def read_log(repository: Repository, registry_id: str | None, limit: int) -> tuple[LogEntry, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from os import scandir
-from typing import Final
+from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.config import Repository
@@ -13,7 +13,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers.record import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, REPORT_TAG, ActivationRecord
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
-from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
@@ -31,6 +31,24 @@ class SealedRecord:
     created_utc: str
     record: ActivationRecord
     repository_id: str | None = None
+
+    def moves_of(self, registry_id: str | None) -> tuple[Move, ...]:
+        """Return the moves of one registry, or all moves."""
+        return tuple(move for move in self.record.moves if registry_id in (None, move.registry_id))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as `log`, `show` and `status` report it."""
+        return {
+            "run_id": self.ref.run_id,
+            "run_root": self.ref.run_root,
+            "created_utc": self.created_utc,
+            "root_sha256": self.ref.manifest_sha256,
+            "action": self.record.action,
+            "actor": self.record.actor,
+            "reason": self.record.reason,
+            "moves": [move.to_json() for move in self.record.moves],
+            "runs": [run.to_json() for run in self.record.runs],
+        }
 
 
 @value_type

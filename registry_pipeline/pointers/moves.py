@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from registry_pipeline.pointers.chain_records import SealedRecord
-from registry_pipeline.pointers.record import ActivationRecord
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.values import value_type
 
@@ -79,40 +77,15 @@ def _of_last_record(moves: Sequence[RecordedMove]) -> tuple[RecordedMove, ...]:
     return tuple(recorded for recorded in moves if recorded.number == last)
 
 
-@value_type
-class ActivationEntry:
-    """An activation record as `log`, `show` and `status` report it; `created_utc` is the time of the change."""
-
-    ref: SealedRef
-    created_utc: str
-    record: ActivationRecord
-
-    def moves_of(self, registry_id: str | None) -> tuple[Move, ...]:
-        """Return the moves of one registry, or all moves."""
-        return tuple(move for move in self.record.moves if registry_id in (None, move.registry_id))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as a JSON object."""
-        return {
-            "run_id": self.ref.run_id,
-            "run_root": self.ref.run_root,
-            "created_utc": self.created_utc,
-            "root_sha256": self.ref.manifest_sha256,
-            "action": self.record.action,
-            "actor": self.record.actor,
-            "reason": self.record.reason,
-            "moves": [move.to_json() for move in self.record.moves],
-            "runs": [run.to_json() for run in self.record.runs],
-        }
+ActivationEntry = SealedRecord
 
 
-def activation_of(entries: Iterable[ActivationEntry], registry_id: str, ref: SealedRef) -> ActivationEntry | None:
+def activation_of(entries: Sequence[SealedRecord], registry_id: str, ref: SealedRef) -> SealedRecord | None:
     """Return the last record that moved a registry's pointer to a run; None for a pointer older than the chain."""
-    matches = [entry for entry in entries if any(move.to_ref == ref for move in entry.moves_of(registry_id))]
-    return matches[-1] if matches else None
+    return next((e for e in reversed(entries) if any(move.to_ref == ref for move in e.moves_of(registry_id))), None)
 
 
-def activations_naming(entries: Iterable[ActivationEntry], run_id: str) -> tuple[ActivationEntry, ...]:
+def activations_naming(entries: Iterable[SealedRecord], run_id: str) -> tuple[SealedRecord, ...]:
     """Return the records that moved a pointer to or from a run, marked it bad, or voided or retired it."""
     return tuple(
         entry

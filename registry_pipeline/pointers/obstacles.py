@@ -131,18 +131,10 @@ def find_inconsistencies(
     after = unmoved | {run.registry_id: as_active(run) for run in runs}
     for edge in find_inconsistent_inputs(after, state.specs):
         if edge.touches(moved) and not allow_mixed:
-            rebuilt = edge.upstream_id if edge.upstream_id in moved else edge.registry_id
-            yield mixed_finding(edge, edge.ref, rebuilt)
+            yield mixed_finding(edge, edge.ref, edge.upstream_id if edge.upstream_id in moved else edge.registry_id)
         else:
-            expected = "no active run" if edge.active is None else edge.active.run_id
-            yield finding(
-                "POINTER_INPUTS_MIXED",
-                path_of(edge.ref),
-                expected=expected,
-                got=edge.recorded.run_id,
-                detail=edge.upstream_id,
-                registry=edge.registry_id,
-            )
+            detail, registry_id = edge.upstream_id, edge.registry_id
+            yield _input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, detail=detail, registry=registry_id)
 
 
 def select_activatable(
@@ -171,14 +163,13 @@ def select_activatable(
 
 def mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None = None) -> Finding:
     """Return ACTIVATE_MIXED about the run `ref`; its hint is to build `rebuilt`, or else the upstream registry."""
-    return finding(
-        "ACTIVATE_MIXED",
-        path_of(ref),
-        expected="no active run" if edge.active is None else edge.active.run_id,
-        got=edge.recorded.run_id,
-        detail=edge.sentence(),
-        registry=rebuilt or edge.upstream_id,
-    )
+    registry_id = rebuilt or edge.upstream_id
+    return _input_finding("ACTIVATE_MIXED", edge, ref, detail=edge.sentence(), registry=registry_id)
+
+
+def _input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
+    expected, got = "no active run" if edge.active is None else edge.active.run_id, edge.recorded.run_id
+    return finding(code, path_of(ref), expected=expected, got=got, detail=detail, registry=registry)
 
 
 def as_active(run: SealedRun) -> ActiveRun:

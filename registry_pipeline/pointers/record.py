@@ -33,18 +33,8 @@ MUTATION_POLICY: Final = (
 )
 """The `mutation_policy` of pointer files that this tool wrote; without records they are reported as CHAIN_LOST."""
 _ACTIONS: Final = get_args(Action)
-_KEYS: Final = (
-    "activation_version",
-    "action",
-    "moves",
-    "runs",
-    "actor",
-    "reason",
-    "verdicts",
-    "pointer_sha256_before",
-    "pointer_sha256_after",
-    "previous_activation",
-)
+_STATE_KEYS: Final = {"pointer_sha256_before", "pointer_sha256_after", "previous_activation"}
+_KEYS: Final = {"activation_version", "action", "moves", "runs", "actor", "reason", "verdicts"} | _STATE_KEYS
 
 
 @value_type
@@ -89,7 +79,7 @@ class ActivationRecord:
         Raises:
             ValueError: it is not a valid record; the message says why.
         """
-        if not isinstance(value, dict) or set(value) != set(_KEYS):
+        if not isinstance(value, dict) or set(value) != _KEYS:
             raise ValueError("the keys are not exactly those of an activation record")
         if value["activation_version"] != ACTIVATION_VERSION or value["action"] not in _ACTIONS:
             raise ValueError("activation_version or action is unknown")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
@@ -20,7 +20,7 @@ from registry_pipeline.pointers.obstacles import find_run_obstacles
 from registry_pipeline.pointers.plan import ActivationPlan, plan_init, plan_void
 from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, RESTART_PREFIX
 from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
-from registry_pipeline.pointers.state import read_activation_state, read_chain_state, read_locked_state
+from registry_pipeline.pointers.state import read_activation_state, read_locked_state
 from registry_pipeline.pointers.store import pointer_lock, remove_intent
 from registry_pipeline.pointers.transaction import seal_record
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -33,21 +33,6 @@ from registry_pipeline.values import value_type
 _MOST_LOSSES: Final = 10
 PENDING: Final = "pending"
 """The word that names the pending record on the command line."""
-
-
-def resolve_pending(
-    repository: Repository, run: BuildRun, how: Literal["finish", "void"], *, actor: str, reason: str
-) -> Activation | Refusal | None:
-    """Complete or void the pending record; None if nothing is pending.
-
-    Raises:
-        BusyError: another change holds the lock.
-    """
-    if read_chain_state(repository).state != "pending":
-        return None
-    if how == "finish":
-        return complete_pending(repository)
-    return void_records(repository, run, [PENDING], actor=actor, reason=reason)
 
 
 def complete_pending(repository: Repository) -> Activation | Refusal | None:
