@@ -1,5 +1,5 @@
 """Which runs are active: the pointer file, the chain of activation records, and every change of them.
 
-`obstacles`, `plan`, `consistency`, `moves`, `record`, `chain` and `new_pointer_file` are pure; `transaction` and
+`plan`, `obstacles`, `consistency`, `chain`, `moves`, `record` and `new_pointer_file` are pure; `transaction` and
 `recovery` write. May import `registries` and everything below it.
 """

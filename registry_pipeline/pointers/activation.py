@@ -84,6 +84,7 @@ def load_candidate(
     spec = spec_of(registry_id)
     run_root = found.run_root or _find_run_root(repository, found.path)
     report = read_report(repository, SealedRef(found.run_id, run_root, None, ""))
+    # Without a root hash there is nothing that a verdict could be bound to.
     if report.root_sha256 is None:
         refused = finding("ACTIVATE_NOT_VERIFIED", report.path, detail=report.verdict)
         return Refusal(sorted_findings((refused, *report.findings)))

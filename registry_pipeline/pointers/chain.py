@@ -13,22 +13,18 @@ from typing import Literal
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.pointers.chain_records import ChainRecords, SealedRecord, list_record_folders, read_chain
 from registry_pipeline.pointers.obstacles import path_of
-from registry_pipeline.pointers.record import ACCEPTED_FOREIGN, MUTATION_POLICY, RESTART_PREFIX, Intent
+from registry_pipeline.pointers.record import (
+    ACCEPTED_FOREIGN,
+    MUTATION_POLICY,
+    RESTART_PREFIX,
+    ChainRecords,
+    Intent,
+    SealedRecord,
+)
 from registry_pipeline.runs.reference import RunIdentity, SealedRef
 from registry_pipeline.values import field, replace, value_type
 
-__all__ = [
-    "ChainRecords",
-    "ChainState",
-    "SealedRecord",
-    "State",
-    "check_anchor",
-    "check_chain",
-    "list_record_folders",
-    "read_chain",
-]
 State = Literal["not_chained", "lost", "committed", "pending", "rewound", "edited", "broken"]
 
 
@@ -154,12 +150,10 @@ def _is_own_file(pointers: bytes | None) -> bool:
 
 
 def _check_witnesses(chain: ChainRecords, retired: frozenset[str]) -> Iterator[Finding]:
-    """Return a finding for each record that a health report names and that is missing or has another root."""
     return _check_named([(witness.run_id, witness.ref) for witness in chain.witnesses], chain, retired)
 
 
 def _check_links(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Iterator[Finding]:
-    """Yield the records that are missing, edited, detached or forked."""
     # (1) Every record that another one names must exist with that root.
     named: list[tuple[str, SealedRef]] = []
     for sealed in chain.records:

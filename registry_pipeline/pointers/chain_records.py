@@ -4,76 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from os import scandir
-from typing import Any, Final
+from typing import Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pointers.record import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, REPORT_TAG, ActivationRecord
+from registry_pipeline.pointers.record import (
+    ACTIVATION_TAG,
+    AFTER_FILE,
+    RECORD_FILE,
+    REPORT_TAG,
+    ActivationRecord,
+    ChainRecords,
+    SealedRecord,
+    Witness,
+)
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
-from registry_pipeline.runs.reference import Move, SealedRef
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.values import value_type
 
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
-
-
-@value_type
-class SealedRecord:
-    """An activation record whose folder verifies; `repository_id` is what its run.json states, or None."""
-
-    path: str
-    ref: SealedRef
-    created_utc: str
-    record: ActivationRecord
-    repository_id: str | None = None
-
-    def moves_of(self, registry_id: str | None) -> tuple[Move, ...]:
-        """Return the moves of one registry, or all moves."""
-        return tuple(move for move in self.record.moves if registry_id in (None, move.registry_id))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as `log`, `show` and `status` report it."""
-        return {
-            "run_id": self.ref.run_id,
-            "run_root": self.ref.run_root,
-            "created_utc": self.created_utc,
-            "root_sha256": self.ref.manifest_sha256,
-            "action": self.record.action,
-            "actor": self.record.actor,
-            "reason": self.record.reason,
-            "moves": [move.to_json() for move in self.record.moves],
-            "runs": [run.to_json() for run in self.record.runs],
-        }
-
-
-@value_type
-class Witness:
-    """A sealed run that names an activation record as its input: the head of the chain at that time."""
-
-    run_id: str
-    ref: SealedRef
-
-
-@value_type
-class ChainRecords:
-    """The activation records on disk.
-
-    Attributes:
-        pointer_path: the pointer file, relative to the repository.
-        records: those that verify, by run id.
-        broken: a finding for each folder that does not verify.
-        witnesses: runs that name records which existed when the runs were sealed.
-    """
-
-    pointer_path: str
-    records: tuple[SealedRecord, ...] = ()
-    broken: tuple[Finding, ...] = ()
-    witnesses: tuple[Witness, ...] = ()
 
 
 def read_chain(repository: Repository) -> ChainRecords:
@@ -92,6 +46,7 @@ def read_chain(repository: Repository) -> ChainRecords:
         except ValueError as error:
             broken.append(finding("CHAIN_RECORD_EDITED", path, detail=str(error)))
         else:
+            # A copy in another run root has the same root hash.
             records.setdefault(sealed.ref.manifest_sha256, sealed)
     ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
     return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(repository)))
@@ -125,6 +80,7 @@ def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId
     for run_root in dict.fromkeys((repository.config.publish_root, *repository.config.run_roots)):
         try:
             with scandir(repository.path(run_root)) as entries:
+                # Most folders are other runs: filter before parsing the names.
                 names = sorted(entry.name for entry in entries if tag in entry.name)
         except (FileNotFoundError, NotADirectoryError):
             continue
@@ -148,6 +104,7 @@ def _parse(run_root: str, report: SealReport) -> SealedRecord:
     envelope = report.run_json or {}
     if envelope.get("registry_id") != ACTIVATION_TAG:
         raise ValueError("registry_id in run.json is not pointer_activation")
+    # `kept` has the bytes that were hashed, so they cannot change between the check and the parsing.
     for name in _KEPT:
         if name not in report.kept:
             raise ValueError(f"{name} is missing")

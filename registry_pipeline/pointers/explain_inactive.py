@@ -52,6 +52,7 @@ def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Candi
 
 
 def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
+    # A folder without a complete seal may still be written, so its files are not read as evidence.
     scanned = read_run_folder(root, folder.run_root, folder.run_id) if folder.seal == "sealed" else None
     envelope = _read_envelope(root / folder.path / "run.json")
     claimed_root = scanned.claimed_root if scanned is not None else None
@@ -90,11 +91,12 @@ def explain_newest(
 
 
 def _explain_own(claim: Candidate, state: ActivationState, *, pointers_valid: bool) -> Obstacle | None:
-    """Return the first obstacle that does not depend on other registries, or None."""
+    # An unknown origin is only a warning, so it does not explain anything.
     name, run_id = claim.run.registry_id, claim.run.ref.run_id
     obstacles = [f for f in find_obstacles(claim, state) if f.code != "ACTIVATE_ORIGIN_UNKNOWN"]
     first = obstacles[0] if obstacles else None
     if first is not None and first.code == "ACTIVATE_NO_POINTER":
+        # The registry table says why; the finding does not.
         return Obstacle(state.specs[name].excluded_because)
     if not pointers_valid:
         return Obstacle(

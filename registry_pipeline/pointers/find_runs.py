@@ -82,6 +82,7 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
 
 def _active_before(repository: Repository, registry_id: str, back: int) -> SealedRef | None:
     """Return the run that was active `back` moves ago, None if there was none; 0 is the current one."""
+    # The pointer file also names runs that are older than the chain.
     if back == 0:
         return read_pointers(repository).active(registry_id)
     records = (sealed.record for sealed in read_chain_state(repository).records)

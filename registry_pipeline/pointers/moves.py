@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from registry_pipeline.pointers.chain_records import SealedRecord
+from registry_pipeline.pointers.record import SealedRecord
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.values import value_type
 
@@ -64,6 +64,7 @@ def refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
 
 
 def _replay(records: Sequence[SealedRecord], registry_id: str | None) -> list[_RegistryHistory]:
+    # Registries are replayed separately: a rollback of one does not affect the others.
     histories: defaultdict[str, _RegistryHistory] = defaultdict(_RegistryHistory)
     for number, sealed in enumerate(records):
         for move in sealed.record.moves:

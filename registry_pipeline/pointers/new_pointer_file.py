@@ -63,6 +63,7 @@ def with_moves(
     pointers = {pointer.registry_id: pointer for pointer in file.pointers}
     for move in moves:
         name, ref = move.registry_id, move.to_ref
+        # The run was verified for this change, so its pointer is `true` as of now.
         known: Known = "unknown" if ref is None else True
         before = pointers[name].notes if name in pointers else ""
         notes = before if ref is not None and before and before not in own_notes else reason
@@ -81,6 +82,7 @@ def with_marked_bad(file: PointerFile, run_id: str, now_utc: str, notes: str) ->
 
 def _changed(file: PointerFile, pointers: Iterable[Pointer], now_utc: str) -> PointerFile:
     document = dict(file.document)
+    # A missing last_updated_utc is added before the pointers, which stay last.
     if "last_updated_utc" not in document:
         rest = document.pop("pointers", [])
         document |= {"last_updated_utc": now_utc, "pointers": rest}

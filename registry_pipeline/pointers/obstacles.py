@@ -73,6 +73,7 @@ def find_run_obstacles(candidate: Candidate, state: ActivationState) -> Iterator
     path = path_of(ref)
     if not can_be_active(state.specs.get(run.registry_id)):
         yield finding("ACTIVATE_NO_POINTER", path, detail=run.registry_id)
+    # A pointer names folders directly in a run root; anything else could be outside the repository.
     if ref.run_root not in state.run_roots or "/" in ref.run_id or ref.run_id in ("", ".", ".."):
         yield finding("ACTIVATE_OUTSIDE_ROOTS", path, expected=", ".join(state.run_roots), got=ref.run_root)
     if ref.run_id in state.marked_bad:
@@ -80,6 +81,7 @@ def find_run_obstacles(candidate: Candidate, state: ActivationState) -> Iterator
     if not verdict.passed:
         codes = ", ".join(sorted({f.code for f in verdict.errors()})) or verdict.verdict
         yield finding("ACTIVATE_NOT_VERIFIED", path, expected="pass", got=verdict.verdict, detail=codes)
+    # A verdict counts only for the root hash that was validated: the folder may have changed since.
     if verdict.run_id != ref.run_id or verdict.root_sha256 != ref.manifest_sha256:
         got = f"{verdict.run_id} {verdict.root_sha256 or 'without a root'}"
         yield finding("ACTIVATE_VERDICT_STALE", path, expected=f"{ref.run_id} {ref.manifest_sha256}", got=got)
@@ -101,6 +103,7 @@ def _check_origin(candidate: Candidate, state: ActivationState) -> Iterator[Find
             registry=candidate.run.registry_id,
             run_id=ref.run_id,
         )
+    # Repositories and runs of older versions have no id, so this is only a warning.
     elif (own is None) != (stated is None):
         detail = "the run states no repository_id" if stated is None else "this repository has no repository_id"
         yield finding("ACTIVATE_ORIGIN_UNKNOWN", path_of(ref), expected=own, got=stated, detail=detail)
@@ -130,6 +133,7 @@ def find_inconsistencies(
     unmoved = {name: active for name, active in state.active.items() if name not in moved}
     after = unmoved | {run.registry_id: as_active(run) for run in runs}
     for edge in find_inconsistent_inputs(after, state.specs):
+        # An inconsistency elsewhere existed before this change, so it does not refuse the change.
         if edge.touches(moved) and not allow_mixed:
             yield mixed_finding(edge, edge.ref, edge.upstream_id if edge.upstream_id in moved else edge.registry_id)
         else:
@@ -155,6 +159,7 @@ def select_activatable(
         findings += decisions[:1]
         if not decisions:
             proposed.append(candidate)
+    # Consistency is checked last: a run that is not proposed must not count as active.
     blocked = find_joint_obstacles((candidate.run for candidate in proposed), state)
     findings += [mixed_finding(blocked[c.run.registry_id], c.run.ref) for c in proposed if c.run.registry_id in blocked]
     selected = tuple(candidate for candidate in proposed if candidate.run.registry_id not in blocked)

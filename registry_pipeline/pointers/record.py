@@ -1,4 +1,4 @@
-"""The activation record and the intent: their JSON forms. Pure.
+"""Activation records: their JSON forms, and sealed records as they are read. Pure.
 
 See docs/reference/specification.md, "Activation record".
 """
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, cast, get_args
 
 from registry_pipeline.canonical import is_sha256
+from registry_pipeline.findings.finding import Finding
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.values import value_type
 
@@ -79,6 +80,7 @@ class ActivationRecord:
         Raises:
             ValueError: it is not a valid record; the message says why.
         """
+        # A record is evidence, so an unknown key is an error and not ignored.
         if not isinstance(value, dict) or set(value) != _KEYS:
             raise ValueError("the keys are not exactly those of an activation record")
         if value["activation_version"] != ACTIVATION_VERSION or value["action"] not in _ACTIONS:
@@ -165,3 +167,57 @@ def _counts(value: Any) -> dict[str, int]:
     if not isinstance(value, dict) or not all(type(n) is int and n >= 0 for n in value.values()):
         raise ValueError("verdicts must map verdicts to counts")
     return value
+
+
+@value_type
+class SealedRecord:
+    """An activation record whose folder verifies; `repository_id` is what its run.json states, or None."""
+
+    path: str
+    ref: SealedRef
+    created_utc: str
+    record: ActivationRecord
+    repository_id: str | None = None
+
+    def moves_of(self, registry_id: str | None) -> tuple[Move, ...]:
+        """Return the moves of one registry, or all moves."""
+        return tuple(move for move in self.record.moves if registry_id in (None, move.registry_id))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as `log`, `show` and `status` report it."""
+        return {
+            "run_id": self.ref.run_id,
+            "run_root": self.ref.run_root,
+            "created_utc": self.created_utc,
+            "root_sha256": self.ref.manifest_sha256,
+            "action": self.record.action,
+            "actor": self.record.actor,
+            "reason": self.record.reason,
+            "moves": [move.to_json() for move in self.record.moves],
+            "runs": [run.to_json() for run in self.record.runs],
+        }
+
+
+@value_type
+class Witness:
+    """A sealed run that names an activation record as its input: the head of the chain at that time."""
+
+    run_id: str
+    ref: SealedRef
+
+
+@value_type
+class ChainRecords:
+    """The activation records on disk.
+
+    Attributes:
+        pointer_path: the pointer file, relative to the repository.
+        records: those that verify, by run id.
+        broken: a finding for each folder that does not verify.
+        witnesses: runs that name records which existed when the runs were sealed.
+    """
+
+    pointer_path: str
+    records: tuple[SealedRecord, ...] = ()
+    broken: tuple[Finding, ...] = ()
+    witnesses: tuple[Witness, ...] = ()

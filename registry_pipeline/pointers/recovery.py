@@ -15,10 +15,10 @@ from registry_pipeline.errors import ConfigError, EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.chain_records import SealedRecord, read_chain
+from registry_pipeline.pointers.chain_records import read_chain
 from registry_pipeline.pointers.obstacles import find_run_obstacles
 from registry_pipeline.pointers.plan import ActivationPlan, plan_init, plan_void
-from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, RESTART_PREFIX
+from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, SealedRecord
 from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
 from registry_pipeline.pointers.state import read_activation_state, read_locked_state
 from registry_pipeline.pointers.store import pointer_lock, remove_intent

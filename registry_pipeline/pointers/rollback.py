@@ -8,12 +8,11 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RefusedError
 from registry_pipeline.findings.wording import plural
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.chain_records import SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.moves import find_last_moves, find_last_rollback, refs_after
 from registry_pipeline.pointers.obstacles import Candidate
 from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_mark_bad, plan_rollback
-from registry_pipeline.pointers.record import ACCEPTED_REMOVED, ACTIVATION_TAG
+from registry_pipeline.pointers.record import ACCEPTED_REMOVED, ACTIVATION_TAG, SealedRecord
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -163,6 +162,7 @@ def _find_ref_to_mark(repository: Repository, found: FoundRun) -> SealedRef:
     """Return the reference of a run as its pointer states it, or else from its folder."""
     if found.run_root is None:
         raise RefusedError(f"{found.shown} is outside the run roots", "such a run can never be activated")
+    # The reference in the pointer file is used even if the folder changed or is missing.
     for pointer in read_pointers(repository).pointers:
         if pointer.ref is not None and (pointer.ref.run_root, pointer.ref.run_id) == (found.run_root, found.run_id):
             return pointer.ref
