@@ -212,7 +212,7 @@ def test_a_registry_rebuilt_alone_is_left_waiting_with_the_reason(activated: Doo
     activated.materialize("run_registry")
 
     assert "run_registry" in activated.skipped()
-    assert "would rest on" in activated.skipped()
+    assert "would depend on" in activated.skipped()
 
 
 def test_a_named_folder_that_is_gone_is_refused_and_no_traceback(rebuilt: Door) -> None:

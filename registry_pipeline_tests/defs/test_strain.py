@@ -249,7 +249,7 @@ def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_
     assert {**{name: newer[name] for name in (*CAPTURES, *OWN_TABLES)}, **activated.asked_for()} == pointed
     assert activated.grant(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == pointed
-    assert f"{older['op_status_table']} describes an older moment than the active run" in activated.skipped()
+    assert f"{older['op_status_table']}: the as-of time of the run is earlier than that of the active run" in activated.skipped()
 
 
 # A refused advance.
