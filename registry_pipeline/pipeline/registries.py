@@ -1,4 +1,4 @@
-"""The registry catalog as a document (SPEC 3)."""
+"""The rows of the registry table that `registries` prints."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from registry_pipeline.values import value_type
 
 @value_type
 class RegistryRow:
-    """One registry as `registries` tells it."""
+    """One row: a registry and what the text output shows of it."""
 
     spec: RegistrySpec
 
     @property
     def registry_id(self) -> str:
-        """The registry's name."""
+        """The name of the registry."""
         return self.spec.registry_id
 
     @property
     def kind(self) -> str:
-        """How its snapshots come about."""
+        """How its runs are produced."""
         return self.spec.kind
 
     @property
     def artifact(self) -> str:
-        """The main artifact, `-` where there is none in the repository."""
+        """The main artifact, `-` if there is none in the repository."""
         return self.spec.artifacts[0] if self.spec.artifacts else "-"
 
     @property
     def depends_on(self) -> tuple[str, ...]:
-        """The registries whose snapshots a build of it reads."""
+        """The registries that a build reads."""
         return self.spec.depends_on
 
     @property
     def pointer(self) -> str:
-        """Whether a snapshot of it can be active."""
+        """`yes` if a run of it can be active."""
         return "yes" if can_be_active(self.spec) else "no"
 
     @property
     def note(self) -> str:
-        """Why no snapshot of it can be active, else what it is built from."""
+        """Why no run of it can be active, otherwise what it is built from."""
         if not can_be_active(self.spec):
             return self.spec.excluded_because
         return f"from {', '.join(self.depends_on)}" if self.depends_on else ""
