@@ -23,7 +23,7 @@ from registry_pipeline.cli.settings import FORMATS, remember_format
 from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import overwrite_file
-from registry_pipeline.findings.finding import Finding, has_errors
+from registry_pipeline.findings.finding import Finding, count_findings, has_errors
 from registry_pipeline.registries.run_index.append import Appended
 from registry_pipeline.registries.run_index.export import csv_bytes, parquet_bytes
 from registry_pipeline.registries.run_index.log_file import run_index_log
@@ -179,11 +179,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def counts_of(findings: Sequence[Finding]) -> dict[str, int]:
-    """Return how many findings there are of each weight."""
-    return {f"{name}s": sum(each.severity == name for each in findings) for name in ("error", "warning", "info")}
-
-
 def verdict_of(findings: Sequence[Finding]) -> str:
     """Return the verdict of SPEC 6: pass, warn where there are warnings, fail where there are errors."""
     if has_errors(findings):
@@ -215,7 +210,7 @@ def read_batch(source: Path | None, record: str | None) -> tuple[bytes, str]:
 
 def print_appended(reporter: Reporter, done: Appended, shown: str) -> int:
     """Print what an append did; return its exit code."""
-    counts = {"added": len(done.added), "already_there": len(done.repeated)} | counts_of(done.findings)
+    counts = {"added": len(done.added), "already_there": len(done.repeated)} | count_findings(done.findings)
     document = {
         "verdict": verdict_of(done.findings),
         "findings": [each.to_json() for each in done.findings],
@@ -248,13 +243,13 @@ def print_checked(reporter: Reporter, checked: LogChecked, about: tuple[str, str
     document = {
         "verdict": verdict_of(checked.findings),
         "findings": [each.to_json() for each in checked.findings],
-        "counts": sizes | counts_of(checked.findings),
+        "counts": sizes | count_findings(checked.findings),
         "changed_files": [],
     }
 
     def tell(page: Page) -> None:
         page.findings(checked.findings)
-        counts = counts_of(checked.findings)
+        counts = count_findings(checked.findings)
         passed = not has_errors(checked.findings)
         told = f"{counted(checked.records, 'record')} of {counted(checked.subjects, noun)} in {shown}"
         weights = f"{counted(counts['errors'], 'error')}, {counted(counts['warnings'], 'warning')}"
@@ -326,7 +321,7 @@ def print_merged(reporter: Reporter, outcome: MergeOutcome, target: Path) -> int
     document = {
         "verdict": verdict_of(findings),
         "findings": [each.to_json() for each in findings],
-        "counts": sizes | counts_of(findings),
+        "counts": sizes | count_findings(findings),
         "changed_files": [str(target)] if outcome.changed else [],
     }
 

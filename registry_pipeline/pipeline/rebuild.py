@@ -180,7 +180,7 @@ def _activate_rows(
     if selected:
         on_step("activate", ", ".join(sealed.registry_id for sealed, _ in selected))
         activation = activate(repository, run, selected, actor=actor, reason=reason)
-        findings += activation.findings
+        findings += () if activation is None else activation.findings
     # (3) Render the report from the new active set.
     report: SealedRun | None = None
     moved: set[str] = set()

@@ -1,4 +1,4 @@
-"""What `status` tells (SPEC 6 and 7): for every registry what is active and why, and the state of the whole."""
+"""The document that `status` prints: each registry with its active run, and the state of the repository."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ from registry_pipeline.runs.reference import PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import asdict, fields, value_type
 
-Judgement = Literal["pass", "fail", "missing"]
+CheckState = Literal["pass", "fail", "missing"]
 _DAY_SECONDS: Final = 86400
 
 
 @value_type
 class StatusFacts:
-    """All that was read for one `status`.
+    """What was read for one `status`.
 
-    `active` are the active runs whose folders are there, `verdicts` those on them. `reasons` say why a newest run is
-    not active. `operations` and `drift` are None where no status table or drift signals are active and readable.
+    Attributes:
+        active: the active runs whose folders exist; `verdicts` are the verdicts on them.
+        newest: the newest run folder by registry; `reasons` say why it is not active.
+        operations: None if no valid op_status_table is active.
+        drift: None if no valid drift_signals is active.
     """
 
     root: Path
@@ -55,7 +58,7 @@ class StatusFacts:
 
 @value_type
 class ActiveStatus:
-    """The run that a pointer names; actor and reason are None where the pointer is older than the chain."""
+    """The run that a pointer names; actor and reason are None if no activation record moved the pointer."""
 
     ref: SealedRef
     activated_utc: str | None
@@ -76,26 +79,27 @@ class ActiveStatus:
 
 @value_type
 class RegistryStatus:
-    """One registry: what is active, whether it holds, what is newest and why that is not active.
+    """The status of one registry.
 
-    `pointer` tells whether a snapshot of it can be active at all.
-    `seal` and `schema` are None where nothing is active; `missing` tells that the active run's folder is not there.
-    `age_days` are whole days since the instant that the active run describes.
+    Attributes:
+        pointer: whether a run of it can be active at all.
+        seal: `missing` if the folder of the active run is missing, None if no run is active. So is `schema`.
+        age_days: whole days since the time that the active run describes.
     """
 
     registry_id: str
     kind: Kind
     pointer: bool
     active: ActiveStatus | None
-    seal: Judgement | None
-    schema: Judgement | None
+    seal: CheckState | None
+    schema: CheckState | None
     age_days: int | None
     newest_run_id: str | None
     newest_not_active: Obstacle | None
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of `registries` in the document."""
-        reason = self.newest_not_active
+        obstacle = self.newest_not_active
         return {
             "registry_id": self.registry_id,
             "kind": self.kind,
@@ -103,22 +107,22 @@ class RegistryStatus:
             "seal": self.seal,
             "schema": self.schema,
             "newest_run_id": self.newest_run_id,
-            "newest_not_active_because": None if reason is None else reason.because,
-            "next_command": (reason.next_command or None) if reason is not None else None,
+            "newest_not_active_because": None if obstacle is None else obstacle.because,
+            "next_command": None if obstacle is None else obstacle.next_command or None,
             "age_days": self.age_days,
         }
 
 
 @value_type
 class StatusDocument:
-    """The answer of `status`, whole."""
+    """The result of `status`."""
 
     facts: StatusFacts
     registries: tuple[RegistryStatus, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `status --json`."""
-        facts = self.facts
+        facts, counts = self.facts, self.facts.operations
         return {
             "repository": {
                 "root": str(facts.root),
@@ -131,7 +135,7 @@ class StatusDocument:
                 "by_seal": facts.listing.count_by_seal(),
             },
             "registries": [registry.to_json() for registry in self.registries],
-            "operations": _operations(facts.operations),
+            "operations": dict.fromkeys(fields(OperationCounts)) if counts is None else asdict(counts),
             "system_drift": None if facts.drift is None else asdict(facts.drift),
             "health_state": facts.health.state,
             "health_conditions": [{"state": c.state, "reason": c.reason} for c in facts.health.conditions],
@@ -139,58 +143,55 @@ class StatusDocument:
         }
 
 
-def _operations(counts: OperationCounts | None) -> dict[str, int | None]:
-    return {name: None if counts is None else getattr(counts, name) for name in fields(OperationCounts)}
-
-
 def status_document(facts: StatusFacts) -> StatusDocument:
-    """Return the document: every registry of the table but the activation records, in the table's order."""
-    told = (spec for spec in facts.specs.values() if spec.registry_id != ACTIVATION_TAG)
-    return StatusDocument(facts, tuple(_registry(facts, spec) for spec in told))
+    """Return the document; activation records are no registry of it."""
+    specs = [spec for spec in facts.specs.values() if spec.registry_id != ACTIVATION_TAG]
+    return StatusDocument(facts, tuple(_describe_registry(facts, spec) for spec in specs))
 
 
-def _registry(facts: StatusFacts, spec: RegistrySpec) -> RegistryStatus:
+def _describe_registry(facts: StatusFacts, spec: RegistrySpec) -> RegistryStatus:
     name = spec.registry_id
     ref = facts.pointers.active(name)
-    newest = facts.newest.get(name)
-    run = facts.active.get(name)
+    run, verdict, newest = facts.active.get(name), facts.verdicts.get(name), facts.newest.get(name)
     return RegistryStatus(
         registry_id=name,
         kind=spec.kind,
         pointer=can_be_active(spec),
-        active=None if ref is None else _active(facts, name, ref),
-        seal=None if ref is None else _seal(facts.verdicts.get(name), ref),
-        schema=None if ref is None else _schema(facts.verdicts.get(name)),
-        age_days=None if run is None else _age(run.as_of_utc, facts.now),
+        active=None if ref is None else _describe_active_run(facts, name, ref),
+        seal=None if ref is None else _seal_state(verdict, ref),
+        schema=None if ref is None else _schema_state(verdict),
+        age_days=None if run is None else _age_in_days(run.as_of_utc, facts.now),
         newest_run_id=None if newest is None else newest.run_id,
         newest_not_active=facts.reasons.get(name),
     )
 
 
-def _active(facts: StatusFacts, name: str, ref: SealedRef) -> ActiveStatus:
+def _describe_active_run(facts: StatusFacts, name: str, ref: SealedRef) -> ActiveStatus:
     pointer, entry = facts.pointers.get(name), activation_of(facts.activations, name, ref)
-    asof = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
+    activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     if entry is None:
-        return ActiveStatus(ref, asof, None, None)
-    return ActiveStatus(ref, asof, entry.record.actor or None, entry.record.reason or None)
+        return ActiveStatus(ref, activated_utc, None, None)
+    return ActiveStatus(ref, activated_utc, entry.record.actor or None, entry.record.reason or None)
 
 
-def _seal(verdict: Verdict | None, ref: SealedRef) -> Judgement:
-    """Return whether the seal holds and is the one that the pointer names."""
+def _seal_state(verdict: Verdict | None, ref: SealedRef) -> CheckState:
     if verdict is None:
         return "missing"
-    broken = verdict.verdict in ("unsealed", "partial") or any(family_of(f) == "seal" for f in verdict.errors())
-    return "fail" if broken or verdict.root_sha256 != ref.manifest_sha256 else "pass"
+    # A valid seal with another root than the pointer names is a failure as well: the run was sealed again.
+    is_other_root = verdict.root_sha256 != ref.manifest_sha256
+    return "fail" if _has_failed(verdict, "seal") or is_other_root else "pass"
 
 
-def _schema(verdict: Verdict | None) -> Judgement:
+def _schema_state(verdict: Verdict | None) -> CheckState:
     if verdict is None:
         return "missing"
-    if verdict.verdict in ("unsealed", "partial"):
-        return "fail"
-    return "fail" if any(family_of(f) == "schema" for f in verdict.errors()) else "pass"
+    return "fail" if _has_failed(verdict, "schema") else "pass"
 
 
-def _age(as_of_utc: str | None, now: datetime) -> int | None:
+def _has_failed(verdict: Verdict, family: str) -> bool:
+    return verdict.verdict in ("unsealed", "partial") or any(family_of(f) == family for f in verdict.errors())
+
+
+def _age_in_days(as_of_utc: str | None, now: datetime) -> int | None:
     instant = parse_utc(as_of_utc)
     return None if instant is None else int((now - instant).total_seconds() // _DAY_SECONDS)
