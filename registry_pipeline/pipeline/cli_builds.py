@@ -19,11 +19,6 @@ from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 
-# All that a build can seal: the build order, registries by day, and the report.
-_BUILDABLE = {
-    *(spec.registry_id for spec in BUILD_ORDER),
-    *(spec.registry_id for spec in REGISTRIES.values() if spec.partitioned or spec.kind == "rendered"),
-}
 _CATALOG_ORDER = {registry_id: number for number, registry_id in enumerate(REGISTRIES)}
 
 
@@ -61,7 +56,8 @@ class BuildGroup:
 def list_build_groups(repository: Repository, after: datetime | None = None) -> Iterator[BuildGroup]:
     """Yield the groups that the CLI sealed later than `after`, the newest first; no folder is verified."""
     # (1) Group the run folders by the start of their build, which is in the run id.
-    specs = {spec.tag: name for name, spec in REGISTRIES.items() if spec.tag and name in _BUILDABLE}
+    buildable = [spec for spec in REGISTRIES.values() if spec.builder is not None or spec.kind == "rendered"]
+    specs = {spec.tag: spec.registry_id for spec in buildable if spec.tag}
     listing = list_run_folders(repository.root, repository.config.run_roots)
     by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
     for run_id, folder in dated_runs(listing, specs):

@@ -84,12 +84,8 @@ def build_days(
 ) -> Iterator[SealedDay]:
     """Build and seal days in the given order, and yield each as soon as its run folder is sealed.
 
-    Args:
-        repository: The repository.
-        run: Only `started` and `dagster_run_id` are used: the git state of a day is its commit.
-        days: The days to build.
-        force: Seal each day again, and do not use the cache of object hashes.
-        on_progress: Called with the number of run folders read so far.
+    Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. `force` seals each day
+    again, without the cache of object hashes. `on_progress` is called with the number of run folders read so far.
 
     Raises:
         RefusedError: one of the days has no history; no day is built.

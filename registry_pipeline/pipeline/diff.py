@@ -36,10 +36,6 @@ class FieldChange:
     before: Any
     after: Any
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the change as it is in a document."""
-        return {"field": self.field, "change": self.change, "before": self.before, "after": self.after}
-
 
 @value_type
 class RecordChange:
@@ -47,10 +43,6 @@ class RecordChange:
 
     key: Mapping[str, Any]
     fields: tuple[FieldChange, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the change as it is in a document."""
-        return {"key": dict(self.key), "fields": [field.to_json() for field in self.fields]}
 
 
 @value_type
@@ -71,21 +63,11 @@ class ArtifactDiff:
 
     def to_json(self) -> dict[str, Any]:
         """Return the part of the document that describes this file, uncut."""
-        return {
-            "relpath": self.relpath,
-            "kind": self.kind,
-            "key": list(self.key),
-            "counts": {
-                "added": len(self.added),
-                "removed": len(self.removed),
-                "changed": len(self.changed),
-                "unchanged": self.unchanged,
-            },
-            "added": list(self.added),
-            "removed": list(self.removed),
-            "changed": [record.to_json() for record in self.changed],
-            "fields": [field.to_json() for field in self.fields],
-        }
+        content = asdict(self)
+        counts = {name: len(content[name]) for name in ("added", "removed", "changed")}
+        counts["unchanged"] = content.pop("unchanged")
+        # The counts come before the records that they count.
+        return {"relpath": self.relpath, "kind": self.kind, "key": self.key, "counts": counts} | content
 
 
 @value_type
@@ -113,11 +95,7 @@ class RunDiff:
             "registry_id": self.registry_id,
             "before": asdict(self.before),
             "after": asdict(self.after),
-            "paths": {
-                "added": list(self.paths.added),
-                "removed": list(self.paths.removed),
-                "modified": list(self.paths.modified),
-            },
+            "paths": asdict(self.paths),
             "artifacts": [artifact.to_json() for artifact in self.artifacts],
             "findings": [],
         }
@@ -135,10 +113,9 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
     old_report, new_report = (_verify(run) for run in runs)
     registry_id, other_id = (_find_registry(report) for report in (old_report, new_report))
     if registry_id != other_id:
-        message = (
-            f"{before.run_id} is of {registry_id or 'no registry'} and {after.run_id} of {other_id or 'no registry'}"
-        )
-        raise ConfigError(message, "compare two runs of one registry")
+        old_side = f"{before.run_id} is of {registry_id or 'no registry'}"
+        new_side = f"{after.run_id} is of {other_id or 'no registry'}"
+        raise ConfigError(f"{old_side} and {new_side}", "compare two runs of one registry")
     paths = changed_paths(old_report.entries, new_report.entries)
     # (2) Read the files that differ, verified again, and compare their content. The envelope always differs, and a
     # changed schema is visible in the records.

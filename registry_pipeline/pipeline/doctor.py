@@ -23,7 +23,7 @@ from registry_pipeline.pointers.store import intent_path
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.runs.staging import quarantine_folder, stale_stagings
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, value_type
 
 UNREADABLE: Final = "CONFIG_GIT_UNREADABLE"
 
@@ -46,10 +46,6 @@ class Repair:
     path: str
     done: str
 
-    def to_json(self) -> dict[str, str]:
-        """Return one entry of `mended`."""
-        return {"code": self.code, "path": self.path, "done": self.done}
-
 
 @value_type
 class DoctorDocument:
@@ -62,7 +58,7 @@ class DoctorDocument:
     def to_json(self) -> dict[str, Any]:
         """Return the document of `doctor --json`."""
         return {
-            "mended": [repair.to_json() for repair in self.mended],
+            "mended": [asdict(repair) for repair in self.mended],
             "refused": [finding.to_json() for finding in self.refused],
             "findings": [finding.to_json() for finding in self.findings],
         }

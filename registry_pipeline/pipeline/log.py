@@ -12,33 +12,20 @@ from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.listing import RunListing, SealState, dated_runs
 from registry_pipeline.runs.scan import read_run_folder
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import asdict, replace, value_type
 
 
 @value_type
 class BuildEntry:
     """One run folder of a registry. Root and commit are as its files state them: nothing is verified."""
 
-    registry_id: str
-    run_root: str
     run_id: str
+    run_root: str
     created_utc: str
+    registry_id: str
+    root_sha256: str | None
     seal: SealState
-    root_sha256: str | None = None
-    git_commit: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return one entry of the document."""
-        return {
-            "kind": "build",
-            "run_id": self.run_id,
-            "run_root": self.run_root,
-            "created_utc": self.created_utc,
-            "registry_id": self.registry_id,
-            "root_sha256": self.root_sha256,
-            "seal": self.seal,
-            "git_commit": self.git_commit,
-        }
+    git_commit: str | None
 
 
 LogEntry = ActivationEntry | BuildEntry
@@ -57,7 +44,15 @@ def log_entries(
         if spec.tag and name != ACTIVATION_TAG and registry_id in (None, name)
     }
     builds = [
-        BuildEntry(by_tag[run_id.tag], folder.run_root, folder.run_id, utc_text(run_id.stamp), folder.seal)
+        BuildEntry(
+            run_id=folder.run_id,
+            run_root=folder.run_root,
+            created_utc=utc_text(run_id.stamp),
+            registry_id=by_tag[run_id.tag],
+            root_sha256=None,
+            seal=folder.seal,
+            git_commit=None,
+        )
         for run_id, folder in dated_runs(listing, by_tag)
     ]
     moves = [entry for entry in activations if registry_id is None or entry.moves_of(registry_id)]
@@ -86,6 +81,6 @@ def with_claims(root: Path, entry: LogEntry) -> LogEntry:
 def entry_to_json(entry: LogEntry) -> dict[str, Any]:
     """Return an entry with its kind; an activation has a registry_id only if it moved a single registry."""
     if isinstance(entry, BuildEntry):
-        return entry.to_json()
+        return {"kind": "build"} | asdict(entry)
     moved = {move.registry_id for move in entry.record.moves}
     return {"kind": "activation", "registry_id": moved.pop() if len(moved) == 1 else None} | entry.to_json()

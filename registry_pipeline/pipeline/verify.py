@@ -57,21 +57,6 @@ class Baseline:
     findings: tuple[Finding, ...]
 
 
-def verify_runs(
-    runs: Sequence[FoundRun],
-    *,
-    jobs: int = 1,
-    only_seal: bool = False,
-    on_done: Callable[[int], None] | None = None,
-) -> Iterator[Verdict]:
-    """Yield the verdict on each folder: seal, envelope and schema, or the seal only.
-
-    `on_done` is called with the number of folders verified so far.
-    """
-    for checked in check_runs(runs, jobs=jobs, only_seal=only_seal, on_done=on_done):
-        yield checked.verdict
-
-
 def check_runs(
     runs: Sequence[FoundRun],
     *,
@@ -79,7 +64,10 @@ def check_runs(
     only_seal: bool = False,
     on_done: Callable[[int], None] | None = None,
 ) -> Iterator[CheckedRun]:
-    """Yield what `verify_runs` yields, with the inputs that each run records."""
+    """Yield the verdict on each folder (seal, envelope and schema, or the seal only) and its recorded inputs.
+
+    `on_done` is called with the number of folders verified so far.
+    """
     keep = frozenset[str]() if only_seal else needed_files(REGISTRIES)
     reports = verify_folders([(run.path, run.shown) for run in runs], jobs=jobs, keep=keep, on_done=on_done)
     for run, seal_report in zip(runs, reports, strict=True):

@@ -73,16 +73,9 @@ def verification(
 ) -> Verification:
     """Return the result for folders that the user named and for folders that `--all` listed.
 
-    Args:
-        named: Verdicts on named folders. One that is not sealed or is marked bad fails.
-        listed: Verdicts on listed folders. One that is not sealed fails only if `require_sealed`, one that is marked
-            bad only if `strict`.
-        findings: Other findings. Those that a folder has too are not repeated.
-        require_sealed: See `listed`.
-        marked_bad: Reason by run id.
-        strict: See `listed`.
-        inputs: Findings about recorded inputs; each fails the run whose run.json it names.
-        compared: See `Verification`.
+    A named folder must be sealed and not marked bad. A listed one must be sealed only if `require_sealed`, and may be
+    marked bad unless `strict`. `marked_bad` is the reason by run id. `inputs` are findings about recorded inputs: each
+    fails the run whose run.json it names.
     """
     bad = marked_bad or {}
     listed_severity = Severity.ERROR if strict else Severity.WARNING
