@@ -15,7 +15,7 @@ from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.inspect import Inspection, evidence_pathspecs, inspect, system_drift
 from registry_pipeline.pipeline.log import LogEntry, log_entries, with_claims
 from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, RunQueryResult, select_runs
-from registry_pipeline.pipeline.status_document import StatusDocument, StatusFacts, status_document
+from registry_pipeline.pipeline.status_document import StatusDocument, StatusFacts, describe_registry
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.consistency import ActiveRun
 from registry_pipeline.pointers.explain_inactive import (
@@ -27,6 +27,7 @@ from registry_pipeline.pointers.explain_inactive import (
 )
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.moves import ActivationEntry, activations_naming
+from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.reader import Previous, SourceContext
@@ -37,7 +38,7 @@ from registry_pipeline.registries.base.tracked_files import check_tracked, git_u
 from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.validation import capture_checks, read_judgeable, spec_of
-from registry_pipeline.runs.listing import RunFolder, RunListing, list_run_folders
+from registry_pipeline.runs.listing import RunFolder, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 
@@ -68,49 +69,36 @@ def read_status(repository: Repository, now: datetime) -> StatusDocument:
     run, inspection, findings = observe(repository, now)
     listing = list_run_folders(repository.root, repository.config.run_roots)
     sources = _check_sources(repository, inspection, now)
-    facts = _collect_facts(repository, run, inspection, listing, (*findings, *listing.findings, *sources))
-    return status_document(facts)
-
-
-def _collect_facts(
-    repository: Repository,
-    run: BuildRun,
-    inspection: Inspection,
-    listing: RunListing,
-    findings: tuple[Finding, ...],
-) -> StatusFacts:
-    snapshots = inspection.active.items()
-    active = {
-        name: ActiveRun(snapshot.ref, snapshot.inputs, snapshot.as_of_utc)
-        for name, snapshot in snapshots
-        if snapshot.verdict is not None
-    }
-    newest = newest_runs(listing, REGISTRIES)
-    return StatusFacts(
+    facts = StatusFacts(
         root=repository.root,
-        now=run.started,
         git=run.git,
-        specs=REGISTRIES,
         listing=listing,
-        pointers=inspection.pointer_file,
-        active=active,
-        verdicts={name: snapshot.verdict for name, snapshot in snapshots if snapshot.verdict is not None},
-        activations=_list_activations(inspection.chain),
-        newest=newest,
-        reasons=_explain_inactive(repository, inspection, newest, active),
         operations=inspection.operations,
         drift=None if inspection.drift_signals is None else system_drift(inspection.drift_signals),
         health=inspection.health,
-        findings=sorted_findings(findings),
+        findings=sorted_findings((*findings, *listing.findings, *sources)),
     )
+    newest = newest_runs(listing, REGISTRIES)
+    obstacles = _explain_inactive(repository, inspection, newest)
+    activations = _list_activations(inspection.chain)
+    registries = tuple(
+        describe_registry(
+            spec, inspection, activations, newest[name].run_id if name in newest else None, obstacles.get(name), now
+        )
+        for name, spec in REGISTRIES.items()
+        if name != ACTIVATION_TAG
+    )
+    return StatusDocument(facts, registries)
 
 
 def _explain_inactive(
-    repository: Repository,
-    inspection: Inspection,
-    newest: Mapping[str, RunFolder],
-    active: Mapping[str, ActiveRun],
+    repository: Repository, inspection: Inspection, newest: Mapping[str, RunFolder]
 ) -> Mapping[str, Obstacle]:
+    active = {
+        name: ActiveRun(snapshot.ref, snapshot.inputs, snapshot.as_of_utc)
+        for name, snapshot in inspection.active.items()
+        if snapshot.verdict is not None
+    }
     inactive = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
     context = ActivationContext(
         active,

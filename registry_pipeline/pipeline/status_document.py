@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,16 +11,16 @@ from registry_pipeline.canonical import parse_utc
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pointers.consistency import ActiveRun, can_be_active
+from registry_pipeline.pipeline.inspect import Inspection
+from registry_pipeline.pointers.consistency import can_be_active
 from registry_pipeline.pointers.explain_inactive import Obstacle
 from registry_pipeline.pointers.moves import ActivationEntry, activation_of
-from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.registries.base.spec import Kind, RegistrySpec
 from registry_pipeline.registries.base.staleness import OperationCounts
 from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.registries.system_health.state import HealthState
-from registry_pipeline.runs.listing import RunFolder, RunListing
-from registry_pipeline.runs.reference import PointerFile, SealedRef
+from registry_pipeline.runs.listing import RunListing
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import asdict, fields, value_type
 
@@ -30,26 +30,11 @@ _DAY_SECONDS: Final = 86400
 
 @value_type
 class StatusFacts:
-    """What was read for one `status`.
-
-    Attributes:
-        active: the active runs whose folders exist; `verdicts` are the verdicts on them.
-        newest: the newest run folder by registry; `reasons` say why it is not active.
-        operations: None if no valid op_status_table is active.
-        drift: None if no valid drift_signals is active.
-    """
+    """The state of the repository; operations or drift are None if no valid run of their registry is active."""
 
     root: Path
-    now: datetime
     git: GitState
-    specs: Mapping[str, RegistrySpec]
     listing: RunListing
-    pointers: PointerFile
-    active: Mapping[str, ActiveRun]
-    verdicts: Mapping[str, Verdict]
-    activations: tuple[ActivationEntry, ...]
-    newest: Mapping[str, RunFolder]
-    reasons: Mapping[str, Obstacle]
     operations: OperationCounts | None
     drift: SystemDrift | None
     health: HealthState
@@ -143,31 +128,36 @@ class StatusDocument:
         }
 
 
-def status_document(facts: StatusFacts) -> StatusDocument:
-    """Return the document; activation records are no registry of it."""
-    specs = [spec for spec in facts.specs.values() if spec.registry_id != ACTIVATION_TAG]
-    return StatusDocument(facts, tuple(_describe_registry(facts, spec) for spec in specs))
-
-
-def _describe_registry(facts: StatusFacts, spec: RegistrySpec) -> RegistryStatus:
+def describe_registry(
+    spec: RegistrySpec,
+    inspection: Inspection,
+    activations: Iterable[ActivationEntry],
+    newest_run_id: str | None,
+    obstacle: Obstacle | None,
+    now: datetime,
+) -> RegistryStatus:
+    """Return the status of one registry; `obstacle` is why its newest run is not active."""
     name = spec.registry_id
-    ref = facts.pointers.active(name)
-    run, verdict, newest = facts.active.get(name), facts.verdicts.get(name), facts.newest.get(name)
+    ref = inspection.pointer_file.active(name)
+    snapshot = inspection.active.get(name)
+    verdict = None if snapshot is None else snapshot.verdict
     return RegistryStatus(
         registry_id=name,
         kind=spec.kind,
         pointer=can_be_active(spec),
-        active=None if ref is None else _describe_active_run(facts, name, ref),
+        active=None if ref is None else _describe_active_run(inspection, activations, name, ref),
         seal=None if ref is None else _seal_state(verdict, ref),
         schema=None if ref is None else _schema_state(verdict),
-        age_days=None if run is None else _age_in_days(run.as_of_utc, facts.now),
-        newest_run_id=None if newest is None else newest.run_id,
-        newest_not_active=facts.reasons.get(name),
+        age_days=None if snapshot is None else _age_in_days(snapshot.as_of_utc, now),
+        newest_run_id=newest_run_id,
+        newest_not_active=obstacle,
     )
 
 
-def _describe_active_run(facts: StatusFacts, name: str, ref: SealedRef) -> ActiveStatus:
-    pointer, entry = facts.pointers.get(name), activation_of(facts.activations, name, ref)
+def _describe_active_run(
+    inspection: Inspection, activations: Iterable[ActivationEntry], name: str, ref: SealedRef
+) -> ActiveStatus:
+    pointer, entry = inspection.pointer_file.get(name), activation_of(activations, name, ref)
     activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     if entry is None:
         return ActiveStatus(ref, activated_utc, None, None)
