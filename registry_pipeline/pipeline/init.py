@@ -100,10 +100,7 @@ def _read_git_facts(repository: Repository, *, track_runs: bool) -> _GitFacts:
 
 def _write_config(root: Path, git: _GitFacts) -> list[str]:
     default = load_repository(root).config
-    addenda = {
-        OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(),
-        COVERAGE_ADDENDUM_PATH: layer_coverage_addendum(),
-    }
+    addenda = {OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(), COVERAGE_ADDENDUM_PATH: layer_coverage_addendum()}
     created = [path for path, text in addenda.items() if _create_if_missing(root, path, text)]
     _create_if_missing(root, CONFIG_NAME, _format_config(root, default, git.first_day))
     return [CONFIG_NAME, *created]

@@ -58,11 +58,7 @@ class Baseline:
 
 
 def check_runs(
-    runs: Sequence[FoundRun],
-    *,
-    jobs: int = 1,
-    only_seal: bool = False,
-    on_done: Callable[[int], None] | None = None,
+    runs: Sequence[FoundRun], *, jobs: int = 1, only_seal: bool = False, on_done: Callable[[int], None] | None = None
 ) -> Iterator[CheckedRun]:
     """Yield the verdict on each folder (seal, envelope and schema, or the seal only) and its recorded inputs.
 
