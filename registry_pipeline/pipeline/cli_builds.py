@@ -45,6 +45,7 @@ class BuildGroup:
 
     def missing(self) -> tuple[str, ...]:
         """Return the registries that depend on one of the group and are not in it; none if the group is complete."""
+        # The CLI seals in dependency order, so an interrupted build lacks registries at the end.
         present = set(self.registry_ids)
         return tuple(
             spec.registry_id

@@ -133,6 +133,7 @@ def _refuse_day_without_history(day: date, start: date, history: History, today:
         raise RefusedError(f"{day} is before history_start, {start}", advice)
     if history.commit_at(last_second(day)) is not None:
         return
+    # In a shallow clone the commit may exist elsewhere; in a complete one there is none.
     if history.is_cut:
         message = f"{day} is before {history.first_day}, where this shallow clone is cut"
         raise RefusedError(message, "run `git fetch --unshallow`, then build again")
@@ -148,6 +149,7 @@ def _read_shared_inputs(
     scan = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress))
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
     rows = parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT])
+    # The length of an object id says which hash the repository uses (SHA-1 or SHA-256).
     cache = None if force else repository.state_root / "cache"
     digests = BlobDigests(cache, len(history.commits[0][1]) // 2)
     with CommittedFiles(repository.root, digests) as files:
@@ -194,6 +196,7 @@ def _find_unchanged_day(shared: _SharedInputs, built: Built) -> SealedRun | None
     run_id = shared.newest_runs.get(str(built.partition))
     if run_id is None:
         return None
+    # The generation time is the last second of the day, so equal content gives equal bytes.
     ref = SealedRef(run_id, shared.repository.config.publish_root, spec_of(DAILY).relpath, "")
     report = read_report(shared.repository, ref, spec_of(DAILY).artifacts)
     if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(shared.repository, report) is not None:

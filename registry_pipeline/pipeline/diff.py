@@ -158,6 +158,7 @@ def _find_registry(report: SealReport) -> str | None:
 
 def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the record key by file name."""
+    # A run may also contain an artifact of another registry: its name identifies its key.
     keys = {spec.relpath: spec.record_key for spec in REGISTRIES.values() if spec.relpath and spec.record_key}
     spec = REGISTRIES.get(registry_id or "")
     if spec is not None and spec.record_key:
@@ -176,9 +177,11 @@ def counterpart(repository: Repository, run: FoundRun, registry_id: str) -> Foun
     Raises:
         NotFoundError: there is none.
     """
+    # (1) The active run, if it is another one.
     ref = read_pointers(repository).active(registry_id)
     if ref is not None and ref.run_id != run.run_id and run_folder(repository, ref).is_dir():
         return found_run(repository, ref.run_root, ref.run_id)
+    # (2) The next older run by its run id, which starts with the time of its build.
     listing = list_run_folders(repository.root, repository.config.run_roots)
     older = [
         folder
@@ -192,6 +195,7 @@ def counterpart(repository: Repository, run: FoundRun, registry_id: str) -> Foun
 
 def compare_artifact(relpath: str, before: bytes, after: bytes, key: Sequence[str]) -> ArtifactDiff:
     """Return how a file differs; `key` names the fields that identify a record, if there are any."""
+    # A file of another format, or one that cannot be parsed, is None: then only its bytes are compared.
     old, new = _parse(relpath, before), _parse(relpath, after)
     if isinstance(old, list) and isinstance(new, list):
         old_by_key, new_by_key = _index_by_key(old, key), _index_by_key(new, key)

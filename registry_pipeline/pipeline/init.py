@@ -100,6 +100,7 @@ def _read_git_facts(repository: Repository, *, track_runs: bool) -> _GitFacts:
 
 def _write_config(root: Path, git: _GitFacts) -> list[str]:
     default = load_repository(root).config
+    # The toml file comes last: after an interruption the next `init` starts over.
     addenda = {OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(), COVERAGE_ADDENDUM_PATH: layer_coverage_addendum()}
     created = [path for path, text in addenda.items() if _create_if_missing(root, path, text)]
     _create_if_missing(root, CONFIG_NAME, _format_config(root, default, git.first_day))
@@ -141,6 +142,7 @@ def _new_repository_id_line() -> str:
 
 def _add_repository_id(path: Path) -> None:
     """Insert a new id as the first line of a toml file: there it is a top-level key, whatever tables follow."""
+    # Insert text instead of writing the parsed file, which would lose the user's comments and line endings.
     data = path.read_bytes()
     line_end = b"\r\n" if data.partition(b"\n")[0].endswith(b"\r") else b"\n"
     overwrite_file(path, _new_repository_id_line().encode() + line_end + data)

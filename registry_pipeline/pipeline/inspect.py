@@ -93,7 +93,7 @@ def inspect(repository: Repository, run: BuildRun) -> Inspection:
     facts = HealthFacts(
         findings=findings,
         unknown_pointers=tuple(name for name, spec in REGISTRIES.items() if can_be_active(spec) and name not in active),
-        system_drift=None if drift is None else system_drift(drift),
+        system_drift=None if drift is None else parse_drift_flags(drift),
         operations=operations,
         working_tree_state=run.git.working_tree_state,
     )
@@ -156,7 +156,7 @@ def _parse_main_artifact(active: Mapping[str, ActiveSnapshot], registry_id: str)
     return None if data is None else json.loads(data)
 
 
-def system_drift(drift: Mapping[str, Any]) -> SystemDrift:
+def parse_drift_flags(drift: Mapping[str, Any]) -> SystemDrift:
     """Return the three flags of a parsed drift_signals artifact."""
     flags = drift["system_drift"]
     return SystemDrift(*(flags[name] for name in ("canon_dirty", "schema_drift", "threshold_drift")))

@@ -75,6 +75,7 @@ def _list_run_log_folders(repository: Repository) -> Iterator[Path]:
             lines = log.read().split(b"\n")
     except OSError:
         return  # `run-index check` reports a log that cannot be read
+    # The first line may be cut. Lines that cannot be parsed are reported by `run-index check` as well.
     for line in lines:
         with suppress(StrictJsonError, KeyError, TypeError):
             folder = Path(read_strict_json(line)["run_log_filepath_abs"]).parent

@@ -31,7 +31,7 @@ class BuildEntry:
 LogEntry = ActivationEntry | BuildEntry
 
 
-def log_entries(
+def list_log_entries(
     listing: RunListing,
     activations: Iterable[ActivationEntry],
     specs: Mapping[str, RegistrySpec],
@@ -55,6 +55,7 @@ def log_entries(
         )
         for run_id, folder in dated_runs(listing, by_tag)
     ]
+    # An activation can move several registries: it is an entry of each of them.
     moves = [entry for entry in activations if registry_id is None or entry.moves_of(registry_id)]
     order = list(specs)
 
@@ -67,10 +68,11 @@ def log_entries(
     return tuple(sorted((*builds, *moves), key=sort_key, reverse=True))
 
 
-def with_claims(root: Path, entry: LogEntry) -> LogEntry:
+def add_claims(root: Path, entry: LogEntry) -> LogEntry:
     """Return a build entry with the root and commit that its folder states; return an activation unchanged."""
     if isinstance(entry, ActivationEntry):
         return entry
+    # `git_commit` is text that the folder states: accept nothing but a string.
     run = read_run_folder(root, entry.run_root, entry.run_id)
     if run is None:
         return entry

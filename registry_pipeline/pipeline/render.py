@@ -75,6 +75,7 @@ def _build_report(repository: Repository, run: BuildRun, inspection: Inspection)
     as_of_utc = utc_text(run.started)
     sources = {name: inspection.active[name] for name in spec_of(REPORT).depends_on if name in inspection.active}
     registry = sources.get("run_registry")
+    # The run registry has one line per run folder. Without an active one the report counts none.
     lines = b"" if registry is None else registry.files.get(spec_of("run_registry").artifact, b"")
     inputs = HealthInputs(
         status_rows=inspection.status_rows or (),

@@ -88,8 +88,10 @@ def is_record(value: Any) -> bool:
 
 def states_of(record: Record) -> tuple[str, ...]:
     """Return the states of a record; the seal state says which seal files exist, not whether the run verifies."""
+    # manifest.json and MANIFEST.sha256: none, one of them, or both.
     seal_files = bool(record["has_manifest_json"]) + bool(record["has_manifest_sha256"])
     states = [("unsealed", "partial", "sealed")[seal_files]]
+    # An adapter makes an envelope for the folders of tools that write none.
     has_envelope = record["has_run_json"] or any(str(warning).startswith(ADAPTED) for warning in record["warnings"])
     if not has_envelope or record["operation_id"] is None:
         states.append("legacy")
@@ -116,6 +118,7 @@ def select_runs(
             values.add(record[field])
         if not _matches(record, query):
             continue
+        # `created_utc` is copied from run.json of any tool, so it may be missing or have no zone.
         instant = parse_instant(record["created_utc"])
         if query.has_span and instant is None:
             undated += 1
@@ -152,6 +155,7 @@ def _sort_lines(lines: list[_DatedLine], order: Order) -> list[_DatedLine]:
     """Return lines by time and run key; lines without a time are last in either order."""
     if order == "registry":
         return lines
+    # The run key decides between runs of the same second.
     dated = [line for line in lines if line[0] is not None]
     dated.sort(key=lambda line: line[:2], reverse=order == "newest")
     return [*dated, *(line for line in lines if line[0] is None)]

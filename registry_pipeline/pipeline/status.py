@@ -12,8 +12,8 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.repository import read_work_tree
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.inspect import Inspection, evidence_pathspecs, inspect, system_drift
-from registry_pipeline.pipeline.log import LogEntry, log_entries, with_claims
+from registry_pipeline.pipeline.inspect import Inspection, evidence_pathspecs, inspect, parse_drift_flags
+from registry_pipeline.pipeline.log import LogEntry, add_claims, list_log_entries
 from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, RunQueryResult, select_runs
 from registry_pipeline.pipeline.status_document import StatusDocument, StatusFacts, describe_registry
 from registry_pipeline.pointers.chain import ChainState
@@ -66,6 +66,7 @@ def read_status(repository: Repository, now: datetime) -> StatusDocument:
     Raises:
         NotFoundError: a run root or the pointer file exists and cannot be read.
     """
+    # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
     run, inspection, findings = observe(repository, now)
     listing = list_run_folders(repository.root, repository.config.run_roots)
     sources = _check_sources(repository, inspection, now)
@@ -74,10 +75,11 @@ def read_status(repository: Repository, now: datetime) -> StatusDocument:
         git=run.git,
         listing=listing,
         operations=inspection.operations,
-        drift=None if inspection.drift_signals is None else system_drift(inspection.drift_signals),
+        drift=None if inspection.drift_signals is None else parse_drift_flags(inspection.drift_signals),
         health=inspection.health,
         findings=sorted_findings((*findings, *listing.findings, *sources)),
     )
+    # (2) The newest run of each registry, and why it is not active.
     newest = newest_runs(listing, REGISTRIES)
     obstacles = _explain_inactive(repository, inspection, newest)
     activations = _list_activations(inspection.chain)
@@ -99,6 +101,7 @@ def _explain_inactive(
         for name, snapshot in inspection.active.items()
         if snapshot.verdict is not None
     }
+    # Read run.json only of runs that are newest and not active: there are few of them.
     inactive = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
     context = ActivationContext(
         active,
@@ -142,10 +145,11 @@ def read_operations(
         _read_main_artifact(repository, name, built.get(name)) for name in ("op_status_table", "drift_signals")
     )
     operations = None if rows is None else count_operations(rows, repository.config.stale_days)
-    return operations, None if drift is None else system_drift(drift)
+    return operations, None if drift is None else parse_drift_flags(drift)
 
 
 def _read_main_artifact(repository: Repository, registry_id: str, built: SealedRef | None) -> Any:
+    # A build without activation reports on the runs that it has just sealed.
     ref = built or read_pointers(repository).active(registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
@@ -168,9 +172,9 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> tup
     if registry_id is not None:
         spec_of(registry_id)
     listing = list_run_folders(repository.root, repository.config.run_roots)
-    entries = log_entries(listing, _list_activations(read_chain_state(repository)), REGISTRIES, registry_id)
+    entries = list_log_entries(listing, _list_activations(read_chain_state(repository)), REGISTRIES, registry_id)
     # Only the folders of printed entries are read.
-    return tuple(with_claims(repository.root, entry) for entry in (entries[:limit] if limit else entries))
+    return tuple(add_claims(repository.root, entry) for entry in (entries[:limit] if limit else entries))
 
 
 def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int) -> RunQueryResult:
@@ -188,6 +192,7 @@ def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int)
         raise NotFoundError(
             f"the folder of the active run_registry {ref.run_id} is missing", f"restore it, or {advice}"
         )
+    # The lines are read from the verified artifact, not from the run folders: those may have changed since.
     data = read_sealed(repository, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
     try:
         return select_runs(ref, filter(None, data.split(b"\n")), query, order=order, limit=limit)
@@ -203,6 +208,7 @@ def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocu
         return RunDocument(verdict, report, (), ())
     pointers = read_pointers(repository)
     refs = [(p.registry_id, ref) for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
+    # Compare run id and root: a copy of the folder elsewhere has the same content, so it counts.
     active_for = tuple(
         name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
     )

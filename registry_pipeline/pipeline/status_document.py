@@ -158,6 +158,7 @@ def _describe_active_run(
     inspection: Inspection, activations: Iterable[ActivationEntry], name: str, ref: SealedRef
 ) -> ActiveStatus:
     pointer, entry = inspection.pointer_file.get(name), activation_of(activations, name, ref)
+    # The pointer file may be edited by hand: print its time only if it is one.
     activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     if entry is None:
         return ActiveStatus(ref, activated_utc, None, None)
@@ -179,6 +180,7 @@ def _schema_state(verdict: Verdict | None) -> CheckState:
 
 
 def _has_failed(verdict: Verdict, family: str) -> bool:
+    # Without a seal nothing is proven, so neither seal nor schema passes.
     return verdict.verdict in ("unsealed", "partial") or any(family_of(f) == family for f in verdict.errors())
 
 

@@ -104,6 +104,7 @@ def check_lineage(runs: Iterable[CheckedRun], check: Callable[[SealedRef], Check
         runs: The runs to start with.
         check: Verifies the folder that a reference names; returns None if there is none. Called once a folder.
     """
+    # Breadth first over a graph in which many runs share their inputs: each folder is verified once.
     checked: dict[tuple[str, str], CheckedRun | None] = {}
     findings: list[Finding] = []
     queue = deque(runs)
@@ -125,6 +126,7 @@ def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None)
         yield finding("INPUT_REF_MISSING", path, detail=name)
         return
     expected, got = recorded.ref.manifest_sha256, checked.verdict.root_sha256
+    # Without a root the folder does not verify, which is the next finding.
     if got not in (None, expected):
         yield finding("INPUT_ROOT_MISMATCH", path, expected=expected, got=got, detail=name)
     if not checked.verdict.passed:
@@ -137,12 +139,14 @@ def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding
 
     Only manifest.json is read; `verify --all` verifies the files.
     """
+    # (1) The runs that a record activated; of several records the first counts.
     moved = {
         move.to_ref: sealed.ref.run_id
         for sealed in reversed(chain.records)
         for move in sealed.record.moves
         if move.to_ref is not None and is_folder_name(move.to_ref.run_id) and not path_codes(move.to_ref.run_root)
     }
+    # (2) Compare the root that the record names with the one that the folder states.
     findings: list[Finding] = []
     for ref, record in moved.items():
         path = f"{ref.run_root}/{ref.run_id}"
@@ -161,6 +165,7 @@ def _is_removal_accepted(repository: Repository, chain: ChainState, missing: Sea
     """Return whether a record accepted a removal and the active run registry no longer lists the run."""
     if not any(sealed.record.verdicts.get(ACCEPTED_REMOVED) for sealed in chain.records):
         return False
+    # A record counts removals but does not name them. The run registry that it activated no longer lists the run.
     ref = read_pointers(repository).active("run_registry")
     if ref is None:
         return False

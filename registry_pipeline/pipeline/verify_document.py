@@ -79,6 +79,7 @@ def verification(
     """
     bad = marked_bad or {}
     listed_severity = Severity.ERROR if strict else Severity.WARNING
+    # Who names a folder asks about its seal. `--all` also lists folders that nobody has sealed yet.
     results = [_mark_bad(_require_seal(verdict), bad, Severity.ERROR) for verdict in named]
     results += [
         _mark_bad(_require_seal(verdict) if require_sealed else verdict, bad, listed_severity) for verdict in listed
@@ -86,6 +87,7 @@ def verification(
     input_findings = tuple(inputs)
     results = [_add_input_findings(verdict, input_findings) for verdict in results]
     reported = {f for verdict in results for f in verdict.findings}
+    # With `--all` a finding of an active run comes twice: from its folder and from its pointer.
     others = tuple(f for f in (*input_findings, *findings) if f not in reported)
     return Verification(tuple(results), others, compared or {})
 
