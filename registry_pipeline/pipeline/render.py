@@ -10,8 +10,7 @@ from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipeli
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline.inspect import Inspection, inspect
-from registry_pipeline.pipeline.steps import seal
-from registry_pipeline.pointers.record import ACTIVATION_TAG
+from registry_pipeline.pipeline.steps import list_head_inputs, seal
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.system_health.build import render_health_report
 from registry_pipeline.registries.system_health.state import HealthInputs
@@ -87,8 +86,6 @@ def _build_report(repository: Repository, run: BuildRun, inspection: Inspection)
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))
     refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in sources.items()]
-    # The report names the head of the chain: if that record is removed or rewritten later, the report contradicts it.
     head = inspection.chain.head
-    if head is not None:
-        refs.append(InputRegistry(ACTIVATION_TAG, "previous", head.ref))
+    refs += list_head_inputs(None if head is None else head.ref)
     return Built(REPORT, artifacts, Inputs(tuple(refs)), as_of_utc)

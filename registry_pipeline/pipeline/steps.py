@@ -24,6 +24,7 @@ from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.registries.validation import capture_checks, spec_of
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 from registry_pipeline.values import replace
@@ -69,26 +70,23 @@ def build(
         checks=capture_checks(repository, run.started),
     )
     gathered = spec.reader(repository, context)
-    findings = [*findings, *gathered.findings]
+    all_findings = sorted_findings([*findings, *gathered.findings])
     if gathered.inputs is None:
-        return NotBuilt(spec.registry_id, sorted_findings(findings))
+        return NotBuilt(spec.registry_id, all_findings)
     # (2) Build.
     as_of_utc = utc_text(run.started)
     run_id = str(RunId(run.started, spec.tag or spec.registry_id))
     artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
-    # (3) Record the inputs. The head of the chain is one of them: if that record is removed or rewritten later, it
-    # contradicts the runs that name it.
-    head = () if run.head is None else (InputRegistry(ACTIVATION_TAG, "previous", run.head),)
-    inputs = Inputs((*upstream_refs, *previous_refs, *gathered.registries, *head), gathered.files)
-    return Built(
-        spec.registry_id,
-        artifacts,
-        inputs,
-        as_of_utc,
-        sorted_findings(findings),
-        coverage=gathered.coverage,
-        check=gathered.check,
-    )
+    # (3) Record the inputs.
+    refs = (*upstream_refs, *previous_refs, *gathered.registries, *list_head_inputs(run.head))
+    inputs, check = Inputs(refs, gathered.files), gathered.check
+    return Built(spec.registry_id, artifacts, inputs, as_of_utc, all_findings, coverage=gathered.coverage, check=check)
+
+
+def list_head_inputs(head: SealedRef | None) -> tuple[InputRegistry, ...]:
+    """Return the head of the activation chain as an input, none if there is no chain."""
+    # If that record is removed or rewritten later, it contradicts the runs that name it.
+    return () if head is None else (InputRegistry(ACTIVATION_TAG, "previous", head),)
 
 
 def _read_upstream(
