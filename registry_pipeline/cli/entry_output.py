@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.files.transaction import Recovery
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import Finding, Severity, count_findings
 from registry_pipeline.registries.entries.service import WriteResult
+
+SCHEMA_VERSION: Final = "0.2"
+"""Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` (before: `recorded`)."""
 
 
 def verdict_of(findings: Iterable[Finding]) -> str:
     """Return `fail`, `warn` or `pass`, by the heaviest finding."""
     weights = {each.severity for each in findings}
     return "fail" if Severity.ERROR in weights else "warn" if Severity.WARNING in weights else "pass"
-
-
-def counts_of(findings: Iterable[Finding], more: Mapping[str, int]) -> dict[str, int]:
-    """Return the numbers of an answer: the findings by weight, and others."""
-    told = list(findings)
-    weights = {"errors": Severity.ERROR, "warnings": Severity.WARNING, "recorded": Severity.INFO}
-    return {name: sum(each.severity is weight for each in told) for name, weight in weights.items()} | dict(more)
 
 
 def settled_to_json(settled: Recovery | None) -> Any:
@@ -43,9 +39,10 @@ def print_write_result(reporter: Reporter, written: WriteResult, *, diff: bool, 
     paths = [] if change.refused else list(change.files)
     shown = "".join(_diff(path, *change.files[path]) for path in change.files) if diff else None
     document = {
+        "schema_version": SCHEMA_VERSION,
         "verdict": verdict_of(change.findings),
         "findings": [each.to_json() for each in change.findings],
-        "counts": counts_of(change.findings, change.counts),
+        "counts": count_findings(change.findings) | dict(change.counts),
         "changed_files": paths if written.written else [],
         "would_change": paths if dry_run else [],
         "dry_run": dry_run,

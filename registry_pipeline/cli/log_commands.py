@@ -22,7 +22,7 @@ from registry_pipeline.cli.settings import FORMATS, remember_format
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import overwrite_file
-from registry_pipeline.findings.finding import Finding, has_errors
+from registry_pipeline.findings.finding import Finding, count_findings, has_errors
 from registry_pipeline.findings.wording import plural
 from registry_pipeline.registries.run_index.append import AppendResult, parse_batch
 from registry_pipeline.registries.run_index.check import CheckResult
@@ -237,7 +237,7 @@ def _document(findings: Sequence[Finding], counts: dict[str, int], changed_files
     return {
         "verdict": _verdict(findings),
         "findings": [finding.to_json() for finding in findings],
-        "counts": counts | _count_severities(findings),
+        "counts": counts | count_findings(findings),
         "changed_files": list(changed_files),
     }
 
@@ -246,11 +246,6 @@ def _verdict(findings: Sequence[Finding]) -> str:
     if has_errors(findings):
         return "fail"
     return "warn" if any(finding.severity == "warning" for finding in findings) else "pass"
-
-
-def _count_severities(findings: Sequence[Finding]) -> dict[str, int]:
-    names = ("error", "warning", "info")
-    return {f"{name}s": sum(finding.severity == name for finding in findings) for name in names}
 
 
 def _check_command(kind: LogKind) -> Command:
@@ -278,7 +273,7 @@ def _print_check_result(
 
     def print_text(page: Page) -> None:
         page.findings(result.findings)
-        counts = _count_severities(result.findings)
+        counts = count_findings(result.findings)
         verdict, style = ("FAIL", "bold red") if has_errors(result.findings) else ("pass", "bold green")
         checked = f"{plural(result.records, 'record')} of {plural(result.subjects, kind.subject)} in {log_name}"
         found = f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}"

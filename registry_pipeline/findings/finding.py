@@ -134,3 +134,9 @@ def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def has_errors(findings: Iterable[Finding]) -> bool:
     """Return whether any finding is an error."""
     return any(f.severity is Severity.ERROR for f in findings)
+
+
+def count_findings(findings: Iterable[Finding]) -> dict[str, int]:
+    """Return the numbers of errors, warnings and infos, by the names that every JSON document uses."""
+    severities = [f.severity for f in findings]
+    return {f"{severity.value}s": severities.count(severity) for severity in Severity}

@@ -1,4 +1,4 @@
-"""The locks of a build: one build of the command line at a time, and one writer of an append-only registry."""
+"""Locks of builds: one CLI build at a time, and one writer of an append-only registry at a time."""
 
 from __future__ import annotations
 
@@ -13,51 +13,53 @@ from registry_pipeline.files.lock import hold_lock, is_locked
 from registry_pipeline.registries.base.seal_build import refuse_linked_publish_root
 
 WAIT_SECONDS: Final = 30.0
-"""How long a build waits for another writer to end."""
-_BUILD_LOCK: Final = "building.lock"
+"""How long a build waits for another writer to finish."""
+_BUILD_LOCK: Final = "building"
 
 
 @contextmanager
 def hold_build_lock(repository: Repository) -> Iterator[None]:
-    """Hold the lock of a build of the command line; another one waits for it. Nobody who reads takes it.
+    """Hold the lock of a CLI build; a second CLI build waits for it. Readers do not take it.
 
     Raises:
-        BusyError: another build held it for all of `WAIT_SECONDS`; nothing changed (exit 6).
-        RefusedError: publish_root lies behind a link (exit 5). WriteError: the lock cannot be made (exit 1).
+        BusyError: another build held the lock for `WAIT_SECONDS`; nothing changed (exit 6).
+        RefusedError: publish_root is behind a link (exit 5).
+        WriteError: the lock file cannot be created (exit 1).
     """
     refuse_linked_publish_root(repository)
-    if not repository.publish_root.is_dir():  # nothing can be sealed here, and nothing is left behind
+    # Without publish_root the build cannot seal anything. It must not leave a lock file in such a folder either.
+    if not repository.publish_root.is_dir():
         yield
         return
-    with _held(repository, _BUILD_LOCK, "build"):
+    with _hold(repository, _BUILD_LOCK, "build"):
         yield
 
 
 def is_build_in_progress(repository: Repository) -> bool:
-    """Whether a build of the command line is in progress in this repository, on this machine.
+    """Return whether a CLI build of this repository runs on this machine.
 
     Raises:
         RefusedError, WriteError: as `files.lock.is_locked`.
     """
-    return is_locked(_path(repository, _BUILD_LOCK))
+    return is_locked(_lock_path(repository, _BUILD_LOCK))
 
 
 @contextmanager
 def hold_registry_lock(repository: Repository, registry_id: str) -> Iterator[None]:
     """Hold the lock of an append-only registry while its head is compared and its next run is sealed.
 
-    The command line and Dagster both take it, and only for that long: a build lasts, and Dagster takes no build lock.
-
     Raises:
-        BusyError, RefusedError, WriteError: as `build_under_way`.
+        BusyError, RefusedError, WriteError: as `hold_build_lock`.
     """
-    with _held(repository, f"{registry_id}.lock", f"writer of {registry_id}"):
+    # Dagster takes no build lock, so the CLI and Dagster share this one. It is held for the sealing only, because a
+    # build takes long.
+    with _hold(repository, registry_id, f"writer of {registry_id}"):
         yield
 
 
 @contextmanager
-def _held(repository: Repository, name: str, purpose: str) -> Iterator[None]:
-    path = _path(repository, name)
+def _hold(repository: Repository, name: str, purpose: str) -> Iterator[None]:
+    path = _lock_path(repository, name)
     try:
         make_folders(path.parent)
     except OSError as error:
@@ -66,5 +68,5 @@ def _held(repository: Repository, name: str, purpose: str) -> Iterator[None]:
         yield
 
 
-def _path(repository: Repository, name: str) -> Path:
-    return repository.state_root / "cache" / name
+def _lock_path(repository: Repository, name: str) -> Path:
+    return repository.state_root / "cache" / f"{name}.lock"

@@ -1,4 +1,4 @@
-"""What builds of the command line have sealed, set by set: the folders of one build run belong together."""
+"""List the run folders that CLI builds sealed, grouped by build."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 
-_HISTORY = tuple(spec for spec in REGISTRIES.values() if spec.partitioned)
-_SHOWN = (*BUILD_ORDER, *_HISTORY, *(spec for spec in REGISTRIES.values() if spec.kind == "rendered"))
-_PLACE = {registry_id: place for place, registry_id in enumerate(REGISTRIES)}
+_CATALOG_ORDER = {registry_id: number for number, registry_id in enumerate(REGISTRIES)}
 
 
 @value_type
 class BuildGroupMember:
-    """One folder of a set; `partition` is the day that it describes, None but in history."""
+    """One run folder of a build; `partition` is the day that it describes, None unless the registry is daily."""
 
     registry_id: str
     partition: str | None
@@ -34,43 +32,48 @@ class BuildGroupMember:
 
 @value_type
 class BuildGroup:
-    """The folders that one build run sealed, by catalog and day; `stamp` is its start, UTC."""
+    """The run folders of one build, in the order of catalog and day; `stamp` is the start of the build in UTC."""
 
     stamp: datetime
     members: tuple[BuildGroupMember, ...]
 
     @property
     def registry_ids(self) -> tuple[str, ...]:
-        """The registries in the set, each once."""
+        """The registries of the group, without duplicates."""
         return tuple(dict.fromkeys(member.registry_id for member in self.members))
 
     def missing(self) -> tuple[str, ...]:
-        """Return the registries that are built from one of the set and are not in it; none in a whole set."""
-        rest = [spec for spec in BUILD_ORDER if spec.registry_id not in self.registry_ids]
-        return tuple(spec.registry_id for spec in rest if set(self.registry_ids) & set(spec.depends_on))
+        """Return the registries that depend on one of the group and are not in it; none if the group is complete."""
+        # The CLI seals in dependency order, so an interrupted build lacks registries at the end.
+        present = set(self.registry_ids)
+        return tuple(
+            spec.registry_id
+            for spec in BUILD_ORDER
+            if spec.registry_id not in present and not present.isdisjoint(spec.depends_on)
+        )
 
 
 def list_build_groups(repository: Repository, after: datetime | None = None) -> Iterator[BuildGroup]:
-    """Yield the sets that the command line sealed after a moment, the newest first.
-
-    A folder is ours if its run.json says that we built that registry and names no other repository, and the command
-    line's if it names no Dagster run. Nothing is verified here.
-    """
-    specs = {spec.tag: spec.registry_id for spec in _SHOWN if spec.tag}
+    """Yield the groups that the CLI sealed later than `after`, the newest first; no folder is verified."""
+    # (1) Group the run folders by the start of their build, which is in the run id.
+    buildable = [spec for spec in REGISTRIES.values() if spec.builder is not None or spec.kind == "rendered"]
+    specs = {spec.tag: spec.registry_id for spec in buildable if spec.tag}
     listing = list_run_folders(repository.root, repository.config.run_roots)
     by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
     for run_id, folder in dated_runs(listing, specs):
         if after is None or run_id.stamp > after:
             by_stamp.setdefault(run_id.stamp, {})[specs[run_id.tag], run_id.partition] = folder
+    # (2) Read run.json of one group at a time: the caller usually needs the newest groups only.
     for stamp, folders in sorted(by_stamp.items(), reverse=True):
         members = [BuildGroupMember(*key, folder) for key, folder in folders.items()]
-        members.sort(key=lambda member: (_PLACE[member.registry_id], member.partition or ""))
-        ours = tuple(member for member in members if _is_ours(repository, member))
-        if ours:
-            yield BuildGroup(stamp, ours)
+        members.sort(key=lambda member: (_CATALOG_ORDER[member.registry_id], member.partition or ""))
+        cli_members = tuple(member for member in members if _is_cli_build(repository, member))
+        if cli_members:
+            yield BuildGroup(stamp, cli_members)
 
 
-def _is_ours(repository: Repository, member: BuildGroupMember) -> bool:
+def _is_cli_build(repository: Repository, member: BuildGroupMember) -> bool:
+    """Return whether run.json names the builder of the registry, no other repository and no Dagster run."""
     envelope = read_run_json(repository.path(member.folder.path))
     if envelope is None or "dagster_run_id" in envelope:
         return False
@@ -81,16 +84,14 @@ def _is_ours(repository: Repository, member: BuildGroupMember) -> bool:
 
 
 def read_build_group(
-    repository: Repository, one: BuildGroup
+    repository: Repository, group: BuildGroup
 ) -> Iterator[tuple[BuildGroupMember, SealedRun, SealReport]]:
-    """Yield each member of a set as the run that its bytes are now, with the bytes of its artifacts.
-
-    A folder that does not verify is told as well, under the root that it has or claims: its checks will fail.
-    """
-    for member in one.members:
+    """Yield each member of a group with its run and seal report, recomputed from its bytes."""
+    for member in group.members:
         spec, folder = REGISTRIES[member.registry_id], member.folder
         report = read_report(repository, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts)
         scanned = read_run_folder(repository.root, folder.run_root, folder.run_id)
+        # A folder that does not verify is reported too, under the root that it claims: its checks then fail.
         root = report.root_sha256 or (None if scanned is None else scanned.claimed_root) or "none"
         ref = SealedRef(folder.run_id, folder.run_root, spec.relpath, root)
         yield member, sealed_run(member.registry_id, ref, report), report

@@ -1,11 +1,4 @@
-"""History by day: what each past day looked like, sealed one folder a day (SPEC 4.3, drift_signals_daily).
-
-Everything that many days share is opened once: the run folders are scanned, the commits listed, and one process of git
-gives the objects. A day is built and sealed before it is told of, so that whoever stops between two leaves whole days.
-
-A day that was sealed before and comes out as it was makes no new folder, as an unchanged capture makes none (SPEC 3):
-its newest folder that verifies and is not marked bad stands, if its artifacts and its inputs are the same.
-"""
+"""Build drift_signals_daily: one sealed run folder for each past day."""
 
 from __future__ import annotations
 
@@ -51,16 +44,14 @@ from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.values import replace, value_type
 
 DAILY: Final = "drift_signals_daily"
-CACHE: Final = "cache"
-_COMMITS_KEPT: Final = 4
-_DAY: Final = timedelta(days=1)
+_CACHED_COMMITS: Final = 4
 
 
 @value_type
 class SealedDay:
-    """One day that is sealed: what was built for it, and its folder; `run.reused` if an earlier one stands.
+    """The run of one day; `run.reused` if an earlier run has the same content.
 
-    `commit` is the newest of the day, `seconds` wall time.
+    `commit` is the newest commit of the day, `seconds` the wall time of its build.
     """
 
     day: date
@@ -71,15 +62,15 @@ class SealedDay:
 
 
 @value_type
-class _Backfill:
-    """What all days share. `sealed` is the newest folder of each day that is not marked bad."""
+class _SharedInputs:
+    """What all days need; `newest_runs` has the newest run id of each day, without runs that are marked bad."""
 
     repository: Repository
     run: BuildRun
     history: History
-    facts: Callable[[str], CommitFacts]
+    read_facts: Callable[[str], CommitFacts]
     runs: DatedRuns
-    sealed: Mapping[str, str]
+    newest_runs: Mapping[str, str]
     findings: tuple[Finding, ...]
 
 
@@ -91,124 +82,129 @@ def build_days(
     force: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[SealedDay]:
-    """Build and seal days, in their order, and yield each when its folder is there.
+    """Build and seal days in the given order, and yield each as soon as its run folder is sealed.
 
-    Of the build run only the start and the Dagster run are heard: the git state of a day is its commit, and a working
-    tree that nobody knows any more. `force` seals every day anew and reads every object anew. `on_progress` is told how
-    many run folders have been read.
+    Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. `force` seals each day
+    again, without the cache of object hashes. `on_progress` is called with the number of run folders read so far.
 
     Raises:
-        RefusedError: one of the days has no history; nothing is built then, of the other days neither.
-        NotFoundError: git cannot be read, or does not have an object. PublishError: as `seal`.
+        RefusedError: one of the days has no history; no day is built.
+        NotFoundError: git cannot read the repository or an object. PublishError: as `seal`.
     """
-    wanted = list(days)
-    history = _history_of(repository, wanted, run.started)
-    if not wanted:
+    requested = list(days)
+    # (1) Check all days first, so that a wrong range builds nothing.
+    history = _read_history(repository, requested, run.started)
+    if not requested:
         return
-    with _open(repository, run, history, on_progress, force=force) as backfill:
-        for day in wanted:
-            yield _build_day(backfill, day, force=force)
+    # (2) Scan the run folders, list the commits and start git once for all days.
+    with _read_shared_inputs(repository, run, history, on_progress, force=force) as shared:
+        # (3) Seal one day before the next is built: a caller that stops between two days leaves complete days.
+        for day in requested:
+            yield _build_day(shared, day, force=force)
 
 
-def _history_of(repository: Repository, days: Iterable[date], now: datetime) -> History:
-    """Return the history of the repository, if it has one for each of the days.
+def _read_history(repository: Repository, days: Iterable[date], now: datetime) -> History:
+    """Return the git history of the repository if it covers every day.
 
     Raises:
-        RefusedError: it has not; the message names the first such day, the advice what to do.
+        RefusedError: it does not; the message names the first such day.
     """
     start = repository.config.history_start
     history = read_history(repository.root)
     if history is None:
-        why = "a plain folder, or one where nothing is committed, has no past days"
-        raise RefusedError(f"{DAILY} is read from git, and {repository.root} has no commit", why)
+        advice = "commit the repository first: a plain folder or an empty repository has no past days"
+        raise RefusedError(f"{DAILY} is read from git, but {repository.root} has no commit", advice)
     if start is None:
-        first = "" if history.first_day is None else f" = {history.first_day}, the day of the first commit,"
+        value = "" if history.first_day is None else f" = {history.first_day} (the day of the first commit)"
         raise RefusedError(
-            f"history_start is not set: {DAILY} has no days", f"set history_start{first} in {CONFIG_NAME}"
+            f"history_start is not set: {DAILY} has no days", f"set history_start{value} in {CONFIG_NAME}"
         )
     for day in days:
-        _refuse(day, start, history, now.astimezone(UTC).date())
+        _refuse_day_without_history(day, start, history, now.astimezone(UTC).date())
     return history
 
 
-def _refuse(day: date, start: date, history: History, today: date) -> None:
+def _refuse_day_without_history(day: date, start: date, history: History, today: date) -> None:
     if day >= today:
-        raise RefusedError(f"{day} is not over", f"the last day that is over, in UTC, is {today - _DAY}")
+        yesterday = today - timedelta(days=1)
+        raise RefusedError(f"{day} is not over", f"the last complete day in UTC is {yesterday}")
     if day < start:
         advice = f"build days from {start} on, or set an earlier history_start in {CONFIG_NAME}"
         raise RefusedError(f"{day} is before history_start, {start}", advice)
     if history.commit_at(last_second(day)) is not None:
         return
+    # In a shallow clone the commit may exist elsewhere; in a complete one there is none.
     if history.is_cut:
-        message = f"{day} is before {history.first_day}, where the history of this shallow clone is cut"
+        message = f"{day} is before {history.first_day}, where this shallow clone is cut"
         raise RefusedError(message, "run `git fetch --unshallow`, then build again")
     message = f"{day} is before the first commit of {history.branch}, which is of {history.first_day}"
     raise RefusedError(message, f"set history_start = {history.first_day} in {CONFIG_NAME}")
 
 
 @contextmanager
-def _open(
+def _read_shared_inputs(
     repository: Repository, run: BuildRun, history: History, on_progress: Callable[[int], None] | None, *, force: bool
-) -> Iterator[_Backfill]:
-    """Scan the run roots, start git, and keep the digests that it gave, however the days end."""
-    gathered = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress))
+) -> Iterator[_SharedInputs]:
+    """Yield what all days need; the hashes of git objects are cached even if a day fails."""
+    scan = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress))
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
-    rows = parse_run_rows(build_run_registry(gathered.inputs, context).files[ARTIFACT])
-    cache = None if force else repository.state_root / CACHE
+    rows = parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT])
+    # The length of an object id says which hash the repository uses (SHA-1 or SHA-256).
+    cache = None if force else repository.state_root / "cache"
     digests = BlobDigests(cache, len(history.commits[0][1]) // 2)
     with CommittedFiles(repository.root, digests) as files:
         try:
-            sealed = _newest_by_day(repository, rows)
-            facts = lru_cache(maxsize=_COMMITS_KEPT)(partial(read_commit_facts, repository, files))
-            yield _Backfill(repository, run, history, facts, date_runs(rows), sealed, gathered.findings)
+            newest_runs = _find_newest_runs(repository, rows)
+            # Neighbouring days often have the same commit.
+            read_facts = lru_cache(maxsize=_CACHED_COMMITS)(partial(read_commit_facts, repository, files))
+            yield _SharedInputs(repository, run, history, read_facts, date_runs(rows), newest_runs, scan.findings)
         finally:
             digests.save()
 
 
-def _newest_by_day(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
-    """Return the run id of the newest folder of each day, those marked bad left out."""
+def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
+    """Return the newest run id by day, without runs that are marked bad."""
     tag, bad = spec_of(DAILY).tag, read_chain_state(repository).marked_bad
-    found = [RunId.parse(row.run_id) for row in rows if row.run_root == repository.config.publish_root]
-    ids = [run_id for run_id in found if run_id is not None and run_id.tag == tag and str(run_id) not in bad]
-    ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))
-    return {run_id.partition: str(run_id) for run_id in ids if run_id.partition is not None}
+    parsed = [RunId.parse(row.run_id) for row in rows if row.run_root == repository.config.publish_root]
+    run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == tag and str(run_id) not in bad]
+    run_ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))
+    return {run_id.partition: str(run_id) for run_id in run_ids if run_id.partition is not None}
 
 
-def _build_day(backfill: _Backfill, day: date, *, force: bool) -> SealedDay:
-    began = time.perf_counter()
-    commit, built = _describe(backfill, day)
-    sealed = None if force else _standing(backfill, built)
-    run = replace(backfill.run, git=GitState(commit, None))
-    made = sealed or seal(backfill.repository, run, spec_of(DAILY), built)
-    return SealedDay(day, commit, built, made, round(time.perf_counter() - began, 3))
-
-
-def _describe(backfill: _Backfill, day: date) -> tuple[str, Built]:
-    """Return the newest commit of a day, and what the builders make of it and of the runs up to its last second."""
+def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> SealedDay:
+    started = time.perf_counter()
     instant = last_second(day)
-    commit = backfill.history.commit_at(instant)
+    commit = shared.history.commit_at(instant)
     if commit is None:
-        raise ValueError(f"{day} was refused before")
-    gathered = gather_day(backfill.repository.config, backfill.facts(commit), backfill.runs, instant, VERSION)
+        raise ValueError(f"{day} has no commit")  # `_read_history` has refused such a day
+    # (1) Build the day from its newest commit and from the runs up to its last second.
+    gathered = gather_day(shared.repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
     context = BuildContext(instant, utc_text(instant), GitState(commit, None))
     artifacts = build_drift_signals_daily(gathered.inputs, context)
-    findings = sorted_findings((*backfill.findings, *gathered.findings))
-    return commit, Built(DAILY, artifacts, Inputs((), gathered.files), context.generated_utc, findings, partition=day)
+    findings = sorted_findings((*shared.findings, *gathered.findings))
+    inputs = Inputs((), gathered.files)
+    built = Built(DAILY, artifacts, inputs, context.generated_utc, findings, partition=day)
+    # (2) Seal it, unless the newest run of the day is valid and has the same content.
+    sealed = None if force else _find_unchanged_day(shared, built)
+    if sealed is None:
+        sealed = seal(shared.repository, replace(shared.run, git=GitState(commit, None)), spec_of(DAILY), built)
+    return SealedDay(day, commit, built, sealed, round(time.perf_counter() - started, 3))
 
 
-def _standing(backfill: _Backfill, built: Built) -> SealedRun | None:
-    """Return the folder that an earlier build here sealed for the same day, if it verifies and says the same."""
-    run_id = backfill.sealed.get(str(built.partition))
+def _find_unchanged_day(shared: _SharedInputs, built: Built) -> SealedRun | None:
+    """Return the newest run of the same day if it verifies, is of this repository and has the same content."""
+    run_id = shared.newest_runs.get(str(built.partition))
     if run_id is None:
         return None
-    ref = SealedRef(run_id, backfill.repository.config.publish_root, spec_of(DAILY).relpath, "")
-    report = read_report(backfill.repository, ref, spec_of(DAILY).artifacts)
-    if (
-        report.verdict != "pass"
-        or report.root_sha256 is None
-        or find_foreign_id(backfill.repository, report) is not None
-    ):
+    # The generation time is the last second of the day, so equal content gives equal bytes.
+    ref = SealedRef(run_id, shared.repository.config.publish_root, spec_of(DAILY).relpath, "")
+    report = read_report(shared.repository, ref, spec_of(DAILY).artifacts)
+    if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(shared.repository, report) is not None:
         return None
     sealed = sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report)
-    same = dict(report.kept) == dict(built.artifacts.files) and sealed.inputs == built.inputs
-    return sealed if same and sealed.as_of_utc == built.as_of_utc else None
+    is_same = (
+        dict(report.kept) == dict(built.artifacts.files)
+        and sealed.inputs == built.inputs
+        and sealed.as_of_utc == built.as_of_utc
+    )
+    return sealed if is_same else None

@@ -1,8 +1,4 @@
-"""What the registry layer says of itself in a governed repository (SPEC 1 and 3).
-
-Its own operations OP-QA07 to OP-QA17 as the two addenda that `init` and the example write, and the lines that it
-needs in `.gitattributes` and `.gitignore`. One table, so that the texts cannot disagree.
-"""
+"""The texts that `init` writes: two addenda to governance documents, lines for .gitattributes and .gitignore."""
 
 from __future__ import annotations
 
@@ -13,159 +9,124 @@ from registry_pipeline.values import value_type
 
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
-"""The state that commands keep beside publish_root, none of it evidence; what else lies there is the user's own."""
 TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
-"""The temporary files of the atomic write, beside any file that is being written."""
+"""The git pattern of the temporary files that an atomic write creates beside the file."""
 
 
 @value_type
 class LayerOperation:
-    """One operation of the registry layer: what it is called, what it does, who runs it, how far it is enforced."""
+    """One operation of registry-pipeline itself; `level` is its coverage level."""
 
     operation_id: str
     name: str
     purpose: str
     command: str
-    level: str
+    level: str = "C3"
 
 
+# The addenda are sources of op_status_table: a changed text changes the registries of every repository that runs
+# `init` afterwards, and the known answers of the example.
+# fmt: off
 LAYER_OPERATIONS: Final = (
+    LayerOperation("OP-QA07", "Run Registry Build", "List every run folder, one line each.", "build run_registry"),
     LayerOperation(
-        "OP-QA07", "Run Registry Build", "List every run folder, one line each.", "build run_registry", "C3"
-    ),
+        "OP-QA08", "Operation Status Table Build",
+        "Report for each operation its last run, the evidence of it, its age and its drift.", "build op_status_table"),
     LayerOperation(
-        "OP-QA08",
-        "Operation Status Table Build",
-        "Tell for every operation its last run, the evidence of it, its age and its drift.",
-        "build op_status_table",
-        "C3",
-    ),
+        "OP-QA09", "Drift Signals Build",
+        "Compare versions, thresholds and the tracked tree with what is expected.", "build drift_signals"),
     LayerOperation(
-        "OP-QA09",
-        "Drift Signals Build",
-        "Compare versions, thresholds and the tracked tree with what is expected.",
-        "build drift_signals",
-        "C3",
-    ),
+        "OP-QA10", "System Health Render",
+        "Render the health report from the active registries.", "build system_health_report"),
     LayerOperation(
-        "OP-QA10",
-        "System Health Render",
-        "Render the health report from the active registries.",
-        "build system_health_report",
-        "C3",
-    ),
+        "OP-QA11", "Registry Delta Log Build",
+        "Append what changed between successive sealed snapshots.", "build registry_delta_log"),
     LayerOperation(
-        "OP-QA11",
-        "Registry Delta Log Build",
-        "Append what changed between successive sealed snapshots.",
-        "build registry_delta_log",
-        "C3",
-    ),
+        "OP-QA12", "Governance Scorecard Build",
+        "Count operations, coverage, executables and registries.", "build governance_scorecard"),
     LayerOperation(
-        "OP-QA12",
-        "Governance Scorecard Build",
-        "Count operations, coverage, executables and registries.",
-        "build governance_scorecard",
-        "C3",
-    ),
+        "OP-QA13", "Captured Snapshot Seal",
+        "Seal a copy of a governed document or of what another operation made.", "build expected_versions"),
     LayerOperation(
-        "OP-QA13",
-        "Captured Snapshot Seal",
-        "Seal a copy of a governed document or of what another operation made.",
-        "build expected_versions",
-        "C3",
-    ),
+        "OP-QA14", "Pointer Activation",
+        "Record who activated which snapshot, when and why.", "activate REGISTRY RUN --reason TEXT"),
     LayerOperation(
-        "OP-QA14",
-        "Pointer Activation",
-        "Record who put which snapshot in force, when and why.",
-        "activate REGISTRY RUN --reason TEXT",
-        "C3",
-    ),
+        "OP-QA15", "Role Registry Build", "Seal the role pack and its contract surface.", "build role_registry"),
     LayerOperation(
-        "OP-QA15", "Role Registry Build", "Seal the role pack and its contract surface.", "build role_registry", "C3"
-    ),
-    LayerOperation(
-        "OP-QA16",
-        "Registry Entries Build",
-        "Seal the module, route, ability and hook registries.",
-        "build module_registry",
-        "C3",
-    ),
-    LayerOperation(
-        "OP-QA17", "Run Index Build", "Seal the run index and the log of overrides.", "build run_index", "C3"
-    ),
+        "OP-QA16", "Registry Entries Build",
+        "Seal the module, route, ability and hook registries.", "build module_registry"),
+    LayerOperation("OP-QA17", "Run Index Build", "Seal the run index and the log of overrides.", "build run_index"),
 )
+# fmt: on
+_OPERATIONS_HEAD: Final = """\
+# Allowed Operations: Addendum for the Registry Layer
+
+**Version**: 0.1
+
+The operations by which registry-pipeline observes itself. They are added to the base catalog, which they
+do not change.
+
+"""
+_OPERATION: Final = """\
+### {id} — {name}
+
+| Field | Value |
+|---|---|
+| **Option** | QA |
+| **Purpose** | {purpose} |
+| **Command** | `registry-pipeline {command}` |
+| **Evidence** | a sealed run folder with run.json, manifest.json and MANIFEST.sha256 |
+"""
+_COVERAGE_HEAD: Final = """\
+# Enforcement Coverage: Addendum for the Registry Layer
+
+**Version**: 0.1
+
+| Operation | Enforced by | Coverage Level |
+|---|---|---|
+"""
 
 
 def layer_operations_addendum() -> str:
-    """Return the operations addendum of the registry layer, in the second style of SPEC 4.2."""
-    lines = [
-        "# Allowed Operations: Addendum for the Registry Layer",
-        "",
-        "**Version**: 0.1",
-        "",
-        "The operations by which registry-pipeline observes itself. They are added to the base catalog, which they",
-        "do not change.",
-        "",
-    ]
-    for operation in LAYER_OPERATIONS:
-        lines += [
-            f"### {operation.operation_id} — {operation.name}",
-            "",
-            "| Field | Value |",
-            "|---|---|",
-            "| **Option** | QA |",
-            f"| **Purpose** | {operation.purpose} |",
-            f"| **Command** | `registry-pipeline {operation.command}` |",
-            "| **Evidence** | a sealed run folder with run.json, manifest.json and MANIFEST.sha256 |",
-            "",
-        ]
-    return "\n".join(lines)
+    """Return the addendum to the operations catalog."""
+    sections = (
+        _OPERATION.format(id=o.operation_id, name=o.name, purpose=o.purpose, command=o.command)
+        for o in LAYER_OPERATIONS
+    )
+    return _OPERATIONS_HEAD + "\n".join(sections)
 
 
 def layer_coverage_addendum() -> str:
-    """Return the coverage addendum of the registry layer, in the second style of SPEC 4.2."""
-    rows = [
-        f"| {o.operation_id} {o.name} | seal, schema, registry rules, activation gate | **{o.level}** |"
+    """Return the addendum to the coverage matrix."""
+    rows = (
+        f"| {o.operation_id} {o.name} | seal, schema, registry rules, activation gate | **{o.level}** |\n"
         for o in LAYER_OPERATIONS
-    ]
-    return "\n".join(
-        [
-            "# Enforcement Coverage: Addendum for the Registry Layer",
-            "",
-            "**Version**: 0.1",
-            "",
-            "| Operation | Enforced by | Coverage Level |",
-            "|---|---|---|",
-            *rows,
-            "",
-        ]
     )
+    return _COVERAGE_HEAD + "".join(rows)
 
 
 def layer_attributes(publish_root: str, pointers: str) -> tuple[str, ...]:
-    """Return the `.gitattributes` lines: a line end that git converts breaks a seal."""
+    """Return the `.gitattributes` lines of the evidence: a converted line ending would break a seal."""
     return (f"{publish_root}/** -text", f"{pointers} -text")
 
 
 def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tuple[str, ...]:
-    """Return the `.gitignore` lines: the state beside `publish_root`, and evidence too unless it is tracked.
+    """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file.
 
-    `publish_root` and `pointers` are the configured paths, relative to the repository root; `publish_root` lies in a
-    folder of its own.
+    `publish_root` and `pointers` are relative to the repository root.
     """
-    state = publish_root.rpartition("/")[0]
-    kept = tuple(f"/{state}/{name}" for name in STATE_NAMES)
-    moving = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)
-    return kept + moving + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
+    state_root = publish_root.rpartition("/")[0]
+    state = tuple(f"/{state_root}/{name}" for name in STATE_NAMES)
+    change_files = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)
+    return state + change_files + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
 
 
 def log_attributes(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the `.gitattributes` lines of append-only logs: a line end that git converts edits every record."""
+    """Return the `.gitattributes` lines of append-only logs: a converted line ending would edit every record."""
     return tuple(f"{path} -text" for path in paths)
 
 
 def log_ignores(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the `.gitignore` lines of append-only logs: side index and announced batch, but not what was set aside."""
+    """Return the `.gitignore` lines of append-only logs: the side index and the batch intent."""
+    # A torn tail that was moved away is not ignored: somebody has to look at it.
     return tuple(f"/{path}.{suffix}" for path in paths for suffix in ("index.sqlite3*", "batch"))

@@ -1,4 +1,4 @@
-"""What is in force and whether it holds: the pointer file, the chain, and the active runs, read and judged."""
+"""Read and verify the current state: the pointer file, the chain and the active runs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ from registry_pipeline.registries.validation import read_judgeable, spec_of
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, run_folder
 from registry_pipeline.runs.reference import PointerFile, SealedRef
-from registry_pipeline.runs.sealed_run import SealReport, Verdict
+from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import value_type
 
 
 @value_type
 class ActiveSnapshot:
-    """An active run: its reference, the verdict on it (None where its folder is absent), and its artifacts' bytes.
+    """An active run.
 
-    `files` is empty where the run does not verify: nothing is read from what may have been altered.
+    Attributes:
+        verdict: None if the folder is missing.
+        files: the bytes of its artifacts, by name; empty if the run does not verify.
     """
 
     registry_id: str
@@ -45,10 +47,13 @@ class ActiveSnapshot:
 
 @value_type
 class Inspection:
-    """All that is in force, and every finding about it.
+    """The active runs, and every finding about pointer file, chain and active runs.
 
-    `status_rows`, `drift_signals` and `operations` are those of the active registries, None where none is active.
-    `refuses` tells that an error of the pointer file or of the chain refuses every change (SPEC 5).
+    Attributes:
+        active: the active run by registry.
+        status_rows: the rows of the active op_status_table, or None. `operations` counts them.
+        drift_signals: the content of the active drift_signals, or None.
+        refuses: whether an error of the pointer file or of the chain refuses every change of pointers.
     """
 
     pointer_file: PointerFile
@@ -63,18 +68,57 @@ class Inspection:
 
 
 def inspect(repository: Repository, run: BuildRun) -> Inspection:
-    """Read the bytes of the chain and of every active run and judge them; `run` gives the present and git's state."""
-    # One consistent read: a pointer file and a chain from two moments would contradict each other.
+    """Read and verify the pointer file, the chain and every active run; `run` gives the time and the git state."""
+    # (1) Read pointer file and chain together: read at two moments they could contradict each other.
     state = read_pointer_state(repository)
-    chain = state.chain
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
+    # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
     active = {
-        pointer.registry_id: _in_force(repository, pointer.registry_id, ref)
+        pointer.registry_id: _read_active_run(repository, pointer.registry_id, ref)
         for pointer in pointers.pointers
         if (ref := pointers.active(pointer.registry_id)) is not None and ref.run_root in repository.config.run_roots
     }
-    by_ref = {held.ref: held for held in active.values()}
-    against = check_pointers(
+    # (3) Check the pointers against the runs.
+    findings = sorted_findings(
+        [
+            *malformed,
+            *_check_pointer_file(repository, run, pointers, state.chain, active),
+            *state.chain.findings,
+            *(f for snapshot in active.values() if snapshot.verdict is not None for f in snapshot.verdict.findings),
+        ]
+    )
+    # (4) Derive the health state.
+    rows, drift = _parse_main_artifact(active, "op_status_table"), _parse_main_artifact(active, "drift_signals")
+    operations = None if rows is None else count_operations(rows, repository.config.stale_days)
+    facts = HealthFacts(
+        findings=findings,
+        unknown_pointers=tuple(name for name, spec in REGISTRIES.items() if can_be_active(spec) and name not in active),
+        system_drift=None if drift is None else parse_drift_flags(drift),
+        operations=operations,
+        working_tree_state=run.git.working_tree_state,
+    )
+    return Inspection(
+        pointer_file=pointers,
+        chain=state.chain,
+        active=active,
+        findings=findings,
+        health=find_health_state(facts),
+        status_rows=None if rows is None else tuple(rows),
+        drift_signals=drift,
+        operations=operations,
+        refuses=has_errors(malformed) or state.chain.refuses,
+    )
+
+
+def _check_pointer_file(
+    repository: Repository,
+    run: BuildRun,
+    pointers: PointerFile,
+    chain: ChainState,
+    active: Mapping[str, ActiveSnapshot],
+) -> tuple[Finding, ...]:
+    by_ref = {snapshot.ref: snapshot for snapshot in active.values()}
+    return check_pointers(
         pointers,
         repository=repository,
         specs=REGISTRIES,
@@ -84,59 +128,41 @@ def inspect(repository: Repository, run: BuildRun) -> Inspection:
         marked_bad=chain.marked_bad,
         accepted_foreign=chain.accepted_foreign(repository.config.repository_id),
     )
-    judged = [f for held in active.values() if held.verdict is not None for f in held.verdict.findings]
-    findings = sorted_findings([*malformed, *against, *chain.findings, *judged])
-    rows, drift = _parsed(active, "op_status_table"), _parsed(active, "drift_signals")
-    operations = None if rows is None else count_operations(rows, repository.config.stale_days)
-    facts = HealthFacts(
-        findings=findings,
-        unknown_pointers=tuple(name for name, row in REGISTRIES.items() if can_be_active(row) and name not in active),
-        system_drift=None if drift is None else system_drift(drift),
-        operations=operations,
-        working_tree_state=run.git.working_tree_state,
-    )
-    status_rows = None if rows is None else tuple(rows)
-    refuses = has_errors(malformed) or chain.refuses
-    return Inspection(
-        pointers, chain, active, findings, find_health_state(facts), status_rows, drift, operations, refuses
-    )
 
 
-def _in_force(repository: Repository, registry_id: str, ref: SealedRef) -> ActiveSnapshot:
+def _read_active_run(repository: Repository, registry_id: str, ref: SealedRef) -> ActiveSnapshot:
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(registry_id, ref, None, Inputs(), None, {})
     report = read_judgeable(run_folder(repository, ref), f"{ref.run_root}/{ref.run_id}")
     verdict = check_run(report, REGISTRIES)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")
+    # Nothing is read from a run that may have been altered.
+    is_verified = verdict.passed and report.root_sha256 == ref.manifest_sha256
     return ActiveSnapshot(
         registry_id=registry_id,
         ref=ref,
         verdict=verdict,
         inputs=Inputs.from_json(envelope.get("inputs")),
         as_of_utc=as_of if isinstance(as_of, str) else None,
-        files=report.kept if _sound(report, verdict, ref) else {},
+        files=report.kept if is_verified else {},
     )
 
 
-def _sound(report: SealReport, verdict: Verdict, ref: SealedRef) -> bool:
-    return verdict.passed and report.root_sha256 == ref.manifest_sha256
-
-
-def _parsed(active: Mapping[str, ActiveSnapshot], registry_id: str) -> Any:
-    """Return the main artifact of an active run, parsed; its schema has been judged. None where there is none."""
-    held = active.get(registry_id)
-    data = None if held is None else held.files.get(spec_of(registry_id).artifact)
+def _parse_main_artifact(active: Mapping[str, ActiveSnapshot], registry_id: str) -> Any:
+    """Return the parsed main artifact of an active run, or None if no verified run is active."""
+    snapshot = active.get(registry_id)
+    data = None if snapshot is None else snapshot.files.get(spec_of(registry_id).artifact)
     return None if data is None else json.loads(data)
 
 
-def system_drift(drift: Mapping[str, Any]) -> SystemDrift:
+def parse_drift_flags(drift: Mapping[str, Any]) -> SystemDrift:
     """Return the three flags of a parsed drift_signals artifact."""
     flags = drift["system_drift"]
     return SystemDrift(*(flags[name] for name in ("canon_dirty", "schema_drift", "threshold_drift")))
 
 
 def evidence_pathspecs(config: Config) -> tuple[str, ...]:
-    """Return the pathspecs of all evidence: run folders, pointer file, role pack, both logs, and registry entries."""
+    """Return the git pathspecs of all evidence: run folders, pointer file, role pack, logs and registry entries."""
     files = (config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
     return (*file_pathspecs(*config.run_roots, *files), *entry_pathspecs(config))

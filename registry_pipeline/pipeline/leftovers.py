@@ -1,4 +1,4 @@
-"""Find and remove the temporary files of killed writers, beside the files that the configuration names."""
+"""Find and remove temporary files that killed writers left beside the files that the configuration names."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ from registry_pipeline.registries.entries.library import content_paths
 from registry_pipeline.registries.entries.types import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
 from registry_pipeline.runs.staging import is_alive
 
+# Older versions named the temporary files of role packs and of YAML files after the process.
 _BY_PROCESS: Final = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]{1,10})\.tmp")
-"""How versions before this one named the temporary files of role packs and of YAML files."""
 _INDEX_TAIL: Final = 1 << 20
 
 
 def find_temporary_files(repository: Repository) -> tuple[Path, ...]:
-    """Return the temporary files that no writer holds; only the folders of known files are searched, never the tree."""
-    folders = sorted(
-        {repository.path(path).parent for path in _known_files(repository)} | set(_further_folders(repository))
+    """Return the temporary files that no writer uses."""
+    # Only folders of known files are searched: the whole tree may be large, and is not ours.
+    folders = {repository.path(path).parent for path in _list_known_files(repository)}
+    folders.update(_list_other_folders(repository))
+    return tuple(
+        path for folder in sorted(folders) for path in _list_tmp_files(folder) if _is_leftover(repository, path)
     )
-    return tuple(path for folder in folders for path in _files_of(folder) if _is_leftover(repository, path))
 
 
 def remove_temporary_files(repository: Repository) -> tuple[Path, ...]:
-    """Remove what `find_temporary_files` returns, unless a writer has taken it meanwhile; return what was removed.
+    """Remove the files of `find_temporary_files` that still no writer uses; return the removed ones.
 
     Raises:
-        WriteError: one cannot be removed (exit 1).
+        WriteError: a file cannot be removed (exit 1).
     """
     removed = []
     for path in find_temporary_files(repository):
         try:
-            gone = remove_temporary(path) if is_temporary(path.name) else remove_file(path)
+            is_removed = remove_temporary(path) if is_temporary(path.name) else remove_file(path)
         except OSError as error:
             raise cannot_write(path, error) from None
-        removed += [path] if gone else []
+        if is_removed:
+            removed.append(path)
     return tuple(removed)
 
 
-def _known_files(repository: Repository) -> Iterator[str]:
+def _list_known_files(repository: Repository) -> Iterator[str]:
     config = repository.config
     yield from (CONFIG_NAME, config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
     yield from (*config.operations_catalog, *config.coverage_matrix, AGENTS_PATH, COORDINATION_PATH)
@@ -56,22 +59,23 @@ def _known_files(repository: Repository) -> Iterator[str]:
         yield from content_paths(repository, entry_type)
 
 
-def _further_folders(repository: Repository) -> Iterator[Path]:
+def _list_other_folders(repository: Repository) -> Iterator[Path]:
     entries = repository.config.entries
     yield from map(repository.path, (entries.modules, entries.abilities_low, entries.abilities_high, entries.hooks))
     yield from map(repository.path, (entries.routes, SCHEMA_FOLDER))
     yield from (repository.state_root / "quarantine", repository.dagster_home)
-    yield from _run_log_folders(repository)
+    yield from _list_run_log_folders(repository)
 
 
-def _run_log_folders(repository: Repository) -> Iterator[Path]:
-    """Yield the folders of the newest run logs; those outside the repository belong to somebody else."""
+def _list_run_log_folders(repository: Repository) -> Iterator[Path]:
+    """Yield the folders of the newest run logs inside the repository."""
     try:
         with repository.path(repository.config.run_index.path).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _INDEX_TAIL))
             lines = log.read().split(b"\n")
     except OSError:
         return  # `run-index check` reports a log that cannot be read
+    # The first line may be cut. Lines that cannot be parsed are reported by `run-index check` as well.
     for line in lines:
         with suppress(StrictJsonError, KeyError, TypeError):
             folder = Path(read_strict_json(line)["run_log_filepath_abs"]).parent
@@ -79,26 +83,26 @@ def _run_log_folders(repository: Repository) -> Iterator[Path]:
                 yield folder
 
 
-def _files_of(folder: Path) -> list[Path]:
+def _list_tmp_files(folder: Path) -> list[Path]:
     try:
-        with os.scandir(folder) as listing:
-            names = [
-                each.name for each in listing if each.name.endswith(".tmp") and each.is_file(follow_symlinks=False)
-            ]
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.name.endswith(".tmp") and e.is_file(follow_symlinks=False)]
     except OSError:
-        return []  # it does not exist, or the command that needs it says why it cannot be read
+        return []  # the folder is missing, or the command that needs it reports why it cannot be read
     return [folder / name for name in sorted(names)]
 
 
 def _is_leftover(repository: Repository, path: Path) -> bool:
+    # (1) Today's name: the writer holds a lock on the temporary file itself.
     if is_temporary(path.name):
         return not is_locked(path)
+    # (2) The pointer file: the writer holds the lock of the pointer file.
     pointers = repository.pointer_path
     if path == pointers.with_name(f"{pointers.name}.tmp"):
         return not is_locked(lock_path(pointers))
+    # (3) The name of older versions: the writer is the process that it names.
     match = _BY_PROCESS.fullmatch(path.name)
     if match is None or is_alive(int(match["pid"])):
         return False
-    return match["name"].endswith(".yaml") or path.with_name(match["name"]) == repository.path(
-        repository.config.roles.pack
-    )
+    role_pack = repository.path(repository.config.roles.pack)
+    return match["name"].endswith(".yaml") or path.with_name(match["name"]) == role_pack

@@ -1,9 +1,8 @@
-"""What `log` tells: activations and builds in one list, the newest first (SPEC 8)."""
+"""The entries that `log` prints: activations and builds, the newest first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,90 +12,77 @@ from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.listing import RunListing, SealState, dated_runs
 from registry_pipeline.runs.scan import read_run_folder
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, replace, value_type
 
 
 @value_type
 class BuildEntry:
-    """One run folder of a registry, told by its name; the root is as claimed, and nothing of it was verified."""
+    """One run folder of a registry. Root and commit are as its files state them: nothing is verified."""
 
-    registry_id: str
-    run_root: str
     run_id: str
+    run_root: str
     created_utc: str
+    registry_id: str
+    root_sha256: str | None
     seal: SealState
-    root_sha256: str | None = None
-    git_commit: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return one entry of the document."""
-        return {
-            "kind": "build",
-            "run_id": self.run_id,
-            "run_root": self.run_root,
-            "created_utc": self.created_utc,
-            "registry_id": self.registry_id,
-            "root_sha256": self.root_sha256,
-            "seal": self.seal,
-            "git_commit": self.git_commit,
-        }
+    git_commit: str | None
 
 
 LogEntry = ActivationEntry | BuildEntry
 
 
-def log_entries(
+def list_log_entries(
     listing: RunListing,
     activations: Iterable[ActivationEntry],
     specs: Mapping[str, RegistrySpec],
     registry_id: str | None = None,
 ) -> tuple[LogEntry, ...]:
-    """Return the activations and the builds of one registry, or of all, the newest first.
-
-    At one second an activation stands above the builds that it put in force.
-    """
+    """Return the activations and builds of one registry, or of all, the newest first."""
     by_tag = {
         spec.tag: name
         for name, spec in specs.items()
         if spec.tag and name != ACTIVATION_TAG and registry_id in (None, name)
     }
     builds = [
-        BuildEntry(by_tag[run_id.tag], folder.run_root, folder.run_id, utc_text(run_id.stamp), folder.seal)
+        BuildEntry(
+            run_id=folder.run_id,
+            run_root=folder.run_root,
+            created_utc=utc_text(run_id.stamp),
+            registry_id=by_tag[run_id.tag],
+            root_sha256=None,
+            seal=folder.seal,
+            git_commit=None,
+        )
         for run_id, folder in dated_runs(listing, by_tag)
     ]
+    # An activation can move several registries: it is an entry of each of them.
     moves = [entry for entry in activations if registry_id is None or entry.moves_of(registry_id)]
-    return tuple(sorted((*builds, *moves), key=partial(_moment, list(specs)), reverse=True))
+    order = list(specs)
+
+    def sort_key(entry: LogEntry) -> tuple[str, bool, int, str]:
+        # Within one second: builds in the order of the catalog, then the activation that activated them.
+        if isinstance(entry, ActivationEntry):
+            return entry.created_utc, True, 0, entry.ref.run_id
+        return entry.created_utc, False, order.index(entry.registry_id), entry.run_id
+
+    return tuple(sorted((*builds, *moves), key=sort_key, reverse=True))
 
 
-def _moment(order: Sequence[str], entry: LogEntry) -> tuple[str, bool, int, str]:
-    """Return what sorts entries as they came about: within one second by registry, activations behind builds."""
-    if isinstance(entry, ActivationEntry):
-        return entry.created_utc, True, 0, entry.ref.run_id
-    return entry.created_utc, False, order.index(entry.registry_id), entry.run_id
-
-
-def with_claims(root: Path, entry: LogEntry) -> LogEntry:
-    """Return a build with the root and commit that its folder claims; an activation as it is."""
+def add_claims(root: Path, entry: LogEntry) -> LogEntry:
+    """Return a build entry with the root and commit that its folder states; return an activation unchanged."""
     if isinstance(entry, ActivationEntry):
         return entry
+    # `git_commit` is text that the folder states: accept nothing but a string.
     run = read_run_folder(root, entry.run_root, entry.run_id)
     if run is None:
         return entry
     commit = run.envelope.get("git_commit")
-    return BuildEntry(
-        registry_id=entry.registry_id,
-        run_root=entry.run_root,
-        run_id=entry.run_id,
-        created_utc=entry.created_utc,
-        seal=entry.seal,
-        root_sha256=run.claimed_root,
-        git_commit=commit if isinstance(commit, str) else None,
-    )
+    return replace(entry, root_sha256=run.claimed_root, git_commit=commit if isinstance(commit, str) else None)
 
 
 def entry_to_json(entry: LogEntry) -> dict[str, Any]:
-    """Return an entry with its kind; an activation belongs to a registry where it moved one alone."""
+    """Return an entry with its kind; an activation has a registry_id only if it moved a single registry."""
     if isinstance(entry, BuildEntry):
-        return entry.to_json()
+        return {"kind": "build"} | asdict(entry)
     moved = {move.registry_id for move in entry.record.moves}
     return {"kind": "activation", "registry_id": moved.pop() if len(moved) == 1 else None} | entry.to_json()

@@ -1,4 +1,4 @@
-"""The whole walk at once: what `build` does, and the daily job step by step."""
+"""Rebuild registries in dependency order, activate the valid runs, and render the report (`build`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, with_dependants
 from registry_pipeline.registries.validation import spec_of, validate
 from registry_pipeline.runs.pointer_file import read_pointers
-from registry_pipeline.runs.sealed_run import Activation, Built, NotBuilt, Refusal, SealedRun, Verdict
+from registry_pipeline.runs.sealed_run import Activation, NotBuilt, Refusal, SealedRun, Verdict
 from registry_pipeline.values import replace, value_type
 
 Step = Literal["build", "seal", "validate", "activate", "render"]
@@ -25,9 +25,12 @@ Step = Literal["build", "seal", "validate", "activate", "render"]
 
 @value_type
 class BuiltRow:
-    """One registry of a build: its run (None where its source made none), the verdict on it, whether it moved.
+    """The result for one registry.
 
-    `seconds` is wall time. `reused` tells that the source had not changed, so that the active run stays.
+    Attributes:
+        run: None if nothing was built.
+        seconds: wall time.
+        reused: whether the content had not changed, so that `run` is an earlier run.
     """
 
     registry_id: str
@@ -41,7 +44,13 @@ class BuiltRow:
 
 @value_type
 class RebuildResult:
-    """All that a build did; `activation` is None where nothing was to move, `report` where nothing was rendered."""
+    """The result of a rebuild.
+
+    Attributes:
+        activation: None if there was nothing to activate.
+        report: None if no report was rendered.
+        waiting: whether a valid run could not be activated.
+    """
 
     built: tuple[BuiltRow, ...]
     activation: Activation | Refusal | None
@@ -51,25 +60,25 @@ class RebuildResult:
 
 
 def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
-    """Return the rows to build, in dependency order: the named ones, and unless `only` what depends on them.
+    """Return the registries to build, in dependency order: the named ones and, unless `only`, their dependants.
 
     Raises:
-        NotFoundError: a registry is unknown. RefusedError: one is not built at all.
+        NotFoundError: a registry is unknown. RefusedError: a registry cannot be built by name.
     """
     for registry_id in registry_ids:
         spec = spec_of(registry_id)
         if spec.partitioned:
-            raise RefusedError(f"{registry_id} is built for days", "name them: --as-of DATE or --as-of FIRST..LAST")
+            raise RefusedError(f"{registry_id} is built by day", "name the days: --as-of DATE or --as-of FIRST..LAST")
         if spec.builder is None:
             raise RefusedError(f"{registry_id} is not built by itself", spec.excluded_because)
     if not registry_ids:
         return BUILD_ORDER
     if only:
-        return tuple(row for row in BUILD_ORDER if row.registry_id in registry_ids)
+        return tuple(spec for spec in BUILD_ORDER if spec.registry_id in registry_ids)
     return with_dependants(registry_ids)
 
 
-def rebuild(  # noqa: PLR0913 - the options of a verb, all by keyword
+def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     repository: Repository,
     run: BuildRun,
     registry_ids: Sequence[str] = (),
@@ -82,39 +91,41 @@ def rebuild(  # noqa: PLR0913 - the options of a verb, all by keyword
     on_step: Callable[[Step, str], None] = lambda _step, _registry: None,
     on_progress: Callable[[int], None] | None = None,
 ) -> RebuildResult:
-    """Build, seal and validate the chosen registries in dependency order; activate what passed; then render.
+    """Build, seal and validate the selected registries, activate the valid runs, and render the report.
 
-    What rests on a registry that failed, or whose source could not be read, is not built. `only` and not `move` leave
-    every pointer where it was. A run that passed and cannot move without mixing the active set stays sealed and
-    waiting, and is told.
+    With `only` or without `move` no pointer changes. A valid run that cannot be activated stays sealed, with a finding.
 
     Raises:
-        EvidenceError, RefusedError, PublishError, BusyError: as the steps do.
+        EvidenceError, RefusedError, PublishError, BusyError: as the steps.
     """
     run = with_chain_head(repository, run)
     rows: list[BuiltRow] = []
     findings: list[Finding] = []
     sealed: dict[str, SealedRun] = {}
-    stopped: set[str] = set()
+    failed: set[str] = set()
     for spec in select_registries(registry_ids, only=only):
-        if stopped.intersection(spec.depends_on):
-            stopped.add(spec.registry_id)
+        # What depends on a failed registry is not built.
+        if failed.intersection(spec.depends_on):
+            failed.add(spec.registry_id)
             continue
-        row, told = _one(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
+        row, row_findings = _build_registry(
+            repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress
+        )
         rows.append(row)
-        findings += told
-        if row.run is None:  # a missing capture skips nobody (SPEC 3), a source that a builder needs does
-            stopped.update({spec.registry_id} if has_errors(told) else ())
+        findings += row_findings
+        if row.run is None:
+            # A missing source of a capture is no error: its dependants are built without it.
+            failed.update({spec.registry_id} if has_errors(row_findings) else ())
         elif row.verdict is not None and not row.verdict.passed:
-            stopped.add(spec.registry_id)
+            failed.add(spec.registry_id)
         else:
             sealed[spec.registry_id] = row.run
     if only or not move:
         return RebuildResult(tuple(rows), None, None, sorted_findings(findings), waiting=False)
-    return _put_in_force(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
+    return _activate_rows(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
 
 
-def _one(
+def _build_registry(
     repository: Repository,
     run: BuildRun,
     spec: RegistrySpec,
@@ -124,65 +135,62 @@ def _one(
     on_step: Callable[[Step, str], None],
     on_progress: Callable[[int], None] | None,
 ) -> tuple[BuiltRow, tuple[Finding, ...]]:
-    began = time.perf_counter()
-    on_step("build", spec.registry_id)
-    built: Built | NotBuilt = build(repository, run, spec, sealed, on_progress=on_progress)
+    started = time.perf_counter()
+    name = spec.registry_id
+    on_step("build", name)
+    built = build(repository, run, spec, sealed, on_progress=on_progress)
     if isinstance(built, NotBuilt):
-        row = BuiltRow(spec.registry_id, None, None, None, activated=False, seconds=_since(began), reused=False)
-        return row, built.findings
-    same = None if force else unchanged(repository, built)
-    if same is None:
-        on_step("seal", spec.registry_id)
+        return BuiltRow(name, None, None, None, False, _seconds_since(started), False), built.findings
+    earlier = None if force else unchanged(repository, built)
+    if earlier is None:
+        on_step("seal", name)
     try:
-        made = same or seal(repository, run, spec, built)
+        sealed_run = earlier or seal(repository, run, spec, built)
     except HeadMovedError:
-        # A Dagster run, which takes no build lock, continued the log since: build it again, on that run's log.
-        return _one(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
-    on_step("validate", spec.registry_id)
-    verdict = validate(repository, made)
-    records = built.artifacts.records
-    row = BuiltRow(spec.registry_id, made, records, verdict, False, _since(began), same is not None)
+        # A Dagster run (it takes no build lock) has continued the log. Build again, on the log of that run.
+        return _build_registry(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
+    on_step("validate", name)
+    verdict = validate(repository, sealed_run)
+    seconds = _seconds_since(started)
+    row = BuiltRow(name, sealed_run, built.artifacts.records, verdict, False, seconds, earlier is not None)
     return row, (*built.findings, *verdict.findings)
 
 
-def _since(began: float) -> float:
-    return round(time.perf_counter() - began, 3)
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
 
 
-def _put_in_force(
+def _activate_rows(
     repository: Repository,
     run: BuildRun,
     rows: Sequence[BuiltRow],
-    findings: Sequence[Finding],
+    findings: list[Finding],
     *,
     actor: str,
     reason: str,
     on_step: Callable[[Step, str], None],
 ) -> RebuildResult:
-    fresh = [r for r in rows if not r.reused and REGISTRIES[r.registry_id].pointer]
-    passed = [(r.run, r.verdict) for r in fresh if r.run and r.verdict and r.verdict.passed]
-    movable, held = select_activatable(repository, passed)
-    told = [*findings, *held]
+    # (1) Select the new valid runs that keep the active set consistent.
+    new_rows = [row for row in rows if not row.reused and REGISTRIES[row.registry_id].pointer]
+    passed = [(row.run, row.verdict) for row in new_rows if row.run and row.verdict and row.verdict.passed]
+    selected, obstacles = select_activatable(repository, passed)
+    findings = [*findings, *obstacles]
+    # (2) Activate them with one record.
     activation: Activation | Refusal | None = None
-    if movable:
-        on_step("activate", ", ".join(run.registry_id for run, _ in movable))
-        activation = activate(repository, run, movable, actor=actor, reason=reason)
+    if selected:
+        on_step("activate", ", ".join(sealed.registry_id for sealed, _ in selected))
+        activation = activate(repository, run, selected, actor=actor, reason=reason)
+        findings += () if activation is None else activation.findings
+    # (3) Render the report from the new active set.
     report: SealedRun | None = None
     moved: set[str] = set()
     if isinstance(activation, Activation):
         moved = {move.registry_id for move in activation.moves}
-        told += activation.findings
-        if {"op_status_table", "drift_signals"} <= _active_ids(repository):
+        pointers = read_pointers(repository)
+        if all(pointers.active(name) is not None for name in ("op_status_table", "drift_signals")):
             on_step("render", "system_health_report")
-            report, missing = render_after_change(repository, run)
-            told += missing
-    elif isinstance(activation, Refusal):
-        told += activation.findings
-    marked = tuple(replace(row, activated=row.registry_id in moved) for row in rows)
+            report, not_rendered = render_after_change(repository, run)
+            findings += not_rendered
+    built = tuple(replace(row, activated=row.registry_id in moved) for row in rows)
     waiting = any(sealed.registry_id not in moved for sealed, _ in passed)
-    return RebuildResult(marked, activation, report, sorted_findings(told), waiting=waiting)
-
-
-def _active_ids(repository: Repository) -> set[str]:
-    pointers = read_pointers(repository)
-    return {registry_id for registry_id in REGISTRIES if pointers.active(registry_id) is not None}
+    return RebuildResult(built, activation, report, sorted_findings(findings), waiting=waiting)

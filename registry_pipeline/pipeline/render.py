@@ -1,4 +1,4 @@
-"""Step 5 of the runbook: render what people read, from the active registries alone (SPEC 4.4)."""
+"""Render the system health report from the active registries."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipeli
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline.inspect import Inspection, inspect
-from registry_pipeline.pipeline.steps import seal
-from registry_pipeline.pointers.record import ACTIVATION_TAG
+from registry_pipeline.pipeline.steps import list_head_inputs, seal
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.system_health.build import render_health_report
 from registry_pipeline.registries.system_health.state import HealthInputs
@@ -23,67 +22,70 @@ REPORT = "system_health_report"
 
 
 def render(repository: Repository, run: BuildRun) -> SealedRun:
-    """Render the health report from what is active and seal it; `run.started` is its moment.
+    """Render the health report from the active runs and seal it; it describes the time `run.started`.
 
     Raises:
         RefusedError: no op_status_table or no drift_signals is active.
         EvidenceError: one of them is active and does not verify.
     """
-    built = _rendered(repository, run, inspect(repository, run))
-    return seal(repository, run, spec_of(REPORT), built)
+    inspection = inspect(repository, run)
+    _refuse_missing_inputs(inspection)
+    return seal(repository, run, spec_of(REPORT), _build_report(repository, run, inspection))
 
 
 def render_after_change(repository: Repository, run: BuildRun) -> tuple[SealedRun | None, tuple[Finding, ...]]:
-    """Render the report after pointers moved; a failure is a finding, because the move itself is done.
-
-    An interrupt is a finding as well: the command must still say what it moved.
-    """
+    """Render the report after an activation or rollback; return None and a finding if that fails."""
+    severity = None
+    # The pointers have moved already, so a failure must not hide what the command did.
     try:
         return render(repository, run), ()
     except RefusedError as error:
-        reason, severity = error.message, Severity.INFO  # nothing is active that a report could be rendered from
+        reason, severity = error.message, Severity.INFO  # nothing to render from: not a failure
     except RegistryPipelineError as error:
-        reason, severity = error.message, None
+        reason = error.message
     except OSError as error:
-        reason, severity = f"{error.strerror} ({error.filename})", None
+        reason = f"{error.strerror} ({error.filename})"
     except (KeyboardInterrupt, SystemExit):
-        reason, severity = "interrupted", None
+        reason = "interrupted"
     return None, (finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=reason, severity=severity),)
 
 
 def is_report_missing(findings: Iterable[Finding]) -> bool:
-    """Whether pointers moved and the report should have been rendered and was not (exit 8)."""
+    """Return whether the report should have been rendered after a change and was not (exit 8)."""
     return any(f.code == "REPORT_NOT_RENDERED" and f.severity is not Severity.INFO for f in findings)
 
 
-def _rendered(repository: Repository, run: BuildRun, seen: Inspection) -> Built:
+def _refuse_missing_inputs(inspection: Inspection) -> None:
     for name in ("op_status_table", "drift_signals"):
-        held = seen.active.get(name)
-        if held is None or held.verdict is None:
+        snapshot = inspection.active.get(name)
+        if snapshot is None or snapshot.verdict is None:
             raise RefusedError(
-                f"the report is rendered from the active {name}, and none is active here",
-                "run `registry-pipeline build`",
+                f"the report is rendered from the active {name}, but none is active", "run `registry-pipeline build`"
             )
-        if not held.files:
+        if not snapshot.files:
+            run_id = snapshot.ref.run_id
             raise EvidenceError(
-                f"the active {name} ({held.ref.run_id}) does not verify; nothing is rendered from it",
-                f"see `registry-pipeline verify {held.ref.run_id}`, then `registry-pipeline build {name}`",
+                f"the active {name} ({run_id}) does not verify; the report is not rendered",
+                f"see `registry-pipeline verify {run_id}`, then run `registry-pipeline build {name}`",
             )
+
+
+def _build_report(repository: Repository, run: BuildRun, inspection: Inspection) -> Built:
     as_of_utc = utc_text(run.started)
-    sources = {name: seen.active[name] for name in spec_of(REPORT).depends_on if name in seen.active}
+    sources = {name: inspection.active[name] for name in spec_of(REPORT).depends_on if name in inspection.active}
     registry = sources.get("run_registry")
+    # The run registry has one line per run folder. Without an active one the report counts none.
     lines = b"" if registry is None else registry.files.get(spec_of("run_registry").artifact, b"")
     inputs = HealthInputs(
-        status_rows=seen.status_rows or (),
-        drift_signals=seen.drift_signals or {},
+        status_rows=inspection.status_rows or (),
+        drift_signals=inspection.drift_signals or {},
         runs_known=lines.count(b"\n"),
-        input_sources={name: held.ref for name, held in sources.items()},
+        input_sources={name: snapshot.ref for name, snapshot in sources.items()},
         stale_days=repository.config.stale_days,
-        health=seen.health,
+        health=inspection.health,
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))
-    refs = [InputRegistry(name, "upstream", held.ref) for name, held in sources.items()]
-    # The report names the head of the chain: a record that is removed or rewritten later contradicts it.
-    head = seen.chain.head
-    refs += [] if head is None else [InputRegistry(ACTIVATION_TAG, "previous", head.ref)]
+    refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in sources.items()]
+    head = inspection.chain.head
+    refs += list_head_inputs(None if head is None else head.ref)
     return Built(REPORT, artifacts, Inputs(tuple(refs)), as_of_utc)

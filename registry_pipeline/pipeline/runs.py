@@ -1,13 +1,13 @@
-"""What `runs` tells: the lines of a run registry that somebody asks for (SPEC 6 and 8). Values in, values out."""
+"""Query the run registry (`runs`), and describe one run folder (`show`). No file is read here."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import parse_instant, read_finite_json
+from registry_pipeline.findings.wording import did_you_mean
 from registry_pipeline.pointers.moves import ActivationEntry
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.records import ADAPTED
@@ -17,16 +17,17 @@ from registry_pipeline.values import value_type
 
 Record = Mapping[str, Any]
 Order = Literal["newest", "oldest", "registry"]
-STATES: Final = ("sealed", "partial", "unsealed", "legacy", "warned")
-"""What a run can be asked for: which seal files stand in it, whether it names no operation, whether it has warnings."""
 ORDERS: Final[tuple[Order, ...]] = ("newest", "oldest", "registry")
+STATES: Final = ("sealed", "partial", "unsealed", "legacy", "warned")
+_FLAGS: Final = ("has_run_json", "has_manifest_sha256", "has_manifest_json")
+_DatedLine = tuple[datetime | None, str, bytes]
 
 
 @value_type
 class RunQuery:
-    """What is asked; of several values for one thing any may hold, of different things all must.
+    """What to select: a record matches if each non-empty set contains its value and its time is in the span.
 
-    `since` and `until` are both included; a run that states no time, or none with a zone, is in no span of time.
+    `since` and `until` are both included. A record without a time, or with one without a zone, is in no span.
     """
 
     operations: frozenset[str] = frozenset()
@@ -37,22 +38,24 @@ class RunQuery:
     until: datetime | None = None
 
     def values(self) -> tuple[tuple[str, frozenset[str]], ...]:
-        """Return the fields of a line that are asked for, with what they may be."""
+        """Return the record fields that are restricted, with their allowed values."""
         fields = (("operation_id", self.operations), ("option", self.options), ("run_root", self.run_roots))
         return tuple((field, values) for field, values in fields if values)
 
     @property
     def has_span(self) -> bool:
-        """Whether a span of time is asked for."""
+        """Whether the time is restricted."""
         return self.since is not None or self.until is not None
 
 
 @value_type
 class RunQueryResult:
-    """The lines that were asked for, in order and cut to the limit.
+    """The selected records, ordered and cut to the limit.
 
-    `matched` counts them before the cut, `undated` those that were left out of a span of time because they state none.
-    `unknown` says of each value that no line has what it may have meant.
+    Attributes:
+        matched: the number of records before the cut.
+        undated: the number of records left out of the span because they have no time.
+        unknown: a line for each requested value that no record has; empty if any record matched.
     """
 
     source: SealedRef
@@ -62,7 +65,7 @@ class RunQueryResult:
     unknown: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `runs --json`: each line as the registry has it, with its states."""
+        """Return the document of `runs --json`: each record with its states."""
         return {
             "records": [{**record, "states": list(states_of(record))} for record in self.records],
             "count": len(self.records),
@@ -73,7 +76,7 @@ class RunQueryResult:
 
 
 def is_record(value: Any) -> bool:
-    """Tell whether a value has what a line of a run registry must have to be asked (SPEC 4.1)."""
+    """Return whether a value has the members of a run record that a query uses."""
     return (
         isinstance(value, dict)
         and all(isinstance(value.get(name), str) for name in ("run_key", "run_root", "run_id"))
@@ -83,94 +86,93 @@ def is_record(value: Any) -> bool:
     )
 
 
-_FLAGS: Final = ("has_run_json", "has_manifest_sha256", "has_manifest_json")
-
-
 def states_of(record: Record) -> tuple[str, ...]:
-    """Return the states of a line; its seal is told by which files exist, not by whether they hold."""
+    """Return the states of a record; the seal state says which seal files exist, not whether the run verifies."""
+    # manifest.json and MANIFEST.sha256: none, one of them, or both.
     seal_files = bool(record["has_manifest_json"]) + bool(record["has_manifest_sha256"])
-    is_read = record["has_run_json"] or any(str(each).startswith(ADAPTED) for each in record["warnings"])
-    told = (
-        (("unsealed", "partial", "sealed")[seal_files], True),
-        ("legacy", not is_read or record["operation_id"] is None),
-        ("warned", bool(record["warnings"])),
-    )
-    return tuple(state for state, holds in told if holds)
+    states = [("unsealed", "partial", "sealed")[seal_files]]
+    # An adapter makes an envelope for the folders of tools that write none.
+    has_envelope = record["has_run_json"] or any(str(warning).startswith(ADAPTED) for warning in record["warnings"])
+    if not has_envelope or record["operation_id"] is None:
+        states.append("legacy")
+    if record["warnings"]:
+        states.append("warned")
+    return tuple(states)
 
 
 def select_runs(
-    source: SealedRef, lines: Iterable[bytes], asked: RunQuery, *, order: Order = "newest", limit: int = 0
+    source: SealedRef, lines: Iterable[bytes], query: RunQuery, *, order: Order = "newest", limit: int = 0
 ) -> RunQueryResult:
-    """Return the lines of a run registry that are asked for; at most `limit` of them (0: all).
-
-    A line is parsed while it passes by and again only if it is told, so that memory holds no more than the bytes.
+    """Return the records of a run registry that match a query, at most `limit` of them (0: all).
 
     Raises:
-        ValueError: a line is no record of SPEC 4.1.
+        ValueError: a line is not a run record.
     """
-    found: list[_Found] = []
+    matches: list[_DatedLine] = []
     undated = 0
-    held: dict[str, set[str | None]] = {field: set() for field, _ in asked.values()}
+    seen: dict[str, set[str | None]] = {field: set() for field, _ in query.values()}
+    # Keep the bytes of matching lines and parse the selected ones again: parsed records need far more memory.
     for line in lines:
-        record = _parsed(line)
-        for field, seen in held.items():
-            seen.add(record[field])
-        if not _holds(record, asked):
+        record = _parse_record(line)
+        for field, values in seen.items():
+            values.add(record[field])
+        if not _matches(record, query):
             continue
+        # `created_utc` is copied from run.json of any tool, so it may be missing or have no zone.
         instant = parse_instant(record["created_utc"])
-        if asked.has_span and instant is None:
+        if query.has_span and instant is None:
             undated += 1
-        elif instant is None or _is_within(instant, asked):
-            found.append((instant, record["run_key"], line))
-    ordered = _ordered(found, order)
-    records = tuple(_parsed(line) for _, _, line in (ordered[:limit] if limit else ordered))
-    return RunQueryResult(source, records, len(found), undated, () if found else tuple(_unknown(held, asked)))
+        elif instant is None or _is_in_span(instant, query):
+            matches.append((instant, record["run_key"], line))
+    ordered = _sort_lines(matches, order)
+    records = tuple(_parse_record(line) for _, _, line in (ordered[:limit] if limit else ordered))
+    unknown = () if matches else tuple(_explain_unknown_values(seen, query))
+    return RunQueryResult(source, records, len(matches), undated, unknown)
 
 
-_Found = tuple[datetime | None, str, bytes]
-
-
-def _parsed(line: bytes) -> Record:
+def _parse_record(line: bytes) -> Record:
     try:
         value = read_finite_json(line)
     except RecursionError:
         value = None
     if not is_record(value):
-        raise ValueError("a line is no record of a run")
+        raise ValueError("a line is not a run record")
     record: Record = value
     return record
 
 
-def _holds(record: Record, asked: RunQuery) -> bool:
-    if any(record[field] not in values for field, values in asked.values()):
+def _matches(record: Record, query: RunQuery) -> bool:
+    if any(record[field] not in values for field, values in query.values()):
         return False
-    return not asked.states or not asked.states.isdisjoint(states_of(record))
+    return not query.states or not query.states.isdisjoint(states_of(record))
 
 
-def _is_within(instant: datetime, asked: RunQuery) -> bool:
-    return (asked.since is None or asked.since <= instant) and (asked.until is None or instant <= asked.until)
+def _is_in_span(instant: datetime, query: RunQuery) -> bool:
+    return (query.since is None or query.since <= instant) and (query.until is None or instant <= query.until)
 
 
-def _ordered(found: list[_Found], order: Order) -> list[_Found]:
-    """Order lines by the instants that they state; those that state none come last either way."""
+def _sort_lines(lines: list[_DatedLine], order: Order) -> list[_DatedLine]:
+    """Return lines by time and run key; lines without a time are last in either order."""
     if order == "registry":
-        return found
-    known = [each for each in found if each[0] is not None]
-    known.sort(key=lambda each: each[:2], reverse=order == "newest")
-    return [*known, *(each for each in found if each[0] is None)]
+        return lines
+    # The run key decides between runs of the same second.
+    dated = [line for line in lines if line[0] is not None]
+    dated.sort(key=lambda line: line[:2], reverse=order == "newest")
+    return [*dated, *(line for line in lines if line[0] is None)]
 
 
-def _unknown(held: Mapping[str, set[str | None]], asked: RunQuery) -> Iterable[str]:
-    for field, values in asked.values():
-        known = {value for value in held[field] if value is not None}
+def _explain_unknown_values(seen: Mapping[str, set[str | None]], query: RunQuery) -> Iterable[str]:
+    for field, values in query.values():
+        known = {value for value in seen[field] if value is not None}
         for value in sorted(values - known):
-            near = difflib.get_close_matches(value, known, n=1)
-            yield f"no run has the {field} {value!r}{f'; did you mean {near[0]!r}?' if near else ''}"
+            suggestion = did_you_mean(value, known)
+            question = "" if suggestion is None else f"; did you mean {suggestion!r}?"
+            yield f"no run has the {field} {value!r}{question}"
 
 
 @value_type
 class RunDocument:
-    """One run folder as it is now; `active_for` are the registries whose pointers name exactly this content."""
+    """One verified run folder; `active_for` are the registries whose pointers name exactly this content."""
 
     verdict: Verdict
     report: SealReport
@@ -179,7 +181,7 @@ class RunDocument:
 
     @property
     def inputs(self) -> Inputs:
-        """What the run records that it was built from."""
+        """The inputs that run.json records."""
         return Inputs.from_json((self.report.run_json or {}).get("inputs"))
 
     def to_json(self) -> dict[str, Any]:

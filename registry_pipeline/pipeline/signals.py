@@ -1,4 +1,4 @@
-"""Stopping between two pieces of work instead of in the middle of one."""
+"""Defer signals, so that Ctrl-C stops a series of builds between two items."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from types import FrameType
 
 @contextmanager
 def deferred(*numbers: signal.Signals) -> Iterator[Callable[[], bool]]:
-    """Hold signals back while the block runs, and deliver them at its end; the value tells whether one has come.
+    """Defer signals to the end of the block; yield a function that returns whether one has arrived.
 
-    A second signal is not held back. Only the main thread hears signals: in another nothing is held back.
+    Only the first signal is deferred. In a thread other than the main thread nothing is deferred.
     """
+    # Python delivers signals to the main thread only, and only there handlers can be set.
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    came: list[int] = []
-    before = {number: signal.getsignal(number) for number in numbers}
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in numbers}
 
-    def note(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        _restore(before)
+    def record(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        # A second Ctrl-C stops at once.
+        _restore_handlers(handlers)
 
     for number in numbers:
-        signal.signal(number, note)
+        signal.signal(number, record)
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(received)
     finally:
-        _restore(before)
-    if came:
-        signal.raise_signal(signal.Signals(came[0]))
+        _restore_handlers(handlers)
+    if received:
+        signal.raise_signal(signal.Signals(received[0]))
 
 
-def _restore(before: Mapping[signal.Signals, object]) -> None:
-    for number, handler in before.items():
-        # None: a handler that was not set from Python, and that Python cannot set again
+def _restore_handlers(handlers: Mapping[signal.Signals, object]) -> None:
+    for number, handler in handlers.items():
+        # None: the handler was not set from Python, so Python cannot set it again.
         signal.signal(number, signal.SIG_DFL if handler is None else handler)  # type: ignore[arg-type]

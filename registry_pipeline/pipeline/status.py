@@ -1,4 +1,4 @@
-"""What `status`, `log` and `show` tell: the facts are gathered here, `query` makes the documents."""
+"""Read what `status`, `log`, `runs` and `show` print; `status_document`, `log` and `runs` turn it into documents."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.repository import read_work_tree
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.inspect import Inspection, evidence_pathspecs, inspect, system_drift
-from registry_pipeline.pipeline.log import LogEntry, log_entries, with_claims
+from registry_pipeline.pipeline.inspect import Inspection, evidence_pathspecs, inspect, parse_drift_flags
+from registry_pipeline.pipeline.log import LogEntry, add_claims, list_log_entries
 from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, RunQueryResult, select_runs
-from registry_pipeline.pipeline.status_document import StatusDocument, StatusFacts, status_document
+from registry_pipeline.pipeline.status_document import StatusDocument, StatusFacts, describe_registry
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.consistency import ActiveRun
-from registry_pipeline.pointers.explain_inactive import explain_newest, newest_runs, read_claims
+from registry_pipeline.pointers.explain_inactive import Obstacle, explain_newest, newest_runs, read_claims
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.moves import ActivationEntry, activations_naming
 from registry_pipeline.pointers.obstacles import ActivationState
+from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.reader import Previous, SourceContext
@@ -32,15 +33,13 @@ from registry_pipeline.registries.base.tracked_files import check_tracked, git_u
 from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.validation import capture_checks, read_judgeable, spec_of
-from registry_pipeline.runs.listing import list_run_folders
+from registry_pipeline.runs.listing import RunFolder, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 
 
 def observe(repository: Repository, now: datetime) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
-    """Return what is active and every finding about it and about evidence that git tracks.
-
-    Where git cannot read the repository, its state is unknown and a finding says so.
+    """Inspect the repository; return also the findings about publish_root and about evidence that git tracks.
 
     Raises:
         NotFoundError: a run root or the pointer file exists and cannot be read.
@@ -49,88 +48,104 @@ def observe(repository: Repository, now: datetime) -> tuple[BuildRun, Inspection
         git, missing = read_work_tree(repository.root, own_paths(repository), evidence_pathspecs(repository.config))
         tracked = check_tracked(missing, repository.config.run_roots)
     except NotFoundError as error:
+        # git cannot read the repository: its state is unknown, but pointers and runs can still be verified.
         git, tracked = GitState(None, None), (git_unreadable(error),)
     run = BuildRun(now, git)
-    seen = inspect(repository, run)
-    return run, seen, sorted_findings((*check_publish_root(repository), *tracked, *seen.findings))
+    inspection = inspect(repository, run)
+    return run, inspection, sorted_findings((*check_publish_root(repository), *tracked, *inspection.findings))
 
 
 def read_status(repository: Repository, now: datetime) -> StatusDocument:
-    """Return the state of the repository: bytes are read of active runs and of the chain only (SPEC 2.2).
+    """Return the state of the repository; only active runs and the chain are verified.
 
     Raises:
-        NotFoundError: a run root or the pointer file is there and cannot be read.
+        NotFoundError: a run root or the pointer file exists and cannot be read.
     """
-    run, seen, findings = observe(repository, now)
+    # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
+    run, inspection, findings = observe(repository, now)
     listing = list_run_folders(repository.root, repository.config.run_roots)
-    active = {
-        name: ActiveRun(held.ref, held.inputs, held.as_of_utc)
-        for name, held in seen.active.items()
-        if held.verdict is not None
-    }
+    sources = _check_sources(repository, inspection, now)
+    facts = StatusFacts(
+        root=repository.root,
+        git=run.git,
+        listing=listing,
+        operations=inspection.operations,
+        drift=None if inspection.drift_signals is None else parse_drift_flags(inspection.drift_signals),
+        health=inspection.health,
+        findings=sorted_findings((*findings, *listing.findings, *sources)),
+    )
+    # (2) The newest run of each registry, and why it is not active.
     newest = newest_runs(listing, REGISTRIES)
-    behind = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
+    obstacles = _explain_inactive(repository, inspection, newest)
+    activations = _list_activations(inspection.chain)
+    registries = tuple(
+        describe_registry(
+            spec, inspection, activations, newest[name].run_id if name in newest else None, obstacles.get(name), now
+        )
+        for name, spec in REGISTRIES.items()
+        if name != ACTIVATION_TAG
+    )
+    return StatusDocument(facts, registries)
+
+
+def _explain_inactive(
+    repository: Repository, inspection: Inspection, newest: Mapping[str, RunFolder]
+) -> Mapping[str, Obstacle]:
+    active = {
+        name: ActiveRun(snapshot.ref, snapshot.inputs, snapshot.as_of_utc)
+        for name, snapshot in inspection.active.items()
+        if snapshot.verdict is not None
+    }
+    # Read run.json only of runs that are newest and not active: there are few of them.
+    inactive = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
     state = ActivationState(
         active=active,
         specs=REGISTRIES,
         run_roots=repository.config.run_roots,
-        marked_bad=seen.chain.marked_bad,
-        rolled_back_runs=seen.chain.rolled_back_runs,
+        marked_bad=inspection.chain.marked_bad,
+        rolled_back_runs=inspection.chain.rolled_back_runs,
         repository_id=repository.config.repository_id,
     )
-    return status_document(
-        StatusFacts(
-            root=repository.root,
-            now=now,
-            git=run.git,
-            specs=REGISTRIES,
-            listing=listing,
-            pointers=seen.pointer_file,
-            active=active,
-            verdicts={n: held.verdict for n, held in seen.active.items() if held.verdict is not None},
-            activations=_entries(seen.chain),
-            newest=newest,
-            reasons=explain_newest(read_claims(repository.root, behind), state, pointers_valid=not seen.refuses),
-            operations=seen.operations,
-            drift=None if seen.drift_signals is None else system_drift(seen.drift_signals),
-            health=seen.health,
-            findings=sorted_findings((*findings, *listing.findings, *_sources(repository, seen, now))),
-        )
-    )
+    return explain_newest(read_claims(repository.root, inactive), state, pointers_valid=not inspection.refuses)
 
 
-def _sources(repository: Repository, seen: Inspection, now: datetime) -> Iterator[Finding]:
-    """Yield what prevents a new capture of each captured registry; a source that never existed is not mentioned."""
+def _check_sources(repository: Repository, inspection: Inspection, now: datetime) -> Iterator[Finding]:
+    """Yield what prevents a new capture of each captured registry; a source that never existed is no finding."""
     checks = capture_checks(repository, now)
     for registry_id, spec in REGISTRIES.items():
-        if spec.kind == "captured" and spec.reader is not None:
-            held = seen.active.get(registry_id)
-            before = {} if held is None else {registry_id: Previous(held.ref.run_id, held.files)}
-            gathered = spec.reader(repository, SourceContext(previous=before, checks=checks))
-            reported = set() if held is None or held.verdict is None else set(map(_content, held.verdict.findings))
-            checked = () if gathered.check is None else gathered.check.findings
-            # What the active run has too is reported there, wherever in the file it stands now.
-            new = (each for each in checked if _content(each) not in reported)
-            yield from (each for each in (*gathered.findings, *new) if each.severity is not Severity.INFO)
+        if spec.kind != "captured" or spec.reader is None:
+            continue
+        snapshot = inspection.active.get(registry_id)
+        previous = {} if snapshot is None else {registry_id: Previous(snapshot.ref.run_id, snapshot.files)}
+        gathered = spec.reader(repository, SourceContext(previous=previous, checks=checks))
+        checked = () if gathered.check is None else gathered.check.findings
+        # The findings of the active run are reported there already. Their line numbers may differ by now.
+        verdict = None if snapshot is None else snapshot.verdict
+        reported = set() if verdict is None else {_identity(f) for f in verdict.findings}
+        new = (f for f in checked if _identity(f) not in reported)
+        yield from (f for f in (*gathered.findings, *new) if f.severity is not Severity.INFO)
 
 
-def _content(found: Finding) -> tuple[str, str, str]:
-    return (found.code, found.severity, found.message)
+def _identity(reported: Finding) -> tuple[str, str, str]:
+    return (reported.code, reported.severity, reported.message)
 
 
 def read_operations(
     repository: Repository, built: Mapping[str, SealedRef]
 ) -> tuple[OperationCounts | None, SystemDrift | None]:
-    """Return how the operations and the system stand: by the runs just built, else by the active ones.
+    """Return the operation counts and the drift flags of the runs in `built`, otherwise of the active runs.
 
-    Each is None where there is no such run, or it does not verify.
+    Each is None if there is no such run or it does not verify.
     """
-    rows, drift = (_main_artifact(repository, name, built.get(name)) for name in ("op_status_table", "drift_signals"))
+    rows, drift = (
+        _read_main_artifact(repository, name, built.get(name)) for name in ("op_status_table", "drift_signals")
+    )
     operations = None if rows is None else count_operations(rows, repository.config.stale_days)
-    return operations, None if drift is None else system_drift(drift)
+    return operations, None if drift is None else parse_drift_flags(drift)
 
 
-def _main_artifact(repository: Repository, registry_id: str, built: SealedRef | None) -> Any:
+def _read_main_artifact(repository: Repository, registry_id: str, built: SealedRef | None) -> Any:
+    # A build without activation reports on the runs that it has just sealed.
     ref = built or read_pointers(repository).active(registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
@@ -140,7 +155,7 @@ def _main_artifact(repository: Repository, registry_id: str, built: SealedRef | 
         return None
 
 
-def _entries(chain: ChainState) -> tuple[ActivationEntry, ...]:
+def _list_activations(chain: ChainState) -> tuple[ActivationEntry, ...]:
     return chain.records
 
 
@@ -153,40 +168,45 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> tup
     if registry_id is not None:
         spec_of(registry_id)
     listing = list_run_folders(repository.root, repository.config.run_roots)
-    entries = log_entries(listing, _entries(read_chain_state(repository)), REGISTRIES, registry_id)
-    return tuple(with_claims(repository.root, entry) for entry in (entries[:limit] if limit else entries))
+    entries = list_log_entries(listing, _list_activations(read_chain_state(repository)), REGISTRIES, registry_id)
+    # Only the folders of printed entries are read.
+    return tuple(add_claims(repository.root, entry) for entry in (entries[:limit] if limit else entries))
 
 
-def read_runs(repository: Repository, asked: RunQuery, order: Order, limit: int) -> RunQueryResult:
-    """Return the lines that are asked for of the run registry in force, which is verified while it is read.
+def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int) -> RunQueryResult:
+    """Return the records of the active run registry that match a query; the run is verified.
 
     Raises:
-        NotFoundError: no run registry is active, or its folder is not there.
-        EvidenceError: it does not verify, or has a line that is none of SPEC 4.1.
+        NotFoundError: no run registry is active, or its folder is missing.
+        EvidenceError: it does not verify, or contains a line that is not a run record.
     """
     advice = "run `registry-pipeline build`"
     ref = read_pointers(repository).active("run_registry")
     if ref is None:
-        raise NotFoundError("no run_registry is active: there is nothing to ask", advice)
+        raise NotFoundError("no run_registry is active, so no runs can be listed", advice)
     if not run_folder(repository, ref).is_dir():
-        raise NotFoundError(f"the active run_registry {ref.run_id} is not there", f"fetch its folder, or {advice}")
+        raise NotFoundError(
+            f"the folder of the active run_registry {ref.run_id} is missing", f"restore it, or {advice}"
+        )
+    # The lines are read from the verified artifact, not from the run folders: those may have changed since.
     data = read_sealed(repository, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
     try:
-        return select_runs(ref, filter(None, data.split(b"\n")), asked, order=order, limit=limit)
+        return select_runs(ref, filter(None, data.split(b"\n")), query, order=order, limit=limit)
     except ValueError as error:
-        raise EvidenceError(f"the run registry {ref.run_id} cannot be asked: {error}", advice) from None
+        raise EvidenceError(f"the run registry {ref.run_id} cannot be read: {error}", advice) from None
 
 
 def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocument:
-    """Return one run folder, verified anew, with the activations that name it; those of no repository have none."""
+    """Return one run folder, verified, with the activations that name it (none without a repository)."""
     report = read_judgeable(found.path, found.shown)
     verdict = check_run(report, REGISTRIES)
     if repository is None:
         return RunDocument(verdict, report, (), ())
     pointers = read_pointers(repository)
-    named = [(p.registry_id, ref) for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
+    refs = [(p.registry_id, ref) for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
+    # Compare run id and root: a copy of the folder elsewhere has the same content, so it counts.
     active_for = tuple(
-        name for name, ref in named if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
+        name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
     )
-    entries = activations_naming(_entries(read_chain_state(repository)), report.run_id)
-    return RunDocument(verdict, report, active_for, entries)
+    activations = activations_naming(_list_activations(read_chain_state(repository)), report.run_id)
+    return RunDocument(verdict, report, active_for, activations)

@@ -1,8 +1,8 @@
-"""What `status` tells (SPEC 6 and 7): for every registry what is active and why, and the state of the whole."""
+"""The document that `status` prints: each registry with its active run, and the state of the repository."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,42 +11,30 @@ from registry_pipeline.canonical import parse_utc
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pointers.consistency import ActiveRun, can_be_active
+from registry_pipeline.pipeline.inspect import Inspection
+from registry_pipeline.pointers.consistency import can_be_active
 from registry_pipeline.pointers.explain_inactive import Obstacle
 from registry_pipeline.pointers.moves import ActivationEntry, activation_of
-from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.registries.base.spec import Kind, RegistrySpec
 from registry_pipeline.registries.base.staleness import OperationCounts
 from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.registries.system_health.state import HealthState
-from registry_pipeline.runs.listing import RunFolder, RunListing
-from registry_pipeline.runs.reference import PointerFile, SealedRef
+from registry_pipeline.runs.listing import RunListing
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import asdict, fields, value_type
 
-Judgement = Literal["pass", "fail", "missing"]
+CheckState = Literal["pass", "fail", "missing"]
 _DAY_SECONDS: Final = 86400
 
 
 @value_type
 class StatusFacts:
-    """All that was read for one `status`.
-
-    `active` are the active runs whose folders are there, `verdicts` those on them. `reasons` say why a newest run is
-    not active. `operations` and `drift` are None where no status table or drift signals are active and readable.
-    """
+    """The state of the repository; operations or drift are None if no valid run of their registry is active."""
 
     root: Path
-    now: datetime
     git: GitState
-    specs: Mapping[str, RegistrySpec]
     listing: RunListing
-    pointers: PointerFile
-    active: Mapping[str, ActiveRun]
-    verdicts: Mapping[str, Verdict]
-    activations: tuple[ActivationEntry, ...]
-    newest: Mapping[str, RunFolder]
-    reasons: Mapping[str, Obstacle]
     operations: OperationCounts | None
     drift: SystemDrift | None
     health: HealthState
@@ -55,7 +43,7 @@ class StatusFacts:
 
 @value_type
 class ActiveStatus:
-    """The run that a pointer names; actor and reason are None where the pointer is older than the chain."""
+    """The run that a pointer names; actor and reason are None if no activation record moved the pointer."""
 
     ref: SealedRef
     activated_utc: str | None
@@ -76,26 +64,27 @@ class ActiveStatus:
 
 @value_type
 class RegistryStatus:
-    """One registry: what is active, whether it holds, what is newest and why that is not active.
+    """The status of one registry.
 
-    `pointer` tells whether a snapshot of it can be active at all.
-    `seal` and `schema` are None where nothing is active; `missing` tells that the active run's folder is not there.
-    `age_days` are whole days since the instant that the active run describes.
+    Attributes:
+        pointer: whether a run of it can be active at all.
+        seal: `missing` if the folder of the active run is missing, None if no run is active. So is `schema`.
+        age_days: whole days since the time that the active run describes.
     """
 
     registry_id: str
     kind: Kind
     pointer: bool
     active: ActiveStatus | None
-    seal: Judgement | None
-    schema: Judgement | None
+    seal: CheckState | None
+    schema: CheckState | None
     age_days: int | None
     newest_run_id: str | None
     newest_not_active: Obstacle | None
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of `registries` in the document."""
-        reason = self.newest_not_active
+        obstacle = self.newest_not_active
         return {
             "registry_id": self.registry_id,
             "kind": self.kind,
@@ -103,22 +92,22 @@ class RegistryStatus:
             "seal": self.seal,
             "schema": self.schema,
             "newest_run_id": self.newest_run_id,
-            "newest_not_active_because": None if reason is None else reason.because,
-            "next_command": (reason.next_command or None) if reason is not None else None,
+            "newest_not_active_because": None if obstacle is None else obstacle.because,
+            "next_command": None if obstacle is None else obstacle.next_command or None,
             "age_days": self.age_days,
         }
 
 
 @value_type
 class StatusDocument:
-    """The answer of `status`, whole."""
+    """The result of `status`."""
 
     facts: StatusFacts
     registries: tuple[RegistryStatus, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `status --json`."""
-        facts = self.facts
+        facts, counts = self.facts, self.facts.operations
         return {
             "repository": {
                 "root": str(facts.root),
@@ -131,7 +120,7 @@ class StatusDocument:
                 "by_seal": facts.listing.count_by_seal(),
             },
             "registries": [registry.to_json() for registry in self.registries],
-            "operations": _operations(facts.operations),
+            "operations": dict.fromkeys(fields(OperationCounts)) if counts is None else asdict(counts),
             "system_drift": None if facts.drift is None else asdict(facts.drift),
             "health_state": facts.health.state,
             "health_conditions": [{"state": c.state, "reason": c.reason} for c in facts.health.conditions],
@@ -139,58 +128,62 @@ class StatusDocument:
         }
 
 
-def _operations(counts: OperationCounts | None) -> dict[str, int | None]:
-    return {name: None if counts is None else getattr(counts, name) for name in fields(OperationCounts)}
-
-
-def status_document(facts: StatusFacts) -> StatusDocument:
-    """Return the document: every registry of the table but the activation records, in the table's order."""
-    told = (spec for spec in facts.specs.values() if spec.registry_id != ACTIVATION_TAG)
-    return StatusDocument(facts, tuple(_registry(facts, spec) for spec in told))
-
-
-def _registry(facts: StatusFacts, spec: RegistrySpec) -> RegistryStatus:
+def describe_registry(
+    spec: RegistrySpec,
+    inspection: Inspection,
+    activations: Iterable[ActivationEntry],
+    newest_run_id: str | None,
+    obstacle: Obstacle | None,
+    now: datetime,
+) -> RegistryStatus:
+    """Return the status of one registry; `obstacle` is why its newest run is not active."""
     name = spec.registry_id
-    ref = facts.pointers.active(name)
-    newest = facts.newest.get(name)
-    run = facts.active.get(name)
+    ref = inspection.pointer_file.active(name)
+    snapshot = inspection.active.get(name)
+    verdict = None if snapshot is None else snapshot.verdict
     return RegistryStatus(
         registry_id=name,
         kind=spec.kind,
         pointer=can_be_active(spec),
-        active=None if ref is None else _active(facts, name, ref),
-        seal=None if ref is None else _seal(facts.verdicts.get(name), ref),
-        schema=None if ref is None else _schema(facts.verdicts.get(name)),
-        age_days=None if run is None else _age(run.as_of_utc, facts.now),
-        newest_run_id=None if newest is None else newest.run_id,
-        newest_not_active=facts.reasons.get(name),
+        active=None if ref is None else _describe_active_run(inspection, activations, name, ref),
+        seal=None if ref is None else _seal_state(verdict, ref),
+        schema=None if ref is None else _schema_state(verdict),
+        age_days=None if snapshot is None else _age_in_days(snapshot.as_of_utc, now),
+        newest_run_id=newest_run_id,
+        newest_not_active=obstacle,
     )
 
 
-def _active(facts: StatusFacts, name: str, ref: SealedRef) -> ActiveStatus:
-    pointer, entry = facts.pointers.get(name), activation_of(facts.activations, name, ref)
-    asof = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
+def _describe_active_run(
+    inspection: Inspection, activations: Iterable[ActivationEntry], name: str, ref: SealedRef
+) -> ActiveStatus:
+    pointer, entry = inspection.pointer_file.get(name), activation_of(activations, name, ref)
+    # The pointer file may be edited by hand: print its time only if it is one.
+    activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     if entry is None:
-        return ActiveStatus(ref, asof, None, None)
-    return ActiveStatus(ref, asof, entry.record.actor or None, entry.record.reason or None)
+        return ActiveStatus(ref, activated_utc, None, None)
+    return ActiveStatus(ref, activated_utc, entry.record.actor or None, entry.record.reason or None)
 
 
-def _seal(verdict: Verdict | None, ref: SealedRef) -> Judgement:
-    """Return whether the seal holds and is the one that the pointer names."""
+def _seal_state(verdict: Verdict | None, ref: SealedRef) -> CheckState:
     if verdict is None:
         return "missing"
-    broken = verdict.verdict in ("unsealed", "partial") or any(family_of(f) == "seal" for f in verdict.errors())
-    return "fail" if broken or verdict.root_sha256 != ref.manifest_sha256 else "pass"
+    # A valid seal with another root than the pointer names is a failure as well: the run was sealed again.
+    is_other_root = verdict.root_sha256 != ref.manifest_sha256
+    return "fail" if _has_failed(verdict, "seal") or is_other_root else "pass"
 
 
-def _schema(verdict: Verdict | None) -> Judgement:
+def _schema_state(verdict: Verdict | None) -> CheckState:
     if verdict is None:
         return "missing"
-    if verdict.verdict in ("unsealed", "partial"):
-        return "fail"
-    return "fail" if any(family_of(f) == "schema" for f in verdict.errors()) else "pass"
+    return "fail" if _has_failed(verdict, "schema") else "pass"
 
 
-def _age(as_of_utc: str | None, now: datetime) -> int | None:
+def _has_failed(verdict: Verdict, family: str) -> bool:
+    # Without a seal nothing is proven, so neither seal nor schema passes.
+    return verdict.verdict in ("unsealed", "partial") or any(family_of(f) == family for f in verdict.errors())
+
+
+def _age_in_days(as_of_utc: str | None, now: datetime) -> int | None:
     instant = parse_utc(as_of_utc)
     return None if instant is None else int((now - instant).total_seconds() // _DAY_SECONDS)

@@ -1,4 +1,4 @@
-"""Steps 1 to 3 of the runbook: build, seal, validate (seed 000). Each demands what the step before returns."""
+"""The steps `build` and `seal` of one registry, shared by the CLI and Dagster."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.registries.validation import capture_checks, spec_of
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 from registry_pipeline.values import replace
 
 
 def with_chain_head(repository: Repository, run: BuildRun) -> BuildRun:
-    """Return the build run with the head of the activation chain as it is now."""
+    """Return the build run with the current head of the activation chain."""
     head = read_chain_state(repository).head
     return replace(run, head=None if head is None else head.ref)
 
@@ -42,44 +43,50 @@ def build(
     *,
     on_progress: Callable[[int], None] | None = None,
 ) -> Built | NotBuilt:
-    """Build one registry from its sources and upstream snapshots (runbook step 1).
+    """Build one registry from its sources and from verified runs of the registries that it depends on.
 
-    `sealed` are the runs that this build run has sealed and checked; an upstream that is not among them is the
-    active one. Both are verified while they are read.
+    `sealed` are the valid runs that this build run has sealed; another upstream registry is read from its active run.
 
     Raises:
-        RefusedError: an upstream is neither sealed here nor active, or belongs to another repository.
-        EvidenceError: an upstream does not verify or cannot be parsed; nothing is built on it.
+        RefusedError: an upstream registry is neither in `sealed` nor active, or belongs to another repository.
+        EvidenceError: an upstream run does not verify or cannot be parsed.
     """
     if spec.reader is None or spec.builder is None:
         raise RefusedError(f"{spec.registry_id} is not built", f"{spec.excluded_because}")
-    upstream, refs = _read_upstream(repository, spec, sealed)
+    # (1) Read: upstream runs, previous runs, sources.
+    upstream, upstream_refs = _read_upstream(repository, spec, sealed)
     previous, previous_refs, findings = _read_previous(repository, spec)
-    gathered = spec.reader(
-        repository,
-        SourceContext(
-            upstream=upstream,
-            previous=previous,
-            exclude_runs=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
-            exclude_dagster_run=run.dagster_run_id,
-            on_progress=on_progress,
-            started=run.started,
-            commit=run.git.commit,
-            chain=_read_chain_facts(repository) if spec.reads_chain else None,
-            specs=REGISTRIES,
-            checks=capture_checks(repository, run.started),
-        ),
+    context = SourceContext(
+        upstream=upstream,
+        previous=previous,
+        # A registry that lists runs does not list those of its own build.
+        exclude_runs=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
+        exclude_dagster_run=run.dagster_run_id,
+        on_progress=on_progress,
+        commit=run.git.commit,
+        started=run.started,
+        chain=_read_chain_facts(repository) if spec.reads_chain else None,
+        specs=REGISTRIES,
+        checks=capture_checks(repository, run.started),
     )
-    told = sorted_findings([*findings, *gathered.findings])
+    gathered = spec.reader(repository, context)
+    all_findings = sorted_findings([*findings, *gathered.findings])
     if gathered.inputs is None:
-        return NotBuilt(spec.registry_id, told)
+        return NotBuilt(spec.registry_id, all_findings)
+    # (2) Build.
     as_of_utc = utc_text(run.started)
     run_id = str(RunId(run.started, spec.tag or spec.registry_id))
     artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
-    # A record that is removed or rewritten later contradicts the runs that name it.
-    head = () if run.head is None else (InputRegistry(ACTIVATION_TAG, "previous", run.head),)
-    inputs = Inputs((*refs, *previous_refs, *gathered.registries, *head), gathered.files)
-    return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage, check=gathered.check)
+    # (3) Record the inputs.
+    refs = (*upstream_refs, *previous_refs, *gathered.registries, *list_head_inputs(run.head))
+    inputs, check = Inputs(refs, gathered.files), gathered.check
+    return Built(spec.registry_id, artifacts, inputs, as_of_utc, all_findings, coverage=gathered.coverage, check=check)
+
+
+def list_head_inputs(head: SealedRef | None) -> tuple[InputRegistry, ...]:
+    """Return the head of the activation chain as an input, none if there is no chain."""
+    # If that record is removed or rewritten later, it contradicts the runs that name it.
+    return () if head is None else (InputRegistry(ACTIVATION_TAG, "previous", head),)
 
 
 def _read_chain_facts(repository: Repository) -> ChainFacts:
@@ -99,15 +106,15 @@ def _read_upstream(
             if REGISTRIES[name].kind == "captured":
                 continue
             raise RefusedError(
-                f"{spec.registry_id} is built from {name}, and no {name} is active",
-                f"run `registry-pipeline build {name}`, which builds what depends on it too",
+                f"{spec.registry_id} is built from {name}, but no {name} is active",
+                f"run `registry-pipeline build {name}`, which also builds what depends on it",
             )
         report = read_sealed(repository, REGISTRIES[name], ref)
         foreign_id = find_foreign_id(repository, report)
         if foreign_id is not None:
-            # The gate of activation does not cover it: the pointer file or the repository's id was edited.
+            # Activation refuses foreign runs, so the pointer file or the repository_id was edited.
             raise RefusedError(
-                f"{spec.registry_id} is built from {name}, and {ref.run_id} belongs to the repository {foreign_id}",
+                f"{spec.registry_id} is built from {name}, but {ref.run_id} belongs to the repository {foreign_id}",
                 f"run `registry-pipeline build {name}`, or accept the run: "
                 f"`registry-pipeline activate {name} {ref.run_id} --allow-foreign --reason TEXT`",
             )
@@ -119,43 +126,48 @@ def _read_upstream(
 def _read_previous(
     repository: Repository, spec: RegistrySpec
 ) -> tuple[dict[str, Previous], list[InputRegistry], list[Finding]]:
-    """Read what is fed back; without, and with a finding, a previous run that does not verify or is foreign.
-
-    Neither is refused: rebuilding is the remedy for an active run that was altered or is another repository's.
-    """
+    """Return the previous runs that a build uses, and a warning for each that it cannot use."""
     files: dict[str, Previous] = {}
     refs: list[InputRegistry] = []
     findings: list[Finding] = []
     pointers = read_pointers(repository)
+    # An altered or foreign previous run is no reason to refuse: this build is what replaces it.
     for name in spec.previous_inputs:
         ref = pointers.active(name)
         if ref is None or not run_folder(repository, ref).is_dir():
             continue
-        place = f"{ref.run_root}/{ref.run_id}"
+        path = f"{ref.run_root}/{ref.run_id}"
         try:
             report = read_sealed(repository, REGISTRIES[name], ref)
         except EvidenceError as error:
-            findings.append(finding("POINTER_SEAL_INVALID", place, detail=error.message, severity=Severity.WARNING))
+            findings.append(finding("POINTER_SEAL_INVALID", path, detail=error.message, severity=Severity.WARNING))
             continue
         foreign_id = find_foreign_id(repository, report)
-        if foreign_id is not None:
-            words = {"detail": "this build does not use it", "registry": name, "run_id": ref.run_id}
-            own = repository.config.repository_id
-            findings.append(
-                finding("POINTER_FOREIGN", place, expected=own, got=foreign_id, severity=Severity.WARNING, **words)
-            )
+        if foreign_id is None:
+            files[name] = Previous(ref.run_id, report.kept)
+            refs.append(InputRegistry(name, "previous", ref))
             continue
-        files[name] = Previous(ref.run_id, report.kept)
-        refs.append(InputRegistry(name, "previous", ref))
+        findings.append(
+            finding(
+                "POINTER_FOREIGN",
+                path,
+                expected=repository.config.repository_id,
+                got=foreign_id,
+                severity=Severity.WARNING,
+                detail="this build does not use it",
+                registry=name,
+                run_id=ref.run_id,
+            )
+        )
     return files, refs, findings
 
 
 def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
-    """Seal what was built as a new run folder, complete or not at all (runbook step 2, SPEC 2.4).
+    """Seal what was built as a new run folder.
 
     Raises:
         RegistryPipelineError: as `seal_built`.
-        HeadMovedError: another writer continued the append-only registry since it was built; nothing was sealed.
+        HeadMovedError: another writer has continued the append-only registry since it was built; nothing was sealed.
     """
     if not spec.append_only or not repository.publish_root.is_dir():
         return seal_built(repository, run, spec, built)
@@ -165,10 +177,10 @@ def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built
 
 
 def _refuse_moved_head(repository: Repository, built: Built) -> None:
-    """Refuse to seal a log that does not continue the head of this moment: that would make a second head.
+    """Refuse to seal a log that does not continue the current head: the log would have two heads.
 
     Raises:
-        HeadMovedError: the head is another one than when the log was built.
+        HeadMovedError: the head is not the one that the log was built on.
     """
     search = find_log_head(repository, _read_chain_facts(repository), REGISTRIES)
     continued = built.inputs.previous(built.registry_id)
@@ -176,20 +188,16 @@ def _refuse_moved_head(repository: Repository, built: Built) -> None:
     head = None if search.head is None else search.head.ref.run_id
     if search.refuses or head != expected:
         raise HeadMovedError(
-            f"{built.registry_id} was continued by another build meanwhile: this one continues "
-            f"{expected or 'no log'}, and the head is {head or 'not valid'} now; nothing was sealed",
+            f"{built.registry_id} was continued by another build: this build continues {expected or 'no log'}, "
+            f"but the head is now {head or 'not valid'}; nothing was sealed",
             f"build {built.registry_id} again",
         )
 
 
 def unchanged(repository: Repository, built: Built) -> SealedRun | None:
-    """Return the run that a build would only repeat, or None: an unchanged capture's, a log's that did not grow.
-
-    For a capture that is the active run, for a log the one that it continues. Only a verified run of this repository
-    counts; another one is replaced by a new run. A source that fails its check today is sealed again with that
-    verdict, and so is one whose active run has no record of a check.
-    """
+    """Return the earlier run that has the content of a build of a captured or append-only registry, or None."""
     spec = spec_of(built.registry_id)
+    # A source that fails its check today is sealed again, with that verdict.
     if built.check is not None and has_errors(built.check.findings):
         return None
     ref = read_pointers(repository).active(spec.registry_id) if spec.kind == "captured" else None
@@ -197,6 +205,7 @@ def unchanged(repository: Repository, built: Built) -> SealedRun | None:
         ref = built.inputs.previous(spec.registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
+    # A run that does not verify, is foreign, or lacks the record of its check is replaced by a new one.
     try:
         report = read_sealed(repository, spec, ref)
     except EvidenceError:
@@ -205,6 +214,6 @@ def unchanged(repository: Repository, built: Built) -> SealedRun | None:
         return None
     if find_foreign_id(repository, report) is not None:
         return None
-    wanted = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
-    held = {entry.relpath: entry.sha256 for entry in report.entries if not is_reserved_name(entry.relpath)}
-    return sealed_run(spec.registry_id, ref, report) if held == wanted else None
+    new_hashes = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
+    sealed_hashes = {entry.relpath: entry.sha256 for entry in report.entries if not is_reserved_name(entry.relpath)}
+    return sealed_run(spec.registry_id, ref, report) if sealed_hashes == new_hashes else None

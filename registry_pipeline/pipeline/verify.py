@@ -1,4 +1,4 @@
-"""Finding run folders by what people call them, and judging many of them."""
+"""Verify many run folders, the runs that they were built from, and a baseline in git (`verify`)."""
 
 from __future__ import annotations
 
@@ -32,31 +32,42 @@ from registry_pipeline.runs.verify import verify_folders
 from registry_pipeline.values import value_type
 
 
-def verify_runs(
-    runs: Sequence[FoundRun],
-    *,
-    jobs: int = 1,
-    only_seal: bool = False,
-    on_done: Callable[[int], None] | None = None,
-) -> Iterator[Verdict]:
-    """Judge folders in their order: seal, envelope and schema, or the seal alone. `on_done` gets the count so far."""
-    for judged in check_runs(runs, jobs=jobs, only_seal=only_seal, on_done=on_done):
-        yield judged.verdict
+@value_type
+class CheckedRun:
+    """The verdict on a run folder, and the inputs that it records."""
+
+    verdict: Verdict
+    inputs: Inputs
+
+
+@value_type
+class Lineage:
+    """The findings about recorded inputs, each at the run.json that names the input; `walked` counts the inputs."""
+
+    findings: tuple[Finding, ...]
+    walked: int
+
+
+@value_type
+class Baseline:
+    """A comparison with a git commit; `compared` counts the run folders of the commit."""
+
+    commit: str
+    compared: int
+    findings: tuple[Finding, ...]
 
 
 def check_runs(
-    runs: Sequence[FoundRun],
-    *,
-    jobs: int = 1,
-    only_seal: bool = False,
-    on_done: Callable[[int], None] | None = None,
+    runs: Sequence[FoundRun], *, jobs: int = 1, only_seal: bool = False, on_done: Callable[[int], None] | None = None
 ) -> Iterator[CheckedRun]:
-    """Judge folders as `verify_runs` does, and tell what each records that it was built from."""
+    """Yield the verdict on each folder (seal, envelope and schema, or the seal only) and its recorded inputs.
+
+    `on_done` is called with the number of folders verified so far.
+    """
     keep = frozenset[str]() if only_seal else needed_files(REGISTRIES)
-    places = [(run.path, run.shown) for run in runs]
-    reports = verify_folders(places, jobs=jobs, keep=keep, on_done=on_done)
-    for run, first in zip(runs, reports, strict=True):
-        report = first if only_seal else with_own_names(first, run.path)
+    reports = verify_folders([(run.path, run.shown) for run in runs], jobs=jobs, keep=keep, on_done=on_done)
+    for run, seal_report in zip(runs, reports, strict=True):
+        report = seal_report if only_seal else with_own_names(seal_report, run.path)
         verdict = check_run(report, REGISTRIES, only_seal=only_seal)
         yield CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
 
@@ -64,39 +75,78 @@ def check_runs(
 def verify_inputs(
     repository: Repository,
     runs: Sequence[FoundRun],
-    judged: Sequence[CheckedRun],
+    checked_runs: Sequence[CheckedRun],
     *,
     only_seal: bool = False,
     on_done: Callable[[int], None] | None = None,
 ) -> Lineage:
-    """Judge all that runs rest on, to the end; `judged` are the verdicts on `runs`, which are not read again."""
-    known = {(run.run_root, run.run_id): each for run, each in zip(runs, judged, strict=True)}
+    """Verify the runs that `runs` were built from, and those in turn; `checked_runs` are the results for `runs`."""
+    known = {(run.run_root, run.run_id): checked for run, checked in zip(runs, checked_runs, strict=True)}
+    count = itertools.count(1)
 
-    def judge(ref: SealedRef) -> CheckedRun | None:
-        found = known.get((ref.run_root, ref.run_id))
-        if found is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
-            here = found_run(repository, ref.run_root, ref.run_id)
-            found = next(check_runs([here], only_seal=only_seal)) if os.path.lexists(here.path) else None
+    def check(ref: SealedRef) -> CheckedRun | None:
+        checked = known.get((ref.run_root, ref.run_id))
+        # A reference is what a file states: look only at names that a run folder can have.
+        if checked is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
+            run = found_run(repository, ref.run_root, ref.run_id)
+            checked = next(check_runs([run], only_seal=only_seal)) if os.path.lexists(run.path) else None
         if on_done is not None:
             on_done(next(count))
-        return found
+        return checked
 
-    count = itertools.count(1)
-    return check_lineage(judged, judge)
+    return check_lineage(checked_runs, check)
+
+
+def check_lineage(runs: Iterable[CheckedRun], check: Callable[[SealedRef], CheckedRun | None]) -> Lineage:
+    """Check every recorded input of the runs, upstream or previous, and the inputs of those runs in turn.
+
+    Args:
+        runs: The runs to start with.
+        check: Verifies the folder that a reference names; returns None if there is none. Called once a folder.
+    """
+    # Breadth first over a graph in which many runs share their inputs: each folder is verified once.
+    checked: dict[tuple[str, str], CheckedRun | None] = {}
+    findings: list[Finding] = []
+    queue = deque(runs)
+    while queue:
+        run = queue.popleft()
+        for recorded in run.inputs.registries:
+            key = recorded.ref.run_root, recorded.ref.run_id
+            if key not in checked:
+                checked[key] = upstream = check(recorded.ref)
+                if upstream is not None:
+                    queue.append(upstream)
+            findings += _check_input(f"{run.verdict.path}/run.json", recorded, checked[key])
+    return Lineage(sorted_findings(findings), len(checked))
+
+
+def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None) -> Iterator[Finding]:
+    name = f"{recorded.role} {recorded.registry_id} {recorded.ref.run_root}/{recorded.ref.run_id}"
+    if checked is None:
+        yield finding("INPUT_REF_MISSING", path, detail=name)
+        return
+    expected, got = recorded.ref.manifest_sha256, checked.verdict.root_sha256
+    # Without a root the folder does not verify, which is the next finding.
+    if got not in (None, expected):
+        yield finding("INPUT_ROOT_MISMATCH", path, expected=expected, got=got, detail=name)
+    if not checked.verdict.passed:
+        codes = sorted({f.code for f in checked.verdict.errors()}) or [checked.verdict.verdict]
+        yield finding("INPUT_NOT_VERIFIED", path, detail=f"{name} ({', '.join(codes)})", run_id=recorded.ref.run_id)
 
 
 def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
-    """Return a finding for each run that a standing record moved a pointer to and that is gone or was sealed again.
+    """Return a finding for each run that a record activated and that is missing or was sealed again.
 
-    The root is that of manifest.json on the disk; `verify --all` compares the bytes of the files with it. A run whose
-    removal was accepted is a warning.
+    Only manifest.json is read; `verify --all` verifies the files.
     """
+    # (1) The runs that a record activated; of several records the first counts.
     moved = {
         move.to_ref: sealed.ref.run_id
         for sealed in reversed(chain.records)
         for move in sealed.record.moves
         if move.to_ref is not None and is_folder_name(move.to_ref.run_id) and not path_codes(move.to_ref.run_root)
     }
+    # (2) Compare the root that the record names with the one that the folder states.
     findings: list[Finding] = []
     for ref, record in moved.items():
         path = f"{ref.run_root}/{ref.run_id}"
@@ -106,94 +156,37 @@ def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding
             severity, detail = (Severity.WARNING, f"{record}, accepted since,") if accepted else (None, record)
             findings.append(finding("CHAIN_RUN_MISSING", path, severity=severity, detail=detail))
         elif root != ref.manifest_sha256:
-            got = root or "no manifest that can be read"
+            got = root or "no readable manifest"
             findings.append(finding("CHAIN_RUN_RESEALED", path, expected=ref.manifest_sha256, got=got, detail=record))
     return sorted_findings(findings)
 
 
-def _is_removal_accepted(repository: Repository, chain: ChainState, gone: SealedRef) -> bool:
-    """Whether a removal was accepted and the run registry that is active does not list the run any more."""
+def _is_removal_accepted(repository: Repository, chain: ChainState, missing: SealedRef) -> bool:
+    """Return whether a record accepted a removal and the active run registry no longer lists the run."""
     if not any(sealed.record.verdicts.get(ACCEPTED_REMOVED) for sealed in chain.records):
         return False
+    # A record counts removals but does not name them. The run registry that it activated no longer lists the run.
     ref = read_pointers(repository).active("run_registry")
+    if ref is None:
+        return False
     try:
-        lines = b"" if ref is None else read_sealed(repository, spec_of("run_registry"), ref).kept[ref.relpath or ""]
+        lines = read_sealed(repository, spec_of("run_registry"), ref).kept[ref.relpath or ""]
     except EvidenceError:
         return False
-    key = json_line(f"{gone.run_root}::{gone.run_id}").strip()
-    return ref is not None and key not in lines
-
-
-@value_type
-class Baseline:
-    """A comparison with a git commit: its id, how many of its run folders were compared, and what is not as it was."""
-
-    commit: str
-    compared: int
-    findings: tuple[Finding, ...]
+    return json_line(f"{missing.run_root}::{missing.run_id}").strip() not in lines
 
 
 def compare_baseline(repository: Repository, revision: str) -> Baseline:
-    """Compare the run folders that a git commit has with those that are there, by the roots that they claim.
+    """Compare the run folders of a git commit with those on disk, by the roots that their manifests state.
 
     Raises:
-        NotFoundError: there is nothing to compare with: no git, no such commit, or no run folder in it (exit 7).
+        NotFoundError: no git, no such commit, or no run folder in it (exit 7).
     """
     run_roots = repository.config.run_roots
     committed = read_committed_runs(repository.root, revision, run_roots)
-    now = {(run.run_root, run.run_id): run.claimed_root for run in read_run_folders(repository.root, run_roots).runs}
-    lister = f"the commit {short(committed.commit)}"
-    findings = check_baseline(committed.roots, now, lister, partial(explain_missing_run, repository.root))
+    present = {
+        (run.run_root, run.run_id): run.claimed_root for run in read_run_folders(repository.root, run_roots).runs
+    }
+    source = f"the commit {short(committed.commit)}"
+    findings = check_baseline(committed.roots, present, source, partial(explain_missing_run, repository.root))
     return Baseline(committed.commit, len(committed.roots), findings)
-
-
-@value_type
-class CheckedRun:
-    """A run folder as it is now: the verdict on it, and what it records that it was built from."""
-
-    verdict: Verdict
-    inputs: Inputs
-
-
-@value_type
-class Lineage:
-    """What is wrong with recorded inputs, each told at the run.json that names it, and how many runs they were."""
-
-    findings: tuple[Finding, ...]
-    walked: int
-
-
-def check_lineage(runs: Iterable[CheckedRun], judge: Callable[[SealedRef], CheckedRun | None]) -> Lineage:
-    """Judge every snapshot that the runs rest on, of either role, and every one that those rest on.
-
-    Args:
-        runs: The runs to begin with.
-        judge: Verifies the folder that a reference names, from its bytes; None where there is none. Asked once a
-            folder.
-    """
-    met: dict[tuple[str, str], CheckedRun | None] = {}
-    findings: list[Finding] = []
-    waiting = deque(runs)
-    while waiting:
-        run = waiting.popleft()
-        for named in run.inputs.registries:
-            key = named.ref.run_root, named.ref.run_id
-            if key not in met:
-                found = met[key] = judge(named.ref)
-                waiting.extend([] if found is None else [found])
-            findings += _check_input(f"{run.verdict.path}/run.json", named, met[key])
-    return Lineage(sorted_findings(findings), len(met))
-
-
-def _check_input(path: str, named: InputRegistry, found: CheckedRun | None) -> Iterator[Finding]:
-    told = f"{named.role} {named.registry_id} {named.ref.run_root}/{named.ref.run_id}"
-    if found is None:
-        yield finding("INPUT_REF_MISSING", path, detail=told)
-        return
-    expected, got = named.ref.manifest_sha256, found.verdict.root_sha256
-    if got not in (None, expected):
-        yield finding("INPUT_ROOT_MISMATCH", path, expected=expected, got=got, detail=told)
-    if not found.verdict.passed:
-        codes = sorted({f.code for f in found.verdict.errors()}) or [found.verdict.verdict]
-        detail = f"{told} ({', '.join(codes)})"
-        yield finding("INPUT_NOT_VERIFIED", path, detail=detail, run_id=named.ref.run_id)

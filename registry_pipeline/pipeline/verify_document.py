@@ -1,4 +1,4 @@
-"""What `verify` tells: the verdict over many folders and over the pointers (SPEC 2.2, 6)."""
+"""The document that `verify` prints: the verdicts on many folders, and the verdict on all of them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import field, replace, value_type
 
 SCHEMA_VERSION: Final = "0.2"
-"""Of the document of `verify`; since 0.2 its verdict may be `none`."""
+"""Of the document of `verify`. Since 0.2 the verdict may be `none`."""
 
 
 @value_type
 class Verification:
-    """The verdicts in the order in which the folders were named, and the findings that belong to no one folder.
+    """The result of `verify`.
 
     Attributes:
-        results: The verdict on each folder.
-        findings: What belongs to no one folder.
-        compared: How much was looked at besides: recorded inputs that were walked, runs of a baseline.
-        verified: Whether anything of what the options name exists; an empty repository passes no check.
+        results: the verdict on each folder.
+        findings: the findings that belong to no single folder.
+        compared: what else was checked, with numbers: recorded inputs, runs of a baseline.
+        verified: whether anything existed that the options name.
     """
 
     results: tuple[Verdict, ...]
@@ -34,7 +34,7 @@ class Verification:
 
     @property
     def verdict(self) -> Literal["pass", "fail", "none"]:
-        """`fail` with any error, `none` where there was nothing to verify, else `pass`."""
+        """`fail` if there is an error, `none` if nothing was verified, otherwise `pass`."""
         if has_errors(self.all_findings()):
             return "fail"
         return "pass" if self.verified else "none"
@@ -44,20 +44,10 @@ class Verification:
         return (*(f for verdict in self.results for f in verdict.findings), *self.findings)
 
     def counts(self) -> dict[str, int]:
-        """Return how many folders ended how, and how many findings weigh what."""
+        """Return the numbers of folders by verdict and of findings by severity."""
         verdicts = Counter(verdict.verdict for verdict in self.results)
-        weights = Counter(f.severity for f in self.all_findings())
-        return {
-            "runs": len(self.results),
-            "pass": verdicts["pass"],
-            "fail": verdicts["fail"],
-            "unsealed": verdicts["unsealed"],
-            "partial": verdicts["partial"],
-            "errors": weights[Severity.ERROR],
-            "warnings": weights[Severity.WARNING],
-            "infos": weights[Severity.INFO],
-            **self.compared,
-        }
+        by_verdict = {name: verdicts[name] for name in ("pass", "fail", "unsealed", "partial")}
+        return {"runs": len(self.results)} | by_verdict | count_findings(self.all_findings()) | dict(self.compared)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `verify --json`."""
@@ -81,49 +71,51 @@ def verification(
     inputs: Iterable[Finding] = (),
     compared: Mapping[str, int] | None = None,
 ) -> Verification:
-    """Return the verification of the folders that were named, and of those that are merely there.
+    """Return the result for folders that the user named and for folders that `--all` listed.
 
-    A folder without a seal, or with hashes alone, fails where it was named, for then its seal is what was asked about;
-    where it is merely there it is listed, unless `require_sealed`. Likewise a run that is marked bad (`marked_bad`: run
-    id to reason), unless `strict` (SPEC 2.2). `inputs` are findings at the run.json of runs, judged here or not: they
-    fail the run. `findings` may tell again what is wrong with a listed folder; it is told once.
+    A named folder must be sealed and not marked bad. A listed one must be sealed only if `require_sealed`, and may be
+    marked bad unless `strict`. `marked_bad` is the reason by run id. `inputs` are findings about recorded inputs: each
+    fails the run whose run.json it names.
     """
     bad = marked_bad or {}
-    results = (
-        *(_marked(_demand_seal(verdict), bad, Severity.ERROR) for verdict in named),
-        *(
-            _marked(_demand_seal(each) if require_sealed else each, bad, Severity.ERROR if strict else Severity.WARNING)
-            for each in listed
-        ),
-    )
-    recorded = tuple(inputs)
-    results = tuple(_with_inputs(verdict, recorded) for verdict in results)
-    told = {each for verdict in results for each in verdict.findings}
-    left = tuple(each for each in (*recorded, *findings) if each not in told)
-    return Verification(results, left, compared or {})
+    listed_severity = Severity.ERROR if strict else Severity.WARNING
+    # Who names a folder asks about its seal. `--all` also lists folders that nobody has sealed yet.
+    results = [_mark_bad(_require_seal(verdict), bad, Severity.ERROR) for verdict in named]
+    results += [
+        _mark_bad(_require_seal(verdict) if require_sealed else verdict, bad, listed_severity) for verdict in listed
+    ]
+    input_findings = tuple(inputs)
+    results = [_add_input_findings(verdict, input_findings) for verdict in results]
+    reported = {f for verdict in results for f in verdict.findings}
+    # With `--all` a finding of an active run comes twice: from its folder and from its pointer.
+    others = tuple(f for f in (*input_findings, *findings) if f not in reported)
+    return Verification(tuple(results), others, compared or {})
 
 
-def _with_inputs(verdict: Verdict, recorded: tuple[Finding, ...]) -> Verdict:
-    own = tuple(each for each in recorded if each.path == f"{verdict.path}/run.json")
-    if not own:
-        return verdict
-    findings = sorted_findings((*verdict.findings, *own))
-    return replace(verdict, findings=findings, verdict="fail" if verdict.verdict == "pass" else verdict.verdict)
+def _add_input_findings(verdict: Verdict, findings: tuple[Finding, ...]) -> Verdict:
+    own = [f for f in findings if f.path == f"{verdict.path}/run.json"]
+    return _add_findings(verdict, own, fails=True) if own else verdict
 
 
-def _marked(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity) -> Verdict:
+def _mark_bad(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity) -> Verdict:
     if verdict.run_id not in marked_bad:
         return verdict
-    told = finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=marked_bad[verdict.run_id])
-    fails = severity is Severity.ERROR and verdict.verdict == "pass"
-    findings = sorted_findings((*verdict.findings, told))
-    return replace(verdict, findings=findings, verdict="fail" if fails else verdict.verdict)
+    reason = marked_bad[verdict.run_id]
+    marked = finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=reason)
+    return _add_findings(verdict, [marked], fails=severity is Severity.ERROR)
 
 
-def _demand_seal(verdict: Verdict) -> Verdict:
-    if verdict.verdict == "partial" and not verdict.errors():  # a list of hashes, all of which hold
-        told = finding("PARTIAL", verdict.path, expected=" and ".join(SEAL_FILES), got=f"only {SEAL_FILES[1]}")
-        return replace(verdict, findings=sorted_findings((*verdict.findings, told)))
+def _add_findings(verdict: Verdict, findings: Iterable[Finding], *, fails: bool) -> Verdict:
+    # `unsealed` and `partial` stay: they say more than `fail`.
+    outcome = "fail" if fails and verdict.verdict == "pass" else verdict.verdict
+    return replace(verdict, findings=sorted_findings((*verdict.findings, *findings)), verdict=outcome)
+
+
+def _require_seal(verdict: Verdict) -> Verdict:
+    """Return the verdict with an error if the run is not sealed."""
+    if verdict.verdict == "partial" and not verdict.errors():  # a list of hashes, and all of them match
+        partial = finding("PARTIAL", verdict.path, expected=" and ".join(SEAL_FILES), got=f"only {SEAL_FILES[1]}")
+        return _add_findings(verdict, [partial], fails=False)
     if verdict.verdict != "unsealed":
         return verdict
     return replace(verdict, findings=tuple(replace(f, severity=Severity.ERROR) for f in verdict.findings))

@@ -89,7 +89,7 @@ def test_words_that_name_no_days_are_usage_errors_that_say_what_to_write(
 @pytest.mark.parametrize(
     ("days", "message"),
     [
-        ("2026-03-01", "2026-03-01 is not over -> the last day that is over, in UTC, is 2026-02-28"),
+        ("2026-03-01", "2026-03-01 is not over -> the last complete day in UTC is 2026-02-28"),
         ("2026-02-01..2026-03-02", "2026-03-01 is not over"),
         ("2025-12-31..2026-01-06", "2025-12-31 is before history_start, 2026-01-05"),
         ("0001-01-01..9999-12-31", "0001-01-01 is before history_start"),

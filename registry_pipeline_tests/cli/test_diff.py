@@ -137,7 +137,7 @@ def test_what_cannot_be_meant_is_said(known: Repository) -> None:
     assert known("diff", "active").code == 7
     assert known("diff", "nothing").code == 7
     assert first.code == 7
-    assert "no run of migration_ledger precedes" in first.err
+    assert "no run of migration_ledger is older than" in first.err
 
 
 def test_runs_of_no_registry_and_paths_outside_of_any_repository_are_compared(seen: Repository, tmp_path: Path) -> None:

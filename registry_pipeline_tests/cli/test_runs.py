@@ -62,7 +62,7 @@ def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(bu
     shutil.rmtree(built.runs / RUN_REGISTRY)
     ended = built("runs")
 
-    assert (ended.code, f"{RUN_REGISTRY} is not there" in ended.err) == (7, True)
+    assert (ended.code, f"{RUN_REGISTRY} is missing" in ended.err) == (7, True)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_log_that_is_always_late_fails_the_step_with_what_to_do(
 
     assert not again.success
     assert retries(again) == 3
-    assert "was continued by another build meanwhile" in failure_of(again, DELTA_LOG)
+    assert "was continued by another build" in failure_of(again, DELTA_LOG)
     assert head_of(rebuilt.governed)
 
 

@@ -28,7 +28,8 @@ def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointe
     door, result = first_rebuild.door, first_rebuild.result
 
     made = door.folders() - first_rebuild.folders_before
-    judged = list(pipeline_verify.verify_runs([find_runs.find_run(door.governed, name) for name in made]))
+    runs = [find_runs.find_run(door.governed, name) for name in made]
+    judged = [checked.verdict for checked in pipeline_verify.check_runs(runs)]
 
     assert {page_of(result, name)["run_id"] for name in REGISTRIES} == made
     assert {verdict.root_sha256 for verdict in judged} == set(roots_of(result).values())

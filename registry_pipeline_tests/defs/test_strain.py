@@ -114,7 +114,7 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
     kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
     assert activated.folders() - before == set(sealed.values()) - kept
     found = [find_runs.find_run(activated.governed, run_id) for run_id in sealed.values()]
-    assert all(verdict.passed for verdict in pipeline_verify.verify_runs(found))
+    assert all(checked.verdict.passed for checked in pipeline_verify.check_runs(found))
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
     assert activated.active() == active
 

@@ -76,8 +76,8 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
-    assert written.commit_ids[-1] == "80b4731ddf7d5626848ca49041cdaae8a864f572"
-    assert digest.hexdigest() == "4c4c683b8f5101b4d62e8e189dbb1184e92c46e4b997544288edf782bf772a3d"
+    assert written.commit_ids[-1] == "74abc0478447a1d38e35446ad9b3400149556f99"
+    assert digest.hexdigest() == "bf502f38f2da796d74a089a7131f055a18332fbcfbbd778045b1847822f12ab1"
 
 
 def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:

@@ -64,7 +64,7 @@ def test_a_run_whose_manifest_is_gone_is_found(built: World) -> None:
     (built.runs / FIRST / "manifest.json").unlink()
 
     (found,) = findings(built)
-    assert (found.code, found.got) == ("CHAIN_RUN_RESEALED", "no manifest that can be read")
+    assert (found.code, found.got) == ("CHAIN_RUN_RESEALED", "no readable manifest")
 
 
 def test_a_removal_that_was_accepted_is_a_warning(built: World) -> None:

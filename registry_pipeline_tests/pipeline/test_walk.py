@@ -11,7 +11,7 @@ from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pipeline.render import render
 from registry_pipeline.pipeline.steps import build, seal
-from registry_pipeline.pipeline.verify import verify_runs
+from registry_pipeline.pipeline.verify import check_runs
 from registry_pipeline.pointers.activation import activate, select_activatable
 from registry_pipeline.pointers.find_runs import all_runs
 from registry_pipeline.pointers.state import read_chain_state
@@ -54,7 +54,7 @@ def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
 def test_every_folder_that_a_build_seals_verifies(built: World) -> None:
     ours = [run for run in all_runs(built.repository) if run.run_id.startswith("2026-03-01__120000__")]
 
-    verdicts = list(verify_runs(ours))
+    verdicts = [checked.verdict for checked in check_runs(ours)]
 
     assert len(verdicts) == len(STACK) + 3  # the report and two records
     assert {verdict.verdict for verdict in verdicts} == {"pass"}

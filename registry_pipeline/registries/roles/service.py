@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
@@ -15,7 +14,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import Finding, Severity, count_findings
 from registry_pipeline.registries.roles.baselines import configured_baseline
 from registry_pipeline.registries.roles.bump import AddedVersion, add_next_version
 from registry_pipeline.registries.roles.check_snapshot import compare_pack
@@ -78,17 +77,14 @@ class RolesCheckResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of SPEC 6, with what was compared."""
-        weights = Counter(f.severity for f in self.findings)
         return {
             "verdict": self.verdict,
             "pack": self.pack,
             "baseline": self.baseline,
             "findings": [each.to_json() for each in self.violations],
             "waived": [each.to_json() for each in self.waived],
-            "counts": {
-                "errors": weights[Severity.ERROR],
-                "warnings": weights[Severity.WARNING],
-                "infos": weights[Severity.INFO],
+            "counts": count_findings(self.findings)
+            | {
                 "waived": len(self.waived),
                 "roles": self.roles,
                 "contracts": self.contracts,

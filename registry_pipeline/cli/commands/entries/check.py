@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from registry_pipeline.cli.entry_output import counts_of, print_repairs, settled_to_json, verdict_of
+from registry_pipeline.cli.entry_output import SCHEMA_VERSION, print_repairs, settled_to_json, verdict_of
 from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_repository
-from registry_pipeline.findings.finding import Severity
+from registry_pipeline.findings.finding import Severity, count_findings
 from registry_pipeline.registries.entries.service import check_entries
 
 
@@ -36,9 +36,10 @@ def command(reporter: Reporter, every: bool, fail_on: frozenset[str]) -> int:
     repository = find_repository(reporter.settings.repo)
     contents, found, settled = check_entries(repository)
     told = [each for each in found if every or each.severity is not Severity.INFO]
-    counts = counts_of(found, {"entries": len(contents.entries), "files": len(contents.files)})
+    counts = count_findings(found) | {"entries": len(contents.entries), "files": len(contents.files)}
     verdict = verdict_of(found)
     document = {
+        "schema_version": SCHEMA_VERSION,
         "verdict": verdict,
         "findings": [each.to_json() for each in told],
         "counts": counts,
@@ -46,7 +47,7 @@ def command(reporter: Reporter, every: bool, fail_on: frozenset[str]) -> int:
     }
     sentence = (
         f"{verdict}: {counts['entries']} entries in {counts['files']} files; {counts['errors']} failures, "
-        f"{counts['warnings']} warnings, {counts['recorded']} recorded only"
+        f"{counts['warnings']} warnings, {counts['infos']} recorded only"
     )
 
     def tell(page: Page) -> None:
