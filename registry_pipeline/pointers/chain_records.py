@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from os import scandir
 from typing import Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
@@ -22,6 +21,7 @@ from registry_pipeline.pointers.record import (
     Witness,
 )
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
+from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import SealReport
@@ -77,16 +77,14 @@ def _witnesses(repository: Repository) -> Iterator[Witness]:
 
 
 def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
-    for run_root in dict.fromkeys((repository.config.publish_root, *repository.config.run_roots)):
-        try:
-            with scandir(repository.path(run_root)) as entries:
-                # Most folders are other runs: filter before parsing the names.
-                names = sorted(entry.name for entry in entries if tag in entry.name)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
+    def refuse(run_root: str, error: OSError) -> None:
+        if not isinstance(error, NotADirectoryError):
             advice = "check its permissions; without it the chain cannot be checked"
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
+
+    roots = (repository.config.publish_root, *repository.config.run_roots)
+    # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
+    for run_root, names in list_run_folder_names(repository.root, roots, refuse, lambda _, entry: tag in entry.name):
         for name in names:
             run_id = RunId.parse(name)
             if run_id is not None and run_id.tag == tag:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from registry_pipeline.canonical import StrictJsonError, is_sha256, read_strict_json
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.canonical import is_sha256
 from registry_pipeline.pointers.consistency import InconsistentInput, find_inconsistent_inputs
 from registry_pipeline.pointers.obstacles import (
     ActivationState,
@@ -23,6 +22,7 @@ from registry_pipeline.pointers.obstacles import (
 )
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, stated_repository_id
+from registry_pipeline.runs.envelope_file import read_run_json
 from registry_pipeline.runs.listing import RunFolder, RunListing, dated_runs
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_run_folder
@@ -56,7 +56,7 @@ def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
     sealed = folder.seal == "sealed"
     scanned = read_run_folder(root, folder.run_root, folder.run_id) if sealed else None
     claimed_root = "" if scanned is None else scanned.claimed_root or ""
-    envelope = (_read_envelope(root / folder.path / "run.json") if sealed else None) or {}
+    envelope = (read_run_json(root / folder.path) if sealed else None) or {}
     verdict: RunVerdict = "fail" if folder.seal == "sealed" else folder.seal
     if envelope and is_sha256(claimed_root):
         verdict = "pass"
@@ -68,14 +68,6 @@ def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
         SealedRun(registry_id, ref, inputs, as_of if isinstance(as_of, str) else ""),
         Verdict(folder.path, folder.run_id, registry_id, verdict, claimed_root, (), repository_id=stated_id),
     )
-
-
-def _read_envelope(path: Path) -> dict[str, Any] | None:
-    try:
-        value = read_strict_json(read_regular_file(path))
-    except (OSError, StrictJsonError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def explain_newest(

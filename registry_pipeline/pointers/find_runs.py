@@ -12,6 +12,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
@@ -34,17 +35,12 @@ class FoundRun:
 
 def all_runs(repository: Repository) -> list[FoundRun]:
     """Return every run folder under the run roots, by run root and name, without symbolic links."""
-    runs: list[FoundRun] = []
-    for run_root in repository.config.run_roots:
-        try:
-            with os.scandir(repository.path(run_root)) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
-        runs += [found_run(repository, run_root, name) for name in names]
-    return runs
+
+    def refuse(run_root: str, error: OSError) -> None:
+        raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
+
+    listing = list_run_folder_names(repository.root, repository.config.run_roots, refuse)
+    return [found_run(repository, run_root, name) for run_root, names in listing for name in names]
 
 
 def active_runs(repository: Repository) -> list[FoundRun]:

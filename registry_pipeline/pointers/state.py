@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from registry_pipeline.canonical import parse_utc
@@ -14,10 +12,11 @@ from registry_pipeline.pointers.consistency import ActiveRun
 from registry_pipeline.pointers.obstacles import ActivationState
 from registry_pipeline.pointers.record import Intent
 from registry_pipeline.pointers.store import lock_path, pointer_lock, read_intent
+from registry_pipeline.registries.base.reader import foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
+from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_report, run_folder
-from registry_pipeline.runs.reference import PointerFile, RunIdentity
+from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.values import value_type
 
@@ -105,20 +104,8 @@ def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
 
     A run without a repository_id is not foreign.
     """
-    return foreign_id_of(repository, report, partial(read_accepted_foreign, repository))
-
-
-def foreign_id_of(
-    repository: Repository, report: SealReport, accepted: Callable[[], frozenset[RunIdentity]]
-) -> str | None:
-    """Return the same as `find_foreign_id`, with the accepted foreign runs read by `accepted`."""
-    repository_id = stated_repository_id(report.run_json)
-    if not is_foreign(repository_id, repository.config.repository_id):
-        return None
+    own_id = repository.config.repository_id
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
-    return None if (report.run_id, report.root_sha256) in accepted() else repository_id
-
-
-def read_accepted_foreign(repository: Repository) -> frozenset[RunIdentity]:
-    """Return the foreign runs that this repository's activation records accept."""
-    return read_chain_state(repository).accepted_foreign(repository.config.repository_id)
+    if foreign_repository_id(report, own_id, frozenset()) is None:
+        return None
+    return foreign_repository_id(report, own_id, read_chain_state(repository).accepted_foreign(own_id))

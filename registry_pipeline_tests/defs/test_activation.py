@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +44,7 @@ def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_
 
 def test_record_and_report_bear_the_moment_of_activation(rebuilt: Door) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
-    door = replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
+    door = dataclasses.replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
 
     result = door.grant(door.requested())
 
@@ -110,7 +111,7 @@ def write_id(door: Door, repository_id: str) -> Door:
     """Give the repository an id; return the interface as Dagster loads it then."""
     toml = door.governed.root / "registry-pipeline.toml"
     toml.write_text(f'repository_id = "{repository_id}"\n', encoding="utf-8")
-    return replace(door, governed=load_repository(door.governed.root))
+    return dataclasses.replace(door, governed=load_repository(door.governed.root))
 
 
 def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: Door) -> None:

@@ -22,6 +22,7 @@ MODULE_REGISTRY_SPEC: Final = RegistrySpec(
     rules_check_name="coordination",
     reader=DeferredCall("registry_pipeline.registries.entries.read.read_module_registry_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+    rules=DeferredCall("registry_pipeline.registries.entries.service.check_coordination"),
 )
 ROUTE_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="route_registry",
@@ -39,6 +40,7 @@ ROUTE_REGISTRY_SPEC: Final = RegistrySpec(
     rules_check_name="coordination",
     reader=DeferredCall("registry_pipeline.registries.entries.read.read_route_registry_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+    rules=DeferredCall("registry_pipeline.registries.entries.service.check_coordination"),
 )
 ABILITY_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="ability_registry",
@@ -56,6 +58,7 @@ ABILITY_REGISTRY_SPEC: Final = RegistrySpec(
     rules_check_name="coordination",
     reader=DeferredCall("registry_pipeline.registries.entries.read.read_ability_registry_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+    rules=DeferredCall("registry_pipeline.registries.entries.service.check_coordination"),
 )
 HOOK_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="hook_registry",
@@ -73,4 +76,5 @@ HOOK_REGISTRY_SPEC: Final = RegistrySpec(
     rules_check_name="coordination",
     reader=DeferredCall("registry_pipeline.registries.entries.read.read_hook_registry_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+    rules=DeferredCall("registry_pipeline.registries.entries.service.check_coordination"),
 )
