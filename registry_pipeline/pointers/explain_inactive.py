@@ -52,14 +52,14 @@ def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Candi
 
 
 def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
-    # A folder without a complete seal may still be written, so its files are not read as evidence.
-    scanned = read_run_folder(root, folder.run_root, folder.run_id) if folder.seal == "sealed" else None
-    envelope = read_run_json(root / folder.path)
-    claimed_root = scanned.claimed_root if scanned is not None else None
+    # Without a complete seal the run may still be written, so its files say nothing yet.
+    sealed = folder.seal == "sealed"
+    scanned = read_run_folder(root, folder.run_root, folder.run_id) if sealed else None
+    claimed_root = "" if scanned is None else scanned.claimed_root or ""
+    envelope = (read_run_json(root / folder.path) if sealed else None) or {}
     verdict: RunVerdict = "fail" if folder.seal == "sealed" else folder.seal
-    if envelope is not None and claimed_root is not None and is_sha256(claimed_root):
+    if envelope and is_sha256(claimed_root):
         verdict = "pass"
-    envelope, claimed_root = envelope or {}, claimed_root or ""
     as_of = envelope.get("as_of_utc")
     ref = SealedRef(folder.run_id, folder.run_root, None, claimed_root)
     inputs = Inputs.from_json(envelope.get("inputs"))

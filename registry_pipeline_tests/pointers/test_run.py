@@ -22,7 +22,7 @@ def test_problems_are_told_with_their_place_and_in_few_words() -> None:
     verdict = check_run(report_of(Case("schema", "ENVELOPE_INVALID__lacks_three_fields")), SPECS)
 
     (told_once,) = verdict.findings
-    assert told_once.message.endswith("lacks 'git_commit', 'as_of_utc', 'inputs'")
+    assert told_once.message.endswith("missing keys: git_commit, as_of_utc, inputs")
 
 
 def test_a_huge_value_of_the_wrong_type_is_not_dumped_into_the_message() -> None:
