@@ -467,7 +467,8 @@ def test_the_rules_are_those_of_the_table(studio: Studio) -> None:
 
 
 def test_a_check_that_finds_nothing_does_not_pay_for_the_store(root: Path, home: Path) -> None:
-    script = "import sys; from registry_pipeline.cli.main import main; main(['roles', 'check']); print('duckdb' in sys.modules)"
+    imports = "import sys; from registry_pipeline.cli.main import main"
+    script = f"{imports}; main(['roles', 'check']); print('duckdb' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, env=environment(home), capture_output=True, text=True, check=True
     )

@@ -37,35 +37,15 @@ _CONFIG: Final[dict[str, Any]] = {
     "autoload_known_extensions": False,
     "threads": 1,
 }
-_DIAGNOSTIC_COLUMNS: Final = {
-    "diagnostic_id": "VARCHAR PRIMARY KEY",
-    "fingerprint": "VARCHAR NOT NULL UNIQUE",
-    "title": "VARCHAR NOT NULL",
-    "message": "VARCHAR NOT NULL",
-    "severity": "VARCHAR NOT NULL",
-    "source": "VARCHAR NOT NULL",
-    "surface": "VARCHAR NOT NULL",
-    "tool": "VARCHAR NOT NULL",
-    "code": "VARCHAR NOT NULL",
-    "tags": "VARCHAR[] NOT NULL",
-    "wsid": "VARCHAR",
-    "job_id": "VARCHAR",
-    "locations": "VARCHAR[] NOT NULL",
-    "link_confidence": "VARCHAR NOT NULL",
-    "status": "VARCHAR NOT NULL",
-    "count": "BIGINT NOT NULL",
-    "first_seen": "VARCHAR NOT NULL",
-    "last_seen": "VARCHAR NOT NULL",
+_TABLES: Final = {
+    "diagnostics": """diagnostic_id VARCHAR PRIMARY KEY, fingerprint VARCHAR NOT NULL UNIQUE, title VARCHAR NOT NULL,
+message VARCHAR NOT NULL, severity VARCHAR NOT NULL, source VARCHAR NOT NULL, surface VARCHAR NOT NULL,
+tool VARCHAR NOT NULL, code VARCHAR NOT NULL, tags VARCHAR[] NOT NULL, wsid VARCHAR, job_id VARCHAR,
+locations VARCHAR[] NOT NULL, link_confidence VARCHAR NOT NULL, status VARCHAR NOT NULL, count BIGINT NOT NULL,
+first_seen VARCHAR NOT NULL, last_seen VARCHAR NOT NULL""",
+    "flight_recorder_events": """event_id VARCHAR PRIMARY KEY, event_code VARCHAR NOT NULL, event_type VARCHAR NOT NULL,
+recorded_utc VARCHAR NOT NULL, job_id VARCHAR, payload VARCHAR NOT NULL""",
 }
-_EVENT_COLUMNS: Final = {
-    "event_id": "VARCHAR PRIMARY KEY",
-    "event_code": "VARCHAR NOT NULL",
-    "event_type": "VARCHAR NOT NULL",
-    "recorded_utc": "VARCHAR NOT NULL",
-    "job_id": "VARCHAR",
-    "payload": "VARCHAR NOT NULL",
-}
-_TABLES: Final = {"diagnostics": _DIAGNOSTIC_COLUMNS, "flight_recorder_events": _EVENT_COLUMNS}
 # A later sighting updates the description; first_seen and the id stay.
 _ON_CONFLICT: Final = """ON CONFLICT (fingerprint) DO UPDATE SET title = excluded.title, message = excluded.message,
     severity = excluded.severity, tags = excluded.tags, wsid = excluded.wsid, job_id = excluded.job_id,
@@ -159,8 +139,7 @@ def record_diagnostics(
     with _open_store(store, wait_seconds, write=True) as connection:
         connection.execute("BEGIN")
         for table, columns in _TABLES.items():
-            definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
         previous = _count_rows(connection, "diagnostics")
         number = _count_rows(connection, "flight_recorder_events")
         rows = [diagnostic.to_row(seen) for diagnostic in unique.values()]
@@ -195,7 +174,7 @@ def read_events(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dic
 def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> list[dict[str, Any]]:
     if not store.exists():
         return []
-    names = list(_TABLES[table])
+    names = list(_column_types(table))
     with _open_store(store, wait_seconds, write=False) as connection:
         cursor = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}")  # noqa: S608
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -203,10 +182,14 @@ def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> lis
 
 def _insert(connection: DuckDBPyConnection, table: str, rows: Sequence[dict[str, Any]], suffix: str = "") -> None:
     # One statement for all rows, with a list per column: a statement per row takes a millisecond each.
-    columns = {name: kind.split(" ")[0] for name, kind in _TABLES[table].items()}
+    columns = _column_types(table)
     values = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
     statement = f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} {suffix}"
     connection.execute(statement, [[row[name] for row in rows] for name in columns])
+
+
+def _column_types(table: str) -> dict[str, str]:
+    return {words[0]: words[1] for words in map(str.split, _TABLES[table].split(","))}
 
 
 def _count_rows(connection: DuckDBPyConnection, table: str) -> int:

@@ -23,7 +23,7 @@ class PackIndex:
         self._spans: dict[JsonPath, tuple[int, int]] = {}
         self._document: StrictJson | None = None
         # A pack that was read role by role is not parsed as a whole: only the roles with problems are parsed again.
-        self._role_texts = RoleTexts(pack.data) if pack.by_roles is not None else None
+        self._role_texts = RoleTexts(pack.data, pack.by_roles.spans) if pack.by_roles is not None else None
         if pack.snapshot is not None:
             for role, path in zip(pack.snapshot.roles, pack.role_paths, strict=True):
                 self._roles.setdefault(role.role_id, []).append(path)

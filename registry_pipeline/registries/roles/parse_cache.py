@@ -50,11 +50,12 @@ class ParsedRole:
 
 @value_type(eq=False)
 class PackByRoles:
-    """A pack that was read role by role."""
+    """A pack that was read role by role; `spans` are the byte offsets of the roles."""
 
     snapshot: RoleRegistrySnapshot
     problems: tuple[Problem, ...]
     roles: tuple[ParsedRole, ...]
+    spans: tuple[tuple[int, int], ...]
 
     def contract_paths(self) -> Iterator[JsonPath]:
         """Yield the JSON paths of the snapshot's contracts, in its order."""
@@ -66,10 +67,9 @@ class PackByRoles:
 class RoleTexts:
     """The text and the value of single roles of a pack that was read role by role."""
 
-    def __init__(self, data: bytes) -> None:
-        pieces = cut_at_roles(data)
+    def __init__(self, data: bytes, spans: Sequence[tuple[int, int]]) -> None:
         self._data = data
-        self._spans = [] if pieces is None else pieces[1]
+        self._spans = spans
         self._begins: list[int] = []
         self._values: dict[int, Any] = {}
 
@@ -108,7 +108,7 @@ def read_by_roles(data: bytes) -> PackByRoles | None:
 
     None means: the text is not strict JSON or cannot be cut, an id is duplicated, or a role has none.
     """
-    pieces = cut_at_roles(data)
+    pieces = _cut_at_roles(data)
     if pieces is None:
         return None
     frame = read_strict_json(pieces[0])
@@ -122,10 +122,10 @@ def read_by_roles(data: bytes) -> PackByRoles | None:
         if role is None or problems > _MAX_PROBLEMS:
             return None
         roles.append(role)
-    return _join(frame, roles)
+    return _join(frame, roles, pieces[1])
 
 
-def cut_at_roles(data: bytes) -> tuple[bytes, list[tuple[int, int]]] | None:
+def _cut_at_roles(data: bytes) -> tuple[bytes, list[tuple[int, int]]] | None:
     """Return the pack with an empty array of roles, and the likely spans of its roles; None if none are found."""
     match = _FIRST_ROLE.search(data)
     # The array must be in the outermost object: only one bracket is open before its key.
@@ -182,7 +182,7 @@ def _read_role(piece: bytes) -> ParsedRole | None:
     )
 
 
-def _join(frame: StrictJson, roles: Sequence[ParsedRole]) -> PackByRoles | None:
+def _join(frame: StrictJson, roles: Sequence[ParsedRole], spans: Sequence[tuple[int, int]]) -> PackByRoles | None:
     entries = tuple(role.entry for role in roles)
     contracts = tuple(contract for role in roles for contract in role.contracts)
     # Problems of duplicated ids are numbered, which a role alone cannot know.
@@ -202,7 +202,8 @@ def _join(frame: StrictJson, roles: Sequence[ParsedRole]) -> PackByRoles | None:
         *find_alias_problems(entries),
         *(problem for role in roles for problem in role.contract_problems),
     )
-    return PackByRoles(replace(empty, roles=entries, contracts=contracts), problems, tuple(roles))
+    snapshot = replace(empty, roles=entries, contracts=contracts)
+    return PackByRoles(snapshot, problems, tuple(roles), tuple(spans))
 
 
 def _move(problem: Problem, index: int) -> Problem:
