@@ -57,6 +57,7 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
         if ref is None or not run_folder(repository, ref).is_dir():
             raise NotFoundError("no role_registry is active", "run `registry-pipeline build role_registry`")
         return Baseline(read_sealed_pack(repository, ref))
+    # A revision wins over a file with the same name: git is the usual baseline.
     if name == DEFAULT_BASELINE or is_commit(repository.root, name):
         baseline = read_git_baseline(repository.root, repository.config.roles.pack, name, pack.data)
         if baseline.pack is None:

@@ -103,6 +103,7 @@ def check_capture(
     if pack.snapshot is None:
         own = (violation.finding for violation in find_pack_violations(pack))
         return CaptureCheck(tuple(result for result in own if result.severity is Severity.ERROR))
+    # The active snapshot is a baseline too: otherwise a rewritten branch could remove a published role.
     configured = configured_baseline(repository)
     with_active = tuple(dict.fromkeys((configured, ACTIVE_BASELINE)))
     verified = previous is not None and bool(previous.files)
@@ -132,6 +133,7 @@ def check_role_registry(repository: Repository, sealed: SealedRun, report: SealR
         violations = _compare_unrecorded(repository, sealed, report, check.pack)
         if created is not None:
             violations, waived = apply_pack_waivers(repository, violations, created, is_usual=False)
+    # `check_sealed_run` reports the errors and warnings of a recorded comparison.
     reported = {Severity.INFO} if check.recorded else set(Severity)
     findings = tuple(violation.finding for violation in violations if violation.finding.severity in reported)
     if created is None:

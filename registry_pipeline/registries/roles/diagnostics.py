@@ -137,6 +137,7 @@ def record_diagnostics(
     unique = {diagnostic.fingerprint: diagnostic for diagnostic in diagnostics}
     seen = utc_text(now)
     with _open_store(store, wait_seconds, write=True) as connection:
+        # A failure before COMMIT closes the connection, which discards everything.
         connection.execute("BEGIN")
         for table, columns in _TABLES.items():
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")

@@ -98,10 +98,12 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
     Raises:
         NotFoundError: as `read_git_baseline`; also if this clone does not have the commit.
     """
+    # (1) find where the commit left the branch
     if find_commit(root, commit) is None:
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]}", "`git fetch` it")
     tips = [tip for _, revision in _candidates(name) if (tip := find_commit(root, revision)) is not None]
     base = next((fork for tip in tips if (fork := _merge_base(root, tip, commit)) is not None), commit)
+    # (2) read the pack there, or in the first parent if that is the pack itself
     pack = _find_pack(root, base, path, base[:_SHORT])
     if pack is not None and (base != commit or pack.data != current):
         return GitBaseline(pack, base)
@@ -122,6 +124,7 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
     if start is None:
         raise NotFoundError("the repository has no git history", "run the command without --history")
     _refuse_shallow(root)
+    # --simplify-merges leaves out merges that contribute no change of the pack.
     command = ("rev-list", "--reverse", "--topo-order", "--simplify-merges", "--parents")
     output = ask_git(root, *command, start, "--", f":(literal){path}") or b""
     lines = [line.decode("ascii").split(" ") for line in output.splitlines()]
@@ -148,6 +151,7 @@ def _candidates(name: str) -> tuple[tuple[str, str], ...]:
 
 def _read_file(root: Path, commit: str, path: str, label: str) -> GitPack | None:
     """Return the file at a path in a commit, or None if there is none."""
+    # :(literal) turns off wildcards in the path. -l gives the size before the content is read.
     output = ask_git(root, "ls-tree", "-z", "-l", commit, "--", f":(literal){path}") or b""
     entry, tab, _ = output.partition(b"\0")[0].partition(b"\t")
     if not tab:
@@ -212,8 +216,10 @@ def _prove_first_publish(
     _refuse_shallow(root)
     if not revisions:
         head_revision = () if find_commit(root, "HEAD") is None else ("HEAD",)
+        # A stash publishes nothing. HEAD is listed too, because it may be detached.
         revisions = ("--exclude=refs/stash", "--all", *head_revision)
     commits = set(_list_commits(root, path, *revisions))
+    # The commits of the change itself are what is being checked.
     if commits and head is not None:
         commits -= set(_list_commits(root, path, head, *(() if base is None else (f"^{base}",))))
     if commits:

@@ -84,6 +84,7 @@ def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) 
     returned: dict[str, tuple[int, bool]] = {}
     previous: tuple[str, ...] = ()
     for number, commit in enumerate([*commits, PublishedCommit("", current)]):
+        # Without parents the list is a linear history.
         names = previous if commit.parents is None else commit.parents
         parents = [states[name] for name in names if name in states]
         if commit.pack is not None and commit.pack.snapshot is not None:

@@ -50,6 +50,7 @@ def find_defects(text: str) -> list[JsonDefect]:
 def is_out_of_range(token: str) -> bool:
     """Return whether a number token overflows a double, or is an integer token beyond 2^53-1."""
     if token.lstrip("-").isdigit():
+        # Python refuses to convert very long integers, so the length decides first.
         return len(token) > 17 or abs(int(token)) > MAX_INTEGER
     return float(token) in (float("inf"), float("-inf"))
 
@@ -164,6 +165,7 @@ class _Tokenizer:
         if self._peek(offset) != '"':
             raise self._unexpected(offset)
         level.count += 1
+        # Until the key is known, a defect belongs to the member "".
         level.name = ""
         key, end = self._read_string(offset)
         level.name = key
@@ -189,6 +191,7 @@ class _Tokenizer:
 
     def _unexpected(self, offset: int) -> _StopError:
         detail = f"unexpected character {quote_text(self._text[offset])}"
+        # These are frequent mistakes, so the message names them.
         for literal in ("NaN", "Infinity", "-Infinity"):
             if self._text.startswith(literal, offset):
                 detail = f"{literal} is not a JSON number"

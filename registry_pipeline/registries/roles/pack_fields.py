@@ -11,6 +11,7 @@ from registry_pipeline.registries.roles.json_positions import JsonPath
 
 SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9})")
+# Versions are 32-bit unsigned integers for every user of the pack.
 MAX_VERSION: Final = 2**32 - 1
 MAX_ITEMS: Final = 1_000
 """How many wrong items of one array are listed."""

@@ -59,6 +59,7 @@ class PackReader:
         self._counts: Counter[str] = Counter()
         self._occurrences: Counter[tuple[str, str]] = Counter()
         self._defective_surfaces: set[JsonPath] = set()
+        # Defects of the text come first: they decide which surfaces have a hash.
         for defect in () if document is None else document.defects:
             self._add_defect(defect)
 
@@ -181,6 +182,7 @@ class PackReader:
         key: str,
     ) -> None:
         """Add the missing, mistyped and unknown members of one object."""
+        # The list is full: checking further fields would only cost time.
         if self._counts["RR020"] > MAX_PROBLEMS:
             return
         for name, check in fields.items():

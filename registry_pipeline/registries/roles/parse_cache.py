@@ -31,6 +31,7 @@ _FIRST_ROLE: Final = re.compile(
     rb'(?<!\\)"roles"[ \t\r\n]*:[ \t\r\n]*\[([ \t\r\n]*)(\{[ \t\r\n]*"[A-Za-z_]{1,64}"[ \t\r\n]*:)'
 )
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
+# Bounds the memory of a long-running process. The cache is cleared as a whole: that is rare.
 _MAX_CACHED: Final = 1 << 14
 # A pack with more problems is parsed as a whole, which knows the limits of what is listed.
 _MAX_PROBLEMS: Final = MAX_PROBLEMS // 2
@@ -111,9 +112,11 @@ def read_by_roles(data: bytes) -> PackByRoles | None:
     pieces = _cut_at_roles(data)
     if pieces is None:
         return None
+    # (1) the text around the roles must be a strict pack with an empty list
     frame = read_strict_json(pieces[0])
     if frame.defects or not isinstance(frame.value, dict) or frame.value.get("roles") != []:
         return None
+    # (2) each piece must be a strict object with a role_id
     roles: list[ParsedRole] = []
     problems = 0
     for begin, end in pieces[1]:
@@ -122,6 +125,7 @@ def read_by_roles(data: bytes) -> PackByRoles | None:
         if role is None or problems > _MAX_PROBLEMS:
             return None
         roles.append(role)
+    # (3) the ids must be unique over the whole pack
     return _join(frame, roles, pieces[1])
 
 

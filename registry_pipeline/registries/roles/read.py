@@ -81,6 +81,7 @@ def _own_index(root: Path, index_file: str | None) -> str | None:
     output = ask_git(root, "rev-parse", "--absolute-git-dir") if index_file else None
     if not index_file or output is None:
         return None
+    # A hook of another repository may have left its index in the environment.
     git_folder = Path(os.fsdecode(output.removesuffix(b"\n"))).resolve()
     path = Path(index_file).resolve()
     return os.fspath(path) if path.is_relative_to(git_folder) and path.is_file() else None

@@ -83,6 +83,7 @@ class Violation:
         """Sorts by code, ids (the contract before its role), location and message."""
         line, _, column = (self.finding.location or "0:0").partition(":")
         location = (int(line), int(column)) if line.isdigit() and column.isdigit() else (0, 0)
+        # Reversed ids: the contract is the last one.
         return (self.finding.code, self.ids[::-1], location, self.finding.message)
 
 

@@ -29,6 +29,7 @@ class PublishedIds(Generic[Origin]):
         # Snapshots share the values of roles with the same text, so a value that was added before has nothing new.
         for role in snapshot.roles:
             if id(role) not in self._added:
+                # Storing the object keeps its id() from being used again.
                 self._added[id(role)] = role
                 self.roles.setdefault(role.role_id, origin)
                 for alias in role.aliases:
@@ -83,6 +84,7 @@ def _find_changed_surfaces(
     changed = {name for name, hashes in surfaces.items() if published.surfaces.get(name, {}).keys() - {hashes}}
     if not changed:
         return
+    # The next free version is above what was published and what the pack itself adds.
     highest = highest_versions([*published.contracts.values(), *current.contracts])
     for contract in _unique_contracts(current):
         if contract.contract_id not in changed:

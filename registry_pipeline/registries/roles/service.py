@@ -136,6 +136,7 @@ def check_roles(repository: Repository, options: RolesCheckOptions, now: datetim
     name, folder = (configured, repository.root) if options.baseline is None else (options.baseline, Path())
     comparison = compare_pack(repository, pack, (name,), folder)
     past, commits = _check_history(repository, pack, comparison.tip) if options.history else ((), 0)
+    # Only the usual comparison shows whether a waiver is unused.
     is_usual = options.current is None and options.baseline in (None, repository.config.roles.baseline)
     violations = sorted_violations(comparison.violations, past)
     violations, waived = apply_pack_waivers(repository, violations, now, is_usual=is_usual)

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from registry_pipeline.registries.roles.json_lint import MAX_DEPTH, JsonDefect, find_defects, is_out_of_range
 from registry_pipeline.values import value_type
 
+# Only a number of sixteen digits or with an exponent can be out of range.
 _LARGE_NUMBER: Final = re.compile(rb"[0-9](?:[0-9]{15}|[eE])")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _PAIR_OF_ESCAPES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -46,6 +47,7 @@ class _DoubtError(ValueError):
 def read_strict_json(data: bytes) -> StrictJson:
     """Return the value and the defects of a JSON text; nothing is raised."""
     defects: list[JsonDefect] = []
+    # (1) decode
     if data.startswith(codecs.BOM_UTF8):
         data = data[3:]
         defects.append(
@@ -59,9 +61,11 @@ def read_strict_json(data: bytes) -> StrictJson:
         defects.append(JsonDefect("RR017", len(text), (), f"the file {reason}", f"it {reason}"))
         return StrictJson(text, None, readable=False, defects=tuple(defects))
     try:
+        # (2) fast path
         return StrictJson(text, _read_fast(text, data), readable=True, defects=tuple(defects))
     except (ValueError, RecursionError):
         defects += find_defects(text)
+    # (3) after a defect that leaves the text readable, the value is still checked by the other rules
     readable = not any(defect.code in {"RR028", "RR029"} for defect in defects)
     return StrictJson(text, _LENIENT.decode(text) if readable else None, readable=readable, defects=tuple(defects))
 

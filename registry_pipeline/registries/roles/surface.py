@@ -45,6 +45,7 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
     if _has_special_number(value):
         return canonical_json_sha256(value)
     text = _ENCODER.encode(value)
+    # Only text that is not ASCII can contain a special key.
     if not text.isascii() and _has_special_key(text):
         return canonical_json_sha256(value)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

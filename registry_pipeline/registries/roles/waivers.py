@@ -67,6 +67,7 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
         _make_invalid(path, lines.location(defect.offset), json_pointer(defect.path), defect.detail)
         for defect in document.defects
     ]
+    # An ambiguous file approves nothing.
     if violations:
         return Waivers(path, (), sorted_violations(violations))
     rows: list[Waiver] = []
