@@ -1,4 +1,4 @@
-"""The diagnostics store: once each, counted, with an event that says little; and never in anybody's way (SPEC 9)."""
+"""The diagnostics store: once each, counted, with an event that says little; and never in anybody's way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the seed names is importable from `registry_pipeline.roles` and does what it says (SPEC 9)."""
+"""What the seed names is importable from `registry_pipeline.roles` and does what it says."""
 
 from __future__ import annotations
 

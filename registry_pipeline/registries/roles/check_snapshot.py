@@ -169,11 +169,7 @@ def _compare_unrecorded(
 def _find_git_baseline(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> Published | None:
-    """Return the published pack at the commit of the run, or None if there was none.
-
-    Raises:
-        NotFoundError: it is not known.
-    """
+    """Return the published pack at the commit of the run, or None if there was none; an unknown one raises."""
     commit = (report.run_json or {}).get("git_commit")
     if not isinstance(commit, str):
         return None

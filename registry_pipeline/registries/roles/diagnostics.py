@@ -200,11 +200,7 @@ def _count_rows(connection: DuckDBPyConnection, table: str) -> int:
 
 @contextmanager
 def _open_store(store: Path, wait_seconds: float, *, write: bool) -> Iterator[DuckDBPyConnection]:
-    """Open the store, waiting for another process; every failure of DuckDB becomes one of our errors.
-
-    Raises:
-        BusyError, NotFoundError: as `record_diagnostics`.
-    """
+    """Open the store, waiting for another process; every failure of DuckDB becomes one of our errors."""
     import duckdb  # noqa: PLC0415 - takes half of the start-up time of a command
 
     # DuckDB locks an existing file only: two processes that create it at once would see half of each other's.

@@ -182,11 +182,7 @@ def _find_pack(root: Path, commit: str, path: str, label: str) -> GitPack | None
 
 
 def _first_parent(root: Path, commit: str) -> str | None:
-    """Return the first parent, or None for a root commit.
-
-    Raises:
-        NotFoundError: the parent is not in this shallow clone.
-    """
+    """Return the first parent, or None for a root commit; a parent that a shallow clone lacks raises."""
     header = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
     if b"\nparent " not in header:
         return None
