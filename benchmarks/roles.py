@@ -4,7 +4,7 @@ Both packs are parsed and every contract surface is hashed (RFC 8785); a hundred
 the contract_ids whose surface is another one:
 
 - the plain loop is what the package rfc8785 is made for: `json.loads`, then sha256 of `rfc8785.dumps` a contract;
-- ours reads strictly (duplicate keys, numbers, depth), hashes, and applies every rule of SPEC 9;
+- ours reads strictly (duplicate keys, numbers, depth), hashes, and applies every role rule;
 - the last row tells them too: line and column in both files, and the JSON pointers that differ.
 
 A table of hashing alone stands before it, since strict reading has its price. What is remembered of surfaces is

@@ -1,6 +1,6 @@
-"""Check role packs from Python: the values of a role registry, its rules, and surface hashes.
+"""Check role packs from Python: the content of a pack, its rules, and surface hashes.
 
-The code is in `registry_pipeline.registries.roles`; this module keeps the public import path.
+The code is in `registry_pipeline.registries.roles`; this module is the public import path.
 """
 
 from registry_pipeline.registries.roles.check import validate

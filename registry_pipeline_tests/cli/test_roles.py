@@ -91,7 +91,7 @@ def test_the_text_tells_each_violation_on_a_line_and_then_the_sum(root: Path, st
         ["ROLES_INVALID:", "RR002"],
         ["ROLES_INVALID:", "RR002"],
     ]
-    assert "put chart_designer back" in lines[0]
+    assert "restore chart_designer" in lines[0]
     assert last.startswith(f"FAIL: {PACK}: 1 role, 2 contracts against main:{PACK}; 3 errors")
 
 
@@ -190,18 +190,18 @@ def unknown(ended: Ended) -> str:
 @pytest.mark.parametrize(
     ("state", "words", "told"),
     [
-        ("gone", (), "there is no such file"),
+        ("gone", (), "the file does not exist"),
         ("link", (), "is a link"),
-        ("behind", (), "lies behind the link assets"),
+        ("behind", (), "is behind the link assets"),
         ("folder", (), "Is a directory"),
         ("large", (), "larger than 64 MiB"),
         ("unstaged", ("--staged",), "is not in the index"),
-        ("fine", ("--baseline", "v9"), "neither a commit that git knows nor a file"),
-        ("fine", ("--baseline", "none.json"), "neither a commit that git knows nor a file"),
+        ("fine", ("--baseline", "v9"), "neither a git revision nor a file"),
+        ("fine", ("--baseline", "none.json"), "neither a git revision nor a file"),
         ("fine", ("--baseline", "active"), "no role_registry is active"),
-        ("fine", ("--current", "none.json"), "there is no such file"),
-        ("renamed", (), "published elsewhere"),
-        ("nobaseline", (), "no RolePack that can be read"),
+        ("fine", ("--current", "none.json"), "the file does not exist"),
+        ("renamed", (), "published the pack elsewhere"),
+        ("nobaseline", (), "not a valid RolePack"),
     ],
 )
 def test_what_cannot_be_checked_ends_with_seven_and_says_why(
@@ -388,7 +388,7 @@ def test_where_nothing_was_found_there_is_no_store(root: Path, studio: Studio) -
     assert studio("check").code == 0
 
     assert not (root / ".codex").exists()
-    assert studio("diagnostics").out == "nothing was found yet\n"
+    assert studio("diagnostics").out == "no violation was found yet\n"
 
 
 def test_a_store_that_cannot_be_used_is_a_note_and_changes_no_verdict(root: Path, studio: Studio) -> None:
@@ -467,7 +467,8 @@ def test_the_rules_are_those_of_the_table(studio: Studio) -> None:
 
 
 def test_a_check_that_finds_nothing_does_not_pay_for_the_store(root: Path, home: Path) -> None:
-    script = "import sys; from registry_pipeline.cli.main import main; main(['roles', 'check']); print('duckdb' in sys.modules)"
+    imports = "import sys; from registry_pipeline.cli.main import main"
+    script = f"{imports}; main(['roles', 'check']); print('duckdb' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, env=environment(home), capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The role registry through Dagster: its page, its check `append_only`, and drift that blocks (SPEC 9)."""
+"""The role registry through Dagster: its page, its check `append_only`, and drift that blocks."""
 
 from __future__ import annotations
 

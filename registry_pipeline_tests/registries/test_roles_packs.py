@@ -40,7 +40,7 @@ def test_a_pack_is_a_regular_file_that_no_link_leads_to(tmp_path: Path) -> None:
     assert "behind the link assets" in refused(tmp_path / "assets/pack.json", tmp_path)
     assert "not a regular file" in refused(tmp_path / "pipe.json", tmp_path)
     assert "Is a directory" in refused(tmp_path / "real", tmp_path)
-    assert "there is no such file" in refused(tmp_path / "none.json", tmp_path)
+    assert "the file does not exist" in refused(tmp_path / "none.json", tmp_path)
 
 
 def test_a_file_named_by_hand_may_lie_behind_a_linked_folder(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_pack_that_only_another_ref_has_is_no_first_publish(root: Path) -> Non
     published(root, "one")
     git(root, "checkout", "-q", "main")
 
-    assert "published elsewhere" in unknown(root)
+    assert "published the pack elsewhere" in unknown(root)
 
     git(root, "branch", "-q", "-D", "other")
     assert baseline(root, "new") is None
@@ -137,17 +137,17 @@ def test_a_pack_that_only_another_ref_has_is_no_first_publish(root: Path) -> Non
 def test_a_pack_that_main_had_and_removed_is_no_first_publish(root: Path) -> None:
     published(root, "one", None)
 
-    assert "published elsewhere" in unknown(root)
+    assert "published the pack elsewhere" in unknown(root)
 
     published(root, "two")
-    assert "published elsewhere" in unknown(root, "two")
+    assert "published the pack elsewhere" in unknown(root, "two")
 
 
 def test_a_repository_whose_main_has_another_name_is_not_known(root: Path) -> None:
     published(root, "one", "two")
     git(root, "branch", "-q", "-m", "main", "trunk")
 
-    assert "published elsewhere" in unknown(root)
+    assert "published the pack elsewhere" in unknown(root)
     assert baseline(root, "two", "trunk") == (f"trunk~1:{PACK}", "one")
 
 
@@ -192,7 +192,7 @@ def test_a_committed_link_or_folder_is_no_baseline(root: Path) -> None:
 
     (root / PACK).unlink()
     commit(root, {f"{PACK}/inner": "x"})
-    assert "no file" in unknown(root)
+    assert "not a file" in unknown(root)
 
 
 def test_the_pack_of_a_governed_folder_inside_a_checkout_is_found(root: Path) -> None:
@@ -243,7 +243,7 @@ def test_the_history_of_a_merged_branch_is_walked_too(root: Path) -> None:
 
 
 def test_outside_git_there_is_no_history(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no history"):
+    with pytest.raises(NotFoundError, match="no git history"):
         read_pack_commits(tmp_path, None, PACK)
 
 

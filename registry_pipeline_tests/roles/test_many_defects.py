@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry_pipeline.registries.roles.check import check_against_baseline
-from registry_pipeline.registries.roles.json_positions import MAX_DEFECTS
+from registry_pipeline.registries.roles.json_lint import MAX_DEFECTS
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.pack_fields import MAX_ITEMS
 from registry_pipeline.registries.roles.strict_json import read_strict_json

@@ -7,11 +7,11 @@ import json
 from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.pack_reader import MAX_OFFENCES
+from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS
 from registry_pipeline.registries.roles.report import Published, Violation
 
 FIELDS = 13
-ENOUGH = MAX_OFFENCES // FIELDS + 10
+ENOUGH = MAX_PROBLEMS // FIELDS + 10
 
 
 def pack(last: str = "{}", count: int = ENOUGH) -> bytes:

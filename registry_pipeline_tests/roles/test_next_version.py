@@ -166,7 +166,7 @@ def refused(change: Change | bytes, why: str) -> Any:
         refused(lambda p: p["roles"].append(role("editor")), "RR004"),
         refused(lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:1")), "RR005"),
         refused(lambda p: p["roles"][EDITOR].pop("extract_contracts"), "no array extract_contracts"),
-        refused(lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:4294967295")), "last version"),
+        refused(lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:4294967295")), "last possible version"),
     ],
 )
 def test_a_pack_that_says_no_one_thing_is_not_added_to(data: bytes, why: str) -> None:
@@ -188,4 +188,4 @@ def test_versions_can_be_added_again_and_again(steps: list[tuple[str, RoleContra
         assert set(codes(data, made.data)) <= {"RR015", "RR022"}
         data = made.data
 
-    assert len(parse_pack(data, "p").contract_places) == 6 + len(steps)
+    assert len(parse_pack(data, "p").contract_paths) == 6 + len(steps)

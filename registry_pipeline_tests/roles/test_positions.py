@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.roles.json_positions import Lines, Place, find_spans, json_pointer
+from registry_pipeline.registries.roles.json_positions import JsonPath, Lines, find_spans, json_pointer
 from registry_pipeline_tests.roles.json_strategies import VALUES, texts_of
 
 
-def places(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+def places(value: Any, place: JsonPath = ()) -> Iterator[tuple[JsonPath, Any]]:
     """Yield every place of a value, and what stands there."""
     yield place, value
     if isinstance(value, dict):

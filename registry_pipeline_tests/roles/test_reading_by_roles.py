@@ -33,9 +33,9 @@ def told(pack: ParsedPack) -> tuple[object, ...]:
     return (
         pack.snapshot,
         pack.readable,
-        pack.role_places,
-        pack.contract_places,
-        [(each.identity, each.expected, each.place, each.at, dict(each.words)) for each in pack.offences],
+        pack.role_paths,
+        pack.contract_paths,
+        [(each.identity, each.expected, each.path, each.offset, dict(each.fillers)) for each in pack.problems],
         [each.to_json() for each in check_against_baseline(pack, None)],
         [each.to_json() for each in check_against_baseline(pack, Published(parse_whole_pack(BASE, "b"), "main:b"))],
         [each.to_json() for each in check_against_baseline(parse_whole_pack(BASE, "b"), Published(pack, "main:p"))],

@@ -1,4 +1,4 @@
-"""The diagnostics store: once each, counted, with an event that says little; and never in anybody's way (SPEC 9)."""
+"""The diagnostics store: once each, counted, with an event that says little; and never in anybody's way."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_who_waits_in_vain_says_so_and_changed_nothing(store: Path) -> None:
     record_diagnostics(store, [diagnostic("gaffer")], NOW)
 
     with held(store):
-        with pytest.raises(BusyError, match="another process has held"):
+        with pytest.raises(BusyError, match="another process has locked"):
             record_diagnostics(store, [diagnostic("grip")], NOW, wait_seconds=0.1)
         with pytest.raises(BusyError):
             read_diagnostics(store, wait_seconds=0)

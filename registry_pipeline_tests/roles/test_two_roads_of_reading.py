@@ -9,16 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.roles.json_lint import find_defects
-from registry_pipeline.registries.roles.json_positions import MAX_DEPTH
-from registry_pipeline.registries.roles.strict_json import _fast, read_strict_json
+from registry_pipeline.registries.roles.json_lint import MAX_DEPTH, find_defects
+from registry_pipeline.registries.roles.strict_json import _read_fast, read_strict_json
 from registry_pipeline_tests.roles.json_strategies import FRAGMENTS, VALUES, spoiled_texts, texts_of
 
 
 def taken(text: str) -> bool:
     """Tell whether the fast road vouches for a text."""
     try:
-        _fast(text, text.encode("utf-8"))
+        _read_fast(text, text.encode("utf-8"))
     except (ValueError, RecursionError):
         return False
     return True

@@ -1,4 +1,4 @@
-"""What the seed names is importable from `registry_pipeline.roles` and does what it says (SPEC 9)."""
+"""What the seed names is importable from `registry_pipeline.roles` and does what it says."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_changed_surface_fails_with_both_hashes() -> None:
     (finding,) = validate(replace(BASE, contracts=(replace(SURFACE, schema_hash=other),)), BASE)
 
     assert (finding.code, finding.expected, finding.got) == ("RR003", HASH, other)
-    assert finding.hint == "add ROLE:editor:X:2, keep X:1"
+    assert finding.hint == "add ROLE:editor:X:2 with the new surface and restore X:1"
 
 
 def test_a_new_role_with_a_new_contract_passes() -> None:

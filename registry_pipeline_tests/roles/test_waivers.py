@@ -117,10 +117,10 @@ BAD_ROWS = [
     (row("A" * 64), "fingerprint is not 64"),
     (row("0" * 64, reason=" "), "reason is missing or empty"),
     (row("0" * 64, approver=None), "approver is missing or empty"),
-    (row("0" * 64, "2026-02-30"), "expires is no day"),
-    (row("0" * 64, "20260301"), "expires is no day"),
-    (row("0" * 64, "2026-W09-7"), "expires is no day"),
-    (row("0" * 64, until="x"), '"until" is no field'),
+    (row("0" * 64, "2026-02-30"), "expires is not a day"),
+    (row("0" * 64, "20260301"), "expires is not a day"),
+    (row("0" * 64, "2026-W09-7"), "expires is not a day"),
+    (row("0" * 64, until="x"), 'unknown field "until"'),
 ]
 
 

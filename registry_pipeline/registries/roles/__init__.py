@@ -1,4 +1,8 @@
-"""Roles: the role registry, its rules, its baselines and its waivers."""
+"""The role registry: parses a role pack, checks it against what was published, and seals its content.
+
+This module exports the registry's SPEC. Everything about role packs belongs in this package; commands use `service`
+and `snapshot` only. It may import `registries.base`, `runs` and the layers below, and no other registry.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry document of a pack: ROLE_REGISTRY_v0_1.json (SPEC 9)."""
+"""The builder of the role registry: ROLE_REGISTRY_v0_1.json from a pack."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from registry_pipeline.runs.sealed_run import Artifacts
 
 
 def registry_document(pack: ParsedPack) -> dict[str, Any]:
-    """Return what a pack declares, in its order: roles, and contracts with the sha256 of their surfaces.
-
-    `surface_sha256` is null where the schema has no canonical bytes, `version` where the id has another form.
+    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack.
 
     Raises:
-        ValueError: the pack declares nothing that can be read.
+        ValueError: the pack has no snapshot.
     """
     if pack.snapshot is None:
         raise ValueError("the pack cannot be read")
@@ -53,10 +51,10 @@ def registry_document(pack: ParsedPack) -> dict[str, Any]:
 
 
 def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
-    """Return the one captured pack under its own name and ROLE_REGISTRY_v0_1.json beside it; a record is a role.
+    """Return the captured pack under its own name, and ROLE_REGISTRY_v0_1.json; a record is a role.
 
     Raises:
-        ValueError: no role can be read from the pack, which its reader refuses to capture.
+        ValueError: the pack has no snapshot; its reader refuses to capture such a pack.
     """
     del context  # a pack has no time of its own
     ((name, data),) = inputs.files.items()

@@ -1,7 +1,7 @@
-"""The one function that decides about a role pack, and the check of a pack that is about to be captured.
+"""The comparison of a role pack with its baselines, at capture and for a sealed run.
 
-`roles check`, the build and `status` call `compare_pack`; a sealed run records its result, from which `verify`,
-`activate` and the Dagster checks derive the same verdict. See docs/decisions/0011.
+`roles check`, the build and `status` call `compare_pack`, the only function that decides about a pack. A sealed run
+records its result; `verify`, `activate` and the Dagster checks derive the same verdict from it (docs/decisions/0011).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from registry_pipeline.canonical import parse_utc, sha256_hex
 from registry_pipeline.capture_table import ACTIVE_BASELINE, ROLE_REGISTRY
@@ -19,10 +20,10 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.reader import Previous
 from registry_pipeline.registries.roles.baselines import (
     Baseline,
+    add_publishers,
     configured_baseline,
     find_baseline,
     read_sealed_pack,
-    with_publishers,
 )
 from registry_pipeline.registries.roles.check import check_against_baseline, find_pack_violations
 from registry_pipeline.registries.roles.git_baseline import read_commit_baseline
@@ -40,13 +41,12 @@ from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 
+_TOOL: Final = "role_registry append_only"
+
 
 @value_type
 class Comparison:
-    """The violations of a pack against all its baselines.
-
-    `baselines` are the packs that it was compared with; `tip` is the commit whose history the first of them has.
-    """
+    """A pack compared with all its baselines; `tip` is the commit whose history contains the first of them."""
 
     baselines: tuple[Published, ...]
     tip: str | None
@@ -54,9 +54,9 @@ class Comparison:
 
 
 def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str], folder: Path) -> Comparison:
-    """Compare a pack with each of the named baselines: it passes if it passes against all of them.
+    """Return the comparison of a pack with each named baseline; it passes if it passes against all of them.
 
-    A baseline that cannot be found or read is RR030. A file is looked up in `folder`.
+    A baseline that cannot be found or read is RR030. A file is searched in `folder`.
     """
     groups: list[tuple[Violation, ...]] = []
     baselines: list[Published] = []
@@ -66,121 +66,115 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
             baseline = find_baseline(repository, name, pack, folder)
             groups.append(_compare(repository, pack, baseline))
         except (NotFoundError, EvidenceError) as error:
-            groups.append(_uncompared(pack, error))
+            # Which of the pack's own errors are new is unknown, and RR030 fails the check. But nothing can be
+            # published of a pack that declares nothing, so its errors are new.
+            own = find_pack_violations(pack)
+            groups.append((not_checked(pack.path, error), *(own if pack.snapshot is None else map(as_warning, own))))
             continue
         tip = tip or baseline.tip
         baselines += [] if baseline.published is None else [baseline.published]
     violations = sorted_violations(*groups)
     if baselines:
-        violations = tuple(each for each in violations if each.finding.code != FIRST_PUBLISH)
+        violations = tuple(violation for violation in violations if violation.finding.code != FIRST_PUBLISH)
     return Comparison(tuple(baselines), tip, violations)
 
 
 def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
-    """Compare, and if something published is violated, compare again knowing which commit published it."""
     violations = check_against_baseline(pack, baseline.published)
-    wanted = {name for each in violations if each.finding.severity is not Severity.INFO for name in each.ids}
-    published = with_publishers(repository, baseline, wanted)
+    # The history is only read for violations: then they are formatted again with the commit that published the id.
+    ids = {
+        subject_id
+        for violation in violations
+        if violation.finding.severity is not Severity.INFO
+        for subject_id in violation.ids
+    }
+    published = add_publishers(repository, baseline, ids)
     return violations if published is None else check_against_baseline(pack, published)
-
-
-def _uncompared(pack: ParsedPack, error: NotFoundError | EvidenceError) -> tuple[Violation, ...]:
-    """Return RR030 with the pack's own defects: which of them are new is not known, and RR030 fails the check."""
-    own = find_pack_violations(pack)
-    # Nothing can be published of a pack that declares nothing, so its defects are new.
-    return (not_checked(pack.path, error), *(own if pack.snapshot is None else map(as_warning, own)))
 
 
 def check_capture(
     repository: Repository, now: datetime, data: bytes, path: str, previous: Previous | None = None
 ) -> CaptureCheck:
-    """Check a pack that is about to be captured: against the usual baseline, and against the active snapshot.
+    """Check a pack before its capture, against the configured baseline and the active snapshot.
 
     `previous` is the active snapshot as the build read it, None if none is active or it does not verify.
     """
     pack = parse_pack(data, path)
     if pack.snapshot is None:
-        own = (each.finding for each in find_pack_violations(pack))
-        return CaptureCheck(tuple(each for each in own if each.severity is Severity.ERROR))
-    default_path = configured_baseline(repository)
+        own = (violation.finding for violation in find_pack_violations(pack))
+        return CaptureCheck(tuple(result for result in own if result.severity is Severity.ERROR))
+    # The active snapshot is a baseline too: otherwise a rewritten branch could remove a published role.
+    configured = configured_baseline(repository)
+    with_active = tuple(dict.fromkeys((configured, ACTIVE_BASELINE)))
     verified = previous is not None and bool(previous.files)
-    comparison = compare_pack(repository, pack, _names(default_path, active=verified), repository.root)
+    comparison = compare_pack(repository, pack, with_active if verified else (configured,), repository.root)
     ref = None if verified or comparison.baselines else read_pointers(repository).active(ROLE_REGISTRY)
     if ref is not None and run_folder(repository, ref).is_dir():
-        # The active snapshot was altered. So this is no first publish, and what was published is not known. One whose
-        # folder is absent, as in a clone without the runs, counts as none.
-        comparison = compare_pack(repository, pack, _names(default_path, active=True), repository.root)
-    violations, waived = apply_pack_waivers(repository, comparison.violations, now, default_path=True)
+        # The active snapshot does not verify. So this is not a first publish, and the published pack is unknown. A
+        # snapshot whose folder is missing, as in a clone without the runs, counts as none.
+        comparison = compare_pack(repository, pack, with_active, repository.root)
+    violations, waived = apply_pack_waivers(repository, comparison.violations, now, is_usual=True)
     record = comparison_record(pack, comparison.baselines, violations, waived)
-    return CaptureCheck((), tuple(each.finding for each in violations), record)
-
-
-def _names(default_path: str, *, active: bool) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((default_path, ACTIVE_BASELINE))) if active else (default_path,)
-
-
-_TOOL = "role_registry append_only"
+    return CaptureCheck((), tuple(violation.finding for violation in violations), record)
 
 
 def check_role_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings of a sealed role registry beside those that its own files give, and remember all of them.
+    """Return the findings of a sealed role registry that its own files do not give, and record all its violations.
 
-    Its own files give the verdict (`check_sealed_run`). Only a run of a version that recorded no comparison is compared
-    here, with what its run.json names: the snapshot that was active then, and git's pack at its commit.
+    Its own files give the verdict (`check_sealed_run`). Only a run without a recorded comparison is compared here.
     """
     check = read_sealed_check(report)
     if check.pack is None:
         return ()
-    stamp = parse_utc((report.run_json or {}).get("created_utc"))
+    run_json = report.run_json or {}
+    created = parse_utc(run_json.get("created_utc"))
     violations, waived = check.violations, check.waived
     if not check.recorded:
         violations = _compare_unrecorded(repository, sealed, report, check.pack)
-        if stamp is not None:
-            violations, waived = apply_pack_waivers(repository, violations, stamp, default_path=False)
+        if created is not None:
+            violations, waived = apply_pack_waivers(repository, violations, created, is_usual=False)
+    # `check_sealed_run` reports the errors and warnings of a recorded comparison.
     reported = {Severity.INFO} if check.recorded else set(Severity)
-    findings = tuple(each.finding for each in violations if each.finding.severity in reported)
-    if stamp is None:
+    findings = tuple(violation.finding for violation in violations if violation.finding.severity in reported)
+    if created is None:
         return findings
-    note = record_violations(repository, violations, waived, stamp, tool=_TOOL, job_id=_dagster_run(report))
+    run_id = run_json.get("dagster_run_id")
+    job_id = run_id if isinstance(run_id, str) else None
+    note = record_violations(repository, violations, waived, created, tool=_TOOL, job_id=job_id)
     return findings if note is None else (*findings, finding("DIAGNOSTICS_NOT_RECORDED", report.path, detail=note))
-
-
-def _dagster_run(report: SealReport) -> str | None:
-    run_id = (report.run_json or {}).get("dagster_run_id")
-    return run_id if isinstance(run_id, str) else None
 
 
 def _compare_unrecorded(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> tuple[Violation, ...]:
-    compared: list[tuple[Violation, ...]] = []
+    """Compare a sealed pack with the snapshot that was active then, and with git's pack at the commit of the run."""
+    groups: list[tuple[Violation, ...]] = []
     unknown: list[Violation] = []
     ref = sealed.inputs.previous(ROLE_REGISTRY)
     if ref is not None:
         try:
-            compared.append(check_against_baseline(pack, read_sealed_pack(repository, ref)))
+            groups.append(check_against_baseline(pack, read_sealed_pack(repository, ref)))
         except (NotFoundError, EvidenceError) as error:
             unknown.append(not_checked(pack.path, error))
     try:
-        baseline = _git_baseline(repository, sealed, report, pack)
+        baseline = _find_git_baseline(repository, sealed, report, pack)
         if baseline is not None or ref is None:
-            compared.append(check_against_baseline(pack, baseline))
+            groups.append(check_against_baseline(pack, baseline))
     except NotFoundError as error:
         unknown.append(not_checked(pack.path, error))
-    # One baseline that was compared with is enough for a run of an old version; none is no pass.
-    return sorted_violations(*compared, map(as_warning, unknown) if compared else unknown)
+    # For a run of an old version one baseline is enough, but at least one is needed to pass.
+    return sorted_violations(*groups, map(as_warning, unknown) if groups else unknown)
 
 
-def _git_baseline(repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack) -> Published | None:
-    """Return what git had published at the commit of the run, None where nothing was.
-
-    Raises:
-        NotFoundError: git cannot tell.
-    """
+def _find_git_baseline(
+    repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
+) -> Published | None:
+    """Return the published pack at the commit of the run, or None if there was none; an unknown one raises."""
     commit = (report.run_json or {}).get("git_commit")
     if not isinstance(commit, str):
         return None
+    # The input file with the pack's bytes has the path that was configured at the time.
     digest = sha256_hex(pack.data)
-    path = next((each.path for each in sealed.inputs.files if each.sha256 == digest), repository.config.roles.pack)
-    found = read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).pack
-    return None if found is None else Published(parse_pack(found.data, found.source), found.source)
+    path = next((file.path for file in sealed.inputs.files if file.sha256 == digest), repository.config.roles.pack)
+    result = read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).pack
+    return None if result is None else Published(parse_pack(result.data, result.source), result.source)

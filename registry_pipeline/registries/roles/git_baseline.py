@@ -1,7 +1,6 @@
-"""What git published of the role pack: baselines, their history, and who published an id first (SPEC 9).
+"""The role pack in git: the baseline in a commit, and the commits that changed the pack.
 
-A baseline is the pack in a commit. What is unknown is never taken for nothing: a clone that cut its history off, or a
-commit of another ref that holds the pack, makes a first publish unprovable, and that is told.
+An unknown history is never taken for a first publish. A shallow clone, or a pack in a commit of another ref, raises.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from registry_pipeline.registries.roles.read import LINK, REGULAR
 from registry_pipeline.values import value_type
 
 _DEFAULT: Final = "main"
-_MAIN: Final = ("refs/heads/main", "refs/remotes/origin/main")
 _SHORT: Final = 12
+_OTHER_BASELINE: Final = "name another with --baseline"
 
 
 @value_type
 class GitPack:
-    """The pack in a commit; `source` is how people are told of it, as `main:assets/pack.json`."""
+    """The pack in a commit; `source` is its name in messages, such as `main:assets/pack.json`."""
 
     data: bytes
     source: str
@@ -35,10 +34,7 @@ class GitPack:
 
 @value_type
 class GitBaseline:
-    """What a pack is compared with: the pack of a commit, or None where this is its first publish.
-
-    `tip` is the commit that the name stands for, None where there is none: from there the history is walked.
-    """
+    """The published pack, None for a first publish; `tip` is the commit of the requested name, if there is one."""
 
     pack: GitPack | None
     tip: str | None
@@ -46,9 +42,11 @@ class GitBaseline:
 
 @value_type
 class PackCommit:
-    """A commit that changed the pack. `blob_id` is None where the commit has no readable pack.
+    """A commit that changed the pack.
 
-    `parents` are the commits of the same list that it follows.
+    Attributes:
+        parents: its parents among the commits of the same list.
+        blob_id: None if the commit has no readable pack.
     """
 
     commit: str
@@ -57,203 +55,193 @@ class PackCommit:
 
 
 def is_commit(root: Path, name: str) -> bool:
-    """Tell whether git knows a commit by a name; `main` may be the branch of the remote alone."""
-    return any(find_commit(root, each) is not None for each in _meant(name))
+    """Return whether a name is a commit in git; `main` may exist as origin/main only."""
+    return any(find_commit(root, revision) is not None for _, revision in _candidates(name))
 
 
 def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> GitBaseline:
-    """Return the pack of the commit that a name stands for; `main` is the branch, then the remote's branch.
+    """Return the pack of a revision; `main` is the local branch, else the branch of the remote.
 
-    Where HEAD is that commit and has the very bytes that are judged, the first parent's pack is the baseline: a check
-    of the commit that was just made compares it with the one before. Outside git this is a first publish.
+    If HEAD is that commit and contains the current bytes, the pack of its first parent is returned: a check right after
+    a commit compares with the state before it. Without git it is a first publish.
 
     Raises:
-        NotFoundError: git cannot be read, it knows no such commit, the pack there is none that can be read, or it is
-            not known whether some commit published the pack.
+        NotFoundError: git cannot be read, the revision or its pack cannot be found, or it is not known whether some
+            commit published the pack.
     """
     head = find_commit(root, "HEAD")
-    tips = [(told, tip) for told, each in _named(name) if (tip := find_commit(root, each)) is not None]
+    tips = [(label, tip) for label, name_in_git in _candidates(name) if (tip := find_commit(root, name_in_git))]
     if not tips and name != _DEFAULT:
-        raise NotFoundError(f"git knows no commit {name!r} here", "name another with --baseline, or `git fetch` it")
-    for told, tip in tips:
-        pack = _published_in(root, tip, path, told)
+        raise NotFoundError(f"git knows no commit {name!r}", "name another with --baseline, or `git fetch` it")
+    for label, tip in tips:
+        pack = _find_pack(root, tip, path, label)
         if pack is None:
             continue
         if tip != head or pack.data != current:
             return GitBaseline(pack, tip)
         parent = _first_parent(root, tip)
-        before = None if parent is None else _published_in(root, parent, path, f"{told}~1")
-        if before is None:
+        previous = None if parent is None else _find_pack(root, parent, path, f"{label}~1")
+        if previous is None:
             _prove_first_publish(root, path, parent, head)
-        return GitBaseline(before, tip)
-    _prove_first_publish(root, path, tips[0][1] if tips else None, head if tips else None)
-    return GitBaseline(None, tips[0][1] if tips else None)
+        return GitBaseline(previous, tip)
+    first_tip = tips[0][1] if tips else None
+    _prove_first_publish(root, path, first_tip, head if tips else None)
+    return GitBaseline(None, first_tip)
 
 
 def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, name: str = _DEFAULT) -> GitBaseline:
-    """Return what a pack that was sealed at a commit is compared with, whatever was published since.
+    """Return the baseline of a pack that was sealed at a commit, whatever was published since.
 
-    That is the pack where the commit left the branch `name`, or, where it lies on that or there is none, the commit's
-    own, or its first parent's if those are the very bytes.
+    It is the pack in the merge base with branch `name`. If the commit is on the branch, it is the commit's own pack, or
+    that of its first parent if the commit contains the current bytes.
 
     Raises:
-        NotFoundError: as `read_git_baseline`; also where this clone does not have the commit.
+        NotFoundError: as `read_git_baseline`; also if this clone does not have the commit.
     """
+    # (1) find where the commit left the branch
     if find_commit(root, commit) is None:
-        raise NotFoundError(f"git does not have the commit {commit[:_SHORT]} here", "`git fetch` it")
-    tips = [tip for each in _meant(name) if (tip := find_commit(root, each)) is not None]
-    left = next((fork for tip in tips if (fork := _fork(root, tip, commit)) is not None), commit)
-    pack = _published_in(root, left, path, left[:_SHORT])
-    if pack is not None and (left != commit or pack.data != current):
-        return GitBaseline(pack, left)
-    parent = _first_parent(root, left) if pack is not None else left
-    before = None if parent is None or pack is None else _published_in(root, parent, path, parent[:_SHORT])
-    if before is None:
-        _prove_first_publish(root, path, parent, commit, among=(commit,))
-    return GitBaseline(before, left)
+        raise NotFoundError(f"git does not have the commit {commit[:_SHORT]}", "`git fetch` it")
+    tips = [tip for _, revision in _candidates(name) if (tip := find_commit(root, revision)) is not None]
+    base = next((fork for tip in tips if (fork := _merge_base(root, tip, commit)) is not None), commit)
+    # (2) read the pack there, or in the first parent if that is the pack itself
+    pack = _find_pack(root, base, path, base[:_SHORT])
+    if pack is not None and (base != commit or pack.data != current):
+        return GitBaseline(pack, base)
+    parent = _first_parent(root, base) if pack is not None else base
+    previous = None if parent is None or pack is None else _find_pack(root, parent, path, parent[:_SHORT])
+    if previous is None:
+        _prove_first_publish(root, path, parent, commit, revisions=(commit,))
+    return GitBaseline(previous, base)
 
 
 def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommit, ...]:
-    """Return every commit up to `tip` (HEAD if None) that changed the pack, the oldest first.
+    """Return every commit up to `tip` (None: HEAD) that changed the pack, oldest first.
 
     Raises:
-        NotFoundError: there is no git repository, git cannot be read, or the clone cut the history off.
+        NotFoundError: there is no git repository, git cannot be read, or the clone is shallow.
     """
     start = tip or find_commit(root, "HEAD")
     if start is None:
-        raise NotFoundError("git has no history here", "leave --history out")
+        raise NotFoundError("the repository has no git history", "run the command without --history")
     _refuse_shallow(root)
-    walk = ("rev-list", "--reverse", "--topo-order", "--simplify-merges", "--parents")
-    answer = ask_git(root, *walk, start, "--", f":(literal){path}") or b""
-    lines = [line.decode("ascii").split(" ") for line in answer.splitlines()]
-    blobs = _blobs_at(root, [line[0] for line in lines], path)
+    # --simplify-merges leaves out merges that contribute no change of the pack.
+    command = ("rev-list", "--reverse", "--topo-order", "--simplify-merges", "--parents")
+    output = ask_git(root, *command, start, "--", f":(literal){path}") or b""
+    lines = [line.decode("ascii").split(" ") for line in output.splitlines()]
+    blobs = _find_blobs(root, [line[0] for line in lines], path)
     return tuple(PackCommit(line[0], tuple(line[1:]), blob) for line, blob in zip(lines, blobs, strict=True))
 
 
 def read_pack_blobs(root: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the bytes of packs, each once, in their order, through one process of git.
+    """Yield the id and the bytes of each pack once, in order, from one git process.
 
     Raises:
-        NotFoundError: git does not have one of them, as in a clone that leaves objects out.
+        NotFoundError: git does not have one of them, as in a partial clone.
     """
     with ObjectPipe(root) as pipe:
         yield from pipe.read_each(list(dict.fromkeys(blob_ids)))
 
 
-def _meant(name: str) -> tuple[str, ...]:
-    return _MAIN if name == _DEFAULT else (name,)
+def _candidates(name: str) -> tuple[tuple[str, str], ...]:
+    """Return the label in messages and the revision of each commit that a name may mean."""
+    if name == _DEFAULT:
+        return (("main", "refs/heads/main"), ("origin/main", "refs/remotes/origin/main"))
+    return ((name, name),)
 
 
-def _named(name: str) -> tuple[tuple[str, str], ...]:
-    """Return how each commit is told and asked for."""
-    return (("main", _MAIN[0]), ("origin/main", _MAIN[1])) if name == _DEFAULT else ((name, name),)
-
-
-def _pack_in(root: Path, commit: str, path: str, told: str) -> GitPack | None:
-    """Return the pack in a commit, None where the commit has nothing at its path."""
-    entry = ask_git(root, "ls-tree", "-z", "-l", commit, "--", f":(literal){path}") or b""
-    head, tab, _ = entry.partition(b"\0")[0].partition(b"\t")
+def _read_file(root: Path, commit: str, path: str, label: str) -> GitPack | None:
+    """Return the file at a path in a commit, or None if there is none."""
+    # :(literal) turns off wildcards in the path. -l gives the size before the content is read.
+    output = ask_git(root, "ls-tree", "-z", "-l", commit, "--", f":(literal){path}") or b""
+    entry, tab, _ = output.partition(b"\0")[0].partition(b"\t")
     if not tab:
         return None
-    mode, _, object_id, size = head.split()
-    shown = f"{told}:{path}"
+    mode, _, object_id, size = entry.split()
+    source = f"{label}:{path}"
     if mode not in REGULAR:
-        raise NotFoundError(f"{shown} is {'a link' if mode == LINK else 'no file'}", "name another with --baseline")
+        raise NotFoundError(f"{source} is {'a link' if mode == LINK else 'not a file'}", _OTHER_BASELINE)
     if int(size) > MAX_BYTES:
-        raise NotFoundError(f"{shown} is larger than {MAX_BYTES >> 20} MiB", "name another with --baseline")
-    return GitPack(ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b"", shown, commit)
+        raise NotFoundError(f"{source} is larger than {MAX_BYTES >> 20} MiB", _OTHER_BASELINE)
+    return GitPack(ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b"", source, commit)
 
 
-def _published_in(root: Path, commit: str, path: str, told: str) -> GitPack | None:
-    """Return the pack in a commit: at its path, else where the commit's own configuration has it.
-
-    A pack that was moved since is no less published.
-    """
-    pack = _pack_in(root, commit, path, told)
+def _find_pack(root: Path, commit: str, path: str, label: str) -> GitPack | None:
+    """Return the pack in a commit: at `path`, else at the path that the commit's own configuration names."""
+    pack = _read_file(root, commit, path, label)
     if pack is not None:
         return pack
-    former = _configured_in(root, commit)
-    return None if former == path else _pack_in(root, commit, former, told)
-
-
-def _configured_in(root: Path, commit: str) -> str:
-    """Return where a commit's configuration has the pack; the default where it says none that can be understood.
-
-    Raises:
-        NotFoundError: git cannot read the configuration, so that the pack may have been anywhere.
-    """
-    found = _pack_in(root, commit, CONFIG_NAME, commit[:_SHORT])
+    # The pack may have been moved since; it stays published.
+    config = _read_file(root, commit, CONFIG_NAME, commit[:_SHORT])
+    former_path = Roles().pack
     try:
-        table = {} if found is None else read_toml(found.data).get("roles", {})
-        return parse_pack_path(table["pack"]) if "pack" in table else Roles().pack
+        table = {} if config is None else read_toml(config.data).get("roles", {})
+        former_path = parse_pack_path(table["pack"]) if "pack" in table else former_path
     except (ValueError, TypeError, AttributeError, ConfigError):
-        return Roles().pack
+        pass  # an invalid configuration names no other path
+    return None if former_path == path else _read_file(root, commit, former_path, label)
 
 
 def _first_parent(root: Path, commit: str) -> str | None:
-    """Return the first parent, None for a root commit.
-
-    Raises:
-        NotFoundError: the commit names a parent that a shallow clone does not have.
-    """
-    head = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
-    if b"\nparent " not in head:
+    """Return the first parent, or None for a root commit; a parent that a shallow clone lacks raises."""
+    header = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
+    if b"\nparent " not in header:
         return None
     parent = find_commit(root, f"{commit}^1")
     if parent is None:
-        raise _cut()
+        raise _shallow_error()
     return parent
 
 
-def _fork(root: Path, one: str, other: str) -> str | None:
-    answer = ask_git(root, "merge-base", one, other, none_found=1) or b""
-    return answer.decode("ascii").split("\n", 1)[0] or None
+def _merge_base(root: Path, first: str, second: str) -> str | None:
+    output = ask_git(root, "merge-base", first, second, none_found=1) or b""
+    return output.decode("ascii").split("\n", 1)[0] or None
 
 
 def _prove_first_publish(
-    root: Path, path: str, base: str | None, head: str | None, *, among: tuple[str, ...] = ()
+    root: Path, path: str, base: str | None, head: str | None, *, revisions: tuple[str, ...] = ()
 ) -> None:
-    """Return if no commit published the pack; those from `base` to `head` are the change that is judged.
+    """Return if no commit published the pack, apart from those of the change itself (from `base` to `head`).
 
-    `among` are the commits whose history is searched instead of that of every ref.
+    Searches the history of `revisions`, by default of every ref.
 
     Raises:
-        NotFoundError: one did, or the clone cut off where one could stand.
+        NotFoundError: a commit published it, or the clone is shallow.
     """
     if ask_git(root, "rev-parse", "--git-dir") is None:
         return
     _refuse_shallow(root)
-    here = () if find_commit(root, "HEAD") is None else ("HEAD",)
-    searched = among or ("--exclude=refs/stash", "--all", *here)
-    touching = set(_touching(root, path, *searched))
-    if touching and head is not None:
-        touching -= set(_touching(root, path, head, *(() if base is None else (f"^{base}",))))
-    if touching:
-        example = min(touching)[:_SHORT]
-        message = f"there is no baseline, and yet the pack was published elsewhere, as in the commit {example}"
-        raise NotFoundError(message, "name what to compare with: --baseline REF")
+    if not revisions:
+        head_revision = () if find_commit(root, "HEAD") is None else ("HEAD",)
+        # A stash publishes nothing. HEAD is listed too, because it may be detached.
+        revisions = ("--exclude=refs/stash", "--all", *head_revision)
+    commits = set(_list_commits(root, path, *revisions))
+    # The commits of the change itself are what is being checked.
+    if commits and head is not None:
+        commits -= set(_list_commits(root, path, head, *(() if base is None else (f"^{base}",))))
+    if commits:
+        message = f"there is no baseline, but the commit {min(commits)[:_SHORT]} published the pack elsewhere"
+        raise NotFoundError(message, "name a baseline with --baseline REF")
 
 
-def _touching(root: Path, path: str, *revisions: str) -> list[str]:
-    answer = ask_git(root, "rev-list", "--full-history", *revisions, "--", f":(literal){path}") or b""
-    return answer.decode("ascii").split()
+def _list_commits(root: Path, path: str, *revisions: str) -> list[str]:
+    output = ask_git(root, "rev-list", "--full-history", *revisions, "--", f":(literal){path}") or b""
+    return output.decode("ascii").split()
 
 
 def _refuse_shallow(root: Path) -> None:
     if ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n":
-        raise _cut()
+        raise _shallow_error()
 
 
-def _cut() -> NotFoundError:
-    message = "the clone is shallow: the history that it cut off may hold the pack"
-    return NotFoundError(message, "`git fetch --unshallow` fetches the rest")
+def _shallow_error() -> NotFoundError:
+    message = "the clone is shallow, and the missing history may contain the pack"
+    return NotFoundError(message, "run `git fetch --unshallow`")
 
 
-def _blobs_at(root: Path, commits: Sequence[str], path: str) -> list[str | None]:
-    """Return the pack's object in each commit, None where there is none or none that may be read."""
+def _find_blobs(root: Path, commits: Sequence[str], path: str) -> list[str | None]:
+    """Return the object id of the pack in each commit, or None if it is missing, not a file or too large."""
     prefix = (ask_git(root, "rev-parse", "--show-prefix") or b"\n").removesuffix(b"\n") if commits else b""
-    asked = b"".join(commit.encode("ascii") + b":" + prefix + os.fsencode(path) + b"\n" for commit in commits)
-    form = "--batch-check=%(objecttype) %(objectsize) %(objectname)"
-    answer = ask_git(root, "cat-file", form, given=asked) or b""
-    words = [line.split(b" ") for line in answer.splitlines()]
-    return [w[2].decode("ascii") if w[0] == b"blob" and int(w[1]) <= MAX_BYTES else None for w in words]
+    query = b"".join(commit.encode("ascii") + b":" + prefix + os.fsencode(path) + b"\n" for commit in commits)
+    output = ask_git(root, "cat-file", "--batch-check=%(objecttype) %(objectsize) %(objectname)", given=query) or b""
+    rows = [line.split(b" ") for line in output.splitlines()]
+    return [row[2].decode("ascii") if row[0] == b"blob" and int(row[1]) <= MAX_BYTES else None for row in rows]

@@ -1,15 +1,15 @@
-"""A pack against every commit that published it (SPEC 9, `--history`)."""
+"""The check of a pack against every commit that published it (`roles check --history`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.roles.locate import Index, place_in_current
+from registry_pipeline.registries.roles.json_positions import format_id
+from registry_pipeline.registries.roles.locate import PackIndex
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack
-from registry_pipeline.registries.roles.pack_fields import shown_id
 from registry_pipeline.registries.roles.problem import Problem, Subject
-from registry_pipeline.registries.roles.report import Published, Violation, sorted_violations, tell
+from registry_pipeline.registries.roles.report import Published, Violation, make_violations, sorted_violations
 from registry_pipeline.registries.roles.rules_append_only import PublishedIds, find_append_only_violations
 from registry_pipeline.registries.roles.snapshot import RoleSpecEntry
 from registry_pipeline.values import replace, value_type
@@ -17,10 +17,11 @@ from registry_pipeline.values import replace, value_type
 
 @value_type(eq=False)
 class PublishedCommit:
-    """What one commit published.
+    """The pack in one commit.
 
-    `pack` is None where the file is absent or cannot be read in it: then the commit says nothing. `parents` are those
-    of the listed commits that it follows, empty for a beginning; None is the one before it in the list.
+    Attributes:
+        pack: None if the file is missing or cannot be read in it; such a commit is ignored.
+        parents: its parents among the listed commits; None for the previous one of the list.
     """
 
     commit: str
@@ -29,10 +30,12 @@ class PublishedCommit:
 
 
 @value_type
-class _Standing:
-    """The roles of one commit, and those that were removed on the way to it, as they last were.
+class _RoleState:
+    """The roles at one commit.
 
-    `number` is that of the commit whose pack declares the roles: an earlier one where the commit says nothing.
+    Attributes:
+        number: the commit that declares them: an earlier one if the commit itself has no pack.
+        removed: each role that was removed before, as it last was, with the number of that commit.
     """
 
     number: int
@@ -40,76 +43,74 @@ class _Standing:
     removed: Mapping[str, tuple[RoleSpecEntry, int]]
 
 
-def publishers(commits: Sequence[PublishedCommit]) -> dict[str, str]:
-    """Return the first commit of every role_id and contract_id; commits come oldest first."""
-    first: dict[str, str] = {}
-    for each in commits:
-        if each.pack is None or each.pack.snapshot is None:
-            continue
-        for role in each.pack.snapshot.roles:
-            first.setdefault(role.role_id, each.commit)
-        for contract in each.pack.snapshot.contracts:
-            first.setdefault(contract.contract_id, each.commit)
-    return first
-
-
 def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tuple[Violation, ...]:
-    """Check a pack against all that any commit published: RR001, RR002, RR003, RR010, RR011, RR014 and RR035.
+    """Return RR001, RR002, RR003, RR010, RR011, RR014 and RR035 of a pack compared with all commits.
 
-    Commits come oldest first, parents before children; the pack follows the last. Each violation names the first
-    commit that published what it breaks. A `PastPack` is read whole where something is told of it, and what that raises
-    is not caught.
+    Commits come oldest first, parents before children; the pack follows the last. Each violation names the first commit
+    that published what is broken. Whatever `PastPack.load` raises is not caught.
     """
     if current.snapshot is None:
         return ()
-    ledger: PublishedIds[int] = PublishedIds()
-    entered: set[int] = set()
-    for number, each in enumerate(commits):
-        if each.pack is not None and each.pack.snapshot is not None and id(each.pack) not in entered:
-            entered.add(id(each.pack))
-            ledger.add(each.pack.snapshot, number)
-    by_origin: dict[int, list[Problem]] = {}
-    broken = [*find_append_only_violations(current.snapshot, ledger), *_reused(current, commits)]
-    for number, offence in broken:
-        by_origin.setdefault(number, []).append(replace(offence, commit=commits[number].commit))
-    told: list[Violation] = []
-    now = Index(current)
-    now.locate(place_in_current(now, offence) for offences in by_origin.values() for offence in offences)
-    for number, offences in by_origin.items():
+    # (1) collect all published ids
+    published: PublishedIds[int] = PublishedIds()
+    added: set[int] = set()
+    for number, commit in enumerate(commits):
+        if commit.pack is not None and commit.pack.snapshot is not None and id(commit.pack) not in added:
+            added.add(id(commit.pack))
+            published.add(commit.pack.snapshot, number)
+    # (2) compare, and group the problems by the commit whose pack must be loaded to locate them
+    problems: dict[int, list[Problem]] = {}
+    for number, problem in [
+        *find_append_only_violations(current.snapshot, published),
+        *_find_reused_roles(current, commits),
+    ]:
+        problems.setdefault(number, []).append(replace(problem, commit=commits[number].commit))
+    # (3) locate all problems of the current pack at once, and format
+    index = PackIndex(current)
+    index.locate(index.find_current_path(problem) for group in problems.values() for problem in group)
+    violations: list[Violation] = []
+    for number, group in problems.items():
         past = commits[number].pack
         if past is not None:
-            pack = past.whole()
-            told += tell(offences, current, Published(pack, f"{commits[number].commit[:12]}:{pack.path}"), now)
-    return sorted_violations(told)
+            pack = past.load()
+            source = f"{commits[number].commit[:12]}:{pack.path}"
+            violations += make_violations(group, current, Published(pack, source), index)
+    return sorted_violations(violations)
 
 
-def _reused(current: ParsedPack, commits: Sequence[PublishedCommit]) -> list[tuple[int, Problem]]:
-    """RR035: role_ids that were removed and came back, and are there now."""
-    standings: dict[str, _Standing] = {}
-    came_back: dict[str, tuple[int, bool]] = {}
-    before: tuple[str, ...] = ()
-    for number, each in enumerate([*commits, PublishedCommit("", current)]):
-        names = before if each.parents is None else each.parents
-        parents = [standings[name] for name in names if name in standings]
-        if each.pack is not None and each.pack.snapshot is not None:
-            roles = {role.role_id: role for role in reversed(each.pack.snapshot.roles)}
-            standings[each.commit] = _step(number, roles, parents, came_back)
+def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) -> list[tuple[int, Problem]]:
+    """Return RR035 for each role_id of the pack that was removed and added again."""
+    states: dict[str, _RoleState] = {}
+    returned: dict[str, tuple[int, bool]] = {}
+    previous: tuple[str, ...] = ()
+    for number, commit in enumerate([*commits, PublishedCommit("", current)]):
+        # Without parents the list is a linear history.
+        names = previous if commit.parents is None else commit.parents
+        parents = [states[name] for name in names if name in states]
+        if commit.pack is not None and commit.pack.snapshot is not None:
+            # Of a duplicated role_id the first role counts.
+            roles = {role.role_id: role for role in reversed(commit.pack.snapshot.roles)}
+            states[commit.commit] = _next_state(number, roles, parents, returned)
         else:
-            standings[each.commit] = parents[0] if parents else _Standing(number, {}, {})
-        before = (each.commit,)
-    there = {role.role_id for role in current.snapshot.roles} if current.snapshot is not None else set()
-    return [(origin, _reuse(role_id, same=same)) for role_id, (origin, same) in came_back.items() if role_id in there]
+            states[commit.commit] = parents[0] if parents else _RoleState(number, {}, {})
+        previous = (commit.commit,)
+    role_ids = {role.role_id for role in current.snapshot.roles} if current.snapshot is not None else set()
+    return [
+        (number, _make_reused(role_id, is_same=is_same))
+        for role_id, (number, is_same) in returned.items()
+        if role_id in role_ids
+    ]
 
 
-def _step(
+def _next_state(
     number: int,
     roles: Mapping[str, RoleSpecEntry],
-    parents: Sequence[_Standing],
-    came_back: dict[str, tuple[int, bool]],
-) -> _Standing:
-    """Follow one commit after its parents.
+    parents: Sequence[_RoleState],
+    returned: dict[str, tuple[int, bool]],
+) -> _RoleState:
+    """Return the state after a commit.
 
-    Notes in `came_back` where what returned had stood last, and whether it is the same again.
+    Adds to `returned` each role that came back: the number of the last commit with it, and whether it is the same.
     """
     removed: dict[str, tuple[RoleSpecEntry, int]] = {}
     for parent in parents:
@@ -118,17 +119,18 @@ def _step(
         removed |= {role_id: (parent.roles[role_id], parent.number) for role_id in gone}
     for role_id in removed.keys() & roles.keys():
         role, last = removed.pop(role_id)
+        # A merge with a branch that still has the role adds nothing again.
         if not any(role_id in parent.roles for parent in parents):
-            same = role.definition == roles[role_id].definition
-            came_back[role_id] = (last, same and came_back.get(role_id, (0, True))[1])
-    return _Standing(number, roles, removed)
+            is_same = role.definition == roles[role_id].definition
+            returned[role_id] = (last, is_same and returned.get(role_id, (0, True))[1])
+    return _RoleState(number, roles, removed)
 
 
-def _reuse(role_id: str, *, same: bool) -> Problem:
+def _make_reused(role_id: str, *, is_same: bool) -> Problem:
     return Problem(
         "RR035",
         (role_id,),
-        {"id": shown_id(role_id), "detail": "as it was" if same else "as another role"},
+        {"id": format_id(role_id), "detail": "unchanged" if is_same else "as another role"},
         subject=Subject(role_id, member="role_id"),
-        severity=Severity.WARNING if same else None,
+        severity=Severity.WARNING if is_same else None,
     )

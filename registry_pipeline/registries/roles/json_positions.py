@@ -1,4 +1,4 @@
-"""What both readers of JSON text, and those who quote from it, agree on."""
+"""Positions in JSON text (JSON path to offsets, offset to `line:column`), and JSON values quoted in messages."""
 
 from __future__ import annotations
 
@@ -10,143 +10,141 @@ from itertools import accumulate
 from typing import Any, Final
 
 from registry_pipeline.findings.display import is_hidden
-from registry_pipeline.values import value_type
 
-MAX_DEPTH: Final = 64
-MAX_INTEGER: Final = 2**53 - 1
-MAX_DEFECTS: Final = 1_000
-"""Defects of one kind in a text that are told one by one; what is beyond is counted."""
-
-
-@value_type
-class JsonDefect:
-    """One way in which a text is no strict JSON: the code, the character at which it shows, and where in the value."""
-
-    code: str
-    at: int
-    place: tuple[str | int, ...]
-    detail: str
-
-
-def scan_string(text: str, begin: int) -> tuple[str, int]:
-    """Return the string whose first character behind the quote stands at `begin`, and where it ends.
-
-    Raises:
-        json.JSONDecodeError: it is no JSON string.
-    """
-    # The decoder's own C function; the types of the standard library do not tell of it.
-    read: tuple[str, int] = json.decoder.scanstring(text, begin)  # type: ignore[attr-defined]
-    return read
-
-
-def is_out_of_range(token: str) -> bool:
-    """Tell whether a number token overflows a double, or is an integer token beyond 2^53-1."""
-    if token.lstrip("-").isdigit():
-        return len(token) > 17 or abs(int(token)) > MAX_INTEGER
-    return float(token) in (float("inf"), float("-inf"))
-
-
-def cut(text: str, limit: int = 40) -> str:
-    """Return a text, or its beginning and an ellipsis."""
-    return text if len(text) <= limit else f"{text[:limit]}…"
-
-
-def shown(text: str, limit: int = 200) -> str:
-    """Return any text as a JSON string that can be printed on a terminal, cut to `limit` characters."""
-    quoted = json.dumps(cut(text, limit), ensure_ascii=False)
-    return escape_hidden(quoted)
-
-
-def escape_hidden(text: str) -> str:
-    """Return a text with hidden characters, and blanks that look like a space, as JSON escapes."""
-    return "".join(c if c.isprintable() and not is_hidden(c) else json.dumps(c)[1:-1] for c in text)
-
-
-Place = tuple[str | int, ...]
-"""A way into a JSON value: the keys and indexes that a JSON pointer (RFC 6901) is made of."""
+JsonPath = tuple[str | int, ...]
+"""The keys and indexes that lead to a value inside a JSON value."""
+_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_:.-]{1,160}")
+_MAX_QUOTED: Final = 200
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
-# Values that are skipped are made and dropped; numbers stay text, since Python refuses very long integers.
+# Skipped values are decoded and dropped. Numbers stay text, because Python refuses very long integers.
 _SKIPPER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
+def scan_string(text: str, begin: int) -> tuple[str, int]:
+    """Return the JSON string whose first character after the quote is at `begin`, and the offset after it.
+
+    Raises:
+        json.JSONDecodeError: the text is not a JSON string.
+    """
+    # The C function of json's own decoder; typeshed does not declare it.
+    result: tuple[str, int] = json.decoder.scanstring(text, begin)  # type: ignore[attr-defined]
+    return result
+
+
+def skip_blanks(text: str, offset: int) -> int:
+    """Return the offset of the next character that is not JSON whitespace."""
+    match = _BLANKS.match(text, offset)
+    return offset if match is None else match.end()
+
+
+def truncate(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters, followed by an ellipsis if it was longer."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def quote_text(text: str) -> str:
+    """Return any text as a printable JSON string of limited length."""
+    return _escape_hidden(json.dumps(truncate(text, _MAX_QUOTED), ensure_ascii=False))
+
+
+def format_id(text: str) -> str:
+    """Return an id unchanged if it is plain, otherwise as a printable JSON string."""
+    return text if _PLAIN_ID.fullmatch(text) else quote_text(text)
+
+
+def format_value(value: Any) -> str:
+    """Return a JSON value as printable JSON text of limited length."""
+    if isinstance(value, str):
+        return quote_text(value)
+    if isinstance(value, (list, dict)):
+        return truncate(_escape_hidden(json.dumps(_prune(value), ensure_ascii=False)), _MAX_QUOTED)
+    return truncate(json.dumps(value), _MAX_QUOTED)
+
+
+def _prune(value: Any, depth: int = 3) -> Any:
+    # Only what can appear in the truncated text is kept: a large value costs no more than a small one.
+    if depth == 0 and isinstance(value, (list, dict)):
+        return "…"
+    if isinstance(value, list):
+        return [_prune(item, depth - 1) for item in value[:20]]
+    if isinstance(value, dict):
+        return {key[:_MAX_QUOTED]: _prune(value[key], depth - 1) for key in list(value)[:20]}
+    return value[:_MAX_QUOTED] if isinstance(value, str) else value
+
+
+def _escape_hidden(text: str) -> str:
+    # Blanks other than the space are escaped too: they look like it.
+    return "".join(c if c.isprintable() and not is_hidden(c) else json.dumps(c)[1:-1] for c in text)
+
+
 class Lines:
-    """The lines of a text; a column counts characters from 1, a line ends with LF."""
+    """The line ends of a text. A line ends with LF; a column counts characters from 1."""
 
     __slots__ = ("_ends",)
 
     def __init__(self, text: str) -> None:
         self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
 
-    def location(self, at: int) -> str:
-        """Return `line:column` of the character at offset `at`."""
-        line = bisect_right(self._ends, at)
-        begun = self._ends[line - 1] if line else 0
-        return f"{line + 1}:{at - begun + 1}"
+    def location(self, offset: int) -> str:
+        """Return `line:column` of the character at an offset."""
+        line = bisect_right(self._ends, offset)
+        line_begin = self._ends[line - 1] if line else 0
+        return f"{line + 1}:{offset - line_begin + 1}"
 
 
-def json_pointer(place: Place) -> str:
-    """Return the JSON pointer of a place (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
+def json_pointer(path: JsonPath) -> str:
+    """Return a path as a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def find_spans(text: str, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
-    """Return where each place's value begins and ends in a readable JSON text; a place that is not there is left out.
+def find_spans(text: str, paths: Iterable[JsonPath]) -> dict[JsonPath, tuple[int, int]]:
+    """Return the begin and end offset of the value at each path in a valid JSON text, without paths that are missing.
 
-    Of a key that stands twice the last value counts, as in the value that was read.
+    Of a duplicated key the last value counts, as in the parsed value.
     """
-    wanted: dict[Any, Any] = {}
-    for place in places:
-        branch = wanted
-        for part in place:
-            branch = branch.setdefault(part, {})
-        branch[None] = place
-    spans: dict[Place, tuple[int, int]] = {}
-    _walk(text, _blank(text, 0), wanted, spans)
+    # A tree of the requested keys and indexes; the entry None of a node is the path that ends there.
+    tree: dict[Any, Any] = {}
+    for path in paths:
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[None] = path
+    spans: dict[JsonPath, tuple[int, int]] = {}
+    _scan_value(text, skip_blanks(text, 0), tree, spans)
     return spans
 
 
-def _blank(text: str, at: int) -> int:
-    match = _BLANKS.match(text, at)
-    return at if match is None else match.end()
-
-
-def _walk(text: str, at: int, wanted: dict[Any, Any], spans: dict[Place, tuple[int, int]]) -> int:
-    inner = wanted.keys() - {None}
-    if inner and text[at] == "{":
-        end = _walk_object(text, at, wanted, spans)
-    elif inner and text[at] == "[":
-        end = _walk_array(text, at, wanted, spans)
+def _scan_value(text: str, begin: int, node: dict[Any, Any] | None, spans: dict[JsonPath, tuple[int, int]]) -> int:
+    """Note the spans below a node of the tree; return the offset after the value."""
+    if node is None or not node.keys() - {None} or text[begin] not in "{[":
+        end = _SKIPPER.raw_decode(text, begin)[1]
     else:
-        end = _SKIPPER.raw_decode(text, at)[1]
-    if None in wanted:
-        spans[wanted[None]] = (at, end)
+        end = (_scan_object if text[begin] == "{" else _scan_array)(text, begin, node, spans)
+    if node is not None and None in node:
+        spans[node[None]] = (begin, end)
     return end
 
 
-def _walk_object(text: str, at: int, wanted: dict[Any, Any], spans: dict[Place, tuple[int, int]]) -> int:
-    at = _blank(text, at + 1)
-    while text[at] != "}":
-        if text[at] == ",":
-            at = _blank(text, at + 1)
-        key, at = scan_string(text, at + 1)
-        at = _blank(text, _blank(text, at) + 1)
-        branch = wanted.get(key)
-        end = _SKIPPER.raw_decode(text, at)[1] if branch is None else _walk(text, at, branch, spans)
-        at = _blank(text, end)
-    return at + 1
+def _scan_object(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
+    offset = skip_blanks(text, begin + 1)
+    while text[offset] != "}":
+        if text[offset] == ",":
+            offset = skip_blanks(text, offset + 1)
+        key, offset = scan_string(text, offset + 1)
+        offset = skip_blanks(text, skip_blanks(text, offset) + 1)
+        offset = skip_blanks(text, _scan_value(text, offset, node.get(key), spans))
+    return offset + 1
 
 
-def _walk_array(text: str, at: int, wanted: dict[Any, Any], spans: dict[Place, tuple[int, int]]) -> int:
-    last = max((part for part in wanted if isinstance(part, int)), default=-1)
-    begin, index = at, 0
-    at = _blank(text, at + 1)
-    while text[at] != "]":
+def _scan_array(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
+    last = max((part for part in node if isinstance(part, int)), default=-1)
+    offset, index = skip_blanks(text, begin + 1), 0
+    while text[offset] != "]":
         if index > last:
+            # No requested item follows: skip the whole array with the C scanner.
             return _SKIPPER.raw_decode(text, begin)[1]
-        if text[at] == ",":
-            at = _blank(text, at + 1)
-        branch = wanted.get(index)
-        end = _SKIPPER.raw_decode(text, at)[1] if branch is None else _walk(text, at, branch, spans)
-        at = _blank(text, end)
+        if text[offset] == ",":
+            offset = skip_blanks(text, offset + 1)
+        offset = skip_blanks(text, _scan_value(text, offset, node.get(index), spans))
         index += 1
-    return at + 1
+    return offset + 1

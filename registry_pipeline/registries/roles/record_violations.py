@@ -1,4 +1,4 @@
-"""What happens to violations of the role pack once they are found: waived, or remembered (SPEC 9)."""
+"""The repository's waivers applied to violations, and violations recorded in the diagnostics store."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _UNUSED_WAIVER: Final = "RR032"
 
 
 def not_checked(path: str, error: NotFoundError | EvidenceError) -> Violation:
-    """Return the finding that says why something could not be checked."""
+    """Return RR030 with the reason of an error."""
     return could_not_check(path, f"{error.message}; {error.advice}" if error.advice else error.message)
 
 
 def apply_pack_waivers(
-    repository: Repository, violations: tuple[Violation, ...], now: datetime, *, default_path: bool
+    repository: Repository, violations: tuple[Violation, ...], now: datetime, *, is_usual: bool
 ) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
-    """Return what remains after the repository's waivers, and what they take out.
+    """Return the violations that remain after the repository's waivers, and the waived ones.
 
-    A waiver is written for the comparison that everybody makes; in another one, not `default_path`, it may be without use.
+    Waivers are written for the usual comparison. In another one (not `is_usual`) an unused waiver is not reported.
     """
     try:
         data = read_waivers_file(repository)
@@ -40,9 +40,9 @@ def apply_pack_waivers(
         return sorted_violations(violations, (not_checked(WAIVERS_PATH, error),)), ()
     if data is None:
         return violations, ()
-    done = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
-    kept = tuple(each for each in done.violations if default_path or each.finding.code != _UNUSED_WAIVER)
-    return kept, done.waived
+    result = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
+    remaining = (violation for violation in result.violations if is_usual or violation.finding.code != _UNUSED_WAIVER)
+    return tuple(remaining), result.waived
 
 
 def record_violations(
@@ -54,34 +54,37 @@ def record_violations(
     tool: str,
     job_id: str | None = None,
 ) -> str | None:
-    """Remember errors and warnings in the diagnostics store; return why that was not possible, None if it was.
+    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None.
 
-    The store is no evidence: whatever is wrong with it changes no verdict. `job_id` is the Dagster run, if any.
+    The store is not evidence: a failure changes no verdict. `job_id` is the Dagster run, if any.
     """
-    stated = [(each, "open") for each in violations] + [(each, "waived") for each in waived]
-    told = [
-        _diagnostic(each, status, tool, job_id) for each, status in stated if each.finding.severity is not Severity.INFO
+    store = repository.state_root / STORE_NAME
+    diagnostics = [
+        _make_diagnostic(violation, status, tool, job_id)
+        for status, group in (("open", violations), ("waived", waived))
+        for violation in group
+        if violation.finding.severity is not Severity.INFO
     ]
     try:
-        refuse_outside(repository.state_root / STORE_NAME, repository.root)
-        record_diagnostics(repository.state_root / STORE_NAME, told, now)
+        refuse_outside(store, repository.root)
+        record_diagnostics(store, diagnostics, now)
     except (BusyError, NotFoundError, RefusedError, WriteError) as error:
         return f"not recorded in the diagnostics: {error.message} -> {error.advice}"
     return None
 
 
-def _diagnostic(violation: Violation, status: str, tool: str, job_id: str | None) -> Diagnostic:
-    found = violation.finding
-    place = found.path if found.location is None else f"{found.path}:{found.location}"
+def _make_diagnostic(violation: Violation, status: str, tool: str, job_id: str | None) -> Diagnostic:
+    located = violation.finding
+    location = located.path if located.location is None else f"{located.path}:{located.location}"
     return Diagnostic(
         fingerprint=violation.fingerprint,
-        message=found.message,
-        severity=found.severity.value,
-        surface=found.path,
+        message=located.message,
+        severity=located.severity.value,
+        surface=located.path,
         tool=tool,
-        code=found.code,
+        code=located.code,
         tags=violation.ids,
         job_id=job_id,
-        locations=(place, *(() if violation.baseline_location is None else (violation.baseline_location,))),
+        locations=(location, *(() if violation.baseline_location is None else (violation.baseline_location,))),
         status=status,
     )

@@ -1,4 +1,4 @@
-"""Violations: offences that are placed in both files and told as findings (SPEC 6, 9)."""
+"""Violations: problems with their locations in the pack and in its baseline, formatted as findings."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from typing import Any
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.roles.json_diff import Difference, find_differences, format_difference
-from registry_pipeline.registries.roles.locate import Index, place_in_baseline, place_in_current
+from registry_pipeline.registries.roles.json_positions import JsonPath
+from registry_pipeline.registries.roles.locate import PackIndex
 from registry_pipeline.registries.roles.pack import ParsedPack
-from registry_pipeline.registries.roles.problem import Problem, Subject
+from registry_pipeline.registries.roles.problem import Problem
 from registry_pipeline.values import field, replace, value_type
 
-_WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+_RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+_CODES_WITH_DIFFERENCES = frozenset({"RR003", "RR012", "RR021", "RR026"})
 
 
 @value_type(eq=False)
 class Published:
-    """A pack that was published: a baseline.
+    """A published pack: a baseline.
 
-    `source` is what people are told, such as `main:assets/pack.json`. `published_by` has the commit that first
-    published a role_id or contract_id, as far as that is known. `commit` is the one that has the pack, None for a file.
+    Attributes:
+        source: its name in messages, such as `main:assets/pack.json`.
+        published_by: the commit that first published a role_id or contract_id, as far as it is known.
+        commit: the commit that contains the pack, None for a file.
     """
 
     pack: ParsedPack
@@ -34,10 +38,12 @@ class Published:
 
 @value_type
 class Violation:
-    """One violation of the role registry, with all that is known about it.
+    """One violation of the role rules.
 
-    `finding.location` is `line:column` in the current file, `baseline_location` is `source:line:column`. `fingerprint`
-    (64 hexadecimal digits) is the same wherever in the file it stands: it is made of the code, the ids and the member.
+    Attributes:
+        finding: its location is `line:column` in the current file.
+        fingerprint: 64 hexadecimal digits made of the code, the ids and the member, independent of the location.
+        baseline_location: `source:line:column`.
     """
 
     finding: Finding
@@ -48,132 +54,121 @@ class Violation:
     differences: tuple[Difference, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys of a Finding (SPEC 6) and ids, fingerprint, baseline_location, published_by, differences."""
+        """Return the keys of the finding, and ids, fingerprint, baseline_location, published_by and differences."""
         return self.finding.to_json() | {
             "ids": list(self.ids),
             "fingerprint": self.fingerprint,
             "baseline_location": self.baseline_location,
             "published_by": self.published_by,
-            "differences": [each.to_json() for each in self.differences],
+            "differences": [difference.to_json() for difference in self.differences],
         }
 
     @classmethod
     def from_json(cls, value: Any) -> Violation:
-        """Return the violation that `to_json` wrote, without its differences: the message contains the first of them.
+        """Return the violation that `to_json` wrote, without its differences; the message contains the first of them.
 
         Raises:
             ValueError: the value has another shape.
         """
-        found = Finding.from_json(value)
+        base = Finding.from_json(value)
         ids, optional = value.get("ids"), (value.get("baseline_location"), value.get("published_by"))
-        if not isinstance(ids, list) or not all(isinstance(each, str) for each in (*ids, value.get("fingerprint"))):
+        if not isinstance(ids, list) or not all(isinstance(text, str) for text in (*ids, value.get("fingerprint"))):
             raise ValueError("not a violation")
-        if not all(isinstance(each, str | None) for each in optional):
+        if not all(isinstance(text, str | None) for text in optional):
             raise ValueError("not a violation")
-        return cls(found, tuple(ids), value["fingerprint"], *optional)
+        return cls(base, tuple(ids), value["fingerprint"], *optional)
 
     @property
     def sort_key(self) -> tuple[str, tuple[str, ...], tuple[int, ...], str]:
-        """By code, then id (of the contract before that of its role), then place."""
+        """Sorts by code, ids (the contract before its role), location and message."""
         line, _, column = (self.finding.location or "0:0").partition(":")
-        place = (int(line), int(column)) if line.isdigit() and column.isdigit() else (0, 0)
-        return (self.finding.code, self.ids[::-1], place, self.finding.message)
+        location = (int(line), int(column)) if line.isdigit() and column.isdigit() else (0, 0)
+        # Reversed ids: the contract is the last one.
+        return (self.finding.code, self.ids[::-1], location, self.finding.message)
 
 
 def fingerprint_of(code: str, ids: Sequence[str], key: str = "") -> str:
-    """Return the fingerprint of what a code found about some ids; `key` tells several of them apart."""
+    """Return the fingerprint of a violation; `key` distinguishes several of one code about the same ids."""
     text = json.dumps([code, list(ids), key], separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def as_warning(violation: Violation) -> Violation:
-    """Return a violation that does not fail the check: an error becomes a warning."""
+    """Return the violation with an error lowered to a warning."""
     if violation.finding.severity is not Severity.ERROR:
         return violation
     return replace(violation, finding=replace(violation.finding, severity=Severity.WARNING))
 
 
 def sorted_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
-    """Return the violations by code, then id; of those with one fingerprint the gravest of the first group."""
+    """Return the violations sorted; of those with the same fingerprint only the first with the highest severity."""
     kept: dict[str, Violation] = {}
     for group in groups:
-        for each in group:
-            there = kept.get(each.fingerprint)
-            if there is None or _WEIGHT[each.finding.severity] < _WEIGHT[there.finding.severity]:
-                kept[each.fingerprint] = each
-    return tuple(sorted(kept.values(), key=lambda each: each.sort_key))
+        for violation in group:
+            previous = kept.get(violation.fingerprint)
+            if previous is None or _RANK[violation.finding.severity] < _RANK[previous.finding.severity]:
+                kept[violation.fingerprint] = violation
+    return tuple(sorted(kept.values(), key=lambda violation: violation.sort_key))
 
 
-def tell(
-    offences: Sequence[Problem], current: ParsedPack, baseline: Published | None, now: Index | None = None
+def make_violations(
+    problems: Sequence[Problem], current: ParsedPack, baseline: Published | None, index: PackIndex | None = None
 ) -> list[Violation]:
-    """Place offences in the current file and in the baseline's and put them into words; `now` is of the current one."""
-    if not offences:
+    """Return problems as violations, located in the current pack (`index` is of it) and in the baseline."""
+    if not problems:
         return []
-    now = Index(current) if now is None else now
-    before = Index(baseline.pack) if baseline is not None else None
-    here = [place_in_current(now, each) for each in offences]
-    there = [place_in_baseline(before, each) if before is not None else None for each in offences]
-    now.locate(here)
-    if before is not None:
-        before.locate(there)
-    told = []
-    for offence, place, published_place in zip(offences, here, there, strict=True):
-        published = before.location(published_place) if before is not None else None
+    index = PackIndex(current) if index is None else index
+    published_index = PackIndex(baseline.pack) if baseline is not None else None
+    # (1) find all locations of a file in one pass over its text
+    paths = [index.find_current_path(problem) for problem in problems]
+    index.locate(paths)
+    published_paths: list[JsonPath | None] = [None] * len(problems)
+    if published_index is not None:
+        published_paths = [published_index.find_published_path(problem) for problem in problems]
+        published_index.locate(published_paths)
+    # (2) format
+    violations = []
+    for problem, path, published_path in zip(problems, paths, published_paths, strict=True):
+        published = published_index.location(published_path) if published_index is not None else None
         source = f"{baseline.source}:{published}" if baseline is not None and published is not None else None
-        commit = offence.commit or _publisher(offence, baseline)
-        differences = _differences(offence, now, before)
-        words = {"published": _published_words(source, commit), "detail": format_difference(differences)}
-        told.append(
-            Violation(
-                finding(
-                    offence.code,
-                    current.path,
-                    location=now.location(place, offence.at),
-                    expected=offence.expected,
-                    got=offence.got,
-                    severity=offence.severity,
-                    **(words | dict(offence.words)),
-                ),
-                offence.ids,
-                fingerprint_of(offence.code, offence.ids, offence.key),
-                source,
-                commit,
-                differences,
-            )
+        commit = problem.commit or _find_publisher(problem, baseline)
+        differences = _find_differences(problem, index, published_index)
+        fillers = {"published": _format_published(source, commit), "detail": format_difference(differences)}
+        located = finding(
+            problem.code,
+            current.path,
+            location=index.location(path, problem.offset),
+            expected=problem.expected,
+            got=problem.got,
+            severity=problem.severity,
+            **(fillers | dict(problem.fillers)),
         )
-    return told
+        fingerprint = fingerprint_of(problem.code, problem.ids, problem.key)
+        violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))
+    return violations
 
 
-def _publisher(offence: Problem, baseline: Published | None) -> str | None:
-    if baseline is None:
-        return None
-    for each in reversed(offence.ids):
-        if each in baseline.published_by:
-            return baseline.published_by[each]
-    return None
+def _find_publisher(problem: Problem, baseline: Published | None) -> str | None:
+    published_by = {} if baseline is None else baseline.published_by
+    return next((published_by[name] for name in reversed(problem.ids) if name in published_by), None)
 
 
-def _published_words(source: str | None, commit: str | None) -> str:
+def _format_published(source: str | None, commit: str | None) -> str:
     parts = [*([source] if source else []), *([f"published by commit {commit[:12]}"] if commit else [])]
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _differences(offence: Problem, now: Index, before: Index | None) -> tuple[Difference, ...]:
-    """Return what changed in a surface, a definition or a member of the pack."""
-    if before is None or offence.subject is None or offence.code not in {"RR003", "RR012", "RR021", "RR026"}:
+def _find_differences(problem: Problem, index: PackIndex, published: PackIndex | None) -> tuple[Difference, ...]:
+    if published is None or problem.subject is None or problem.code not in _CODES_WITH_DIFFERENCES:
         return ()
-    subject = replace(offence.subject, member=None) if offence.code == "RR026" else offence.subject
-    old_place, new_place = before.place_of(subject), now.place_of(subject)
-    if old_place is None or new_place is None:
+    is_definition = problem.code == "RR026"
+    subject = replace(problem.subject, member=None) if is_definition else problem.subject
+    old_path, new_path = published.find_path(subject), index.find_path(subject)
+    if old_path is None or new_path is None:
         return ()
-    old, new = before.value_at(old_place), now.value_at(new_place)
-    if offence.code != "RR026":
-        return find_differences(old, new)
-    fields = offence.key.split(",")
-    return find_differences({name: old[name] for name in fields}, {name: new[name] for name in fields})
-
-
-def same_text(subject: Subject, now: Index, before: Index) -> bool:
-    """Tell whether a subject is written in both packs with the same characters."""
-    return now.text_of(subject) == before.text_of(subject)
+    old, new = published.read_value(old_path), index.read_value(new_path)
+    if is_definition:
+        # The key of RR026 lists the changed fields.
+        fields = problem.key.split(",")
+        old, new = {name: old[name] for name in fields}, {name: new[name] for name in fields}
+    return find_differences(old, new)

@@ -1,228 +1,219 @@
-"""What was published stays: a snapshot against a published one, or against all (SPEC 9; seed 002, DONE_MEANS)."""
+"""The append-only rules: what was published stays (RR001 to RR003, RR010, RR011, RR014)."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
-from registry_pipeline.registries.roles.pack_fields import MAX_VERSION, shown_id
+from registry_pipeline.registries.roles.json_positions import format_id
+from registry_pipeline.registries.roles.pack_fields import MAX_VERSION
 from registry_pipeline.registries.roles.problem import Problem, Subject
 from registry_pipeline.registries.roles.snapshot import RoleContractSurface, RoleRegistrySnapshot
 
 Origin = TypeVar("Origin", bound=Hashable)
-_UNKNOWN = ""  # stands for the hash of a surface without canonical bytes
+_UNKNOWN = ""  # replaces the hash of a surface without canonical bytes
 
 
 class PublishedIds(Generic[Origin]):
-    """All ids that were ever published, each with the first of its origins (a commit, or the one baseline)."""
+    """All ids that were ever published, each with its first origin (a commit, or the one baseline)."""
 
     def __init__(self) -> None:
         self.roles: dict[str, Origin] = {}
         self.contracts: dict[str, RoleContractSurface] = {}
         self.surfaces: dict[str, dict[tuple[str, ...], Origin]] = {}
         self.aliases: dict[str, dict[str, Origin]] = {}
-        self._entered: dict[int, object] = {}
+        self._added: dict[int, object] = {}
 
     def add(self, snapshot: RoleRegistrySnapshot, origin: Origin) -> None:
-        """Enter what a snapshot declares; what stands already keeps its first origin.
-
-        Snapshots share the values of roles that are written alike: a value that was entered says nothing new.
-        """
+        """Add the ids of a snapshot; an id that is known keeps its first origin."""
+        # Snapshots share the values of roles with the same text, so a value that was added before has nothing new.
         for role in snapshot.roles:
-            if id(role) not in self._entered:
-                self._entered[id(role)] = role
+            if id(role) not in self._added:
+                # Storing the object keeps its id() from being used again.
+                self._added[id(role)] = role
                 self.roles.setdefault(role.role_id, origin)
                 for alias in role.aliases:
                     self.aliases.setdefault(alias, {}).setdefault(role.role_id, origin)
-        doubled = len({contract.contract_id for contract in snapshot.contracts}) < len(snapshot.contracts)
-        if doubled:
-            fresh = snapshot.contracts
-        else:
-            fresh = tuple(each for each in snapshot.contracts if id(each) not in self._entered)
-            self._entered |= {id(each): each for each in fresh}
-        for contract in fresh:
+        new = snapshot.contracts
+        # The surfaces of a duplicated id are compared together, so a snapshot with one is added completely.
+        if len({contract.contract_id for contract in new}) == len(new):
+            new = tuple(contract for contract in new if id(contract) not in self._added)
+            self._added |= {id(contract): contract for contract in new}
+        for contract in new:
             self.contracts.setdefault(contract.contract_id, contract)
-        for contract_id, hashes in surfaces_of(fresh).items():
+        for contract_id, hashes in _group_surfaces(new).items():
             self.surfaces.setdefault(contract_id, {}).setdefault(hashes, origin)
 
     def origin_of(self, contract_id: str) -> Origin:
-        """Return who first published a contract_id."""
+        """Return the origin that first published a contract_id."""
         return next(iter(self.surfaces[contract_id].values()))
-
-    def highest(self) -> dict[str, RoleContractSurface]:
-        """Return the highest version of every line of contracts."""
-        made: dict[str, RoleContractSurface] = {}
-        for contract in self.contracts.values():
-            if contract.version is not None:
-                there = made.get(contract.line)
-                if there is None or contract.version > (there.version or 0):
-                    made[contract.line] = contract
-        return made
-
-
-def surfaces_of(contracts: Iterable[RoleContractSurface]) -> dict[str, tuple[str, ...]]:
-    """Return the surface hashes of every contract_id, sorted; more than one where the id stands more than once."""
-    made: dict[str, tuple[str, ...]] = {}
-    for contract in contracts:
-        one = (contract.schema_hash or _UNKNOWN,)
-        there = made.get(contract.contract_id)
-        made[contract.contract_id] = one if there is None else tuple(sorted(there + one))
-    return made
 
 
 def find_append_only_violations(
-    current: RoleRegistrySnapshot, ledger: PublishedIds[Origin]
+    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
 ) -> list[tuple[Origin, Problem]]:
-    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the origin of what was promised."""
+    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the origin of the published id."""
     return [
-        *_removed(current, ledger),
-        *_drifted(current, ledger),
-        *_moved_aliases(current, ledger),
-        *_below_the_highest(current, ledger),
+        *_find_removed(current, published),
+        *_find_changed_surfaces(current, published),
+        *_find_changed_aliases(current, published),
+        *_find_reused_role_ids(current, published),
+        *_find_low_versions(current, published),
     ]
 
 
-def _removed(current: RoleRegistrySnapshot, ledger: PublishedIds[Origin]) -> list[tuple[Origin, Problem]]:
-    found: list[tuple[Origin, Problem]] = []
-    there = {role.role_id for role in current.roles}
-    for role_id, origin in ledger.roles.items():
-        if role_id not in there:
-            words = {"id": shown_id(role_id)}
+def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds[Origin]) -> Iterable[tuple[Origin, Problem]]:
+    role_ids = {role.role_id for role in current.roles}
+    for role_id, origin in published.roles.items():
+        if role_id not in role_ids:
             subject = Subject(role_id, member="role_id")
-            found.append((origin, Problem("RR001", (role_id,), words, subject=subject)))
-    kept = {contract.contract_id for contract in current.contracts}
-    for contract_id, contract in ledger.contracts.items():
-        if contract_id not in kept:
+            yield origin, Problem("RR001", (role_id,), {"id": format_id(role_id)}, subject=subject)
+    contract_ids = {contract.contract_id for contract in current.contracts}
+    for contract_id, contract in published.contracts.items():
+        if contract_id not in contract_ids:
+            ids = (contract.role_id, contract_id)
             subject = Subject(contract.role_id, contract_id, member="contract_id", kind=contract.kind)
-            words = {"id": shown_id(contract_id)}
-            found.append(
-                (
-                    ledger.origin_of(contract_id),
-                    Problem("RR002", (contract.role_id, contract_id), words, subject=subject),
-                )
-            )
-    return found
+            problem = Problem("RR002", ids, {"id": format_id(contract_id)}, subject=subject)
+            yield published.origin_of(contract_id), problem
 
 
-def _drifted(current: RoleRegistrySnapshot, ledger: PublishedIds[Origin]) -> list[tuple[Origin, Problem]]:
-    found: list[tuple[Origin, Problem]] = []
-    surfaces = surfaces_of(current.contracts)
-    moved = {name for name, now in surfaces.items() if ledger.surfaces.get(name, {}).keys() - {now}}
-    if not moved:
-        return []
-    here, published_highest = _highest(current), ledger.highest()
-    for contract in _firsts(current):
-        if contract.contract_id not in moved:
+def _find_changed_surfaces(
+    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
+) -> Iterable[tuple[Origin, Problem]]:
+    surfaces = _group_surfaces(current.contracts)
+    changed = {name for name, hashes in surfaces.items() if published.surfaces.get(name, {}).keys() - {hashes}}
+    if not changed:
+        return
+    # The next free version is above what was published and what the pack itself adds.
+    highest = highest_versions([*published.contracts.values(), *current.contracts])
+    for contract in _unique_contracts(current):
+        if contract.contract_id not in changed:
             continue
-        now = surfaces[contract.contract_id]
-        for published, origin in ledger.surfaces[contract.contract_id].items():
-            if now == published or not _drifts(now, published):
-                continue
-            top = published_highest.get(contract.line)
-            before = 0 if top is None else top.version or 0
-            following = next_id(contract, max(here.get(contract.line, 0), before))
-            found.append((origin, _drift(contract, published, now, following)))
-            break
-    return found
+        hashes = surfaces[contract.contract_id]
+        for old_hashes, origin in published.surfaces[contract.contract_id].items():
+            if hashes != old_hashes and _is_changed(hashes, old_hashes):
+                next_version = next_id(contract, highest.get(contract.line, 0))
+                yield origin, _make_changed_surface(contract, old_hashes, hashes, next_version)
+                break
 
 
-def _drifts(now: tuple[str, ...], published: tuple[str, ...]) -> bool:
-    """Tell whether surfaces under one id are others than were published.
-
-    An id that stood twice may be put right by taking one of the two out. A surface that cannot be known now is
-    told by its own defect.
-    """
-    if _UNKNOWN in now and _UNKNOWN not in published:
+def _is_changed(hashes: tuple[str, ...], old_hashes: tuple[str, ...]) -> bool:
+    # A surface that is unknown now is reported as a defect of its text. A duplicated id may be corrected by removing
+    # one of the two contracts.
+    if _UNKNOWN in hashes and _UNKNOWN not in old_hashes:
         return False
-    return bool(set(now) - set(published)) or len(now) == len(published)
+    return bool(set(hashes) - set(old_hashes)) or len(hashes) == len(old_hashes)
 
 
-def _drift(contract: RoleContractSurface, published: tuple[str, ...], now: tuple[str, ...], following: str) -> Problem:
-    old = next((each for each in published if each not in now), published[0])
-    new = next((each for each in now if each not in published), now[0])
+def _make_changed_surface(
+    contract: RoleContractSurface, old_hashes: tuple[str, ...], hashes: tuple[str, ...], next_version: str
+) -> Problem:
+    old = next((digest for digest in old_hashes if digest not in hashes), old_hashes[0])
+    new = next((digest for digest in hashes if digest not in old_hashes), hashes[0])
+    short_id = ":".join(contract.contract_id.split(":")[2:]) if contract.version else format_id(contract.contract_id)
     return Problem(
         "RR003",
         (contract.role_id, contract.contract_id),
-        {
-            "id": shown_id(contract.contract_id),
-            "next": following,
-            "kept": ":".join(contract.contract_id.split(":")[2:])
-            if contract.version
-            else shown_id(contract.contract_id),
-        },
+        {"id": format_id(contract.contract_id), "next": next_version, "kept": short_id},
         expected=old or "unknown",
         got=new or "unknown",
         subject=Subject(contract.role_id, contract.contract_id, member="schema_json"),
     )
 
 
-def _moved_aliases(current: RoleRegistrySnapshot, ledger: PublishedIds[Origin]) -> list[tuple[Origin, Problem]]:
-    """RR011 for published aliases, RR010 for an alias that was the role_id of another role."""
-    found: list[tuple[Origin, Problem]] = []
-    roles = {role.role_id for role in current.roles}
-    now: dict[str, list[str]] = {}
+def _find_changed_aliases(
+    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
+) -> Iterable[tuple[Origin, Problem]]:
+    role_ids = {role.role_id for role in current.roles}
+    owners_now: dict[str, list[str]] = {}
     for role in current.roles:
         for alias in role.aliases:
-            now.setdefault(alias, []).append(role.role_id)
-    for alias, owners in ledger.aliases.items():
+            owners_now.setdefault(alias, []).append(role.role_id)
+    for alias, owners in published.aliases.items():
+        new_owners = owners_now.get(alias, [])
         for owner, origin in owners.items():
-            holders = now.get(alias, [])
-            if owner in holders:
+            if owner in new_owners:
                 continue
-            if not holders and alias not in roles and owner not in roles:
-                continue  # gone with its role, which is told
-            taken = f"now belongs to role {shown_id(holders[0])}" if holders else "is gone"
-            detail = "is a role_id now" if not holders and alias in roles else taken
-            words = {"id": shown_id(alias), "role": shown_id(owner), "detail": detail}
+            if new_owners:
+                detail = f"now belongs to role {format_id(new_owners[0])}"
+            elif alias in role_ids:
+                detail = "is now a role_id"
+            elif owner in role_ids:
+                detail = "is missing"
+            else:
+                continue  # the missing role is reported
+            fillers = {"id": format_id(alias), "role": format_id(owner), "detail": detail}
             subject = Subject(owner, member="aliases", item=alias)
-            found.append((origin, Problem("RR011", (owner, alias), words, subject=subject)))
+            yield origin, Problem("RR011", (owner, alias), fillers, subject=subject)
+
+
+def _find_reused_role_ids(
+    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
+) -> Iterable[tuple[Origin, Problem]]:
+    """Yield RR010 for each alias that was the role_id of another role."""
+    role_ids = {role.role_id for role in current.roles}
     for role in current.roles:
         for alias in role.aliases:
-            if alias in ledger.roles and alias not in roles:
-                detail = "the role_id under which another role was published"
-                words = {"id": shown_id(alias), "role": shown_id(role.role_id), "detail": detail}
+            if alias in published.roles and alias not in role_ids:
+                detail = "the published role_id of another role"
+                fillers = {"id": format_id(alias), "role": format_id(role.role_id), "detail": detail}
                 subject = Subject(role.role_id, member="aliases", item=alias)
-                offence = Problem("RR010", (role.role_id, alias), words, key="published", subject=subject)
-                found.append((ledger.roles[alias], offence))
-    return found
+                problem = Problem("RR010", (role.role_id, alias), fillers, key="published", subject=subject)
+                yield published.roles[alias], problem
 
 
-def _below_the_highest(current: RoleRegistrySnapshot, ledger: PublishedIds[Origin]) -> list[tuple[Origin, Problem]]:
-    found: list[tuple[Origin, Problem]] = []
-    new = [each for each in _firsts(current) if each.contract_id not in ledger.contracts]
+def _find_low_versions(
+    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
+) -> Iterable[tuple[Origin, Problem]]:
+    new = [contract for contract in _unique_contracts(current) if contract.contract_id not in published.contracts]
     if not new:
-        return []
-    here, published = _highest(current), ledger.highest()
+        return
+    highest_published = highest_versions(published.contracts.values())
+    highest = highest_versions([*published.contracts.values(), *current.contracts])
     for contract in new:
-        top = published.get(contract.line)
-        if contract.version is None or top is None or top.version is None or contract.version >= top.version:
+        top = highest_published.get(contract.line)
+        if contract.version is None or top is None or contract.version >= top:
             continue
-        words = {
-            "id": shown_id(contract.contract_id),
-            "highest": top.contract_id,
-            "next": next_id(contract, max(top.version, here[contract.line])),
+        top_id = f"{contract.line}:{top}"
+        fillers = {
+            "id": format_id(contract.contract_id),
+            "highest": top_id,
+            "next": next_id(contract, highest[contract.line]),
         }
         subject = Subject(contract_id=contract.contract_id, member="contract_id")
-        offence = Problem("RR014", (contract.role_id, contract.contract_id), words, subject=subject)
-        found.append((ledger.origin_of(top.contract_id), offence))
-    return found
+        problem = Problem("RR014", (contract.role_id, contract.contract_id), fillers, subject=subject)
+        yield published.origin_of(top_id), problem
 
 
 def next_id(contract: RoleContractSurface, highest: int) -> str:
-    """Return the contract_id of the version after `highest`, or words where there is none."""
+    """Return the contract_id of the version after `highest`, or a phrase if there is none."""
     if contract.version is None:
         return "a contract with a well-formed contract_id"
     return f"{contract.line}:{highest + 1}" if highest < MAX_VERSION else "a new role (the last version is taken)"
 
 
-def _highest(snapshot: RoleRegistrySnapshot) -> dict[str, int]:
-    made: dict[str, int] = {}
-    for contract in snapshot.contracts:
+def highest_versions(contracts: Iterable[RoleContractSurface]) -> dict[str, int]:
+    """Return the highest version of each contract by its line (the id without the version)."""
+    highest: dict[str, int] = {}
+    for contract in contracts:
         if contract.version is not None:
-            made[contract.line] = max(contract.version, made.get(contract.line, 0))
-    return made
+            highest[contract.line] = max(contract.version, highest.get(contract.line, 0))
+    return highest
 
 
-def _firsts(snapshot: RoleRegistrySnapshot) -> list[RoleContractSurface]:
-    """Return the contracts, each id once."""
-    return list({contract.contract_id: contract for contract in reversed(snapshot.contracts)}.values())[::-1]
+def _group_surfaces(contracts: Iterable[RoleContractSurface]) -> dict[str, tuple[str, ...]]:
+    """Return the sorted surface hashes by contract_id; a duplicated id has several."""
+    surfaces: dict[str, tuple[str, ...]] = {}
+    for contract in contracts:
+        hashes = (contract.schema_hash or _UNKNOWN,)
+        previous = surfaces.get(contract.contract_id)
+        surfaces[contract.contract_id] = hashes if previous is None else tuple(sorted(previous + hashes))
+    return surfaces
+
+
+def _unique_contracts(snapshot: RoleRegistrySnapshot) -> list[RoleContractSurface]:
+    """Return the first contract of each id, in the order of the pack."""
+    unique: dict[str, RoleContractSurface] = {}
+    for contract in snapshot.contracts:
+        unique.setdefault(contract.contract_id, contract)
+    return list(unique.values())

@@ -1,8 +1,8 @@
-"""The check of a pack as its sealed run records it, and the same verdict derived again from the run's own files.
+"""The record of a pack's check in its sealed run, and the verdict derived from the run's own files.
 
-The record names what was compared with, lists the violations that only a comparison can find, and keeps the
-fingerprints of the pack's own defects that were tolerated. Own defects are found again in the sealed bytes, so that a
-defect which nobody tolerated is an error whatever the record says. See docs/decisions/0011.
+The record lists what the pack was compared with, the violations that only a comparison finds, and the fingerprints of
+the pack's own defects that were tolerated. The pack's own defects are found again in the sealed bytes, so a defect that
+was not tolerated is an error whatever the record says. See docs/decisions/0011.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _UNRECORDED = (
 class SealedCheck:
     """The check of a sealed pack.
 
-    `pack` is None where the folder contains none; `recorded` is False for a run of a version that kept no record.
+    Attributes:
+        pack: None if the folder contains none.
+        recorded: False for a run of a version that kept no record.
     """
 
     pack: ParsedPack | None
@@ -48,7 +50,7 @@ class SealedCheck:
 
 
 def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
-    """Return the name and bytes of the pack among the files of a sealed run, None if there is none."""
+    """Return the name and bytes of the pack among the files of a sealed run, or None if there is none."""
     names = sorted(name for name in files if name != ROLE_ARTIFACT and not is_reserved_name(name))
     return (names[0], files[names[0]]) if names else None
 
@@ -56,51 +58,53 @@ def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
 def comparison_record(
     pack: ParsedPack, baselines: Iterable[Published], violations: Iterable[Violation], waived: Iterable[Violation]
 ) -> dict[str, Any]:
-    """Return what run.json keeps of the check of a pack: the object `comparison`."""
-    own = {each.fingerprint for each in find_pack_violations(pack)}
-    found = list(violations)
+    """Return the object `comparison` of run.json: the result of a pack's check."""
+    own = {violation.fingerprint for violation in find_pack_violations(pack)}
+    violations = list(violations)
     return {
         "pack": pack.path,
-        "baselines": [{"source": each.source, "commit": each.commit, "sha256": each.pack.sha256} for each in baselines],
-        "tolerated": sorted(v.fingerprint for v in found if v.fingerprint in own and _is_tolerated(v)),
-        "violations": [v.to_json() for v in found if v.fingerprint not in own],
+        "baselines": [
+            {"source": baseline.source, "commit": baseline.commit, "sha256": baseline.pack.sha256}
+            for baseline in baselines
+        ],
+        "tolerated": sorted(v.fingerprint for v in violations if v.fingerprint in own and _is_tolerated(v.finding)),
+        "violations": [v.to_json() for v in violations if v.fingerprint not in own],
         "waived": [v.to_json() for v in waived],
     }
 
 
-def _is_tolerated(violation: Violation) -> bool:
-    found = violation.finding
-    return found.severity is Severity.WARNING and CODES[found.code].severity is Severity.ERROR
+def _is_tolerated(result: Finding) -> bool:
+    return result.severity is Severity.WARNING and CODES[result.code].severity is Severity.ERROR
 
 
 def check_sealed_run(report: SealReport) -> tuple[Finding, ...]:
     """Return the errors and warnings of a sealed role registry, derived from the files of its folder alone."""
-    findings = (each.finding for each in read_sealed_check(report).violations)
-    # That a pack was a first publish (RR031) mattered on the day of the build, which reports it.
-    return tuple(each for each in findings if each.severity is not Severity.INFO)
+    findings = (violation.finding for violation in read_sealed_check(report).violations)
+    # A first publish (RR031) matters on the day of the build, which reports it.
+    return tuple(result for result in findings if result.severity is not Severity.INFO)
 
 
 def read_sealed_check(report: SealReport) -> SealedCheck:
     """Return the check of a sealed pack, derived from the files of its folder alone."""
-    found = find_pack(report.kept)
-    if found is None:
+    file = find_pack(report.kept)
+    if file is None:
         return SealedCheck(None, (could_not_check(report.path, "the run folder contains no role pack"),))
-    pack = parse_pack(found[1], f"{report.path}/{found[0]}")
+    pack = parse_pack(file[1], f"{report.path}/{file[0]}")
     document = _check_document(report, pack)
     record = (report.run_json or {}).get(COMPARISON)
     if not isinstance(record, dict):
         unrecorded = could_not_check(pack.path, _UNRECORDED)
         return SealedCheck(pack, (*document, as_warning(unrecorded)), recorded=False)
-    waived = _recorded(record, "waived", pack.path)
-    gone = {each.fingerprint for each in waived}
+    waived = _read_recorded(record, "waived", pack.path)
+    waived_fingerprints = {violation.fingerprint for violation in waived}
     tolerated = record.get("tolerated")
-    known = {each for each in tolerated if isinstance(each, str)} if isinstance(tolerated, list) else set()
+    tolerated = {text for text in tolerated if isinstance(text, str)} if isinstance(tolerated, list) else set()
     own = [
-        as_warning(each) if each.fingerprint in known else each
-        for each in find_pack_violations(pack)
-        if each.fingerprint not in gone
+        as_warning(violation) if violation.fingerprint in tolerated else violation
+        for violation in find_pack_violations(pack)
+        if violation.fingerprint not in waived_fingerprints
     ]
-    violations = sorted_violations(own, _recorded(record, "violations", pack.path), document)
+    violations = sorted_violations(own, _read_recorded(record, "violations", pack.path), document)
     return SealedCheck(pack, violations, waived)
 
 
@@ -115,15 +119,16 @@ def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ..
     return (Violation(finding("RR036", pack.path), (), fingerprint_of("RR036", ())),)
 
 
-def _recorded(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
-    """Return violations of the record, located in the sealed pack; rows of another shape fail the envelope's schema."""
+def _read_recorded(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
+    """Return recorded violations, located in the sealed pack."""
     rows = record.get(key)
-    found: list[Violation] = []
+    violations: list[Violation] = []
     for row in rows if isinstance(rows, Sequence) and not isinstance(rows, str) else ():
         try:
-            each = Violation.from_json(row)
+            violation = Violation.from_json(row)
         except ValueError:
-            continue
-        sealed = replace(each.finding, path=path) if each.finding.path == record.get("pack") else each.finding
-        found.append(replace(each, finding=sealed))
-    return tuple(found)
+            continue  # the schema of run.json reports it
+        if violation.finding.path == record.get("pack"):
+            violation = replace(violation, finding=replace(violation.finding, path=path))
+        violations.append(violation)
+    return tuple(violations)

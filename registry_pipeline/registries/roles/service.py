@@ -1,4 +1,4 @@
-"""What `roles check` reports: a role pack against a baseline, and against its history."""
+"""What the commands `roles check`, `roles bump` and `roles diagnostics` do."""
 
 from __future__ import annotations
 
@@ -18,24 +18,36 @@ from registry_pipeline.findings.finding import Finding, Severity, count_findings
 from registry_pipeline.registries.roles.baselines import configured_baseline
 from registry_pipeline.registries.roles.bump import AddedVersion, add_next_version
 from registry_pipeline.registries.roles.check_snapshot import compare_pack
+from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline.registries.roles.git_baseline import PackCommit, read_pack_blobs, read_pack_commits
 from registry_pipeline.registries.roles.history import PublishedCommit, check_history
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
 from registry_pipeline.registries.roles.read import read_pack_file, read_staged_pack
-from registry_pipeline.registries.roles.record_violations import NOT_CHECKED, apply_pack_waivers, not_checked
+from registry_pipeline.registries.roles.record_violations import (
+    NOT_CHECKED,
+    apply_pack_waivers,
+    not_checked,
+    record_violations,
+)
 from registry_pipeline.registries.roles.report import Violation, sorted_violations
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline.values import value_type
 
+WAIT_SECONDS: Final = 30.0
+"""How long a bump waits for another one."""
 CheckVerdict = Literal["pass", "warn", "fail", "error"]
 
 
 @value_type
 class RolesCheckOptions:
-    """What `roles check` was asked for.
+    """The options of `roles check`.
 
-    `current` is a file instead of the configured pack, `staged` the index instead of the disk; `index_file` is the
-    index that git names to a hook. `baseline` is `active`, a revision of git or a file, None for the configured one.
+    Attributes:
+        current: a file instead of the configured pack.
+        baseline: `active`, a git revision or a file; None for the configured one.
+        history: compare with every commit that published the pack, too.
+        staged: check the pack in the index instead of the working tree.
+        index_file: the index that git names to a hook.
     """
 
     current: Path | None = None
@@ -47,9 +59,11 @@ class RolesCheckOptions:
 
 @value_type
 class RolesCheckResult:
-    """What a check found. `baseline` is what the pack was compared with, None where there was nothing to compare with.
+    """The result of `roles check`.
 
-    `commits` is how many commits of the history were compared; 0 without --history.
+    Attributes:
+        baseline: the source of the pack that was compared with, None if there was none.
+        commits: how many commits of the history were compared; 0 without --history.
     """
 
     pack: str
@@ -62,27 +76,27 @@ class RolesCheckResult:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The findings alone, in their order."""
-        return tuple(each.finding for each in self.violations)
+        """The findings of the violations, in their order."""
+        return tuple(violation.finding for violation in self.violations)
 
     @property
     def verdict(self) -> CheckVerdict:
-        """`fail` by any violation that is an error, `error` where the check could not be made, `warn`, or `pass`."""
-        codes = {f.code for f in self.findings if f.severity is Severity.ERROR}
+        """`fail` if there is an error, `error` if the pack could not be checked, else `warn` or `pass`."""
+        codes = {result.code for result in self.findings if result.severity is Severity.ERROR}
         if codes - {NOT_CHECKED}:
             return "fail"
-        if any(f.code == NOT_CHECKED for f in self.findings):
+        if any(result.code == NOT_CHECKED for result in self.findings):
             return "error"
-        return "warn" if any(f.severity is Severity.WARNING for f in self.findings) else "pass"
+        return "warn" if any(result.severity is Severity.WARNING for result in self.findings) else "pass"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of SPEC 6, with what was compared."""
+        """Return the JSON document of `roles check`."""
         return {
             "verdict": self.verdict,
             "pack": self.pack,
             "baseline": self.baseline,
-            "findings": [each.to_json() for each in self.violations],
-            "waived": [each.to_json() for each in self.waived],
+            "findings": [violation.to_json() for violation in self.violations],
+            "waived": [violation.to_json() for violation in self.waived],
             "counts": count_findings(self.findings)
             | {
                 "waived": len(self.waived),
@@ -94,28 +108,38 @@ class RolesCheckResult:
         }
 
 
-def check_roles(repository: Repository, asked: RolesCheckOptions, now: datetime) -> RolesCheckResult:
-    """Compare the role pack with its baseline, and with its history where that is asked for; nothing is written.
+@value_type
+class BumpResult:
+    """The path of the pack and the contract that was added to it; `written` is false for a dry run."""
 
-    What cannot be read or is not known is a finding (RR030) beside all that could be judged.
+    pack: str
+    added: AddedVersion
+    written: bool
+
+
+def check_roles(repository: Repository, options: RolesCheckOptions, now: datetime) -> RolesCheckResult:
+    """Return the comparison of the role pack with its baseline, and with its history if requested.
+
+    Nothing is written. Whatever cannot be read is a finding (RR030) beside those of the rest.
     """
-    shown = repository.config.roles.pack if asked.current is None else asked.current.as_posix()
+    path = repository.config.roles.pack if options.current is None else options.current.as_posix()
     try:
-        pack = parse_pack(_current(repository, asked, shown), shown)
+        pack = parse_pack(_read_current(repository, options, path), path)
     except NotFoundError as error:
-        return RolesCheckResult(shown, None, (not_checked(shown, error),), (), 0, 0, 0)
-    usual_name = configured_baseline(repository)
-    # A file that the toml names lies in the repository, one that a person names where that person is.
-    name, folder = (usual_name, repository.root) if asked.baseline is None else (asked.baseline, Path())
+        return RolesCheckResult(path, None, (not_checked(path, error),), (), 0, 0, 0)
+    configured = configured_baseline(repository)
+    # A file in the toml is relative to the repository, a file in an option to the working directory.
+    name, folder = (configured, repository.root) if options.baseline is None else (options.baseline, Path())
     comparison = compare_pack(repository, pack, (name,), folder)
-    past, commits = _past(repository, pack, comparison.tip) if asked.history else ((), 0)
-    default_path = asked.current is None and asked.baseline in (None, repository.config.roles.baseline)
-    found = sorted_violations(comparison.violations, past)
-    violations, waived = apply_pack_waivers(repository, found, now, default_path=default_path)
+    past, commits = _check_history(repository, pack, comparison.tip) if options.history else ((), 0)
+    # Only the usual comparison shows whether a waiver is unused.
+    is_usual = options.current is None and options.baseline in (None, repository.config.roles.baseline)
+    violations = sorted_violations(comparison.violations, past)
+    violations, waived = apply_pack_waivers(repository, violations, now, is_usual=is_usual)
     snapshot = pack.snapshot
     return RolesCheckResult(
-        pack=shown,
-        baseline=next((each.source for each in comparison.baselines), None),
+        pack=path,
+        baseline=next((baseline.source for baseline in comparison.baselines), None),
         violations=violations,
         waived=waived,
         roles=0 if snapshot is None else len(snapshot.roles),
@@ -124,75 +148,77 @@ def check_roles(repository: Repository, asked: RolesCheckOptions, now: datetime)
     )
 
 
-def _current(repository: Repository, asked: RolesCheckOptions, shown: str) -> bytes:
-    if asked.staged:
-        return read_staged_pack(repository.root, repository.config.roles.pack, asked.index_file)
-    if asked.current is not None:
-        return read_pack_file(asked.current, shown)
-    return read_pack_file(repository.path(shown), shown, repository.root)
+def _read_current(repository: Repository, options: RolesCheckOptions, path: str) -> bytes:
+    if options.staged:
+        return read_staged_pack(repository.root, repository.config.roles.pack, options.index_file)
+    if options.current is not None:
+        return read_pack_file(options.current, path)
+    return read_pack_file(repository.path(path), path, repository.root)
 
 
-def _past(repository: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
+def _check_history(repository: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
     try:
         commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
-        return check_history(pack, _published(repository, commits)), len(commits)
+        return check_history(pack, _read_packs(repository, commits)), len(commits)
     except NotFoundError as error:
         return (not_checked(pack.path, error),), 0
 
 
-def _published(repository: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
-    """Return what the commits published, without the bytes: of most packs nothing will be told."""
+def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
+    # Only the snapshots are kept: the text of most packs is never needed.
     root, path = repository.root, repository.config.roles.pack
-    blob_ids = [each.blob_id for each in commits if each.blob_id is not None]
+    blob_ids = [commit.blob_id for commit in commits if commit.blob_id is not None]
     packs = {
-        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_pack_again, root, path, blob_id))
+        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_load_pack, root, path, blob_id))
         for blob_id, data in read_pack_blobs(root, blob_ids)
     }
     return [
-        PublishedCommit(each.commit, None if each.blob_id is None else packs[each.blob_id], each.parents)
-        for each in commits
+        PublishedCommit(commit.commit, None if commit.blob_id is None else packs[commit.blob_id], commit.parents)
+        for commit in commits
     ]
 
 
-def _pack_again(root: Path, path: str, blob_id: str) -> ParsedPack:
+def _load_pack(root: Path, path: str, blob_id: str) -> ParsedPack:
     return parse_pack(next(data for _, data in read_pack_blobs(root, [blob_id])), path)
 
 
-WAIT_SECONDS: Final = 30.0
-"""How long a bump waits for another one."""
+def record_check(repository: Repository, result: RolesCheckResult, now: datetime) -> str | None:
+    """Record the violations in the diagnostics store; return the reason if that failed, else None."""
+    return record_violations(repository, result.violations, result.waived, now, tool="roles check")
 
 
-@value_type
-class Bumped:
-    """What a bump did: the pack, as people name it, and what was added to it; `written` is false for a dry run."""
+def read_records(repository: Repository, *, events: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the recorded diagnostics, the last seen first, and the events, the newest first, if requested.
 
-    pack: str
-    added: AddedVersion
-    written: bool
+    Raises:
+        BusyError: another process writes the store (exit 6).
+        NotFoundError: the store cannot be read (exit 7).
+    """
+    store = repository.state_root / STORE_NAME
+    return read_diagnostics(store), read_events(store) if events else []
 
 
-def bump_contract(repository: Repository, role_id: str, kind: RoleContractKind, *, write: bool = True) -> Bumped:
+def bump_contract(repository: Repository, role_id: str, kind: RoleContractKind, *, write: bool = True) -> BumpResult:
     """Add the next version of a role's contract to the configured pack; no other line of it changes.
-
-    The lock is held from the read to the write, so that a second bump adds to what the first one wrote. It is in the
-    cache folder beside publish_root, which git ignores: nothing appears beside the pack. A dry run takes no lock.
 
     Raises:
         NotFoundError: the pack cannot be read, or has no such role (exit 7).
-        RefusedError: the pack is too defective to be added to, or there is no next version (exit 5).
+        RefusedError: the pack has errors that prevent the addition, or there is no next version (exit 5).
         BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile (exit 6).
-        WriteError: the disk refused; the pack is as it was (exit 1).
+        WriteError: writing failed; the pack is unchanged (exit 1).
     """
-    shown = repository.config.roles.pack
-    path = repository.path(shown)
+    label = repository.config.roles.pack
+    path = repository.path(label)
+    # The lock covers reading and writing, so a second bump adds to the result of the first. It is in the cache folder,
+    # which git ignores. A dry run takes no lock.
     lock = repository.state_root / "cache" / "role_pack.lock"
     with (
         hold_lock(lock, repository.root, "`roles bump`", wait_seconds=WAIT_SECONDS, make_folder=True)
         if write
         else nullcontext()
     ):
-        data = read_pack_file(path, shown, repository.root)
-        added = add_next_version(data, role_id, kind, shown)
+        data = read_pack_file(path, label, repository.root)
+        added = add_next_version(data, role_id, kind, label)
         if write:
             replace_file(path, added.data, sha256_hex(data))
-    return Bumped(shown, added, write)
+    return BumpResult(label, added, write)

@@ -1,4 +1,4 @@
-"""The values of a role registry, named as the seed names them (seed 002, SKELETON; SPEC 9)."""
+"""The content of a role pack as values: roles, contract surfaces, and the snapshot of all of them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ DEFINITION_FIELDS: Final = (
     "vocab_namespace",
     "proposal_policy",
 )
-"""What a published role may not change unseen (RR026); `display_name` is free, lists are read as sets."""
+"""The fields whose change in a published role is reported (RR026); lists are compared as sets."""
 
 
 class RoleContractKind(StrEnum):
-    """Which way a contract goes: `X` stands in extract_contracts, `C` (compose) in produce_contracts."""
+    """The direction of a contract: what a role extracts (X) or produces (C)."""
 
     EXTRACT = "X"
     PRODUCE = "C"
 
     @property
     def field(self) -> str:
-        """The list of a role in which contracts of this kind stand."""
+        """The field of a role that lists contracts of this kind."""
         return "extract_contracts" if self is RoleContractKind.EXTRACT else "produce_contracts"
 
 
 @value_type
 class RoleContractSurface:
-    """One contract of a role, and the sha256 of the RFC 8785 bytes of its schema_json.
+    """One contract of a role.
 
-    `role_id` is the role in which it stands and `kind` tells in which list; what the id says of both is judged (RR008,
-    RR009). `version` is None where the id has not the form `ROLE:<role_id>:X|C:<ver>`. `schema_hash` is 64 hexadecimal
-    digits, None where the schema has no canonical bytes (RR018, RR019, RR020 or RR027): its surface is unknown.
+    Attributes:
+        role_id, kind: the role and the list that contain it; the id may disagree (RR008, RR009).
+        version: None if the id does not have the form `ROLE:<role_id>:X|C:<ver>`.
+        schema_hash: sha256 of the RFC 8785 bytes of schema_json as 64 hexadecimal digits; None if it has none.
     """
 
     contract_id: str
@@ -49,13 +50,13 @@ class RoleContractSurface:
 
     @property
     def line(self) -> str:
-        """The contract of which this is one version: its id without the version, the id itself in another form."""
+        """The id without its version, shared by all versions of a contract; the id itself if it has no version."""
         return self.contract_id if self.version is None else self.contract_id.rpartition(":")[0]
 
 
 @value_type
 class RoleSpecEntry:
-    """One role without its contracts. A field that is missing or mistyped in the pack is empty or None here."""
+    """One role without its contracts. A field that is missing or has the wrong type is empty or None."""
 
     role_id: str
     department_id: str | None = None
@@ -72,14 +73,14 @@ class RoleSpecEntry:
 
     @property
     def definition(self) -> tuple[object, ...]:
-        """Return the values of DEFINITION_FIELDS in their order; lists sorted, since they are sets."""
+        """The values of DEFINITION_FIELDS in their order, lists sorted."""
         values = (getattr(self, name) for name in DEFINITION_FIELDS)
-        return tuple(tuple(sorted(each)) if isinstance(each, tuple) else each for each in values)
+        return tuple(tuple(sorted(value)) if isinstance(value, tuple) else value for value in values)
 
 
 @value_type
 class RoleRegistrySnapshot:
-    """What a pack declares, in the order of the pack; ids that stand twice stand here twice."""
+    """The roles and contracts of a pack in its order; duplicated ids appear twice."""
 
     roles: tuple[RoleSpecEntry, ...]
     contracts: tuple[RoleContractSurface, ...]

@@ -1,7 +1,7 @@
-"""JSON that says one thing only: strict reading, with a place for every defect (SPEC 9; RFC 8259, RFC 7493).
+"""Strict JSON: one value without duplicated keys, inexact numbers, lone surrogates or deep nesting.
 
-Two roads read the same language. The fast one lets Python's C scanner make the value and refuses at the first doubt.
-What it refuses is read again token by token, which tells every defect and its place. Both are linear in the text.
+Fast path: json's C scanner, with checks on the text around it. If they fail, the tokenizer of `json_lint` reports every
+defect with its offset; it takes four times as long. Both take time linear in the text.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import json
 import re
 from typing import Any, Final, NoReturn
 
-from registry_pipeline.registries.roles.json_lint import find_defects
-from registry_pipeline.registries.roles.json_positions import MAX_DEPTH, JsonDefect, is_out_of_range
+from registry_pipeline.registries.roles.json_lint import MAX_DEPTH, JsonDefect, find_defects, is_out_of_range
 from registry_pipeline.values import value_type
 
+# Only a number of sixteen digits or with an exponent can be out of range.
 _LARGE_NUMBER: Final = re.compile(rb"[0-9](?:[0-9]{15}|[eE])")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _PAIR_OF_ESCAPES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -25,10 +25,13 @@ _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}",:0123456789eE'))
 
 @value_type(eq=False)
 class StrictJson:
-    """What was read: the text without a byte order mark, its value, and its defects in the order of the text.
+    """A JSON text with its value and defects.
 
-    `readable` is False where there is no value (RR017 for other bytes than UTF-8, RR028, RR029). Of a key that stands
-    twice the last value counts, as most parsers have it; a number out of range stays what Python makes of it.
+    Attributes:
+        text: the text without a byte order mark.
+        value: None if not readable; of a duplicated key the last value, as in most parsers.
+        readable: whether there is a value (not after RR028, RR029, or bytes that are not UTF-8).
+        defects: in the order of the text.
     """
 
     text: str
@@ -38,83 +41,87 @@ class StrictJson:
 
 
 class _DoubtError(ValueError):
-    """The fast road cannot vouch for the text."""
+    """The fast path cannot show that the text is strict."""
 
 
 def read_strict_json(data: bytes) -> StrictJson:
-    """Read JSON text; whatever is wrong with it is told and not raised."""
-    marked = data.startswith(codecs.BOM_UTF8)
-    defects = [JsonDefect("RR017", 0, (), "it begins with a byte order mark")] if marked else []
-    body = data[3:] if marked else data
+    """Return the value and the defects of a JSON text; nothing is raised."""
+    defects: list[JsonDefect] = []
+    # (1) decode
+    if data.startswith(codecs.BOM_UTF8):
+        data = data[3:]
+        defects.append(
+            JsonDefect("RR017", 0, (), "the file starts with a byte order mark", "it begins with a byte order mark")
+        )
     try:
-        text = body.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = body[: error.start].decode("utf-8")
-        defects.append(JsonDefect("RR017", len(before), (), f"it is not UTF-8: {error.reason}"))
-        return StrictJson(before, None, readable=False, defects=tuple(defects))
-    try:
-        return StrictJson(text, _fast(text, body), readable=True, defects=tuple(defects))
-    except (ValueError, RecursionError):
-        found = find_defects(text)
-    defects += found
-    if any(defect.code in {"RR028", "RR029"} for defect in found):
+        text = data[: error.start].decode("utf-8")
+        reason = f"is not UTF-8: {error.reason}"
+        defects.append(JsonDefect("RR017", len(text), (), f"the file {reason}", f"it {reason}"))
         return StrictJson(text, None, readable=False, defects=tuple(defects))
-    return StrictJson(text, _LENIENT.decode(text), readable=True, defects=tuple(defects))
+    try:
+        # (2) fast path
+        return StrictJson(text, _read_fast(text, data), readable=True, defects=tuple(defects))
+    except (ValueError, RecursionError):
+        defects += find_defects(text)
+    # (3) after a defect that leaves the text readable, the value is still checked by the other rules
+    readable = not any(defect.code in {"RR028", "RR029"} for defect in defects)
+    return StrictJson(text, _LENIENT.decode(text) if readable else None, readable=readable, defects=tuple(defects))
 
 
-def _fast(text: str, body: bytes) -> Any:
-    bare = _without_strings(body)
-    if _may_be_deep(bare.translate(None, _NOT_BRACKETS)) or (b"\\" in body and _has_lone_escape(text)):
+def _read_fast(text: str, data: bytes) -> Any:
+    structure = _remove_strings(data)
+    if _may_be_deep(structure.translate(None, _NOT_BRACKETS)) or (b"\\" in data and _has_lone_surrogate(text)):
         raise _DoubtError
-    value = (_EXACT if _LARGE_NUMBER.search(bare) else _PLAIN).decode(text)
-    # Of a key that stands twice one member is left, and its colon with no member.
-    if _members(value) != bare.count(b":"):
+    value = (_EXACT if _LARGE_NUMBER.search(structure) else _PLAIN).decode(text)
+    # Each member has a colon. A duplicated key leaves one member for two colons.
+    if _count_members(value) != structure.count(b":"):
         raise _DoubtError
     return value
 
 
-def _without_strings(body: bytes) -> bytes:
-    """Return the brackets, commas and colons of a text, and of its numbers what can make them large."""
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Between the quotes that are left, every second part is a string; where one does not end, the parser refuses.
-    return b"".join(body.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+def _remove_strings(data: bytes) -> bytes:
+    """Return the brackets, commas, colons and digits outside strings."""
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Every second part between quotes is a string. If a string does not end, the parser refuses the text.
+    return b"".join(data.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
 
 
-def _members(value: Any) -> int:
-    """Return how many members all objects of a value have."""
-    count, open_values = 0, [value]
-    while open_values:
-        each = open_values.pop()
-        if type(each) is dict:
-            count += len(each)
-            open_values += [inner for inner in each.values() if type(inner) in _CONTAINERS]
-        elif type(each) is list:
-            open_values += [inner for inner in each if type(inner) in _CONTAINERS]
+def _count_members(value: Any) -> int:
+    count, pending = 0, [value]
+    while pending:
+        container = pending.pop()
+        if type(container) is dict:
+            count += len(container)
+            pending += [item for item in container.values() if type(item) in _CONTAINERS]
+        elif type(container) is list:
+            pending += [item for item in container if type(item) in _CONTAINERS]
     return count
 
 
 def _may_be_deep(brackets: bytes) -> bool:
-    # Every replacement peels one level at most off the brackets that stand outside strings, so text that is gone after
-    # thirty-two rounds of two has sixty-four levels at most. Text that is not balanced is refused by the parser.
+    # Each replacement removes at most one level, so brackets that are gone after 32 rounds of two replacements have
+    # at most 64 levels. The parser refuses brackets that are not balanced.
     for _ in range(MAX_DEPTH // 2):
         if not brackets:
             return False
-        left = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if len(left) == len(brackets):
+        rest = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(rest) == len(brackets):
             return True
-        brackets = left
+        brackets = rest
     return bool(brackets)
 
 
-def _has_lone_escape(text: str) -> bool:
+def _has_lone_surrogate(text: str) -> bool:
     if _SURROGATE_ESCAPE.search(text) is None:
         return False
-    pairs_gone = _PAIR_OF_ESCAPES.sub("-", text.replace("\\\\", "--"))
-    return _SURROGATE_ESCAPE.search(pairs_gone) is not None
+    without_pairs = _PAIR_OF_ESCAPES.sub("-", text.replace("\\\\", "--"))
+    return _SURROGATE_ESCAPE.search(without_pairs) is not None
 
 
-def _constant(_token: str) -> NoReturn:
+def _refuse_constant(_token: str) -> NoReturn:
     raise _DoubtError
 
 
@@ -130,7 +137,7 @@ def _exact_float(token: str) -> float:
     return float(token)
 
 
-_PLAIN: Final = json.JSONDecoder(parse_constant=_constant)
-_EXACT: Final = json.JSONDecoder(parse_constant=_constant, parse_int=_exact_integer, parse_float=_exact_float)
-# Python refuses integers of more than 4300 digits; one out of range only needs a place-holder.
+_PLAIN: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_EXACT: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_exact_integer, parse_float=_exact_float)
+# Python refuses integers of more than 4300 digits. One that is out of range only needs some number in its stead.
 _LENIENT: Final = json.JSONDecoder(parse_int=lambda token: float(token) if is_out_of_range(token) else int(token))

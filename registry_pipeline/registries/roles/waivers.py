@@ -1,4 +1,4 @@
-"""Waivers: what was approved for a time, by whom and why (SPEC 9)."""
+"""Waivers: violations that somebody approved until a day, with a reason."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from datetime import date
 from typing import Any, Final
 
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.registries.roles.json_positions import Lines, Place, find_spans, json_pointer, shown
-from registry_pipeline.registries.roles.pack_fields import shown_value
+from registry_pipeline.registries.roles.json_positions import (
+    JsonPath,
+    Lines,
+    find_spans,
+    format_value,
+    json_pointer,
+    quote_text,
+)
 from registry_pipeline.registries.roles.report import Violation, fingerprint_of, sorted_violations
-from registry_pipeline.registries.roles.strict_json import StrictJson, read_strict_json
+from registry_pipeline.registries.roles.strict_json import read_strict_json
 from registry_pipeline.values import value_type
 
 WAIVERS_VERSION: Final = "0.1"
+# RR030 is not a verdict, and RR036 reports an altered seal.
 NEVER_WAIVED: Final = frozenset({"RR001", "RR002", "RR003", "RR004", "RR005", "RR030", "RR036"})
-"""RR001 to RR005 (SPEC 9); RR030, which is no verdict; RR036, which tells of an altered seal."""
 _FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIELDS: Final = ("fingerprint", "reason", "approver", "expires")
@@ -24,7 +30,7 @@ _FIELDS: Final = ("fingerprint", "reason", "approver", "expires")
 
 @value_type
 class Waiver:
-    """One approval: of the violation with this fingerprint, until the end of the day `expires` (UTC)."""
+    """The approval of the violation with this fingerprint, until the end of the day `expires` (UTC)."""
 
     fingerprint: str
     reason: str
@@ -35,7 +41,7 @@ class Waiver:
 
 @value_type
 class Waivers:
-    """The waivers of a repository and what is wrong with their file (RR034)."""
+    """The valid waivers of a file, and the violations of the file itself (RR034)."""
 
     path: str
     rows: tuple[Waiver, ...] = ()
@@ -43,123 +49,108 @@ class Waivers:
 
 
 @value_type
-class Waived:
-    """What remains of some violations, with those of the waivers themselves; and what was waived."""
+class WaiverResult:
+    """The violations that remain, with those of the waivers themselves, and the waived ones."""
 
     violations: tuple[Violation, ...]
     waived: tuple[Violation, ...]
 
 
 def parse_waivers(data: bytes, path: str) -> Waivers:
-    """Parse `{"waivers_version": "0.1", "waivers": [{fingerprint, reason, approver, expires}]}`.
+    """Return the waivers of `{"waivers_version": "0.1", "waivers": [{fingerprint, reason, approver, expires}]}`.
 
-    A row that is wrong waives nothing and is RR034; other rows hold. Nothing is raised.
+    A row with an error is RR034 and waives nothing; the other rows stay valid. Nothing is raised.
     """
-    read = read_strict_json(data)
-    lines = Lines(read.text)
-    wrong = [_invalid(path, lines.location(each.at), json_pointer(each.place), each.detail) for each in read.defects]
-    if wrong:
-        return Waivers(path, (), sorted_violations(wrong))
-    rows: list[Waiver] = []
-    seen: set[str] = set()
-    for place, problem in _top_problems(read.value):
-        wrong.append(_invalid(path, _location(read, place), json_pointer(place), problem))
-    for index, row in enumerate(_list_of_rows(read.value)):
-        location = _location(read, ("waivers", index))
-        problems = _row_problems(row)
-        if not problems and row["fingerprint"] in seen:
-            problems = ["its fingerprint stands twice"]
-        wrong += [_invalid(path, location, f"/waivers/{index}", problem) for problem in problems]
-        if not problems:
-            seen.add(row["fingerprint"])
-            day = date.fromisoformat(row["expires"])
-            rows.append(Waiver(row["fingerprint"], row["reason"], row["approver"], day, location))
-    return Waivers(path, tuple(rows), sorted_violations(wrong))
-
-
-def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date) -> Waived:
-    """Take out what is waived on that day (UTC), and add what is wrong with the waivers: RR032, RR033, RR034."""
-    found = list(violations)
-    by_fingerprint = {row.fingerprint: row for row in waivers.rows}
-    waived = [
-        each
-        for each in found
-        if each.finding.code not in NEVER_WAIVED
-        and each.fingerprint in by_fingerprint
-        and by_fingerprint[each.fingerprint].expires >= today
+    document = read_strict_json(data)
+    lines = Lines(document.text)
+    violations = [
+        _make_invalid(path, lines.location(defect.offset), json_pointer(defect.path), defect.detail)
+        for defect in document.defects
     ]
-    codes = {each.fingerprint: each.finding.code for each in found}
-    told = list(waivers.violations)
+    # An ambiguous file approves nothing.
+    if violations:
+        return Waivers(path, (), sorted_violations(violations))
+    rows: list[Waiver] = []
+    fingerprints: set[str] = set()
+
+    def locate(json_path: JsonPath) -> str | None:
+        span = find_spans(document.text, [json_path]).get(json_path)
+        return lines.location(span[0]) if span else None
+
+    def add_error(json_path: JsonPath, detail: str) -> None:
+        violations.append(_make_invalid(path, locate(json_path), json_pointer(json_path), detail))
+
+    for json_path, detail in _check_file(document.value):
+        add_error(json_path, detail)
+    content = document.value.get("waivers") if isinstance(document.value, dict) else None
+    for index, row in enumerate(content if isinstance(content, list) else ()):
+        errors = _check_row(row)
+        if not errors and row["fingerprint"] in fingerprints:
+            errors = ["its fingerprint is duplicated"]
+        for error in errors:
+            add_error(("waivers", index), error)
+        if not errors:
+            fingerprints.add(row["fingerprint"])
+            expires = date.fromisoformat(row["expires"])
+            location = locate(("waivers", index))
+            rows.append(Waiver(row["fingerprint"], row["reason"], row["approver"], expires, location))
+    return Waivers(path, tuple(rows), sorted_violations(violations))
+
+
+def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date) -> WaiverResult:
+    """Return the violations without those that are waived on that day (UTC), and with RR032, RR033 and RR034."""
+    checked = list(violations)
+    codes = {violation.fingerprint: violation.finding.code for violation in checked}
+    waivable = {row.fingerprint for row in waivers.rows if row.expires >= today}
+    waivable = {fingerprint for fingerprint in waivable if codes.get(fingerprint) not in NEVER_WAIVED}
+    own = list(waivers.violations)
     for row in waivers.rows:
         code = codes.get(row.fingerprint)
-        ids = (row.fingerprint[:12],)
-        words = {"id": ids[0], "detail": row.expires.isoformat()}
+        short = row.fingerprint[:12]
         if code in NEVER_WAIVED:
-            told.append(_invalid(waivers.path, row.location, ids[0], f"{code} cannot be waived"))
-        elif row.expires < today:
-            told.append(_about(waivers.path, row, "RR033", words))
-        elif code is None:
-            told.append(_about(waivers.path, row, "RR032", words))
-    gone = {each.fingerprint for each in waived}
-    remain = [each for each in found if each.fingerprint not in gone]
-    return Waived(sorted_violations(remain, told), sorted_violations(waived))
+            own.append(_make_invalid(waivers.path, row.location, short, f"{code} cannot be waived"))
+        elif row.expires < today or code is None:
+            waiver_code = "RR033" if row.expires < today else "RR032"
+            detail = row.expires.isoformat()
+            located = finding(waiver_code, waivers.path, location=row.location, id=short, detail=detail)
+            own.append(Violation(located, (short,), fingerprint_of(waiver_code, (row.fingerprint,))))
+    waived = [violation for violation in checked if violation.fingerprint in waivable]
+    remaining = [violation for violation in checked if violation.fingerprint not in waivable]
+    return WaiverResult(sorted_violations(remaining, own), sorted_violations(waived))
 
 
-def _about(path: str, row: Waiver, code: str, words: dict[str, str]) -> Violation:
-    told = finding(code, path, location=row.location, id=words["id"], detail=words["detail"])
-    return Violation(told, (words["id"],), fingerprint_of(code, (row.fingerprint,)))
+def _make_invalid(path: str, location: str | None, key: str, detail: str) -> Violation:
+    located = finding("RR034", path, location=location, detail=detail)
+    return Violation(located, (), fingerprint_of("RR034", (), f"{key} {detail}"))
 
 
-def _invalid(path: str, location: str | None, key: str, detail: str) -> Violation:
-    return Violation(
-        finding("RR034", path, location=location, detail=detail), (), fingerprint_of("RR034", (), f"{key} {detail}")
-    )
-
-
-def _location(read: StrictJson, place: Place) -> str | None:
-    span = find_spans(read.text, [place]).get(place)
-    return Lines(read.text).location(span[0]) if span else None
-
-
-def _list_of_rows(value: Any) -> list[Any]:
-    rows = value.get("waivers") if isinstance(value, dict) else None
-    return rows if isinstance(rows, list) else []
-
-
-def _top_problems(value: Any) -> list[tuple[Place, str]]:
+def _check_file(value: Any) -> list[tuple[JsonPath, str]]:
     if not isinstance(value, dict):
         return [((), "the file is not an object")]
-    problems: list[tuple[Place, str]] = []
+    errors: list[tuple[JsonPath, str]] = []
     if value.get("waivers_version") != WAIVERS_VERSION:
-        problems.append((("waivers_version",), f'waivers_version is not "{WAIVERS_VERSION}"'))
+        errors.append((("waivers_version",), f'waivers_version is not "{WAIVERS_VERSION}"'))
     if not isinstance(value.get("waivers"), list):
-        problems.append((("waivers",), "waivers is not an array"))
-    problems += [((key,), f"{shown(key)} is no field") for key in value.keys() - {"waivers_version", "waivers"}]
-    return problems
+        errors.append((("waivers",), "waivers is not an array"))
+    unknown = value.keys() - {"waivers_version", "waivers"}
+    return [*errors, *(((key,), f"unknown field {quote_text(key)}") for key in unknown)]
 
 
-def _row_problems(row: Any) -> list[str]:
+def _check_row(row: Any) -> list[str]:
     if not isinstance(row, dict):
         return ["it is not an object"]
-    problems = [f"{name} is missing or empty" for name in _FIELDS if not _filled(row.get(name))]
-    problems += [f"{shown(key)} is no field" for key in row if key not in _FIELDS]
-    fingerprint, expires = row.get("fingerprint"), row.get("expires")
-    if isinstance(fingerprint, str) and fingerprint.strip() and _FINGERPRINT.fullmatch(fingerprint) is None:
-        problems.append("fingerprint is not 64 lower-case hexadecimal digits")
-    if isinstance(expires, str) and expires.strip() and not _is_day(expires):
-        problems.append(f"expires is no day: {shown_value(expires)}")
-    return problems
-
-
-def _filled(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    texts = {name: row[name] for name in _FIELDS if isinstance(row.get(name), str) and row[name].strip()}
+    errors = [f"{name} is missing or empty" for name in _FIELDS if name not in texts]
+    errors += [f"unknown field {quote_text(key)}" for key in row if key not in _FIELDS]
+    if "fingerprint" in texts and _FINGERPRINT.fullmatch(texts["fingerprint"]) is None:
+        errors.append("fingerprint is not 64 lower-case hexadecimal digits")
+    if "expires" in texts and not _is_day(texts["expires"]):
+        errors.append(f"expires is not a day (YYYY-MM-DD): {format_value(texts['expires'])}")
+    return errors
 
 
 def _is_day(text: str) -> bool:
-    if _DAY.fullmatch(text) is None:
-        return False
     try:
-        date.fromisoformat(text)
+        return _DAY.fullmatch(text) is not None and bool(date.fromisoformat(text))
     except ValueError:
         return False
-    return True

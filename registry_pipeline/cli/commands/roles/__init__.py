@@ -1,6 +1,6 @@
-"""`roles`: the role pack, which only ever grows.
+"""`roles`: the commands of the role pack, one module each.
 
-Holds the verbs of this noun, one a module. Keeps out rules: the runbook composes them. May import `runbook` and below.
+They parse options and print results; `registries.roles.service` does the work.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ command = CommandGroup(
     name="roles",
     help="""Check and extend the role pack.
 
-    A published role_id never goes away, and the surface of a published contract never changes: what a role answers
-    with changes by a new version of its contract beside the old one.
+    A published role_id is permanent, and the surface of a published contract never changes. To change the output of a
+    role, add a new version of its contract beside the old one.
     """,
     short_help="Check and extend the role pack.",
     verbs={
-        "check": "Check the role pack against what was published of it.",
+        "check": "Check the role pack against its published versions.",
         "bump": "Add the next version of a role's contract to the role pack.",
-        "diagnostics": "Tell what checks of the role pack have found.",
-        "rules": "Tell every rule of the role pack.",
+        "diagnostics": "List the violations that checks of the role pack found.",
+        "rules": "List the rules of the role pack.",
     },
     package="registry_pipeline.cli.commands.roles",
 )

@@ -1,4 +1,4 @@
-"""`roles rules`: what a role pack is judged by."""
+"""`roles rules`: list the rules of a role pack."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.findings.codes import rows_of_family
 
 
-@click.command("rules", cls=Command, examples=[("roles rules", "every code, what it weighs and what to do")])
+@click.command("rules", cls=Command, examples=[("roles rules", "every code, its severity and its message")])
 @click.pass_obj
 def command(reporter: Reporter, /) -> int:
-    """Tell every rule of the role pack.
+    """List the rules of the role pack.
 
-    A rule that the baseline breaks already weighs less: what the change leaves alone is a warning. `explain CODE`
-    tells one of them whole.
+    An error that the baseline has too is reported as a warning. `explain CODE` describes one rule in full.
     """
     rows = rows_of_family("roles")
     keys = ("code", "severity", "clause", "message", "hint")
     document = {"rules": [{key: str(getattr(row, key)) for key in keys} for row in rows], "findings": []}
 
-    def tell(page: Page) -> None:
+    def print_rules(page: Page) -> None:
         columns = [Column("code"), Column("severity"), Column("what is wrong", below=True)]
         page.table(columns, [(row.code, row.severity.value, template_words(row.message)) for row in rows])
 
-    reporter.answer(document, (), tell)
+    reporter.answer(document, (), print_rules)
     return 0
