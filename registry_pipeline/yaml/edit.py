@@ -25,7 +25,7 @@ from registry_pipeline.yaml.emit import (
 from registry_pipeline.yaml.layout import align_items, flow_insertion, layout_of
 
 _ODD_LINE_ENDS: Final = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
-_DOCUMENT_MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
+_MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
 _COMMENT: Final = re.compile(r"[ \t]+#[^\r\n]*")
 _DASHES: Final = re.compile(r" *- +")
 # Blank lines between items are looked for between the first items only.
@@ -75,7 +75,7 @@ class _TextEditor:
             return self.text + self.new_lines(len(self.text), ["---", *self.root_lines(after[-1])])
         if len(before) == 2 and len(after) == 1:
             first, second = before
-            marks = [m.start() for m in _DOCUMENT_MARK.finditer(self.text) if first.end <= m.start() < second.start]
+            marks = [m.start() for m in _MARK.finditer(self.text) if first.end <= m.start() < second.start]
             if len(marks) == 1:
                 return self.text[: marks[0]] if same_value(first.value, after[0]) else self.text[marks[0] :]
         raise EditError("documents are added or removed")

@@ -1,4 +1,8 @@
-"""Entries: registry entries in YAML files, their rules, and changes of them."""
+"""Registry entries: modules, routes, abilities and hooks in YAML files; their rules, and changes of them.
+
+Commands use `service`. The rest of a registry (reading, rules, changes) is in this package; it may import
+`registries.base`, `yaml`, `schema`, `files`, `findings` and the layers below them, and no other registry.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 MODULE_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="module_registry",
     kind="captured",
-    title="Modules: their types, the modules that exist, how far they have come, and what they offer.",
+    title="Modules: their types, the existing modules, their maturity, and their interfaces.",
     artifacts=(),
     schemas=(("*.yaml", "REGISTRY_module_registry_v0_1.schema.json"),),
     version="0.1",
@@ -43,7 +47,7 @@ ROUTE_REGISTRY_SPEC: Final = RegistrySpec(
 ABILITY_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="ability_registry",
     kind="captured",
-    title="Abilities that may be called: single operations, and the workflows and agents made of them.",
+    title="Callable abilities: single operations, and the workflows and agents that combine them.",
     artifacts=(),
     schemas=(("*.yaml", "REGISTRY_ability_registry_v0_1.schema.json"),),
     version="0.1",
@@ -60,7 +64,7 @@ ABILITY_REGISTRY_SPEC: Final = RegistrySpec(
 HOOK_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id="hook_registry",
     kind="captured",
-    title="Hooks: what runs at which event, for which abilities, and whether it may stop them.",
+    title="Hooks: what runs at which event, for which abilities, and whether it can block them.",
     artifacts=(),
     schemas=(("*.yaml", "REGISTRY_hook_registry_v0_1.schema.json"),),
     version="0.1",
