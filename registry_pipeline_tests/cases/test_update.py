@@ -24,7 +24,7 @@ WARNING = {
     "code": "CAPTURE_ENTRY_REMOVED",
     "severity": "warning",
     "path": "schema/applied_migrations.json",
-    "message": "the active snapshot lists 'b', and the source no longer does",
+    "message": "the active snapshot lists 'b', but the source does not",
 }
 EXPECTED = {
     "captured": ["applied_migrations_snapshot.json"],

@@ -114,7 +114,7 @@ def test_a_schema_that_cannot_judge_is_told(tmp_path: Path, data: bytes) -> None
 
     with pytest.raises(ValueError, match=r"."):
         entry_validator(data)
-    with pytest.raises(RegistryPipelineError, match="no schema that can judge"):
+    with pytest.raises(RegistryPipelineError, match="not a usable schema"):
         validate_entry({}, place)
 
 

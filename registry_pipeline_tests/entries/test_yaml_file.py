@@ -224,8 +224,8 @@ def test_the_other_road_loses_no_comment() -> None:
     ("data", "told"),
     [
         ([{"id": "a"}, {"id": "a"}], "two entries have the key 'a'"),
-        ({"one": [], "two": []}, "no list of entries"),
-        ({"one": 1}, "no list of entries"),
+        ({"one": [], "two": []}, "not a list of entries"),
+        ({"one": 1}, "not a list of entries"),
     ],
 )
 def test_data_that_is_no_list_of_entries_is_refused(data: object, told: str) -> None:

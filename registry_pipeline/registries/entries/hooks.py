@@ -65,11 +65,18 @@ def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
         elif name not in abilities:
             yield unknown_name("EN041", entry, reference, abilities)
     for field, allowed in (("event_type", EVENTS), ("stage", library.config.stages)):
-        name = entry.value.get(field)
-        if isinstance(name, str) and name not in allowed:
-            words = {"field": field, "name": name, "meant": suggestion(name, allowed)}
-            location = entry.location(field)
-            yield finding("EN042", entry.path, location=location, expected=", ".join(allowed), got=name, **words)
+        value = entry.value.get(field)
+        if isinstance(value, str) and value not in allowed:
+            yield finding(
+                "EN042",
+                entry.path,
+                location=entry.location(field),
+                expected=", ".join(allowed),
+                got=value,
+                field=field,
+                name=value,
+                meant=suggestion(value, allowed),
+            )
     yield from _check_effect(entry)
 
 

@@ -151,8 +151,10 @@ def build_library(
                 entries += _read_entries(entry_type, path, documents[path], schemas, all_findings)
             except StrictYamlError as error:
                 code = "EN002" if error.kind == "duplicate_key" else "EN001"
-                texts = {"detail": str(error), "advice": _ADVICE, "schema": schemas.paths[entry_type.name]}
-                all_findings.append(finding(code, path, location=error.location, **texts))
+                schema, location = schemas.paths[entry_type.name], error.location
+                all_findings.append(
+                    finding(code, path, location=location, detail=str(error), advice=_ADVICE, schema=schema)
+                )
     by_key: dict[str, dict[str, tuple[Entry, ...]]] = {}
     route_texts: dict[str, str] = {}
     for entry in entries:

@@ -150,9 +150,15 @@ def _check_document(
     stages, allowed = document.get("stage"), library.config.stages
     for at, stage in enumerate(stages if isinstance(stages, list) else [stages]):
         if isinstance(stage, str) and stage not in allowed:
-            words = {"name": stage, "meant": suggestion(stage, allowed)}
-            location = entry.location(*steps, "stage", at)
-            yield finding("EN023", entry.path, location=location, expected=", ".join(allowed), got=stage, **words)
+            yield finding(
+                "EN023",
+                entry.path,
+                location=entry.location(*steps, "stage", at),
+                expected=", ".join(allowed),
+                got=stage,
+                name=stage,
+                meant=suggestion(stage, allowed),
+            )
 
 
 def _path_problem(library: Library, path: str) -> str:
