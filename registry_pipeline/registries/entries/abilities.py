@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
 from registry_pipeline.registries.entries.references import bound_hooks, known_names, listed, unknown_name
@@ -64,22 +63,15 @@ def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
 def _check_hooks(entry: Entry, library: Library) -> Iterator[Finding]:
     hooks = library.of("hook")
     for reference in bound_hooks(entry):
-        location, name = entry.location(*reference.steps), reference.name
+        name = reference.name
         if name not in hooks:
             detail = f"{name} is not registered{suggestion(name, hooks)}"
-            yield finding("EN033", entry.path, location=location, expected=known_names(hooks), got=name, detail=detail)
+            yield entry.finding("EN033", *reference.steps, expected=known_names(hooks), got=name, detail=detail)
             continue
         expected, got = BINDINGS[str(reference.steps[1])], hooks[name][0].value.get("event_type")
         if got != expected:
-            yield finding(
-                "EN033",
-                entry.path,
-                location=location,
-                severity=Severity.ERROR,
-                expected=expected,
-                got=got,
-                detail=f"{name} is for another event",
-            )
+            details = {"expected": expected, "got": got, "detail": f"{name} is for another event"}
+            yield entry.finding("EN033", *reference.steps, severity=Severity.ERROR, **details)
 
 
 def _check_routes(entry: Entry, library: Library) -> Iterator[Finding]:
@@ -91,10 +83,8 @@ def _check_routes(entry: Entry, library: Library) -> Iterator[Finding]:
     if any(entry.key in library.route_texts[owner] for owner in owners):
         return
     if not owners:
-        detail = f"no route of its modules leads to {entry.key}"
-        yield finding("EN032", entry.path, location=entry.location(), detail=detail)
+        yield entry.finding("EN032", detail=f"no route of its modules leads to {entry.key}")
     # The finding is reported at each module that has routes: that is where a route would be added.
     for owner in owners:
         for instance in library.of("module_instance").get(owner, ()):
-            detail = f"no route of {owner} mentions the ability {entry.key}"
-            yield finding("EN032", instance.path, location=instance.location(), detail=detail)
+            yield instance.finding("EN032", detail=f"no route of {owner} mentions the ability {entry.key}")

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.insert import put_entry
 from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
@@ -60,23 +59,14 @@ def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
         name = reference.name
         if GLOB_SIGNS.intersection(name):
             if not any(fnmatchcase(ability, name) for ability in abilities):
-                location = entry.location(*reference.steps)
-                yield finding("EN040", entry.path, location=location, got=name, name=repr(name))
+                yield entry.finding("EN040", *reference.steps, got=name, name=repr(name))
         elif name not in abilities:
             yield unknown_name("EN041", entry, reference, abilities)
     for field, allowed in (("event_type", EVENTS), ("stage", library.config.stages)):
         value = entry.value.get(field)
         if isinstance(value, str) and value not in allowed:
-            yield finding(
-                "EN042",
-                entry.path,
-                location=entry.location(field),
-                expected=", ".join(allowed),
-                got=value,
-                field=field,
-                name=value,
-                meant=suggestion(value, allowed),
-            )
+            words = {"field": field, "name": value, "meant": suggestion(value, allowed)}
+            yield entry.finding("EN042", field, expected=", ".join(allowed), got=value, **words)
     yield from _check_effect(entry)
 
 
@@ -85,9 +75,7 @@ def _check_effect(entry: Entry) -> Iterator[Finding]:
     if not isinstance(event, str) or event not in _TOO_LATE:
         return
     if entry.value.get("blocking") is True:
-        location = entry.location("blocking")
-        yield finding("EN043", entry.path, location=location, got="true", field="blocking", event=event)
+        yield entry.finding("EN043", "blocking", got="true", field="blocking", event=event)
     for at, effect in texts(entry.value.get("effects")):
         if effect.startswith(_AI_FACING):
-            field, location = f"the effect {effect}", entry.location("effects", at)
-            yield finding("EN043", entry.path, location=location, got=effect, field=field, event=event)
+            yield entry.finding("EN043", "effects", at, got=effect, field=f"the effect {effect}", event=event)

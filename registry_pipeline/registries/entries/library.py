@@ -43,6 +43,10 @@ class Entry:
         """Return `line:column` of the value at a path inside the entry."""
         return None if self.node is None else self.node.at(steps).location
 
+    def finding(self, code: str, *steps: str | int, **details: Any) -> Finding:
+        """Return a finding about the value at a path inside the entry; `details` are those of `findings.finding`."""
+        return finding(code, self.path, location=self.location(*steps), **details)
+
 
 @value_type
 class Library:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.insert import put_entry
 from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
@@ -50,8 +49,7 @@ def check_instance(entry: Entry, library: Library) -> Iterator[Finding]:
     for reference in listed(entry, "module_instance", "dependencies", "modules"):
         problem = _dependency_problem(entry, reference.name, library)
         if problem:
-            location = entry.location(*reference.steps)
-            yield finding("EN012", entry.path, location=location, got=reference.name, detail=problem)
+            yield entry.finding("EN012", *reference.steps, got=reference.name, detail=problem)
 
 
 def check_module_type(entry: Entry, library: Library) -> Iterator[Finding]:
@@ -74,8 +72,8 @@ def check_approval(entry: Entry, library: Library) -> Iterator[Finding]:  # noqa
     """Yield a finding if the lifecycle of an interface needs an approval and has none (EN015)."""
     lifecycle = entry.value.get("lifecycle")
     if isinstance(lifecycle, str) and lifecycle in NEEDS_APPROVAL and not is_approved(entry.value):
-        location, expected = entry.location("lifecycle"), f"{APPROVAL} with this lifecycle"
-        yield finding("EN015", entry.path, location=location, expected=expected, got=lifecycle, name=lifecycle)
+        expected = f"{APPROVAL} with this lifecycle"
+        yield entry.finding("EN015", "lifecycle", expected=expected, got=lifecycle, name=lifecycle)
 
 
 def is_approved(value: Mapping[str, Any]) -> bool:
@@ -90,9 +88,8 @@ def check_type_graph(entry: Entry, library: Library) -> Iterator[Finding]:
         for reference in listed(entry, "module_type", side):
             if entry.key not in _edges(library, reference.name, other_side):
                 ends = (entry.key, reference.name) if side == "outbound" else (reference.name, entry.key)
-                location = entry.location(*reference.steps)
                 expected = f"{entry.key} in {other_side} of {reference.name}"
-                yield finding("EN013", entry.path, location=location, expected=expected, edge=" -> ".join(ends))
+                yield entry.finding("EN013", *reference.steps, expected=expected, edge=" -> ".join(ends))
 
 
 def _edges(library: Library, type_id: str, side: str) -> set[str]:
@@ -104,11 +101,9 @@ def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
     if not isinstance(parent, str):
         return
     instances = library.of("module_instance")
-    location = entry.location("parent_module")
     if parent != entry.key and parent not in instances:
         detail = f"{parent} is not registered{suggestion(parent, instances)}"
-        expected = known_names(instances)
-        yield finding("EN011", entry.path, location=location, expected=expected, got=parent, detail=detail)
+        yield entry.finding("EN011", "parent_module", expected=known_names(instances), got=parent, detail=detail)
         return
     chain = [entry.key]
     ancestor: Any = parent
@@ -118,7 +113,7 @@ def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
     # A cycle that does not contain this entry is reported at its own members.
     if ancestor == entry.key:
         detail = f"makes a cycle: {' -> '.join([*chain, ancestor])}"
-        yield finding("EN011", entry.path, location=location, got=parent, detail=detail)
+        yield entry.finding("EN011", "parent_module", got=parent, detail=detail)
 
 
 def _dependency_problem(entry: Entry, name: str, library: Library) -> str:

@@ -14,13 +14,7 @@ from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.base.capture import CaptureReader
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.tracked_files import quote_pathspec
-from registry_pipeline.registries.entries.types import (
-    ENTRY_TYPES,
-    FAMILY_OF,
-    SCHEMA_FOLDER,
-    SCHEMA_SUFFIX,
-    folder_of,
-)
+from registry_pipeline.registries.entries.types import ENTRY_TYPES, FAMILY_OF, SCHEMA_FOLDER, SCHEMA_SUFFIX, folder_of
 from registry_pipeline.yaml.fast_values import read_yaml_values
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.library import Entry, Library
 from registry_pipeline.registries.entries.schemas import suggestion
@@ -96,15 +95,9 @@ def find_referrers(library: Library, entry: Entry) -> list[tuple[Entry, Referenc
 
 def unknown_name(code: str, entry: Entry, reference: Reference, known: Mapping[str, Any], note: str = "") -> Finding:
     """Return the finding that a name is not registered, with a note or else the closest known name."""
-    return finding(
-        code,
-        entry.path,
-        location=entry.location(*reference.steps),
-        expected=known_names(known),
-        got=reference.name,
-        name=reference.name,
-        meant=note or suggestion(reference.name, known),
-    )
+    name = reference.name
+    words = {"name": name, "meant": note or suggestion(name, known)}
+    return entry.finding(code, *reference.steps, expected=known_names(known), got=name, **words)
 
 
 def known_names(known: Mapping[str, Any]) -> str | None:

@@ -98,9 +98,9 @@ def check_slugs(entry: Entry) -> Iterator[Finding]:
         if not isinstance(when, str):
             continue
         if slug(when) in known:
-            location = entry.location("routes", at, "when_to_use")
             detail = f"the route {slug(when)} is duplicated in {entry.key}"
-            yield finding("EN002", entry.path, location=location, got=entry.key, detail=detail, advice="join the two")
+            steps = ("routes", at, "when_to_use")
+            yield entry.finding("EN002", *steps, got=entry.key, detail=detail, advice="join the two")
         known.add(slug(when))
 
 
@@ -119,24 +119,21 @@ def _check_conflict(entry: Entry, library: Library) -> Iterator[Finding]:
             continue
         if isinstance(priority, int) and isinstance(other_priority, int) and priority != other_priority:
             continue
-        location, name = entry.location("topic"), f"{other.path} ({other_owner})"
-        yield finding("EN020", entry.path, location=location, got=priority, name=entry.key, other=name)
+        yield entry.finding("EN020", "topic", got=priority, name=entry.key, other=f"{other.path} ({other_owner})")
 
 
 def _check_owner(entry: Entry, library: Library) -> Iterator[Finding]:
     instances, owner = library.of("module_instance"), entry.value.get("module_id")
     if not isinstance(owner, str):
         return
-    location = entry.location("module_id")
     if owner not in instances:
         detail = f"{owner} is not a registered module instance{suggestion(owner, instances)}"
-        expected = known_names(instances)
-        yield finding("EN022", entry.path, location=location, expected=expected, got=owner, detail=detail)
+        yield entry.finding("EN022", "module_id", expected=known_names(instances), got=owner, detail=detail)
     folder = PurePosixPath(folder_of(library.config, entry.type))
     for module in PurePosixPath(entry.path).parts[len(folder.parts) : -1]:
         if module in instances and module != owner:
             detail = f"{owner} does not own {module}, whose folder contains the file"
-            yield finding("EN022", entry.path, location=location, expected=module, got=owner, detail=detail)
+            yield entry.finding("EN022", "module_id", expected=module, got=owner, detail=detail)
 
 
 def _check_document(
@@ -145,20 +142,12 @@ def _check_document(
     path = document.get("path")
     problem = _path_problem(library, path) if isinstance(path, str) else ""
     if problem:
-        location = entry.location(*steps, "path")
-        yield finding("EN021", entry.path, location=location, got=path, detail=f"{path!r} {problem}")
+        yield entry.finding("EN021", *steps, "path", got=path, detail=f"{path!r} {problem}")
     stages, allowed = document.get("stage"), library.config.stages
     for at, stage in enumerate(stages if isinstance(stages, list) else [stages]):
         if isinstance(stage, str) and stage not in allowed:
-            yield finding(
-                "EN023",
-                entry.path,
-                location=entry.location(*steps, "stage", at),
-                expected=", ".join(allowed),
-                got=stage,
-                name=stage,
-                meant=suggestion(stage, allowed),
-            )
+            words = {"name": stage, "meant": suggestion(stage, allowed)}
+            yield entry.finding("EN023", *steps, "stage", at, expected=", ".join(allowed), got=stage, **words)
 
 
 def _path_problem(library: Library, path: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from registry_pipeline.findings.codes import CODES, finding
+from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.registries.entries.abilities import check_ability
 from registry_pipeline.registries.entries.hooks import check_hook
@@ -109,7 +109,7 @@ def check_entry(entry: Entry, library: Library, *, shape: bool = True) -> Iterat
     if OVERRIDE in entry.value:
         by = member(entry.value, OVERRIDE, "by")
         detail = f"{entry.name}: {', '.join(sorted(lifted)) or 'no code'}, by {by}"
-        yield finding("EN090", entry.path, location=entry.location(OVERRIDE), detail=detail)
+        yield entry.finding("EN090", OVERRIDE, detail=detail)
 
 
 def check_rules(entry: Entry, library: Library) -> Iterator[Finding]:
@@ -127,7 +127,7 @@ def check_keys(library: Library) -> Iterator[Finding]:
             for second in entries[1:]:
                 field = second.type.key_field
                 detail = f"the {field} {key} is already used in {first.path}:{first.location() or '?'}"
-                yield _duplicate(second, detail, "remove one of the two")
+                yield second.finding("EN002", got=key, detail=detail, advice="remove one of the two")
     for routes in library.of("route").values():
         for route in routes:
             yield from check_slugs(route)
@@ -135,23 +135,13 @@ def check_keys(library: Library) -> Iterator[Finding]:
     for key, entries in library.of("ability_high").items():
         if key in low:
             detail = f"the ability_id {key} is already used in {low[key][0].path}"
-            yield _duplicate(entries[0], detail, "use an id for one ability only, of either level")
-
-
-def _duplicate(entry: Entry, detail: str, advice: str) -> Finding:
-    return finding("EN002", entry.path, location=entry.location(), got=entry.key, detail=detail, advice=advice)
+            advice = "use an id for one ability only, of either level"
+            yield entries[0].finding("EN002", got=key, detail=detail, advice=advice)
 
 
 def check_removal(entry: Entry, library: Library) -> list[Finding]:
     """Return a finding for each reference to a removed entry (EN060)."""
     return [
-        finding(
-            "EN060",
-            other.path,
-            location=other.location(*reference.steps),
-            got=entry.key,
-            name=entry.name,
-            referrer=other.name,
-        )
+        other.finding("EN060", *reference.steps, got=entry.key, name=entry.name, referrer=other.name)
         for other, reference in find_referrers(library, entry)
     ]

@@ -13,10 +13,7 @@ from registry_pipeline.values import asdict
 @click.command(
     "rules",
     cls=Command,
-    examples=[
-        ("entries rules", "when A changes, check B: by code"),
-        ("entries rules --json", "the same as JSON"),
-    ],
+    examples=[("entries rules", "when A changes, check B: by code"), ("entries rules --json", "the same as JSON")],
 )
 @click.pass_obj
 def command(reporter: Reporter) -> int:
