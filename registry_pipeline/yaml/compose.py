@@ -131,10 +131,10 @@ def read_yaml(data: bytes) -> tuple[YamlNode, ...]:
         return tuple(_compose(text, yaml))
 
 
-def same_value(one: Any, other: Any) -> bool:
+def same_value(left: Any, right: Any) -> bool:
     """Return whether two values are equal as JSON: `1`, `1.0` and `true` differ, the order of keys does not matter."""
     # Python's comparison is much faster, and values that differ for Python differ for JSON too.
-    return bool(one == other) and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return bool(left == right) and json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
 @contextmanager

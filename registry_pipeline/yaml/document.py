@@ -180,11 +180,7 @@ def _merge(old: Any, new: Any) -> Any:
 
 
 def _to_plain(value: Any) -> Any:
-    """Return round-trip data as plain values.
-
-    Raises:
-        RefusedError: a value or a key that JSON cannot represent (exit 5).
-    """
+    """Return round-trip data as plain values; a value or key that JSON cannot represent is refused."""
     if isinstance(value, dict):
         for name in value:
             if not isinstance(name, str):

@@ -76,7 +76,7 @@ def plan_addition(
         RefusedError: a file cannot be changed with a verified result (exit 5).
     """
     # (1) An entry without shape or key cannot be put into a file at all.
-    unusable = [found for new in new_entries for found in _check_shape(library, new)]
+    unusable = [f for new in new_entries for f in _check_shape(library, new)]
     unusable = unusable or [*_check_contradictions(new_entries)]
     if unusable:
         return Change({}, sorted_findings(unusable), {"entries": len(new_entries), "files": 0})
@@ -106,7 +106,7 @@ def plan_removal(repository: Repository, library: Library, names: Sequence[tuple
         edits.remove(entry)
     after = edits.library_after()
     # EN060 names the referrers; the errors that they have after the removal would repeat it.
-    referrers = [found for entry in removed for found in check_removal(entry, after)]
+    referrers = [f for entry in removed for f in check_removal(entry, after)]
     findings = sorted_findings([*edits.findings, *(referrers or _new_errors(library, after))])
     files = edits.changed_files()
     return Change(files, findings, {"entries": len(removed), "files": len(files)})
@@ -165,7 +165,7 @@ def _check_shape(library: Library, new: NewEntry) -> list[Finding]:
     violations = library.schemas.check(new.type, new.value, new.origin, new.node)
     if violations:
         entry = Entry(new.type, new.key or "", new.value, new.origin, new.node)
-        return [*violations, *(found for found in check_rules(entry, library) if found.severity is Severity.ERROR)]
+        return [*violations, *(f for f in check_rules(entry, library) if f.severity is Severity.ERROR)]
     if new.key is None:
         return [finding("EN002", new.origin, detail=f"the entry has no {new.type.key_field}", advice="add it")]
     return []
@@ -209,10 +209,10 @@ def _with_override(
 ) -> dict[str, Any]:
     """Return the values with a record of the failures that `--no-check` overrides, if there are any."""
     failures = {
-        found.code
+        f.code
         for entry in after.of(new.type.name).get(new.type.key_of(value) or "", ())
-        for found in check_rules(entry, after)
-        if found.severity is Severity.ERROR
+        for f in check_rules(entry, after)
+        if f.severity is Severity.ERROR
     }
     codes = sorted(failures - WRITE_FAILURES)
     if not codes:
@@ -240,25 +240,25 @@ def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
 def _check_change(before: Library, after: Library, edits: FileEdits) -> tuple[Finding, ...]:
     """Return the findings about the changed entries, and the errors elsewhere that are new."""
     schemas = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in edits.touched}
-    findings = [*edits.findings, *(found for found in after.schemas.findings if found.path in schemas)]
+    findings = [*edits.findings, *(f for f in after.schemas.findings if f.path in schemas)]
     for name, key in edits.touched:
         for entry in after.of(name).get(key, ()):
             findings += check_entry(entry, after)
     keys = {key for _, key in edits.touched}
-    findings += [found for found in check_keys(after) if found.got in keys]
-    known = {_identity(found) for found in findings}
-    findings += [found for found in _new_errors(before, after) if _identity(found) not in known]
+    findings += [f for f in check_keys(after) if f.got in keys]
+    known = {_identity(f) for f in findings}
+    findings += [f for f in _new_errors(before, after) if _identity(f) not in known]
     return sorted_findings(findings)
 
 
 def _new_errors(before: Library, after: Library) -> list[Finding]:
     """Return the errors that only the later state has."""
     # The entries that do not change keep their shape, and schemas take most of the time.
-    known = {_identity(found) for found in check_library(before, shapes=False)}
-    errors = (found for found in check_library(after, shapes=False) if found.severity is Severity.ERROR)
-    return [found for found in errors if _identity(found) not in known]
+    known = {_identity(f) for f in check_library(before, shapes=False)}
+    errors = (f for f in check_library(after, shapes=False) if f.severity is Severity.ERROR)
+    return [f for f in errors if _identity(f) not in known]
 
 
-def _identity(found: Finding) -> tuple[str, str, str, str | None]:
+def _identity(f: Finding) -> tuple[str, str, str, str | None]:
     """Return what identifies a finding if lines are added above it."""
-    return (found.code, found.path, _LINES.sub("", found.message), found.got)
+    return (f.code, f.path, _LINES.sub("", f.message), f.got)

@@ -133,17 +133,17 @@ class FileEdits:
         after = {**old.files, **{path: data for path, (_, data) in changed.items()}}
         files = {path: data for path, data in after.items() if data is not None}
         parsed = {path: nodes for path, nodes in old.documents.items() if path not in changed}
-        findings = [found for found in old.findings if found.path not in files and found.path not in changed]
+        findings = [f for f in old.findings if f.path not in files and f.path not in changed]
         return build_library(self._repository, files, findings, old.schemas, parsed)
 
     def _read(self, path: str, entry_type: EntryType) -> list[Any] | None:
         """Return the documents of a file with the edits so far, or None, with a finding, if it cannot be edited."""
         if path in self._documents:
             return self._documents[path]
-        errors = [found for found in self._library.findings if found.path == path and found.severity is Severity.ERROR]
+        errors = [f for f in self._library.findings if f.path == path and f.severity is Severity.ERROR]
         if path in self._library.documents:
             # The file can be parsed: only a missing list prevents an edit.
-            no_list = [found for found in errors if found.code == "EN002" and found.message.startswith(NO_LIST)]
+            no_list = [f for f in errors if f.code == "EN002" and f.message.startswith(NO_LIST)]
             errors = no_list if entry_type.list_key is not None else []
         if errors:
             self.findings += errors
@@ -180,7 +180,7 @@ def _find_collision(entry_type: EntryType, documents: list[Any], value: Mapping[
 def _is_same(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     """Return whether two entries are equal without the records that the program writes."""
     records = (APPROVAL, OVERRIDE)
-    return same_value(*({name: part for name, part in each.items() if name not in records} for each in (old, value)))
+    return same_value(*({name: part for name, part in entry.items() if name not in records} for entry in (old, value)))
 
 
 def _find_route_collision(old: Mapping[str, Any], value: Mapping[str, Any]) -> str:

@@ -65,8 +65,8 @@ def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
     for field, allowed in (("event_type", EVENTS), ("stage", library.config.stages)):
         value = entry.value.get(field)
         if isinstance(value, str) and value not in allowed:
-            words = {"field": field, "name": value, "meant": suggestion(value, allowed)}
-            yield entry.finding("EN042", field, expected=", ".join(allowed), got=value, **words)
+            details = {"field": field, "name": value, "meant": suggestion(value, allowed)}
+            yield entry.finding("EN042", field, expected=", ".join(allowed), got=value, **details)
     yield from _check_effect(entry)
 
 

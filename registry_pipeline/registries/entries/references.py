@@ -96,8 +96,8 @@ def find_referrers(library: Library, entry: Entry) -> list[tuple[Entry, Referenc
 def unknown_name(code: str, entry: Entry, reference: Reference, known: Mapping[str, Any], note: str = "") -> Finding:
     """Return the finding that a name is not registered, with a note or else the closest known name."""
     name = reference.name
-    words = {"name": name, "meant": note or suggestion(name, known)}
-    return entry.finding(code, *reference.steps, expected=known_names(known), got=name, **words)
+    details = {"name": name, "meant": note or suggestion(name, known)}
+    return entry.finding(code, *reference.steps, expected=known_names(known), got=name, **details)
 
 
 def known_names(known: Mapping[str, Any]) -> str | None:

@@ -146,8 +146,8 @@ def _check_document(
     stages, allowed = document.get("stage"), library.config.stages
     for at, stage in enumerate(stages if isinstance(stages, list) else [stages]):
         if isinstance(stage, str) and stage not in allowed:
-            words = {"name": stage, "meant": suggestion(stage, allowed)}
-            yield entry.finding("EN023", *steps, "stage", at, expected=", ".join(allowed), got=stage, **words)
+            details = {"name": stage, "meant": suggestion(stage, allowed)}
+            yield entry.finding("EN023", *steps, "stage", at, expected=", ".join(allowed), got=stage, **details)
 
 
 def _path_problem(library: Library, path: str) -> str:

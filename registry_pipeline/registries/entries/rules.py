@@ -103,9 +103,9 @@ def check_entry(entry: Entry, library: Library, *, shape: bool = True) -> Iterat
     if shape:
         yield from library.schemas.check(entry.type, entry.value, entry.path, entry.node)
     lifted = {code for _, code in texts(member(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
-    for found in check_rules(entry, library):
-        is_lifted = found.code in lifted and found.severity is Severity.ERROR
-        yield replace(found, severity=Severity.WARNING) if is_lifted else found
+    for violation in check_rules(entry, library):
+        is_lifted = violation.code in lifted and violation.severity is Severity.ERROR
+        yield replace(violation, severity=Severity.WARNING) if is_lifted else violation
     if OVERRIDE in entry.value:
         by = member(entry.value, OVERRIDE, "by")
         detail = f"{entry.name}: {', '.join(sorted(lifted)) or 'no code'}, by {by}"

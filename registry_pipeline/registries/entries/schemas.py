@@ -156,8 +156,8 @@ def _shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, n
     for problem in problems:
         location = problem.pointer if node is None else node.at(problem.path).location
         detail = f"{problem.pointer}: {_wording(problem)}" if problem.pointer else _wording(problem)
-        words = {"expected": problem.expected, "got": problem.got, "detail": detail, "schema": schema}
-        findings.append(finding("EN001", path, location=location, **words))
+        details: dict[str, Any] = {"expected": problem.expected, "got": problem.got, "detail": detail, "schema": schema}
+        findings.append(finding("EN001", path, location=location, **details))
     return findings
 
 

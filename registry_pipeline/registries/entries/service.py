@@ -143,7 +143,7 @@ def check_coordination(repository: Repository, sealed: SealedRun, report: SealRe
     schemas = read_schemas(repository)
     others, unreadable = read_entry_files(repository, schemas, without_family=FAMILY_OF[sealed.registry_id])
     library = build_library(repository, {**others, **sealed_files}, unreadable, schemas)
-    return tuple(found for found in check_library(library) if found.path in sealed_files)
+    return tuple(f for f in check_library(library) if f.path in sealed_files)
 
 
 def _write(repository: Repository, change: Change, recovery: Recovery | None, *, dry_run: bool) -> WriteResult:
