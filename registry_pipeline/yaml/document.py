@@ -21,8 +21,8 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import read_own_file, refuse_missing_folder, replace_file
 from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml, same_value
 from registry_pipeline.yaml.edit import EditError, edit_text
+from registry_pipeline.yaml.emit import measure_style
 from registry_pipeline.yaml.fast_values import read_yaml_values
-from registry_pipeline.yaml.layout import layout_of
 from registry_pipeline.yaml.scalars import read_plain_scalar
 
 MAX_BYTES: Final = 64 << 20
@@ -153,8 +153,8 @@ def _rewrite_by_round_trip(text: str, documents: Sequence[YamlNode], values: lis
         return None
     merged = [_merge(old, new) for old, new in zip(loaded or [None], values, strict=True)]
     stream = io.StringIO()
-    layout, yaml = layout_of(documents, "\n"), _round_trip_parser()
-    yaml.indent(mapping=layout.mapping, sequence=layout.sequence + 2, offset=layout.sequence)
+    style, yaml = measure_style(documents, "\n"), _round_trip_parser()
+    yaml.indent(mapping=style.mapping, sequence=style.sequence + 2, offset=style.sequence)
     try:
         yaml.dump_all(merged, stream)
     except Exception:  # noqa: BLE001 - any failure of the library means: no result by this method

@@ -7,7 +7,8 @@ entry.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_line
@@ -19,10 +20,10 @@ from registry_pipeline.yaml.emit import (
     inline_text,
     is_block,
     item_lines,
+    measure_style,
     member_lines,
     scalar_text,
 )
-from registry_pipeline.yaml.layout import align_items, flow_insertion, layout_of
 
 _ODD_LINE_ENDS: Final = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
 _MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
@@ -50,7 +51,7 @@ def edit_text(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_f
     """
     if _ODD_LINE_ENDS.search(text):
         raise EditError("line ends other than LF or CRLF")
-    editor = _TextEditor(text, layout_of(before, "\r\n" if "\r\n" in text else "\n"), tuple(key_fields))
+    editor = _TextEditor(text, measure_style(before, "\r\n" if "\r\n" in text else "\n"), tuple(key_fields))
     if not before and len(after) == 1:
         return text + editor.new_lines(len(text), editor.root_lines(after[0]))
     if len(before) != len(after):
@@ -146,7 +147,7 @@ class _TextEditor:
         is_empty = member.start == member.end
         is_one_line = "\n" not in self.text[member.start : member.end]
         if member.flow and member.members and isinstance(value, dict | list):
-            edit = flow_insertion(self.text, member, value, self.style.newline)
+            edit = _flow_insertion(self.text, member, value, self.style.newline)
             if edit is None:
                 self._refuse_comments(member)
             self.edits.append(edit or (member.start, member.end, flow_text(value)))
@@ -178,7 +179,7 @@ class _TextEditor:
         heads = [self._head(item, column, items[i - 1] if i else None) for i, item in enumerate(items)]
         heads.append(self._tail(items[-1], column))
         old = [self._identity(item.value) for item in items]
-        for kind, a, b, c, d in align_items(old, value, self._identity):
+        for kind, a, b, c, d in _align_items(old, value, self._identity):
             if kind in ("delete", "replace"):
                 self.edits.append((heads[a], self._removal_end(items[b - 1], column, heads[b]), ""))
             if kind in ("insert", "replace"):
@@ -290,3 +291,43 @@ class _TextEditor:
 
     def _next_line(self, position: int) -> int:
         return self.text.find("\n", position) + 1 or len(self.text)
+
+
+def _align_items(
+    old: list[bytes], value: list[Any], identity: Callable[[Any], bytes]
+) -> list[tuple[str, int, int, int, int]]:
+    """Return the steps from the old items to the new ones, as `SequenceMatcher.get_opcodes`."""
+    new = [identity(item) for item in value]
+    # `SequenceMatcher` takes quadratic time, so it only gets what is between the common head and tail.
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    tail = next((i for i in range(shorter - head) if old[-1 - i] != new[-1 - i]), shorter - head)
+    old_end, new_end = len(old) - tail, len(new) - tail
+    middle = SequenceMatcher(None, old[head:old_end], new[head:new_end], autojunk=False).get_opcodes()
+    steps = [("equal", 0, head, 0, head)]
+    steps += [(kind, a + head, b + head, c + head, d + head) for kind, a, b, c, d in middle]
+    return [*steps, ("equal", old_end, len(old), new_end, len(new))]
+
+
+def _flow_insertion(text: str, node: YamlNode, value: Any, newline: str) -> tuple[int, int, str] | None:
+    """Return the edit that adds one item to a `[...]` list with one item a line, or None if another edit is needed."""
+    items = node.members
+    if node.kind != "sequence" or not isinstance(value, list) or len(value) != len(items) + 1:
+        return None
+    at = next((i for i, item in enumerate(items) if not same_value(item.value, value[i])), len(items))
+    if not same_value([item.value for item in items[at:]], value[at + 1 :]):
+        return None
+    margins = [_margin(text, item) for item in items]
+    # A comment beside the new item would be read as the comment of that item.
+    following = items[at].start if at < len(items) else node.end
+    if not all(margins) or "#" in text[items[at - 1].end if at else node.start : following]:
+        return None
+    if at == len(items):  # a comma after the last item then follows the new one
+        return (items[-1].end, items[-1].end, f",{newline}{margins[0]}{flow_text(value[at])}")
+    return (items[at].start, items[at].start, f"{flow_text(value[at])},{newline}{margins[0]}")
+
+
+def _margin(text: str, item: YamlNode) -> str:
+    """Return the blanks before an item that begins a line, or ""."""
+    before = text[text.rfind("\n", 0, item.start) + 1 : item.start]
+    return "" if before.strip(" \t") else before

@@ -1,4 +1,4 @@
-"""Write values as YAML text in block style.
+"""Write values as YAML text in block style, and measure the style of a file.
 
 YAML 1.1 and 1.2 readers get the same values: a text that YAML 1.1 reads as something else (`no`, `010`, a date) is
 quoted.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from registry_pipeline.values import value_type
+from registry_pipeline.yaml.compose import YamlNode
 
 _PLAIN: Final = re.compile(r"[A-Za-z_/][^\x00-\x1f\x7f]*")
 _YAML_1_1_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -31,6 +33,21 @@ class Style:
     sequence: int = 2
     mapping: int = 2
     newline: str = "\n"
+
+
+def measure_style(documents: Sequence[YamlNode], newline: str) -> Style:
+    """Return the style of a file, measured at the first list and the first mapping inside a mapping."""
+    indents: dict[str, int] = {}
+    queue = [node for node in documents if not node.flow]
+    for _ in range(1000):  # a large file shows its layout early
+        if not queue or len(indents) == 2:
+            break
+        node = queue.pop(0)
+        for _, value in node.pairs() if node.kind == "mapping" else ():
+            if value.kind in ("mapping", "sequence") and not value.flow:
+                indents.setdefault(value.kind, value.column - node.column)
+        queue += [child for child in node.members[:40] if child.kind in ("mapping", "sequence") and not child.flow]
+    return Style(indents.get("sequence", 2), indents.get("mapping", 2), newline)
 
 
 def block_lines(value: Any, column: int, style: Style) -> list[str]:

@@ -1,8 +1,7 @@
-"""Abilities of the low and the high level: their files and their rules (EN030 to EN033)."""
+"""Abilities of the low and the high level: their rules (EN030 to EN033)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,20 +9,7 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
 from registry_pipeline.registries.entries.references import bound_hooks, known_names, listed, unknown_name
 from registry_pipeline.registries.entries.schemas import suggestion
-from registry_pipeline.registries.entries.types import BINDINGS, ENTRY_TYPES, EntryType, folder_of
-
-
-def place_ability(library: Library, entry_type: EntryType, entry: Mapping[str, Any]) -> str:
-    """Return the file of an ability: the existing one, or that of its domain.
-
-    The domain is the part of the id before its first dot or colon, or `general`.
-    """
-    key = entry_type.key_of(entry) or ""
-    existing = library.of(entry_type.name).get(key)
-    if existing:
-        return existing[0].path
-    head, *rest = re.split(r"[.:]", key)
-    return f"{folder_of(library.config, entry_type)}/{head if rest and head else 'general'}.yaml"
+from registry_pipeline.registries.entries.types import BINDINGS, ENTRY_TYPES
 
 
 def check_ability_addition_consistency(
@@ -39,9 +25,7 @@ def check_ability_addition_consistency(
     library = library_or_default(library)
     is_high = "ability_ids" in new_ability_entry or "type" in new_ability_entry
     entry_type = ENTRY_TYPES["ability_high" if is_high else "ability_low"]
-    path = place_ability(library, entry_type, new_ability_entry)
-    entry = Entry(entry_type, entry_type.key_of(new_ability_entry) or "", new_ability_entry, path)
-    return list(check_ability(entry, library))
+    return list(check_ability(library.new_entry(entry_type, new_ability_entry), library))
 
 
 def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:

@@ -182,13 +182,6 @@ def _check_contradictions(new_entries: Sequence[NewEntry]) -> Iterator[Finding]:
             yield finding("EN002", new.origin, location=new.location, got=new.key, detail=detail, advice=advice)
 
 
-def _replaced_entry(library: Library, new: NewEntry) -> Entry | None:
-    for entry in library.of(new.type.name).get(new.key or "", ()):
-        if new.type.name != "route" or entry.value.get("module_id") == new.value.get("module_id"):
-            return entry
-    return None
-
-
 def _with_approval(library: Library, new: NewEntry, request: ChangeRequest) -> dict[str, Any]:
     """Return the values with the existing approval, or that of the request."""
     # An approval or override that the given entry states itself does not count.
@@ -196,7 +189,7 @@ def _with_approval(library: Library, new: NewEntry, request: ChangeRequest) -> d
     lifecycle, approved_by = value.get("lifecycle"), (request.approved_by or "").strip()
     if new.type.name != "module_interface" or lifecycle not in NEEDS_APPROVAL:
         return value
-    old = _replaced_entry(library, new)
+    old = library.find_existing(new.type, new.value)
     if old is not None and is_approved(old.value) and old.value[APPROVAL]["lifecycle"] == lifecycle:
         return {**value, APPROVAL: old.value[APPROVAL]}
     if not approved_by:
@@ -217,7 +210,7 @@ def _with_override(
     codes = sorted(failures - WRITE_FAILURES)
     if not codes:
         return value
-    old = _replaced_entry(library, new)
+    old = library.find_existing(new.type, new.value)
     record = None if old is None else old.value.get(OVERRIDE)
     if not isinstance(record, dict) or record.get("codes") != codes:
         record = {"codes": codes, "by": request.actor, "utc": utc_text(request.at)}

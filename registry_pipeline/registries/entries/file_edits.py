@@ -10,8 +10,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.entries.abilities import place_ability
-from registry_pipeline.registries.entries.hooks import place_hook, put_hook
+from registry_pipeline.registries.entries.hooks import put_hook
 from registry_pipeline.registries.entries.library import (
     NO_LIST,
     Entry,
@@ -20,25 +19,16 @@ from registry_pipeline.registries.entries.library import (
     is_content_path,
     is_split_route,
 )
-from registry_pipeline.registries.entries.modules import place_module, put_in_list
-from registry_pipeline.registries.entries.routes import place_route, put_route, slug
+from registry_pipeline.registries.entries.modules import put_in_list
+from registry_pipeline.registries.entries.routes import put_route, slug
 from registry_pipeline.registries.entries.types import APPROVAL, OVERRIDE, EntryType
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode, same_value
 from registry_pipeline.yaml.document import rewrite
 
-Place = Callable[[Library, EntryType, Mapping[str, Any]], str]
-Put = Callable[[EntryType, list[Any], dict[str, Any]], list[Any]]
-# For each family: the file of an entry, and how an entry is put into the documents of that file.
-_FAMILIES: Final[Mapping[str, tuple[Place, Put]]] = MappingProxyType(
-    {
-        "modules": (place_module, put_in_list),
-        "routes": (place_route, put_route),
-        "abilities": (place_ability, put_in_list),
-        "hooks": (place_hook, put_hook),
-        "own": (place_module, put_in_list),
-    }
-)
+PutEntry = Callable[[EntryType, list[Any], dict[str, Any]], list[Any]]
+# How an entry is put into the documents of its file; the other families have a list in one document.
+_PUT: Final[Mapping[str, PutEntry]] = MappingProxyType({"routes": put_route, "hooks": put_hook})
 
 
 @value_type
@@ -74,9 +64,7 @@ class FileEdits:
 
     def put(self, new: NewEntry, value: dict[str, Any], *, update: bool) -> None:
         """Add or update an entry with `value`; without `update`, a different entry of its key becomes a finding."""
-        place, put = _FAMILIES[new.type.family]
-        path = place(self._library, new.type, value)
-        key = str(new.type.key_of(value))
+        path, key = self._library.new_entry(new.type, value).path, str(new.type.key_of(value))
         if not is_content_path(self._library, new.type, path):
             detail, advice = f"the key {key!r} cannot be a file name", "choose a plainer key"
             self.findings.append(
@@ -94,7 +82,7 @@ class FileEdits:
             self.findings.append(finding("EN002", path, location=location, got=key, detail=collision, advice=advice))
             return
         try:
-            self._documents[path] = put(new.type, documents, value)
+            self._documents[path] = _PUT.get(new.type.family, put_in_list)(new.type, documents, value)
         except RefusedError as error:
             self.findings.append(finding("EN002", path, got=key, detail=error.message, advice=error.advice))
         self.touched.add((new.type.name, key))
@@ -106,12 +94,12 @@ class FileEdits:
         list_key = entry.type.list_key
         if list_key is None:
             split = is_split_route(entry.type, documents)
-            kept = [document for document in documents if not split and not _is_entry(entry, document)]
+            kept = [document for document in documents if not split and not _is_same(entry, document)]
             self._documents[entry.path] = kept
             return
         document = documents[0]
         items = document if isinstance(document, list) else document[list_key]
-        kept = [item for item in items if not _is_entry(entry, item)]
+        kept = [item for item in items if not _is_same(entry, item)]
         self._documents[entry.path] = [kept if isinstance(document, list) else {**document, list_key: kept}]
 
     def changed_files(self) -> dict[str, tuple[bytes | None, bytes | None]]:
@@ -151,15 +139,12 @@ class FileEdits:
         return [node.value for node in self._library.documents.get(path, ())]
 
 
-def _is_entry(entry: Entry, value: Any) -> bool:
-    if not isinstance(value, dict) or entry.type.key_of(value) != entry.key:
-        return False
-    return entry.type.name != "route" or value.get("module_id") == entry.value.get("module_id")
+def _is_same(entry: Entry, value: Any) -> bool:
+    return isinstance(value, dict) and entry.type.is_same_entry(entry.value, value)
 
 
 def _find_collision(entry_type: EntryType, documents: list[Any], value: Mapping[str, Any]) -> str:
     """Return what a new entry would replace, or "" if it is new or changes nothing."""
-    key = entry_type.key_of(value)
     if is_split_route(entry_type, documents):
         documents = [{**documents[0], **documents[1]}]
     for document in documents:
@@ -169,15 +154,15 @@ def _find_collision(entry_type: EntryType, documents: list[Any], value: Mapping[
         elif isinstance(document, dict) and entry_type.list_key:
             items = document.get(entry_type.list_key) or []
         for old in items:
-            if not isinstance(old, dict) or entry_type.key_of(old) != key or _is_same(old, value):
+            if not isinstance(old, dict) or not entry_type.is_same_entry(old, value) or _is_unchanged(old, value):
                 continue
             if entry_type.name == "route":
                 return _find_route_collision(old, value)
-            return f"there is already another {entry_type.name} {key}"
+            return f"there is already another {entry_type.name} {entry_type.key_of(value)}"
     return ""
 
 
-def _is_same(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+def _is_unchanged(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     """Return whether two entries are equal without the records that the program writes."""
     records = (APPROVAL, OVERRIDE)
     return same_value(*({name: part for name, part in entry.items() if name not in records} for entry in (old, value)))
@@ -185,8 +170,6 @@ def _is_same(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
 
 def _find_route_collision(old: Mapping[str, Any], value: Mapping[str, Any]) -> str:
     """Return what a route would replace: a field of its file, or a route of the same slug."""
-    if old.get("module_id") != value.get("module_id"):
-        return ""  # an entry of its own; EN020 compares the two
     for name in value:
         if name not in ("routes", APPROVAL, OVERRIDE) and not same_value(old.get(name), value[name]):
             return f"its field {name} differs from the existing one"

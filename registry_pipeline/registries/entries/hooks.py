@@ -12,18 +12,11 @@ from registry_pipeline.registries.entries.insert import put_entry
 from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
 from registry_pipeline.registries.entries.references import GLOB_SIGNS, listed, texts, unknown_name
 from registry_pipeline.registries.entries.schemas import suggestion
-from registry_pipeline.registries.entries.types import ENTRY_TYPES, EVENTS, EntryType, folder_of
+from registry_pipeline.registries.entries.types import ENTRY_TYPES, EVENTS, EntryType
 
 # After these events a hook can no longer block anything.
 _TOO_LATE: Final = frozenset({"PostAbilityCall", "SessionStop"})
 _AI_FACING: Final = "ai_"
-
-
-def place_hook(library: Library, entry_type: EntryType, entry: Mapping[str, Any]) -> str:
-    """Return the file of a hook: the existing one, or that of its id."""
-    key = entry_type.key_of(entry) or ""
-    existing = library.of("hook").get(key)
-    return existing[0].path if existing else f"{folder_of(library.config, entry_type)}/{key}.yaml"
 
 
 def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
@@ -47,9 +40,7 @@ def check_hook_addition_consistency(new_hook_entry: Mapping[str, Any], library: 
         NotFoundError: no library is given, and there is no repository (exit 7).
     """
     library = library_or_default(library)
-    entry_type = ENTRY_TYPES["hook"]
-    path = place_hook(library, entry_type, new_hook_entry)
-    return list(check_hook(Entry(entry_type, entry_type.key_of(new_hook_entry) or "", new_hook_entry, path), library))
+    return list(check_hook(library.new_entry(ENTRY_TYPES["hook"], new_hook_entry), library))
 
 
 def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:

@@ -80,6 +80,27 @@ class Library:
             abilities[key] = abilities.get(key, ()) + entries
         return abilities
 
+    def find_existing(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry | None:
+        """Return the entry that a new value would replace, or None."""
+        entries = self.of(entry_type.name).get(entry_type.key_of(value) or "", ())
+        return next((entry for entry in entries if entry_type.is_same_entry(entry.value, value)), None)
+
+    def new_entry(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry:
+        """Return the entry of a new value, in the existing file or else in a file named by its key."""
+        existing, key = self.find_existing(entry_type, value), entry_type.key_of(value) or ""
+        if entry_type.one_file:
+            path = content_path(self.config, entry_type)
+        elif existing is not None:
+            path = existing.path
+        else:
+            name = key
+            if entry_type.family == "abilities":
+                # The domain of an ability is the part of its id before the first dot or colon.
+                domain, separator, _ = key.replace(":", ".").partition(".")
+                name = domain if separator and domain else "general"
+            path = f"{folder_of(self.config, entry_type)}/{name}.yaml"
+        return Entry(entry_type, key, value, path)
+
 
 def read_library(repository: Repository) -> Library:
     """Return the registries of a repository."""

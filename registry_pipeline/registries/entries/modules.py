@@ -10,12 +10,7 @@ from registry_pipeline.registries.entries.insert import put_entry
 from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
 from registry_pipeline.registries.entries.references import known_names, listed, member, single, texts, unknown_name
 from registry_pipeline.registries.entries.schemas import suggestion
-from registry_pipeline.registries.entries.types import APPROVAL, ENTRY_TYPES, NEEDS_APPROVAL, EntryType, content_path
-
-
-def place_module(library: Library, entry_type: EntryType, entry: Mapping[str, Any]) -> str:  # noqa: ARG001 - the same call for all families
-    """Return the file of the type, which contains all of its entries."""
-    return content_path(library.config, entry_type)
+from registry_pipeline.registries.entries.types import APPROVAL, ENTRY_TYPES, NEEDS_APPROVAL, EntryType
 
 
 def put_in_list(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
@@ -36,10 +31,7 @@ def check_module_instance_consistency(
         NotFoundError: no library is given, and there is no repository (exit 7).
     """
     library = library_or_default(library)
-    entry_type = ENTRY_TYPES["module_instance"]
-    key = entry_type.key_of(new_instance_entry) or ""
-    path = content_path(library.config, entry_type)
-    return list(check_instance(Entry(entry_type, key, new_instance_entry, path), library))
+    return list(check_instance(library.new_entry(ENTRY_TYPES["module_instance"], new_instance_entry), library))
 
 
 def check_instance(entry: Entry, library: Library) -> Iterator[Finding]:

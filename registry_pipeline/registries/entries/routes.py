@@ -24,15 +24,6 @@ def slug(when_to_use: str) -> str:
     return _NOT_IN_SLUGS.sub("-", when_to_use.casefold()).strip("-")
 
 
-def place_route(library: Library, entry_type: EntryType, entry: Mapping[str, Any]) -> str:
-    """Return the file of a route: the existing one of its scope, topic and owner, or that of its key."""
-    key = entry_type.key_of(entry) or ""
-    for route in library.of("route").get(key, ()):
-        if route.value.get("module_id") == entry.get("module_id"):
-            return route.path
-    return f"{folder_of(library.config, entry_type)}/{key}.yaml"
-
-
 def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
     """Return the documents of a file with the routes of an entry added or updated.
 
@@ -44,11 +35,7 @@ def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]
         head = {name: merged[name] for name in merged if name != "routes" and name not in documents[1]}
         return [head, {name: merged[name] for name in merged if name not in head}]
     for at, document in enumerate(documents):
-        if (
-            isinstance(document, dict)
-            and entry_type.key_of(document) == entry_type.key_of(entry)
-            and document.get("module_id") == entry.get("module_id")
-        ):
+        if isinstance(document, dict) and entry_type.is_same_entry(document, entry):
             return [*documents[:at], _merge_route(document, entry), *documents[at + 1 :]]
     kept = [document for document in documents if document is not None]
     if len(kept) > 1:
@@ -75,10 +62,7 @@ def check_route_addition_consistency(
         NotFoundError: no library is given, and there is no repository (exit 7).
     """
     library = library_or_default(library)
-    entry_type = ENTRY_TYPES["route"]
-    path = place_route(library, entry_type, new_route_entry)
-    key = entry_type.key_of(new_route_entry) or ""
-    return list(check_route(Entry(entry_type, key, new_route_entry, path), library))
+    return list(check_route(library.new_entry(ENTRY_TYPES["route"], new_route_entry), library))
 
 
 def check_route(entry: Entry, library: Library) -> Iterator[Finding]:

@@ -70,6 +70,11 @@ class EntryType:
         names = (self.key_field,) if self.alias is None else (self.key_field, self.alias)
         return next((entry[name] for name in names if isinstance(entry.get(name), str) and entry[name]), None)
 
+    def is_same_entry(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+        """Return whether two values are versions of one entry: they have one key and, for routes, one owner."""
+        is_same_owner = self.name != "route" or left.get("module_id") == right.get("module_id")
+        return self.key_of(left) == self.key_of(right) and is_same_owner
+
 
 _T = EntryType
 _ROWS: Final = (
