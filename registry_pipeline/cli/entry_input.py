@@ -43,6 +43,7 @@ def read_given(
             "give one --type for all entries, or one for each --entry-file, or for each --entry-json"
         )
     given: list[GivenEntry] = []
+    # JSON is parsed as YAML, so that findings have a line and a column.
     for number, (origin, data) in enumerate(sources):
         documents = _read_documents(origin, data)
         if types:

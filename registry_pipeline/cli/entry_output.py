@@ -76,5 +76,6 @@ def print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, d
 def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
     old, new = ((data or b"").decode("utf-8").splitlines(keepends=True) for data in (before, after))
     names = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
+    # `git apply` needs the note about a missing newline.
     lines = difflib.unified_diff(old, new, *names)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

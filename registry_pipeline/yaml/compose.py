@@ -147,6 +147,7 @@ def as_strict_error() -> Iterator[Any]:
     try:
         yield yaml
     except yaml.MarkedYAMLError as error:
+        # Some errors have the mark of their context only, and some have none.
         mark = error.problem_mark or error.context_mark
         line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
         raise StrictYamlError("invalid", str(error.problem or error.context or "not YAML"), line, column) from None
@@ -198,6 +199,7 @@ def _compose(text: str, yaml: Any) -> Iterator[YamlNode]:
 def _scalar(event: Any) -> YamlNode:
     value: Any = event.value
     plain = not event.style and event.implicit[0]
+    # Most scalars are texts, which the first character shows.
     try:
         if plain and (not value or value[0] in MAY_BE_MORE):
             value = read_plain_scalar(value)
@@ -239,8 +241,10 @@ def _collection(kind: Kind, value: Any, opened: _OpenCollection, end_event: Any)
     if event.tag is not None and event.tag not in ("!", f"{CORE}{'map' if kind == 'mapping' else 'seq'}"):
         _refuse(event, f"the tag {event.tag} is not supported; only YAML's own tags are")
     flow = bool(event.flow_style)
+    # libyaml ends a block collection at the next token, behind blank lines and comments.
     stop = end_event.end_mark if flow else members[-1].stop if members else event.end_mark
     weight = 1 + sum([node.weight for node in members])
+    # An alias shares the value of its anchor, but whoever walks over the value visits it again.
     if weight > MAX_VALUES:
         _refuse(event, f"its aliases expand to more than {MAX_VALUES} values")
     return YamlNode(kind, value, event.start_mark, stop, flow, False, weight, tuple(members))

@@ -51,6 +51,7 @@ def load_yaml(path: str | os.PathLike[str]) -> Any:
     if not nodes:
         return None
     documents = _load_round_trip(data.decode("utf-8"))
+    # The data comes from another parser; a value that it reads differently would be written back unnoticed.
     if documents is None or not same_value([node.value for node in nodes], documents):
         raise RefusedError(f"{file}: two YAML parsers read different values", "quote what is ambiguous, and try again")
     return documents[0] if len(documents) == 1 else YamlDocuments(documents)
@@ -75,6 +76,7 @@ def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
     before = read_own_file(file, MAX_BYTES)
     values = [_to_plain(document) for document in (data if isinstance(data, YamlDocuments) else [data])]
     after = rewrite(before or b"", values, str(file))
+    # The hash detects a change of the file since it was read.
     if after != before:
         refuse_missing_folder(file)
         replace_file(file, after, None if before is None else sha256_hex(before))
@@ -110,6 +112,7 @@ def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[Yaml
     if same_value([node.value for node in documents], values) or (not documents and values == [None]):
         return before
     text = before.decode("utf-8")
+    # (1) edits keep most of the text, (2) the round trip handles more layouts
     for method in (_rewrite_by_edits, _rewrite_by_round_trip):
         result = method(text, documents, values)
         # Neither method is trusted: the result must parse to exactly the new values.
@@ -160,6 +163,7 @@ def _rewrite_by_round_trip(text: str, documents: Sequence[YamlNode], values: lis
     except Exception:  # noqa: BLE001 - any failure of the library means: no result by this method
         return None
     result = stream.getvalue()
+    # The pattern also matches inside texts, which can only make this check stricter.
     lost = set(_COMMENT.findall(text)) - set(_COMMENT.findall(result))
     return None if lost else result.encode("utf-8")
 
@@ -170,6 +174,7 @@ def _merge(old: Any, new: Any) -> Any:
         for name in [name for name in old if name not in new]:
             del old[name]
         for name, value in new.items():
+            # Assigning an equal value would drop its comments.
             if name not in old or not same_value(old[name], value):
                 old[name] = _merge(old.get(name), value)
         return old
@@ -190,7 +195,7 @@ def _to_plain(value: Any) -> Any:
         return [_to_plain(item) for item in value]
     if isinstance(value, bool) or value is None:
         return value
-    if type(value).__name__ == "ScalarBoolean":
+    if type(value).__name__ == "ScalarBoolean":  # ruamel.yaml's boolean is an int
         return bool(value)
     kind = next((kind for kind in (int, float, str) if isinstance(value, kind)), None)
     if kind is None or (kind is float and not math.isfinite(value)):
@@ -215,7 +220,7 @@ def _round_trip_parser() -> Any:
     yaml = YAML(typ="rt", pure=True)
     yaml.Resolver = _core_resolver()
     yaml.preserve_quotes = True
-    yaml.width = 1 << 20
+    yaml.width = 1 << 20  # never fold a line
     return yaml
 
 

@@ -49,6 +49,7 @@ def edit_text(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_f
     Raises:
         EditError: documents are added or removed, or the layout cannot be edited.
     """
+    # libyaml ends lines at these characters too, so its lines would not be the lines of this module.
     if _ODD_LINE_ENDS.search(text):
         raise EditError("line ends other than LF or CRLF")
     editor = _TextEditor(text, measure_style(before, "\r\n" if "\r\n" in text else "\n"), tuple(key_fields))
@@ -75,6 +76,7 @@ class _TextEditor:
         if len(after) == len(before) + 1 and all(map(same_value, (node.value for node in before), after)):
             return self.text + self.new_lines(len(self.text), ["---", *self.root_lines(after[-1])])
         if len(before) == 2 and len(after) == 1:
+            # The file is cut at the mark between the two documents.
             first, second = before
             marks = [m.start() for m in _MARK.finditer(self.text) if first.end <= m.start() < second.start]
             if len(marks) == 1:
@@ -87,7 +89,7 @@ class _TextEditor:
         if node.start == node.end:  # only comments, or an empty document between marks
             start = self._next_start(node.end) if node.start > self._line_start(node.start) else node.start
             self.edits.append((start, start, self._join(self.root_lines(value))))
-        elif node.flow and not node.members:
+        elif node.flow and not node.members:  # `[]` or `{}` becomes a block
             self.edits.append((node.start, node.end, self.style.newline.join(self.root_lines(value))))
         elif not self._edit_collection(node, value):
             raise EditError("the document becomes another kind of value")
@@ -120,6 +122,7 @@ class _TextEditor:
     def _edit_mapping(self, node: YamlNode, value: dict[str, Any]) -> bool:
         pairs = node.pairs()
         removed = [key for key, _ in pairs if not is_merge_key(key) and key.value not in value]
+        # The first key shares its line with the dash of a list item, so the mapping is replaced as a whole.
         if pairs[0][0] in removed:
             return False
         column = self._key_column(pairs[0][0])
@@ -179,6 +182,7 @@ class _TextEditor:
         heads = [self._head(item, column, items[i - 1] if i else None) for i, item in enumerate(items)]
         heads.append(self._tail(items[-1], column))
         old = [self._identity(item.value) for item in items]
+        # An insertion goes before the comments of the item that follows it.
         for kind, a, b, c, d in _align_items(old, value, self._identity):
             if kind in ("delete", "replace"):
                 self.edits.append((heads[a], self._removal_end(items[b - 1], column, heads[b]), ""))
@@ -208,6 +212,7 @@ class _TextEditor:
         self.edits.append((start, start, self.new_lines(start, lines)))
 
     def _identity(self, value: Any) -> bytes:
+        # With an identity, a changed entry is edited in place instead of removed and inserted.
         if isinstance(value, dict):
             name = next((name for name in self.key_fields if isinstance(value.get(name), str)), None)
             if name is not None:
@@ -232,6 +237,7 @@ class _TextEditor:
         if self.text[start : node.start].strip(" -"):
             raise EditError("a value does not begin on a line of its own")
         floor = 0 if previous is None else self._after_node(previous)
+        # A comment that is indented deeper belongs to the value above it.
         while start > floor:
             above = self._line_start(start - 1)
             line = self.text[above:start]
@@ -259,6 +265,7 @@ class _TextEditor:
         return tail if "#" in self.text[tail:following] else following
 
     def _refuse_comments(self, node: YamlNode) -> None:
+        # The sign may be part of a text; then the round trip of `document` is tried instead.
         if "#" in self.text[node.start : node.end]:
             raise EditError("the replaced value may contain a comment")
 
@@ -270,6 +277,7 @@ class _TextEditor:
         while node.members:
             node = node.members[-1]
         end = self._next_start(node.end)
+        # libyaml ends a literal block after its trailing blank lines, unless `|+` makes them part of the text.
         if self.text[node.end - 1 : node.end] != "\n" or str(node.value).endswith("\n\n"):
             return end
         above = self._line_start(end - 1)

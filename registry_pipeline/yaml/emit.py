@@ -84,6 +84,7 @@ def is_block(value: Any) -> bool:
 
 def inline_text(value: Any, column: int) -> list[str]:
     """Return the lines that follow `key: ` or `- `: a value on one line, or a literal block indented to `column`."""
+    # A literal block keeps a text of several lines readable.
     if isinstance(value, str) and "\n" in value and _is_literal(value):
         indent = " " * column
         lines = value.removesuffix("\n").split("\n")
@@ -106,6 +107,7 @@ def scalar_text(value: Any, *, flow: bool = False) -> str:
         return json.dumps(value)
     if _is_plain(value) and not (flow and _FLOW_SIGNS.intersection(value)):
         return value
+    # JSON strings are YAML strings, except for these characters.
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 

@@ -40,6 +40,7 @@ def _read_plain(text: str, yaml: Any) -> list[Any]:
             value = event.value
             if event.anchor is not None or (event.tag is not None and event.tag != "!"):
                 raise _NotPlainError
+            # An explicit test of the first character avoids a call for most scalars.
             if not event.style and event.implicit[0] and (not value or value[0] in MAY_BE_MORE or value == "<<"):
                 value = _read_scalar(value)
             members.append(value)
@@ -58,6 +59,7 @@ def _read_plain(text: str, yaml: Any) -> list[Any]:
 
 
 def _read_scalar(text: str) -> Any:
+    # A merge key needs the nodes of the merged mappings.
     if text == "<<":
         raise _NotPlainError
     try:

@@ -112,4 +112,4 @@ def _read(repository: Repository, path: str) -> bytes | None:
     except NotFoundError:
         return None
     except RegistryPipelineError:
-        return b""
+        return b""  # unreadable: it differs, and it is never replaced

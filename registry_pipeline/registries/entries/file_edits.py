@@ -75,6 +75,7 @@ class FileEdits:
         if documents is None:
             return
         collision = _find_collision(new.type, documents, value)
+        # A route with new `when_to_use` texts only adds to the existing file and is no collision.
         if collision and not update:
             existing = self._library.of(new.type.name).get(key)
             location = existing[0].location() if existing else None
@@ -93,6 +94,7 @@ class FileEdits:
         self.touched.add((entry.type.name, entry.key))
         list_key = entry.type.list_key
         if list_key is None:
+            # Both documents of a split route are the entry.
             split = is_split_route(entry.type, documents)
             kept = [document for document in documents if not split and not _is_same(entry, document)]
             self._documents[entry.path] = kept
@@ -121,11 +123,13 @@ class FileEdits:
         after = {**old.files, **{path: data for path, (_, data) in changed.items()}}
         files = {path: data for path, data in after.items() if data is not None}
         parsed = {path: nodes for path, nodes in old.documents.items() if path not in changed}
+        # Files that exist are parsed again, with their findings; the others could not be read.
         findings = [f for f in old.findings if f.path not in files and f.path not in changed]
         return build_library(self._repository, files, findings, old.schemas, parsed)
 
     def _read(self, path: str, entry_type: EntryType) -> list[Any] | None:
         """Return the documents of a file with the edits so far, or None, with a finding, if it cannot be edited."""
+        # Several entries of a change can go into one file.
         if path in self._documents:
             return self._documents[path]
         errors = [f for f in self._library.findings if f.path == path and f.severity is Severity.ERROR]

@@ -27,6 +27,7 @@ def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any])
     """
     kept = [document for document in documents if document is not None]
     keys = [entry_type.key_of(document) if isinstance(document, dict) else None for document in kept]
+    # A hook file is named by its hook, so it contains one hook.
     if any(key != entry_type.key_of(entry) for key in keys):
         raise RefusedError(f"its file contains another hook, {keys[0]}", "rename that file by its own id first")
     put_entry(kept, entry, entry_type.key_of)
@@ -48,6 +49,7 @@ def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
     abilities = library.abilities()
     for reference in listed(entry, "ability", "match", "ability_scope"):
         name = reference.name
+        # A pattern that matches nothing is a warning, because abilities may be added later.
         if GLOB_SIGNS.intersection(name):
             if not any(fnmatchcase(ability, name) for ability in abilities):
                 yield entry.finding("EN040", *reference.steps, got=name, name=repr(name))

@@ -52,6 +52,7 @@ def put_entry(entries: list[Any], new_entry: dict[str, Any], key_of: Callable[[A
         if not same_value(entries[matches[0]], new_entry):
             entries[matches[0]] = new_entry
         return
+    # A list that people keep in another order is not sorted again.
     texts = [known for known in keys if isinstance(known, str)]
     is_sorted = len(texts) == len(keys) and all(left <= right for left, right in pairwise(texts))
     entries.insert(bisect_left(texts, key) if is_sorted else len(entries), new_entry)

@@ -134,6 +134,7 @@ def read_entry_files(
 
 
 def _refuse_links(root: Path, path: str) -> None:
+    # A write through a link would change a file elsewhere.
     folder = root
     for part in path.split("/")[:-1]:
         folder = folder / part
@@ -152,7 +153,7 @@ def content_paths(repository: Repository, entry_type: EntryType) -> list[str]:
         relative = Path(folder).relative_to(repository.root).as_posix()
         paths += [f"{relative}/{name}" for name in names if name.endswith(".yaml")]
         if entry_type.name != "route":
-            subfolders.clear()
+            subfolders.clear()  # `os.walk` does not descend then
     return sorted(paths)
 
 
@@ -168,6 +169,7 @@ def build_library(
     all_findings = [*schemas.findings, *findings]
     documents: dict[str, tuple[YamlNode, ...]] = {}
     entries: list[Entry] = []
+    # One file can contain entries of several types, if a repository defines a type for the same path.
     for path, data in files.items():
         for entry_type in _types_of(config, schemas, path):
             try:
@@ -272,6 +274,7 @@ def is_split_route(entry_type: EntryType, values: list[Any]) -> bool:
     """Return whether two documents are one route: its head, and its routes."""
     if entry_type.name != "route" or len(values) != 2 or not all(isinstance(value, dict) for value in values):
         return False
+    # Two documents with a common key are two routes.
     head, body = values
     return "routes" not in head and not set(head) & set(body)
 

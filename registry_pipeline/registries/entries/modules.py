@@ -115,6 +115,7 @@ def _dependency_problem(entry: Entry, name: str, library: Library) -> str:
         return f"{name} is the module itself"
     if name not in instances:
         return f"{name} is not registered{suggestion(name, instances)}"
+    # One side of an edge is enough here; EN013 warns if the other side is missing.
     own, other = entry.value.get("module_type"), instances[name][0].value.get("module_type")
     types = library.of("module_type")
     if not isinstance(own, str) or not isinstance(other, str) or own not in types or other not in types:

@@ -83,6 +83,7 @@ def references(entry: Entry) -> Iterator[Reference]:
 
 def find_referrers(library: Library, entry: Entry) -> list[tuple[Entry, Reference]]:
     """Return the other entries that refer to an entry."""
+    # A reference does not say of which level an ability is.
     target = "ability" if entry.type.family == "abilities" else entry.type.name
     return [
         (other, reference)

@@ -113,6 +113,7 @@ def _check_owner(entry: Entry, library: Library) -> Iterator[Finding]:
     if owner not in instances:
         detail = f"{owner} is not a registered module instance{suggestion(owner, instances)}"
         yield entry.finding("EN022", "module_id", expected=known_names(instances), got=owner, detail=detail)
+    # A folder that is named by a module contains routes of that module.
     folder = PurePosixPath(folder_of(library.config, entry.type))
     for module in PurePosixPath(entry.path).parts[len(folder.parts) : -1]:
         if module in instances and module != owner:
@@ -128,6 +129,7 @@ def _check_document(
     if problem:
         yield entry.finding("EN021", *steps, "path", got=path, detail=f"{path!r} {problem}")
     stages, allowed = document.get("stage"), library.config.stages
+    # The schema accepts one stage or a list of stages.
     for at, stage in enumerate(stages if isinstance(stages, list) else [stages]):
         if isinstance(stage, str) and stage not in allowed:
             details = {"name": stage, "meant": suggestion(stage, allowed)}
@@ -138,6 +140,7 @@ def _path_problem(library: Library, path: str) -> str:
     """Return the problem of the path of a related document, or ""; a `#` starts a position inside the document."""
     file_path = path.partition("#")[0]
     parts = file_path.split("/")
+    # Backslashes and absolute paths would lead elsewhere on other systems.
     if not file_path or file_path.startswith("/") or "\\" in file_path or "\0" in file_path or ".." in parts:
         return "does not stay inside the repository"
     target = library.root

@@ -102,6 +102,7 @@ def check_entry(entry: Entry, library: Library, *, shape: bool = True) -> Iterat
     """Yield all findings about one entry; an override on the entry turns its failures into warnings."""
     if shape:
         yield from library.schemas.check(entry.type, entry.value, entry.path, entry.node)
+    # A write failure stays a failure, even if a person lists its code on the entry.
     lifted = {code for _, code in texts(member(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
     for violation in check_rules(entry, library):
         is_lifted = violation.code in lifted and violation.severity is Severity.ERROR
@@ -131,6 +132,7 @@ def check_keys(library: Library) -> Iterator[Finding]:
     for routes in library.of("route").values():
         for route in routes:
             yield from check_slugs(route)
+    # Abilities of both levels share one set of ids.
     low = library.of("ability_low")
     for key, entries in library.of("ability_high").items():
         if key in low:

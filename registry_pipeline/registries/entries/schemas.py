@@ -99,13 +99,14 @@ def _read_own_type(name: str, data: bytes) -> EntryType:
     key, content, list_key, purpose = (document.get(field) for field in _DEFINING_KEYS)
     if not isinstance(key, str) or not isinstance(content, str) or not isinstance(list_key, str):
         raise ValueError("a type of the repository must state where its entries are: x-key, x-content and x-list")  # noqa: TRY004 - bad data, not a wrong argument
+    # The file must be one that a run folder can contain.
     if path_codes(content) or content.startswith(".git/") or not content.endswith(".yaml"):
         raise ValueError(f"x-content {content!r} is not a plain path of a .yaml file of the repository")
     purpose = purpose or document.get("description") or "A type of this repository."
     return EntryType(name, "own", key, None, content, list_key, str(purpose))
 
 
-@cache
+@cache  # compiling a schema takes longer than checking an entry
 def _shipped_validator(name: str) -> Validator:
     return entry_validator(shipped_schema(name))
 
@@ -135,6 +136,7 @@ def entry_validator(data: bytes) -> Validator:
     if len(documents) != 1:
         raise ValueError("a schema is one YAML document")
     text = json.dumps(documents[0])
+    # (1) `read_validator` refuses an unusable schema, (2) the fast validator accepts most entries.
     find_problems = read_validator(text.encode())
     import jsonschema_rs  # noqa: PLC0415 - only commands that validate entries pay for it
 
@@ -164,6 +166,7 @@ def _shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, n
 def _wording(problem: SchemaProblem) -> str:
     """Return the message of a problem; for an unknown key or value with the closest known one."""
     known = (problem.expected or "").split(", ")
+    # A misspelt value of an enum, or a misspelt key.
     if " is not one of " in problem.message and problem.got is not None:
         return problem.message + suggestion(problem.got.strip("'"), known)
     names, separator, _ = problem.message.partition(" match any of the regexes")

@@ -86,6 +86,7 @@ def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...],
         BusyError: as `read_entries`.
     """
     library, recovery = read_entries(repository)
+    # git must have every content file, those of the types that the repository defines too.
     own = (entry_type.content for entry_type in library.schemas.types.values() if entry_type.folder is None)
     tracked = check_tracked_files(repository, (*entry_pathspecs(repository.config), *file_pathspecs(*own)))
     findings = (*check_library(library), *check_documents(repository, library.schemas), *tracked)
@@ -104,6 +105,7 @@ def add_entries(
         WriteError: writing failed; nothing changed (exit 1).
     """
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
+        # The registries are read under the lock: the plan is made for the files that it changes.
         library = read_library(repository)
         new_entries = [_resolve_type(library, entry) for entry in given]
         change = plan_addition(repository, library, new_entries, request)
@@ -138,6 +140,7 @@ def initialise_entries(repository: Repository) -> tuple[str, ...]:
 
 def check_coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return the findings about the sealed files of one registry, with the present files of the other registries."""
+    # The other registries report the findings about their own files.
     spec = _SPECS[sealed.registry_id]
     sealed_files = {path: report.kept[path] for path in artifacts_in(spec, report.kept)}
     schemas = read_schemas(repository)
