@@ -1,7 +1,6 @@
-"""Canonical bytes: JSON text as SPEC section 4 wants it, sha256, UTC stamps, and strict readers of JSON and CSV.
+"""Canonical JSON bytes, sha256, UTC timestamps, and strict parsers of JSON and CSV.
 
-Standard library only, no input or output. Every hash of this project is `sha256_hex` of bytes made here
-or read from a disk.
+Standard library only, no input or output. The formats are in docs/reference/specification.md, "Text and JSON".
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
-# One encoder for all lines: `json.dumps` would make one a line, and a run registry has many thousands.
+# Shared by all lines: `json.dumps` would create an encoder for each, and a run registry has thousands of lines.
 _LINE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-# Written out, because what `fromisoformat` accepts beyond this differs between versions of Python.
+# Written out, because Python versions differ in what else `fromisoformat` accepts.
 _INSTANT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
@@ -35,7 +34,7 @@ class StrictJsonError(ValueError):
 
 
 class StrictCsvError(ValueError):
-    """Bytes that are not strict CSV, and the line at which that shows."""
+    """Bytes that are not strict CSV; `line` is the 1-based number of the first invalid line."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -53,7 +52,7 @@ def json_document(value: object) -> bytes:
 
 
 def json_line(value: object) -> bytes:
-    """Return `value` as one compact JSON line, as a `.jsonl` artifact has it, newline included."""
+    """Return `value` as one compact line of a `.jsonl` artifact, including the newline."""
     return (_LINE.encode(value) + "\n").encode("ascii")
 
 
@@ -61,7 +60,7 @@ def read_strict_json(data: bytes) -> Any:
     """Parse UTF-8 JSON without BOM, duplicate keys (after unescaping) or non-finite numbers.
 
     Raises:
-        StrictJsonError: with the kind of the first offence, and where it is as far as that is known.
+        StrictJsonError: with the kind of the first defect, and its location if the parser knows it.
     """
     if data.startswith(codecs.BOM_UTF8):
         raise StrictJsonError("invalid", "the file begins with a byte order mark")
@@ -75,29 +74,29 @@ def read_strict_json(data: bytes) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StrictJsonError("invalid", str(error)) from None
     except ValueError:
-        # Python converts no longer integer, and does not say where it stands.
+        # Python refuses to convert longer integers and gives no position.
         raise StrictJsonError("invalid", "an integer of more than 4300 digits") from None
 
 
 def read_finite_json(data: bytes) -> Any:
-    """Parse UTF-8 JSON with finite numbers. A key may stand twice: this is faster than `read_strict_json`.
+    """Parse UTF-8 JSON with finite numbers; faster than `read_strict_json`, because it allows duplicate keys.
 
     Raises:
-        ValueError: the bytes are not JSON, or have a number that no JSON text can have.
+        ValueError: the bytes are not JSON, or contain a number that is not finite.
         RecursionError: the value is nested too deeply.
     """
     return _FINITE.decode(data.decode("utf-8"))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise StrictJsonError("duplicate_key", f"the key {name!r} stands twice in one object")
+                raise StrictJsonError("duplicate_key", f"the key {name!r} is duplicated in one object")
             seen.add(name)
-    return made
+    return members
 
 
 def _non_finite(token: str) -> NoReturn:
@@ -111,18 +110,18 @@ def _finite(token: str) -> float:
     return value
 
 
-# One decoder for all documents: `json.loads` with these hooks would make one a call.
+# Shared by all documents: `json.loads` with these hooks would create a decoder for each call.
 _STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
 _FINITE: Final = json.JSONDecoder(parse_constant=_non_finite, parse_float=_finite)
 
 
 def read_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records of UTF-8 CSV (RFC 4180, LF or CRLF), each with the line on which it begins; the header first.
+    """Yield (first line number, cells) for each record of UTF-8 CSV (RFC 4180, LF or CRLF), the header first.
 
-    How many cells a record has is left to the caller.
+    The number of cells is not checked.
 
     Raises:
-        StrictCsvError: no header, a byte order mark, a NUL, other bytes than UTF-8, or quotes that do not match.
+        StrictCsvError: no header, a byte order mark, a NUL, bytes that are not UTF-8, or unmatched quotes.
     """
     if data.startswith(codecs.BOM_UTF8):
         raise StrictCsvError(1, "the file begins with a byte order mark")
@@ -134,8 +133,8 @@ def read_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
         raise StrictCsvError(data[: error.start].count(b"\n") + 1, f"not UTF-8: {error.reason}") from None
     if not text.strip():
         raise StrictCsvError(1, "the file has no header row")
-    *whole, rest = text.split("\n")
-    records = csv.reader([*(f"{line}\n" for line in whole), *([rest] if rest else [])], strict=True)
+    *lines, rest = text.split("\n")
+    records = csv.reader([*(f"{line}\n" for line in lines), *([rest] if rest else [])], strict=True)
     line = 1
     try:
         for cells in records:
@@ -146,7 +145,7 @@ def read_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 def utc_text(instant: datetime) -> str:
-    """Return an aware instant as `YYYY-MM-DDTHH:MM:SSZ` (UTC, whole seconds, cut and not rounded)."""
+    """Return an aware instant as `YYYY-MM-DDTHH:MM:SSZ` (UTC, truncated to seconds)."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -155,7 +154,7 @@ def parse_utc(text: object) -> datetime | None:
     match = _UTC.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         return None
-    # Six times as fast as strptime, which every run folder would pay for.
+    # Six times as fast as strptime; called for every run folder.
     year, month, day, hour, minute, second = map(int, match.groups())
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
@@ -164,10 +163,7 @@ def parse_utc(text: object) -> datetime | None:
 
 
 def parse_instant(text: str | None) -> datetime | None:
-    """Return the instant that a run folder's stamp names, None where it is no time or has no zone (SPEC 4.2).
-
-    `Z` and `+hh:mm` are zones; what our own files state is stricter, see `parse_utc`.
-    """
+    """Return the instant of a timestamp in a run folder of any tool, or None if it is invalid or has no zone."""
     if text is None or _INSTANT.fullmatch(text) is None:
         return None
     try:
@@ -177,18 +173,18 @@ def parse_instant(text: str | None) -> datetime | None:
 
 
 def short(digest: str) -> str:
-    """Return the first twelve digits of a digest, as people read it."""
+    """Return the first twelve digits of a digest, for display."""
     return digest[:12]
 
 
 FORM: Final = "YYYY-MM-DDTHH:MMZ or YYYY-MM-DDTHH:MM:SSZ"
-"""How a stamp is told to people."""
+"""The timestamp format of the run index, for messages."""
 _STAMP: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z")
 
 
 @lru_cache(maxsize=4096)
 def second_of(text: str) -> str | None:
-    """Return a stamp to the second, `YYYY-MM-DDTHH:MM:SSZ`, which sorts as time does; None if it is no such stamp."""
+    """Return a timestamp of the run index as `YYYY-MM-DDTHH:MM:SSZ`, which sorts by time, or None if it is invalid."""
     match = _STAMP.fullmatch(text)
     if match is None or not _is_day(match[1]):
         return None
@@ -196,7 +192,7 @@ def second_of(text: str) -> str | None:
 
 
 def instant_of(text: str) -> datetime | None:
-    """Return the instant of a stamp, None if it is none."""
+    """Return the instant of a timestamp of the run index, or None if it is invalid."""
     second = second_of(text)
     return None if second is None else datetime.strptime(second, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
@@ -215,10 +211,10 @@ _REPOSITORY_ID: Final = re.compile(r"[a-z0-9-]{8,64}")
 
 
 def is_sha256(text: object) -> bool:
-    """Tell whether `text` is 64 lower-case hexadecimal digits."""
+    """Return whether `text` is 64 lower-case hexadecimal digits."""
     return isinstance(text, str) and _SHA256.fullmatch(text) is not None
 
 
 def is_repository_id(text: object) -> bool:
-    """Return whether `text` is a repository id: 8 to 64 of a-z, 0-9 and `-`, as a UUID in lower case is."""
+    """Return whether `text` is a repository id: 8 to 64 characters of a-z, 0-9 and `-`."""
     return isinstance(text, str) and _REPOSITORY_ID.fullmatch(text) is not None

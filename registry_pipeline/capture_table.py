@@ -1,4 +1,4 @@
-"""The captured registries: what lies where by default, and what a repository may say otherwise (SPEC 1 and 3)."""
+"""The captured registries: their default sources and names, and what a repository may configure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ _LONGEST: Final = 128
 class Capture:
     """One captured registry.
 
-    `source` is the file, or the folder, that is captured where the toml names no other; None where another key of the
-    toml tells it: `key` says which, and `default_path` what it says by default, where a repository need not have the file.
-    `artifact` is the name of the main artifact, None where files keep their own names; where `may_be_renamed`, the toml
-    may name it otherwise.
+    Attributes:
+        source: the file or folder that is captured by default; None if another key of the toml names it.
+        artifact: the name of the main artifact; None if files keep their own names.
+        may_be_renamed: whether the toml may give the artifact another name.
+        key: the other key of the toml that names the source.
+        default_path: the default of that key, if a repository need not have the file.
     """
 
     registry_id: str
@@ -34,7 +36,7 @@ class Capture:
 
     @property
     def config_key(self) -> str:
-        """How people are told where the toml names the source."""
+        """The key of the toml that names the source, for messages."""
         return f"`source` of [captured.{self.registry_id}]" if self.source else self.key or f"`{self.registry_id}`"
 
 
@@ -116,9 +118,9 @@ def _name_problem(capture: Capture, name: str) -> str | None:
     if not _FILE_NAME.fullmatch(name) or len(name) > _LONGEST:
         return "a name is letters, digits, `_`, `-` and dots, as a file has it"
     if not name.endswith(suffix):
-        return f"a name ends with {suffix}, which tells how it is read"
+        return f"a name ends with {suffix}, which selects the parser"
     if is_reserved_name(name):
-        return "a run folder needs that name for itself"
+        return "the name is reserved in run folders"
     return None
 
 
@@ -130,11 +132,11 @@ ACTIVE_BASELINE: Final = "active"
 
 
 def pack_path_problem(path: str) -> str | None:
-    """Return why a role pack may not lie at a path, None where it may: a run folder holds it under its own name."""
+    """Return why a role pack cannot have a path, or None if it can; a run folder contains it under its own name."""
     name = path.rpartition("/")[2]
     if not name.endswith(".json") or not path.isprintable():
         return "a role pack is a file whose name ends with .json"
     if is_reserved_name(name) or name.casefold() == ROLE_ARTIFACT.casefold():
-        return "a run folder needs that name for itself"
+        return "the name is reserved in run folders"
     codes = path_codes(name)
-    return f"no run folder may hold that name ({', '.join(codes)})" if codes else None
+    return f"a run folder cannot contain that name ({', '.join(codes)})" if codes else None

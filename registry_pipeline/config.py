@@ -1,7 +1,6 @@
-"""The governed repository and `registry-pipeline.toml` (SPEC section 1).
+"""The repository and its configuration file `registry-pipeline.toml` (docs/reference/configuration.md).
 
-Every key is optional; an unknown key is an error with a suggestion; a path is relative to the repository root,
-POSIX, and may not escape it. The options are the fields of `Config` and of the classes above it.
+The fields of `Config` and of the classes above it are the table of options.
 """
 
 from __future__ import annotations
@@ -106,9 +105,9 @@ class Adapter:
     git_commit: str | None = option_row(None, _keys, "likewise")
 
     def fields(self) -> dict[str, str]:
-        """Return what the adapter maps: field of the envelope to keys in the file, in the order of SPEC 4.1."""
-        told = {name: getattr(self, name) for name in ("run_id", "created_utc", "option", "operation_id", "git_commit")}
-        return {name: keys for name, keys in told.items() if keys is not None}
+        """Return what the adapter maps: field of the envelope to keys in the file, in the order of run.json."""
+        names = ("run_id", "created_utc", "option", "operation_id", "git_commit")
+        return {name: keys for name in names if (keys := getattr(self, name)) is not None}
 
 
 @value_type
@@ -146,7 +145,7 @@ class RunIndex:
 class Config:
     """The toml file, parsed."""
 
-    repository_id: str | None = option_row(None, checked_text(_check_repository_id), "tells runs of this repository from runs of others; 8 to 64 of `a-z`, `0-9` and `-`; `init` writes a random UUID")
+    repository_id: str | None = option_row(None, checked_text(_check_repository_id), "distinguishes runs of this repository from runs of others; 8 to 64 of `a-z`, `0-9` and `-`; `init` writes a random UUID")
     run_roots: tuple[str, ...] = option_row((DEFAULT_RUNS, "reports/runs", "reports/path1/evidence/runs"), _paths, "where run folders are looked for, in this order; a missing one is skipped")
     publish_root: str = option_row(DEFAULT_RUNS, repo_path, "where sealed run folders are written; one of `run_roots`, in a folder of its own")
     pointers: str = option_row(POINTERS_DEFAULT, repo_path, f"the pointer file; `{POINTERS_SEED}` if that exists")
@@ -176,7 +175,7 @@ class Config:
 
 @value_type
 class Repository:
-    """One governed repository: its absolute root and its configuration."""
+    """One repository: its absolute root and its configuration."""
 
     root: Path
     config: Config
@@ -197,7 +196,7 @@ class Repository:
 
     @property
     def state_root(self) -> Path:
-        """The folder beside which staging, caches and the Dagster home lie; none of it is evidence."""
+        """The folder of staging, caches and the Dagster home; none of it is evidence."""
         return self.publish_root.parent
 
     @property
@@ -212,25 +211,25 @@ class Repository:
 
 
 def find_repository(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Repository:
-    """Return the governed repository: `named`, else the environment's, else the nearest at or above here.
+    """Return the repository: `named`, else that of the environment, else the nearest at or above the working directory.
 
     Raises:
-        NotFoundError: there is none, or the named folder is not one.
-        ConfigError: its toml cannot be understood.
+        NotFoundError: there is none, or `named` is not a folder.
+        ConfigError: its toml file is invalid.
     """
-    told = (environ if environ is not None else os.environ).get(REPO_VARIABLE)
-    if named is None and told:
-        named = Path(told)
+    stated = (environ if environ is not None else os.environ).get(REPO_VARIABLE)
+    if named is None and stated:
+        named = Path(stated)
     if named is not None:
         if not named.is_dir():
-            raise NotFoundError(f"{named} is not a folder", "name the governed repository with -C")
+            raise NotFoundError(f"{named} is not a folder", "name the repository with -C")
         return load_repository(named)
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / CONFIG_NAME).is_file() or (folder / DEFAULT_RUNS).is_dir():
             return load_repository(folder)
     raise NotFoundError(
-        f"no governed repository at or above {here}: neither {CONFIG_NAME} nor {DEFAULT_RUNS}",
+        f"no repository at or above {here}: neither {CONFIG_NAME} nor {DEFAULT_RUNS}",
         "run `registry-pipeline init` in the repository, or name it with -C",
     )
 
@@ -249,7 +248,7 @@ def load_repository(root: Path) -> Repository:
     except FileNotFoundError:
         data = b""
     except OSError as error:
-        raise ConfigError(f"{CONFIG_NAME} cannot be read: {error.strerror}", "mend the file's permissions") from None
+        raise ConfigError(f"{CONFIG_NAME} cannot be read: {error.strerror}", "fix the file's permissions") from None
     return Repository(root, parse_config(data, root))
 
 
@@ -305,19 +304,17 @@ def read_toml(data: bytes) -> dict[str, Any]:
 def _consistent(config: Config) -> Config:
     for name, values in (("run_roots", config.run_roots), ("options", config.options)):
         if not values or len(set(values)) != len(values):
-            raise ConfigError(f"{name} must name each of its values once, and at least one", f"mend {CONFIG_NAME}")
+            raise ConfigError(f"{name} must list at least one value and no value twice", f"fix {CONFIG_NAME}")
     if len(PurePosixPath(config.publish_root).parts) < 2:
-        raise ConfigError(
-            "publish_root must lie in a folder of its own, as `.codex/RUNS` does", "state is kept beside it"
-        )
+        raise ConfigError("publish_root must be in a folder of its own, as `.codex/RUNS` is", "state is kept beside it")
     if config.publish_root not in config.run_roots:
         raise ConfigError("publish_root must be one of run_roots", f"add {config.publish_root!r} to run_roots")
     roots = set(config.run_roots)
     for inner in config.run_roots:
-        outer = next((str(each) for each in PurePosixPath(inner).parents if str(each) in roots), None)
+        outer = next((str(parent) for parent in PurePosixPath(inner).parents if str(parent) in roots), None)
         if outer is not None:
             raise ConfigError(
-                f"the run root {inner!r} lies inside {outer!r}", "name roots that do not contain each other"
+                f"the run root {inner!r} is inside {outer!r}", "name roots that do not contain each other"
             )
     _consistent_adapters(config)
     _consistent_captures(config)
@@ -327,9 +324,11 @@ def _consistent(config: Config) -> Config:
 
 
 def _consistent_captures(config: Config) -> None:
-    problem = capture_problem({name: (each.source, each.artifact) for name, each in config.captured.items()})
+    problem = capture_problem(
+        {name: (captured.source, captured.artifact) for name, captured in config.captured.items()}
+    )
     if problem is not None:
-        raise ConfigError(problem, f"mend {CONFIG_NAME}")
+        raise ConfigError(problem, f"fix {CONFIG_NAME}")
 
 
 def _consistent_adapters(config: Config) -> None:
@@ -339,7 +338,7 @@ def _consistent_adapters(config: Config) -> None:
         if adapter.root not in config.run_roots:
             near = difflib.get_close_matches(adapter.root, config.run_roots, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{place}.root: {adapter.root!r} is not one of run_roots{meant}", f"mend {CONFIG_NAME}")
+            raise ConfigError(f"{place}.root: {adapter.root!r} is not one of run_roots{meant}", f"fix {CONFIG_NAME}")
         if not adapter.fields():
             raise ConfigError(
                 f"{place} names no field that it reads from {adapter.file}",

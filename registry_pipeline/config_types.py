@@ -97,7 +97,7 @@ def tables(cls: type) -> OptionType:
         if not isinstance(content, dict):
             problems.append(OptionProblem(place, "Input should be a valid dictionary"))
             return None
-        return {name: parse_table(cls, each, (*place, name), problems) for name, each in content.items()}
+        return {name: parse_table(cls, table, (*place, name), problems) for name, table in content.items()}
 
     return parse
 
@@ -144,7 +144,7 @@ def checked_text(check: Callable[[str], str]) -> OptionType:
 
 def choice(*texts: str) -> OptionType:
     """One of a few texts."""
-    named = " or ".join(repr(each) for each in texts)
+    named = " or ".join(map(repr, texts))
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
         if content not in texts:
@@ -208,7 +208,7 @@ repo_path: Final = checked_text(check_path)
 def first_problems(problems: Iterable[OptionProblem], limit: int) -> str:
     """Return the first problems in one line, and how many more there are."""
     listed = list(problems)
-    lines = [each.to_text() for each in listed[:limit]]
+    lines = [problem.to_text() for problem in listed[:limit]]
     more = len(listed) - limit
     return "; ".join([*lines, f"and {more} more"] if more > 0 else lines)
 
@@ -218,7 +218,7 @@ def default_text(row: Option) -> str:
     if row.default is REQUIRED or row.default is None or row.default == ():
         return "none" if row.default is not REQUIRED or row.default_factory is not None else "required"
     if isinstance(row.default, tuple):
-        return ", ".join(f"`{each}`" for each in row.default)
+        return ", ".join(f"`{value}`" for value in row.default)
     return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
 
 

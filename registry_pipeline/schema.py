@@ -1,7 +1,6 @@
-"""Find and apply the JSON Schemas that ship with the package (SPEC 3 "JSON Schemas"; DESIGN 4 and 6).
+"""Find the JSON Schemas that ship with the package, and check values and files against a schema.
 
-`jsonschema_rs` is the fast road: it says yes or no. Only where it does not say yes is `jsonschema`, the judge, asked
-for every problem. Both are imported when a value is first judged, so that importing this module costs nothing.
+jsonschema-rs decides and locates; the table `_WORDS` words the message. It is imported when a value is first checked.
 """
 
 from __future__ import annotations
@@ -12,32 +11,62 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from registry_pipeline.canonical import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.display import printable
-from registry_pipeline.schema_patterns import PatternLimitError, bounded_validator
 from registry_pipeline.values import field, value_type
 from registry_pipeline.yaml.compose import StrictYamlError, read_yaml
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import ValidationError
+    from jsonschema_rs import Draft202012Validator, ValidationError
 
 PROBLEM_LIMIT: Final = 1000
-"""No more problems than this are told of one value, so that hostile input ends in bounded memory."""
+"""Reported problems of one value; more would let hostile input take unbounded memory."""
 _SHOWN: Final = 60
 _LONGEST: Final = 200
 _PACKAGE: Final = Path(__file__).resolve().parent
 
+_WORDS: Final[Mapping[str, str]] = {
+    "type": "is not of type {limit}",
+    "enum": "is not one of {limit}",
+    "const": "is not {limit}",
+    "pattern": "does not match {limit}",
+    "minimum": "is less than {limit}",
+    "maximum": "is greater than {limit}",
+    "exclusiveMinimum": "is not greater than {limit}",
+    "exclusiveMaximum": "is not less than {limit}",
+    "multipleOf": "is not a multiple of {limit}",
+    "minLength": "is shorter than {limit} characters",
+    "maxLength": "is longer than {limit} characters",
+    "minItems": "has fewer than {limit} items",
+    "maxItems": "has more than {limit} items",
+    "minProperties": "has fewer than {limit} keys",
+    "maxProperties": "has more than {limit} keys",
+    "uniqueItems": "has duplicate items",
+    "contains": "contains no item that the schema requires",
+    "anyOf": "matches none of the allowed forms",
+    "oneOf": "does not match exactly one of the allowed forms",
+    "not": "has a form that is not allowed",
+    "dependentRequired": "lacks a key that another key requires",
+}
+"""The predicate of a message, by keyword of JSON Schema; `limit` is what the schema states."""
+
+_LIMITED: Final = ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
+"""Keywords whose limit is short enough for `SchemaProblem.expected`."""
+
 
 @value_type
 class SchemaProblem:
-    """One violation: the JSON pointer of the offending value ("" is the whole document) and a short sentence.
+    """One violation of a schema.
 
-    `path` holds the steps of the pointer; `expected` and `got` are what the schema says and what stands there, where
-    that can be said shortly.
+    Attributes:
+        pointer: the JSON pointer of the value; "" is the document.
+        message: a short sentence.
+        path: the steps of the pointer.
+        expected: what the schema states, if that is short.
+        got: the value, if it is short.
     """
 
     pointer: str
@@ -48,12 +77,12 @@ class SchemaProblem:
 
 
 Validator = Callable[[object], "list[SchemaProblem]"]
-"""Tells every problem of a parsed value against one schema."""
+"""Returns every problem of a parsed value against one schema."""
 
 
 @value_type
 class FileProblem:
-    """What is wrong at one place of a file: it cannot be parsed there, or what stands there breaks the schema.
+    """One problem of a file: it cannot be parsed at `place`, or the value there violates the schema.
 
     `place` is a line, a JSON pointer, or a line and the pointer of a value on it.
     """
@@ -64,10 +93,8 @@ class FileProblem:
 
 
 def schema_folder(package: Path = _PACKAGE) -> Path:
-    """Return the folder of the schemas: a checkout's own top-level one, else the copy inside the package.
-
-    An editable install leaves a copy of the schemas in site-packages too; the checkout's are the ones being edited.
-    """
+    """Return the folder of the schemas: the one at the top of a checkout, else the copy inside the package."""
+    # An editable install leaves a copy in site-packages too; the checkout's schemas are the ones being edited.
     checkout = package.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / "schemas").is_dir():
         return checkout / "schemas"
@@ -75,13 +102,13 @@ def schema_folder(package: Path = _PACKAGE) -> Path:
 
 
 def has_schema(name: str) -> bool:
-    """Tell whether a schema of that file name (`cli/verify.schema.json` for one in a folder) ships."""
+    """Return whether a schema with that file name ships, as `cli/verify.schema.json`."""
     return (schema_folder() / name).is_file()
 
 
 @cache
 def schema_bytes(name: str) -> bytes:
-    """Return a schema file as it ships, for the copy in a run folder.
+    """Return the bytes of a shipped schema file.
 
     Raises:
         NotFoundError: no such schema ships.
@@ -94,7 +121,7 @@ def schema_bytes(name: str) -> bytes:
 
 @cache
 def read_schema(name: str) -> Mapping[str, Any]:
-    """Return a schema, parsed. Treat it as read-only: it is shared.
+    """Return a parsed schema, which is shared: do not change it.
 
     Raises:
         NotFoundError: no such schema ships.
@@ -104,227 +131,231 @@ def read_schema(name: str) -> Mapping[str, Any]:
 
 
 def check_value(name: str, value: object) -> list[SchemaProblem]:
-    """Return every problem of a parsed JSON value against a schema, by JSON pointer; empty if it is valid.
-
-    At most `PROBLEM_LIMIT` problems are told.
+    """Return every problem of a parsed JSON value against a shipped schema, sorted by location; at most PROBLEM_LIMIT.
 
     Raises:
         NotFoundError: no such schema ships.
     """
-    try:
-        if _fast_road(name)(value):
-            return []
-    except (ValueError, OverflowError, RecursionError):
-        # The fast road does not take every value that Python's parser makes, lone surrogates in keys for one.
-        pass
-    return _judge(name, value)
+    return _check(_shipped(name), read_schema(name), value)
 
 
 def shipped_validator(name: str) -> Validator:
-    """Return the judge that a shipped schema is; it raises as `check_value` does."""
+    """Return the validator of a shipped schema; it raises as `check_value` does."""
     return partial(check_value, name)
 
 
 def read_validator(data: bytes) -> Validator:
-    """Return the judge that the text of a JSON Schema (draft 2020-12) makes; what it refers to must be in it.
+    """Return the validator of a JSON Schema (draft 2020-12) given as text; it cannot refer to other documents.
 
     Raises:
         ValueError: the text is not JSON, or not such a schema.
     """
-    import jsonschema_rs  # noqa: PLC0415  # lazily, as below
-    from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415
-    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415
-    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+    import jsonschema_rs  # noqa: PLC0415 - see the module docstring
 
     document = read_strict_json(data)
     if not isinstance(document, dict):
-        raise ValueError("a schema is an object")  # noqa: TRY004 - bad data, and no bug of the caller
-    # With a registry of its own, a reference to elsewhere is an error and no request over the network.
-    registry: Registry[Any] = Registry().with_resource("", DRAFT202012.create_resource(document))
+        raise ValueError("a schema is an object")  # noqa: TRY004 - invalid data, not a bug of the caller
     try:
-        # No format is checked here: `jsonschema` would compile each pattern with `re`, which takes other patterns and
-        # fails on some. `jsonschema_rs` refuses a pattern that is none, and one whose program would be too large.
-        Draft202012Validator.check_schema(document, format_checker=FormatChecker(()))
-        for reference in _references(document):
-            registry.resolver().lookup(reference)
-        jsonschema_rs.Draft202012Validator(document)
-    except SchemaError as error:
-        raise ValueError(_unusable(error.absolute_path, error.message)) from None
+        return partial(_check, jsonschema_rs.Draft202012Validator(document, retriever=_refuse_retrieval), document)
     except jsonschema_rs.ValidationError as error:
-        raise ValueError(_unusable(error.instance_path, error.message)) from None
-    except Unresolvable as error:
-        raise ValueError(f"it refers to {error.ref!r}, which is not in it") from None
+        raise ValueError(_describe_unusable(error)) from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if {"unevaluatedProperties", "patternProperties"} <= _keywords(document):
-        raise ValueError("unevaluatedProperties and patternProperties cannot be checked together; use one of them")
-    return partial(_problems, bounded_validator()(document, registry=registry))
 
 
-def _unusable(path: Iterable[str | int], message: str) -> str:
-    text, is_a_pattern, _ = message.partition(' is not a "regex"')
+def _refuse_retrieval(uri: str) -> NoReturn:
+    # A schema of a repository must not cause a request over the network.
+    raise ValueError(f"{uri} is another document")
+
+
+def _describe_unusable(error: ValidationError) -> str:
+    if error.kind.name == "$ref" or "registry" in error.message or "does not exist" in error.message:
+        return printable(f"it refers to something that it does not contain: {error.message[:_LONGEST]}")
+    text, is_a_pattern, _ = error.message.partition(' is not a "regex"')
+    message = error.message
     if is_a_pattern:
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        message = f"{shown} is not a valid pattern, or its repetitions are too large"
-    return printable(f"{json_pointer(path)} {message[:_LONGEST]}".strip())
+        message = f"{_cut(text)} is not a valid pattern, or its repetitions are too large"
+    return printable(f"{json_pointer(error.instance_path)} {message[:_LONGEST]}".strip())
 
 
-def _keywords(document: Any) -> set[str]:
-    """Return every member name in a schema, at any depth."""
-    names: set[str] = set()
-    pending = [document]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, dict):
-            names.update(part)
-            pending += part.values()
-        elif isinstance(part, list):
-            pending += part
-    return names
+def check_bytes(artifact: str, data: bytes, validate: Validator) -> Iterator[FileProblem]:
+    """Yield every problem of a file: `.jsonl` by line, `.csv` by row, `.yaml` by document, else one JSON document.
 
-
-def _references(part: Any) -> Iterator[str]:
-    if isinstance(part, dict):
-        yield from (value for key, value in part.items() if key in ("$ref", "$dynamicRef") and isinstance(value, str))
-    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        yield from _references(inner)
-
-
-def check_bytes(artifact: str, data: bytes, judge: Validator) -> Iterator[FileProblem]:
-    """Yield every problem of a file's bytes; the name's suffix tells the form that its values have.
-
-    `.jsonl` is judged line by line, `.csv` row by row (an object of texts by the names of the columns), `.yaml`
-    document by document, anything else as one JSON document.
+    A row of CSV is an object of texts by column name.
     """
     if artifact.endswith(".yaml"):
-        yield from _yaml_problems(data, judge)
+        yield from _yaml_problems(data, validate)
     elif artifact.endswith(".jsonl"):
-        yield from _line_problems(data, judge)
+        yield from _line_problems(data, validate)
     elif artifact.endswith(".csv"):
-        yield from _row_problems(data, judge)
+        yield from _row_problems(data, validate)
     else:
-        yield from _document_problems(data, judge, "")
+        yield from _document_problems(data, validate, "")
 
 
-def _document_problems(data: bytes, judge: Validator, place: str) -> Iterator[FileProblem]:
+def _document_problems(data: bytes, validate: Validator, place: str) -> Iterator[FileProblem]:
     try:
         value = read_strict_json(data)
     except StrictJsonError as error:
         yield FileProblem("unparsable", place.strip(), str(error))
         return
-    for problem in judge(value):
+    for problem in validate(value):
         yield FileProblem("violation", f"{place}{problem.pointer}".strip(), problem.message)
 
 
-def _yaml_problems(data: bytes, judge: Validator) -> Iterator[FileProblem]:
+def _yaml_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     try:
         documents = read_yaml(data)
     except StrictYamlError as error:
         yield FileProblem("unparsable", f"line {error.location}", str(error))
         return
     for node in documents:
-        for problem in judge(node.value):
+        for problem in validate(node.value):
             place = f"line {node.at(problem.path).location} {problem.pointer}".strip()
             yield FileProblem("violation", place, problem.message)
 
 
-def _line_problems(data: bytes, judge: Validator) -> Iterator[FileProblem]:
+def _line_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     lines = data.split(b"\n")
     if lines.pop():
         yield FileProblem("unparsable", f"line {len(lines) + 1}", "the last line has no newline")
         return
     for number, line in enumerate(lines, 1):
-        yield from _document_problems(line, judge, f"line {number} ")
+        yield from _document_problems(line, validate, f"line {number} ")
 
 
-def _row_problems(data: bytes, judge: Validator) -> Iterator[FileProblem]:
+def _row_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     try:
         rows = read_strict_csv(data)
         _, names = next(rows)
         odd = sorted({repr(name) for name, count in Counter(names).items() if not name or count > 1})
         if odd or not names:
-            told = f"column names that are empty or stand twice: {', '.join(odd)}" if odd else "no header row"
-            yield FileProblem("unparsable", "line 1", told)
+            detail = f"column names that are empty or duplicated: {', '.join(odd)}" if odd else "no header row"
+            yield FileProblem("unparsable", "line 1", detail)
             return
         for number, cells in rows:
             if len(cells) != len(names):
-                told = f"{len(names)} columns, and here {len(cells)}" if cells else "an empty line"
-                yield FileProblem("unparsable", f"line {number}", told)
+                detail = f"{len(cells)} columns instead of {len(names)}" if cells else "an empty line"
+                yield FileProblem("unparsable", f"line {number}", detail)
                 continue
-            for problem in judge(dict(zip(names, cells, strict=True))):
+            for problem in validate(dict(zip(names, cells, strict=True))):
                 yield FileProblem("violation", f"line {number} {problem.pointer}".strip(), problem.message)
     except StrictCsvError as error:
         yield FileProblem("unparsable", f"line {error.line}", str(error))
 
 
 @cache
-def _fast_road(name: str) -> Callable[[object], bool]:
-    import jsonschema_rs  # noqa: PLC0415  # lazily: no verb that judges nothing pays for it
+def _shipped(name: str) -> Draft202012Validator:
+    import jsonschema_rs  # noqa: PLC0415 - see the module docstring
 
-    return jsonschema_rs.Draft202012Validator(dict(read_schema(name))).is_valid
-
-
-def _judge(name: str, value: object) -> list[SchemaProblem]:
-    from jsonschema import Draft202012Validator  # noqa: PLC0415  # lazily: only failures pay for it
-
-    return _problems(Draft202012Validator(dict(read_schema(name))), value)
+    return jsonschema_rs.Draft202012Validator(dict(read_schema(name)))
 
 
-def _problems(validator: Draft202012Validator, value: object) -> list[SchemaProblem]:
-    errors = validator.iter_errors(value)
+def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
     try:
-        told = {_problem(error): _order(error) for error in islice(map(_deepest, errors), PROBLEM_LIMIT)}
-    except RecursionError:
+        if validator.is_valid(value):
+            return []
+        errors = [_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
+    except UnicodeEncodeError:
+        # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
+        return [_translated_problem(found) for found in _check(validator, schema, _translated(value, _STAND_INS))]
+    except (ValueError, RecursionError):
         return [SchemaProblem("", "nested too deeply")]
-    except PatternLimitError as error:
-        return [SchemaProblem("", printable(str(error)))]
-    except OverflowError:
-        return [SchemaProblem("", "a number is too large to be compared with the schema")]
-    return sorted(told, key=lambda problem: (told[problem], problem.message))
+    described = (problem for error in errors if (problem := _problem(error, schema)) is not None)
+    problems = {problem: _sort_key(problem) for problem in (*described, *_missing_keys(errors))}
+    return sorted(problems, key=lambda problem: (problems[problem], problem.message))
+
+
+_STAND_INS: Final = {0xD800 + offset: 0xF0000 + offset for offset in range(0x800)}
+_SURROGATES: Final = {stand_in: surrogate for surrogate, stand_in in _STAND_INS.items()}
+
+
+def _translated(value: Any, table: Mapping[int, int]) -> Any:
+    if isinstance(value, dict):
+        return {name.translate(table): _translated(member, table) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_translated(item, table) for item in value]
+    return value.translate(table) if isinstance(value, str) else value
+
+
+def _translated_problem(problem: SchemaProblem) -> SchemaProblem:
+    path = tuple(_translated(list(problem.path), _SURROGATES))
+    message = printable(problem.message.translate(_SURROGATES))
+    got = None if problem.got is None else printable(problem.got.translate(_SURROGATES))
+    return SchemaProblem(json_pointer(path), message, path, problem.expected, got)
 
 
 def _deepest(error: ValidationError) -> ValidationError:
-    """Return what is wrong inside the alternative that the value was meant to be, rather than `anyOf` failed."""
-    from jsonschema.exceptions import best_match  # noqa: PLC0415
-
-    return best_match([error]) if error.context else error
-
-
-def _order(error: ValidationError) -> list[tuple[int, int, str]]:
-    """Return what sorts JSON pointers by position: items by number, members by name."""
-    return [(0, step, "") if isinstance(step, int) else (1, 0, str(step)) for step in error.absolute_path]
+    """Return the error inside the alternative that the value fits best, instead of "anyOf failed"."""
+    branches = [branch for branch in getattr(error.kind, "context", ()) if branch]
+    if not branches:
+        return error
+    # An alternative that fails by the value's own type is the least meant one.
+    best = max(branches, key=lambda branch: min((len(e.instance_path), e.kind.name != "type") for e in branch))
+    return _deepest(max(best, key=lambda inner: len(inner.instance_path)))
 
 
-def _problem(error: ValidationError) -> SchemaProblem:
-    whole = repr(error.instance)
-    message = error.message if len(whole) <= _SHOWN else error.message.replace(whole, f"{whole[:_SHOWN]}…")
-    if error.validator == "required" and isinstance(error.instance, dict):
-        # One error comes for each missing member; told so, they become one problem.
-        required: Any = error.validator_value
-        missing = (repr(name) for name in required if name not in error.instance)
-        message = f"lacks {', '.join(missing)}"
-    if len(message) > _LONGEST:
-        message = f"{message[:_LONGEST]}…"
-    path = tuple(error.absolute_path)
-    return SchemaProblem(json_pointer(path), printable(message), path, _expected(error), _got(error))
+def _sort_key(problem: SchemaProblem) -> list[tuple[int, int, str]]:
+    """Return a sort key for JSON pointers: items by number, members by name."""
+    return [(0, step, "") if isinstance(step, int) else (1, 0, str(step)) for step in problem.path]
 
 
-def _expected(error: ValidationError) -> str | None:
-    """Return what a schema asks for, where a few words can say it."""
-    asked: Any = error.validator_value
-    if error.validator in ("enum", "type"):
-        return printable(asked if isinstance(asked, str) else ", ".join(map(str, asked)))
-    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
-        return printable(", ".join(error.schema.get("properties", {}))) or None
-    told = error.validator in ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
-    return printable(f"{error.validator} {asked}") if told else None
+def _missing_keys(errors: Iterable[ValidationError]) -> Iterator[SchemaProblem]:
+    """Yield one problem for all missing keys of an object; jsonschema-rs reports each key by itself."""
+    missing: dict[tuple[str | int, ...], list[str]] = {}
+    for error in errors:
+        if error.kind.name == "required":
+            missing.setdefault(tuple(error.instance_path), []).append(str(error.kind.as_dict()["property"]))
+    for path, names in missing.items():
+        message = f"missing keys: {', '.join(dict.fromkeys(names))}"
+        yield SchemaProblem(json_pointer(path), printable(_cut(message, _LONGEST)), path)
 
 
-def _got(error: ValidationError) -> str | None:
-    told = None if isinstance(error.instance, dict | list) else printable(repr(error.instance))
-    return told if told is None or len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
+def _problem(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem | None:
+    keyword, stated, path = error.kind.name, error.kind.as_dict(), tuple(error.instance_path)
+    got = printable(_cut(repr(error.instance)))
+    expected: str | None = None
+    if keyword == "required":
+        return None
+    if keyword in ("additionalProperties", "unevaluatedProperties"):
+        message = f"unknown keys: {', '.join(sorted(map(str, stated.get('unexpected', ()))))}"
+        expected = printable(", ".join(_known_keys(error, schema))) or None
+    elif type(error.kind).__name__ == "BacktrackLimitExceeded":
+        # Its verdict is never "valid", inside `not` neither.
+        message = "a pattern of the schema takes too many steps on this text; simplify it"
+    elif keyword in _WORDS:
+        limit = _limit(stated)
+        message = f"{got} {_WORDS[keyword].format(limit=limit)}"
+        if keyword in ("enum", "type"):
+            expected = printable(limit)
+        elif keyword in _LIMITED:
+            expected = printable(f"{keyword} {limit}")
+    else:
+        message = error.message
+    shown = None if isinstance(error.instance, dict | list) else got
+    return SchemaProblem(json_pointer(path), printable(_cut(message, _LONGEST)), path, expected, shown)
+
+
+def _known_keys(error: ValidationError, schema: Mapping[str, Any]) -> Iterable[str]:
+    """Return the keys that the failing part of a schema allows, or none if the part is behind a reference."""
+    part: Any = schema
+    for step in error.schema_path[:-1]:
+        try:
+            part = part[step]
+        except (KeyError, IndexError, TypeError):
+            return ()
+    return part.get("properties", ()) if isinstance(part, dict) else ()
+
+
+def _limit(stated: Mapping[str, Any]) -> str:
+    """Return what the schema states for a keyword, as text."""
+    keys = ("types", "options", "expected_value", "pattern", "multiple_of", "limit")
+    limit = next((stated[key] for key in keys if key in stated), "")
+    return ", ".join(map(str, limit)) if isinstance(limit, list) else str(limit)
+
+
+def _cut(text: str, longest: int = _SHOWN) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def json_pointer(path: Iterable[str | int]) -> str:

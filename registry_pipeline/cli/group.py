@@ -31,7 +31,7 @@ VERBS: Final = {
     "registries": "List the registries.",
     "roles": "Check and extend the role pack.",
     "entries": "Registry entries: modules, routes, abilities and hooks in YAML files.",
-    "run-index": "Append to the run index, ask it, check it, merge it.",
+    "run-index": "Append to the run index, query it, check it, merge it.",
     "overrides": "Append to the overrides log, list it, check it, merge it.",
     "explain": "Explain the CODE of a finding, or list every code.",
     "ui": "Start the pages of Dagster for this repository.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -23,6 +24,9 @@ SCHEMA_VERSION: Final = "0.1"
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096
 _GAP: Final = "  "
+_ONE_CELL_EACH: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013\u2014\u2026\u2192]*")
+"""Texts whose characters all take one cell of a terminal."""
+
 _FORCING: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
 _CELL_STYLES: Final = {
     "pass": "green",
@@ -170,10 +174,10 @@ def _plain_table(columns: Sequence[Column], rows: list[list[str]]) -> list[str] 
     """
     titles = [printable(column.title) for column in columns]
     cells = [titles, *([printable(cell) for cell in row] for row in rows)]
-    if any(not cell.isascii() or cell != cell.strip() or "\t" in cell or "\n" in cell for row in cells for cell in row):
+    if not all(_ONE_CELL_EACH.fullmatch(cell) and cell == cell.strip() for row in cells for cell in row):
         return None
     widths = [max(len(row[number]) for row in cells) for number in range(len(columns))]
-    if not all(titles) or sum(widths) + len(_GAP) * len(widths) > _WIDE or not _FORCING.isdisjoint(os.environ):
+    if not all(widths) or sum(widths) + len(_GAP) * len(widths) > _WIDE or not _FORCING.isdisjoint(os.environ):
         return None
     return [
         _GAP.join(

@@ -19,7 +19,7 @@ from dagster import (
     sensor,
 )
 
-from registry_pipeline.canonical import parse_utc, sha256_hex, short
+from registry_pipeline.canonical import sha256_hex, short
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.active_assets import (
@@ -36,6 +36,8 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation as pointers_activation
+from registry_pipeline.pointers.consistency import ActiveRun
+from registry_pipeline.pointers.obstacles import find_age_obstacle
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
@@ -132,8 +134,7 @@ def _candidates(instance: DagsterInstance, governed: Repository) -> tuple[list[M
         for made in builds:
             if made.sealed is not None and made.sealed.ref == pointers.active(registry_id):
                 break
-            now_active = active.get(registry_id)
-            reason = _against(instance, made, None if now_active is None else now_active.as_of_utc)
+            reason = _find_obstacle(instance, made, active.get(registry_id))
             if reason is None:
                 candidates.append(made)
             elif not told:
@@ -142,8 +143,8 @@ def _candidates(instance: DagsterInstance, governed: Repository) -> tuple[list[M
     return candidates, reasons
 
 
-def _against(instance: DagsterInstance, made: Materialized, active_as_of: str | None) -> str | None:
-    """Return what the event log says against a build, or None."""
+def _find_obstacle(instance: DagsterInstance, made: Materialized, active: ActiveRun | None) -> str | None:
+    """Return why a build cannot be proposed, or None."""
     if made.sealed is None:
         return "its source made no run"
     if not made.dagster_run_id:
@@ -151,9 +152,8 @@ def _against(instance: DagsterInstance, made: Materialized, active_as_of: str | 
     run_id, run = made.sealed.ref.run_id, instance.get_run_by_id(made.dagster_run_id)
     if run is not None and not run.is_finished:
         return f"{run_id} belongs to a Dagster run that is not over"
-    before, described = parse_utc(active_as_of), parse_utc(made.sealed.as_of_utc)
-    if before is not None and described is not None and described < before:
-        return f"{run_id} describes an older moment than the active run"
+    for obstacle in find_age_obstacle(made.sealed, active):
+        return f"{run_id}: {obstacle.message}"
     unproved = event_log.unproved_checks(instance, made)
     if unproved:
         return f"{run_id}: " + ", ".join(f"check {name} {why}" for name, why in unproved.items())

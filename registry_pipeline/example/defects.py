@@ -1,6 +1,6 @@
-"""What went wrong with some run folders, and what a verifier must say of each (SPEC 2.2).
+"""The defects of some run folders, and the findings that a verifier must report for each.
 
-The findings are written down by hand, never asked of the verifier: they are the oracle that it is held against.
+The findings are written by hand, so that tests can compare the verifier with them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _same(files: Files) -> Files:
 class Defect:
     """One kind of damage.
 
-    `before` and `after` change the files of a folder before and after an older tool seals it; `sealed` tells whether
+    `before` and `after` change the files of a folder before and after an older tool seals it; `sealed` states whether
     it did. `findings` are (code, relpath in the folder), the folder itself being `""`.
     """
 

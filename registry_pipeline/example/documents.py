@@ -60,7 +60,7 @@ def readme(options: Iterable[str]) -> str:
 
 
 def catalog(operations: Iterable[ExampleOperation]) -> str:
-    """Return the operations catalog, in the first style of SPEC 4.2."""
+    """Return the operations catalog, in the first style of the specification."""
     lines = ["# Allowed Operations Catalog", "", "**Version**: 0.1", "", "What is not listed here may not run.", ""]
     option = None
     for operation in operations:
@@ -81,7 +81,7 @@ def catalog(operations: Iterable[ExampleOperation]) -> str:
 
 
 def matrix() -> str:
-    """Return the coverage matrix, in the first style of SPEC 4.2; an operation without a level has no row."""
+    """Return the coverage matrix, in the first style of the specification; an operation without a level has no row."""
     surfaces = ("none", "review", "review, lint", "schema", "schema, replay", "schema, replay, gate")
     rows = [
         f"| {o.operation_id} | {o.option} | {surfaces[int(o.level[1])]} | {o.level} | as agreed |"
@@ -181,7 +181,7 @@ def repository_id(seed: int) -> str:
 
 
 def toml(first_day: date, seed: int) -> str:
-    """Return `registry-pipeline.toml`, which lists the documents that exist (SPEC 1)."""
+    """Return `registry-pipeline.toml`, which lists the documents that exist."""
     return f"""\
 repository_id = "{repository_id(seed)}"
 run_roots = ["{CODEX}", "{REPORTS}", "{RIG_ROOT}"]

@@ -1,4 +1,4 @@
-"""The registries of the example team: what its modules are, which documents to read, what agents may call (SPEC 10).
+"""The registries of the example team: what its modules are, which documents to read, what agents may call.
 
 Samples of all eight types that agree with each other.
 """

@@ -1,4 +1,4 @@
-"""Make the example governed repository: `example` describes, git commits, the writer seals (SPEC 8)."""
+"""Make the example governed repository: describe it, commit with git, and seal run folders."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make_example(
 ) -> ExampleOutcome:
     """Make the example at `target`, a folder that is new or empty; its 120 days end with the hour of `now`.
 
-    `on_progress` is told how many run folders of how many are written.
+    `on_progress` is called with (written, total) run folders.
 
     Raises:
         RefusedError: something is at `target` already.
@@ -166,6 +166,6 @@ def _git(root: Path, *arguments: str, stream: bytes = b"") -> str:
     except FileNotFoundError:
         raise NotFoundError("git is not installed", "install git; the example has a history") from None
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip()
-        raise RegistryPipelineError(f"git {arguments[0]} failed: {told}", "the folder is left as it is")
+        message = done.stderr.decode(errors="replace").strip()
+        raise RegistryPipelineError(f"git {arguments[0]} failed: {message}", "the folder is unchanged")
     return done.stdout.decode()

@@ -1,4 +1,4 @@
-"""What people and jobs of the example team leave beside the evidence: a ledger, an index, reports (SPEC 3)."""
+"""Files that people and jobs of the example team keep beside the evidence: a ledger, an index, reports."""
 
 from __future__ import annotations
 

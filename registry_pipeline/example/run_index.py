@@ -1,6 +1,6 @@
 """The songs of the example team: its run index and overrides log, several thousand records from two machines.
 
-Every record follows the rules of SPEC 11; a few lack a Final Save field, so that there is something to warn about.
+Every record follows the rules of the run index; a few lack a Final Save field, so that there is something to warn about.
 """
 
 from __future__ import annotations
@@ -137,8 +137,13 @@ def _overrides(number: int, at: datetime, record: Line) -> Iterator[tuple[dateti
     if number % 240 == 100:
         voided = at + timedelta(minutes=25)
         update = {"record_type": "OVERRIDE_UPDATE", "override_id": override["override_id"]}
-        told = {"update_utc": utc_text(voided), "updated_by": "Tomas Weir", "update_type": "STATUS", "status": "voided"}
-        yield voided, update | told
+        status = {
+            "update_utc": utc_text(voided),
+            "updated_by": "Tomas Weir",
+            "update_type": "STATUS",
+            "status": "voided",
+        }
+        yield voided, update | status
 
 
 def _id(prefix: str, at: datetime, number: int) -> str:

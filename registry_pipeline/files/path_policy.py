@@ -1,6 +1,6 @@
-"""Which relative paths may be sealed (SPEC 2.2, rows "relpath"); the same policy holds for writer and verifier. Pure.
+"""The relative paths that may be sealed, for writer and verifier (docs/reference/specification.md, "Path rules").
 
-The rules are what survives a copy to another file system, a git checkout, a line of a hash file and a terminal.
+A path must survive a copy to another file system, a git checkout, a line of a hash file and a terminal.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def bad_characters(relpath: str) -> str:
     return "".join(c for c in _BAD_CHARACTERS if c in relpath)
 
 
-# The same few names stand in every folder; remembering them makes the policy free in a scan of thousands.
+# The same few names are in every folder, so that a scan of thousands finds them in the cache.
 @lru_cache(maxsize=4096)
 def path_codes(relpath: str) -> tuple[str, ...]:
-    """Return every code of SPEC 2.2 that a relative path breaks, in the order of the table; empty if it may be sealed.
+    """Return the code of every path rule that a relative path violates, in the order of the rules.
 
     Collisions concern several paths together: see `collisions`.
     """

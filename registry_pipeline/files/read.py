@@ -1,4 +1,4 @@
-"""Reading one file of the governed repository: bounded, and never hanging on what is not a file."""
+"""Read one regular file, with a limit of bytes and without waiting for a pipe or device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stat import S_ISREG
 from typing import Final
 
 MAX_BYTES: Final = 64 << 20
-"""The largest document that is read (the limit of the seal for its JSON files, SPEC 2.2)."""
+"""The largest document that is read, in bytes; also the limit of the JSON files of a seal."""
 
 
 def read_regular_file(path: Path, most: int = MAX_BYTES) -> bytes:

@@ -1,4 +1,4 @@
-"""Collects what is wrong with one folder. Pure; whatever a folder says, its findings can be printed and encoded."""
+"""Collect the findings of one folder; their text can always be encoded as UTF-8."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.values import replace
 
 MOST_OF_A_CODE: Final = 1000
-"""So many findings of one code are told of a folder; of the others, their number."""
+"""Reported findings of one code in one folder; the others are only counted."""
 _LONGEST_QUOTE: Final = 200
 
 
 def encodable(text: str) -> str:
-    """Return `text` as it can be written in UTF-8: the bytes of a file name that are none become escapes."""
+    """Return `text` with every character that UTF-8 cannot encode (from undecodable file names) escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -25,13 +25,13 @@ def _quoted(value: object) -> str:
 
 
 class FindingCollector:
-    """The findings of one folder, which the caller calls `shown`."""
+    """Collects the findings of one folder; `shown` is the folder's path in them."""
 
-    __slots__ = ("_counts", "_told", "shown")
+    __slots__ = ("_counts", "_findings", "shown")
 
     def __init__(self, shown: str) -> None:
         self.shown = encodable(shown)
-        self._told: list[Finding] = []
+        self._findings: list[Finding] = []
         self._counts: Counter[str] = Counter()
 
     def tell(
@@ -44,16 +44,16 @@ class FindingCollector:
         got: object = None,
         detail: object = "",
     ) -> None:
-        """Add a finding about a file of the folder, or about the folder itself where `relpath` is empty."""
+        """Add a finding about a file of the folder, or about the folder if `relpath` is empty."""
         self._counts[code] += 1
-        # A manifest of 64 MiB has room for millions of faults, and nobody reads them.
+        # A manifest of 64 MiB can cause millions of findings.
         if self._counts[code] > MOST_OF_A_CODE:
             return
-        place = encodable(relpath)
-        self._told.append(
+        path = encodable(relpath)
+        self._findings.append(
             finding(
                 code,
-                f"{self.shown}/{place}" if place else self.shown,
+                f"{self.shown}/{path}" if path else self.shown,
                 location=location,
                 expected=None if expected is None else _quoted(expected),
                 got=None if got is None else _quoted(got),
@@ -62,14 +62,14 @@ class FindingCollector:
         )
 
     def count(self) -> int:
-        """Return how many findings there were so far, told or not."""
+        """Return the number of findings so far, including those over the limit."""
         return self._counts.total()
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings in their telling order, and for each code with too many the number of the others."""
+        """Return the findings sorted, plus one finding with the number of the others for each code over the limit."""
         rest = [
             replace(finding(code, self.shown), message=f"and {count - MOST_OF_A_CODE} more findings of this code")
             for code, count in self._counts.items()
             if count > MOST_OF_A_CODE
         ]
-        return sorted_findings([*self._told, *rest])
+        return sorted_findings([*self._findings, *rest])

@@ -1,4 +1,4 @@
-"""The types of findings and of the rows of the table of codes. The table itself is `model.codes`."""
+"""Findings as values, and the type of a row in the table of codes (`findings.codes`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SEVERITY_RANK: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 
 
 @value_type
 class CodeRow:
-    """One row of the table of codes; `model.codes` describes the columns."""
+    """One row of the table of codes; `findings.codes` describes the columns."""
 
     code: str
     severity: Severity

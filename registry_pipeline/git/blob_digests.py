@@ -1,8 +1,7 @@
-"""The sha256 of git blobs by their ids, kept from one backfill to the next (SPEC 1: a cache is no evidence).
+"""A cache of the sha256 of git blobs by blob id, kept between backfills.
 
-A blob never changes, so that an entry is right for ever. The file is written whole and moved into its place, and ends
-with the hash of all before it: what a crash, a full disk or another hand left there is known, ignored and replaced.
-Of two processes that write at the same time one loses what the other did not know.
+A blob never changes, so an entry stays valid. The file ends with the hash of everything before it: a damaged file is
+ignored and replaced. If two processes write at the same time, the entries of one are lost.
 """
 
 from __future__ import annotations

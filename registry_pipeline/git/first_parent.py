@@ -1,8 +1,8 @@
-"""Which commit was the newest on a past day (SPEC 4.3, drift_signals_daily).
+"""The newest commit of a past day on the default branch.
 
 The default branch is the one that `origin/HEAD` names, else `main`, else `master`, else HEAD; a local branch before the
-remote's of the same name, as the role registry takes it (SPEC 9). What users set for themselves, such as
-`init.defaultBranch`, is not asked: a repository has one history, whoever reads it.
+remote's of the same name. Settings of a user, such as `init.defaultBranch`, are ignored: every reader must see the
+same history.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class History:
     """The first-parent line of the default branch.
 
     `commits` are (committer second, commit id), the oldest first; of equal seconds the later commit comes later.
-    `is_cut` tells that the clone is shallow and that commits before the first of them are missing.
+    `is_cut` is True if the clone is shallow and that commits before the first of them are missing.
     """
 
     branch: str
@@ -34,8 +34,8 @@ class History:
 
     def commit_at(self, instant: datetime) -> str | None:
         """Return the newest commit by committer date at an instant, None before the first."""
-        place = bisect_right(self.commits, int(instant.timestamp()), key=lambda commit: commit[0])
-        return self.commits[place - 1][1] if place else None
+        offset = bisect_right(self.commits, int(instant.timestamp()), key=lambda commit: commit[0])
+        return self.commits[offset - 1][1] if offset else None
 
     @property
     def first_day(self) -> date | None:

@@ -106,12 +106,12 @@ def read_own_filters(root: Path) -> tuple[str, ...] | None:
     Raises:
         NotFoundError: there is a repository, and git cannot read it.
     """
-    asked = ("config", "--show-scope", "--name-only", "--null", "--get-regexp", r"^filter\..")
-    answer = ask_git(root, *asked, none_found=1)
+    arguments = ("config", "--show-scope", "--name-only", "--null", "--get-regexp", r"^filter\..")
+    answer = ask_git(root, *arguments, none_found=1)
     if answer is None:
         return None
-    words = os.fsdecode(answer).split("\0")
-    keys = {key for scope, key in zip(words[::2], words[1::2], strict=False) if scope in _OWN_SCOPES}
+    fields = os.fsdecode(answer).split("\0")
+    keys = {key for scope, key in zip(fields[::2], fields[1::2], strict=False) if scope in _OWN_SCOPES}
     # The name is all between the first and the last dot, and may itself have dots.
     return tuple(sorted({key.partition(".")[2].rpartition(".")[0] for key in keys}))
 
@@ -273,24 +273,24 @@ class ObjectPipe:
     def _answers(self, object_ids: Sequence[str]) -> Iterator[tuple[str, int]]:
         """Yield each object id with the object's size; its pieces must be read before the next is asked for."""
         for begin in range(0, len(object_ids), _ASKED_AT_ONCE):
-            asked = object_ids[begin : begin + _ASKED_AT_ONCE]
-            for place, object_id in enumerate(asked):
-                yield object_id, self._ask(asked if place == 0 else (), object_id)
+            arguments = object_ids[begin : begin + _ASKED_AT_ONCE]
+            for offset, object_id in enumerate(arguments):
+                yield object_id, self._ask(arguments if offset == 0 else (), object_id)
 
-    def _ask(self, asked: Sequence[str], object_id: str) -> int:
+    def _ask(self, arguments: Sequence[str], object_id: str) -> int:
         """Write questions, if any, and return the size that the next answer, on `object_id`, has."""
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise self._unreadable(object_id)
         try:
-            if asked:
-                stdin.write("".join(f"{each}\n" for each in asked).encode("ascii"))
+            if arguments:
+                stdin.write("".join(f"{item}\n" for item in arguments).encode("ascii"))
                 stdin.flush()
-            words = stdout.readline().split()
+            fields = stdout.readline().split()
         except OSError:
             raise self._unreadable(object_id) from None
-        if len(words) == _HEAD_WORDS:
-            return int(words[2])
+        if len(fields) == _HEAD_WORDS:
+            return int(fields[2])
         raise self._unreadable(object_id)
 
     def _pieces(self, size: int, object_id: str) -> Iterator[bytes]:

@@ -1,7 +1,4 @@
-"""What git knows of the governed repository as it is now: state, tracked files, attributes (SPEC 1, 4.3).
-
-How git is asked is the business of `git_process`; what was committed on a past day that of `history`.
-"""
+"""The current state of a git repository: HEAD, tracked files, attributes, committed files."""
 
 from __future__ import annotations
 
@@ -24,28 +21,28 @@ _SUBMODULE: Final = b"160000"
 
 @value_type
 class TrackedFiles:
-    """The tracked files that are there, as (path bytes, sha256), and whether some are not."""
+    """The tracked files that exist, as (path bytes, sha256), and whether some are missing."""
 
     digests: tuple[tuple[bytes, str], ...]
     some_missing: bool
 
     def lines(self) -> tuple[bytes, ...]:
-        """Return a line for each file, as the hash of the tree is made from them."""
+        """Return the line of each file, from which the hash of the tree is computed."""
         return tuple(tracked_line(path, digest) for path, digest in self.digests)
 
 
 def tracked_line(path: bytes, digest: str) -> bytes:
-    """Return the line of a tracked file: its sha256 and its path (SPEC 4.3, canon_tree_hash)."""
+    """Return the line of a tracked file: its sha256 and its path (`canon_tree_hash` in drift_signals)."""
     return digest.encode("ascii") + b" " + path
 
 
 def read_git_state(
-    governed_root: Path, ignored: Sequence[str], *, untracked: bool = True, filters: Sequence[str] | None = None
+    root: Path, ignored: Sequence[str], *, untracked: bool = True, filters: Sequence[str] | None = None
 ) -> GitState:
     """Return the commit at HEAD and whether the working tree is clean; both None outside git.
 
     Args:
-        governed_root: The root of the repository.
+        root: The root of the repository.
         ignored: Paths, relative to the root, in which a change does not count: run roots, publish_root, the pointer
             file with its lock and intent, and the state beside publish_root.
         untracked: Whether untracked files count; files that git ignores never do.
@@ -60,18 +57,16 @@ def read_git_state(
     # Porcelain v2 has the commit in the same answer; every line that is not a `#` header is a change. Git would run
     # `git status` in each submodule, with the filter drivers of its configuration: they are read below instead.
     switches = (f"--untracked-files={'all' if untracked else 'no'}", "--no-renames", "--ignore-submodules=dirty")
-    asked = ("status", "--porcelain=v2", "--branch", "-z", *switches, "--", ".", *without)
-    answer = ask_git(governed_root, *asked, filters=filters)
+    arguments = ("status", "--porcelain=v2", "--branch", "-z", *switches, "--", ".", *without)
+    answer = ask_git(root, *arguments, filters=filters)
     if answer is None:
         return GitState(None, None)
     lines = answer.split(b"\0")
     headers = {key: value for line in lines if line.startswith(b"# ") for key, _, value in [line[2:].partition(b" ")]}
     oid = headers.get(b"branch.oid", b"(initial)")
     if oid == b"(initial)" and headers.get(b"branch.head") == b"(unknown)":
-        raise NotFoundError(
-            f"git cannot read {governed_root}: the branch of HEAD is damaged", "see what `git fsck` says"
-        )
-    dirty = any(line and not line.startswith(b"# ") for line in lines) or _has_dirty_submodule(governed_root, ignored)
+        raise NotFoundError(f"git cannot read {root}: the branch of HEAD is damaged", "see what `git fsck` says")
+    dirty = any(line and not line.startswith(b"# ") for line in lines) or _has_dirty_submodule(root, ignored)
     return GitState(None if oid == b"(initial)" else oid.decode("ascii"), "dirty" if dirty else "clean")
 
 
@@ -80,17 +75,17 @@ def _has_dirty_submodule(root: Path, ignored: Sequence[str]) -> bool:
     top = find_git_repository(root)
     if top is None or not (top / ".gitmodules").is_file():
         return False
-    asked = ("config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|ignore)$")
-    answer = os.fsdecode(ask_git(top, *asked, none_found=1) or b"")
+    arguments = ("config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|ignore)$")
+    answer = os.fsdecode(ask_git(top, *arguments, none_found=1) or b"")
     values = dict(entry.partition("\n")[::2] for entry in answer.split("\0") if entry)
-    left_out = [root / path for path in ignored]
+    excluded_paths = [root / path for path in ignored]
     for key, path in values.items():
         folder, how = top / path, values.get(f"{key.removesuffix('.path')}.ignore", "none")
-        # The file may be anybody's: only what lies inside the root is looked at.
+        # Nobody reviewed the file: only folders inside the root are read.
         inside = os.path.realpath(folder).startswith(f"{os.path.realpath(root)}{os.sep}")
         if not key.endswith(".path") or how in ("all", "dirty") or not inside or not (folder / ".git").exists():
             continue
-        if not any(folder.is_relative_to(each) for each in left_out):
+        if not any(folder.is_relative_to(item) for item in excluded_paths):
             state = read_git_state(folder, (), untracked=how != "untracked")
             if state.working_tree_state == "dirty":
                 return True
@@ -108,9 +103,17 @@ def read_missing_files(
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
-    asked = ("diff-index", "--diff-filter=D", "--name-only", "-z", "--relative", "--ignore-submodules=dirty", "HEAD")
+    arguments = (
+        "diff-index",
+        "--diff-filter=D",
+        "--name-only",
+        "-z",
+        "--relative",
+        "--ignore-submodules=dirty",
+        "HEAD",
+    )
     try:
-        answer = ask_git(root, *asked, "--", *pathspecs, filters=filters) or b""
+        answer = ask_git(root, *arguments, "--", *pathspecs, filters=filters) or b""
     except NotFoundError:
         if find_commit(root, "HEAD") is None:
             return ()  # no commit was made yet
@@ -139,12 +142,12 @@ def find_commit(root: Path, revision: str) -> str | None:
     Raises:
         NotFoundError: git has the name, and cannot read the commit.
     """
-    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options")
-    answer = ask_git(root, *asked, f"{revision}^{{commit}}", none_found=1)
+    arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    answer = ask_git(root, *arguments, f"{revision}^{{commit}}", none_found=1)
     if answer != b"":
         return None if answer is None else answer.decode("ascii").strip()
     # Git is as quiet about a name that nobody gave as about a commit that is missing.
-    named = (ask_git(root, *asked, revision, none_found=1) or b"").decode("ascii").strip()
+    named = (ask_git(root, *arguments, revision, none_found=1) or b"").decode("ascii").strip()
     if named and named != revision:
         raise NotFoundError(f"git cannot read the commit {named}, which {revision} names", "see what `git fsck` says")
     if revision == "HEAD":
@@ -153,10 +156,10 @@ def find_commit(root: Path, revision: str) -> str | None:
 
 
 def read_tracked_digests(root: Path) -> TrackedFiles | None:
-    """Return the hash of every file of the index, as it lies in the working tree; None outside git (SPEC 4.3).
+    """Return the hash of every file of the index, as it is in the working tree; None outside git.
 
     A link counts with its text, a submodule not at all. Paths are the raw bytes of git, relative to `root`. A file
-    that lies behind a linked folder is missing, as it is for git.
+    behind a linked folder is missing, as git has it.
 
     Raises:
         NotFoundError: git or one of the files cannot be read.
@@ -212,10 +215,10 @@ def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
         NotFoundError: git cannot read the commit or the object.
     """
     answer = ask_git(root, "ls-tree", "-z", "--full-name", commit, "--", path) or b""
-    words = answer.split(b"\t", 1)[0].split(b" ")
-    if len(words) != 3 or words[1] != b"blob":
+    fields = answer.split(b"\t", 1)[0].split(b" ")
+    if len(fields) != 3 or fields[1] != b"blob":
         return None
-    return next(read_blobs(root, [words[2].decode("ascii")]))
+    return next(read_blobs(root, [fields[2].decode("ascii")]))
 
 
 def read_parent_id(root: Path, commit: str) -> str | None:
@@ -231,40 +234,40 @@ def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
     """Yield the bytes of each object, in their order, all through one process of git.
 
     Raises:
-        NotFoundError: an object is not there, as in a clone that leaves objects out.
+        NotFoundError: an object is missing, as in a partial clone.
     """
-    answer = ask_git(root, "cat-file", "--batch", given="".join(f"{each}\n" for each in object_ids).encode()) or b""
-    place = 0
+    answer = ask_git(root, "cat-file", "--batch", given="".join(f"{item}\n" for item in object_ids).encode()) or b""
+    offset = 0
     for object_id in object_ids:
-        end = answer.index(b"\n", place)
-        words, place = answer[place:end].split(b" "), end + 1
-        if len(words) != 3:
+        end = answer.index(b"\n", offset)
+        fields, offset = answer[offset:end].split(b" "), end + 1
+        if len(fields) != 3:
             advice = "the clone leaves objects out: `git fetch --refetch --no-filter` fetches them"
             raise NotFoundError(f"git has the name of object {object_id} and not its bytes", advice)
-        yield answer[place : place + int(words[2])]
-        place += int(words[2]) + 1
+        yield answer[offset : offset + int(fields[2])]
+        offset += int(fields[2]) + 1
 
 
 def read_identity(root: Path) -> str | None:
-    """Return who git says is working here, as `name <email>`; None where it knows no name, or is not there."""
+    """Return git's user as `name <email>`; None if no name is configured or git is missing."""
     try:
         answer = ask_git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
     except NotFoundError:  # also how `config` says that nothing is set
         return None
     entries = (entry.partition("\n") for entry in (answer or b"").decode("utf-8", "replace").split("\0"))
-    told = {key: value.strip() for key, _, value in entries}
-    name, email = told.get("user.name"), told.get("user.email")
+    settings = {key: value.strip() for key, _, value in entries}
+    name, email = settings.get("user.name"), settings.get("user.email")
     return f"{name} <{email}>" if name and email else name or None
 
 
 def read_top_level(root: Path) -> Path | None:
-    """Return the top of the checkout that holds `root`; None outside git."""
+    """Return the top of the checkout that contains `root`; None outside git."""
     answer = ask_git(root, "rev-parse", "--show-toplevel")
     return None if answer is None else Path(os.fsdecode(answer.removesuffix(b"\n")))
 
 
 def is_tracked(root: Path, path: str) -> bool:
-    """Tell whether git tracks a file, or any file of a folder, that is named relative to `root`."""
+    """Return whether git tracks a file, or any file of a folder; `path` is relative to `root`."""
     return bool(ask_git(root, "ls-files", "-z", "--", f":(literal){path}"))
 
 
@@ -277,8 +280,8 @@ def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | N
     answer = ask_git(root, "check-attr", "-z", "text", "--", *paths)
     if answer is None:
         return None
-    words = answer.decode("utf-8", "surrogateescape").split("\0")
-    return dict(zip(words[0::3], words[2::3], strict=False))
+    fields = answer.decode("utf-8", "surrogateescape").split("\0")
+    return dict(zip(fields[0::3], fields[2::3], strict=False))
 
 
 def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
@@ -287,8 +290,8 @@ def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
-    asked = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
-    answer = ask_git(root, *asked, none_found=1)
+    arguments = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
+    answer = ask_git(root, *arguments, none_found=1)
     return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
 
 
@@ -310,8 +313,8 @@ def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
 
 def _has_file(base: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
     """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real`."""
-    place = base + b"/" + path
-    there = os.path.islink(place) or os.path.isfile(place)  # noqa: PTH113, PTH114 - raw bytes
+    offset = base + b"/" + path
+    there = os.path.islink(offset) or os.path.isfile(offset)  # noqa: PTH113, PTH114 - raw bytes
     return there and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
 
 

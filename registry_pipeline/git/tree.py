@@ -1,4 +1,4 @@
-"""Where documents are read from: the working tree, or a commit; one interface, so that readers need not know which."""
+"""The files of a repository, from the working tree or from a commit, behind one interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from registry_pipeline.values import value_type
 
 
 class Tree(Protocol):
-    """The files of a governed repository, named by their paths relative to its root."""
+    """The files of a repository, named by their paths relative to its root."""
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a regular file.
@@ -47,7 +47,7 @@ class Tree(Protocol):
 
 @value_type
 class WorkingTree:
-    """The files as they lie on the disk."""
+    """The files on the disk."""
 
     root: Path
 
@@ -66,10 +66,10 @@ class WorkingTree:
     def files_under(self, folder: str) -> list[str]:
         """Return the paths of the files at any depth under a folder, sorted."""
         found = [
-            Path(place, name).relative_to(self.root).as_posix()
-            for place, _, names in os.walk(self.root / folder)
+            Path(offset, name).relative_to(self.root).as_posix()
+            for offset, _, names in os.walk(self.root / folder)
             for name in names
-            if Path(place, name).is_file()
+            if Path(offset, name).is_file()
         ]
         return sorted(path for path in found if path.isprintable())
 
@@ -93,20 +93,20 @@ def parse_tree(data: bytes, id_bytes: int) -> Entries:
         ValueError: it is not a tree.
     """
     entries: dict[bytes, tuple[int, str]] = {}
-    place = 0
-    while place < len(data):
-        space = data.index(b" ", place)
+    offset = 0
+    while offset < len(data):
+        space = data.index(b" ", offset)
         end = data.index(b"\0", space)
         place_of_id, place_after = end + 1, end + 1 + id_bytes
         if place_after > len(data):
             raise ValueError("the tree ends in the middle of an entry")
-        entries[data[space + 1 : end]] = int(data[place:space], 8), data[place_of_id:place_after].hex()
-        place = place_after
+        entries[data[space + 1 : end]] = int(data[offset:space], 8), data[place_of_id:place_after].hex()
+        offset = place_after
     return entries
 
 
 class CommittedFiles:
-    """The trees below the governed root in any commit, all through one process of git; a context manager.
+    """The trees below the root in any commit, all through one process of git; a context manager.
 
     From one commit to the next only the trees that differ are walked, and only the blobs that are new are hashed.
     """
@@ -130,7 +130,7 @@ class CommittedFiles:
         self._pipe.__exit__(*caught)
 
     def root_tree(self, commit: str) -> str | None:
-        """Return the id of the tree at the governed root in a commit, None where the commit has no such folder.
+        """Return the id of the tree at the root in a commit, None where the commit has no such folder.
 
         Raises:
             NotFoundError: the commit or its tree is not there.
@@ -222,8 +222,8 @@ class CommittedFiles:
         """Read trees that are not known, together; forget all others when there are too many."""
         if len(self._trees) > _TREES_KEPT:
             self._trees.clear()
-        wanted = list(dict.fromkeys(tree_ids))
-        for tree_id, data in self._pipe.read_each([tree for tree in wanted if tree not in self._trees]):
+        missing_ids = list(dict.fromkeys(tree_ids))
+        for tree_id, data in self._pipe.read_each([tree for tree in missing_ids if tree not in self._trees]):
             try:
                 self._trees[tree_id] = parse_tree(data, len(tree_id) // 2)
             except ValueError:
@@ -236,7 +236,7 @@ def _is_blob(mode: int) -> bool:
 
 @value_type
 class CommitTree:
-    """The files of one commit, as `WorkingTree` shows those on the disk: named from the governed root."""
+    """The files of one commit, as `WorkingTree` shows those on the disk: named from the root."""
 
     files: CommittedFiles
     root_tree: str | None
@@ -279,12 +279,12 @@ class CommitTree:
     def _walk(self, folder: bytes, tree_id: str) -> Iterator[bytes]:
         pending = [(folder.rstrip(b"/"), tree_id)]
         while pending:
-            place, tree = pending.pop()
+            offset, tree = pending.pop()
             for name, (mode, object_id) in self.files.tree(tree).items():
                 if S_ISDIR(mode):
-                    pending.append((place + b"/" + name, object_id))
+                    pending.append((offset + b"/" + name, object_id))
                 elif _is_blob(mode):
-                    yield place + b"/" + name
+                    yield offset + b"/" + name
 
     def _find(self, path: bytes) -> tuple[int, str] | None:
         """Return (mode, object id) of what a path names, every link followed; None where there is nothing."""
@@ -312,5 +312,5 @@ class CommitTree:
                     return None
                 above.append(entry)
             if not above:
-                return None  # out of the governed repository, where no commit of it has files
+                return None  # outside the repository, where a commit has no files
         return above[-1]

@@ -1,4 +1,4 @@
-"""Which files commits touched, for the drift rule `paths` (SPEC 4.2): one history, asked about any two commits."""
+"""Values that git returns: the state of a repository, and a graph of the commits that changed given paths."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class TouchGraph:
         left = sum(flag == _NEW for flag in flags.values())
         # Once all that waits is behind `commit`, nothing new can come.
         while left:
-            place = heappop(waiting)
-            flag = flags[place]
+            offset = heappop(waiting)
+            flag = flags[offset]
             if flag == _NEW:
                 left -= 1
-                if self.is_cut and not self.parents[place]:
+                if self.is_cut and not self.parents[offset]:
                     return None
-                paths |= self.touched.get(place, frozenset())
-            for parent in self.parents[place]:
+                paths |= self.touched.get(offset, frozenset())
+            for parent in self.parents[offset]:
                 before, after = flags.get(parent, 0), flags.get(parent, 0) | flag
                 left += (after == _NEW) - (before == _NEW)
                 flags[parent] = after

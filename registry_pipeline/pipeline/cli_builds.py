@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.config import Repository
-from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.registries.base.seal_build import builder_name
 from registry_pipeline.registries.base.sealed_input import sealed_run
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
+from registry_pipeline.runs.envelope_file import read_run_json
 from registry_pipeline.runs.listing import RunFolder, dated_runs, list_run_folders
 from registry_pipeline.runs.pointer_file import read_report
 from registry_pipeline.runs.reference import SealedRef
@@ -72,11 +71,8 @@ def list_build_groups(repository: Repository, after: datetime | None = None) -> 
 
 
 def _is_ours(repository: Repository, member: BuildGroupMember) -> bool:
-    try:
-        envelope = read_strict_json(read_regular_file(repository.path(member.folder.path) / "run.json"))
-    except (OSError, StrictJsonError):
-        return False
-    if not isinstance(envelope, dict) or "dagster_run_id" in envelope:
+    envelope = read_run_json(repository.path(member.folder.path))
+    if envelope is None or "dagster_run_id" in envelope:
         return False
     if is_foreign(stated_repository_id(envelope), repository.config.repository_id):
         return False

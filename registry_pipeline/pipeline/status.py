@@ -18,9 +18,10 @@ from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, RunQue
 from registry_pipeline.pipeline.status_document import StatusDocument, StatusFacts, status_document
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.consistency import ActiveRun
-from registry_pipeline.pointers.explain_inactive import ActivationContext, explain_newest, newest_runs, read_claims
+from registry_pipeline.pointers.explain_inactive import explain_newest, newest_runs, read_claims
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.moves import ActivationEntry, activations_naming
+from registry_pipeline.pointers.obstacles import ActivationState
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.reader import Previous, SourceContext
@@ -69,12 +70,13 @@ def read_status(repository: Repository, now: datetime) -> StatusDocument:
     }
     newest = newest_runs(listing, REGISTRIES)
     behind = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
-    standing = ActivationContext(
-        active,
-        not seen.refuses,
-        seen.chain.marked_bad,
-        seen.chain.rolled_back_runs,
-        repository.config.repository_id,
+    state = ActivationState(
+        active=active,
+        specs=REGISTRIES,
+        run_roots=repository.config.run_roots,
+        marked_bad=seen.chain.marked_bad,
+        rolled_back_runs=seen.chain.rolled_back_runs,
+        repository_id=repository.config.repository_id,
     )
     return status_document(
         StatusFacts(
@@ -88,7 +90,7 @@ def read_status(repository: Repository, now: datetime) -> StatusDocument:
             verdicts={n: held.verdict for n, held in seen.active.items() if held.verdict is not None},
             activations=_entries(seen.chain),
             newest=newest,
-            reasons=explain_newest(newest, read_claims(repository.root, behind), standing, REGISTRIES),
+            reasons=explain_newest(read_claims(repository.root, behind), state, pointers_valid=not seen.refuses),
             operations=seen.operations,
             drift=None if seen.drift_signals is None else system_drift(seen.drift_signals),
             health=seen.health,
@@ -139,7 +141,7 @@ def _main_artifact(repository: Repository, registry_id: str, built: SealedRef | 
 
 
 def _entries(chain: ChainState) -> tuple[ActivationEntry, ...]:
-    return tuple(ActivationEntry(each.ref, each.created_utc, each.record) for each in chain.records)
+    return chain.records
 
 
 def read_log(repository: Repository, registry_id: str | None, limit: int) -> tuple[LogEntry, ...]:

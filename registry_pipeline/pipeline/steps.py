@@ -12,10 +12,9 @@ from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.build_lock import hold_registry_lock
-from registry_pipeline.pipeline.sealed_store import Store
 from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
-from registry_pipeline.registries.base.reader import Previous, SourceContext
+from registry_pipeline.registries.base.reader import ChainFacts, Previous, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
 from registry_pipeline.registries.base.sealed_input import read_sealed, sealed_run
 from registry_pipeline.registries.base.spec import RegistrySpec
@@ -64,8 +63,9 @@ def build(
             exclude_runs=frozenset((s.ref.run_root, s.ref.run_id) for s in sealed.values()),
             exclude_dagster_run=run.dagster_run_id,
             on_progress=on_progress,
+            started=run.started,
             commit=run.git.commit,
-            store=Store(repository, run.started),
+            chain=_read_chain_facts(repository) if spec.reads_chain else None,
             specs=REGISTRIES,
             checks=capture_checks(repository, run.started),
         ),
@@ -80,6 +80,11 @@ def build(
     head = () if run.head is None else (InputRegistry(ACTIVATION_TAG, "previous", run.head),)
     inputs = Inputs((*refs, *previous_refs, *gathered.registries, *head), gathered.files)
     return Built(spec.registry_id, artifacts, inputs, as_of_utc, told, coverage=gathered.coverage, check=gathered.check)
+
+
+def _read_chain_facts(repository: Repository) -> ChainFacts:
+    chain = read_chain_state(repository)
+    return ChainFacts(chain.marked_bad, chain.accepted_foreign(repository.config.repository_id))
 
 
 def _read_upstream(
@@ -156,18 +161,16 @@ def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built
         return seal_built(repository, run, spec, built)
     refuse_linked_publish_root(repository)
     with hold_registry_lock(repository, spec.registry_id):
-        return seal_built(
-            repository, run, spec, built, before_sealing=partial(_refuse_moved_head, repository, run, built)
-        )
+        return seal_built(repository, run, spec, built, before_sealing=partial(_refuse_moved_head, repository, built))
 
 
-def _refuse_moved_head(repository: Repository, run: BuildRun, built: Built) -> None:
+def _refuse_moved_head(repository: Repository, built: Built) -> None:
     """Refuse to seal a log that does not continue the head of this moment: that would make a second head.
 
     Raises:
         HeadMovedError: the head is another one than when the log was built.
     """
-    search = find_log_head(repository, Store(repository, run.started), REGISTRIES)
+    search = find_log_head(repository, _read_chain_facts(repository), REGISTRIES)
     continued = built.inputs.previous(built.registry_id)
     expected = None if continued is None else continued.run_id
     head = None if search.head is None else search.head.ref.run_id

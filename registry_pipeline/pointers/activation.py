@@ -1,4 +1,4 @@
-"""Step 4 of the runbook: put validated runs in force (SPEC 5; the protocol is `change`)."""
+"""Activate validated runs."""
 
 from __future__ import annotations
 
@@ -9,108 +9,82 @@ from pathlib import Path
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.pointers.consistency import ActiveRun, blocked_candidates
+from registry_pipeline.findings.finding import Finding, sorted_findings
+from registry_pipeline.pointers import obstacles
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove, plan_activation
-from registry_pipeline.pointers.state import read_active_runs, read_chain_state
+from registry_pipeline.pointers.obstacles import Candidate
+from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_activation
+from registry_pipeline.pointers.state import read_activation_state, read_active_runs, read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.claims import main_artifact
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
-from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.run_registry.check_removed_runs import accept_removed
 from registry_pipeline.registries.validation import spec_of, validate
 from registry_pipeline.runs.pointer_file import read_pointers, read_report
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
 
-__all__ = ["ValidatedRun", "activate", "select_activatable", "read_active_runs", "read_chain_state"]
+__all__ = ["ValidatedRun", "activate", "read_active_runs", "read_chain_state", "select_activatable"]
 ValidatedRun = tuple[SealedRun, Verdict]
 
 
 def select_activatable(
-    repository: Repository, judged: Sequence[ValidatedRun]
+    repository: Repository, validated: Sequence[ValidatedRun]
 ) -> tuple[tuple[ValidatedRun, ...], tuple[Finding, ...]]:
-    """Return the runs that may be proposed together, and a finding for each that may not.
-
-    Left out are those that a rollback moved away from or that are marked bad, and those that would mix the active
-    set. Every other gate is left to `activate`; this only chooses, as the sensor and `build` must (SPEC 5).
-    """
-    chain = read_chain_state(repository)
-    findings: list[Finding] = []
-    proposed: list[ValidatedRun] = []
-    for run, verdict in judged:
-        place, reason = f"{run.ref.run_root}/{run.ref.run_id}", chain.marked_bad.get(run.ref.run_id)
-        if reason is not None:
-            findings.append(finding("ACTIVATE_MARKED_BAD", place, severity=Severity.WARNING, detail=reason))
-        elif run.ref.run_id in chain.rolled_back_runs:
-            findings.append(finding("ACTIVATE_ROLLED_BACK", place, registry=run.registry_id))
-        else:
-            proposed.append((run, verdict))
-    candidates = {run.registry_id: ActiveRun(run.ref, run.inputs, run.as_of_utc) for run, _ in proposed}
-    held = blocked_candidates(candidates, read_active_runs(repository, read_pointers(repository)), REGISTRIES)
-    findings += [
-        finding(
-            "ACTIVATE_MIXED",
-            f"{run.ref.run_root}/{run.ref.run_id}",
-            severity=Severity.WARNING,
-            detail=held[run.registry_id].sentence(),
-            registry=held[run.registry_id].upstream_id,
-        )
-        for run, _ in proposed
-        if run.registry_id in held
-    ]
-    return tuple(pair for pair in proposed if pair[0].registry_id not in held), sorted_findings(findings)
+    """Return the runs that can be activated together, and a warning for each run that cannot."""
+    state = read_activation_state(repository, read_chain_state(repository), read_pointers(repository))
+    selected, findings = obstacles.select_activatable([Candidate(*pair) for pair in validated], state)
+    return tuple((candidate.run, candidate.verdict) for candidate in selected), findings
 
 
 def activate(
     repository: Repository,
     run: BuildRun,
-    judged: Sequence[ValidatedRun],
+    validated: Sequence[ValidatedRun],
     *,
     actor: str,
     reason: str,
     allow_mixed: bool = False,
     allow_foreign: bool = False,
 ) -> Activation | Refusal | None:
-    """Move the pointers of these runs in one replacement, with a sealed record; None if all are active already.
+    """Activate these runs in one change with a sealed record; None if all are active already.
 
-    `run.started` is the moment of activation. Each verdict is bound to its root and to the pointer file as it was
-    when it was made. Runs of another repository are refused without `allow_foreign`; the record counts them.
+    `run.started` is the time of the activation.
 
     Raises:
-        BusyError: another activation holds the lock, or the pointer file changed since the verdicts (exit 6).
-        NotFoundError: the pointer file is gone though the chain has begun.
+        BusyError: another change holds the lock, or the pointer file changed since the runs were validated (exit 6).
+        NotFoundError: the pointer file is missing although activation records exist.
     """
-    if not judged:
+    if not validated:
         return None
-    seen = {verdict.pointer_sha256 for _, verdict in judged}
-    if len(seen) != 1:
-        raise BusyError("the pointer file changed between the verdicts; nothing moved", "validate the runs again")
-    candidates = tuple(Candidate(sealed, verdict) for sealed, verdict in judged)
-    asked = ChangeRequest(actor, reason, candidates, allow_mixed, allow_foreign)
-    return change_pointers(repository, run, seen.pop(), asked, _plan)
+    # A verdict can depend on the active runs, so it is valid only for the pointer file of its time.
+    hashes = {verdict.pointer_sha256 for _, verdict in validated}
+    if len(hashes) != 1:
+        raise BusyError("the pointer file changed between the validations; nothing changed", "validate the runs again")
+    candidates = tuple(Candidate(*pair) for pair in validated)
+    request = ChangeRequest(actor, reason, candidates, allow_mixed, allow_foreign)
+    return change_pointers(repository, run, hashes.pop(), request, _plan)
 
 
-def _plan(request: ActivationRequest, _standing: LockedState) -> ActivationPlan | NothingToMove | Refusal:
+def _plan(request: ActivationRequest, _locked: LockedState) -> PlanResult:
     return plan_activation(request)
 
 
 def load_candidate(
     repository: Repository, registry_id: str, found: FoundRun, *, accept_losses: bool = False
 ) -> ValidatedRun | Refusal:
-    """Return the named run with the verdict on it, ready for `activate`; a folder without a root is refused here.
+    """Return a run with its verdict, or a refusal if no root hash can be computed.
 
-    With `accept_losses` runs that are gone no longer fail a run registry, and the record counts them (SPEC 4.1).
+    With `accept_losses` removed runs do not make a run_registry fail; the activation record counts them.
 
     Raises:
         NotFoundError: the registry is unknown.
     """
     spec = spec_of(registry_id)
-    run_root = found.run_root or _run_root(repository, found.path)
-    named = SealedRef(found.run_id, run_root, None, "")
-    report = read_report(repository, named)
+    run_root = found.run_root or _find_run_root(repository, found.path)
+    report = read_report(repository, SealedRef(found.run_id, run_root, None, ""))
+    # Without a root hash there is nothing that a verdict could be bound to.
     if report.root_sha256 is None:
         refused = finding("ACTIVATE_NOT_VERIFIED", report.path, detail=report.verdict)
         return Refusal(sorted_findings((refused, *report.findings)))
@@ -120,8 +94,8 @@ def load_candidate(
     return sealed, accept_removed(verdict) if accept_losses else verdict
 
 
-def _run_root(repository: Repository, folder: Path) -> str:
-    """Return the run root that a folder named by its path lies in, else its parent as it is, for the gate to refuse."""
+def _find_run_root(repository: Repository, folder: Path) -> str:
+    """Return the run root that contains a folder, else its parent, which the plan refuses."""
     parent = Path(os.path.abspath(folder)).parent  # noqa: PTH100 - resolve() would follow a linked run folder
     for run_root in repository.config.run_roots:
         if repository.path(run_root).resolve() == parent.resolve():

@@ -1,9 +1,8 @@
-"""Read the activation records from the run roots, verified while they are read (SPEC 5)."""
+"""Read and verify the activation records in the run roots."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from os import scandir
 from typing import Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
@@ -11,57 +10,28 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pointers.record import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, REPORT_TAG, ActivationRecord
+from registry_pipeline.pointers.record import (
+    ACTIVATION_TAG,
+    AFTER_FILE,
+    RECORD_FILE,
+    REPORT_TAG,
+    ActivationRecord,
+    ChainRecords,
+    SealedRecord,
+    Witness,
+)
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
+from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.values import value_type
 
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 
-@value_type
-class SealedRecord:
-    """An activation record whose folder verifies; `path` is relative to the governed repository.
-
-    `repository_id` is the repository that sealed it, None where its run.json states none.
-    """
-
-    path: str
-    ref: SealedRef
-    created_utc: str
-    record: ActivationRecord
-    repository_id: str | None = None
-
-
-@value_type
-class Witness:
-    """A sealed run that names an activation record, the head of the chain at that time, among its inputs."""
-
-    run_id: str
-    ref: SealedRef
-
-
-@value_type
-class ChainRecords:
-    """What lies on the disk: the records that verify, by run id, and a finding for each folder that does not.
-
-    `pointer_path` is that of the pointer file, relative to the repository, for the findings about it. `witnesses` name
-    records that existed when they were sealed.
-    """
-
-    pointer_path: str
-    records: tuple[SealedRecord, ...] = ()
-    broken: tuple[Finding, ...] = ()
-    witnesses: tuple[Witness, ...] = ()
-
-
 def read_chain(repository: Repository) -> ChainRecords:
-    """Return every activation record under the run roots; one pass, and only these folders' bytes are read.
-
-    A record is known by its folder's name, which its seal confirms. A copy of it under another run root counts once.
+    """Return every activation record under the run roots; a copy of one in another run root counts once.
 
     Raises:
         NotFoundError: a run root exists and cannot be listed (exit 7).
@@ -76,13 +46,14 @@ def read_chain(repository: Repository) -> ChainRecords:
         except ValueError as error:
             broken.append(finding("CHAIN_RECORD_EDITED", path, detail=str(error)))
         else:
+            # A copy in another run root has the same root hash.
             records.setdefault(sealed.ref.manifest_sha256, sealed)
     ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
     return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(repository)))
 
 
 def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
-    """Yield run root and run id of every folder with the name of an activation record; nothing in them is read.
+    """Yield run root and run id of every folder with the name of an activation record, without reading it.
 
     Raises:
         NotFoundError: a run root exists and cannot be listed (exit 7).
@@ -91,7 +62,7 @@ def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
 
 
 def _witnesses(repository: Repository) -> Iterator[Witness]:
-    """Yield what the newest health report names as the head of the chain, if its seal holds."""
+    """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
     reports = list(_list_folders(repository, REPORT_TAG))
     if not reports:
         return
@@ -106,15 +77,14 @@ def _witnesses(repository: Repository) -> Iterator[Witness]:
 
 
 def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
-    for run_root in dict.fromkeys((repository.config.publish_root, *repository.config.run_roots)):
-        try:
-            with scandir(repository.path(run_root)) as entries:
-                names = sorted(entry.name for entry in entries if tag in entry.name)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            advice = "the chain cannot be judged without it; check its permissions"
+    def refuse(run_root: str, error: OSError) -> None:
+        if not isinstance(error, NotADirectoryError):
+            advice = "check its permissions; without it the chain cannot be checked"
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
+
+    roots = (repository.config.publish_root, *repository.config.run_roots)
+    # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
+    for run_root, names in list_run_folder_names(repository.root, roots, refuse, lambda _, entry: tag in entry.name):
         for name in names:
             run_id = RunId.parse(name)
             if run_id is not None and run_id.tag == tag:
@@ -125,21 +95,22 @@ def _parse(run_root: str, report: SealReport) -> SealedRecord:
     """Return the record of a verified folder.
 
     Raises:
-        ValueError: the seal, the record's form, or the state that it keeps does not hold; the message says which.
+        ValueError: the seal, the record or the state in it is invalid; the message says which.
     """
     if report.verdict != "pass" or report.root_sha256 is None:
         raise ValueError(", ".join(sorted({f.code for f in report.findings})) or report.verdict)
     envelope = report.run_json or {}
     if envelope.get("registry_id") != ACTIVATION_TAG:
-        raise ValueError("run.json does not name it an activation record")
+        raise ValueError("registry_id in run.json is not pointer_activation")
+    # `kept` has the bytes that were hashed, so they cannot change between the check and the parsing.
     for name in _KEPT:
         if name not in report.kept:
-            raise ValueError(f"it has no {name}")
+            raise ValueError(f"{name} is missing")
     try:
         record = ActivationRecord.from_json(read_strict_json(report.kept[RECORD_FILE]))
     except StrictJsonError as error:
         raise ValueError(f"{RECORD_FILE}: {error}") from None
     if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
-        raise ValueError(f"{AFTER_FILE} is not the state that the record names")
+        raise ValueError(f"{AFTER_FILE} does not have the hash that the record states")
     ref = SealedRef(report.run_id, run_root, RECORD_FILE, report.root_sha256)
     return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record, stated_repository_id(envelope))

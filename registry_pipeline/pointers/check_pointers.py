@@ -1,8 +1,6 @@
-"""The pointer file judged: what it says, and whether the store agrees (SPEC 2.3, 5).
+"""Check the pointer file against the registry table, the run folders and the chain.
 
-`parse_pointer_file` needs the bytes alone and takes any bytes. `check_pointers` compares what they say with the
-registry table and with the run folders, which the caller verifies. An entry whose state or reference is broken is
-told and left out of the parsed file, so that nothing is read through it.
+`parse_pointer_file` in `runs.pointer_file` checks the form of the file; invalid entries are not in its result.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.consistency import ActiveRun, InconsistentInput, can_be_active, find_inconsistent_inputs
+from registry_pipeline.pointers.obstacles import path_of
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, is_foreign
 from registry_pipeline.runs.pointer_file import names_registry
@@ -23,20 +22,18 @@ from registry_pipeline.runs.reference import Pointer, PointerFile, RunIdentity, 
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
 
-"""Bytes; a pointer file has some four hundred for each registry."""
-
 
 @value_type
-class _Place:
-    """One entry of the pointer file, as `check_pointers` names it in findings."""
+class _Entry:
+    """One entry of the pointer file, and its location for findings."""
 
-    shown: str
+    path: str
     location: str
     pointer: Pointer
 
-    def tell(self, code: str, key: str, *, expected: object = None, got: object = None, **words: str) -> Finding:
-        place = f"{self.location}{key}"
-        return finding(code, self.shown, location=place, expected=expected, got=got, severity=None, **words)
+    def finding(self, code: str, key: str, *, expected: object = None, got: object = None, **words: str) -> Finding:
+        location = f"{self.location}{key}"
+        return finding(code, self.path, location=location, expected=expected, got=got, severity=None, **words)
 
 
 def check_pointers(
@@ -50,126 +47,125 @@ def check_pointers(
     marked_bad: Mapping[str, str],
     accepted_foreign: Collection[RunIdentity] = (),
 ) -> tuple[Finding, ...]:
-    """Return what the parsed pointers get wrong about the registry table and the run folders.
-
-    Only a pointer that is `true` is in force, so only its run is verified. Findings of the file's own form come from
-    `parse_pointer_file`.
+    """Return the findings about parsed pointers; the runs of pointers that are not `true` are not checked.
 
     Args:
         pointer_file: The parsed pointer file.
-        governed: The repository, for its run roots and the pointer file's path.
+        repository: The repository, for its run roots, its id and the path of the pointer file.
         specs: The registry table.
-        verdict_of: Verifies the run that a reference names; None where its folder is not there. Asked only for runs
-            directly under a configured run root.
-        inputs_of: The recorded inputs of such a run; None where it records none.
+        verdict_of: Returns the verdict on a run in a configured run root, None if its folder is missing.
+        inputs_of: Returns the recorded inputs of such a run, None if it records none.
         now: The present; an activation cannot be later.
-        marked_bad: Run id to reason of the runs marked bad.
-        accepted_foreign: The runs of other repositories that the chain shows as accepted.
+        marked_bad: Reason by run id.
+        accepted_foreign: The runs of other repositories that the chain accepts.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     active: dict[str, ActiveRun] = {}
-    places = _places(pointer_file, repository.config.pointers)
-    for registry_id, place in places.items():
-        spec, ref = specs.get(registry_id), place.pointer.ref
-        found += [*_check_registry(place, spec), *_check_moment(place, now)]
+    entries = _list_entries(pointer_file, repository.config.pointers)
+    for registry_id, entry in entries.items():
+        spec, ref = specs.get(registry_id), entry.pointer.ref
+        findings += [*_check_registry(entry, spec), *_check_time(entry, now)]
         if ref is not None and ref.run_root not in repository.config.run_roots:
             expected = ", ".join(repository.config.run_roots)
-            found.append(place.tell("POINTER_RUN_ROOT", "/active_ref/run_root", expected=expected, got=ref.run_root))
-        elif ref is not None and place.pointer.known is True:
+            code, key = "POINTER_RUN_ROOT", "/active_ref/run_root"
+            findings.append(entry.finding(code, key, expected=expected, got=ref.run_root))
+        elif ref is not None and entry.pointer.known is True:
             verdict = verdict_of(ref)
-            found += _check_active(place, ref, spec, verdict, marked_bad)
+            findings += _check_active(entry, ref, spec, verdict, marked_bad)
             if verdict is not None:
-                found += _check_origin(place, ref, verdict, repository.config.repository_id, accepted_foreign)
+                findings += _check_origin(entry, ref, verdict, repository.config.repository_id, accepted_foreign)
                 active[registry_id] = ActiveRun(ref, inputs_of(ref) or Inputs(), None)
-    found += [_mixed(places[edge.registry_id], edge) for edge in find_inconsistent_inputs(active, specs)]
-    return sorted_findings(found)
+    findings += [_mixed(entries[edge.registry_id], edge) for edge in find_inconsistent_inputs(active, specs)]
+    return sorted_findings(findings)
 
 
-def _places(pointer_file: PointerFile, shown: str) -> dict[str, _Place]:
-    """Return each pointer with its place in the document; one that was only moved in memory goes by its order."""
-    entries = pointer_file.document.get("pointers")
+def _list_entries(pointer_file: PointerFile, path: str) -> dict[str, _Entry]:
+    """Return each pointer with its location in the document; without one, its number in the parsed file."""
+    document = pointer_file.document.get("pointers")
     numbers = {p.registry_id: number for number, p in enumerate(pointer_file.pointers)}
-    if isinstance(entries, list):
-        numbers |= {entry["registry_id"]: number for number, entry in enumerate(entries) if names_registry(entry)}
-    return {p.registry_id: _Place(shown, f"/pointers/{numbers[p.registry_id]}", p) for p in pointer_file.pointers}
+    if isinstance(document, list):
+        numbers |= {entry["registry_id"]: number for number, entry in enumerate(document) if names_registry(entry)}
+    return {p.registry_id: _Entry(path, f"/pointers/{numbers[p.registry_id]}", p) for p in pointer_file.pointers}
 
 
-def _check_registry(place: _Place, spec: RegistrySpec | None) -> Iterator[Finding]:
-    """A pointer in force needs a registry that has one; a registry of a later version may be named as unknown."""
-    known = place.pointer.known
+def _check_registry(entry: _Entry, spec: RegistrySpec | None) -> Iterator[Finding]:
+    known = entry.pointer.known
     if not can_be_active(spec) and (spec is None or known is True):
-        told = place.tell("POINTER_UNKNOWN_REGISTRY", "/registry_id", got=place.pointer.registry_id)
-        yield told if known is True else replace(told, severity=Severity.WARNING)
+        unknown = entry.finding("POINTER_UNKNOWN_REGISTRY", "/registry_id", got=entry.pointer.registry_id)
+        # Without an active run this may be a registry of a later version.
+        yield unknown if known is True else replace(unknown, severity=Severity.WARNING)
 
 
-def _check_moment(place: _Place, now: datetime) -> Iterator[Finding]:
-    asof = parse_utc(place.pointer.asof_utc)
+def _check_time(entry: _Entry, now: datetime) -> Iterator[Finding]:
+    asof = parse_utc(entry.pointer.asof_utc)
     if asof is not None and asof > now:
-        yield place.tell("POINTER_ASOF", "/active_asof_utc", got=place.pointer.asof_utc, detail="in the future")
+        yield entry.finding("POINTER_ASOF", "/active_asof_utc", got=entry.pointer.asof_utc, detail="in the future")
 
 
 def _check_active(
-    place: _Place,
+    entry: _Entry,
     ref: SealedRef,
     spec: RegistrySpec | None,
     verdict: Verdict | None,
     marked_bad: Mapping[str, str],
 ) -> Iterator[Finding]:
     if ref.run_id in marked_bad:
-        yield place.tell("POINTER_MARKED_BAD", "/active_ref/run_id", got=ref.run_id, detail=marked_bad[ref.run_id])
-    payload = _payload(spec, ref, verdict)
+        yield entry.finding("POINTER_MARKED_BAD", "/active_ref/run_id", got=ref.run_id, detail=marked_bad[ref.run_id])
+    artifacts = _list_artifacts(spec, ref, verdict)
     is_seal_file = ref.relpath is not None and ref.relpath in (*SEAL_FILES, "run.json")
-    if spec is not None and can_be_active(spec) and (is_seal_file or ref.relpath not in (payload or (None,))):
-        expected = " or ".join(payload) or "null"
-        yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", expected=expected, got=ref.relpath)
+    if spec is not None and can_be_active(spec) and (is_seal_file or ref.relpath not in (artifacts or (None,))):
+        expected = " or ".join(artifacts) or "null"
+        yield entry.finding("POINTER_NOT_PAYLOAD", "/active_ref/relpath", expected=expected, got=ref.relpath)
     if verdict is None:
-        yield place.tell("POINTER_RUN_MISSING", "/active_ref/run_id", got=f"{ref.run_root}/{ref.run_id}")
+        yield entry.finding("POINTER_RUN_MISSING", "/active_ref/run_id", got=path_of(ref))
         return
     if not verdict.passed:
         codes = sorted({f.code for f in verdict.errors()}) or [verdict.verdict]
-        yield place.tell("POINTER_SEAL_INVALID", "/active_ref", got=ref.run_id, detail=", ".join(codes))
+        yield entry.finding("POINTER_SEAL_INVALID", "/active_ref", got=ref.run_id, detail=", ".join(codes))
     if verdict.root_sha256 not in (None, ref.manifest_sha256):
         expected, got = ref.manifest_sha256, verdict.root_sha256
-        yield place.tell("POINTER_ROOT_MISMATCH", "/active_ref/manifest_sha256", expected=expected, got=got)
-    if verdict.registry_id not in (None, place.pointer.registry_id):
-        expected, got = place.pointer.registry_id, verdict.registry_id
-        yield place.tell("POINTER_REGISTRY_RUN_MISMATCH", "/active_ref/run_id", expected=expected, got=got)
+        yield entry.finding("POINTER_ROOT_MISMATCH", "/active_ref/manifest_sha256", expected=expected, got=got)
+    if verdict.registry_id not in (None, entry.pointer.registry_id):
+        expected, got = entry.pointer.registry_id, verdict.registry_id
+        yield entry.finding("POINTER_REGISTRY_RUN_MISMATCH", "/active_ref/run_id", expected=expected, got=got)
     elif verdict.registry_id is None and verdict.passed and ref.relpath is not None:
-        # No artifact of any registry is in the folder: what the reference names is not there.
-        yield place.tell("POINTER_NOT_PAYLOAD", "/active_ref/relpath", got=ref.relpath)
+        # The folder contains no artifact of any registry, so relpath names a missing file.
+        yield entry.finding("POINTER_NOT_PAYLOAD", "/active_ref/relpath", got=ref.relpath)
 
 
 def _check_origin(
-    place: _Place, ref: SealedRef, verdict: Verdict, own: str | None, accepted_foreign: Collection[RunIdentity]
+    entry: _Entry, ref: SealedRef, verdict: Verdict, own: str | None, accepted_foreign: Collection[RunIdentity]
 ) -> Iterator[Finding]:
-    """Yield the finding on an active run of another repository: an error unless the chain shows that it is accepted."""
     stated = verdict.repository_id
     if is_foreign(stated, own):
         accepted = ref.identity in accepted_foreign
-        told = place.tell(
+        foreign = entry.finding(
             "POINTER_FOREIGN",
             "/active_ref",
             expected=own,
             got=stated,
             detail=f"{'an' if accepted else 'no'} activation record of this repository accepts it",
-            registry=place.pointer.registry_id,
+            registry=entry.pointer.registry_id,
             run_id=ref.run_id,
         )
-        yield replace(told, severity=Severity.WARNING) if accepted else told
+        yield replace(foreign, severity=Severity.WARNING) if accepted else foreign
     elif own is None and stated is not None:
-        # A run without an id is older than the id and was accepted so; an id without a repository's was taken away.
-        yield place.tell("POINTER_ORIGIN_UNKNOWN", "/active_ref", got=stated)
+        # The id of this repository was removed: a run states one only if its repository had one.
+        yield entry.finding("POINTER_ORIGIN_UNKNOWN", "/active_ref", got=stated)
 
 
-def _payload(spec: RegistrySpec | None, ref: SealedRef, verdict: Verdict | None) -> tuple[str, ...]:
-    """Return the artifacts that a reference may name; a captured file has the name that its folder gives it."""
-    if spec is None or not spec.is_one_capture or ref.relpath is None:
-        return () if spec is None else spec.artifacts
-    held = ref.relpath if verdict is None else verdict.artifact
-    return spec.artifacts if held is None else (held,)
+def _list_artifacts(spec: RegistrySpec | None, ref: SealedRef, verdict: Verdict | None) -> tuple[str, ...]:
+    """Return the artifacts that a reference may name."""
+    if spec is None:
+        return ()
+    if not spec.is_one_capture or ref.relpath is None:
+        return spec.artifacts
+    # The file name of a captured source differs from run to run.
+    captured = ref.relpath if verdict is None else verdict.artifact
+    return spec.artifacts if captured is None else (captured,)
 
 
-def _mixed(place: _Place, edge: InconsistentInput) -> Finding:
-    expected = None if edge.active is None else edge.active.run_id
-    words = {"detail": edge.upstream_id, "registry": edge.upstream_id}
-    return place.tell("POINTER_INPUTS_MIXED", "/active_ref", expected=expected, got=edge.recorded.run_id, **words)
+def _mixed(entry: _Entry, edge: InconsistentInput) -> Finding:
+    expected, upstream_id = None if edge.active is None else edge.active.run_id, edge.upstream_id
+    words = {"detail": upstream_id, "registry": upstream_id}
+    return entry.finding("POINTER_INPUTS_MIXED", "/active_ref", expected=expected, got=edge.recorded.run_id, **words)

@@ -1,8 +1,6 @@
-"""The closure rule of SPEC 5: an active registry rests on active registries, and on no older ones.
+"""The consistency rule: active runs were built from each other. Pure.
 
-An *edge* leads from a run to a snapshot that it records as `upstream`. It is mixed when that snapshot is not the
-active one. Runs that record no inputs (older tools) have no edges and are not judged; nor are edges to registries
-without pointer semantics.
+See docs/reference/specification.md, "Consistency".
 """
 
 from __future__ import annotations
@@ -17,20 +15,16 @@ from registry_pipeline.values import value_type
 
 @value_type
 class ActiveRun:
-    """An active run whose folder is there; `as_of_utc` is None where the run does not tell it.
-
-    `repository_id` is what its run.json states, None where it states none.
-    """
+    """An active run whose folder exists; `as_of_utc` is None if run.json does not state it."""
 
     ref: SealedRef
     inputs: Inputs
     as_of_utc: str | None
-    repository_id: str | None = None
 
 
 @value_type
 class InconsistentInput:
-    """A run of `registry_id` was built from `recorded`, and `active` is what is active of `upstream_id`, if any."""
+    """A run of `registry_id` that was built from `recorded`, while `active` is the active run of `upstream_id`."""
 
     registry_id: str
     ref: SealedRef
@@ -39,52 +33,49 @@ class InconsistentInput:
     active: SealedRef | None
 
     def touches(self, registry_ids: frozenset[str]) -> bool:
-        """Tell whether one of the registries stands at either end."""
+        """Return whether one of the registries is at either end of the edge."""
         return self.registry_id in registry_ids or self.upstream_id in registry_ids
 
     def sentence(self) -> str:
-        """Return the edge as people read it."""
-        found = "nothing of it is active here" if self.active is None else f"the active one is {self.active.run_id}"
-        return f"{self.registry_id} ({self.ref.run_id}) would rest on {self.recorded.run_id}, and {found}"
+        """Return the inconsistency as a clause that follows "after this change"."""
+        active = "no run of it is active" if self.active is None else f"{self.active.run_id} is active"
+        return f"{self.registry_id} ({self.ref.run_id}) would depend on {self.recorded.run_id}, but {active}"
 
 
 def can_be_active(spec: RegistrySpec | None) -> bool:
-    """Tell whether runs of a registry can be put in force: a known one, with a pointer, inside the repository."""
+    """Return whether runs of a registry can be active: it is known, has a pointer and is not external."""
     return spec is not None and spec.pointer and spec.kind != "external"
 
 
 def find_inconsistent_inputs(
     active: Mapping[str, ActiveRun], specs: Mapping[str, RegistrySpec]
 ) -> tuple[InconsistentInput, ...]:
-    """Return the mixed edges of a set of active runs, by registry and upstream.
-
-    `active` holds the active runs whose folders are there: an active run whose folder is absent counts as no
-    upstream (SPEC 5), so that an edge to it is mixed.
-    """
+    """Return the inputs of active runs that are not the active runs of their registries, by registry and upstream."""
+    # An active run whose folder is missing is not in `active`, so an input that names it is inconsistent.
     return tuple(
-        InconsistentInput(registry_id, run.ref, upstream_id, recorded, here.ref if here is not None else None)
+        InconsistentInput(registry_id, run.ref, upstream_id, recorded, None if upstream is None else upstream.ref)
         for registry_id, run in sorted(active.items())
         for upstream_id, recorded in sorted(run.inputs.upstream().items())
         if can_be_active(specs.get(upstream_id))
-        and ((here := active.get(upstream_id)) is None or not here.ref.same_run(recorded))
+        and ((upstream := active.get(upstream_id)) is None or not upstream.ref.same_run(recorded))
     )
 
 
 def blocked_candidates(
     candidates: Mapping[str, ActiveRun], active: Mapping[str, ActiveRun], specs: Mapping[str, RegistrySpec]
 ) -> Mapping[str, InconsistentInput]:
-    """Return the candidates that cannot move, each with the edge that holds it back; the others may move together.
-
-    A candidate is taken out when it rests on something that would not be active, or when something that stays active
-    rests on what it would replace; taking one out can hold back others, until nothing changes. For the runs of one
-    build that is the greatest set that leaves no mixed edge at a moved registry. Of two candidates that contradict
-    each other the one that was built from the other's predecessor stays behind.
-    """
-    held: dict[str, InconsistentInput] = {}
+    """Return the candidates that cannot be activated, each with the reason; all others can be activated together."""
+    # Removing one candidate can make another inconsistent, so remove them one by one until none is. For the runs of
+    # one build this leaves the largest set that can be activated.
+    blocked: dict[str, InconsistentInput] = {}
     while True:
-        moving = {name: run for name, run in candidates.items() if name not in held}
-        changed = frozenset(name for name, run in moving.items() if name not in active or active[name].ref != run.ref)
-        edge = next((e for e in find_inconsistent_inputs({**active, **moving}, specs) if e.touches(changed)), None)
+        remaining = {name: run for name, run in candidates.items() if name not in blocked}
+        changed = frozenset(
+            name for name, run in remaining.items() if name not in active or active[name].ref != run.ref
+        )
+        edges = find_inconsistent_inputs({**active, **remaining}, specs)
+        edge = next((edge for edge in edges if edge.touches(changed)), None)
         if edge is None:
-            return held
-        held[edge.registry_id if edge.registry_id in changed else edge.upstream_id] = edge
+            return blocked
+        # The depending run is removed if it would change; otherwise it stays active and its upstream cannot change.
+        blocked[edge.registry_id if edge.registry_id in changed else edge.upstream_id] = edge

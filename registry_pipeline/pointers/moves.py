@@ -1,121 +1,93 @@
-"""Which moves of the activation chain are still in effect, and which rollbacks can be undone. Pure.
-
-The records are replayed in order, each registry by itself. An activation puts its move on top of those in effect. A
-rollback takes off the move that had replaced the run it returns to, with everything above it. A rollback that returns
-to the run that an earlier rollback left puts those moves back. Where both readings fit, the first is taken: a repeated
-rollback always goes further back.
-"""
+"""Replay the moves of the activation chain: which are still in effect, and which rollbacks can be undone. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from registry_pipeline.pointers.chain_records import SealedRecord
-from registry_pipeline.pointers.record import ActivationRecord
+from registry_pipeline.pointers.record import SealedRecord
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.values import value_type
 
 
 @value_type
 class RecordedMove:
-    """A move, the record that made it, and that record's number in the chain."""
+    """A move, its record, and the number of the record in the chain."""
 
     number: int
     record: SealedRecord
     move: Move
 
 
-class _Registry:
-    """The moves of one registry in effect, and for each rollback that can be undone what it took off."""
+class _RegistryHistory:
+    """The moves of one registry that are in effect, and for each rollback that can be undone the moves it removed."""
 
     def __init__(self) -> None:
         self.in_effect: list[RecordedMove] = []
-        self.undone: list[tuple[RecordedMove, list[RecordedMove]]] = []
+        self.rollbacks: list[tuple[RecordedMove, list[RecordedMove]]] = []
 
-    def apply(self, made: RecordedMove) -> None:
-        if made.record.record.action != "rollback":
-            self.in_effect.append(made)
-            self.undone.clear()  # a rollback that a later activation superseded is not undone any more
+    def apply(self, recorded: RecordedMove) -> None:
+        # (1) An activation adds its move. A rollback before it can no longer be undone.
+        if recorded.record.record.action != "rollback":
+            self.in_effect.append(recorded)
+            self.rollbacks.clear()
             return
-        target = made.move.to_ref
-        places = [place for place, each in enumerate(self.in_effect) if each.move.from_ref == target]
-        if places:
-            self.undone.append((made, self.in_effect[places[-1] :]))
-            del self.in_effect[places[-1] :]
-        elif self.undone and self.undone[-1][1][-1].move.to_ref == target:
-            self.in_effect += self.undone.pop()[1]
+        # (2) A rollback removes the move that replaced the run it returns to, and every later one. This comes first:
+        # a repeated rollback always goes further back.
+        target = recorded.move.to_ref
+        matches = [number for number, earlier in enumerate(self.in_effect) if earlier.move.from_ref == target]
+        if matches:
+            self.rollbacks.append((recorded, self.in_effect[matches[-1] :]))
+            del self.in_effect[matches[-1] :]
+        # (3) A rollback to the run that the last rollback left undoes that rollback.
+        elif self.rollbacks and self.rollbacks[-1][1][-1].move.to_ref == target:
+            self.in_effect += self.rollbacks.pop()[1]
         else:
-            self.in_effect.append(made)
+            self.in_effect.append(recorded)
 
 
-def last_in_effect(records: Sequence[SealedRecord], registry_id: str | None = None) -> tuple[RecordedMove, ...]:
-    """Return the moves in effect of the last activation that has any, of one registry or of all; () if none has."""
-    tops = [move for registry in _replay(records, registry_id) for move in registry.in_effect[-1:]]
+def find_last_moves(records: Sequence[SealedRecord], registry_id: str | None = None) -> tuple[RecordedMove, ...]:
+    """Return the moves in effect of the last record that has any, of one registry or of all; () if none has."""
+    tops = [recorded for history in _replay(records, registry_id) for recorded in history.in_effect[-1:]]
     return _of_last_record(tops)
 
 
-def last_rollback(records: Sequence[SealedRecord], registry_id: str | None = None) -> tuple[RecordedMove, ...]:
-    """Return the moves of the last rollback that was neither undone nor superseded; () if there is none."""
-    tops = [made for registry in _replay(records, registry_id) for made, _ in registry.undone[-1:]]
+def find_last_rollback(records: Sequence[SealedRecord], registry_id: str | None = None) -> tuple[RecordedMove, ...]:
+    """Return the moves of the last rollback that can be undone, of one registry or of all; () if there is none."""
+    tops = [recorded for history in _replay(records, registry_id) for recorded, _ in history.rollbacks[-1:]]
     return _of_last_record(tops)
 
 
 def refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
-    """Return where the moves of these records left each registry that they moved."""
+    """Return the active run of each registry that these records moved, None if they left it without one."""
     return {move.registry_id: move.to_ref for sealed in records for move in sealed.record.moves}
 
 
-def _replay(records: Sequence[SealedRecord], registry_id: str | None) -> list[_Registry]:
-    registries: defaultdict[str, _Registry] = defaultdict(_Registry)
+def _replay(records: Sequence[SealedRecord], registry_id: str | None) -> list[_RegistryHistory]:
+    # Registries are replayed separately: a rollback of one does not affect the others.
+    histories: defaultdict[str, _RegistryHistory] = defaultdict(_RegistryHistory)
     for number, sealed in enumerate(records):
         for move in sealed.record.moves:
             if registry_id in (None, move.registry_id):
-                registries[move.registry_id].apply(RecordedMove(number, sealed, move))
-    return list(registries.values())
+                histories[move.registry_id].apply(RecordedMove(number, sealed, move))
+    return list(histories.values())
 
 
 def _of_last_record(moves: Sequence[RecordedMove]) -> tuple[RecordedMove, ...]:
-    last = max((each.number for each in moves), default=None)
-    return tuple(each for each in moves if each.number == last)
+    last = max((recorded.number for recorded in moves), default=None)
+    return tuple(recorded for recorded in moves if recorded.number == last)
 
 
-@value_type
-class ActivationEntry:
-    """One standing record of the chain with its own sealed run; `created_utc` is the moment of the change."""
-
-    ref: SealedRef
-    created_utc: str
-    record: ActivationRecord
-
-    def moves_of(self, registry_id: str | None) -> tuple[Move, ...]:
-        """Return the moves of one registry, or all."""
-        return tuple(m for m in self.record.moves if registry_id in (None, m.registry_id))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what a reader needs of the record."""
-        return {
-            "run_id": self.ref.run_id,
-            "run_root": self.ref.run_root,
-            "created_utc": self.created_utc,
-            "root_sha256": self.ref.manifest_sha256,
-            "action": self.record.action,
-            "actor": self.record.actor,
-            "reason": self.record.reason,
-            "moves": [move.to_json() for move in self.record.moves],
-            "runs": [run.to_json() for run in self.record.runs],
-        }
+ActivationEntry = SealedRecord
 
 
-def activation_of(entries: Iterable[ActivationEntry], registry_id: str, ref: SealedRef) -> ActivationEntry | None:
-    """Return the last record that moved a registry's pointer to a ref; None for a pointer older than the chain."""
-    moved = [e for e in entries if any(m.to_ref == ref for m in e.moves_of(registry_id))]
-    return moved[-1] if moved else None
+def activation_of(entries: Sequence[SealedRecord], registry_id: str, ref: SealedRef) -> SealedRecord | None:
+    """Return the last record that moved a registry's pointer to a run; None for a pointer older than the chain."""
+    return next((e for e in reversed(entries) if any(move.to_ref == ref for move in e.moves_of(registry_id))), None)
 
 
-def activations_naming(entries: Iterable[ActivationEntry], run_id: str) -> tuple[ActivationEntry, ...]:
-    """Return the records that moved a pointer to or from a run, or that name it otherwise."""
+def activations_naming(entries: Iterable[SealedRecord], run_id: str) -> tuple[SealedRecord, ...]:
+    """Return the records that moved a pointer to or from a run, marked it bad, or voided or retired it."""
     return tuple(
         entry
         for entry in entries

@@ -1,4 +1,4 @@
-"""The pointer file as a value: a new one, one after some moves, and its bytes (SPEC 5). Pure."""
+"""Create and change pointer files in memory, and serialize them. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DESCRIPTION: Final = "Which sealed run is active for each registry; nothing is a
 
 
 def empty_pointer_file(now_utc: str) -> PointerFile:
-    """Return the pointer file of a repository where nothing is active yet."""
+    """Return the pointer file of a repository without active runs."""
     document = {
         "pointer_contract_version": POINTER_CONTRACT_VERSION,
         "description": DESCRIPTION,
@@ -27,13 +27,11 @@ def empty_pointer_file(now_utc: str) -> PointerFile:
 
 
 def pointer_file_bytes(file: PointerFile) -> bytes:
-    """Return the file's text: indent 2, every top-level key in its place, the pointers sorted by registry.
-
-    What is not ours stays: other top-level keys, other keys of a pointer's own entry, and an entry that says the same
-    in the words of an older tool.
-    """
-    found = file.document.get("pointers")
-    entries = {e.get("registry_id"): e for e in found if isinstance(e, dict)} if isinstance(found, list) else {}
+    """Return the bytes of the file: JSON with indent 2, pointers sorted by registry, unknown keys kept."""
+    old_entries = file.document.get("pointers")
+    if not isinstance(old_entries, list):
+        old_entries = []
+    entries = {entry.get("registry_id"): entry for entry in old_entries if isinstance(entry, dict)}
     pointers = sorted(file.pointers, key=lambda pointer: pointer.registry_id)
     document = dict(file.document)
     document["pointers"] = [_entry(entries.get(p.registry_id, {}), p) for p in pointers]
@@ -41,31 +39,31 @@ def pointer_file_bytes(file: PointerFile) -> bytes:
 
 
 def _entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
-    """Return the entry of a pointer; `before` is what the file has of it."""
-    stated = pointer.to_json()
+    # An entry that means the same keeps the form in which an older tool wrote it.
+    entry = pointer.to_json()
     same_ref = pointer.ref is None and _is_object_of_nulls(before.get("active_ref"))
     same_asof = pointer.asof_utc is None and before.get("active_asof_utc") == "unknown"
     if pointer.known == "unknown" and before.get("active_ref_known") == "unknown" and same_ref:
-        stated["active_ref"] = before["active_ref"]
-        stated["active_asof_utc"] = "unknown" if same_asof else stated["active_asof_utc"]
-    return dict(before) | stated
+        entry["active_ref"] = before["active_ref"]
+        entry["active_asof_utc"] = "unknown" if same_asof else entry["active_asof_utc"]
+    return dict(before) | entry
 
 
 def _is_object_of_nulls(value: object) -> bool:
-    return isinstance(value, dict) and bool(value) and all(each is None for each in value.values())
+    return isinstance(value, dict) and bool(value) and all(item is None for item in value.values())
 
 
 def with_moves(
     file: PointerFile, moves: Iterable[Move], now_utc: str, reason: str, own_notes: Collection[str] = ()
 ) -> PointerFile:
-    """Return the file after the moves, all made at `now_utc`; `sha256` is that of its new bytes.
+    """Return the file after the moves; a pointer that moves to no run becomes `"unknown"`.
 
-    A moved pointer is known to be true as of now, since its run was verified for the move; one that moves to nothing
-    is `"unknown"`. Its notes become the reason, unless somebody else wrote them: what is in `own_notes` is ours.
+    The notes of a moved pointer become `reason`, unless they are a user's: `own_notes` are the notes of this tool.
     """
     pointers = {pointer.registry_id: pointer for pointer in file.pointers}
     for move in moves:
         name, ref = move.registry_id, move.to_ref
+        # The run was verified for this change, so its pointer is `true` as of now.
         known: Known = "unknown" if ref is None else True
         before = pointers[name].notes if name in pointers else ""
         notes = before if ref is not None and before and before not in own_notes else reason
@@ -74,7 +72,7 @@ def with_moves(
 
 
 def with_marked_bad(file: PointerFile, run_id: str, now_utc: str, notes: str) -> PointerFile:
-    """Return the file where every pointer in force that names a run is `false`: it names it still, with the reason."""
+    """Return the file in which every active pointer to a run is `false`, with the reason as its notes."""
     pointers = [
         replace(p, known=False, notes=notes) if p.known is True and p.ref is not None and p.ref.run_id == run_id else p
         for p in file.pointers
@@ -84,6 +82,7 @@ def with_marked_bad(file: PointerFile, run_id: str, now_utc: str, notes: str) ->
 
 def _changed(file: PointerFile, pointers: Iterable[Pointer], now_utc: str) -> PointerFile:
     document = dict(file.document)
+    # A missing last_updated_utc is added before the pointers, which stay last.
     if "last_updated_utc" not in document:
         rest = document.pop("pointers", [])
         document |= {"last_updated_utc": now_utc, "pointers": rest}

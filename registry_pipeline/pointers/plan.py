@@ -1,21 +1,25 @@
-"""Plan a change of the pointer file: verdicts and the state in force, to moves or to reasons against (SPEC 5). Pure.
+"""Plan a change of the pointer file: activation, rollback, mark-bad, void and the first record of a chain. Pure.
 
-The gate of the runbook's fourth step. What it judges is the state *after* the move, so that a set of active
-registries that was not built together cannot come about one move at a time.
+A plan is checked on the state after the change, so that an inconsistent active set cannot result from single moves.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from registry_pipeline.canonical import json_document, parse_utc, sha256_hex
+from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.errors import ConfigError
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.pointers.consistency import ActiveRun, can_be_active, find_inconsistent_inputs
-from registry_pipeline.pointers.new_pointer_file import pointer_file_bytes, with_moves
+from registry_pipeline.pointers.new_pointer_file import pointer_file_bytes, with_marked_bad, with_moves
+from registry_pipeline.pointers.obstacles import (
+    ActivationState,
+    Candidate,
+    find_inconsistencies,
+    find_obstacles,
+    find_run_obstacles,
+)
 from registry_pipeline.pointers.record import (
     ACCEPTED_FOREIGN,
     ACCEPTED_REMOVED,
@@ -24,58 +28,40 @@ from registry_pipeline.pointers.record import (
     Action,
     ActivationRecord,
 )
-from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import is_foreign
-from registry_pipeline.runs.reference import Move, PointerFile, RunIdentity, SealedRef
-from registry_pipeline.runs.sealed_run import Artifacts, Refusal, SealedRun, Verdict
+from registry_pipeline.runs.reference import Move, PointerFile, SealedRef
+from registry_pipeline.runs.sealed_run import Artifacts, Refusal, Verdict
 from registry_pipeline.values import replace, value_type
 
 _VERDICTS: Final = ("pass", "fail", "unsealed", "partial")
 
 
 @value_type
-class Candidate:
-    """A sealed run that is proposed, with the verdict on it."""
-
-    run: SealedRun
-    verdict: Verdict
-
-
-@value_type
 class ActivationRequest:
-    """All that the plan is made from; nothing else decides it.
+    """Everything that a plan depends on.
 
-    `candidates` move together or not at all, at most one a registry. `pointers` is the file as read under the lock.
-    `active` are the active runs whose folders are there. `marked_bad` maps run id to reason. `previous` is the head
-    of the chain, None where there is no record yet (`ActivationPlan.following`). `allow_mixed` and `allow_foreign`
-    need a `reason`. `accepted_foreign` are the foreign runs that the chain shows as accepted: a rollback may return
-    to them, while an activation needs `allow_foreign` each time. `own_notes` are the reasons in the records, which
-    this tool wrote into the pointers' notes.
+    Attributes:
+        candidates: activated together or not at all, at most one for each registry.
+        pointers: the pointer file as read under the lock.
+        previous: the head of the chain, None before the first record.
+        own_notes: the reasons in the records, which this tool copied into the notes of pointers.
     """
 
     candidates: tuple[Candidate, ...]
     pointers: PointerFile
-    active: Mapping[str, ActiveRun]
-    marked_bad: Mapping[str, str]
-    specs: Mapping[str, RegistrySpec]
-    run_roots: tuple[str, ...]
+    state: ActivationState
     previous: SealedRef | None
     actor: str
     reason: str
     now_utc: str
     allow_mixed: bool = False
-    own_notes: frozenset[str] = frozenset()
-    repository_id: str | None = None
     allow_foreign: bool = False
-    accepted_foreign: frozenset[RunIdentity] = frozenset()
+    own_notes: frozenset[str] = frozenset()
 
 
 @value_type
 class ActivationPlan:
-    """A change that may be made: what is sealed as its record, and what the pointer file becomes.
-
-    `findings` are warnings only.
-    """
+    """A permitted change: its record, the pointer file after it, and warnings."""
 
     record: ActivationRecord
     after_bytes: bytes
@@ -92,13 +78,13 @@ class ActivationPlan:
 
     @property
     def artifacts(self) -> Artifacts:
-        """What the activation record's run folder holds, for the runbook to seal.
+        """The files of the activation record's run folder.
 
         Raises:
-            ValueError: the record has no predecessor and is not `init`: the caller's mistake.
+            ValueError: the record has no predecessor and is not `init` (a bug of the caller).
         """
         if (self.record.previous is None) != (self.record.action == "init"):
-            raise ValueError("every record but `init` follows another one")
+            raise ValueError("every record except `init` needs a predecessor")
         record = json_document(self.record.to_json())
         files = {RECORD_FILE: record, AFTER_FILE: self.after_bytes}
         return Artifacts(files, records=len(self.moves), content_sha256=sha256_hex(record))
@@ -106,56 +92,134 @@ class ActivationPlan:
 
 @value_type
 class NothingToMove:
-    """Every candidate is active already: no record is sealed, no file changes."""
+    """The pointers are already as requested: no record is sealed and no file changes."""
 
     findings: tuple[Finding, ...] = ()
 
 
-def plan_init(pointers: bytes, *, actor: str, reason: str, retired: Iterable[SealedRef] = ()) -> ActivationPlan:
-    """Return the first record of the chain, which takes the existing pointer file as it is.
+PlanResult = ActivationPlan | NothingToMove | Refusal
 
-    `pointers` are the file's bytes, `retired` the records of a lost chain that this one replaces.
+
+def plan_init(pointers: bytes, *, actor: str, reason: str, retired: Iterable[SealedRef] = ()) -> ActivationPlan:
+    """Return the first record of a chain, which leaves the pointer file as it is.
+
+    `pointers` are the bytes of that file, `retired` the records of a lost chain that this one replaces.
     """
     digest = sha256_hex(pointers)
-    record = ActivationRecord("init", (), tuple(retired), actor, reason, counted(()), digest, digest, None)
+    record = ActivationRecord("init", (), tuple(retired), actor, reason, count_verdicts(()), digest, digest, None)
     return ActivationPlan(record, pointers)
 
 
-def plan_activation(request: ActivationRequest) -> ActivationPlan | NothingToMove | Refusal:
-    """Return the change that puts the candidates in force, or every reason against it.
+def plan_activation(request: ActivationRequest) -> PlanResult:
+    """Return the change that activates the candidates, or a refusal with every obstacle.
 
     Raises:
         ConfigError: `allow_mixed` or `allow_foreign` without a reason (exit 2).
-        ValueError: two candidates for one registry, or no pointer file was read: the caller's mistake.
+        ValueError: two candidates for one registry, or no pointer file was read (a bug of the caller).
     """
     for option, given in (("--allow-mixed", request.allow_mixed), ("--allow-foreign", request.allow_foreign)):
-        if given and not request.reason.strip():
-            raise ConfigError(f"{option} needs a reason", "say why with --reason TEXT")
-    runs = {c.run.registry_id: c.run for c in request.candidates}
+        if given:
+            _require_reason(request, option)
+    runs = {candidate.run.registry_id: candidate.run for candidate in request.candidates}
     if len(runs) != len(request.candidates) or request.pointers.sha256 is None:
-        raise ValueError("a plan takes one candidate a registry, and a pointer file that exists")
-    # A foreign run can be active already, in a fork for instance: then the move to itself is its acceptance.
-    to_accept = {c.run.ref.identity for c in request.candidates if request.allow_foreign and _is_foreign(request, c)}
-    to_accept -= request.accepted_foreign
+        raise ValueError("a plan needs one candidate for each registry and an existing pointer file")
+    foreign = {c.run.ref.identity for c in request.candidates if request.allow_foreign and _is_foreign(request, c)}
+    # A foreign run can be active already, in a fork for example. A move to itself then records that it is accepted.
+    newly_accepted = foreign - request.state.accepted_foreign
     moves = tuple(
         Move(registry_id, request.pointers.active(registry_id), run.ref)
         for registry_id, run in sorted(runs.items())
-        if request.pointers.active(registry_id) != run.ref or run.ref.identity in to_accept
+        if request.pointers.active(registry_id) != run.ref or run.ref.identity in newly_accepted
     )
-    request = replace(request, accepted_foreign=frozenset())
-    against = [
-        *(f for c in request.candidates for f in run_obstacles(request, c)),
-        *set_obstacles(request, moves, runs),
+    # An activation needs --allow-foreign each time, so earlier acceptances do not count.
+    state = replace(request.state, accepted_foreign=frozenset(foreign), rolled_back_runs=frozenset())
+    moved = frozenset(move.registry_id for move in moves)
+    findings = [f for candidate in request.candidates for f in find_obstacles(candidate, state)]
+    findings += find_inconsistencies(state, runs.values(), moved, allow_mixed=request.allow_mixed)
+    return _build_plan(request, "activate", moves, findings)
+
+
+def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restores: bool) -> PlanResult:
+    """Return the change that undoes moves of one record: each registry returns to the run that its move replaced.
+
+    Args:
+        request: its candidates are the runs to return to, validated again.
+        undone: the moves to undo. A registry whose move replaced nothing has no active run afterwards.
+        restores: the change restores exactly the state before that record, so inconsistent inputs are only warnings.
+
+    Raises:
+        ConfigError: the reason is missing (exit 2).
+        ValueError: the candidates are not the runs to return to (a bug of the caller).
+    """
+    _require_reason(request, "a rollback")
+    targets = {move.registry_id: move.from_ref for move in undone}
+    if {c.run.registry_id: c.run.ref for c in request.candidates} != {n: ref for n, ref in targets.items() if ref}:
+        raise ValueError("the candidates of a rollback are the runs that were replaced")
+    moves = tuple(
+        Move(name, request.pointers.active(name), ref)
+        for name, ref in sorted(targets.items())
+        if request.pointers.active(name) != ref
+    )
+    moved = frozenset(move.registry_id for move in moves)
+    moving = tuple(c for c in request.candidates if c.run.registry_id in moved)
+    # A rollback returns to older runs, so age is not checked.
+    findings = [f for candidate in moving for f in find_run_obstacles(candidate, request.state)]
+    runs = [candidate.run for candidate in moving]
+    findings += find_inconsistencies(request.state, runs, moved, allow_mixed=request.allow_mixed or restores)
+    return _build_plan(replace(request, candidates=moving), "rollback", moves, findings)
+
+
+def plan_mark_bad(request: ActivationRequest, pointers: bytes, run: SealedRef) -> ActivationPlan | NothingToMove:
+    """Return the change that prevents every later activation of a run; pointers to it become `false`.
+
+    `pointers` are the bytes that the request was parsed from.
+
+    Raises:
+        ConfigError: the reason is missing (exit 2).
+    """
+    _require_reason(request, "marking a run bad")
+    affected = [
+        p for p in request.pointers.pointers if p.known is True and p.ref is not None and p.ref.run_id == run.run_id
     ]
-    against += [f for run in runs.values() for f in _judge_age(request, run)]
-    return planned(request, "activate", moves, against)
+    if run.run_id in request.state.marked_bad and not affected:
+        return NothingToMove()
+    after = pointers
+    if affected:
+        after = pointer_file_bytes(with_marked_bad(request.pointers, run.run_id, request.now_utc, request.reason))
+    # Nothing refuses this: an active bad run is worse than an inconsistent set, which is only a warning.
+    emptied = frozenset(pointer.registry_id for pointer in affected)
+    warnings = sorted_findings(find_inconsistencies(request.state, (), emptied, allow_mixed=True))
+    record = ActivationRecord(
+        action="mark_bad",
+        moves=(),
+        runs=(run,),
+        actor=request.actor,
+        reason=request.reason,
+        verdicts=count_verdicts(()),
+        before_sha256=sha256_hex(pointers),
+        after_sha256=sha256_hex(after),
+        previous=request.previous,
+    )
+    return ActivationPlan(record, after, warnings)
 
 
-def planned(
-    request: ActivationRequest, action: Action, moves: tuple[Move, ...], against: Sequence[Finding]
-) -> ActivationPlan | NothingToMove | Refusal:
-    """Return the plan of judged moves: a refusal where anything judged is an error."""
-    findings = sorted_findings(against)
+def plan_void(
+    pointers: bytes, records: Iterable[SealedRef], *, previous: SealedRef, actor: str, reason: str
+) -> ActivationPlan:
+    """Return the record that takes other records out of the chain; it leaves the pointer file as it is.
+
+    `pointers` is the state after `previous`, the last record that remains.
+    """
+    digest = sha256_hex(pointers)
+    voided = tuple(sorted(records))
+    record = ActivationRecord("void", (), voided, actor, reason, count_verdicts(()), digest, digest, previous)
+    return ActivationPlan(record, pointers)
+
+
+def _build_plan(
+    request: ActivationRequest, action: Action, moves: tuple[Move, ...], findings: Iterable[Finding]
+) -> PlanResult:
+    findings = sorted_findings(findings)
     if has_errors(findings):
         return Refusal(findings)
     if not moves:
@@ -167,7 +231,7 @@ def planned(
         runs=(),
         actor=request.actor,
         reason=request.reason,
-        verdicts=counted(c.verdict for c in request.candidates) | _counted_foreign(request, moves),
+        verdicts=count_verdicts(c.verdict for c in request.candidates) | _count_foreign(request, moves),
         before_sha256=request.pointers.sha256 or "",
         after_sha256=sha256_hex(after),
         previous=request.previous,
@@ -175,103 +239,25 @@ def planned(
     return ActivationPlan(record, after, findings)
 
 
-def run_obstacles(request: ActivationRequest, candidate: Candidate) -> Iterable[Finding]:
-    """Yield what speaks against one candidate by itself; its age is for `plan_activation` alone to judge."""
-    run, verdict = candidate.run, candidate.verdict
-    ref, place = run.ref, _place(run.ref)
-    if not can_be_active(request.specs.get(run.registry_id)):
-        yield finding("ACTIVATE_NO_POINTER", place, detail=run.registry_id)
-    if ref.run_root not in request.run_roots or "/" in ref.run_id or ref.run_id in ("", ".", ".."):
-        yield finding("ACTIVATE_OUTSIDE_ROOTS", place, expected=", ".join(request.run_roots), got=ref.run_root)
-    if verdict.run_id != ref.run_id or verdict.root_sha256 != ref.manifest_sha256:
-        got = f"{verdict.run_id} {verdict.root_sha256 or 'without a root'}"
-        yield finding("ACTIVATE_VERDICT_STALE", place, expected=f"{ref.run_id} {ref.manifest_sha256}", got=got)
-    if not verdict.passed:
-        codes = ", ".join(sorted({f.code for f in verdict.errors()})) or verdict.verdict
-        yield finding("ACTIVATE_NOT_VERIFIED", place, expected="pass", got=verdict.verdict, detail=codes)
-    if verdict.registry_id != run.registry_id:
-        got = verdict.registry_id or "no registry"
-        yield finding("ACTIVATE_OTHER_REGISTRY", place, expected=run.registry_id, got=got)
-    if ref.run_id in request.marked_bad:
-        yield finding("ACTIVATE_MARKED_BAD", place, detail=request.marked_bad[ref.run_id])
-    yield from _check_origin(request, candidate)
+def count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Return the `verdicts` of a record: how many of each, and how many removed runs were accepted, if any."""
+    verdicts = list(verdicts)
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    accepted = sum(f.code == "RUN_REMOVED" and f.severity is Severity.WARNING for v in verdicts for f in v.findings)
+    return {name: counts[name] for name in _VERDICTS} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
 
 
-def _is_foreign(request: ActivationRequest, candidate: Candidate) -> bool:
-    return is_foreign(candidate.verdict.repository_id, request.repository_id)
-
-
-def _check_origin(request: ActivationRequest, candidate: Candidate) -> Iterable[Finding]:
-    """Yield the finding on a run of another repository, or on one that cannot be compared with this repository."""
-    ref, own, stated = candidate.run.ref, request.repository_id, candidate.verdict.repository_id
-    if _is_foreign(request, candidate):
-        accepted = request.allow_foreign or ref.identity in request.accepted_foreign
-        yield finding(
-            "ACTIVATE_FOREIGN",
-            _place(ref),
-            expected=own,
-            got=stated,
-            severity=Severity.WARNING if accepted else Severity.ERROR,
-            registry=candidate.run.registry_id,
-            run_id=ref.run_id,
-        )
-    elif (own is None) != (stated is None):
-        lacking = "the run states no repository_id" if stated is None else "this repository has no repository_id"
-        yield finding("ACTIVATE_ORIGIN_UNKNOWN", _place(ref), expected=own, got=stated, detail=lacking)
-
-
-def _counted_foreign(request: ActivationRequest, moves: Sequence[Move]) -> dict[str, int]:
-    """Return how many foreign runs a record accepts: nothing is planned while one of them is refused."""
+def _count_foreign(request: ActivationRequest, moves: Sequence[Move]) -> dict[str, int]:
+    # A plan with a foreign run that is not accepted was refused before, so every one that moves is accepted.
     moved = {move.to_ref for move in moves}
     count = sum(c.run.ref in moved and _is_foreign(request, c) for c in request.candidates)
     return {ACCEPTED_FOREIGN: count} if count else {}
 
 
-def _judge_age(request: ActivationRequest, run: SealedRun) -> Iterable[Finding]:
-    """Yield ACTIVATE_OLDER where both instants are known; what is unknown is not judged."""
-    active = request.active.get(run.registry_id)
-    if active is None or active.ref != request.pointers.active(run.registry_id):
-        return
-    now_active, proposed = parse_utc(active.as_of_utc), parse_utc(run.as_of_utc)
-    if now_active is not None and proposed is not None and proposed < now_active:
-        place, expected = _place(run.ref), f"{active.as_of_utc} or later"
-        yield finding("ACTIVATE_OLDER", place, expected=expected, got=run.as_of_utc)
+def _is_foreign(request: ActivationRequest, candidate: Candidate) -> bool:
+    return is_foreign(candidate.verdict.repository_id, request.state.repository_id)
 
 
-def set_obstacles(
-    request: ActivationRequest, moves: Sequence[Move], runs: Mapping[str, SealedRun]
-) -> Iterable[Finding]:
-    """Yield the mixed edges of the state after the moves: refusals where a move touches them, else warnings.
-
-    `runs` are the candidates by registry; a registry that moves to nothing has none.
-    """
-    moved = frozenset(move.registry_id for move in moves)
-    emptied = {move.registry_id for move in moves if move.to_ref is None}
-    after = {
-        registry_id: active
-        for registry_id, active in request.active.items()
-        if active.ref == request.pointers.active(registry_id) and registry_id not in emptied
-    } | {name: ActiveRun(run.ref, run.inputs, run.as_of_utc) for name, run in runs.items()}
-    for edge in find_inconsistent_inputs(after, request.specs):
-        refused = edge.touches(moved) and not request.allow_mixed
-        rebuilt = edge.upstream_id if refused and edge.upstream_id in moved else edge.registry_id
-        yield finding(
-            "ACTIVATE_MIXED" if refused else "POINTER_INPUTS_MIXED",
-            _place(edge.ref),
-            expected="no active run" if edge.active is None else edge.active.run_id,
-            got=edge.recorded.run_id,
-            detail=edge.sentence() if refused else edge.upstream_id,
-            registry=rebuilt,
-        )
-
-
-def _place(ref: SealedRef) -> str:
-    return f"{ref.run_root}/{ref.run_id}"
-
-
-def counted(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """Return the `verdicts` of a record: how many of each, and how many removed runs were accepted, if any."""
-    judged = list(verdicts)
-    counts = Counter(verdict.verdict for verdict in judged)
-    accepted = sum(f.code == "RUN_REMOVED" and f.severity is Severity.WARNING for v in judged for f in v.findings)
-    return {name: counts[name] for name in _VERDICTS} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
+def _require_reason(request: ActivationRequest, action: str) -> None:
+    if not request.reason.strip():
+        raise ConfigError(f"{action} needs a reason", "add --reason TEXT")

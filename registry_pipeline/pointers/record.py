@@ -1,6 +1,6 @@
-"""Activation records and the intent (SPEC 5): what `activate` writes and `validate.chain` reads.
+"""Activation records: their JSON forms, and sealed records as they are read. Pure.
 
-The two rooms are blind to each other, so the form of what passes between them stands here.
+See docs/reference/specification.md, "Activation record".
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, cast, get_args
 
 from registry_pipeline.canonical import is_sha256
+from registry_pipeline.findings.finding import Finding
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.values import value_type
 
@@ -19,44 +20,32 @@ RECORD_FILE: Final = "POINTER_ACTIVATION_v0_1.json"
 AFTER_FILE: Final = "POINTERS_AFTER.json"
 ACTIVATION_VERSION: Final = "0.1"
 ACCEPTED_REMOVED: Final = "accepted_removed"
-"""The key of `verdicts` that counts removed runs which somebody accepted; absent where there were none (SPEC 4.1)."""
+"""The key of `verdicts` that counts accepted removed runs; absent if there are none."""
 ACCEPTED_FOREIGN: Final = "accepted_foreign"
-"""The key of `verdicts` that counts runs of other repositories which `--allow-foreign` accepted; absent without any."""
+"""The key of `verdicts` that counts runs accepted with `--allow-foreign`; absent if there are none."""
 FIRST_REASON: Final = "the first record of the chain"
 RESTART_PREFIX: Final = "chain restarted: "
-"""How the reason of an `init` record begins that replaces a chain which was lost."""
+"""The start of the reason of an `init` record that replaces a lost chain."""
 REPORT_TAG: Final = "system_health_render"
-"""The tag of a health report, which names the head of the chain that it was rendered from."""
+"""The tag of a health report, which names the head of the chain at its time."""
 MUTATION_POLICY: Final = (
     "Changed by `registry-pipeline` only. Every change seals an activation record that names the state before and "
     "after it; an edit by hand is found and refused."
 )
-"""What a pointer file that this tool made says of itself: without its records it is not evidence."""
+"""The `mutation_policy` of pointer files that this tool wrote; without records they are reported as CHAIN_LOST."""
 _ACTIONS: Final = get_args(Action)
-_KEYS: Final = (
-    "activation_version",
-    "action",
-    "moves",
-    "runs",
-    "actor",
-    "reason",
-    "verdicts",
-    "pointer_sha256_before",
-    "pointer_sha256_after",
-    "previous_activation",
-)
+_STATE_KEYS: Final = {"pointer_sha256_before", "pointer_sha256_after", "previous_activation"}
+_KEYS: Final = {"activation_version", "action", "moves", "runs", "actor", "reason", "verdicts"} | _STATE_KEYS
 
 
 @value_type
 class ActivationRecord:
-    """One change of the pointer file: who, why, what moved, and the state before and after it.
+    """One change of the pointer file: who made it and why, the moves, and the hash of the file before and after.
 
-    `runs` are the runs marked bad, the records voided, or the records that an `init` retires where it restarts a lost
-    chain; empty for every other action. A run that is marked bad moves no pointer: one that names it becomes `false`
-    and names it still.
-    `verdicts` counts the verdicts that stood behind the change, and the removed and foreign runs that it accepts.
-    `previous` is the record that this one follows: the last that stands, which is None for `init` alone. `init` and
-    `void` leave the pointer file as it is.
+    Attributes:
+        runs: the runs marked bad, or the records that a `void` or `init` record voids or retires.
+        verdicts: the number of runs by verdict, and of accepted removed and foreign runs.
+        previous: the record that this one follows, None only for `init`.
     """
 
     action: Action
@@ -70,7 +59,7 @@ class ActivationRecord:
     previous: SealedRef | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return POINTER_ACTIVATION_v0_1.json, keys in the order of SPEC 5."""
+        """Return the content of POINTER_ACTIVATION_v0_1.json, with its keys in order."""
         return {
             "activation_version": ACTIVATION_VERSION,
             "action": self.action,
@@ -89,12 +78,13 @@ class ActivationRecord:
         """Return the record that a parsed document states.
 
         Raises:
-            ValueError: it has not the form of a record, or contradicts itself; the message says where.
+            ValueError: it is not a valid record; the message says why.
         """
-        if not isinstance(value, dict) or set(value) != set(_KEYS):
-            raise ValueError("it has not exactly the keys of an activation record")
+        # A record is evidence, so an unknown key is an error and not ignored.
+        if not isinstance(value, dict) or set(value) != _KEYS:
+            raise ValueError("the keys are not exactly those of an activation record")
         if value["activation_version"] != ACTIVATION_VERSION or value["action"] not in _ACTIONS:
-            raise ValueError("activation_version or action is not one that is known")
+            raise ValueError("activation_version or action is unknown")
         if not all(isinstance(value[key], str) for key in ("actor", "reason")):
             raise ValueError("actor and reason must be text")
         hashes = value["pointer_sha256_before"], value["pointer_sha256_after"]
@@ -112,15 +102,14 @@ class ActivationRecord:
             after_sha256=hashes[1],
             previous=None if previous is None else _ref(previous, "previous_activation"),
         )
-        record._refuse_contradictions()
+        record._check_consistency()
         return record
 
-    def _refuse_contradictions(self) -> None:
-        still = self.action in ("init", "void")
+    def _check_consistency(self) -> None:
         if (self.action == "init") != (self.previous is None):
             raise ValueError("the `init` record has no predecessor, and every other record has one")
-        if still and (self.moves or self.before_sha256 != self.after_sha256):
-            raise ValueError(f"`{self.action}` leaves the pointer file as it is, yet something moved")
+        if self.action in ("init", "void") and (self.moves or self.before_sha256 != self.after_sha256):
+            raise ValueError(f"`{self.action}` changes the pointer file, which it must not")
         if self.action == "activate" and not self.moves:
             raise ValueError("`activate` moves nothing")
         if self.runs and self.action in ("activate", "rollback"):
@@ -131,19 +120,19 @@ class ActivationRecord:
 
 @value_type
 class Intent:
-    """What a writer that holds the lock is about to do: seal the record `run_id`, then replace the pointer file."""
+    """The next step of a writer that holds the lock: seal the record `run_id`, then replace the pointer file."""
 
     run_id: str
     before: str
     after: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `<pointer file>.intent`."""
+        """Return the content of `<pointer file>.intent`."""
         return {"run_id": self.run_id, "before": self.before, "after": self.after}
 
     @classmethod
     def from_json(cls, value: Any) -> Intent | None:
-        """Return the intent that a document states, or None if it has not its shape."""
+        """Return the intent in a parsed document, or None if it has another form."""
         if not isinstance(value, dict) or not isinstance(value.get("run_id"), str):
             return None
         before, after = value.get("before"), value.get("after")
@@ -154,22 +143,22 @@ class Intent:
 
 def _list(value: Any, key: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{key} must be a list")  # noqa: TRY004 -- one kind of refusal for bad documents
+        raise ValueError(f"{key} must be a list")  # noqa: TRY004 -- callers expect ValueError for every invalid document
     return value
 
 
 def _ref(value: Any, key: str) -> SealedRef:
     ref = SealedRef.from_json(value)
     if ref is None or not is_sha256(ref.manifest_sha256):
-        raise ValueError(f"{key} holds something that is not a sealed reference")
+        raise ValueError(f"{key} contains an invalid sealed reference")
     return ref
 
 
 def _move(value: Any) -> Move:
     if not isinstance(value, dict) or set(value) != {"registry_id", "from_ref", "to_ref"}:
-        raise ValueError("moves holds something that is not a move")
+        raise ValueError("moves contains an invalid move")
     if not isinstance(value["registry_id"], str):
-        raise ValueError("a move names no registry")  # noqa: TRY004 -- one kind of refusal for bad documents
+        raise ValueError("registry_id of a move must be text")  # noqa: TRY004 -- callers expect ValueError for every invalid document
     before, after = (None if value[key] is None else _ref(value[key], "moves") for key in ("from_ref", "to_ref"))
     return Move(value["registry_id"], before, after)
 
@@ -178,3 +167,57 @@ def _counts(value: Any) -> dict[str, int]:
     if not isinstance(value, dict) or not all(type(n) is int and n >= 0 for n in value.values()):
         raise ValueError("verdicts must map verdicts to counts")
     return value
+
+
+@value_type
+class SealedRecord:
+    """An activation record whose folder verifies; `repository_id` is what its run.json states, or None."""
+
+    path: str
+    ref: SealedRef
+    created_utc: str
+    record: ActivationRecord
+    repository_id: str | None = None
+
+    def moves_of(self, registry_id: str | None) -> tuple[Move, ...]:
+        """Return the moves of one registry, or all moves."""
+        return tuple(move for move in self.record.moves if registry_id in (None, move.registry_id))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as `log`, `show` and `status` report it."""
+        return {
+            "run_id": self.ref.run_id,
+            "run_root": self.ref.run_root,
+            "created_utc": self.created_utc,
+            "root_sha256": self.ref.manifest_sha256,
+            "action": self.record.action,
+            "actor": self.record.actor,
+            "reason": self.record.reason,
+            "moves": [move.to_json() for move in self.record.moves],
+            "runs": [run.to_json() for run in self.record.runs],
+        }
+
+
+@value_type
+class Witness:
+    """A sealed run that names an activation record as its input: the head of the chain at that time."""
+
+    run_id: str
+    ref: SealedRef
+
+
+@value_type
+class ChainRecords:
+    """The activation records on disk.
+
+    Attributes:
+        pointer_path: the pointer file, relative to the repository.
+        records: those that verify, by run id.
+        broken: a finding for each folder that does not verify.
+        witnesses: runs that name records which existed when the runs were sealed.
+    """
+
+    pointer_path: str
+    records: tuple[SealedRecord, ...] = ()
+    broken: tuple[Finding, ...] = ()
+    witnesses: tuple[Witness, ...] = ()

@@ -1,4 +1,4 @@
-"""Taking an activation back, and keeping a bad run from ever being one (SPEC 5)."""
+"""Undo an activation, and mark a run bad."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RefusedError
+from registry_pipeline.findings.wording import plural
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.chain_records import SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.moves import last_in_effect, last_rollback, refs_after
-from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove
-from registry_pipeline.pointers.plan_rollback import plan_mark_bad, plan_rollback
-from registry_pipeline.pointers.record import ACCEPTED_REMOVED, ACTIVATION_TAG
+from registry_pipeline.pointers.moves import find_last_moves, find_last_rollback, refs_after
+from registry_pipeline.pointers.obstacles import Candidate
+from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_mark_bad, plan_rollback
+from registry_pipeline.pointers.record import ACCEPTED_REMOVED, ACTIVATION_TAG, SealedRecord
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -28,7 +28,7 @@ from registry_pipeline.values import replace, value_type
 
 @value_type
 class RollbackTarget:
-    """The moves of one record that a rollback undoes; `restores` if the state before that record comes back whole."""
+    """The moves of one record to undo; `restores` if that gives exactly the state before the record."""
 
     record: SealedRecord
     moves: tuple[Move, ...]
@@ -38,47 +38,51 @@ class RollbackTarget:
 def select_rollback(
     chain: ChainState, word: str | None = None, registry_id: str | None = None, *, redo: bool = False
 ) -> RollbackTarget:
-    """Return what to undo: moves of the record that `word` names, else of the last activation still in effect.
+    """Return the moves to undo: those of the record `word`, or else of the last activation still in effect.
 
-    With `redo` it is the last rollback that was neither undone nor superseded. `registry_id` selects its move alone.
+    Args:
+        chain: the chain, without errors.
+        word: a run id, or the start of a run id or root hash.
+        registry_id: undo only the move of this registry.
+        redo: undo the last rollback that was neither undone nor followed by an activation.
 
     Raises:
-        NotFoundError: there is none, `word` names no standing record or several, or the registry is unknown (exit 7).
-        RefusedError: the named record moved nothing, or not this registry (exit 5).
+        NotFoundError: there is no such record, `word` matches several, or the registry is unknown (exit 7).
+        RefusedError: the record moved nothing, or not this registry (exit 5).
     """
     if registry_id is not None:
         spec_of(registry_id)
     if word is None:
-        found = (last_rollback if redo else last_in_effect)(chain.records, registry_id)
-        if not found:
-            what = "no rollback that can be undone" if redo else "no activation that is still in effect"
-            raise NotFoundError(f"there is {what}; nothing moved", "`registry-pipeline log` lists what there is")
-        record, moves = found[0].record, tuple(each.move for each in found)
+        recorded = (find_last_rollback if redo else find_last_moves)(chain.records, registry_id)
+        if not recorded:
+            missing = "no rollback to undo" if redo else "no activation in effect"
+            raise NotFoundError(f"there is {missing}; nothing changed", "run `registry-pipeline log`")
+        record, moves = recorded[0].record, tuple(item.move for item in recorded)
     else:
         record = find_record(chain.records, word)
         moves = tuple(move for move in record.record.moves if registry_id in (None, move.registry_id))
     if not moves:
         moved = "nothing" if registry_id is None else f"no {registry_id}"
-        raise RefusedError(f"{record.ref.run_id} ({record.record.action}) moved {moved}", "`registry-pipeline log`")
-    until = chain.records[: chain.records.index(record) + 1]
-    untouched = refs_after(until) == {
-        name: ref for name, ref in refs_after(chain.records).items() if name in refs_after(until) or ref is not None
-    }
-    return RollbackTarget(record, moves, restores=untouched and len(moves) == len(record.record.moves))
+        raise RefusedError(f"{record.ref.run_id} ({record.record.action}) moved {moved}", "run `registry-pipeline log`")
+    # The earlier state is restored only if all moves are undone and no later record changed these registries.
+    after_record = refs_after(chain.records[: chain.records.index(record) + 1])
+    now = {name: ref for name, ref in refs_after(chain.records).items() if name in after_record or ref is not None}
+    return RollbackTarget(record, moves, restores=after_record == now and len(moves) == len(record.record.moves))
 
 
 def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
-    """Return the one record that a run id, its beginning, or the beginning of its root names.
+    """Return the one record with this run id, or whose run id or root hash starts with `word`.
 
     Raises:
-        NotFoundError: none, or more than one, is meant.
+        NotFoundError: no record matches, or several do.
     """
-    exact = [r for r in records if r.ref.run_id == word]
-    near = exact or [r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)]
-    if len(near) != 1:
-        count = "no activation record" if not near else f"{len(near)} activation records"
-        raise NotFoundError(f"{word!r} names {count} of the chain", "`registry-pipeline log` lists them")
-    return near[0]
+    matches = [r for r in records if r.ref.run_id == word] or [
+        r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)
+    ]
+    if len(matches) != 1:
+        number = plural(len(matches), "activation record") if matches else "no activation record"
+        raise NotFoundError(f"{word!r} matches {number}", "run `registry-pipeline log` to list the records")
+    return matches[0]
 
 
 def rollback(
@@ -90,15 +94,14 @@ def rollback(
     reason: str,
     allow_mixed: bool = False,
 ) -> Activation | Refusal | None:
-    """Return each registry to what the undone move had replaced; None if it is there already.
-
-    What is returned to is verified anew; where nothing was replaced the pointer becomes `unknown`.
+    """Return each registry to the run that the undone move replaced; None if that changes nothing.
 
     Raises:
-        BusyError: another change holds the lock or came between (exit 6).
-        ConfigError: no reason is given.
+        BusyError: another change holds the lock, or happened meanwhile (exit 6).
+        ConfigError: the reason is missing.
     """
-    seen = pointer_hash(repository)
+    # (1) Validate the runs to return to again: they may have changed since they were active.
+    pointer_sha256 = pointer_hash(repository)
     accepted = accepted_removals(read_chain_state(repository))
     candidates = tuple(
         validate_target(repository, move.registry_id, move.from_ref, accepted)
@@ -106,23 +109,25 @@ def rollback(
         if move.from_ref is not None
     )
 
-    def plan(request: ActivationRequest, standing: LockedState) -> ActivationPlan | NothingToMove | Refusal:
-        if target.record.ref not in [r.ref for r in standing.chain.records]:
-            raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing moved", "see the log")
+    # (2) Under the lock: plan the rollback, seal its record, replace the pointer file.
+    def make_plan(request: ActivationRequest, locked: LockedState) -> PlanResult:
+        if target.record.ref not in [sealed.ref for sealed in locked.chain.records]:
+            raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing changed", "see the log")
         return plan_rollback(request, target.moves, restores=target.restores)
 
-    return change_pointers(repository, run, seen, ChangeRequest(actor, reason, candidates, allow_mixed), plan)
+    request = ChangeRequest(actor, reason, candidates, allow_mixed)
+    return change_pointers(repository, run, pointer_sha256, request, make_plan)
 
 
 def validate_target(repository: Repository, registry_id: str, ref: SealedRef, accepted: frozenset[str]) -> Candidate:
-    """Return a run that the chain names with a new verdict; `accepted` are the runs whose losses were accepted."""
+    """Return a run of the chain with a new verdict; `accepted` are the run ids whose removed runs were accepted."""
     sealed = sealed_run(registry_id, ref, read_report(repository, ref))
     verdict = validate(repository, sealed)
     return Candidate(sealed, accept_removed(verdict) if ref.run_id in accepted else verdict)
 
 
 def accepted_removals(chain: ChainState) -> frozenset[str]:
-    """Return the run registries that were put in force although runs were gone: that was accepted once and for all."""
+    """Return the run ids of run_registry that were activated although runs were removed."""
     return frozenset(
         move.to_ref.run_id
         for sealed in chain.records
@@ -135,27 +140,29 @@ def accepted_removals(chain: ChainState) -> frozenset[str]:
 def mark_bad(
     repository: Repository, run: BuildRun, found: FoundRun, *, actor: str, reason: str
 ) -> Activation | Refusal | None:
-    """Keep a run from ever being activated again; where it is active its pointer becomes `false`. None if it is so.
+    """Prevent every later activation of a run; a pointer to it becomes `false`. None if it is marked already.
 
     Raises:
-        RefusedError: the folder is an activation record, has no root that could be named, or lies outside the run
-            roots (exit 5). BusyError: another change holds the lock or came between. ConfigError: no reason is given.
+        RefusedError: the folder is an activation record, is not sealed, or is outside the run roots (exit 5).
+        BusyError: another change holds the lock, or happened meanwhile (exit 6).
+        ConfigError: the reason is missing.
     """
     if not reason.strip():
-        raise ConfigError("marking a run bad needs a reason", "say why with --reason TEXT")
-    seen = pointer_hash(repository)
-    ref = _bad_ref(repository, found)
+        raise ConfigError("marking a run bad needs a reason", "add --reason TEXT")
+    pointer_sha256 = pointer_hash(repository)
+    ref = _find_ref_to_mark(repository, found)
 
-    def plan(request: ActivationRequest, standing: LockedState) -> ActivationPlan | NothingToMove | Refusal:
-        return plan_mark_bad(request, standing.pointers, ref)
+    def make_plan(request: ActivationRequest, locked: LockedState) -> PlanResult:
+        return plan_mark_bad(request, locked.pointers, ref)
 
-    return change_pointers(repository, run, seen, ChangeRequest(actor, reason), plan)
+    return change_pointers(repository, run, pointer_sha256, ChangeRequest(actor, reason), make_plan)
 
 
-def _bad_ref(repository: Repository, found: FoundRun) -> SealedRef:
-    """Return the reference of a run that is to be marked: as its pointer names it, else as it lies on the disk."""
+def _find_ref_to_mark(repository: Repository, found: FoundRun) -> SealedRef:
+    """Return the reference of a run as its pointer states it, or else from its folder."""
     if found.run_root is None:
         raise RefusedError(f"{found.shown} is outside the run roots", "such a run can never be activated")
+    # The reference in the pointer file is used even if the folder changed or is missing.
     for pointer in read_pointers(repository).pointers:
         if pointer.ref is not None and (pointer.ref.run_root, pointer.ref.run_id) == (found.run_root, found.run_id):
             return pointer.ref
@@ -163,9 +170,10 @@ def _bad_ref(repository: Repository, found: FoundRun) -> SealedRef:
     report = read_report(repository, ref)
     if (report.run_json or {}).get("registry_id") == ACTIVATION_TAG:
         raise RefusedError(
-            f"{found.run_id} is an activation record", "`rollback` takes back what it moved; `doctor` settles the chain"
+            f"{found.run_id} is an activation record",
+            "use `registry-pipeline rollback` to undo its moves, or `registry-pipeline doctor` to repair the chain",
         )
-    # What was altered is marked as well: a log whose hash file is gone still has a manifest that gives its root.
+    # An altered run can be marked too: without its hash file, manifest.json still gives its root.
     root = report.root_sha256 or read_stated_root(found.path)
     if root is None:
         raise RefusedError(f"{found.run_id} is not sealed", "without a seal it can never be activated")

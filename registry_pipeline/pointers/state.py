@@ -1,9 +1,7 @@
-"""The store of sealed runs as it stands: what verifies, what is active, what the chain says of it."""
+"""Read the pointer file and the chain of activation records, consistent with each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from registry_pipeline.canonical import parse_utc
@@ -11,11 +9,14 @@ from registry_pipeline.config import Repository
 from registry_pipeline.pointers.chain import ChainState, check_chain
 from registry_pipeline.pointers.chain_records import list_record_folders, read_chain
 from registry_pipeline.pointers.consistency import ActiveRun
+from registry_pipeline.pointers.obstacles import ActivationState
 from registry_pipeline.pointers.record import Intent
 from registry_pipeline.pointers.store import lock_path, pointer_lock, read_intent
-from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
+from registry_pipeline.registries.base.reader import foreign_repository_id
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_report, run_folder
-from registry_pipeline.runs.reference import PointerFile, RunIdentity
+from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.values import value_type
 
@@ -26,31 +27,31 @@ _SETTLED: Final = frozenset(("not_chained", "committed"))
 
 @value_type
 class PointerState:
-    """The pointer file's bytes (None: there is no file) and the chain compared with exactly these bytes."""
+    """The bytes of the pointer file (None without a file) and the chain compared with exactly these bytes."""
 
     pointers: bytes | None
     chain: ChainState
 
 
 def read_chain_state(repository: Repository) -> ChainState:
-    """Return the verdict on the activation chain, and on the pointer file compared with it."""
+    """Return the activation chain and how the pointer file compares with it."""
     return read_pointer_state(repository).chain
 
 
 def read_pointer_state(repository: Repository) -> PointerState:
-    """Return a state of pointer file and chain that existed at one moment, also while another process changes it.
+    """Return a state of pointer file and chain that existed at one moment, even while another process changes it.
 
     Raises:
         BusyError: a change was in progress for all of `WAIT_SECONDS` (exit 6).
         NotFoundError: a run root or the pointer file exists and cannot be read.
     """
     for _ in range(_ATTEMPTS):
-        # (1) Read optimistically, without a lock: a look at a quiet repository waits for nobody.
+        # (1) Read without a lock first: usually nothing changes, and no writer has to wait.
         before = _fingerprint(repository)
         state = read_locked_state(repository)
         if _fingerprint(repository) != before:
             continue
-        # (2) A record that is sealed while its pointer file is not yet replaced is an error only if no writer is there.
+        # (2) A sealed record whose pointer file is not yet replaced is normal while a writer holds the lock.
         if state.chain.state in _SETTLED or not lock_path(repository.pointer_path).exists():
             return state
         break
@@ -67,41 +68,44 @@ def read_locked_state(repository: Repository) -> PointerState:
 
 
 def _fingerprint(repository: Repository) -> tuple[tuple[tuple[str, str], ...], bytes | None, Intent | None]:
-    """Return what every change of the pointers changes: the record folders, the pointer file, and the intent."""
+    # Every change of the pointers changes at least one of these.
     folders = tuple(list_record_folders(repository))
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
 def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, ActiveRun]:
-    """Return the active runs whose folders are there, with what they record of their inputs."""
+    """Return the active runs whose folders exist, with the inputs that they record."""
     active: dict[str, ActiveRun] = {}
     for pointer in pointers.pointers:
         ref = pointers.active(pointer.registry_id)
         if ref is not None and run_folder(repository, ref).is_dir():
             envelope = read_report(repository, ref).run_json or {}
             as_of = envelope.get("as_of_utc")
-            told = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
-            active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), told)
+            as_of_utc = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
+            active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), as_of_utc)
     return active
 
 
+def read_activation_state(repository: Repository, chain: ChainState, pointers: PointerFile) -> ActivationState:
+    """Return the state that candidates for activation are compared with."""
+    return ActivationState(
+        active=read_active_runs(repository, pointers),
+        specs=REGISTRIES,
+        run_roots=repository.config.run_roots,
+        marked_bad=chain.marked_bad,
+        rolled_back_runs=chain.rolled_back_runs,
+        repository_id=repository.config.repository_id,
+        accepted_foreign=chain.accepted_foreign(repository.config.repository_id),
+    )
+
+
 def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
-    """Return the repository_id of a verified run of another repository, None for a run that may be used here.
+    """Return the repository_id of a verified run if it belongs to another repository and was not accepted, else None.
 
-    A run that an activation record of this repository accepts may be used, and so may one that states no id.
+    A run without a repository_id is not foreign.
     """
-    return foreign_id_of(repository, report, partial(read_accepted_foreign, repository))
-
-
-def foreign_id_of(
-    repository: Repository, report: SealReport, accepted: Callable[[], frozenset[RunIdentity]]
-) -> str | None:
-    stated = stated_repository_id(report.run_json)
-    if not is_foreign(stated, repository.config.repository_id):
-        return None
+    own_id = repository.config.repository_id
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
-    return None if (report.run_id, report.root_sha256) in accepted() else stated
-
-
-def read_accepted_foreign(repository: Repository) -> frozenset[RunIdentity]:
-    return read_chain_state(repository).accepted_foreign(repository.config.repository_id)
+    if foreign_repository_id(report, own_id, frozenset()) is None:
+        return None
+    return foreign_repository_id(report, own_id, read_chain_state(repository).accepted_foreign(own_id))

@@ -1,7 +1,6 @@
-"""The protocol of every change of the pointer file (SPEC 5; its order is told in `activate/__init__`).
+"""Change the pointer file: one locked transaction that seals a record of every change.
 
-Holds lock, compare, read, plan, intent, record, replacement, once for all that move pointers. What is planned comes in
-as a function of what was read under the lock.
+A process killed at any step leaves the old state, the new state, or a pending record that `doctor` completes or voids.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from registry_pipeline.findings.finding import Severity, sorted_findings
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.chain_records import read_chain
 from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, Candidate, NothingToMove, plan_init
+from registry_pipeline.pointers.obstacles import Candidate
+from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, NothingToMove, PlanResult, plan_init
 from registry_pipeline.pointers.record import ACTIVATION_TAG, FIRST_REASON
-from registry_pipeline.pointers.state import read_active_runs, read_locked_state
+from registry_pipeline.pointers.state import read_activation_state, read_locked_state
 from registry_pipeline.pointers.store import pointer_lock, remove_intent, write_intent
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
-from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.validation import spec_of
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, pointer_hash, read_pointer_bytes
@@ -34,7 +33,7 @@ from registry_pipeline.values import value_type
 
 @value_type
 class ChangeRequest:
-    """What somebody wants: who, why, and which runs shall be in force, each with its verdict."""
+    """A request to change pointers: actor, reason and the runs to activate."""
 
     actor: str
     reason: str
@@ -45,89 +44,93 @@ class ChangeRequest:
 
 @value_type
 class LockedState:
-    """What stands under the lock: the pointer file's bytes, and the chain."""
+    """The bytes of the pointer file and the chain, read under the lock."""
 
     pointers: bytes
     chain: ChainState
 
 
-Plan = Callable[[ActivationRequest, LockedState], ActivationPlan | NothingToMove | Refusal]
+PlanFunction = Callable[[ActivationRequest, LockedState], PlanResult]
 
 
 def change_pointers(
-    repository: Repository, run: BuildRun, seen_sha256: str | None, asked: ChangeRequest, plan: Plan
+    repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
 ) -> Activation | Refusal | None:
-    """Make one change under the lock, with a sealed record; None if there is nothing to change.
+    """Make one change with a sealed record; None if there is nothing to change.
 
-    `seen_sha256` is the pointer file's hash when the verdicts were made. Any error of the pointer file or of the chain
-    refuses before anything is planned, and what is refused seals nothing.
+    Args:
+        repository: the repository whose pointers change.
+        run: its start is the time of the change.
+        seen_sha256: the hash of the pointer file when the candidates were validated.
+        request: who changes what, and why.
+        make_plan: returns the change for the state under the lock.
 
     Raises:
-        BusyError: another change holds the lock, or the pointer file changed since the verdicts (exit 6).
-        NotFoundError: the pointer file is gone though the chain has begun.
-        RefusedError: publish_root lies behind a link (exit 5).
+        BusyError: another change holds the lock, or the pointer file changed since `seen_sha256` (exit 6).
+        NotFoundError: the pointer file is missing although activation records exist.
+        RefusedError: publish_root is behind a symbolic link (exit 5).
     """
     refuse_linked_publish_root(repository)
+    # (1) Lock, and refuse if the pointer file is not the one that the verdicts were made for.
     with pointer_lock(repository.pointer_path, repository.root):
         refuse_changed(repository.pointer_path, seen_sha256)
-        standing = LockedState(_pointers_to_change(repository, run), read_locked_state(repository).chain)
-        planned = _planned(repository, run, asked, standing, plan)
-        if isinstance(planned, Refusal):
-            return planned
-        if isinstance(planned, NothingToMove):
+        # (2) Read the state and plan the change. A refusal seals nothing.
+        locked = LockedState(_read_or_create_pointers(repository, run), read_locked_state(repository).chain)
+        plan = _plan_change(repository, run, request, locked, make_plan)
+        if isinstance(plan, Refusal):
+            return plan
+        if isinstance(plan, NothingToMove):
             return None
+        # (3) Remove a leftover intent: its change is committed or was never sealed, or the plan would be a refusal.
         remove_intent(repository.pointer_path)
-        if planned.record.previous is None:
-            first = plan_init(standing.pointers, actor=asked.actor, reason=FIRST_REASON)
-            planned = planned.following(commit(repository, run, first))
-        record = commit(repository, run, planned)
-    return Activation(planned.record.action, planned.moves, record, planned.record.after_sha256, planned.findings)
+        # (4) The first change of a repository seals an `init` record before its own.
+        if plan.record.previous is None:
+            first = plan_init(locked.pointers, actor=request.actor, reason=FIRST_REASON)
+            plan = plan.following(commit(repository, run, first))
+        # (5) Write the intent, seal the record, replace the pointer file, remove the intent.
+        record = commit(repository, run, plan)
+    return Activation(plan.record.action, plan.moves, record, plan.record.after_sha256, plan.findings)
 
 
-def _pointers_to_change(repository: Repository, run: BuildRun) -> bytes:
-    """Return the pointer file's bytes; where there is neither file nor chain, make the empty one."""
+def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:
     data = read_pointer_bytes(repository)
     if data is None and not read_chain(repository).records:
         data = pointer_file_bytes(empty_pointer_file(utc_text(run.started)))
         replace_file(repository.pointer_path, data, None)
     if data is None:
         raise NotFoundError(
-            f"{repository.config.pointers} is gone, and there are activation records",
-            "`registry-pipeline doctor --fix` writes back what the last record keeps of it",
+            f"{repository.config.pointers} is missing, but activation records exist",
+            "run `registry-pipeline doctor --fix` to restore it from the last record",
         )
     return data
 
 
-def _planned(
-    repository: Repository, run: BuildRun, asked: ChangeRequest, standing: LockedState, plan: Plan
-) -> ActivationPlan | NothingToMove | Refusal:
-    pointers, malformed = parse_pointer_file(standing.pointers, repository.config.pointers)
-    chain = standing.chain
-    against = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
-    if against:
-        return Refusal(against)
-    request = ActivationRequest(
-        candidates=asked.candidates,
+def _plan_change(
+    repository: Repository, run: BuildRun, request: ChangeRequest, locked: LockedState, make_plan: PlanFunction
+) -> PlanResult:
+    pointers, malformed = parse_pointer_file(locked.pointers, repository.config.pointers)
+    chain = locked.chain
+    # Any error of the pointer file or the chain refuses every change, whatever is requested.
+    errors = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
+    if errors:
+        return Refusal(errors)
+    activation = ActivationRequest(
+        candidates=request.candidates,
         pointers=pointers,
-        active=read_active_runs(repository, pointers),
-        marked_bad=chain.marked_bad,
-        specs=REGISTRIES,
-        run_roots=repository.config.run_roots,
+        state=read_activation_state(repository, chain, pointers),
         previous=None if chain.head is None else chain.head.ref,
-        actor=asked.actor,
-        reason=asked.reason,
+        actor=request.actor,
+        reason=request.reason,
         now_utc=utc_text(run.started),
-        allow_mixed=asked.allow_mixed,
+        allow_mixed=request.allow_mixed,
+        allow_foreign=request.allow_foreign,
         own_notes=frozenset(sealed.record.reason for sealed in chain.records),
-        repository_id=repository.config.repository_id,
-        allow_foreign=asked.allow_foreign,
-        accepted_foreign=chain.accepted_foreign(repository.config.repository_id),
     )
-    return plan(request, standing)
+    return make_plan(activation, locked)
 
 
 def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:
-    """Write the intent, seal the record under the id that the intent names, replace the pointer file."""
+    """Write the intent, seal the record under the run id of the intent, and replace the pointer file."""
     record, run_id = plan.record, _free_run_id(repository, run)
     write_intent(repository.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
     try:
@@ -137,7 +140,8 @@ def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> Seale
     except RegistryPipelineError as error:
         if (repository.publish_root / str(run_id)).exists():
             raise _interrupted_change(repository, str(run_id), record.after_sha256, error) from None
-        with suppress(RegistryPipelineError):  # the record was not sealed: nothing has happened
+        # The record was not sealed, so nothing changed.
+        with suppress(RegistryPipelineError):
             remove_intent(repository.pointer_path)
         raise
     return ref
@@ -146,29 +150,29 @@ def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> Seale
 def _interrupted_change(
     repository: Repository, run_id: str, after_sha256: str, error: RegistryPipelineError
 ) -> RegistryPipelineError:
-    """Return what to say of a change whose record is sealed: whether the pointers moved, and what to do next."""
+    """Return the error of a change that failed after its record was sealed: whether the pointers moved."""
     if pointer_hash(repository) == after_sha256:
         return DurabilityError(f"the pointers moved, recorded in {run_id}; then: {error.message}", error.advice)
     return WriteError(
-        f"{run_id} is sealed, and the pointer file was not replaced: {error.message}",
-        "fix the cause, then `registry-pipeline doctor --fix --finish` completes the change, "
-        "or `doctor --fix --void --reason TEXT` takes it out",
+        f"{run_id} is sealed, but the pointer file was not replaced: {error.message}",
+        "fix the cause, then complete the change with `registry-pipeline doctor --fix --finish`, "
+        "or void it with `registry-pipeline doctor --fix --void --reason TEXT`",
     )
 
 
 def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
-    """Seal the record of a plan under exactly this run id, or under one that is free.
+    """Seal the record of a plan under exactly this run id, or without one under the next free run id.
 
     Raises:
-        RegistryPipelineError: another writer took the id; the pointer file is as it was.
+        RegistryPipelineError: another writer took the run id; the pointer file is unchanged.
     """
-    wanted = run_id or _free_run_id(repository, run)
+    expected = run_id or _free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
     sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, retried=False)
-    if sealed.ref.run_id != str(wanted):
+    if sealed.ref.run_id != str(expected):
         raise RegistryPipelineError(
-            f"the record was sealed as {sealed.ref.run_id} and not as {wanted}: something else writes run folders here",
-            "look at `registry-pipeline status`; the pointer file is as it was",
+            f"the record was sealed as {sealed.ref.run_id} instead of {expected}: another program writes run folders",
+            "run `registry-pipeline status`; the pointer file is unchanged",
         )
     return sealed.ref
 

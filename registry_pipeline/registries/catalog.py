@@ -1,6 +1,6 @@
-"""The registry table: one row a registry (SPEC 3). Assets, checks, command line and documents are made from it.
+"""The registry table: one row for each registry, in build order.
 
-Holds rows, and looking them up. Keeps out logic: what a row names lives in its room.
+The rows of built and captured registries are in the packages of the registries.
 """
 
 from __future__ import annotations
@@ -9,130 +9,101 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final
 
+from registry_pipeline.registries import (
+    captured,
+    delta_log,
+    drift_signals,
+    drift_signals_daily,
+    entries,
+    op_status_table,
+    roles,
+    run_index,
+    run_registry,
+    scorecard,
+    system_health,
+)
 from registry_pipeline.registries.base.spec import RegistrySpec
-from registry_pipeline.registries.captured import (
-    DERIVED_VALIDATION_REPORTS_SPEC,
-    EXPECTED_VERSIONS_SPEC,
-    FINGERPRINT_INDEX_SPEC,
-    MIGRATION_LEDGER_SPEC,
-    THRESHOLD_PACKS_FILE_SPEC,
-)
-from registry_pipeline.registries.delta_log import REGISTRY_DELTA_LOG_SPEC
-from registry_pipeline.registries.drift_signals import DRIFT_SIGNALS_SPEC
-from registry_pipeline.registries.drift_signals_daily import DRIFT_SIGNALS_DAILY_SPEC
-from registry_pipeline.registries.entries import (
-    ABILITY_REGISTRY_SPEC,
-    HOOK_REGISTRY_SPEC,
-    MODULE_REGISTRY_SPEC,
-    ROUTE_REGISTRY_SPEC,
-)
-from registry_pipeline.registries.op_status_table import OP_STATUS_TABLE_SPEC
-from registry_pipeline.registries.roles import ROLE_REGISTRY_SPEC
-from registry_pipeline.registries.run_index import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
-from registry_pipeline.registries.run_registry import RUN_REGISTRY_SPEC
-from registry_pipeline.registries.scorecard import GOVERNANCE_SCORECARD_SPEC
-from registry_pipeline.registries.system_health import SYSTEM_HEALTH_REPORT_SPEC
 from registry_pipeline.values import replace
 
-POINTER_ACTIVATION_SPEC: Final = RegistrySpec(
-    registry_id="pointer_activation",
-    kind="record",
-    title="Who put which snapshot in force, when and why: the hash chain of changes of the pointer file.",
-    artifacts=("POINTER_ACTIVATION_v0_1.json", "POINTERS_AFTER.json"),
-    schemas=(
-        ("POINTER_ACTIVATION_v0_1.json", "REGISTRY_pointer_activation_v0_1.schema.json"),
-        ("POINTERS_AFTER.json", "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json"),
+_COLLECTION: Final = "a collection: many members, each sealed by itself, and no single active snapshot"
+# Rows without a builder: the chain's records, collections, and a database outside the repository.
+_WITHOUT_BUILDER: Final = (
+    RegistrySpec(
+        registry_id="pointer_activation",
+        kind="record",
+        title="Who activated which snapshot, when and why: the hash chain of changes of the pointer file.",
+        artifacts=("POINTER_ACTIVATION_v0_1.json", "POINTERS_AFTER.json"),
+        schemas=(
+            ("POINTER_ACTIVATION_v0_1.json", "REGISTRY_pointer_activation_v0_1.schema.json"),
+            ("POINTERS_AFTER.json", "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json"),
+        ),
+        operation_id="OP-QA14",
+        tag="pointer_activation",
+        pointer=False,
+        delta=False,
+        excluded_because="a record of a change, not a snapshot that can be active",
     ),
-    version="0.1",
-    operation_id="OP-QA14",
-    tag="pointer_activation",
-    pointer=False,
-    delta=False,
-    excluded_because="a record of a change, not a snapshot that could be in force",
-)
-VALIDATION_RANGE_RESULTS_SPEC: Final = RegistrySpec(
-    registry_id="validation_range_results",
-    kind="collection",
-    title="What validation found in ranges of days, one sealed folder a range.",
-    artifacts=(),
-    schemas=(),
-    version="0.1",
-    operation_id="OP-QA13",
-    tag="seal_validation_range_results",
-    sources=("reports/validation",),
-    pointer=False,
-    delta=False,
-    source_operation_id="OP-D04",
-    excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
-)
-EVIDENCE_PACK_REGISTRY_SPEC: Final = RegistrySpec(
-    registry_id="evidence_pack_registry",
-    kind="collection",
-    title="Evidence packs, one sealed folder a pack.",
-    artifacts=(),
-    schemas=(),
-    version="0.1",
-    operation_id="OP-QA13",
-    tag="seal_evidence_pack",
-    sources=("reports/path1/evidence/runs",),
-    pointer=False,
-    delta=False,
-    source_operation_id="OP-D01",
-    excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
-)
-THRESHOLD_REGISTRY_DB_SPEC: Final = RegistrySpec(
-    registry_id="threshold_registry_db",
-    kind="external",
-    title="Thresholds in a database outside the repository.",
-    artifacts=(),
-    schemas=(),
-    version="0.1",
-    operation_id=None,
-    tag=None,
-    delta=False,
-    excluded_because="an external database: nothing in the repository proves its content, so it stays unknown",
-)
-_ROWS: Final = (
-    RUN_REGISTRY_SPEC,
-    EXPECTED_VERSIONS_SPEC,
-    MIGRATION_LEDGER_SPEC,
-    THRESHOLD_PACKS_FILE_SPEC,
-    FINGERPRINT_INDEX_SPEC,
-    DERIVED_VALIDATION_REPORTS_SPEC,
-    MODULE_REGISTRY_SPEC,
-    ROUTE_REGISTRY_SPEC,
-    ABILITY_REGISTRY_SPEC,
-    HOOK_REGISTRY_SPEC,
-    OVERRIDES_LOG_SPEC,
-    RUN_INDEX_SPEC,
-    ROLE_REGISTRY_SPEC,
-    OP_STATUS_TABLE_SPEC,
-    DRIFT_SIGNALS_SPEC,
-    DRIFT_SIGNALS_DAILY_SPEC,
-    GOVERNANCE_SCORECARD_SPEC,
-    SYSTEM_HEALTH_REPORT_SPEC,
-    POINTER_ACTIVATION_SPEC,
-    VALIDATION_RANGE_RESULTS_SPEC,
-    EVIDENCE_PACK_REGISTRY_SPEC,
-    THRESHOLD_REGISTRY_DB_SPEC,
-)
-_TABLE: Final = (
-    *(row for row in _ROWS if row.builder is not None),
-    replace(
-        REGISTRY_DELTA_LOG_SPEC,
-        # It logs the snapshots of every other registry that a build makes.
-        after=tuple(row.registry_id for row in _ROWS if row.delta and row.builder is not None and not row.partitioned),
+    RegistrySpec(
+        registry_id="validation_range_results",
+        kind="collection",
+        title="Results of validation over ranges of days, one sealed folder for each range.",
+        operation_id="OP-QA13",
+        tag="seal_validation_range_results",
+        sources=("reports/validation",),
+        pointer=False,
+        delta=False,
+        source_operation_id="OP-D04",
+        excluded_because=_COLLECTION,
     ),
-    *(row for row in _ROWS if row.builder is None),
+    RegistrySpec(
+        registry_id="evidence_pack_registry",
+        kind="collection",
+        title="Evidence packs, one sealed folder for each pack.",
+        operation_id="OP-QA13",
+        tag="seal_evidence_pack",
+        sources=("reports/path1/evidence/runs",),
+        pointer=False,
+        delta=False,
+        source_operation_id="OP-D01",
+        excluded_because=_COLLECTION,
+    ),
+    RegistrySpec(
+        registry_id="threshold_registry_db",
+        kind="external",
+        title="Thresholds in a database outside the repository.",
+        delta=False,
+        # The scorecard contains this text.
+        excluded_because="an external database: nothing in the repository proves its content, so it stays unknown",
+    ),
 )
+# In dependency order.
+_BUILT: Final = (
+    run_registry.SPEC,
+    *captured.SPECS,
+    entries.MODULE_REGISTRY_SPEC,
+    entries.ROUTE_REGISTRY_SPEC,
+    entries.ABILITY_REGISTRY_SPEC,
+    entries.HOOK_REGISTRY_SPEC,
+    run_index.OVERRIDES_LOG_SPEC,
+    run_index.RUN_INDEX_SPEC,
+    roles.ROLE_REGISTRY_SPEC,
+    op_status_table.SPEC,
+    drift_signals.SPEC,
+    drift_signals_daily.SPEC,
+    scorecard.SPEC,
+)
+# The delta log records the snapshots that a build makes of all other registries, so it is built last.
+_LOGGED: Final = tuple(row.registry_id for row in _BUILT if row.delta and not row.partitioned)
+_TABLE: Final = (*_BUILT, replace(delta_log.SPEC, after=_LOGGED), system_health.SPEC, *_WITHOUT_BUILDER)
 REGISTRIES: Final = MappingProxyType({row.registry_id: row for row in _TABLE})
-"""Every registry by its id, in an order in which each stands behind what it depends on."""
+"""All registries by id; each comes after those that it depends on."""
 BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and not row.partitioned)
 """The registries that a build makes, in dependency order."""
 
 
 def with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
-    """Return the named registries of the stack and all that is built from or after them, in dependency order."""
+    """Return the named registries and all that are built from or after them, in dependency order."""
+    # One pass is enough, because BUILD_ORDER lists each registry after what it depends on.
     chosen = set(registry_ids)
     for row in BUILD_ORDER:
         if chosen.intersection((*row.depends_on, *row.after)):

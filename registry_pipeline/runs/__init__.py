@@ -1,4 +1,4 @@
-"""Run folders: ids, envelope, listing, manifest, writer and verifier.
+"""Run folders and the pointer file as data: ids, run.json, listing, manifest, writer and verifier.
 
-Knows run folders and the pointer file as data, and no registry. May import `schema`, `config`, `git` and below.
+Rules of one registry do not belong here: those are in `registries`. May import `schema`, `config`, `git` and below.
 """

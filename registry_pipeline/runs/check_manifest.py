@@ -1,4 +1,7 @@
-"""What manifest.json and run.json must say (SPEC 2.2, rows "manifest.json", "relpath", "run.json"). Pure."""
+"""Check manifest.json, and what the seal requires of run.json. Pure.
+
+Rules: docs/reference/specification.md, "Manifest", "Path rules" and "run.json".
+"""
 
 from __future__ import annotations
 
@@ -14,101 +17,114 @@ from registry_pipeline.findings.collector import MOST_OF_A_CODE, FindingCollecto
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.values import value_type
 
+_NAME: Final = "manifest.json"
 _KEYS: Final = ("relpath", "bytes", "sha256")
-_KEY_SET: Final = frozenset(_KEYS)
-_ALPHABETICAL: Final = tuple(sorted(_KEYS))
-_LARGEST: Final = 2**53 - 1
+_KEY_ORDERS: Final = (_KEYS, tuple(sorted(_KEYS)))
+_MAX_SIZE: Final = 2**53 - 1
 # The keys and a digest alone have more bytes.
-_SMALLEST_ENTRY: Final = 90
-# Of sizes below 10^15, and of paths that JSON writes as they are; others are left to the parser.
+_MIN_ENTRY_BYTES: Final = 90
+# Sizes below 10^15, and paths that JSON writes without escapes; the parser reads all others.
 _PLAIN_ENTRY: Final = re.compile(
     r' "relpath": "([ !#-\[\]-~]+)",\n    "bytes": (0|[1-9][0-9]{0,14}),\n    "sha256": "([0-9a-f]{64})"\n'
 )
-_DEEPEST: Final = 200
+_MAX_DEPTH: Final = 200
+_UNPARSED: Final = object()
 
 
 @value_type
 class ManifestResult:
-    """A manifest as far as it can be used: every path that it lists, and the entries that are whole.
+    """The usable parts of a manifest.
 
-    `entries` has the first whole entry of each path. `is_sound` tells that nothing was found wrong with the manifest.
+    Attributes:
+        listed_paths: every path that it lists.
+        valid_entries: the entries without an error, in their order.
+        by_path: the first valid entry of each path.
+        is_valid: no finding was reported.
     """
 
-    listed: frozenset[str]
-    whole: Sequence[ManifestEntry]
-    entries: Mapping[str, ManifestEntry]
-    is_sound: bool
+    listed_paths: frozenset[str]
+    valid_entries: Sequence[ManifestEntry]
+    by_path: Mapping[str, ManifestEntry]
+    is_valid: bool
 
 
-def check_manifest(data: bytes, told: FindingCollector) -> ManifestResult | None:
-    """Judge the bytes of a manifest.json; None where they are not a JSON array, so that nothing can be compared."""
-    before = told.count()
-    entries = _entries_of_our_dump(data)
+def check_manifest(data: bytes, collector: FindingCollector) -> ManifestResult | None:
+    """Check the bytes of a manifest.json and return its parts; None if it is not a usable JSON array."""
+    findings_before = collector.count()
+    entries = _parse_plain_manifest(data)
     if entries is not None:
         listed = [(index, entry.relpath) for index, entry in enumerate(entries)]
     else:
-        document = _strict_json(data, "manifest.json", "MANIFEST_JSON", told)
+        document = _parse_strict(data, _NAME, "MANIFEST_JSON", collector)
         if not isinstance(document, list):
             if document is not _UNPARSED:
-                told.tell("MANIFEST_SHAPE", "manifest.json", detail=f"the top level is {_kind(document)}, not an array")
+                collector.tell("MANIFEST_SHAPE", _NAME, detail=f"the top level is {_kind(document)}, not an array")
             return None
-        if len(document) > max(MOST_OF_A_CODE, len(data) // _SMALLEST_ENTRY):
-            told.tell("MANIFEST_SHAPE", "manifest.json", detail=f"most of its {len(document)} items are no entries")
+        # Millions of tiny items are no manifest; checking them one by one would take minutes.
+        if len(document) > max(MOST_OF_A_CODE, len(data) // _MIN_ENTRY_BYTES):
+            collector.tell("MANIFEST_SHAPE", _NAME, detail=f"most of its {len(document)} items are not entries")
             return None
-        entries = _judge_document(data, document, told)
-        listed = [(index, item["relpath"]) for index, item in enumerate(document) if _has_path(item)]
-    _judge_paths(listed, told)
+        checked = [_check_entry(index, item, collector) for index, item in enumerate(document)]
+        entries = [entry for entry in checked if entry is not None]
+        if not _is_canonical(data.decode("utf-8"), document):
+            collector.tell("MANIFEST_NOT_CANONICAL", _NAME)
+        listed = [
+            (index, item["relpath"])
+            for index, item in enumerate(document)
+            if isinstance(item, dict) and isinstance(item.get("relpath"), str)
+        ]
+    _check_paths(listed, collector)
     by_path: dict[str, ManifestEntry] = {}
     for entry in entries:
         by_path.setdefault(entry.relpath, entry)
-    return ManifestResult(frozenset(path for _, path in listed), entries, by_path, told.count() == before)
+    is_valid = collector.count() == findings_before
+    return ManifestResult(frozenset(path for _, path in listed), entries, by_path, is_valid)
 
 
-def check_run_json(data: bytes, folder_name: str, told: FindingCollector) -> Mapping[str, Any] | None:
-    """Judge what the seal asks of a run.json; None where it is not a JSON object."""
-    document = _strict_json(data, "run.json", "RUN_JSON", told)
+def check_run_json(data: bytes, folder_name: str, collector: FindingCollector) -> Mapping[str, Any] | None:
+    """Check what the seal requires of a run.json and return its object; None if it is not a JSON object."""
+    document = _parse_strict(data, "run.json", "RUN_JSON", collector)
     if not isinstance(document, dict):
         if document is not _UNPARSED:
-            told.tell("RUN_JSON_SHAPE", "run.json", detail=f"the top level is {_kind(document)}, not an object")
+            collector.tell("RUN_JSON_SHAPE", "run.json", detail=f"the top level is {_kind(document)}, not an object")
         return None
     run_id = document.get("run_id")
     if not isinstance(run_id, str) or not run_id:
-        told.tell("RUN_JSON_SHAPE", "run.json", location="/run_id", detail="run_id is not a non-empty string")
+        collector.tell("RUN_JSON_SHAPE", "run.json", location="/run_id", detail="run_id is not a non-empty string")
     elif run_id != folder_name:
-        told.tell("RUN_ID_FOLDER_MISMATCH", "run.json", location="/run_id", expected=folder_name, got=run_id)
+        collector.tell("RUN_ID_FOLDER_MISMATCH", "run.json", location="/run_id", expected=folder_name, got=run_id)
     if parse_utc(document.get("created_utc")) is None:
-        detail, got = "created_utc is not YYYY-MM-DDTHH:MM:SSZ", _quoted(document.get("created_utc"))
-        told.tell("RUN_JSON_SHAPE", "run.json", location="/created_utc", detail=detail, got=got)
+        detail, got = "created_utc is not YYYY-MM-DDTHH:MM:SSZ", _quote(document.get("created_utc"))
+        collector.tell("RUN_JSON_SHAPE", "run.json", location="/created_utc", detail=detail, got=got)
     return document
 
 
-_UNPARSED: Final = object()
-
-
-def _strict_json(data: bytes, relpath: str, family: str, told: FindingCollector) -> Any:
+def _parse_strict(data: bytes, relpath: str, code_prefix: str, collector: FindingCollector) -> Any:
+    """Return the value of strict JSON, or `_UNPARSED` after reporting why it cannot be parsed."""
     try:
         document = read_strict_json(data)
     except StrictJsonError as error:
-        told.tell(f"{family}_{error.kind.upper()}", relpath, detail=error)
+        collector.tell(f"{code_prefix}_{error.kind.upper()}", relpath, detail=error)
         return _UNPARSED
-    if data.count(b"[") + data.count(b"{") > _DEEPEST and _depth(document) > _DEEPEST:
-        told.tell(f"{family}_INVALID", relpath, detail=f"nested deeper than {_DEEPEST}")
+    if data.count(b"[") + data.count(b"{") > _MAX_DEPTH and _is_too_deep(document):
+        collector.tell(f"{code_prefix}_INVALID", relpath, detail=f"nested deeper than {_MAX_DEPTH}")
         return _UNPARSED
     return document
 
 
-def _depth(document: Any) -> int:
-    """Count levels without recursion: what is too deep here would break every reader that recurses."""
-    depth, level = 0, [document]
-    while level and depth <= _DEEPEST:
+def _is_too_deep(document: Any) -> bool:
+    # Level by level without recursion: a document that is too deep would break every recursive reader.
+    level = [document]
+    for _ in range(_MAX_DEPTH):
         level = [
             child
             for value in level
             if isinstance(value, (dict, list))
             for child in (value.values() if isinstance(value, dict) else value)
         ]
-        depth += 1
-    return depth
+        if not level:
+            return False
+    return True
 
 
 def _kind(value: object) -> str:
@@ -116,73 +132,65 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _quoted(value: Any) -> str:
+def _quote(value: Any) -> str:
     return _kind(value) if isinstance(value, (dict, list)) else json.dumps(value)
 
 
-def _has_path(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("relpath"), str)
-
-
-def _judge_document(data: bytes, document: list[Any], told: FindingCollector) -> list[ManifestEntry]:
-    entries = [_judge_entry(index, item, told) for index, item in enumerate(document)]
-    if not _is_canonical(data.decode("utf-8"), document):
-        told.tell("MANIFEST_NOT_CANONICAL", "manifest.json")
-    return [entry for entry in entries if entry is not None]
-
-
-def _judge_entry(index: int, item: Any, told: FindingCollector) -> ManifestEntry | None:
+def _check_entry(index: int, item: Any, collector: FindingCollector) -> ManifestEntry | None:
+    """Return the entry, or None after reporting what is wrong with its values."""
     if not isinstance(item, dict):
-        told.tell("MANIFEST_SHAPE", "manifest.json", location=f"/{index}", detail=f"an entry is {_kind(item)}")
+        collector.tell("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_kind(item)}")
         return None
-    if item.keys() != _KEY_SET:
+    if item.keys() != set(_KEYS):
         detail, got = "an entry has other keys than relpath, bytes and sha256", ", ".join(sorted(item))
-        told.tell("MANIFEST_SHAPE", "manifest.json", location=f"/{index}", detail=detail, got=got)
+        collector.tell("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=detail, got=got)
     path, size, digest = item.get("relpath"), item.get("bytes"), item.get("sha256")
     has_path, has_digest = isinstance(path, str) and path != "", is_sha256(digest)
     # True is an int in Python and 1.0 == 1: only the exact type is a whole number.
-    has_size = type(size) is int and 0 <= size <= _LARGEST
+    has_size = type(size) is int and 0 <= size <= _MAX_SIZE
     if has_path and has_size and has_digest:
         return ManifestEntry(str(path), int(size or 0), str(digest))
     rules = (("relpath", has_path, "PATH_TYPE"), ("bytes", has_size, "BYTES"), ("sha256", has_digest, "SHA256_FORM"))
-    for key, is_sound, rule in rules:
-        if key in item and not is_sound:
-            told.tell(f"MANIFEST_{rule}", "manifest.json", location=f"/{index}/{key}", got=_quoted(item[key]))
+    for key, is_valid, rule in rules:
+        if key in item and not is_valid:
+            collector.tell(f"MANIFEST_{rule}", _NAME, location=f"/{index}/{key}", got=_quote(item[key]))
     return None
 
 
-def _judge_paths(listed: list[tuple[int, str]], told: FindingCollector) -> None:
-    for (_, before), (index, path) in pairwise(listed):
-        if not before < path:
-            told.tell("MANIFEST_ORDER", "manifest.json", location=f"/{index}/relpath", got=f"{path} after {before}")
+def _check_paths(listed: list[tuple[int, str]], collector: FindingCollector) -> None:
+    """Check order, path rules and collisions of the paths, given with their index in the manifest."""
+    for (_, previous), (index, path) in pairwise(listed):
+        if not previous < path:
+            got = f"{path} after {previous}"
+            collector.tell("MANIFEST_ORDER", _NAME, location=f"/{index}/relpath", got=got)
             break
     for index, path in listed:
         for code in path_codes(path) if path else ():
-            told.tell(code, "manifest.json", location=f"/{index}/relpath", got=path, detail=bad_characters(path))
-    if len({path.lower() for _, path in listed}) == len(listed) and all(
-        p.isascii() and "/" not in p for _, p in listed
-    ):
+            collector.tell(code, _NAME, location=f"/{index}/relpath", got=path, detail=bad_characters(path))
+    # ASCII names without folders collide only if they are equal when lowered: most manifests end here.
+    is_flat = all(path.isascii() and "/" not in path for _, path in listed)
+    if is_flat and len({path.lower() for _, path in listed}) == len(listed):
         return
-    places = {path: index for index, path in listed}
+    indexes = {path: index for index, path in listed}
     for path, other in collisions(path for _, path in listed):
-        told.tell("PATH_COLLISION", "manifest.json", location=f"/{places[path]}/relpath", got=path, detail=other)
+        collector.tell("PATH_COLLISION", _NAME, location=f"/{indexes[path]}/relpath", got=path, detail=other)
 
 
-def _entries_of_our_dump(data: bytes) -> list[ManifestEntry] | None:
-    """Return the entries of a manifest in the exact form that we write, or None: then a JSON parser has to look.
+def _parse_plain_manifest(data: bytes) -> list[ManifestEntry] | None:
+    """Return the entries of a manifest in exactly the form that we write, else None.
 
-    The pattern only proposes; what is dumped from its entries must be the very bytes, which proves all but the paths.
-    It takes 0.6 of the time of the parser and of a judgement key by key.
+    This takes 0.6 of the time of the JSON parser and the check of every key.
     """
     if not data.isascii():
         return None
     text = data.decode("ascii")
     entries = [ManifestEntry(path, int(size), digest) for path, size, digest in _PLAIN_ENTRY.findall(text)]
-    return entries if text == _our_dump(entries) else None
+    # The pattern only proposes entries. Writing them again must give the same bytes; that proves all but the paths.
+    return entries if text == _format_plain_manifest(entries) else None
 
 
-def _our_dump(entries: list[ManifestEntry]) -> str:
-    """Spell out json.dumps(indent=2) for paths that need no escape."""
+def _format_plain_manifest(entries: list[ManifestEntry]) -> str:
+    """Return what json.dumps(indent=2) writes for paths that need no escape."""
     if not entries:
         return "[]\n"
     items = ",\n".join(
@@ -193,9 +201,12 @@ def _our_dump(entries: list[ManifestEntry]) -> str:
 
 
 def _is_canonical(text: str, document: list[Any]) -> bool:
-    """Compare with the dumps that old and new tools write."""
-    for keys in (_KEYS, _ALPHABETICAL):
-        ordered = [_with_keys(item, keys) for item in document]
+    """Return whether the text is what this tool or an older one writes."""
+    for keys in _KEY_ORDERS:
+        ordered = [
+            {key: item[key] for key in keys if key in item} | item if isinstance(item, dict) else item
+            for item in document
+        ]
         for ascii_only in (True, False):
             try:
                 if text == json.dumps(ordered, indent=2, ensure_ascii=ascii_only) + "\n":
@@ -203,9 +214,3 @@ def _is_canonical(text: str, document: list[Any]) -> bool:
             except RecursionError:
                 return False
     return False
-
-
-def _with_keys(item: Any, keys: tuple[str, ...]) -> Any:
-    if not isinstance(item, dict):
-        return item
-    return {key: item[key] for key in keys if key in item} | item

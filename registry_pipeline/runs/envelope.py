@@ -1,4 +1,4 @@
-"""The run envelope, `run.json` (SPEC 4.7), and what it says a run was built from."""
+"""The run envelope, `run.json`, and the inputs that it states. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any, Final, Literal
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.values import field, value_type
+from registry_pipeline.values import asdict, field, value_type
 
 Role = Literal["upstream", "previous"]
+COMPARISON: Final = "comparison"
+"""The key of run.json that contains the recorded check of a captured source."""
 
 
 @value_type
 class InputRegistry:
-    """A sealed snapshot that a run was built from; only `upstream` counts in the closure of SPEC 5."""
+    """A sealed snapshot that a run was built from; only the role `upstream` counts for consistency."""
 
     registry_id: str
     role: Role
@@ -25,7 +27,7 @@ class InputRegistry:
 
 @value_type
 class InputFile:
-    """A file of the governed repository that a run was built from, by the content that was read."""
+    """A file of the repository that a run was built from, with the hash of the content that was read."""
 
     path: str
     sha256: str
@@ -39,11 +41,11 @@ class Inputs:
     files: tuple[InputFile, ...] = ()
 
     def upstream(self) -> dict[str, SealedRef]:
-        """Return the upstream refs by registry."""
+        """Return the upstream references by registry."""
         return {i.registry_id: i.ref for i in self.registries if i.role == "upstream"}
 
     def previous(self, registry_id: str) -> SealedRef | None:
-        """Return the ref that was fed back from a registry, or None."""
+        """Return the reference of the previous snapshot of a registry that was an input, or None."""
         return next((i.ref for i in self.registries if i.role == "previous" and i.registry_id == registry_id), None)
 
     def to_json(self) -> dict[str, Any]:
@@ -52,12 +54,13 @@ class Inputs:
             "registries": [
                 {"registry_id": i.registry_id, "role": i.role, "sealed_ref": i.ref.to_json()} for i in self.registries
             ],
-            "files": [{"path": f.path, "sha256": f.sha256} for f in self.files],
+            "files": [asdict(file) for file in self.files],
         }
 
     @classmethod
     def from_json(cls, value: Any) -> Inputs:
-        """Return the inputs that a run.json states; what has not their shape is left out (the schema judges it)."""
+        """Return the inputs that a run.json states; items of another shape are left out."""
+        # The schema of run.json reports such items; here they only must not break the reader.
         if not isinstance(value, dict):
             return cls()
         registries = []
@@ -73,27 +76,25 @@ class Inputs:
         return cls(tuple(registries), tuple(files))
 
 
-def stated_repository_id(run_json: Mapping[str, Any] | None) -> str | None:
-    """Return the repository_id that a run.json states, None where it states none.
-
-    A value of another type is returned as text. It equals no configured id, so such a run counts as foreign.
-    """
-    value = (run_json or {}).get("repository_id")
-    return value if value is None or isinstance(value, str) else repr(value)
-
-
-def is_foreign(stated_id: str | None, repository_id: str | None) -> bool:
-    """Return whether a run states another repository_id than its repository has; False where either has none."""
-    return None not in (stated_id, repository_id) and stated_id != repository_id
-
-
 def _dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def stated_repository_id(run_json: Mapping[str, Any] | None) -> str | None:
+    """Return the repository_id that a run.json states, or None."""
+    value = (run_json or {}).get("repository_id")
+    # A value of another type becomes text: it equals no configured id, so the run counts as foreign.
+    return value if value is None or isinstance(value, str) else repr(value)
+
+
+def is_foreign(stated_id: str | None, repository_id: str | None) -> bool:
+    """Return whether a run states the id of another repository; False if either id is None."""
+    return None not in (stated_id, repository_id) and stated_id != repository_id
+
+
 @value_type
 class RunEnvelope:
-    """What run.json of a registry run says, keys in the order of SPEC 4.7."""
+    """The content of run.json of a registry run."""
 
     run_id: str
     created_utc: str
@@ -115,7 +116,7 @@ class RunEnvelope:
     repository_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document; a key that is optional is absent where there is nothing to say."""
+        """Return the document; optional keys without a value are absent."""
         document: dict[str, Any] = {
             "run_id": self.run_id,
             "created_utc": self.created_utc,
@@ -128,6 +129,7 @@ class RunEnvelope:
         }
         if self.repository_id is not None:
             document["repository_id"] = self.repository_id
+        # Keys keep this order: published run.json files are compared byte by byte.
         document["as_of_utc"] = self.as_of_utc
         if self.partition is not None:
             document["partition"] = self.partition
@@ -147,9 +149,13 @@ class RunEnvelope:
 
 @value_type
 class BuildContext:
-    """What a pure builder knows of its moment: the instant described, the git state, and the run id.
+    """The moment of a build, for pure builders.
 
-    `run_id` is the one under which the run will be sealed if no other folder has it.
+    Attributes:
+        as_of: the instant that the artifacts describe.
+        generated_utc: the start of the build run.
+        git: the git state at that start.
+        run_id: the id under which the run is sealed, unless another folder has it.
     """
 
     as_of: datetime
@@ -158,18 +164,14 @@ class BuildContext:
     run_id: str = ""
 
 
-COMPARISON: Final = "comparison"
-"""The key of run.json under which a run records its check."""
-
-
 @value_type
 class CaptureCheck:
-    """What a check found in a source.
+    """The check of a captured source.
 
     Attributes:
-        unusable: why the source cannot be captured at all; empty where it can.
-        findings: everything that the check found, with the severities that decide.
-        record: what run.json keeps of the check under `comparison`.
+        unusable: why the source cannot be captured at all; empty if it can.
+        findings: everything that the check reports.
+        record: the part that run.json keeps under `comparison`.
     """
 
     unusable: tuple[Finding, ...] = ()

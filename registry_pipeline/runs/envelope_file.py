@@ -1,17 +1,20 @@
-"""What a run folder says of itself: the object in its run.json, or in the file that an adapter reads (SPEC 1, 4.1).
-
-Pure: bytes in, values out. A folder has one envelope: where a run.json stands, even a broken one, no adapter is asked.
-"""
+"""Parse the envelope of a run folder: run.json, or the file that an adapter reads where there is no run.json."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
+from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.config import Adapter
+from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.runs.records import AdaptedBy
 
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_CHUNK: Final = 1 << 16
 _FIELDS: Final = (
     "created_utc",
     "created_at",
@@ -24,56 +27,99 @@ _FIELDS: Final = (
 )
 
 
-def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
-    """Return the fields of a run.json that a registry wants, and the warning where there are none (SPEC 4.1).
+def read_bytes_nofollow(path: str) -> bytes | None:
+    """Return the bytes of a file that is no link, unverified, or None if it cannot be read.
 
-    `data` is None where there is no run.json, and the text of why where it cannot be read.
+    Of a file that is larger than MAX_BYTES, more than MAX_BYTES are returned.
+    """
+    try:
+        descriptor = os.open(path, _OPEN)
+    except (OSError, ValueError):
+        return None
+    try:
+        # One read is enough for nearly every file; a scan of many thousand folders is nothing but system calls.
+        data = os.read(descriptor, _CHUNK)
+        while len(data) >= _CHUNK and len(data) <= MAX_BYTES and (more := os.read(descriptor, len(data))):
+            data += more
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data
+
+
+def read_run_json(folder: Path) -> dict[str, Any] | None:
+    """Return the object in a folder's run.json, unverified; None if it is missing or is not one strict JSON object."""
+    try:
+        value = read_strict_json(read_regular_file(folder / "run.json"))
+    except (OSError, StrictJsonError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def parse_registry_run_json(data: bytes | None) -> dict[str, Any] | None:
+    """Return the object of a run.json that names a registry, else None."""
+    # A substring search rules out nearly every other run, so that its run.json is not parsed.
+    if data is None or (b"registry_id" not in data and b"\\u" not in data):
+        return None
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    name = value.get("registry_id") if isinstance(value, dict) else None
+    return value if isinstance(name, str) and name else None
+
+
+def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
+    """Return the run.json fields that the run registry uses, and the warning text if there are none.
+
+    Args:
+        data: the bytes; None if there is no run.json; a text with the reason if it cannot be read.
     """
     if data is None:
         return {}, "missing run.json"
     value, problem = _parse(data, "run.json")
     if isinstance(value, dict):
         return {name: value[name] for name in _FIELDS if name in value}, None
+    # The text `null` gives no warning: published run registries have none for it.
     return {}, problem if value is None else "run.json top-level is not an object"
 
 
 def parse_adapted(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str, Any], AdaptedBy]:
-    """Return the fields that an adapter finds in its file, under their names in run.json, and the adapter with them.
+    """Return the fields that an adapter finds in its file, under their run.json names, and how they were read.
 
-    A field that is not there is left out; values are as found, of any type.
+    Values keep whatever type they have; missing fields are left out.
     """
     fields = adapter.fields()
     value, problem = _parse(data, adapter.file)
     if not isinstance(value, dict):
-        problem = problem or f"{adapter.file} top-level is not an object"
-        return {}, AdaptedBy(adapter.file, fields, problem)
-    found = {name: _at(value, keys) for name, keys in fields.items()}
-    envelope = {name: each for name, each in found.items() if each is not None}
+        return {}, AdaptedBy(adapter.file, fields, problem or f"{adapter.file} top-level is not an object")
+    envelope = {name: field for name, path in fields.items() if (field := _get_nested(value, path)) is not None}
     return envelope, AdaptedBy(adapter.file, fields, None)
 
 
-def _at(value: Any, keys: str) -> Any:
-    """Return what stands where the keys lead, None where they lead nowhere."""
-    for key in keys.split("."):
+def _get_nested(value: Any, dotted_keys: str) -> Any:
+    for key in dotted_keys.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def _parse(data: bytes | str, name: str) -> tuple[Any, str | None]:
-    """Return the JSON value of a file, or None and the text of Python's exception for reading it."""
+    """Return the JSON value of a file, or None and the warning text."""
     if isinstance(data, str):
         return None, f"Failed to parse {name}: {data}"
     try:
-        return json.loads(text_of(data)), None
+        return json.loads(decode_text(data)), None
     except (ValueError, RecursionError) as error:
         return None, f"Failed to parse {name}: {error}"
 
 
-def text_of(data: bytes) -> str:
-    """Return UTF-8 text as Python reads a text file, every line end a line feed: its messages count lines.
+def decode_text(data: bytes) -> str:
+    """Return UTF-8 text with every line end as a line feed, as Python reads a text file.
 
     Raises:
         UnicodeDecodeError: the bytes are not UTF-8.
     """
     text = data.decode("utf-8")
+    # The warnings keep Python's messages, which count lines.
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

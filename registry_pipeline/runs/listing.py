@@ -1,16 +1,13 @@
-"""Run folders by name, and by which seal files exist: what can be told of many thousand without reading one.
-
-SPEC 2.2: `status` reads the bytes of active runs and of the chain only, and counts the rest this way.
-"""
+"""List run folders by name, and by which seal files exist, without reading any of them."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISREG
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
@@ -24,7 +21,7 @@ SEAL_STATES: Final[tuple[SealState, ...]] = ("sealed", "partial", "unsealed")
 
 @value_type
 class RunFolder:
-    """One run folder; `seal` says which seal files exist, not whether they hold."""
+    """One run folder; `seal` says which seal files exist, not whether they verify."""
 
     run_root: str
     run_id: str
@@ -32,20 +29,20 @@ class RunFolder:
 
     @property
     def path(self) -> str:
-        """The folder's place, relative to the governed repository."""
+        """The folder's path relative to the repository."""
         return f"{self.run_root}/{self.run_id}"
 
 
 @value_type
 class RunListing:
-    """Every run folder by root in their order and then by name, and the roots that could not be listed."""
+    """Every run folder by run root and name, and a finding for each run root that cannot be listed."""
 
     by_root: Mapping[str, tuple[RunFolder, ...]]
     findings: tuple[Finding, ...] = ()
 
     @property
     def total(self) -> int:
-        """How many run folders there are."""
+        """The number of run folders."""
         return sum(len(folders) for folders in self.by_root.values())
 
     def folders(self) -> Iterable[RunFolder]:
@@ -54,30 +51,59 @@ class RunListing:
             yield from folders
 
     def count_by_seal(self) -> dict[str, int]:
-        """Return how many folders there are in each state."""
+        """Return the number of folders in each seal state."""
         counts = Counter(folder.seal for folder in self.folders())
         return {state: counts[state] for state in SEAL_STATES}
 
 
-def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
-    """Return the real directories directly under the run roots; a missing root is empty."""
-    by_root: dict[str, tuple[RunFolder, ...]] = {}
-    findings: list[Finding] = []
+def _is_real_directory(_run_root: str, entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def list_run_folder_names(
+    root: Path,
+    run_roots: Iterable[str],
+    on_error: Callable[[str, OSError], Any],
+    is_run_folder: Callable[[str, os.DirEntry[str]], bool] = _is_real_directory,
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each run root with the sorted names of its run folders; a missing run root is skipped.
+
+    This is the only listing of run roots: one `os.scandir` each, and no folder is opened.
+
+    Args:
+        root: the repository.
+        run_roots: paths relative to `root`; a repeated one is listed once.
+        on_error: called for a run root that exists and cannot be listed; it is skipped if this returns.
+        is_run_folder: selects the entries of a run root (default: directories that are not links).
+    """
     for run_root in dict.fromkeys(run_roots):
-        place = os.fspath(root / run_root)
         try:
-            with os.scandir(place) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            with os.scandir(os.fspath(root / run_root)) as entries:
+                names = sorted(entry.name for entry in entries if is_run_folder(run_root, entry))
         except FileNotFoundError:
             continue
         except OSError as error:
-            findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=error.strerror or "unknown"))
-            continue
-        by_root[run_root] = tuple(RunFolder(run_root, name, _seal_state(f"{place}/{name}")) for name in names)
+            on_error(run_root, error)
+        else:
+            yield run_root, names
+
+
+def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
+    """Return the run folders of every run root with their seal states."""
+    findings: list[Finding] = []
+
+    def report(run_root: str, error: OSError) -> None:
+        findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=error.strerror or "unknown"))
+
+    by_root = {
+        run_root: tuple(RunFolder(run_root, name, _seal_state(f"{root}/{run_root}/{name}")) for name in names)
+        for run_root, names in list_run_folder_names(root, run_roots, report)
+    }
     return RunListing(by_root, tuple(findings))
 
 
 def _seal_state(folder: str) -> SealState:
+    # Two system calls a folder: `status` lists many thousand folders this way.
     present = sum(_is_regular(f"{folder}/{name}") for name in SEAL_FILES)
     return SEAL_STATES[len(SEAL_FILES) - present]
 
@@ -90,11 +116,12 @@ def _is_regular(path: str) -> bool:
 
 
 def dated_runs(listing: RunListing, tags: Collection[str]) -> tuple[tuple[RunId, RunFolder], ...]:
-    """Return the folders whose names have one of these tags, the oldest first."""
+    """Return the folders whose names have one of these tags, with their run ids, oldest first."""
     dated: list[tuple[RunId, RunFolder]] = []
     for folder in listing.folders():
-        words = folder.run_id.split("__", 3)  # most names are not ours, and need no closer look
-        if len(words) > 2 and words[2] in tags:
+        # Splitting is cheap and rules out the folders of other tools before the name is parsed.
+        parts = folder.run_id.split("__", 3)
+        if len(parts) > 2 and parts[2] in tags:
             run_id = RunId.parse(folder.run_id)
             if run_id is not None and run_id.tag in tags:
                 dated.append((run_id, folder))

@@ -1,4 +1,4 @@
-"""The manifest of a sealed folder as a value (SPEC 2.1)."""
+"""The manifest of a sealed folder, and how it is computed from the files. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from registry_pipeline.values import value_type
 
 @value_type
 class ManifestEntry:
-    """One file of a sealed folder: where, how many bytes, which content."""
+    """Path, size and hash of one file of a sealed folder."""
 
     relpath: str
     bytes: int
@@ -19,7 +19,7 @@ class ManifestEntry:
 
 @value_type
 class Manifest:
-    """The entries, the two seal files as bytes, and the root hash that stands for all of it."""
+    """The entries, the bytes of the two seal files, and the root hash."""
 
     entries: tuple[ManifestEntry, ...]
     manifest_json: bytes
@@ -33,15 +33,12 @@ def entry_of(relpath: str, data: bytes) -> ManifestEntry:
 
 
 def seal_manifest(entries: Iterable[ManifestEntry]) -> Manifest:
-    """Return the seal of these files: manifest.json, MANIFEST.sha256 and ROOT_SHA256, in whatever order they came.
-
-    The entries are every file of the folder but the two seal files themselves. The root is taken over the lines
-    sorted as whole lines, which is why it does not depend on the order in which the hash file shows them.
-    """
+    """Return the manifest of these files, given in any order; the seal files themselves are not among them."""
     ordered = tuple(sorted(entries, key=lambda entry: entry.relpath))
     manifest_json = json_document([{"relpath": e.relpath, "bytes": e.bytes, "sha256": e.sha256} for e in ordered])
     hashed = sorted([*ordered, entry_of("manifest.json", manifest_json)], key=lambda entry: entry.relpath)
     lines = [f"{e.sha256}  {e.relpath}\n" for e in hashed]
+    # The root is taken over the lines sorted as whole lines, so the order in the hash file does not matter.
     root = sha256_hex("".join(sorted(lines)).encode())
     hash_file = "".join([*lines, f"ROOT_SHA256  {root}\n"]).encode()
     return Manifest(ordered, manifest_json, hash_file, root)

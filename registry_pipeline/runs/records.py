@@ -1,4 +1,4 @@
-"""What the builders are given: values read by `sources`, one type a builder (SPEC section 4)."""
+"""Values of the run registry: a run folder as scanned, and the part of its line that the status table reads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.values import value_type
+
+ADAPTED: Final = "envelope read by adapter "
+"""How the warning starts in a line of the run registry whose envelope an adapter read."""
 
 
 @value_type
@@ -16,15 +19,14 @@ class ScannedFile:
     bytes: int
 
 
-ADAPTED: Final = "envelope read by adapter "
-
-
 @value_type
 class AdaptedBy:
-    """The adapter that was asked for the envelope of a run folder without run.json (SPEC 1).
+    """The adapter that read the envelope of a run folder without run.json.
 
-    `file` is the file that it reads; `fields` maps the fields of the envelope to where the adapter looks for them
-    there; `problem` is the warning text when that file cannot be read, else None.
+    Attributes:
+        file: the file that the adapter reads.
+        fields: the adapter's dotted keys in that file by envelope field.
+        problem: the warning text if that file cannot be read, else None.
     """
 
     file: str
@@ -34,11 +36,12 @@ class AdaptedBy:
 
 @value_type
 class ScannedRun:
-    """One run folder as the scan saw it (SPEC 4.1): presence, sizes, and the fields of its envelope as found.
+    """One run folder as scanned: files, sizes and envelope, none of it verified.
 
-    `envelope` has the fields of run.json or, where there is none, what an adapter found (`adapted_by`); it is empty
-    where nothing could be read. `run_json_problem` is the warning text when run.json is missing or cannot be read, else
-    None; `claimed_root` is the root as claimed, not verified.
+    Attributes:
+        envelope: fields of run.json, or those that an adapter found; empty if nothing could be read.
+        run_json_problem: the warning text if run.json is missing or cannot be read, else None.
+        claimed_root: the root that MANIFEST.sha256 claims, not verified.
     """
 
     run_root: str
@@ -55,10 +58,7 @@ class ScannedRun:
 
 @value_type
 class RunRow:
-    """What the status table needs of one line of the run registry; names as in SPEC 4.1.
-
-    `adapted` tells that the line's fields were read by an adapter.
-    """
+    """The fields of a run registry line that the status table reads; `adapted` if an adapter read its envelope."""
 
     run_key: str
     run_root: str

@@ -1,20 +1,23 @@
-"""Sealed references, pointers and the pointer file (SPEC sections 4.5 and 5)."""
+"""References to sealed runs, pointers, and the pointer file as a value. Pure.
+
+The order of fields is the order of keys in JSON.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, value_type
 
 Known = bool | Literal["unknown"]
 RunIdentity = tuple[str, str]
-"""A run id and the ROOT_SHA256 of the folder: one run with one content, wherever it lies."""
+"""A run id and the ROOT_SHA256 of the folder: one run with one content, in whatever run root."""
 
 
 @value_type(order=True)
 class SealedRef:
-    """Names one sealed run and, by its root hash, its exact content."""
+    """A reference to one sealed run and, by its root hash, to its exact content."""
 
     run_id: str
     run_root: str
@@ -23,25 +26,20 @@ class SealedRef:
 
     @property
     def identity(self) -> RunIdentity:
-        """The run and its content, wherever the folder lies and whichever of its files is meant."""
+        """The run and its content, whichever run root and file the reference names."""
         return self.run_id, self.manifest_sha256
 
     def same_run(self, other: SealedRef) -> bool:
-        """Tell whether both name one sealed run with one content, wherever it lies and whichever file is meant."""
+        """Return whether both references have the same identity."""
         return self.identity == other.identity
 
     def to_json(self) -> dict[str, Any]:
-        """Return the four keys in the order of SPEC 4.5."""
-        return {
-            "run_id": self.run_id,
-            "run_root": self.run_root,
-            "relpath": self.relpath,
-            "manifest_sha256": self.manifest_sha256,
-        }
+        """Return the JSON object of the reference."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> SealedRef | None:
-        """Return the reference that a JSON object states, or None if it has not its shape."""
+        """Return the reference that a JSON object states, or None if it has another shape."""
         if not isinstance(value, dict):
             return None
         run_id, root, relpath = value.get("run_id"), value.get("run_root"), value.get("relpath")
@@ -55,7 +53,7 @@ class SealedRef:
 
 @value_type
 class Pointer:
-    """One entry of the pointer file; `ref` is None where nothing is known to be active."""
+    """One entry of the pointer file; `ref` is None if no run is known to be active."""
 
     registry_id: str
     ref: SealedRef | None
@@ -64,7 +62,7 @@ class Pointer:
     notes: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry with its keys in the order of the runbook (seed 000, step 4)."""
+        """Return the JSON object of the entry."""
         return {
             "registry_id": self.registry_id,
             "active_ref": None if self.ref is None else self.ref.to_json(),
@@ -76,10 +74,12 @@ class Pointer:
 
 @value_type
 class PointerFile:
-    """The pointer file as parsed: its top-level keys in their order, and the pointers by registry.
+    """The parsed pointer file.
 
-    `document` keeps keys that are not ours (`$schema`, `pointer_schema` …), so that a rewrite keeps them.
-    `sha256` is the hash of the bytes that were read, None where there is no file.
+    Attributes:
+        document: the top-level object with all of its keys, unknown ones included, in their order.
+        pointers: the valid entries.
+        sha256: the hash of the bytes that were read; None if there is no file.
     """
 
     document: Mapping[str, Any]
@@ -91,23 +91,19 @@ class PointerFile:
         return next((p for p in self.pointers if p.registry_id == registry_id), None)
 
     def active(self, registry_id: str) -> SealedRef | None:
-        """Return the ref that is in force, that is of a pointer which is `true`; else None."""
+        """Return the active reference of a registry, or None."""
         pointer = self.get(registry_id)
         return pointer.ref if pointer is not None and pointer.known is True else None
 
 
 @value_type
 class Move:
-    """One pointer moved from one ref to another; `from_ref` is None where nothing was replaced."""
+    """The change of one pointer; `from_ref` is None if no run was active before, `to_ref` if none is afterwards."""
 
     registry_id: str
     from_ref: SealedRef | None
     to_ref: SealedRef | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the move as an activation record has it (SPEC 5)."""
-        return {
-            "registry_id": self.registry_id,
-            "from_ref": None if self.from_ref is None else self.from_ref.to_json(),
-            "to_ref": None if self.to_ref is None else self.to_ref.to_json(),
-        }
+        """Return the JSON object of the move in an activation record."""
+        return asdict(self)

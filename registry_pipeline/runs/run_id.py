@@ -1,4 +1,4 @@
-"""Run ids: `YYYY-MM-DD__HHMMSS__<tag>[__asof_YYYY-MM-DD][__NN]` (SPEC 2.1)."""
+"""Run ids: `YYYY-MM-DD__HHMMSS__<tag>[__asof_YYYY-MM-DD][__NN]`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ _MAX_LENGTH: Final = 255
 
 @value_type
 class RunId:
-    """A run id taken apart; `str()` puts it together again.
+    """The parts of a run id; `str()` returns the id.
 
-    `stamp` is UTC with whole seconds; `number` is 1 for a name without a suffix.
+    Attributes:
+        stamp: UTC, whole seconds.
+        tag: the kind of run.
+        partition: the day that a daily snapshot describes, as YYYY-MM-DD.
+        number: 1 for a name without a suffix.
     """
 
     stamp: datetime
@@ -35,9 +39,9 @@ class RunId:
 
     @classmethod
     def parse(cls, text: str) -> RunId | None:
-        """Return the parts of `text`, or None if it is not in the form that we write."""
+        """Return the parts of a run id, or None if the text is not in the form that we write."""
         match = _RUN_ID.fullmatch(text)
-        # A longer text names no folder, and Python converts no number of thousands of digits.
+        # A longer text names no folder, and Python refuses to convert thousands of digits.
         if match is None or len(text) > _MAX_LENGTH:
             return None
         try:
@@ -47,5 +51,5 @@ class RunId:
         return cls(stamp, match["tag"], match["partition"], int(match["number"] or 1))
 
     def next(self) -> RunId:
-        """Return the id to try when this name is taken: `__02`, then `__03` and so on."""
+        """Return the id to try if this name is taken: `__02`, then `__03` and so on."""
         return RunId(self.stamp, self.tag, self.partition, self.number + 1)

@@ -1,4 +1,4 @@
-"""What the walk hands on: built artifacts, sealed runs, verdicts, activations."""
+"""The values between the pipeline steps: built artifacts, sealed runs, verdicts and activations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ RunVerdict = Literal["pass", "fail", "unsealed", "partial"]
 
 @value_type
 class Artifacts:
-    """What a builder returns.
+    """The result of a builder.
 
-    `files` maps relpath to bytes; `records` counts the records of the main artifact; `content_sha256` is the hash
-    of the content without its timestamps (Dagster's data version); `metrics` are numbers worth a plot. Content that
-    names the run which it was made in has `files_for`: `files` are those of the run id in the builder's context.
+    Attributes:
+        files: bytes by relpath.
+        records: the number of records in the main artifact.
+        content_sha256: the hash of the content without its timestamps (Dagster's data version).
+        metrics: numbers for plots.
+        files_for: returns the files for a run id, if the content names its own run; `files` are then those of the
+            run id in the build context.
     """
 
     files: Mapping[str, bytes]
@@ -31,16 +35,19 @@ class Artifacts:
     files_for: Callable[[str], Mapping[str, bytes]] | None = None
 
     def sealed_as(self, run_id: str) -> Mapping[str, bytes]:
-        """Return the files as they are sealed under a run id."""
+        """Return the files to seal under a run id."""
         return self.files if self.files_for is None else self.files_for(run_id)
 
 
 @value_type
 class Built:
-    """Artifacts with all that their envelope must say: what they were built from, and findings about sources.
+    """Artifacts and what run.json states about them.
 
-    `partition` is the day that a snapshot of history describes; `coverage` what a log says of every registry (SPEC
-    4.5). `check` is the check of a source against what was published before; run.json records it.
+    Attributes:
+        findings: about the sources.
+        partition: the day that a daily snapshot describes.
+        coverage: what a delta log covers of every registry.
+        check: the check of a source against its published version.
     """
 
     registry_id: str
@@ -55,7 +62,7 @@ class Built:
 
 @value_type
 class NotBuilt:
-    """A registry whose source is missing or malformed: nothing new, and the findings that say why."""
+    """A registry that was not built, with the findings that say why."""
 
     registry_id: str
     findings: tuple[Finding, ...]
@@ -63,7 +70,7 @@ class NotBuilt:
 
 @value_type
 class SealedRun:
-    """A run folder that exists, complete; `reused` if an earlier try of the same step had made it."""
+    """A published run folder; `reused` if an earlier attempt of the same step sealed it."""
 
     registry_id: str
     ref: SealedRef
@@ -74,12 +81,14 @@ class SealedRun:
 
 @value_type
 class Verdict:
-    """The judgement of one folder, bound to the root hash that was recomputed.
+    """The result of checking one folder.
 
-    `root_sha256` is None where no root could be recomputed; `verdict` is `unsealed` without any seal file and
-    `partial` with some. `pointer_sha256` is the hash of the pointer file at the time of the judgement, where one is
-    meant for activation (SPEC 5). `artifact` is the main artifact by the name that the folder gives it, None where
-    there is none. `repository_id` is what run.json states, read together with the bytes that give the root.
+    Attributes:
+        verdict: `unsealed` without seal files, `partial` with one of the two.
+        root_sha256: the recomputed root; None if there is none.
+        pointer_sha256: the hash of the pointer file at the time of the check, if an activation is intended.
+        artifact: the name of the main artifact in the folder; None if there is none.
+        repository_id: the one stated by the verified run.json.
     """
 
     path: str
@@ -94,15 +103,15 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the run may be activated: it verifies, and no finding is an error."""
+        """Whether the run verifies and no finding is an error."""
         return self.verdict == "pass"
 
     def errors(self) -> tuple[Finding, ...]:
-        """Return the findings that made it fail."""
+        """Return the findings that are errors."""
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
     def to_json(self) -> dict[str, Any]:
-        """Return one entry of `results` in the JSON of `verify` (SPEC 6)."""
+        """Return one entry of `results` in the JSON of `verify`."""
         return {
             "path": self.path,
             "run_id": self.run_id,
@@ -115,7 +124,7 @@ class Verdict:
 
 @value_type
 class Activation:
-    """Pointers that moved, and the sealed record that says so."""
+    """A completed change of pointers, and the sealed record of it."""
 
     action: str
     moves: tuple[Move, ...]
@@ -126,18 +135,21 @@ class Activation:
 
 @value_type
 class Refusal:
-    """Pointers that did not move, and every reason why."""
+    """A refused change of pointers, with every reason."""
 
     findings: tuple[Finding, ...]
 
 
 @value_type
 class SealReport:
-    """What the verifier recomputed of one folder (SPEC 2.2).
+    """What the verifier recomputed of one folder.
 
-    `path` is how the folder was named by the caller, `run_id` the folder's name. `entries` are those of
-    manifest.json and `run_json` its parsed object, each empty or None where it could not be parsed. `kept` holds the
-    bytes of the files that the caller asked for, exactly those that were hashed.
+    Attributes:
+        path: the folder's path as the caller shows it.
+        run_id: the folder's name.
+        entries: those of manifest.json; empty if it cannot be parsed.
+        run_json: the parsed object; None if it cannot be parsed.
+        kept: the bytes of the files that the caller requested, exactly those that were hashed.
     """
 
     path: str

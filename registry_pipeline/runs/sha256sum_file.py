@@ -1,8 +1,6 @@
-"""Judges a folder that carries a list of hashes and no seal: a MANIFEST.sha256 as `sha256sum` writes it (SPEC 2.2).
+"""Check a folder against a plain list of hashes: a MANIFEST.sha256 as `sha256sum` writes it, without a seal.
 
-Such a list has no ROOT_SHA256 line and no manifest.json beside it, and does not name one. Its hashes are recomputed
-from the disk, by the same walk and within the same bounds as a seal's. Of what it does not list it says nothing, which
-is told and is no error. The folder stays `partial`: nothing tells whether the list itself was changed.
+Rules: docs/reference/specification.md, "Lists of hashes".
 """
 
 from __future__ import annotations
@@ -20,57 +18,66 @@ from registry_pipeline.runs.tree import Tree
 from registry_pipeline.values import replace
 
 _NAME: Final = SEAL_FILES[1]
-# The star says that the file was read in binary mode, which makes no difference here.
+# `*` marks a file that was read in binary mode, which makes no difference here.
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", re.DOTALL)
 _SEAL_LINE: Final = re.compile(r"ROOT_SHA256.*|[0-9a-f]{64} [ *](?:\./)?manifest\.json", re.DOTALL)
-_BESIDE: Final = ("UNLISTED_FILE", "UNLISTED_DIR", "NOT_REGULAR")
+# A list says nothing about other files in the folder, so these codes become warnings for them.
+_WARNING_IF_UNLISTED: Final = ("UNLISTED_FILE", "UNLISTED_DIR", "NOT_REGULAR")
 
 
-def check_sha256sum_file(folder: int, entries: Sequence[os.DirEntry[str]], shown: str) -> tuple[Finding, ...] | None:
-    """Return what is wrong with an open directory, whose only seal file is MANIFEST.sha256, by its list of hashes.
+def check_sha256sum_file(
+    folder: int, entries: Sequence[os.DirEntry[str]], display_path: str
+) -> tuple[Finding, ...] | None:
+    """Return the findings of a folder whose only seal file is a list of hashes; None if it is part of a seal.
 
-    None where that is no list, but what is left of a seal. Without an error the findings say how many files match.
+    If no file is missing or different, the last finding says how many files match.
+
+    Args:
+        folder: descriptor of the open folder.
+        entries: the directory entries of the folder.
+        display_path: the folder's path in findings.
     """
     if not any(entry.name == _NAME and entry.is_file(follow_symlinks=False) for entry in entries):
         return None
-    told = FindingCollector(shown)
-    data = Tree(told, ()).read_document(folder, _NAME, "MANIFEST_SHA256")
-    lines = None if data is None else read_hash_lines(data, told)
+    collector = FindingCollector(display_path)
+    tree = Tree(collector, ())
+    data = tree.read_document(folder, _NAME, "MANIFEST_SHA256")
+    lines = None if data is None else read_hash_lines(data, collector)
     if not lines or any(map(_SEAL_LINE.fullmatch, lines)) or not any(map(_LINE.fullmatch, lines)):
         return None
-    listed = _judge_lines(lines, told)
-    tree = Tree(told, ())
-    tree.expect_hashes(listed)
+    hashes = _parse_lines(lines, collector)
+    # The hashes are recomputed within the same limits as those of a seal.
+    tree.expect_hashes(hashes)
     tree.walk(folder, list(entries))
-    unvisited = tuple(tree.unvisited)
-    for relpath in sorted(listed.keys() - tree.seen):
-        if not relpath.startswith(unvisited):
-            told.tell("FILE_MISSING", relpath)
-    places = {f"{told.shown}/{encodable(relpath)}" for relpath in listed}
+    tree.report_missing_files(hashes)
+    listed_paths = {f"{collector.shown}/{encodable(relpath)}" for relpath in hashes}
     findings = [
-        replace(found, severity=Severity.WARNING) if found.code in _BESIDE and found.path not in places else found
-        for found in told.findings()
+        replace(finding, severity=Severity.WARNING)
+        if finding.code in _WARNING_IF_UNLISTED and finding.path not in listed_paths
+        else finding
+        for finding in collector.findings()
     ]
     if not has_errors(findings):
-        said = FindingCollector(shown)
-        said.tell("HASHES_VERIFIED", detail="1 file matches" if len(listed) == 1 else f"{len(listed)} files match")
-        findings += said.findings()
+        summary = FindingCollector(display_path)
+        summary.tell("HASHES_VERIFIED", detail="1 file matches" if len(hashes) == 1 else f"{len(hashes)} files match")
+        findings += summary.findings()
     return sorted_findings(findings)
 
 
-def _judge_lines(lines: Sequence[str], told: FindingCollector) -> Mapping[str, str]:
-    """Return the hash of each path that may be looked at; of a path that stands twice the first."""
-    listed: dict[str, str] = {}
+def _parse_lines(lines: Sequence[str], collector: FindingCollector) -> Mapping[str, str]:
+    """Return the first hash of each path that breaks no path rule."""
+    hashes: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        match, place = _LINE.fullmatch(line), f"{number}:1"
+        match, location = _LINE.fullmatch(line), f"{number}:1"
         if match is None:
-            told.tell("HASHFILE_LINE_FORM", _NAME, location=place, got=line)
+            collector.tell("HASHFILE_LINE_FORM", _NAME, location=location, got=line)
             continue
         digest, path = match.groups()
-        for code in path_codes(path):
-            told.tell(code, _NAME, location=place, got=path, detail=bad_characters(path))
-        if path in listed:
-            told.tell("HASHFILE_DUPLICATE_LINE", _NAME, location=place, got=path)
-        elif not path_codes(path):
-            listed[path] = digest
-    return listed
+        codes = path_codes(path)
+        for code in codes:
+            collector.tell(code, _NAME, location=location, got=path, detail=bad_characters(path))
+        if path in hashes:
+            collector.tell("HASHFILE_DUPLICATE_LINE", _NAME, location=location, got=path)
+        elif not codes:
+            hashes[path] = digest
+    return hashes

@@ -1,9 +1,10 @@
-"""What killed writers left in staging: found by their process, moved to quarantine (SPEC 2.4, step 6)."""
+"""Find staging folders that killed writers left behind, and move them to quarantine."""
 
 from __future__ import annotations
 
 import os
 import re
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -16,57 +17,56 @@ _STAGED: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0
 
 @value_type
 class Leftover:
-    """A staging folder whose process is gone: it was never published, and nobody will publish it."""
+    """A staging folder whose process has ended; it was never published."""
 
     path: Path
     run_id: str
 
 
 def stale_stagings(staging_root: Path) -> tuple[Leftover, ...]:
-    """Return the staging folders whose processes are gone, by name; what `seal_folder` did not name is left alone.
-
-    A process is looked for on this machine. A writer elsewhere that shares the disk would look gone: its folder is
-    kept in quarantine, and its publishing fails without leaving anything.
+    """Return the staging folders whose processes have ended, by name; folders with other names are ignored.
 
     Raises:
         NotFoundError: the staging folder cannot be listed.
     """
     try:
-        names = sorted(os.listdir(staging_root))  # noqa: PTH208 - names are what is wanted
+        names = sorted(os.listdir(staging_root))  # noqa: PTH208 - only names are needed
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
         raise NotFoundError(f"{staging_root} cannot be read: {error.strerror}", "check its permissions") from None
-    found = [(name, match) for name in names if (match := _STAGED.fullmatch(name)) is not None]
+    matches = [match for name in names if (match := _STAGED.fullmatch(name)) is not None]
+    # Processes are looked up on this machine only. A writer on another machine that shares the disk looks dead: its
+    # folder is kept in quarantine, and its publishing fails without leaving anything behind.
     return tuple(
-        Leftover(staging_root / name, match["run_id"]) for name, match in found if not is_alive(int(match["pid"]))
+        Leftover(staging_root / match[0], match["run_id"]) for match in matches if not is_alive(int(match["pid"]))
     )
 
 
 def quarantine_folder(leftover: Leftover, quarantine_root: Path) -> Path:
-    """Move a leftover to quarantine, under its own name or the next that is free, and return where it is.
+    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path.
 
     Raises:
-        PublishError: it could not be moved; it is where it was.
+        PublishError: it could not be moved.
     """
-    name, number = leftover.path.name, 1
+    name = leftover.path.name
     try:
         make_folders(quarantine_root)
-        while True:
+        for number in count(1):
             target = quarantine_root / (name if number == 1 else f"{name}.{number}")
             try:
                 rename_noreplace(str(leftover.path), str(target))
             except FileExistsError:
-                number += 1
-            else:
-                return target
+                continue
+            break
     except OSError as error:
-        message = f"{leftover.path.name} cannot be moved to quarantine: {error.strerror}"
+        message = f"{name} cannot be moved to quarantine: {error.strerror}"
         raise PublishError(message, write_advice(error, quarantine_root)) from None
+    return target
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has this number."""
+    """Return whether a process of this machine has this number."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

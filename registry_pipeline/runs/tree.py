@@ -1,8 +1,6 @@
-"""Reads a run folder from the disk once, by descriptors, and compares each file with what was sealed.
+"""Read a run folder once, by descriptors, and compare each file with what was sealed.
 
-Nothing is opened by its path: every name is resolved in an open directory, links are not followed, and what is no
-regular file is not opened. A file whose size is wrong is not read, so that a sparse terabyte costs one system call;
-the only exception is a size that a conversion of line ends could explain.
+Every name is resolved in an open directory, links are not followed, and only regular files are opened.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Final
 
@@ -24,7 +22,7 @@ from registry_pipeline.runs.manifest import ManifestEntry
 MAX_DEPTH: Final = 64
 MAX_DOCUMENT_BYTES: Final = 64 * 2**20
 MOST_HOLE_BYTES: Final = 2**30
-"""So much of a folder may be holes; hashing that many zeros takes about a second."""
+"""The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 # Larger buffers are slower: each is a new mapping of zeroed pages (measured: 256 KiB costs 2.3 times as much).
@@ -41,75 +39,77 @@ _KINDS: Final = (
 
 
 def open_directory(name: str, parent: int | None = None) -> int:
-    """Return a descriptor of a real directory, resolved in `parent` where it is given.
+    """Return a descriptor of a real directory, resolved in `parent` if given.
 
     Raises:
-        OSError: it is not there, not a directory, a link, or may not be read.
+        OSError: it is missing, a link, not a directory, or cannot be read.
     """
     return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
 def kind_of(name: str, parent: int | None = None) -> str:
-    """Return in words what stands under a name, without following a link; a name that none can have is nothing."""
+    """Return the kind of file under a name as text, without following a link; "nothing" if there is none."""
     try:
         mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     except (OSError, ValueError):
         return "nothing"
-    return next((words for is_kind, words in _KINDS if is_kind(mode)), "an unknown kind")
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "an unknown kind")
 
 
 def read_names(folder: int) -> list[os.DirEntry[str]]:
-    """Return the entries of an open directory, by name: a file system gives them in an order of its own."""
+    """Return the entries of an open directory, sorted by name."""
     with os.scandir(folder) as entries:
         return sorted(entries, key=attrgetter("name"))
 
 
 class Tree:
-    """One walk over one folder: findings go to `told`, the bytes of `keep` to `kept`, visited paths to `seen`.
+    """One pass over the files of one folder, with findings for all that differs from the manifest.
 
-    Until `expect` names a manifest nothing is known to be sealed, and nothing counts as unlisted. What lies under
-    `unvisited` could not be looked at, so that it cannot be called missing.
+    Before `expect` or `expect_hashes` nothing is compared, and no file counts as unlisted.
+
+    Attributes:
+        kept: the bytes of run.json and of the files named in `keep`, exactly those that were hashed.
     """
 
-    __slots__ = ("_entries", "_hashes", "_holes_left", "_keep", "_listed", "_told", "kept", "seen", "unvisited")
+    __slots__ = ("_collector", "_entries", "_hashes", "_holes_left", "_keep", "_listed", "_seen", "_unvisited", "kept")
 
-    def __init__(self, told: FindingCollector, keep: Collection[str]) -> None:
-        self._told = told
+    def __init__(self, collector: FindingCollector, keep: Collection[str]) -> None:
+        self._collector = collector
         self._keep = keep
         self._listed: Collection[str] | None = None
         self._entries: Mapping[str, ManifestEntry] = {}
         self._hashes: Mapping[str, str] | None = None
         self._holes_left = MOST_HOLE_BYTES
+        self._seen: set[str] = set()
+        self._unvisited: list[str] = []
         self.kept: dict[str, bytes] = {}
-        self.seen: set[str] = set()
-        self.unvisited: list[str] = []
 
     def expect(self, manifest: ManifestResult | None) -> None:
-        """Compare from now on with the entries of a manifest."""
+        """Compare the files with the entries of a manifest, if there is one."""
         if manifest is not None:
-            self._listed, self._entries = manifest.listed, manifest.entries
+            self._listed, self._entries = manifest.listed_paths, manifest.by_path
 
     def expect_hashes(self, hashes: Mapping[str, str]) -> None:
-        """Compare from now on with a list of hashes by relpath, which knows no sizes."""
+        """Compare the files with a list of hashes by relpath; it states no sizes."""
         self._listed = self._hashes = hashes
 
-    def read_document(self, folder: int, name: str, family: str) -> bytes | None:
-        """Return the bytes of a top-level seal file; None where it is no regular file, too large or unreadable."""
+    def read_document(self, folder: int, name: str, code_prefix: str) -> bytes | None:
+        """Return the bytes of a top-level seal file; None if it is too large, not a regular file or unreadable."""
 
         def read(file: int, status: os.stat_result, name: str) -> bytes | None:
             if status.st_size > MAX_DOCUMENT_BYTES:
-                self._told.tell(f"{family}_TOO_LARGE", name, got=status.st_size)
+                self._collector.tell(f"{code_prefix}_TOO_LARGE", name, got=status.st_size)
                 return None
             return _read(file, status.st_size)
 
         try:
             return self._visit_file(folder, name, name, read)
         except OSError as error:
-            self._told.tell("UNREADABLE", name, detail=error.strerror)
+            self._collector.tell("UNREADABLE", name, detail=error.strerror)
             return None
 
     def walk(self, folder: int, entries: list[os.DirEntry[str]], prefix: str = "", depth: int = 0) -> None:
-        """Visit everything under an open directory whose entries were read."""
+        """Visit everything in an open directory with these entries."""
         for entry in entries:
             name = entry.name
             relpath = prefix + name
@@ -117,48 +117,57 @@ class Tree:
                 if entry.is_dir(follow_symlinks=False):
                     self._walk_directory(folder, name, relpath, depth + 1)
                     continue
-                self.seen.add(relpath)
+                self._seen.add(relpath)
                 if not entry.is_file(follow_symlinks=False):
-                    self._told.tell("NOT_REGULAR", relpath, detail=kind_of(name, folder))
-                elif (depth or name not in SEAL_FILES) and self._is_wanted(relpath):
-                    self._visit_file(folder, name, relpath, self._compare if self._hashes is None else self._match)
+                    self._collector.tell("NOT_REGULAR", relpath, detail=kind_of(name, folder))
+                elif (depth or name not in SEAL_FILES) and self._is_read(relpath):
+                    compare = self._compare_with_entry if self._hashes is None else self._compare_with_hash
+                    self._visit_file(folder, name, relpath, compare)
             except OSError as error:
-                self._told.tell("UNREADABLE", relpath, detail=error.strerror)
+                self._collector.tell("UNREADABLE", relpath, detail=error.strerror)
+
+    def report_missing_files(self, relpaths: Iterable[str]) -> None:
+        """Report each of these paths that the walk did not find; call it after the walk."""
+        # A folder that could not be listed is reported itself; its files may well exist.
+        unvisited = tuple(self._unvisited)
+        for relpath in relpaths:
+            if relpath not in self._seen and not relpath.startswith(unvisited):
+                self._collector.tell("FILE_MISSING", relpath)
 
     def _walk_directory(self, parent: int, name: str, relpath: str, depth: int) -> None:
+        self._unvisited.append(f"{relpath}/")
         if depth > MAX_DEPTH:
-            self._told.tell("TREE_TOO_DEEP", relpath)
-            self.unvisited.append(f"{relpath}/")
+            self._collector.tell("TREE_TOO_DEEP", relpath)
             return
-        self.unvisited.append(f"{relpath}/")
         folder = open_directory(name, parent)
         try:
             entries = read_names(folder)
-            self.unvisited.pop()
+            self._unvisited.pop()
             if not entries:
-                self._told.tell("UNLISTED_DIR", relpath)
+                self._collector.tell("UNLISTED_DIR", relpath)
             self.walk(folder, entries, f"{relpath}/", depth)
         finally:
             os.close(folder)
 
-    def _is_wanted(self, relpath: str) -> bool:
+    def _is_read(self, relpath: str) -> bool:
+        """Return whether a file is read: if it is listed, or run.json beside a manifest. Report an unlisted file."""
         if self._listed is None or relpath in self._listed:
             return True
-        self._told.tell("UNLISTED_FILE", relpath)
+        self._collector.tell("UNLISTED_FILE", relpath)
         return relpath == "run.json" and self._hashes is None
 
     def _visit_file(
         self, folder: int, name: str, relpath: str, read: Callable[[int, os.stat_result, str], bytes | None]
     ) -> bytes | None:
-        """Open a file, let `read` have its descriptor and status, and tell whether it changed meanwhile."""
+        """Open a file, call `read` with its descriptor and status, and report if the file changed meanwhile."""
         file = os.open(name, _FILE, dir_fd=folder)
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode):
-                self._told.tell("NOT_REGULAR", relpath, detail="it was replaced while the folder was read")
+                self._collector.tell("NOT_REGULAR", relpath, detail="it was replaced while the folder was read")
                 return None
             if before.st_nlink > 1:
-                self._told.tell("WARN_HARDLINK", relpath, expected=1, got=before.st_nlink)
+                self._collector.tell("WARN_HARDLINK", relpath, expected=1, got=before.st_nlink)
             data = read(file, before, relpath)
             after = os.fstat(file)
             # The change time moves with every write, truncation, link, unlink and rename over the name.
@@ -167,94 +176,94 @@ class Tree:
                 or before.st_mtime_ns != after.st_mtime_ns
                 or before.st_size != after.st_size
             ):
-                self._told.tell("FILE_CHANGED_WHILE_READING", relpath)
+                self._collector.tell("FILE_CHANGED_WHILE_READING", relpath)
             return data
         finally:
             os.close(file)
 
-    def _compare(self, file: int, status: os.stat_result, relpath: str) -> None:
+    def _compare_with_entry(self, file: int, status: os.stat_result, relpath: str) -> None:
         entry = self._entries.get(relpath)
-        size, is_run_json = status.st_size, relpath == "run.json"
-        is_whole = entry is not None and size == entry.bytes
+        size = status.st_size
+        has_size = entry is not None and size == entry.bytes
         data = None
-        if is_run_json and size > MAX_DOCUMENT_BYTES:
-            self._told.tell("RUN_JSON_TOO_LARGE", relpath, got=size)
-            if is_whole:
+        # (1) run.json is read even if it is unlisted or has another size: its content is checked anyway.
+        if relpath == "run.json" and size > MAX_DOCUMENT_BYTES:
+            self._collector.tell("RUN_JSON_TOO_LARGE", relpath, got=size)
+            if has_size:
                 return
-        elif is_run_json:
+        elif relpath == "run.json":
             data = self.kept[relpath] = _read(file, size)
         if entry is None:
             return
-        if not is_whole:
-            self._told.tell("SIZE_MISMATCH", relpath, expected=entry.bytes, got=size)
+        # (2) Size before hash: a sparse file of a terabyte then costs one system call.
+        if not has_size:
+            self._collector.tell("SIZE_MISMATCH", relpath, expected=entry.bytes, got=size)
             # A line end grows or shrinks by one byte: outside these bounds no conversion explains the size.
             if size > min(2 * entry.bytes, MAX_DOCUMENT_BYTES) or entry.bytes > 2 * size:
                 return
-        if self._is_hollow(file, status, relpath):
+        if self._has_too_many_holes(file, status, relpath):
             return
-        if data is None and is_whole and relpath in self._keep:
+        if not has_size:
+            check_line_ends(_read(file, size) if data is None else data, entry.sha256, relpath, self._collector)
+            return
+        # (3) the hash
+        if data is None and relpath in self._keep:
             data = self.kept[relpath] = _read(file, size)
-        if not is_whole:
-            check_line_ends(_read(file, size) if data is None else data, entry.sha256, relpath, self._told)
-            return
         digest = _digest(file, size) if data is None else sha256_hex(data)
         if digest != entry.sha256:
-            self._told.tell("HASH_MISMATCH", relpath, expected=entry.sha256, got=digest)
+            self._collector.tell("HASH_MISMATCH", relpath, expected=entry.sha256, got=digest)
 
-    def _match(self, file: int, status: os.stat_result, relpath: str) -> None:
-        """Compare a file with the list of hashes; of any size, for the list knows none."""
-        size, listed = status.st_size, (self._hashes or {})[relpath]
-        if self._is_hollow(file, status, relpath):
+    def _compare_with_hash(self, file: int, status: os.stat_result, relpath: str) -> None:
+        size, expected = status.st_size, (self._hashes or {})[relpath]
+        if self._has_too_many_holes(file, status, relpath):
             return
         digest = _digest(file, size)
-        if digest == listed:
+        if digest == expected:
             return
-        self._told.tell("HASH_MISMATCH", relpath, expected=listed, got=digest)
+        self._collector.tell("HASH_MISMATCH", relpath, expected=expected, got=digest)
         if size <= MAX_DOCUMENT_BYTES:
             os.lseek(file, 0, os.SEEK_SET)
-            check_line_ends(_read(file, size), listed, relpath, self._told)
+            check_line_ends(_read(file, size), expected, relpath, self._collector)
 
-    def _is_hollow(self, file: int, status: os.stat_result, relpath: str) -> bool:
-        """Tell whether with this file the folder has more holes than may be hashed (decision 4)."""
+    def _has_too_many_holes(self, file: int, status: os.stat_result, relpath: str) -> bool:
+        """Return whether the holes up to and including this file exceed the limit of the folder; report it."""
         size, stored = status.st_size, status.st_blocks * 512
         if stored >= size:
             return False
-        holes = _holes(file, size, self._holes_left)
+        holes = _count_hole_bytes(file, size, self._holes_left)
         if holes <= self._holes_left:
             self._holes_left -= holes
             return False
-        self._told.tell("FILE_SPARSE", relpath, detail=f"{stored} of {size} bytes")
+        self._collector.tell("FILE_SPARSE", relpath, detail=f"{stored} of {size} bytes")
         return True
 
 
-def _holes(file: int, size: int, most: int) -> int:
-    """Return how many bytes of a file no disk holds, counted until they are more than `most`.
-
-    A file system that compresses, or that knows no holes, shows data from end to end.
-    """
-    holes = at = 0
+def _count_hole_bytes(file: int, size: int, limit: int) -> int:
+    """Return the number of bytes in holes; counting stops above `limit`."""
+    # A file system that compresses, or that has no holes, reports data from end to end.
+    holes = position = 0
     try:
-        while at < size and holes <= most:
-            data = os.lseek(file, at, os.SEEK_DATA)
-            holes += data - at
-            at = os.lseek(file, data, os.SEEK_HOLE)
+        while position < size and holes <= limit:
+            data = os.lseek(file, position, os.SEEK_DATA)
+            holes += data - position
+            position = os.lseek(file, data, os.SEEK_HOLE)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            holes += size - at
+            holes += size - position
     os.lseek(file, 0, os.SEEK_SET)
     return holes
 
 
-def check_line_ends(data: bytes, sealed_sha256: str, relpath: str, told: FindingCollector) -> None:
-    """Tell whether a conversion of line ends, which a checkout may have done, explains a mismatch."""
+def check_line_ends(data: bytes, sealed_sha256: str, relpath: str, collector: FindingCollector) -> None:
+    """Report if a conversion of line ends, as a git checkout does it, explains a different hash."""
     as_lf = data.replace(b"\r\n", b"\n")
     for converted, detail in ((as_lf, "LF"), (as_lf.replace(b"\n", b"\r\n"), "CRLF")):
         if converted != data and sha256_hex(converted) == sealed_sha256:
-            told.tell("SEAL_BROKEN_EOL", relpath, detail=detail)
+            collector.tell("SEAL_BROKEN_EOL", relpath, detail=detail)
 
 
 def _read(file: int, size: int) -> bytes:
-    """Return at most `size` bytes, however many the file has grown to meanwhile."""
+    """Return at most `size` bytes, even if the file has grown."""
     data = os.read(file, size) if size <= _CHUNK else b""
     return data if len(data) == size else data + b"".join(_chunks(file, size - len(data)))
 
@@ -262,10 +271,10 @@ def _read(file: int, size: int) -> bytes:
 def _digest(file: int, size: int) -> str:
     if size <= _CHUNK:
         return sha256_hex(_read(file, size))
-    running = hashlib.sha256()
+    digest = hashlib.sha256()
     for chunk in _chunks(file, size):
-        running.update(chunk)
-    return running.hexdigest()
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _chunks(file: int, size: int) -> Iterator[bytes]:

@@ -1,12 +1,6 @@
-"""The only writer of run folders: complete and sealed, or absent (SPEC 2.4).
+"""Write run folders. A folder is published complete and sealed, or not at all.
 
-1. Stage beside the run roots, on the same file system, in a folder that nobody else uses.
-2. Write every file once, take the manifest from a walk of what was written, the hash file last; make all durable.
-3. Verify the staged folder with the strict rules, under the name that it will have.
-4. Rename it to that name if nothing bears it; else build and stage it anew under the next name.
-5. Make the directories read-only and the new name durable. A failure from here on is told and nothing is deleted.
-
-Leaves to the caller: what the files say, and whether an earlier folder of the same step may be used again.
+See docs/reference/specification.md, "Publishing a run folder". This is the only code that writes run folders.
 """
 
 from __future__ import annotations
@@ -37,15 +31,15 @@ from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
 
 FilesFor = Callable[[RunId], Mapping[str, bytes]]
-"""Gives all files of a run, run.json among them, for the run id under which it will be published."""
-_FSYNC_UP_TO: Final = 16
-_LAST_NUMBER: Final = 999
+"""Returns all files of a run, run.json among them, for the run id under which it is published."""
+_MAX_FSYNCS: Final = 16
+_MAX_NUMBER: Final = 999
 _READ_ONLY: Final = 0o555
 _READ_ONLY_FILE: Final = 0o444
 _STAGED: Final = 0o755
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _ADVICE: Final = {
-    errno.EXDEV: "let the staging folder and publish_root be on one file system",
+    errno.EXDEV: "put the staging folder and publish_root on one file system",
     errno.ENOENT: "`registry-pipeline init` makes publish_root",
     errno.ENAMETOOLONG: "use shorter names",
 }
@@ -53,7 +47,7 @@ _ADVICE: Final = {
 
 @value_type
 class PublishedFolder:
-    """A run folder that exists, complete, sealed and verified."""
+    """A run folder that was published, complete, sealed and verified."""
 
     path: Path
     run_id: RunId
@@ -62,97 +56,101 @@ class PublishedFolder:
 
 @value_type
 class _Staged:
-    place: int
+    index: int
     staging: str
     run_id: RunId
     root_sha256: str
 
 
 def seal_folder(publish_root: Path, staging_root: Path, run_id: RunId, files_for: FilesFor) -> PublishedFolder:
-    """Publish one sealed run folder under `run_id`, or under the next free id where that name is taken.
+    """Publish one sealed run folder under `run_id`, or under the next free id if that name is taken.
 
     Raises:
-        PublishError: it could not be published; nothing of it stands in the run root.
+        PublishError: it could not be published; the run root contains nothing of it.
         DurabilityError: it is published and complete, but the disk did not confirm it.
     """
     return seal_folders(publish_root, staging_root, [(run_id, files_for)])[0]
 
 
 def seal_folders(
-    publish_root: Path, staging_root: Path, wanted: Sequence[tuple[RunId, FilesFor]]
+    publish_root: Path, staging_root: Path, requests: Sequence[tuple[RunId, FilesFor]]
 ) -> list[PublishedFolder]:
-    """Publish many sealed run folders with one synchronisation of the disk, in the order of `wanted`.
+    """Publish many sealed run folders with one synchronisation of the disk, in the order of `requests`.
 
-    All are staged and verified before the first is renamed, and each is published whole or not at all: what stands
-    after a failure stays.
+    All are staged and verified before the first is renamed. Folders published before a failure stay.
 
     Raises:
-        PublishError: one could not be published; nothing of it stands in the run root.
-        DurabilityError: those that it names are published and complete, but the disk did not confirm it.
+        PublishError: one could not be published; the run root contains nothing of it.
+        DurabilityError: the folders that it names are published and complete, but the disk did not confirm it.
     """
     published: dict[int, PublishedFolder] = {}
-    waiting = [(place, run_id, files_for) for place, (run_id, files_for) in enumerate(wanted)]
-    while waiting:
+    pending = [(index, run_id, files_for) for index, (run_id, files_for) in enumerate(requests)]
+    while pending:
         stagings: list[str] = []
         try:
-            staged = _stage_all(publish_root, staging_root, waiting, stagings)
+            staged = _stage_all(publish_root, staging_root, pending, stagings)
             done = _publish_all(publish_root, staged)
         except OSError as error:
             raise _publish_error(error) from error
         finally:
-            # What was renamed is no longer there; what stands here was not published.
+            # Published folders were renamed; those that still exist here were not published.
             for staging in stagings:
                 shutil.rmtree(staging, ignore_errors=True)
         published |= done
-        taken = {folder.place: folder.run_id for folder in staged if folder.place not in done}
-        waiting = [(place, _next(taken[place]), files_for) for place, _, files_for in waiting if place in taken]
-    return [published[place] for place in range(len(wanted))]
+        # A faster writer took the name: stage again under the next one, because the files contain their run id.
+        taken = {folder.index: folder.run_id for folder in staged if folder.index not in done}
+        pending = [(index, _next(taken[index]), files_for) for index, _, files_for in pending if index in taken]
+    return [published[index] for index in range(len(requests))]
 
 
 def _stage_all(
-    publish_root: Path, staging_root: Path, waiting: Sequence[tuple[int, RunId, FilesFor]], stagings: list[str]
+    publish_root: Path, staging_root: Path, pending: Sequence[tuple[int, RunId, FilesFor]], stagings: list[str]
 ) -> list[_Staged]:
-    """Do steps 1 to 3 for many folders; `stagings` receives each staging folder as soon as it exists."""
+    """Stage and verify many folders; each staging folder is added to `stagings` as soon as it exists."""
     make_folders(staging_root)
     staged = []
-    for place, wanted_id, files_for in waiting:
-        run_id = wanted_id
+    for index, requested_id, files_for in pending:
+        run_id = requested_id
         while os.path.lexists(publish_root / str(run_id)):
             run_id = _next(run_id)
         files = files_for(run_id)
-        _refuse_bad_paths(files)
+        _refuse_invalid_paths(files)
+        # (1) Stage on the file system of the run roots, in a folder that no other process uses.
         staging = str(staging_root / f"{run_id}.{os.getpid()}.{secrets.token_hex(4)}")
         os.mkdir(staging)  # noqa: PTH102 -- one spelling for all calls on a staging folder
         stagings.append(staging)
-        # Killed, this leaves a folder that `doctor --fix` moves: whoever of the group runs it must be able to.
+        # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
         share_with_group(staging, staging_root)
-        staged.append(_Staged(place, staging, run_id, _write_sealed(staging, files)))
+        staged.append(_Staged(index, staging, run_id, _write_sealed(staging, files)))
     _make_durable(stagings)
+    # (3) Verify with the strict rules, under the final name.
     for folder in staged:
         _refuse_unverified(folder)
     return staged
 
 
 def _next(run_id: RunId) -> RunId:
-    if run_id.number >= _LAST_NUMBER:
-        raise PublishError(f"all names up to {run_id} are taken", "publish under another second or tag")
+    if run_id.number >= _MAX_NUMBER:
+        raise PublishError(f"all names up to {run_id} are taken", "publish with another second or tag")
     return run_id.next()
 
 
-def _refuse_bad_paths(files: Mapping[str, bytes]) -> None:
-    bad = {path: codes for path in files if (codes := path_codes(path))}
-    bad |= {path: (f"PATH_COLLISION with {other}",) for path, other in collisions(files) if path not in bad}
-    if bad:
-        told = "; ".join(f"{path!r}: {', '.join(codes)}" for path, codes in bad.items())
-        raise PublishError(f"these paths may not be sealed: {told}", "rename the files before sealing")
+def _refuse_invalid_paths(files: Mapping[str, bytes]) -> None:
+    problems = {path: codes for path in files if (codes := path_codes(path))}
+    problems |= {path: (f"PATH_COLLISION with {other}",) for path, other in collisions(files) if path not in problems}
+    if problems:
+        text = "; ".join(f"{path!r}: {', '.join(codes)}" for path, codes in problems.items())
+        raise PublishError(f"these paths cannot be sealed: {text}", "rename the files before sealing")
 
 
 def _write_sealed(staging: str, files: Mapping[str, bytes]) -> str:
+    """Write the files and the seal, and return the root hash."""
+    # (2) Write every file once, take the manifest from what the disk returns, write the hash file last.
     for relpath, data in files.items():
         _write(staging, relpath, data)
-    manifest = seal_manifest(_walk(staging))
+    manifest = seal_manifest(_read_entries(staging))
     if set(manifest.entries) != {entry_of(relpath, data) for relpath, data in files.items()}:
-        raise PublishError("the disk did not give back the files that were written", "check the disk and its mount")
+        raise PublishError("the disk returned other files than were written", "check the disk and its mount")
     _write(staging, "manifest.json", manifest.manifest_json)
     _write(staging, "MANIFEST.sha256", manifest.hash_file)
     return manifest.root_sha256
@@ -172,7 +170,7 @@ def _write(staging: str, relpath: str, data: bytes) -> None:
         os.close(descriptor)
 
 
-def _walk(staging: str) -> Iterator[ManifestEntry]:
+def _read_entries(staging: str) -> Iterator[ManifestEntry]:
     for folder, _, names in os.walk(staging):
         for name in names:
             path = f"{folder}/{name}"
@@ -180,54 +178,52 @@ def _walk(staging: str) -> Iterator[ManifestEntry]:
 
 
 def _make_durable(stagings: Sequence[str]) -> None:
-    """Sync the files one by one where they are few, else all with one call; then the directories, deepest first.
-
-    The directories get their permissions here, so that a kill right after the rename leaves a folder that all can read
-    and verify. They stay writable until then: a writer that fails must be able to remove them.
-    """
-    found = [list(os.walk(staging, topdown=False)) for staging in stagings]
-    for folder in [folder for levels in found for folder, _, _ in levels]:
+    """Give the directories their permissions, and sync all files and directories."""
+    levels = [level for staging in stagings for level in os.walk(staging, topdown=False)]
+    # The permissions are set here, so that a kill right after the rename leaves a folder that all can verify. The
+    # directories stay writable until then, because a writer that fails removes them.
+    for folder, _, _ in levels:
         mode = stat.S_IMODE(os.stat(folder).st_mode)  # noqa: PTH116 -- as above
         if mode & _STAGED != _STAGED:
             os.chmod(folder, mode | _STAGED)  # noqa: PTH101 -- as above
-    files = [f"{folder}/{name}" for levels in found for folder, _, names in levels for name in names]
-    if len(files) > _FSYNC_UP_TO:
+    files = [f"{folder}/{name}" for folder, _, names in levels for name in names]
+    if len(files) > _MAX_FSYNCS:
         sync_filesystem(stagings[0])
         return
-    for path in files:
+    # Files before directories, and directories deepest first.
+    for path in [*files, *(folder for folder, _, _ in levels)]:
         sync_path(path)
-    for levels in found:
-        for folder, _, _ in levels:
-            sync_path(folder)
 
 
 def _refuse_unverified(folder: _Staged) -> None:
     report = verify_folder(folder.staging, shown=str(folder.run_id), expect_run_id=str(folder.run_id))
     if report.verdict != "pass" or report.root_sha256 != folder.root_sha256:
-        broken = [f"{f.code} {f.path}: {f.message}" for f in report.findings if f.severity is Severity.ERROR]
-        told = "; ".join(broken) or "the root hash is another"
-        raise PublishError(f"the new folder does not verify: {told}", "nothing was published; mend what made the files")
+        errors = [f"{f.code} {f.path}: {f.message}" for f in report.findings if f.severity is Severity.ERROR]
+        reason = "; ".join(errors) or "the root hash differs"
+        raise PublishError(f"the new folder does not verify: {reason}", "nothing was published; fix the builder")
 
 
 def _publish_all(publish_root: Path, staged: Sequence[_Staged]) -> dict[int, PublishedFolder]:
-    """Do steps 4 and 5; left out is what found its name taken by a faster writer."""
+    """Rename the staged folders, and return the published ones; a folder whose name was taken is left out."""
     published: dict[int, PublishedFolder] = {}
     try:
         for folder in staged:
             target = publish_root / str(folder.run_id)
+            # (4) The rename replaces nothing: a folder with this name stays.
             try:
                 rename_noreplace(folder.staging, str(target))
             except FileExistsError:
                 continue
-            published[folder.place] = PublishedFolder(target, folder.run_id, folder.root_sha256)
+            published[folder.index] = PublishedFolder(target, folder.run_id, folder.root_sha256)
     finally:
-        # After a failed rename too: what was renamed before it stands and is to stay.
+        # After a failed rename too: the folders that were renamed before it stay.
         if published:
             _confirm(publish_root, [folder.path for folder in published.values()])
     return published
 
 
 def _confirm(publish_root: Path, folders: Sequence[Path]) -> None:
+    # (5) Make the directories read-only and the new names durable. From here on nothing is deleted.
     try:
         for path in folders:
             for folder, _, _ in os.walk(path, topdown=False):
@@ -240,7 +236,7 @@ def _confirm(publish_root: Path, folders: Sequence[Path]) -> None:
 
 
 def _publish_error(error: OSError) -> PublishError:
-    place = f" ({error.filename})" if error.filename else ""
+    location = f" ({error.filename})" if error.filename else ""
     folder = Path(error.filename).parent if isinstance(error.filename, str) else Path("publish_root")
     advice = _ADVICE.get(error.errno or 0) or write_advice(error, folder)
-    return PublishError(f"the run could not be published: {error.strerror or error}{place}", advice)
+    return PublishError(f"the run could not be published: {error.strerror or error}{location}", advice)

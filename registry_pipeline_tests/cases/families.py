@@ -203,7 +203,7 @@ def run_history(case: Case, _: Path) -> Any:
         files.get("previous.jsonl"),
         files["current.jsonl"],
         RUN_ROOTS,
-        why_left_out=lambda run_root, run_id: left_out.get(f"{run_root}/{run_id}"),
+        explain_missing=lambda run_root, run_id: left_out.get(f"{run_root}/{run_id}"),
     )
     return describe(findings, "code", "severity", "path")
 

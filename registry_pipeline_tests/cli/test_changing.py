@@ -27,7 +27,7 @@ def test_rollback_takes_the_last_activation_back_and_renders_the_report(built: R
     assert built.active("drift_signals") == FIRST
     assert (built.runs / told["report_run_id"]).is_dir()
     assert "rollback by Grace: wrong" in built("log").out
-    assert "a rollback moved away from it" in built("status", now=LATEST).out
+    assert "a rollback deactivated this run" in built("status", now=LATEST).out
     assert built("verify", "--active", "--chain", now=LATEST).code == 0
 
 

@@ -65,7 +65,7 @@ def test_status_says_why_a_registry_that_was_built_alone_is_not_active(built: Re
     assert ended.code == 0
     assert row["active"]["run_id"] == RUN_REGISTRY
     assert row["newest_run_id"] == "2026-03-02__120000__run_registry_build"
-    assert "would rest on 2026-03-01__120000__run_registry_build" in row["newest_not_active_because"]
+    assert "would depend on 2026-03-01__120000__run_registry_build" in row["newest_not_active_because"]
     assert row["next_command"] == "registry-pipeline build run_registry"
     assert row["next_command"] in built("status").out
 
@@ -144,7 +144,7 @@ def test_show_takes_a_path_outside_of_any_repository(seen: Repository, tmp_path:
 def test_show_of_an_unsealed_run_exits_3_and_of_none_7(seen: Repository) -> None:
     assert seen("show", "legacy").code == 3
     ended = seen("show", "nobody")
-    assert (ended.code, "no run is called 'nobody'" in ended.err) == (7, True)
+    assert (ended.code, "no run is named 'nobody'" in ended.err) == (7, True)
 
 
 @pytest.mark.parametrize("word", ["HASH_MISMATCH", "hash_mismatch"])

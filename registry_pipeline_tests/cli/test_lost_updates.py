@@ -72,7 +72,7 @@ def test_a_log_that_appears_while_two_are_merged_into_it_is_not_replaced(
         str(saved),
         "-o",
         str(log),
-        prepare=at("registry_pipeline.registries.run_index.store", pause, append),
+        prepare=at("registry_pipeline.registries.run_index.merge", pause, append),
     )
 
     assert ended.code == 6
@@ -100,7 +100,7 @@ def test_an_append_waits_while_two_logs_are_merged_into_the_one_that_it_writes(
     other.write_text(
         json.dumps(a_run(8) if noun == "run-index" else {**VOIDED, "update_utc": "2026-01-08T07:00Z"}) + "\n"
     )
-    pause = at("registry_pipeline.registries.run_index.store", "replace_file", append)
+    pause = at("registry_pipeline.registries.run_index.merge", "replace_file", append)
     ended = run_forked(known, noun, "merge", str(log), str(other), "-o", str(log), prepare=pause)
 
     assert (ended.code, codes.read_text()) == (0, "6")

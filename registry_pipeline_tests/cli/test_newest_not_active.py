@@ -92,41 +92,41 @@ ROWS = {
     "built alone, what depends on it waits": Row(
         lambda repository: built_alone(repository, "run_registry"),
         "run_registry",
-        "with it active, drift_signals (2026-03-01__120000__drift_signals_build) would rest on 2026-03-01",
+        "after this change drift_signals (2026-03-01__120000__drift_signals_build) would depend on 2026-03-01",
         "build run_registry",
         0,
     ),
     "never activated": Row(
         lambda repository: built_alone(repository, "drift_signals"),
         "drift_signals",
-        "it was never put in force: it was built with --only or --no-activate, or a check stopped it",
+        "it was built with --only or --no-activate, or a check stopped its activation",
         f"activate drift_signals {new('drift_signals')} --reason TEXT",
         0,
     ),
     "all sealed and not activated": Row(
         built_and_not_activated,
         "op_status_table",
-        "would rest on 2026-03-01__120000__op_status_table_build",
+        "would depend on 2026-03-01__120000__op_status_table_build",
         "build op_status_table",
         0,
     ),
-    "altered since": Row(altered, "drift_signals", "it was never put in force", "activate drift_signals", 5),
-    "stopped by a check": Row(stopped_by_a_check, "run_registry", "would rest on 2026-03-01", "build run_registry", 3),
-    "half of its seal": Row(half_sealed, "drift_signals", "a part of its seal is missing", "build drift_signals", 0),
+    "altered since": Row(altered, "drift_signals", "it was built with --only or --no-activate", "activate drift_signals", 5),
+    "stopped by a check": Row(stopped_by_a_check, "run_registry", "would depend on 2026-03-01", "build run_registry", 3),
+    "half of its seal": Row(half_sealed, "drift_signals", "the run does not verify: partial", "build drift_signals", 0),
     "unreadable": Row(
-        unreadable, "drift_signals", "its run.json or its root cannot be read", f"verify {new('drift_signals')}", 3
+        unreadable, "drift_signals", "run.json or the root hash of the run cannot be read", f"verify {new('drift_signals')}", 3
     ),
-    "rolled back": Row(rolled_back, "op_status_table", "a rollback moved away from it", "build op_status_table", 0),
-    "marked bad": Row(marked_bad, "drift_signals", "it is marked bad: wrong clock", "build drift_signals", 0),
+    "rolled back": Row(rolled_back, "op_status_table", "a rollback deactivated this run", "build op_status_table", 0),
+    "marked bad": Row(marked_bad, "drift_signals", "the run is marked bad: wrong clock", "build drift_signals", 0),
     "of another repository": Row(
         of_another_repository,
         "governance_scorecard",
-        "it belongs to another repository, whose repository_id is another-repository",
+        "the run belongs to another repository",
         f"activate governance_scorecard {new('governance_scorecard')} --allow-foreign --reason TEXT",
         0,
     ),
     "pointer file edited": Row(
-        edited, "drift_signals", "has an error, and until it is mended nothing moves", "doctor", 3
+        edited, "drift_signals", "has an error; nothing can be activated until it is fixed", "doctor", 3
     ),
 }
 
@@ -164,4 +164,4 @@ def test_an_altered_active_run_does_not_hold_back_the_newest(built: Repository) 
     told = built("status", "--json", now=LAST)
 
     row = next(r for r in told.document("status")["registries"] if r["registry_id"] == "drift_signals")
-    assert (told.code, row["newest_not_active_because"].startswith("it was never put in force")) == (3, True)
+    assert (told.code, row["newest_not_active_because"].startswith("it was built with --only or --no-activate")) == (3, True)

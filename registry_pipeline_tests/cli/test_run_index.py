@@ -66,7 +66,7 @@ def test_one_answer_in_every_form(known: Repository, tmp_path: Path) -> None:
         (("run-index", "list", "--format", "yaml"), "yaml"),
         (("run-index", "list", "-o", "x"), "-o writes"),
         (("run-index", "list", "--order-by", "mood"), "mood"),
-        (("run-index", "list", "--since", "2026-02-02", "--until", "2026-02-01"), "--until lies before"),
+        (("run-index", "list", "--since", "2026-02-02", "--until", "2026-02-01"), "--until is before"),
         (("run-index", "append"), "name a FILE"),
         (("run-index", "append", "-", "--record", "{}"), "name a FILE"),
         (("run-index", "start", "x.md", "--artist", "ART-a", "--genre", "GEN-a"), "--machine"),

@@ -62,13 +62,17 @@ def test_an_empty_file_gives_the_defaults() -> None:
         ('run_index.ids = ["dash"]', "run_index.ids: Input should be 'dash' or 'ulid'"),
         (
             'run_roots = [3, ".."]',
-            "run_roots.0: Input should be a valid string; "
-            "run_roots.1: Value error, must be a relative POSIX path inside the repository",
+            (
+                "run_roots.0: Input should be a valid string; "
+                "run_roots.1: Value error, must be a relative POSIX path inside the repository"
+            ),
         ),
         (
             "sorce = 2\nroles.pak = 3\nstale_days = -1",
-            "unknown key roles.pak; did you mean 'pack'?; stale_days: Input should be greater than or equal to 0; "
-            "unknown key sorce",
+            (
+                "unknown key roles.pak; did you mean 'pack'?; stale_days: Input should be greater than or equal to 0; "
+                "unknown key sorce"
+            ),
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +44,7 @@ def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_
 
 def test_record_and_report_bear_the_moment_of_activation(rebuilt: Door) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
-    door = replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
+    door = dataclasses.replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
 
     result = door.grant(door.requested())
 
@@ -110,7 +111,7 @@ def write_id(door: Door, repository_id: str) -> Door:
     """Give the repository an id; return the interface as Dagster loads it then."""
     toml = door.governed.root / "registry-pipeline.toml"
     toml.write_text(f'repository_id = "{repository_id}"\n', encoding="utf-8")
-    return replace(door, governed=load_repository(door.governed.root))
+    return dataclasses.replace(door, governed=load_repository(door.governed.root))
 
 
 def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: Door) -> None:
@@ -211,7 +212,7 @@ def test_a_registry_rebuilt_alone_is_left_waiting_with_the_reason(activated: Doo
     activated.materialize("run_registry")
 
     assert "run_registry" in activated.skipped()
-    assert "would rest on" in activated.skipped()
+    assert "would depend on" in activated.skipped()
 
 
 def test_a_named_folder_that_is_gone_is_refused_and_no_traceback(rebuilt: Door) -> None:

@@ -108,7 +108,7 @@ def test_a_pack_sealed_against_the_shipped_schema_fails_its_check_and_is_not_pro
     activated: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reader refuses such a pack; what a reader lets through, the check finds."""
-    monkeypatch.setattr("registry_pipeline.registries.captured.read.check_bytes", lambda *_: iter(()))
+    monkeypatch.setattr("registry_pipeline.registries.base.capture.check_bytes", lambda *_: iter(()))
     (activated.governed.root / PACKS / "list.json").write_text("[]\n")
 
     result = activated.materialize("threshold_packs_file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -28,7 +29,6 @@ from registry_pipeline.defs.daily import DAILY, DAILY_JOB
 from registry_pipeline.pipeline import daily
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.runs import pointer_file
-from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, make_removable, verdicts_of
 from registry_pipeline_tests.histories import make_historic
@@ -148,7 +148,7 @@ def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(pas
     old = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
     new = pages(past.execute(DAILY_JOB, run_config=FORCE, partition_key="2026-02-12"))
     alone = asset_job("alone", AssetSelection.checks_for_assets(DAILY))
-    door = replace(past, definitions=Definitions.merge(past.definitions, Definitions(jobs=[alone])))
+    door = dataclasses.replace(past, definitions=Definitions.merge(past.definitions, Definitions(jobs=[alone])))
 
     flip_byte(past.governed.publish_root / old["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
     replaced = door.execute("alone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -238,7 +239,7 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
     toml = fresh.governed.root / "registry-pipeline.toml"
     toml.write_text("history_start = 2026-01-01\n" + (toml.read_text() if toml.is_file() else ""))
     build(fresh, "drift_signals_daily", "--as-of", "2026-02-03..2026-02-05")
-    with_days = replace(fresh, definitions=build_defs(fresh.governed.root))
+    with_days = dataclasses.replace(fresh, definitions=build_defs(fresh.governed.root))
 
     answer = tick(with_days)
 

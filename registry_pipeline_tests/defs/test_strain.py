@@ -5,6 +5,7 @@ The daemon restarted in the middle is in `test_strain_daemon`: it takes real pro
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,6 @@ from registry_pipeline.pipeline import steps
 from registry_pipeline.pipeline import verify as pipeline_verify
 from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline.pointers import find_runs
-from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
     POINTED,
@@ -152,7 +152,7 @@ def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(reb
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes() + b" ")
     alone = asset_job("checks_alone", AssetSelection.checks_for_assets("drift_signals"))
-    door = replace(rebuilt, definitions=Definitions.merge(rebuilt.definitions, Definitions(jobs=[alone])))
+    door = dataclasses.replace(rebuilt, definitions=Definitions.merge(rebuilt.definitions, Definitions(jobs=[alone])))
 
     result = door.execute("checks_alone")
 
@@ -249,7 +249,7 @@ def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_
     assert {**{name: newer[name] for name in (*CAPTURES, *OWN_TABLES)}, **activated.asked_for()} == pointed
     assert activated.grant(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == pointed
-    assert f"{older['op_status_table']} describes an older moment than the active run" in activated.skipped()
+    assert f"{older['op_status_table']}: the as-of time of the run is earlier than that of the active run" in activated.skipped()
 
 
 # A refused advance.

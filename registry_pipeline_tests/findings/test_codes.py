@@ -28,4 +28,4 @@ def test_messages_are_fragments_and_hints_are_given(code: str) -> None:
     assert row.clause
     assert not row.message.endswith(".")
     assert not row.hint.endswith(".")
-    assert re.match(r"[a-z0-9{`]|[A-Z_]+\b|MANIFEST|LATEST", row.message), row.message
+    assert re.match(r"[a-z0-9{`]|[A-Z0-9_]+\b|MANIFEST|LATEST", row.message), row.message

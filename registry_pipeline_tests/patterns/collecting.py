@@ -42,14 +42,14 @@ class Use:
 
 # Patterns that a function compiles from parts, and how that function's callers apply them.
 _COMPILED_BY_FUNCTIONS: Final[Mapping[str, tuple[tuple[re.Pattern[str], ...], tuple[str, ...]]]] = {
-    "run_index.ids:_forms": (
+    "registries.run_index.ids:_forms": (
         tuple(form.pattern for grammar in GRAMMARS.values() for form in grammar.forms.values()),
         ("fullmatch",),
     ),
 }
 # Patterns in a tuple or a mapping, whose methods are not called by their name.
 _IN_CONTAINERS: Final = {
-    "run_index.scan:_KEYS": ("search", "scan"),
+    "registries.run_index.scan:_KEYS": ("search", "scan"),
 }
 
 

@@ -27,7 +27,7 @@ from registry_pipeline.pointers.rollback import mark_bad
 from registry_pipeline.pointers.activation import read_chain_state
 from registry_pipeline.pointers.rollback import rollback
 from registry_pipeline.pointers.rollback import select_rollback
-from registry_pipeline.pointers.recovery import resolve_pending
+from registry_pipeline.pointers.recovery import PENDING, complete_pending, void_records
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.config import load_repository
 from registry_pipeline.pointers import store
@@ -59,9 +59,9 @@ if what == "rollback":
 if what == "mark_bad":
     mark_bad(governed, run, find_run(governed, words[0]), **who)
 if what == "finish":
-    resolve_pending(governed, run, "finish", **who)
+    complete_pending(governed)
 if what == "void":
-    resolve_pending(governed, run, "void", **who)
+    void_records(governed, run, [PENDING], **who)
 """
 
 

@@ -7,7 +7,7 @@ import shutil
 from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers.activation import ValidatedRun, activate, load_candidate
 from registry_pipeline.pointers.find_runs import find_run
-from registry_pipeline.pointers.recovery import resolve_pending
+from registry_pipeline.pointers.recovery import complete_pending
 from registry_pipeline.pointers.rollback import rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs.sealed_run import Activation, Refusal
@@ -95,4 +95,4 @@ def test_an_accepted_loss_that_is_pending_is_finished_as_it_was_accepted(built: 
     built.build(minutes=3)
     kill(built, STEPS["after the record"], "rollback")
 
-    assert isinstance(resolve_pending(built.repository, built.run(90), "finish", **WHO), Activation)
+    assert isinstance(complete_pending(built.repository), Activation)

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from registry_pipeline.errors import BusyError
-from registry_pipeline.pipeline import sealed_store
 from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers import state
 from registry_pipeline.pointers.chain_records import read_chain
-from registry_pipeline.pointers.recovery import resolve_pending
+from registry_pipeline.pointers.recovery import complete_pending
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.store import pointer_lock
 from registry_pipeline_tests.pipeline.conftest import World, all_in_force
@@ -45,11 +44,11 @@ def test_an_activation_between_two_reads_is_no_edited_pointer_file(
         assert all_in_force(built.build(minutes=10))
 
     acts = {"before": None, "after": None} | {moment: other_process}
-    monkeypatch.setattr(sealed_store, call, once(getattr(sealed_store, call), acts["before"], acts["after"]))
+    monkeypatch.setattr(state, call, once(getattr(state, call), acts["before"], acts["after"]))
 
-    state = read_chain_state(built.repository)
+    chain = read_chain_state(built.repository)
 
-    assert (state.state, state.findings) == ("committed", ())
+    assert (chain.state, chain.findings) == ("committed", ())
 
 
 def test_a_reader_that_meets_one_change_reads_again_and_takes_no_lock(
@@ -59,14 +58,14 @@ def test_a_reader_that_meets_one_change_reads_again_and_takes_no_lock(
 
     def other_process() -> None:
         with monkeypatch.context() as undone:
-            undone.setattr(sealed_store, "read_chain", read_chain)
+            undone.setattr(state, "read_chain", read_chain)
             built.build(minutes=10)
 
     def refused(*_args: Any, **_kwargs: Any) -> Any:
         raise AssertionError("the reader takes the lock")
 
-    monkeypatch.setattr(sealed_store, "read_chain", once(read_chain, None, other_process))
-    monkeypatch.setattr(sealed_store, "pointer_lock", refused)
+    monkeypatch.setattr(state, "read_chain", once(read_chain, None, other_process))
+    monkeypatch.setattr(state, "pointer_lock", refused)
 
     assert read_chain_state(built.repository).state == "committed"
 
@@ -94,7 +93,7 @@ def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
         monkeypatch.undo()
         built.build(minutes=10)
 
-    monkeypatch.setattr(sealed_store, "read_chain", once(read_chain, None, other_process))
+    monkeypatch.setattr(state, "read_chain", once(read_chain, None, other_process))
 
     seen = inspect(built.repository, built.run(20))
 
@@ -135,9 +134,9 @@ def test_a_writer_that_ends_while_a_reader_waits_leaves_it_the_final_state(
 
     def finished_first(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.undo()
-        resolve_pending(built.repository, built.run(30), "finish", actor="Ada", reason="")
+        complete_pending(built.repository)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(sealed_store, "pointer_lock", finished_first)
+    monkeypatch.setattr(state, "pointer_lock", finished_first)
 
     assert read_chain_state(built.repository).state == "committed"

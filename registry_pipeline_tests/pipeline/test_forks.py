@@ -131,7 +131,7 @@ def test_without_a_fork_a_record_in_force_is_rolled_back_and_not_voided(built: W
     head = read_chain_state(built.repository).head
     assert head is not None
 
-    with pytest.raises(RefusedError, match="in force"):
+    with pytest.raises(RefusedError, match="in effect"):
         void_records(built.repository, built.run(1), [head.ref.run_id], **WHO)
     assert void_records(built.repository, built.run(1), ["pending"], **WHO) is None
 

@@ -10,7 +10,7 @@ import pytest
 
 from registry_pipeline.config import load_repository
 from registry_pipeline.pointers.find_runs import find_run
-from registry_pipeline.pointers.recovery import resolve_pending
+from registry_pipeline.pointers.recovery import complete_pending, void_records
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.store import intent_path
@@ -70,7 +70,7 @@ def test_a_pending_change_is_finished_with_the_bytes_of_its_record(twice: World,
     pending = read_chain_state(twice.repository).head
     assert pending is not None
 
-    done = resolve_pending(twice.repository, twice.run(90), "finish", **WHO)
+    done = complete_pending(twice.repository)
 
     assert isinstance(done, Activation)
     assert done.record == pending.ref
@@ -86,7 +86,7 @@ def test_a_pending_change_is_voided_and_nothing_moved(twice: World, change: str)
     pending = read_chain_state(twice.repository).head
     assert pending is not None
 
-    done = resolve_pending(twice.repository, twice.run(90), "void", **WHO)
+    done = void_records(twice.repository, twice.run(90), ["pending"], **WHO)
 
     chain = read_chain_state(twice.repository)
     assert isinstance(done, Activation)
@@ -98,9 +98,9 @@ def test_a_pending_change_is_voided_and_nothing_moved(twice: World, change: str)
 
 
 FINISHING = {
-    "before the replacement": (("settlement", "replace_file", "before"), "pending"),
-    "after the replacement": (("settlement", "replace_file", "after"), "committed"),
-    "after all": (("settlement", "remove_intent", "after"), "committed"),
+    "before the replacement": (("pointers.recovery", "replace_file", "before"), "pending"),
+    "after the replacement": (("pointers.recovery", "replace_file", "after"), "committed"),
+    "after all": (("pointers.recovery", "remove_intent", "after"), "committed"),
 }
 
 
@@ -110,16 +110,16 @@ def test_finishing_can_be_killed_too_and_done_again(twice: World, step: str) -> 
     kill(twice, FINISHING[step][0], "finish")
 
     assert state(twice) == FINISHING[step][1]
-    again = resolve_pending(twice.repository, twice.run(90), "finish", **WHO)
+    again = complete_pending(twice.repository)
     assert (again is None) is (FINISHING[step][1] == "committed")
     assert state(twice) == "committed"
     assert twice.active("drift_signals") == FIRST
 
 
 VOIDING = {
-    "before the record": (("settlement", "seal_record", "before"), "pending"),
-    "after the record": (("settlement", "seal_record", "after"), "committed"),
-    "after all": (("settlement", "remove_intent", "after"), "committed"),
+    "before the record": (("pointers.recovery", "seal_record", "before"), "pending"),
+    "after the record": (("pointers.recovery", "seal_record", "after"), "committed"),
+    "after all": (("pointers.recovery", "remove_intent", "after"), "committed"),
 }
 
 
@@ -130,7 +130,7 @@ def test_voiding_can_be_killed_too_and_done_again(twice: World, step: str) -> No
     kill(twice, VOIDING[step][0], "void")
 
     assert state(twice) == VOIDING[step][1]
-    again = resolve_pending(twice.repository, twice.run(90), "void", **WHO)
+    again = void_records(twice.repository, twice.run(90), ["pending"], **WHO)
     assert (again is None) is (VOIDING[step][1] == "committed")
     assert (state(twice), pointers(twice)) == ("committed", before)
     assert all_in_force(twice.build(minutes=95))
@@ -141,18 +141,18 @@ def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: Wo
     kill(twice, STEPS[PENDING], "rollback")
     twice.tamper(FIRST, "DRIFT_SIGNALS_v0_1.json")
 
-    refused = resolve_pending(twice.repository, twice.run(90), "finish", **WHO)
+    refused = complete_pending(twice.repository)
 
     assert isinstance(refused, Refusal)
     assert {"ACTIVATE_NOT_VERIFIED", "HASH_MISMATCH"} <= {f.code for f in refused.findings}
     assert (state(twice), pointers(twice)) == ("pending", before)
 
 
-@pytest.mark.parametrize("how", ["finish", "void"])
-def test_where_nothing_is_pending_nothing_is_settled(twice: World, how: str) -> None:
+def test_where_nothing_is_pending_nothing_is_completed_or_voided(twice: World) -> None:
     before = pointers(twice), twice.names()
 
-    assert resolve_pending(twice.repository, twice.run(90), "finish" if how == "finish" else "void", **WHO) is None
+    assert complete_pending(twice.repository) is None
+    assert void_records(twice.repository, twice.run(90), ["pending"], **WHO) is None
     assert (pointers(twice), twice.names()) == before
 
 

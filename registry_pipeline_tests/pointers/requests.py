@@ -1,4 +1,4 @@
-"""Runs, verdicts and requests for the plan, told in few words: `run("op_status_table", 2, run_registry=1)`."""
+"""Runs, verdicts and requests for the plan: `run("op_status_table", 2, run_registry=1)`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.pointers.consistency import ActiveRun
 from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.pointers.plan import ActivationRequest, Candidate
+from registry_pipeline.pointers.obstacles import ActivationState, Candidate
+from registry_pipeline.pointers.plan import ActivationRequest
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
@@ -29,8 +30,8 @@ UPSTREAM = {
 
 
 def spec(registry_id: str, **fields: Any) -> RegistrySpec:
-    told: dict[str, Any] = {"kind": "built", "title": "", "artifacts": ("A.json",), "schemas": (), "version": "0.1"}
-    return RegistrySpec(registry_id=registry_id, operation_id=None, tag=None, **(told | fields))
+    common: dict[str, Any] = {"kind": "built", "title": "", "artifacts": ("A.json",), "schemas": (), "version": "0.1"}
+    return RegistrySpec(registry_id=registry_id, operation_id=None, tag=None, **(common | fields))
 
 
 SPECS = {name: spec(name, pointer=name != "system_health_report", depends_on=deps) for name, deps in UPSTREAM.items()}
@@ -74,16 +75,31 @@ def request(
 ) -> ActivationRequest:
     """Return a request; `absent` are active too, but their folders are not there."""
     present = list(active)
-    asked = ActivationRequest(
-        candidates=tuple(c if isinstance(c, Candidate) else candidate(c) for c in candidates),
-        pointers=pointers_to([*present, *absent]),
-        active={r.registry_id: ActiveRun(r.ref, r.inputs, r.as_of_utc) for r in present},
-        marked_bad=marked_bad or {},
+    pointers = changes.pop("pointers", pointers_to([*present, *absent]))
+    state = ActivationState(
+        active={
+            r.registry_id: ActiveRun(r.ref, r.inputs, r.as_of_utc)
+            for r in present
+            if pointers.active(r.registry_id) == r.ref
+        },
         specs=SPECS,
         run_roots=(RUNS, "reports/runs"),
+        marked_bad=marked_bad or {},
+        repository_id=changes.pop("repository_id", None),
+        accepted_foreign=changes.pop("accepted_foreign", frozenset()),
+    )
+    request = ActivationRequest(
+        candidates=tuple(c if isinstance(c, Candidate) else candidate(c) for c in candidates),
+        pointers=pointers,
+        state=state,
         previous=HEAD,
         actor="a test",
         reason="because",
         now_utc=NOW,
     )
-    return replace(asked, **changes)
+    return replace(request, **changes)
+
+
+def with_state(request: ActivationRequest, **changes: Any) -> ActivationRequest:
+    """Return a request whose state is changed."""
+    return replace(request, state=replace(request.state, **changes))

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from registry_pipeline.pointers.consistency import ActiveRun
-from registry_pipeline.pointers.explain_inactive import ActivationContext, Obstacle, explain_newest
+from registry_pipeline.pointers.explain_inactive import Obstacle, explain_newest
+from registry_pipeline.pointers.obstacles import ActivationState, Candidate, as_active
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
-from registry_pipeline.runs.listing import RunFolder, SealState
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import RunVerdict, SealedRun, Verdict
 
 ROOT = ".codex/RUNS"
 
 
-def run(registry_id: str, day: int, **upstream: int) -> ActiveRun:
+def run(registry_id: str, day: int, **upstream: int) -> SealedRun:
     """Return a run of a day; `upstream` names the days of the runs that it was built from."""
-    edges = tuple(InputRegistry(name, "upstream", run(name, built).ref) for name, built in upstream.items())
-    return ActiveRun(SealedRef(f"d{day}_{registry_id}", ROOT, None, f"{day:064x}"), Inputs(edges), None)
+    inputs = tuple(InputRegistry(name, "upstream", run(name, built).ref) for name, built in upstream.items())
+    return SealedRun(registry_id, SealedRef(f"d{day}_{registry_id}", ROOT, None, f"{day:064x}"), Inputs(inputs), "")
 
 
-def told(
-    newest: dict[str, ActiveRun],
-    active: dict[str, ActiveRun],
+def explain(
+    newest: dict[str, SealedRun],
+    active: dict[str, SealedRun],
     *,
-    seal: SealState = "sealed",
-    settled: bool = True,
+    verdict: RunVerdict = "pass",
+    pointers_valid: bool = True,
     marked_bad: dict[str, str] | None = None,
     rolled_back_runs: frozenset[str] = frozenset(),
-    readable: bool = True,
 ) -> dict[str, Obstacle]:
-    folders = {name: RunFolder(ROOT, claim.ref.run_id, seal) for name, claim in newest.items()}
-    standing = ActivationContext(active, settled, marked_bad or {}, rolled_back_runs)
-    return explain_newest(folders, newest if readable else {}, standing, REGISTRIES)
+    claims = {
+        name: Candidate(claim, Verdict("", claim.ref.run_id, name, verdict, claim.ref.manifest_sha256, ()))
+        for name, claim in newest.items()
+        if active.get(name) != claim
+    }
+    runs = {name: as_active(claim) for name, claim in active.items()}
+    state = ActivationState(runs, REGISTRIES, (ROOT,), marked_bad or {}, rolled_back_runs)
+    return explain_newest(claims, state, pointers_valid=pointers_valid)
 
 
 ACTIVE = {
@@ -41,54 +45,57 @@ ALONE = {"run_registry": run("run_registry", 2)}
 
 
 def test_what_is_active_needs_no_reason() -> None:
-    assert told(ACTIVE, ACTIVE) == {}
+    assert explain(ACTIVE, ACTIVE) == {}
 
 
 def test_a_registry_rebuilt_alone_waits_for_what_rests_on_the_old_one() -> None:
-    reason = told(ALONE, ACTIVE)["run_registry"]
+    reason = explain(ALONE, ACTIVE)["run_registry"]
 
-    assert "op_status_table (d1_op_status_table) would rest on d1_run_registry" in reason.because
+    assert "op_status_table (d1_op_status_table) would depend on d1_run_registry" in reason.because
     assert reason.next_command == "registry-pipeline build run_registry"
 
 
 def test_a_run_built_from_what_is_not_active_names_the_upstream_to_build() -> None:
-    reason = told({"op_status_table": run("op_status_table", 2, run_registry=2)}, ACTIVE)["op_status_table"]
+    reason = explain({"op_status_table": run("op_status_table", 2, run_registry=2)}, ACTIVE)["op_status_table"]
 
-    assert "would rest on d2_run_registry" in reason.because
+    assert "would depend on d2_run_registry" in reason.because
     assert reason.next_command == "registry-pipeline build run_registry"
 
 
 def test_runs_that_could_only_move_together_are_built_again_together() -> None:
     both = {**ALONE, "op_status_table": run("op_status_table", 2, run_registry=2)}
 
-    assert {reason.next_command for reason in told(both, ACTIVE).values()} == {"registry-pipeline build run_registry"}
+    assert {reason.next_command for reason in explain(both, ACTIVE).values()} == {
+        "registry-pipeline build run_registry"
+    }
 
 
 def test_a_run_that_nothing_holds_back_can_be_activated_by_name() -> None:
-    reason = told(ALONE, {})["run_registry"]
+    reason = explain(ALONE, {})["run_registry"]
 
     assert reason.next_command == "registry-pipeline activate run_registry d2_run_registry --reason TEXT"
 
 
 def test_a_run_itself_may_be_the_reason() -> None:
-    assert told(ALONE, ACTIVE, seal="unsealed")["run_registry"].because == "it is not sealed"
-    assert told(ALONE, ACTIVE, seal="partial")["run_registry"].because == "a part of its seal is missing"
+    assert explain(ALONE, ACTIVE, verdict="unsealed")["run_registry"].because == "the run does not verify: unsealed"
+    assert explain(ALONE, ACTIVE, verdict="partial")["run_registry"].because == "the run does not verify: partial"
     assert (
-        told(ALONE, ACTIVE, readable=False)["run_registry"].next_command == "registry-pipeline verify d2_run_registry"
+        explain(ALONE, ACTIVE, verdict="fail")["run_registry"].next_command
+        == "registry-pipeline verify d2_run_registry"
     )
-    assert told(ALONE, ACTIVE, marked_bad={"d2_run_registry": "wrong"})["run_registry"].because == (
-        "it is marked bad: wrong"
+    assert explain(ALONE, ACTIVE, marked_bad={"d2_run_registry": "wrong"})["run_registry"].because == (
+        "the run is marked bad: wrong"
     )
-    assert told(ALONE, ACTIVE, rolled_back_runs=frozenset({"d2_run_registry"}))["run_registry"].because == (
-        "a rollback moved away from it; only `activate` puts it back"
+    assert explain(ALONE, ACTIVE, rolled_back_runs=frozenset({"d2_run_registry"}))["run_registry"].because == (
+        "a rollback deactivated this run, so it is not activated automatically"
     )
 
 
 def test_nothing_moves_while_the_pointers_are_not_settled() -> None:
-    assert told(ALONE, ACTIVE, settled=False)["run_registry"].next_command == "registry-pipeline doctor"
+    assert explain(ALONE, ACTIVE, pointers_valid=False)["run_registry"].next_command == "registry-pipeline doctor"
 
 
 def test_a_registry_that_is_never_active_says_so() -> None:
-    reason = told({"system_health_report": run("system_health_report", 2)}, ACTIVE)["system_health_report"]
+    reason = explain({"system_health_report": run("system_health_report", 2)}, ACTIVE)["system_health_report"]
 
     assert reason == Obstacle(REGISTRIES["system_health_report"].excluded_because)

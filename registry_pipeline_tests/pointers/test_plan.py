@@ -19,7 +19,7 @@ from registry_pipeline.runs.sealed_run import Refusal, SealedRun
 from registry_pipeline.schema import check_value
 from registry_pipeline.values import replace
 
-from .requests import HEAD, NOW, RUNS, candidate, pointers_to, request, run
+from .requests import HEAD, NOW, RUNS, candidate, pointers_to, request, run, with_state
 
 RR1, RR2 = run("run_registry", 1), run("run_registry", 2)
 OP1, OP2 = run("op_status_table", 1, run_registry=1), run("op_status_table", 2, run_registry=2)
@@ -98,7 +98,7 @@ def test_init_takes_the_pointer_file_as_it_is_and_has_no_predecessor() -> None:
 def test_a_plan_made_before_init_follows_it_once_it_is_sealed() -> None:
     early = accepted(request([RR1], previous=None))
 
-    with pytest.raises(ValueError, match="follows another"):
+    with pytest.raises(ValueError, match="needs a predecessor"):
         _ = early.artifacts
     assert early.following(HEAD) == accepted(request([RR1]))
 
@@ -295,8 +295,8 @@ def test_the_refusal_names_both_runs_and_what_to_build() -> None:
     (told,) = refusal.findings
 
     assert told.message == (
-        "after this change op_status_table (2026-02-01__000000__op_status_table_build) would rest on "
-        "2026-02-01__000000__run_registry_build, and the active one is 2026-02-02__000000__run_registry_build"
+        "after this change op_status_table (2026-02-01__000000__op_status_table_build) would depend on "
+        "2026-02-01__000000__run_registry_build, but 2026-02-02__000000__run_registry_build is active"
     )
     assert (told.expected, told.got) == (RR2.ref.run_id, RR1.ref.run_id)
 
@@ -340,7 +340,7 @@ def test_a_foreign_run_that_is_active_already_is_accepted_by_a_record_of_its_own
     assert plan.moves == (Move("run_registry", RR1.ref, RR1.ref),)
     assert plan.record.verdicts["accepted_foreign"] == 1
 
-    again = plan_activation(replace(asked, accepted_foreign=frozenset({RR1.ref.identity})))
+    again = plan_activation(with_state(asked, accepted_foreign=frozenset({RR1.ref.identity})))
     assert isinstance(again, NothingToMove)
 
 

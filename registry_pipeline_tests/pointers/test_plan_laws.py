@@ -13,7 +13,7 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun
 from registry_pipeline.values import replace
 
-from .requests import UPSTREAM, request, run
+from .requests import UPSTREAM, request, run, with_state
 
 MOVABLE = [name for name in UPSTREAM if name != "system_health_report"]
 days = st.integers(1, 3)
@@ -42,7 +42,7 @@ def worlds(draw: st.DrawFn) -> ActivationRequest:
 
 def state_after(asked: ActivationRequest) -> dict[str, tuple[SealedRef, dict[str, SealedRef]]]:
     """Return the active runs that are there after the move, as a plain reading of SPEC 5 has them."""
-    after = {name: (run.ref, run.inputs.upstream()) for name, run in asked.active.items()}
+    after = {name: (run.ref, run.inputs.upstream()) for name, run in asked.state.active.items()}
     for candidate in asked.candidates:
         after[candidate.run.registry_id] = (candidate.run.ref, candidate.run.inputs.upstream())
     return after
@@ -103,7 +103,7 @@ def test_law_what_was_accepted_once_is_nothing_to_move_twice(asked: ActivationRe
     runs_after = {c.run.registry_id: c.run for c in asked.candidates}
     kept = [
         SealedRun(name, old.ref, inputs=old.inputs, as_of_utc=old.as_of_utc or "")
-        for name, old in asked.active.items()
+        for name, old in asked.state.active.items()
         if name not in runs_after
     ]
 
@@ -117,7 +117,7 @@ def test_law_no_foreign_run_moves_without_permission_and_a_record_counts_those_t
     """Of every world with ids, once without and once with permission."""
     own = data.draw(ids)
     candidates = tuple(replace(c, verdict=replace(c.verdict, repository_id=data.draw(ids))) for c in asked.candidates)
-    refused = replace(asked, candidates=candidates, repository_id=own)
+    refused = with_state(replace(asked, candidates=candidates), repository_id=own)
     allowed = replace(refused, allow_foreign=True)
     foreign = {c.run.ref for c in candidates if own and c.verdict.repository_id not in (None, own)}
 

@@ -13,13 +13,20 @@ from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.findings.finding import Severity
 from registry_pipeline.pointers.new_pointer_file import pointer_file_bytes
-from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, NothingToMove, plan_activation
-from registry_pipeline.pointers.plan_rollback import plan_mark_bad, plan_rollback, plan_void
+from registry_pipeline.pointers.plan import (
+    ActivationPlan,
+    ActivationRequest,
+    NothingToMove,
+    plan_activation,
+    plan_mark_bad,
+    plan_rollback,
+    plan_void,
+)
 from registry_pipeline.runs.reference import Move, Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun
 from registry_pipeline.values import replace
 
-from .requests import HEAD, candidate, ref, request, run
+from .requests import HEAD, candidate, ref, request, run, with_state
 from .test_plan_laws import worlds
 
 OLD, NEW = run("run_registry", 1), run("run_registry", 2)
@@ -40,14 +47,17 @@ def parsed(plan: ActivationPlan) -> PointerFile:
 
 def going_back(asked: ActivationRequest, plan: ActivationPlan, **changes: str) -> ActivationRequest:
     """Return the request that takes an accepted activation back, in the state that it left."""
-    before = {name: SealedRun(name, old.ref, old.inputs, old.as_of_utc or "") for name, old in asked.active.items()}
+    before = {
+        name: SealedRun(name, old.ref, old.inputs, old.as_of_utc or "") for name, old in asked.state.active.items()
+    }
     replaced = [
         before.get(m.registry_id) or SealedRun(m.registry_id, m.from_ref, run("run_registry", 1).inputs, "")
         for m in plan.moves
         if m.from_ref is not None
     ]
     judged = tuple(candidate(each, **changes) for each in replaced)
-    return replace(asked, pointers=parsed(plan), candidates=judged, active={}, allow_mixed=False)
+    request = replace(asked, pointers=parsed(plan), candidates=judged, allow_mixed=False)
+    return with_state(request, active={})
 
 
 @given(worlds())
@@ -80,8 +90,8 @@ def test_law_taking_a_rollback_back_puts_the_activation_in_force_again(asked: Ac
         asked,
         pointers=parsed(back),
         candidates=tuple(c for c in asked.candidates if c.run.registry_id in moved),
-        active={},
     )
+    again = with_state(again, active={})
 
     forth = plan_rollback(again, back.moves, restores=True)
 
@@ -98,7 +108,7 @@ def test_law_nothing_ever_goes_back_to_a_run_that_is_bad_or_does_not_verify(aske
     wanted = going_back(asked, plan, **changes)
     bad = {c.run.ref.run_id: "wrong clock" for c in wanted.candidates} if how == "bad" else {}
 
-    back = plan_rollback(replace(wanted, marked_bad=bad), plan.moves, restores=True)
+    back = plan_rollback(with_state(wanted, marked_bad=bad), plan.moves, restores=True)
 
     assert isinstance(back, Refusal) is bool(wanted.candidates)
 
@@ -146,7 +156,7 @@ def test_a_registry_that_goes_back_to_nothing_leaves_those_that_rest_on_it_mixed
 
 
 def test_a_rollback_demands_the_verdicts_on_what_it_goes_back_to() -> None:
-    with pytest.raises(ValueError, match="each with its verdict"):
+    with pytest.raises(ValueError, match="runs that were replaced"):
         plan_rollback(request([], [NEW]), MOVE, restores=True)
     with pytest.raises(ConfigError):
         plan_rollback(request([OLD], [NEW], reason=" "), MOVE, restores=True)

@@ -78,7 +78,7 @@ def test_of_two_names_that_differ_in_case_alone_one_is_left_out_and_its_hash_rec
     gathered = read(tmp_path, "threshold_packs_file")
 
     assert list(gathered.inputs.files) == ["Surge.json"]
-    assert left_out(gathered) == {"surge.json": "not captured: its name differs from Surge.json in case alone"}
+    assert left_out(gathered) == {"surge.json": "not captured: its name differs from Surge.json only in case"}
     assert InputFile(f"{PACKS}/surge.json", sha256_hex(b'{"lookback": 13}\n')) in gathered.files
 
 

@@ -12,39 +12,42 @@ import sys
 from registry_pipeline_tests.registries import builder_values
 from registry_pipeline_tests.registries.health_values import facts, health_inputs
 from registry_pipeline.registries.captured.build import build_captured
-from registry_pipeline.registries.delta_log.build import build_delta_log
+from registry_pipeline.registries.delta_log.build import DeltaLogInputs, build_delta_log
 from registry_pipeline.registries.drift_signals.build import build_drift_signals
-from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
+from registry_pipeline.registries.drift_signals_daily.build import DailyInputs, build_drift_signals_daily
 from registry_pipeline.registries.op_status_table.build import build_op_status_table
-from registry_pipeline.registries.run_registry.build import build_run_registry
+from registry_pipeline.registries.run_registry.build import RunRegistryInputs, build_run_registry
 from registry_pipeline.registries.base.delta import Snapshot
-from registry_pipeline.registries.base.values import CapturedInputs; from registry_pipeline.registries.drift_signals_daily.build import DailyInputs; from registry_pipeline.registries.delta_log.build import DeltaLogInputs; from registry_pipeline.registries.run_registry.build import RunRegistryInputs
+from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.registries.system_health.build import render_health_report
-from registry_pipeline.registries.system_health.state import find_health_state as judge_health
+from registry_pipeline.registries.system_health.state import find_health_state
 
 SNAPSHOT = Snapshot("x", SealedRef("r", "runs", None, "0" * 64), (ManifestEntry("a", 1, "1" * 64),))
-heard = []
+events = []
 work = [
-    lambda: build_run_registry(RunRegistryInputs((values.scanned(envelope={"option": 1}),)), values.CONTEXT),
-    lambda: build_op_status_table(values.status_inputs(values.row()), values.CONTEXT),
-    lambda: build_drift_signals(values.drift_inputs(), values.CONTEXT),
-    lambda: build_drift_signals_daily(
-        DailyInputs(values.status_inputs(values.row()), values.drift_inputs(), 2), values.CONTEXT
+    lambda: build_run_registry(
+        RunRegistryInputs((builder_values.scanned(envelope={"option": 1}),)), builder_values.CONTEXT
     ),
-    lambda: build_captured(CapturedInputs({"a": b"b"}), values.CONTEXT),
-    lambda: build_delta_log(DeltaLogInputs(b"", {}, (SNAPSHOT,)), values.CONTEXT).sealed_as("r"),
-    lambda: render_health_report(health_inputs(), values.CONTEXT),
-    lambda: judge_health(facts()),
+    lambda: build_op_status_table(builder_values.status_inputs(builder_values.row()), builder_values.CONTEXT),
+    lambda: build_drift_signals(builder_values.drift_inputs(), builder_values.CONTEXT),
+    lambda: build_drift_signals_daily(
+        DailyInputs(builder_values.status_inputs(builder_values.row()), builder_values.drift_inputs(), 2),
+        builder_values.CONTEXT,
+    ),
+    lambda: build_captured(CapturedInputs({"a": b"b"}), builder_values.CONTEXT),
+    lambda: build_delta_log(DeltaLogInputs(b"", {}, (SNAPSHOT,)), builder_values.CONTEXT).sealed_as("r"),
+    lambda: render_health_report(health_inputs(), builder_values.CONTEXT),
+    lambda: find_health_state(facts()),
 ]
-sys.addaudithook(lambda event, arguments: heard.append(event))
+sys.addaudithook(lambda event, arguments: events.append(event))
 %s
 for step in work:
     step()
-heard, told = [], heard
+heard, events = events, []
 import json
-print(json.dumps(told))
+print(json.dumps(heard))
 """
 TOUCHES_THE_WORLD = ("open", "os.", "socket.", "subprocess.", "shutil.", "sqlite3.", "urllib.", "import", "time.")
 

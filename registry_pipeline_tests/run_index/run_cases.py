@@ -17,11 +17,17 @@ from typing import Any
 from registry_pipeline.canonical import parse_utc
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.append import Appended, parse_batch
+from registry_pipeline.registries.run_index.append import AppendResult, parse_batch
 from registry_pipeline.registries.run_index.check import check_append_only
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
-from registry_pipeline.registries.run_index.service import append_batch, check_overrides_of, check_runs_of, finish_run
-from registry_pipeline.registries.run_index.store import append_overrides, merge_files
+from registry_pipeline.registries.run_index.merge import merge_files
+from registry_pipeline.registries.run_index.service import (
+    append_batch,
+    append_overrides,
+    check_overrides_of,
+    check_runs_of,
+    finish_run,
+)
 from registry_pipeline_tests.cases.layout import Case
 
 DATA = "60-REGISTRY/data"
@@ -43,14 +49,14 @@ def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
     outcome: dict[str, Any] = {}
     if (case / "append.jsonl").exists():
         records, findings = parse_batch(log, (case / "append.jsonl").read_bytes(), "append.jsonl")
-        done = Appended(findings=findings, refused=True)
+        done = AppendResult(findings=findings, refused=True)
         if records and not any(each.severity == "error" for each in findings):
             done = append_batch(repository, records, machine_id=machine, now=now)
         outcome["append"] = _appended(done, root)
     if (case / "append-overrides.jsonl").exists():
         data = (case / "append-overrides.jsonl").read_bytes()
         records, findings = parse_batch(overrides_log(repository), data, "append-overrides.jsonl")
-        done = Appended(findings=findings, refused=True)
+        done = AppendResult(findings=findings, refused=True)
         if records and not any(each.severity == "error" for each in findings):
             done = append_overrides(repository, records)
         outcome["append_overrides"] = _appended(done, root)
@@ -87,7 +93,7 @@ def _set_up(case: Path, told: dict[str, Any], root: Path) -> Repository:
     return load_repository(root)
 
 
-def _appended(done: Appended, root: Path) -> dict[str, Any]:
+def _appended(done: AppendResult, root: Path) -> dict[str, Any]:
     beside = sorted(path.name for path in (root / DATA).iterdir() if ".torn-" in path.name)
     return {
         "refused": done.refused,

@@ -11,8 +11,8 @@ import pytest
 from registry_pipeline.canonical import json_line
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.run_index.log_file import Log, run_index_log
+from registry_pipeline.registries.run_index.merge import merge_files
 from registry_pipeline.registries.run_index.run_log import write_run_log
-from registry_pipeline.registries.run_index.store import merge_files
 from registry_pipeline_tests.files.recorded import recorded_syncs
 from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
 
@@ -118,7 +118,7 @@ def test_a_log_that_a_user_named_may_be_anywhere(tmp_path: Path) -> None:
     write_log(log, [a_run(0)])
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
-    target = Log(tmp_path / "link/both.jsonl", "both", log.reader)
+    target = Log(tmp_path / "link/both.jsonl", "both", log.validator)
 
     assert merge_files(log, log.path, log.path, target.path).changed
     assert os.listdir(tmp_path / "elsewhere") == ["both.jsonl"]  # noqa: PTH208 - names are what is wanted

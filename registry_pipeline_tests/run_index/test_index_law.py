@@ -9,9 +9,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.canonical import json_line
+from registry_pipeline.canonical import json_line, second_of
 from registry_pipeline.registries.run_index.gates import RuleContext
-from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log
 from registry_pipeline.registries.run_index.query import (
     ORDERS,
     VIEWS,
@@ -21,6 +21,9 @@ from registry_pipeline.registries.run_index.query import (
     find_records,
     find_run,
 )
+from registry_pipeline.registries.run_index.record import UNIQUENESS
+from registry_pipeline.registries.run_index.scan import finished_end, group_by_run, read_entries
+from registry_pipeline.registries.run_index.versions import sort_versions, version_key
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 
@@ -70,6 +73,36 @@ def test_the_index_answers_as_the_log_does(
                 assert not by_scan.by_index
                 assert by_index.entries == by_scan.entries
                 assert by_index.findings == by_scan.findings
+            assert list(find_records(log, question).entries) == _select(log, question)
+
+
+def _select(log: Log, query: Query) -> list[Entry]:
+    """Return what a query selects, without SQL."""
+    with open_log(log) as file:
+        entries = list(read_entries(log, file, finished_end(log, file)[0]))
+    current = {run_id: sort_versions(versions)[-1] for run_id, versions in group_by_run(entries).items()}
+
+    def matches(entry: Entry) -> bool:
+        record = entry.record
+        created = second_of(record["created_utc"]) or ""
+        return (
+            query.artist_id in (None, record["artist_id"])
+            and query.genre_id in (None, record["genre_id"])
+            and (query.since or "") <= created <= (query.until or "9")
+            and (not query.failed or any(record.get(name) == "FAIL" for name in UNIQUENESS))
+            and (not query.passed or record["qa_gate2"] == "PASS")
+            and (query.view == "all" or (query.view == "current") == (current[record["run_id"]] == entry))
+        )
+
+    name, descending = query.order_by.removeprefix("-"), query.order_by.startswith("-")
+
+    def key(entry: Entry) -> tuple[str, str, str, int]:
+        field = str(entry.record.get(name, ""))
+        return (second_of(field) or "" if name == "created_utc" else field, *version_key(entry.record), entry.number)
+
+    ordered = sorted(filter(matches, entries), key=key, reverse=descending)
+    ordered.sort(key=lambda entry: name not in entry.record)
+    return ordered[: query.limit or None]
 
 
 def _questions(log: Log, question: Query) -> list[Callable[[bool], QueryResult]]:

@@ -17,8 +17,8 @@ from registry_pipeline.registries.run_index.fingerprint import is_recorded, reco
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
+from registry_pipeline.registries.run_index.service import append_runs
 from registry_pipeline.registries.run_index.side_index import index_path
-from registry_pipeline.registries.run_index.store import append_runs
 from registry_pipeline_tests.run_index.mortal import killed_at
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log
 
@@ -169,12 +169,17 @@ def test_an_edit_right_after_an_append_is_seen_however_fast_it_comes(tmp_path: P
         assert [each["notes"] for each in find_run(log, a_run(number)["run_id"]).records] == ["edited"]
 
 
-def test_an_append_killed_at_any_call_leaves_an_index_that_hides_nothing(tmp_path: Path) -> None:
+def test_an_append_and_a_query_killed_at_any_call_leave_an_index_that_hides_nothing(tmp_path: Path) -> None:
     number, killed, rebuilt = 1, True, 0
     while killed:
         log = _indexed(tmp_path / str(number))
         one, root = a_run(60), tmp_path / str(number)
-        killed = killed_at(number, lambda: append_runs(governed_at(root), [one], RuleContext()))  # noqa: B023
+
+        def append_and_refresh() -> None:
+            append_runs(governed_at(root), [one], RuleContext())  # noqa: B023 - called before the next round
+            find_records(log, Query())  # noqa: B023
+
+        killed = killed_at(number, append_and_refresh)
         unchanged = side_index.index_path(log).stat().st_ino
         by_index, by_scan = (find_records(log, Query(view="all"), use_index=use) for use in (True, False))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.run_index.append import Appended
+from registry_pipeline.registries.run_index.append import AppendResult
 from registry_pipeline.registries.run_index.log_file import Log
-from registry_pipeline.registries.run_index.scan import read_whole
+from registry_pipeline.registries.run_index.scan import read_log
 from registry_pipeline.registries.run_index.tail import batch_intent_path
 from registry_pipeline_tests.run_index.mortal import killed_at
 from registry_pipeline_tests.run_index.values import a_run, append, log_at
@@ -26,7 +26,7 @@ STATES: dict[str, bytes | None] = {
 
 
 def _runs(log: Log) -> list[str]:
-    return [entry.record["run_id"] for entry in read_whole(log, missing_ok=True).entries]
+    return [entry.record["run_id"] for entry in read_log(log, missing_ok=True).entries]
 
 
 def _begin(root: Path, state: str) -> Log:
@@ -65,7 +65,7 @@ def test_an_append_killed_at_any_call_is_whole_or_nothing(
         assert not done.refused
         assert _runs(log) == [*known, *wanted, LATER["run_id"]], f"killed at call {number}"
         assert not batch_intent_path(log).exists()
-        whole = b"".join(map(json_line, read_whole(log).entries and [dict(e.record) for e in read_whole(log).entries]))
+        whole = b"".join(map(json_line, read_log(log).entries and [dict(e.record) for e in read_log(log).entries]))
         assert log.path.read_bytes().rstrip(b"\n") == whole.rstrip(b"\n")
         if state == "a torn tail":
             assert TORN in _aside(log)
@@ -83,8 +83,8 @@ def test_a_batch_that_was_cut_off_is_set_aside_and_told(tmp_path: Path) -> None:
             break
         number += 1
 
-    seen = read_whole(log)
-    done: Appended = append(log, LATER)
+    seen = read_log(log)
+    done: AppendResult = append(log, LATER)
 
     assert _runs(log) == [FIRST["run_id"], LATER["run_id"]]
     assert [each.code for each in seen.findings] == ["RI007"]

@@ -14,9 +14,9 @@ from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.registries.run_index import append as appending
 from registry_pipeline.registries.run_index import tail
 from registry_pipeline.registries.run_index.log_file import MAX_LINE, open_log, read_lines
+from registry_pipeline.registries.run_index.merge import merge_files
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
-from registry_pipeline.registries.run_index.scan import read_entries, read_whole
-from registry_pipeline.registries.run_index.store import merge_files
+from registry_pipeline.registries.run_index.scan import read_entries, read_log
 from registry_pipeline_tests.run_index.values import a_run, append, log_at, write_log
 
 
@@ -26,7 +26,7 @@ def test_a_line_of_ten_megabytes_is_told_and_read_over_in_bounded_memory(tmp_pat
     log.path.write_bytes(json_line(a_run(1)) + long + json_line(a_run(2)))
 
     tracemalloc.start()
-    held = read_whole(log)
+    held = read_log(log)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -54,7 +54,7 @@ def test_the_longest_line_is_a_record_and_a_longer_one_is_none(tmp_path: Path) -
     room = MAX_LINE + 1 - len(json_line(a_run(1, notes="")))
     write_log(log, [a_run(1, notes="x" * room), a_run(2, notes="x" * (room + 1))])
 
-    assert [entry.number for entry in read_whole(log).entries] == [1]
+    assert [entry.number for entry in read_log(log).entries] == [1]
 
 
 def test_what_is_appended_while_the_log_is_read_is_for_the_next_reader(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_what_is_appended_while_the_log_is_read_is_for_the_next_reader(tmp_path:
         seen += [entry.record["run_id"] for entry in reading]
 
     assert seen == [a_run(1)["run_id"], a_run(2)["run_id"]]
-    assert len(read_whole(log).entries) == 3
+    assert len(read_log(log).entries) == 3
 
 
 def test_a_log_that_is_cut_while_it_is_read_ends_there(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_pipe_is_no_log_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(log.path)
 
     with pytest.raises(RefusedError, match="not a regular file"):
-        read_whole(log)
+        read_log(log)
     with pytest.raises(RefusedError, match="not a regular file"):
         append(log, a_run(1))
 
@@ -119,7 +119,7 @@ def test_an_append_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Mo
     with appending.locked(log), pytest.raises(BusyError, match="nothing changed"):
         append(log, a_run(2))
 
-    assert len(read_whole(log).entries) == 1
+    assert len(read_log(log).entries) == 1
 
 
 def test_a_log_that_was_replaced_while_an_append_waited_is_the_one_that_grows(
@@ -139,7 +139,7 @@ def test_a_log_that_was_replaced_while_an_append_waited_is_the_one_that_grows(
     monkeypatch.setattr(fcntl, "flock", checked_out_meanwhile)
     append(log, a_run(2))
 
-    assert [entry.record["run_id"] for entry in read_whole(log).entries] == [a_run(5)["run_id"], a_run(2)["run_id"]]
+    assert [entry.record["run_id"] for entry in read_log(log).entries] == [a_run(5)["run_id"], a_run(2)["run_id"]]
 
 
 def test_a_part_of_a_batch_is_not_merged(tmp_path: Path) -> None:
@@ -174,6 +174,6 @@ def test_a_batch_that_ends_while_one_looks_is_seen_whole(tmp_path: Path, monkeyp
         if log.path.read_bytes() == batch[0]:  # the writer is faster: all is there, and the announcement is gone
             log.path.write_bytes(b"".join(batch))
 
-    monkeypatch.setattr(tail, "_read_announcement", settled)
+    monkeypatch.setattr(tail, "_read_batch_intent", settled)
 
-    assert [entry.number for entry in read_whole(log).entries] == [1, 2]
+    assert [entry.number for entry in read_log(log).entries] == [1, 2]

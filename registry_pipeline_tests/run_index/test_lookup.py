@@ -1,4 +1,4 @@
-"""An append asks the side index that is there, believes no stale or damaged one, and leaves it up to date."""
+"""An append never uses the side index, and a query after it does not trust an outdated one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.run_index import fingerprint, lookup, side_index
-from registry_pipeline.registries.run_index.append import Appended
+from registry_pipeline.registries.run_index import fingerprint
+from registry_pipeline.registries.run_index.append import AppendResult
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records
+from registry_pipeline.registries.run_index.service import append_runs
 from registry_pipeline.registries.run_index.side_index import index_path
-from registry_pipeline.registries.run_index.store import append_runs
 from registry_pipeline_tests.run_index.values import Run, a_run, governed_at, log_at, write_log
 
 ALL = Query(view="all", order_by="created_utc")
@@ -23,7 +23,7 @@ OTHER_MAKER = a_run(20, created_by="gpt")
 """Collides with run 20."""
 
 
-def _append(root: Path, *records: Run) -> Appended:
+def _append(root: Path, *records: Run) -> AppendResult:
     return append_runs(governed_at(root), records, RuleContext())
 
 
@@ -32,38 +32,6 @@ def _indexed(root: Path, count: int = 50) -> Log:
     write_log(log, [a_run(number) for number in range(count)])
     assert find_records(log, ALL).by_index
     return log
-
-
-def _never(*_: object, **__: object) -> None:
-    raise AssertionError("nothing of this is needed")
-
-
-def test_the_log_is_not_read_where_the_index_is_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = _indexed(tmp_path)
-    monkeypatch.setattr(lookup, "find_entries", _never)
-
-    assert [each.code for each in _append(tmp_path, OTHER_MAKER).findings] == ["RI024"]
-    assert len(_append(tmp_path, a_run(20)).repeated) == 1
-    assert len(_append(tmp_path, a_run(60), a_run(61)).added) == 2
-    later = _append(tmp_path, a_run(60, notes="later", created_utc="2026-02-11T10:00Z"), a_run(62))
-    assert [each.code for each in _append(tmp_path, a_run(62, created_by="gpt")).findings] == ["RI024"]
-
-    assert len(later.added) == 2
-    answer = find_records(log, ALL)
-    assert (answer.by_index, len(answer.entries)) == (True, 54)
-    assert answer.entries == find_records(log, ALL, use_index=False).entries
-
-
-def test_what_was_appended_is_taken_into_the_index_by_the_append(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = _indexed(tmp_path)
-    _append(tmp_path, a_run(60))
-    monkeypatch.setattr(side_index, "_refresh", _never)
-    monkeypatch.setattr(side_index, "_built", _never)
-    monkeypatch.setattr(side_index, "checksum", _never)
-
-    assert len(find_records(log, ALL).entries) == 51
 
 
 def test_no_index_is_made_for_an_append(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.query import Query, find_records
-from registry_pipeline.registries.run_index.scan import read_whole
+from registry_pipeline.registries.run_index.scan import read_log
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.run_index.values import a_run, log_at, write_log
 
@@ -45,7 +45,7 @@ def _append_at_once(root: Path, each: int) -> list[str]:
             asked += 1
     assert [start.wait() for start in starts] == [0] * PROCESSES
     assert asked
-    return [entry.record["run_id"] for entry in read_whole(log_at(root)).entries]
+    return [entry.record["run_id"] for entry in read_log(log_at(root)).entries]
 
 
 def _judge(root: Path, each: int) -> None:
@@ -73,14 +73,14 @@ def test_eight_processes_that_append_five_hundred_records_each_lose_nothing(tmp_
 _THROUGH_THE_INDEX = """
 import sys
 from pathlib import Path
-from registry_pipeline.registries.run_index.store import append_runs
-from registry_pipeline.registries.run_index.gates import RuleContext as Surroundings
+from registry_pipeline.registries.run_index.service import append_runs
+from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.run_index.values import a_run, governed_at
 wait_for_locks_without_limit()
 first, count, root = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 for number in range(first, first + count):
-    assert append_runs(governed_at(root), [a_run(number)], Surroundings()).added
+    assert append_runs(governed_at(root), [a_run(number)], RuleContext()).added
 """
 
 
@@ -95,7 +95,7 @@ def test_many_writers_and_a_reader_share_one_index_and_none_of_them_rebuilds_it(
     def refuse(*_: object) -> None:
         raise AssertionError("the index was rebuilt")
 
-    monkeypatch.setattr(side_index, "_built", refuse)
+    monkeypatch.setattr(side_index, "_build", refuse)
     wait_for_locks_without_limit(monkeypatch)
     index = side_index.index_path(log).stat().st_ino
 

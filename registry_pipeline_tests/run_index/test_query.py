@@ -16,7 +16,7 @@ from registry_pipeline.registries.run_index import export
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import overrides_log
 from registry_pipeline.registries.run_index.query import Query, find_latest, find_records, find_run
-from registry_pipeline.registries.run_index.store import read_rule_context
+from registry_pipeline.registries.run_index.service import read_rule_context
 from registry_pipeline_tests.run_index.values import a_run, a_success, governed_at, log_at, write_log
 
 DAYS = [a_run(n, created_utc=stamp) for n, stamp in enumerate(("2026-02-09T23:59:59Z", "2026-02-10T00:00Z",
@@ -191,7 +191,7 @@ def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
     assert export.csv_bytes([]).decode().strip() == ",".join(export.COLUMNS)
 
 
-@pytest.mark.parametrize("module", ["export", "query", "store", "run_log"])
+@pytest.mark.parametrize("module", ["export", "query", "service", "run_log"])
 def test_importing_the_room_imports_neither_pandas_nor_duckdb_nor_yaml(module: str) -> None:
     asked = f"import sys, registry_pipeline.registries.run_index.{module}"
     heavy = f"{asked}; print({{'pandas', 'duckdb', 'ruamel.yaml'}} & set(sys.modules))"

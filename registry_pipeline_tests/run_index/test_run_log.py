@@ -10,7 +10,7 @@ import pytest
 
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.registries.run_index.ids import GRAMMARS
-from registry_pipeline.registries.run_index.scan import read_whole
+from registry_pipeline.registries.run_index.scan import read_log
 from registry_pipeline.registries.run_index.service import finish_run, start_run
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log
 
@@ -54,7 +54,7 @@ def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
         *("record_type", "run_id", "created_utc", "created_by", "machine_id", "artist_id", "genre_id"),
         *("qa_gate2", "run_log_filepath_abs", "notes"),
     ]
-    assert (again.added, again.refused, len(read_whole(log).entries)) == ((), False, 1)
+    assert (again.added, again.refused, len(read_log(log).entries)) == ((), False, 1)
 
 
 def test_what_a_second_finish_changes_has_to_be_named(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_an_id_that_is_taken_is_not_given_again(tmp_path: Path) -> None:
 def test_a_minted_id_is_one_of_its_grammar(tmp_path: Path) -> None:
     for grammar in GRAMMARS.values():
         for kind in ("run", "work", "version", "override"):
-            assert grammar.problem(kind, grammar.mint(kind, NOW, _first)) == ""
+            assert grammar.find_problem(kind, grammar.mint(kind, NOW, _first)) == ""
     # The instant 1469918176385 of the ULID specification's own example.
     instant = datetime(2016, 7, 30, 22, 36, 16, 385000, tzinfo=UTC)
 

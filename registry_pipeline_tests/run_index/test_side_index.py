@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ class Watch:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.built = 0
         self.offsets: list[int] = []
-        build, read = side_index._built, read_lines
+        build, read = side_index._build, read_lines
 
         def built(*args: object) -> object:
             self.built += 1
@@ -34,8 +36,8 @@ class Watch:
             self.offsets.append(int(str(words.get("offset", 0))))
             return read(*args, **words)  # type: ignore[arg-type]
 
-        patch.setattr(side_index, "_built", built)
-        patch.setattr("registry_pipeline.registries.run_index.side_index.read_lines", lines)
+        patch.setattr(side_index, "_build", built)
+        patch.setattr("registry_pipeline.registries.run_index.scan.read_lines", lines)
 
 
 @pytest.fixture
@@ -153,8 +155,12 @@ def test_where_none_can_be_written_the_log_is_read_and_that_is_told(
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
 
-    def refuse(*_: object, **__: object) -> None:
-        raise sqlite3.OperationalError("unable to open database file")
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+    def refuse(path: object, **options: Any) -> sqlite3.Connection:
+        if path != ":memory:":
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(":memory:", **options)
 
     monkeypatch.setattr(sqlite3, "connect", refuse)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -12,11 +12,10 @@ from registry_pipeline.canonical import json_line
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.config import RunIndex as RunIndexTable
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.append import Appended, append_records
+from registry_pipeline.registries.run_index.append import AppendResult, append_records
 from registry_pipeline.registries.run_index.check import check_runs
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Entry, Log, run_index_log
-from registry_pipeline.registries.run_index.scan import find_entries
 
 Run = dict[str, Any]
 
@@ -63,17 +62,13 @@ def write_log(log: Log, records: Iterable[Run]) -> None:
     log.path.write_bytes(b"".join(map(json_line, records)))
 
 
-def append(log: Log, *records: Run) -> Appended:
+def append(log: Log, *records: Run) -> AppendResult:
     """Append with all the rules, and no overrides."""
-    wanted = {record["run_id"] for record in records}
-
-    def find(file: IO[bytes], end: int) -> tuple[list[Entry], int]:
-        return find_entries(log, file, end, "run_id", wanted)
 
     def check(entries: Sequence[Entry]) -> Iterable[Finding]:
-        return check_runs(log.shown, entries, RuleContext())
+        return check_runs(log.display_path, entries, RuleContext())
 
-    return append_records(log, records, find, check)
+    return append_records(log, records, check)
 
 
 # Few runs, few stamps and few lanes, so that records meet each other.

@@ -78,7 +78,7 @@ def test_an_array_of_no_entries_is_not_gone_through(folder: Path) -> None:
 
     shape = [f for f in verify_folder(folder).findings if f.code == "MANIFEST_SHAPE"]
 
-    assert [f.message for f in shape] == ["manifest.json: most of its 200000 items are no entries"]
+    assert [f.message for f in shape] == ["manifest.json: most of its 200000 items are not entries"]
 
 
 def _hollow(folder: Path, sizes: dict[str, int]) -> list[tuple[str, str]]:

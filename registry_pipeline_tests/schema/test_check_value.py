@@ -87,7 +87,7 @@ def test_items_are_ordered_by_number_and_not_by_text() -> None:
 def test_missing_keys_are_one_problem() -> None:
     (problem,) = check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", {})
 
-    assert problem == SchemaProblem("", "lacks 'pointer_contract_version', 'pointers'")
+    assert problem == SchemaProblem("", "missing keys: pointer_contract_version, pointers")
 
 
 def test_a_problem_inside_an_alternative_is_told_there() -> None:

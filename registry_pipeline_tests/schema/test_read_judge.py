@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from registry_pipeline.schema import _problems, read_validator
+from registry_pipeline.schema import read_validator
 from registry_pipeline_tests.laws import examples
 
 EXPONENTIAL = r"^([a-z]+)+$"
@@ -31,8 +31,9 @@ def judge(schema: Any) -> Any:
         ({"properties": {"a": {"pattern": "("}}}, '/properties/a/pattern "(" is not a valid pattern'),
         ({"patternProperties": {"a{1,99999999999}": True}}, "is not a valid pattern"),
         ({"pattern": "(" * 5000 + ")" * 5000}, "(((… is not a valid pattern"),
-        ({"pattern": 7}, "/pattern 7 is not of type 'string'"),
-        ({"patternProperties": {"^x-": True}, "unevaluatedProperties": False}, "cannot be checked together"),
+        ({"pattern": 7}, '/pattern 7 is not of type "string"'),
+        ({"$ref": "other.json"}, "it refers to something that it does not contain"),
+        ({"$ref": "#/$defs/absent"}, "it refers to something that it does not contain"),
     ],
 )
 def test_a_pattern_that_cannot_be_applied_in_bounded_time_makes_a_schema_unusable(schema: Any, message: str) -> None:
@@ -70,14 +71,13 @@ def test_a_pattern_that_backtracks_for_ever_with_re_takes_bounded_time(schema: A
 def test_a_text_on_which_a_pattern_takes_too_many_steps_is_never_valid(schema: Any) -> None:
     (problem,) = judge(schema)(LONG)
 
-    assert problem.message == f"the pattern {BACK_REFERENCE!r} takes too many steps on 41 characters; simplify it"
+    assert problem.message == "a pattern of the schema takes too many steps on this text; simplify it"
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**4000)], ids=["400 digits", "4000 digits"])
-def test_a_number_that_is_beyond_a_double_is_a_problem_and_no_crash(value: int) -> None:
-    (problem,) = judge({"multipleOf": 0.01})(value)
-
-    assert problem.message == "a number is too large to be compared with the schema"
+def test_a_number_beyond_a_double_is_compared_exactly(value: int) -> None:
+    assert judge({"multipleOf": 10})(value) == []
+    assert [problem.message.split(" is ")[-1] for problem in judge({"multipleOf": 7})(value)] == ["not a multiple of 7"]
 
 
 def test_half_of_a_surrogate_pair_is_a_character_that_a_pattern_can_match() -> None:
@@ -110,8 +110,8 @@ _VALUES = st.recursive(
 
 @given(_SCHEMAS, _VALUES)
 @examples(500)
-def test_the_bounded_keywords_report_what_those_of_jsonschema_report(schema: Any, value: Any) -> None:
+def test_jsonschema_as_the_referee_gives_the_same_verdict(schema: Any, value: Any) -> None:
     """The patterns here mean the same to both engines."""
     document = {"allOf": [schema]}
 
-    assert judge(document)(value) == _problems(Draft202012Validator(document), value)
+    assert (judge(document)(value) == []) == Draft202012Validator(document).is_valid(value)

@@ -8,6 +8,7 @@ where they are not allowed, the tests fail and say so.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.values import replace
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.faults.conftest import built_repository, home
@@ -91,7 +91,7 @@ def test_a_power_cut_at_any_point_leaves_nothing_half_done(prepared: Prepared, i
         told = f"{prepared.name}: power cut at point {point} of {prepared.points}"
         with mounted(after, tmp_path / "disk") as disk:
             repository = Repository(disk / "repository", prepared.home)
-            here = replace(prepared, source=prepared.source)
+            here = dataclasses.replace(prepared, source=prepared.source)
             found = digests(repository.root)
             check_runs(here, repository, found, told)
             check_owned_files(here, found, told)

@@ -1,4 +1,4 @@
-"""What the registries share: the row that describes one, what readers are given, captures, sealed reads.
+"""What all registries share: the registry row, values for readers and builders, captures, sealing, checks of a run.
 
-May import `runs` and below.
+Rules of one registry do not belong here. May import `runs` and below.
 """

@@ -1,8 +1,7 @@
-"""One run folder judged: its seal, then its envelope and its artifacts (SPEC 2.3).
+"""Check one run folder: the seal report, then run.json and the artifacts against the shipped schemas.
 
-The seal report comes from `seal.verify`; here its verified bytes meet the shipped schemas. A run is asked for as much
-as it claims to be: one whose run.json names a registry for all of it, one that merely holds a registry's artifact is
-only warned about, any other run is asked for its seal alone.
+A run whose run.json names a registry must satisfy all of it. A run that only contains a registry's artifact gets
+warnings. Any other run is checked for its seal alone.
 """
 
 from __future__ import annotations
@@ -21,151 +20,146 @@ from registry_pipeline.runs.envelope import stated_repository_id
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
 from registry_pipeline.schema import PROBLEM_LIMIT, check_bytes, check_value, has_schema, shipped_validator
-from registry_pipeline.values import value_type
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
-"""The schema of run.json of a registry run (SPEC 4.7)."""
+"""The schema of run.json of a registry run."""
 TOLD_OF_ONE_FILE: Final = 20
-"""So many faults of one file become findings; one more finding counts the rest."""
+"""The most findings about one file; one more finding counts the rest."""
 _CODES: Final = {"unparsable": "SCHEMA_UNPARSABLE", "violation": "SCHEMA_VIOLATION"}
-
-
-@value_type
-class _Fault:
-    """What is wrong at one place of one file, before it is told as a finding."""
-
-    code: str
-    location: str
-    detail: str
+_Problem = tuple[str, str, str]
+"""A problem of one file: code, location, detail."""
 
 
 def needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the names known beforehand whose verified bytes `check_run` judges: what `verify_folder` must keep."""
+    """Return the artifact names of all registries: `verify_folder` must keep their bytes for `check_run`."""
     return frozenset(artifact for spec in specs.values() for artifact, _ in spec.schemas)
 
 
 def more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the names that only the folder itself knows and whose bytes `check_run` judges too.
+    """Return the other files whose bytes `check_run` needs; their names are known from the folder only.
 
-    Where there are any, the folder is verified once more with these kept, and the second report is the one to judge.
+    If there are any, verify the folder again with these kept and check the second report.
     """
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(registry_of(report.run_json, relpaths, specs)[0] or "")
-    named = () if spec is None else artifacts_in(spec, relpaths)
-    return frozenset(named) - needed_files(specs)
+    return frozenset(() if spec is None else artifacts_in(spec, relpaths)) - needed_files(specs)
 
 
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
-    """Return the verdict of a folder: the findings of its seal, and unless `only_seal` of envelope and artifacts.
-
-    A run that names a registry with a `sealed_check` is judged by that check, too.
+    """Return the verdict of a folder with all findings about its seal, its run.json and its artifacts.
 
     Args:
-        report: What the verifier recomputed, with the bytes of `needed_files(specs)` and `more_needed_files` kept.
-        specs: The registry table.
-        only_seal: Judge the seal alone.
+        report: the seal report, with the bytes of `needed_files(specs)` and `more_needed_files` kept.
+        specs: the registry table.
+        only_seal: check the seal alone.
 
     Raises:
-        ValueError: the seal verifies and yet a file to judge was not kept (a bug of the caller).
+        ValueError: the seal verifies, but a file to check was not kept (an error of the caller).
     """
     relpaths = [entry.relpath for entry in report.entries]
-    registry_id, named = registry_of(report.run_json, relpaths, specs)
+    registry_id, is_named = registry_of(report.run_json, relpaths, specs)
+    spec = specs.get(registry_id or "")
     findings = list(report.findings)
     if not only_seal and registry_id is not None and report.verdict in ("pass", "fail"):
-        findings += _check_registry_run(report, registry_id, specs.get(registry_id), named=named)
-    told = sorted_findings(findings)
-    verdict = "fail" if report.verdict == "pass" and has_errors(told) else report.verdict
-    spec = specs.get(registry_id or "")
-    main = None if spec is None else main_artifact(spec, relpaths)
+        findings += _check_registry_run(report, registry_id, spec, is_named=is_named)
     return Verdict(
         path=report.path,
         run_id=report.run_id,
         registry_id=registry_id,
-        verdict=verdict,
+        verdict="fail" if report.verdict == "pass" and has_errors(findings) else report.verdict,
         root_sha256=report.root_sha256,
-        findings=told,
-        artifact=main,
+        findings=sorted_findings(findings),
+        artifact=None if spec is None else main_artifact(spec, relpaths),
         repository_id=stated_repository_id(report.run_json),
     )
 
 
 def _check_registry_run(
-    report: SealReport, registry_id: str, spec: RegistrySpec | None, *, named: bool
+    report: SealReport, registry_id: str, spec: RegistrySpec | None, *, is_named: bool
 ) -> Iterator[Finding]:
-    severity = Severity.ERROR if named else Severity.WARNING
+    severity = Severity.ERROR if is_named else Severity.WARNING
     if spec is None:
         yield finding("SCHEMA_UNKNOWN", f"{report.path}/run.json", detail=f"the registry {registry_id!r}")
         return
+    # (1) run.json
     if report.run_json is not None:
-        yield from _told(f"{report.path}/run.json", _envelope_faults(report.run_json, report), severity)
-    held = [entry.relpath for entry in report.entries]
-    artifacts = artifacts_in(spec, held)
+        problems = _find_envelope_problems(report.run_json, report)
+        yield from _report(f"{report.path}/run.json", problems, severity)
+    # (2) each artifact
+    relpaths = [entry.relpath for entry in report.entries]
+    artifacts = artifacts_in(spec, relpaths)
     for artifact in artifacts:
-        yield from _told(f"{report.path}/{artifact}", _artifact_faults(report, spec, artifact), severity)
-    if named and spec.sealed_check is not None and report.verdict == "pass":
+        problems = _find_artifact_problems(report, spec, artifact)
+        yield from _report(f"{report.path}/{artifact}", problems, severity)
+    if not is_named:
+        return
+    # (3) rules of the registry that no schema expresses, and missing artifacts
+    if spec.sealed_check is not None and report.verdict == "pass":
         yield from spec.sealed_check(report)
-    if named:
-        yield from (_missing(report.path, each, held) for each in _expected(spec, artifacts) if each not in held)
+    for name in _expected_artifacts(spec, artifacts):
+        if name not in relpaths:
+            yield _missing_artifact(report.path, name, relpaths)
 
 
-def _expected(spec: RegistrySpec, artifacts: Collection[str]) -> tuple[str, ...]:
-    """Return what a run must hold: its row's artifacts, or whatever bears another name in their stead."""
+def _expected_artifacts(spec: RegistrySpec, artifacts: Collection[str]) -> tuple[str, ...]:
+    # A captured file may have a name of the repository's choice: then the row's name is not expected.
     if artifacts and (spec.is_one_capture or not spec.artifacts):
         return ()
     return spec.artifacts or tuple(pattern for pattern, _ in spec.schemas)
 
 
-def _missing(path: str, artifact: str, held: Iterable[str]) -> Finding:
-    """Tell an artifact of a version that we do not know from one that is not there."""
-    other = next((name for name in sorted(held) if is_other_version(name, artifact)), None)
+def _missing_artifact(path: str, artifact: str, relpaths: Iterable[str]) -> Finding:
+    other = next((name for name in sorted(relpaths) if is_other_version(name, artifact)), None)
     if other is not None:
         return finding("SCHEMA_UNKNOWN", f"{path}/{other}", detail=f"this version of {artifact}")
     return finding("ARTIFACT_MISSING", path, expected=artifact)
 
 
-def _told(path: str, faults: Iterable[_Fault], severity: Severity) -> Iterator[Finding]:
-    """Tell the first faults of one file; count the others, as far as `PROBLEM_LIMIT`."""
-    found = list(islice(faults, PROBLEM_LIMIT))
-    for fault in found[:TOLD_OF_ONE_FILE]:
-        yield finding(fault.code, path, location=fault.location, severity=severity, detail=fault.detail)
-    left = len(found) - TOLD_OF_ONE_FILE
-    if left > 0:
-        least = "at least " if len(found) == PROBLEM_LIMIT else ""
-        yield finding(found[-1].code, path, severity=severity, detail=f"and {least}{left} more")
+def _report(path: str, problems: Iterable[_Problem], severity: Severity) -> Iterator[Finding]:
+    """Yield findings for the first problems of one file, and one that counts the rest."""
+    first = list(islice(problems, PROBLEM_LIMIT))
+    for code, location, detail in first[:TOLD_OF_ONE_FILE]:
+        yield finding(code, path, location=location, severity=severity, detail=detail)
+    rest = len(first) - TOLD_OF_ONE_FILE
+    if rest > 0:
+        at_least = "at least " if len(first) == PROBLEM_LIMIT else ""
+        yield finding(first[-1][0], path, severity=severity, detail=f"and {at_least}{rest} more")
 
 
-def _envelope_faults(run_json: Mapping[str, Any], report: SealReport) -> Iterator[_Fault]:
+def _find_envelope_problems(run_json: Mapping[str, Any], report: SealReport) -> Iterator[_Problem]:
     problems = check_value(ENVELOPE_SCHEMA, run_json)
     for problem in problems:
-        yield _Fault("ENVELOPE_INVALID", problem.pointer, problem.message)
+        yield "ENVELOPE_INVALID", problem.pointer, problem.message
     if problems:
         return
-    # What a schema cannot say: fields that must agree with each other and with the folder (SPEC 4.7).
+    # A schema cannot express that fields agree with each other and with the folder.
     run_id = RunId.parse(run_json["run_id"])
     if run_id is None:
-        yield _Fault("ENVELOPE_INVALID", "/run_id", "not a moment and a tag")
+        yield "ENVELOPE_INVALID", "/run_id", "not a timestamp and a tag"
     else:
         expected = {"created_utc": utc_text(run_id.stamp), "run_type": run_id.tag, "partition": run_id.partition}
         for key, value in expected.items():
             if run_json.get(key) != value:
-                yield _Fault("ENVELOPE_INVALID", f"/{key}", f"run_id says {value!r}")
+                yield "ENVELOPE_INVALID", f"/{key}", f"run_id says {value!r}"
     outputs = sorted((*(entry.relpath for entry in report.entries), *SEAL_FILES))
     if report.entries and run_json["outputs"] != outputs:
-        odd = sorted(set(outputs) ^ set(run_json["outputs"]))
-        detail = f"not the files of the folder: {', '.join(map(repr, odd[:3]))}" if odd else "not sorted"
-        yield _Fault("ENVELOPE_INVALID", "/outputs", detail)
+        differing = sorted(set(outputs) ^ set(run_json["outputs"]))
+        names = ", ".join(map(repr, differing[:3]))
+        detail = f"not the files of the folder: {names}" if differing else "not sorted"
+        yield "ENVELOPE_INVALID", "/outputs", detail
 
 
-def _artifact_faults(report: SealReport, spec: RegistrySpec, artifact: str) -> Iterator[_Fault]:
+def _find_artifact_problems(report: SealReport, spec: RegistrySpec, artifact: str) -> Iterator[_Problem]:
     schema = spec.schema_of(artifact)
     if schema is None:
         return
     if not has_schema(schema):
-        yield _Fault("SCHEMA_UNKNOWN", "", f"{artifact} ({schema} does not ship)")
+        yield "SCHEMA_UNKNOWN", "", f"{artifact} ({schema} does not ship)"
         return
     data = report.kept.get(artifact)
+    # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
     if data is not None:
         for problem in check_bytes(artifact, data, shipped_validator(schema)):
-            yield _Fault(_CODES[problem.kind], problem.place, problem.message)
+            yield _CODES[problem.kind], problem.place, problem.message
     elif report.verdict == "pass":
         raise ValueError(f"{artifact} was not kept: verify with keep=needed_files(specs), then more_needed_files")

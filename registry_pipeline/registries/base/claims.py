@@ -1,11 +1,7 @@
-"""Which registry a run folder belongs to, and which of its files are the artifacts (SPEC 2.3, 3, 4.5).
-
-One rule for rooms that are blind to each other.
-"""
+"""Which registry a run folder belongs to, and which of its files are the registry's artifacts."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,14 +9,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.capture_table import is_reserved_name
-from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.envelope_file import parse_registry_run_json, read_bytes_nofollow
+from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import field, value_type
 
+RunKey = tuple[str, str]
+"""A run root, as configured, and the name of a folder in it."""
 _VERSION: Final = re.compile(r"_v[0-9]+_[0-9]+(?=[._])")
+_DIGEST_AND_BLANKS: Final = 66
+_PROGRESS_EVERY: Final = 256
 
 
 def registry_of(
@@ -28,54 +29,43 @@ def registry_of(
 ) -> tuple[str | None, bool]:
     """Return the registry that a run belongs to, and whether its run.json names it.
 
-    Without a name in run.json the first registry of the table counts whose main artifact is in the folder.
+    If run.json names none, it is the first registry of the table whose main artifact is in the folder.
     """
-    named = (run_json or {}).get("registry_id")
-    if isinstance(named, str) and named:
-        return named, True
-    held = set(relpaths)
-    return next((name for name, spec in specs.items() if spec.artifacts and spec.artifact in held), None), False
+    name = (run_json or {}).get("registry_id")
+    if isinstance(name, str) and name:
+        return name, True
+    names = set(relpaths)
+    return next((key for key, spec in specs.items() if spec.artifacts and spec.artifact in names), None), False
 
 
 def artifacts_in(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]:
-    """Return the artifacts that a run folder of a registry holds, those of the registry's row first.
-
-    Some names only the folder knows: those of many files, of which the ones with a schema count, and that of a captured
-    file to which the repository gave another name, which is then the only file but what the folder needs for itself.
-    """
-    held = {name for name in relpaths if spec.preserve_paths or "/" not in name}
-    found = [name for name in spec.artifacts if name in held]
-    others = sorted(name for name in held if name not in found and not is_reserved_name(name))
+    """Return the artifacts of a registry in a run folder, those of the registry's row first."""
+    names = {name for name in relpaths if spec.preserve_paths or "/" not in name}
+    artifacts = [name for name in spec.artifacts if name in names]
+    others = sorted(name for name in names if name not in artifacts and not is_reserved_name(name))
+    # Of a registry of many files, every file with a schema is an artifact.
     if spec.multi_file:
-        return (*found, *(name for name in others if spec.schema_of(name)))
-    if spec.is_one_capture and not found and len(others) == 1:
+        return (*artifacts, *(name for name in others if spec.schema_of(name)))
+    # A captured file may have another name: then it is the only file besides the reserved ones.
+    if spec.is_one_capture and not artifacts and len(others) == 1:
         suffix = spec.artifact[spec.artifact.rindex(".") :]
         return tuple(name for name in others if name.endswith(suffix) and not is_other_version(name, spec.artifact))
-    return tuple(found)
+    return tuple(artifacts)
 
 
 def main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
-    """Return the name that a reference to the run gives: its main artifact as the folder holds it, None without one."""
-    held = artifacts_in(spec, relpaths) if spec.artifacts else ()
-    return held[0] if held else None
+    """Return the name of the main artifact in a run folder, or None; references to the run contain it."""
+    return next(iter(artifacts_in(spec, relpaths)), None) if spec.artifacts else None
 
 
 def is_other_version(name: str, artifact: str) -> bool:
-    """Tell whether two names differ in their version alone, as `A_v0_1.json` and `A_v0_2.json` do."""
+    """Return whether two names differ only in their version, as `A_v0_1.json` and `A_v0_2.json` do."""
     return name != artifact and _VERSION.sub("", name) == _VERSION.sub("", artifact)
-
-
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_CHUNK: Final = 1 << 16
-_DIGEST_AND_BLANKS: Final = 66
-_PROGRESS_EVERY: Final = 256
-RunKey = tuple[str, str]
-"""A run root, as configured, and the name of a folder in it."""
 
 
 @value_type
 class Claim:
-    """A run folder that says it belongs to a registry; `envelope` is its run.json where that names one, unproven."""
+    """A run folder that claims to belong to a registry, unverified; `envelope` is its run.json if that names one."""
 
     registry_id: str
     run_root: str
@@ -89,29 +79,19 @@ class Claim:
 
     @property
     def path(self) -> str:
-        """The folder's place, relative to the governed repository."""
+        """The folder's path relative to the repository."""
         return f"{self.run_root}/{self.run_id}"
 
     @property
     def previous(self) -> SealedRef | None:
-        """The snapshot of its own registry that it says it continues."""
+        """The previous snapshot of its own registry, as run.json states it."""
         return Inputs.from_json(self.envelope.get("inputs")).previous(self.registry_id)
 
 
 def read_run_keys(root: Path, run_roots: Sequence[str]) -> list[RunKey]:
-    """Return every directory in the run roots, by root in their order, then by name; no folder is opened.
-
-    A run root that cannot be read has none here: the run registry tells of it.
-    """
-    keys: list[RunKey] = []
-    for run_root in dict.fromkeys(run_roots):
-        try:
-            with os.scandir(root / run_root) as entries:
-                names = sorted([entry.name for entry in entries if entry.is_dir(follow_symlinks=False)])
-        except OSError:
-            continue
-        keys += [(run_root, name) for name in names]
-    return keys
+    """Return every run folder, by root and name; an unreadable run root is skipped (run_registry reports it)."""
+    listing = list_run_folder_names(root, run_roots, lambda _run_root, _error: None)
+    return [(run_root, name) for run_root, names in listing for name in names]
 
 
 def read_claims(
@@ -120,13 +100,13 @@ def read_claims(
     specs: Mapping[str, RegistrySpec],
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Claim]:
-    """Return the claims of those folders that make one, in their order; `on_progress` is told how many were read."""
+    """Return the claims of the folders that make one; `on_progress` is called with the number of folders read."""
     claims: list[Claim] = []
-    places: dict[str, str] = {}
+    root_paths: dict[str, str] = {}
     artifacts = frozenset(spec.artifact for spec in specs.values() if spec.artifacts)
     for number, (run_root, run_id) in enumerate(keys, 1):
-        place = places.get(run_root) or places.setdefault(run_root, os.fspath(root / run_root))
-        claim = _read_claim(f"{place}/{run_id}", run_root, run_id, specs, artifacts)
+        root_path = root_paths.get(run_root) or root_paths.setdefault(run_root, os.fspath(root / run_root))
+        claim = _read_claim(f"{root_path}/{run_id}", run_root, run_id, specs, artifacts)
         if claim is not None:
             claims.append(claim)
         if on_progress is not None and number % _PROGRESS_EVERY == 0:
@@ -135,47 +115,20 @@ def read_claims(
 
 
 def is_named_like_a_log(key: RunKey, specs: Mapping[str, RegistrySpec]) -> bool:
-    """Tell whether a folder's name is that of a delta log, so that it must prove what it is."""
+    """Return whether a folder is named like a delta log: it must then be verified as one."""
     return DELTA_LOG in specs and f"__{specs[DELTA_LOG].tag}" in key[1]
 
 
 def _read_claim(
     folder: str, run_root: str, run_id: str, specs: Mapping[str, RegistrySpec], artifacts: frozenset[str]
 ) -> Claim | None:
-    envelope = _naming_envelope(_read(f"{folder}/run.json"))
+    envelope = parse_registry_run_json(read_bytes_nofollow(f"{folder}/run.json"))
     if envelope is not None:
         return Claim(envelope["registry_id"], run_root, run_id, envelope)
-    hash_file = _read(f"{folder}/MANIFEST.sha256") or b""
-    sealed = [line[_DIGEST_AND_BLANKS:] for line in hash_file.decode("utf-8", "replace").splitlines()]
-    registry_id = None if artifacts.isdisjoint(sealed) else registry_of(None, sealed, specs)[0]
+    # Older runs name no registry: their hash file shows whether they contain an artifact.
+    hash_file = read_bytes_nofollow(f"{folder}/MANIFEST.sha256") or b""
+    relpaths = [line[_DIGEST_AND_BLANKS:] for line in hash_file.decode("utf-8", "replace").splitlines()]
+    registry_id = None if artifacts.isdisjoint(relpaths) else registry_of(None, relpaths, specs)[0]
     if registry_id is None and is_named_like_a_log((run_root, run_id), specs):
         registry_id = DELTA_LOG
     return None if registry_id is None else Claim(registry_id, run_root, run_id, {})
-
-
-def _naming_envelope(data: bytes | None) -> dict[str, Any] | None:
-    """Return a run.json that names a registry; nearly none of other runs need to be parsed to see that they do not."""
-    if data is None or (b"registry_id" not in data and b"\\u" not in data):
-        return None
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    named = value.get("registry_id") if isinstance(value, dict) else None
-    return value if isinstance(named, str) and named else None
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        descriptor = os.open(path, _OPEN)
-    except (OSError, ValueError):
-        return None
-    try:
-        data = os.read(descriptor, _CHUNK)
-        while len(data) >= _CHUNK and len(data) <= MAX_BYTES and (more := os.read(descriptor, len(data))):
-            data += more
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return data

@@ -1,7 +1,6 @@
-"""The registry delta log (SPEC 4.5): what one line says, and what changed between two manifests.
+"""Lines of the registry delta log, and the difference of two manifests. Pure.
 
-The builder writes lines, a reader finds out from them what is logged already, a check proves them; those rooms are
-blind to each other, so the form of what passes between them stands here.
+The builder, the reader and the check of the log share these values.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ _KEYS: Final = frozenset(
         "derivation_run_id",
     )
 )
-# One decoder for all lines: `json.loads` of bytes guesses the encoding of each anew.
+# One decoder for all lines: `json.loads` of bytes detects the encoding of every line again.
 _DECODER: Final = json.JSONDecoder()
 
 
 @value_type
 class PathChanges:
-    """The relpaths by which one manifest differs from another, each kind sorted."""
+    """The paths in which two manifests differ, each kind sorted."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -48,12 +47,12 @@ class PathChanges:
 
     @property
     def total(self) -> int:
-        """How many paths differ."""
+        """The number of paths that differ."""
         return len(self.added) + len(self.removed) + len(self.modified)
 
 
 def changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry]) -> PathChanges:
-    """Return what leads from one manifest to another; a path is modified if its content is another."""
+    """Return the changes from one manifest to another; a path is modified if its hash differs."""
     old, new = ({entry.relpath: entry.sha256 for entry in entries} for entries in (before, after))
     return PathChanges(
         tuple(sorted(new.keys() - old.keys())),
@@ -64,7 +63,7 @@ def changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry
 
 @value_type
 class Snapshot:
-    """A sealed run of a registry; `entries` are those of its manifest, None where they cannot be read any more."""
+    """A sealed run of a registry with its manifest entries; None if they can no longer be read."""
 
     registry_id: str
     ref: SealedRef
@@ -73,9 +72,11 @@ class Snapshot:
 
 @value_type
 class DeltaEdge:
-    """One line of the log: from one snapshot of a registry to the next; `from_ref` is None at the first.
+    """One line of the log: the step from one snapshot of a registry to the next.
 
-    `basis` is `unknown`, without any path, where one of the two manifests cannot be read.
+    Attributes:
+        from_ref: None for the first snapshot.
+        basis: `unknown`, without any path, if one of the two manifests cannot be read.
     """
 
     registry_id: str
@@ -87,7 +88,7 @@ class DeltaEdge:
     derivation_run_id: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the line's object, keys in the order of SPEC 4.5."""
+        """Return the JSON object of the line."""
         kinds = {"added": self.paths.added, "removed": self.paths.removed, "modified": self.paths.modified}
         return {
             "delta_version": DELTA_VERSION,
@@ -103,19 +104,19 @@ class DeltaEdge:
 
     @classmethod
     def from_json(cls, value: Any) -> DeltaEdge:
-        """Return the edge that a line's object states; its `counts` are taken from its paths.
+        """Return the edge that a JSON object states; its `counts` are ignored.
 
         Raises:
-            ValueError: it has not the form of an edge; the message says what is wrong.
+            ValueError: it does not have the form of an edge.
         """
         if not isinstance(value, dict) or value.keys() != _KEYS or value["delta_version"] != DELTA_VERSION:
-            raise ValueError("it has not exactly the keys of an edge of version 0.1")
+            raise ValueError("the keys are not exactly those of an edge of version 0.1")
         before, basis = value["from_ref"], value["delta_basis"]
         texts = value["registry_id"], value["created_utc"], value["derivation_run_id"]
         if not _are_texts(*texts) or basis not in ("manifest_diff", "unknown"):
-            raise ValueError("registry_id, delta_basis, created_utc or derivation_run_id is not what it must be")
+            raise ValueError("registry_id, delta_basis, created_utc or derivation_run_id has an invalid value")
         lists = value["added_paths"], value["removed_paths"], value["modified_paths"]
-        if not all(isinstance(each, list) and _are_texts(*each) for each in lists):
+        if not all(isinstance(paths, list) and _are_texts(*paths) for paths in lists):
             raise ValueError("added_paths, removed_paths and modified_paths must be lists of text")
         return cls(
             registry_id=texts[0],
@@ -132,11 +133,11 @@ def parse_delta_log(data: bytes) -> Iterator[DeltaEdge]:
     """Yield the edges of a log, in the order of its lines.
 
     Raises:
-        ValueError: a line is not an edge, or the last one is torn; the message names the line.
+        ValueError: a line is not an edge, or the last one is incomplete; the message names the line.
     """
     lines = data.decode("utf-8").split("\n")
     if lines.pop():
-        raise ValueError(f"line {len(lines) + 1}: it has no newline")
+        raise ValueError(f"line {len(lines) + 1}: the newline is missing")
     for number, line in enumerate(lines, 1):
         try:
             yield DeltaEdge.from_json(_DECODER.decode(line))

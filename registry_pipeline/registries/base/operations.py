@@ -1,7 +1,7 @@
-"""The operations a repository allows and how far each is enforced, from its documents (SPEC 4.2).
+"""Read the operations that a repository allows, and their coverage levels, from its documents.
 
-Two styles of Markdown are read, chosen heading by heading and row by row; catalogs for machines are read by
-`operations_document`. The parsers are pure: text in, values out.
+Markdown comes in two styles, chosen heading by heading and row by row. JSON and YAML are read by
+`operations_structured`. Rules: docs/reference/specification.md, "Operations catalog".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FIELD_LINE: Final = re.compile(r"(Option|Bound Executables):\s*(.*)")
 _FIELD_ROW: Final = re.compile(r"\|\s*\*\*(Option|Bound Executables)\*\*\s*\|(.*)\|")
 _LIST_ITEM: Final = re.compile(r"[-*]\s+(\S.*)")
 _CODE: Final = re.compile(r"`([^`]+)`")
-_BETWEEN_CELLS: Final = re.compile(r"(?<!\\)\|")
+_CELL_SEPARATOR: Final = re.compile(r"(?<!\\)\|")
 _ROW_OPERATION: Final = re.compile(r"(OP-[A-Z]+[0-9]+)(?:\s+(.+))?")
 _LEVEL: Final = re.compile(r"C[0-9](?![0-9])")
 _LEVEL_COLUMN: Final = 3
@@ -34,7 +34,7 @@ _LEVEL_COLUMN: Final = 3
 
 @value_type
 class DefinedOperation:
-    """An operation as one document defines it, and the line of its heading; `option` may be empty."""
+    """An operation as one document defines it, with the line of its heading; its `option` may be empty."""
 
     line: int
     operation: Operation
@@ -42,7 +42,7 @@ class DefinedOperation:
 
 @value_type
 class CoverageRow:
-    """The coverage level that one row of a matrix states."""
+    """The coverage level that one row of a document states."""
 
     line: int
     operation_id: str
@@ -51,41 +51,41 @@ class CoverageRow:
 
 
 def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
-    """Return the merged operations and coverage levels, and the documents they were read from.
+    """Return the merged operations and coverage levels, and the documents that they were read from.
 
-    A document is Markdown or, by its suffix, JSON or YAML. One that is missing or malformed is a finding of severity
-    error: without it the table would state less than the repository does.
+    A missing or malformed document is an error: without it, operations would be missing from the status table.
     """
     files: list[InputFile] = []
     findings: list[Finding] = []
-    defined: list[DefinedOperation] = []
-    rows: list[CoverageRow] = []
-    levels: list[CoverageRow] = []
-    for path, data in _documents(tree, config.operations_catalog, files, findings):
-        told = len(findings)
+    operations: list[DefinedOperation] = []
+    matrix_rows: list[CoverageRow] = []
+    catalog_rows: list[CoverageRow] = []
+    # (1) the catalog and its addenda
+    for path, data in _read_documents(tree, config.operations_catalog, files, findings):
+        count_before = len(findings)
         if is_structured(path):
-            found, stated = _stated_operations(data, path, findings)
-            levels += stated
+            document_operations, rows = _parse_structured(data, path, findings)
+            catalog_rows += rows
         else:
-            found = parse_catalog_document(_text(data, path, findings), path)
-        if not found and len(findings) == told:
+            document_operations = parse_catalog_document(_decode(data, path, findings), path)
+        if not document_operations and len(findings) == count_before:
             findings.append(finding("CATALOG_EMPTY", path))
-        defined += found
-    for path, data in _documents(tree, config.coverage_matrix, files, findings):
+        operations += document_operations
+    # (2) the coverage matrix
+    for path, data in _read_documents(tree, config.coverage_matrix, files, findings):
         if is_structured(path):
-            rows += _stated_operations(data, path, findings)[1]
+            matrix_rows += _parse_structured(data, path, findings)[1]
         else:
-            rows += parse_matrix_document(_text(data, path, findings), path)
-    # A level that a catalog states for itself stands behind the matrix, which is there to state levels.
-    rows += levels
-    operations = _merge_operations(defined, config.options, findings)
-    coverage = _merge_levels(rows, findings)
-    return OperationCatalog(operations, coverage, sorted_findings(findings)), tuple(dict.fromkeys(files))
+            matrix_rows += parse_matrix_document(_decode(data, path, findings), path)
+    # (3) Merge. The first level of an operation counts, so the matrix wins over a level in the catalog.
+    merged = _merge_operations(operations, config.options, findings)
+    coverage = _merge_levels([*matrix_rows, *catalog_rows], findings)
+    return OperationCatalog(merged, coverage, sorted_findings(findings)), tuple(dict.fromkeys(files))
 
 
 def parse_catalog_document(text: str, path: str) -> list[DefinedOperation]:
-    """Return the operations of one catalog document in their order; a heading with NON_CANONICAL ends them."""
-    found: list[DefinedOperation] = []
+    """Return the operations of one Markdown catalog; a heading with NON_CANONICAL ends them."""
+    operations: list[DefinedOperation] = []
     option = ""
     in_executables = False
     for number, raw in enumerate(text.splitlines(), start=1):
@@ -96,58 +96,52 @@ def parse_catalog_document(text: str, path: str) -> list[DefinedOperation]:
             in_executables = False
             if heading := _OPTION_HEADING.match(line):
                 option = heading[1]
-            elif operation := _OPERATION_HEADING.fullmatch(line):
-                defined = Operation(operation[1], option, operation[2].strip(), (), path)
-                found.append(DefinedOperation(number, defined))
-        elif found and line:
-            in_executables = _read_field(found, line, in_executables=in_executables)
-    return found
+            elif heading := _OPERATION_HEADING.fullmatch(line):
+                operation = Operation(heading[1], option, heading[2].strip(), (), path)
+                operations.append(DefinedOperation(number, operation))
+        elif operations and line:
+            operations[-1], in_executables = _with_line(operations[-1], line, in_executables=in_executables)
+    return operations
 
 
-def _read_field(found: list[DefinedOperation], line: str, *, in_executables: bool) -> bool:
-    """Add what a line says to the last operation; return whether a list of executables is open behind it."""
-    last = found[-1]
+def _with_line(defined: DefinedOperation, line: str, *, in_executables: bool) -> tuple[DefinedOperation, bool]:
+    """Return the operation with the content of one line, and whether list items after it are executables."""
     field = _FIELD_LINE.match(line) or _FIELD_ROW.fullmatch(line)
     if field is None:
         item = _LIST_ITEM.fullmatch(line) if in_executables else None
-        if item is not None:
-            found[-1] = _with_executables(last, item[1])
-        return item is not None
+        return (defined, False) if item is None else (_with_executables(defined, item[1]), True)
     if field[1] == "Option":
-        found[-1] = replace(last, operation=replace(last.operation, option=field[2].strip(" *`")))
-        return False
-    found[-1] = _with_executables(last, field[2])
-    return True
+        return replace(defined, operation=replace(defined.operation, option=field[2].strip(" *`"))), False
+    return _with_executables(defined, field[2]), True
 
 
 def _with_executables(defined: DefinedOperation, text: str) -> DefinedOperation:
-    named = _CODE.findall(text) or [text.strip()]
-    executables = tuple(name for name in named if name)
+    names = _CODE.findall(text) or [text.strip()]
     operation = defined.operation
-    return replace(defined, operation=replace(operation, executables=(*operation.executables, *executables)))
+    executables = (*operation.executables, *(name for name in names if name))
+    return replace(defined, operation=replace(operation, executables=executables))
 
 
 def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
-    """Return the levels that the rows of one matrix document state; a row without a level states none."""
-    found: list[CoverageRow] = []
+    """Return the levels that the rows of one Markdown matrix state; rows without a level are skipped."""
+    rows: list[CoverageRow] = []
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if not line.startswith("|"):
             continue
-        cells = [cell.strip(" \t*`") for cell in _BETWEEN_CELLS.split(line.removesuffix("|"))[1:]]
+        cells = [cell.strip(" \t*`") for cell in _CELL_SEPARATOR.split(line.removesuffix("|"))[1:]]
         operation = _ROW_OPERATION.fullmatch(cells[0]) if cells else None
         if operation is None:
             continue
-        has_name = operation[2] is not None
-        level = _LEVEL.match(cells[-1]) if has_name else None
-        if not has_name and len(cells) > _LEVEL_COLUMN:
-            level = _LEVEL.match(cells[_LEVEL_COLUMN])
+        # With a name after the id, the level is in the last column; without one, it is in the fourth.
+        column = -1 if operation[2] is not None else _LEVEL_COLUMN
+        level = _LEVEL.match(cells[column]) if column < len(cells) else None
         if level is not None:
-            found.append(CoverageRow(number, operation[1], level[0], path))
-    return found
+            rows.append(CoverageRow(number, operation[1], level[0], path))
+    return rows
 
 
-def _documents(
+def _read_documents(
     tree: Tree, paths: Sequence[str], files: list[InputFile], findings: list[Finding]
 ) -> Iterator[tuple[str, bytes]]:
     for path in dict.fromkeys(paths):
@@ -160,7 +154,7 @@ def _documents(
         yield path, data
 
 
-def _text(data: bytes, path: str, findings: list[Finding]) -> str:
+def _decode(data: bytes, path: str, findings: list[Finding]) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -168,51 +162,51 @@ def _text(data: bytes, path: str, findings: list[Finding]) -> str:
         return ""
 
 
-def _stated_operations(
+def _parse_structured(
     data: bytes, path: str, findings: list[Finding]
 ) -> tuple[list[DefinedOperation], list[CoverageRow]]:
-    """Return the operations of a document for machines, and the levels that it states for them."""
-    stated, told = parse_operations_document(data, path)
-    findings += told
-    defined = [
+    """Return the operations of a JSON or YAML document, and the levels that it states for them."""
+    items, problems = parse_operations_document(data, path)
+    findings += problems
+    operations = [
         DefinedOperation(
-            line, Operation(each["operation_id"], each["option"], each["name"], tuple(each["executables"]), path)
+            line, Operation(item["operation_id"], item["option"], item["name"], tuple(item["executables"]), path)
         )
-        for line, each in stated
+        for line, item in items
     ]
     levels = [
-        CoverageRow(line, each["operation_id"], each["coverage_level"], path)
-        for line, each in stated
-        if "coverage_level" in each
+        CoverageRow(line, item["operation_id"], item["coverage_level"], path)
+        for line, item in items
+        if "coverage_level" in item
     ]
-    return defined, levels
+    return operations, levels
 
 
 def _merge_operations(
-    defined: Iterable[DefinedOperation], options: Sequence[str], findings: list[Finding]
+    definitions: Iterable[DefinedOperation], options: Sequence[str], findings: list[Finding]
 ) -> tuple[Operation, ...]:
-    """Keep the first definition of each operation; tell of contradictions and of options that are not configured."""
+    """Return the first definition of each operation; report contradictions and unknown options."""
     merged: dict[str, DefinedOperation] = {}
-    for here in defined:
-        operation = here.operation
-        first = merged.setdefault(operation.operation_id, here)
-        for word in ("name", "option"):
-            stated, got = getattr(first.operation, word), getattr(operation, word)
-            if stated != got:
-                place = f"{first.operation.source_path}:{first.line}"
-                detail = f"{operation.operation_id} has another {word} than in {place}"
-                findings.append(_contradiction(operation.source_path, here.line, detail, stated, got))
-    for here in merged.values():
-        if here.operation.option not in options:
-            detail, path = here.operation.operation_id, here.operation.source_path
-            found = here.operation.option or None
-            findings.append(
-                finding("CATALOG_OPTION_UNKNOWN", path, location=f"{here.line}:1", got=found, detail=detail)
-            )
-    return tuple(here.operation for here in merged.values())
+    for defined in definitions:
+        operation = defined.operation
+        first = merged.setdefault(operation.operation_id, defined)
+        for attribute in ("name", "option"):
+            expected, got = getattr(first.operation, attribute), getattr(operation, attribute)
+            if expected != got:
+                first_location = f"{first.operation.source_path}:{first.line}"
+                detail = f"{operation.operation_id} has another {attribute} than in {first_location}"
+                findings.append(_contradiction(operation.source_path, defined.line, detail, expected, got))
+    for defined in merged.values():
+        operation = defined.operation
+        if operation.option not in options:
+            location, got = f"{defined.line}:1", operation.option or None
+            path, detail = operation.source_path, operation.operation_id
+            findings.append(finding("CATALOG_OPTION_UNKNOWN", path, location=location, got=got, detail=detail))
+    return tuple(defined.operation for defined in merged.values())
 
 
 def _merge_levels(rows: Iterable[CoverageRow], findings: list[Finding]) -> dict[str, str]:
+    """Return the first level of each operation; report contradictions."""
     merged: dict[str, CoverageRow] = {}
     for row in rows:
         first = merged.setdefault(row.operation_id, row)

@@ -1,4 +1,4 @@
-"""publish_root must be a real folder: behind a link, runs would be sealed in a place that no verifier looks at."""
+"""Seal the artifacts of a registry as a run folder of this repository."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from registry_pipeline import schema
 from registry_pipeline.canonical import json_document, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import read_git_state
@@ -26,6 +27,34 @@ from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import replace, value_type
 
+STATE_NAMES: Final = (
+    ".staging",
+    "quarantine",
+    "cache",
+    "dagster",
+    "entries",
+    "diagnostics.duckdb",
+    "diagnostics.duckdb.wal",
+)
+"""The files and folders of this tool beside publish_root."""
+
+
+@value_type
+class BuildRun:
+    """One run of a command or of Dagster.
+
+    Attributes:
+        started: the start, read from the clock once.
+        git: the git state at the start.
+        dagster_run_id: None on the command line.
+        head: the last activation record at the start; the sealed runs name it as an input.
+    """
+
+    started: datetime
+    git: GitState
+    dagster_run_id: str | None = None
+    head: SealedRef | None = None
+
 
 def find_linked_folder(repository: Repository) -> str | None:
     """Return the first folder on the path of publish_root that is a symbolic link, relative to the repository."""
@@ -35,11 +64,12 @@ def find_linked_folder(repository: Repository) -> str | None:
 
 
 def refuse_linked_publish_root(repository: Repository) -> None:
-    """Refuse to write where publish_root is a link or lies behind one.
+    """Refuse to write if publish_root is a link or is behind one.
 
     Raises:
-        RefusedError: it does (exit 5).
+        RefusedError: it is (exit 5).
     """
+    # The verifier follows no links, so nobody would ever check the runs behind one.
     link = find_linked_folder(repository)
     if link is not None:
         raise RefusedError(
@@ -49,29 +79,13 @@ def refuse_linked_publish_root(repository: Repository) -> None:
 
 
 def check_publish_root(repository: Repository) -> tuple[Finding, ...]:
-    """Return a finding where publish_root is a link or lies behind one; reading goes on."""
+    """Return a finding if publish_root is a link or is behind one; reading is still possible."""
     link = find_linked_folder(repository)
     return () if link is None else (finding("CONFIG_PUBLISH_ROOT_LINK", link, detail=repository.config.publish_root),)
 
 
-SEAL_FILES = ("MANIFEST.sha256", "manifest.json")
-
-
-@value_type
-class BuildRun:
-    """One invocation of the command line or one Dagster run: its start, taken once, and git as it was then.
-
-    `head` is the activation record that was the last when the run began; what the run seals names it as an input.
-    """
-
-    started: datetime
-    git: GitState
-    dagster_run_id: str | None = None
-    head: SealedRef | None = None
-
-
 def start_build_run(repository: Repository, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
-    """Return the build run that begins at `started`; git is asked here and nowhere else in it.
+    """Return the build run that begins at `started`, with the current git state.
 
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
@@ -80,17 +94,12 @@ def start_build_run(repository: Repository, started: datetime, dagster_run_id: s
 
 
 def own_paths(repository: Repository) -> tuple[str, ...]:
-    """Return the paths in which a change does not make the working tree dirty: run folders, pointers, and state."""
+    """Return the paths that this tool writes; changes in them do not make the working tree dirty."""
     config = repository.config
     state = PurePosixPath(config.publish_root).parent
-    own = [
-        config.publish_root,
-        *config.run_roots,
-        config.pointers,
-        f"{config.pointers}.lock",
-        f"{config.pointers}.intent",
-    ]
-    return (*own, *((state / name).as_posix() for name in STATE_NAMES))
+    pointer_files = (config.pointers, f"{config.pointers}.lock", f"{config.pointers}.intent")
+    state_paths = ((state / name).as_posix() for name in STATE_NAMES)
+    return (config.publish_root, *config.run_roots, *pointer_files, *state_paths)
 
 
 def seal_built(
@@ -104,43 +113,50 @@ def seal_built(
 ) -> SealedRun:
     """Seal artifacts as a new run folder under the next free run id.
 
-    A step that Dagster retries finds the folder of its first attempt: the same bytes are that run, other bytes get
-    the next suffix. With `retried` false every call makes a folder of its own. `before_sealing` is called when there
-    is no such folder; it may refuse by raising.
+    Args:
+        repository: the repository.
+        run: the build run.
+        spec: the registry.
+        built: its artifacts.
+        retried: use the folder of an earlier attempt of the same Dagster run if it has the same bytes.
+        before_sealing: called if there is no such folder; it may refuse by raising.
 
     Raises:
-        NotFoundError: the repository has no publish root yet. RefusedError: it is behind a link.
-        PublishError: nothing was published. DurabilityError: published, but the disk did not confirm it.
+        NotFoundError: the repository has no publish root yet.
+        RefusedError: the registry has no run folders, or publish_root is behind a link.
+        PublishError: nothing was published.
+        DurabilityError: the folder is published, but the disk did not confirm it.
     """
     if spec.tag is None or spec.operation_id is None:
         raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
     refuse_linked_publish_root(repository)
     if not repository.publish_root.is_dir():
-        raise NotFoundError(f"there is no {repository.config.publish_root}", "run `registry-pipeline init`")
+        raise NotFoundError(f"{repository.config.publish_root} does not exist", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
     files_for = partial(run_files, repository.config.repository_id, run, spec, built)
-    found = find_previous_attempt(repository, run, run_id, files_for) if retried else None
-    if found is None:
+    ref = find_previous_attempt(repository, run, run_id, files_for) if retried else None
+    if ref is None:
         if before_sealing is not None:
             before_sealing()
         published = seal_folder(repository.publish_root, repository.staging_root, run_id, files_for)
-        found = SealedRef(str(published.run_id), repository.config.publish_root, None, published.root_sha256)
-    ref = replace(found, relpath=main_artifact(spec, built.artifacts.files))
+        ref = SealedRef(str(published.run_id), repository.config.publish_root, None, published.root_sha256)
+    ref = replace(ref, relpath=main_artifact(spec, built.artifacts.files))
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
 
 def builder_name(registry_id: str) -> str:
-    """Return how run.json names the builder of a registry."""
+    """Return the name of a registry's builder in run.json."""
     return f"registry_pipeline.{registry_id}"
 
 
 def run_files(
     repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId
 ) -> dict[str, bytes]:
-    """Return the payload of a run folder: artifacts, copies of their schemas, and the envelope for this run id."""
+    """Return the files of a run folder for this run id: artifacts, copies of their schemas, and run.json."""
     from importlib.metadata import version  # noqa: PLC0415 - 12 ms that only sealing needs
 
     files = dict(built.artifacts.sealed_as(str(run_id)))
+    # Each artifact is accompanied by its schema, so that a run can be checked without this package.
     for artifact in built.artifacts.files:
         name = spec.schema_of(artifact)
         if name is not None:
@@ -172,24 +188,15 @@ def run_files(
 def find_previous_attempt(
     repository: Repository, run: BuildRun, run_id: RunId, files_for: Callable[[RunId], Mapping[str, bytes]]
 ) -> SealedRef | None:
-    """Return the folder that an earlier try of this Dagster step sealed with the same bytes, or None."""
+    """Return the folder that an earlier attempt of this Dagster step sealed with the same bytes, or None."""
+    # Dagster repeats a step under the same run id and start, so a folder of this name is from an earlier attempt, or
+    # from another run that began in the same second. Other bytes get the next suffix.
     while run.dagster_run_id is not None and (repository.publish_root / str(run_id)).is_dir():
-        wanted = files_for(run_id)
+        files = files_for(run_id)
         ref = SealedRef(str(run_id), repository.config.publish_root, None, "")
-        report = read_report(repository, ref, wanted)
-        same = report.verdict == "pass" and dict(report.kept) == dict(wanted) and len(report.entries) == len(wanted)
-        if same and report.root_sha256 is not None:
+        report = read_report(repository, ref, files)
+        is_same = report.verdict == "pass" and dict(report.kept) == dict(files) and len(report.entries) == len(files)
+        if is_same and report.root_sha256 is not None:
             return replace(ref, manifest_sha256=report.root_sha256)
         run_id = run_id.next()
     return None
-
-
-STATE_NAMES: Final = (
-    ".staging",
-    "quarantine",
-    "cache",
-    "dagster",
-    "entries",
-    "diagnostics.duckdb",
-    "diagnostics.duckdb.wal",
-)

@@ -1,4 +1,4 @@
-"""Reading sealed runs, verified on read: what builders, checks and renderers are given."""
+"""Read sealed runs, verified on every read, for builders, checks and renderers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
 
 def sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRun:
-    """Return a verified folder as the sealed run that it is."""
+    """Return a verified folder as a sealed run."""
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc") or envelope.get("created_utc")
     return SealedRun(
@@ -26,34 +26,36 @@ def sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRu
 
 
 def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
-    """Return the verified folder of a registry with its artifacts' bytes; of many files, those that a schema judges.
+    """Return the verified folder of a run with the bytes of its artifacts.
 
     Raises:
-        EvidenceError: it does not verify, or has another root than the reference names (exit 3).
+        EvidenceError: it does not verify, or its root differs from the reference.
     """
     registry_id = spec.registry_id
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
     report = read_report(repository, ref, keep)
+    # Only the folder names the artifacts of a registry of many files, so it is read twice.
     if spec.multi_file and report.verdict == "pass":
         report = read_report(repository, ref, artifacts_in(spec, [entry.relpath for entry in report.entries]))
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         raise EvidenceError(
-            f"{registry_id}: the run {ref.run_id} does not verify ({codes}); nothing is built on it",
+            f"{registry_id}: the run {ref.run_id} does not verify ({codes}); it is not used",
             f"see `registry-pipeline verify {ref.run_id}`, then `registry-pipeline build {registry_id}`",
         )
+    # A folder that was replaced by another valid one verifies, but is not the run of the reference.
     if report.root_sha256 != ref.manifest_sha256:
         raise EvidenceError(
-            f"{registry_id}: the run {ref.run_id} has the root {report.root_sha256} and not {ref.manifest_sha256}",
-            f"the folder is not the one that was named; `registry-pipeline build {registry_id}` makes a new one",
+            f"{registry_id}: the run {ref.run_id} has the root {report.root_sha256} instead of {ref.manifest_sha256}",
+            f"the folder was replaced; run `registry-pipeline build {registry_id}` to make a new one",
         )
     return report
 
 
 def active_run(repository: Repository, spec: RegistrySpec) -> SealedRun | None:
-    """Return the run that the pointer file names for a registry, verified, or None where nothing is active.
+    """Return the active run of a registry, verified, or None.
 
-    An active run whose folder is absent (a clone without the runs) counts as none.
+    None is also returned if its folder is missing, as in a clone without the runs.
 
     Raises:
         EvidenceError: the active run does not verify.

@@ -1,4 +1,4 @@
-"""One row of the registry table (SPEC 3)."""
+"""One row of the registry table: the constants that describe a registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["built", "captured", "rendered", "record", "external", "collectio
 
 @value_type
 class DeferredCall:
-    """A function, named by its dotted path and imported when it is first called: a table row costs no import."""
+    """A function named by its dotted path and imported when it is called, so that a table row costs no import."""
 
     path: str
 
@@ -26,29 +26,33 @@ class DeferredCall:
 
 @value_type
 class RegistrySpec:
-    """What a registry is; assets, checks, command line and documents are made from it.
+    """The description of one registry, from which assets, checks, commands and documents are generated.
 
-    `artifacts`: names in the run folder, the main one first. `schemas`: artifact name to file name under `schemas/`.
-    A `multi_file` run folder holds other files too, under their own names; a key of `schemas` may then be a pattern.
-    Where it `preserve_paths`, these are the paths that the files have in the repository, folders included.
-    `depends_on`: upstream registries, whose snapshots a build reads. `after`: registries whose folders of the same
-    build run it must find, without reading them as upstream. `previous_inputs`: registries whose *active* snapshot a build
-    reads as `previous`. `partitioned` ones are history by day, and no part of a rebuild. An `append_only` one continues
-    its own last run, and makes no new one where nothing was added. `record_key`: the fields that tell the records of
-    the main artifact apart. `rules_check_name` names the Dagster check of what the registry promises
-    beyond its shape. `source_operation_id` is the operation whose output is captured. `sealed_check` returns the
-    findings of a sealed run from its SealReport alone, for rules that a schema cannot express. `reader` names the
-    function of `sources` that gathers what `builder` is given.
+    Attributes:
+        artifacts: names in the run folder, the main one first.
+        schemas: (artifact name, schema file under `schemas/`); the name may be a pattern if `multi_file`.
+        depends_on: upstream registries, whose snapshots a build reads.
+        after: registries that are built before it in one rebuild, without being upstream.
+        previous_inputs: registries whose active snapshot a build reads with the role `previous`.
+        partitioned: one snapshot a day; not part of a rebuild.
+        append_only: continues its own last run; an unchanged source makes no new run.
+        rules_check_name: the Dagster check of the rules that no schema expresses.
+        record_key: the fields that identify a record of the main artifact.
+        multi_file: a run folder contains further files under their own names.
+        preserve_paths: these names are the paths in the repository, folders included.
+        source_operation_id: the operation whose output is captured.
+        sealed_check: returns the findings of a sealed run from its SealReport alone.
+        reader: gathers the inputs of `builder`.
     """
 
     registry_id: str
     kind: Kind
     title: str
-    artifacts: tuple[str, ...]
-    schemas: tuple[tuple[str, str], ...]
-    version: str
-    operation_id: str | None
-    tag: str | None
+    artifacts: tuple[str, ...] = ()
+    schemas: tuple[tuple[str, str], ...] = ()
+    version: str = "0.1"
+    operation_id: str | None = None
+    tag: str | None = None
     depends_on: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     previous_inputs: tuple[str, ...] = ()
@@ -66,32 +70,36 @@ class RegistrySpec:
     sealed_check: Callable[[Any], Iterable[Any]] | None = None
     reader: Callable[..., Any] | None = None
     builder: Callable[..., Any] | None = None
+    # Checks a sealed run by the registry's own rules: (repository, SealedRun, verified SealReport) -> findings.
+    rules: Callable[..., Any] | None = None
+    # Whether the reader is given what the activation chain says about runs (`SourceContext.chain`).
+    reads_chain: bool = False
 
     @property
     def artifact(self) -> str:
         """The main artifact's name.
 
         Raises:
-            IndexError: the registry has none; its files have names of their own.
+            IndexError: the registry has none; its files have their own names.
         """
         return self.artifacts[0]
 
     @property
     def relpath(self) -> str | None:
-        """What a reference to one of its runs names: the main artifact, None where there are only many files."""
+        """The file that a reference to a run names: the main artifact, or None without one."""
         return self.artifacts[0] if self.artifacts else None
 
     @property
     def check_names(self) -> tuple[str, str, str]:
-        """The names of its blocking checks: of the seal, of the schemas, and of its own rules."""
+        """The names of the blocking checks: seal, schema, and the registry's own rules."""
         return ("seal", "schema", self.rules_check_name)
 
     @property
     def is_one_capture(self) -> bool:
-        """Tell whether a run captures one file, to which the repository may give a name of its own (SPEC 1)."""
+        """Whether a run captures one file, which may have a name of the repository's choice."""
         return self.kind == "captured" and not self.multi_file
 
     def schema_of(self, artifact: str) -> str | None:
-        """Return the schema file that judges an artifact, or None."""
+        """Return the schema file of an artifact, or None."""
         renamed = self.schemas[0][1] if self.is_one_capture and self.schemas else None
         return next((schema for pattern, schema in self.schemas if fnmatchcase(artifact, pattern)), renamed)

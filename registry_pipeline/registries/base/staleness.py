@@ -1,4 +1,4 @@
-"""Which operations are observed, stale, drifting: one definition for report, summary and `status` (SPEC 4.4)."""
+"""Which operations are observed, stale or drifting: the one definition for report, summary and `status`. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 @value_type
 class OperationGroups:
-    """The rows of a status table by what is true of them, each group in the table's order; `stale` the oldest first."""
+    """The rows of a status table by group, in the order of the table; `stale` is sorted oldest first."""
 
     observed: tuple[Row, ...]
     stale: tuple[Row, ...]
@@ -24,14 +24,20 @@ class OperationGroups:
     coverage_below_c3: tuple[Row, ...]
 
 
+def is_stale(row: Row, stale_days: int) -> bool:
+    """Return whether an operation is observed and its last run is at least `stale_days` old."""
+    # An unknown age is not stale: nothing shows that the run is old.
+    age = row["staleness_days"]
+    return row["run_evidence_state"] == "OBSERVED" and age is not None and age >= stale_days
+
+
 def group_operations(rows: Sequence[Row], stale_days: int) -> OperationGroups:
-    """Return the groups; stale is observed and at least `stale_days` old, so an unknown age is not stale."""
-    observed = tuple(row for row in rows if row["run_evidence_state"] == "OBSERVED")
-    aged = [row for row in observed if row["staleness_days"] is not None and row["staleness_days"] >= stale_days]
-    aged.sort(key=lambda row: -int(row["staleness_days"]))
+    """Return the groups; one operation may be in several."""
     return OperationGroups(
-        observed=observed,
-        stale=tuple(aged),
+        observed=tuple(row for row in rows if row["run_evidence_state"] == "OBSERVED"),
+        stale=tuple(
+            sorted((row for row in rows if is_stale(row, stale_days)), key=lambda row: -int(row["staleness_days"]))
+        ),
         drifting=tuple(row for row in rows if row["op_drift"] is True),
         legacy_only=tuple(row for row in rows if row["run_evidence_state"] == "LEGACY_ONLY"),
         unobserved=tuple(row for row in rows if row["run_evidence_state"] == "UNOBSERVED"),
@@ -40,7 +46,7 @@ def group_operations(rows: Sequence[Row], stale_days: int) -> OperationGroups:
 
 
 def count_operations(rows: Sequence[Row], stale_days: int) -> OperationCounts:
-    """Return how many operations are in each group; one operation may be in several."""
+    """Return the number of operations in each group."""
     groups = group_operations(rows, stale_days)
     return OperationCounts(
         total=len(rows),
@@ -57,9 +63,9 @@ _DAY: Final = timedelta(days=1)
 
 
 def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
-    """Return the whole days from a stamp to `as_of`, rounded down, so negative for a future stamp.
+    """Return the whole days from a timestamp to `as_of`, rounded down; negative if it is in the future.
 
-    None where the stamp is not known, not a time, or has no zone (`Z` or `+hh:mm`).
+    None if the timestamp is unknown, invalid, or has no zone (`Z` or `+hh:mm`).
     """
     created = parse_instant(created_utc)
     return None if created is None else (as_of - created) // _DAY
@@ -67,7 +73,7 @@ def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
 
 @value_type
 class OperationCounts:
-    """The figures of SPEC 4.4 over the rows of a status table."""
+    """The number of operations in each group of a status table."""
 
     total: int
     observed: int

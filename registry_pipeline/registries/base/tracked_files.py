@@ -1,4 +1,4 @@
-"""Evidence that the commit at HEAD has and the working tree has not."""
+"""Find evidence that the commit at HEAD contains and the working tree lacks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
+from registry_pipeline.findings.wording import plural
 from registry_pipeline.git.repository import read_missing_files
+
+_MAX_NAMES: Final = 3
 
 
 def check_tracked_files(repository: Repository, pathspecs: Sequence[str]) -> tuple[Finding, ...]:
-    """Return a finding for each run folder and file of which HEAD has more than the working tree.
+    """Return a finding for each run folder and file that HEAD contains and the working tree lacks, even in part.
 
-    `pathspecs` are those of the evidence to compare. Where git cannot read the repository, the only finding says so.
+    Args:
+        repository: the repository.
+        pathspecs: git pathspecs of the evidence. If git cannot read the repository, the only finding says so.
     """
     try:
         missing = read_missing_files(repository.root, pathspecs)
@@ -31,23 +36,21 @@ def git_unreadable(error: NotFoundError) -> Finding:
 
 
 def file_pathspecs(*paths: str) -> tuple[str, ...]:
-    """Return the pathspecs of files, and of all that is in folders."""
+    """Return the pathspecs of these files, and of everything in these folders."""
     return tuple(f":(literal){path}" for path in paths)
 
 
 def quote_pathspec(path: str) -> str:
+    """Return a path with the characters escaped that a git pathspec treats as a pattern."""
     return re.sub(r"([*?\[\\])", r"\\\1", path)
 
 
-_SHOWN: Final = 3
-
-
 def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
-    """Return a finding for each run folder and each other file of which the commit at HEAD has more than the tree.
+    """Return a finding for each run folder with missing files, and for each other missing file.
 
     Args:
-        missing: Files that HEAD has and the working tree has not; other files directly in a run root are no evidence.
-        run_roots: The configured run roots.
+        missing: files that HEAD contains and the working tree lacks; files directly in a run root are ignored.
+        run_roots: the configured run roots.
     """
     lost: dict[str, list[str]] = {}
     for path in missing:
@@ -55,12 +58,15 @@ def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[F
         if run_root is None:
             lost.setdefault(path, [])
             continue
+        # One finding for a whole run folder: its files are useless one by one.
         run_id, _, relpath = path.removeprefix(f"{run_root}/").partition("/")
         if relpath:
             lost.setdefault(f"{run_root}/{run_id}", []).append(relpath)
-    return sorted_findings(finding("TRACKED_MISSING", path, detail=_counted(files)) for path, files in lost.items())
+    return sorted_findings(
+        finding("TRACKED_MISSING", path, detail=_describe_files(files)) for path, files in lost.items()
+    )
 
 
-def _counted(files: list[str]) -> str:
-    shown = ", ".join(sorted(files)[:_SHOWN]) + (", ..." if len(files) > _SHOWN else "")
-    return f"{len(files)} file{'' if len(files) == 1 else 's'} ({shown})" if files else "this file"
+def _describe_files(files: list[str]) -> str:
+    names = ", ".join(sorted(files)[:_MAX_NAMES]) + (", ..." if len(files) > _MAX_NAMES else "")
+    return f"{plural(len(files), 'file')} ({names})" if files else "this file"

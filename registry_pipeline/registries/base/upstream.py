@@ -1,8 +1,4 @@
-"""What each builder is given: one reader a registry, all of one signature, named by the catalog (SPEC 3, 4).
-
-A reader opens the governed repository's own files; the bytes of sealed runs are handed to it, verified, since rooms are
-blind to each other. It judges nothing but whether it can read.
-"""
+"""Parse the verified artifacts of upstream registries for the readers of other registries."""
 
 from __future__ import annotations
 
@@ -21,24 +17,38 @@ DRIFT_SIGNALS_ARTIFACT: Final = "DRIFT_SIGNALS_v0_1.json"
 
 
 def read_upstream_artifact(context: SourceContext, registry_id: str, artifact: str) -> bytes:
+    """Return the verified bytes of an upstream artifact.
+
+    Raises:
+        RefusedError: there is no run of the upstream registry.
+        EvidenceError: the run does not contain the artifact.
+    """
     files = context.upstream.get(registry_id)
     if files is None:
-        raise RefusedError(f"there is no {registry_id} to build on", f"run `registry-pipeline build {registry_id}`")
+        message = f"there is no run of {registry_id} to build from"
+        raise RefusedError(message, f"run `registry-pipeline build {registry_id}`")
     if artifact not in files:
         raise malformed_upstream(registry_id, artifact, "the artifact is not in the run")
     return files[artifact]
 
 
 def malformed_upstream(registry_id: str, artifact: str, detail: str) -> EvidenceError:
-    message = f"{registry_id}: {artifact} cannot be parsed ({detail}); nothing is built on it"
+    """Return the error for an upstream artifact that cannot be parsed."""
+    message = f"{registry_id}: {artifact} cannot be parsed ({detail}); it is not used"
     return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
 
 
 def first_line(data: bytes) -> bytes:
+    """Return the first line of JSON lines, or `null` if there is none."""
     return data.split(b"\n", 1)[0] or b"null"
 
 
 def parse_upstream(data: bytes, registry_id: str, artifact: str) -> Any:
+    """Return the JSON value of an upstream artifact.
+
+    Raises:
+        EvidenceError: it cannot be parsed.
+    """
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -46,16 +56,15 @@ def parse_upstream(data: bytes, registry_id: str, artifact: str) -> Any:
 
 
 def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
-    """Return what the status table needs of every line of a run registry."""
+    """Return the fields of every line of a run registry that the status table reads."""
     rows: list[RunRow] = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line:
             continue
         record = parse_upstream(line, "run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}")
+        # Lines of other versions have more fields; only these are needed.
         if not isinstance(record, dict) or not _has_row(record):
-            raise malformed_upstream(
-                "run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record of SPEC 4.1"
-            )
+            raise malformed_upstream("run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record")
         fields = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
         rows.append(RunRow(**fields, adapted=_is_adapted(record)))
     return tuple(rows)
@@ -80,9 +89,9 @@ def _has_row(record: Mapping[str, Any]) -> bool:
 
 
 def parse_system_drift(data: bytes | None) -> SystemDrift:
-    """Return the three flags of a drift_signals artifact; each is None where it is not stated."""
+    """Return the three flags of a drift_signals artifact; None for a flag that is missing."""
     document = parse_upstream(data or b"null", "drift_signals", DRIFT_SIGNALS_ARTIFACT)
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
-        raise malformed_upstream("drift_signals", DRIFT_SIGNALS_ARTIFACT, "it has no system_drift")
+        raise malformed_upstream("drift_signals", DRIFT_SIGNALS_ARTIFACT, "system_drift is missing")
     return SystemDrift(*(flags.get(name) for name in ("canon_dirty", "schema_drift", "threshold_drift")))

@@ -1,4 +1,4 @@
-"""What the builders are given: values read by `sources`, one type a builder (SPEC section 4)."""
+"""Values that readers hand to builders. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.values import value_type
 
-"""How the warning begins by which a line of the run registry tells that an adapter read its envelope (SPEC 4.1)."""
-
 
 @value_type
 class Operation:
-    """One operation of the catalog, after the merge of base and addenda (SPEC 4.2)."""
+    """One operation of the catalog; `source_path` is the document that defines it first."""
 
     operation_id: str
     option: str
@@ -23,7 +21,7 @@ class Operation:
 
 @value_type
 class OperationCatalog:
-    """Operations in the order of the documents, coverage level by operation id, and what contradicts."""
+    """Operations in the order of the documents, coverage levels by operation id, and findings."""
 
     operations: tuple[Operation, ...]
     coverage: Mapping[str, str]
@@ -32,7 +30,7 @@ class OperationCatalog:
 
 @value_type
 class SystemDrift:
-    """The drift that the previous active drift_signals told; each None where unknown."""
+    """The flags of the previously active drift_signals; None if unknown."""
 
     canon_dirty: bool | None
     schema_drift: bool | None
@@ -41,7 +39,7 @@ class SystemDrift:
 
 @value_type
 class ExpectedVersions:
-    """What the expected-versions document states; None where it states nothing."""
+    """The versions that the expected-versions document states; None if missing."""
 
     schema_version: str | None
     threshold_pack_version: str | None
@@ -49,10 +47,7 @@ class ExpectedVersions:
 
 @value_type
 class CapturedInputs:
-    """For `build_captured`: artifact name to the bytes of its source, as read.
-
-    `records` counts those of the main artifact, None where a record is a file.
-    """
+    """Captured bytes by artifact name; `records` is the number of records, None if each file is one record."""
 
     files: Mapping[str, bytes]
     records: int | None = None
@@ -60,10 +55,14 @@ class CapturedInputs:
 
 @value_type
 class RegistryState:
-    """How one row of the registry table stands, for the scorecard (SPEC 4.6).
+    """The state of one registry, for the scorecard.
 
-    `sealed` tells whether some snapshot of it verifies: the active one, else the newest. `can_be_active` is a fact of
-    the table; `known` whether its pointer is `true`, and `reason` why not.
+    Attributes:
+        with_schema: the registry table names a schema for it.
+        sealed: the active snapshot, or else the newest one, verifies.
+        can_be_active: the registry has a pointer.
+        known: its pointer is `true`.
+        reason: why it is not.
     """
 
     registry_id: str

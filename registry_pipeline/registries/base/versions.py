@@ -1,4 +1,4 @@
-"""Which versions the repository expects, and which its documents show (SPEC 4.3)."""
+"""Find the versions that the repository expects and the versions that its documents state."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ _ENVELOPE_VERSION: Final = "0.1"
 
 
 def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | None, tuple[InputFile, ...]]:
-    """Return the version of the first source that has one, and the files that were read up to it.
+    """Return the version of the first source that states one, or None, and the files that were read for it.
 
-    A source that is a folder is searched file by file in the order of their paths; one that is missing or cannot be
-    read shows no version. None where no source has a version.
+    A folder is searched file by file in the order of paths. An unreadable source states no version.
     """
     read: list[InputFile] = []
     for source in sources:
@@ -42,11 +41,11 @@ def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | No
 
 
 def find_version(data: bytes) -> str | None:
-    """Return the `version` of a JSON object, else the version that the text states, None where it states none.
+    """Return the `version` of a JSON object, else the version that a text states, or None.
 
-    A text states a version after a label `**Version**:` or `Version:` at the start of a line, in quotes after the word
-    `SCHEMA_VERSION` on its line, or in quotes assigned to a name that ends in `_VERSION`; the first of these forms that
-    occurs anywhere in the text counts.
+    The first of these forms that occurs anywhere in a text counts: `**Version**: x` or `Version: x` at the start of a
+    line; a quoted value after the word `SCHEMA_VERSION` on its line; a quoted value assigned to a name that ends in
+    `_VERSION`.
     """
     try:
         document = json.loads(data.decode("utf-8"))
@@ -61,19 +60,19 @@ def find_version(data: bytes) -> str | None:
 
 def _after_schema_version(text: str) -> re.Match[str] | None:
     """Return the first quoted value that follows the word SCHEMA_VERSION on its line, as a match."""
-    # One pattern for both, with `.*?` between them, would read the rest of the line again for each such word on it.
-    # What follows a later word of a line also follows the first one: one look behind the first is enough.
+    # One pattern with `.*?` in it would take quadratic time on a line of many such words. A value after a later word
+    # also follows the first one, so one search behind the first word of each line is enough.
     lines = _SCHEMA_VERSION.finditer(text)
-    return next((value for line in lines if (value := _QUOTED.search(line[1]))), None)
+    return next((match for line in lines if (match := _QUOTED.search(line[1]))), None)
 
 
 def read_envelope_version(tree: Tree, path: str) -> str | None:
-    """Return "0.1" if the standard of the run envelope is present, else None."""
+    """Return "0.1" if the document that defines the run envelope exists, else None."""
     return _ENVELOPE_VERSION if tree.is_file(path) else None
 
 
 def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
-    """Return what the expected-versions document states, or None where it is not such a document."""
+    """Return the versions that the expected-versions document states, or None if it is not such a document."""
     try:
         document = read_strict_json(data)
     except StrictJsonError:

@@ -1,4 +1,4 @@
-"""Captured registries: the bytes of a governed document, as they are (SPEC 3)."""
+"""Build a captured registry: the files of its source, unchanged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from registry_pipeline.runs.sealed_run import Artifacts
 
 
 def build_captured(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
-    """Return the captured files unchanged; where the source has no records of its own, a record is a file."""
-    del context  # a capture has no time of its own
+    """Return the captured files; a source without records of its own has one record for each file."""
+    # A capture has no time of its own.
+    del context
     files = dict(sorted(inputs.files.items()))
     content = sha256_hex(json_document([[name, sha256_hex(data)] for name, data in files.items()]))
     metrics = {"files": len(files), "bytes": sum(len(data) for data in files.values())}

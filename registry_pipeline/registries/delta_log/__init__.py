@@ -1,4 +1,8 @@
-"""registry_delta_log: the changes between successive snapshots of each registry."""
+"""registry_delta_log: the changes between successive snapshots of each registry.
+
+Contains the row, the reader, the search for the log to continue, and the pure builder and check. May import
+`registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,12 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-REGISTRY_DELTA_LOG_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="registry_delta_log",
     kind="built",
-    title="What changed between successive sealed snapshots of each registry: one line an edge, appended for good.",
+    title="The changes between successive snapshots of each registry: an append-only log with one line for each edge.",
     artifacts=("REGISTRY_DELTA_LOG_v0_1.jsonl",),
     schemas=(("REGISTRY_DELTA_LOG_v0_1.jsonl", "REGISTRY_registry_delta_log_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA11",
     tag="registry_delta_log_build",
     sources=("run_roots",),
@@ -20,7 +23,9 @@ REGISTRY_DELTA_LOG_SPEC: Final = RegistrySpec(
     delta=False,
     append_only=True,
     record_key=("registry_id", "to_ref"),
-    excluded_because="a record of its own: memory and not control, so that it is never in force",
+    excluded_because="a log of what happened: nothing is built from it, so it is never active",
     reader=DeferredCall("registry_pipeline.registries.delta_log.read.read_delta_log_inputs"),
     builder=DeferredCall("registry_pipeline.registries.delta_log.build.build_delta_log"),
+    rules=DeferredCall("registry_pipeline.registries.delta_log.head.check_sealed_log"),
+    reads_chain=True,
 )

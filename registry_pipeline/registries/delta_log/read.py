@@ -1,13 +1,12 @@
-"""What the delta log is built from: the head, and the snapshots that were sealed since (SPEC 4.5).
+"""Read the inputs of registry_delta_log: the head, and the snapshots that were sealed since.
 
-Folders that the head names are not opened. Of the last logged snapshots only the manifests are read, and believed as
-far as they give the logged root; every new snapshot is verified from its bytes.
+Folders that the head lists are not opened again, so a build stays fast when there are many runs.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from registry_pipeline.config import Repository
@@ -23,121 +22,124 @@ from registry_pipeline.registries.base.claims import (
     registry_of,
 )
 from registry_pipeline.registries.base.delta import DELTA_LOG, DeltaEdge, Snapshot
-from registry_pipeline.registries.base.reader import BuildInputs, SealedStore, SourceContext
+from registry_pipeline.registries.base.reader import BuildInputs, ChainFacts, SourceContext
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.registries.delta_log.build import DeltaLogInputs
 from registry_pipeline.registries.delta_log.head import HeadSearch, find_foreign, find_head
+from registry_pipeline.runs.authenticated import read_entries_for_root
 from registry_pipeline.runs.envelope import InputRegistry
+from registry_pipeline.runs.pointer_file import read_pointers, read_report, run_folder
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import replace
 
 
 def read_delta_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Gather the previous log and the new snapshots of every eligible registry, those of this build run among them.
-
-    A step that Dagster tries again finds the log of its first try as the head, with nothing to add. Nothing can be
-    built on a head that does not verify, or where there are two.
+    """Read the previous log and the new snapshots of every logged registry, those of this build run included.
 
     Raises:
-        ValueError: the context has no store to verify with (a bug of the caller).
+        ValueError: the context has no chain facts (a bug of the caller).
     """
-    if context.store is None:
-        raise ValueError("the delta log is read through the store of sealed runs")
-    search, claims = _search(repository, context, context.store)
+    chain = context.chain
+    if chain is None:
+        raise ValueError("the delta log needs the facts of the activation chain")
+    # (1) The head, if there is a log already. No log is built while the search for it gives an error.
+    search, claims = _find_head_and_claims(repository, context, chain)
     if search.refuses:
         return BuildInputs(None, (), _merge_foreign(repository, search.findings))
-    edges = () if search.head is None else search.head.edges
-    new = _read_new(repository, context, context.store, [c for c in claims if _is_eligible(context, c)], _keys(edges))
-    last, untold = _read_last(context.store, edges, new.snapshots)
-    previous = () if search.head is None else (InputRegistry(DELTA_LOG, "previous", search.head.ref),)
+    head = search.head
+    edges = () if head is None else head.edges
+    # (2) The snapshots that it does not list.
+    logged = [
+        claim for claim in claims if claim.registry_id in context.specs and context.specs[claim.registry_id].delta
+    ]
+    new, findings = _read_new_snapshots(repository, context.specs, chain, logged, _run_keys(edges))
+    # (3) The last listed snapshot of each registry that has new ones. Its manifest is authenticated by the logged root.
+    changed = {snapshot.registry_id for snapshot in new}
+    refs = {edge.registry_id: edge.to_ref for edge in edges if edge.registry_id in changed}
+    last = {
+        name: Snapshot(name, ref, read_entries_for_root(run_folder(repository, ref), ref.manifest_sha256))
+        for name, ref in refs.items()
+    }
+    unreadable = [_unknown_snapshot(s.ref, "the log") for s in last.values() if s.entries is None]
     return BuildInputs(
-        DeltaLogInputs(b"" if search.head is None else search.head.data, last, new.snapshots),
+        DeltaLogInputs(b"" if head is None else head.data, last, new),
         (),
-        (*_merge_foreign(repository, [*search.findings, *new.findings]), *untold, *_late(edges, new.snapshots)),
-        previous,
-        _coverage(context.specs, edges, new.snapshots),
+        (*_merge_foreign(repository, [*search.findings, *findings]), *unreadable, *_find_late(edges, new)),
+        () if head is None else (InputRegistry(DELTA_LOG, "previous", head.ref),),
+        _coverage(context.specs, edges, new),
     )
 
 
-def find_log_head(repository: Repository, store: SealedStore, specs: Mapping[str, RegistrySpec]) -> HeadSearch:
-    """Return the log that a new one has to continue now, as `read_delta_log_inputs` looks for it."""
-    return _search(repository, SourceContext(specs=specs), store)[0]
+def find_log_head(repository: Repository, chain: ChainFacts, specs: Mapping[str, RegistrySpec]) -> HeadSearch:
+    """Return the log that a new one has to continue now."""
+    return _find_head_and_claims(repository, SourceContext(specs=specs), chain)[0]
 
 
-def _search(repository: Repository, context: SourceContext, store: SealedStore) -> tuple[HeadSearch, list[Claim]]:
-    """Return the head, and the claims of all folders that it does not name.
-
-    Logs are looked for by their folders' names first: with a head, nearly all other folders stay closed. A log under
-    another name is found among the others, and then the head is looked for again.
-    """
-    specs, roots = context.specs, repository.config.run_roots
-    keys = read_run_keys(repository.root, roots)
-    bad = store.marked_bad()
+def _find_head_and_claims(
+    repository: Repository, context: SourceContext, chain: ChainFacts
+) -> tuple[HeadSearch, list[Claim]]:
+    """Return the head, and the claims of all run folders that it does not list."""
+    specs = context.specs
+    keys = read_run_keys(repository.root, repository.config.run_roots)
+    # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
     read = {key for key in keys if is_named_like_a_log(key, specs)}
     claims = read_claims(repository.root, [key for key in keys if key in read], specs)
     while True:
-        logs = [claim for claim in claims if claim.registry_id == DELTA_LOG]
-        search = find_head(logs, store, bad, roots)
-        logged = _keys(() if search.head is None else search.head.edges)
-        rest = [key for key in keys if key not in read and key not in logged]
-        more = read_claims(repository.root, rest, specs, context.on_progress)
-        read.update(rest)
+        search = find_head(repository, [claim for claim in claims if claim.registry_id == DELTA_LOG], chain)
+        listed = _run_keys(() if search.head is None else search.head.edges)
+        # (2) The folders that the head does not list. A log with another name among them makes the search start again.
+        unread = [key for key in keys if key not in read and key not in listed]
+        more = read_claims(repository.root, unread, specs, context.on_progress)
+        read.update(unread)
         claims += more
         if all(claim.registry_id != DELTA_LOG for claim in more):
-            return search, [claim for claim in claims if claim.key not in logged]
+            return search, [claim for claim in claims if claim.key not in listed]
 
 
-def _is_eligible(context: SourceContext, claim: Claim) -> bool:
-    return claim.registry_id in context.specs and context.specs[claim.registry_id].delta
-
-
-def _keys(edges: Iterable[DeltaEdge]) -> frozenset[RunKey]:
+def _run_keys(edges: Iterable[DeltaEdge]) -> frozenset[RunKey]:
     return frozenset((edge.to_ref.run_root, edge.to_ref.run_id) for edge in edges)
 
 
-@value_type
-class _New:
-    snapshots: tuple[Snapshot, ...]
-    findings: tuple[Finding, ...]
-
-
-def _read_new(
+def _read_new_snapshots(
     repository: Repository,
-    context: SourceContext,
-    store: SealedStore,
+    specs: Mapping[str, RegistrySpec],
+    chain: ChainFacts,
     claims: Iterable[Claim],
-    logged: frozenset[RunKey],
-) -> _New:
-    """Verify what claims to be a snapshot; what only a pointer proves to have been one is known by its root alone."""
-    found: dict[RunKey, Snapshot] = {}
-    untold: dict[RunKey, Finding] = {}
+    listed: Collection[RunKey],
+) -> tuple[tuple[Snapshot, ...], tuple[Finding, ...]]:
+    """Return the snapshots that the log does not list, and findings about folders that are left out or unreadable."""
+    snapshots: dict[RunKey, Snapshot] = {}
+    findings: dict[RunKey, Finding] = {}
     for claim in claims:
-        snapshot = _verified(claim, context.specs, store)
-        if isinstance(snapshot, Finding):
-            untold[claim.key] = snapshot
-        elif snapshot is not None:
-            found[claim.key] = snapshot
-    for pointer in store.pointers().pointers:
-        spec, ref = context.specs.get(pointer.registry_id), pointer.ref
+        result = _verify_snapshot(repository, claim, specs, chain)
+        if isinstance(result, Finding):
+            findings[claim.key] = result
+        elif result is not None:
+            snapshots[claim.key] = result
+    # A pointer proves that its snapshot existed, even if the folder cannot be read: the edge gets the basis `unknown`.
+    for pointer in read_pointers(repository).pointers:
+        spec, ref = specs.get(pointer.registry_id), pointer.ref
         if spec is None or not spec.delta or ref is None or pointer.known == "unknown":
             continue
         key = ref.run_root, ref.run_id
-        foreign = key in untold and untold[key].code == "DELTA_FOREIGN"
-        if key in found or key in logged or foreign or ref.run_root not in repository.config.run_roots:
+        foreign = key in findings and findings[key].code == "DELTA_FOREIGN"
+        if key in snapshots or key in listed or foreign or ref.run_root not in repository.config.run_roots:
             continue
-        found[key] = Snapshot(pointer.registry_id, ref, None)
-        untold[key] = _unreadable(ref, "the pointer file")
-    return _New(tuple(found.values()), tuple(untold.values()))
+        snapshots[key] = Snapshot(pointer.registry_id, ref, None)
+        findings[key] = _unknown_snapshot(ref, "the pointer file")
+    return tuple(snapshots.values()), tuple(findings.values())
 
 
-def _verified(claim: Claim, specs: Mapping[str, RegistrySpec], store: SealedStore) -> Snapshot | Finding | None:
-    """Return the snapshot that a folder is, a finding where it does not verify, None if its bytes claim otherwise."""
-    report = store.verify(claim.run_root, claim.run_id)
+def _verify_snapshot(
+    repository: Repository, claim: Claim, specs: Mapping[str, RegistrySpec], chain: ChainFacts
+) -> Snapshot | Finding | None:
+    """Return the snapshot in a folder, or a finding; None if the verified bytes belong to no logged registry."""
+    report = read_report(repository, SealedRef(claim.run_id, claim.run_root, None, ""))
     if report.verdict != "pass" or report.root_sha256 is None:
-        errors = {f.code for f in report.findings if f.severity is Severity.ERROR or report.verdict == "unsealed"}
-        detail = ", ".join(sorted(errors))
+        codes = {f.code for f in report.findings if f.severity is Severity.ERROR or report.verdict == "unsealed"}
+        detail = ", ".join(sorted(codes))
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", claim.path, detail=detail, run_id=claim.run_id)
-    foreign = find_foreign(report, store)
+    foreign = find_foreign(repository, report, chain)
     if foreign is not None:
         return foreign
     relpaths = [entry.relpath for entry in report.entries]
@@ -149,49 +151,43 @@ def _verified(claim: Claim, specs: Mapping[str, RegistrySpec], store: SealedStor
 
 
 def _merge_foreign(repository: Repository, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings with one DELTA_FOREIGN for each other repository: a fork may inherit a thousand runs."""
-    by_repository: defaultdict[str | None, dict[str, Finding]] = defaultdict(dict)
-    others = []
-    for each in findings:
-        if each.code == "DELTA_FOREIGN":
-            by_repository[each.got][each.path] = each
+    """Return the findings with one DELTA_FOREIGN for each other repository."""
+    # A fork may inherit a thousand runs, and one finding for each would hide all others.
+    foreign: defaultdict[str | None, dict[str, Finding]] = defaultdict(dict)
+    merged = []
+    for item in findings:
+        if item.code == "DELTA_FOREIGN":
+            foreign[item.got][item.path] = item
         else:
-            others.append(each)
-    for left_out in by_repository.values():
-        newest = max(left_out.values(), key=lambda each: each.path.rpartition("/")[2])
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        others.append(replace(newest, message=newest.message + more, expected=repository.config.repository_id))
-    return tuple(others)
+            merged.append(item)
+    for by_path in foreign.values():
+        newest = max(by_path.values(), key=lambda item: item.path.rpartition("/")[2])
+        more = f" and {len(by_path) - 1} more" if len(by_path) > 1 else ""
+        merged.append(replace(newest, message=newest.message + more, expected=repository.config.repository_id))
+    return tuple(merged)
 
 
-def _unreadable(ref: SealedRef, who: str) -> Finding:
-    return finding("DELTA_SNAPSHOT_UNKNOWN", f"{ref.run_root}/{ref.run_id}", expected=ref.manifest_sha256, detail=who)
+def _unknown_snapshot(ref: SealedRef, named_by: str) -> Finding:
+    path = f"{ref.run_root}/{ref.run_id}"
+    return finding("DELTA_SNAPSHOT_UNKNOWN", path, expected=ref.manifest_sha256, detail=named_by)
 
 
-def _read_last(
-    store: SealedStore, edges: Iterable[DeltaEdge], new: Iterable[Snapshot]
-) -> tuple[dict[str, Snapshot], list[Finding]]:
-    """Return the last logged snapshot of each registry that has new ones, and those that cannot be read any more."""
-    grown = {snapshot.registry_id for snapshot in new}
-    refs = {edge.registry_id: edge.to_ref for edge in edges if edge.registry_id in grown}
-    last = {name: Snapshot(name, ref, store.proven_entries(ref)) for name, ref in refs.items()}
-    return last, [_unreadable(each.ref, "the log") for each in last.values() if each.entries is None]
-
-
-def _late(edges: Iterable[DeltaEdge], new: Iterable[Snapshot]) -> list[Finding]:
+def _find_late(edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]) -> list[Finding]:
     newest: dict[str, str] = {}
     for edge in edges:
         newest[edge.registry_id] = max(newest.get(edge.registry_id, ""), edge.to_ref.run_id)
     return [
         finding("DELTA_LATE", f"{s.ref.run_root}/{s.ref.run_id}", detail=newest[s.registry_id])
-        for s in new
+        for s in snapshots
         if s.ref.run_id < newest.get(s.registry_id, "")
     ]
 
 
-def _coverage(specs: Mapping[str, RegistrySpec], edges: Iterable[DeltaEdge], new: Iterable[Snapshot]) -> dict[str, Any]:
-    """Return what the log says of every registry of the table: covered, skipped, or excluded with the reason."""
-    counts = Counter([*(edge.registry_id for edge in edges), *(snapshot.registry_id for snapshot in new)])
+def _coverage(
+    specs: Mapping[str, RegistrySpec], edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]
+) -> dict[str, Any]:
+    """Return the state of every registry in the log: covered, skipped, or excluded with the reason."""
+    counts = Counter([*(edge.registry_id for edge in edges), *(snapshot.registry_id for snapshot in snapshots)])
     rows = []
     for name, spec in specs.items():
         state, reason = ("covered", None) if counts[name] else ("skipped", "no sealed snapshot")

@@ -1,4 +1,7 @@
-"""drift_signals: differences between the repository and what it expects."""
+"""drift_signals: the differences between the repository and what it expects.
+
+Contains the row, the reader and the pure builder. May import `registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-DRIFT_SIGNALS_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="drift_signals",
     kind="built",
-    title="What the repository is against what it expects to be: versions, thresholds, the tracked tree.",
+    title="Expected and observed versions, the hash of the tracked files, and the drift between them.",
     artifacts=("DRIFT_SIGNALS_v0_1.json",),
     schemas=(("DRIFT_SIGNALS_v0_1.json", "REGISTRY_drift_signals_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA09",
     tag="drift_signals_build",
     depends_on=("op_status_table", "run_registry", "expected_versions"),

@@ -1,4 +1,7 @@
-"""drift_signals_daily: status and drift of one past day."""
+"""drift_signals_daily: drift signals and operation status of one past day.
+
+Contains the row, the reader and the pure builder, which uses those of drift_signals and op_status_table.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,21 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-DRIFT_SIGNALS_DAILY_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="drift_signals_daily",
     kind="built",
-    title="What the repository was on each past day against what it expected to be, and how its operations stood.",
+    title="Drift signals and operation status of each past day.",
     artifacts=("DRIFT_SIGNALS_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.json"),
     schemas=(
         ("DRIFT_SIGNALS_v0_1.json", "REGISTRY_drift_signals_v0_1.schema.json"),
         ("OPERATION_STATUS_TABLE_v0_1.json", "REGISTRY_op_status_table_v0_1.schema.json"),
     ),
-    version="0.1",
     operation_id="OP-QA09",
     tag="drift_signals_daily_build",
     sources=("run_roots", "git", "operations_catalog", "coverage_matrix", "expected_versions", "threshold_sources"),
     pointer=False,
     delta=False,
     partitioned=True,
-    excluded_because="history: each snapshot describes a day that is over, and none is in force",
+    excluded_because="history: each snapshot describes a past day, so none can be active",
     builder=DeferredCall("registry_pipeline.registries.drift_signals_daily.build.build_drift_signals_daily"),
 )

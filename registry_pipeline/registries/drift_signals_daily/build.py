@@ -1,10 +1,11 @@
-"""drift_signals_daily: the status table and the drift of one past day, by the builders of the present (SPEC 4.3)."""
+"""Build drift_signals_daily: drift signals and operation status of one past day, by the builders of the present."""
 
 from __future__ import annotations
 
 import json
 
 from registry_pipeline.canonical import json_line, sha256_hex
+from registry_pipeline.registries.base.staleness import count_operations
 from registry_pipeline.registries.drift_signals import build as drift_signals_build
 from registry_pipeline.registries.drift_signals.build import DriftInputs
 from registry_pipeline.registries.op_status_table import build as op_status_table_build
@@ -14,15 +15,27 @@ from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import replace, value_type
 
 
-def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Artifacts:
-    """Return the drift signals of a day and the status table that they are told beside.
+@value_type
+class DailyInputs:
+    """The inputs of both builders for one past day."""
 
-    `context` describes the day's last second and its commit, with a working tree that nobody knows any more. A table
-    without a record shows no version. The figures are those of one point of a plot.
+    status: OpStatusInputs
+    drift: DriftInputs
+    stale_days: int
+
+
+def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Artifacts:
+    """Return the drift signals and the status table of a day; the metrics are one point of a plot.
+
+    Args:
+        inputs: the observed version of the status table is taken from the table that is built here.
+        context: the last second of the day, its commit, and an unknown working tree.
     """
     table = op_status_table_build.build_op_status_table(inputs.status, context)
-    observed = op_status_table_build.VERSION if table.records else None
-    drift = drift_signals_build.build_drift_signals(replace(inputs.drift, observed_op_status_table=observed), context)
+    # A table without a row shows no version.
+    table_version = op_status_table_build.VERSION if table.records else None
+    drift_inputs = replace(inputs.drift, observed_op_status_table=table_version)
+    drift = drift_signals_build.build_drift_signals(drift_inputs, context)
     rows = table.files[op_status_table_build.ARTIFACT]
     return Artifacts(
         {drift_signals_build.ARTIFACT: drift.files[drift_signals_build.ARTIFACT], op_status_table_build.ARTIFACT: rows},
@@ -31,24 +44,7 @@ def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Art
         {
             **drift.metrics,
             **table.metrics,
-            "stale": _stale(rows, inputs.stale_days),
+            "stale": count_operations(json.loads(rows), inputs.stale_days).stale,
             "runs_known": len(inputs.status.runs),
         },
     )
-
-
-def _stale(table: bytes, stale_days: int) -> int:
-    ages = [row["staleness_days"] for row in json.loads(table) if row["run_evidence_state"] == "OBSERVED"]
-    return sum(age is not None and age >= stale_days for age in ages)
-
-
-@value_type
-class DailyInputs:
-    """For `build_drift_signals_daily`: what the status table and the drift of one past day are made from.
-
-    What the drift observes of the status table is told by the table itself, which is built first.
-    """
-
-    status: OpStatusInputs
-    drift: DriftInputs
-    stale_days: int

@@ -1,6 +1,6 @@
-"""What a past day looked like: the run folders that state a time up to then, the documents of its commit (SPEC 4.3).
+"""Read the inputs of drift_signals_daily: the documents of a day's commit, and the runs up to the end of the day.
 
-The run folders are those that are on the disk now; the configuration is the present one, for it says where to look.
+The run folders are those that exist today. The present configuration says where to look.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def last_second(day: date) -> datetime:
 
 @value_type
 class DatedRuns:
-    """Lines of the run registry by the time that they state, the oldest first, and how many state none."""
+    """The lines of a run registry sorted by stated time, oldest first, and the number of lines without a time."""
 
     instants: tuple[datetime, ...]
     rows: tuple[RunRow, ...]
@@ -53,18 +53,20 @@ class DatedRuns:
 
 
 def date_runs(rows: Iterable[RunRow]) -> DatedRuns:
-    """Order runs by the instant that each states; one that states no time, or none with a zone, has none."""
-    every = list(rows)
-    dated = [(instant, row) for row in every if (instant := parse_instant(row.created_utc)) is not None]
+    """Sort runs by their stated time; a time without a zone counts as none."""
+    all_rows = list(rows)
+    dated = [(instant, row) for row in all_rows if (instant := parse_instant(row.created_utc)) is not None]
     dated.sort(key=lambda pair: pair[0])
-    return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(every) - len(dated))
+    return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(all_rows) - len(dated))
 
 
 @value_type
 class CommitFacts:
-    """What one commit tells, whatever the day: its documents and the hashes of its files.
+    """What one commit states, whatever the day.
 
-    `drift` lacks what was observed of registries; `read` are the documents that were read, `findings` those on them.
+    Attributes:
+        drift: without the observed versions of registries.
+        read: the documents that were read; `findings` are about them.
     """
 
     catalog: OperationCatalog
@@ -76,14 +78,13 @@ class CommitFacts:
 
 
 def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str) -> CommitFacts:
-    """Read the documents of a commit that the present configuration names, and hash its files.
-
-    What was not there cannot be restored, so that a missing document is told as a warning and not as an error.
+    """Read the configured documents of a commit and hash its files.
 
     Raises:
         NotFoundError: git does not have an object of the commit.
     """
     config = repository.config
+    # (1) The documents as the commit has them, at the paths that the present configuration names.
     root_tree = files.root_tree(commit)
     tree = CommitTree(files, root_tree)
     catalog, read = read_operation_catalog(tree, config)
@@ -99,32 +100,32 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
         tracked=files.tracked(root_tree),
         tracked_missing=False,
     )
-    # Up to this commit and no further: what came later must not change what is said of the day.
+    # (2) The history up to this commit: later commits must not change what is said of the day.
     paths = None if config.op_drift == "commit" else read_path_drift(repository.root, catalog.operations, commit)
+    # (3) A document that the past lacks cannot be restored, so its finding is a warning.
+    errors = [finding for finding in catalog.findings if finding.severity is Severity.ERROR]
+    others = [finding for finding in catalog.findings if finding.severity is not Severity.ERROR]
+    warnings = [replace(error, severity=Severity.WARNING) for error in errors]
     return CommitFacts(
         catalog=catalog,
         path_drift=paths,
         drift=drift,
-        documents_missing=sum(found.severity is Severity.ERROR for found in catalog.findings),
+        documents_missing=len(errors),
         read=tuple(dict.fromkeys((*read, *expected_files, *threshold_files))),
-        findings=sorted_findings(map(_as_warning, catalog.findings)),
+        findings=sorted_findings([*warnings, *others]),
     )
 
 
 def gather_day(config: Config, facts: CommitFacts, runs: DatedRuns, instant: datetime, version: str) -> BuildInputs:
-    """Return what the builder is given for an instant: what its commit tells, and the runs up to it.
+    """Return the inputs of the builder for an instant of a day.
 
-    `version` is that of the lines of the run registry, observed where there is any.
+    `facts` are those of the day's newest commit; `version` is that of the run registry's lines.
     """
-    known = runs.until(instant)
+    known_runs = runs.until(instant)
     past = Past(runs.without_time, facts.documents_missing)
-    drift = replace(facts.drift, observed_run_registry=version if known else None, past=past)
-    status = OpStatusInputs(known, facts.catalog, config.options, None, None, facts.path_drift)
+    drift = replace(facts.drift, observed_run_registry=version if known_runs else None, past=past)
+    status = OpStatusInputs(known_runs, facts.catalog, config.options, None, None, facts.path_drift)
     return BuildInputs(DailyInputs(status, drift, config.stale_days), facts.read, facts.findings)
-
-
-def _as_warning(found: Finding) -> Finding:
-    return replace(found, severity=Severity.WARNING) if found.severity is Severity.ERROR else found
 
 
 def _read_expected_versions(tree: Tree, path: str) -> tuple[ExpectedVersions | None, tuple[InputFile, ...]]:

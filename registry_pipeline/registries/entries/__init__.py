@@ -30,6 +30,7 @@ def _spec(registry_id: str, title: str, *sources: str) -> RegistrySpec:
         rules_check_name="coordination",
         reader=DeferredCall(f"{_READ}.read_{registry_id}_inputs"),
         builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+        rules=DeferredCall("registry_pipeline.registries.entries.service.check_coordination"),
     )
 
 

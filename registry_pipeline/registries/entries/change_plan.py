@@ -27,7 +27,7 @@ from registry_pipeline.registries.entries.rules import (
     check_removal,
     check_rules,
 )
-from registry_pipeline.registries.entries.schemas import suggestion
+from registry_pipeline.registries.entries.schemas import UNKNOWN_KEYS, suggestion
 from registry_pipeline.registries.entries.types import (
     APPROVAL,
     NEEDS_APPROVAL,
@@ -137,7 +137,7 @@ def choose_type(library: Library, family: str, value: Any) -> EntryType:
     for entry_type in types:
         problems = library.schemas.validators[entry_type.name](dict(value))
         # An unknown key weighs more than any other problem: it may be the key of another type.
-        unknown = sum("dditional" in problem.message or "do not match" in problem.message for problem in problems)
+        unknown = sum(problem.message.startswith(UNKNOWN_KEYS) for problem in problems)
         scores[entry_type.name] = -10 * unknown - len(problems)
     best = [name for name, score in scores.items() if score == max(scores.values())]
     if len(best) > 1:

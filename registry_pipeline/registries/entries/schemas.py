@@ -22,6 +22,8 @@ from registry_pipeline.yaml.compose import StrictYamlError, YamlNode
 from registry_pipeline.yaml.document import read_yaml_file
 from registry_pipeline.yaml.fast_values import read_yaml_values
 
+# How `schema` starts the message about keys that the schema does not allow.
+UNKNOWN_KEYS: Final = "unknown keys: "
 _DEFINING_KEYS: Final = ("x-key", "x-content", "x-list", "x-purpose")
 
 
@@ -135,22 +137,7 @@ def entry_validator(data: bytes) -> Validator:
         raise ValueError(f"{error.location}: {error}") from None
     if len(documents) != 1:
         raise ValueError("a schema is one YAML document")
-    text = json.dumps(documents[0])
-    # (1) `read_validator` refuses an unusable schema, (2) the fast validator accepts most entries.
-    find_problems = read_validator(text.encode())
-    import jsonschema_rs  # noqa: PLC0415 - only commands that validate entries pay for it
-
-    is_valid = jsonschema_rs.Draft202012Validator(json.loads(text)).is_valid
-
-    def validate(value: object) -> list[SchemaProblem]:
-        try:
-            if is_valid(value):
-                return []
-        except (ValueError, OverflowError, RecursionError):
-            pass  # jsonschema_rs does not accept every value; `find_problems` does
-        return find_problems(value)
-
-    return validate
+    return read_validator(json.dumps(documents[0]).encode())
 
 
 def _shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, node: YamlNode | None) -> list[Finding]:
@@ -166,15 +153,13 @@ def _shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, n
 def _wording(problem: SchemaProblem) -> str:
     """Return the message of a problem; for an unknown key or value with the closest known one."""
     known = (problem.expected or "").split(", ")
-    # A misspelt value of an enum, or a misspelt key.
     if " is not one of " in problem.message and problem.got is not None:
         return problem.message + suggestion(problem.got.strip("'"), known)
-    names, separator, _ = problem.message.partition(" match any of the regexes")
-    if not separator:
+    if not problem.message.startswith(UNKNOWN_KEYS):
         return problem.message
-    unknown = names.split("'")[1::2]
+    unknown = problem.message.removeprefix(UNKNOWN_KEYS).split(", ")
     suggestions = (suggestion(name, known) for name in unknown)
-    return f"unknown key {', '.join(unknown)}{next(filter(None, suggestions), '')}"
+    return problem.message + next(filter(None, suggestions), "")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""op_status_table: what is known of every allowed operation."""
+"""op_status_table: the status of every allowed operation.
+
+Contains the row, the reader and the pure builder. May import `registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-OP_STATUS_TABLE_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="op_status_table",
     kind="built",
-    title="Every allowed operation: its last run, the evidence of it, how old it is and whether it drifted.",
+    title="Every allowed operation: its last run, the evidence for it, its age and its drift.",
     artifacts=("OPERATION_STATUS_TABLE_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.meta.json"),
     schemas=(
         ("OPERATION_STATUS_TABLE_v0_1.json", "REGISTRY_op_status_table_v0_1.schema.json"),
         ("OPERATION_STATUS_TABLE_v0_1.meta.json", "REGISTRY_op_status_table_meta_v0_1.schema.json"),
     ),
-    version="0.1",
     operation_id="OP-QA08",
     tag="op_status_table_build",
     record_key=("operation_id",),

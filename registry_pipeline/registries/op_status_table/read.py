@@ -1,8 +1,4 @@
-"""What each builder is given: one reader a registry, all of one signature, named by the catalog (SPEC 3, 4).
-
-A reader opens the governed repository's own files; the bytes of sealed runs are handed to it, verified, since rooms are
-blind to each other. It judges nothing but whether it can read.
-"""
+"""Read the inputs of op_status_table."""
 
 from __future__ import annotations
 
@@ -23,25 +19,25 @@ from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 
 
 def read_op_status_table_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Gather the runs of the upstream run registry, the documents, and the drift that was active before (SPEC 4.2).
+    """Read the runs of the run registry, the operations catalog and the previous drift signals.
 
     Raises:
-        RefusedError: there is no upstream run_registry. EvidenceError: it, or the previous drift, cannot be parsed.
+        RefusedError: there is no run registry to build on.
+        EvidenceError: the run registry or the previous drift signals cannot be parsed.
     """
-    rows = parse_run_rows(read_upstream_artifact(context, "run_registry", RUN_REGISTRY_ARTIFACT))
+    runs = parse_run_rows(read_upstream_artifact(context, "run_registry", RUN_REGISTRY_ARTIFACT))
     catalog, files = read_operation_catalog(WorkingTree(repository.root), repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
-    before = context.previous.get("drift_signals")
-    drift = None if before is None else parse_system_drift(before.files.get(DRIFT_SIGNALS_ARTIFACT))
+    # The drift signals are built from this table, so it can only use those that were active before.
+    previous = context.previous.get("drift_signals")
+    uses_paths = repository.config.op_drift != "commit"
     inputs = OpStatusInputs(
-        runs=rows,
+        runs=runs,
         catalog=catalog,
         options=repository.config.options,
-        system_drift=drift,
-        drift_signals_run=None if before is None else before.run_id,
-        path_drift=None
-        if repository.config.op_drift == "commit"
-        else read_path_drift(repository.root, catalog.operations, context.commit),
+        system_drift=None if previous is None else parse_system_drift(previous.files.get(DRIFT_SIGNALS_ARTIFACT)),
+        drift_signals_run=None if previous is None else previous.run_id,
+        path_drift=read_path_drift(repository.root, catalog.operations, context.commit) if uses_paths else None,
     )
     return BuildInputs(inputs, files, catalog.findings)

@@ -7,8 +7,6 @@ import json
 import re
 from typing import Any, Final
 
-import rfc8785
-
 # The text that this encoder writes for an object is the canonical text unless it has
 # - an integer of sixteen digits or more, or a float that Python writes with an exponent or a last `.0`: RFC 8785
 #   writes these in its own way, and any other fraction as the same shortest text;
@@ -30,6 +28,8 @@ def canonical_json_sha256(value: object) -> str:
         ValueError: the value has no canonical bytes: NaN, an infinity, an integer beyond 2^53-1, a lone surrogate, a
             key that is no string, a type that JSON has not, or too many levels.
     """
+    import rfc8785  # noqa: PLC0415 - most surfaces take the fast way below
+
     try:
         return hashlib.sha256(rfc8785.dumps(value)).hexdigest()  # type: ignore[arg-type]
     except RecursionError:

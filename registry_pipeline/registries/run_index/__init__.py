@@ -1,4 +1,8 @@
-"""Run index: two append-only logs, their rules, queries and merge."""
+"""The run index and the overrides log: two append-only logs, with their rules, queries and merge.
+
+Contains everything that interprets the records of these logs. May import `registries.base`, `runs` and below; commands
+and Dagster use `service`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ OVERRIDES_LOG_SPEC: Final = RegistrySpec(
     sources=("run_index.overrides",),
     reader=DeferredCall("registry_pipeline.registries.run_index.read.read_overrides_log_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_overrides_log"),
 )
 RUN_INDEX_SPEC: Final = RegistrySpec(
     registry_id="run_index",
@@ -29,9 +34,11 @@ RUN_INDEX_SPEC: Final = RegistrySpec(
     version="0.1",
     operation_id="OP-QA17",
     tag="run_index_build",
+    # The rules of the run index read the overrides log, so that one is built first.
     after=("overrides_log",),
     previous_inputs=("run_index",),
     sources=("run_index.path", "run_index.overrides"),
     reader=DeferredCall("registry_pipeline.registries.run_index.read.read_run_index_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
+    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_run_index"),
 )

@@ -1,8 +1,7 @@
-"""Append to a log: lock, validate, one write of whole lines, fsync (SPEC 11; seed 004, 3.1).
+"""Append to a log: lock, validate, write whole lines at once, fsync.
 
-Killed anywhere, the log holds every record that was acknowledged and no part of another: what a cut-off write left is
-set aside by the next append, never glued to its record and never dropped. The lock is held on the log itself, which no
-command ever replaces.
+After a crash at any point the log contains every acknowledged record. The next append moves an incomplete line away;
+it neither drops it nor writes after it. See docs/reference/specification.md, "Run index".
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.registries.run_index.log_file import MAX_LINE, Entry, Line, Log, parse_line, parse_record
 from registry_pipeline.registries.run_index.record import Record
+from registry_pipeline.registries.run_index.scan import find_entries
 from registry_pipeline.registries.run_index.tail import (
     BatchIntent,
     Tail,
@@ -32,22 +32,22 @@ from registry_pipeline.registries.run_index.tail import (
 from registry_pipeline.values import replace, value_type
 
 WAIT: Final = 30.0
-"""How long an append waits for others, in seconds."""
-_BEYOND: Final = 1 << 62
+"""How long an append waits for the lock, in seconds."""
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT
-Find = Callable[[IO[bytes], int], "tuple[list[Entry], int]"]
-"""Returns what an open log, up to an offset, holds of the same runs or overrides, and how many lines it has."""
-Grew = Callable[[IO[bytes]], None]
-"""Is told, under the lock, that an open log holds more than it did when it was found in."""
-Check = Callable[[Sequence[Entry]], Iterable[Finding]]
-"""Judges all records of some runs or overrides, as they stand in the log or will."""
+CheckEntries = Callable[[Sequence[Entry]], Iterable[Finding]]
+"""Returns the findings of all records of some runs or overrides, existing and new."""
 
 
 @value_type
-class Appended:
-    """What an append did: the records that are new, those that stood there already, and everything that it told.
+class AppendResult:
+    """The result of an append.
 
-    `refused` tells that nothing was changed, since a finding is an error.
+    Attributes:
+        added: the records that were written.
+        repeated: the records that the log contained already.
+        findings: everything that was found.
+        changed_files: relative to the repository.
+        refused: a finding is an error, so nothing was changed.
     """
 
     added: tuple[Record, ...] = ()
@@ -57,119 +57,116 @@ class Appended:
     refused: bool = False
 
 
-def parse_batch(log: Log, data: bytes, shown: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
-    """Return the records that a text of JSON lines gives, and what is wrong with it; `shown` names it in findings.
-
-    A last line without a newline counts here, and so does a CRLF: it is an argument, not a log.
-    """
-    told = Log(log.path, shown, log.reader)
+def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
+    """Return the records of a text of JSON lines and its findings; `name` stands for the text in them."""
+    source = log.with_display_path(name)
     records: list[Record] = []
     findings: list[Finding] = []
-    for number, part in enumerate(data.split(b"\n"), 1):
-        if part.strip():
-            line = Line(number, 0, part.removesuffix(b"\r"), len(part), too_long=len(part) > MAX_LINE)
-            record, found = parse_line(told, line)
-            if record is not None and len(json_line(record)) > MAX_LINE:  # escapes make it longer
-                record, found = None, [finding("RI006", shown, location=f"line {number}")]
-            findings += found
-            records += [] if record is None else [record]
+    # The text is an argument, not a log: a missing last newline and CRLF are not findings.
+    for number, text in enumerate(data.split(b"\n"), 1):
+        if not text.strip():
+            continue
+        line = Line(number, 0, text.removesuffix(b"\r"), len(text), too_long=len(text) > MAX_LINE)
+        record, line_findings = parse_line(source, line)
+        findings += line_findings
+        # The log contains escapes for characters beyond ASCII, which makes a line longer.
+        if record is not None and len(json_line(record)) > MAX_LINE:
+            findings.append(finding("RI006", name, location=f"line {number}"))
+        elif record is not None:
+            records.append(record)
     if not records and not findings:
-        findings.append(finding("RI010", shown, detail="there is no record in it"))
+        findings.append(finding("RI010", name, detail="the input contains no record"))
     return tuple(records), sorted_findings(findings)
 
 
-def append_records(
-    log: Log, records: Sequence[Record], find: Find, check: Check, grew: Grew = lambda _file: None
-) -> Appended:
-    """Append records of a log, all of them or none; what is an error with them, and was none without, refuses all.
+def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> AppendResult:
+    """Append all records, or none if they introduce an error that was not there before.
 
-    A record that stands there already is not written again, so that whoever does not know whether an append came
-    through may repeat it.
+    A record that the log contains already is not written again, so an append can be repeated if its outcome is unknown.
 
     Raises:
-        BusyError: others held the log for too long (exit 6).
-        RefusedError: it is no regular file, or outside the repository through a linked folder (exit 5).
-        WriteError: the disk refused; the log is as it was (exit 1).
+        BusyError: other processes held the lock for too long (exit 6).
+        RefusedError: the log is not a regular file, or is outside the repository through a linked folder (exit 5).
+        WriteError: the log cannot be written; it is unchanged (exit 1).
     """
-    if not log.path.exists():
-        found = tuple(check(_placed(_apart(records, ())[0], 0)))
-        if has_errors(found):
-            return Appended(findings=sorted_findings(found), refused=True)
-    unreadable = sorted_findings(_unreadable(log, records))
-    if unreadable:
-        return Appended(findings=unreadable, refused=True)
+    # (1) Refuse what can be refused without the lock, so that a refused append does not create the log.
+    findings = tuple(_find_unwritable(log, records))
+    if not findings and not log.path.exists():
+        findings = tuple(check(_number_entries(_split_known(records, ())[0], 0)))
+    if has_errors(findings):
+        return AppendResult(findings=sorted_findings(findings), refused=True)
     with locked(log) as file:
+        # (2) Find the records of the same runs or overrides.
         tail = read_tail(log, file.fileno())
-        known, lines = find(file, tail.size if tail.completes else tail.finished)
-        new, repeated = _apart(records, known)
-        entries = _placed(new, lines)
-        before = set(check(known)) if new else set()
-        caused = [each for each in check([*known, *entries]) if each not in before] if new else []
+        ids = {record[log.id_key] for record in records}
+        known, lines = find_entries(log, file, tail.size if tail.completes else tail.finished, log.id_key, ids)
+        new, repeated = _split_known(records, known)
+        if not new:
+            return AppendResult((), repeated)
+        # (3) Check them with and without the new records: only findings that the new records cause count.
+        previous = set(check(known))
+        caused = [item for item in check([*known, *_number_entries(new, lines)]) if item not in previous]
         if has_errors(caused):
-            return Appended((), repeated, sorted_findings(caused), refused=True)
-        changed: list[str] = []
-        if new:
-            told, changed = _settle(log, file.fileno(), tail)
-            _write(log, file.fileno(), new)
-            grew(file)
-            caused += told
-            changed.insert(0, log.shown)
-        return Appended(new, repeated, sorted_findings(caused), tuple(changed))
+            return AppendResult((), repeated, sorted_findings(caused), refused=True)
+        # (4) Repair the end of the log, then write.
+        tail_findings, moved = _repair_tail(log, file.fileno(), tail)
+        _write(log, file.fileno(), new)
+        return AppendResult(new, repeated, sorted_findings([*caused, *tail_findings]), (log.display_path, *moved))
 
 
-def _unreadable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield why a record would not be one once it is a line: it is too long, or its text is half a character."""
+def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield why the line of a record could not be read again: it is too long, or contains half a character."""
     for number, record in enumerate(records, 1):
         data = json_line(record).removesuffix(b"\n")
         if parse_record(log, data) is None:
             line = Line(number, 0, data, len(data), too_long=len(data) > MAX_LINE)
-            told = Log(log.path, f"record {number} for {log.shown}", log.reader)
-            yield from (replace(each, location=None) for each in parse_line(told, line)[1])
+            source = log.with_display_path(f"record {number} for {log.display_path}")
+            yield from (replace(item, location=None) for item in parse_line(source, line)[1])
 
 
-def _apart(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """Return which records are new and which stand in the log, or before in the batch, already."""
-    there = {json_line(entry.record) for entry in known}
+def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """Return the new records, and those that the log or the batch contains already."""
+    lines = {json_line(entry.record) for entry in known}
     new: list[Record] = []
     repeated: list[Record] = []
     for record in records:
         line = json_line(record)
-        (repeated if line in there else new).append(record)
-        there.add(line)
+        (repeated if line in lines else new).append(record)
+        lines.add(line)
     return tuple(new), tuple(repeated)
 
 
-def _placed(records: Sequence[Record], lines: int) -> list[Entry]:
-    """Return records as they will stand behind so many lines; offsets beyond any that is there."""
-    return [Entry(record, lines + number, _BEYOND + number, 0) for number, record in enumerate(records, 1)]
+def _number_entries(records: Sequence[Record], lines: int) -> list[Entry]:
+    """Return records with the line numbers that they will have after `lines` lines."""
+    return [Entry(record, lines + number, 0, 0) for number, record in enumerate(records, 1)]
 
 
-def _settle(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], list[str]]:
-    """Make the log end in a whole line; return what is told of that, and the files that changed beside the log."""
-    found: list[Finding] = []
-    changed: list[str] = []
+def _repair_tail(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], list[str]]:
+    """Make the log end with a complete line; return the findings, and the file that the rest was moved to."""
+    findings: list[Finding] = []
+    moved: list[str] = []
     if tail.completes:
-        _write_or_cut(log, descriptor, b"\n")
-        found.append(finding("RI009", log.shown))
+        _write_or_truncate(log, descriptor, b"\n")
+        findings.append(finding("RI009", log.display_path))
     elif tail.finished < tail.size:
-        place = move_torn_tail(log, descriptor, tail)
-        beside = (PurePosixPath(log.shown).parent / place.name).as_posix()
-        found.append(finding("RI008", log.shown, detail=f"{tail.reason} are in {beside}"))
-        changed.append(beside)
+        name = move_torn_tail(log, descriptor, tail).name
+        moved.append((PurePosixPath(log.display_path).parent / name).as_posix())
+        findings.append(finding("RI008", log.display_path, detail=f"{tail.reason} are in {moved[0]}"))
     clear_batch_intent(log)
-    return found, changed
+    return findings, moved
 
 
 def _write(log: Log, descriptor: int, records: Sequence[Record]) -> None:
     data = b"".join(map(json_line, records))
+    # A reader could take a part of a batch for complete lines; one record needs no announcement.
     if len(records) > 1:
         write_batch_intent(log, BatchIntent(os.fstat(descriptor).st_size, data))
-    _write_or_cut(log, descriptor, data)
+    _write_or_truncate(log, descriptor, data)
     if len(records) > 1:
         clear_batch_intent(log)
 
 
-def _write_or_cut(log: Log, descriptor: int, data: bytes) -> None:
+def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
     """Write and sync, or leave the log as long as it was."""
     size = os.fstat(descriptor).st_size
     try:
@@ -183,7 +180,7 @@ def _write_or_cut(log: Log, descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def locked(log: Log) -> Iterator[IO[bytes]]:
-    """Hold the lock of a log, which is made if it is missing; the lock ends with the block or the process.
+    """Hold the lock of a log, which is created if it is missing. The lock is on the log itself.
 
     Raises:
         BusyError, RefusedError, WriteError: as `append_records`.
@@ -192,10 +189,11 @@ def locked(log: Log) -> Iterator[IO[bytes]]:
         refuse_outside(log.path, log.root)
     try:
         make_folders(log.path.parent)
-        descriptor = open_locked(log.path, _FLAGS, f"append to {log.shown}", wait_seconds=WAIT)
+        descriptor = open_locked(log.path, _FLAGS, f"append to {log.display_path}", wait_seconds=WAIT)
     except OSError as error:
         raise cannot_write(log.path, error) from None
     with os.fdopen(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_size == 0:  # it may be new: its name must last as long as its records
+        # An empty log may be new: its name must be as durable as its records.
+        if os.fstat(descriptor).st_size == 0:
             sync_path(log.path.parent)
         yield file

@@ -1,14 +1,10 @@
-"""The proof that a log was only ever appended to: an older state's lines are an ordered subset of it (SPEC 11).
-
-Two machines' logs are merged line into line, so that an older state need not be a prefix. A byte order mark, a CRLF and
-blank lines are no part of a line here; check tells them by themselves.
-"""
+"""All findings of a run index, and the proof that a log was only appended to."""
 
 from __future__ import annotations
 
 import codecs
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import IO
 
 from registry_pipeline.canonical import sha256_hex
@@ -16,44 +12,119 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.gates import RuleContext, SongIndex, check_gates
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, parse_line, parse_record, read_lines
-from registry_pipeline.registries.run_index.overrides import OverrideIndex, check_against_run
-from registry_pipeline.registries.run_index.record import Record
-from registry_pipeline.registries.run_index.scan import finished_end
-from registry_pipeline.registries.run_index.versions import check_history, check_stamps, in_order
+from registry_pipeline.registries.run_index.scan import finished_end, group_by_run
+from registry_pipeline.registries.run_index.versions import check_timestamps, check_versions, sort_versions
 from registry_pipeline.values import replace, value_type
 
 
-def check_append_only(log: Log, before: bytes, now: bytes, against: str) -> tuple[Finding, ...]:
-    """Return which lines of an older state a log has no more, or has in another order; `against` names that state."""
-    if now.startswith(before) and (before.endswith(b"\n") or not before):
-        return ()
-    later = iter(_lines(now))
-    if all(any(line == each for _, each in later) for _, line in _lines(before)):
-        return ()
-    return tuple(_lost(log, before, now, against))
+@value_type
+class CheckResult:
+    """The findings of a log, and how many lines, records, and runs or overrides were checked."""
+
+    findings: tuple[Finding, ...]
+    lines: int
+    records: int
+    subjects: int
 
 
-def _lost(log: Log, before: bytes, now: bytes, against: str) -> Iterator[Finding]:
-    places: dict[str, deque[int]] = defaultdict(deque)
-    for number, line in _lines(now):
-        places[sha256_hex(line)].append(number)
+def check_run_index(log: Log, context: RuleContext) -> CheckResult:
+    """Return every finding of a run index.
+
+    Raises:
+        NotFoundError: it does not exist or cannot be read.
+    """
+    with open_log(log) as file:
+        end, findings = finished_end(log, file)
+        result = check_lines(log, file, end, context)
+    return replace(result, findings=(*findings, *result.findings))
+
+
+def check_lines(log: Log, file: IO[bytes], end: int, context: RuleContext) -> CheckResult:
+    """Return every finding of an open run index up to an offset."""
+    # The log may be larger than memory. So only the location of each record is kept, and the records of one run are
+    # read again together.
+    locations: dict[str, list[tuple[int, int, int]]] = {}
+    versions: dict[str, set[str]] = {}
+    findings: list[Finding] = []
+    number = 0
+    for line in read_lines(file, end=end):
+        number = line.number
+        record, line_findings = parse_line(log, line)
+        findings += line_findings
+        if record is not None:
+            locations.setdefault(record["run_id"], []).append((number, line.offset, line.size))
+            if context.song_index is not None:
+                versions.setdefault(record["run_id"], set()).update(record.get("version_ids", ()))
+    for run_locations in locations.values():
+        entries = [entry for location in run_locations for entry in _read_again(log, file, *location)]
+        findings += check_runs(log.display_path, entries, context)
+    if context.song_index is not None:
+        findings += _check_song_versions(log.display_path, context.song_index, versions)
+    return CheckResult(tuple(findings), number, sum(map(len, locations.values())), len(locations))
+
+
+def _read_again(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Iterator[Entry]:
+    file.seek(offset)
+    record = parse_record(log, file.read(size))
+    if record is not None:
+        yield Entry(record, number, offset, size)
+
+
+def _check_song_versions(path: str, songs: SongIndex, versions: dict[str, set[str]]) -> Iterator[Finding]:
+    for version, run_id in sorted(songs.versions.items()):
+        if run_id is not None and version not in versions.get(run_id, ()):
+            got = None if run_id in versions else f"no record of {run_id}"
+            yield finding("RI039", path, expected=run_id, got=got, detail=version)
+
+
+def check_runs(path: str, entries: Collection[Entry], context: RuleContext) -> Iterator[Finding]:
+    """Yield every finding of some runs; `entries` are all their records, in the order of the log."""
+    for versions in group_by_run(entries).values():
+        for entry in versions:
+            yield from check_timestamps(path, entry, context.now)
+        yield from check_versions(path, versions)
+        yield from check_gates(path, sort_versions(versions)[-1], context)
+
+
+def check_append_only(log: Log, baseline: bytes, data: bytes, baseline_name: str) -> tuple[Finding, ...]:
+    """Return a finding for each line of a baseline that a log lacks, or has in another order.
+
+    The lines of the baseline must be an ordered subset, not a prefix: a merge inserts lines between others.
+    """
+    # (1) Fast paths: the log starts with the baseline, or contains its lines in order.
+    if data.startswith(baseline) and (baseline.endswith(b"\n") or not baseline):
+        return ()
+    remaining = _record_lines(data)
+    if all(any(line == other for _, other in remaining) for _, line in _record_lines(baseline)):
+        return ()
+    # (2) Otherwise find which lines are missing or moved.
+    return tuple(_find_lost_lines(log, baseline, data, baseline_name))
+
+
+def _find_lost_lines(log: Log, baseline: bytes, data: bytes, baseline_name: str) -> Iterator[Finding]:
+    numbers: dict[str, deque[int]] = defaultdict(deque)
+    for number, line in _record_lines(data):
+        numbers[sha256_hex(line)].append(number)
     last = 0
-    for number, line in _lines(before):
-        left = places.get(sha256_hex(line))
-        place = f"line {number} of {against}"
-        if not left:
+    for number, line in _record_lines(baseline):
+        same_lines = numbers.get(sha256_hex(line))
+        location = f"line {number} of {baseline_name}"
+        if not same_lines:
             code = "RI050" if parse_record(log, line) is not None else "RI053"
             expected = line[:80].decode("utf-8", "backslashreplace")
-            yield finding(code, log.shown, location=place, expected=expected, detail=against)
+            yield finding(code, log.display_path, location=location, expected=expected, detail=baseline_name)
             continue
-        found = left.popleft()
-        if found < last:
-            got = f"line {found}"
-            yield finding("RI051", log.shown, location=place, expected=f"after line {last}", got=got, detail=against)
-        last = max(last, found)
+        found_at = same_lines.popleft()
+        if found_at < last:
+            expected, got = f"after line {last}", f"line {found_at}"
+            yield finding(
+                "RI051", log.display_path, location=location, expected=expected, got=got, detail=baseline_name
+            )
+        last = max(last, found_at)
 
 
-def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _record_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, without byte order mark and CR: a repair of those is no loss."""
     start, number = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0, 1
     while start < len(data):
         end = data.find(b"\n", start)
@@ -62,102 +133,3 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
         if line.strip():
             yield number, line
         start, number = end + 1, number + 1
-
-
-@value_type
-class Checked:
-    """What a check of a log found, over how many lines, records and runs (or overrides)."""
-
-    findings: tuple[Finding, ...]
-    lines: int
-    records: int
-    subjects: int
-
-
-@value_type
-class _Place:
-    number: int
-    offset: int
-    size: int
-
-
-def check_run_index(log: Log, around: RuleContext) -> Checked:
-    """Return every finding of the run index as it lies there.
-
-    Raises:
-        NotFoundError: there is none, or it cannot be read.
-    """
-    with open_log(log) as file:
-        end, findings = finished_end(log, file)
-        checked = check_lines(log, file, end, around)
-    return replace(checked, findings=(*findings, *checked.findings))
-
-
-def check_lines(log: Log, file: IO[bytes], end: int, around: RuleContext) -> Checked:
-    """Return every finding of a run index up to an offset.
-
-    What is kept in memory is the place of each record and what was found, never all records.
-    """
-    places: dict[str, list[_Place]] = {}
-    gates: dict[tuple[str, int], list[Finding]] = {}
-    claimed: dict[str, set[str]] = {}
-    findings: list[Finding] = []
-    number = 0
-    for line in read_lines(file, end=end):
-        number = line.number
-        record, found = parse_line(log, line)
-        findings += found
-        if record is None:
-            continue
-        entry = Entry(record, line.number, line.offset, line.size)
-        places.setdefault(record["run_id"], []).append(_Place(line.number, line.offset, line.size))
-        findings += check_stamps(log.shown, entry, around.now)
-        told = list(check_gates(log.shown, entry, around))
-        if told:
-            gates[record["run_id"], line.number] = told
-        if around.song_index is not None:
-            claimed.setdefault(record["run_id"], set()).update(record.get("version_ids", ()))
-    for run_id, held in places.items():
-        current = held[0].number
-        if len(held) > 1:
-            entries = [entry for place in held for entry in _read_again(log, file, place)]
-            findings += check_history(log.shown, entries)
-            current = in_order(entries)[-1].number if entries else current
-        findings += gates.get((run_id, current), ())
-    if around.song_index is not None:
-        findings += _unnamed(log, around.song_index, claimed)
-    return Checked(tuple(findings), number, sum(map(len, places.values())), len(places))
-
-
-def _read_again(log: Log, file: IO[bytes], place: _Place) -> Iterator[Entry]:
-    file.seek(place.offset)
-    record = parse_record(log, file.read(place.size))
-    if record is not None:
-        yield Entry(record, place.number, place.offset, place.size)
-
-
-def _unnamed(log: Log, songs: SongIndex, claimed: dict[str, set[str]]) -> Iterator[Finding]:
-    for version, run_id in sorted(songs.versions.items()):
-        if run_id is not None and version not in claimed.get(run_id, ()):
-            got = None if run_id in claimed else f"no record of {run_id}"
-            yield finding("RI039", log.shown, expected=run_id, got=got, detail=version)
-
-
-def check_runs(path: str, entries: Sequence[Entry], around: RuleContext) -> Iterator[Finding]:
-    """Yield every finding of the records of some runs; `entries` are all their records, in the order of the log."""
-    runs: dict[str, list[Entry]] = {}
-    for entry in entries:
-        runs.setdefault(entry.record["run_id"], []).append(entry)
-    for held in runs.values():
-        for entry in held:
-            yield from check_stamps(path, entry, around.now)
-        yield from check_history(path, held)
-        yield from check_gates(path, in_order(held)[-1], around)
-
-
-def check_overrides(log: Log, book: OverrideIndex, runs: dict[str, Record]) -> tuple[Finding, ...]:
-    """Return every finding of the overrides of a log; `runs` are the current records of the runs that they name."""
-    found = list(book.findings)
-    for standing in book.by_id.values():
-        found += check_against_run(log.shown, standing, runs.get(standing.entry.record["run_id"]))
-    return tuple(found)

@@ -1,4 +1,4 @@
-"""Check that the side index is the file that this program wrote last.
+"""Check that the side index is the file that this program wrote last, and that the log is the one it indexed.
 
 No row of a sqlite file can prove that another row was not deleted. So a state file beside the index records the inode,
 size and times of the index after each write. If they differ, the index is rebuilt from the log.
@@ -14,10 +14,11 @@ from typing import IO, Final
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_LONGEST: Final = 256
+_MAX_STATE: Final = 256
 _POLL: Final = 0.0005
+# The longest wait for the clock of the file system, in seconds; the coarsest clocks advance every two.
 _PATIENCE: Final = 3.0
-"""The longest wait for the clock of the file system, in seconds; the coarsest clocks advance every two."""
+_BLOCK: Final = 1 << 20
 
 
 def state_path(index: Path) -> Path:
@@ -33,7 +34,7 @@ def is_recorded(index: Path, inode: int) -> bool:
     except OSError:
         return False
     try:
-        return stat.st_ino == inode and os.read(descriptor, _LONGEST) == _state_of(stat)
+        return stat.st_ino == inode and os.read(descriptor, _MAX_STATE) == _state_of(stat)
     except OSError:
         return False
     finally:
@@ -73,23 +74,25 @@ def _state_of(stat: os.stat_result) -> bytes:
     return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}\n".encode()
 
 
-_BLOCK: Final = 1 << 20
-
-
 def stat_fingerprint(file: IO[bytes]) -> str:
-    """Return what changes whenever an open file does, or another is put in its place; take it before what is read."""
+    """Return the device, inode, size and times of an open file; call it before reading what they must describe."""
     stat = os.fstat(file.fileno())
     return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
 
 
-def checksum(file: IO[bytes], start: int, end: int, before: int = 0) -> int:
-    """Return the CRC-32 of an open file up to an offset, continued from `before`, that of its first `start` bytes.
+def checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
+    """Return the CRC-32 of an open file up to `end`; `previous` is the CRC-32 of its first `start` bytes.
 
-    It finds edits, not forgeries: the side index is never what a proof rests on.
+    It detects edits, not forgeries: no proof relies on the side index.
     """
     while start < end:
         data = os.pread(file.fileno(), min(_BLOCK, end - start), start)
         if not data:
-            break  # it was cut while it was read: what is there has another checksum
-        before, start = zlib.crc32(data, before), start + len(data)
-    return before
+            break  # the file was truncated while it was read, so its checksum differs
+        previous, start = zlib.crc32(data, previous), start + len(data)
+    return previous
+
+
+def count_newlines(file: IO[bytes], end: int) -> int:
+    """Return the number of newlines in the first `end` bytes of an open file."""
+    return sum(os.pread(file.fileno(), min(_BLOCK, end - start), start).count(b"\n") for start in range(0, end, _BLOCK))

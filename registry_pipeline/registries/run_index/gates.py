@@ -1,26 +1,29 @@
-"""What the current record of a run has to say, given its gates (seed 004, 2.1 and 5; SPEC 11)."""
+"""The rules for the current record of a run, and the song index that some of them use.
+
+See the table of RI030 to RI039 in docs/reference/specification.md, "Run index".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Final
+from typing import Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.log_file import Entry
+from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
 from registry_pipeline.registries.run_index.overrides import ALLOWS, OverrideIndex
-from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
+from registry_pipeline.registries.run_index.record import UNIQUENESS
 from registry_pipeline.values import field, value_type
 
 FINAL_SAVE: Final = ("scripture_packet_id", "work_id", "version_ids", "run_log_filepath_abs")
-"""The fields recommended as required at Final Save (seed 004, 2.1)."""
+"""The fields that a run has after its Final Save."""
 
 
 @value_type
 class SongIndex:
-    """What the song index lists: works, versions, and the run that each version names (None: it names none)."""
+    """The works of the song index, and the run that each version names (None: it names none)."""
 
     works: frozenset[str] = frozenset()
     versions: Mapping[str, str | None] = field(default_factory=dict)
@@ -28,10 +31,14 @@ class SongIndex:
 
 @value_type
 class RuleContext:
-    """What a record is held against.
+    """What records are compared with.
 
-    `machine_id` is the machine on which the check runs, None where nobody told: then no absent file is told. `now` is
-    the instant of the check to the second, None where stamps are not held against it. `is_file` looks at a path.
+    Attributes:
+        overrides: the overrides of the repository.
+        song_index: None if no song index is configured or it cannot be read.
+        machine_id: the machine of this check. If None, missing run log files are not reported.
+        now: UTC to the second. If None, timestamps in the future are not reported.
+        is_file: returns whether a file exists.
     """
 
     overrides: OverrideIndex = field(default_factory=OverrideIndex)
@@ -41,93 +48,78 @@ class RuleContext:
     is_file: Callable[[str], bool] = lambda _path: True
 
 
-def check_gates(path: str, entry: Entry, around: RuleContext) -> Iterator[Finding]:
-    """Yield how the current record of a run breaks the rules of SPEC 11."""
+def check_gates(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
+    """Yield the findings about the current record of a run."""
     record = entry.record
-    passed = record["qa_gate2"] == "PASS"
-    outputs = [name for name in ("work_id", "version_ids") if not record.get(name)]
-    if passed and outputs:
-        yield _at(entry, "RI030", path, detail=" and ".join(outputs))
-    if passed:
-        yield from _uniqueness(path, entry, around.overrides)
-        missing = [name for name in FINAL_SAVE if not record.get(name) and name not in outputs]
-        yield from (_at(entry, "RI032", path, detail=name) for name in missing if not _is_unlinked(name, record))
-    if _is_unlinked("scripture_packet_id", record):
-        named = "work_id" if record.get("work_id") else "version_ids"
-        yield _at(entry, "RI035", path, detail=f"{named} {_first(record[named])}")
-    yield from _run_log(path, entry, around)
-    if around.song_index is not None:
-        yield from _songs(path, entry, around.song_index)
-
-
-def _is_unlinked(name: str, record: Record) -> bool:
-    """Tell whether a missing packet leaves outputs without a link; that is told as RI035, and not as RI032 too."""
+    missing = [name for name in FINAL_SAVE if not record.get(name)]
     outputs = record.get("work_id") or record.get("version_ids")
-    return name == "scripture_packet_id" and bool(outputs) and "scripture_packet_id" not in record
+    is_unlinked = bool(outputs) and "scripture_packet_id" not in record
+    if record["qa_gate2"] == "PASS":
+        missing_outputs = [name for name in missing if name in ("work_id", "version_ids")]
+        if missing_outputs:
+            yield entry_finding(entry, "RI030", path, detail=" and ".join(missing_outputs))
+        yield from _check_uniqueness(path, entry, context.overrides)
+        for name in missing:
+            # A missing packet of a run with outputs is RI035, an error, and not also this warning.
+            if name not in missing_outputs and not (name == "scripture_packet_id" and is_unlinked):
+                yield entry_finding(entry, "RI032", path, detail=name)
+    if is_unlinked:
+        name = "work_id" if record.get("work_id") else "version_ids"
+        first = record[name] if name == "work_id" else record[name][0]
+        yield entry_finding(entry, "RI035", path, detail=f"{name} {first}")
+    yield from _check_run_log(path, entry, context)
+    if context.song_index is not None:
+        yield from _check_song_links(path, entry, context.song_index)
 
 
-def _uniqueness(path: str, entry: Entry, book: OverrideIndex) -> Iterator[Finding]:
-    record = entry.record
+def _check_uniqueness(path: str, entry: Entry, index: OverrideIndex) -> Iterator[Finding]:
     for check in UNIQUENESS:
-        if record.get(check) != "FAIL":
+        if entry.record.get(check) != "FAIL":
             continue
-        found = book.of(record["run_id"], check)
-        if any(each.allows for each in found):
+        overrides = index.find(entry.record["run_id"], check)
+        if any(override.is_valid for override in overrides):
             continue
-        wanted = f"an override of type {ALLOWS[check]}"
         got = None
-        if found:
-            voided = found[-1].update
-            got = f"{found[-1].entry.record['override_id']} is voided"
-            got += "" if voided is None else f" since {voided.record['update_utc']}"
-        yield _at(entry, "RI031", path, f"/{check}", expected=wanted, got=got, detail=check)
+        if overrides:
+            voided_by = overrides[-1].update
+            since = "" if voided_by is None else f" since {voided_by.record['update_utc']}"
+            got = f"{overrides[-1].entry.record['override_id']} is voided{since}"
+        expected = f"an override of type {ALLOWS[check]}"
+        yield entry_finding(entry, "RI031", path, f"/{check}", expected=expected, got=got, detail=check)
 
 
-def is_absolute(text: str) -> bool:
-    """Tell whether a path is absolute on one of the two systems, Windows (a drive, a share) or the others (a slash)."""
-    return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
-
-
-def _run_log(path: str, entry: Entry, around: RuleContext) -> Iterator[Finding]:
-    place = entry.record.get("run_log_filepath_abs")
-    if place is None:
+def _check_run_log(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
+    run_log = entry.record.get("run_log_filepath_abs")
+    if run_log is None:
         return
-    if not is_absolute(place):
-        yield _at(entry, "RI017", path, "/run_log_filepath_abs", got=place)
-        return
-    # A path of the other system says nothing about this machine.
-    is_here = around.machine_id == entry.record["machine_id"] and PurePosixPath(place).is_absolute()
-    if is_here and not around.is_file(place):
-        yield _at(entry, "RI034", path, "/run_log_filepath_abs", got=place)
+    is_posix = PurePosixPath(run_log).is_absolute()
+    if not is_posix and not PureWindowsPath(run_log).is_absolute():
+        yield entry_finding(entry, "RI017", path, "/run_log_filepath_abs", got=run_log)
+    # A path of another machine, or of Windows, cannot be looked up here.
+    elif is_posix and context.machine_id == entry.record["machine_id"] and not context.is_file(run_log):
+        yield entry_finding(entry, "RI034", path, "/run_log_filepath_abs", got=run_log)
 
 
-def _songs(path: str, entry: Entry, songs: SongIndex) -> Iterator[Finding]:
+def _check_song_links(path: str, entry: Entry, songs: SongIndex) -> Iterator[Finding]:
     work = entry.record.get("work_id")
     if work is not None and work not in songs.works:
-        yield _at(entry, "RI036", path, "/work_id", got=work, detail=f"the work {work}")
+        yield entry_finding(entry, "RI036", path, "/work_id", got=work, detail=f"the work {work}")
+    run_id = entry.record["run_id"]
     for number, version in enumerate(entry.record.get("version_ids", ())):
-        where = f"/version_ids/{number}"
+        pointer = f"/version_ids/{number}"
         if version not in songs.versions:
-            yield _at(entry, "RI036", path, where, got=version, detail=f"the version {version}")
-        elif songs.versions[version] != entry.record["run_id"]:
-            expected, got = entry.record["run_id"], songs.versions[version]
-            yield _at(entry, "RI037", path, where, expected=expected, got=got, detail=version)
+            yield entry_finding(entry, "RI036", path, pointer, got=version, detail=f"the version {version}")
+        elif songs.versions[version] != run_id:
+            got = songs.versions[version]
+            yield entry_finding(entry, "RI037", path, pointer, expected=run_id, got=got, detail=version)
 
 
-def _first(held: str | list[str]) -> str:
-    return held if isinstance(held, str) else held[0]
-
-
-def _at(entry: Entry, code: str, path: str, pointer: str = "", **words: Any) -> Finding:
-    return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **words)
-
-
-def read_song_index(path: Path, shown: str) -> tuple[SongIndex | None, tuple[Finding, ...]]:
-    """Return what a song index lists, None where it cannot be read; a line that cannot be read is told."""
+def read_song_index(path: Path, display_path: str) -> tuple[SongIndex | None, tuple[Finding, ...]]:
+    """Return the song index, or None if it cannot be read, and a finding for each line that cannot be parsed."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        return None, (finding("RI038", shown, detail=error.strerror or "no reason given"),)
+        return None, (finding("RI038", display_path, detail=error.strerror or "no reason given"),)
     works: set[str] = set()
     versions: dict[str, str | None] = {}
     findings: list[Finding] = []
@@ -137,12 +129,13 @@ def read_song_index(path: Path, shown: str) -> tuple[SongIndex | None, tuple[Fin
         try:
             record = read_strict_json(line)
         except StrictJsonError as error:
-            findings.append(finding("RI038", shown, location=f"line {number}", detail=str(error)[:200]))
+            findings.append(finding("RI038", display_path, location=f"line {number}", detail=str(error)[:200]))
             continue
-        told = record if isinstance(record, dict) else {}
-        work, version, run = (told.get(key) for key in ("work_id", "version_id", "run_id"))
+        if not isinstance(record, dict):
+            continue
+        work, version, run = (record.get(key) for key in ("work_id", "version_id", "run_id"))
         if isinstance(work, str):
             works.add(work)
-        if told.get("record_type") == "VERSION" and isinstance(version, str):
+        if record.get("record_type") == "VERSION" and isinstance(version, str):
             versions[version] = run if isinstance(run, str) else None
     return SongIndex(frozenset(works), versions), tuple(findings)

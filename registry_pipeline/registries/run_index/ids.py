@@ -1,7 +1,7 @@
-"""The ids of both grammars, and how a new one is minted (SPEC 11; seed 004, 2.1).
+"""The two grammars of ids, `dash` and `ulid`, and how a new id is made.
 
-`dash`: a prefix, a real date and time, four characters; artists, genres and hook families are slugs. `ulid`: a prefix
-and a ULID; scripture packets are units. Ids are text, compared code point by code point.
+`dash` is a prefix, a real date and time, and four characters; `ulid` is a prefix and a ULID. Artists, genres and hook
+families are slugs in both.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Kind = Literal[
     "hook_family",
 ]
 Choose = Callable[[str], str]
-"""Returns one character of a text, at random: randomness comes in at the doors."""
+"""Returns a random character of a text. The caller passes it, so that tests are deterministic."""
 _RANDOM: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SLUG: Final = r"[a-z0-9]+(?:-[a-z0-9]+)*"
-_STAMPED: Final = r"([0-9]{8}-[0-9]{4})-[A-Z0-9]{4}"
+_TIME_SUFFIX: Final = r"([0-9]{8}-[0-9]{4})-[A-Z0-9]{4}"
 _ULID: Final = f"[0-7][{_CROCKFORD}]{{25}}"
 _UNIT: Final = r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*"
-_LONGEST: Final = 128
-_PARTS: Final = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13))
+_MAX_LENGTH: Final = 128
+_TIME_PARTS: Final = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DASH: Final[dict[Kind, str]] = {
     "run": "RUN-",
@@ -64,29 +64,29 @@ _ULID_SLUGS: Final[dict[Kind, str]] = {"artist": "ART_", "genre": "GEN_", "hook_
 
 @value_type
 class Form:
-    """One kind of id: its pattern, how it is told to people, and whether it carries a date and time."""
+    """The form of one kind of id: its pattern, a description for people, and whether it contains a date and time."""
 
     pattern: re.Pattern[str]
-    told: str
-    stamped: bool = False
+    description: str
+    has_time: bool = False
 
 
 def _forms(name: str) -> MappingProxyType[Kind, Form]:
-    made: dict[Kind, Form] = {}
+    forms: dict[Kind, Form] = {}
     if name == "dash":
         for kind, prefix in _DASH.items():
-            made[kind] = Form(re.compile(prefix + _STAMPED), f"{prefix}YYYYMMDD-HHMM-XXXX", stamped=True)
+            forms[kind] = Form(re.compile(prefix + _TIME_SUFFIX), f"{prefix}YYYYMMDD-HHMM-XXXX", has_time=True)
     else:
         for kind, prefix in _ULIDS.items():
-            made[kind] = Form(re.compile(prefix + _ULID), f"{prefix}<ULID>")
-        made["scripture_packet"] = Form(re.compile("SPK_" + _UNIT), "SPK_<unit>")
+            forms[kind] = Form(re.compile(prefix + _ULID), f"{prefix}<ULID>")
+        forms["scripture_packet"] = Form(re.compile("SPK_" + _UNIT), "SPK_<unit>")
     for kind, prefix in (_DASH_SLUGS if name == "dash" else _ULID_SLUGS).items():
-        made[kind] = Form(re.compile(prefix + _SLUG), f"{prefix}<slug>, a slug of a-z, 0-9 and single hyphens")
-    return MappingProxyType(made)
+        forms[kind] = Form(re.compile(prefix + _SLUG), f"{prefix}<slug>, a slug of a-z, 0-9 and single hyphens")
+    return MappingProxyType(forms)
 
 
 class Grammar:
-    """One of the two grammars of SPEC 11, `dash` or `ulid`."""
+    """One of the two grammars, `dash` or `ulid`."""
 
     __slots__ = ("forms", "name")
 
@@ -94,41 +94,30 @@ class Grammar:
         self.name = name
         self.forms = _forms(name)
 
-    def problem(self, kind: Kind, text: str) -> Literal["", "form", "date"]:
-        """Return what is wrong with an id: its form, the date and time that it carries, or nothing ("")."""
+    def find_problem(self, kind: Kind, text: str) -> Literal["", "form", "date"]:
+        """Return what is wrong with an id: its form, or a date and time that does not exist; "" if it is valid."""
         form = self.forms[kind]
         match = form.pattern.fullmatch(text)
-        if match is None or len(text) > _LONGEST:
+        if match is None or len(text) > _MAX_LENGTH:
             return "form"
-        return "date" if form.stamped and not _is_real(match[1]) else ""
-
-    def quickly(self, kind: Kind) -> Callable[[str], bool]:
-        """Return what tells whether an id is sound, and no more: a log has millions of them."""
-        form = self.forms[kind]
-        match, stamped = form.pattern.fullmatch, form.stamped
-
-        def is_sound(text: str) -> bool:
-            found = match(text)
-            return found is not None and len(text) <= _LONGEST and (not stamped or _is_real(found[1]))
-
-        return is_sound
+        return "date" if form.has_time and not _is_real_time(match[1]) else ""
 
     def mint(self, kind: Kind, now: datetime, choose: Choose) -> str:
-        """Return a new id of a stamped kind or ULID for an instant; `choose` picks its characters."""
+        """Return a new id of a kind that contains a time (`dash`) or a ULID; `choose` picks the random characters."""
         if self.name == "dash":
             stamp = now.astimezone(UTC).strftime("%Y%m%d-%H%M")
             return f"{_DASH[kind]}{stamp}-{''.join(choose(_RANDOM) for _ in range(4))}"
-        left, stamp = (now - _EPOCH) // timedelta(milliseconds=1), ""
+        milliseconds, stamp = (now - _EPOCH) // timedelta(milliseconds=1), ""
         for _ in range(10):
-            left, digit = divmod(left, 32)
+            milliseconds, digit = divmod(milliseconds, 32)
             stamp = _CROCKFORD[digit] + stamp
         return f"{_ULIDS[kind]}{stamp}{''.join(choose(_CROCKFORD) for _ in range(16))}"
 
 
+# The ids of one record mostly contain the same time, and a log has millions of them.
 @lru_cache(maxsize=1 << 14)
-def _is_real(stamp: str) -> bool:
-    """Tell whether a `YYYYMMDD-HHMM` is a date and time; the ids of one record mostly share theirs."""
-    year, month, day, hour, minute = (int(stamp[start:end]) for start, end in _PARTS)
+def _is_real_time(stamp: str) -> bool:
+    year, month, day, hour, minute = (int(stamp[start:end]) for start, end in _TIME_PARTS)
     try:
         datetime(year, month, day, hour, minute, tzinfo=UTC)
     except ValueError:
@@ -137,4 +126,4 @@ def _is_real(stamp: str) -> bool:
 
 
 GRAMMARS: Final = MappingProxyType({"dash": Grammar("dash"), "ulid": Grammar("ulid")})
-"""Both grammars by the word of the toml (`[run_index] ids`)."""
+"""Both grammars by the value of `ids` in the [run_index] table."""

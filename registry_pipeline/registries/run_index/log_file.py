@@ -1,4 +1,4 @@
-"""Which two logs a governed repository has, where they lie and how their records read (SPEC 1, 11)."""
+"""The two logs of a repository, and how their lines are read and parsed."""
 
 from __future__ import annotations
 
@@ -16,48 +16,59 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.ids import GRAMMARS
-from registry_pipeline.registries.run_index.record import OVERRIDE, OVERRIDE_UPDATE, RUN, Reader, Record
-from registry_pipeline.values import value_type
+from registry_pipeline.registries.run_index.record import (
+    OVERRIDE,
+    OVERRIDE_UPDATE,
+    RUN,
+    Record,
+    RecordValidator,
+    Shape,
+)
+from registry_pipeline.values import replace, value_type
+
+MAX_LINE: Final = 1 << 20
+"""The longest line that can be a record, in bytes without its newline."""
+# O_NONBLOCK: opening a pipe in place of the log must not wait for a writer.
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 @value_type
 class Log:
-    """One append-only log: its path, how it is named in findings, and the reader of its records.
+    """One append-only log.
 
-    `root` is the repository that must contain it when it is appended to; None for a file that a user named.
+    Attributes:
+        path: where it is.
+        display_path: its name in findings.
+        validator: the rules of its records.
+        root: the repository that must contain it when it is appended to; None for a file that a user named.
     """
 
     path: Path
-    shown: str
-    reader: Reader
+    display_path: str
+    validator: RecordValidator
     root: Path | None = None
 
+    @property
+    def id_key(self) -> str:
+        """The key of the id that the records of one run, or of one override, share."""
+        return "run_id" if "RUN" in self.validator.shapes else "override_id"
 
-def run_index_log(repository: Repository) -> Log:
-    """Return the run index of a repository."""
-    table = repository.config.run_index
-    reader = Reader((RUN,), GRAMMARS[table.ids], frozenset(table.extra_keys))
-    return Log(repository.path(table.path), table.path, reader, repository.root)
-
-
-def overrides_log(repository: Repository) -> Log:
-    """Return the overrides log of a repository."""
-    table = repository.config.run_index
-    reader = Reader((OVERRIDE, OVERRIDE_UPDATE), GRAMMARS[table.ids], frozenset(table.extra_keys))
-    return Log(repository.path(table.overrides), table.overrides, reader, repository.root)
-
-
-MAX_LINE: Final = 1 << 20
-"""The longest line that can be a record, in bytes without its newline; a longer one is told and read over."""
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_SKIP: Final = 1 << 20
+    def with_display_path(self, display_path: str) -> Log:
+        """Return the log with another name in findings."""
+        return replace(self, display_path=display_path)
 
 
 @value_type
 class Line:
-    """One line: its number from 1, its offset, its bytes without the newline, and its size with it.
+    """One line of a log.
 
-    `ended` is false for a last line without a newline; `too_long` where `data` is only the beginning.
+    Attributes:
+        number: from 1.
+        offset: of its first byte in the log.
+        data: its bytes without the newline; only the first MAX_LINE bytes if `too_long`.
+        size: in bytes, with the newline.
+        ended: False for a last line without a newline.
+        too_long: it is longer than MAX_LINE.
     """
 
     number: int
@@ -70,7 +81,7 @@ class Line:
 
 @value_type
 class Entry:
-    """A record and where it stands: the number of its line from 1, and the offset and size of the line in bytes."""
+    """A record, the number of its line from 1, and the offset and size of that line in bytes."""
 
     record: Record
     number: int
@@ -78,88 +89,114 @@ class Entry:
     size: int
 
 
+def entry_finding(entry: Entry, code: str, path: str, pointer: str = "", **parts: Any) -> Finding:
+    """Return a finding about a record, or about one of its fields."""
+    return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **parts)
+
+
+def run_index_log(repository: Repository) -> Log:
+    """Return the run index of a repository."""
+    return _log(repository, repository.config.run_index.path, (RUN,))
+
+
+def overrides_log(repository: Repository) -> Log:
+    """Return the overrides log of a repository."""
+    return _log(repository, repository.config.run_index.overrides, (OVERRIDE, OVERRIDE_UPDATE))
+
+
+def _log(repository: Repository, path: str, shapes: tuple[Shape, ...]) -> Log:
+    table = repository.config.run_index
+    validator = RecordValidator(shapes, GRAMMARS[table.ids], frozenset(table.extra_keys))
+    return Log(repository.path(path), path, validator, repository.root)
+
+
 def open_log(log: Log) -> IO[bytes]:
-    """Return a log opened for reading; a pipe or a device is refused and not waited for.
+    """Return a log opened for reading.
 
     Raises:
-        NotFoundError: there is none, or it cannot be read. RefusedError: it is no regular file.
+        NotFoundError: it does not exist or cannot be read.
+        RefusedError: it is not a regular file.
     """
     try:
         descriptor = os.open(log.path, _FLAGS)
     except FileNotFoundError:
         raise NotFoundError(
-            f"there is no {log.shown}", "append a first record, or name the log under [run_index] in the toml"
+            f"there is no {log.display_path}", "append a first record, or name the log under [run_index] in the toml"
         ) from None
     except OSError as error:
-        raise NotFoundError(f"{log.shown} cannot be read: {error.strerror}", "mend its permissions") from None
+        raise NotFoundError(f"{log.display_path} cannot be read: {error.strerror}", "fix its permissions") from None
     if not S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise RefusedError(f"{log.shown} is not a regular file", "name the log itself under [run_index] in the toml")
+        raise RefusedError(
+            f"{log.display_path} is not a regular file", "name the log itself under [run_index] in the toml"
+        )
     return os.fdopen(descriptor, "rb")
 
 
 def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
-    """Yield the lines of a log from an offset, where a line begins, up to `end` and not beyond."""
+    """Yield the lines of a log between two offsets; `number` is that of the first line."""
     file.seek(offset)
     while offset < end:
         data = file.readline(min(MAX_LINE + 2, end - offset))
         if not data:
-            return  # it was cut while it was read
+            return  # the log was truncated while it was read
         size, ended = len(data), data.endswith(b"\n")
-        too_long = len(data) - ended > MAX_LINE
+        too_long = size - ended > MAX_LINE
+        # The rest of a line that is too long is skipped in blocks, so that memory stays bounded.
         while not ended and offset + size < end:
-            more = file.readline(min(_SKIP, end - offset - size))
-            size, ended, too_long = size + len(more), more.endswith(b"\n"), True
-            if not more:
+            block = file.readline(min(MAX_LINE, end - offset - size))
+            if not block:
                 break
+            size, ended, too_long = size + len(block), block.endswith(b"\n"), True
         yield Line(number, offset, data[:MAX_LINE] if too_long else data.removesuffix(b"\n"), size, ended, too_long)
         offset, number = offset + size, number + 1
 
 
 def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
-    """Return the record of a line, None if it has none, and everything that is wrong with it."""
-    place, data = f"line {line.number}", line.data
+    """Return the record of a line, or None if it is not a valid record, and the findings of the line."""
+    location, data = f"line {line.number}", line.data
     findings: list[Finding] = []
     if line.too_long:
-        most = f"at most {MAX_LINE} bytes"
-        return None, [finding("RI006", log.shown, location=place, expected=most, got=f"{line.size} bytes")]
+        limit, size = f"at most {MAX_LINE} bytes", f"{line.size} bytes"
+        return None, [finding("RI006", log.display_path, location=location, expected=limit, got=size)]
     if data.endswith(b"\r"):
-        findings.append(finding("RI005", log.shown, location=place))
+        findings.append(finding("RI005", log.display_path, location=location))
         data = data[:-1]
     if not data.strip():
-        return None, [*findings, finding("RI004", log.shown, location=place)]
+        return None, [*findings, finding("RI004", log.display_path, location=location)]
     if data.startswith(codecs.BOM_UTF8):
-        return None, [*findings, finding("RI002", log.shown, location=place)]
+        return None, [*findings, finding("RI002", log.display_path, location=location)]
     try:
-        value = _parsed(data)
+        value = _parse_json(data)
     except StrictJsonError as error:
-        kind = "RI003" if error.kind == "duplicate_key" else "RI001"
-        told = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
-        return None, [*findings, finding(kind, log.shown, location=place, detail=told[:200])]
-    problems = log.reader.problems(value)
+        code = "RI003" if error.kind == "duplicate_key" else "RI001"
+        detail = str(error).encode("utf-8", "backslashreplace").decode("utf-8")[:200]
+        return None, [*findings, finding(code, log.display_path, location=location, detail=detail)]
+    problems = log.validator.find_problems(value)
     for code, pointer, detail, expected, got in problems:
-        where = f"{place} {pointer}".strip()
-        findings.append(finding(code, log.shown, location=where, expected=expected, got=got, detail=detail))
+        where = f"{location} {pointer}".strip()
+        findings.append(finding(code, log.display_path, location=where, expected=expected, got=got, detail=detail))
     return (None if problems else value), findings
 
 
 def parse_record(log: Log, data: bytes) -> Record | None:
-    """Return the record of a line's bytes, None if it has none: `parse_line` without its findings, and faster."""
+    """Return the record of a line, or None if it is not a valid record: `parse_line` without findings, and faster."""
     data = data.removesuffix(b"\n")
     if not data.strip() or len(data) > MAX_LINE:
         return None
     try:
-        value = _parsed(data.removesuffix(b"\r"))
+        value = _parse_json(data.removesuffix(b"\r"))
     except StrictJsonError:
         return None
-    return None if log.reader.problems(value) else value
+    return None if log.validator.find_problems(value) else value
 
 
-def _parsed(data: bytes) -> Any:
+def _parse_json(data: bytes) -> Any:
     value = read_strict_json(data)
+    # Only an escape can give half of a surrogate pair, and no other program could read the value again.
     if b"\\u" in data:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
-            raise StrictJsonError("invalid", "half of a surrogate pair, which is no character") from None
+            raise StrictJsonError("invalid", "an escape is half of a surrogate pair, not a character") from None
     return value

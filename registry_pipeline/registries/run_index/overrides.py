@@ -1,4 +1,7 @@
-"""What the overrides log allows, as it stands now: an override that was voided allows nothing any more (SPEC 11)."""
+"""The effective status of every override, and the checks of the overrides log.
+
+See docs/reference/specification.md, "Overrides log".
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from registry_pipeline.canonical import second_of
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.log_file import Entry
+from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
 from registry_pipeline.registries.run_index.record import Record
 from registry_pipeline.values import field, value_type
 
@@ -20,104 +22,110 @@ ALLOWS: Final = MappingProxyType(
         "uniqueness_scripture": "SCRIPTURE_REUSE",
     }
 )
-"""Which type of override allows a FAIL of which uniqueness check."""
+"""The type of override that allows a FAIL of each uniqueness check."""
 
 
 @value_type
 class EffectiveOverride:
-    """An override, and its last update: the greatest update_utc, then the later place in the log."""
+    """An override and its last update: the greatest update_utc, then the later position in the log."""
 
     entry: Entry
     update: Entry | None = None
 
     @property
     def status(self) -> str:
-        """The status that holds: the last update's, `active` before the first."""
+        """The status of the last update, `active` before the first."""
         return "active" if self.update is None else str(self.update.record["status"])
 
     @property
-    def allows(self) -> bool:
-        """Tell whether it allows anything; who approved it is a required field."""
+    def is_valid(self) -> bool:
+        """Whether it still allows what it was made for."""
         return self.status != "voided"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the override with its status, and the time and the author of the last update (None before it)."""
+        update = {} if self.update is None else self.update.record
+        status = {
+            "status": self.status,
+            "status_utc": update.get("update_utc"),
+            "status_by": update.get("updated_by"),
+        }
+        return dict(self.entry.record) | status
 
 
 @value_type
 class OverrideIndex:
-    """Every override by its id, and by the run that it is about. `findings` tell what contradicts in the log."""
+    """Every override by its id and by its run, and the findings about contradictions in the log."""
 
     by_id: Mapping[str, EffectiveOverride] = field(default_factory=dict)
     by_run: Mapping[str, tuple[EffectiveOverride, ...]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
-    def of(self, run_id: str, check: str) -> tuple[EffectiveOverride, ...]:
-        """Return the overrides that are about a run's failing of a uniqueness check, in force or not."""
-        return tuple(
-            each for each in self.by_run.get(run_id, ()) if each.entry.record["override_type"] == ALLOWS[check]
-        )
+    def find(self, run_id: str, check: str) -> tuple[EffectiveOverride, ...]:
+        """Return the overrides of a run for a uniqueness check, voided or not."""
+        overrides = self.by_run.get(run_id, ())
+        return tuple(override for override in overrides if override.entry.record["override_type"] == ALLOWS[check])
 
 
 def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
-    """Return how every override of a log stands; the order in which its records stand changes nothing else."""
-    listed = list(entries)
+    """Return the overrides of a log; an update may come before its override."""
+    records = list(entries)
     findings: list[Finding] = []
     overrides: dict[str, Entry] = {}
-    for entry in listed:
+    for entry in records:
         if entry.record["record_type"] == "OVERRIDE":
             first = overrides.setdefault(entry.record["override_id"], entry)
-            findings += _twice(path, first, entry)
+            if first is not entry:
+                code = "RI023" if first.record == entry.record else "RI042"
+                findings.append(entry_finding(entry, code, path, detail=str(first.number)))
     updates: dict[str, Entry] = {}
-    for entry in listed:
+    for entry in records:
         if entry.record["record_type"] != "OVERRIDE_UPDATE":
             continue
-        findings += _update_problems(path, overrides, entry)
-        before = updates.get(entry.record["override_id"])
-        if before is None or _instant(entry) >= _instant(before):
-            updates[entry.record["override_id"]] = entry
+        override_id = entry.record["override_id"]
+        findings += _check_update(path, overrides.get(override_id), entry)
+        previous = updates.get(override_id)
+        if previous is None or _update_time(entry) >= _update_time(previous):
+            updates[override_id] = entry
         else:
-            expected, got = f"at or after {_instant(before)}", _instant(entry)
-            findings.append(_at(entry, "RI022", path, "/update_utc", expected=expected, got=got))
-    by_id = {name: EffectiveOverride(entry, updates.get(name)) for name, entry in overrides.items()}
+            expected, got = f"at or after {_update_time(previous)}", _update_time(entry)
+            findings.append(entry_finding(entry, "RI022", path, "/update_utc", expected=expected, got=got))
+    by_id = {
+        override_id: EffectiveOverride(entry, updates.get(override_id)) for override_id, entry in overrides.items()
+    }
     by_run: dict[str, tuple[EffectiveOverride, ...]] = {}
-    for each in by_id.values():
-        run_id = each.entry.record["run_id"]
-        by_run[run_id] = (*by_run.get(run_id, ()), each)
+    for override in by_id.values():
+        run_id = override.entry.record["run_id"]
+        by_run[run_id] = (*by_run.get(run_id, ()), override)
     return OverrideIndex(by_id, by_run, tuple(findings))
 
 
-def _twice(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
-    if first is not entry:
-        code = "RI023" if first.record == entry.record else "RI042"
-        yield _at(entry, code, path, detail=str(first.number))
+def _check_update(path: str, override: Entry | None, entry: Entry) -> Iterator[Finding]:
+    if override is None:
+        yield entry_finding(entry, "RI041", path, "/override_id", got=entry.record["override_id"])
+    elif _update_time(entry) < (second_of(override.record["created_utc"]) or ""):
+        expected, got = f"at or after {override.record['created_utc']}", entry.record["update_utc"]
+        yield entry_finding(entry, "RI045", path, "/update_utc", expected=expected, got=got)
 
 
-def _update_problems(path: str, overrides: Mapping[str, Entry], entry: Entry) -> Iterator[Finding]:
-    named = overrides.get(entry.record["override_id"])
-    if named is None:
-        yield _at(entry, "RI041", path, "/override_id", got=entry.record["override_id"])
-    elif _instant(entry) < (second_of(named.record["created_utc"]) or ""):
-        expected = f"at or after {named.record['created_utc']}"
-        yield _at(entry, "RI045", path, "/update_utc", expected=expected, got=entry.record["update_utc"])
-
-
-def check_against_run(path: str, standing: EffectiveOverride, run: Record | None) -> Iterator[Finding]:
-    """Yield what an override says that its run does not bear out; `run` is the current record, None if there is none.
-
-    An override that was voided is not held against anybody.
-    """
-    entry = standing.entry
-    if not standing.allows:
-        return
-    if run is None:
-        yield _at(entry, "RI043", path, "/run_id", got=entry.record["run_id"])
-        return
-    for name in ("artist_id", "genre_id"):
-        if entry.record[name] != run[name]:
-            yield _at(entry, "RI044", path, f"/{name}", expected=run[name], got=entry.record[name], detail=name)
-
-
-def _instant(entry: Entry) -> str:
+def _update_time(entry: Entry) -> str:
     return second_of(entry.record["update_utc"]) or ""
 
 
-def _at(entry: Entry, code: str, path: str, pointer: str = "", **words: Any) -> Finding:
-    return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **words)
+def check_overrides(path: str, index: OverrideIndex, runs: Mapping[str, Record]) -> Iterator[Finding]:
+    """Yield every finding of the overrides of a log; `runs` are the current records of the runs that they name."""
+    yield from index.findings
+    for override in index.by_id.values():
+        # A voided override cannot be corrected any more, so it need not agree with its run.
+        if override.is_valid:
+            yield from _compare_with_run(path, override.entry, runs.get(override.entry.record["run_id"]))
+
+
+def _compare_with_run(path: str, entry: Entry, run: Record | None) -> Iterator[Finding]:
+    if run is None:
+        yield entry_finding(entry, "RI043", path, "/run_id", got=entry.record["run_id"])
+        return
+    for name in ("artist_id", "genre_id"):
+        expected, got = run[name], entry.record[name]
+        if expected != got:
+            yield entry_finding(entry, "RI044", path, f"/{name}", expected=expected, got=got, detail=name)

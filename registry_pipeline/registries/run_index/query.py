@@ -1,15 +1,16 @@
-"""The queries of the run index: one run, the runs of a lane in a span of days, failures, the latest success (SPEC 11).
+"""The queries of the run index: one run, the runs of a lane in a span of days, failures, the latest success.
 
-Each has two ways, through the side index and by reading the whole log, and one answer. `find_` functions return values;
-`frames` makes DataFrames of them.
+Every query is SQL on an index. That is the side index; without it, the same query runs on an index in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import IO, Any, Final, Literal
+from typing import IO, Final, Literal
 
+from registry_pipeline.errors import BusyError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors
 from registry_pipeline.registries.run_index.check import check_runs
@@ -18,27 +19,31 @@ from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log
 from registry_pipeline.registries.run_index.record import RUN, Record
 from registry_pipeline.registries.run_index.scan import find_entries, finished_end, read_entries
 from registry_pipeline.registries.run_index.side_index import (
+    LogChangedError,
     UnusableError,
-    index_row,
+    index_in_memory,
     open_index,
-    read_place,
-    select_places,
+    select_entries,
 )
-from registry_pipeline.registries.run_index.versions import in_order, order_of
+from registry_pipeline.registries.run_index.versions import sort_versions, version_key
 from registry_pipeline.values import replace, value_type
 
 View = Literal["current", "all", "superseded"]
 VIEWS: Final[tuple[View, ...]] = ("current", "all", "superseded")
-ORDERS: Final = tuple(name for name, each in RUN.fields.items() if each.holds not in ("ids", "fields"))
-"""The fields by which records can be ordered."""
+ORDERS: Final = tuple(name for name, field in RUN.fields.items() if field.form not in ("ids", "fields"))
+"""The fields that records can be ordered by."""
+_ORDER_COLUMNS: Final = {"created_utc": "created", "run_id": "run_id", "artist_id": "artist", "genre_id": "genre"}
+_ONE_RUN: Final = "WHERE run_id = ? ORDER BY number"
 
 
 @value_type
 class Query:
-    """Which records are asked for. `since` and `until` are UTC to the second and both count; None asks nothing.
+    """Which records to return; a condition that is None does not apply.
 
-    `order_by` is a field, with `-` before it the greatest first; records without it come last. Equal ones follow their
-    order in the run index, newest first where the greatest is first. `limit` 0 is all.
+    Attributes:
+        since, until: UTC to the second, both inclusive.
+        order_by: a field; with `-` in front, the greatest first. Records without the field come last.
+        limit: the number of records, 0 for all.
     """
 
     artist_id: str | None = None
@@ -54,7 +59,7 @@ class Query:
 
 @value_type
 class QueryResult:
-    """The records that answer, as they stand in the log, and where. `by_index` tells which way was taken."""
+    """The records that a query selects, and whether the side index was used."""
 
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...] = ()
@@ -62,186 +67,132 @@ class QueryResult:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """The records alone."""
+        """The records without their locations."""
         return tuple(entry.record for entry in self.entries)
 
 
+Select = Callable[..., Iterator[Entry]]
+"""Called with SQL clauses and their values; yields the selected records, read from the log."""
+
+
 def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
-    """Return every record of a run, in the order of SPEC 11, the current one last.
+    """Return every record of a run, the current one last.
 
     Raises:
-        NotFoundError: there is no log.
+        NotFoundError: the log does not exist.
     """
 
-    def scan(file: IO[bytes], end: int) -> list[Entry]:
+    def read_run(file: IO[bytes], end: int) -> Iterable[Entry]:
+        # Faster than reading every record: only lines that contain the id are parsed.
         return find_entries(log, file, end, "run_id", {run_id})[0]
 
-    def ask(reading: _Reading) -> list[Entry]:
-        return reading.entries("WHERE run_id = ? ORDER BY number", run_id)
-
-    answer = _either(log, scan, ask, use_index=use_index)
-    return replace(answer, entries=tuple(in_order(answer.entries)))
+    result = _run_query(log, lambda select: select(_ONE_RUN, run_id), use_index=use_index, read=read_run)
+    return replace(result, entries=tuple(sort_versions(result.entries)))
 
 
-def find_records(log: Log, question: Query, *, use_index: bool = True) -> QueryResult:
-    """Return the records that a question asks for.
+def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResult:
+    """Return the records that a query selects, in its order.
 
     Raises:
-        NotFoundError: there is no log.
+        NotFoundError: the log does not exist.
     """
-    where, values = _condition(question)
-    ordered, in_sql = _order_clause(question)
+    where, values = _where(query)
+    order = _order(query)
 
-    def scan(file: IO[bytes], end: int) -> list[Entry]:
-        return _sorted(_scanned(log, file, end, question), question)
+    def run(select: Select) -> Iterable[Entry]:
+        if order is None:
+            return _sort_by_field(list(select(where, *values)), query)
+        return select(f"{where}{order}", *values)
 
-    def ask(reading: _Reading) -> list[Entry]:
-        found = reading.entries(f"{where}{ordered}", *values)
-        return found if in_sql else _sorted(found, question)
-
-    return _either(log, scan, ask, use_index=use_index)
+    return _run_query(log, run, use_index=use_index)
 
 
 def find_latest(
-    log: Log, around: RuleContext, *, artist_id: str | None, genre_id: str | None, use_index: bool = True
+    log: Log, context: RuleContext, *, artist_id: str | None, genre_id: str | None, use_index: bool = True
 ) -> QueryResult:
-    """Return the newest current record with qa_gate2 PASS whose run breaks no rule; no entry where there is none.
+    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, or no entry if there is none.
 
     Raises:
-        NotFoundError: there is no log.
+        NotFoundError: the log does not exist.
     """
-    question = Query(artist_id, genre_id, passed=True)
+    where, values = _where(Query(artist_id, genre_id, passed=True))
 
-    def holds(entries: Sequence[Entry]) -> bool:
-        return not has_errors(check_runs(log.shown, entries, around))
-
-    def scan(file: IO[bytes], end: int) -> list[Entry]:
-        for entry in sorted(_scanned(log, file, end, question), key=_newness, reverse=True):
-            if holds(find_entries(log, file, end, "run_id", {entry.record["run_id"]})[0]):
+    def run(select: Select) -> Iterable[Entry]:
+        for entry in select(f"{where} ORDER BY ordered DESC, machine DESC, number DESC", *values):
+            versions = list(select(_ONE_RUN, entry.record["run_id"]))
+            if not has_errors(check_runs(log.display_path, versions, context)):
                 return [entry]
         return []
 
-    def ask(reading: _Reading) -> list[Entry]:
-        where, values = _condition(question)
-        for entry in reading.each(f"{where} ORDER BY ordered DESC, machine DESC, number DESC", *values):
-            if holds(reading.entries("WHERE run_id = ? ORDER BY number", entry.record["run_id"])):
-                return [entry]
-        return []
-
-    return _either(log, scan, ask, use_index=use_index)
+    return _run_query(log, run, use_index=use_index)
 
 
-class _ChangedError(Exception):
-    """What the index said is not what the log says."""
-
-
-class _Reading:
-    """The side index and the log open together; what a place holds is read and held against the index."""
-
-    __slots__ = ("_connection", "_file", "_log")
-
-    def __init__(self, log: Log, file: IO[bytes], connection: Any) -> None:
-        self._log, self._file, self._connection = log, file, connection
-
-    def each(self, where: str, *values: str | int) -> Iterator[Entry]:
-        for place in select_places(self._connection, where, values):
-            entry = read_place(self._log, self._file, place)
-            if entry is None:
-                raise _ChangedError
-            yield entry
-
-    def entries(self, where: str, *values: str | int) -> list[Entry]:
-        return list(self.each(where, *values))
-
-
-def _either(
-    log: Log, scan: Callable[[IO[bytes], int], list[Entry]], ask: Callable[[_Reading], list[Entry]], *, use_index: bool
+def _run_query(
+    log: Log,
+    run: Callable[[Select], Iterable[Entry]],
+    *,
+    use_index: bool,
+    read: Callable[[IO[bytes], int], Iterable[Entry]] | None = None,
 ) -> QueryResult:
-    """Answer through the index, once more through one that is built anew, else from the log alone."""
+    """Run a query on the side index, or on an index in memory of the records that `read` returns."""
     with open_log(log) as file:
         end, findings = finished_end(log, file)
-        detail = "the log changed while it was asked"
-        for anew in (False, True) if use_index else ():
-            try:
-                with closing(open_index(log, file, anew=anew)) as connection:
-                    return QueryResult(tuple(ask(_Reading(log, file, connection))), tuple(findings), by_index=True)
-            except UnusableError as error:
-                detail = str(error)
-            except _ChangedError:
-                continue
-        told = [finding("RI070", log.shown, detail=detail)] if use_index else []
-        return QueryResult(tuple(scan(file, end)), (*findings, *told))
+
+        def run_on(connection: sqlite3.Connection) -> tuple[Entry, ...]:
+            with closing(connection):
+                return tuple(run(lambda clauses, *values: select_entries(log, file, connection, clauses, values)))
+
+        if use_index:
+            reason = "the log changed while it was read"
+            # (1) the side index as it is or refreshed, (2) once more after it was rebuilt
+            for rebuild in (False, True):
+                try:
+                    return QueryResult(run_on(open_index(log, file, rebuild=rebuild)), tuple(findings), by_index=True)
+                except UnusableError as error:
+                    reason = str(error)
+                except LogChangedError:
+                    continue
+            findings.append(finding("RI070", log.display_path, detail=reason))
+        # (3) without it
+        entries = read_entries(log, file, end) if read is None else read(file, end)
+        try:
+            return QueryResult(run_on(index_in_memory(entries)), tuple(findings))
+        except LogChangedError:
+            raise BusyError(f"{log.display_path} changed while it was read", "try again") from None
 
 
-def _condition(question: Query) -> tuple[str, list[str | int]]:
-    terms: list[str] = []
-    values: list[str | int] = []
-    for term, value in (
-        ("artist = ?", question.artist_id),
-        ("genre = ?", question.genre_id),
-        ("created >= ?", question.since),
-        ("created <= ?", question.until),
-    ):
-        if value is not None:
-            terms.append(term)
-            values.append(value)
-    terms += ["failed = 1"] if question.failed else []
-    terms += ["passed = 1"] if question.passed else []
-    terms += [] if question.view == "all" else [f"current = {int(question.view == 'current')}"]
+def _where(query: Query) -> tuple[str, list[str]]:
+    conditions = {
+        "artist = ?": query.artist_id,
+        "genre = ?": query.genre_id,
+        "created >= ?": query.since,
+        "created <= ?": query.until,
+    }
+    terms = [term for term, value in conditions.items() if value is not None]
+    terms += ["failed = 1"] * query.failed + ["passed = 1"] * query.passed
+    terms += [] if query.view == "all" else [f"current = {int(query.view == 'current')}"]
+    values = [value for value in conditions.values() if value is not None]
     return f"WHERE {' AND '.join(terms)}" if terms else "", values
 
 
-def _order_clause(question: Query) -> tuple[str, bool]:
-    """Return how sqlite orders and cuts the answer, and whether it can: other fields are ordered once they are read."""
-    name = question.order_by.removeprefix("-")
-    column = {"created_utc": "created", "run_id": "run_id", "artist_id": "artist", "genre_id": "genre"}.get(name)
+def _order(query: Query) -> str | None:
+    """Return the ORDER BY and LIMIT of a query, or None if the index has no column of the field."""
+    column = _ORDER_COLUMNS.get(query.order_by.removeprefix("-"))
     if column is None:
-        return "", False
-    way = " DESC" if question.order_by.startswith("-") else ""
+        return None
+    direction = " DESC" if query.order_by.startswith("-") else ""
     columns = dict.fromkeys((column, "ordered", "machine", "number"))
-    limit = f" LIMIT {question.limit:d}" if question.limit else ""
-    return f" ORDER BY {', '.join(f'{each}{way}' for each in columns)}{limit}", True
+    limit = f" LIMIT {query.limit:d}" if query.limit else ""
+    return f" ORDER BY {', '.join(f'{name}{direction}' for name in columns)}{limit}"
 
 
-def _scanned(log: Log, file: IO[bytes], end: int, question: Query) -> list[Entry]:
-    newest: dict[str, tuple[str, str, int]] = {}
-    found: list[Entry] = []
-    for entry in read_entries(log, file, end):
-        record, order = entry.record, (*order_of(entry.record), entry.number)
-        if question.view != "all" and order > newest.get(record["run_id"], ("", "", 0)):
-            newest[record["run_id"]] = order
-        if _answers(record, question):
-            found.append(entry)
-    if question.view == "all":
-        return found
-    current = question.view == "current"
-    return [each for each in found if (newest[each.record["run_id"]][2] == each.number) == current]
+def _sort_by_field(entries: Sequence[Entry], query: Query) -> list[Entry]:
+    name, descending = query.order_by.removeprefix("-"), query.order_by.startswith("-")
 
+    def key(entry: Entry) -> tuple[str, str, str, int]:
+        return (str(entry.record.get(name, "")), *version_key(entry.record), entry.number)
 
-def _answers(record: Record, question: Query) -> bool:
-    _, created, _, _, artist, genre, passed, failed = index_row(record)
-    return (
-        question.artist_id in (None, artist)
-        and question.genre_id in (None, genre)
-        and (question.since is None or created >= question.since)
-        and (question.until is None or created <= question.until)
-        and (not question.failed or bool(failed))
-        and (not question.passed or bool(passed))
-    )
-
-
-def _sorted(entries: list[Entry], question: Query) -> list[Entry]:
-    name, down = question.order_by.removeprefix("-"), question.order_by.startswith("-")
-    told = [entry for entry in entries if name in entry.record]
-    told.sort(key=lambda entry: (_sortable(name, entry.record), *_newness(entry)), reverse=down)
-    rest = sorted((entry for entry in entries if name not in entry.record), key=_newness, reverse=down)
-    chosen = [*told, *rest]
-    return chosen[: question.limit] if question.limit else chosen
-
-
-def _sortable(name: str, record: Record) -> str:
-    return index_row(record)[1] if name == "created_utc" else str(record[name])
-
-
-def _newness(entry: Entry) -> tuple[str, str, int]:
-    return (*order_of(entry.record), entry.number)
+    with_field = sorted((entry for entry in entries if name in entry.record), key=key, reverse=descending)
+    without = sorted((entry for entry in entries if name not in entry.record), key=key, reverse=descending)
+    ordered = [*with_field, *without]
+    return ordered[: query.limit] if query.limit else ordered

@@ -1,11 +1,11 @@
-"""What a record may state: RUN, OVERRIDE and OVERRIDE_UPDATE, field by field (seed 004, section 2; SPEC 11).
+"""The fields of RUN, OVERRIDE and OVERRIDE_UPDATE records, and the validation of one record.
 
-A field that is not known is left out; null is no value. Every problem of a record is told, not the first one.
+See docs/reference/specification.md, "Run index" and "Overrides log". All problems of a record are reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,9 +15,9 @@ from registry_pipeline.values import value_type
 
 Record = Mapping[str, Any]
 """A record as parsed from its line: a JSON object."""
-Told = tuple[str, str, str, object, object]
-"""One problem: code, JSON pointer, detail, what was expected, what was found."""
-_SHOWN: Final = 80
+Problem = tuple[str, str, str, object, object]
+"""One problem of a record: code, JSON pointer, detail, expected value, value found."""
+_MAX_QUOTED: Final = 80
 _GATE0: Final = ("PASS", "REWRITE_REQUIRED", "PIVOT_REQUIRED", "FAIL")
 _GATE1: Final = ("PASS", "PASS_WITH_MINOR_FIXES", "REWRITE_REQUIRED", "PIVOT_REQUIRED", "FAIL")
 _GATE3: Final = ("PASS", "PASS_WITH_MINOR_FIXES", "REWRITE_REQUIRED", "FAIL")
@@ -31,16 +31,23 @@ OVERRIDE_TYPES: Final = MappingProxyType(
         "OTHER": "scope_notes",
     }
 )
-"""Every type of override, and the field that it requires."""
+"""The field that each type of override requires."""
 MACHINES: Final = ("C1", "C2", "other")
 MAKERS: Final = ("human", "gpt", "windsurf", "claude")
 
 
 @value_type
 class Field:
-    """One field: what it holds (`id`, `ids`, `enum`, `utc`, `text`, `fields`), and whether a record needs it."""
+    """One field of a record.
 
-    holds: str
+    Attributes:
+        form: `id`, `ids`, `enum`, `utc`, `text` (not empty), `prose` (may be empty) or `fields` (names of fields).
+        required: whether a record must have it.
+        kind: the kind of an `id` or of `ids`.
+        values: the values of an `enum`.
+    """
+
+    form: str
     required: bool = False
     kind: Kind = "run"
     values: tuple[str, ...] = ()
@@ -48,7 +55,7 @@ class Field:
 
 @value_type
 class Shape:
-    """One type of record: its fields in the order in which they are written."""
+    """One type of record: its fields, in the order in which they are written."""
 
     record_type: str
     fields: Mapping[str, Field]
@@ -56,7 +63,7 @@ class Shape:
 
 
 def _shape(record_type: str, fields: Mapping[str, Field]) -> Shape:
-    return Shape(record_type, fields, tuple(name for name, each in fields.items() if each.required))
+    return Shape(record_type, fields, tuple(name for name, field in fields.items() if field.required))
 
 
 def _enum(*values: str, required: bool = False) -> Field:
@@ -95,7 +102,7 @@ RUN: Final = _shape(
         "corrects": Field("fields"),
     },
 )
-"""A run: seed 004, 2.1, with `last_updated_utc` (3.1) and `corrects` (SPEC 11)."""
+"""A run."""
 OVERRIDE: Final = _shape(
     "OVERRIDE",
     {
@@ -116,7 +123,7 @@ OVERRIDE: Final = _shape(
         "notes": Field("prose"),
     },
 )
-"""A person allows a run what a policy forbids (SPEC 11)."""
+"""A permission for one run to break one policy."""
 OVERRIDE_UPDATE: Final = _shape(
     "OVERRIDE_UPDATE",
     {
@@ -129,122 +136,125 @@ OVERRIDE_UPDATE: Final = _shape(
         "notes": Field("prose"),
     },
 )
-"""What became of an override later (SPEC 11)."""
+"""A later change of the status of an override."""
 
 
-class Reader:
-    """Judges the records of one log: its types, its grammar of ids, and the further keys that the toml allows."""
+class RecordValidator:
+    """Validates the records of one log: its record types, its grammar of ids, and the extra keys of the toml."""
 
-    __slots__ = ("_checks", "_extra", "fingerprint", "grammar", "shapes")
+    __slots__ = ("_checks", "_extra_keys", "fingerprint", "shapes")
 
     def __init__(self, shapes: tuple[Shape, ...], grammar: Grammar, extra_keys: frozenset[str] = frozenset()) -> None:
-        self.grammar = grammar
         self.shapes = {shape.record_type: shape for shape in shapes}
-        self._extra = extra_keys
+        self._extra_keys = extra_keys
+        # A side index that was written with other rules has another fingerprint and is rebuilt.
         self.fingerprint = " ".join((grammar.name, *self.shapes, *sorted(map(repr, extra_keys))))
         self._checks = {
-            shape.record_type: {name: _check_of(each, grammar, shape) for name, each in shape.fields.items()}
+            shape.record_type: {name: _make_check(field, grammar, shape) for name, field in shape.fields.items()}
             for shape in shapes
         }
 
-    def problems(self, value: object) -> list[Told]:
-        """Return every problem of a parsed value, in the order of its keys; empty if it is a record of this log."""
+    def find_problems(self, value: object) -> list[Problem]:
+        """Return every problem of a parsed value, in the order of its keys; empty for a valid record of this log."""
         if not isinstance(value, dict):
-            return [("RI010", "", "it is no object", None, None)]
-        told = value.get("record_type")
-        shape = self.shapes.get(told) if isinstance(told, str) else None
+            return [("RI010", "", "the line is not a JSON object", None, None)]
+        record_type = value.get("record_type")
+        shape = self.shapes.get(record_type) if isinstance(record_type, str) else None
         if shape is None:
-            expected = " or ".join(self.shapes)
-            return [("RI010", "/record_type", "no record of this log", expected, _shown(told))]
+            detail = "the record_type does not belong in this log"
+            return [("RI010", "/record_type", detail, " or ".join(self.shapes), _quoted(record_type))]
         checks = self._checks[shape.record_type]
-        found: list[Told] = []
-        for name, held in value.items():
+        problems: list[Problem] = []
+        for name, content in value.items():
             check = checks.get(name)
             if check is not None:
-                problem = check(held)
-                if problem:
-                    found += [(each[0], _pointer(name) + each[1], *each[2:]) for each in problem]
-            elif name not in self._extra:
-                found.append(("RI013", _pointer(name), repr(name[:_SHOWN]), None, None))
-        found += [("RI011", "", name, name, None) for name in shape.required if name not in value]
-        return found if found or shape.record_type != "OVERRIDE" else list(_type_problems(value))
+                for code, pointer, detail, expected, got in check(content) or ():
+                    problems.append((code, _pointer(name) + pointer, detail, expected, got))
+            elif name not in self._extra_keys:
+                problems.append(("RI013", _pointer(name), repr(name[:_MAX_QUOTED]), None, None))
+        problems += [("RI011", "", name, name, None) for name in shape.required if name not in value]
+        if not problems and shape is OVERRIDE:
+            override_type = value["override_type"]
+            required = OVERRIDE_TYPES[override_type]
+            if required not in value:
+                problems.append(("RI040", "", f"{override_type} needs {required}", required, None))
+        return problems
 
 
-def _type_problems(record: Record) -> Iterator[Told]:
-    needed = OVERRIDE_TYPES[record["override_type"]]
-    if needed not in record:
-        yield ("RI040", "", f"{record['override_type']} needs {needed}", needed, None)
+_Check = Callable[[Any], "list[Problem] | None"]
 
 
-_Check = Callable[[Any], "list[Told] | None"]
-
-
-def _check_of(each: Field, grammar: Grammar, shape: Shape) -> _Check:
-    if each.holds == "id":
-        is_sound = grammar.quickly(each.kind)
-        return lambda held: None if type(held) is str and is_sound(held) else _check_id(held, each.kind, grammar)
-    if each.holds == "ids":
-        return lambda held: _check_ids(held, each.kind, grammar)
-    if each.holds == "enum":
-        values = frozenset(each.values)
-        told = " | ".join(each.values)
-        return lambda held: None if type(held) is str and held in values else _wrong(told, held)
-    if each.holds == "utc":
+def _make_check(field: Field, grammar: Grammar, shape: Shape) -> _Check:
+    """Return the check of one field, prepared once: a log has millions of values."""
+    if field.form == "id":
+        return lambda content: _check_id(content, field.kind, grammar)
+    if field.form == "ids":
+        return lambda content: _check_ids(content, field.kind, grammar)
+    if field.form == "enum":
+        values = frozenset(field.values)
+        expected = " | ".join(field.values)
+        return lambda content: None if type(content) is str and content in values else _wrong(expected, content)
+    if field.form == "utc":
         return _check_utc
-    if each.holds == "fields":
-        known = frozenset(shape.fields) - {"record_type", "run_id", "corrects"}
-        return lambda held: _check_fields(held, known)
-    if each.holds == "prose":
-        return lambda held: None if isinstance(held, str) else _wrong("text", held)
-    return lambda held: None if isinstance(held, str) and held.strip() else _wrong("text that is not empty", held)
+    if field.form == "fields":
+        names = frozenset(shape.fields) - {"record_type", "run_id", "corrects"}
+        return lambda content: _check_field_names(content, names)
+    if field.form == "prose":
+        return lambda content: None if isinstance(content, str) else _wrong("text", content)
+    return lambda content: (
+        None if isinstance(content, str) and content.strip() else _wrong("text that is not empty", content)
+    )
 
 
-def _check_id(held: Any, kind: Kind, grammar: Grammar) -> list[Told] | None:
-    if type(held) is not str:
-        return _wrong("text", held)
-    problem = grammar.problem(kind, held)
+def _check_id(content: Any, kind: Kind, grammar: Grammar) -> list[Problem] | None:
+    if type(content) is not str:
+        return _wrong("text", content)
+    problem = grammar.find_problem(kind, content)
     if not problem:
         return None
     code = "RI014" if problem == "form" else "RI015"
-    told = f"{'an' if kind[0] in 'ao' else 'a'} {kind.replace('_', ' ')} id"
-    return [(code, "", told, grammar.forms[kind].told, _shown(held))]
+    noun = f"{'an' if kind[0] in 'ao' else 'a'} {kind.replace('_', ' ')} id"
+    return [(code, "", noun, grammar.forms[kind].description, _quoted(content))]
 
 
-def _check_ids(held: Any, kind: Kind, grammar: Grammar) -> list[Told] | None:
-    if not isinstance(held, list):
-        return _wrong("a list of ids", held)
-    found: list[Told] = []
-    for number, each in enumerate(held):
-        found += [(told[0], f"/{number}", *told[2:]) for told in _check_id(each, kind, grammar) or ()]
-    texts = [each for each in held if isinstance(each, str)]
+def _check_ids(content: Any, kind: Kind, grammar: Grammar) -> list[Problem] | None:
+    if not isinstance(content, list):
+        return _wrong("a list of ids", content)
+    problems: list[Problem] = []
+    for number, item in enumerate(content):
+        problems += [(problem[0], f"/{number}", *problem[2:]) for problem in _check_id(item, kind, grammar) or ()]
+    texts = [item for item in content if isinstance(item, str)]
     if len(set(texts)) != len(texts):
-        found.append(("RI012", "", "an id stands twice in the list", "each id once", None))
-    return found or None
+        problems.append(("RI012", "", "an id is duplicated in the list", "each id once", None))
+    return problems
 
 
-def _check_utc(held: Any) -> list[Told] | None:
-    if isinstance(held, str) and second_of(held) is not None:
+def _check_utc(content: Any) -> list[Problem] | None:
+    if isinstance(content, str) and second_of(content) is not None:
         return None
-    return [("RI016", "", "to the minute or to the second, with Z", FORM, _shown(held))]
+    return [("RI016", "", "to the minute or to the second, with Z", FORM, _quoted(content))]
 
 
-def _check_fields(held: Any, known: frozenset[str]) -> list[Told] | None:
-    if not isinstance(held, list) or not held or not all(isinstance(each, str) for each in held):
-        return _wrong("a list of field names", held)
-    unknown = sorted(set(held) - known)
+def _check_field_names(content: Any, names: frozenset[str]) -> list[Problem] | None:
+    if not isinstance(content, list) or not content or not all(isinstance(item, str) for item in content):
+        return _wrong("a list of field names", content)
+    unknown = sorted(set(content) - names)
     return _wrong("names of fields", unknown) if unknown else None
 
 
-def _wrong(expected: str, held: object) -> list[Told]:
-    return [("RI012", "", f"{expected} is expected", expected, _shown(held))]
+def _wrong(expected: str, content: object) -> list[Problem]:
+    return [("RI012", "", f"expected {expected}", expected, _quoted(content))]
 
 
-def _shown(held: object) -> str:
-    text = repr(held) if not isinstance(held, str) else held
-    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _quoted(content: object) -> str:
+    text = content if isinstance(content, str) else repr(content)
+    return _encodable(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
 
 
 def _pointer(name: str) -> str:
-    shown = name[:_SHOWN].encode("utf-8", "backslashreplace").decode("utf-8")
-    return "/" + shown.replace("~", "~0").replace("/", "~1")
+    return "/" + _encodable(name[:_MAX_QUOTED]).replace("~", "~0").replace("/", "~1")
+
+
+def _encodable(text: str) -> str:
+    # A JSON escape can be half of a surrogate pair, which a finding could not be printed with.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Read a whole log, or the records of some runs in it, line by line: what every quicker way must agree with."""
+"""Read a whole log, or find the records of some runs or overrides in it, without the side index."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from registry_pipeline.registries.run_index.log_file import (
     parse_record,
     read_lines,
 )
+from registry_pipeline.registries.run_index.record import Record
 from registry_pipeline.registries.run_index.tail import read_tail
+from registry_pipeline.registries.run_index.versions import sort_versions
 from registry_pipeline.values import value_type
 
 _KEYS: Final = {
-    # The id is the group; there is none where a backslash stands in it.
+    # The group is the id; it is None for an id that contains a backslash and so must be parsed.
     key: re.compile(rf'"{key}"[ \t\r]*:[ \t\r]*"(?:([^"\\\n]*)"|[^"\n]*\\)'.encode("ascii"))
     for key in ("run_id", "override_id")
 }
-# Of the letters of the keys, one that a line writes as an escape: the key may be anything then.
+# A letter of one of the keys, written as an escape: then the key may be anything, and the line must be parsed.
 _ESCAPED: Final = re.compile(rb"\\u00(?:5f|6[0-9a-f]|7[0-9a-f])", re.IGNORECASE)
 _CHUNK: Final = 1 << 22
 
 
 @value_type
-class Whole:
-    """All records of a log, in its order, and what is wrong with its lines; `lines` counts those that are whole."""
+class LogContent:
+    """All records of a log in its order, the findings of its lines, and the number of its complete lines."""
 
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...]
@@ -41,98 +43,122 @@ class Whole:
 
 
 def finished_end(log: Log, file: IO[bytes]) -> tuple[int, list[Finding]]:
-    """Return where what is finished of an open log ends, and what is told if that is not its end."""
+    """Return the offset where the complete records end, and a finding if the log does not end there."""
     tail = read_tail(log, file.fileno())
-    told = [finding("RI007", log.shown, detail=tail.reason)] if tail.reason else []
-    return tail.finished, told
+    findings = [finding("RI007", log.display_path, detail=tail.reason)] if tail.reason else []
+    return tail.finished, findings
 
 
-def read_whole(log: Log, *, missing_ok: bool = False) -> Whole:
-    """Return everything that a log says; for logs that fit into memory, as the overrides log does.
+def read_log(log: Log, *, missing_ok: bool = False) -> LogContent:
+    """Return the content of a log that fits into memory, as the overrides log does.
 
     Raises:
-        NotFoundError: there is none, and `missing_ok` does not say that this is no matter.
+        NotFoundError: it does not exist and not `missing_ok`, or it cannot be read.
     """
     try:
         file = open_log(log)
     except NotFoundError:
         if missing_ok and not log.path.exists():
-            return Whole((), (), 0)
+            return LogContent((), (), 0)
         raise
-    entries: list[Entry] = []
     with file:
         end, findings = finished_end(log, file)
-        number = 0
-        for line in read_lines(file, end=end):
-            record, found = parse_line(log, line)
-            findings += found
-            number = line.number
-            if record is not None:
-                entries.append(Entry(record, line.number, line.offset, line.size))
-    return Whole(tuple(entries), tuple(findings), number)
+        content = parse_log(log, file, end)
+    return LogContent(content.entries, (*findings, *content.findings), content.lines)
 
 
-def read_entries(log: Log, file: IO[bytes], end: int) -> Iterator[Entry]:
-    """Yield every record of an open log up to an offset; a line without one is passed over."""
+def parse_log(log: Log, file: IO[bytes], end: int) -> LogContent:
+    """Return the content of an open log up to an offset."""
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    number = 0
     for line in read_lines(file, end=end):
+        number = line.number
+        record, line_findings = parse_line(log, line)
+        findings += line_findings
+        if record is not None:
+            entries.append(Entry(record, line.number, line.offset, line.size))
+    return LogContent(tuple(entries), tuple(findings), number)
+
+
+def read_entries(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: int = 1) -> Iterator[Entry]:
+    """Yield the valid records of an open log between two offsets; `number` is that of the first line."""
+    for line in read_lines(file, end=end, offset=offset, number=number):
         record = None if line.too_long else parse_record(log, line.data)
         if record is not None:
             yield Entry(record, line.number, line.offset, line.size)
 
 
-def find_entries(log: Log, file: IO[bytes], end: int, key: str, wanted: Collection[str]) -> tuple[list[Entry], int]:
-    """Return the records that state one of the ids under a key, in the order of the log, and how many lines it has.
+def find_current(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
+    """Return the current record of each of the runs that a run index contains; empty if the log does not exist."""
+    if not run_ids or not log.path.exists():
+        return {}
+    with open_log(log) as file:
+        end, _ = finished_end(log, file)
+        entries, _ = find_entries(log, file, end, "run_id", frozenset(run_ids))
+    return {run_id: sort_versions(versions)[-1].record for run_id, versions in group_by_run(entries).items()}
 
-    Only lines that name one of the ids, or write a key or an id with escapes, are parsed: an append asks this of a log
-    of any length.
+
+def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
+    """Return RUN records by run id, in their order."""
+    runs: dict[str, list[Entry]] = {}
+    for entry in entries:
+        runs.setdefault(entry.record["run_id"], []).append(entry)
+    return runs
+
+
+def find_entries(log: Log, file: IO[bytes], end: int, key: str, ids: Collection[str]) -> tuple[list[Entry], int]:
+    """Return the records that have one of the ids under a key, in the order of the log, and the number of lines.
+
+    An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
     """
-    ids = {each.encode() for each in wanted}
-    found: list[Entry] = []
-    number = 0
-    for chunk, base in _chunks(file, end):
-        counted, line_start = 0, -1  # lines up to `counted`, and the line that was looked at last
-        for place in _suspected(chunk, key, ids):
-            start = chunk.rfind(b"\n", 0, place) + 1
-            if start == line_start:
-                continue
-            number, counted, line_start = number + chunk.count(b"\n", counted, start), start, start
-            stop = chunk.find(b"\n", place) + 1 or len(chunk)
+    encoded = {identifier.encode() for identifier in ids}
+    entries: list[Entry] = []
+    number = 0  # of the lines before the chunk, and then before `counted_to`
+    for chunk, chunk_offset in _read_chunks(file, end):
+        counted_to, last_start = 0, -1
+        for position in _find_candidates(chunk, key, encoded):
+            start = chunk.rfind(b"\n", 0, position) + 1
+            if start == last_start:
+                continue  # a second candidate of the same line
+            number, counted_to, last_start = number + chunk.count(b"\n", counted_to, start), start, start
+            stop = chunk.find(b"\n", position) + 1 or len(chunk)
             record = parse_record(log, chunk[start:stop])
-            if record is not None and record.get(key) in wanted:
-                found.append(Entry(record, number + 1, base + start, stop - start))
-        number += chunk.count(b"\n", counted) + (not chunk.endswith(b"\n"))
-    return found, number
+            if record is not None and record.get(key) in ids:
+                entries.append(Entry(record, number + 1, chunk_offset + start, stop - start))
+        number += chunk.count(b"\n", counted_to) + (not chunk.endswith(b"\n"))
+    return entries, number
 
 
-def _suspected(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
-    """Return places in the lines that may state one of the ids under a key, in their order."""
-    named = [each.start() for each in _KEYS[key].finditer(chunk) if each[1] is None or each[1] in ids]
+def _find_candidates(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
+    """Return, in order, positions in the lines that may have one of the ids under a key."""
+    positions = [match.start() for match in _KEYS[key].finditer(chunk) if match[1] is None or match[1] in ids]
     if b"\\u00" not in chunk:
-        return named
-    return sorted([*named, *(each.start() for each in _ESCAPED.finditer(chunk))])
+        return positions
+    return sorted([*positions, *(match.start() for match in _ESCAPED.finditer(chunk))])
 
 
-def _chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
-    """Yield the whole lines of a log up to an offset, many at once, each time with their offset.
+def _read_chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
+    """Yield blocks of whole lines of a log up to an offset, each with its offset.
 
-    Of a line that is too long to be a record only the newline comes: it counts, and that is all.
+    Of a line that is too long to be a record, only the newline is yielded, so that the line is counted.
     """
     file.seek(0)
-    place, held, skipping = 0, b"", False
-    while place < end:
-        data = file.read(min(_CHUNK, end - place))
+    offset, pending, skipping = 0, b"", False
+    while offset < end:
+        data = file.read(min(_CHUNK, end - offset))
         if not data:
-            break  # it was cut while it was read
-        place += len(data)
+            break  # the log was truncated while it was read
+        offset += len(data)
         if skipping:
-            cut = data.find(b"\n")
-            data, skipping = data[cut:] if cut >= 0 else b"", cut < 0
-        held += data
-        cut = held.rfind(b"\n") + 1
-        if cut:
-            yield held[:cut], place - len(held)
-            held = held[cut:]
-        if len(held) > MAX_LINE:
-            held, skipping = b"", True
-    if held or skipping:
-        yield held or b" ", place - len(held)
+            newline = data.find(b"\n")
+            data, skipping = data[newline:] if newline >= 0 else b"", newline < 0
+        pending += data
+        complete = pending.rfind(b"\n") + 1
+        if complete:
+            yield pending[:complete], offset - len(pending)
+            pending = pending[complete:]
+        if len(pending) > MAX_LINE:
+            pending, skipping = b"", True
+    if pending or skipping:
+        yield pending or b" ", offset - len(pending)

@@ -1,7 +1,7 @@
-"""The end of a log: where what is finished ends, and what a write that was cut off has left there (SPEC 11).
+"""The end of a log: where its complete records end, and what an interrupted write left after them.
 
-A line without a newline is unfinished, and so is a batch of which not every byte is there: a batch of several records
-is announced beside the log before it is written, so that a reader sees all of it or nothing.
+A last line without a newline is incomplete. A batch of several records is first written to `<log>.batch`, so that
+readers can ignore a batch that is only partly in the log.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ _BLOCK: Final = 1 << 16
 
 @value_type
 class Tail:
-    """Where a log ends: `finished` bytes of whole lines, of `size` in all, and why not all of it is finished.
+    """The end of a log.
 
-    `completes` tells that what is left is a whole record that lacks its newline only.
+    Attributes:
+        finished: the size of the complete lines in bytes.
+        size: the size of the log.
+        reason: why it is not complete; empty if it is.
+        completes: what follows the complete lines is a whole record that lacks only its newline.
     """
 
     finished: int
@@ -33,95 +37,93 @@ class Tail:
 
 @value_type
 class BatchIntent:
-    """A batch that is about to be written, or was: where it begins, and its bytes."""
+    """A batch that is about to be written or was interrupted: its offset in the log, and its bytes."""
 
     offset: int
     data: bytes
 
 
 def batch_intent_path(log: Log) -> Path:
-    """Return where a batch is announced."""
+    """Return the path of the file that announces a batch."""
     return log.path.with_name(log.path.name + ".batch")
 
 
 def read_tail(log: Log, descriptor: int) -> Tail:
-    """Return where an open log ends; nothing is changed."""
-    size, announced = _size_and_announcement(log, descriptor)
-    if announced is not None and announced.offset < size < announced.offset + len(announced.data):
-        rest = _pread(descriptor, announced.offset, size)
-        if announced.data.startswith(rest):  # else the log was replaced since, and the announcement is of another
-            return Tail(announced.offset, size, f"{len(rest)} of {len(announced.data)} bytes of a batch")
-    start = _last_line(descriptor, size)
+    """Return the end of an open log without changing anything."""
+    size, batch = _read_size_and_batch(log, descriptor)
+    if batch is not None and batch.offset < size < batch.offset + len(batch.data):
+        rest = _read_range(descriptor, batch.offset, size)
+        # Other bytes mean that the log was replaced since: then the batch file belongs to another log.
+        if batch.data.startswith(rest):
+            return Tail(batch.offset, size, f"{len(rest)} of {len(batch.data)} bytes of a batch")
+    start = _last_newline(descriptor, size)
     if start == size:
         return Tail(size, size)
     rest = os.pread(descriptor, MAX_LINE + 1, start) if size - start <= MAX_LINE else b""
-    whole = bool(rest) and parse_record(log, rest) is not None
-    told = "a record without its newline" if whole else f"{size - start} bytes without a newline"
-    return Tail(start, size, told, completes=whole)
+    completes = bool(rest) and parse_record(log, rest) is not None
+    reason = "a record without its newline" if completes else f"{size - start} bytes without a newline"
+    return Tail(start, size, reason, completes=completes)
 
 
 def write_batch_intent(log: Log, batch: BatchIntent) -> None:
-    """Write durably what is about to be appended."""
+    """Write durably which batch is about to be appended."""
     head = {"offset": batch.offset, "length": len(batch.data), "sha256": sha256_hex(batch.data)}
     clear_batch_intent(log)
     create_file(batch_intent_path(log), json_line(head) + batch.data)
 
 
 def clear_batch_intent(log: Log) -> None:
-    """Remove the announcement of a batch, once the log holds all of it durably or nothing."""
+    """Remove the batch file; call it when the log durably contains all of the batch or nothing of it."""
     batch_intent_path(log).unlink(missing_ok=True)
 
 
 def move_torn_tail(log: Log, descriptor: int, tail: Tail) -> Path:
-    """Move what is unfinished into a file of its own beside the log; killed anywhere, no byte is lost.
-
-    Its name has the place and the hash of what it holds, so that a repetition finds it there already.
-    """
-    rest = _pread(descriptor, tail.finished, tail.size)
-    place = log.path.with_name(f"{log.path.name}.torn-{tail.finished}-{sha256_hex(rest)[:12]}")
-    if read_own_file(place) != rest:
-        remove_file(place)
-        create_file(place, rest)
+    """Move the incomplete bytes to a file beside the log and return its path. No byte is lost if it is interrupted."""
+    rest = _read_range(descriptor, tail.finished, tail.size)
+    # The name contains offset and hash, so that a repetition after a crash finds the same file.
+    path = log.path.with_name(f"{log.path.name}.torn-{tail.finished}-{sha256_hex(rest)[:12]}")
+    if read_own_file(path) != rest:
+        remove_file(path)
+        create_file(path, rest)
     os.ftruncate(descriptor, tail.finished)
     os.fsync(descriptor)
-    return place
+    return path
 
 
-def _size_and_announcement(log: Log, descriptor: int) -> tuple[int, BatchIntent | None]:
-    """Return how long an open log is, and what batch was announced while it was so long."""
+def _read_size_and_batch(log: Log, descriptor: int) -> tuple[int, BatchIntent | None]:
     while True:
         size = os.fstat(descriptor).st_size
-        announced = _read_announcement(log)
-        # A batch that was begun before the first look is announced at the second, or wholly there at the third.
+        batch = _read_batch_intent(log)
+        # An equal size means that no batch was begun between the first look and the reading of the batch file.
         if os.fstat(descriptor).st_size == size:
-            return size, announced
+            return size, batch
 
 
-def _read_announcement(log: Log) -> BatchIntent | None:
-    """Return what was announced; one that is not whole announced nothing, for its batch was never begun."""
+def _read_batch_intent(log: Log) -> BatchIntent | None:
+    # An incomplete batch file announces nothing: its batch was never begun.
     try:
-        head, _, data = batch_intent_path(log).read_bytes().partition(b"\n")
-        told = read_strict_json(head)
-        offset, length, digest = told["offset"], told["length"], told["sha256"]
+        first_line, _, data = batch_intent_path(log).read_bytes().partition(b"\n")
+        head = read_strict_json(first_line)
+        offset, length, digest = head["offset"], head["length"], head["sha256"]
     except (OSError, StrictJsonError, KeyError, TypeError):
         return None
-    sound = type(offset) is int and offset >= 0 and len(data) == length and sha256_hex(data) == digest
-    return BatchIntent(offset, data) if sound else None
+    valid = type(offset) is int and offset >= 0 and len(data) == length and sha256_hex(data) == digest
+    return BatchIntent(offset, data) if valid else None
 
 
-def _last_line(descriptor: int, size: int) -> int:
-    """Return where the last line begins that has no newline; the size where every line has one."""
-    place = size
-    while place > 0:
-        start = max(0, place - _BLOCK)
-        found = os.pread(descriptor, place - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        place = start
+def _last_newline(descriptor: int, size: int) -> int:
+    """Return the offset after the last newline, 0 if there is none."""
+    end = size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        position = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if position >= 0:
+            return start + position + 1
+        end = start
     return 0
 
 
-def _pread(descriptor: int, start: int, end: int) -> bytes:
+def _read_range(descriptor: int, start: int, end: int) -> bytes:
     parts: list[bytes] = []
     while start < end:
         part = os.pread(descriptor, end - start, start)

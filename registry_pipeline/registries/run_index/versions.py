@@ -1,6 +1,6 @@
-"""The records of one run in their order: which is the current one, and what a later one may change (SPEC 11).
+"""The records of one run: their order, the current one, and what a later record may change.
 
-The order is that of `last_updated_utc` or else `created_utc`, then machine_id, then the place in the log.
+See docs/reference/specification.md, "Run index".
 """
 
 from __future__ import annotations
@@ -11,126 +11,124 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from registry_pipeline.canonical import second_of
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.log_file import Entry
+from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
 from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
 
-COLLIDING: Final = ("created_by", "machine_id", "artist_id", "genre_id")
-"""What two records of one run_id and created_utc cannot differ in (SPEC 11)."""
-_OF_THE_WRITING: Final = frozenset({"created_utc", "last_updated_utc", "created_by", "machine_id", "corrects"})
-"""Fields that tell of the writing of a record, not of the run: a later record has its own."""
+_IDENTITY: Final = ("created_by", "machine_id", "artist_id", "genre_id")
+# These fields describe the writing of a record, not the run: every record has its own.
+_WRITING: Final = frozenset({"created_utc", "last_updated_utc", "created_by", "machine_id", "corrects"})
+_MAX_QUOTED: Final = 80
 
 
-def order_of(record: Record) -> tuple[str, str]:
-    """Return what orders the records of a run, before their place in the log does."""
-    told = record.get("last_updated_utc", record["created_utc"])
-    return second_of(told) or "", record["machine_id"]
+def version_key(record: Record) -> tuple[str, str]:
+    """Return what the records of a run are sorted by, before their position in the log."""
+    return second_of(record.get("last_updated_utc", record["created_utc"])) or "", record["machine_id"]
 
 
-def in_order(entries: Sequence[Entry]) -> list[Entry]:
+def sort_versions(entries: Sequence[Entry]) -> list[Entry]:
     """Return the records of one run, the current one last."""
-    return sorted(entries, key=lambda entry: (*order_of(entry.record), entry.offset))
+    return sorted(entries, key=lambda entry: (*version_key(entry.record), entry.number))
 
 
-def changed_fields(before: Record, after: Record) -> tuple[str, ...]:
-    """Return what a later record of a run takes back or states otherwise, in the order of the earlier one.
+def changed_fields(previous: Record, record: Record) -> tuple[str, ...]:
+    """Return the fields that a later record of a run removes or changes, in the order of the previous one.
 
-    To add is not to change: a field that was left out, an id to a list, a result to a check that was NOT_RUN.
+    An addition is not a change: a new field, an id in a list, a result where NOT_RUN was.
     """
-    return tuple(name for name, held in before.items() if name not in _OF_THE_WRITING and not _keeps(name, held, after))
+    return tuple(name for name in previous if name not in _WRITING and not _keeps(name, previous[name], record))
 
 
-def field_changes(before: Record, after: Record) -> tuple[tuple[str, Any, Any], ...]:
-    """Return every field that differs between two records, with its two values (None: not stated)."""
-    names = dict.fromkeys((*before, *after))
-    return tuple((name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name))
-
-
-def _keeps(name: str, held: Any, after: Record) -> bool:
-    if name not in after:
+def _keeps(name: str, content: Any, record: Record) -> bool:
+    if name not in record:
         return False
-    now = after[name]
-    if isinstance(held, list) and isinstance(now, list):
-        return all(each in now for each in held)
-    return bool(now == held) or (name in UNIQUENESS and held == "NOT_RUN")
+    later = record[name]
+    if isinstance(content, list) and isinstance(later, list):
+        return all(item in later for item in content)
+    return bool(later == content) or (name in UNIQUENESS and content == "NOT_RUN")
 
 
-def check_history(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Yield what the records of one run do to each other; `entries` are its records in the order of the log."""
-    yield from _repetitions(path, entries)
-    yield from _collisions(path, entries)
-    yield from _skew(path, entries)
-    ordered = in_order(entries)
-    last_corrected = {name: number for number, each in enumerate(ordered) for name in each.record.get("corrects", ())}
+def field_changes(previous: Record, record: Record) -> tuple[tuple[str, Any, Any], ...]:
+    """Return the name and both values of every field that differs between two records; None for a missing field."""
+    names = dict.fromkeys((*previous, *record))
+    pairs = ((name, previous.get(name), record.get(name)) for name in names)
+    return tuple((name, old, new) for name, old, new in pairs if old != new)
+
+
+def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+    """Yield the findings about how the records of one run relate; `entries` are in the order of the log."""
+    yield from _find_duplicates(path, entries)
+    yield from _find_collisions(path, entries)
+    yield from _find_older(path, entries)
+    ordered = sort_versions(entries)
+    last_corrected = {name: number for number, entry in enumerate(ordered) for name in entry.record.get("corrects", ())}
     ever_changed: set[str] = set()
-    for number, (before, entry) in enumerate(itertools.pairwise(ordered), 1):
-        changed = changed_fields(before.record, entry.record)
+    for number, (previous, entry) in enumerate(itertools.pairwise(ordered), 1):
+        changed = changed_fields(previous.record, entry.record)
         ever_changed.update(changed)
         for name in changed:
+            # This record or a later one may name the change.
             if last_corrected.get(name, 0) < number:
-                yield _uncorrected(path, name, before.record, entry)
+                yield _uncorrected(path, name, previous.record, entry)
         for name in entry.record.get("corrects", ()):
             if name not in ever_changed:
-                yield _at(entry, "RI026", path, "/corrects", detail=name)
+                yield entry_finding(entry, "RI026", path, "/corrects", detail=name)
 
 
-def _uncorrected(path: str, name: str, before: Record, entry: Entry) -> Finding:
-    gone = name not in entry.record
-    did = f"{name} is no longer stated" if gone else f"{name} changed"
-    got = None if gone else _shown(entry.record[name])
-    return _at(entry, "RI025", path, f"/{name}", expected=_shown(before[name]), got=got, detail=did)
+def _uncorrected(path: str, name: str, previous: Record, entry: Entry) -> Finding:
+    expected = _quoted(previous[name])
+    if name not in entry.record:
+        return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, detail=f"{name} is missing")
+    got = _quoted(entry.record[name])
+    return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, got=got, detail=f"{name} changed")
 
 
-def _repetitions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
-    lines: dict[str, int] = {}
+def _find_duplicates(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+    first_lines: dict[str, int] = {}
     for entry in entries:
-        first = lines.setdefault(json.dumps(entry.record, sort_keys=True), entry.number)
+        first = first_lines.setdefault(json.dumps(entry.record, sort_keys=True), entry.number)
         if first != entry.number:
-            yield _at(entry, "RI023", path, detail=str(first))
+            yield entry_finding(entry, "RI023", path, detail=str(first))
 
 
-def _collisions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
-    created: dict[str | None, Entry] = {}
+def _find_collisions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+    first_created: dict[str | None, Entry] = {}
     for entry in entries:
-        other = created.setdefault(second_of(entry.record["created_utc"]), entry)
-        for name in colliding_fields(other.record, entry.record)[:1]:
-            expected, got, line = other.record[name], entry.record[name], str(other.number)
-            yield _at(entry, "RI024", path, f"/{name}", expected=expected, got=got, detail=line)
+        first = first_created.setdefault(second_of(entry.record["created_utc"]), entry)
+        yield from compare_identity(path, first, entry)
 
 
-def colliding_fields(one: Record, two: Record) -> tuple[str, ...]:
-    """Return in which fields two records of one run_id and created_utc differ, though they cannot; else nothing."""
-    if one["run_id"] != two["run_id"] or second_of(one["created_utc"]) != second_of(two["created_utc"]):
-        return ()
-    return tuple(name for name in COLLIDING if one[name] != two[name])
+def compare_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
+    """Yield a finding if two records of one run_id and created_utc cannot be the same run."""
+    for name in _IDENTITY:
+        expected, got = first.record[name], entry.record[name]
+        if expected != got:
+            line = str(first.number)
+            yield entry_finding(entry, "RI024", path, f"/{name}", expected=expected, got=got, detail=line)
+            return
 
 
-def _skew(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+def _find_older(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     newest = ("", "")
     for entry in entries:
-        told = order_of(entry.record)
-        if told[0] < newest[0]:
-            yield _at(entry, "RI022", path, expected=f"at or after {newest[0]}", got=told[0])
-        newest = max(newest, told)
+        key = version_key(entry.record)
+        if key[0] < newest[0]:
+            yield entry_finding(entry, "RI022", path, expected=f"at or after {newest[0]}", got=key[0])
+        newest = max(newest, key)
 
 
-def check_stamps(path: str, entry: Entry, now: str | None) -> Iterator[Finding]:
-    """Yield what the clock of one record's machine cannot have shown; `now` is the instant of the check, if told."""
+def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Finding]:
+    """Yield the findings about the timestamps of one record; without `now`, future ones are not reported."""
     created = second_of(entry.record["created_utc"]) or ""
     updated = second_of(entry.record.get("last_updated_utc", "")) or created
     if updated < created:
         expected = f"at or after {created}"
-        yield _at(entry, "RI020", path, "/last_updated_utc", expected=expected, got=updated)
+        yield entry_finding(entry, "RI020", path, "/last_updated_utc", expected=expected, got=updated)
     newest = max(created, updated)
     if now is not None and newest > now:
-        yield _at(entry, "RI021", path, expected=f"at or before {now}", got=newest)
+        yield entry_finding(entry, "RI021", path, expected=f"at or before {now}", got=newest)
 
 
-def _at(entry: Entry, code: str, path: str, pointer: str = "", **words: Any) -> Finding:
-    return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **words)
-
-
-def _shown(held: object) -> str:
-    text = held if isinstance(held, str) else str(held)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+def _quoted(content: object) -> str:
+    text = str(content)
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"

@@ -1,4 +1,7 @@
-"""run_registry: one line for every run folder."""
+"""run_registry: one line for every run folder.
+
+Contains the row, the reader, the pure builder and the check for removed runs. May import `registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-RUN_REGISTRY_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="run_registry",
     kind="built",
-    title="Every run folder, one line each: what it says of itself, which files it holds, what is wrong with it.",
+    title="One line for each run folder: what its run.json states, the files it contains, and warnings.",
     artifacts=("RUN_REGISTRY_v0_1.jsonl",),
     schemas=(("RUN_REGISTRY_v0_1.jsonl", "REGISTRY_run_registry_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA07",
     tag="run_registry_build",
     record_key=("run_key",),
@@ -20,4 +22,5 @@ RUN_REGISTRY_SPEC: Final = RegistrySpec(
     sources=("run_roots",),
     reader=DeferredCall("registry_pipeline.registries.run_registry.read.read_run_registry_inputs"),
     builder=DeferredCall("registry_pipeline.registries.run_registry.build.build_run_registry"),
+    rules=DeferredCall("registry_pipeline.registries.run_registry.read.check_run_registry"),
 )

@@ -1,4 +1,4 @@
-"""run_registry: one line a run folder, as it is found (SPEC 4.1)."""
+"""Build run_registry from the scanned run folders."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ VERSION: Final = "0.1"
 _FIELDS: Final = ("created_utc", "run_type", "option", "operation_id", "git_commit", "working_tree_state")
 
 
-def build_run_registry(inputs: RunRegistryInputs, context: BuildContext) -> Artifacts:
-    """Return the run registry of the scanned folders; their order does not matter.
+@value_type
+class RunRegistryInputs:
+    """The scanned run folders, in any order."""
 
-    Nothing of the context is used: a run registry describes what lies on the disk and has no time of its own.
-    """
+    runs: tuple[ScannedRun, ...]
+
+
+def build_run_registry(inputs: RunRegistryInputs, context: BuildContext) -> Artifacts:
+    """Return one line for each run folder, sorted by run root, time and run id."""
+    # The lines describe the disk, so the artifact has no time of its own.
     del context
-    records = [_record(run) for run in inputs.runs]
-    records.sort(key=_order)
+    records = sorted(map(_record, inputs.runs), key=_sort_key)
     data = b"".join([json_line(record) for record in records])
     metrics = {
         "runs": len(records),
@@ -35,68 +39,53 @@ def build_run_registry(inputs: RunRegistryInputs, context: BuildContext) -> Arti
     return Artifacts({ARTIFACT: data}, len(records), sha256_hex(data), metrics)
 
 
-def _order(record: Mapping[str, Any]) -> tuple[str, bool, str, str]:
+def _sort_key(record: Mapping[str, Any]) -> tuple[str, bool, str, str]:
     created = record["created_utc"]
-    return (record["run_root"], created is None, created or "", record["run_id"])
+    return record["run_root"], created is None, created or "", record["run_id"]
 
 
 def _record(run: ScannedRun) -> dict[str, Any]:
-    """Return the line of one run folder, keys in the order of SPEC 4.1."""
-    told, ill_typed = _told(run.envelope)
+    """Return the line of a run folder, with the keys in the specified order."""
+    fields, mistyped_keys = _read_fields(run.envelope)
+    # Warnings name the file and the keys as its author wrote them, so those of an adapted envelope.
+    envelope_file = "run.json"
     if run.adapted_by is not None:
-        ill_typed = [run.adapted_by.fields[name] for name in ill_typed]
-    envelope = "run.json" if run.adapted_by is None else run.adapted_by.file
+        envelope_file = run.adapted_by.file
+        mistyped_keys = [run.adapted_by.fields[key] for key in mistyped_keys]
     return {
         "registry_version": VERSION,
         "run_id": run.run_id,
         "run_root": run.run_root,
         "run_key": f"{run.run_root}::{run.run_id}",
         "run_path": f"{run.run_root}/{run.run_id}/",
-        **told,
+        **fields,
         "has_run_json": run.has_run_json,
         "has_manifest_sha256": run.has_manifest_sha256,
         "has_manifest_json": run.has_manifest_json,
         "manifest_root_sha256": run.claimed_root,
         "files": [{"relpath": file.relpath, "bytes": file.bytes} for file in run.files],
         "warnings": [
-            *_absences(run),
-            *(f"{envelope} {name} is neither null nor a string" for name in ill_typed),
-            *([] if run.adapted_by is None else [run.adapted_by.problem or f"{ADAPTED}{envelope}"]),
+            *([] if run.run_json_problem is None else [run.run_json_problem]),
+            *([] if run.has_manifest_sha256 else ["missing MANIFEST.sha256"]),
+            *([] if run.has_manifest_json else ["missing manifest.json"]),
+            *(f"{envelope_file} {key} is neither null nor a string" for key in mistyped_keys),
+            *([] if run.adapted_by is None else [run.adapted_by.problem or f"{ADAPTED}{envelope_file}"]),
         ],
     }
 
 
-def _told(envelope: Mapping[str, Any]) -> tuple[dict[str, str | None], list[str]]:
-    """Return the fields that an envelope states, and the names of those that are neither null nor a string.
-
-    An empty string states nothing; `created_at` is asked where `created_utc` states nothing.
-    """
-    told: dict[str, str | None] = {}
-    ill_typed: list[str] = []
+def _read_fields(envelope: Mapping[str, Any]) -> tuple[dict[str, str | None], list[str]]:
+    """Return the fields of an envelope, and the keys whose values are neither null nor a string."""
+    fields: dict[str, str | None] = dict.fromkeys(_FIELDS)
+    mistyped_keys: list[str] = []
     for field in _FIELDS:
-        told[field] = None
-        for name in ("created_utc", "created_at") if field == "created_utc" else (field,):
-            value = envelope.get(name)
+        # Older envelopes state the time as created_at. An empty string states nothing.
+        for key in ("created_utc", "created_at") if field == "created_utc" else (field,):
+            value = envelope.get(key)
             if isinstance(value, str):
                 if value:
-                    told[field] = value
+                    fields[field] = value
                     break
             elif value is not None:
-                ill_typed.append(name)
-    return told, ill_typed
-
-
-def _absences(run: ScannedRun) -> list[str]:
-    warnings = [] if run.run_json_problem is None else [run.run_json_problem]
-    if not run.has_manifest_sha256:
-        warnings.append("missing MANIFEST.sha256")
-    if not run.has_manifest_json:
-        warnings.append("missing manifest.json")
-    return warnings
-
-
-@value_type
-class RunRegistryInputs:
-    """For `build_run_registry`: the scanned run folders, in any order."""
-
-    runs: tuple[ScannedRun, ...]
+                mistyped_keys.append(key)
+    return fields, mistyped_keys

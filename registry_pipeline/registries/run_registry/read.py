@@ -1,19 +1,23 @@
-"""What each builder is given: one reader a registry, all of one signature, named by the catalog (SPEC 3, 4).
-
-A reader opens the governed repository's own files; the bytes of sealed runs are handed to it, verified, since rooms are
-blind to each other. It judges nothing but whether it can read.
-"""
+"""Read the inputs of run_registry, and check a sealed run registry for removed runs."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from registry_pipeline.config import Repository
+from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.run_registry.build import RunRegistryInputs
-from registry_pipeline.runs.scan import read_run_folders
+from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.run_registry import SPEC
+from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs
+from registry_pipeline.registries.run_registry.check_removed_runs import check_history
+from registry_pipeline.runs.pointer_file import run_folder
+from registry_pipeline.runs.scan import explain_missing_run, read_run_folders
+from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
 
 def read_run_registry_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Gather the run folders under the run roots, without those of this build run (SPEC 4.1)."""
+    """Read the run folders in the run roots, except those of this build run."""
     scan = read_run_folders(
         repository.root,
         repository.config.run_roots,
@@ -23,3 +27,26 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         on_progress=context.on_progress,
     )
     return BuildInputs(RunRegistryInputs(scan.runs), (), scan.findings)
+
+
+def check_run_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    """Return a finding for each run that the previous run registry lists and this one does not, or with another root.
+
+    Raises:
+        EvidenceError: the previous run registry does not verify.
+    """
+    current = report.kept.get(ARTIFACT)
+    if current is None:
+        return ()
+    # The previous run registry is the one that run.json names, not the one that is active now.
+    previous = sealed.inputs.previous("run_registry")
+    previous_rows: bytes | None = None
+    if previous is not None and run_folder(repository, previous).is_dir():
+        previous_rows = read_sealed(repository, SPEC, previous).kept[ARTIFACT]
+    return check_history(
+        previous_rows,
+        current,
+        repository.config.run_roots,
+        baseline_name=f"the run registry {'' if previous is None else previous.run_id}",
+        explain_missing=partial(explain_missing_run, repository.root),
+    )

@@ -1,4 +1,7 @@
-"""governance_scorecard: how much of what runs is allowed, enforced, sealed and active."""
+"""governance_scorecard: figures about operations, executables and registries.
+
+Contains the row, the reader and the pure builder. May import `registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
 
-GOVERNANCE_SCORECARD_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="governance_scorecard",
     kind="built",
-    title="Figures of governance: operations and their coverage, executables, registries sealed and in force.",
+    title="Governance figures: operations and their coverage, missing executables, sealed and active registries.",
     artifacts=("GOVERNANCE_SCORECARD_v0_2.json",),
     schemas=(("GOVERNANCE_SCORECARD_v0_2.json", "REGISTRY_governance_scorecard_v0_2.schema.json"),),
     version="0.2",
@@ -19,4 +22,5 @@ GOVERNANCE_SCORECARD_SPEC: Final = RegistrySpec(
     sources=("operations_catalog", "coverage_matrix", "pointers"),
     reader=DeferredCall("registry_pipeline.registries.scorecard.read.read_scorecard_inputs"),
     builder=DeferredCall("registry_pipeline.registries.scorecard.build.build_scorecard"),
+    reads_chain=True,
 )

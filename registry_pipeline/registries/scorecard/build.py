@@ -1,4 +1,4 @@
-"""governance_scorecard: how much of what runs is allowed, enforced, sealed and in force, in figures (SPEC 4.6)."""
+"""Build governance_scorecard: figures about operations, executables and registries."""
 
 from __future__ import annotations
 
@@ -17,23 +17,42 @@ VERSION: Final = "0.2"
 _LEVELS: Final = tuple(f"C{number}" for number in range(6))
 _NO_LEVEL: Final = "C0"
 _ENFORCED: Final = "C3"
-_SECTIONS: Final = ("operations", "executables", "registries")
+
+
+@value_type
+class ScorecardInputs:
+    """The inputs of `build_scorecard`.
+
+    Attributes:
+        observed: the operations that the active status table shows as OBSERVED; None without an active table.
+        missing_executables: the bound executables that name a path, but no existing file.
+        before: the active scorecard; None if there is none.
+    """
+
+    catalog: OperationCatalog
+    options: tuple[str, ...]
+    observed: frozenset[str] | None
+    missing_executables: frozenset[str]
+    registries: tuple[RegistryState, ...]
+    before: Mapping[str, Any] | None
 
 
 def build_scorecard(inputs: ScorecardInputs, context: BuildContext) -> Artifacts:
-    """Return the figures, and each figure's change against the active scorecard.
+    """Return the figures, and the change of each figure since the active scorecard.
 
-    An operation counts if its option is configured; one without a level in the matrix is at C0, as in the status table.
+    Only operations with a configured option count.
     """
-    operations = [o for o in inputs.catalog.operations if o.option in inputs.options]
+    operations = [operation for operation in inputs.catalog.operations if operation.option in inputs.options]
     figures = {
-        "operations": _operations(inputs, operations),
-        "executables": _executables(inputs, operations),
-        "registries": _registries(inputs),
+        "operations": _operation_figures(inputs, operations),
+        "executables": _executable_figures(inputs, operations),
+        "registries": _registry_figures(inputs),
     }
+    # A section that the previous scorecard lacks gives null for each of its changes.
     before = inputs.before
-    change = None if before is None else {name: _change(before.get(name), figures[name]) for name in _SECTIONS}
-    head = {"scorecard_version": VERSION, "generated_utc": context.generated_utc}
+    change = None if before is None else {name: _change(before.get(name), now) for name, now in figures.items()}
+    content = {**figures, "change": change}
+    document = {"scorecard_version": VERSION, "generated_utc": context.generated_utc, **content}
     metrics = {
         "operations": len(operations),
         "c3_plus": figures["operations"]["c3_plus"]["count"],
@@ -41,12 +60,12 @@ def build_scorecard(inputs: ScorecardInputs, context: BuildContext) -> Artifacts
         "registries_sealed": figures["registries"]["sealed"],
         "pointers_known": figures["registries"]["pointer_known"],
     }
-    content = sha256_hex(json_line({**figures, "change": change}))
-    return Artifacts({ARTIFACT: json_document({**head, **figures, "change": change})}, 1, content, metrics)
+    return Artifacts({ARTIFACT: json_document(document)}, 1, sha256_hex(json_line(content)), metrics)
 
 
-def _operations(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
-    levels = Counter(inputs.catalog.coverage.get(o.operation_id, _NO_LEVEL) for o in operations)
+def _operation_figures(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
+    # An operation without a level in the coverage matrix is at C0, as in the status table.
+    levels = Counter(inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL) for operation in operations)
     enforced = sum(count for level, count in levels.items() if level >= _ENFORCED)
     observed = inputs.observed
     return {
@@ -61,52 +80,34 @@ def _operations(inputs: ScorecardInputs, operations: list[Operation]) -> dict[st
     }
 
 
-def _executables(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
+def _executable_figures(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
     bound = {name for operation in operations for name in operation.executables}
     return {"bound": len(bound), "missing": sorted(bound & inputs.missing_executables)}
 
 
-def _registries(inputs: ScorecardInputs) -> dict[str, Any]:
+def _registry_figures(inputs: ScorecardInputs) -> dict[str, Any]:
     rows = sorted(inputs.registries, key=lambda row: row.registry_id)
+    unknown = [row for row in rows if row.can_be_active and not row.known]
     return {
         "total": len(rows),
         "with_schema": sum(row.with_schema for row in rows),
         "sealed": sum(row.sealed for row in rows),
         "pointer_known": sum(row.known for row in rows),
-        "unknown": [
-            {"registry_id": row.registry_id, "reason": row.reason}
-            for row in rows
-            if row.can_be_active and not row.known
-        ],
+        "unknown": [{"registry_id": row.registry_id, "reason": row.reason} for row in unknown],
     }
 
 
 def _change(before: Any, now: Any) -> Any:
-    """Return the difference of two figures, figure by figure; a list counts as its length, what is unknown is None."""
+    """Return the difference of two figures, or of two objects of figures key by key; None if one is unknown."""
     if isinstance(now, dict):
         earlier = before if isinstance(before, dict) else {}
         return {name: _change(earlier.get(name), value) for name, value in now.items()}
-    old, new = _figure(before), _figure(now)
+    old, new = _number(before), _number(now)
     return None if old is None or new is None else round(new - old, 1)
 
 
-def _figure(value: Any) -> int | float | None:
-    if isinstance(value, list):
-        return len(value)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-@value_type
-class ScorecardInputs:
-    """For `build_scorecard`. `observed` are the operations that the active status table shows as OBSERVED.
-
-    It is None where no status table is active. `missing_executables` are bound paths that are not there; `before` is
-    the active scorecard, None at first.
-    """
-
-    catalog: OperationCatalog
-    options: tuple[str, ...]
-    observed: frozenset[str] | None
-    missing_executables: frozenset[str]
-    registries: tuple[RegistryState, ...]
-    before: Mapping[str, Any] | None
+def _number(figure: Any) -> int | float | None:
+    # A list counts as its length.
+    if isinstance(figure, list):
+        return len(figure)
+    return figure if isinstance(figure, int | float) and not isinstance(figure, bool) else None

@@ -1,76 +1,150 @@
-"""What the scorecard counts: the documents, the pointers, and the registry table as it stands (SPEC 4.6)."""
+"""Read the inputs of governance_scorecard: the operations catalog, the pointers, and the state of every registry."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.config import Repository
+from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.git.tree import Tree, WorkingTree
 from registry_pipeline.registries.base.operations import read_operation_catalog
-from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.base.values import OperationCatalog
-from registry_pipeline.registries.scorecard.build import ScorecardInputs
+from registry_pipeline.registries.base.reader import BuildInputs, ChainFacts, SourceContext, foreign_repository_id
+from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.upstream import STATUS_TABLE_ARTIFACT
+from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
+from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
 from registry_pipeline.runs.envelope import InputRegistry
+from registry_pipeline.runs.listing import RunFolder, dated_runs, list_run_folders
+from registry_pipeline.runs.pointer_file import read_pointers, read_report, run_folder
+from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.sealed_run import SealReport
 
-_SCORECARD: Final = "GOVERNANCE_SCORECARD_v0_2.json"
-_STATUS_TABLE: Final = "OPERATION_STATUS_TABLE_v0_1.json"
-# A path never begins inside a word: what cannot begin with a word cannot begin later in it. To try each letter of a
-# word again would take quadratic time.
+# The lookbehind keeps the time linear: a match cannot start inside a word.
 _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-z0-9]+)")
 
 
 def read_scorecard_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Gather operations and levels, what the active status table observes, and how every registry stands.
-
-    The active runs are recorded as `previous`: what the scorecard counts is what was in force before its own build.
+    """Read the operations, what the active status table observes, and the state of every registry.
 
     Raises:
-        ValueError: the runbook handed in no store of sealed runs (a bug of the caller).
+        ValueError: the context has no start or no chain facts (a bug of the caller).
     """
-    if context.store is None:
-        raise ValueError("the scorecard is read from the store of sealed runs")
+    if context.started is None or context.chain is None:
+        raise ValueError("the scorecard needs the start of the build and the facts of the activation chain")
     tree = WorkingTree(repository.root)
+    # Without a valid catalog the figures would be wrong, so nothing is built.
     catalog, files = read_operation_catalog(tree, repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
-    standings, active = context.store.standings()
+    pointers = read_pointers(repository)
+    active = _read_active_runs(repository, context.specs, pointers, context.chain)
+    # A registry is sealed if its active run verifies, or else its newest one. What this build run seals does not count.
+    newest = _read_newest(repository, context.specs, context.started)
+    states = tuple(
+        _state(
+            spec,
+            pointers.get(name),
+            sealed=name in active or _is_newest_verified(repository, newest.get(name, ()), context.chain),
+        )
+        for name, spec in context.specs.items()
+    )
+    before = _read_previous(context, "governance_scorecard", ARTIFACT)
     inputs = ScorecardInputs(
         catalog=catalog,
         options=repository.config.options,
-        observed=_observed(_previous(context, "op_status_table", _STATUS_TABLE)),
-        missing_executables=_missing(tree, catalog),
-        registries=standings,
-        before=_object(_previous(context, "governance_scorecard", _SCORECARD)),
+        observed=_observed_operations(_read_previous(context, "op_status_table", STATUS_TABLE_ARTIFACT)),
+        missing_executables=_find_missing_executables(tree, catalog),
+        registries=states,
+        before=before if isinstance(before, dict) else None,
     )
-    told = tuple(InputRegistry(name, "previous", ref) for name, ref in active.items() if name not in context.previous)
-    return BuildInputs(inputs, files, catalog.findings, told)
+    # The counted runs are recorded as `previous`: the scorecard describes what was active before its own build.
+    counted = [InputRegistry(name, "previous", ref) for name, ref in active.items() if name not in context.previous]
+    return BuildInputs(inputs, files, catalog.findings, tuple(counted))
 
 
-def _previous(context: SourceContext, registry_id: str, artifact: str) -> Any:
-    """Return a document that is fed back, parsed; None where there is none or it cannot be parsed."""
-    before = context.previous.get(registry_id)
-    data = None if before is None else before.files.get(artifact)
+def _read_previous(context: SourceContext, registry_id: str, artifact: str) -> Any:
+    """Return an artifact of a previous snapshot, parsed; None if there is none or it cannot be parsed."""
+    previous = context.previous.get(registry_id)
+    data = None if previous is None else previous.files.get(artifact)
     try:
         return None if data is None else read_strict_json(data)
     except StrictJsonError:
         return None
 
 
-def _object(document: Any) -> dict[str, Any] | None:
-    return document if isinstance(document, dict) else None
-
-
-def _observed(table: Any) -> frozenset[str] | None:
+def _observed_operations(table: Any) -> frozenset[str] | None:
     if not isinstance(table, list):
         return None
     rows = [row for row in table if isinstance(row, dict) and row.get("run_evidence_state") == "OBSERVED"]
     return frozenset(str(row.get("operation_id")) for row in rows)
 
 
-def _missing(tree: Tree, catalog: OperationCatalog) -> frozenset[str]:
-    """Return the bound executables that name a path and are not there; a bare command is not looked for."""
+def _find_missing_executables(tree: Tree, catalog: OperationCatalog) -> frozenset[str]:
+    """Return the bound executables that name paths, none of which is a file; bare commands are not looked up."""
     bound = {name for operation in catalog.operations for name in operation.executables}
     return frozenset(name for name in bound if (paths := _PATH.findall(name)) and not any(map(tree.is_file, paths)))
+
+
+def _read_active_runs(
+    repository: Repository, specs: Mapping[str, RegistrySpec], pointers: PointerFile, chain: ChainFacts
+) -> dict[str, SealedRef]:
+    """Return the active runs that verify and belong to this repository."""
+    active: dict[str, SealedRef] = {}
+    for registry_id, spec in specs.items():
+        ref = pointers.active(registry_id)
+        if ref is None or not run_folder(repository, ref).is_dir():
+            continue
+        # An active run that does not verify is reported by `status`; here it only does not count.
+        try:
+            report = read_sealed(repository, spec, ref)
+        except EvidenceError:
+            continue
+        if _is_own(repository, report, chain):
+            active[registry_id] = ref
+    return active
+
+
+def _read_newest(
+    repository: Repository, specs: Mapping[str, RegistrySpec], before: datetime
+) -> dict[str, list[RunFolder]]:
+    """Return the run folders of each registry, newest first."""
+    by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
+    listing = list_run_folders(repository.root, repository.config.run_roots)
+    folders: defaultdict[str, list[RunFolder]] = defaultdict(list)
+    for run_id, folder in reversed(dated_runs(listing, by_tag)):
+        if run_id.stamp < before:
+            folders[by_tag[run_id.tag]].append(folder)
+    return folders
+
+
+def _state(spec: RegistrySpec, pointer: Pointer | None, *, sealed: bool) -> RegistryState:
+    known = pointer is not None and pointer.known is True and pointer.ref is not None
+    notes = "" if pointer is None else pointer.notes
+    return RegistryState(
+        registry_id=spec.registry_id,
+        with_schema=bool(spec.schemas),
+        sealed=sealed,
+        can_be_active=spec.pointer,
+        known=known,
+        reason="" if known else notes or spec.excluded_because or "no snapshot was activated yet",
+    )
+
+
+def _is_newest_verified(repository: Repository, folders: Iterable[RunFolder], chain: ChainFacts) -> bool:
+    """Return whether the newest run folder that does not belong to another repository verifies."""
+    for folder in folders:
+        report = read_report(repository, SealedRef(folder.run_id, folder.run_root, None, ""))
+        if report.verdict != "pass" or _is_own(repository, report, chain):
+            return report.verdict == "pass"
+    return False
+
+
+def _is_own(repository: Repository, report: SealReport, chain: ChainFacts) -> bool:
+    return foreign_repository_id(report, repository.config.repository_id, chain.accepted_foreign) is None

@@ -1,4 +1,7 @@
-"""system_health_report: the state of the system, for people and for programs."""
+"""system_health_report: the health state, its conditions, and a report for people and for programs.
+
+Contains the row and two pure modules. The pipeline reads the inputs. May import `registries.base` and below.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ from typing import Final
 
 from registry_pipeline.registries.base.spec import RegistrySpec
 
-SYSTEM_HEALTH_REPORT_SPEC: Final = RegistrySpec(
+SPEC: Final = RegistrySpec(
     registry_id="system_health_report",
     kind="rendered",
-    title="What people read: the state of the system, from the active registries.",
+    title="The state of the system as a Markdown report and a JSON summary, rendered from the active registries.",
     artifacts=("SYSTEM_HEALTH_SUMMARY_v0_1.json", "SYSTEM_HEALTH_REPORT_v0_1.md"),
     schemas=(("SYSTEM_HEALTH_SUMMARY_v0_1.json", "REGISTRY_system_health_report_v0_1.schema.json"),),
-    version="0.1",
     operation_id="OP-QA10",
     tag="system_health_render",
     depends_on=("op_status_table", "drift_signals", "run_registry"),

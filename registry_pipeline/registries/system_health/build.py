@@ -1,4 +1,4 @@
-"""The health report: Markdown for people and a summary for programs, from the active registries (SPEC 4.4)."""
+"""Render the health report: Markdown for people, and a JSON summary for programs."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from registry_pipeline.values import asdict
 REPORT: Final = "SYSTEM_HEALTH_REPORT_v0_1.md"
 SUMMARY: Final = "SYSTEM_HEALTH_SUMMARY_v0_1.json"
 _FLAGS: Final = ("canon_dirty", "schema_drift", "threshold_drift")
-_RUN: Final = ("operation_id", "option", "operation_name", "last_run_id", "staleness_days", "manifest_state")
-_NO_RUN: Final = ("operation_id", "option", "operation_name", "coverage_level")
+_RUN_COLUMNS: Final = ("operation_id", "option", "operation_name", "last_run_id", "staleness_days", "manifest_state")
+_NO_RUN_COLUMNS: Final = ("operation_id", "option", "operation_name", "coverage_level")
 _SECTIONS: Final = (
-    ("Observed", "observed", _RUN),
-    ("Stale", "stale", _RUN),
+    ("Observed", "observed", _RUN_COLUMNS),
+    ("Stale", "stale", _RUN_COLUMNS),
     ("Drifting", "drifting", ("operation_id", "option", "operation_name", "op_drift_reasons", "last_run_id")),
-    ("Legacy Only", "legacy_only", _NO_RUN),
-    ("Unobserved", "unobserved", _NO_RUN),
-    ("Coverage Below C3", "coverage_below_c3", _NO_RUN),
+    ("Legacy Only", "legacy_only", _NO_RUN_COLUMNS),
+    ("Unobserved", "unobserved", _NO_RUN_COLUMNS),
+    ("Coverage Below C3", "coverage_below_c3", _NO_RUN_COLUMNS),
 )
 
 
 def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifacts:
-    """Return the report and its summary; one record an operation."""
+    """Return the report and its summary; each operation is a record."""
     groups = group_operations(inputs.status_rows, inputs.stale_days)
     counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
     counts = {"total_ops": counts.pop("total"), **counts}
-    summary = _summary(inputs, groups, counts, context)
+    summary = _render_summary(inputs, groups, counts, context)
     timeless = {key: value for key, value in summary.items() if key != "generated_utc"}
     lines = [
-        *_head(inputs, context),
-        *_drift(inputs),
-        *_counts(inputs, counts),
-        *(line for section in _SECTIONS for line in _section(inputs, groups, *section)),
+        *_render_head(inputs, context),
+        *_render_drift(inputs),
+        *_render_counts(inputs, counts),
+        *(line for section in _SECTIONS for line in _render_section(inputs, groups, *section)),
     ]
+    # The content hash leaves out the time of the rendering.
     return Artifacts(
         {REPORT: ("\n".join(lines) + "\n").encode(), SUMMARY: json_document(summary)},
         len(inputs.status_rows),
@@ -49,10 +50,10 @@ def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifac
     )
 
 
-def _summary(
+def _render_summary(
     inputs: HealthInputs, groups: OperationGroups, counts: dict[str, int], context: BuildContext
 ) -> dict[str, Any]:
-    """Return the summary, keys in the order of SPEC 4.4; a list names at most `max_list` operations."""
+    """Return the summary, with the keys in the specified order."""
     names = [name for _, name, _ in _SECTIONS]
     listed = {name: [row["operation_id"] for row in getattr(groups, name)] for name in names}
     return {
@@ -70,7 +71,7 @@ def _summary(
     }
 
 
-def _head(inputs: HealthInputs, context: BuildContext) -> list[str]:
+def _render_head(inputs: HealthInputs, context: BuildContext) -> list[str]:
     commit, tree = context.git.commit or "unknown", context.git.working_tree_state or "unknown"
     return [
         "# System Health Report",
@@ -81,7 +82,7 @@ def _head(inputs: HealthInputs, context: BuildContext) -> list[str]:
         *([""] if inputs.health.conditions else []),
         f"Rendered {context.generated_utc} at commit {commit}, working tree {tree}, from the active registries:",
         "",
-        *_table(
+        *_render_table(
             ("registry", "run", "ROOT_SHA256"),
             [(name, ref.run_id, ref.manifest_sha256) for name, ref in sorted(inputs.input_sources.items())],
         ),
@@ -89,37 +90,41 @@ def _head(inputs: HealthInputs, context: BuildContext) -> list[str]:
     ]
 
 
-def _drift(inputs: HealthInputs) -> list[str]:
+def _render_drift(inputs: HealthInputs) -> list[str]:
     flags = inputs.drift_signals["system_drift"]
     rows = [(flag, {True: "yes", False: "no"}.get(flags[flag], "unknown")) for flag in _FLAGS]
-    warnings = [str(warning) for warning in inputs.drift_signals.get("warnings", ())]
-    told = ["", *(f"- {markdown_text(warning)}" for warning in warnings)] if warnings else []
-    return ["## System Drift Summary", "", *_table(("signal", "drifts"), rows), *told, ""]
+    warnings = [f"- {markdown_text(str(warning))}" for warning in inputs.drift_signals.get("warnings", ())]
+    # The empty line ends the table.
+    table = _render_table(("signal", "drifts"), rows)
+    return ["## System Drift Summary", "", *table, *(["", *warnings] if warnings else []), ""]
 
 
-def _counts(inputs: HealthInputs, counts: dict[str, int]) -> list[str]:
-    rows = [*counts.items(), ("runs_known", inputs.runs_known)]
-    return ["## Counts", "", *_table(("what", "number"), rows), "", f"Stale is {inputs.stale_days} days or older.", ""]
+def _render_counts(inputs: HealthInputs, counts: dict[str, int]) -> list[str]:
+    table = _render_table(("what", "number"), [*counts.items(), ("runs_known", inputs.runs_known)])
+    return ["## Counts", "", *table, "", f"Stale is {inputs.stale_days} days or older.", ""]
 
 
-def _section(inputs: HealthInputs, groups: OperationGroups, title: str, name: str, columns: Sequence[str]) -> list[str]:
+def _render_section(
+    inputs: HealthInputs, groups: OperationGroups, title: str, name: str, columns: Sequence[str]
+) -> list[str]:
     rows: tuple[Row, ...] = getattr(groups, name)
     if not rows:
         return [f"## {title}", "", "None.", ""]
-    shown = [[row[column] for column in columns] for row in rows[: inputs.max_list]]
-    cut = ["", f"The first {inputs.max_list} of {len(rows)} are shown."] if len(rows) > inputs.max_list else []
-    return [f"## {title}", "", *(_table(columns, shown) if shown else []), *cut, ""]
+    cells = [[row[column] for column in columns] for row in rows[: inputs.max_list]]
+    # The lists of the summary are cut in the same way; `truncated` says which.
+    note = ["", f"The first {inputs.max_list} of {len(rows)} are shown."] if len(rows) > inputs.max_list else []
+    return [f"## {title}", "", *(_render_table(columns, cells) if cells else []), *note, ""]
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+def _render_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     return [
         f"| {' | '.join(columns)} |",
         f"|{'---|' * len(columns)}",
-        *(f"| {' | '.join(_cell(value) for value in row)} |" for row in rows),
+        *(f"| {' | '.join(_format_cell(value) for value in row)} |" for row in rows),
     ]
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if value is None:
         return "unknown"
     return markdown_text(", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value))

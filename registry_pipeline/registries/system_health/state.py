@@ -1,4 +1,4 @@
-"""The one named state of the system, and the conditions that caused it (SPEC 4.4)."""
+"""Derive the health state of the system from findings, pointers, drift and operation counts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import value_type
 
+HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
+# UNKNOWN is worse than a degradation that is known not to block, because something that blocks may hide behind it.
 SEVERITY: Final[tuple[HealthName, ...]] = (
     "HEALTHY",
     "DEGRADED_NON_BLOCKING",
@@ -19,65 +21,8 @@ SEVERITY: Final[tuple[HealthName, ...]] = (
     "DEGRADED_BLOCKING",
     "RECOVERY_REQUIRED",
 )
-"""From the best to the worst. What cannot be determined may hide something that blocks, and so weighs more than a
-degradation that is known not to; a known blocking one weighs more still."""
+"""The health states from best to worst."""
 _UNREADABLE_POINTERS: Final = frozenset({"POINTER_SHAPE", "POINTER_DUPLICATE_KEY"})
-
-
-def find_health_state(facts: HealthFacts) -> HealthState:
-    """Return the most severe state that a condition causes, with all conditions, the most severe first."""
-    conditions = [*_of_findings(facts.findings), *_of_pointers(facts), *_of_drift(facts), *_of_operations(facts)]
-    unique = dict.fromkeys(conditions)
-    ordered = sorted(unique, key=lambda condition: -SEVERITY.index(condition.state))
-    return HealthState(ordered[0].state if ordered else "HEALTHY", tuple(ordered))
-
-
-def _of_findings(findings: tuple[Finding, ...]) -> Iterator[HealthCondition]:
-    """Any error in what is active blocks; one in the pointer file or the chain must be recovered first."""
-    for found in findings:
-        if found.code == "POINTER_FILE_MISSING":
-            yield HealthCondition("UNKNOWN", found.message)
-        elif found.severity is Severity.ERROR:
-            lost = found.code in _UNREADABLE_POINTERS or family_of(found) == "chain"
-            reason = f"{found.code} {found.path}: {found.message}"
-            yield HealthCondition("RECOVERY_REQUIRED" if lost else "DEGRADED_BLOCKING", reason)
-
-
-def _of_pointers(facts: HealthFacts) -> Iterator[HealthCondition]:
-    if facts.unknown_pointers:
-        names = ", ".join(facts.unknown_pointers)
-        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}")
-
-
-def _of_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
-    drift = facts.system_drift
-    if facts.working_tree_state == "dirty" or (drift is not None and drift.canon_dirty):
-        yield HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty")
-    if drift is None:
-        yield HealthCondition("UNKNOWN", "no drift_signals are active")
-    else:
-        yield from _of_versions(drift)
-
-
-def _of_versions(drift: SystemDrift) -> Iterator[HealthCondition]:
-    for what, flag in (("schema", drift.schema_drift), ("threshold", drift.threshold_drift)):
-        if flag is None:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known whether the {what} version drifts")
-        elif flag:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {what} version drifts")
-
-
-def _of_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
-    counts = facts.operations
-    if counts is None:
-        yield HealthCondition("UNKNOWN", "no op_status_table is active")
-        return
-    for number, what in ((counts.drifting, "drift"), (counts.coverage_below_c3, "are covered below C3")):
-        if number:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"{number} of {counts.total} operations {what}")
-
-
-HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
 
 
 @value_type
@@ -90,7 +35,7 @@ class HealthCondition:
 
 @value_type
 class HealthState:
-    """The named state of the system, and every condition that was found, the most severe first."""
+    """The health state, and all conditions that were found, the most severe first."""
 
     state: HealthName
     conditions: tuple[HealthCondition, ...]
@@ -98,10 +43,13 @@ class HealthState:
 
 @value_type
 class HealthFacts:
-    """For `judge_health`. `findings` are those of the active runs, their schemas, the pointer file and the chain.
+    """The inputs of `find_health_state`.
 
-    `unknown_pointers` are the registries with pointer semantics of which no run is known to be active; `system_drift`
-    and `operations` are None where no drift_signals or status table is active.
+    Attributes:
+        findings: about the active runs, their schemas, the pointer file and the chain.
+        unknown_pointers: ids of the registries that can be active and of which no run is known to be.
+        system_drift: None if no drift_signals are active.
+        operations: None if no op_status_table is active.
     """
 
     findings: tuple[Finding, ...]
@@ -113,9 +61,12 @@ class HealthFacts:
 
 @value_type
 class HealthInputs:
-    """For `render_health_report`: the parsed active registries, their refs, and the state that was judged.
+    """The inputs of `render_health_report`.
 
-    `status_rows` and `drift_signals` are as SPEC 4.2 and 4.3 write them; `input_sources` are sealed refs by registry.
+    Attributes:
+        status_rows: the rows of the active op_status_table.
+        drift_signals: the active drift_signals document.
+        input_sources: the active runs that the report is rendered from, by registry id.
     """
 
     status_rows: tuple[Mapping[str, Any], ...]
@@ -125,3 +76,51 @@ class HealthInputs:
     stale_days: int
     health: HealthState
     max_list: int = 20
+
+
+def find_health_state(facts: HealthFacts) -> HealthState:
+    """Return the most severe state that a condition causes, and all conditions."""
+    # Two findings may give the same condition; it is listed once.
+    conditions = dict.fromkeys([*_check_findings(facts), *_check_drift(facts), *_check_operations(facts)])
+    ordered = sorted(conditions, key=lambda condition: -SEVERITY.index(condition.state))
+    return HealthState(ordered[0].state if ordered else "HEALTHY", tuple(ordered))
+
+
+def _check_findings(facts: HealthFacts) -> Iterator[HealthCondition]:
+    for finding in facts.findings:
+        if finding.code == "POINTER_FILE_MISSING":
+            yield HealthCondition("UNKNOWN", finding.message)
+        elif finding.severity is Severity.ERROR:
+            # While the pointer file or the chain has an error, nothing can be activated, so it must be repaired first.
+            needs_recovery = finding.code in _UNREADABLE_POINTERS or family_of(finding) == "chain"
+            reason = f"{finding.code} {finding.path}: {finding.message}"
+            yield HealthCondition("RECOVERY_REQUIRED" if needs_recovery else "DEGRADED_BLOCKING", reason)
+    if facts.unknown_pointers:
+        names = ", ".join(facts.unknown_pointers)
+        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}")
+
+
+def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
+    drift = facts.system_drift
+    # The tree may be dirty now, or may have been when the drift signals were built.
+    if facts.working_tree_state == "dirty" or (drift is not None and drift.canon_dirty):
+        yield HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty")
+    if drift is None:
+        yield HealthCondition("UNKNOWN", "no drift_signals are active")
+        return
+    for version, drifts in (("schema", drift.schema_drift), ("threshold", drift.threshold_drift)):
+        if drifts is None:
+            yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known whether the {version} version drifts")
+        elif drifts:
+            yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {version} version drifts")
+
+
+def _check_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
+    # Stale and unobserved operations are listed in the report, but cause no condition.
+    counts = facts.operations
+    if counts is None:
+        yield HealthCondition("UNKNOWN", "no op_status_table is active")
+        return
+    for number, description in ((counts.drifting, "drift"), (counts.coverage_below_c3, "are covered below C3")):
+        if number:
+            yield HealthCondition("DEGRADED_NON_BLOCKING", f"{number} of {counts.total} operations {description}")

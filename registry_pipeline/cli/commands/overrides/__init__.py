@@ -1,17 +1,14 @@
-"""`overrides`: what a person allowed a run that a policy forbids (SPEC 11).
-
-Holds the verbs of the noun. Keeps out rules. May import `cli`, `runbook`, `run_index`, `config` and below.
-"""
+"""The `overrides` group. Contains its commands and their output, no rules. May import `cli`, `registries` and below."""
 
 from __future__ import annotations
 
-from registry_pipeline.cli.group import CommandGroup
+from registry_pipeline.cli.log_group import SHARED_COMMANDS, LogGroup
 
-command = CommandGroup(
+command = LogGroup(
     name="overrides",
     help=(
         "Append to the overrides log, list it, check it, merge it.\n\n"
-        "An override allows one run one failing of a policy, until an update voids it."
+        "An override allows one run to break one policy, until an update voids it."
     ),
     verbs={
         "append": "Append overrides, or updates of them, to the overrides log.",
@@ -19,5 +16,8 @@ command = CommandGroup(
         "check": "Check the overrides log.",
         "merge": "Merge the overrides logs of two machines.",
     },
-    package="registry_pipeline.cli.commands.overrides",
+    modules={
+        **dict.fromkeys(("append", "check", "merge"), SHARED_COMMANDS),
+        "list": f"{__name__}.list",
+    },
 )

@@ -1,4 +1,4 @@
-"""`run-index rules`: what the records of the two logs may state, and what is held against them."""
+"""`run-index rules`: the fields of the records of the two logs, and the rules for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from registry_pipeline.registries.run_index.record import OVERRIDE, OVERRIDE_UPD
     "rules",
     cls=Command,
     examples=[
-        ("run-index rules", "every rule with its code and weight, and every field"),
+        ("run-index rules", "every rule with its code and severity, and every field"),
         ("run-index rules --json", "the same for a program"),
     ],
 )
@@ -28,8 +28,8 @@ from registry_pipeline.registries.run_index.record import OVERRIDE, OVERRIDE_UPD
 def command(reporter: Reporter) -> int:
     """Print the rules of the run index and the overrides log.
 
-    Every code with its weight and what it says, then the fields of the three types of record, with the form of the ids
-    that the repository's `ids` chooses; outside a repository the `dash` ids are shown.
+    Every code with its severity and its message, then the fields of the three types of record, with the form of the ids
+    that `ids` of the repository chooses; outside a repository, that of the `dash` ids.
     """
     try:
         grammar = find_repository(reporter.settings.repo).config.run_index.ids
@@ -37,30 +37,30 @@ def command(reporter: Reporter) -> int:
         grammar = "dash"
     keys = ("code", "severity", "clause", "message", "hint")
     rules = [{key: str(getattr(row, key)) for key in keys} for row in rows_of_family("run-index")]
-    shapes = [_shape(shape, grammar) for shape in (RUN, OVERRIDE, OVERRIDE_UPDATE)]
+    shapes = [_describe_shape(shape, grammar) for shape in (RUN, OVERRIDE, OVERRIDE_UPDATE)]
     document = {"rules": rules, "ids": grammar, "record_types": shapes, "count": len(rules)}
-    reporter.answer(document, (), lambda page: _tell(page, rules, shapes))
+    reporter.answer(document, (), lambda page: _print_rules(page, rules, shapes))
     return 0
 
 
-def _shape(shape: Shape, grammar: str) -> dict[str, Any]:
+def _describe_shape(shape: Shape, grammar: str) -> dict[str, Any]:
     fields = [
-        {"field": name, "required": each.required, "takes": _takes(each, grammar)}
-        for name, each in shape.fields.items()
+        {"field": name, "required": field.required, "takes": _describe_values(field, grammar)}
+        for name, field in shape.fields.items()
     ]
     return {"record_type": shape.record_type, "fields": fields}
 
 
-def _takes(field: Field, grammar: str) -> str:
-    if field.holds == "enum":
+def _describe_values(field: Field, grammar: str) -> str:
+    if field.form == "enum":
         return " | ".join(field.values)
-    if field.holds in ("id", "ids"):
-        told = GRAMMARS[grammar].forms[field.kind].told
-        return told if field.holds == "id" else f"a list of {told}"
-    return {"utc": "UTC to the minute or second", "fields": "a list of field names"}.get(field.holds, "text")
+    if field.form in ("id", "ids"):
+        description = GRAMMARS[grammar].forms[field.kind].description
+        return description if field.form == "id" else f"a list of {description}"
+    return {"utc": "UTC to the minute or second", "fields": "a list of field names"}.get(field.form, "text")
 
 
-def _tell(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str, Any]]) -> None:
+def _print_rules(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str, Any]]) -> None:
     page.table(
         [*map(Column, ("code", "severity")), Column("what", below=True)],
         [[rule["code"], rule["severity"], template_words(rule["message"])] for rule in rules],
@@ -68,5 +68,8 @@ def _tell(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str, Any]])
     for shape in shapes:
         page.line()
         page.line(shape["record_type"], style="bold")
-        rows = [[each["field"], "required" if each["required"] else "-", each["takes"]] for each in shape["fields"]]
+        rows = [[row["field"], "required" if row["required"] else "-", row["takes"]] for row in shape["fields"]]
         page.table([*map(Column, ("field", "required")), Column("takes", below=True)], rows)
+
+
+COMMANDS = {"run-index rules": command}
