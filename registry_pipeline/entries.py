@@ -1,4 +1,4 @@
-"""Write registry entries from Python: modules, routes, abilities and hooks in YAML files.
+"""Change registry entries (modules, routes, abilities and hooks in YAML files) from Python.
 
     from registry_pipeline.entries import dump_yaml, insert_or_update_entry, load_yaml
 

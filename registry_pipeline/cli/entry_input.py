@@ -1,4 +1,4 @@
-"""Entries as people hand them in: from files, from standard input, from the command line (SPEC 10)."""
+"""Read the entries that a user gives: files, standard input, and texts on the command line."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.registries.entries.service import GivenEntry
 from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml
 
+# A JSON escape; group 1 is longer than one character for a surrogate pair.
 _ESCAPE: Final = re.compile(rb"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)")
-"""An escape of JSON; group 1 has more than one character where it is a pair of surrogates."""
 
 
 def read_given(
     types: Sequence[str], files: Sequence[str], texts: Sequence[str], folder: Path
 ) -> tuple[GivenEntry, ...]:
-    """Return the entries that the options name, in their order; JSON is YAML too.
+    """Return the given entries in their order; JSON is read as YAML.
 
-    `types` has one name for all, or as many as there are files, or as many as there are texts; without any, each text
-    is a mapping of types to lists of entries.
+    Args:
+        types: one type for all sources or one for each; without types each source maps types to lists of entries.
+        files: paths relative to `folder`, or "-" for standard input.
+        texts: entries as text, or "-".
+        folder: the folder of relative paths.
 
     Raises:
-        UsageError: nothing is named, or the numbers do not match (exit 2).
-        NotFoundError: there is no such file (exit 7).
-        RefusedError: a text is no YAML, or no entry (exit 5).
+        UsageError: no source is given, or the number of types does not fit (exit 2).
+        NotFoundError: a file does not exist (exit 7).
+        RefusedError: a source is not YAML, or contains no entry (exit 5).
     """
     sources = [*(_read_file(name, folder) for name in files), *map(_read_text, texts)]
     if not sources:
@@ -40,15 +43,18 @@ def read_given(
             "give one --type for all entries, or one for each --entry-file, or for each --entry-json"
         )
     given: list[GivenEntry] = []
-    for at, (origin, data) in enumerate(sources):
-        nodes = _nodes(origin, data)
+    # JSON is parsed as YAML, so that findings have a line and a column.
+    for number, (origin, data) in enumerate(sources):
+        documents = _read_documents(origin, data)
         if types:
-            name = types[at] if len(types) > 1 else types[0]
-            given += [GivenEntry(name, node.value, origin, node) for each in nodes for node in _items(each)]
+            type_name = types[number] if len(types) > 1 else types[0]
+            # A document is an entry or a list of entries.
+            nodes = [item for node in documents for item in (node.members if node.kind == "sequence" else (node,))]
+            given += [GivenEntry(type_name, node.value, origin, node) for node in nodes]
         else:
-            given += _bundled(origin, nodes)
+            given += _read_bundles(origin, documents)
     if not given:
-        raise RefusedError("there is no entry in what was given", "an entry is a mapping, a YAML document of its own")
+        raise RefusedError("the input contains no entry", "write each entry as a mapping")
     return tuple(given)
 
 
@@ -67,40 +73,33 @@ def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
         raise NotFoundError(f"{name} cannot be read: {error.strerror}", "name a file that can be read") from None
 
 
-def _nodes(origin: str, data: bytes) -> list[YamlNode]:
+def _read_documents(origin: str, data: bytes) -> list[YamlNode]:
     try:
-        return [node for node in read_yaml(_without_pairs(data)) if node.value is not None]
+        return [node for node in read_yaml(_join_surrogates(data)) if node.value is not None]
     except StrictYamlError as error:
-        raise RefusedError(f"{origin}:{error.location}: {error}", "mend what was given; nothing changed") from None
+        raise RefusedError(f"{origin}:{error.location}: {error}", "correct the input; nothing changed") from None
 
 
-def _without_pairs(data: bytes) -> bytes:
-    """Return JSON with one escape of YAML for each pair of surrogates: the one point where JSON is no YAML."""
+def _join_surrogates(data: bytes) -> bytes:
+    """Return JSON with one YAML escape for each surrogate pair, the only JSON syntax that is not YAML."""
     if b"\\ud" not in data.lower():
         return data
     try:
         json.loads(data)
     except (ValueError, RecursionError):
-        return data  # no JSON: what it means is YAML's to say
-    return _ESCAPE.sub(_joined, data)
+        return data  # not JSON: the YAML parser decides
+    return _ESCAPE.sub(_join_pair, data)
 
 
-def _joined(found: re.Match[bytes]) -> bytes:
-    return found[0] if len(found[1]) == 1 else b"\\U%08x" % ord(json.loads(b'"%s"' % found[0]))
+def _join_pair(match: re.Match[bytes]) -> bytes:
+    return match[0] if len(match[1]) == 1 else b"\\U%08x" % ord(json.loads(b'"%s"' % match[0]))
 
 
-def _items(node: YamlNode) -> tuple[YamlNode, ...]:
-    """Return the entries of a document: those of a list, else the document itself."""
-    return node.members if node.kind == "sequence" else (node,)
-
-
-def _bundled(origin: str, nodes: list[YamlNode]) -> list[GivenEntry]:
-    """Return the entries of mappings of types to lists of entries."""
+def _read_bundles(origin: str, documents: list[YamlNode]) -> list[GivenEntry]:
     given = []
-    for node in nodes:
+    for node in documents:
         if node.kind != "mapping" or not all(value.kind == "sequence" for _, value in node.pairs()):
-            raise click.UsageError(f"say --type, or let {origin} be a mapping of types to lists of entries")
-        given += [
-            GivenEntry(key.value, each.value, origin, each) for key, value in node.pairs() for each in value.members
-        ]
+            raise click.UsageError(f"give --type, or write {origin} as a mapping of types to lists of entries")
+        for key, items in node.pairs():
+            given += [GivenEntry(key.value, item.value, origin, item) for item in items.members]
     return given

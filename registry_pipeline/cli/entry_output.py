@@ -1,10 +1,10 @@
-"""How the writers of registry entries answer: findings, files, a diff, and an exit code (SPEC 6 and 10)."""
+"""Print the result of commands that change or check registry entries."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
@@ -13,64 +13,62 @@ from registry_pipeline.findings.finding import Finding, Severity, count_findings
 from registry_pipeline.registries.entries.service import WriteResult
 
 SCHEMA_VERSION: Final = "0.2"
-"""Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` (before: `recorded`)."""
+"""Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` instead of `recorded`."""
 
 
 def verdict_of(findings: Iterable[Finding]) -> str:
-    """Return `fail`, `warn` or `pass`, by the heaviest finding."""
-    weights = {each.severity for each in findings}
-    return "fail" if Severity.ERROR in weights else "warn" if Severity.WARNING in weights else "pass"
+    """Return `fail`, `warn` or `pass`, by the most severe finding."""
+    severities = {finding.severity for finding in findings}
+    return "fail" if Severity.ERROR in severities else "warn" if Severity.WARNING in severities else "pass"
 
 
-def settled_to_json(settled: Recovery | None) -> Any:
-    """Return what was settled of an interrupted change, as documents tell it."""
-    return None if settled is None else {"outcome": settled.outcome, "files": list(settled.paths)}
+def settled_to_json(recovery: Recovery | None) -> Any:
+    """Return the recovery of an interrupted change as JSON."""
+    return None if recovery is None else {"outcome": recovery.outcome, "files": list(recovery.paths)}
 
 
-def print_repairs(page: Page, settled: Recovery | None) -> None:
-    """Write what was settled of an interrupted change."""
-    if settled is not None:
-        page.line(f"an interrupted change was {settled.outcome}: {', '.join(settled.paths)}", style="yellow")
+def print_recovery(page: Page, recovery: Recovery | None) -> None:
+    """Print the recovery of an interrupted change."""
+    if recovery is not None:
+        page.line(f"an interrupted change was {recovery.outcome}: {', '.join(recovery.paths)}", style="yellow")
 
 
-def print_write_result(reporter: Reporter, written: WriteResult, *, diff: bool, dry_run: bool) -> int:
-    """Tell what a change did, or would do; return the exit code."""
-    change = written.change
+def print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, dry_run: bool) -> int:
+    """Print what a change did, or would do; return the exit code."""
+    change = result.change
     paths = [] if change.refused else list(change.files)
-    shown = "".join(_diff(path, *change.files[path]) for path in change.files) if diff else None
+    diff_text = "".join(_diff(path, *change.files[path]) for path in change.files) if diff else None
     document = {
         "schema_version": SCHEMA_VERSION,
         "verdict": verdict_of(change.findings),
-        "findings": [each.to_json() for each in change.findings],
+        "findings": [finding.to_json() for finding in change.findings],
         "counts": count_findings(change.findings) | dict(change.counts),
-        "changed_files": paths if written.written else [],
+        "changed_files": paths if result.written else [],
         "would_change": paths if dry_run else [],
         "dry_run": dry_run,
-        "settled": settled_to_json(written.settled),
-        "diff": shown,
+        "settled": settled_to_json(result.settled),
+        "diff": diff_text,
     }
 
-    def tell(page: Page) -> None:
-        print_repairs(page, written.settled)
+    def print_text(page: Page) -> None:
+        print_recovery(page, result.settled)
         page.findings(change.findings)
-        for line in (shown or "").splitlines():
+        for line in (diff_text or "").splitlines():
             page.line(line)
-        page.line(_sentence(written, paths, dry_run=dry_run), style="bold red" if change.refused else "")
+        verb = "would change" if dry_run else "changed"
+        summary = f"{verb}: {', '.join(paths)}" if paths else "nothing to change"
+        if change.refused:
+            page.line("refused: nothing changed", style="bold red")
+        else:
+            page.line(summary)
 
-    reporter.answer(document, change.findings, tell)
+    reporter.answer(document, change.findings, print_text)
     return ExitCode.REFUSED if change.refused else ExitCode.FINE
-
-
-def _sentence(written: WriteResult, paths: list[str], *, dry_run: bool) -> str:
-    if written.change.refused:
-        return "refused: nothing changed"
-    if not paths:
-        return "nothing to change"
-    return f"{'would change' if dry_run else 'changed'}: {', '.join(paths)}"
 
 
 def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
     old, new = ((data or b"").decode("utf-8").splitlines(keepends=True) for data in (before, after))
     names = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
+    # `git apply` needs the note about a missing newline.
     lines = difflib.unified_diff(old, new, *names)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

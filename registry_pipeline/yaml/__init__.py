@@ -1,4 +1,4 @@
-"""YAML: strict YAML 1.2 values with positions, and minimal edits of a YAML text.
+"""Strict YAML 1.2: reading values with their positions, and editing a text with minimal changes.
 
-The only package that imports a YAML library. May import `files` and below.
+Only this package imports a YAML library. It may import `files` and the layers below it; it knows nothing of registries.
 """

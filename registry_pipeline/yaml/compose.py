@@ -1,4 +1,4 @@
-"""The nodes of a strict YAML text: composed from libyaml's events, each value with its place (SPEC 10)."""
+"""Read strict YAML 1.2 as nodes: each value with its position in the text."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Final, Literal, NamedTuple, NoReturn
 from registry_pipeline.yaml.scalars import CORE, MAY_BE_MORE, read_plain_scalar, read_tagged_scalar
 
 MAX_DEPTH: Final = 64
+# Limits the memory that a small file of nested aliases can take.
 MAX_VALUES: Final = 1_000_000
-"""So many values may the aliases of one document expand to: what is small on disk may not fill the memory."""
 Kind = Literal["scalar", "mapping", "sequence", "alias"]
 
 
 class StrictYamlError(ValueError):
-    """Bytes that are not strict YAML; `kind` is `invalid` or `duplicate_key`; line and column count from 1."""
+    """Bytes that are not strict YAML; line and column count from 1."""
 
     def __init__(self, kind: Literal["invalid", "duplicate_key"], message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -28,16 +28,20 @@ class StrictYamlError(ValueError):
 
     @property
     def location(self) -> str:
-        """Where it shows, as findings have it."""
+        """The location of a finding: `line:column`."""
         return f"{self.line}:{self.column}"
 
 
 class YamlNode(NamedTuple):
-    """One value and its place in the text.
+    """One value and its position in the text.
 
-    `begin` and `stop` are libyaml's marks; a block collection stops with its last value. `members` are the items of a
-    sequence, or key and value in turn of a mapping. `flow` is set for `[…]` and `{…}`, `plain` for a scalar without
-    quotes and tag. `weight` is the number of values with all aliases expanded.
+    Attributes:
+        begin: libyaml's mark of the first character.
+        stop: libyaml's mark after the last character; a block collection stops with its last value.
+        flow: the value is written as `[...]` or `{...}`.
+        plain: a scalar without quotes and tag.
+        weight: the number of values with all aliases expanded.
+        members: the items of a sequence, or the alternating keys and values of a mapping.
     """
 
     kind: Kind
@@ -51,63 +55,60 @@ class YamlNode(NamedTuple):
 
     @property
     def start(self) -> int:
-        """The code point at which it begins."""
+        """The index of the first code point."""
         return int(self.begin.index)
 
     @property
     def end(self) -> int:
-        """The code point behind its last one."""
+        """The index after the last code point."""
         return int(self.stop.index)
 
     @property
     def line(self) -> int:
-        """Its line, counted from 1."""
+        """The line, counted from 1."""
         return int(self.begin.line) + 1
 
     @property
     def column(self) -> int:
-        """Its column, counted from 1."""
+        """The column, counted from 1."""
         return int(self.begin.column) + 1
 
     @property
     def location(self) -> str:
-        """Where it stands, as findings have it."""
+        """The location of a finding: `line:column`."""
         return f"{self.line}:{self.column}"
 
     def pairs(self) -> tuple[tuple[YamlNode, YamlNode], ...]:
-        """Return the keys and values of a mapping, in their order."""
+        """Return the keys and values of a mapping, in order."""
         return tuple(zip(self.members[::2], self.members[1::2], strict=True))
 
     def at(self, path: Iterable[str | int]) -> YamlNode:
-        """Return the node that a path leads to, or the nearest one on the way."""
+        """Return the node at a path, or its nearest existing ancestor."""
         node = self
         for step in path:
-            found = None
+            child = None
             if node.kind == "mapping":
-                found = next((value for key, value in node.pairs() if key.value == step), None)
+                child = next((value for key, value in node.pairs() if key.value == step), None)
             elif node.kind == "sequence" and isinstance(step, int) and step < len(node.members):
-                found = node.members[step]
-            if found is None:
+                child = node.members[step]
+            if child is None:
                 break
-            node = found
+            node = child
         return node
 
 
-class _Open:
-    """A collection whose end was not read yet."""
+class _OpenCollection(NamedTuple):
+    """A collection whose end has not been read yet."""
 
-    __slots__ = ("event", "members")
-
-    def __init__(self, event: Any, members: list[YamlNode]) -> None:
-        self.event = event
-        self.members = members
+    event: Any
+    members: list[YamlNode]
 
 
 def read_yaml_text(data: bytes) -> str:
-    """Return the text of UTF-8 bytes without a byte order mark.
+    """Return the text of UTF-8 bytes.
 
     Raises:
-        StrictYamlError: a byte order mark, or no UTF-8.
+        StrictYamlError: a byte order mark, or not UTF-8.
     """
     if data.startswith(codecs.BOM_UTF8):
         raise StrictYamlError("invalid", "the file begins with a byte order mark", 1, 1)
@@ -120,70 +121,77 @@ def read_yaml_text(data: bytes) -> str:
 
 
 def read_yaml(data: bytes) -> tuple[YamlNode, ...]:
-    """Return the documents of a YAML text, each as the node of its root; an empty text has none.
+    """Return the root node of each document; an empty text has none.
 
     Raises:
-        StrictYamlError: not UTF-8, not YAML, a key twice in one mapping, or a value that JSON does not have.
+        StrictYamlError: not UTF-8, not YAML, a duplicate key, or a value that JSON cannot represent.
     """
     text = read_yaml_text(data)
     with as_strict_error() as yaml:
-        return tuple(_composed(text, yaml))
+        return tuple(_compose(text, yaml))
 
 
-def same_value(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same for JSON: `1`, `1.0` and `true` differ, the order of keys does not."""
-    # What is not equal for Python is not the same for JSON, and that is told much sooner.
-    return bool(one == other) and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def same_value(left: Any, right: Any) -> bool:
+    """Return whether two values are equal as JSON: `1`, `1.0` and `true` differ, the order of keys does not matter."""
+    # Python's comparison is much faster, and values that differ for Python differ for JSON too.
+    return bool(left == right) and json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
 @contextmanager
 def as_strict_error() -> Iterator[Any]:
-    """Give PyYAML, and tell what it cannot read as a `StrictYamlError`."""
-    import yaml  # noqa: PLC0415  # lazily: no verb that reads no YAML pays for it
+    """Yield PyYAML, and convert its errors to `StrictYamlError`."""
+    import yaml  # noqa: PLC0415 - only commands that read YAML pay for it
 
-    collects = gc.isenabled()
-    gc.disable()  # half of the time would go into looking for cycles among values that have none
+    gc_was_enabled = gc.isenabled()
+    gc.disable()  # parsing creates many objects and no cycles; collecting would take half of the time
     try:
         yield yaml
     except yaml.MarkedYAMLError as error:
+        # Some errors have the mark of their context only, and some have none.
         mark = error.problem_mark or error.context_mark
         line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
         raise StrictYamlError("invalid", str(error.problem or error.context or "not YAML"), line, column) from None
     except yaml.YAMLError as error:
         raise StrictYamlError("invalid", str(error).splitlines()[0], 1, 1) from None
     finally:
-        if collects:
+        if gc_was_enabled:
             gc.enable()
 
 
-def _composed(text: str, yaml: Any) -> Iterator[YamlNode]:
+def is_merge_key(key: YamlNode) -> bool:
+    """Return whether a key is `<<`, the merge key of YAML 1.1, which includes the keys of other mappings."""
+    return key.plain and key.value == "<<"
+
+
+def _compose(text: str, yaml: Any) -> Iterator[YamlNode]:
     scalar, mapping_end, sequence_end = yaml.ScalarEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
     starts = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
     anchors: dict[str, YamlNode | None] = {}
-    opened: list[_Open] = []
+    stack: list[_OpenCollection] = []
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         kind = type(event)
         if kind is scalar:
             node, anchor = _scalar(event), event.anchor
         elif kind in starts:
-            if len(opened) == MAX_DEPTH:
+            if len(stack) == MAX_DEPTH:
                 _refuse(event, f"nested deeper than {MAX_DEPTH} levels")
             if event.anchor is not None:
-                anchors[event.anchor] = None  # not whole yet: an alias inside it would have no end
-            opened.append(_Open(event, []))
+                anchors[event.anchor] = None  # incomplete: an alias inside its own anchor would be infinite
+            stack.append(_OpenCollection(event, []))
             continue
         elif kind is mapping_end or kind is sequence_end:
-            closed = opened.pop()
-            node, anchor = (_mapping if kind is mapping_end else _sequence)(closed, event), closed.event.anchor
+            opened = stack.pop()
+            node, anchor = (_mapping if kind is mapping_end else _sequence)(opened, event), opened.event.anchor
         elif kind is yaml.AliasEvent:
             node, anchor = _alias(event, anchors), None
         else:
+            # Anchors are valid in one document only.
             anchors = {} if kind is yaml.DocumentStartEvent else anchors
             continue
         if anchor is not None:
             anchors[anchor] = node
-        if opened:
-            opened[-1].members.append(node)
+        if stack:
+            stack[-1].members.append(node)
         else:
             yield node
 
@@ -191,69 +199,52 @@ def _composed(text: str, yaml: Any) -> Iterator[YamlNode]:
 def _scalar(event: Any) -> YamlNode:
     value: Any = event.value
     plain = not event.style and event.implicit[0]
-    if plain and (not value or value[0] in MAY_BE_MORE):
-        try:
+    # Most scalars are texts, which the first character shows.
+    try:
+        if plain and (not value or value[0] in MAY_BE_MORE):
             value = read_plain_scalar(value)
-        except ValueError as error:
-            _refuse_number(event, error)
-    elif not plain and event.tag is not None and event.tag != "!":
-        try:
+        elif not plain and event.tag is not None and event.tag != "!":
             value = read_tagged_scalar(event.tag, value)
-        except ValueError as error:
-            _refuse_number(event, error)
+    except ValueError as error:
+        _refuse(event, "a number of too many digits" if "int_max_str_digits" in str(error) else str(error))
     return YamlNode("scalar", value, event.start_mark, event.end_mark, False, plain)
 
 
-def _refuse_number(event: Any, error: ValueError) -> NoReturn:
-    _refuse(event, "a number of too many digits" if "int_max_str_digits" in str(error) else str(error))
+def _sequence(opened: _OpenCollection, end_event: Any) -> YamlNode:
+    return _collection("sequence", [node.value for node in opened.members], opened, end_event)
 
 
-def _sequence(opened: _Open, ended: Any) -> YamlNode:
-    _refuse_tag(opened.event, "seq")
-    return _collection("sequence", [node.value for node in opened.members], opened, ended)
-
-
-def _mapping(opened: _Open, ended: Any) -> YamlNode:
-    _refuse_tag(opened.event, "map")
-    stated: dict[str, Any] = {}
+def _mapping(opened: _OpenCollection, end_event: Any) -> YamlNode:
+    own: dict[str, Any] = {}
     merged: list[YamlNode] = []
     keys = iter(opened.members)
     for key, value in zip(keys, keys, strict=True):
         name = key.value
         if type(name) is not str or key.kind != "scalar":
-            _refuse_at(key, "a key must be a text; quote it" if key.kind == "scalar" else "a key must be a text")
+            _refuse_node(key, "a key must be a text; quote it" if key.kind == "scalar" else "a key must be a text")
         elif name == "<<" and key.plain:
-            merged += _merged(value)
-        elif name in stated:
-            told = f"the key {name!r} stands twice in one mapping"
-            raise StrictYamlError("duplicate_key", told, key.line, key.column)
+            merged += value.members if value.kind == "sequence" else [value]
+        elif name in own:
+            raise StrictYamlError("duplicate_key", f"the key {name!r} is duplicated", key.line, key.column)
         else:
-            stated[name] = value.value
+            own[name] = value.value
+    # The mapping's own keys win over merged keys, and earlier merged mappings over later ones.
     for node in merged:
-        stated |= {name: value for name, value in node.value.items() if name not in stated}
-    return _collection("mapping", stated, opened, ended)
-
-
-def is_merge_key(key: YamlNode) -> bool:
-    """Tell whether a key is `<<`, which takes in the keys of other mappings (YAML 1.1's merge type)."""
-    return key.plain and key.value == "<<"
-
-
-def _merged(value: YamlNode) -> list[YamlNode]:
-    nodes = list(value.members) if value.kind == "sequence" else [value]
-    for node in nodes:
         if not isinstance(node.value, dict):
-            _refuse_at(node, "a merge key `<<` takes a mapping, or a list of mappings")
-    return nodes
+            _refuse_node(node, "a merge key `<<` takes a mapping, or a list of mappings")
+        own |= {name: value for name, value in node.value.items() if name not in own}
+    return _collection("mapping", own, opened, end_event)
 
 
-def _collection(kind: Kind, value: Any, opened: _Open, ended: Any) -> YamlNode:
-    event, members = opened.event, opened.members
+def _collection(kind: Kind, value: Any, opened: _OpenCollection, end_event: Any) -> YamlNode:
+    event, members = opened
+    if event.tag is not None and event.tag not in ("!", f"{CORE}{'map' if kind == 'mapping' else 'seq'}"):
+        _refuse(event, f"the tag {event.tag} is not supported; only YAML's own tags are")
     flow = bool(event.flow_style)
-    stop = ended.end_mark if flow else members[-1].stop if members else event.end_mark
-    weight = 1
-    for node in members:
-        weight += node.weight
+    # libyaml ends a block collection at the next token, behind blank lines and comments.
+    stop = end_event.end_mark if flow else members[-1].stop if members else event.end_mark
+    weight = 1 + sum([node.weight for node in members])
+    # An alias shares the value of its anchor, but whoever walks over the value visits it again.
     if weight > MAX_VALUES:
         _refuse(event, f"its aliases expand to more than {MAX_VALUES} values")
     return YamlNode(kind, value, event.start_mark, stop, flow, False, weight, tuple(members))
@@ -262,19 +253,14 @@ def _collection(kind: Kind, value: Any, opened: _Open, ended: Any) -> YamlNode:
 def _alias(event: Any, anchors: dict[str, YamlNode | None]) -> YamlNode:
     target = anchors.get(event.anchor)
     if target is None:
-        known = event.anchor in anchors
-        _refuse(event, f"the alias *{event.anchor} {'stands inside its own anchor' if known else 'has no anchor'}")
+        reason = "is inside its own anchor" if event.anchor in anchors else "has no anchor"
+        _refuse(event, f"the alias *{event.anchor} {reason}")
     return YamlNode("alias", target.value, event.start_mark, event.end_mark, weight=target.weight)
-
-
-def _refuse_tag(event: Any, kind: str) -> None:
-    if event.tag is not None and event.tag not in ("!", f"{CORE}{kind}"):
-        _refuse(event, f"the tag {event.tag} is not read; only YAML's own are")
 
 
 def _refuse(event: Any, message: str) -> NoReturn:
     raise StrictYamlError("invalid", message, event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _refuse_at(node: YamlNode, message: str) -> NoReturn:
+def _refuse_node(node: YamlNode, message: str) -> NoReturn:
     raise StrictYamlError("invalid", message, node.line, node.column)

@@ -1,80 +1,99 @@
-"""Values as YAML text in block style, read alike by YAML 1.1 and 1.2 (SPEC 10).
+"""Write values as YAML text in block style, and measure the style of a file.
 
-A text that an older reader would take for something else (`no`, `010`, a date) is quoted.
+YAML 1.1 and 1.2 readers get the same values: a text that YAML 1.1 reads as something else (`no`, `010`, a date) is
+quoted.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from registry_pipeline.values import value_type
+from registry_pipeline.yaml.compose import YamlNode
 
 _PLAIN: Final = re.compile(r"[A-Za-z_/][^\x00-\x1f\x7f]*")
-_OLD_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_YAML_1_1_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _FLOW_SIGNS: Final = frozenset("[]{},")
 _ESCAPED: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
 @value_type
 class Style:
-    """How a file is laid out: by how many columns lists and mappings stand in from the key above, and its line end."""
+    """The layout of a file.
+
+    Attributes:
+        sequence: columns by which a list is indented from its key.
+        mapping: columns by which a mapping is indented from its key.
+        newline: the line end.
+    """
 
     sequence: int = 2
     mapping: int = 2
     newline: str = "\n"
 
 
+def measure_style(documents: Sequence[YamlNode], newline: str) -> Style:
+    """Return the style of a file, measured at the first list and the first mapping inside a mapping."""
+    indents: dict[str, int] = {}
+    queue = [node for node in documents if not node.flow]
+    for _ in range(1000):  # a large file shows its layout early
+        if not queue or len(indents) == 2:
+            break
+        node = queue.pop(0)
+        for _, value in node.pairs() if node.kind == "mapping" else ():
+            if value.kind in ("mapping", "sequence") and not value.flow:
+                indents.setdefault(value.kind, value.column - node.column)
+        queue += [child for child in node.members[:40] if child.kind in ("mapping", "sequence") and not child.flow]
+    return Style(indents.get("sequence", 2), indents.get("mapping", 2), newline)
+
+
 def block_lines(value: Any, column: int, style: Style) -> list[str]:
     """Return the lines of a mapping or list that is not empty, each indented to `column` (from 0)."""
-    lines: list[str] = []
     if isinstance(value, dict):
-        for key, member in value.items():
-            lines += member_lines(str(key), member, column, style)
-    else:
-        for item in value:
-            lines += item_lines(item, column, style)
-    return lines
+        return [line for key, member in value.items() for line in member_lines(str(key), member, column, style)]
+    return [line for item in value for line in item_lines(item, column, style)]
 
 
 def member_lines(key: str, value: Any, column: int, style: Style) -> list[str]:
     """Return the lines of one key with its value."""
     head = " " * column + scalar_text(key)
     if is_block(value):
-        deeper = style.mapping if isinstance(value, dict) else style.sequence
-        return [f"{head}:", *block_lines(value, column + deeper, style)]
+        indent = style.mapping if isinstance(value, dict) else style.sequence
+        return [f"{head}:", *block_lines(value, column + indent, style)]
     first, *rest = inline_text(value, column + style.mapping)
     return [f"{head}: {first}", *rest]
 
 
 def item_lines(item: Any, column: int, style: Style) -> list[str]:
-    """Return the lines of one item of a list, its dash at `column`."""
+    """Return the lines of one list item, with its dash at `column`."""
+    dash = f"{' ' * column}- "
     if is_block(item):
         first, *rest = block_lines(item, column + 2, style)
-        return [f"{' ' * column}- {first[column + 2 :]}", *rest]
+        return [dash + first[column + 2 :], *rest]
     first, *rest = inline_text(item, column + 2)
-    return [f"{' ' * column}- {first}", *rest]
+    return [dash + first, *rest]
 
 
 def is_block(value: Any) -> bool:
-    """Tell whether a value takes lines of its own: a mapping or list that is not empty."""
+    """Return whether a value is written on lines of its own: a mapping or list that is not empty."""
     return isinstance(value, dict | list) and bool(value)
 
 
 def inline_text(value: Any, column: int) -> list[str]:
-    """Return what stands behind `key: ` or `- `: a scalar, or a literal block whose further lines are indented."""
+    """Return the lines that follow `key: ` or `- `: a value on one line, or a literal block indented to `column`."""
+    # A literal block keeps a text of several lines readable.
     if isinstance(value, str) and "\n" in value and _is_literal(value):
-        body = value.removesuffix("\n")
-        return [
-            "|" if value.endswith("\n") else "|-",
-            *(f"{' ' * column}{line}" if line else "" for line in body.split("\n")),
-        ]
+        indent = " " * column
+        lines = value.removesuffix("\n").split("\n")
+        return ["|" if value.endswith("\n") else "|-", *(f"{indent}{line}" if line else "" for line in lines)]
     return [flow_text(value)]
 
 
 def flow_text(value: Any) -> str:
-    """Return a value on one line: a scalar, or `[…]` and `{…}`."""
+    """Return a value on one line; collections are written as `[...]` and `{...}`."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{scalar_text(str(k), flow=True)}: {flow_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
@@ -83,12 +102,13 @@ def flow_text(value: Any) -> str:
 
 
 def scalar_text(value: Any, *, flow: bool = False) -> str:
-    """Return a scalar on one line, quoted where it must be; `flow` where it stands inside brackets."""
+    """Return a scalar on one line, quoted if needed; `flow` is set inside brackets."""
     if not isinstance(value, str):
         return json.dumps(value)
     if _is_plain(value) and not (flow and _FLOW_SIGNS.intersection(value)):
         return value
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+    # JSON strings are YAML strings, except for these characters.
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _is_plain(text: str) -> bool:
@@ -98,12 +118,12 @@ def _is_plain(text: str) -> bool:
         and ": " not in text
         and " #" not in text
         and text[-1] not in ": "
-        and text.casefold() not in _OLD_WORDS
+        and text.casefold() not in _YAML_1_1_WORDS
     )
 
 
 def _is_literal(text: str) -> bool:
-    """Tell whether a text of several lines may stand as a literal block without an indentation sign."""
+    """Return whether a text can be a literal block without an indentation indicator."""
     lines = text.split("\n")
     return (
         bool(lines[0].strip())

@@ -1,4 +1,4 @@
-"""What a scalar means by the core schema of YAML 1.2 (YAML 1.2.2, 10.3.2)."""
+"""Read scalars by the core schema of YAML 1.2 (YAML 1.2.2, section 10.3.2)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import math
 import re
 from typing import Any, Final
 
-CORE: Final = "tag:yaml.org,2002:"
-"""How the tags of YAML itself begin."""
+CORE: Final = "tag:yaml.org,2002:"  # the prefix of YAML's own tags
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEAN: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NON_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# Python reads such a number of any length, and then fails to write it: it writes no more than 4300 decimal digits.
+# Python reads an octal or hexadecimal number of any length, but writes at most 4300 decimal digits.
 _MAX_BASED: Final = 3_500
+# A plain scalar that starts with none of these is a text; an empty one is null.
 MAY_BE_MORE: Final = frozenset("~nNtTfF0123456789.-+")
-"""A plain scalar that begins with none of these is a text; one without any character is null."""
+_TYPES_BY_TAG: Final[dict[str, tuple[type, ...]]] = {
+    f"{CORE}int": (int,),
+    f"{CORE}float": (float, int),
+    f"{CORE}bool": (bool,),
+    f"{CORE}null": (type(None),),
+}
 
 
 def read_plain_scalar(text: str) -> Any:
-    """Return what a scalar without quotes and tag means (YAML 1.2.2, 10.3.2).
+    """Return the value of a scalar without quotes and tag.
 
     Raises:
-        ValueError: a number that JSON does not have, or one of too many digits.
+        ValueError: a number that JSON cannot represent, or one of too many digits.
     """
     if text and text[0] not in MAY_BE_MORE:
         return text
@@ -39,7 +44,7 @@ def read_plain_scalar(text: str) -> Any:
             raise ValueError(f"a number of more than {_MAX_BASED} digits")
         return int(text[2:], 8 if text[1] == "o" else 16)
     if _NON_FINITE.fullmatch(text):
-        raise ValueError(f"{text} is not a number that JSON has")
+        raise ValueError(f"{text} is not a JSON number")
     if _FLOAT.fullmatch(text):
         number = float(text)
         if math.isinf(number):
@@ -49,22 +54,16 @@ def read_plain_scalar(text: str) -> Any:
 
 
 def read_tagged_scalar(tag: str, text: str) -> Any:
-    """Return what a scalar with an explicit tag means.
+    """Return the value of a scalar with an explicit tag.
 
     Raises:
-        ValueError: the tag is none of YAML's own, or the text is not of its kind.
+        ValueError: the tag is not one of YAML's own, or the text does not fit it.
     """
     if tag == f"{CORE}str":
         return text
     value = read_plain_scalar(text)
-    kinds: dict[str, tuple[type, ...]] = {
-        f"{CORE}int": (int,),
-        f"{CORE}float": (float, int),
-        f"{CORE}bool": (bool,),
-        f"{CORE}null": (type(None),),
-    }
-    if tag not in kinds:
-        raise ValueError(f"the tag {tag} is not read; only YAML's own are")
-    if type(value) not in kinds[tag]:
-        raise ValueError(f"{text!r} is no {tag.removeprefix(CORE)}")
+    if tag not in _TYPES_BY_TAG:
+        raise ValueError(f"the tag {tag} is not supported; only YAML's own tags are")
+    if type(value) not in _TYPES_BY_TAG[tag]:
+        raise ValueError(f"{text!r} is not of type {tag.removeprefix(CORE)}")
     return float(value) if tag == f"{CORE}float" else value

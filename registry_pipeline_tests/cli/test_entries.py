@@ -216,7 +216,7 @@ def test_the_script_reads_the_arguments_of_its_process(empty: Repository) -> Non
 def test_the_script_of_the_seed_is_installed_by_its_name() -> None:
     place = Path(__file__).parents[2] / "pyproject.toml"
 
-    assert 'registry_add_entry = "registry_pipeline.cli:add_entry"' in place.read_text()
+    assert 'registry_add_entry = "registry_pipeline.cli.main:add_entry"' in place.read_text()
 
 
 def test_an_entry_that_is_referred_to_stays_and_both_go_together(two: Repository) -> None:
@@ -235,7 +235,7 @@ def test_init_writes_schemas_and_documents_once_and_check_tells_their_drift(two:
     second = two("init", "--entries", "--json").document("init")
     agents = two.root / ".system/registry/AGENTS.md"
     whole = agents.read_text()
-    agents.write_text(whole.replace("never through an editor", "as you like"))
+    agents.write_text(whole.replace("never in an editor", "as you like"))
     drifted = two("entries", "check", "--json").document("entries-check")
     two("init", "--entries")
 

@@ -15,7 +15,7 @@ __all__ = ["empty", "two"]
 
 USAGE = {
     "no entry": (("add", "--type", "hook"), 2, "name an entry"),
-    "no type": (("add", "--entry-json", '{"id": "a"}'), 2, "say --type"),
+    "no type": (("add", "--entry-json", '{"id": "a"}'), 2, "give --type"),
     "an unknown type": (("add", "--type", "hok", "--entry-json", "{}"), 7, "did you mean hook?"),
     "a file that is not there": (("add", "--type", "hook", "--entry-file", "no.yaml"), 7, "there is no file no.yaml"),
     "no YAML": (("add", "--type", "hook", "--entry-json", "{id: ["), 5, "--entry-json:2:1: did not find"),

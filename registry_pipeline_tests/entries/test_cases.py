@@ -10,7 +10,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.findings.codes import CODES, rows_of_family
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.registries.entries.library import read_library
-from registry_pipeline.registries.entries.rules import WHEN, check_contents
+from registry_pipeline.registries.entries.rules import WHEN, check_library
 from registry_pipeline.registries.entries.service import check_entries
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.entries.run_cases import run_entries_case, write_repository
@@ -22,7 +22,7 @@ WRITTEN = [case for case in CASES if case.expected["outcome"] == "written"]
 @pytest.mark.parametrize("case", WRITTEN, ids=lambda case: case.id)
 def test_what_was_written_passes_the_check(case: Case, tmp_path: Path) -> None:
     before = write_repository(case, tmp_path / "before" / "repository")
-    had_errors = has_errors(check_contents(read_library(before)))
+    had_errors = has_errors(check_library(read_library(before)))
     run_entries_case(case, tmp_path)
 
     _, found, _ = check_entries(load_repository(tmp_path / "repository"))

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 
 from registry_pipeline.yaml.compose import same_value
-from registry_pipeline.yaml.document import _plain, _round_trip_load
+from registry_pipeline.yaml.document import _load_round_trip, _to_plain
 from registry_pipeline.yaml.emit import Style, block_lines, flow_text
 from registry_pipeline.yaml.fast_values import read_yaml_values
 from registry_pipeline_tests.entries.yaml_texts import VALUES
@@ -20,4 +20,4 @@ def test_what_is_written_is_read_again(value: Any) -> None:
 
     for text in (block, flow):
         assert same_value(read_yaml_values(text.encode()), [{"k": value}])
-        assert same_value(_plain(_round_trip_load(text)), [{"k": value}])
+        assert same_value(_to_plain(_load_round_trip(text)), [{"k": value}])

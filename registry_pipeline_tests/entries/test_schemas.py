@@ -9,9 +9,14 @@ import pytest
 
 from registry_pipeline.config import Entries
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
-from registry_pipeline.registries.entries.library import fixed_path, folder_of
 from registry_pipeline.registries.entries.schemas import entry_validator, shipped_schema, validate_entry
-from registry_pipeline.registries.entries.types import ENTRY_TYPES, EVENTS, NEEDS_APPROVAL, EntryType
+from registry_pipeline.registries.entries.types import (
+    ENTRY_TYPES,
+    EVENTS,
+    NEEDS_APPROVAL,
+    EntryType,
+    content_path,
+)
 from registry_pipeline.schema import schema_folder
 from registry_pipeline.yaml.fast_values import read_yaml_values
 
@@ -56,10 +61,9 @@ def test_a_schema_has_every_field_of_the_specification_and_no_other(entry_type: 
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES.values(), ids=ENTRY_TYPES)
 def test_a_schema_says_of_itself_what_the_table_says(entry_type: EntryType) -> None:
     schema, config = schema_of(entry_type), Entries()
-    content = fixed_path(config, entry_type) if entry_type.one_file else None
 
     assert (schema["x-type"], schema["x-key"]) == (entry_type.name, entry_type.key_field)
-    assert schema["x-content"] == content or f"{folder_of(config, entry_type)}/{entry_type.content}"
+    assert schema["x-content"] == content_path(config, entry_type)
     assert (schema.get("x-list"), schema.get("x-alias")) == (entry_type.list_key, entry_type.alias)
 
 
@@ -110,7 +114,7 @@ def test_a_schema_that_cannot_judge_is_told(tmp_path: Path, data: bytes) -> None
 
     with pytest.raises(ValueError, match=r"."):
         entry_validator(data)
-    with pytest.raises(RegistryPipelineError, match="no schema that can judge"):
+    with pytest.raises(RegistryPipelineError, match="not a usable schema"):
         validate_entry({}, place)
 
 

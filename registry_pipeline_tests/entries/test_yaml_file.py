@@ -10,7 +10,7 @@ import pytest
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.registries.entries.insert import insert_or_update_entry
 from registry_pipeline.yaml.compose import read_yaml
-from registry_pipeline.yaml.document import YamlDocuments, _round_tripped, dump_yaml, load_yaml, rewrite
+from registry_pipeline.yaml.document import YamlDocuments, _rewrite_by_round_trip, dump_yaml, load_yaml, rewrite
 from registry_pipeline.yaml.fast_values import read_yaml_values
 
 COMMENTED = """\
@@ -142,7 +142,7 @@ def test_an_empty_file_loads_as_nothing_and_a_new_one_is_written(tmp_path: Path)
 
 
 REFUSED = {
-    "a key twice": (b"a: 1\na: 2\n", "the key 'a' stands twice"),
+    "a key twice": (b"a: 1\na: 2\n", "the key 'a' is duplicated"),
     "no YAML": (b"a: [\n", "did not find expected"),
     "no UTF-8": (b"a: \xff\n", "not UTF-8"),
 }
@@ -215,7 +215,7 @@ def test_a_document_more_comes_behind_a_mark_and_goes_with_it(before: str) -> No
 def test_the_other_road_loses_no_comment() -> None:
     text = "types: [ # open\n  {id: a}, # A\n]\n"
 
-    outcome = _round_tripped(text, read_yaml(text.encode()), [{"types": [{"id": "a"}, {"id": "b"}]}])
+    outcome = _rewrite_by_round_trip(text, read_yaml(text.encode()), [{"types": [{"id": "a"}, {"id": "b"}]}])
 
     assert outcome is None or (b"# open" in outcome and b"# A" in outcome)
 
@@ -224,8 +224,8 @@ def test_the_other_road_loses_no_comment() -> None:
     ("data", "told"),
     [
         ([{"id": "a"}, {"id": "a"}], "two entries have the key 'a'"),
-        ({"one": [], "two": []}, "no list of entries"),
-        ({"one": 1}, "no list of entries"),
+        ({"one": [], "two": []}, "not a list of entries"),
+        ({"one": 1}, "not a list of entries"),
     ],
 )
 def test_data_that_is_no_list_of_entries_is_refused(data: object, told: str) -> None:
@@ -259,7 +259,7 @@ def test_what_json_does_not_have_is_refused_and_not_written_as_a_text(file: Path
 def test_a_tab_that_the_second_reader_cannot_read_is_a_refusal(file: Path) -> None:
     file.write_text("types:\n  - a\t\n")
 
-    with pytest.raises(RefusedError, match="two readers"):
+    with pytest.raises(RefusedError, match="two YAML parsers"):
         load_yaml(file)
 
 

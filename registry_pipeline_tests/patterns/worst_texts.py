@@ -33,7 +33,6 @@ CODE: Final[Mapping[str, Worst]] = {
     "cli.reporter:_ONE_CELL_EACH": Worst("", "a", "\x00"),
     "cli.format:_BLANKS": Worst("", "{a", "}"),
     "cli.format:_LINE": Worst("line ", "1", ":x"),
-    "registries.entries.abilities:place_ability": Worst("", "a.", ":"),
     "registries.entries.change_plan:_LINES": Worst(":", "1", ":"),
     "yaml.emit:_ESCAPED": Worst("", "a\x7f", ""),
     "yaml.emit:_PLAIN": Worst("a", "b", "\n"),

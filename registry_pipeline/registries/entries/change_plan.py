@@ -1,13 +1,13 @@
-"""A change of the registries, planned: which files it makes say what, and what is wrong with that (SPEC 10).
+"""Plan a change of the registries: the files that it changes, and the findings about the state after it.
 
-The plan is judged on the state that it would leave. An error about an entry that changes refuses it, and so does an
-error about any other that was not there before. Writing is `writing`'s.
+An error about a changed entry refuses the plan, and so does an error elsewhere that did not exist before. `service`
+writes the files.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,18 +16,18 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.registries.entries.file_edits import NewEntry, Plan
+from registry_pipeline.registries.entries.file_edits import FileEdits, NewEntry
 from registry_pipeline.registries.entries.library import Entry, Library
 from registry_pipeline.registries.entries.modules import is_approved
 from registry_pipeline.registries.entries.rules import (
     WRITE_FAILURES,
-    check_contents,
     check_entry,
     check_keys,
+    check_library,
     check_removal,
-    check_rules_of,
+    check_rules,
 )
-from registry_pipeline.registries.entries.schemas import did_you_mean
+from registry_pipeline.registries.entries.schemas import UNKNOWN_KEYS, suggestion
 from registry_pipeline.registries.entries.types import (
     APPROVAL,
     NEEDS_APPROVAL,
@@ -36,16 +36,15 @@ from registry_pipeline.registries.entries.types import (
     SCHEMA_SUFFIX,
     EntryType,
 )
-from registry_pipeline.values import field, value_type
+from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import same_value
 
-_LINES: Final = re.compile(r":\d+:\d+\b")
-"""How messages name a line and a column."""
+_LINES: Final = re.compile(r":\d+:\d+\b")  # a line and a column in a message
 
 
 @value_type
 class ChangeRequest:
-    """How a change is asked for; `at` is the moment that records of overrides and approvals bear."""
+    """The options of a change; overrides and approvals are recorded with the time `at`."""
 
     actor: str
     at: datetime
@@ -56,209 +55,203 @@ class ChangeRequest:
 
 @value_type
 class Change:
-    """A plan: the files that change, with their bytes before and after (None: no file), and its findings.
-
-    A plan that is `refused` may not be written.
-    """
+    """A planned change; `files` maps each path to its bytes before and after (None: no file)."""
 
     files: Mapping[str, tuple[bytes | None, bytes | None]]
     findings: tuple[Finding, ...]
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int]
 
     @property
     def refused(self) -> bool:
-        """Whether a finding forbids it."""
+        """Whether a finding prevents the change from being written."""
         return has_errors(self.findings)
 
 
-def plan_addition(repository: Repository, contents: Library, new: Sequence[NewEntry], asked: ChangeRequest) -> Change:
-    """Return the plan that adds or updates entries, all in one.
+def plan_addition(
+    repository: Repository, library: Library, new_entries: Sequence[NewEntry], request: ChangeRequest
+) -> Change:
+    """Return the plan that adds or updates all of the entries.
 
     Raises:
-        RefusedError: a file cannot be changed in a way that can be proven (exit 5).
+        RefusedError: a file cannot be changed with a verified result (exit 5).
     """
-    early = [each for one in new for each in _unfit(contents, one)] or [*_contradictions(new)]
-    if early:
-        return Change({}, sorted_findings(early), _counts(new, {}))
-    values = [_with_approval(contents, one, asked) for one in new]
-    plan = Plan(repository, contents)
-    for one, value in zip(new, values, strict=True):
-        plan.put(one, value, update=asked.update)
-    after = plan.after()
-    findings = _judge(contents, after, plan)
-    if asked.no_check:
-        values = [_with_override(contents, after, one, value, asked) for one, value in zip(new, values, strict=True)]
-        plan = Plan(repository, contents)
-        for one, value in zip(new, values, strict=True):
-            plan.put(one, value, update=asked.update)
-        after = plan.after()
-        findings = _judge(contents, after, plan)
-    return Change(plan.changed(), findings, _counts(new, plan.changed()))
+    # (1) An entry without shape or key cannot be put into a file at all.
+    unusable = [f for new in new_entries for f in _check_shape(library, new)]
+    unusable = unusable or [*_check_contradictions(new_entries)]
+    if unusable:
+        return Change({}, sorted_findings(unusable), {"entries": len(new_entries), "files": 0})
+    # (2) The findings are those of the state after the change.
+    values = [_with_approval(library, new, request) for new in new_entries]
+    edits, after = _edit_files(repository, library, new_entries, values, request)
+    if request.no_check:
+        # (3) The override lists the codes that the entry violates in that state, so the files are edited again.
+        values = [
+            _with_override(library, after, new, value, request) for new, value in zip(new_entries, values, strict=True)
+        ]
+        edits, after = _edit_files(repository, library, new_entries, values, request)
+    files = edits.changed_files()
+    return Change(files, _check_change(library, after, edits), {"entries": len(new_entries), "files": len(files)})
 
 
-def plan_removal(repository: Repository, contents: Library, named: Sequence[tuple[EntryType, str]]) -> Change:
-    """Return the plan that removes entries, all in one; one that others refer to refuses it (EN060).
+def plan_removal(repository: Repository, library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
+    """Return the plan that removes all of the entries, each named by its type and key.
 
     Raises:
-        NotFoundError: there is no such entry (exit 7).
-        RefusedError: a file cannot be changed in a way that can be proven (exit 5).
+        NotFoundError: an entry does not exist (exit 7).
+        RefusedError: a file cannot be changed with a verified result (exit 5).
     """
-    plan = Plan(repository, contents)
-    removed = [_named(contents, entry_type, key) for entry_type, key in named]
+    edits = FileEdits(repository, library)
+    removed = [_find_entry(library, entry_type, key) for entry_type, key in names]
     for entry in removed:
-        plan.remove(entry)
-    after = plan.after()
-    findings: Sequence[Finding] = [each for entry in removed for each in check_removal(entry, after)]
-    # Who referred to it is told by EN060; only without such is there anything else to tell.
-    told = sorted_findings([*plan.findings, *(findings or _new_errors(contents, after))])
-    return Change(plan.changed(), told, {"entries": len(removed), "files": len(plan.changed())})
+        edits.remove(entry)
+    after = edits.library_after()
+    # EN060 names the referrers; the errors that they have after the removal would repeat it.
+    referrers = [f for entry in removed for f in check_removal(entry, after)]
+    findings = sorted_findings([*edits.findings, *(referrers or _new_errors(library, after))])
+    files = edits.changed_files()
+    return Change(files, findings, {"entries": len(removed), "files": len(files)})
 
 
-def find_type(contents: Library, name: str) -> EntryType:
+def find_type(library: Library, name: str) -> EntryType:
     """Return a type by its name.
 
     Raises:
-        NotFoundError: there is none; the one that was meant is named (exit 7).
+        NotFoundError: there is no such type (exit 7).
     """
-    known = contents.schemas.types
-    if name not in known:
-        raise NotFoundError(f"there is no type {name}{did_you_mean(name, known)}", f"the types are {', '.join(known)}")
-    return known[name]
+    types = library.schemas.types
+    if name not in types:
+        raise NotFoundError(f"there is no type {name}{suggestion(name, types)}", f"the types are {', '.join(types)}")
+    return types[name]
 
 
-def choose_type(contents: Library, family: str, value: Any) -> EntryType:
-    """Return which type of a family an entry is of: the one by whose schema it is valid, else the nearest by its keys.
+def choose_type(library: Library, family: str, value: Any) -> EntryType:
+    """Return the type of a family by whose schema an entry is valid, or else the type with the most similar keys.
 
     Raises:
-        RefusedError: it is not clear (exit 5).
+        RefusedError: several types fit equally well (exit 5).
     """
-    types = [each for each in contents.schemas.types.values() if each.family == family]
+    types = [entry_type for entry_type in library.schemas.types.values() if entry_type.family == family]
     if not isinstance(value, Mapping):
         return types[0]
-    valid = [each for each in types if not contents.schemas.judges[each.name](dict(value))]
-    near = {each.name: _likeness(contents, each, value) for each in valid or types}
-    best = max(near.values())
-    chosen = [name for name, likeness in near.items() if likeness == best]
-    if len(chosen) > 1:
-        raise RefusedError(
-            f"the entry may be of the types {' and '.join(chosen)}", f"name one of them: --type {chosen[0]}"
-        )
-    return contents.schemas.types[chosen[0]]
+    scores = {}
+    for entry_type in types:
+        problems = library.schemas.validators[entry_type.name](dict(value))
+        # An unknown key weighs more than any other problem: it may be the key of another type.
+        unknown = sum(problem.message.startswith(UNKNOWN_KEYS) for problem in problems)
+        scores[entry_type.name] = -10 * unknown - len(problems)
+    best = [name for name, score in scores.items() if score == max(scores.values())]
+    if len(best) > 1:
+        raise RefusedError(f"the entry may be of the types {' and '.join(best)}", f"name one of them: --type {best[0]}")
+    return library.schemas.types[best[0]]
 
 
-def _likeness(contents: Library, entry_type: EntryType, value: Mapping[str, Any]) -> int:
-    """Return how much an entry's keys are those of a type; a problem of its shape weighs less than a key of its own."""
-    problems = contents.schemas.judges[entry_type.name](dict(value))
-    unknown = sum("dditional" in each.message or "do not match" in each.message for each in problems)
-    return -10 * unknown - len(problems)
+def _edit_files(
+    repository: Repository,
+    library: Library,
+    new_entries: Sequence[NewEntry],
+    values: Sequence[dict[str, Any]],
+    request: ChangeRequest,
+) -> tuple[FileEdits, Library]:
+    edits = FileEdits(repository, library)
+    for new, value in zip(new_entries, values, strict=True):
+        edits.put(new, value, update=request.update)
+    return edits, edits.library_after()
 
 
-def _unfit(contents: Library, one: NewEntry) -> list[Finding]:
-    """Return why an entry cannot even be placed: it has no shape, or no key."""
-    if not isinstance(one.value, dict):
-        schema, got = contents.schemas.paths[one.type.name], type(one.value).__name__
-        return [finding("EN001", one.origin, got=got, detail="an entry is a mapping", schema=schema)]
-    shape = contents.schemas.check(one.type, one.value, one.origin, one.node)
-    if shape:
-        probe = Entry(one.type, one.type.key_of(one.value) or "", one.value, one.origin, one.node)
-        return [*shape, *(each for each in check_rules_of(probe, contents) if each.severity is Severity.ERROR)]
-    if one.type.key_of(one.value) is None:
-        detail = f"the entry has no {one.type.key_field}"
-        return [finding("EN002", one.origin, detail=detail, advice="give it one")]
+def _check_shape(library: Library, new: NewEntry) -> list[Finding]:
+    if not isinstance(new.value, dict):
+        schema, got = library.schemas.paths[new.type.name], type(new.value).__name__
+        return [finding("EN001", new.origin, got=got, detail="an entry is a mapping", schema=schema)]
+    violations = library.schemas.check(new.type, new.value, new.origin, new.node)
+    if violations:
+        entry = Entry(new.type, new.key or "", new.value, new.origin, new.node)
+        return [*violations, *(f for f in check_rules(entry, library) if f.severity is Severity.ERROR)]
+    if new.key is None:
+        return [finding("EN002", new.origin, detail=f"the entry has no {new.type.key_field}", advice="add it")]
     return []
 
 
-def _contradictions(new: Sequence[NewEntry]) -> Iterable[Finding]:
-    """Yield the entries of one call that have the key of an earlier one and say something else; routes are joined."""
-    seen: dict[tuple[str, str | None], NewEntry] = {}
-    for one in new:
-        key = one.type.key_of(one.value)
-        first = seen.setdefault((one.type.name, key), one)
-        if one.type.name != "route" and not same_value(first.value, one.value):
-            detail = f"two entries of this call have the {one.type.key_field} {key} and differ"
-            where = None if one.node is None else one.node.location
-            yield finding("EN002", one.origin, location=where, got=key, detail=detail, advice="keep one of them")
+def _check_contradictions(new_entries: Sequence[NewEntry]) -> Iterator[Finding]:
+    """Yield the entries of a change that differ from an earlier one of the same key; routes are merged instead."""
+    by_key: dict[tuple[str, str | None], NewEntry] = {}
+    for new in new_entries:
+        first = by_key.setdefault((new.type.name, new.key), new)
+        if new.type.name != "route" and not same_value(first.value, new.value):
+            detail = f"two entries of this call have the {new.type.key_field} {new.key} and differ"
+            advice = "keep one of them"
+            yield finding("EN002", new.origin, location=new.location, got=new.key, detail=detail, advice=advice)
 
 
-def _old(contents: Library, one: NewEntry) -> Entry | None:
-    """Return the entry that a new one would replace."""
-    found = contents.of(one.type.name).get(one.type.key_of(one.value) or "", ())
-    if one.type.name == "route":
-        found = tuple(each for each in found if each.value.get("module_id") == one.value.get("module_id"))
-    return found[0] if found else None
-
-
-def _with_approval(contents: Library, one: NewEntry, asked: ChangeRequest) -> dict[str, Any]:
-    """Return the entry with the approval that stands, or that is given now; what it says of itself does not count."""
-    value = {name: part for name, part in one.value.items() if name not in (APPROVAL, OVERRIDE)}
-    old = _old(contents, one)
-    if one.type.name != "module_interface" or value.get("lifecycle") not in NEEDS_APPROVAL:
+def _with_approval(library: Library, new: NewEntry, request: ChangeRequest) -> dict[str, Any]:
+    """Return the values with the existing approval, or that of the request."""
+    # An approval or override that the given entry states itself does not count.
+    value = {name: part for name, part in new.value.items() if name not in (APPROVAL, OVERRIDE)}
+    lifecycle, approved_by = value.get("lifecycle"), (request.approved_by or "").strip()
+    if new.type.name != "module_interface" or lifecycle not in NEEDS_APPROVAL:
         return value
-    kept = old.value.get(APPROVAL) if old is not None and is_approved(old.value) else None
-    if isinstance(kept, dict) and kept.get("lifecycle") == value["lifecycle"]:
-        return {**value, APPROVAL: kept}
-    if asked.approved_by is None or not asked.approved_by.strip():
+    old = library.find_existing(new.type, new.value)
+    if old is not None and is_approved(old.value) and old.value[APPROVAL]["lifecycle"] == lifecycle:
+        return {**value, APPROVAL: old.value[APPROVAL]}
+    if not approved_by:
         return value
-    by = {"lifecycle": value["lifecycle"], "by": asked.approved_by.strip(), "utc": utc_text(asked.at)}
-    return {**value, APPROVAL: by}
+    return {**value, APPROVAL: {"lifecycle": lifecycle, "by": approved_by, "utc": utc_text(request.at)}}
 
 
 def _with_override(
-    contents: Library, after: Library, one: NewEntry, value: dict[str, Any], asked: ChangeRequest
+    library: Library, after: Library, new: NewEntry, value: dict[str, Any], request: ChangeRequest
 ) -> dict[str, Any]:
-    """Return the entry with a record of the failures that `--no-check` lifts; without any, there is no record."""
-    entries = after.of(one.type.name).get(one.type.key_of(value) or "", ())
-    codes = {
-        each.code
-        for entry in entries
-        for each in check_rules_of(entry, after)
-        if each.severity is Severity.ERROR and each.code not in WRITE_FAILURES
+    """Return the values with a record of the failures that `--no-check` overrides, if there are any."""
+    failures = {
+        f.code
+        for entry in after.of(new.type.name).get(new.type.key_of(value) or "", ())
+        for f in check_rules(entry, after)
+        if f.severity is Severity.ERROR
     }
+    codes = sorted(failures - WRITE_FAILURES)
     if not codes:
         return value
-    old = _old(contents, one)
-    kept = None if old is None else old.value.get(OVERRIDE)
-    if isinstance(kept, dict) and kept.get("codes") == sorted(codes):
-        return {**value, OVERRIDE: kept}
-    return {**value, OVERRIDE: {"codes": sorted(codes), "by": asked.actor, "utc": utc_text(asked.at)}}
+    old = library.find_existing(new.type, new.value)
+    record = None if old is None else old.value.get(OVERRIDE)
+    if not isinstance(record, dict) or record.get("codes") != codes:
+        record = {"codes": codes, "by": request.actor, "utc": utc_text(request.at)}
+    return {**value, OVERRIDE: record}
 
 
-def _named(contents: Library, entry_type: EntryType, key: str) -> Entry:
-    known = contents.of(entry_type.name)
-    if key not in known:
+def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
+    entries = library.of(entry_type.name)
+    if key not in entries:
         raise NotFoundError(
-            f"there is no {entry_type.name} {key}{did_you_mean(key, known)}",
-            f"`registry-pipeline entries list --type {entry_type.name}` tells what there is",
+            f"there is no {entry_type.name} {key}{suggestion(key, entries)}",
+            f"`registry-pipeline entries list --type {entry_type.name}` lists the entries",
         )
-    if len(known[key]) > 1:
-        places = ", ".join(each.path for each in known[key])
-        raise RefusedError(f"{entry_type.name} {key} stands more than once: {places}", "remove one by hand")
-    return known[key][0]
+    if len(entries[key]) > 1:
+        paths = ", ".join(entry.path for entry in entries[key])
+        raise RefusedError(f"{entry_type.name} {key} is duplicated: {paths}", "remove one by hand")
+    return entries[key][0]
 
 
-def _judge(before: Library, after: Library, plan: Plan) -> tuple[Finding, ...]:
-    """Return the findings about what changes, and the errors that are new anywhere else."""
-    touched = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in plan.touched}
-    found = [*plan.findings, *(each for each in after.schemas.findings if each.path in touched)]
-    for name, key in plan.touched:
+def _check_change(before: Library, after: Library, edits: FileEdits) -> tuple[Finding, ...]:
+    """Return the findings about the changed entries, and the errors elsewhere that are new."""
+    schemas = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in edits.touched}
+    findings = [*edits.findings, *(f for f in after.schemas.findings if f.path in schemas)]
+    for name, key in edits.touched:
         for entry in after.of(name).get(key, ()):
-            found += check_entry(entry, after)
-    found += [each for each in check_keys(after) if each.got in {key for _, key in plan.touched}]
-    told = {_sameness(each) for each in found}
-    found += [each for each in _new_errors(before, after) if _sameness(each) not in told]
-    return sorted_findings(found)
+            findings += check_entry(entry, after)
+    keys = {key for _, key in edits.touched}
+    findings += [f for f in check_keys(after) if f.got in keys]
+    known = {_identity(f) for f in findings}
+    findings += [f for f in _new_errors(before, after) if _identity(f) not in known]
+    return sorted_findings(findings)
 
 
-def _new_errors(before: Library, after: Library) -> Iterable[Finding]:
-    """Return the errors of the state after that the state before has not; line numbers do not count."""
-    known = {_sameness(each) for each in check_contents(before, shapes=False)}  # shapes of others do not change
-    errors = (each for each in check_contents(after, shapes=False) if each.severity is Severity.ERROR)
-    return [each for each in errors if _sameness(each) not in known]
+def _new_errors(before: Library, after: Library) -> list[Finding]:
+    """Return the errors that only the later state has."""
+    # The entries that do not change keep their shape, and schemas take most of the time.
+    known = {_identity(f) for f in check_library(before, shapes=False)}
+    errors = (f for f in check_library(after, shapes=False) if f.severity is Severity.ERROR)
+    return [f for f in errors if _identity(f) not in known]
 
 
-def _sameness(each: Finding) -> tuple[str, str, str, str | None]:
-    return (each.code, each.path, _LINES.sub("", each.message), each.got)
-
-
-def _counts(new: Sequence[NewEntry], changed: Mapping[str, object]) -> dict[str, int]:
-    return {"entries": len(new), "files": len(changed)}
+def _identity(f: Finding) -> tuple[str, str, str, str | None]:
+    """Return what identifies a finding if lines are added above it."""
+    return (f.code, f.path, _LINES.sub("", f.message), f.got)

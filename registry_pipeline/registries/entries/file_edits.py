@@ -1,7 +1,4 @@
-"""The files of a change in the making: what each of them shall say (SPEC 10).
-
-Each family says where an entry lies and how it is put there; what a file shall say becomes bytes by `yaml_file`.
-"""
+"""The new content of the files of a change: entries added to, updated in and removed from their files."""
 
 from __future__ import annotations
 
@@ -13,180 +10,177 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.entries.abilities import place_ability
-from registry_pipeline.registries.entries.hooks import place_hook, put_hook
+from registry_pipeline.registries.entries.hooks import put_hook
 from registry_pipeline.registries.entries.library import (
-    NO_ONE_LIST,
+    NO_LIST,
     Entry,
     Library,
-    contents_of,
+    build_library,
     is_content_path,
     is_split_route,
 )
-from registry_pipeline.registries.entries.modules import place_module, put_in_list
-from registry_pipeline.registries.entries.routes import place_route, put_route, slug
+from registry_pipeline.registries.entries.modules import put_in_list
+from registry_pipeline.registries.entries.routes import put_route, slug
 from registry_pipeline.registries.entries.types import APPROVAL, OVERRIDE, EntryType
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode, same_value
 from registry_pipeline.yaml.document import rewrite
 
-Place = Callable[[Library, EntryType, Mapping[str, Any]], str]
-Put = Callable[[EntryType, list[Any], dict[str, Any]], list[Any]]
-_FAMILIES: Final[Mapping[str, tuple[Place, Put]]] = MappingProxyType(
-    {
-        "modules": (place_module, put_in_list),
-        "routes": (place_route, put_route),
-        "abilities": (place_ability, put_in_list),
-        "hooks": (place_hook, put_hook),
-        "own": (place_module, put_in_list),
-    }
-)
-"""Where each family puts an entry, and how."""
+PutEntry = Callable[[EntryType, list[Any], dict[str, Any]], list[Any]]
+# How an entry is put into the documents of its file; the other families have a list in one document.
+_PUT: Final[Mapping[str, PutEntry]] = MappingProxyType({"routes": put_route, "hooks": put_hook})
 
 
 @value_type
 class NewEntry:
-    """An entry that somebody wants written: its type, its values as they were given, where, and their places there."""
+    """An entry to write: its type, its values, and the source and position that it was read from."""
 
     type: EntryType
     value: Mapping[str, Any]
     origin: str
     node: YamlNode | None = None
 
+    @property
+    def key(self) -> str | None:
+        """The key, or None if the values have none."""
+        return self.type.key_of(self.value)
 
-class Plan:
-    """The files of a change in the making: what each shall say."""
+    @property
+    def location(self) -> str | None:
+        """The location of a finding: `line:column` in the source."""
+        return None if self.node is None else self.node.location
 
-    def __init__(self, repository: Repository, contents: Library) -> None:
-        self._governed = repository
-        self._contents = contents
+
+class FileEdits:
+    """The edits of one change; `touched` are the type and key of each changed entry."""
+
+    def __init__(self, repository: Repository, library: Library) -> None:
+        self._repository = repository
+        self._library = library
         self._documents: dict[str, list[Any]] = {}
-        self._bytes: dict[str, bytes | None] | None = None
+        self._new_bytes: dict[str, bytes | None] | None = None
         self.touched: set[tuple[str, str]] = set()
         self.findings: list[Finding] = []
 
-    def put(self, one: NewEntry, value: dict[str, Any], *, update: bool) -> None:
-        """Add or update an entry; without `update` a different one of that key is told and stays."""
-        place, put = _FAMILIES[one.type.family]
-        path = place(self._contents, one.type, value)
-        key = str(one.type.key_of(value))
-        if not is_content_path(self._contents, one.type, path):
-            detail = f"no file may have the name that {key!r} makes"
-            where = None if one.node is None else one.node.location
-            advice = "choose a plainer key"
-            self.findings.append(finding("EN002", one.origin, location=where, got=key, detail=detail, advice=advice))
+    def put(self, new: NewEntry, value: dict[str, Any], *, update: bool) -> None:
+        """Add or update an entry with `value`; without `update`, a different entry of its key becomes a finding."""
+        path, key = self._library.new_entry(new.type, value).path, str(new.type.key_of(value))
+        if not is_content_path(self._library, new.type, path):
+            detail, advice = f"the key {key!r} cannot be a file name", "choose a plainer key"
+            self.findings.append(
+                finding("EN002", new.origin, location=new.location, got=key, detail=detail, advice=advice)
+            )
             return
-        before = self._read(path, one.type)
-        if before is None:
+        documents = self._read(path, new.type)
+        if documents is None:
             return
-        told = _collision(one, before, value)
-        if told and not update:
-            self._tell_collision(one, path, key, told)
+        collision = _find_collision(new.type, documents, value)
+        # A route with new `when_to_use` texts only adds to the existing file and is no collision.
+        if collision and not update:
+            existing = self._library.of(new.type.name).get(key)
+            location = existing[0].location() if existing else None
+            advice = "`entries add --update` replaces it; --dry-run --diff shows how"
+            self.findings.append(finding("EN002", path, location=location, got=key, detail=collision, advice=advice))
             return
         try:
-            self._documents[path] = put(one.type, before, value)
+            self._documents[path] = _PUT.get(new.type.family, put_in_list)(new.type, documents, value)
         except RefusedError as error:
             self.findings.append(finding("EN002", path, got=key, detail=error.message, advice=error.advice))
-        self.touched.add((one.type.name, key))
+        self.touched.add((new.type.name, key))
 
     def remove(self, entry: Entry) -> None:
-        """Take an entry out; a file that was the entry alone goes too."""
-        before = self._read(entry.path, entry.type) or []
+        """Remove an entry; a file without documents is deleted."""
+        documents = self._read(entry.path, entry.type) or []
         self.touched.add((entry.type.name, entry.key))
-        if entry.type.list_key is None:
-            same = [is_split_route(entry.type, before) or _is(entry, document) for document in before]
-            kept = [document for document, is_it in zip(before, same, strict=True) if not is_it]
+        list_key = entry.type.list_key
+        if list_key is None:
+            # Both documents of a split route are the entry.
+            split = is_split_route(entry.type, documents)
+            kept = [document for document in documents if not split and not _is_same(entry, document)]
             self._documents[entry.path] = kept
             return
-        document = before[0]
-        entries = document if isinstance(document, list) else document[entry.type.list_key]
-        kept = [each for each in entries if not _is(entry, each)]
-        self._documents[entry.path] = [kept if isinstance(document, list) else {**document, entry.type.list_key: kept}]
+        document = documents[0]
+        items = document if isinstance(document, list) else document[list_key]
+        kept = [item for item in items if not _is_same(entry, item)]
+        self._documents[entry.path] = [kept if isinstance(document, list) else {**document, list_key: kept}]
 
-    def changed(self) -> dict[str, tuple[bytes | None, bytes | None]]:
-        """Return the files that change, with their bytes before and after."""
-        if self._bytes is None:
-            self._bytes = {path: self._rewritten(path, after) for path, after in sorted(self._documents.items())}
-        before = self._contents.files
-        pairs = {path: (before.get(path), after) for path, after in self._bytes.items()}
+    def changed_files(self) -> dict[str, tuple[bytes | None, bytes | None]]:
+        """Return the bytes before and after of each changed file, by path; None stands for no file."""
+        before = self._library.files
+        if self._new_bytes is None:
+            self._new_bytes = {
+                path: rewrite(before.get(path, b""), documents, path, self._library.documents.get(path))
+                if documents
+                else None
+                for path, documents in sorted(self._documents.items())
+            }
+        pairs = {path: (before.get(path), after) for path, after in self._new_bytes.items()}
         return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
 
-    def after(self) -> Library:
-        """Return the registries as they would be."""
-        changed = self.changed()
-        files = {**self._contents.files, **{path: after for path, (_, after) in changed.items() if after is not None}}
-        files = {path: data for path, data in files.items() if changed.get(path, (b"", b""))[1] is not None}
-        parsed = {path: nodes for path, nodes in self._contents.documents.items() if path not in changed}
-        kept = [each for each in self._contents.findings if each.path not in files and each.path not in changed]
-        return contents_of(self._governed, files, kept, self._contents.schemas, parsed)
-
-    def _rewritten(self, path: str, after: list[Any]) -> bytes | None:
-        if not after:
-            return None
-        nodes = self._contents.documents.get(path)
-        return rewrite(self._contents.files.get(path, b""), after, path, nodes)
+    def library_after(self) -> Library:
+        """Return the registries as they would be after the change."""
+        old, changed = self._library, self.changed_files()
+        after = {**old.files, **{path: data for path, (_, data) in changed.items()}}
+        files = {path: data for path, data in after.items() if data is not None}
+        parsed = {path: nodes for path, nodes in old.documents.items() if path not in changed}
+        # Files that exist are parsed again, with their findings; the others could not be read.
+        findings = [f for f in old.findings if f.path not in files and f.path not in changed]
+        return build_library(self._repository, files, findings, old.schemas, parsed)
 
     def _read(self, path: str, entry_type: EntryType) -> list[Any] | None:
-        """Return what a file says now, or shall say by now; None, told, where it cannot be read."""
+        """Return the documents of a file with the edits so far, or None, with a finding, if it cannot be edited."""
+        # Several entries of a change can go into one file.
         if path in self._documents:
             return self._documents[path]
-        broken = [each for each in self._contents.findings if each.path == path and each.severity is Severity.ERROR]
-        if broken and path not in self._contents.documents:
-            self.findings += broken
+        errors = [f for f in self._library.findings if f.path == path and f.severity is Severity.ERROR]
+        if path in self._library.documents:
+            # The file can be parsed: only a missing list prevents an edit.
+            no_list = [f for f in errors if f.code == "EN002" and f.message.startswith(NO_LIST)]
+            errors = no_list if entry_type.list_key is not None else []
+        if errors:
+            self.findings += errors
             return None
-        wrong = [each for each in broken if each.code == "EN002" and each.message.startswith(NO_ONE_LIST)]
-        if wrong and entry_type.list_key is not None:
-            self.findings += wrong
-            return None
-        return [node.value for node in self._contents.documents.get(path, ())]
-
-    def _tell_collision(self, one: NewEntry, path: str, key: str, detail: str) -> None:
-        old = self._contents.of(one.type.name).get(key, ())
-        place = old[0].location() if old else None
-        advice = "`entries add --update` replaces it; --dry-run --diff shows how"
-        self.findings.append(finding("EN002", path, location=place, got=key, detail=detail, advice=advice))
+        return [node.value for node in self._library.documents.get(path, ())]
 
 
-def _is(entry: Entry, value: Any) -> bool:
-    if not isinstance(value, dict) or entry.type.key_of(value) != entry.key:
-        return False
-    return entry.type.name != "route" or value.get("module_id") == entry.value.get("module_id")
+def _is_same(entry: Entry, value: Any) -> bool:
+    return isinstance(value, dict) and entry.type.is_same_entry(entry.value, value)
 
 
-def _collision(one: NewEntry, before: list[Any], value: Mapping[str, Any]) -> str:
-    """Return what a new entry would replace, "" where it is new or the same."""
-    key = one.type.key_of(value)
-    values = [{**before[0], **before[1]}] if is_split_route(one.type, before) else before
-    for document in values:
-        entries = (
-            document.get(one.type.list_key, []) if isinstance(document, dict) and one.type.list_key else [document]
-        )
-        entries = document if isinstance(document, list) else entries
-        for old in entries or []:
-            if not isinstance(old, dict) or one.type.key_of(old) != key or _free(old, value):
+def _find_collision(entry_type: EntryType, documents: list[Any], value: Mapping[str, Any]) -> str:
+    """Return what a new entry would replace, or "" if it is new or changes nothing."""
+    if is_split_route(entry_type, documents):
+        documents = [{**documents[0], **documents[1]}]
+    for document in documents:
+        items = [document]
+        if isinstance(document, list):
+            items = document
+        elif isinstance(document, dict) and entry_type.list_key:
+            items = document.get(entry_type.list_key) or []
+        for old in items:
+            if not isinstance(old, dict) or not entry_type.is_same_entry(old, value) or _is_unchanged(old, value):
                 continue
-            if one.type.name == "route":
-                return _route_collision(old, value)
-            return f"there is another {one.type.name} {key} already"
+            if entry_type.name == "route":
+                return _find_route_collision(old, value)
+            return f"there is already another {entry_type.name} {entry_type.key_of(value)}"
     return ""
 
 
-def _free(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    """Tell whether an old entry says the same, the records of the writer apart."""
-    own = (APPROVAL, OVERRIDE)
-    return same_value(*({name: part for name, part in each.items() if name not in own} for each in (old, value)))
+def _is_unchanged(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Return whether two entries are equal without the records that the program writes."""
+    records = (APPROVAL, OVERRIDE)
+    return same_value(*({name: part for name, part in entry.items() if name not in records} for entry in (old, value)))
 
 
-def _route_collision(old: Mapping[str, Any], value: Mapping[str, Any]) -> str:
-    """Return what a route would replace: fields of its file, or a route of the same slug."""
-    if old.get("module_id") != value.get("module_id"):
-        return ""  # another entry, which EN020 judges
+def _find_route_collision(old: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+    """Return what a route would replace: a field of its file, or a route of the same slug."""
     for name in value:
         if name not in ("routes", APPROVAL, OVERRIDE) and not same_value(old.get(name), value[name]):
-            return f"its field {name} differs from the one that is there"
-    there = {slug(str(each.get("when_to_use", ""))): each for each in old.get("routes", []) if isinstance(each, dict)}
+            return f"its field {name} differs from the existing one"
+    routes = [route for route in old.get("routes", []) if isinstance(route, dict)]
+    existing = {slug(str(route.get("when_to_use", ""))): route for route in routes}
     for route in value.get("routes", []):
-        mine = slug(str(route.get("when_to_use", "")))
-        if mine in there and not same_value(there[mine], route):
-            return f"there is another route {mine} already"
+        name = slug(str(route.get("when_to_use", "")))
+        if name in existing and not same_value(existing[name], route):
+            return f"there is already another route {name}"
     return ""

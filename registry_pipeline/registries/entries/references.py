@@ -1,14 +1,13 @@
-"""Which entries an entry names, and at which place: the ground of every coordination rule (SPEC 10)."""
+"""The names of other entries in an entry, with their positions; every coordination rule uses them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.library import Entry, Library
-from registry_pipeline.registries.entries.schemas import did_you_mean
+from registry_pipeline.registries.entries.schemas import suggestion
 from registry_pipeline.registries.entries.types import BINDINGS
 from registry_pipeline.values import value_type
 
@@ -18,7 +17,7 @@ GLOB_SIGNS: Final = frozenset("*?[")
 
 @value_type
 class Reference:
-    """One name of another entry: what it names, and the steps that lead to it."""
+    """The name of another entry, and the path to it inside the entry."""
 
     target: Target
     name: str
@@ -26,15 +25,15 @@ class Reference:
 
 
 def member(value: Mapping[str, Any], *keys: str) -> Any:
-    """Return what stands below some keys, None where anything on the way is not a mapping."""
-    found: Any = value
+    """Return the value at a path of keys, or None."""
+    result: Any = value
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
+        result = result.get(key) if isinstance(result, Mapping) else None
+    return result
 
 
 def texts(value: Any) -> list[tuple[int, str]]:
-    """Return the texts of a list with their positions; what is no list, or no text, is the schema's business."""
+    """Return the texts of a list with their indexes; the schema reports values that are not lists or texts."""
     return [(at, item) for at, item in enumerate(value) if isinstance(item, str)] if isinstance(value, list) else []
 
 
@@ -45,14 +44,14 @@ def listed(entry: Entry, target: Target, *keys: str) -> Iterator[Reference]:
 
 
 def single(entry: Entry, target: Target, key: str) -> Iterator[Reference]:
-    """Yield the reference that one key makes, if it is a text."""
+    """Yield the reference of a key, if its value is a text."""
     name = entry.value.get(key)
     if isinstance(name, str):
         yield Reference(target, name, (key,))
 
 
 def bound_hooks(entry: Entry) -> Iterator[Reference]:
-    """Yield the hooks that an ability binds; one may stand without a list."""
+    """Yield the hooks that an ability binds, as a list or as a single text."""
     for binding in BINDINGS:
         yield from listed(entry, "hook", "hooks", binding)
         name = member(entry.value, "hooks", binding)
@@ -61,7 +60,7 @@ def bound_hooks(entry: Entry) -> Iterator[Reference]:
 
 
 def references(entry: Entry) -> Iterator[Reference]:
-    """Yield every reference of an entry to another; a pattern with `*` names none."""
+    """Yield all references of an entry; a pattern is not a reference."""
     kind = entry.type.name
     if kind == "module_type":
         yield from listed(entry, "module_type", "inbound")
@@ -79,39 +78,32 @@ def references(entry: Entry) -> Iterator[Reference]:
         yield from bound_hooks(entry)
     elif kind == "hook":
         scope = listed(entry, "ability", "match", "ability_scope")
-        yield from (each for each in scope if not GLOB_SIGNS.intersection(each.name))
+        yield from (reference for reference in scope if not GLOB_SIGNS.intersection(reference.name))
 
 
-def referrers(contents: Library, entry: Entry) -> list[tuple[Entry, Reference]]:
-    """Return who names an entry, itself apart."""
+def find_referrers(library: Library, entry: Entry) -> list[tuple[Entry, Reference]]:
+    """Return the other entries that refer to an entry."""
+    # A reference does not say of which level an ability is.
     target = "ability" if entry.type.family == "abilities" else entry.type.name
     return [
         (other, reference)
-        for other in contents.entries
+        for other in library.entries
         if (other.type.name, other.key) != (entry.type.name, entry.key)
         for reference in references(other)
         if reference.target == target and reference.name == entry.key
     ]
 
 
-def unknown_name(
-    code: str, entry: Entry, reference: Reference, known: Mapping[str, Any], told: str | None = None
-) -> Finding:
-    """Return the finding that a name is not registered, with the one that was meant, or what is `told` instead."""
-    return finding(
-        code,
-        entry.path,
-        location=entry.location(*reference.steps),
-        expected=some_of(known),
-        got=reference.name,
-        name=reference.name,
-        meant=did_you_mean(reference.name, known) if told is None else told,
-    )
+def unknown_name(code: str, entry: Entry, reference: Reference, known: Mapping[str, Any], note: str = "") -> Finding:
+    """Return the finding that a name is not registered, with a note or else the closest known name."""
+    name = reference.name
+    details = {"name": name, "meant": note or suggestion(name, known)}
+    return entry.finding(code, *reference.steps, expected=known_names(known), got=name, **details)
 
 
-def some_of(known: Mapping[str, Any]) -> str | None:
-    """Return a few of the names that would have been right."""
+def known_names(known: Mapping[str, Any]) -> str | None:
+    """Return "one of ..." with the first five known names, or None if there are none."""
     names = sorted(known)
-    return (
-        None if not names else "one of " + ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
-    )
+    if not names:
+        return None
+    return "one of " + ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

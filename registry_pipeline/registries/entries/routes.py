@@ -1,4 +1,4 @@
-"""The family of routes (SPEC 10: EN020-EN023, EN050)."""
+"""Routes: their files and their rules (EN020 to EN023), and the rule about file names (EN050)."""
 
 from __future__ import annotations
 
@@ -7,179 +7,155 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from registry_pipeline.config import find_repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.insert import put_entry
-from registry_pipeline.registries.entries.library import Entry, Library, folder_of, is_split_route, read_library
-from registry_pipeline.registries.entries.references import some_of
-from registry_pipeline.registries.entries.schemas import did_you_mean
-from registry_pipeline.registries.entries.types import ENTRY_TYPES, EntryType
+from registry_pipeline.registries.entries.library import Entry, Library, is_split_route, library_or_default
+from registry_pipeline.registries.entries.references import known_names
+from registry_pipeline.registries.entries.schemas import suggestion
+from registry_pipeline.registries.entries.types import ENTRY_TYPES, EntryType, folder_of
 
 _NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
 
 
-def slug(text: str) -> str:
-    """Return the slug of `when_to_use`, which tells the routes of one topic apart."""
-    return _NOT_IN_SLUGS.sub("-", text.casefold()).strip("-")
-
-
-def place_route(contents: Library, entry_type: EntryType, entry: Mapping[str, Any]) -> str:
-    """Return the file of a route: where its scope, topic and owner stand already, else the one of its own name."""
-    key = entry_type.key_of(entry) or ""
-    for found in contents.of("route").get(key, ()):
-        if found.value.get("module_id") == entry.get("module_id"):
-            return found.path
-    return f"{folder_of(contents.config, entry_type)}/{key}.yaml"
+def slug(when_to_use: str) -> str:
+    """Return the slug of `when_to_use`, which identifies a route inside its topic."""
+    return _NOT_IN_SLUGS.sub("-", when_to_use.casefold()).strip("-")
 
 
 def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a file with the routes of an entry added or updated, told apart by their slugs."""
+    """Return the documents of a file with the routes of an entry added or updated.
+
+    Raises:
+        RefusedError: the file contains two other documents (exit 5).
+    """
     if is_split_route(entry_type, documents):
-        whole = _joined({**documents[0], **documents[1]}, entry)
-        head = {name: whole[name] for name in whole if name != "routes" and name not in documents[1]}
-        return [head, {name: whole[name] for name in whole if name not in head}]
+        merged = _merge_route({**documents[0], **documents[1]}, entry)
+        head = {name: merged[name] for name in merged if name != "routes" and name not in documents[1]}
+        return [head, {name: merged[name] for name in merged if name not in head}]
     for at, document in enumerate(documents):
-        if isinstance(document, dict) and _same_route(entry_type, document, entry):
-            return [*documents[:at], _joined(document, entry), *documents[at + 1 :]]
+        if isinstance(document, dict) and entry_type.is_same_entry(document, entry):
+            return [*documents[:at], _merge_route(document, entry), *documents[at + 1 :]]
     kept = [document for document in documents if document is not None]
     if len(kept) > 1:
         raise RefusedError("a route file has at most two YAML documents", "give this route another scope or topic")
     return [*kept, entry]
 
 
-def _same_route(entry_type: EntryType, document: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    same_key = entry_type.key_of(document) == entry_type.key_of(entry)
-    return same_key and document.get("module_id") == entry.get("module_id")
-
-
-def _joined(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a route entry with the fields of a new one, and its routes put among those that are there."""
+def _merge_route(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the new entry, with its routes inserted into those of the old one."""
     routes = list(before.get("routes") or [])
     for route in entry.get("routes") or []:
-        put_entry(routes, route, lambda each: slug(str(each.get("when_to_use", ""))))
+        put_entry(routes, route, lambda route: slug(str(route.get("when_to_use", ""))))
+    # Fields that exist keep their order in the file.
     kept = {name: value for name, value in before.items() if name in entry}
     return {**kept, **entry, "routes": routes}
 
 
 def check_route_addition_consistency(
-    new_route_entry: Mapping[str, Any], contents: Library | None = None
+    new_route_entry: Mapping[str, Any], library: Library | None = None
 ) -> list[Finding]:
-    """Return how a route disagrees with the registries (EN020-EN023); empty if it does not.
-
-    `contents` are those of the repository at or above the working directory where none are given.
+    """Return the coordination findings of a route (EN020 to EN023); it need not be in the library.
 
     Raises:
-        NotFoundError: there is no governed repository (exit 7).
+        NotFoundError: no library is given, and there is no repository (exit 7).
     """
-    known = read_library(find_repository()) if contents is None else contents
-    entry_type = ENTRY_TYPES["route"]
-    path = place_route(known, entry_type, new_route_entry)
-    return list(check_route(Entry(entry_type, entry_type.key_of(new_route_entry) or "", new_route_entry, path), known))
+    library = library_or_default(library)
+    return list(check_route(library.new_entry(ENTRY_TYPES["route"], new_route_entry), library))
 
 
-def check_route(entry: Entry, contents: Library) -> Iterator[Finding]:
-    """Yield conflicts with other routes, documents that are not there, a doubtful owner, unknown stages."""
-    yield from _check_conflict(entry, contents)
-    yield from _check_owner(entry, contents)
-    routes = entry.value.get("routes")
-    for i, route in enumerate(routes if isinstance(routes, list) else []):
-        docs = route.get("related_docs") if isinstance(route, dict) else None
-        for j, doc in enumerate(docs if isinstance(docs, list) else []):
-            if isinstance(doc, dict):
-                yield from _check_document(entry, contents, doc, ("routes", i, "related_docs", j))
+def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield the findings about conflicts, the owner, the documents and the stages of a route."""
+    yield from _check_conflict(entry, library)
+    yield from _check_owner(entry, library)
+    for i, route in _items(entry.value.get("routes")):
+        for j, document in _items(route.get("related_docs")):
+            yield from _check_document(entry, library, document, ("routes", i, "related_docs", j))
 
 
 def check_slugs(entry: Entry) -> Iterator[Finding]:
-    """Yield the routes of an entry whose situation another of its routes has already (EN002)."""
-    seen: set[str] = set()
-    routes = entry.value.get("routes")
-    for at, route in enumerate(routes if isinstance(routes, list) else []):
-        when = route.get("when_to_use") if isinstance(route, dict) else None
+    """Yield the routes of an entry that have the slug of an earlier one (EN002)."""
+    known: set[str] = set()
+    for at, route in _items(entry.value.get("routes")):
+        when = route.get("when_to_use")
         if not isinstance(when, str):
             continue
-        if slug(when) in seen:
-            place = entry.location("routes", at, "when_to_use")
-            detail = f"the route {slug(when)} stands twice in {entry.key}"
-            yield finding("EN002", entry.path, location=place, got=entry.key, detail=detail, advice="join the two")
-        seen.add(slug(when))
+        if slug(when) in known:
+            detail = f"the route {slug(when)} is duplicated in {entry.key}"
+            steps = ("routes", at, "when_to_use")
+            yield entry.finding("EN002", *steps, got=entry.key, detail=detail, advice="join the two")
+        known.add(slug(when))
 
 
-def _check_conflict(entry: Entry, contents: Library) -> Iterator[Finding]:
-    """Yield the routes of the same scope and topic that no priority tells apart; itself is no other."""
+def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:
+    """Return the mappings of a list with their indexes; the schema reports anything else."""
+    return [(at, item) for at, item in enumerate(value) if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _check_conflict(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield the other routes of the same scope and topic with the same priority, or without one (EN020)."""
     owner, priority = entry.value.get("module_id"), entry.value.get("priority")
-    for other in contents.of("route").get(entry.key, ()):
-        if other is entry or (
-            entry.node is None and other.path == entry.path and owner == other.value.get("module_id")
-        ):
+    for other in library.of("route").get(entry.key, ()):
+        other_owner, other_priority = other.value.get("module_id"), other.value.get("priority")
+        # An entry without a node is not written yet: the one that it replaces is no conflict.
+        if other is entry or (entry.node is None and other.path == entry.path and owner == other_owner):
             continue
-        theirs = other.value.get("priority")
-        if isinstance(priority, int) and isinstance(theirs, int) and priority != theirs:
+        if isinstance(priority, int) and isinstance(other_priority, int) and priority != other_priority:
             continue
-        told = f"{other.path} ({other.value.get('module_id')})"
-        place = entry.location("topic")
-        yield finding("EN020", entry.path, location=place, got=priority, name=entry.key, other=told)
+        yield entry.finding("EN020", "topic", got=priority, name=entry.key, other=f"{other.path} ({other_owner})")
 
 
-def _check_owner(entry: Entry, contents: Library) -> Iterator[Finding]:
-    known, owner = contents.of("module_instance"), entry.value.get("module_id")
+def _check_owner(entry: Entry, library: Library) -> Iterator[Finding]:
+    instances, owner = library.of("module_instance"), entry.value.get("module_id")
     if not isinstance(owner, str):
         return
-    place = entry.location("module_id")
-    if owner not in known:
-        detail = f"{owner} is not a registered module instance{did_you_mean(owner, known)}"
-        yield finding("EN022", entry.path, location=place, expected=some_of(known), got=owner, detail=detail)
-    folder = folder_of(contents.config, entry.type)
-    inside = PurePosixPath(entry.path).parts[len(PurePosixPath(folder).parts) : -1]
-    for module in (part for part in inside if part in known and part != owner):
-        detail = f"{owner} does not own {module}, under which the file lies"
-        yield finding("EN022", entry.path, location=place, expected=module, got=owner, detail=detail)
+    if owner not in instances:
+        detail = f"{owner} is not a registered module instance{suggestion(owner, instances)}"
+        yield entry.finding("EN022", "module_id", expected=known_names(instances), got=owner, detail=detail)
+    # A folder that is named by a module contains routes of that module.
+    folder = PurePosixPath(folder_of(library.config, entry.type))
+    for module in PurePosixPath(entry.path).parts[len(folder.parts) : -1]:
+        if module in instances and module != owner:
+            detail = f"{owner} does not own {module}, whose folder contains the file"
+            yield entry.finding("EN022", "module_id", expected=module, got=owner, detail=detail)
 
 
 def _check_document(
-    entry: Entry, contents: Library, doc: Mapping[str, Any], steps: tuple[str | int, ...]
+    entry: Entry, library: Library, document: Mapping[str, Any], steps: tuple[str | int, ...]
 ) -> Iterator[Finding]:
-    path = doc.get("path")
-    if isinstance(path, str):
-        problem = document_problem(contents, path)
-        if problem:
-            place = entry.location(*steps, "path")
-            yield finding("EN021", entry.path, location=place, got=path, detail=f"{path!r} {problem}")
-    stages = doc.get("stage")
+    path = document.get("path")
+    problem = _path_problem(library, path) if isinstance(path, str) else ""
+    if problem:
+        yield entry.finding("EN021", *steps, "path", got=path, detail=f"{path!r} {problem}")
+    stages, allowed = document.get("stage"), library.config.stages
+    # The schema accepts one stage or a list of stages.
     for at, stage in enumerate(stages if isinstance(stages, list) else [stages]):
-        if isinstance(stage, str) and stage not in contents.config.stages:
-            yield finding(
-                "EN023",
-                entry.path,
-                location=entry.location(*steps, "stage", at),
-                expected=", ".join(contents.config.stages),
-                got=stage,
-                name=stage,
-                meant=did_you_mean(stage, contents.config.stages),
-            )
+        if isinstance(stage, str) and stage not in allowed:
+            details = {"name": stage, "meant": suggestion(stage, allowed)}
+            yield entry.finding("EN023", *steps, "stage", at, expected=", ".join(allowed), got=stage, **details)
 
 
-def document_problem(contents: Library, path: str) -> str:
-    """Return what is wrong with the path of a related document, "" if nothing is: a `#` opens a place in it."""
-    bare = path.partition("#")[0]
-    parts = bare.split("/")
-    if not bare or bare.startswith("/") or "\\" in bare or "\0" in bare or ".." in parts:
+def _path_problem(library: Library, path: str) -> str:
+    """Return the problem of the path of a related document, or ""; a `#` starts a position inside the document."""
+    file_path = path.partition("#")[0]
+    parts = file_path.split("/")
+    # Backslashes and absolute paths would lead elsewhere on other systems.
+    if not file_path or file_path.startswith("/") or "\\" in file_path or "\0" in file_path or ".." in parts:
         return "does not stay inside the repository"
-    place = contents.root
+    target = library.root
     try:
         for part in parts:
-            place = place / part
-            if place.is_symlink() and not place.resolve().is_relative_to(contents.root.resolve()):
+            target = target / part
+            if target.is_symlink() and not target.resolve().is_relative_to(library.root.resolve()):
                 return "leads out of the repository by a link"
-        return "" if place.is_file() else "is no file" if place.exists() else "is not there"
-    except (OSError, RuntimeError):  # a name that no file system takes, or links that lead in a circle
-        return "is not there"
+        return "" if target.is_file() else "is not a file" if target.exists() else "does not exist"
+    except (OSError, RuntimeError):  # a name that the file system refuses, or a cycle of links
+        return "does not exist"
 
 
-def check_file_name(entry: Entry, contents: Library) -> Iterator[Finding]:
-    """Yield that the file of a route or a hook bears another name than its entry (EN050)."""
-    del contents
+def check_file_name(entry: Entry, library: Library) -> Iterator[Finding]:  # noqa: ARG001 - the same call for all rules
+    """Yield a finding if the file of a route or a hook is not named by its key (EN050)."""
     name = PurePosixPath(entry.path).name
     if name != f"{entry.key}.yaml":
         yield finding("EN050", entry.path, expected=f"{entry.key}.yaml", got=name)

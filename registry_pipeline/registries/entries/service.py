@@ -1,4 +1,4 @@
-"""The registry entries as commands use them: lock, plan, judge, write (SPEC 10)."""
+"""The operations on registry entries that commands use: read, check, add, remove, initialise."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from registry_pipeline.registries.entries.change_plan import (
 )
 from registry_pipeline.registries.entries.documents import check_documents, entry_files
 from registry_pipeline.registries.entries.file_edits import NewEntry
-from registry_pipeline.registries.entries.library import Library, contents_of, read_entry_files, read_library
+from registry_pipeline.registries.entries.library import Library, build_library, read_entry_files, read_library
 from registry_pipeline.registries.entries.read import entry_pathspecs
-from registry_pipeline.registries.entries.rules import check_contents, rules
+from registry_pipeline.registries.entries.rules import check_library
 from registry_pipeline.registries.entries.schemas import read_schemas
 from registry_pipeline.registries.entries.types import FAMILIES, FAMILY_OF
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -37,32 +37,17 @@ from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode
 from registry_pipeline.yaml.document import MAX_BYTES
 
-__all__ = [
-    "FAMILIES",
-    "ChangeRequest",
-    "GivenEntry",
-    "Recovery",
-    "WriteResult",
-    "add_entries",
-    "check_coordination",
-    "check_entries",
-    "find_type",
-    "initialise_entries",
-    "read_entries",
-    "remove_entries",
-    "rules",
-]
 _SPECS: Final = {
     spec.registry_id: spec
     for spec in (ABILITY_REGISTRY_SPEC, HOOK_REGISTRY_SPEC, MODULE_REGISTRY_SPEC, ROUTE_REGISTRY_SPEC)
 }
+# How long a command waits for another change to end.
 WAIT_SECONDS: Final = 30.0
-"""How long a command waits for another one that changes registry entries."""
 
 
 @value_type
 class GivenEntry:
-    """An entry as it was given: the name of its type or family, its values, where they come from, and their places."""
+    """An entry as the user gave it: its type or family, its values, and the source and position of them."""
 
     type_name: str
     value: object
@@ -72,7 +57,7 @@ class GivenEntry:
 
 @value_type
 class WriteResult:
-    """What became of a change: its plan, whether it was written, and what was settled of an older one before."""
+    """The result of a change; `settled` is the recovery of an earlier, interrupted one."""
 
     change: Change
     written: bool
@@ -80,64 +65,71 @@ class WriteResult:
 
 
 def stage_folder(repository: Repository) -> StageFolder:
-    """Return where changes of registry entries are staged: beside publish_root, and no evidence."""
+    """Return the folder in which changes are staged, beside publish_root."""
     return StageFolder(repository.root, repository.state_root / "entries", "change of registry entries", MAX_BYTES)
 
 
 def read_entries(repository: Repository) -> tuple[Library, Recovery | None]:
-    """Return the registries; a change that was interrupted is settled first.
+    """Return the registries, after recovery of an interrupted change.
 
     Raises:
         BusyError: another change took longer than `WAIT_SECONDS` (exit 6).
     """
-    settled = recover(stage_folder(repository), wait_seconds=WAIT_SECONDS)
-    return read_library(repository), settled
+    recovery = recover(stage_folder(repository), wait_seconds=WAIT_SECONDS)
+    return read_library(repository), recovery
 
 
 def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...], Recovery | None]:
-    """Return the registries and every finding, the generated documents included; raises as `read_entries`."""
-    contents, settled = read_entries(repository)
-    own = (each.content for each in contents.schemas.types.values() if each.folder is None)
+    """Return the registries and all findings about them, their generated documents and their files in git.
+
+    Raises:
+        BusyError: as `read_entries`.
+    """
+    library, recovery = read_entries(repository)
+    # git must have every content file, those of the types that the repository defines too.
+    own = (entry_type.content for entry_type in library.schemas.types.values() if entry_type.folder is None)
     tracked = check_tracked_files(repository, (*entry_pathspecs(repository.config), *file_pathspecs(*own)))
-    found = (*check_contents(contents), *check_documents(repository, contents.schemas), *tracked)
-    return contents, sorted_findings(found), settled
+    findings = (*check_library(library), *check_documents(repository, library.schemas), *tracked)
+    return library, sorted_findings(findings), recovery
 
 
 def add_entries(
-    repository: Repository, given: Sequence[GivenEntry], asked: ChangeRequest, *, dry_run: bool
+    repository: Repository, given: Sequence[GivenEntry], request: ChangeRequest, *, dry_run: bool
 ) -> WriteResult:
-    """Add or update entries as one change; a plan that is refused, or a dry run, writes nothing.
+    """Add or update entries as one change; a refused plan and a dry run write nothing.
 
     Raises:
         NotFoundError: there is no such type (exit 7).
         BusyError: another change took longer than `WAIT_SECONDS`, or a file changed meanwhile (exit 6).
-        RefusedError: a file cannot be changed in a way that can be proven (exit 5).
-        WriteError: the disk refused; nothing changed (exit 1).
+        RefusedError: a file cannot be changed with a verified result (exit 5).
+        WriteError: writing failed; nothing changed (exit 1).
     """
-    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as settled:
-        contents = read_library(repository)
-        change = plan_addition(repository, contents, [_typed(contents, each) for each in given], asked)
-        return _write(repository, change, settled, dry_run=dry_run)
+    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
+        # The registries are read under the lock: the plan is made for the files that it changes.
+        library = read_library(repository)
+        new_entries = [_resolve_type(library, entry) for entry in given]
+        change = plan_addition(repository, library, new_entries, request)
+        return _write(repository, change, recovery, dry_run=dry_run)
 
 
-def remove_entries(repository: Repository, named: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
+def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
     """Remove entries, each named by its type and key, as one change.
 
     Raises:
         NotFoundError: there is no such type or entry (exit 7).
-        BusyError, RefusedError: as `add_entries`.
+        BusyError, RefusedError, WriteError: as `add_entries`.
     """
-    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as settled:
-        contents = read_library(repository)
-        change = plan_removal(repository, contents, [(find_type(contents, name), key) for name, key in named])
-        return _write(repository, change, settled, dry_run=dry_run)
+    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
+        library = read_library(repository)
+        change = plan_removal(repository, library, [(find_type(library, name), key) for name, key in names])
+        return _write(repository, change, recovery, dry_run=dry_run)
 
 
 def initialise_entries(repository: Repository) -> tuple[str, ...]:
-    """Write the schemas that are not there and both generated documents; return what was written.
+    """Write the missing schemas and the outdated generated documents; return the paths of the written files.
 
     Raises:
-        BusyError, RefusedError: as `add_entries`.
+        BusyError, RefusedError, WriteError: as `add_entries`.
     """
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS):
         files = entry_files(repository, read_schemas(repository))
@@ -147,28 +139,24 @@ def initialise_entries(repository: Repository) -> tuple[str, ...]:
 
 
 def check_coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Judge a captured registry of entries: its sealed files, among what the other registries hold now (SPEC 10).
-
-    What an override lifts is a warning. Findings about the other registries are theirs to tell.
-    """
+    """Return the findings about the sealed files of one registry, with the present files of the other registries."""
+    # The other registries report the findings about their own files.
     spec = _SPECS[sealed.registry_id]
     sealed_files = {path: report.kept[path] for path in artifacts_in(spec, report.kept)}
     schemas = read_schemas(repository)
-    others, unread = read_entry_files(repository, schemas, but=FAMILY_OF[sealed.registry_id])
-    contents = contents_of(repository, {**others, **sealed_files}, unread, schemas)
-    return tuple(each for each in check_contents(contents) if each.path in sealed_files)
+    others, unreadable = read_entry_files(repository, schemas, without_family=FAMILY_OF[sealed.registry_id])
+    library = build_library(repository, {**others, **sealed_files}, unreadable, schemas)
+    return tuple(f for f in check_library(library) if f.path in sealed_files)
 
 
-def _write(repository: Repository, change: Change, settled: Recovery | None, *, dry_run: bool) -> WriteResult:
-    if change.refused or dry_run:
-        return WriteResult(change, written=False, settled=settled)
-    if change.files:
+def _write(repository: Repository, change: Change, recovery: Recovery | None, *, dry_run: bool) -> WriteResult:
+    is_written = not (change.refused or dry_run)
+    if is_written and change.files:
         write_files(stage_folder(repository), change.files)
-    return WriteResult(change, written=True, settled=settled)
+    return WriteResult(change, is_written, recovery)
 
 
-def _typed(contents: Library, given: GivenEntry) -> NewEntry:
-    value = given.value if isinstance(given.value, Mapping) else {}
-    is_family = given.type_name in FAMILIES
-    chosen = choose_type(contents, given.type_name, value) if is_family else find_type(contents, given.type_name)
-    return NewEntry(chosen, given.value, given.origin, given.node)  # type: ignore[arg-type]  # what is no mapping is told as EN001
+def _resolve_type(library: Library, given: GivenEntry) -> NewEntry:
+    name, value = given.type_name, given.value if isinstance(given.value, Mapping) else {}
+    chosen = choose_type(library, name, value) if name in FAMILIES else find_type(library, name)
+    return NewEntry(chosen, given.value, given.origin, given.node)  # type: ignore[arg-type]  # the plan reports a value that is not a mapping (EN001)

@@ -1,16 +1,19 @@
-"""The types of registry entries: what each is called, what tells its entries apart, and where they lie (SPEC 10)."""
+"""The types of registry entries: their names, their keys, and the files that contain them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.values import value_type
 
+if TYPE_CHECKING:
+    from registry_pipeline.config import Entries
+
 Folder = Literal["modules", "routes", "abilities_low", "abilities_high", "hooks"]
+# A command may name a family instead of an exact type.
 FAMILIES: Final = ("modules", "routes", "abilities", "hooks")
-"""The families of types; each has a registry of its own and may be named instead of an exact type."""
 FAMILY_OF: Final = MappingProxyType(
     {
         "module_registry": "modules",
@@ -19,24 +22,25 @@ FAMILY_OF: Final = MappingProxyType(
         "hook_registry": "hooks",
     }
 )
-"""The family that each registry captures."""
 SCHEMA_FOLDER: Final = ".system/registry/schemas"
 SCHEMA_SUFFIX: Final = ".schema.yaml"
 AGENTS_PATH: Final = ".system/registry/AGENTS.md"
 COORDINATION_PATH: Final = ".system/registry/registry_coordination.md"
+# Keys that only the program writes on an entry: an override by --no-check, and the approval of a lifecycle.
 OVERRIDE: Final = "x-override"
 APPROVAL: Final = "x-approval"
-"""Keys that the writer leaves on an entry: an override by `--no-check`, and the approval of a lifecycle."""
 
 
 @value_type
 class EntryType:
     """One type of entry.
 
-    `folder` is the key of `[entries]` in the toml that names the folder, None for a type of the repository's own, whose
-    `content` is a path. `content` is the file in the folder, or how the names of its files are made. `list_key` is the
-    key of the list that holds the entries; None where a file is one entry. `key_field` tells the entries apart; `alias`
-    is another name that it may have.
+    Attributes:
+        key_field: the key that identifies an entry.
+        folder: the key of `[entries]` in the toml with the folder; None for a type that the repository defines.
+        content: the file name in the folder, or its pattern; the path from the root if `folder` is None.
+        list_key: the key of the list of entries; None if a document is one entry.
+        alias: another name of `key_field`.
     """
 
     name: str
@@ -55,35 +59,49 @@ class EntryType:
 
     @property
     def one_file(self) -> bool:
-        """Whether all of its entries lie in one file of a fixed name."""
+        """Whether all entries are in one file with a fixed name."""
         return "<" not in self.content
 
     def key_of(self, entry: Mapping[str, Any]) -> str | None:
-        """Return what tells an entry apart, None where it does not say."""
+        """Return the key of an entry, or None if it has none."""
         if self.name == "route":
             scope, topic = entry.get("scope"), entry.get("topic")
             return f"{scope}.{topic}" if isinstance(scope, str) and isinstance(topic, str) else None
         names = (self.key_field,) if self.alias is None else (self.key_field, self.alias)
         return next((entry[name] for name in names if isinstance(entry.get(name), str) and entry[name]), None)
 
+    def is_same_entry(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+        """Return whether two values are versions of one entry: they have one key and, for routes, one owner."""
+        is_same_owner = self.name != "route" or left.get("module_id") == right.get("module_id")
+        return self.key_of(left) == self.key_of(right) and is_same_owner
+
 
 _T = EntryType
 _ROWS: Final = (
     _T("module_type", "modules", "id", "modules", "type_registry.yaml", "types", "Kinds of modules, and which kind may depend on which."),
     _T("module_instance", "modules", "module_id", "modules", "instance_registry.yaml", "instances", "The modules that exist, their owners and dependencies."),
-    _T("module_maturity", "modules", "module_id", "modules", "instance_maturity.yaml", "instances", "How far each module has come."),
-    _T("module_interface", "modules", "id", "modules", "interfaces.yaml", "interfaces", "What modules offer to others, and where in its life each interface is."),
+    _T("module_maturity", "modules", "module_id", "modules", "instance_maturity.yaml", "instances", "The maturity of each module."),
+    _T("module_interface", "modules", "id", "modules", "interfaces.yaml", "interfaces", "The interfaces that modules offer, and their lifecycle."),
     _T("route", "routes", "scope + topic", "routes", "<scope>.<topic>.yaml", None, "Which documents to read for a topic, and when."),
-    _T("ability_low", "abilities", "ability_id", "abilities_low", "<domain>.yaml", "abilities", "Single operations that may be called: scripts, MCP tools, APIs.", "operation_key"),
-    _T("ability_high", "abilities", "ability_id", "abilities_high", "<domain>.yaml", "abilities", "Workflows and agents, made of other abilities.", "id"),
-    _T("hook", "hooks", "id", "hooks", "<id>.yaml", None, "What runs at an event, and whether it may stop it."),
+    _T("ability_low", "abilities", "ability_id", "abilities_low", "<domain>.yaml", "abilities", "Single operations: scripts, MCP tools, APIs.", "operation_key"),
+    _T("ability_high", "abilities", "ability_id", "abilities_high", "<domain>.yaml", "abilities", "Workflows and agents that combine other abilities.", "id"),
+    _T("hook", "hooks", "id", "hooks", "<id>.yaml", None, "What runs at an event, and whether it can block it."),
 )  # fmt: skip
 ENTRY_TYPES: Final = MappingProxyType({row.name: row for row in _ROWS})
-"""The eight types by name, in the order of SPEC 10."""
 EVENTS: Final = ("PromptSubmit", "PreAbilityCreate", "PreAbilityCall", "PostAbilityCall", "SessionStop")
+# The keys under which an ability binds hooks, and the event of those hooks.
 BINDINGS: Final = MappingProxyType(
     {"pre_create": "PreAbilityCreate", "pre_call": "PreAbilityCall", "post_call": "PostAbilityCall"}
 )
-"""Under which key an ability names hooks of which event."""
+# A person must approve these lifecycles of an interface.
 NEEDS_APPROVAL: Final = frozenset({"RELEASED", "SUNSET", "REMOVED"})
-"""Lifecycles of an interface that a person must have approved."""
+
+
+def folder_of(config: Entries, entry_type: EntryType) -> str:
+    """Return the folder of a type, relative to the repository; "" for a type that the repository defines."""
+    return "" if entry_type.folder is None else str(getattr(config, entry_type.folder))
+
+
+def content_path(config: Entries, entry_type: EntryType) -> str:
+    """Return the path of a type's file, or the pattern of its paths."""
+    return f"{folder_of(config, entry_type)}/{entry_type.content}" if entry_type.folder else entry_type.content

@@ -1,7 +1,4 @@
-"""`entries`: the registries of modules, routes, abilities and hooks, by the scripts that write them (SPEC 10).
-
-One file a verb. Keeps out rules: `runbook.entries` has them.
-"""
+"""The command group `entries`, with one module for each command; rules belong in `registries.entries`."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ command = CommandGroup(
     name="entries",
     help="""Registry entries: modules, routes, abilities and hooks in YAML files.
 
-    Every change goes through these verbs: they check an entry against its schema and against the other registries,
-    write all files of a change or none, and leave the lines of other entries as they are.
+    Change registries by these commands. They check an entry against its schema and against the other registries,
+    write all files of a change or none, and keep the lines of other entries.
     """,
     verbs={
         "add": "Add or update entries.",

@@ -1,10 +1,10 @@
-"""`entries check`: every entry against its schema and against the other registries."""
+"""`entries check`: check every entry against its schema and against the other registries."""
 
 from __future__ import annotations
 
 import click
 
-from registry_pipeline.cli.entry_output import SCHEMA_VERSION, print_repairs, settled_to_json, verdict_of
+from registry_pipeline.cli.entry_output import SCHEMA_VERSION, print_recovery, settled_to_json, verdict_of
 from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Page, Reporter
@@ -18,42 +18,41 @@ from registry_pipeline.registries.entries.service import check_entries
     cls=Command,
     examples=[
         ("entries check", "failures and warnings"),
-        ("entries check --all --json", "what is only recorded, too, as a document"),
-        ("entries check --fail-on warning", "exit 4 where a warning stands"),
+        ("entries check --all --json", "also what is only recorded, as JSON"),
+        ("entries check --fail-on warning", "exit 4 if there is a warning"),
     ],
 )
-@click.option("--all", "every", is_flag=True, help="Tell what is only recorded (EN032), too.")
+@click.option("--all", "show_all", is_flag=True, help="Show also what is only recorded (EN032).")
 @fail_on_option
 @click.pass_obj
-def command(reporter: Reporter, every: bool, fail_on: frozenset[str]) -> int:
+def command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -> int:
     """Check all registry entries.
 
-    The shape of each entry, the rules between the registries, the overrides that stand (EN090), and whether the
-    generated documents are those of this version (EN070). Exits 3 on any failure, also where the commit at HEAD has a
-    file of entries that is missing, and 7 where git cannot read the repository. A change that was killed is finished
-    or undone first, so that half of a change is never judged.
+    Checks the schema of each entry, the rules between the registries, active overrides (EN090), and whether the
+    generated documents are current (EN070). Exits 3 on any failure, or if a file of entries in the commit at HEAD is
+    missing; exits 7 if git cannot read the repository. An interrupted change is finished or undone first.
     """
     repository = find_repository(reporter.settings.repo)
-    contents, found, settled = check_entries(repository)
-    told = [each for each in found if every or each.severity is not Severity.INFO]
-    counts = count_findings(found) | {"entries": len(contents.entries), "files": len(contents.files)}
-    verdict = verdict_of(found)
+    library, findings, recovery = check_entries(repository)
+    shown = [finding for finding in findings if show_all or finding.severity is not Severity.INFO]
+    counts = count_findings(findings) | {"entries": len(library.entries), "files": len(library.files)}
+    verdict = verdict_of(findings)
     document = {
         "schema_version": SCHEMA_VERSION,
         "verdict": verdict,
-        "findings": [each.to_json() for each in told],
+        "findings": [finding.to_json() for finding in shown],
         "counts": counts,
-        "settled": settled_to_json(settled),
+        "settled": settled_to_json(recovery),
     }
-    sentence = (
+    summary = (
         f"{verdict}: {counts['entries']} entries in {counts['files']} files; {counts['errors']} failures, "
         f"{counts['warnings']} warnings, {counts['infos']} recorded only"
     )
 
-    def tell(page: Page) -> None:
-        print_repairs(page, settled)
-        page.findings(told)
-        page.line(sentence, style="bold red" if verdict == "fail" else "bold green")
+    def print_text(page: Page) -> None:
+        print_recovery(page, recovery)
+        page.findings(shown)
+        page.line(summary, style="bold red" if verdict == "fail" else "bold green")
 
-    reporter.answer(document, told, tell)
-    return combined([code_of(found), ExitCode.ASKED_TO_FAIL * holds(fail_on, found)])
+    reporter.answer(document, shown, print_text)
+    return combined([code_of(findings), ExitCode.ASKED_TO_FAIL * holds(fail_on, findings)])

@@ -1,10 +1,10 @@
-"""`entries list`: what the registries hold."""
+"""`entries list`: list the entries of the registries."""
 
 from __future__ import annotations
 
 import click
 
-from registry_pipeline.cli.entry_output import print_repairs, settled_to_json
+from registry_pipeline.cli.entry_output import print_recovery, settled_to_json
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
@@ -17,53 +17,53 @@ from registry_pipeline.registries.entries.types import FAMILIES
     "list",
     cls=Command,
     examples=[
-        ("entries list", "every entry, its file and its status"),
-        ("entries list --type abilities --json", "those of a family, with their values"),
+        ("entries list", "list every entry with its file and status"),
+        ("entries list --type abilities --json", "the entries of a family, with their values"),
     ],
 )
-@click.option("--type", "name", metavar="TYPE", help="Of one type, or of one family.")
+@click.option("--type", "name", metavar="TYPE", help="Only entries of a type or a family.")
 @click.pass_obj
 def command(reporter: Reporter, name: str | None) -> int:
     """List registry entries.
 
-    Type, key, the place in the files, status and description of each; as JSON with all of its values. What is wrong
-    with them is told by `entries check`.
+    Shows the type, key, status, location and description of each entry; as JSON with all values. `entries check`
+    reports problems.
     """
-    contents, settled = read_entries(find_repository(reporter.settings.repo))
+    library, recovery = read_entries(find_repository(reporter.settings.repo))
     if name is not None and name not in FAMILIES:
-        find_type(contents, name)
-    order = {each: place for place, each in enumerate(contents.schemas.types)}
-    entries = [each for each in contents.entries if name in (None, each.type.name, each.type.family)]
-    entries.sort(key=lambda each: (order[each.type.name], each.key, each.path))
+        find_type(library, name)
+    order = {type_name: number for number, type_name in enumerate(library.schemas.types)}
+    entries = [entry for entry in library.entries if name in (None, entry.type.name, entry.type.family)]
+    entries.sort(key=lambda entry: (order[entry.type.name], entry.key, entry.path))
     records = [
         {
-            "type": each.type.name,
-            "key": each.key,
-            "path": each.path,
-            "location": each.location(),
-            "value": dict(each.value),
+            "type": entry.type.name,
+            "key": entry.key,
+            "path": entry.path,
+            "location": entry.location(),
+            "value": dict(entry.value),
         }
-        for each in entries
+        for entry in entries
     ]
-    document = {"records": records, "count": len(records), "settled": settled_to_json(settled)}
 
-    def tell(page: Page) -> None:
-        print_repairs(page, settled)
+    def print_text(page: Page) -> None:
+        print_recovery(page, recovery)
         if not entries:
             page.line("there are no entries; `registry-pipeline entries add` writes the first")
             return
-        columns = [Column("type"), Column("key"), Column("status"), Column("place"), Column("", below=True)]
+        columns = [Column("type"), Column("key"), Column("status"), Column("location"), Column("", below=True)]
         rows = (
             [
-                each.type.name,
-                each.key,
-                str(each.value.get("status", "")),
-                f"{each.path}:{each.location()}",
-                str(each.value.get("description", "")),
+                entry.type.name,
+                entry.key,
+                str(entry.value.get("status", "")),
+                f"{entry.path}:{entry.location()}",
+                str(entry.value.get("description", "")),
             ]
-            for each in entries
+            for entry in entries
         )
         page.table(columns, rows)
 
-    reporter.answer(document, (), tell)
+    document = {"records": records, "count": len(records), "settled": settled_to_json(recovery)}
+    reporter.answer(document, (), print_text)
     return 0

@@ -1,4 +1,4 @@
-"""`entries remove`: take entries out of their registries."""
+"""`entries remove`: remove entries from their registries."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from registry_pipeline.registries.entries.service import remove_entries
     "remove",
     cls=Command,
     examples=[
-        ("entries remove module_interface heights_by_station", "one entry, by its type and key"),
+        ("entries remove module_interface heights_by_station", "remove one entry"),
         (
             "entries remove ability_high heights.explain route series.heights --dry-run --diff",
-            "two in one change, shown",
+            "show the removal of two entries in one change",
         ),
     ],
 )
-@click.argument("words", metavar="TYPE KEY...", nargs=-1, required=True)
-@click.option("--dry-run", is_flag=True, help="Check and tell; write nothing.")
+@click.argument("names", metavar="TYPE KEY...", nargs=-1, required=True)
+@click.option("--dry-run", is_flag=True, help="Check and report; write nothing.")
 @click.option("--diff", is_flag=True, help="Show what changes in the files.")
 @click.pass_obj
-def command(reporter: Reporter, words: tuple[str, ...], dry_run: bool, diff: bool) -> int:
+def command(reporter: Reporter, names: tuple[str, ...], dry_run: bool, diff: bool) -> int:
     """Remove entries.
 
-    Each is named by its type and its key; a route by `scope.topic`. An entry that another still refers to is not
-    removed (exit 5), and every referrer is told with its place; what refers to it may be removed in the same call. A
-    file that was the entry alone, as a hook's is, goes with it.
+    Name each entry by its type and its key, which is `scope.topic` for a route. An entry to which others refer is not
+    removed (exit 5), and every reference is listed; referrers may be removed in the same call. A file that contains
+    nothing else, as that of a hook, is deleted.
     """
-    if len(words) % 2:
+    if len(names) % 2:
         raise click.UsageError("name each entry by its type and its key")
     repository = find_repository(reporter.settings.repo)
-    named = list(zip(words[::2], words[1::2], strict=True))
-    written = remove_entries(repository, named, dry_run=dry_run)
-    return print_write_result(reporter, written, diff=diff, dry_run=dry_run)
+    result = remove_entries(repository, list(zip(names[::2], names[1::2], strict=True)), dry_run=dry_run)
+    return print_write_result(reporter, result, diff=diff, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""`entries rules`: the table of rules between the registries."""
+"""`entries rules`: print the table of rules between the registries."""
 
 from __future__ import annotations
 
@@ -7,39 +7,27 @@ import click
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.registries.entries.rules import rules
+from registry_pipeline.values import asdict
 
 
 @click.command(
     "rules",
     cls=Command,
-    examples=[
-        ("entries rules", "when A changes, check B: code by code"),
-        ("entries rules --json", "the same as a document"),
-    ],
+    examples=[("entries rules", "when A changes, check B: by code"), ("entries rules --json", "the same as JSON")],
 )
 @click.pass_obj
 def command(reporter: Reporter) -> int:
     """Print the rules between the registries.
 
-    For each code: what changes, what is checked then, and whether a violation stops the write, is a warning, or is
-    only recorded. `explain CODE` tells what to do about one. The repository's registry_coordination.md is made from
-    the same table.
+    For each code: what changes, what is checked then, and whether a violation refuses the write, is a warning, or is
+    only recorded. `explain CODE` explains a code. The repository's registry_coordination.md is generated from the
+    same table.
     """
-    told = rules()
-    records = [
-        {
-            "code": each.code,
-            "when": each.when,
-            "check": each.check,
-            "violation": each.violation,
-            "severity": each.severity.value,
-        }
-        for each in told
-    ]
+    rows = rules()
 
-    def tell(page: Page) -> None:
+    def print_text(page: Page) -> None:
         columns = [Column("code"), Column("when this changes"), Column("check that"), Column("a violation is")]
-        page.table(columns, ([each.code, each.when, each.check, each.violation] for each in told))
+        page.table(columns, ([rule.code, rule.when, rule.check, rule.violation] for rule in rows))
 
-    reporter.answer({"rules": records}, (), tell)
+    reporter.answer({"rules": [asdict(rule) for rule in rows]}, (), print_text)
     return 0
