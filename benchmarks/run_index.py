@@ -29,10 +29,10 @@ from typing import Any
 from side_by_side import folders_wanted
 
 from registry_pipeline.config import Config, Repository
-from registry_pipeline.registries.run_index.service import append_runs
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Log, run_index_log
 from registry_pipeline.registries.run_index.query import Query, find_latest, find_records, find_run
+from registry_pipeline.registries.run_index.service import append_runs
 from registry_pipeline.registries.run_index.side_index import index_path
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
