@@ -37,7 +37,7 @@ from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.schema import read_validator
-from registry_pipeline.yaml import compose, fast_values, scalars
+from registry_pipeline.yaml import compose, fast_values, scalars, text_values
 from registry_pipeline.yaml.compose import StrictYamlError
 from registry_pipeline_tests import known_answers
 from registry_pipeline_tests.laws import examples
@@ -178,6 +178,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "yaml.fast_values.read_yaml_values": Parser(
         fast_values.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)
     ),
+    "yaml.text_values.read_text_values": Parser(_text(text_values.read_text_values), (b"a: 010\n",), (ValueError,)),
     "yaml_values.scalars": Parser(_text(scalars.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
 }
 

@@ -114,13 +114,13 @@ def _find_lost_lines(log: Log, baseline: bytes, data: bytes, baseline_name: str)
             expected = line[:80].decode("utf-8", "backslashreplace")
             yield finding(code, log.display_path, location=location, expected=expected, detail=baseline_name)
             continue
-        found_at = same_lines.popleft()
-        if found_at < last:
-            expected, got = f"after line {last}", f"line {found_at}"
+        position = same_lines.popleft()
+        if position < last:
+            expected, got = f"after line {last}", f"line {position}"
             yield finding(
                 "RI051", log.display_path, location=location, expected=expected, got=got, detail=baseline_name
             )
-        last = max(last, found_at)
+        last = max(last, position)
 
 
 def _record_lines(data: bytes) -> Iterator[tuple[int, bytes]]:

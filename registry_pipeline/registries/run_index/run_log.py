@@ -20,6 +20,7 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.record import RUN, Record
 from registry_pipeline.registries.run_index.versions import changed_fields
+from registry_pipeline.yaml.text_values import read_text_values
 
 # `finish` sets these fields, nobody fills them in.
 _AUTOMATIC: Final = frozenset({"record_type", "last_updated_utc", "run_log_filepath_abs", "corrects"})
@@ -88,9 +89,6 @@ def read_run_log(path: Path, log: Log) -> tuple[dict[str, Any] | None, tuple[Fin
 
 
 def _parse_front_matter(data: bytes) -> tuple[dict[str, Any] | None, str]:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - only `finish` reads YAML
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-
     if len(data) > _MAX_SIZE:
         return None, f"it is larger than {_MAX_SIZE >> 20} MiB"
     try:
@@ -101,10 +99,9 @@ def _parse_front_matter(data: bytes) -> tuple[dict[str, Any] | None, str]:
     if marks[:1] != [0] or len(marks) < 2:
         return None, "it does not start with its fields between two `---` lines"
     try:
-        # `base` reads every value as text: `no` and 010 must not become something else.
-        value = YAML(typ="base", pure=True).load("\n".join(lines[1 : marks[1]]))
-    except (YAMLError, ValueError, RecursionError) as error:
-        return None, " ".join(str(error).split())[:200]
+        value = read_text_values("\n".join(lines[1 : marks[1]]))
+    except ValueError as error:
+        return None, str(error)[:200]
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         return None, "the text between the `---` lines is not a list of `field: value` lines"
     return value, ""

@@ -57,6 +57,8 @@ def field_changes(previous: Record, record: Record) -> tuple[tuple[str, Any, Any
 
 def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     """Yield the findings about how the records of one run relate; `entries` are in the order of the log."""
+    if len(entries) < 2:
+        return  # most runs have one record
     yield from _find_duplicates(path, entries)
     yield from _find_collisions(path, entries)
     yield from _find_older(path, entries)
