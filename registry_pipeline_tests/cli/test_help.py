@@ -14,8 +14,8 @@ from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.role_packs import PACK
 
-VERBS = dict(program.every_verb())
-NOUNS = [name for name in program.verbs if name not in VERBS]
+VERBS = dict(program.all_commands())
+NOUNS = [name for name in program.help_lines if name not in VERBS]
 
 
 @pytest.mark.parametrize("name", NOUNS)
@@ -24,16 +24,18 @@ def test_a_noun_tells_its_verbs_and_what_it_is_for(name: str) -> None:
     assert isinstance(noun, CommandGroup)
     shown = noun.get_help(click.Context(noun, info_name=name, terminal_width=200))
 
-    assert noun.verbs
-    assert all(f"\n  {verb}" in shown for verb in noun.verbs)
+    assert noun.help_lines
+    assert all(f"\n  {verb}" in shown for verb in noun.help_lines)
     assert len((noun.help or "").split("\n\n")) > 1
 
 
 @pytest.mark.parametrize("group", [program, *(program.get_command(click.Context(program), name) for name in NOUNS)])
 def test_the_table_of_a_group_has_the_first_line_of_each_verb(group: CommandGroup) -> None:
-    commands = {name: group.get_command(click.Context(group), name) for name in group.verbs}
+    commands = {name: group.get_command(click.Context(group), name) for name in group.help_lines}
 
-    assert group.verbs == {name: each.get_short_help_str(200) for name, each in commands.items() if each is not None}
+    assert group.help_lines == {
+        name: each.get_short_help_str(200) for name, each in commands.items() if each is not None
+    }
 
 
 @pytest.mark.parametrize("name", VERBS)
