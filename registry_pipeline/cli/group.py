@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "activate": "Activate a run of a registry.",
     "rollback": "Undo an activation.",
     "mark-bad": "Mark a run bad, permanently.",
-    "status": "Show the active runs, whether they verify, and what to do next.",
+    "status": "Show active runs, whether they verify, and what to do next.",
     "log": "List activations and builds, the newest first.",
     "show": "Show one run and who activated it.",
     "runs": "List runs from the active run registry.",

@@ -36,7 +36,7 @@ from registry_pipeline.cli.ui import prepare_home
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import ROOT_KEY
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.catalog import BUILD_ORDER
@@ -80,7 +80,7 @@ class Door:
     def ask(self) -> RunRequest | SkipReason:
         """Evaluate the activation sensor as the daemon does, and return its answer."""
         with build_sensor_context(instance=self.instance) as context:
-            answer = activation_sensor(context, governed=GovernedRepository(root=str(self.governed.root)))
+            answer = activation_sensor(context, repository=RepositoryResource(root=str(self.governed.root)))
         assert isinstance(answer, RunRequest | SkipReason)
         return answer
 

@@ -38,7 +38,7 @@ def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_
     assert {i["sealed_ref"]["run_id"] for i in inputs} <= named
     tags = ["pointer_activation", "pointer_activation", "system_health_render"]
     assert sorted(name.split("__")[2] for name in rebuilt.folders() - before) == tags
-    assert rebuilt.skipped() == "the newest build of every registry is in force"
+    assert rebuilt.skipped() == "the newest build of every registry is active"
 
 
 def test_record_and_report_bear_the_moment_of_activation(rebuilt: Door) -> None:
@@ -103,7 +103,7 @@ def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebui
     assert run is not None
     assert "ACTIVATE_NOT_VERIFIED" in run.tags[REFUSED_TAG]
     assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
-    assert rebuilt.skipped().startswith("refused (ACTIVATE_NOT_VERIFIED), and not asked for again")
+    assert rebuilt.skipped().startswith("refused (ACTIVATE_NOT_VERIFIED), not requested again")
 
 
 def write_id(door: Door, repository_id: str) -> Door:
@@ -127,7 +127,7 @@ def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_
     assert run is not None
     assert run.tags[REFUSED_TAG] == "ACTIVATE_FOREIGN"
     assert (door.governed.pointer_path.read_bytes(), door.active()) == (before, {})
-    assert door.skipped().startswith("refused (ACTIVATE_FOREIGN), and not asked for again")
+    assert door.skipped().startswith("refused (ACTIVATE_FOREIGN), not requested again")
 
 
 def test_runs_of_this_repository_are_activated_without_a_warning(fresh: Door) -> None:

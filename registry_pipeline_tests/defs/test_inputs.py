@@ -23,7 +23,7 @@ from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.io_manager import producing_run
-from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, GovernedRepository
+from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, RepositoryResource
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation as registries_validation
@@ -112,7 +112,7 @@ def test_a_re_execution_asks_git_anew_though_it_inherits_its_parents_tags(rebuil
 
 def test_the_resource_outside_an_execution_says_so() -> None:
     with pytest.raises(Exception, match="outside of a Dagster execution"):
-        _ = GovernedRepository(root=".").instance
+        _ = RepositoryResource(root=".").instance
 
 
 def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeyp
         return ask(*args)
 
     def step(_number: int) -> seal_build.BuildRun:
-        resource = GovernedRepository(root=str(rebuilt.governed.root))
+        resource = RepositoryResource(root=str(rebuilt.governed.root))
         resource.setup_for_execution(build_init_resource_context(instance=rebuilt.instance))
         both.wait(WORK_SECONDS)
         return resource.build_run(run.run_id)

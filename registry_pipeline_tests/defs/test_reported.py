@@ -22,7 +22,7 @@ from registry_pipeline.cli.main import main
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.pipeline import build_lock, cli_builds
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
 from registry_pipeline.values import replace
@@ -46,7 +46,7 @@ def sealed(door: Door, stamp: str = "2100-03-01__120000") -> list[str]:
 def tick(door: Door, cursor: str | None = None) -> SensorResult | SkipReason:
     """Evaluate the sensor as the daemon does, and log its events as the daemon does."""
     with build_sensor_context(instance=door.instance, cursor=cursor) as context:
-        answer = command_line_sensor(context, governed=GovernedRepository(root=str(door.governed.root)))
+        answer = command_line_sensor(context, repository=RepositoryResource(root=str(door.governed.root)))
     assert isinstance(answer, SensorResult | SkipReason)
     for event in answer.asset_events if isinstance(answer, SensorResult) else ():
         door.instance.report_runless_asset_event(event)
@@ -98,7 +98,7 @@ def test_what_is_told_once_is_not_told_again(fresh: Door) -> None:
     assert isinstance(answer, SensorResult)
 
     assert reason(tick(fresh, answer.cursor)) == "the command line has sealed nothing that Dagster does not know"
-    assert "Dagster shows it already" in reason(tick(fresh, None))
+    assert "Dagster knows it already" in reason(tick(fresh, None))
 
 
 def test_of_what_was_sealed_before_the_first_tick_the_newest_set_is_told(fresh: Door) -> None:
@@ -152,14 +152,14 @@ def test_a_part_of_a_set_would_displace_what_fits_together_and_is_not_told(rebui
 def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: Door) -> None:
     main(["-C", str(rebuilt.governed.root), "--now", "2020-01-01T00:00:00Z", "build", "--no-activate"])
 
-    assert "Dagster shows a later build" in reason(tick(rebuilt))
+    assert "Dagster knows a later build" in reason(tick(rebuilt))
 
 
 def test_a_build_that_is_under_way_is_waited_for(fresh: Door) -> None:
     build(fresh)
 
     with build_lock.hold_build_lock(fresh.governed):
-        assert "under way" in reason(tick(fresh))
+        assert "in progress" in reason(tick(fresh))
 
     assert reported(tick(fresh))
 
@@ -248,7 +248,7 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
     assert {str(event.metadata["run_id"].value)[-10:] for event in events} == {event.partition for event in events}
     assert {event.metadata["canon_dirty"].value for event in events} == {0}
     assert check(with_days, answer).success
-    assert "Dagster shows it already" in reason(tick(with_days))
+    assert "Dagster knows it already" in reason(tick(with_days))
 
 
 def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: Door) -> None:

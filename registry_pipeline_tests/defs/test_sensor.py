@@ -23,7 +23,7 @@ from registry_pipeline_tests.defs.conftest import CHECK_NAMES, Door, page_of
 from registry_pipeline_tests.defs.event_log import judge, newest
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
-UNJUDGED = dict.fromkeys(CHECK_NAMES, "has not judged it")
+UNJUDGED = dict.fromkeys(CHECK_NAMES, "has no result")
 
 
 def failed_try(door: Door, status: DagsterRunStatus, **tags: str) -> None:
@@ -54,7 +54,7 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(activated: Door, m
     assert result.asset_materializations_for_node("run_registry")
     assert not result.get_asset_check_evaluations()
     assert event_log.unproved_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
-    assert "check seal has not judged it" in activated.skipped()
+    assert "check seal has no result" in activated.skipped()
 
 
 def test_where_nothing_was_built_it_names_the_job_that_builds(fresh: Door) -> None:
@@ -66,7 +66,7 @@ def test_a_run_that_is_not_over_is_waited_for(rebuilt: Door) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(run), "is_finished", property(lambda _run: False))
 
-        assert "belongs to a Dagster run that is not over" in rebuilt.skipped()
+        assert "belongs to a Dagster run that is not finished" in rebuilt.skipped()
 
     assert rebuilt.asked_for()
 
@@ -83,19 +83,19 @@ def test_it_gives_up_at_the_third_failed_try(rebuilt: Door) -> None:
     for status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE):
         failed_try(rebuilt, status)
 
-    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed tries")
+    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed runs")
 
 
 def test_it_does_not_ask_while_a_try_is_under_way(rebuilt: Door) -> None:
     failed_try(rebuilt, DagsterRunStatus.STARTED)
 
-    assert "is putting in force" in rebuilt.skipped()
+    assert "is activating" in rebuilt.skipped()
 
 
 def test_what_was_in_force_and_was_replaced_is_not_proposed_again(rebuilt: Door) -> None:
     failed_try(rebuilt, DagsterRunStatus.SUCCESS)
 
-    assert rebuilt.skipped().startswith("was in force once and was replaced")
+    assert rebuilt.skipped().startswith("was active and was replaced")
 
 
 def test_a_build_that_describes_an_older_moment_than_the_active_run_is_left_alone(rebuilt: Door) -> None:

@@ -18,7 +18,7 @@ from dagster import define_asset_job as asset_job
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
@@ -174,7 +174,7 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
 
     again = repeat(rebuilt, first)
 
-    unjudged = dict.fromkeys(CHECK_NAMES, "has not judged it")
+    unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
     assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
     judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
     assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "another root"
@@ -231,11 +231,11 @@ def stamped_a_minute_apart() -> Iterator[None]:
     stamps: dict[str, datetime] = {}
     first = datetime(2100, 1, 1, tzinfo=UTC)
 
-    def started(_self: GovernedRepository, run_id: str) -> datetime:
+    def started(_self: RepositoryResource, run_id: str) -> datetime:
         return stamps.setdefault(run_id, first + timedelta(minutes=len(stamps)))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(GovernedRepository, "started", started)
+        patch.setattr(RepositoryResource, "started", started)
         yield
 
 
@@ -264,11 +264,11 @@ def test_a_refused_advance_is_not_asked_for_again_until_the_pointer_file_changes
     refused = activated.grant(activated.requested())
 
     assert failure_of(refused, "active_registry_pointers").startswith("refused, no pointer moved")
-    assert activated.skipped().startswith("refused (POINTER_EDITED), and not asked for again")
+    assert activated.skipped().startswith("refused (POINTER_EDITED), not requested again")
     assert pointers.read_bytes() == before + b"\n"
     pointers.write_bytes(before)
     assert activated.grant(activated.requested()).success
-    assert activated.skipped() == "the newest build of every registry is in force"
+    assert activated.skipped() == "the newest build of every registry is active"
 
 
 # A failed advance asked for again.
@@ -290,7 +290,7 @@ def test_a_failed_advance_is_asked_for_again_under_new_keys_three_times_in_all_a
 
     closure = request.tags[CLOSURE_TAG]
     assert keys == [f"{closure}:{n}" for n in range(TRIES)]
-    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed tries")
+    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed runs")
     assert [run.status for run in rebuilt.instance.get_runs(limit=TRIES)] == [DagsterRunStatus.FAILURE] * TRIES
     assert rebuilt.rebuild().success
     assert rebuilt.requested().tags[CLOSURE_TAG] != closure, "a newer build is another set"

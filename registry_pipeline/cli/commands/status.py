@@ -30,7 +30,7 @@ _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold
 @fail_on_option
 @click.pass_obj
 def command(reporter: Reporter, fail_on: frozenset[str]) -> int:
-    """Show the active runs, whether they verify, and what to do next.
+    """Show active runs, whether they verify, and what to do next.
 
     For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
     active one. Verifies the active runs and the activation chain; every other run is counted by its seal files. Exits
