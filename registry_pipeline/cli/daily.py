@@ -22,6 +22,7 @@ from registry_pipeline.pipeline.daily import SealedDay, build_days
 from registry_pipeline.pipeline.signals import deferred
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.validation import validate
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Verdict
 
 DAILY: Final = "drift_signals_daily"
@@ -89,22 +90,26 @@ def _exit_code(
     return combined([ExitCode.EVIDENCE_INVALID * failing, ExitCode.ASKED_TO_FAIL * asked_to_fail])
 
 
+def built_to_json(registry_id: str, ref: SealedRef, *, partition: str | None = None, **facts: Any) -> dict[str, Any]:
+    """Return a run as an entry of `built` in the document of `build`."""
+    identity = {"run_id": ref.run_id, "run_root": ref.run_root, "relpath": ref.relpath}
+    root = {"root_sha256": ref.manifest_sha256}
+    return {"registry_id": registry_id, "partition": partition} | identity | root | facts
+
+
 def _day_to_json(day: SealedDay, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "registry_id": DAILY,
-        "partition": str(day.day),
-        "run_id": day.run.ref.run_id,
-        "run_root": day.run.ref.run_root,
-        "relpath": day.run.ref.relpath,
-        "root_sha256": day.run.ref.manifest_sha256,
-        "git_commit": day.commit,
-        "records": day.built.artifacts.records,
-        "metrics": dict(day.built.artifacts.metrics),
-        "verdict": verdict.verdict,
-        "activated": False,
-        "reused": day.run.reused,
-        "seconds": day.seconds,
-    }
+    return built_to_json(
+        DAILY,
+        day.run.ref,
+        partition=str(day.day),
+        git_commit=day.commit,
+        records=day.built.artifacts.records,
+        metrics=dict(day.built.artifacts.metrics),
+        verdict=verdict.verdict,
+        activated=False,
+        reused=day.run.reused,
+        seconds=day.seconds,
+    )
 
 
 def _print_days(

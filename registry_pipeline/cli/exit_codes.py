@@ -74,11 +74,11 @@ class _Reasons(click.ParamType):  # type: ignore[type-arg]  # no parameter befor
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
         if isinstance(value, frozenset):
             return value
-        words = [word.strip() for word in str(value).split(",")]
-        unknown = [word for word in words if word not in REASONS]
+        names = [name.strip() for name in str(value).split(",")]
+        unknown = [name for name in names if name not in REASONS]
         if unknown:
             self.fail(f"{unknown[0]!r} is none of {', '.join(REASONS)}", param, ctx)
-        return frozenset(words)
+        return frozenset(names)
 
 
 def fail_on_option(command: _Decorated) -> _Decorated:

@@ -24,9 +24,9 @@ _BUG_HINT: Final = "this is a bug: run it again with --verbose and report the ou
 _STATUS_HINT: Final = "see `registry-pipeline status` for what was done before"
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line with `arguments`, by default those of the process, and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line with `argv`, by default those of the process, and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding cannot show is printed as escapes instead of ending the program.
         if hasattr(stream, "reconfigure"):
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _exit_on_signal)
     try:
-        with program.make_context(PROGRAM, [*words]) as context:
+        with program.make_context(PROGRAM, [*arguments]) as context:
             code = program.invoke(context)
         sys.stdout.flush()
         return int(code or 0)
@@ -44,24 +44,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _discard_output()
     except (click.Abort, KeyboardInterrupt):
-        return _fail(words, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
+        return _fail(arguments, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
     except click.UsageError as error:
         command_path = error.ctx.command_path if error.ctx is not None else PROGRAM
-        return _fail(words, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
+        return _fail(arguments, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
     except click.ClickException as error:
-        return _fail(words, error.format_message(), "", ExitCode.USAGE)
+        return _fail(arguments, error.format_message(), "", ExitCode.USAGE)
     except (RegistryPipelineError, OSError) as error:
-        _print_traceback(words)
+        _print_traceback(arguments)
         failure = error if isinstance(error, RegistryPipelineError) else _wrap_os_error(error)
-        return _fail(words, failure.message, failure.advice, failure.exit_code)
+        return _fail(arguments, failure.message, failure.advice, failure.exit_code)
     except Exception as error:  # noqa: BLE001 - a user never gets a traceback without --verbose
-        _print_traceback(words)
-        return _fail(words, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
+        _print_traceback(arguments)
+        return _fail(arguments, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
 
 
-def _fail(words: list[str], message: str, advice: str, code: int) -> int:
+def _fail(arguments: list[str], message: str, advice: str, code: int) -> int:
     try:
-        report_failure(message, advice, code, form=requested_format(words))
+        report_failure(message, advice, code, form=requested_format(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
         return _discard_output()
@@ -76,9 +76,9 @@ def _wrap_os_error(error: OSError) -> RegistryPipelineError:
     return RegistryPipelineError(f"{type(error).__name__}: {error}", f"fix the cause, then {_STATUS_HINT}")
 
 
-def _print_traceback(words: list[str]) -> None:
+def _print_traceback(arguments: list[str]) -> None:
     # The raw arguments are searched, because parsing may be what failed.
-    if any(word == "--verbose" or (word.startswith("-v") and not word.strip("-v")) for word in words):
+    if any(word == "--verbose" or (word.startswith("-v") and not word.strip("-v")) for word in arguments):
         import traceback  # noqa: PLC0415 - only --verbose needs it
 
         sys.stderr.write(printable_lines(traceback.format_exc()))

@@ -11,12 +11,12 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, find_run, folder_at
 
 
-def is_path(word: str) -> bool:
+def is_path(name: str) -> bool:
     """Return whether an argument is the path of a folder."""
-    return "/" in word or word in (".", "..")
+    return "/" in name or name in (".", "..")
 
 
-def find_repository_for(reporter: Reporter, words: Iterable[str]) -> Repository | None:
+def find_repository_for(reporter: Reporter, names: Iterable[str]) -> Repository | None:
     """Return the repository, or None if there is none and every argument is a path.
 
     Raises:
@@ -25,17 +25,17 @@ def find_repository_for(reporter: Reporter, words: Iterable[str]) -> Repository 
     try:
         return find_repository(reporter.settings.repo)
     except NotFoundError:
-        if reporter.settings.repo is None and all(map(is_path, words)):
+        if reporter.settings.repo is None and all(map(is_path, names)):
             return None
         raise
 
 
-def find_named_run(repository: Repository | None, word: str, registry_id: str | None = None) -> FoundRun:
+def find_named_run(repository: Repository | None, name: str, registry_id: str | None = None) -> FoundRun:
     """Return the run that an argument names. Only a path can be found without a repository.
 
     Raises:
         NotFoundError: no run matches, or more than one.
     """
-    if repository is None or is_path(word):
-        return folder_at(Path(word))
-    return find_run(repository, word, registry_id)
+    if repository is None or is_path(name):
+        return folder_at(Path(name))
+    return find_run(repository, name, registry_id)

@@ -124,16 +124,16 @@ def _parse_record(registry_id: str, record: EventLogRecord) -> Materialized:
     return Materialized(registry_id, record.storage_id, record.run_id, sealed, version)
 
 
-def unproved_checks(instance: DagsterInstance, made: Materialized) -> dict[str, str]:
+def unproved_checks(instance: DagsterInstance, materialization: Materialized) -> dict[str, str]:
     """Return the blocking checks that did not pass on a materialization, with the reason.
 
     Only the newest result on this very materialization counts.
     """
     reasons: dict[str, str] = {}
-    for name in REGISTRIES[made.registry_id].check_names:
-        key = AssetCheckKey(AssetKey(made.registry_id), name)
+    for name in REGISTRIES[materialization.registry_id].check_names:
+        key = AssetCheckKey(AssetKey(materialization.registry_id), name)
         records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE_SIZE)
-        result = next((record for record in records if _is_result_on(record, made)), None)
+        result = next((record for record in records if _is_result_on(record, materialization)), None)
         if result is None:
             reasons[name] = "has no result"
         elif result.status is not AssetCheckExecutionRecordStatus.SUCCEEDED:

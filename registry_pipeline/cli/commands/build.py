@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from registry_pipeline.cli.activation_output import find_actor, refusal_code
-from registry_pipeline.cli.daily import build_span, check_daily_arguments
+from registry_pipeline.cli.daily import build_span, built_to_json, check_daily_arguments
 from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.param_types import DaySpan, DaySpanText
@@ -20,6 +20,7 @@ from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, rebuild
 from registry_pipeline.pipeline.render import is_report_missing
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
 
@@ -107,7 +108,7 @@ def _exit_codes(result: RebuildResult) -> list[int]:
 def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     activation = result.activation if isinstance(result.activation, Activation) else None
     return {
-        "built": [_row_to_json(row) for row in result.built if row.run is not None],
+        "built": [_row_to_json(row, row.run.ref) for row in result.built if row.run is not None],
         "not_built": [row.registry_id for row in result.built if row.run is None],
         "activation_run_id": None if activation is None else activation.record.run_id,
         "report_run_id": None if result.report is None else result.report.ref.run_id,
@@ -116,22 +117,17 @@ def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     }
 
 
-def _row_to_json(row: BuiltRow) -> dict[str, Any]:
-    ref = None if row.run is None else row.run.ref
-    return {
-        "registry_id": row.registry_id,
-        "partition": None,
-        "run_id": None if ref is None else ref.run_id,
-        "run_root": None if ref is None else ref.run_root,
-        "relpath": None if ref is None else ref.relpath,
-        "root_sha256": None if ref is None else ref.manifest_sha256,
-        "records": row.records,
-        "metrics": {},
-        "verdict": None if row.verdict is None else row.verdict.verdict,
-        "activated": row.activated,
-        "reused": row.reused,
-        "seconds": row.seconds,
-    }
+def _row_to_json(row: BuiltRow, ref: SealedRef) -> dict[str, Any]:
+    return built_to_json(
+        row.registry_id,
+        ref,
+        records=row.records,
+        metrics={},
+        verdict=None if row.verdict is None else row.verdict.verdict,
+        activated=row.activated,
+        reused=row.reused,
+        seconds=row.seconds,
+    )
 
 
 def _print_result(page: Page, result: RebuildResult) -> None:

@@ -50,22 +50,22 @@ def command(reporter: Reporter, first: str, second: str | None, registry_id: str
     Without B, A is compared with the active run of its registry, or, if A is active, with the run before it; the
     older run comes first. Both are verified; exits 3 if one does not verify.
     """
-    words = [first] if second is None else [first, second]
-    repository = find_repository_for(reporter, words)
-    diff = compare_runs(*_find_runs(repository, words, registry_id))
+    names = [first] if second is None else [first, second]
+    repository = find_repository_for(reporter, names)
+    diff = compare_runs(*_find_runs(repository, names, registry_id))
     reporter.answer(diff.to_json(), (), lambda page: _print_diff(page, diff))
     return 0
 
 
 def _find_runs(
-    repository: Repository | None, words: Sequence[str], registry_id: str | None
+    repository: Repository | None, names: Sequence[str], registry_id: str | None
 ) -> tuple[FoundRun, FoundRun]:
     # `active` and `latest` need a registry, which the other run may tell: they are found last.
     runs: dict[int, FoundRun] = {}
-    for index in sorted(range(len(words)), key=lambda index: words[index].startswith(("active", "latest"))):
-        runs[index] = find_named_run(repository, words[index], registry_id)
+    for index in sorted(range(len(names)), key=lambda index: names[index].startswith(("active", "latest"))):
+        runs[index] = find_named_run(repository, names[index], registry_id)
         registry_id = registry_id or registry_of_run(runs[index])
-    if len(words) > 1:
+    if len(names) > 1:
         return runs[0], runs[1]
     if repository is None or registry_id is None:
         raise click.UsageError(f"{runs[0].shown} belongs to no registry here: name the run to compare it with")

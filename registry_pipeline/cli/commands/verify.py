@@ -57,7 +57,7 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
         ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
     ],
 )
-@click.argument("words", metavar="[RUN|PATH]...", nargs=-1)
+@click.argument("names", metavar="[RUN|PATH]...", nargs=-1)
 @click.option("--all", "all_folders", is_flag=True, help="Every run folder; an unsealed one is listed and passes.")
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
 @click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
@@ -84,7 +84,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     request.refuse_contradictions()
     repository = find_repository(reporter.settings.repo) if request.needs_repository else None
     # (1) Verify the runs, then the runs that they were built from.
-    named = [find_named_run(repository, word) for word in request.words]
+    named = [find_named_run(repository, name) for name in request.names]
     runs = [*named, *_list_other_runs(repository, named, request)]
     checked, lineage = _check_runs(reporter, repository, request, runs)
     verdicts = [run.verdict for run in checked]
@@ -119,7 +119,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
 class _VerifyOptions:
     """The options, as click names them."""
 
-    words: tuple[str, ...]
+    names: tuple[str, ...]
     all_folders: bool
     active: bool
     pointers: bool
@@ -147,15 +147,15 @@ class _VerifyOptions:
     def needs_repository(self) -> bool:
         """Whether anything but folders named by their paths is verified."""
         others = self.chain or self.inputs or self.baseline is not None or bool(self.fail_on - {"warning"})
-        return self.includes_pointers or others or not all(map(is_path, self.words))
+        return self.includes_pointers or others or not all(map(is_path, self.names))
 
     def refuse_contradictions(self) -> None:
         """Raise a usage error if nothing is to be verified, or an option lacks another one that it needs."""
-        if not (self.words or self.includes_pointers or self.chain) and self.baseline is None:
+        if not (self.names or self.includes_pointers or self.chain) and self.baseline is None:
             raise click.UsageError("name a run, or add --all, --active, --pointers, --chain or --baseline REF")
         if self.expect and not self.chain:
             raise click.UsageError("--expect needs --chain")
-        if self.inputs and not (self.words or self.all_folders or self.active):
+        if self.inputs and not (self.names or self.all_folders or self.active):
             raise click.UsageError("--inputs needs runs: name one, or add --all or --active")
         if self.require_sealed and not self.all_folders:
             raise click.UsageError("--require-sealed needs --all; a named folder must be sealed anyway")
