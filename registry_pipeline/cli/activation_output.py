@@ -51,14 +51,8 @@ def print_change(
 ) -> int:
     """Render the health report if a pointer moved, print the outcome, and return the exit code.
 
-    Args:
-        reporter: prints the outcome.
-        repository: the repository.
-        run: the run that renders the report; None for a refusal before any run was started.
-        outcome: the change, its refusal, or None if nothing had to change.
-        action: the name of the action in the document.
-        unchanged_text: printed if nothing had to change.
-        other_findings: findings in addition to those of the outcome.
+    `outcome` is None if nothing had to change, which `unchanged_text` says. `run` renders the report; it is None for a
+    refusal before any run was started.
     """
     activation = outcome if isinstance(outcome, Activation) else None
     report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)

@@ -111,11 +111,8 @@ def _find_obstacle(instance: DagsterInstance, group: cli_builds.BuildGroup) -> s
 
 
 def _latest_run(instance: DagsterInstance, member: cli_builds.BuildGroupMember) -> SealedRun | None:
-    if member.partition is None:
-        materializations = event_log.materializations(instance, member.registry_id, limit=1)
-    else:
-        materializations = event_log.latest_of_partition(instance, member.registry_id, member.partition)
-    return materializations[0].sealed if materializations else None
+    latest = event_log.materializations(instance, member.registry_id, limit=1, partition=member.partition)
+    return latest[0].sealed if latest else None
 
 
 def _report_group(instance: DagsterInstance, repository: Repository, group: cli_builds.BuildGroup) -> SensorResult:

@@ -90,16 +90,13 @@ def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Seq
     return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
 
 
-def latest_of_partition(instance: DagsterInstance, registry_id: str, partition: str) -> Sequence[Materialized]:
-    """Return the newest materialization of one partition of a registry, or nothing."""
-    records_filter = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=[partition])
-    records = instance.fetch_materializations(records_filter, limit=1).records
-    return [_parse_record(registry_id, record) for record in records]
-
-
-def materializations(instance: DagsterInstance, registry_id: str, limit: int) -> Sequence[Materialized]:
-    """Return the newest materializations of a registry, the newest first."""
-    records = instance.fetch_materializations(AssetRecordsFilter(AssetKey(registry_id)), limit=limit).records
+def materializations(
+    instance: DagsterInstance, registry_id: str, limit: int, partition: str | None = None
+) -> Sequence[Materialized]:
+    """Return the newest materializations of a registry, or of one of its partitions, the newest first."""
+    partitions = None if partition is None else [partition]
+    records_filter = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=partitions)
+    records = instance.fetch_materializations(records_filter, limit=limit).records
     return [_parse_record(registry_id, record) for record in records]
 
 

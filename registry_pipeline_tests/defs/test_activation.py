@@ -113,7 +113,7 @@ def write_id(repo: DagsterRepo, repository_id: str) -> DagsterRepo:
     """Give the repository an id; return the interface as Dagster loads it then."""
     toml = repo.governed.root / "registry-pipeline.toml"
     toml.write_text(f'repository_id = "{repository_id}"\n', encoding="utf-8")
-    return replace(repo, governed=load_repository(repo.governed.root))
+    return dataclasses.replace(repo, governed=load_repository(repo.governed.root))
 
 
 def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: DagsterRepo) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
 
 import click
 
@@ -14,8 +14,6 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.pointers.activation import activate, load_candidate
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.runs.sealed_run import Refusal
-
-_UNCHANGED: Final = "the run is already active"
 
 
 @click.command(
@@ -57,20 +55,13 @@ def command(
     repository = find_repository(reporter.settings.repo)
     named_run = find_named_run(repository, word, registry_id)
     candidate = load_candidate(repository, registry_id, named_run, accept_losses=accept_removed)
+    finish = partial(print_change, reporter, repository, action="activate", unchanged_text="the run is already active")
     if isinstance(candidate, Refusal):
-        return print_change(reporter, repository, None, candidate, action="activate", unchanged_text=_UNCHANGED)
+        return finish(None, candidate)
     run = start_build_run(repository, reporter.settings.now)
     actor = find_actor(actor, repository.root)
     outcome = activate(
         repository, run, [candidate], actor=actor, reason=reason, allow_mixed=allow_mixed, allow_foreign=allow_foreign
     )
     findings = candidate[1].findings if isinstance(outcome, Refusal) or accept_removed else ()
-    return print_change(
-        reporter,
-        repository,
-        run,
-        outcome,
-        action="activate",
-        unchanged_text=_UNCHANGED,
-        other_findings=findings,
-    )
+    return finish(run, outcome, other_findings=findings)

@@ -13,7 +13,7 @@ from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.param_types import DaySpan, DaySpanText
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Column, Page, Reporter
-from registry_pipeline.config import find_repository
+from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.findings.finding import Severity, has_errors
 from registry_pipeline.pipeline.build_lock import hold_build_lock
 from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, rebuild
@@ -86,14 +86,14 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command, which click p
             on_progress=bar.done,
         )
     reporter.answer(_result_to_json(result), result.findings, lambda page: _print_result(page, result))
+    return _exit_code(repository, result, fail_on)
+
+
+def _exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset[str]) -> int:
     # --fail-on looks at the runs of this build, active or not.
     built = {row.registry_id: row.run.ref for row in result.built if row.run is not None}
     operations, drift = read_operations(repository, built) if fail_on else (None, None)
     asked_to_fail = holds(fail_on, result.findings, operations, drift)
-    return combined([*_exit_codes(result), ExitCode.ASKED_TO_FAIL * asked_to_fail])
-
-
-def _exit_codes(result: RebuildResult) -> list[int]:
     failed = [row.verdict for row in result.built if row.verdict is not None and not row.verdict.passed]
     codes = [code_of(verdict.errors()) or ExitCode.EVIDENCE_INVALID for verdict in failed]
     if any(row.run is None for row in result.built):
@@ -102,7 +102,8 @@ def _exit_codes(result: RebuildResult) -> list[int]:
         is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
         codes += [ExitCode.EVIDENCE_INVALID * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
     codes += [ExitCode.REFUSED * result.waiting, ExitCode.REPORT_NOT_RENDERED * is_report_missing(result.findings)]
-    return codes + ([refusal_code(result.activation)] if isinstance(result.activation, Refusal) else [])
+    codes += [refusal_code(result.activation)] if isinstance(result.activation, Refusal) else []
+    return combined([*codes, ExitCode.ASKED_TO_FAIL * asked_to_fail])
 
 
 def _result_to_json(result: RebuildResult) -> dict[str, Any]:
