@@ -60,7 +60,7 @@ def command(reporter: Reporter, first: str, second: str | None, registry_id: str
 def _find_runs(
     repository: Repository | None, names: Sequence[str], registry_id: str | None
 ) -> tuple[FoundRun, FoundRun]:
-    # `active` and `latest` need a registry, which the other run may tell: they are found last.
+    # `active` and `latest` need a registry, which may be that of the other run: they are looked up last.
     runs: dict[int, FoundRun] = {}
     for index in sorted(range(len(names)), key=lambda index: names[index].startswith(("active", "latest"))):
         runs[index] = find_named_run(repository, names[index], registry_id)
