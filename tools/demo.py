@@ -94,16 +94,16 @@ def _dagster(repository: Path, home: Path) -> None:
 
 
 class _Graph:
-    """The definitions of the governed repository with their instance; imported late, since that takes seconds."""
+    """The definitions of the repository with their instance; imported late, since that takes seconds."""
 
     def __init__(self, repository: Path, home: Path) -> None:
         from dagster import DagsterInstance  # noqa: PLC0415
 
         from registry_pipeline.defs.build import build_defs  # noqa: PLC0415
-        from registry_pipeline.defs.resources import GovernedRepository  # noqa: PLC0415
+        from registry_pipeline.defs.resources import RepositoryResource  # noqa: PLC0415
 
         self.definitions = build_defs(repository)
-        self.repository = GovernedRepository(root=str(repository))
+        self.repository = RepositoryResource(root=str(repository))
         self.instance = DagsterInstance.from_config(str(home))
 
     def execute(self, job: str, requested: Any = None) -> list[tuple[str, str]]:

@@ -112,8 +112,8 @@ def _commands() -> Iterator[tuple[str, click.Command, click.Context]]:
 
 
 def _commands_of(group: CommandGroup, context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:
-    """Yield the verbs of a group, and after a noun its own verbs."""
-    for name in group.verbs:
+    """Yield the commands of a group, and after a group its own commands."""
+    for name in group.help_lines:
         command = group.get_command(context, name)
         if command is not None and not command.hidden:
             inner = click.Context(command, parent=context, info_name=name)

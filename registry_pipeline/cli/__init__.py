@@ -1,9 +1,7 @@
-"""The command line, one of two doors to the runbook (SPEC 6 and 8).
+"""The command line: one of the two interfaces over the pipeline.
 
-Holds the click commands, one file a verb in `verbs`; the global options; the exit codes; and the one reporter through
-which every verb answers, as text, as JSON or as GitHub annotations. Keeps out rules (the runbook has them), the other
-door (no verb imports Dagster or pandas), and imports at start that a verb may not need.
-May import the runbook and everything below it; `ui` starts the processes of Dagster.
+Contains the click commands (one file per command in `commands`), the global options, the exit codes and the reporter
+that prints every result. Contains no rules and no import of Dagster or pandas. May import the pipeline and below.
 """
 
 from __future__ import annotations

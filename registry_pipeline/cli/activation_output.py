@@ -1,4 +1,4 @@
-"""How `activate`, `rollback` and `mark-bad` end: render the report, print what moved, choose the exit code."""
+"""The shared end of `activate`, `rollback` and `mark-bad`: render the report, print the moves, return the exit code."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.runs.pointer_file import pointer_hash
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
+ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 def reason_options(command: _Decorated) -> _Decorated:
-    """Add `--reason` and `--actor` to a verb that changes the pointers."""
+    """Add `--reason` and `--actor` to a command that changes the pointers."""
     reason = click.option(
-        "--reason", required=True, metavar="TEXT", callback=_not_blank, help="Why, for the activation record."
+        "--reason", required=True, metavar="TEXT", callback=_require_text, help="Why, for the activation record."
     )
-    actor = click.option("--actor", metavar="NAME", help="Who, for the activation record; default: as git knows you.")
+    actor = click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
     return reason(actor(command))
 
 
-def _not_blank(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def _require_text(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if not value.strip():
         raise click.UsageError("--reason needs a text")
     return value
@@ -42,63 +43,61 @@ def print_change(
     reporter: Reporter,
     repository: Repository,
     run: BuildRun | None,
-    done: Activation | Refusal | None,
+    outcome: Activation | Refusal | None,
     *,
     action: str,
-    nothing: str,
-    told: Iterable[Finding] = (),
+    unchanged_text: str,
+    other_findings: Iterable[Finding] = (),
 ) -> int:
-    """Render the report where a pointer changed, answer, and return the exit code.
+    """Render the health report if a pointer moved, print the outcome, and return the exit code.
 
-    `nothing` is the sentence for a change that was not needed, `told` are findings beside those of the change.
+    `outcome` is None if nothing had to change, which `unchanged_text` says. `run` renders the report; it is None for a
+    refusal before any run was started.
     """
-    changed = isinstance(done, Activation) and run is not None
-    report, missing = render_after_change(repository, run) if changed and run is not None else (None, ())
-    findings = tuple(dict.fromkeys((*(done.findings if done is not None else ()), *told, *missing)))
-    moved = done if isinstance(done, Activation) else None
+    activation = outcome if isinstance(outcome, Activation) else None
+    report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)
+    findings = tuple(dict.fromkeys((*(outcome.findings if outcome is not None else ()), *other_findings, *missing)))
     document: dict[str, Any] = {
         "action": action,
-        "moves": [] if moved is None else [move.to_json() for move in moved.moves],
-        "activation_run_id": None if moved is None else moved.record.run_id,
-        "pointer_sha256": pointer_hash(repository) if moved is None else moved.pointer_sha256,
+        "moves": [] if activation is None else [move.to_json() for move in activation.moves],
+        "activation_run_id": None if activation is None else activation.record.run_id,
+        "pointer_sha256": pointer_hash(repository) if activation is None else activation.pointer_sha256,
         "report_run_id": None if report is None else report.ref.run_id,
         "findings": [finding.to_json() for finding in findings],
     }
-    reporter.answer(document, findings, lambda page: _tell(page, done, findings, nothing))
-    if isinstance(done, Refusal):
-        return refusal_code(done)
+
+    def print_text(page: Page) -> None:
+        if outcome is None:
+            page.line(f"{unchanged_text}; no pointer moved")
+        elif isinstance(outcome, Refusal):
+            page.line("refused: no pointer moved", style="bold red")
+        else:
+            _print_moves(page, outcome)
+        page.findings(findings)
+
+    reporter.answer(document, findings, print_text)
+    if isinstance(outcome, Refusal):
+        return refusal_code(outcome)
     return ExitCode.REPORT_NOT_RENDERED if is_report_missing(findings) else ExitCode.FINE
 
 
+def _print_moves(page: Page, activation: Activation) -> None:
+    for move in activation.moves:
+        before, after = ("nothing" if ref is None else ref.run_id for ref in (move.from_ref, move.to_ref))
+        page.line(f"{move.registry_id}: {before} -> {after}")
+    page.line(f"recorded in {activation.record.run_id}")
+
+
 def refusal_code(refusal: Refusal) -> ExitCode:
-    """Return 3 where the pointer file or the chain is invalid, 5 where a gate refused the runs."""
+    """Return 3 if the pointer file or the chain is invalid, else 5."""
     invalid = any(f.severity is Severity.ERROR and f.code.startswith(("POINTER_", "CHAIN_")) for f in refusal.findings)
     return ExitCode.EVIDENCE_INVALID if invalid else ExitCode.REFUSED
 
 
-def _tell(page: Page, done: Activation | Refusal | None, findings: tuple[Finding, ...], nothing: str) -> None:
-    if done is None:
-        page.line(f"{nothing}; nothing moved")
-    elif isinstance(done, Refusal):
-        page.line("refused: no pointer moved", style="bold red")
-    else:
-        for move in done.moves:
-            before = "nothing" if move.from_ref is None else move.from_ref.run_id
-            page.line(f"{move.registry_id}: {before} -> {'nothing' if move.to_ref is None else move.to_ref.run_id}")
-        page.line(f"recorded in {done.record.run_id}")
-    page.findings(findings)
-
-
-ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
-
-
-def find_actor(told: str | None, root: Path, environ: Mapping[str, str] | None = None) -> str:
-    """Return who acts: what was told, else the environment's, else git's `name <email>`, else the login name.
-
-    A login name that the system does not know either is its number: an activation always names somebody.
-    """
+def find_actor(actor: str | None, root: Path, environ: Mapping[str, str] | None = None) -> str:
+    """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
     variables = os.environ if environ is None else environ
-    for name in (told, variables.get(ACTOR_VARIABLE), read_identity(root)):
+    for name in (actor, variables.get(ACTOR_VARIABLE), read_identity(root)):
         if name is not None and name.strip():
             return name.strip()
     try:

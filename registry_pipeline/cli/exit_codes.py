@@ -1,4 +1,4 @@
-"""What the exit code says (SPEC 6): one table, and one rule for when several hold."""
+"""The exit codes, the rule for several at once, and the option `--fail-on`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from registry_pipeline.registries.base.values import SystemDrift
 
 
 class ExitCode(IntEnum):
-    """How a command ended; the names are for us, the numbers are the promise."""
+    """How a command ended. The numbers are a promise to scripts (docs/reference/specification.md, "Exit codes")."""
 
     FINE = 0
     UNEXPECTED = 1
@@ -33,32 +33,33 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = MappingProxyType(
     {
-        ExitCode.FINE: "fine",
+        ExitCode.FINE: "success",
         ExitCode.UNEXPECTED: "unexpected failure",
-        ExitCode.USAGE: "usage or configuration",
-        ExitCode.EVIDENCE_INVALID: "evidence invalid",
-        ExitCode.ASKED_TO_FAIL: "findings that --fail-on names",
-        ExitCode.REFUSED: "refused by a gate, or sealed and waiting: no pointer moved, no content file changed",
-        ExitCode.BUSY: "lock held or race lost: nothing changed",
-        ExitCode.NOT_FOUND: "not found, or could not check",
-        ExitCode.REPORT_NOT_RENDERED: "done, only the health report is missing: do not repeat the command",
+        ExitCode.USAGE: "usage or configuration error",
+        ExitCode.EVIDENCE_INVALID: "invalid evidence",
+        ExitCode.ASKED_TO_FAIL: "findings named by --fail-on",
+        ExitCode.REFUSED: "refused, or sealed and not activated: no pointer moved, no content file changed",
+        ExitCode.BUSY: "a lock is held, or another change was faster: nothing changed",
+        ExitCode.NOT_FOUND: "not found, or cannot be checked",
+        ExitCode.REPORT_NOT_RENDERED: "done, but the health report is missing: do not repeat the command",
     }
 )
-"""Every exit code in a few words."""
+"""Every exit code of a command that ends by itself, with its meaning."""
 _PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 8, 4)
 
 
 def combined(codes: Iterable[int]) -> int:
-    """Return the one exit code of a command for which several hold: the first of 1, 2, 6, 3, 7, 5, 8, 4, else 0."""
-    held = set(codes)
-    return next((code for code in _PRECEDENCE if code in held), int(ExitCode.FINE))
+    """Return the exit code of a command for which several apply: the first of 1, 2, 6, 3, 7, 5, 8, 4, else 0."""
+    applicable = set(codes)
+    return next((code for code in _PRECEDENCE if code in applicable), int(ExitCode.FINE))
 
 
 def code_of(findings: Iterable[Finding]) -> int:
     """Return the exit code of findings: 3 with an error, 7 where something could not be checked, else 0."""
-    errors = {each.code for each in findings if each.severity is Severity.ERROR}
-    unchecked = bool(errors & COULD_NOT_CHECK)
-    return combined([ExitCode.EVIDENCE_INVALID * bool(errors - COULD_NOT_CHECK), ExitCode.NOT_FOUND * unchecked])
+    errors = {finding.code for finding in findings if finding.severity is Severity.ERROR}
+    if errors - COULD_NOT_CHECK:
+        return ExitCode.EVIDENCE_INVALID
+    return ExitCode.NOT_FOUND if errors else ExitCode.FINE
 
 
 REASONS: Final = ("drift", "stale", "coverage", "warning")
@@ -66,22 +67,22 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 class _Reasons(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """A list of reasons with commas between them."""
+    """Comma-separated reasons."""
 
     name = "reasons"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
         if isinstance(value, frozenset):
             return value
-        words = [word.strip() for word in str(value).split(",")]
-        unknown = [word for word in words if word not in REASONS]
+        names = [name.strip() for name in str(value).split(",")]
+        unknown = [name for name in names if name not in REASONS]
         if unknown:
             self.fail(f"{unknown[0]!r} is none of {', '.join(REASONS)}", param, ctx)
-        return frozenset(words)
+        return frozenset(names)
 
 
 def fail_on_option(command: _Decorated) -> _Decorated:
-    """Add `--fail-on` to a verb, as the argument `fail_on`: a frozen set of reasons."""
+    """Add `--fail-on` to a command, as the argument `fail_on`: a frozen set of reasons."""
     return click.option(
         "--fail-on",
         type=_Reasons(),
@@ -98,7 +99,7 @@ def holds(
     operations: OperationCounts | None = None,
     drift: SystemDrift | None = None,
 ) -> bool:
-    """Tell whether one of the reasons holds; what is not known (None) is no reason."""
+    """Return whether any of the reasons applies. Unknown counts (None) never apply."""
     counts = {
         "drift": 0 if operations is None else operations.drifting,
         "stale": 0 if operations is None else operations.stale,

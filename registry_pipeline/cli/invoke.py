@@ -1,4 +1,4 @@
-"""Where the program begins and ends: every failure becomes one line, advice, and an exit code (SPEC 6)."""
+"""Run the command line; turn every failure into one line, a hint and an exit code."""
 
 from __future__ import annotations
 
@@ -20,84 +20,76 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.durable import cannot_write, is_refused_write
 from registry_pipeline.findings.display import printable_lines
 
-_BUG: Final = "this is a bug: run it again with --verbose and report what it prints"
+_BUG_HINT: Final = "this is a bug: run it again with --verbose and report the output"
+_STATUS_HINT: Final = "see `registry-pipeline status` for what was done before"
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; tracebacks are for --verbose.
-
-    `arguments` are those of the process if not given.
-    """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line with `argv`, by default those of the process, and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding cannot show is told by its escapes, instead of ending the program.
+        # A name that the terminal's encoding cannot show is printed as escapes instead of ending the program.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminated)
+            signal.signal(number, _exit_on_signal)
     try:
-        with program.make_context(PROGRAM, [*words]) as context:
+        with program.make_context(PROGRAM, [*arguments]) as context:
             code = program.invoke(context)
         sys.stdout.flush()
         return int(code or 0)
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
+    except click.exceptions.Exit as exit_request:
+        return exit_request.exit_code
     except BrokenPipeError:
-        return _end_quietly()
+        return _discard_output()
     except (click.Abort, KeyboardInterrupt):
-        return _failed(
-            words, "interrupted", "see `registry-pipeline status` for what was done before", ExitCode.INTERRUPTED
-        )
+        return _fail(arguments, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else PROGRAM
-        return _failed(words, error.format_message(), f"see `{where} --help`", ExitCode.USAGE)
+        command_path = error.ctx.command_path if error.ctx is not None else PROGRAM
+        return _fail(arguments, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
     except click.ClickException as error:
-        return _failed(words, error.format_message(), "", ExitCode.USAGE)
-    except RegistryPipelineError as error:
-        _trace(words)
-        return _failed(words, error.message, error.advice, error.exit_code)
-    except OSError as error:
-        _trace(words)
-        failure = _as_write_error(error)
-        return _failed(words, failure.message, failure.advice, failure.exit_code)
-    except Exception as error:  # noqa: BLE001 - the last door: a stranger sees one line and what to do
-        _trace(words)
-        return _failed(words, f"{type(error).__name__}: {error}", _BUG, ExitCode.UNEXPECTED)
+        return _fail(arguments, error.format_message(), "", ExitCode.USAGE)
+    except (RegistryPipelineError, OSError) as error:
+        _print_traceback(arguments)
+        failure = error if isinstance(error, RegistryPipelineError) else _wrap_os_error(error)
+        return _fail(arguments, failure.message, failure.advice, failure.exit_code)
+    except Exception as error:  # noqa: BLE001 - a user never gets a traceback without --verbose
+        _print_traceback(arguments)
+        return _fail(arguments, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
 
 
-def _failed(words: list[str], message: str, advice: str, code: int) -> int:
+def _fail(arguments: list[str], message: str, advice: str, code: int) -> int:
     try:
-        report_failure(message, advice, code, form=requested_format(words))
+        report_failure(message, advice, code, form=requested_format(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
-        return _end_quietly()
+        return _discard_output()
     return int(code)
 
 
-def _as_write_error(error: OSError) -> RegistryPipelineError:
-    """Return the error of a disk in the words of every command; what cannot be read keeps the system's own words."""
+def _wrap_os_error(error: OSError) -> RegistryPipelineError:
+    """Return a refused write with the common message; any other error keeps the text of the system."""
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is not None and is_refused_write(error):
         return cannot_write(path, error)
-    advice = "fix what it names, then see `registry-pipeline status` for what was done before"
-    return RegistryPipelineError(f"{type(error).__name__}: {error}", advice)
+    return RegistryPipelineError(f"{type(error).__name__}: {error}", f"fix the cause, then {_STATUS_HINT}")
 
 
-def _trace(words: list[str]) -> None:
-    if any(word == "--verbose" or (word.startswith("-v") and not word.strip("-v")) for word in words):
-        import traceback  # noqa: PLC0415 - asked for, or not imported
+def _print_traceback(arguments: list[str]) -> None:
+    # The raw arguments are searched, because parsing may be what failed.
+    if any(word == "--verbose" or (word.startswith("-v") and not word.strip("-v")) for word in arguments):
+        import traceback  # noqa: PLC0415 - only --verbose needs it
 
         sys.stderr.write(printable_lines(traceback.format_exc()))
 
 
-def _end_quietly() -> int:
-    """Let the interpreter flush into nowhere: the reader of the pipe has left, and that is its right."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+def _discard_output() -> int:
+    # The reader of the pipe is gone. The interpreter flushes stdout at exit, which must not fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.BROKEN_PIPE
 
 
-def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as on an exception, so that what is staged is cleaned up on the way out."""
+def _exit_on_signal(number: int, _frame: FrameType | None) -> NoReturn:
+    # As an exception, so that staged files are removed on the way out.
     raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""Days and instants on the command line: `--since` and `--until`, both inclusive, in UTC."""
+"""Types of command-line parameters: instants and spans of days, in UTC."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import click
 from registry_pipeline.canonical import parse_instant, parse_utc
 from registry_pipeline.values import value_type
 
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIRST_YEAR: Final = 1970
+
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """A day, of which the whole counts, or an instant with its zone."""
+    """An instant with its time zone, or a day, which means the time `at` on that day."""
 
     name = "time"
 
@@ -22,10 +25,8 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # no parameter before 
         self.at = at
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the instant; a day is taken at the time of day that this option stands for."""
-        if isinstance(value, datetime):
-            return value
-        instant = parse_instant(value)
+        """Return the instant."""
+        instant = value if isinstance(value, datetime) else parse_instant(value)
         if instant is not None:
             return instant
         day = parse_utc(f"{value}T00:00:00Z")
@@ -34,32 +35,26 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # no parameter before 
         return datetime.combine(day, self.at, UTC)
 
 
-_FIRST_YEAR: Final = 1970
-
-
 class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """A strict `YYYY-MM-DDTHH:MM:SSZ` text."""
+    """A UTC instant in the form `YYYY-MM-DDTHH:MM:SSZ`."""
 
     name = "utc"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the instant; anything but the strict text is a usage error."""
+        """Return the instant."""
         if isinstance(value, datetime):
             return value
         instant = parse_utc(value)
         if instant is None:
             self.fail(f"{value!r} is not UTC in the form 2026-03-01T12:00:00Z", param, ctx)
         if instant.year < _FIRST_YEAR:
-            self.fail(f"{value} is before {_FIRST_YEAR}; no run folder can have such a stamp", param, ctx)
+            self.fail(f"{value} is before {_FIRST_YEAR}; no run id can contain it", param, ctx)
         return instant
-
-
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @value_type
 class DaySpan:
-    """Days from the first to the last, both included."""
+    """The days from the first to the last, both included."""
 
     first: date
     last: date
@@ -72,23 +67,23 @@ class DaySpan:
 
 
 class DaySpanText(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """`DATE`, or `FIRST..LAST`, each as 2026-03-01."""
+    """`DATE` or `FIRST..LAST`, with dates as 2026-03-01."""
 
     name = "days"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> DaySpan:
-        """Return the days; words that are no days, and a span that goes backwards, are usage errors."""
+        """Return the days."""
         if isinstance(value, DaySpan):
             return value
         first, dots, last = str(value).partition("..")
-        span = DaySpan(self._day(first, param, ctx), self._day(last if dots else first, param, ctx))
+        span = DaySpan(self._parse_day(first, param, ctx), self._parse_day(last if dots else first, param, ctx))
         if span.last < span.first:
             self.fail(f"{value!r} goes backwards; write {last}..{first}", param, ctx)
         return span
 
-    def _day(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> date:
+    def _parse_day(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> date:
         try:
             day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         except ValueError:
             day = None
-        return day or self.fail(f"{text!r} is no day in the form 2026-03-01", param, ctx)
+        return day or self.fail(f"{text!r} is not a day in the form 2026-03-01", param, ctx)

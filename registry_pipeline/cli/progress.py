@@ -1,4 +1,4 @@
-"""Progress on a terminal: drawn on stderr, gone when the work is done, absent in pipes (SPEC 7)."""
+"""Progress bars: drawn on stderr if it is a terminal, removed when the work is done."""
 
 from __future__ import annotations
 
@@ -9,35 +9,40 @@ from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.findings.display import printable
 
 
-class Shown:
-    """What the work calls: `step` names what is being done, `done` tells how far it is."""
+class Progress:
+    """Progress that is not drawn."""
 
     def step(self, text: str) -> None:
-        """Say what is being done now."""
+        """Start a step named `text`."""
 
     def done(self, count: int, of: int | None = None) -> None:
-        """Say how many are done, and of how many where that is known."""
+        """Set how many items of the step are done, and the total if it is known."""
 
 
 @contextmanager
-def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Shown]:
-    """Draw progress while the block runs, where somebody is watching."""
-    if not reporter.draws_progress or total == 0:
-        yield Shown()
+def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
+    """Draw progress while the block runs, if stderr is a terminal."""
+    if not reporter.shows_progress or total == 0:
+        yield Progress()
         return
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+    from rich import progress as rich_progress  # noqa: PLC0415 - only for a terminal
+    from rich.console import Console  # noqa: PLC0415
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    columns = (
+        rich_progress.SpinnerColumn(),
+        rich_progress.TextColumn("{task.description}", markup=False),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+    )
     console = Console(stderr=True, color_system="auto" if reporter.settings.color else None)
-    with Progress(*columns, console=console, transient=True) as drawn:
-        task = drawn.add_task(printable(what), total=total)
+    with rich_progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(printable(what), total=total)
 
-        class _Drawn(Shown):
+        class _DrawnProgress(Progress):
             def step(self, text: str) -> None:
-                drawn.update(task, description=printable(text), completed=0)
+                bar.update(task, description=printable(text), completed=0)
 
             def done(self, count: int, of: int | None = None) -> None:
-                drawn.update(task, completed=count, total=total if of is None else of)
+                bar.update(task, completed=count, total=total if of is None else of)
 
-        yield _Drawn()
+        yield _DrawnProgress()

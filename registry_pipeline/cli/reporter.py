@@ -1,4 +1,4 @@
-"""The one way in which a verb answers: text, JSON, or GitHub annotations (SPEC 6)."""
+"""The reporter: prints the result of a command as text, JSON or GitHub annotations."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.values import value_type
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.table import Table
 
 SCHEMA_VERSION: Final = "0.1"
-"""Of every JSON document that a command prints and that states no other; a change that readers must know raises it."""
+"""Version of every JSON document that states no other; raised by a change that readers must know."""
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096
 _GAP: Final = "  "
 _ONE_CELL_EACH: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013\u2014\u2026\u2192]*")
 """Texts whose characters all take one cell of a terminal."""
 
-_FORCING: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
+_FORCE_COLOR_VARIABLES: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
 _CELL_STYLES: Final = {
     "pass": "green",
     "fail": "bold red",
@@ -38,7 +38,7 @@ _CELL_STYLES: Final = {
 
 
 class Reporter:
-    """Answers for one command; nothing else of the command line writes to stdout."""
+    """Prints for one command; nothing else of the command line writes to stdout."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -47,30 +47,31 @@ class Reporter:
         self,
         document: Mapping[str, Any],
         findings: Sequence[Finding],
-        tell: Callable[[Page], None],
+        print_text: Callable[[Page], None],
         *,
         fold_after: int | None = None,
     ) -> None:
-        """Print the answer once: `document` as JSON, or what `tell` writes, or the findings as annotations.
+        """Print the result once, in the chosen format.
 
-        A workflow shows few annotations of a step: those after `fold_after` become one that sums them up.
+        Args:
+            document: the result as JSON.
+            findings: the findings, for GitHub annotations.
+            print_text: prints the result as text.
+            fold_after: number of annotations after which one summary replaces the rest; GitHub shows few per step.
         """
         if self.settings.format == "json":
             sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
         elif self.settings.format == "github":
-            shown = findings if fold_after is None else findings[:fold_after]
-            sys.stdout.writelines(f"{annotation(each)}\n" for each in shown)
-            if len(shown) < len(findings):
-                sys.stdout.write(f"{summary_annotation(findings[len(shown) :])}\n")
+            listed = findings if fold_after is None else findings[:fold_after]
+            sys.stdout.writelines(f"{annotation(finding)}\n" for finding in listed)
+            if len(listed) < len(findings):
+                sys.stdout.write(f"{summary_annotation(findings[len(listed) :])}\n")
         else:
-            tell(Page(self.settings))
+            print_text(Page(self.settings))
         sys.stdout.flush()
 
     def hand_over(self, data: bytes) -> None:
-        """Print an answer that is bytes of a format of its own, such as CSV, and nothing beside it.
-
-        On a terminal hidden characters are escaped; a pipe or a file gets every byte as it is.
-        """
+        """Print a result that has its own format, such as CSV; on a terminal hidden characters are escaped."""
         if self.is_watched:
             data = printable_lines(data.decode("utf-8", "backslashreplace")).encode("utf-8")
         sys.stdout.flush()
@@ -79,26 +80,29 @@ class Reporter:
 
     @property
     def is_watched(self) -> bool:
-        """Whether the answer goes to a terminal, which bytes that are no text would upset."""
+        """Whether stdout is a terminal, which binary data would upset."""
         return sys.stdout.isatty()
 
     def note(self, text: str) -> None:
-        """Tell something on stderr that is no part of the answer."""
+        """Print a line on stderr that is not part of the result."""
         if not self.settings.quiet:
             sys.stderr.write(f"{printable(text)}\n")
 
     @property
-    def draws_progress(self) -> bool:
-        """Whether somebody is watching: progress is for terminals."""
+    def shows_progress(self) -> bool:
+        """Whether stderr is a terminal and the command is not quiet."""
         return sys.stderr.isatty() and not self.settings.quiet
 
 
 @value_type
 class Column:
-    """A column of a table; `right` for numbers.
+    """A column of a table.
 
-    `below` marks the last column of a table with long names: where the terminal is too narrow for them, each stands on
-    a line of its own under its row, whole, so that it can be copied.
+    Attributes:
+        title: the heading.
+        right: align right, for numbers.
+        below: only for the last column. On a terminal that is too narrow, its cells go on lines of their own below
+            the rows, unbroken, so that they can be copied.
     """
 
     title: str
@@ -107,77 +111,56 @@ class Column:
 
 
 class Page:
-    """The text answer: lines, tables and findings; coloured and fitted on a terminal, plain and whole in a pipe."""
+    """The text output of a command: lines, tables and findings; coloured and fitted to the width on a terminal."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Write one line."""
-        if self.settings.quiet:
-            return
-        self._write(text, style)
+        """Print one line."""
+        if not self.settings.quiet:
+            self._print_line(text, style)
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-        """Write a table; on a terminal its cells are folded to the width, in a pipe they are never cut."""
+        """Print a table. Cells are folded to the width of a terminal and never cut in a pipe."""
         if self.settings.quiet:
             return
-        told = [list(row) for row in rows]
-        plain = None if sys.stdout.isatty() else _plain_table(columns, told)
-        if plain is not None:
-            self._print(plain)
-            return
-        console = _console(self.settings)
-        whole = _table(columns, told)
-        wanted = console.measure(whole, options=console.options.update(width=_WIDE)).maximum
-        if not columns[-1].below or wanted <= console.width:
-            self._print(_drawn(console, whole))
-            return
-        head, *lines = _drawn(console, _table(columns[:-1], [row[:-1] for row in told]))
-        if len(lines) != len(told):  # narrower still
-            self._print(_drawn(console, whole))
-            return
-        self._print([head])
-        for line, row in zip(lines, told, strict=True):
-            self._print([line, *([f"    {printable(row[-1])}"] if row[-1] else [])])
+        cells = [list(row) for row in rows]
+        lines = None if sys.stdout.isatty() else _format_plain_table(columns, cells)
+        if lines is None:
+            lines = _format_rich_table(self.settings, columns, cells)
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in lines)
 
     def findings(self, findings: Iterable[Finding]) -> None:
-        """Write the findings, one line each; quiet keeps the errors."""
-        for each in findings:
-            if each.severity is Severity.ERROR or not self.settings.quiet:
-                self._write(finding_line(each), _STYLES[each.severity], styled=len(finding_head(each)))
+        """Print one line per finding; only errors if the command is quiet."""
+        for finding in findings:
+            if finding.severity is Severity.ERROR or not self.settings.quiet:
+                self._print_line(finding_line(finding), _STYLES[finding.severity], len(finding_head(finding)))
 
-    def _write(self, text: str, style: str, styled: int | None = None) -> None:
-        """Write one line; on a terminal its first `styled` characters, or all, have the style."""
-        shown = printable(text)
-        if not style or not self._is_terminal():
-            sys.stdout.write(f"{shown}\n")
+    def _print_line(self, text: str, style: str, styled: int | None = None) -> None:
+        """Print one line; on a terminal the first `styled` characters (default: all) have the style."""
+        text = printable(text)
+        if not (style and self.settings.color and sys.stdout.isatty()):
+            sys.stdout.write(f"{text}\n")
             return
-        from rich.text import Text  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415 - only for a terminal
 
-        line = Text(shown)
+        line = Text(text)
         line.stylize(style, 0, styled)
         _console(self.settings).print(line, soft_wrap=True)
 
-    def _print(self, lines: Iterable[str]) -> None:
-        sys.stdout.writelines(f"{line.rstrip()}\n" for line in lines)
 
-    def _is_terminal(self) -> bool:
-        return self.settings.color and sys.stdout.isatty()
-
-
-def _plain_table(columns: Sequence[Column], rows: list[list[str]]) -> list[str] | None:
-    """Return a table as rich draws it in a pipe, without the 40 ms that rich takes; None if only rich can draw it.
-
-    Rich is left what needs more than counting characters: wide or combining characters, texts that it would strip or
-    fold, and colours that the environment forces.
-    """
+def _format_plain_table(columns: Sequence[Column], rows: list[list[str]]) -> list[str] | None:
+    """Return the lines that rich would print in a pipe, or None if only rich can format the table."""
+    # rich takes 40 ms to import. It is needed for wide or combining characters, for texts that it would strip or
+    # fold, and for colours that the environment forces.
     titles = [printable(column.title) for column in columns]
     cells = [titles, *([printable(cell) for cell in row] for row in rows)]
     if not all(_ONE_CELL_EACH.fullmatch(cell) and cell == cell.strip() for row in cells for cell in row):
         return None
     widths = [max(len(row[number]) for row in cells) for number in range(len(columns))]
-    if not all(widths) or sum(widths) + len(_GAP) * len(widths) > _WIDE or not _FORCING.isdisjoint(os.environ):
+    too_wide = sum(widths) + len(_GAP) * len(widths) > _WIDE
+    if not all(titles) or too_wide or not _FORCE_COLOR_VARIABLES.isdisjoint(os.environ):
         return None
     return [
         _GAP.join(
@@ -188,18 +171,32 @@ def _plain_table(columns: Sequence[Column], rows: list[list[str]]) -> list[str] 
     ]
 
 
-def _table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - only a text answer with a table pays for it
+def _format_rich_table(settings: Settings, columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
+    console = _console(settings)
+    table = _rich_table(columns, rows)
+    full_width = console.measure(table, options=console.options.update(width=_WIDE)).maximum
+    if columns[-1].below and full_width > console.width:
+        # The last column does not fit: print its cells below the rows, unless the other columns do not fit either.
+        title, *lines = _render(console, _rich_table(columns[:-1], [row[:-1] for row in rows]))
+        if len(lines) == len(rows):
+            below = ([f"    {printable(row[-1])}"] if row[-1] else [] for row in rows)
+            return [title, *(text for line, cell in zip(lines, below, strict=True) for text in (line, *cell))]
+    return _render(console, table)
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
+
+def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - only a table that needs rich imports it
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
     for column in columns:
-        made.add_column(printable(column.title), justify="right" if column.right else "left", overflow="fold")
+        table.add_column(printable(column.title), justify="right" if column.right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(_text(cell) for cell in row))
-    return made
+        table.add_row(*(Text(printable(cell), style=_CELL_STYLES.get(cell, "")) for cell in row))
+    return table
 
 
-def _drawn(console: Console, table: Table) -> list[str]:
+def _render(console: Console, table: Table) -> list[str]:
     with console.capture() as captured:
         console.print(table)
     return captured.get().splitlines()
@@ -213,19 +210,13 @@ def _console(settings: Settings) -> Console:
     return Console(file=sys.stdout, width=width, color_system=system, highlight=False, markup=False, emoji=False)
 
 
-def _text(cell: str) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415
-
-    return Text(printable(cell), style=_CELL_STYLES.get(cell, ""))
-
-
 def report_failure(message: str, advice: str, code: int, *, form: Format) -> None:
-    """Tell why a command could not do its work: one line on stderr, and on stdout what the format has for it."""
-    told = f"{printable(message)}{f' -> {printable(advice)}' if advice else ''}"
-    sys.stderr.write(f"error: {told}\n")
+    """Print why a command failed: one line on stderr, and on stdout the JSON document or the annotation."""
+    text = f"{printable(message)}{f' -> {printable(advice)}' if advice else ''}"
+    sys.stderr.write(f"error: {text}\n")
     if form == "json":
         failure = {"message": printable(message), "advice": printable(advice), "exit_code": int(code)}
         document = {"schema_version": SCHEMA_VERSION, "error": failure, "findings": []}
         sys.stdout.write(json_document(document).decode("ascii"))
     elif form == "github":
-        sys.stdout.write(f"{failure_annotation(told)}\n")
+        sys.stdout.write(f"{failure_annotation(text)}\n")

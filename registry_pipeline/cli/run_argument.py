@@ -1,4 +1,4 @@
-"""What a run argument means: a path is a folder, taken literally; a bare word is a run revision (SPEC 6)."""
+"""Run arguments: a word with a slash is the path of a folder; any other word is a run revision."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, find_run, folder_at
 
 
-def is_path(word: str) -> bool:
-    """Tell whether an argument names a folder by its path."""
-    return "/" in word or word in (".", "..")
+def is_path(name: str) -> bool:
+    """Return whether an argument is the path of a folder."""
+    return "/" in name or name in (".", "..")
 
 
-def repository_of(reporter: Reporter, words: Iterable[str]) -> Repository | None:
-    """Return the repository around us; None where there is none and every word is a path, which needs none.
+def find_repository_for(reporter: Reporter, names: Iterable[str]) -> Repository | None:
+    """Return the repository, or None if there is none and every argument is a path.
 
     Raises:
-        NotFoundError: there is none, and it is asked for.
+        NotFoundError: there is no repository, and one is needed or was named by -C.
     """
     try:
         return find_repository(reporter.settings.repo)
     except NotFoundError:
-        if reporter.settings.repo is None and all(map(is_path, words)):
+        if reporter.settings.repo is None and all(map(is_path, names)):
             return None
         raise
 
 
-def find_named(repository: Repository | None, word: str, registry_id: str | None = None) -> FoundRun:
-    """Return the folder that an argument names; `repository` may be None for a path, which needs no repository.
+def find_named_run(repository: Repository | None, name: str, registry_id: str | None = None) -> FoundRun:
+    """Return the run that an argument names. Only a path can be found without a repository.
 
     Raises:
-        NotFoundError: nothing, or more than one run, is meant.
+        NotFoundError: no run matches, or more than one.
     """
-    if repository is None or is_path(word):
-        return folder_at(Path(word))
-    return find_run(repository, word, registry_id)
+    if repository is None or is_path(name):
+        return folder_at(Path(name))
+    return find_run(repository, name, registry_id)

@@ -1,4 +1,4 @@
-"""The global options: told before or after the verb, gathered into one frozen value (SPEC 8)."""
+"""The global options, which may stand before or after the command, and the settings that they give."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ from registry_pipeline.values import value_type
 Format = Literal["text", "json", "github"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
 _KEY: Final = "registry_pipeline.global_options"
-_AHEAD: Final = timedelta(days=1)
-"""So far the clocks of two machines may differ before an instant counts as one of the future."""
+_MAX_CLOCK_SKEW: Final = timedelta(days=1)
+"""Clocks of two machines may differ by this much before --now counts as the future."""
 
 
 @value_type
 class Settings:
-    """How a command was asked to run. `now` is the clock of the whole command, UTC with whole seconds."""
+    """The global options of a command.
+
+    Attributes:
+        repo: the directory of -C.
+        format: the output format.
+        verbosity: how often -v was given, minus how often -q was.
+        now: the clock of the whole command, UTC in whole seconds.
+        color: whether colours are allowed.
+    """
 
     repo: Path | None
     format: Format
@@ -33,70 +41,68 @@ class Settings:
 
     @property
     def quiet(self) -> bool:
-        """Only errors are told."""
+        """Whether only errors are shown."""
         return self.verbosity < 0
 
 
-def _tell(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Remember an option where the other side of the verb finds it; what is not said overrides nothing."""
+def _remember_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    # ctx.meta is shared by all contexts of a call. An option that was not given must not override the one that was
+    # given on the other side of the command.
     if value:
-        told, name = ctx.meta.setdefault(_KEY, {}), str(param.name)
-        told[name] = told.get(name, 0) + value if name in ("verbose", "quiet") else value
+        options, name = ctx.meta.setdefault(_KEY, {}), str(param.name)
+        options[name] = options.get(name, 0) + value if name in ("verbose", "quiet") else value
 
 
 def remember_format(ctx: click.Context, form: Format) -> None:
-    """Take the word of a verb's own `--format` as the global one's (decision 13)."""
+    """Use the value of a command's own `--format` as the global one."""
     ctx.meta.setdefault(_KEY, {})["format_"] = form
 
 
 def global_options() -> list[click.Option]:
-    """Return the options that every command takes, new each time as click wants them."""
+    """Return new instances of the options that every command takes."""
     return [
-        _option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The governed repository."),
+        _option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The repository."),
         _option("--json", "as_json", is_flag=True, help="The same as --format json."),
-        _option(
-            "--format", "format_", type=click.Choice(FORMATS), help="How to answer; json is one document on stdout."
-        ),
-        _option("-q", "--quiet", count=True, help="Tell errors only."),
-        _option("-v", "--verbose", count=True, help="Tell more; show the traceback of a failure."),
+        _option("--format", "format_", type=click.Choice(FORMATS), help="Output format; json is one document."),
+        _option("-q", "--quiet", count=True, help="Show errors only."),
+        _option("-v", "--verbose", count=True, help="Show more, and the traceback of a failure."),
         _option("--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."),
-        _option("--allow-future", is_flag=True, help="Take a --now that is more than a day ahead of the system clock."),
-        _option("--no-color", is_flag=True, help="No colours; so does NO_COLOR in the environment."),
+        _option("--allow-future", is_flag=True, help="Allow a --now more than a day ahead of the system clock."),
+        _option("--no-color", is_flag=True, help="Use no colours; NO_COLOR in the environment does the same."),
     ]
 
 
 def _option(*names: str, **attributes: Any) -> click.Option:
-    return click.Option(names, expose_value=False, callback=_tell, **attributes)
+    return click.Option(names, expose_value=False, callback=_remember_option, **attributes)
 
 
 def settings_of(ctx: click.Context) -> Settings:
-    """Return the settings of a command, once its options before and after the verb are parsed."""
-    told = ctx.meta.get(_KEY, {})
-    if told.get("as_json") and told.get("format_", "json") != "json":
-        raise click.UsageError(f"--json contradicts --format {told['format_']}", ctx)
-    system_clock = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the only place where it is read
-    now: datetime = told.get("now", system_clock)
-    if now - system_clock > _AHEAD and not told.get("allow_future"):
+    """Return the settings of a command, once the options before and after it are parsed."""
+    options = ctx.meta.get(_KEY, {})
+    if options.get("as_json") and options.get("format_", "json") != "json":
+        raise click.UsageError(f"--json contradicts --format {options['format_']}", ctx)
+    system_clock = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the command line's only reading of it
+    now: datetime = options.get("now", system_clock)
+    if now - system_clock > _MAX_CLOCK_SKEW and not options.get("allow_future"):
         raise click.UsageError(
             f"--now {utc_text(now)} is more than a day ahead of the system clock, {utc_text(system_clock)}; "
-            "add --allow-future if that is what you want: runs with a later stamp supersede those of today",
+            "runs with a later stamp supersede today's. Add --allow-future if you want that",
             ctx,
         )
     return Settings(
-        repo=told.get("repo"),
-        format="json" if told.get("as_json") else told.get("format_", "text"),
-        verbosity=told.get("verbose", 0) - told.get("quiet", 0),
+        repo=options.get("repo"),
+        format="json" if options.get("as_json") else options.get("format_", "text"),
+        verbosity=options.get("verbose", 0) - options.get("quiet", 0),
         now=now,
-        color=not (told.get("no_color") or os.environ.get("NO_COLOR")),
+        color=not (options.get("no_color") or os.environ.get("NO_COLOR")),
     )
 
 
 def requested_format(arguments: list[str]) -> Format:
-    """Return the format that was asked for, where the arguments could not be parsed."""
+    """Return the output format that unparsed arguments ask for."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in before:
         return "json"
-    pairs = [word.partition("=")[::2] for word in before if word.startswith("--format=")]
-    pairs += [(one, two) for one, two in itertools.pairwise(before) if one == "--format"]
-    told = pairs[-1][1] if pairs else "text"
-    return next((known for known in FORMATS if known == told), "text")
+    values = [word.removeprefix("--format=") for word in before if word.startswith("--format=")]
+    values += [value for option, value in itertools.pairwise(before) if option == "--format"]
+    return next((form for form in FORMATS if form in values[-1:]), "text")

@@ -1,6 +1,6 @@
-"""Dagster's webserver and daemon as processes: started together, stopped together, with all their children.
+"""Run Dagster's webserver and daemon as child processes; both are stopped together, with all their children.
 
-One of the three places that start processes. Nothing here imports Dagster: its programs are found beside this Python.
+Dagster is not imported: its programs are looked up beside this Python.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ HOST: Final = "127.0.0.1"
 INSTANCE_FILE: Final = "dagster.yaml"
 WORKSPACE_FILE: Final = "workspace.yaml"
 WORKSPACE: Final = """\
-# What `registry-pipeline ui` loads. The switches of sensors and schedules hang on the name of the location, which is
-# the one that `dg` gives it. Further code locations may stand here.
+# The code locations that `registry-pipeline ui` loads; you may add others. Dagster keeps the switches of sensors and
+# schedules by location name, so this one has the name that `dg` uses.
 load_from:
   - python_module:
       module_name: registry_pipeline.definitions
@@ -45,21 +45,22 @@ _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 @value_type
 class UiPlan:
-    """What is served, where Dagster's state is kept (absolute), and on which port; 0 is any that is free."""
+    """The repository to serve, the absolute folder of Dagster's state, and the port (0: any free one)."""
 
     repository: Path
     dagster_home: Path
     port: int
 
 
-def serve(plan: UiPlan, answers: Callable[[str], None], note: Callable[[str], None]) -> int:
-    """Run both processes until they are told to stop; `answers` is called once with the address.
+def serve(plan: UiPlan, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
+    """Run both processes until Ctrl-C; call `on_ready` once with the address.
 
     Raises:
-        BusyError: the port is taken. NotFoundError: Dagster's programs are not installed.
+        BusyError: the port is in use.
+        NotFoundError: Dagster's programs are not installed.
         RegistryPipelineError: one of the processes ended by itself.
     """
-    port = _free_port(plan.port)
+    port = _find_port(plan.port)
     prepare_home(plan.dagster_home)
     environment = {**os.environ, REPO_VARIABLE: str(plan.repository), "DAGSTER_HOME": str(plan.dagster_home)}
     log = plan.dagster_home / "ui.log"
@@ -70,10 +71,10 @@ def serve(plan: UiPlan, answers: Callable[[str], None], note: Callable[[str], No
         try:
             web, daemon = commands(plan.dagster_home, port)
             running.append(_start(web, environment, plan.repository, sink.fileno()))
-            # The daemon comes second: two processes that make the tables of a new Dagster home fail each other.
-            _wait_until_it_answers(url, running, log)
+            # The daemon starts second: two processes that create the tables of a new Dagster home fail each other.
+            _wait_until_ready(url, running, log)
             running.append(_start(daemon, environment, plan.repository, sink.fileno()))
-            answers(url)
+            on_ready(url)
             while True:
                 _fail_if_ended(running, log)
                 time.sleep(_POLL_SECONDS)
@@ -84,7 +85,7 @@ def serve(plan: UiPlan, answers: Callable[[str], None], note: Callable[[str], No
 
 
 def commands(home: Path, port: int) -> tuple[list[str], list[str]]:
-    """Return the command lines of the webserver and of the daemon, for a home that was prepared.
+    """Return the command lines of the webserver and of the daemon for a prepared home.
 
     Raises:
         NotFoundError: Dagster's programs are not installed.
@@ -95,49 +96,46 @@ def commands(home: Path, port: int) -> tuple[list[str], list[str]]:
 
 
 def prepare_home(home: Path) -> None:
-    """Make the Dagster home with its instance and workspace files; those that stand there are the user's and stay.
+    """Create the Dagster home with its instance and workspace files; existing files are kept.
 
     Raises:
-        WriteError: the folder cannot be written; `--dagster-home` names another.
+        WriteError: the folder cannot be written.
     """
-    for name, data in (
-        (INSTANCE_FILE, shipped_instance_file().read_bytes()),
-        (WORKSPACE_FILE, WORKSPACE.encode()),
-    ):
+    for name, data in ((INSTANCE_FILE, shipped_instance_file().read_bytes()), (WORKSPACE_FILE, WORKSPACE.encode())):
         if not (home / name).exists():
             with suppress(BusyError):  # another `ui` was faster
                 create_file(home / name, data)
 
 
 def shipped_instance_file(package: Path = _PACKAGE) -> Path:
-    """Return the `dagster.yaml` that ships: a checkout's own, else the copy inside the package."""
+    """Return the shipped `dagster.yaml`: the checkout's own, else the copy inside the package."""
     checkout = package.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / INSTANCE_FILE).is_file():
         return checkout / INSTANCE_FILE
     return package / INSTANCE_FILE
 
 
-def _free_port(wanted: int) -> int:
+def _find_port(requested: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, wanted))
+            probe.bind((HOST, requested))
         except OSError:
-            raise BusyError(f"port {wanted} is taken", "name another with --port; 0 is any that is free") from None
+            raise BusyError(f"port {requested} is in use", "choose another with --port; 0 is any free port") from None
         port: int = probe.getsockname()[1]
         return port
 
 
 def _program(name: str) -> str:
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if found is None:
+    own = Path(sys.executable).parent / name
+    path = str(own) if own.is_file() else shutil.which(name)
+    if path is None:
         raise NotFoundError(f"{name} is not installed", "install registry-pipeline with all its dependencies")
-    return found
+    return path
 
 
 def _start(command: list[str], environment: Mapping[str, str], cwd: Path, log: int) -> subprocess.Popen[bytes]:
-    """Start a process at the head of a session of its own, so that its children can be stopped with it."""
+    # In a session of its own, so that its children can be stopped with it.
     return subprocess.Popen(
         command,
         env=environment,
@@ -151,23 +149,23 @@ def _start(command: list[str], environment: Mapping[str, str], cwd: Path, log: i
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process and its children when `ui` is killed and cannot do so (Linux)."""
-    # Dagster handles SIGTERM as it handles SIGINT, and both may be inherited as ignored (`ui &` in a script).
+    # Runs in the child. SIGINT and SIGTERM may be inherited as ignored (`ui &` in a script); Dagster stops on both.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    # If `ui` is killed, it cannot stop its children: the kernel does (Linux only).
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _wait_until_it_answers(url: str, running: list[subprocess.Popen[bytes]], log: Path) -> None:
-    opener = build_opener(ProxyHandler({}))  # loopback is asked directly, whatever proxy the environment names
+def _wait_until_ready(url: str, running: list[subprocess.Popen[bytes]], log: Path) -> None:
+    opener = build_opener(ProxyHandler({}))  # ignore the environment's proxy for loopback
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         _fail_if_ended(running, log)
         with suppress(URLError, OSError), opener.open(f"{url}/server_info", timeout=5):
             return
         time.sleep(_POLL_SECONDS)
-    raise RegistryPipelineError(f"Dagster did not answer within {_START_SECONDS} seconds", f"see {log}")
+    raise RegistryPipelineError(f"Dagster did not start within {_START_SECONDS} seconds", f"see {log}")
 
 
 def _fail_if_ended(running: list[subprocess.Popen[bytes]], log: Path) -> None:
@@ -178,24 +176,16 @@ def _fail_if_ended(running: list[subprocess.Popen[bytes]], log: Path) -> None:
 
 
 def _stop(running: list[subprocess.Popen[bytes]]) -> None:
-    """Ask both to end, with their children, and insist when they take too long; a second Ctrl-C changes nothing."""
+    """Send SIGTERM to both process groups, and SIGKILL to whatever is left of them."""
+    # A second Ctrl-C must not interrupt the shutdown.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in running:
-            with suppress(ProcessLookupError):
+            # Code servers may outlive their parents, so SIGKILL goes to the groups even if both processes ended.
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, number)
         deadline = time.monotonic() + _STOP_SECONDS
         for process in running:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
-        if all(process.poll() is not None for process in running) and number == signal.SIGTERM:
-            _stop_orphans(running)
-            return
-
-
-def _stop_orphans(ended: list[subprocess.Popen[bytes]]) -> None:
-    """End what is left of the two process groups: code servers that outlived their parents."""
-    for process in ended:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""The Dagster door: assets, checks, IO manager, jobs, sensor and schedule over the runbook (DESIGN 2).
+"""The Dagster interface over the pipeline: assets, checks, IO manager, jobs, sensors and schedule.
 
-Holds the only code that knows Dagster. Keeps out rules: what is built, sealed, judged and put in force is decided by
-`runbook`, for Dagster and the command line alike. May import `runbook`, `catalog` and the floors below; never `cli`.
+Contains the only code that imports Dagster, and no rules: what is built, sealed, validated and activated is decided by
+the pipeline. May import the pipeline and below, never `cli`.
 
-Files with decorated functions or resources postpone no annotations: Dagster reads them as they stand.
+Modules with decorated functions or resources do not postpone annotations, because Dagster reads them.
 """

@@ -1,11 +1,7 @@
-"""The blocking checks of every sealed asset: seal, schema, rules.
-
-Holds a factory that tells a Verdict as three check results. Keeps out judging: `runbook.validate` does. May import
-`runbook`, `catalog`, the other files of this room and Dagster.
-"""
+"""The blocking checks of every sealed asset: seal, schema and rules."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from dagster import (
     AssetCheckExecutionContext,
@@ -18,113 +14,109 @@ from dagster import (
 )
 
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.resources import GovernedRepository, as_dagster_failure
+from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_code, printable
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries import validation
 from registry_pipeline.registries.base.spec import RegistrySpec
-from registry_pipeline.runs.sealed_run import SealedRun, Verdict
+from registry_pipeline.runs.sealed_run import Verdict
 
 _DESCRIPTIONS: Final = {
-    "seal": "The folder is complete and every byte is the one that was sealed (SPEC 2.2).",
-    "schema": "Envelope and artifacts are what the shipped schemas say, and recorded inputs are there (SPEC 2.3).",
-    "rules": "What this registry promises beyond its shape, such as that no run disappears (SPEC 4).",
-    "append_only": "Nothing that was published is gone or changed: against the active snapshot and git (SPEC 9, 11).",
-    "coordination": "The entries of all registries agree with each other (SPEC 10).",
+    "seal": "The folder is complete, and every byte is as it was sealed.",
+    "schema": "Envelope and artifacts match the shipped schemas, and the recorded inputs exist.",
+    "rules": "The rules of this registry, for example that no run disappears.",
+    "append_only": "Nothing published was removed or changed, compared with the active run and git.",
+    "coordination": "The entries of all registries are consistent with each other.",
 }
 
 
 def description(name: str) -> str:
-    """Return what a check looks at; one that is neither the seal's nor the schemas' is the registry's own."""
+    """Return the description of a check; one with an unknown name checks the rules of its registry."""
     return _DESCRIPTIONS.get(name, _DESCRIPTIONS["rules"])
 
 
 def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
-    """Return the checks of a registry: all block, so that nothing downstream is built on what fails."""
+    """Return the checks of a registry. All are blocking, so nothing downstream is built on a failed one."""
     specs = [
         AssetCheckSpec(name, asset=spec.registry_id, description=description(name), blocking=True)
         for name in spec.check_names
     ]
 
     @multi_asset_check(name=f"check_{spec.registry_id}", specs=specs, can_subset=True)
-    def check_registry(context: AssetCheckExecutionContext, governed: GovernedRepository) -> Iterator[AssetCheckResult]:
+    def check_registry(
+        context: AssetCheckExecutionContext, repository: RepositoryResource
+    ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
-            sealed = _judged_run(governed, spec.registry_id, context.run.run_id)
-            verdict = None if sealed is None else registries_validation.validate(governed.governed(), sealed)
+            # The run's own materialization or that of the run that it re-executes, else the latest one.
+            instance, registry_id = repository.instance, spec.registry_id
+            materialization = event_log.materialized_in(instance, registry_id, context.run.run_id) or next(
+                iter(event_log.materializations(instance, registry_id, limit=1)), None
+            )
+            sealed = None if materialization is None else materialization.sealed
+            verdict = None if sealed is None else validation.validate(repository.load(), sealed)
         for name in spec.check_names:
             if any(key.name == name for key in context.selected_asset_check_keys):
-                yield _nothing_to_judge(name) if verdict is None else check_result(name, verdict)
+                yield _no_run_result(name) if verdict is None else check_result(name, verdict)
 
     return check_registry
 
 
-def _judged_run(resource: GovernedRepository, registry_id: str, dagster_run_id: str) -> SealedRun | None:
-    """Return the folder of this run's materialization or of the run that it re-executes, else of the latest."""
-    made = event_log.materialized_in(resource.instance, registry_id, dagster_run_id)
-    if made is None:
-        made = next(iter(event_log.materializations(resource.instance, registry_id, limit=1)), None)
-    return None if made is None else made.sealed
-
-
 def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
-    """Return one check's share of a verdict; a verdict that did not pass fails at least one of the three."""
-    findings = [finding for finding in verdict.findings if _belongs_to(finding, name)]
-    failed = any(finding.severity is Severity.ERROR for finding in findings)
-    if name == "seal":
-        failed = failed or (not verdict.passed and not verdict.errors())
-    return AssetCheckResult(
-        passed=not failed,
-        check_name=name,
-        severity=AssetCheckSeverity.ERROR,
-        description=_sentence(findings),
-        metadata={
-            event_log.ROOT_KEY: verdict.root_sha256 or "none",
-            "run_folder": printable(verdict.path),
-            "verdict": verdict.verdict,
-            "findings_count": len(findings),
-            "findings": MetadataValue.md(metadata.findings_text(findings) or "None."),
-        },
-    )
+    """Return the part of a verdict that belongs to one check. A failed verdict fails at least one check."""
+    findings = _findings_of_check(name, [verdict])
+    facts = {
+        event_log.ROOT_KEY: verdict.root_sha256 or "none",
+        "run_folder": printable(verdict.path),
+        "verdict": verdict.verdict,
+    }
+    return _result(name, findings, facts, passed=_is_passed(name, verdict))
 
 
 def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckResult:
-    """Return one check's share of the verdicts on many folders; it fails where any of them fails."""
+    """Return the result of one check on many folders; it fails if any of them fails."""
     if not verdicts:
-        return _nothing_to_judge(name)
-    each = [(verdict, check_result(name, verdict)) for verdict in verdicts]
-    failing = [verdict for verdict, result in each if not result.passed]
-    findings = [
-        finding for verdict in failing or verdicts for finding in verdict.findings if _belongs_to(finding, name)
-    ]
+        return _no_run_result(name)
+    failing = [verdict for verdict in verdicts if not _is_passed(name, verdict)]
+    failing_folders = "\n".join(f"- {markdown_code(verdict.path)}" for verdict in failing)
+    facts = {
+        "folders": len(verdicts),
+        "failing": len(failing),
+        "failing_folders": MetadataValue.md(failing_folders or "None."),
+    }
+    return _result(name, _findings_of_check(name, failing or verdicts), facts, passed=not failing)
+
+
+def _is_passed(name: str, verdict: Verdict) -> bool:
+    # A failed verdict without an error (a folder that is not sealed) fails the check of the seal.
+    unexplained = name == "seal" and not verdict.passed and not verdict.errors()
+    return not unexplained and all(f.severity is not Severity.ERROR for f in _findings_of_check(name, [verdict]))
+
+
+def _findings_of_check(name: str, verdicts: Sequence[Verdict]) -> list[Finding]:
+    # Every family but seal and schema belongs to the registry's own rules.
+    findings = [(family_of(finding), finding) for verdict in verdicts for finding in verdict.findings]
+    if name in ("seal", "schema"):
+        return [finding for family, finding in findings if family == name]
+    return [finding for family, finding in findings if family not in ("seal", "schema")]
+
+
+def _result(name: str, findings: list[Finding], facts: dict[str, Any], *, passed: bool) -> AssetCheckResult:
+    # The description has one message per code; the metadata has all findings.
+    messages = {finding.code: finding.message for finding in reversed(findings)}
+    summary = "; ".join(f"{code}: {printable(message)}" for code, message in sorted(messages.items()))
     return AssetCheckResult(
-        passed=not failing,
+        passed=passed,
         check_name=name,
         severity=AssetCheckSeverity.ERROR,
-        description=_sentence(findings),
-        metadata={
-            "folders": len(verdicts),
-            "failing": len(failing),
-            "failing_folders": MetadataValue.md(
-                "\n".join(f"- {markdown_code(verdict.path)}" for verdict in failing) or "None."
-            ),
+        description=summary or "no findings",
+        metadata=facts
+        | {
             "findings_count": len(findings),
             "findings": MetadataValue.md(metadata.findings_text(findings) or "None."),
         },
     )
 
 
-def _sentence(findings: list[Finding]) -> str:
-    """Return each code with one of its messages; all of them stand in the metadata."""
-    told = {finding.code: finding.message for finding in reversed(findings)}
-    return "; ".join(f"{code}: {printable(message)}" for code, message in sorted(told.items())) or "nothing found"
-
-
-def _belongs_to(finding: Finding, name: str) -> bool:
-    """Tell whether a check tells a finding; all but those of seal and schema are of the registry's own rules."""
-    family = family_of(finding)
-    return family == name if name in ("seal", "schema") else family not in ("seal", "schema")
-
-
-def _nothing_to_judge(name: str) -> AssetCheckResult:
-    return AssetCheckResult(passed=True, check_name=name, description="the asset has no sealed run: nothing to judge")
+def _no_run_result(name: str) -> AssetCheckResult:
+    return AssetCheckResult(passed=True, check_name=name, description="the asset has no sealed run: nothing to check")

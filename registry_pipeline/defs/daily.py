@@ -1,16 +1,12 @@
-"""drift_signals_daily: history by day, as partitions of one asset, with its checks and its job.
+"""drift_signals_daily: past days as the partitions of one asset, with its checks and its job.
 
-Holds how partitions reach `runbook.build_days`, and what Dagster is told of each. Keeps out what a day is made from.
-May import `runbook`, the other files of this room and Dagster.
-
-A run of many partitions seals each by itself, whatever Dagster's contexts say of the run (`has_partition_key` is False
-in a backfill even of one partition): there is no value for the IO manager, and `partition_keys` names them all. The
-data version is one for all partitions of a run, so that each one's own content hash stands in its metadata.
+A run of many partitions seals each one by itself. There is no value for the IO manager, and the data version is that
+of all partitions together, so each partition's own content hash is in its metadata.
 """
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from signal import SIGINT, SIGTERM
 from typing import Final
@@ -40,93 +36,87 @@ from pydantic import Field
 from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.assets import asset_words
+from registry_pipeline.defs.assets import asset_attributes
 from registry_pipeline.defs.checks import check_result_of_many, description
-from registry_pipeline.defs.resources import GovernedRepository, as_dagster_failure
+from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, signals
 from registry_pipeline.pipeline.daily import SealedDay
-from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries import validation
 from registry_pipeline.registries.base import seal_build
-from registry_pipeline.runs.sealed_run import Verdict
 
 DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
 
 
 class HistoryRequest(Config):
-    """How the days of a run are to be built."""
+    """How the days of a run are built."""
 
-    force: bool = Field(default=False, description="Seal each day anew, even if it comes out as it was sealed before.")
+    force: bool = Field(default=False, description="Seal each day again, even if its content is unchanged.")
 
 
 def history_defs(start: date | None) -> Definitions:
-    """Return the asset, its checks and its job, with a partition for each day from `start` to yesterday, UTC.
+    """Return the asset, its checks and its job, with a partition for each day from `start` to yesterday (UTC).
 
-    Without a start there are no days: nothing but the finding that says so, in the metadata of the code location.
+    Without a start there are no days; the metadata of the code location then has the finding that says so.
     """
     if start is None:
-        told = finding("CONFIG_HISTORY_START", CONFIG_NAME)
-        return Definitions(metadata={told.code: f"{told.message} -> {told.hint}"})
-    return Definitions(
-        assets=[daily_asset(DailyPartitionsDefinition(start_date=start.isoformat(), timezone="UTC"))],
-        asset_checks=[daily_checks()],
-        jobs=[
-            define_asset_job(
-                DAILY_JOB,
-                selection=AssetSelection.assets(DAILY),
-                description="Seal what past days looked like, and check it. Launched for partitions; no pointer moves.",
-            )
-        ],
+        missing_start = finding("CONFIG_HISTORY_START", CONFIG_NAME)
+        return Definitions(metadata={missing_start.code: f"{missing_start.message} -> {missing_start.hint}"})
+    job = define_asset_job(
+        DAILY_JOB,
+        selection=AssetSelection.assets(DAILY),
+        description="Seal and check the state of past days. Launch it for partitions; it moves no pointer.",
     )
+    days = DailyPartitionsDefinition(start_date=start.isoformat(), timezone="UTC")
+    return Definitions(assets=[daily_asset(days)], asset_checks=[daily_checks()], jobs=[job])
 
 
 def daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
-    """Return the asset whose partitions are days; a backfill is one run, whatever the number of its days."""
+    """Return the asset whose partitions are days; a backfill is one run for all its days."""
 
     def build_history(
-        context: AssetExecutionContext, config: HistoryRequest, governed: GovernedRepository
+        context: AssetExecutionContext, config: HistoryRequest, repository: RepositoryResource
     ) -> MaterializeResult[None]:
-        contents = _seal_days(context, governed, force=config.force)
-        version = contents[0] if len(contents) == 1 else sha256_hex(json_line(contents))
-        return MaterializeResult(metadata={"days": len(contents)}, data_version=DataVersion(version))
+        hashes = _seal_days(context, repository, force=config.force)
+        version = hashes[0] if len(hashes) == 1 else sha256_hex(json_line(hashes))
+        return MaterializeResult(metadata={"days": len(hashes)}, data_version=DataVersion(version))
 
     with warnings.catch_warnings():
-        # Beta on 1.13.27: tried there, and held by tests. One run a partition takes more than four times as long.
+        # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        words = asset_words(registries_validation.spec_of(DAILY))
-        return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **words)(build_history)
+        attributes = asset_attributes(validation.spec_of(DAILY))
+        return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **attributes)(build_history)
 
 
-def _seal_days(context: AssetExecutionContext, governed: GovernedRepository, *, force: bool) -> list[str]:
-    """Seal the days of this run, show each on its partition's page, and return their content hashes.
-
-    Cancelled or failed, the run leaves whole days only, and tells Dagster of those that it had sealed.
-    """
-    repository, dagster_run_id = governed.governed(), context.run.run_id
-    run = seal_build.BuildRun(governed.started(dagster_run_id), GitState(None, None), dagster_run_id)
+def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, force: bool) -> list[str]:
+    """Seal the days of this run, show each on its partition's page, and return their content hashes."""
+    repository, dagster_run_id = resource.load(), context.run.run_id
+    run = seal_build.BuildRun(resource.started(dagster_run_id), GitState(None, None), dagster_run_id)
+    # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
     days = [date.fromisoformat(key) for key in context.partition_keys]
-    done: list[SealedDay] = []
+    sealed: list[SealedDay] = []
     try:
-        with as_dagster_failure(), signals.deferred(SIGINT, SIGTERM) as cancelled:
+        # A cancellation takes effect after the current day, so that no day is left half built.
+        with as_dagster_failure(), signals.deferred(SIGINT, SIGTERM) as is_cancelled:
             for day in daily.build_days(repository, run, days, force=force):
-                done.append(day)
-                context.add_asset_metadata(_page(repository, day), partition_key=str(day.day))
-                if cancelled():
+                sealed.append(day)
+                context.add_asset_metadata(_day_metadata(repository, day), partition_key=str(day.day))
+                if is_cancelled():
                     break
     except BaseException:
-        for day in done:
-            page = _page(repository, day)
+        # A failed step has no materialization: report the days that were sealed.
+        for day in sealed:
+            page = _day_metadata(repository, day)
             context.log_event(AssetMaterialization(context.asset_key, partition=str(day.day), metadata=page))
         raise
-    return [day.built.artifacts.content_sha256 for day in done]
+    return [day.built.artifacts.content_sha256 for day in sealed]
 
 
-def _page(governed: Repository, day: SealedDay) -> metadata.Metadata:
-    """Return the page of a day: its figures as numbers, which Dagster plots over the partitions."""
+def _day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
     artifacts = day.built.artifacts
-    drift = json.loads(artifacts.files[registries_validation.spec_of(DAILY).artifact])
+    drift = json.loads(artifacts.files[validation.spec_of(DAILY).artifact])
     content: metadata.Metadata = {
         "state": "unchanged" if day.run.reused else "sealed",
         **artifacts.metrics,
@@ -135,33 +125,33 @@ def _page(governed: Repository, day: SealedDay) -> metadata.Metadata:
         "content_sha256": artifacts.content_sha256,
         **metadata.findings_metadata(day.built.findings),
     }
-    return metadata.sealed_metadata(governed, day.run, content)
+    return metadata.sealed_metadata(repository, day.run, content)
 
 
 def daily_checks() -> AssetChecksDefinition:
-    """Return the checks of the days: all block, and each judges every folder of its run.
+    """Return the blocking checks of the days.
 
-    They are checks of the asset and not of a partition, so that a backfill has one result each, which fails if any of
-    its days fails. Executed alone they judge the newest folder of every day.
+    They check the asset, not a partition: each has one result per backfill, which fails if any day fails. Executed
+    alone they check the newest folder of every day.
     """
+    names = validation.spec_of(DAILY).check_names
     specs = [
         AssetCheckSpec(name, asset=DAILY, description=f"{description(name)} For each day of the run.", blocking=True)
-        for name in registries_validation.spec_of(DAILY).check_names
+        for name in names
     ]
 
     @multi_asset_check(name=f"check_{DAILY}", specs=specs, can_subset=True)
-    def check_history(context: AssetCheckExecutionContext, governed: GovernedRepository) -> Iterator[AssetCheckResult]:
+    def check_history(
+        context: AssetCheckExecutionContext, repository: RepositoryResource
+    ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
-            verdicts = _verdicts(governed, context.run.run_id)
-        for name in registries_validation.spec_of(DAILY).check_names:
+            instance = repository.instance
+            days = event_log.all_materialized_in(instance, DAILY, context.run.run_id)
+            days = days or event_log.newest_of_each_partition(instance, DAILY)
+            loaded = repository.load()
+            verdicts = [validation.validate(loaded, day.sealed) for day in days if day.sealed is not None]
+        for name in names:
             if any(key.name == name for key in context.selected_asset_check_keys):
                 yield check_result_of_many(name, verdicts)
 
     return check_history
-
-
-def _verdicts(resource: GovernedRepository, dagster_run_id: str) -> Sequence[Verdict]:
-    made = event_log.all_materialized_in(resource.instance, DAILY, dagster_run_id)
-    judged = made or event_log.newest_of_each_partition(resource.instance, DAILY)
-    governed = resource.governed()
-    return [registries_validation.validate(governed, each.sealed) for each in judged if each.sealed is not None]

@@ -1,8 +1,6 @@
 """What Dagster's event log proves: which folder a step sealed, and which checks passed on it.
 
-Holds every call of an instance that is not part of Dagster's public interface, and the reading of our own
-materialization metadata, so that an upgrade of Dagster is judged by the tests of this one file. Keeps out what follows
-from the evidence. May import `model` and Dagster.
+Contains every call to non-public parts of Dagster, so that the tests of this module judge an upgrade.
 """
 
 from __future__ import annotations
@@ -23,18 +21,23 @@ from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.values import value_type
 
 SEALED_KEY: Final = "sealed"
-"""Metadata of a materialization: the sealed run that it stands for, absent where there is none."""
+"""Metadata key of a materialization: its sealed run; absent if it has none."""
 ROOT_KEY: Final = "ROOT_SHA256"
-"""Metadata of a materialization and of a check: the root hash of the folder that was sealed or judged."""
+"""Metadata key of a materialization and of a check: the root hash of the folder."""
 DATA_VERSION_TAG: Final = "dagster/data_version"
-_HISTORY: Final = 50
+_PAGE_SIZE: Final = 50
 
 
 @value_type
 class Materialized:
-    """One materialization: its place in the event log, the Dagster run that made it, and the folder it stands for.
+    """A materialization.
 
-    `dagster_run_id` is empty where no run made it: the command line sealed the folder, and a sensor told of it.
+    Attributes:
+        registry_id: the registry.
+        storage_id: its position in the event log.
+        dagster_run_id: the Dagster run; empty if a sensor reported a folder that the command line sealed.
+        sealed: the sealed run, if any.
+        data_version: the data version, if known.
     """
 
     registry_id: str
@@ -45,7 +48,7 @@ class Materialized:
 
 
 def sealed_to_json(sealed: SealedRun) -> dict[str, Any]:
-    """Return a sealed run as the metadata of its materialization keeps it."""
+    """Return a sealed run as the value of SEALED_KEY."""
     return {"ref": sealed.ref.to_json(), "inputs": sealed.inputs.to_json(), "as_of_utc": sealed.as_of_utc}
 
 
@@ -61,58 +64,55 @@ def ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
 
 
 def materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialized | None:
-    """Return what a Dagster run, or the nearest run that it re-executes, materialized of a registry; else None."""
+    """Return the last materialization of a registry by a run or the nearest run that it re-executes, or None."""
     return next(reversed(all_materialized_in(instance, registry_id, dagster_run_id)), None)
 
 
 def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Sequence[Materialized]:
-    """Return all that such a run materialized of a registry, the oldest first: one a partition, where it has some."""
+    """Return all such materializations, the oldest first: one per partition, if there are partitions."""
     for run_id in ancestry(instance, dagster_run_id):
         run = instance.get_run_record_by_id(run_id)
         if run is None or run.start_time is None:
             continue
-        wanted = AssetRecordsFilter(AssetKey(registry_id), after_timestamp=run.start_time)
-        made = [record for record in _all_materializations(instance, wanted) if record.run_id == run_id]
-        if made:
-            return [_materialized(registry_id, record) for record in made]
+        since_start = AssetRecordsFilter(AssetKey(registry_id), after_timestamp=run.start_time)
+        records = [record for record in _fetch_all(instance, since_start) if record.run_id == run_id]
+        if records:
+            return [_parse_record(registry_id, record) for record in records]
     return ()
 
 
 def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialized]:
     """Return the newest materialization of every partition of a registry, in the order of the partitions."""
     newest: dict[str, EventLogRecord] = {}
-    for record in _all_materializations(instance, AssetRecordsFilter(AssetKey(registry_id))):
+    for record in _fetch_all(instance, AssetRecordsFilter(AssetKey(registry_id))):
         if record.partition_key is not None:
             newest[record.partition_key] = record
-    return [_materialized(registry_id, newest[partition]) for partition in sorted(newest)]
+    return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
 
 
-def of_partition(instance: DagsterInstance, registry_id: str, partition: str) -> Sequence[Materialized]:
-    """Return the newest materialization of one partition of a registry, or nothing."""
-    wanted = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=[partition])
-    records = instance.fetch_materializations(wanted, limit=1).records
-    return [_materialized(registry_id, record) for record in records]
+def materializations(
+    instance: DagsterInstance, registry_id: str, limit: int, partition: str | None = None
+) -> Sequence[Materialized]:
+    """Return the newest materializations of a registry, or of one of its partitions, the newest first."""
+    partitions = None if partition is None else [partition]
+    records_filter = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=partitions)
+    records = instance.fetch_materializations(records_filter, limit=limit).records
+    return [_parse_record(registry_id, record) for record in records]
 
 
-def _all_materializations(instance: DagsterInstance, wanted: AssetRecordsFilter) -> Iterator[EventLogRecord]:
+def _fetch_all(instance: DagsterInstance, records_filter: AssetRecordsFilter) -> Iterator[EventLogRecord]:
     cursor: str | None = None
-    more = True
-    while more:
-        page = instance.fetch_materializations(wanted, limit=_HISTORY, cursor=cursor, ascending=True)
+    has_more = True
+    while has_more:
+        page = instance.fetch_materializations(records_filter, limit=_PAGE_SIZE, cursor=cursor, ascending=True)
         yield from page.records
-        cursor, more = page.cursor, page.has_more
+        cursor, has_more = page.cursor, page.has_more
 
 
-def materializations(instance: DagsterInstance, registry_id: str, limit: int) -> Sequence[Materialized]:
-    """Return the newest materializations of a registry, the newest first."""
-    records = instance.fetch_materializations(AssetRecordsFilter(AssetKey(registry_id)), limit=limit).records
-    return [_materialized(registry_id, record) for record in records]
-
-
-def _materialized(registry_id: str, record: EventLogRecord) -> Materialized:
+def _parse_record(registry_id: str, record: EventLogRecord) -> Materialized:
     event = record.asset_materialization
-    kept = None if event is None else event.metadata.get(SEALED_KEY)
-    data = getattr(kept, "data", None)
+    value = None if event is None else event.metadata.get(SEALED_KEY)
+    data = getattr(value, "data", None)
     sealed: SealedRun | None = None
     if isinstance(data, dict) and (ref := SealedRef.from_json(data.get("ref"))) is not None:
         inputs = Inputs.from_json(data.get("inputs"))
@@ -121,30 +121,31 @@ def _materialized(registry_id: str, record: EventLogRecord) -> Materialized:
     return Materialized(registry_id, record.storage_id, record.run_id, sealed, version)
 
 
-def unproved_checks(instance: DagsterInstance, made: Materialized) -> dict[str, str]:
-    """Return the blocking checks that did not pass on that very materialization, each with the reason.
+def unproved_checks(instance: DagsterInstance, materialization: Materialized) -> dict[str, str]:
+    """Return the blocking checks that did not pass on a materialization, with the reason.
 
-    The newest verdict on the materialization counts. A verdict belongs to it when both its storage id and its root
-    are the materialization's: Dagster attributes a check to whatever is the latest at that moment.
+    Only the newest result on this very materialization counts.
     """
     reasons: dict[str, str] = {}
-    for name in REGISTRIES[made.registry_id].check_names:
-        key = AssetCheckKey(AssetKey(made.registry_id), name)
-        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_HISTORY)
-        verdict = next((r for r in records if _judges(r, made)), None)
-        if verdict is None:
-            reasons[name] = "has not judged it"
-        elif verdict.status is not AssetCheckExecutionRecordStatus.SUCCEEDED:
+    for name in REGISTRIES[materialization.registry_id].check_names:
+        key = AssetCheckKey(AssetKey(materialization.registry_id), name)
+        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE_SIZE)
+        result = next((record for record in records if _is_result_on(record, materialization)), None)
+        if result is None:
+            reasons[name] = "has no result"
+        elif result.status is not AssetCheckExecutionRecordStatus.SUCCEEDED:
             reasons[name] = "failed"
     return reasons
 
 
-def _judges(record: AssetCheckExecutionRecord, made: Materialized) -> bool:
-    # The status first: the event of a check that was planned and never ran has no verdict to ask for.
+def _is_result_on(record: AssetCheckExecutionRecord, materialization: Materialized) -> bool:
+    # The status comes first: the event of a check that was planned and never ran has no evaluation, and raises.
     if record.status is AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
         return False
     target = record.evaluation.target_materialization_data
     root = record.evaluation.metadata.get(ROOT_KEY)
-    if target is None or root is None or made.sealed is None:
+    if target is None or root is None or materialization.sealed is None:
         return False
-    return target.storage_id == made.storage_id and root.value == made.sealed.ref.manifest_sha256
+    # Both must match: Dagster attributes a result to whatever materialization is the latest at that moment.
+    ref = materialization.sealed.ref
+    return target.storage_id == materialization.storage_id and root.value == ref.manifest_sha256

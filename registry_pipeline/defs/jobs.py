@@ -1,7 +1,4 @@
-"""The two jobs: rebuild every registry; put checked builds in force and render the report.
-
-Holds selections. Keeps out what the selected assets do. May import `catalog`, the other files of this room and Dagster.
-"""
+"""The jobs: rebuild every registry; activate checked builds and render the report."""
 
 from __future__ import annotations
 
@@ -15,18 +12,18 @@ from registry_pipeline.registries.catalog import BUILD_ORDER
 REBUILD_JOB: Final = "rebuild_job"
 OVERDUE_TAG: Final = "dagster/max_runtime"
 OVERDUE_SECONDS: Final = 900
-"""When a run that moves pointers counts as failed: one whose process died with the daemon would be waited for."""
+"""Time after which an activation run counts as failed; one whose process died would be waited for without end."""
 rebuild_job = define_asset_job(
     REBUILD_JOB,
     selection=AssetSelection.assets(*(spec.registry_id for spec in BUILD_ORDER)),
-    description="Build, seal and check every registry. It moves no pointer: where all checks pass, the sensor does.",
+    description="Build, seal and check every registry. Moves no pointer; the sensor does if all checks pass.",
 )
 activate_pointers_job = define_asset_job(
     ACTIVATE_JOB,
     selection=AssetSelection.assets(POINTERS_ASSET, REPORT_ASSET),
     description=(
-        "Judge the named runs anew, put them in force in one move, then render the report. The activation sensor "
-        "launches it and names the runs; launched by hand it moves nothing and renders what is in force."
+        "Validate the named runs again, activate them in one move, then render the report. The activation sensor "
+        "launches it with the runs. Launched by hand, it moves nothing and renders the report on the active runs."
     ),
     tags={OVERDUE_TAG: str(OVERDUE_SECONDS)},
 )
@@ -36,5 +33,5 @@ daily_rebuild_schedule = ScheduleDefinition(
     cron_schedule="0 3 * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.STOPPED,
-    description="Builds, seals and checks every registry at 03:00 UTC. Off until somebody switches it on.",
+    description="Builds, seals and checks every registry at 03:00 UTC. Off until you switch it on.",
 )

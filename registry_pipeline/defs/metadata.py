@@ -1,8 +1,4 @@
-"""What the Dagster page of an asset shows (SPEC 7 "The Dagster asset page").
-
-Holds the metadata of a materialization and of a check, made from values. Keeps out deciding anything; what it reads is
-handed in. May import `schema`, `model`, `canon`, `evidence` (the keys) and Dagster.
-"""
+"""The metadata that Dagster shows on the page of an asset or a check."""
 
 from __future__ import annotations
 
@@ -11,12 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from dagster import (
-    MetadataValue,
-    TableColumn,
-    TableColumnConstraints,
-    TableSchema,
-)
+from dagster import MetadataValue, TableColumn, TableColumnConstraints, TableSchema
 
 from registry_pipeline import schema
 from registry_pipeline.canonical import json_line, read_strict_csv, sha256_hex, short
@@ -45,12 +36,12 @@ _PREVIEW_TEXT: Final = 4000
 _CELL: Final = 48
 
 
-def sealed_metadata(governed: Repository, sealed: SealedRun, content: Metadata) -> Metadata:
-    """Return which folder an asset's materialization stands for, its content, and last what `evidence` reads."""
+def sealed_metadata(repository: Repository, sealed: SealedRun, content: Metadata) -> Metadata:
+    """Return the metadata of a materialization: the folder, its content, and the value that `event_log` reads."""
     return {
         "run_id": printable(sealed.ref.run_id),
         ROOT_KEY: sealed.ref.manifest_sha256,
-        "run_folder": MetadataValue.path(printable(str(governed.path(sealed.ref.run_root) / sealed.ref.run_id))),
+        "run_folder": MetadataValue.path(printable(str(repository.path(sealed.ref.run_root) / sealed.ref.run_id))),
         "as_of_utc": sealed.as_of_utc,
         **content,
         SEALED_KEY: MetadataValue.json(sealed_to_json(sealed)),
@@ -58,10 +49,12 @@ def sealed_metadata(governed: Repository, sealed: SealedRun, content: Metadata) 
 
 
 def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None) -> Metadata:
-    """Return what was built: counts and flags as numbers, which Dagster plots, a preview and the columns.
+    """Return counts and flags as numbers (which Dagster plots), changes, a preview and the columns.
 
-    `active` is the verified active snapshot with its artifacts, None where nothing is active or where it does not
-    verify; then there are no changes to tell, and none are.
+    Args:
+        spec: the registry.
+        built: what was built.
+        active: the verified active run; None leaves the changes out.
     """
     files = built.artifacts.files
     page: Metadata = {"records": built.artifacts.records, "dagster/row_count": built.artifacts.records}
@@ -72,13 +65,9 @@ def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None
     if main is not None:
         before = None if active is None else _main_of(spec, active)
         page |= {} if before is None else changes(main, before, files[main])
-        page["preview"] = MetadataValue.md(
-            newest_edges(files[main]) if spec.append_only else preview(main, files[main])
-        )
-    columns = column_schema(spec)
-    if columns is not None:
-        page["dagster/column_schema"] = columns
-    return page | findings_metadata(built.findings)
+        text = newest_edges(files[main]) if spec.append_only else preview(main, files[main])
+        page["preview"] = MetadataValue.md(text)
+    return page | _columns_metadata(spec) | findings_metadata(built.findings)
 
 
 def _main_of(spec: RegistrySpec, report: SealReport) -> bytes | None:
@@ -87,42 +76,42 @@ def _main_of(spec: RegistrySpec, report: SealReport) -> bytes | None:
 
 
 def files_metadata(files: Mapping[str, bytes], active: SealReport | None) -> Metadata:
-    """Return a table of the files that are sealed under their own names, and how they differ from the active ones."""
-    now = {name: sha256_hex(data) for name, data in files.items()}
-    rows = [{"file": name, "bytes": len(files[name]), "sha256": short(digest)} for name, digest in now.items()]
+    """Return a table of the sealed files, and the number of changes from the active run."""
+    hashes = {name: sha256_hex(data) for name, data in files.items()}
+    rows = [{"file": name, "bytes": len(files[name]), "sha256": short(digest)} for name, digest in hashes.items()]
     page: Metadata = {"sealed_files": MetadataValue.md(markdown_table(rows))}
     if active is None:
         return page
-    before = {entry.relpath: entry.sha256 for entry in active.entries if not is_reserved_name(entry.relpath)}
-    common = now.keys() & before.keys()
+    active_hashes = {entry.relpath: entry.sha256 for entry in active.entries if not is_reserved_name(entry.relpath)}
+    common = hashes.keys() & active_hashes.keys()
     return page | {
-        "files_added": len(now.keys() - before.keys()),
-        "files_removed": len(before.keys() - now.keys()),
-        "files_modified": sum(now[name] != before[name] for name in common),
+        "files_added": len(hashes.keys() - active_hashes.keys()),
+        "files_removed": len(active_hashes.keys() - hashes.keys()),
+        "files_modified": sum(hashes[name] != active_hashes[name] for name in common),
     }
 
 
 def findings_metadata(findings: Iterable[Finding]) -> Metadata:
-    """Return the findings as a Markdown list and as a number, or nothing where there are none."""
-    told = list(findings)
-    return {"findings": MetadataValue.md(findings_text(told)), "findings_count": len(told)} if told else {}
+    """Return the findings as a Markdown list with their number, or nothing if there are none."""
+    listed = list(findings)
+    return {"findings": MetadataValue.md(findings_text(listed)), "findings_count": len(listed)} if listed else {}
 
 
 def findings_text(findings: Iterable[Finding]) -> str:
-    """Return one Markdown item a finding: code, place, what was expected and found, and what to do."""
-    return "\n".join(f"- {_sentence(finding)}" for finding in findings)
+    """Return one Markdown list item per finding."""
+    return "\n".join(f"- {_format_finding(finding)}" for finding in findings)
 
 
-def _sentence(finding: Finding) -> str:
+def _format_finding(finding: Finding) -> str:
     location = markdown_code(finding.path + (f" {finding.location}" if finding.location else ""))
     expected, got = (markdown_text(str(value)) for value in (finding.expected, finding.got))
-    between = f" (expected {expected}, got {got})" if finding.expected or finding.got else ""
+    values = f" (expected {expected}, got {got})" if finding.expected or finding.got else ""
     message, hint = markdown_message(finding.message), markdown_message(finding.hint)
-    return f"**{finding.code}** {finding.severity.value} {location}: {message}{between}. _{hint}_"
+    return f"**{finding.code}** {finding.severity.value} {location}: {message}{values}. _{hint}_"
 
 
 def records_of(artifact: str, data: bytes) -> list[Any] | None:
-    """Return the records of an artifact, one for a single object; None for what is neither JSON nor CSV."""
+    """Return the records of a JSON or CSV artifact (an object is one record), or None for another format."""
     try:
         if artifact.endswith(".csv"):
             (_, names), *rows = read_strict_csv(data)
@@ -136,8 +125,8 @@ def records_of(artifact: str, data: bytes) -> list[Any] | None:
 
 
 def changes(artifact: str, before: bytes, after: bytes) -> Metadata:
-    """Return how the records differ from the active snapshot's; a record that changed is one added, one removed."""
-    old, new = (_counted(artifact, data) for data in (before, after))
+    """Return how the records differ from the active run's; a changed record counts as one added and one removed."""
+    old, new = (_count_records(artifact, data) for data in (before, after))
     if old is None or new is None:
         return {}
     return {
@@ -147,7 +136,7 @@ def changes(artifact: str, before: bytes, after: bytes) -> Metadata:
     }
 
 
-def _counted(artifact: str, data: bytes) -> Counter[bytes] | None:
+def _count_records(artifact: str, data: bytes) -> Counter[bytes] | None:
     if artifact.endswith(".jsonl"):
         return Counter(data.splitlines())
     records = records_of(artifact, data)
@@ -155,7 +144,7 @@ def _counted(artifact: str, data: bytes) -> Counter[bytes] | None:
 
 
 def preview(artifact: str, data: bytes) -> str:
-    """Return the first records as a Markdown table, or a single object as indented JSON, cut with a line saying so."""
+    """Return the first records as a Markdown table, or a single object as indented JSON; a cut is marked."""
     if artifact.endswith(".jsonl"):
         data = b"\n".join(data.splitlines()[: _PREVIEW_ROWS + 1])
     records = records_of(artifact, data)
@@ -170,7 +159,7 @@ def preview(artifact: str, data: bytes) -> str:
 
 
 def newest_edges(log: bytes) -> str:
-    """Return the last edges of a delta log as a Markdown table, the newest first, with the number of the others."""
+    """Return the last records of a delta log as a Markdown table, the newest first, with the number of the others."""
     lines = log.splitlines(keepends=True)
     newest = list(parse_delta_log(b"".join(lines[-_PREVIEW_ROWS:])))[::-1]
     if not newest:
@@ -192,7 +181,7 @@ def newest_edges(log: bytes) -> str:
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return objects as a Markdown table of their plain columns."""
+    """Return objects as a Markdown table of the columns without nested values."""
     plain = {name: None for row in rows for name, value in row.items() if not isinstance(value, dict | list)}
     names = list(plain)[:_PREVIEW_COLUMNS]
     lines = ["| " + " | ".join(map(_cell, names)) + " |", "|" + "---|" * len(names)]
@@ -202,70 +191,74 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    shown = text if len(text) <= _CELL else text[: _CELL - 1] + "…"
-    return markdown_text(shown)
+    return markdown_text(text if len(text) <= _CELL else text[: _CELL - 1] + "…")
+
+
+def _columns_metadata(spec: RegistrySpec) -> Metadata:
+    columns = column_schema(spec)
+    return {} if columns is None else {"dagster/column_schema": columns}
 
 
 def column_schema(spec: RegistrySpec) -> TableSchema | None:
-    """Return the columns of a registry's records as its shipped JSON Schema states them, None where it has none."""
+    """Return the columns of a registry's records from its shipped JSON Schema, or None if it has none."""
     name = spec.schema_of(spec.artifact) if spec.artifacts else None
     if name is None or not schema.has_schema(name):
         return None
     document = schema.read_schema(name)
-    told = document["items"] if document.get("type") == "array" and "items" in document else document
-    properties = _resolved(document, told).get("properties", {})
-    columns = [_column(column, document, _resolved(document, told)) for column, told in properties.items()]
+    record = document["items"] if document.get("type") == "array" and "items" in document else document
+    properties = _resolve(document, record).get("properties", {})
+    columns = [_column(column, document, _resolve(document, part)) for column, part in properties.items()]
     return TableSchema(columns=columns) if columns else None
 
 
-def _resolved(document: Mapping[str, Any], told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part of a schema with the definition that it refers to, in its alternatives too."""
-    name = str(told.get("$ref", "")).removeprefix("#/$defs/")
-    ways = {key: [_resolved(document, way) for way in told[key]] for key in ("anyOf", "oneOf") if key in told}
-    return {**document.get("$defs", {}).get(name, {}), **told, **ways}
+def _resolve(document: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part of a schema merged with the definition that it refers to, in its alternatives too."""
+    name = str(part.get("$ref", "")).removeprefix("#/$defs/")
+    alternatives = {key: [_resolve(document, way) for way in part[key]] for key in ("anyOf", "oneOf") if key in part}
+    return {**document.get("$defs", {}).get(name, {}), **part, **alternatives}
 
 
-def _column(name: str, document: Mapping[str, Any], told: Mapping[str, Any]) -> TableColumn:
-    types = _types(document, told)
-    shown = " | ".join(word for word in types if word != "null") or "null"
-    return TableColumn(
-        name, shown, description=told.get("description"), constraints=TableColumnConstraints(nullable="null" in types)
-    )
+def _column(name: str, document: Mapping[str, Any], part: Mapping[str, Any]) -> TableColumn:
+    types = _types(document, part)
+    type_text = " | ".join(word for word in types if word != "null") or "null"
+    constraints = TableColumnConstraints(nullable="null" in types)
+    return TableColumn(name, type_text, description=part.get("description"), constraints=constraints)
 
 
-def _types(document: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
-    stated = told.get("type")
-    if isinstance(stated, str):
-        return [stated]
-    if isinstance(stated, list):
-        return [str(word) for word in stated]
-    values = told.get("enum", [told["const"]] if "const" in told else [])
-    words = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
-    found = [words[type(value)] for value in values if type(value) in words]
-    ways = [_resolved(document, way) for way in (*told.get("anyOf", ()), *told.get("oneOf", ()))]
-    inner = [word for way in ways for word in _types(document, way)]
-    return list(dict.fromkeys([*found, *inner])) or ["any"]
+def _types(document: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
+    types = part.get("type")
+    if isinstance(types, str):
+        return [types]
+    if isinstance(types, list):
+        return [str(word) for word in types]
+    # Without a type: those of the constant or enumerated values, then those of the alternatives.
+    values = part.get("enum", [part["const"]] if "const" in part else [])
+    names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+    value_types = [names[type(value)] for value in values if type(value) in names]
+    alternatives = [_resolve(document, way) for way in (*part.get("anyOf", ()), *part.get("oneOf", ()))]
+    alternative_types = [word for way in alternatives for word in _types(document, way)]
+    return list(dict.fromkeys([*value_types, *alternative_types])) or ["any"]
 
 
 def pointers_metadata(pointers: PointerFile) -> Metadata:
-    """Return the state of the pointer file: its hash, how many registries are active, and one row a registry."""
+    """Return the state of the pointer file: the number of active registries, a row per registry, and its hash."""
     active = [pointer for pointer in pointers.pointers if pointer.known is True and pointer.ref is not None]
     return {
         "active_registries": len(active),
-        **{pointer.registry_id: _pointer_words(pointer) for pointer in pointers.pointers},
+        **{pointer.registry_id: _format_pointer(pointer) for pointer in pointers.pointers},
         "pointer_file_sha256": pointers.sha256 or "no pointer file",
     }
 
 
-def _pointer_words(pointer: Pointer) -> str:
+def _format_pointer(pointer: Pointer) -> str:
     run = "no run" if pointer.ref is None else printable(pointer.ref.run_id)
-    states: dict[Known, str] = {True: "in force", False: "not in force any more", "unknown": "unknown"}
+    states: dict[Known, str] = {True: "active", False: "no longer active", "unknown": "unknown"}
     since = f" since {pointer.asof_utc}" if pointer.asof_utc else ""
     return f"{run}, {states[pointer.known]}{since}" + (f": {printable(pointer.notes)}" if pointer.notes else "")
 
 
 def kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
-    """Return the page of a folder that was sealed elsewhere, from the verified bytes of its artifacts."""
+    """Return the metadata of a folder that was not sealed by Dagster, from the verified bytes of its artifacts."""
     if spec.kind == "rendered" and spec.artifact in kept:
         return report_metadata(spec, kept)
     data = kept.get(spec.relpath or "")
@@ -276,14 +269,11 @@ def kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
     for record in records or ():
         flags = record.get("system_drift") if isinstance(record, dict) else None
         page |= {name: int(value) for name, value in (flags or {}).items() if isinstance(value, bool)}
-    columns = column_schema(spec)
-    if columns is not None:
-        page["dagster/column_schema"] = columns
-    return page | {"preview": MetadataValue.md(preview(spec.artifact, data))}
+    return page | _columns_metadata(spec) | {"preview": MetadataValue.md(preview(spec.artifact, data))}
 
 
 def report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
-    """Return a report's page: its counts as numbers, and the report itself as the preview."""
+    """Return the metadata of a health report: its counts as numbers, and the report itself as the preview."""
     summary = json.loads(kept[spec.artifact])
     text = next((data for name, data in kept.items() if name.endswith(".md")), b"")
     page: Metadata = {"health_state": printable(str(summary.get("health_state", "UNKNOWN")))}

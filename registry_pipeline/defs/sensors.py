@@ -1,8 +1,4 @@
-"""The activation sensor: proposes to put in force what Dagster's checks have passed.
-
-Holds the choice of what to propose, on the evidence of the event log. Keeps out whether it may move: the job judges
-anew, and `runbook.activate` decides. May import `runbook`, `catalog`, the other files of this room and Dagster.
-"""
+"""The activation sensor: requests the activation of builds whose checks passed."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -31,35 +27,34 @@ from registry_pipeline.defs.active_assets import (
 )
 from registry_pipeline.defs.event_log import Materialized
 from registry_pipeline.defs.jobs import REBUILD_JOB, activate_pointers_job
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pointers import activation as pointers_activation
+from registry_pipeline.pointers import activation
 from registry_pipeline.pointers.consistency import ActiveRun
 from registry_pipeline.pointers.obstacles import find_age_obstacle
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
-from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 from registry_pipeline.values import value_type
 
 CLOSURE_TAG: Final = "registry_pipeline/closure"
-"""Tag of a requested run: the hash of the registries and roots that it puts in force."""
+"""Tag of a requested run: the hash of the registries and roots that it activates."""
 TRIES: Final = 3
 _DEPTH: Final = 5
 
 
 @value_type
 class Proposal:
-    """Runs that may move together, and why the newest build of each other registry is not among them."""
+    """Runs that can be activated together, and why the newest builds of other registries are not among them."""
 
     runs: tuple[SealedRun, ...]
     reasons: tuple[str, ...]
 
     @property
     def closure(self) -> str:
-        """The hash of the registries and roots: the same set has the same name, however often it is proposed."""
+        """The hash of the registries and roots, which identifies the set in every tick."""
         lines = sorted(f"{run.registry_id} {run.ref.manifest_sha256}\n" for run in self.runs)
         return sha256_hex("".join(lines).encode())
 
@@ -69,162 +64,149 @@ class Proposal:
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     description=(
-        "Puts in force what was built and checked: the greatest set of builds that fit together and whose every "
-        "blocking check passed. A tick that asks for nothing says why. Switched off, builds stay sealed and not in "
-        "force until `registry-pipeline activate`."
+        "Activates builds whose blocking checks all passed: the largest set that is consistent. A tick that requests "
+        "nothing says why. While it is off, builds stay sealed and inactive until `registry-pipeline activate`."
     ),
 )
-def activation_sensor(context: SensorEvaluationContext, governed: GovernedRepository) -> RunRequest | SkipReason:
-    """Ask for the greatest consistent set of builds whose every blocking check passed, newest first."""
+def activation_sensor(context: SensorEvaluationContext, repository: RepositoryResource) -> RunRequest | SkipReason:
+    """Request the activation of the largest consistent set of builds whose blocking checks all passed."""
     try:
-        repository = governed.governed()
-        proposal = propose(context.instance, repository)
+        loaded = repository.load()
+        proposal = propose(context.instance, loaded)
         if not proposal.runs:
-            return SkipReason(
-                printable("; ".join(proposal.reasons)) or "the newest build of every registry is in force"
-            )
-        return request(context.instance, repository, proposal)
+            return SkipReason(printable("; ".join(proposal.reasons)) or "the newest build of every registry is active")
+        return request(context.instance, loaded, proposal)
     except RegistryPipelineError as error:
         return SkipReason(printable(f"{error.message}; {error.advice}"))
 
 
-def propose(instance: DagsterInstance, governed: Repository) -> Proposal:
-    """Return the builds to put in force, judged by the event log and by the closure on the state after the move.
+def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
+    """Return the set of builds to activate.
 
-    Of overlapping rebuilds the newest complete one wins. Since their builds may stand in the event log in any order,
-    every candidate is looked at together with those that it rests on: the set that moves most registries is taken, of
-    two such sets the one that describes the later moment.
+    Builds of overlapping rebuilds are in the event log in any order. So each candidate is tried as the newest of a
+    set, the latest moment first. The set that moves most registries wins; of equals, the first one.
     """
-    candidates, reasons = _candidates(instance, governed)
-    most = len({made.registry_id for made in candidates})
+    candidates, reasons = _find_candidates(instance, repository)
+    registry_count = len({candidate.registry_id for candidate in candidates})
     best: Sequence[SealedRun] = ()
-    held: tuple[str, ...] = ()
-    for tip in sorted(candidates, key=_newness, reverse=True):
-        movable, findings = pointers_activation.select_activatable(
-            governed, [_attested(made) for made in _set_of(tip, candidates)]
+    blocked: tuple[str, ...] = ()
+    for newest in sorted(candidates, key=_moment, reverse=True):
+        activatable, findings = activation.select_activatable(
+            repository, [_as_checked_run(build) for build in _select_set(newest, candidates)]
         )
-        if len(movable) > len(best):
-            best = [run for run, _ in movable]
-        held = held or tuple(_reason(finding) for finding in findings)
-        if len(best) == most:
+        if len(activatable) > len(best):
+            best = [run for run, _ in activatable]
+        blocked = blocked or tuple(_format_reason(finding) for finding in findings)
+        if len(best) == registry_count:
             break
-    return Proposal(tuple(best), (*reasons, *held))
+    return Proposal(tuple(best), (*reasons, *blocked))
 
 
-def _reason(finding: Finding) -> str:
+def _format_reason(finding: Finding) -> str:
     run_id = finding.path.rsplit("/", 1)[-1]
     return finding.message if run_id in finding.message else f"{run_id}: {finding.message}"
 
 
-def _candidates(instance: DagsterInstance, governed: Repository) -> tuple[list[Materialized], list[str]]:
-    """Return the builds newer than the active ones whose checks passed, and why the newest others are none."""
-    pointers = pointer_file.read_pointers(governed)
-    active = pointers_activation.read_active_runs(governed, pointers)
+def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple[list[Materialized], list[str]]:
+    """Return the checked builds that are newer than the active runs, and why other newest builds are not candidates."""
+    pointers = pointer_file.read_pointers(repository)
+    active = activation.read_active_runs(repository, pointers)
+    registry_ids = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
+    builds = {registry_id: event_log.materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids}
     candidates: list[Materialized] = []
     reasons: list[str] = []
-    built = {
-        spec.registry_id: event_log.materializations(instance, spec.registry_id, _DEPTH)
-        for spec in BUILD_ORDER
-        if spec.pointer
-    }
-    if not any(built.values()):
+    if not any(builds.values()):
         reasons.append(f"nothing was built through Dagster yet: launch {REBUILD_JOB}")
-    for registry_id, builds in built.items():
-        told = False
-        for made in builds:
-            if made.sealed is not None and made.sealed.ref == pointers.active(registry_id):
+    for registry_id, materializations in builds.items():
+        for index, build in enumerate(materializations):
+            if build.sealed is not None and build.sealed.ref == pointers.active(registry_id):
                 break
-            reason = _find_obstacle(instance, made, active.get(registry_id))
-            if reason is None:
-                candidates.append(made)
-            elif not told:
-                reasons.append(f"{registry_id}: {reason}")
-            told = True
+            obstacle = _find_obstacle(instance, build, active.get(registry_id))
+            if obstacle is None:
+                candidates.append(build)
+            elif index == 0:
+                reasons.append(f"{registry_id}: {obstacle}")
     return candidates, reasons
 
 
-def _find_obstacle(instance: DagsterInstance, made: Materialized, active: ActiveRun | None) -> str | None:
-    """Return why a build cannot be proposed, or None."""
-    if made.sealed is None:
+def _find_obstacle(instance: DagsterInstance, build: Materialized, active: ActiveRun | None) -> str | None:
+    """Return why the event log rules out a build, or None."""
+    if build.sealed is None:
         return "its source made no run"
-    if not made.dagster_run_id:
-        return f"{made.sealed.ref.run_id} was sealed by the command line: `registry-pipeline activate` puts it in force"
-    run_id, run = made.sealed.ref.run_id, instance.get_run_by_id(made.dagster_run_id)
+    run_id = build.sealed.ref.run_id
+    if not build.dagster_run_id:
+        return f"{run_id} was sealed by the command line: activate it with `registry-pipeline activate`"
+    run = instance.get_run_by_id(build.dagster_run_id)
     if run is not None and not run.is_finished:
-        return f"{run_id} belongs to a Dagster run that is not over"
-    for obstacle in find_age_obstacle(made.sealed, active):
+        return f"{run_id} belongs to a Dagster run that is not finished"
+    for obstacle in find_age_obstacle(build.sealed, active):
         return f"{run_id}: {obstacle.message}"
-    unproved = event_log.unproved_checks(instance, made)
-    if unproved:
-        return f"{run_id}: " + ", ".join(f"check {name} {why}" for name, why in unproved.items())
-    return None
+    checks = event_log.unproved_checks(instance, build)
+    return f"{run_id}: " + ", ".join(f"check {name} {why}" for name, why in checks.items()) if checks else None
 
 
-def _newness(made: Materialized) -> tuple[str, int]:
-    """Return what orders builds in time: the moment that they describe, which is one in a run, then the event log."""
-    return ("" if made.sealed is None else made.sealed.as_of_utc), made.storage_id
+def _moment(build: Materialized) -> tuple[str, int]:
+    """Return the sort key of builds by time: the moment that they describe, then the event log."""
+    return ("" if build.sealed is None else build.sealed.as_of_utc), build.storage_id
 
 
-def _set_of(tip: Materialized, candidates: Sequence[Materialized]) -> list[Materialized]:
-    """Return a build, the builds that it rests on, and of each other registry the newest that was there by then.
-
-    An upstream that is no candidate is in force already, or unfit: nothing else of its registry takes its place.
-    """
-    chosen: dict[str, Materialized] = {}
-    for made in sorted(candidates, key=lambda made: made.storage_id):
-        if made.storage_id <= tip.storage_id:
-            chosen[made.registry_id] = made
-    waiting = [tip]
-    while waiting:
-        made = waiting.pop()
-        chosen[made.registry_id] = made
-        for registry_id, ref in ({} if made.sealed is None else made.sealed.inputs.upstream()).items():
-            chosen.pop(registry_id, None)
-            waiting += [c for c in candidates if c.sealed is not None and c.sealed.ref.same_run(ref)][:1]
-    return list(chosen.values())
+def _select_set(newest: Materialized, candidates: Sequence[Materialized]) -> list[Materialized]:
+    """Return a build, the candidates that it was built from, and the newest of each other registry at that time."""
+    selected: dict[str, Materialized] = {}
+    for build in sorted(candidates, key=lambda build: build.storage_id):
+        if build.storage_id <= newest.storage_id:
+            selected[build.registry_id] = build
+    pending = [newest]
+    while pending:
+        build = pending.pop()
+        selected[build.registry_id] = build
+        for registry_id, ref in ({} if build.sealed is None else build.sealed.inputs.upstream()).items():
+            # An upstream that is not a candidate is active already or ruled out; no other build may replace it.
+            selected.pop(registry_id, None)
+            pending += [c for c in candidates if c.sealed is not None and c.sealed.ref.same_run(ref)][:1]
+    return list(selected.values())
 
 
-def _attested(made: Materialized) -> tuple[SealedRun, Verdict]:
-    """Return a build with the verdict that its passed checks amount to. The job does not rely on it."""
-    sealed = made.sealed
+def _as_checked_run(build: Materialized) -> tuple[SealedRun, Verdict]:
+    """Return a build with the verdict of its passed checks. The job does not rely on it."""
+    sealed = build.sealed
     if sealed is None:
-        raise ValueError("only a build with a folder is a candidate")
-    ref: SealedRef = sealed.ref
-    place = f"{ref.run_root}/{ref.run_id}"
-    return sealed, Verdict(place, ref.run_id, made.registry_id, "pass", ref.manifest_sha256, ())
+        raise ValueError("a candidate has a sealed run")
+    path = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
+    return sealed, Verdict(path, sealed.ref.run_id, build.registry_id, "pass", sealed.ref.manifest_sha256, ())
 
 
-def request(instance: DagsterInstance, governed: Repository, proposal: Proposal) -> RunRequest | SkipReason:
-    """Return the request for a proposal, or why it is not asked for again.
-
-    Dagster never launches the same run key twice, so that the count of failed tries is part of it.
-    """
+def request(instance: DagsterInstance, repository: Repository, proposal: Proposal) -> RunRequest | SkipReason:
+    """Return the request for a proposal, or why it is not made again."""
     closure = proposal.closure
     runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: closure}))
     names = ", ".join(run.ref.run_id for run in proposal.runs)
-    pointers = pointer_file.pointer_hash(governed) or "none"
+    pointers = pointer_file.pointer_hash(repository) or "none"
     for run in runs:
         if not run.is_finished:
-            return SkipReason(f"the Dagster run {short(run.run_id)} is putting in force: {names}")
+            return SkipReason(f"the Dagster run {short(run.run_id)} is activating: {names}")
         if run.tags.get(REFUSED_AT_TAG) == pointers:
-            return SkipReason(f"refused ({run.tags.get(REFUSED_TAG)}), and not asked for again: {names}")
+            return SkipReason(f"refused ({run.tags.get(REFUSED_TAG)}), not requested again: {names}")
         if run.status is DagsterRunStatus.SUCCESS:
-            return SkipReason(f"was in force once and was replaced; only `activate` puts it back: {names}")
+            return SkipReason(f"was active and was replaced; use `activate` to activate it again: {names}")
     if len(runs) >= TRIES:
-        return SkipReason(f"given up after {len(runs)} failed tries: {names}")
+        return SkipReason(f"given up after {len(runs)} failed runs: {names}")
     config = ActivationRequest(
-        runs={run.registry_id: _named(run.ref) for run in proposal.runs},
+        runs={
+            run.registry_id: RunToActivate(
+                run_id=run.ref.run_id,
+                run_root=run.ref.run_root,
+                relpath=run.ref.relpath,
+                manifest_sha256=run.ref.manifest_sha256,
+            )
+            for run in proposal.runs
+        },
         actor="dagster:activation_sensor",
         reason="every blocking check passed",
     )
     return RunRequest(
+        # Dagster never launches a run key twice, so the key contains the number of failed runs.
         run_key=f"{closure}:{len(runs)}",
         run_config=RunConfig(ops={POINTERS_ASSET: config}),
         tags={CLOSURE_TAG: closure},
-    )
-
-
-def _named(ref: SealedRef) -> RunToActivate:
-    return RunToActivate(
-        run_id=ref.run_id, run_root=ref.run_root, relpath=ref.relpath, manifest_sha256=ref.manifest_sha256
     )

@@ -192,7 +192,7 @@ def test_what_was_never_there_is_told_in_one_line_unless_more_is_asked_for(known
 
     in_short, at_length = known("build"), known("build", "--force", "-v", now=LATER)
 
-    assert f"nothing to capture at {INDEX}, {LEDGER} (--verbose tells more)" in in_short.out
+    assert f"nothing to capture at {INDEX}, {LEDGER} (--verbose shows more)" in in_short.out
     assert "CAPTURE_MISSING" not in in_short.out
     assert at_length.out.count("CAPTURE_MISSING") == 2
     assert "nothing to capture at" not in at_length.out

@@ -50,10 +50,10 @@ def test_one_day_is_a_span_of_one_and_moves_no_pointer(past: Repository) -> None
 
     assert ended.code == 0
     assert "2026-02-12  pass     -" in ended.out
-    assert "1 day of 1: 1 sealed, 0 as they were" in ended.out
+    assert "1 day of 1: 1 sealed, 0 unchanged" in ended.out
     assert not (past.root / ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json").exists()
-    assert "1 day of 1: 0 sealed, 1 as they were" in past(*DAILY, "2026-02-12").out
-    assert "1 day of 1: 1 sealed, 0 as they were" in past(*DAILY, "2026-02-12", "--force").out
+    assert "1 day of 1: 0 sealed, 1 unchanged" in past(*DAILY, "2026-02-12").out
+    assert "1 day of 1: 1 sealed, 0 unchanged" in past(*DAILY, "2026-02-12", "--force").out
 
 
 def test_an_unknown_drift_is_a_question_mark(past: Repository) -> None:
@@ -63,18 +63,18 @@ def test_an_unknown_drift_is_a_question_mark(past: Repository) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((*DAILY, "tomorrow"), "'tomorrow' is no day in the form 2026-03-01"),
-        ((*DAILY, "20260201"), "'20260201' is no day"),
-        ((*DAILY, "2026-02-30"), "'2026-02-30' is no day"),
-        ((*DAILY, "2026-02-01.."), "'' is no day"),
-        ((*DAILY, "2026-02-01...2026-02-02"), "'.2026-02-02' is no day"),
+        ((*DAILY, "tomorrow"), "'tomorrow' is not a day in the form 2026-03-01"),
+        ((*DAILY, "20260201"), "'20260201' is not a day"),
+        ((*DAILY, "2026-02-30"), "'2026-02-30' is not a day"),
+        ((*DAILY, "2026-02-01.."), "'' is not a day"),
+        ((*DAILY, "2026-02-01...2026-02-02"), "'.2026-02-02' is not a day"),
         ((*DAILY, "2026-02-02..2026-02-01"), "goes backwards; write 2026-02-01..2026-02-02"),
-        ((*DAILY, "\u0662026-02-01"), "is no day"),
+        ((*DAILY, "\u0662026-02-01"), "is not a day"),
         (("build", "drift_signals_daily"), "add --as-of DATE, or --as-of FIRST..LAST"),
         (("build", "drift_signals_daily", "run_registry"), "add --as-of DATE"),
         (("build", "--as-of", "2026-02-01"), "build drift_signals_daily --as-of DATE"),
         (("build", "run_registry", "--as-of", "2026-02-01"), "build drift_signals_daily --as-of DATE"),
-        (("build", "drift_signals_daily", "run_registry", "--as-of", "2026-02-01"), "--as-of is for history alone"),
+        (("build", "drift_signals_daily", "run_registry", "--as-of", "2026-02-01"), "--as-of is for past days only"),
     ],
 )
 def test_words_that_name_no_days_are_usage_errors_that_say_what_to_write(
@@ -139,7 +139,7 @@ def test_where_an_object_is_missing_in_the_middle_the_days_before_it_stand_and_a
     ended = past(*DAILY, "2026-02-18..2026-02-21")
 
     assert ended.code == 7
-    assert "sealed before that, and staying: 2 days, 2026-02-18..2026-02-19" in ended.err
+    assert "sealed before the failure: 2 days, 2026-02-18..2026-02-19" in ended.err
     assert f"git cannot read the object {blob}" in ended.err
     assert len([path for path in past.runs.iterdir() if "asof" in path.name]) == 2
 

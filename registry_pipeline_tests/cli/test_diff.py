@@ -58,7 +58,7 @@ def test_in_text_long_lists_are_cut_and_a_line_says_so(example: Repository) -> N
 
     text = example("diff", "active", "--registry", "op_status_table").out
 
-    assert "more; --json tells all" in text
+    assert "more; --json shows all" in text
     assert "OPERATION_STATUS_TABLE_v0_1.json by operation_id: 0 added, 0 removed" in text
 
 
@@ -100,7 +100,7 @@ def test_a_run_and_itself_are_the_same_byte_for_byte(seen: Repository) -> None:
     ended = seen("diff", "2026-01-12", "2026-01-12")
 
     assert ended.code == 0
-    assert "the same files, byte for byte" in ended.out
+    assert "all files are identical" in ended.out
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_a_run_that_is_active_already_is_accepted_in_place(built: Repository) ->
     again = built(*words, "--allow-foreign", now=LATEST)
 
     assert (refused.code, accepted.code, again.code) == (5, 0, 0)
-    assert "it is active already; nothing moved" in again.out
+    assert "the run is already active; no pointer moved" in again.out
     shown = built("status", "--json", now=LATEST).document("status")["findings"]
     severities = {f["got"]: f["severity"] for f in shown if f["code"] == "POINTER_FOREIGN" and "scorecard" in f["hint"]}
     assert set(severities.values()) == {"warning"}

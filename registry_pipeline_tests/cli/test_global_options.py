@@ -51,9 +51,9 @@ def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home
         (("status", "--now", "0001-01-01T00:00:00Z"), "0001-01-01T00:00:00Z is before 1970"),
         (("status", "--now", "1969-12-31T23:59:59Z"), "1969-12-31T23:59:59Z is before 1970"),
         (("status", "--now", "10000-01-01T00:00:00Z"), "is not UTC in the form"),
-        (("status", "--now", "9999-12-31T23:59:59Z"), "add --allow-future"),
+        (("status", "--now", "9999-12-31T23:59:59Z"), "Add --allow-future"),
         (("status", "--json", "--format", "github"), "--json contradicts --format github"),
-        (("verify",), "name a run, or say --all, --active, --pointers, --chain or --baseline REF"),
+        (("verify",), "name a run, or add --all, --active, --pointers, --chain or --baseline REF"),
         (("build", "--only"), "--only needs the registries to build"),
         (("activate", "run_registry", "latest"), "Missing option '--reason'"),
     ],
@@ -79,7 +79,7 @@ def test_a_clock_that_is_more_than_a_day_ahead_needs_a_word(built: Repository, v
 
     assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")
     assert "is more than a day ahead of the system clock" in ended.err
-    assert "add --allow-future" in ended.err
+    assert "Add --allow-future" in ended.err
     assert built.files() == before
 
 
@@ -104,14 +104,14 @@ def test_a_failure_in_json_is_one_document_too(tmp_path: Path, home: Path) -> No
 
     told = json.loads(ended.out)
     assert told["error"]["exit_code"] == ended.code == 2
-    assert told["error"]["message"] == "there is no verb stat; did you mean status?"
+    assert told["error"]["message"] == "unknown command stat; did you mean status?"
 
 
 def test_a_failure_for_github_is_an_annotation(tmp_path: Path, home: Path) -> None:
     ended = call("--format=github", "stat", cwd=tmp_path, env=environment(home))
 
     assert ended.out == (
-        "::error title=registry-pipeline::there is no verb stat; did you mean status? -> "
+        "::error title=registry-pipeline::unknown command stat; did you mean status? -> "
         "see `registry-pipeline --help`\n"
     )
 

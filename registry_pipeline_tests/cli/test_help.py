@@ -1,4 +1,4 @@
-"""Help is documentation: every verb has a paragraph and examples, and the examples run."""
+"""Help is documentation: every command has a paragraph and examples, and the examples run."""
 
 from __future__ import annotations
 
@@ -7,63 +7,64 @@ import shlex
 import click
 import pytest
 
-from registry_pipeline.cli.group import CommandGroup, program
+from registry_pipeline.cli.group import Command, CommandGroup, program
 from registry_pipeline.schema import has_schema
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.role_packs import PACK
 
-VERBS = dict(program.every_verb())
-NOUNS = [name for name in program.verbs if name not in VERBS]
+COMMANDS = dict(program.all_commands())
+GROUPS = [name for name in program.help_lines if name not in COMMANDS]
 
 
-@pytest.mark.parametrize("name", NOUNS)
-def test_a_noun_tells_its_verbs_and_what_it_is_for(name: str) -> None:
-    noun = program.get_command(click.Context(program), name)
-    assert isinstance(noun, CommandGroup)
-    shown = noun.get_help(click.Context(noun, info_name=name, terminal_width=200))
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_lists_its_commands_and_says_what_it_is_for(name: str) -> None:
+    group = program.get_command(click.Context(program), name)
+    assert isinstance(group, CommandGroup)
+    text = group.get_help(click.Context(group, info_name=name, terminal_width=200))
 
-    assert noun.verbs
-    assert all(f"\n  {verb}" in shown for verb in noun.verbs)
-    assert len((noun.help or "").split("\n\n")) > 1
-
-
-@pytest.mark.parametrize("group", [program, *(program.get_command(click.Context(program), name) for name in NOUNS)])
-def test_the_table_of_a_group_has_the_first_line_of_each_verb(group: CommandGroup) -> None:
-    commands = {name: group.get_command(click.Context(group), name) for name in group.verbs}
-
-    assert group.verbs == {name: each.get_short_help_str(200) for name, each in commands.items() if each is not None}
+    assert group.help_lines
+    assert all(f"\n  {command}" in text for command in group.help_lines)
+    assert len((group.help or "").split("\n\n")) > 1
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_every_verb_says_what_it_does_in_a_line_and_then_in_a_paragraph(name: str) -> None:
-    verb = VERBS[name]
-    first, *paragraphs = (verb.help or "").split("\n\n")
+@pytest.mark.parametrize("group", [program, *(program.get_command(click.Context(program), name) for name in GROUPS)])
+def test_the_table_of_a_group_has_the_first_line_of_each_command(group: CommandGroup) -> None:
+    commands = {name: group.get_command(click.Context(group), name) for name in group.help_lines}
+    lines = {name: c.get_short_help_str(200) for name, c in commands.items() if isinstance(c, Command)}
+
+    assert lines == {name: line for name, line in group.help_lines.items() if name in lines}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does_in_a_line_and_then_in_a_paragraph(name: str) -> None:
+    command = COMMANDS[name]
+    first, *paragraphs = (command.help or "").split("\n\n")
 
     assert first.endswith(".")
-    assert "..." not in verb.get_short_help_str(limit=62)
+    assert "..." not in command.get_short_help_str(limit=62)
     assert paragraphs
-    assert all(option.help for option in verb.params if isinstance(option, click.Option))
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_the_help_of_every_verb_shows_its_examples(name: str) -> None:
-    verb = VERBS[name]
-    shown = verb.get_help(click.Context(verb, info_name=name, terminal_width=200))
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_shows_its_examples(name: str) -> None:
+    command = COMMANDS[name]
+    text = command.get_help(click.Context(command, info_name=name, terminal_width=200))
 
-    assert verb.examples
-    for arguments, does in verb.examples:
-        assert f"registry-pipeline {arguments}" in shown
-        assert does in shown
+    assert command.examples
+    for arguments, purpose in command.examples:
+        assert f"registry-pipeline {arguments}" in text
+        assert purpose in text
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_the_document_of_every_verb_has_a_schema_that_ships(name: str) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_document_of_every_command_has_a_schema_that_ships(name: str) -> None:
     assert has_schema(f"cli/{name.replace(' ', '-')}.schema.json")
 
 
-EXAMPLES = [(name, words) for name in VERBS for words, _ in VERBS[name].examples if name != "ui"]
+EXAMPLES = [(name, words) for name in COMMANDS for words, _ in COMMANDS[name].examples if name != "ui"]
 _CALL = """
 import sys
 from registry_pipeline.cli.main import main
@@ -75,7 +76,7 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize("words", [*(words for _, words in EXAMPLES), "ui --help"])
-def test_every_example_runs_and_no_verb_imports_dagster_or_pandas(built: Repository, words: str) -> None:
+def test_every_example_runs_and_no_command_imports_dagster_or_pandas(built: Repository, words: str) -> None:
     if "-C ../" in words:
         (built.root.parent / "other/.codex/RUNS").mkdir(parents=True)
     if "--baseline main" in words:

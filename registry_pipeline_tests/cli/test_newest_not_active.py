@@ -110,11 +110,19 @@ ROWS = {
         "build op_status_table",
         0,
     ),
-    "altered since": Row(altered, "drift_signals", "it was built with --only or --no-activate", "activate drift_signals", 5),
-    "stopped by a check": Row(stopped_by_a_check, "run_registry", "would depend on 2026-03-01", "build run_registry", 3),
+    "altered since": Row(
+        altered, "drift_signals", "it was built with --only or --no-activate", "activate drift_signals", 5
+    ),
+    "stopped by a check": Row(
+        stopped_by_a_check, "run_registry", "would depend on 2026-03-01", "build run_registry", 3
+    ),
     "half of its seal": Row(half_sealed, "drift_signals", "the run does not verify: partial", "build drift_signals", 0),
     "unreadable": Row(
-        unreadable, "drift_signals", "run.json or the root hash of the run cannot be read", f"verify {new('drift_signals')}", 3
+        unreadable,
+        "drift_signals",
+        "run.json or the root hash of the run cannot be read",
+        f"verify {new('drift_signals')}",
+        3,
     ),
     "rolled back": Row(rolled_back, "op_status_table", "a rollback deactivated this run", "build op_status_table", 0),
     "marked bad": Row(marked_bad, "drift_signals", "the run is marked bad: wrong clock", "build drift_signals", 0),
@@ -164,4 +172,7 @@ def test_an_altered_active_run_does_not_hold_back_the_newest(built: Repository) 
     told = built("status", "--json", now=LAST)
 
     row = next(r for r in told.document("status")["registries"] if r["registry_id"] == "drift_signals")
-    assert (told.code, row["newest_not_active_because"].startswith("it was built with --only or --no-activate")) == (3, True)
+    assert (told.code, row["newest_not_active_because"].startswith("it was built with --only or --no-activate")) == (
+        3,
+        True,
+    )

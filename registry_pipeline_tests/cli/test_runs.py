@@ -72,7 +72,7 @@ def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(bu
         (("--since", "2026-02-30"), "neither a day"),
         (("--since", "2026-02-01T00:00:00"), "neither a day"),
         (("--until", "2026-W08-1"), "neither a day"),
-        (("--since", "2026-02-02", "--until", "2026-02-01"), "--until lies before --since"),
+        (("--since", "2026-02-02", "--until", "2026-02-01"), "--until is before --since"),
         (("--state", "broken"), "broken"),
         (("--limit", "-1"), "-1"),
     ],

@@ -31,7 +31,7 @@ def test_an_annotation_names_file_line_and_code() -> None:
     told = finding("HASHFILE_LINE_FORM", "runs/r/MANIFEST.sha256", location="line 3")
 
     assert annotation(told).startswith(
-        "::error file=runs/r/MANIFEST.sha256,line=3,title=HASHFILE_LINE_FORM::the line is"
+        "::error file=runs/r/MANIFEST.sha256,line=3,title=HASHFILE_LINE_FORM::the line does"
     )
 
 

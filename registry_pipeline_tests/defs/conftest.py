@@ -36,7 +36,7 @@ from registry_pipeline.cli.ui import prepare_home
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import ROOT_KEY
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.catalog import BUILD_ORDER
@@ -50,8 +50,8 @@ POINTED = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
 
 
 @dataclass(frozen=True)
-class Door:
-    """The Dagster door of one governed repository."""
+class DagsterRepo:
+    """The Dagster repo of one governed repository."""
 
     governed: Repository
     instance: DagsterInstance
@@ -77,25 +77,25 @@ class Door:
     def rebuild(self) -> ExecuteInProcessResult:
         return self.execute("rebuild_job")
 
-    def ask(self) -> RunRequest | SkipReason:
+    def evaluate_sensor(self) -> RunRequest | SkipReason:
         """Evaluate the activation sensor as the daemon does, and return its answer."""
         with build_sensor_context(instance=self.instance) as context:
-            answer = activation_sensor(context, governed=GovernedRepository(root=str(self.governed.root)))
+            answer = activation_sensor(context, repository=RepositoryResource(root=str(self.governed.root)))
         assert isinstance(answer, RunRequest | SkipReason)
         return answer
 
     def skipped(self) -> str:
         """Return why the sensor asks for nothing."""
-        answer = self.ask()
+        answer = self.evaluate_sensor()
         assert isinstance(answer, SkipReason), answer
         return answer.skip_message or ""
 
     def requested(self) -> RunRequest:
-        answer = self.ask()
+        answer = self.evaluate_sensor()
         assert isinstance(answer, RunRequest), answer
         return answer
 
-    def grant(self, request: RunRequest) -> ExecuteInProcessResult:
+    def execute_request(self, request: RunRequest) -> ExecuteInProcessResult:
         """Execute what the sensor asks for."""
         ops = {"ops": dict(request.run_config)["ops"]}
         return self.execute("activate_pointers_job", run_config=ops, tags=dict(request.tags))
@@ -153,18 +153,18 @@ def rebuild_job_of_the_environment() -> JobDefinition:
     return build_defs().resolve_job_def("rebuild_job")
 
 
-def from_failure(door: Door, run_id: str) -> JobExecutionResult:
+def from_failure(repo: DagsterRepo, run_id: str) -> JobExecutionResult:
     """Execute a failed rebuild again as the user interface does: what succeeded in it is not done anew."""
     return execute_job(
         reconstructable(rebuild_job_of_the_environment),
-        instance=door.instance,
+        instance=repo.instance,
         run_config=QUIET,
-        reexecution_options=ReexecutionOptions.from_failure(run_id, door.instance),
+        reexecution_options=ReexecutionOptions.from_failure(run_id, repo.instance),
     )
 
 
-def upstream_of(door: Door, run_id: str) -> dict[str, str]:
-    inputs = door.run_json(run_id)["inputs"]["registries"]
+def upstream_of(repo: DagsterRepo, run_id: str) -> dict[str, str]:
+    inputs = repo.run_json(run_id)["inputs"]["registries"]
     return {i["registry_id"]: i["sealed_ref"]["run_id"] for i in inputs if i["role"] == "upstream"}
 
 
@@ -198,19 +198,19 @@ def _one_engine_per_database() -> Iterator[None]:
 
 
 @contextmanager
-def door_of(root: Path) -> Iterator[Door]:
-    """Open the Dagster door of a repository, with the instance file that ships."""
+def door_of(root: Path) -> Iterator[DagsterRepo]:
+    """Open the Dagster repo of a repository, with the instance file that ships."""
     governed = load_repository(root)
     prepare_home(governed.dagster_home)
     with DagsterInstance.from_config(str(governed.dagster_home)) as instance:
-        yield Door(governed, instance, build_defs(root))
+        yield DagsterRepo(governed, instance, build_defs(root))
 
 
 @contextmanager
-def copy_of(source: Path, root: Path) -> Iterator[Door]:
+def copy_of(source: Path, root: Path) -> Iterator[DagsterRepo]:
     shutil.copytree(source, root, symlinks=True)
-    with door_of(root) as door:
-        yield door
+    with door_of(root) as repo:
+        yield repo
     make_removable(root)
 
 
@@ -223,7 +223,7 @@ def make_removable(root: Path) -> None:
 class FirstRebuild:
     """A rebuild of a repository in which nothing is active, to look at and not to change."""
 
-    door: Door
+    repo: DagsterRepo
     result: ExecuteInProcessResult
     folders_before: set[str]
     pointers_before: bytes
@@ -240,19 +240,19 @@ def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFacto
         asked.append(run.dagster_run_id)
         return run
 
-    with copy_of(known_repository, tmp_path_factory.mktemp("rebuilt") / "repository") as door:
-        folders, pointers = door.folders(), door.governed.pointer_path.read_bytes()
+    with copy_of(known_repository, tmp_path_factory.mktemp("rebuilt") / "repository") as repo:
+        folders, pointers = repo.folders(), repo.governed.pointer_path.read_bytes()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(seal_build, "start_build_run", counted)
-            result = door.rebuild()
+            result = repo.rebuild()
         assert result.success, troubles(result)
-        yield FirstRebuild(door, result, folders, pointers, asked)
+        yield FirstRebuild(repo, result, folders, pointers, asked)
 
 
 @pytest.fixture(scope="session")
 def rebuilt_repository(first_rebuild: FirstRebuild) -> Path:
     """A repository that was rebuilt once through Dagster; nothing is active."""
-    return first_rebuild.door.governed.root
+    return first_rebuild.repo.governed.root
 
 
 @pytest.fixture(scope="session")
@@ -260,24 +260,24 @@ def activated_repository(rebuilt_repository: Path, tmp_path_factory: pytest.Temp
     """The same, after the sensor's request was granted."""
     root = tmp_path_factory.mktemp("activated") / "repository"
     shutil.copytree(rebuilt_repository, root, symlinks=True)
-    with door_of(root) as door:
-        assert door.grant(door.requested()).success
+    with door_of(root) as repo:
+        assert repo.execute_request(repo.requested()).success
     return root
 
 
 @pytest.fixture
-def fresh(known_repository: Path, tmp_path: Path) -> Iterator[Door]:
-    with copy_of(known_repository, tmp_path / "repository") as door:
-        yield door
+def fresh(known_repository: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
+    with copy_of(known_repository, tmp_path / "repository") as repo:
+        yield repo
 
 
 @pytest.fixture
-def rebuilt(rebuilt_repository: Path, tmp_path: Path) -> Iterator[Door]:
-    with copy_of(rebuilt_repository, tmp_path / "repository") as door:
-        yield door
+def rebuilt(rebuilt_repository: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
+    with copy_of(rebuilt_repository, tmp_path / "repository") as repo:
+        yield repo
 
 
 @pytest.fixture
-def activated(activated_repository: Path, tmp_path: Path) -> Iterator[Door]:
-    with copy_of(activated_repository, tmp_path / "repository") as door:
-        yield door
+def activated(activated_repository: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
+    with copy_of(activated_repository, tmp_path / "repository") as repo:
+        yield repo

@@ -8,22 +8,22 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, Materialized, sealed_to_json
 from registry_pipeline.registries import validation as registries_validation
-from registry_pipeline_tests.defs.conftest import Door
+from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 
-def newest(door: Door, registry_id: str) -> Materialized:
-    return event_log.materializations(door.instance, registry_id, 1)[0]
+def newest(repo: DagsterRepo, registry_id: str) -> Materialized:
+    return event_log.materializations(repo.instance, registry_id, 1)[0]
 
 
-def repeat(door: Door, made: Materialized) -> Materialized:
+def repeat(repo: DagsterRepo, made: Materialized) -> Materialized:
     """Report the same folder as a further materialization, on which no check has run."""
     assert made.sealed is not None
     page = {SEALED_KEY: MetadataValue.json(sealed_to_json(made.sealed))}
-    door.instance.report_runless_asset_event(AssetMaterialization(made.registry_id, metadata=page))
-    return newest(door, made.registry_id)
+    repo.instance.report_runless_asset_event(AssetMaterialization(made.registry_id, metadata=page))
+    return newest(repo, made.registry_id)
 
 
-def judge(door: Door, made: Materialized, *, storage_id: int, root: str, passed: bool = True) -> None:
+def judge(repo: DagsterRepo, made: Materialized, *, storage_id: int, root: str, passed: bool = True) -> None:
     """Report every check of a registry with the target and the root that are given."""
     for name in registries_validation.spec_of(made.registry_id).check_names:
         target = AssetCheckEvaluationTargetMaterializationData(storage_id=storage_id, run_id="", timestamp=0.0)
@@ -34,4 +34,4 @@ def judge(door: Door, made: Materialized, *, storage_id: int, root: str, passed:
             metadata={ROOT_KEY: MetadataValue.text(root)},
             target_materialization_data=target,
         )
-        door.instance.report_runless_asset_event(evaluation)
+        repo.instance.report_runless_asset_event(evaluation)

@@ -19,13 +19,15 @@ from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline.pointers import find_runs
 from registry_pipeline.runs.sealed_run import NotBuilt
 from registry_pipeline.values import replace
-from registry_pipeline_tests.defs.conftest import POINTED, Door, failure_of, page_of, troubles
+from registry_pipeline_tests.defs.conftest import POINTED, DagsterRepo, failure_of, page_of, troubles
 
 
-def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_then_renders(rebuilt: Door) -> None:
+def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_then_renders(
+    rebuilt: DagsterRepo,
+) -> None:
     before = rebuilt.folders()
 
-    result = rebuilt.grant(rebuilt.requested())
+    result = rebuilt.execute_request(rebuilt.requested())
 
     assert result.success, troubles(result)
     page, report = page_of(result, "active_registry_pointers"), page_of(result, "system_health_report")
@@ -39,21 +41,21 @@ def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_
     assert {i["sealed_ref"]["run_id"] for i in inputs} <= named
     tags = ["pointer_activation", "pointer_activation", "system_health_render"]
     assert sorted(name.split("__")[2] for name in rebuilt.folders() - before) == tags
-    assert rebuilt.skipped() == "the newest build of every registry is in force"
+    assert rebuilt.skipped() == "the newest build of every registry is active"
 
 
-def test_record_and_report_bear_the_moment_of_activation(rebuilt: Door) -> None:
+def test_record_and_report_bear_the_moment_of_activation(rebuilt: DagsterRepo) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
-    door = dataclasses.replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
+    repo = dataclasses.replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
 
-    result = door.grant(door.requested())
+    result = repo.execute_request(repo.requested())
 
     record = page_of(result, "active_registry_pointers")["activation_record"].rsplit("/")[-1]
     report = page_of(result, "system_health_report")["run_id"]
-    assert {door.run_json(name)["as_of_utc"] for name in (record, report)} == {"2100-01-01T00:00:00Z"}
+    assert {repo.run_json(name)["as_of_utc"] for name in (record, report)} == {"2100-01-01T00:00:00Z"}
 
 
-def test_materialize_all_moves_no_pointer_and_the_report_says_that_nothing_is_active(fresh: Door) -> None:
+def test_materialize_all_moves_no_pointer_and_the_report_says_that_nothing_is_active(fresh: DagsterRepo) -> None:
     before = fresh.governed.pointer_path.read_bytes()
 
     result = fresh.materialize()
@@ -64,7 +66,7 @@ def test_materialize_all_moves_no_pointer_and_the_report_says_that_nothing_is_ac
     assert "none is active" in page_of(result, "system_health_report")["state"]
 
 
-def test_materialize_all_renders_the_state_that_is_in_force(activated: Door) -> None:
+def test_materialize_all_renders_the_state_that_is_in_force(activated: DagsterRepo) -> None:
     active = activated.active()
 
     result = activated.materialize()
@@ -75,7 +77,7 @@ def test_materialize_all_renders_the_state_that_is_in_force(activated: Door) -> 
     assert active["drift_signals"].run_id in {i["sealed_ref"]["run_id"] for i in report["inputs"]["registries"]}
 
 
-def test_a_request_is_not_heeded_outside_its_job(rebuilt: Door) -> None:
+def test_a_request_is_not_heeded_outside_its_job(rebuilt: DagsterRepo) -> None:
     config = dict(rebuilt.requested().run_config)["ops"]
     job = rebuilt.definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
@@ -86,7 +88,7 @@ def test_a_request_is_not_heeded_outside_its_job(rebuilt: Door) -> None:
     assert not rebuilt.active()
 
 
-def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebuilt: Door) -> None:
+def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebuilt: DagsterRepo) -> None:
     request = rebuilt.requested()
     altered = find_runs.all_runs(rebuilt.governed)
     drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
@@ -95,7 +97,7 @@ def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebui
     artifact.write_bytes(artifact.read_bytes() + b" ")
     before = rebuilt.governed.pointer_path.read_bytes()
 
-    result = rebuilt.grant(request)
+    result = rebuilt.execute_request(request)
 
     assert failure_of(result, "active_registry_pointers").startswith("refused, no pointer moved")
     assert rebuilt.governed.pointer_path.read_bytes() == before
@@ -104,47 +106,49 @@ def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebui
     assert run is not None
     assert "ACTIVATE_NOT_VERIFIED" in run.tags[REFUSED_TAG]
     assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
-    assert rebuilt.skipped().startswith("refused (ACTIVATE_NOT_VERIFIED), and not asked for again")
+    assert rebuilt.skipped().startswith("refused (ACTIVATE_NOT_VERIFIED), not requested again")
 
 
-def write_id(door: Door, repository_id: str) -> Door:
+def write_id(repo: DagsterRepo, repository_id: str) -> DagsterRepo:
     """Give the repository an id; return the interface as Dagster loads it then."""
-    toml = door.governed.root / "registry-pipeline.toml"
+    toml = repo.governed.root / "registry-pipeline.toml"
     toml.write_text(f'repository_id = "{repository_id}"\n', encoding="utf-8")
-    return dataclasses.replace(door, governed=load_repository(door.governed.root))
+    return dataclasses.replace(repo, governed=load_repository(repo.governed.root))
 
 
-def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: Door) -> None:
-    door = write_id(fresh, "repository-a")
-    assert door.rebuild().success
-    request = door.requested()
-    before = door.governed.pointer_path.read_bytes()
-    door = write_id(door, "repository-b")
+def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: DagsterRepo) -> None:
+    repo = write_id(fresh, "repository-a")
+    assert repo.rebuild().success
+    request = repo.requested()
+    before = repo.governed.pointer_path.read_bytes()
+    repo = write_id(repo, "repository-b")
 
-    result = door.grant(request)
+    result = repo.execute_request(request)
 
     assert "the run belongs to another repository" in failure_of(result, "active_registry_pointers")
-    run = door.instance.get_run_by_id(result.run_id)
+    run = repo.instance.get_run_by_id(result.run_id)
     assert run is not None
     assert run.tags[REFUSED_TAG] == "ACTIVATE_FOREIGN"
-    assert (door.governed.pointer_path.read_bytes(), door.active()) == (before, {})
-    assert door.skipped().startswith("refused (ACTIVATE_FOREIGN), and not asked for again")
+    assert (repo.governed.pointer_path.read_bytes(), repo.active()) == (before, {})
+    assert repo.skipped().startswith("refused (ACTIVATE_FOREIGN), not requested again")
 
 
-def test_runs_of_this_repository_are_activated_without_a_warning(fresh: Door) -> None:
-    door = write_id(fresh, "repository-a")
-    assert door.rebuild().success
+def test_runs_of_this_repository_are_activated_without_a_warning(fresh: DagsterRepo) -> None:
+    repo = write_id(fresh, "repository-a")
+    assert repo.rebuild().success
 
-    result = door.grant(door.requested())
+    result = repo.execute_request(repo.requested())
 
     assert result.success, troubles(result)
     record = page_of(result, "active_registry_pointers")["activation_record"].rsplit("/")[-1]
-    assert {door.run_json(name)["repository_id"] for name in (record, door.active()["run_registry"].run_id)} == {
+    assert {repo.run_json(name)["repository_id"] for name in (record, repo.active()["run_registry"].run_id)} == {
         "repository-a"
     }
 
 
-def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_race_is_tried_again_with_verdicts_made_anew(
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     activate, tries = pointers_activation.activate, []
 
     def slower(*args: Any, **options: Any) -> Any:
@@ -155,14 +159,16 @@ def test_a_lost_race_is_tried_again_with_verdicts_made_anew(rebuilt: Door, monke
 
     monkeypatch.setattr(pointers_activation, "activate", slower)
 
-    result = rebuilt.grant(rebuilt.requested())
+    result = rebuilt.execute_request(rebuilt.requested())
 
     assert result.success, troubles(result)
     assert tries == [len(POINTED)] * 2
     assert len(rebuilt.active()) == len(POINTED)
 
 
-def test_a_failing_check_leaves_the_pointers_where_they_were(activated: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_check_leaves_the_pointers_where_they_were(
+    activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     active, build = activated.active(), steps.build
 
     def with_a_wrong_field(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
@@ -183,7 +189,7 @@ def test_a_failing_check_leaves_the_pointers_where_they_were(activated: Door, mo
 
 
 def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way(
-    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resting = ("run_registry", "op_status_table", "drift_signals")
     complete = rebuilt.asked_for()
@@ -202,43 +208,43 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way
     assert {name: asked_for[name] for name in resting} == {name: complete[name] for name in resting}
 
 
-def test_of_two_complete_rebuilds_the_newer_is_asked_for(rebuilt: Door) -> None:
+def test_of_two_complete_rebuilds_the_newer_is_asked_for(rebuilt: DagsterRepo) -> None:
     newer = rebuilt.rebuild()
 
     assert rebuilt.asked_for() == {name: page_of(newer, name)["run_id"] for name in POINTED}
 
 
-def test_a_registry_rebuilt_alone_is_left_waiting_with_the_reason(activated: Door) -> None:
+def test_a_registry_rebuilt_alone_is_left_waiting_with_the_reason(activated: DagsterRepo) -> None:
     activated.materialize("run_registry")
 
     assert "run_registry" in activated.skipped()
     assert "would depend on" in activated.skipped()
 
 
-def test_a_named_folder_that_is_gone_is_refused_and_no_traceback(rebuilt: Door) -> None:
+def test_a_named_folder_that_is_gone_is_refused_and_no_traceback(rebuilt: DagsterRepo) -> None:
     request = rebuilt.requested()
     gone = rebuilt.governed.publish_root / rebuilt.asked_for()["drift_signals"]
     gone.chmod(0o755)
     gone.rename(rebuilt.governed.root / "elsewhere")
 
-    result = rebuilt.grant(request)
+    result = rebuilt.execute_request(request)
 
     assert failure_of(result, "active_registry_pointers").startswith("refused, no pointer moved")
     assert not rebuilt.active()
 
 
-def test_the_pointers_have_the_data_version_of_what_is_in_force(activated: Door) -> None:
+def test_the_pointers_have_the_data_version_of_what_is_in_force(activated: DagsterRepo) -> None:
     before = _data_version(activated)
     activated.materialize("active_registry_pointers")
     unmoved = _data_version(activated)
     activated.rebuild()
-    activated.grant(activated.requested())
+    activated.execute_request(activated.requested())
 
     assert before == unmoved != _data_version(activated)
 
 
-def _data_version(door: Door) -> str:
-    event = door.instance.get_latest_materialization_event(AssetKey("active_registry_pointers"))
+def _data_version(repo: DagsterRepo) -> str:
+    event = repo.instance.get_latest_materialization_event(AssetKey("active_registry_pointers"))
     assert event is not None
     assert event.asset_materialization is not None
     return (event.asset_materialization.tags or {})["dagster/data_version"]

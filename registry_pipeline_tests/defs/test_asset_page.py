@@ -104,8 +104,8 @@ def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the
 
     assert page == {
         "active_registries": 1,
-        "run_registry": "a, in force since 2026-01-02T00:00:00Z",
-        "drift_signals": "a, not in force any more since 2026-01-02T00:00:00Z: marked bad",
+        "run_registry": "a, active since 2026-01-02T00:00:00Z",
+        "drift_signals": "a, no longer active since 2026-01-02T00:00:00Z: marked bad",
         "op_status_table": "no run, unknown: rolled back",
         "pointer_file_sha256": "no pointer file",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, PACKS
-from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
 
 CAPTURED = (
     "expected_versions",
@@ -44,7 +44,7 @@ def test_many_files_are_shown_as_a_table_of_files(first_rebuild: FirstRebuild) -
     assert reports["preview"].startswith("```json")
 
 
-def test_materialized_twice_an_unchanged_capture_stands_for_the_active_run(activated: Door) -> None:
+def test_materialized_twice_an_unchanged_capture_stands_for_the_active_run(activated: DagsterRepo) -> None:
     active, before = activated.active(), activated.folders()
 
     result = activated.materialize(*CAPTURED)
@@ -60,7 +60,7 @@ def test_materialized_twice_an_unchanged_capture_stands_for_the_active_run(activ
     assert activated.skipped()
 
 
-def test_what_changed_is_counted_sealed_checked_and_proposed(activated: Door) -> None:
+def test_what_changed_is_counted_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
     root = activated.governed.root
     (root / PACKS / "new.json").write_text('{"version": "v1"}\n')
     (root / PACKS / "c3_regime_trend_v1.json").write_text('{"version": "v0.3", "lookback": 12}\n')
@@ -74,7 +74,7 @@ def test_what_changed_is_counted_sealed_checked_and_proposed(activated: Door) ->
     assert (index_page["records"], index_page["records_change"], index_page["records_added"]) == (3, 1, 1)
     assert verdicts_of(result, "threshold_packs_file") == PASSED
     assert set(activated.asked_for()) == {"threshold_packs_file", "fingerprint_index"}
-    assert activated.grant(activated.requested()).success
+    assert activated.execute_request(activated.requested()).success
     assert activated.active()["threshold_packs_file"].run_id == packs["run_id"]
 
 
@@ -88,7 +88,7 @@ def test_what_changed_is_counted_sealed_checked_and_proposed(activated: Door) ->
     ],
 )
 def test_a_source_that_cannot_be_captured_stands_for_the_active_run_and_tells_why(
-    activated: Door, path: str, damage: bytes | None, registry_id: str, code: str
+    activated: DagsterRepo, path: str, damage: bytes | None, registry_id: str, code: str
 ) -> None:
     active, before = activated.active()[registry_id], activated.folders()
     place = activated.governed.path(path)
@@ -105,7 +105,7 @@ def test_a_source_that_cannot_be_captured_stands_for_the_active_run_and_tells_wh
 
 
 def test_a_pack_sealed_against_the_shipped_schema_fails_its_check_and_is_not_proposed(
-    activated: Door, monkeypatch: pytest.MonkeyPatch
+    activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reader refuses such a pack; what a reader lets through, the check finds."""
     monkeypatch.setattr("registry_pipeline.registries.base.capture.check_bytes", lambda *_: iter(()))

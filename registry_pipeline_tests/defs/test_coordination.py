@@ -6,7 +6,7 @@ import pytest
 from dagster import AssetCheckKey, AssetKey
 
 from registry_pipeline.registries.entries.types import FAMILY_OF
-from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
 
 PASSED = {"seal": True, "schema": True, "coordination": True}
 DAMAGES = {
@@ -33,14 +33,14 @@ def test_every_registry_of_entries_is_sealed_and_passes_coordination(first_rebui
 
 @pytest.mark.parametrize("name", FAMILY_OF)
 def test_the_check_blocks(first_rebuild: FirstRebuild, name: str) -> None:
-    graph = first_rebuild.door.definitions.resolve_asset_graph()
+    graph = first_rebuild.repo.definitions.resolve_asset_graph()
 
     assert graph.get_check_spec(AssetCheckKey(AssetKey(name), "coordination")).blocking
 
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGES.items(), ids=DAMAGES)
 def test_a_failure_fails_the_check_alone_and_no_pointer_moves(
-    activated: Door, name: str, damage: tuple[str, str, str, str]
+    activated: DagsterRepo, name: str, damage: tuple[str, str, str, str]
 ) -> None:
     path, words, others, code = damage
     place = activated.governed.root / path
@@ -56,7 +56,7 @@ def test_a_failure_fails_the_check_alone_and_no_pointer_moves(
     assert activated.active() == before
 
 
-def test_an_overridden_failure_is_a_warning_and_passes(activated: Door) -> None:
+def test_an_overridden_failure_is_a_warning_and_passes(activated: DagsterRepo) -> None:
     path, words, others, _ = DAMAGES["module_registry"]
     place = activated.governed.root / path
     override = "\n    x-override: {codes: [EN010], by: Ada, utc: 2026-03-01T12:00:00Z}"

@@ -13,22 +13,22 @@ from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEd
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, failure_of, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, failure_of, page_of, troubles, verdicts_of
 
 
 def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_rebuild: FirstRebuild) -> None:
-    graph = first_rebuild.door.definitions.resolve_asset_graph()
+    graph = first_rebuild.repo.definitions.resolve_asset_graph()
 
     assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {
         AssetKey(name) for name in registries_validation.spec_of(DELTA_LOG).after
     }
-    assert first_rebuild.door.run_json(page_of(first_rebuild.result, DELTA_LOG)["run_id"])["inputs"]["registries"] == []
+    assert first_rebuild.repo.run_json(page_of(first_rebuild.result, DELTA_LOG)["run_id"])["inputs"]["registries"] == []
 
 
 def test_its_page_tells_numbers_and_the_newest_edges(first_rebuild: FirstRebuild) -> None:
     page = page_of(first_rebuild.result, DELTA_LOG)
 
-    log = (first_rebuild.door.governed.publish_root / page["run_id"] / LOG_FILE).read_bytes()
+    log = (first_rebuild.repo.governed.publish_root / page["run_id"] / LOG_FILE).read_bytes()
     made = {page_of(first_rebuild.result, name)["run_id"] for name in ("run_registry", "op_status_table")}
     assert page["records"] == page["edges_added"] == len(log.splitlines())
     assert made <= {edge.to_ref.run_id for edge in parse_delta_log(log)}
@@ -36,7 +36,7 @@ def test_its_page_tells_numbers_and_the_newest_edges(first_rebuild: FirstRebuild
     assert verdicts_of(first_rebuild.result, DELTA_LOG) == {"seal": True, "schema": True, "rules": True}
 
 
-def test_a_second_rebuild_continues_the_log_of_the_first(rebuilt: Door) -> None:
+def test_a_second_rebuild_continues_the_log_of_the_first(rebuilt: DagsterRepo) -> None:
     again = rebuilt.rebuild()
 
     page = page_of(again, DELTA_LOG)
@@ -46,7 +46,7 @@ def test_a_second_rebuild_continues_the_log_of_the_first(rebuilt: Door) -> None:
     assert 0 < page["edges_added"] < page["records"]
 
 
-def test_where_nothing_is_new_it_materializes_again_with_the_folder_that_it_continues(rebuilt: Door) -> None:
+def test_where_nothing_is_new_it_materializes_again_with_the_folder_that_it_continues(rebuilt: DagsterRepo) -> None:
     first = rebuilt.materialize(DELTA_LOG)
     folders = rebuilt.folders()
 
@@ -60,7 +60,7 @@ def test_where_nothing_is_new_it_materializes_again_with_the_folder_that_it_cont
     assert verdicts_of(again, DELTA_LOG) == {"seal": True, "schema": True, "rules": True}
 
 
-def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(rebuilt: Door) -> None:
+def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(rebuilt: DagsterRepo) -> None:
     head = next(name for name in rebuilt.folders() if name.endswith("registry_delta_log_build"))
     flip_byte(rebuilt.governed.publish_root / head / LOG_FILE)
 
@@ -72,7 +72,9 @@ def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(rebuilt:
     assert page_of(again, "run_registry")["state"] == "sealed"
 
 
-def test_a_log_with_a_forged_beginning_fails_its_blocking_check(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_with_a_forged_beginning_fails_its_blocking_check(
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = steps.build
 
     def forged(*arguments: object, **options: object) -> object:

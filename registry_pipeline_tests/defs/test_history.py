@@ -30,7 +30,7 @@ from registry_pipeline.pipeline import daily
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, make_removable, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, failure_of, make_removable, verdicts_of
 from registry_pipeline_tests.histories import make_historic
 from registry_pipeline_tests.registries.repositories import git
 
@@ -43,11 +43,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def past(made: Path, tmp_path: Path) -> Iterator[Door]:
+def past(made: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
     root = tmp_path / "repository"
     shutil.copytree(made, root, symlinks=True)
-    with door_of(root) as door:
-        yield door
+    with door_of(root) as repo:
+        yield repo
     make_removable(root)
 
 
@@ -64,7 +64,7 @@ def pages(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     return {str(event.partition): {name: value.value for name, value in event.metadata.items()} for event in made}
 
 
-def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: Door) -> None:
+def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: DagsterRepo) -> None:
     result = past.execute(DAILY_JOB, partition_key="2026-02-12")
 
     assert result.success
@@ -99,7 +99,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: Door) -> 
     assert verdicts_of(result, DAILY) == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, True)
 
 
-def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(past: Door) -> None:
+def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(past: DagsterRepo) -> None:
     result = past.execute(DAILY_JOB, **span("2026-01-18", "2026-02-21"))
 
     assert result.success
@@ -114,7 +114,7 @@ def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(p
     assert checks == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, 35)
 
 
-def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_forced(past: Door) -> None:
+def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_forced(past: DagsterRepo) -> None:
     first = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
     again = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
     forced = pages(past.execute(DAILY_JOB, run_config=FORCE, **span("2026-02-09", "2026-02-12")))
@@ -126,7 +126,7 @@ def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_force
         assert page["content_sha256"] == first[day]["content_sha256"]
 
 
-def test_one_days_damage_fails_the_check_of_the_whole_run(past: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_days_damage_fails_the_check_of_the_whole_run(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     validate = registries_validation.validate
 
     def damaged(governed: Any, sealed: Any) -> Any:
@@ -144,16 +144,16 @@ def test_one_days_damage_fails_the_check_of_the_whole_run(past: Door, monkeypatc
     assert "HASH_MISMATCH" in str(seal.metadata["findings"].value)
 
 
-def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(past: Door) -> None:
+def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(past: DagsterRepo) -> None:
     old = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
     new = pages(past.execute(DAILY_JOB, run_config=FORCE, partition_key="2026-02-12"))
     alone = asset_job("alone", AssetSelection.checks_for_assets(DAILY))
-    door = dataclasses.replace(past, definitions=Definitions.merge(past.definitions, Definitions(jobs=[alone])))
+    repo = dataclasses.replace(past, definitions=Definitions.merge(past.definitions, Definitions(jobs=[alone])))
 
     flip_byte(past.governed.publish_root / old["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
-    replaced = door.execute("alone")
+    replaced = repo.execute("alone")
     flip_byte(past.governed.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
-    broken = door.execute("alone")
+    broken = repo.execute("alone")
 
     assert verdicts_of(replaced, DAILY) == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, True)
     assert {e.metadata["folders"].value for e in replaced.get_asset_check_evaluations()} == {4}
@@ -161,7 +161,7 @@ def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(pas
 
 
 def test_a_day_that_is_refused_fails_with_a_sentence_and_what_to_do(
-    past: Door, monkeypatch: pytest.MonkeyPatch
+    past: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (past.governed.root / ".git").rename(past.governed.root / "gone")
 
@@ -171,7 +171,7 @@ def test_a_day_that_is_refused_fails_with_a_sentence_and_what_to_do(
     assert "read from git" in failure_of(result, DAILY)
 
 
-def test_a_run_that_fails_in_the_middle_tells_of_the_days_that_it_sealed(past: Door) -> None:
+def test_a_run_that_fails_in_the_middle_tells_of_the_days_that_it_sealed(past: DagsterRepo) -> None:
     root = past.governed.root
     blob = git(root, "rev-parse", "side:docs/expected.json")
     (root / ".git/objects" / blob[:2] / blob[2:]).unlink()
@@ -186,7 +186,7 @@ def test_a_run_that_fails_in_the_middle_tells_of_the_days_that_it_sealed(past: D
 
 
 def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed(
-    past: Door, monkeypatch: pytest.MonkeyPatch
+    past: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Dagster cancels a run: an interrupt of the process that executes it."""
     build_days = daily.build_days
@@ -213,7 +213,7 @@ def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed
     assert {each.sealed.ref.run_id for each in made if each.sealed is not None} == sealed
 
 
-def test_partitions_are_the_days_from_history_start_to_yesterday_in_utc(past: Door) -> None:
+def test_partitions_are_the_days_from_history_start_to_yesterday_in_utc(past: DagsterRepo) -> None:
     days = past.definitions.resolve_assets_def(DAILY).partitions_def
 
     assert isinstance(days, DailyPartitionsDefinition)
@@ -236,13 +236,13 @@ def test_without_a_first_day_the_definitions_load_without_history_and_say_so(
     assert definitions.resolve_job_def("rebuild_job").name == "rebuild_job"
 
 
-def test_loading_asks_git_nothing(past: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_asks_git_nothing(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     assert build_defs(past.governed.root).resolve_assets_def(DAILY).partitions_def is not None
 
 
-def test_loading_warns_of_nothing(past: Door) -> None:
+def test_loading_warns_of_nothing(past: DagsterRepo) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         build_defs(past.governed.root)

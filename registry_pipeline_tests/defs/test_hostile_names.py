@@ -17,15 +17,15 @@ from registry_pipeline.defs.resources import as_dagster_failure
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.runs.sealed_run import Verdict
-from registry_pipeline_tests.defs.conftest import Door, copy_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, copy_of
 from registry_pipeline_tests.hostile_names import HOSTILE, hidden_in, make_hostile
 
 
 @pytest.fixture
-def hostile(known_repository: Path, tmp_path: Path) -> Iterator[Door]:
-    with copy_of(known_repository, tmp_path / "repository") as door:
-        make_hostile(door.governed.root)
-        yield door
+def hostile(known_repository: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
+    with copy_of(known_repository, tmp_path / "repository") as repo:
+        make_hostile(repo.governed.root)
+        yield repo
 
 
 def texts_of(metadata: Mapping[str, MetadataValue[Any]]) -> Iterator[str]:
@@ -40,10 +40,10 @@ def markup_in(text: str) -> list[str]:
     return re.findall(r"<img|\[a\]|m\|", outside)
 
 
-def test_a_materialization_and_its_checks_show_a_hostile_name_as_text(hostile: Door) -> None:
+def test_a_materialization_and_its_checks_show_a_hostile_name_as_text(hostile: DagsterRepo) -> None:
     result = hostile.rebuild()
     assert result.success
-    activated = hostile.grant(hostile.requested())
+    activated = hostile.execute_request(hostile.requested())
     assert activated.success
 
     texts: list[str] = []
@@ -60,9 +60,9 @@ def test_a_materialization_and_its_checks_show_a_hostile_name_as_text(hostile: D
         assert markup_in(text) == [], text
 
 
-def test_a_note_of_the_pointer_file_is_shown_with_escapes(hostile: Door) -> None:
+def test_a_note_of_the_pointer_file_is_shown_with_escapes(hostile: DagsterRepo) -> None:
     assert hostile.rebuild().success
-    assert hostile.grant(hostile.requested()).success
+    assert hostile.execute_request(hostile.requested()).success
     path = hostile.governed.pointer_path
     document = json.loads(path.read_bytes())
     document["pointers"][0]["notes"] = HOSTILE

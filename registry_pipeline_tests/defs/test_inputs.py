@@ -23,7 +23,7 @@ from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.io_manager import producing_run
-from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, GovernedRepository
+from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, RepositoryResource
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation as registries_validation
@@ -31,7 +31,7 @@ from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import (
     QUIET,
-    Door,
+    DagsterRepo,
     failure_of,
     from_failure,
     page_of,
@@ -68,7 +68,7 @@ def test_dagster_tells_an_upstream_of_the_run_from_one_outside_as_it_did_on_the_
     assert seen == [("upper", both.run_id, both.run_id), ("none", "__EPHEMERAL_RUN_ID", None)]
 
 
-def test_an_asset_executed_alone_reads_the_active_upstream_and_not_the_newest(activated: Door) -> None:
+def test_an_asset_executed_alone_reads_the_active_upstream_and_not_the_newest(activated: DagsterRepo) -> None:
     newer = page_of(activated.materialize("run_registry"), "run_registry")["run_id"]
 
     alone = activated.materialize("op_status_table")
@@ -79,13 +79,15 @@ def test_an_asset_executed_alone_reads_the_active_upstream_and_not_the_newest(ac
     assert upstream_of(activated, page_of(alone, "op_status_table")["run_id"]) == {"run_registry": active}
 
 
-def test_an_asset_executed_alone_where_nothing_is_active_is_refused_with_the_command_to_run(rebuilt: Door) -> None:
+def test_an_asset_executed_alone_where_nothing_is_active_is_refused_with_the_command_to_run(
+    rebuilt: DagsterRepo,
+) -> None:
     alone = rebuilt.materialize("op_status_table")
 
     assert "no run_registry is active" in failure_of(alone, "op_status_table")
 
 
-def test_a_tampered_upstream_is_refused_by_name(activated: Door) -> None:
+def test_a_tampered_upstream_is_refused_by_name(activated: DagsterRepo) -> None:
     active = activated.active()["run_registry"]
     artifact = activated.governed.publish_root / active.run_id / "RUN_REGISTRY_v0_1.jsonl"
     artifact.chmod(0o644)
@@ -98,7 +100,7 @@ def test_a_tampered_upstream_is_refused_by_name(activated: Door) -> None:
     assert "does not verify" in str(troubles(alone))
 
 
-def test_a_re_execution_asks_git_anew_though_it_inherits_its_parents_tags(rebuilt: Door) -> None:
+def test_a_re_execution_asks_git_anew_though_it_inherits_its_parents_tags(rebuilt: DagsterRepo) -> None:
     first = rebuilt.instance.get_runs()[0]
     inherited = {COMMIT_TAG: "0" * 40, TREE_TAG: "dirty", TAKEN_TAG: first.run_id, PARENT_RUN_ID_TAG: first.run_id}
 
@@ -112,10 +114,12 @@ def test_a_re_execution_asks_git_anew_though_it_inherits_its_parents_tags(rebuil
 
 def test_the_resource_outside_an_execution_says_so() -> None:
     with pytest.raises(Exception, match="outside of a Dagster execution"):
-        _ = GovernedRepository(root=".").instance
+        _ = RepositoryResource(root=".").instance
 
 
-def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_that_begin_at_the_same_moment_ask_git_once(
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = rebuilt.instance.get_runs()[0]
     rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run"})
     ask, asked = seal_build.start_build_run, []
@@ -126,7 +130,7 @@ def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeyp
         return ask(*args)
 
     def step(_number: int) -> seal_build.BuildRun:
-        resource = GovernedRepository(root=str(rebuilt.governed.root))
+        resource = RepositoryResource(root=str(rebuilt.governed.root))
         resource.setup_for_execution(build_init_resource_context(instance=rebuilt.instance))
         both.wait(WORK_SECONDS)
         return resource.build_run(run.run_id)
@@ -140,7 +144,7 @@ def test_steps_that_begin_at_the_same_moment_ask_git_once(rebuilt: Door, monkeyp
 
 
 def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest(
-    fresh: Door, monkeypatch: pytest.MonkeyPatch
+    fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
     with monkeypatch.context() as patch:
@@ -167,7 +171,9 @@ def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest
     assert root != latest
 
 
-def test_a_folder_altered_since_its_checks_reaches_no_asset(fresh: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_altered_since_its_checks_reaches_no_asset(
+    fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     validate, build, built = registries_validation.validate, steps.build, []
 
     def then_altered(governed: Any, sealed: Any) -> Any:
@@ -193,7 +199,7 @@ def test_a_folder_altered_since_its_checks_reaches_no_asset(fresh: Door, monkeyp
 
 
 def test_an_asset_fails_where_git_cannot_read_the_repository_and_seals_no_folder_without_a_commit(
-    rebuilt: Door,
+    rebuilt: DagsterRepo,
 ) -> None:
     (rebuilt.governed.root / ".git/HEAD").write_bytes(b"")
     before = rebuilt.folders()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from registry_pipeline_tests.defs.conftest import Door, failure_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of
 
 
-def test_a_step_does_not_seal_behind_a_link(fresh: Door) -> None:
+def test_a_step_does_not_seal_behind_a_link(fresh: DagsterRepo) -> None:
     real = fresh.governed.publish_root.with_name("real")
     fresh.governed.publish_root.rename(real)
     fresh.governed.publish_root.symlink_to(real, target_is_directory=True)

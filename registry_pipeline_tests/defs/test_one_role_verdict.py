@@ -19,7 +19,7 @@ from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.cli.main import main
 from registry_pipeline_tests.cli.conftest import NOON, Ended, Repository, environment
 from registry_pipeline_tests.copies import copied_repository, make_removable
-from registry_pipeline_tests.defs.conftest import Door, door_of, page_of, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, page_of, verdicts_of
 from registry_pipeline_tests.old_role_pack import (
     DEFECTS,
     OLD,
@@ -190,10 +190,10 @@ def sealed_by_commands(repo: Repository) -> dict[str, Verdict]:
     return verdicts
 
 
-def checked_by_dagster(door: Door, case: Case) -> Verdict:
+def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
     """Return the verdict of the blocking checks of the asset, and of the sensor that activates what passed them."""
-    before = door.active().get(ROLE_REGISTRY)
-    result = door.materialize(ROLE_REGISTRY)
+    before = repo.active().get(ROLE_REGISTRY)
+    result = repo.materialize(ROLE_REGISTRY)
     checks = verdicts_of(result, ROLE_REGISTRY)
     assert checks == {"seal": True, "schema": True, "append_only": case.exit_code == 0}
     (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "append_only"]
@@ -202,12 +202,12 @@ def checked_by_dagster(door: Door, case: Case) -> Verdict:
     if checks["append_only"]:
         sealed = page_of(result, ROLE_REGISTRY)["run_id"]
         if before is None or before.run_id != sealed:
-            assert door.asked_for() == {ROLE_REGISTRY: sealed}
-            assert door.grant(door.requested()).success
-        assert door.active()[ROLE_REGISTRY].run_id == sealed
+            assert repo.asked_for() == {ROLE_REGISTRY: sealed}
+            assert repo.execute_request(repo.requested()).success
+        assert repo.active()[ROLE_REGISTRY].run_id == sealed
     else:
-        assert "check append_only failed" in door.skipped()
-        assert door.active().get(ROLE_REGISTRY) == before
+        assert "check append_only failed" in repo.skipped()
+        assert repo.active().get(ROLE_REGISTRY) == before
     return Verdict(case.exit_code, errors, len(re.findall(r"\*\*RR020\*\* warning", told)))
 
 
@@ -215,8 +215,8 @@ def checked_by_dagster(door: Door, case: Case) -> Verdict:
 def test_every_entry_point_gives_the_same_verdict(case: Case, prepared: Path, home: Path, tmp_path: Path) -> None:
     repo = QuickRepository(prepared, home)
     verdicts = checked_by_commands(repo, case)
-    with copied_repository(prepared, tmp_path / "dagster") as copy, door_of(copy) as door:
-        verdicts["Dagster"] = checked_by_dagster(door, case)
+    with copied_repository(prepared, tmp_path / "dagster") as copy, door_of(copy) as repo:
+        verdicts["Dagster"] = checked_by_dagster(repo, case)
     verdicts |= sealed_by_commands(repo)
 
     assert verdicts == dict.fromkeys(verdicts, verdicts["roles check"])

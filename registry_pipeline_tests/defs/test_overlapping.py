@@ -18,7 +18,7 @@ from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline_tests.copies import make_removable
-from registry_pipeline_tests.defs.conftest import Door, door_of, failure_of, page_of, troubles
+from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, failure_of, page_of, troubles
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.log_heads import head_of
 
@@ -36,31 +36,31 @@ def interrupt_sealing(monkeypatch: pytest.MonkeyPatch, other: Callable[[], None]
     monkeypatch.setattr(steps, "seal", interrupted)
 
 
-def continue_the_log(door: Door) -> Callable[[], None]:
+def continue_the_log(repo: DagsterRepo) -> Callable[[], None]:
     """Return what seals another log through the command line, and then a snapshot that no log has yet."""
 
     def build() -> None:
-        assert main(["-C", str(door.governed.root), "build", DELTA_LOG]) == 0
-        seal_a_snapshot(door)
+        assert main(["-C", str(repo.governed.root), "build", DELTA_LOG]) == 0
+        seal_a_snapshot(repo)
 
     return build
 
 
-def seal_a_snapshot(door: Door) -> None:
+def seal_a_snapshot(repo: DagsterRepo) -> None:
     """Seal a snapshot that no log has yet."""
-    assert main(["-C", str(door.governed.root), "build", "run_registry", "--only"]) == 0
+    assert main(["-C", str(repo.governed.root), "build", "run_registry", "--only"]) == 0
 
 
 def retries(result: ExecuteInProcessResult) -> int:
     return sum(event.event_type == DagsterEventType.STEP_RESTARTED for event in result.all_events)
 
 
-def previous_of(door: Door, run_id: str) -> list[str]:
-    return [each["sealed_ref"]["run_id"] for each in door.run_json(run_id)["inputs"]["registries"]]
+def previous_of(repo: DagsterRepo, run_id: str) -> list[str]:
+    return [each["sealed_ref"]["run_id"] for each in repo.run_json(run_id)["inputs"]["registries"]]
 
 
 def test_a_log_that_the_command_line_continued_meanwhile_is_built_again_on_its_head(
-    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = head_of(rebuilt.governed)
     interrupt_sealing(monkeypatch, continue_the_log(rebuilt))
@@ -77,7 +77,7 @@ def test_a_log_that_the_command_line_continued_meanwhile_is_built_again_on_its_h
 
 
 def test_two_dagster_runs_that_log_the_same_snapshots_leave_one_log(
-    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others: list[ExecuteInProcessResult] = []
     interrupt_sealing(monkeypatch, lambda: others.append(rebuilt.materialize(DELTA_LOG)))
@@ -91,7 +91,7 @@ def test_two_dagster_runs_that_log_the_same_snapshots_leave_one_log(
 
 
 def test_a_log_that_is_always_late_fails_the_step_with_what_to_do(
-    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_sealing(monkeypatch, continue_the_log(rebuilt), times=4)
     seal_a_snapshot(rebuilt)
@@ -113,10 +113,10 @@ def build_at_once(root: str, barrier: Barrier) -> None:
 
 def materialize_at_once(root: str, barrier: Barrier) -> None:
     """Materialize all that is built, with its checks; a failure is told in place of the exit code."""
-    with door_of(Path(root)) as door:
+    with door_of(Path(root)) as repo:
         wait_for_locks_without_limit()
         barrier.wait()
-        result = door.rebuild()
+        result = repo.rebuild()
         sys.exit("\n".join(troubles(result)) if not result.success else 0)
 
 
@@ -138,8 +138,8 @@ def test_a_materialization_and_a_build_at_once_leave_one_log(tmp_path: Path) -> 
     for each in both:
         each.join()
 
-    with door_of(root) as door:
+    with door_of(root) as repo:
         assert [each.exitcode for each in both] == [0, 0]
-        assert head_of(door.governed)
+        assert head_of(repo.governed)
     assert main(["-C", str(root), "verify", "--all", "--jobs", "1"]) == 0
     make_removable(root)

@@ -15,7 +15,7 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG
-from registry_pipeline_tests.defs.conftest import Door
+from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 pytestmark = pytest.mark.door
 
@@ -40,7 +40,7 @@ def count_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_steps_in_processes_of_their_own_share_the_stamp_and_one_look_at_git(
-    fresh: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: DagsterRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
     notes = count_git(tmp_path, monkeypatch)

@@ -23,7 +23,7 @@ from registry_pipeline.pointers import (
 from registry_pipeline.pointers.store import pointer_lock
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
-from registry_pipeline_tests.defs.conftest import Door
+from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -40,28 +40,28 @@ def at_first_call(real: Callable[..., Any], act: Callable[[], object]) -> Callab
     return paused
 
 
-def build_by_command_line(door: Door) -> rebuild.RebuildResult:
-    run = seal_build.start_build_run(door.governed, LATER)
-    return rebuild.rebuild(door.governed, run, actor="Ada", reason="by hand")
+def build_by_command_line(repo: DagsterRepo) -> rebuild.RebuildResult:
+    run = seal_build.start_build_run(repo.governed, LATER)
+    return rebuild.rebuild(repo.governed, run, actor="Ada", reason="by hand")
 
 
-def check_whole(door: Door) -> None:
+def check_whole(repo: DagsterRepo) -> None:
     """The chain verifies and the pointer file is what its last record left."""
-    state = pointers_activation.read_chain_state(door.governed)
+    state = pointers_activation.read_chain_state(repo.governed)
     assert (state.state, state.findings) == ("committed", ())
-    assert pipeline_verify.check_moved_runs(door.governed, state) == ()
+    assert pipeline_verify.check_moved_runs(repo.governed, state) == ()
 
 
 @pytest.mark.parametrize("step", ["write_intent", "seal_record", "replace_file", "remove_intent"])
 def test_the_sensor_between_two_steps_of_an_activation_asks_for_nothing_wrong(
-    rebuilt: Door, monkeypatch: pytest.MonkeyPatch, step: str
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The reader inside the writer's process cannot take the writer's lock: it says so instead of guessing."""
     monkeypatch.setattr(state, "WAIT_SECONDS", 0.0)
     answers: list[str] = []
 
     def sensor() -> None:
-        answer = rebuilt.ask()
+        answer = rebuilt.evaluate_sensor()
         answers.append(str(getattr(answer, "skip_message", "") or "a request"))
 
     monkeypatch.setattr(transaction, step, at_first_call(getattr(transaction, step), sensor))
@@ -74,20 +74,22 @@ def test_the_sensor_between_two_steps_of_an_activation_asks_for_nothing_wrong(
     check_whole(rebuilt)
 
 
-def test_a_build_of_the_command_line_between_request_and_job_wins_and_the_job_moves_nothing(rebuilt: Door) -> None:
+def test_a_build_of_the_command_line_between_request_and_job_wins_and_the_job_moves_nothing(
+    rebuilt: DagsterRepo,
+) -> None:
     request = rebuilt.requested()
     outcome = build_by_command_line(rebuilt)
     assert isinstance(outcome.activation, Activation)
     after = rebuilt.active()
 
-    result = rebuilt.grant(request)
+    result = rebuilt.execute_request(request)
 
     assert not result.success
     assert rebuilt.active() == after
     check_whole(rebuilt)
 
 
-def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(activated: Door) -> None:
+def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(activated: DagsterRepo) -> None:
     before = activated.active()
     activated.rebuild()
     request = activated.requested()
@@ -96,7 +98,7 @@ def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(ac
     undone = pointers_rollback.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
     assert isinstance(undone, Activation)
 
-    activated.grant(request)
+    activated.execute_request(request)
 
     check_whole(activated)
     records = pointers_activation.read_chain_state(activated.governed).records
@@ -105,7 +107,7 @@ def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(ac
 
 
 def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_exit_as_busy(
-    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command line activates after the job has made its verdicts and before it takes the lock."""
     request = rebuilt.requested()
@@ -113,7 +115,7 @@ def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_e
         transaction, "pointer_lock", at_first_call(pointer_lock, lambda: build_by_command_line(rebuilt))
     )
 
-    result = rebuilt.grant(request)
+    result = rebuilt.execute_request(request)
 
     newest = {ref.run_id[:4] for ref in rebuilt.active().values() if ref.run_id.startswith("2100")}
     assert newest == {"2100"}
@@ -122,7 +124,7 @@ def test_an_activation_of_the_command_line_inside_the_job_makes_one_of_the_two_e
 
 
 def test_a_build_of_the_command_line_between_two_assets_leaves_one_head_of_the_delta_log(
-    fresh: Door, monkeypatch: pytest.MonkeyPatch
+    fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "build", at_first_call(steps.build, lambda: build_by_command_line(fresh)))
 

@@ -14,7 +14,7 @@ from registry_pipeline.pointers import find_runs
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline_tests.defs.conftest import (
     REGISTRIES,
-    Door,
+    DagsterRepo,
     FirstRebuild,
     failure_of,
     page_of,
@@ -25,10 +25,10 @@ from registry_pipeline_tests.defs.conftest import (
 
 
 def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointer(first_rebuild: FirstRebuild) -> None:
-    door, result = first_rebuild.door, first_rebuild.result
+    repo, result = first_rebuild.repo, first_rebuild.result
 
-    made = door.folders() - first_rebuild.folders_before
-    runs = [find_runs.find_run(door.governed, name) for name in made]
+    made = repo.folders() - first_rebuild.folders_before
+    runs = [find_runs.find_run(repo.governed, name) for name in made]
     judged = [checked.verdict for checked in pipeline_verify.check_runs(runs)]
 
     assert {page_of(result, name)["run_id"] for name in REGISTRIES} == made
@@ -36,14 +36,14 @@ def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointe
     assert all(verdict.passed for verdict in judged)
     for name in REGISTRIES:
         assert verdicts_of(result, name) == dict.fromkeys(registries_validation.spec_of(name).check_names, True)
-    assert door.governed.pointer_path.read_bytes() == first_rebuild.pointers_before
+    assert repo.governed.pointer_path.read_bytes() == first_rebuild.pointers_before
 
 
 def test_all_folders_of_a_run_bear_the_start_of_the_run_and_its_git_state(first_rebuild: FirstRebuild) -> None:
-    door, result = first_rebuild.door, first_rebuild.result
+    repo, result = first_rebuild.repo, first_rebuild.result
 
-    record = door.instance.get_run_record_by_id(result.run_id)
-    envelopes = [door.run_json(page_of(result, name)["run_id"]) for name in REGISTRIES]
+    record = repo.instance.get_run_record_by_id(result.run_id)
+    envelopes = [repo.run_json(page_of(result, name)["run_id"]) for name in REGISTRIES]
 
     assert record is not None
     assert record.start_time is not None
@@ -61,7 +61,7 @@ def test_the_asset_page_tells_the_folder_its_root_and_numbers_to_plot(first_rebu
     page = page_of(first_rebuild.result, "drift_signals")
     rows = page_of(first_rebuild.result, "run_registry")
 
-    assert page["run_folder"] == str(first_rebuild.door.governed.publish_root / page["run_id"])
+    assert page["run_folder"] == str(first_rebuild.repo.governed.publish_root / page["run_id"])
     assert (page["state"], page["records"], page["canon_dirty"]) == ("sealed", 1, 0)
     assert page["preview"].startswith("```json")
     assert rows["preview"].startswith("| registry_version | run_id |")
@@ -70,7 +70,7 @@ def test_the_asset_page_tells_the_folder_its_root_and_numbers_to_plot(first_rebu
     assert "records_change" not in rows, "nothing is active: there is no change to tell"
 
 
-def test_the_page_tells_how_records_changed_against_the_active_snapshot(activated: Door) -> None:
+def test_the_page_tells_how_records_changed_against_the_active_snapshot(activated: DagsterRepo) -> None:
     result = activated.rebuild()
 
     page = page_of(result, "run_registry")
@@ -78,7 +78,7 @@ def test_the_page_tells_how_records_changed_against_the_active_snapshot(activate
     assert (page["records_change"], page["records_added"], page["records_removed"]) == (new_folders, new_folders, 0)
 
 
-def test_the_data_version_is_the_hash_of_the_content_without_its_timestamps(rebuilt: Door) -> None:
+def test_the_data_version_is_the_hash_of_the_content_without_its_timestamps(rebuilt: DagsterRepo) -> None:
     first = rebuilt.instance.get_latest_materialization_event(_key("drift_signals"))
     rebuilt.materialize("expected_versions")
     second = rebuilt.instance.get_latest_materialization_event(_key("expected_versions"))
@@ -92,7 +92,7 @@ def test_the_data_version_is_the_hash_of_the_content_without_its_timestamps(rebu
         assert tags["dagster/code_version"].startswith("0.1+")
 
 
-def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: Door) -> None:
+def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: DagsterRepo) -> None:
     active = activated.active()["expected_versions"]
 
     result = activated.rebuild()
@@ -106,7 +106,9 @@ def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: Do
 
 
 @pytest.mark.parametrize(("damage", "code"), [(None, "CAPTURE_MISSING"), (b"{", "CAPTURE_MALFORMED")])
-def test_a_capture_without_a_source_is_told_and_skips_nobody(fresh: Door, damage: bytes | None, code: str) -> None:
+def test_a_capture_without_a_source_is_told_and_skips_nobody(
+    fresh: DagsterRepo, damage: bytes | None, code: str
+) -> None:
     source = fresh.governed.path(fresh.governed.config.expected_versions)
     source.unlink() if damage is None else source.write_bytes(damage)
 
@@ -121,7 +123,7 @@ def test_a_capture_without_a_source_is_told_and_skips_nobody(fresh: Door, damage
     assert "its source made no run" not in str(fresh.requested())
 
 
-def test_a_capture_that_lost_its_source_stands_for_the_active_snapshot(activated: Door) -> None:
+def test_a_capture_that_lost_its_source_stands_for_the_active_snapshot(activated: DagsterRepo) -> None:
     activated.governed.path(activated.governed.config.expected_versions).unlink()
 
     result = activated.rebuild()
@@ -134,7 +136,7 @@ def test_a_capture_that_lost_its_source_stands_for_the_active_snapshot(activated
 
 
 def test_an_error_of_the_runbook_is_told_with_its_advice_and_no_traceback(
-    fresh: Door, monkeypatch: pytest.MonkeyPatch
+    fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_args: object, **_options: object) -> None:
         raise EvidenceError("the upstream is not what was sealed", "rebuild it")
@@ -150,7 +152,7 @@ def test_an_error_of_the_runbook_is_told_with_its_advice_and_no_traceback(
     assert failed.user_failure_data.metadata["advice"].value == "rebuild it"
 
 
-def test_a_removed_run_fails_its_blocking_check_and_stops_what_rests_on_it(activated: Door) -> None:
+def test_a_removed_run_fails_its_blocking_check_and_stops_what_rests_on_it(activated: DagsterRepo) -> None:
     pointers = activated.governed.pointer_path.read_bytes()
     gone = activated.governed.publish_root / "legacy"
     for file in gone.iterdir():

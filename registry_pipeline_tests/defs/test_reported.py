@@ -23,34 +23,34 @@ from registry_pipeline.cli.main import main
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.pipeline import build_lock, cli_builds
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import Door
+from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 NOON = datetime(2100, 3, 1, 12, tzinfo=UTC)
 
 
-def build(door: Door, *words: str, minutes: int = 0) -> None:
+def build(repo: DagsterRepo, *words: str, minutes: int = 0) -> None:
     """Type `registry-pipeline build`, at noon of a day after whatever Dagster has built."""
     moment = utc_text(NOON + timedelta(minutes=minutes))
-    assert main(["-C", str(door.governed.root), "--now", moment, "--allow-future", "build", *words]) == 0
+    assert main(["-C", str(repo.governed.root), "--now", moment, "--allow-future", "build", *words]) == 0
 
 
-def sealed(door: Door, stamp: str = "2100-03-01__120000") -> list[str]:
+def sealed(repo: DagsterRepo, stamp: str = "2100-03-01__120000") -> list[str]:
     """Return the registries of which a build of that moment sealed a folder; some sources are not in the repository."""
-    return [spec.registry_id for spec in BUILD_ORDER if (door.governed.publish_root / f"{stamp}__{spec.tag}").is_dir()]
+    return [spec.registry_id for spec in BUILD_ORDER if (repo.governed.publish_root / f"{stamp}__{spec.tag}").is_dir()]
 
 
-def tick(door: Door, cursor: str | None = None) -> SensorResult | SkipReason:
+def tick(repo: DagsterRepo, cursor: str | None = None) -> SensorResult | SkipReason:
     """Evaluate the sensor as the daemon does, and log its events as the daemon does."""
-    with build_sensor_context(instance=door.instance, cursor=cursor) as context:
-        answer = command_line_sensor(context, governed=GovernedRepository(root=str(door.governed.root)))
+    with build_sensor_context(instance=repo.instance, cursor=cursor) as context:
+        answer = command_line_sensor(context, repository=RepositoryResource(root=str(repo.governed.root)))
     assert isinstance(answer, SensorResult | SkipReason)
     for event in answer.asset_events if isinstance(answer, SensorResult) else ():
-        door.instance.report_runless_asset_event(event)
+        repo.instance.report_runless_asset_event(event)
     return answer
 
 
@@ -66,19 +66,19 @@ def reason(answer: SensorResult | SkipReason) -> str:
     return told.skip_message or ""
 
 
-def check(door: Door, answer: SensorResult | SkipReason) -> ExecuteInProcessResult:
+def check(repo: DagsterRepo, answer: SensorResult | SkipReason) -> ExecuteInProcessResult:
     assert isinstance(answer, SensorResult)
     (request,) = answer.run_requests or ()
     assert isinstance(request, RunRequest)
-    return door.execute(CHECK_JOB, tags=dict(request.tags))
+    return repo.execute(CHECK_JOB, tags=dict(request.tags))
 
 
-def newest(door: Door, registry_id: str) -> event_log.Materialized:
-    (made,) = event_log.materializations(door.instance, registry_id, limit=1)
+def newest(repo: DagsterRepo, registry_id: str) -> event_log.Materialized:
+    (made,) = event_log.materializations(repo.instance, registry_id, limit=1)
     return made
 
 
-def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: Door) -> None:
+def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: DagsterRepo) -> None:
     build(fresh)
 
     answer = tick(fresh)
@@ -93,16 +93,16 @@ def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: Door) -> None:
         assert event_log.unproved_checks(fresh.instance, made) == {}
 
 
-def test_what_is_told_once_is_not_told_again(fresh: Door) -> None:
+def test_what_is_told_once_is_not_told_again(fresh: DagsterRepo) -> None:
     build(fresh)
     answer = tick(fresh)
     assert isinstance(answer, SensorResult)
 
-    assert reason(tick(fresh, answer.cursor)) == "the command line has sealed nothing that Dagster does not know"
-    assert "Dagster shows it already" in reason(tick(fresh, None))
+    assert reason(tick(fresh, answer.cursor)) == "the command line sealed nothing that Dagster does not know"
+    assert "Dagster knows it already" in reason(tick(fresh, None))
 
 
-def test_of_what_was_sealed_before_the_first_tick_the_newest_set_is_told(fresh: Door) -> None:
+def test_of_what_was_sealed_before_the_first_tick_the_newest_set_is_told(fresh: DagsterRepo) -> None:
     build(fresh)
     build(fresh, minutes=1)
     build(fresh, "run_registry", "--only", minutes=2)
@@ -115,19 +115,19 @@ def test_of_what_was_sealed_before_the_first_tick_the_newest_set_is_told(fresh: 
     assert "run_registry without" in reason(tick(fresh, answer.cursor))
 
 
-def test_a_set_that_another_repository_sealed_is_not_reported(fresh: Door) -> None:
+def test_a_set_that_another_repository_sealed_is_not_reported(fresh: DagsterRepo) -> None:
     toml = fresh.governed.root / "registry-pipeline.toml"
     toml.write_text('repository_id = "repository-a"\n', encoding="utf-8")
     build(fresh)
 
     toml.write_text('repository_id = "repository-b"\n', encoding="utf-8")
-    assert reason(tick(fresh)) == "the command line has sealed nothing that Dagster does not know"
+    assert reason(tick(fresh)) == "the command line sealed nothing that Dagster does not know"
 
     toml.write_text('repository_id = "repository-a"\n', encoding="utf-8")
     assert "run_registry" in reported(tick(fresh))
 
 
-def test_later_sets_are_told_one_a_tick_in_their_order(fresh: Door) -> None:
+def test_later_sets_are_told_one_a_tick_in_their_order(fresh: DagsterRepo) -> None:
     build(fresh)
     first = tick(fresh)
     build(fresh, minutes=1)
@@ -142,7 +142,7 @@ def test_later_sets_are_told_one_a_tick_in_their_order(fresh: Door) -> None:
     assert [first.cursor, second.cursor, third.cursor] == [utc_text(NOON + timedelta(minutes=m)) for m in range(3)]
 
 
-def test_a_part_of_a_set_would_displace_what_fits_together_and_is_not_told(rebuilt: Door) -> None:
+def test_a_part_of_a_set_would_displace_what_fits_together_and_is_not_told(rebuilt: DagsterRepo) -> None:
     before = newest(rebuilt, "run_registry")
     build(rebuilt, "run_registry", "--only")
 
@@ -150,29 +150,29 @@ def test_a_part_of_a_set_would_displace_what_fits_together_and_is_not_told(rebui
     assert newest(rebuilt, "run_registry") == before
 
 
-def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: Door) -> None:
+def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: DagsterRepo) -> None:
     main(["-C", str(rebuilt.governed.root), "--now", "2020-01-01T00:00:00Z", "build", "--no-activate"])
 
-    assert "Dagster shows a later build" in reason(tick(rebuilt))
+    assert "Dagster knows a later build" in reason(tick(rebuilt))
 
 
-def test_a_build_that_is_under_way_is_waited_for(fresh: Door) -> None:
+def test_a_build_that_is_under_way_is_waited_for(fresh: DagsterRepo) -> None:
     build(fresh)
 
     with build_lock.hold_build_lock(fresh.governed):
-        assert "under way" in reason(tick(fresh))
+        assert "in progress" in reason(tick(fresh))
 
     assert reported(tick(fresh))
 
 
-def test_the_checks_of_one_set_are_over_before_the_next_is_told(fresh: Door) -> None:
+def test_the_checks_of_one_set_are_over_before_the_next_is_told(fresh: DagsterRepo) -> None:
     build(fresh)
     create_run_for_test(fresh.instance, job_name=CHECK_JOB, status=DagsterRunStatus.STARTED)
 
-    assert reason(tick(fresh)) == "the checks of the set before are running"
+    assert reason(tick(fresh)) == "the checks of the previous build are running"
 
 
-def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: Door) -> None:
+def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRepo) -> None:
     build(fresh, "--no-activate")
     (run,) = fresh.governed.publish_root.glob("2100-*__drift_signals_build")
     flip_byte(run / "DRIFT_SIGNALS_v0_1.json")
@@ -185,7 +185,7 @@ def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: Door) -> 
     assert event_log.unproved_checks(fresh.instance, newest(fresh, "run_registry")) == {}
 
 
-def test_the_activation_sensor_leaves_to_the_command_line_what_it_sealed(fresh: Door) -> None:
+def test_the_activation_sensor_leaves_to_the_command_line_what_it_sealed(fresh: DagsterRepo) -> None:
     build(fresh, "--no-activate")
     check(fresh, tick(fresh))
 
@@ -193,7 +193,7 @@ def test_the_activation_sensor_leaves_to_the_command_line_what_it_sealed(fresh: 
     assert fresh.active() == {}
 
 
-def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Door) -> None:
+def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: DagsterRepo) -> None:
     build(fresh)
     events = reported(tick(fresh))
 
@@ -204,7 +204,7 @@ def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Door)
         assert told == {name: version[name] for name in upstreams}
 
 
-def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(activated: Door) -> None:
+def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(activated: DagsterRepo) -> None:
     shown = activated.instance.get_latest_materialization_event(AssetKey("expected_versions"))
     assert shown is not None
     assert shown.asset_materialization is not None
@@ -217,7 +217,7 @@ def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(act
     assert tags["dagster/input_data_version/expected_versions"] == wanted[event_log.DATA_VERSION_TAG]
 
 
-def test_the_page_shows_the_run_its_records_and_its_folder(fresh: Door) -> None:
+def test_the_page_shows_the_run_its_records_and_its_folder(fresh: DagsterRepo) -> None:
     build(fresh)
     event = reported(tick(fresh))["run_registry"]
 
@@ -228,14 +228,14 @@ def test_the_page_shows_the_run_its_records_and_its_folder(fresh: Door) -> None:
     assert json.loads(lines[0])["run_id"] in str(page["preview"])
 
 
-def test_a_folder_that_an_older_tool_named_alike_is_not_ours(fresh: Door) -> None:
+def test_a_folder_that_an_older_tool_named_alike_is_not_ours(fresh: DagsterRepo) -> None:
     """The repository holds registry runs of the seeds' tools, under the names that ours have."""
     assert list(fresh.governed.publish_root.glob("*__drift_signals_build"))
 
-    assert reason(tick(fresh)) == "the command line has sealed nothing that Dagster does not know"
+    assert reason(tick(fresh)) == "the command line sealed nothing that Dagster does not know"
 
 
-def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: Door) -> None:
+def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: DagsterRepo) -> None:
     toml = fresh.governed.root / "registry-pipeline.toml"
     toml.write_text("history_start = 2026-01-01\n" + (toml.read_text() if toml.is_file() else ""))
     build(fresh, "drift_signals_daily", "--as-of", "2026-02-03..2026-02-05")
@@ -249,10 +249,10 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
     assert {str(event.metadata["run_id"].value)[-10:] for event in events} == {event.partition for event in events}
     assert {event.metadata["canon_dirty"].value for event in events} == {0}
     assert check(with_days, answer).success
-    assert "Dagster shows it already" in reason(tick(with_days))
+    assert "Dagster knows it already" in reason(tick(with_days))
 
 
-def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: Door) -> None:
+def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: DagsterRepo) -> None:
     gone = replace(fresh.governed, root=fresh.governed.root / "docs")
 
     assert not build_lock.is_build_in_progress(gone)

@@ -7,18 +7,18 @@ from dagster import AssetCheckKey, AssetKey
 
 from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
-from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK
 
 PASSED = {"seal": True, "schema": True, "append_only": True}
 
 
-def rewrite(door: Door, text: str) -> None:
-    door.governed.path(PACK).write_text(text)
+def rewrite(repo: DagsterRepo, text: str) -> None:
+    repo.governed.path(PACK).write_text(text)
 
 
 def test_its_own_check_blocks_and_says_what_it_looks_at(first_rebuild: FirstRebuild) -> None:
-    graph = first_rebuild.door.definitions.resolve_asset_graph()
+    graph = first_rebuild.repo.definitions.resolve_asset_graph()
     check = graph.get_check_spec(AssetCheckKey(AssetKey(ROLE_REGISTRY), "append_only"))
 
     assert check.blocking
@@ -35,20 +35,20 @@ def test_its_page_tells_roles_and_contracts_as_numbers(first_rebuild: FirstRebui
     assert '"surface_sha256"' in page["preview"]
 
 
-def test_a_pack_that_grew_is_proposed_and_activated(activated: Door) -> None:
+def test_a_pack_that_grew_is_proposed_and_activated(activated: DagsterRepo) -> None:
     rewrite(activated, GROWN)
 
     result = activated.materialize(ROLE_REGISTRY)
 
     assert verdicts_of(result, ROLE_REGISTRY) == PASSED
     assert set(activated.asked_for()) == {ROLE_REGISTRY}
-    assert activated.grant(activated.requested()).success
+    assert activated.execute_request(activated.requested()).success
     assert activated.active()[ROLE_REGISTRY].run_id == page_of(result, ROLE_REGISTRY)["run_id"]
 
 
 @pytest.mark.parametrize(("text", "code"), [(DRIFTED, "RR003"), (SHRUNK, "RR001")])
 def test_a_pack_that_broke_its_word_fails_the_check_and_the_pointer_stays(
-    activated: Door, text: str, code: str
+    activated: DagsterRepo, text: str, code: str
 ) -> None:
     before = activated.governed.pointer_path.read_bytes()
     rewrite(activated, text)
@@ -63,7 +63,7 @@ def test_a_pack_that_broke_its_word_fails_the_check_and_the_pointer_stays(
     assert activated.governed.pointer_path.read_bytes() == before
 
 
-def test_what_the_check_found_is_remembered_with_the_run_that_found_it(activated: Door) -> None:
+def test_what_the_check_found_is_remembered_with_the_run_that_found_it(activated: DagsterRepo) -> None:
     rewrite(activated, DRIFTED)
 
     runs = [activated.materialize(ROLE_REGISTRY).run_id for _ in range(2)]
@@ -74,7 +74,7 @@ def test_what_the_check_found_is_remembered_with_the_run_that_found_it(activated
     assert {event["job_id"] for event in read_events(store)} == set(runs)
 
 
-def test_a_store_that_cannot_be_used_changes_no_check(activated: Door) -> None:
+def test_a_store_that_cannot_be_used_changes_no_check(activated: DagsterRepo) -> None:
     (activated.governed.state_root / STORE_NAME).write_text("no database")
     rewrite(activated, DRIFTED)
     failing = activated.materialize(ROLE_REGISTRY)
@@ -88,7 +88,7 @@ def test_a_store_that_cannot_be_used_changes_no_check(activated: Door) -> None:
 
 @pytest.mark.parametrize(("text", "code"), [(None, "CAPTURE_MISSING"), ("[", "CAPTURE_MALFORMED")])
 def test_a_pack_that_is_gone_or_cannot_be_read_stands_for_the_active_snapshot(
-    activated: Door, text: str | None, code: str
+    activated: DagsterRepo, text: str | None, code: str
 ) -> None:
     active = activated.active()[ROLE_REGISTRY]
     activated.governed.path(PACK).unlink() if text is None else rewrite(activated, text)
@@ -102,7 +102,7 @@ def test_a_pack_that_is_gone_or_cannot_be_read_stands_for_the_active_snapshot(
     assert verdicts_of(result, ROLE_REGISTRY) == PASSED
 
 
-def test_an_unchanged_pack_is_judged_again_and_makes_no_folder(activated: Door) -> None:
+def test_an_unchanged_pack_is_judged_again_and_makes_no_folder(activated: DagsterRepo) -> None:
     before = activated.folders()
 
     result = activated.materialize(ROLE_REGISTRY)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
-from registry_pipeline_tests.defs.conftest import Door, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.run_index.values import a_run, a_success
 
@@ -30,12 +30,12 @@ def _append(root: Path, log: str, *records: dict[str, Any]) -> None:
         file.write(b"".join(json.dumps(record).encode() + b"\n" for record in records))
 
 
-def _refusal(door: Door, registry_id: str) -> str:
+def _refusal(repo: DagsterRepo, registry_id: str) -> str:
     """Materialize a registry whose rules are broken; return what its check says."""
-    result = door.materialize(registry_id)
+    result = repo.materialize(registry_id)
     assert not result.success
     assert verdicts_of(result, registry_id) == BROKEN
-    assert door.skipped()
+    assert repo.skipped()
     check = next(e for e in result.get_asset_check_evaluations() if e.check_name == "rules")
     assert check.blocking
     return check.description or ""
@@ -49,7 +49,7 @@ def test_both_are_sealed_with_their_records_counted(first_rebuild: FirstRebuild)
     assert verdicts_of(first_rebuild.result, "overrides_log") == PASSED
 
 
-def test_what_was_appended_is_sealed_checked_and_proposed(activated: Door) -> None:
+def test_what_was_appended_is_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
     _append(activated.governed.root, RUN_INDEX, a_success(1))
 
     result = activated.materialize("overrides_log", "run_index")
@@ -60,13 +60,13 @@ def test_what_was_appended_is_sealed_checked_and_proposed(activated: Door) -> No
     assert set(activated.asked_for()) == {"run_index"}
 
 
-def test_a_gate_without_its_outputs_blocks(activated: Door) -> None:
+def test_a_gate_without_its_outputs_blocks(activated: DagsterRepo) -> None:
     _append(activated.governed.root, RUN_INDEX, a_run(1, qa_gate2="PASS"))
 
     assert "RI030: qa_gate2 is PASS without work_id and version_ids" in _refusal(activated, "run_index")
 
 
-def test_a_voided_override_blocks_the_index_that_did_not_change(activated: Door) -> None:
+def test_a_voided_override_blocks_the_index_that_did_not_change(activated: DagsterRepo) -> None:
     _append(activated.governed.root, OVERRIDES, VOIDED)
 
     told = _refusal(activated, "run_index")
@@ -76,7 +76,7 @@ def test_a_voided_override_blocks_the_index_that_did_not_change(activated: Door)
 
 
 @pytest.mark.parametrize("edit", ["changed", "gone"])
-def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: Door, edit: str) -> None:
+def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: DagsterRepo, edit: str) -> None:
     log = activated.governed.root / RUN_INDEX
     first, *rest = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([first.replace(b'"human"', b'"gpt"')] * (edit == "changed") + rest))
@@ -86,7 +86,7 @@ def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: Door, edit:
     assert f"RI050: a line of {activated.active()['run_index'].run_id} was removed or changed" in told
 
 
-def test_a_line_that_git_alone_remembers_blocks_too(activated: Door) -> None:
+def test_a_line_that_git_alone_remembers_blocks_too(activated: DagsterRepo) -> None:
     root = activated.governed.root
     before = (root / OVERRIDES).read_bytes()
     _append(root, OVERRIDES, VOIDED | {"status": "resolved"})
@@ -99,7 +99,7 @@ def test_a_line_that_git_alone_remembers_blocks_too(activated: Door) -> None:
     assert "RI050: a line of commit " in told
 
 
-def test_a_log_that_ends_in_the_middle_of_a_line_is_not_captured(activated: Door) -> None:
+def test_a_log_that_ends_in_the_middle_of_a_line_is_not_captured(activated: DagsterRepo) -> None:
     with (activated.governed.root / RUN_INDEX).open("ab") as file:
         file.write(b'{"record_type":')
 

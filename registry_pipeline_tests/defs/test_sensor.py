@@ -19,21 +19,21 @@ from registry_pipeline.pointers import rollback as pointers_rollback
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
-from registry_pipeline_tests.defs.conftest import CHECK_NAMES, Door, page_of
+from registry_pipeline_tests.defs.conftest import CHECK_NAMES, DagsterRepo, page_of
 from registry_pipeline_tests.defs.event_log import judge, newest
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
-UNJUDGED = dict.fromkeys(CHECK_NAMES, "has not judged it")
+UNJUDGED = dict.fromkeys(CHECK_NAMES, "has no result")
 
 
-def failed_try(door: Door, status: DagsterRunStatus, **tags: str) -> None:
-    closure = door.requested().tags[CLOSURE_TAG]
+def failed_try(repo: DagsterRepo, status: DagsterRunStatus, **tags: str) -> None:
+    closure = repo.requested().tags[CLOSURE_TAG]
     create_run_for_test(
-        door.instance, job_name="activate_pointers_job", status=status, tags={CLOSURE_TAG: closure, **tags}
+        repo.instance, job_name="activate_pointers_job", status=status, tags={CLOSURE_TAG: closure, **tags}
     )
 
 
-def test_the_newest_verdict_on_a_materialization_holds(rebuilt: Door) -> None:
+def test_the_newest_verdict_on_a_materialization_holds(rebuilt: DagsterRepo) -> None:
     made = newest(rebuilt, "drift_signals")
     assert made.sealed is not None
 
@@ -43,7 +43,9 @@ def test_the_newest_verdict_on_a_materialization_holds(rebuilt: Door) -> None:
     assert "drift_signals" not in rebuilt.asked_for()
 
 
-def test_a_check_that_was_planned_and_never_ran_is_no_verdict(activated: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
+    activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_args: object) -> None:
         raise EvidenceError("the disk is gone", "look for it")
 
@@ -54,24 +56,24 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(activated: Door, m
     assert result.asset_materializations_for_node("run_registry")
     assert not result.get_asset_check_evaluations()
     assert event_log.unproved_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
-    assert "check seal has not judged it" in activated.skipped()
+    assert "check seal has no result" in activated.skipped()
 
 
-def test_where_nothing_was_built_it_names_the_job_that_builds(fresh: Door) -> None:
+def test_where_nothing_was_built_it_names_the_job_that_builds(fresh: DagsterRepo) -> None:
     assert fresh.skipped() == "nothing was built through Dagster yet: launch rebuild_job"
 
 
-def test_a_run_that_is_not_over_is_waited_for(rebuilt: Door) -> None:
+def test_a_run_that_is_not_over_is_waited_for(rebuilt: DagsterRepo) -> None:
     run = rebuilt.instance.get_runs()[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(run), "is_finished", property(lambda _run: False))
 
-        assert "belongs to a Dagster run that is not over" in rebuilt.skipped()
+        assert "belongs to a Dagster run that is not finished" in rebuilt.skipped()
 
     assert rebuilt.asked_for()
 
 
-def test_the_same_set_has_the_same_run_key_until_a_try_has_failed(rebuilt: Door) -> None:
+def test_the_same_set_has_the_same_run_key_until_a_try_has_failed(rebuilt: DagsterRepo) -> None:
     first = rebuilt.requested()
 
     assert rebuilt.requested().run_key == first.run_key
@@ -79,26 +81,26 @@ def test_the_same_set_has_the_same_run_key_until_a_try_has_failed(rebuilt: Door)
     assert rebuilt.requested().run_key == f"{first.tags[CLOSURE_TAG]}:1" != first.run_key
 
 
-def test_it_gives_up_at_the_third_failed_try(rebuilt: Door) -> None:
+def test_it_gives_up_at_the_third_failed_try(rebuilt: DagsterRepo) -> None:
     for status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE):
         failed_try(rebuilt, status)
 
-    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed tries")
+    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed runs")
 
 
-def test_it_does_not_ask_while_a_try_is_under_way(rebuilt: Door) -> None:
+def test_it_does_not_ask_while_a_try_is_under_way(rebuilt: DagsterRepo) -> None:
     failed_try(rebuilt, DagsterRunStatus.STARTED)
 
-    assert "is putting in force" in rebuilt.skipped()
+    assert "is activating" in rebuilt.skipped()
 
 
-def test_what_was_in_force_and_was_replaced_is_not_proposed_again(rebuilt: Door) -> None:
+def test_what_was_in_force_and_was_replaced_is_not_proposed_again(rebuilt: DagsterRepo) -> None:
     failed_try(rebuilt, DagsterRunStatus.SUCCESS)
 
-    assert rebuilt.skipped().startswith("was in force once and was replaced")
+    assert rebuilt.skipped().startswith("was active and was replaced")
 
 
-def test_a_build_that_describes_an_older_moment_than_the_active_run_is_left_alone(rebuilt: Door) -> None:
+def test_a_build_that_describes_an_older_moment_than_the_active_run_is_left_alone(rebuilt: DagsterRepo) -> None:
     record = rebuilt.instance.get_run_records()[0]
     later = datetime.fromtimestamp(record.start_time or 0, UTC) + timedelta(hours=1)
     run = seal_build.start_build_run(rebuilt.governed, later)
@@ -113,16 +115,16 @@ def test_the_sensor_is_on_and_the_schedule_is_off_until_somebody_turns_it() -> N
     assert daily_rebuild_schedule.execution_timezone == "UTC"
 
 
-def test_a_repository_that_cannot_be_read_is_told_and_not_a_crash(rebuilt: Door) -> None:
+def test_a_repository_that_cannot_be_read_is_told_and_not_a_crash(rebuilt: DagsterRepo) -> None:
     (rebuilt.governed.root / "registry-pipeline.toml").write_text("unknown_key = 1\n", encoding="utf-8")
 
     assert "unknown key" in rebuilt.skipped()
 
 
-def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(activated: Door) -> None:
+def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(activated: DagsterRepo) -> None:
     governed, before = activated.governed, activated.active()
     newer = activated.rebuild()
-    activated.grant(activated.requested())
+    activated.execute_request(activated.requested())
     chosen = pointers_rollback.select_rollback(pointers_activation.read_chain_state(governed))
     undone = pointers_rollback.rollback(
         governed, seal_build.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong"
@@ -135,7 +137,7 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
     assert activated.asked_for()["drift_signals"] == page_of(newest_of_all, "drift_signals")["run_id"]
 
 
-def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: Door) -> None:
+def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: DagsterRepo) -> None:
     bad = rebuilt.asked_for()["drift_signals"]
     run = seal_build.start_build_run(rebuilt.governed, NOW)
     pointers_rollback.mark_bad(

@@ -19,7 +19,7 @@ from dagster import define_asset_job as asset_job
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.resources import GovernedRepository
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
@@ -30,7 +30,7 @@ from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
     POINTED,
     REGISTRIES,
-    Door,
+    DagsterRepo,
     failure_of,
     from_failure,
     troubles,
@@ -55,7 +55,7 @@ def before_each_build(act: Callable[[str, str | None], None]) -> Iterator[None]:
         yield
 
 
-def half_failed(door: Door) -> ExecuteInProcessResult:
+def half_failed(repo: DagsterRepo) -> ExecuteInProcessResult:
     """Rebuild with a disk that fails where drift_signals is built."""
 
     def fail(registry_id: str, _run_id: str | None) -> None:
@@ -63,7 +63,7 @@ def half_failed(door: Door) -> ExecuteInProcessResult:
             raise EvidenceError("a bad day", "try again")
 
     with before_each_build(fail):
-        result = door.rebuild()
+        result = repo.rebuild()
     assert not result.success
     return result
 
@@ -78,7 +78,7 @@ def made_by(result: Any) -> dict[str, str]:
 
 
 def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
-    fresh: Door, monkeypatch: pytest.MonkeyPatch
+    fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tell = metadata.sealed_metadata
     tries: list[str] = []
@@ -105,7 +105,7 @@ def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
 # Half-failed run.
 
 
-def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(activated: Door) -> None:
+def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(activated: DagsterRepo) -> None:
     active, before = activated.active(), activated.folders()
 
     sealed = made_by(half_failed(activated))
@@ -123,7 +123,7 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
 
 
 def test_a_re_execution_from_failure_builds_on_what_its_parent_sealed_seals_nothing_twice_and_all_move_together(
-    activated: Door, monkeypatch: pytest.MonkeyPatch
+    activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(REPO_VARIABLE, str(activated.governed.root))
     parent = half_failed(activated)
@@ -138,23 +138,23 @@ def test_a_re_execution_from_failure_builds_on_what_its_parent_sealed_seals_noth
     assert upstream_of(activated, drift) == {name: parents[name] for name in upstream}
     unchanged = {name: parents[name] for name in (*CAPTURES, *OWN_TABLES)}
     assert {**parents, "drift_signals": drift} == {**unchanged, **activated.asked_for()}
-    assert activated.grant(activated.requested()).success
+    assert activated.execute_request(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == {**parents, "drift_signals": drift}
 
 
 # A check executed alone.
 
 
-def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(rebuilt: Door) -> None:
+def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(rebuilt: DagsterRepo) -> None:
     before, made = rebuilt.asked_for(), newest(rebuilt, "drift_signals")
     assert made.sealed is not None
     artifact = rebuilt.governed.publish_root / made.sealed.ref.run_id / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes() + b" ")
     alone = asset_job("checks_alone", AssetSelection.checks_for_assets("drift_signals"))
-    door = dataclasses.replace(rebuilt, definitions=Definitions.merge(rebuilt.definitions, Definitions(jobs=[alone])))
+    repo = dataclasses.replace(rebuilt, definitions=Definitions.merge(rebuilt.definitions, Definitions(jobs=[alone])))
 
-    result = door.execute("checks_alone")
+    result = repo.execute("checks_alone")
 
     assert verdicts_of(result, "drift_signals")["seal"] is False
     assert "drift_signals" in before
@@ -165,7 +165,7 @@ def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(reb
 
 
 def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_and_for_no_newer_build(
-    rebuilt: Door,
+    rebuilt: DagsterRepo,
 ) -> None:
     first = newest(rebuilt, "drift_signals")
     assert first.sealed is not None
@@ -174,7 +174,7 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
 
     again = repeat(rebuilt, first)
 
-    unjudged = dict.fromkeys(CHECK_NAMES, "has not judged it")
+    unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
     assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
     judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
     assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "another root"
@@ -187,7 +187,9 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
 # Two overlapping rebuilds.
 
 
-def overlapping(door: Door, older_waits_at: str, newer_waits_at: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def overlapping(
+    repo: DagsterRepo, older_waits_at: str, newer_waits_at: str | None
+) -> tuple[dict[str, str], dict[str, str]]:
     """Let an older rebuild stand still at a registry while a newer one begins; return what each of them made.
 
     With `newer_waits_at` the newer one stands still there in turn, until the older one has ended.
@@ -207,7 +209,7 @@ def overlapping(door: Door, older_waits_at: str, newer_waits_at: str | None) -> 
             assert older_is_over.wait(WORK_SECONDS)
 
     def rebuild(name: str, *done: Event) -> None:
-        results[name] = door.rebuild()
+        results[name] = repo.rebuild()
         for event in done:
             event.set()
 
@@ -231,51 +233,54 @@ def stamped_a_minute_apart() -> Iterator[None]:
     stamps: dict[str, datetime] = {}
     first = datetime(2100, 1, 1, tzinfo=UTC)
 
-    def started(_self: GovernedRepository, run_id: str) -> datetime:
+    def started(_self: RepositoryResource, run_id: str) -> datetime:
         return stamps.setdefault(run_id, first + timedelta(minutes=len(stamps)))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(GovernedRepository, "started", started)
+        patch.setattr(RepositoryResource, "started", started)
         yield
 
 
 @pytest.mark.parametrize("newer_waits_at", [None, "drift_signals"])
 def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_left_with_its_reason(
-    activated: Door, newer_waits_at: str | None
+    activated: DagsterRepo, newer_waits_at: str | None
 ) -> None:
     older, newer = overlapping(activated, "op_status_table", newer_waits_at)
 
     pointed = {name: newer[name] for name in POINTED}
     assert {**{name: newer[name] for name in (*CAPTURES, *OWN_TABLES)}, **activated.asked_for()} == pointed
-    assert activated.grant(activated.requested()).success
+    assert activated.execute_request(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == pointed
-    assert f"{older['op_status_table']}: the as-of time of the run is earlier than that of the active run" in activated.skipped()
+    assert (
+        f"{older['op_status_table']}: the as-of time of the run is earlier than that of the active run"
+        in activated.skipped()
+    )
 
 
 # A refused advance.
 
 
-def test_a_refused_advance_is_not_asked_for_again_until_the_pointer_file_changes(activated: Door) -> None:
+def test_a_refused_advance_is_not_asked_for_again_until_the_pointer_file_changes(activated: DagsterRepo) -> None:
     pointers = activated.governed.pointer_path
     before = pointers.read_bytes()
     activated.rebuild()
     pointers.write_bytes(before + b"\n")
 
-    refused = activated.grant(activated.requested())
+    refused = activated.execute_request(activated.requested())
 
     assert failure_of(refused, "active_registry_pointers").startswith("refused, no pointer moved")
-    assert activated.skipped().startswith("refused (POINTER_EDITED), and not asked for again")
+    assert activated.skipped().startswith("refused (POINTER_EDITED), not requested again")
     assert pointers.read_bytes() == before + b"\n"
     pointers.write_bytes(before)
-    assert activated.grant(activated.requested()).success
-    assert activated.skipped() == "the newest build of every registry is in force"
+    assert activated.execute_request(activated.requested()).success
+    assert activated.skipped() == "the newest build of every registry is active"
 
 
 # A failed advance asked for again.
 
 
 def test_a_failed_advance_is_asked_for_again_under_new_keys_three_times_in_all_and_then_given_up(
-    rebuilt: Door, monkeypatch: pytest.MonkeyPatch
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise EvidenceError("the disk is gone", "look for it")
@@ -286,11 +291,11 @@ def test_a_failed_advance_is_asked_for_again_under_new_keys_three_times_in_all_a
         for _ in range(TRIES):
             request = rebuilt.requested()
             keys.append(request.run_key)
-            assert not rebuilt.grant(request).success
+            assert not rebuilt.execute_request(request).success
 
     closure = request.tags[CLOSURE_TAG]
     assert keys == [f"{closure}:{n}" for n in range(TRIES)]
-    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed tries")
+    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed runs")
     assert [run.status for run in rebuilt.instance.get_runs(limit=TRIES)] == [DagsterRunStatus.FAILURE] * TRIES
     assert rebuilt.rebuild().success
     assert rebuilt.requested().tags[CLOSURE_TAG] != closure, "a newer build is another set"

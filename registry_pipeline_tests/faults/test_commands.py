@@ -154,7 +154,7 @@ def check_answer(
     assert "this is a bug" not in outcome.err, told
     if outcome.code in (0, 8):
         assert prepared.command.count(repository) == 1, told
-    elif "nothing changed" in outcome.err or "nothing moved" in outcome.err:
+    elif "nothing changed" in outcome.err or "no pointer moved" in outcome.err:
         pointers = repository.pointers.relative_to(repository.root).as_posix()
         assert after[pointers] == prepared.before[pointers], told
     elif outcome.code == 1:

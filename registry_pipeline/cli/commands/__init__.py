@@ -1,4 +1,4 @@
-"""The verbs, one file each: parse the options, ask the runbook, hand the answer to the reporter.
+"""The commands, one module per command: parse the options, call the pipeline, print through the reporter.
 
-Keeps out rules, printing and Dagster. Each module holds `command`.
+Each module defines `command`. No rules and no import of Dagster belong here.
 """

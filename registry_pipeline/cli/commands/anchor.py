@@ -1,4 +1,4 @@
-"""`anchor`: the hash to note elsewhere, so that a cut or rewritten chain is found."""
+"""`anchor`: print the hash that proves later that the activation chain was not cut or rewritten."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from registry_pipeline.pointers.state import read_chain_state
 )
 @click.pass_obj
 def command(reporter: Reporter) -> int:
-    """Print the hash of the chain's head.
+    """Print the hash of the last activation record.
 
-    Keep it where nobody who can write here can write: in a ticket, a mail, another repository. The chain shows every
-    edit of a record, but not that someone rewrote all of it or cut its tail and put the older pointer file back;
-    `verify --chain --expect HASH` does. A chain that does not hold is not anchored (exit 3).
+    Keep it where nobody who can write to the repository can change it: in a ticket, a mail, another repository. The
+    chain shows every edit of a record, but not that all of it was rewritten, or that its end was removed and the
+    older pointer file restored; `verify --chain --expect HASH` shows both. Exits 3 if the chain is invalid.
     """
     chain = read_chain_state(find_repository(reporter.settings.repo))
-    head = chain.head
-    if not chain.refuses and head is None:
-        raise NotFoundError("there is no activation record yet", "the first `registry-pipeline build` makes one")
-    anchored = None if chain.refuses or head is None else head
-    findings = chain.findings if anchored is None else ()
+    if not chain.refuses and chain.head is None:
+        raise NotFoundError("there is no activation record yet", "the first `registry-pipeline build` writes one")
+    # An invalid chain is not anchored.
+    head = None if chain.refuses else chain.head
+    findings = chain.findings if head is None else ()
     document = {
-        "root_sha256": None if anchored is None else anchored.ref.manifest_sha256,
-        "head": None if anchored is None else anchored.ref.to_json(),
-        "created_utc": None if anchored is None else anchored.created_utc,
+        "root_sha256": None if head is None else head.ref.manifest_sha256,
+        "head": None if head is None else head.ref.to_json(),
+        "created_utc": None if head is None else head.created_utc,
         "records": len(chain.records),
         "findings": [finding.to_json() for finding in findings],
     }
 
-    def tell(page: Page) -> None:
-        if anchored is not None:
-            page.line(anchored.ref.manifest_sha256)
+    def print_text(page: Page) -> None:
+        if head is not None:
+            page.line(head.ref.manifest_sha256)
         page.findings(findings)
 
-    reporter.answer(document, findings, tell)
-    return ExitCode.FINE if anchored is not None else ExitCode.EVIDENCE_INVALID
+    reporter.answer(document, findings, print_text)
+    return ExitCode.EVIDENCE_INVALID if head is None else ExitCode.FINE

@@ -1,8 +1,7 @@
-"""The `explain` command: print rows of the table of finding codes."""
+"""`explain`: print rows of the table of finding codes."""
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
 
 import click
@@ -13,6 +12,7 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import CodeRow
+from registry_pipeline.findings.wording import did_you_mean
 
 SPECIFICATION: Final = "docs/reference/specification.md"
 
@@ -32,21 +32,22 @@ def command(reporter: Reporter, code: str | None) -> int:
 
     Prints the severity, the message, the heading of the specification that describes the rule, and what to do.
     """
-    rows = list(CODES.values()) if code is None else [_row(code)]
-    reporter.answer({"codes": [_to_json(row) for row in rows]}, (), lambda page: _print_text(page, rows, code))
+    rows = list(CODES.values()) if code is None else [_find_row(code)]
+    document = {"codes": [_row_to_json(row) for row in rows]}
+    reporter.answer(document, (), _print_table if code is None else lambda page: _print_row(page, rows[0]))
     return 0
 
 
-def _row(code: str) -> CodeRow:
+def _find_row(code: str) -> CodeRow:
     row = CODES.get(code.upper())
     if row is None:
-        near = difflib.get_close_matches(code.upper(), CODES, n=1)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise NotFoundError(f"there is no code {code}", f"{meant}`registry-pipeline explain` lists all codes")
+        suggestion = did_you_mean(code.upper(), CODES)
+        question = f"did you mean {suggestion}? " if suggestion else ""
+        raise NotFoundError(f"there is no code {code}", f"{question}`registry-pipeline explain` lists all codes")
     return row
 
 
-def _to_json(row: CodeRow) -> dict[str, str]:
+def _row_to_json(row: CodeRow) -> dict[str, str]:
     return {
         "code": row.code,
         "severity": row.severity.value,
@@ -57,12 +58,13 @@ def _to_json(row: CodeRow) -> dict[str, str]:
     }
 
 
-def _print_text(page: Page, rows: list[CodeRow], code: str | None) -> None:
-    if code is None:
-        columns = [Column("code"), Column("severity"), Column("clause"), Column("message", below=True)]
-        page.table(columns, ([row.code, row.severity.value, row.clause, template_words(row.message)] for row in rows))
-        return
-    row = rows[0]
+def _print_table(page: Page) -> None:
+    columns = [Column("code"), Column("severity"), Column("clause"), Column("message", below=True)]
+    rows = CODES.values()
+    page.table(columns, ([row.code, row.severity.value, row.clause, template_words(row.message)] for row in rows))
+
+
+def _print_row(page: Page, row: CodeRow) -> None:
     page.line(f"{row.code} ({row.severity.value})", style="bold")
     page.line(f"  message    {template_words(row.message)}")
     page.line(f"  hint       {template_words(row.hint)}")

@@ -1,4 +1,4 @@
-"""`init`: make a repository a governed one."""
+"""`init`: set up a repository."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.pipeline.init import InitOutcome, initialize
-from registry_pipeline.pointers.recovery import restart_chain as seal_new_chain
+from registry_pipeline.pointers import recovery
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.entries.service import initialise_entries
 from registry_pipeline.values import replace
@@ -21,34 +21,32 @@ from registry_pipeline.values import replace
     "init",
     cls=Command,
     examples=[
-        ("init", "govern the repository of the working directory"),
-        ("-C ../other init --track-runs", "another one, whose run folders git shall track"),
-        ("init --entries", "with the schemas and documents of registry entries, too"),
+        ("init", "set up the repository of the working directory"),
+        ("-C ../other init --track-runs", "another repository, which tracks its run folders in git"),
+        ("init --entries", "also with the schemas and documents of registry entries"),
     ],
 )
-@click.option(
-    "--track-runs", is_flag=True, help="Leave run folders and the pointer file to git; else they are ignored."
-)
+@click.option("--track-runs", is_flag=True, help="Let git track run folders and the pointer file; else ignore them.")
 @click.option(
     "--entries", is_flag=True, help="Write the schemas of registry entries, AGENTS.md and registry_coordination.md."
 )
 @click.option("--restart-chain", is_flag=True, help="Seal a new first activation record, because the chain is lost.")
 @click.option("--reason", default="", metavar="TEXT", show_default=False, help="With --restart-chain: why.")
-@click.option("--actor", metavar="NAME", help="With --restart-chain: who; default: as git knows you.")
+@click.option("--actor", metavar="NAME", help="With --restart-chain: who; default: git's identity.")
 @click.pass_obj
 def command(
     reporter: Reporter, track_runs: bool, entries: bool, restart_chain: bool, reason: str, actor: str | None
 ) -> int:
-    """Make a repository, or a plain folder, a governed one.
+    """Set up a repository, or a plain folder.
 
-    Writes registry-pipeline.toml, the publish root, an empty pointer file, an operations and a coverage addendum
-    for the registry layer's own operations, and git's rules: run folders are never converted, state is ignored.
-    The toml gets a random repository_id; to one that exists without it, the line is added at the top. Everything
-    else that exists stays as it is, and a second call changes nothing. With --entries the two documents in
-    .system/registry that are made from the tables of this version are written again where they differ.
+    Writes registry-pipeline.toml, the publish root, an empty pointer file, an operations and a coverage addendum for
+    the operations of the registry layer, and git's rules: line endings of run folders are never converted, local
+    state is ignored. The toml gets a random repository_id; if it exists without one, the line is added at the top.
+    Nothing else that exists is changed, and a second call changes nothing. With --entries the two generated documents
+    in .system/registry are written again where they differ.
 
-    --restart-chain is for activation records that are lost for good: a new first record takes the pointer file as it
-    is, names the loss and your reason, and retires the records that are left.
+    --restart-chain is for activation records that are lost permanently: a new first record confirms the pointer file,
+    states the loss and your reason, and retires the remaining records.
     """
     if restart_chain:
         return _restart_chain(reporter, reason, actor)
@@ -58,7 +56,7 @@ def command(
     if entries:
         outcome = replace(outcome, created=(*outcome.created, *initialise_entries(outcome.repository)))
     document = {"root": str(outcome.repository.root), "created": list(outcome.created)}
-    reporter.answer(document, (), lambda page: _tell(page, outcome))
+    reporter.answer(document, (), lambda page: _print_outcome(page, outcome))
     return 0
 
 
@@ -67,8 +65,8 @@ def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
         raise click.UsageError("--restart-chain needs a --reason")
     repository = find_repository(reporter.settings.repo)
     run = start_build_run(repository, reporter.settings.now)
-    done = seal_new_chain(repository, run, actor=find_actor(actor, repository.root), reason=reason)
-    path = f"{done.record.run_root}/{done.record.run_id}"
+    activation = recovery.restart_chain(repository, run, actor=find_actor(actor, repository.root), reason=reason)
+    path = f"{activation.record.run_root}/{activation.record.run_id}"
 
     def print_text(page: Page) -> None:
         page.line(f"the activation chain starts again with {path}")
@@ -78,11 +76,11 @@ def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
     return 0
 
 
-def _tell(page: Page, outcome: InitOutcome) -> None:
+def _print_outcome(page: Page, outcome: InitOutcome) -> None:
     if not outcome.created:
-        page.line(f"{outcome.repository.root} is a governed repository already")
+        page.line(f"{outcome.repository.root} is set up already")
         return
-    page.line(f"{outcome.repository.root} is a governed repository now; written:")
+    page.line(f"{outcome.repository.root} is set up; written:")
     for path in outcome.created:
         page.line(f"  {path}")
     page.line("next: registry-pipeline build")

@@ -1,4 +1,4 @@
-"""`log`: what was built and activated, by whom and why, the newest first."""
+"""`log`: list what was built and activated, by whom and why."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from registry_pipeline.pointers.moves import ActivationEntry
 def command(reporter: Reporter, registry_id: str | None, limit: int) -> int:
     """List activations and builds, the newest first.
 
-    An activation tells who, when, why and what moved. Activation records are verified; a build is listed by its
-    folder's name, with the root that it claims.
+    Shows of each activation who, when, why, and which pointers moved. Activation records are verified; builds are
+    not, they are listed by the names of their folders with the roots that these claim.
     """
     entries = read_log(find_repository(reporter.settings.repo), registry_id, limit)
     records = [entry_to_json(entry) for entry in entries]
-    reporter.answer({"records": records, "count": len(records)}, (), lambda page: _tell(page, entries))
+    reporter.answer({"records": records, "count": len(records)}, (), lambda page: _print_entries(page, entries))
     return 0
 
 
-def _tell(page: Page, entries: tuple[LogEntry, ...]) -> None:
+def _print_entries(page: Page, entries: tuple[LogEntry, ...]) -> None:
     if not entries:
         page.line("nothing was built or activated yet -> registry-pipeline build")
     for entry in entries:

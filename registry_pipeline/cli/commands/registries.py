@@ -1,4 +1,4 @@
-"""`registries`: the registry catalog as a document."""
+"""`registries`: list the registry catalog."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from registry_pipeline.registries.catalog import REGISTRIES
 def command(reporter: Reporter) -> int:
     """List the registries.
 
-    What each is and what it depends on, and why some can never be active.
+    Shows what each one is, what it depends on, and why some can never be active.
     """
     rows = registry_rows(REGISTRIES.values())
-    reporter.answer({"registries": [row.to_json() for row in rows]}, (), lambda page: _tell(page, rows))
+    reporter.answer({"registries": [row.to_json() for row in rows]}, (), lambda page: _print_rows(page, rows))
     return 0
 
 
-def _tell(page: Page, rows: tuple[RegistryRow, ...]) -> None:
+def _print_rows(page: Page, rows: tuple[RegistryRow, ...]) -> None:
     columns = [Column("registry"), Column("kind"), Column("pointer"), Column("artifact"), Column("", below=True)]
     page.table(columns, ([r.registry_id, r.kind, r.pointer, r.artifact, r.note] for r in rows))

@@ -1,4 +1,4 @@
-"""`runs`: ask the run registry that is in force."""
+"""`runs`: query the active run registry."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.param_types import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
+from registry_pipeline.findings.wording import plural
 from registry_pipeline.pipeline.runs import ORDERS, STATES, RunQuery, RunQueryResult, states_of
 from registry_pipeline.pipeline.status import read_runs
 
-_SEALS: Final = frozenset(STATES[:3])
+_SEAL_STATES: Final = frozenset(STATES[:3])
 
 
 @click.command(
@@ -22,7 +23,7 @@ _SEALS: Final = frozenset(STATES[:3])
     cls=Command,
     examples=[
         ("runs", "the newest runs"),
-        ("runs --operation OP-A01 --since 2026-02-01 --until 2026-02-28", "what one operation left in February"),
+        ("runs --operation OP-A01 --since 2026-02-01 --until 2026-02-28", "the runs of one operation in February"),
         ("runs --state legacy --state warned --limit 0 --json", "all runs that need a closer look"),
     ],
 )
@@ -38,38 +39,35 @@ _SEALS: Final = frozenset(STATES[:3])
 def command(reporter: Reporter, /, **options: Any) -> int:
     """List runs from the active run registry.
 
-    The registry is verified and then asked, not the folders: `build run_registry` lists anew. An option that is given
-    several times holds for any of its values. `sealed`, `partial` and `unsealed` tell which seal files stand in a
-    folder, `legacy` that it names no operation, `warned` that its line has warnings. Exits 7 where no registry is
-    active.
+    Verifies and reads the registry, not the folders: `build run_registry` lists them again. An option that is given
+    several times matches any of its values. `sealed`, `partial` and `unsealed` say which seal files a folder contains,
+    `legacy` that it names no operation, `warned` that its record has warnings. Exits 7 where no registry is active.
     """
-    words = ("operations", "options", "run_roots", "states")
-    asked = RunQuery(
-        **{word: frozenset(options[word]) for word in words}, since=options["since"], until=options["until"]
-    )
-    if asked.since is not None and asked.until is not None and asked.until < asked.since:
-        raise click.UsageError("--until lies before --since")
-    answer = read_runs(find_repository(reporter.settings.repo), asked, options["order"], options["limit"])
-    reporter.answer(answer.to_json(), (), lambda page: _tell(page, answer))
+    sets = {name: frozenset(options[name]) for name in ("operations", "options", "run_roots", "states")}
+    query = RunQuery(**sets, since=options["since"], until=options["until"])
+    if query.since is not None and query.until is not None and query.until < query.since:
+        raise click.UsageError("--until is before --since")
+    result = read_runs(find_repository(reporter.settings.repo), query, options["order"], options["limit"])
+    reporter.answer(result.to_json(), (), lambda page: _print_result(page, result))
     return 0
 
 
-def _tell(page: Page, answer: RunQueryResult) -> None:
+def _print_result(page: Page, result: RunQueryResult) -> None:
     columns = [*map(Column, ("created", "operation", "option", "seal")), Column("warnings", right=True)]
-    if answer.records:
-        page.table([*columns, Column("run", below=True)], map(_row, answer.records))
-    for line in answer.unknown:
+    if result.records:
+        page.table([*columns, Column("run", below=True)], map(_row, result.records))
+    for line in result.unknown:
         page.line(line)
-    left = answer.matched - len(answer.records)
-    told = [
-        f"{answer.matched} run{'' if answer.matched == 1 else 's'} of {answer.source.run_id}",
-        *([f"{left} more with --limit 0"] if left else []),
-        *([f"{answer.undated} without a time left out"] if answer.undated else []),
+    more = result.matched - len(result.records)
+    parts = [
+        f"{plural(result.matched, 'run')} of {result.source.run_id}",
+        *([f"{more} more with --limit 0"] if more else []),
+        *([f"{result.undated} without a time left out"] if result.undated else []),
     ]
-    page.line("; ".join(told), style="dim")
+    page.line("; ".join(parts), style="dim")
 
 
 def _row(record: Any) -> list[str]:
-    seal = next(state for state in states_of(record) if state in _SEALS)
-    told = (record["created_utc"], record["operation_id"], record["option"], seal, len(record["warnings"]) or "")
-    return [*("-" if value is None else str(value) for value in told), f"{record['run_root']}/{record['run_id']}"]
+    seal = next(state for state in states_of(record) if state in _SEAL_STATES)
+    values = (record["created_utc"], record["operation_id"], record["option"], seal, len(record["warnings"]) or "")
+    return [*("-" if value is None else str(value) for value in values), f"{record['run_root']}/{record['run_id']}"]

@@ -1,7 +1,8 @@
-"""`show`: one run folder, its seal, what it was built from, and who put it in force."""
+"""`show`: show one run folder, its seal, its inputs, and who activated it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import click
@@ -10,11 +11,11 @@ from registry_pipeline.canonical import short
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
-from registry_pipeline.cli.run_argument import find_named, repository_of
+from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
 from registry_pipeline.pipeline.runs import RunDocument
 from registry_pipeline.pipeline.status import read_run_document
 
-_ENVELOPE: Final = (
+_ENVELOPE_KEYS: Final = (
     "created_utc",
     "as_of_utc",
     "operation_id",
@@ -30,51 +31,51 @@ _ENVELOPE: Final = (
     cls=Command,
     examples=[
         ("show latest", "the newest run"),
-        ("show latest --json", "the same with the whole of run.json"),
+        ("show latest --json", "the same with all of run.json"),
     ],
 )
 @click.argument("word", metavar="RUN|PATH")
 @click.pass_obj
 def command(reporter: Reporter, word: str) -> int:
-    """Show one run and who put it in force.
+    """Show one run and who activated it.
 
-    Its envelope, the state of its seal (verified now), its inputs and files, and the activations that name it. RUN
-    is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256; a PATH is a folder anywhere. Exits 3
-    if the run does not verify.
+    Shows its envelope, the state of its seal (verified now), its inputs and files, and the activations that name it.
+    RUN is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256; a PATH is a folder anywhere. Exits
+    3 if the run does not verify.
     """
-    repository = repository_of(reporter, [word])
-    told = read_run_document(repository, find_named(repository, word))
-    reporter.answer(told.to_json(), told.verdict.findings, lambda page: _tell(page, told))
-    return ExitCode.FINE if told.verdict.passed else ExitCode.EVIDENCE_INVALID
+    repository = find_repository_for(reporter, [word])
+    run = read_run_document(repository, find_named_run(repository, word))
+    reporter.answer(run.to_json(), run.verdict.findings, lambda page: _print_run(page, run))
+    return ExitCode.FINE if run.verdict.passed else ExitCode.EVIDENCE_INVALID
 
 
-def _tell(page: Page, told: RunDocument) -> None:
-    verdict, envelope = told.verdict, told.report.run_json or {}
-    page.line(verdict.path, style="bold")
-    page.line(f"  {'verdict':<19} {verdict.verdict}")
-    page.line(f"  {'root':<19} {verdict.root_sha256 or 'not known'}")
-    page.line(f"  {'registry':<19} {verdict.registry_id or '-'}")
-    if told.active_for:
-        page.line(f"  {'active for':<19} {', '.join(told.active_for)}")
-    for key in _ENVELOPE:
-        if envelope.get(key) is not None:
-            page.line(f"  {key.replace('_', ' '):<19} {_value(envelope[key])}")
-    for each in told.inputs.registries:
-        page.line(f"  {each.role:<19} {each.ref.run_id} {short(each.ref.manifest_sha256)}")
-    for file in told.inputs.files:
-        page.line(f"  {'source':<19} {file.path} {short(file.sha256)}")
-    for entry in told.activations:
-        action = entry.record.action.replace("_", " ")
-        page.line(f"  {action:<19} {entry.created_utc} by {entry.record.actor}: {entry.record.reason}")
+def _print_run(page: Page, run: RunDocument) -> None:
+    page.line(run.verdict.path, style="bold")
+    for label, value in _facts(run):
+        page.line(f"  {label:<19} {value}")
     page.line()
     columns = [Column("file"), Column("bytes", right=True), Column("sha256")]
-    if told.report.entries:
-        page.table(columns, ([e.relpath, str(e.bytes), short(e.sha256)] for e in told.report.entries))
-    page.findings(verdict.findings)
+    if run.report.entries:
+        page.table(columns, ([e.relpath, str(e.bytes), short(e.sha256)] for e in run.report.entries))
+    page.findings(run.verdict.findings)
 
 
-def _value(value: object) -> str:
-    """Return a value of the envelope as people read it; the builder is its name and version."""
-    if isinstance(value, dict):
-        return " ".join(str(each) for each in value.values())
-    return str(value)
+def _facts(run: RunDocument) -> Iterator[tuple[str, str]]:
+    verdict, envelope = run.verdict, run.report.run_json or {}
+    yield "verdict", verdict.verdict
+    yield "root", verdict.root_sha256 or "not known"
+    yield "registry", verdict.registry_id or "-"
+    if run.active_for:
+        yield "active for", ", ".join(run.active_for)
+    for key in _ENVELOPE_KEYS:
+        value = envelope.get(key)
+        if value is not None:
+            # The builder is an object: its name and version.
+            yield key.replace("_", " "), " ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
+    for registry in run.inputs.registries:
+        yield registry.role, f"{registry.ref.run_id} {short(registry.ref.manifest_sha256)}"
+    for file in run.inputs.files:
+        yield "source", f"{file.path} {short(file.sha256)}"
+    for entry in run.activations:
+        action = entry.record.action.replace("_", " ")
+        yield action, f"{entry.created_utc} by {entry.record.actor}: {entry.record.reason}"

@@ -1,4 +1,4 @@
-"""`status`: what is active, whether it holds, and what to do next (SPEC 7)."""
+"""`status`: show the active runs, whether they verify, and what to do next."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold
     "status",
     cls=Command,
     examples=[
-        ("status", "the state of the nearest governed repository"),
-        ("-C ../other status --json", "another one's, as a document"),
+        ("status", "the state of the nearest repository"),
+        ("-C ../other status --json", "another repository's, as JSON"),
         ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
     ],
 )
 @fail_on_option
 @click.pass_obj
 def command(reporter: Reporter, fail_on: frozenset[str]) -> int:
-    """Tell what is active, whether it holds, and what to do next.
+    """Show active runs, whether they verify, and what to do next.
 
     For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
-    active one. Reads the bytes of active runs and of the activation chain; every other run is counted by its seal
-    files. Exits 3 if an active run, the pointer file, the chain or the role pack is invalid, or evidence of the commit
-    at HEAD is missing; 7 where git cannot read the repository, or the role pack could not be checked.
+    active one. Verifies the active runs and the activation chain; every other run is counted by its seal files. Exits
+    3 if an active run, the pointer file, the chain or the role pack is invalid, or evidence of the commit at HEAD is
+    missing; 7 where git cannot read the repository, or the role pack could not be checked.
     """
-    told = read_status(find_repository(reporter.settings.repo), reporter.settings.now)
-    facts = told.facts
-    reporter.answer(told.to_json(), facts.findings, lambda page: _tell(page, told))
-    failing = holds(fail_on, facts.findings, facts.operations, facts.drift)
-    return combined([code_of(facts.findings), ExitCode.ASKED_TO_FAIL * failing])
+    status = read_status(find_repository(reporter.settings.repo), reporter.settings.now)
+    facts = status.facts
+    reporter.answer(status.to_json(), facts.findings, lambda page: _print_status(page, status))
+    asked_to_fail = holds(fail_on, facts.findings, facts.operations, facts.drift)
+    return combined([code_of(facts.findings), ExitCode.ASKED_TO_FAIL * asked_to_fail])
 
 
-def _tell(page: Page, told: StatusDocument) -> None:
-    facts = told.facts
+def _print_status(page: Page, status: StatusDocument) -> None:
+    facts = status.facts
     commit = "no git commit" if facts.git.commit is None else f"commit {short(facts.git.commit)}"
     page.line(f"{facts.root}  ({commit}, tree {facts.git.working_tree_state or 'unknown'})")
     page.line(facts.health.state, style=_HEALTH_STYLES.get(facts.health.state, "bold red"))
@@ -53,51 +53,49 @@ def _tell(page: Page, told: StatusDocument) -> None:
         page.line(f"  {condition.reason}")
     page.line()
     columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
-    page.table([*columns, Column("active run", below=True)], (_row(each) for each in told.registries))
-    _tell_waiting(page, told)
-    _tell_counts(page, facts)
+    page.table([*columns, Column("active run", below=True)], map(_row, status.registries))
+    _print_inactive(page, status)
+    _print_counts(page, facts)
     if facts.findings:
         page.line()
     page.findings(facts.findings)
 
 
-def _row(each: RegistryStatus) -> list[str]:
-    age = "-" if each.age_days is None else f"{each.age_days} d"
-    return [each.registry_id, each.seal or "-", each.schema or "-", age, _active(each)]
+def _row(registry: RegistryStatus) -> list[str]:
+    age = "-" if registry.age_days is None else f"{registry.age_days} d"
+    return [registry.registry_id, registry.seal or "-", registry.schema or "-", age, _format_active_run(registry)]
 
 
-def _active(each: RegistryStatus) -> str:
-    if each.active is not None:
-        return each.active.ref.run_id
-    if each.pointer:
+def _format_active_run(registry: RegistryStatus) -> str:
+    if registry.active is not None:
+        return registry.active.ref.run_id
+    if registry.pointer:
         return "(nothing is active)"
-    never = "(external)" if each.kind == "external" else "(no pointer)"
-    return never if each.newest_run_id is None else f"{never} newest {each.newest_run_id}"
+    reason = "(external)" if registry.kind == "external" else "(no pointer)"
+    return reason if registry.newest_run_id is None else f"{reason} newest {registry.newest_run_id}"
 
 
-def _tell_waiting(page: Page, told: StatusDocument) -> None:
-    waiting = [e for e in told.registries if e.newest_not_active is not None and e.pointer]
-    if waiting:
+def _print_inactive(page: Page, status: StatusDocument) -> None:
+    inactive = [(r.newest_run_id, r.newest_not_active) for r in status.registries if r.newest_not_active and r.pointer]
+    if inactive:
         page.line()
         page.line("newest, and not active", style="bold")
-    for each in waiting:
-        reason = each.newest_not_active
-        if reason is not None:
-            page.line(f"  {each.newest_run_id}")
-            page.line(f"    {reason.because}")
-            page.line(f"    -> {reason.next_command}")
+    for run_id, reason in inactive:
+        page.line(f"  {run_id}")
+        page.line(f"    {reason.because}")
+        page.line(f"    -> {reason.next_command}")
 
 
-def _tell_counts(page: Page, facts: StatusFacts) -> None:
+def _print_counts(page: Page, facts: StatusFacts) -> None:
     page.line()
-    counts = facts.operations
-    if counts is None:
+    if facts.operations is None:
         page.line("operations  unknown: no op_status_table is active -> registry-pipeline build")
     else:
-        told = (f"{count} {name.replace('_', ' ')}" for name, count in asdict(counts).items() if name != "total")
-        page.line(f"operations  {counts.total}: {', '.join(told)}")
-    by_seal = ", ".join(f"{count} {state}" for state, count in facts.listing.count_by_seal().items())
-    by_root = ", ".join(f"{root} {len(folders)}" for root, folders in facts.listing.by_root.items())
-    page.line(f"runs        {facts.listing.total}: {by_seal} (not verified here)")
-    if len(facts.listing.by_root) > 1:
-        page.line(f"            {by_root}")
+        counts = asdict(facts.operations).items()
+        parts = (f"{count} {name.replace('_', ' ')}" for name, count in counts if name != "total")
+        page.line(f"operations  {facts.operations.total}: {', '.join(parts)}")
+    listing = facts.listing
+    by_seal = ", ".join(f"{count} {state}" for state, count in listing.count_by_seal().items())
+    page.line(f"runs        {listing.total}: {by_seal} (not verified here)")
+    if len(listing.by_root) > 1:
+        page.line(f"            {', '.join(f'{root} {len(folders)}' for root, folders in listing.by_root.items())}")

@@ -1,4 +1,4 @@
-"""`verify`: judge run folders from their bytes, and the pointers from what they name."""
+"""`verify`: verify run folders from their bytes, and the pointers from the runs that they name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_o
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Page, Reporter
-from registry_pipeline.cli.run_argument import find_named, is_path
+from registry_pipeline.cli.run_argument import find_named_run, is_path
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.finding import Finding
+from registry_pipeline.findings.wording import plural
 from registry_pipeline.pipeline.inspect import evidence_pathspecs
 from registry_pipeline.pipeline.status import observe, read_operations
 from registry_pipeline.pipeline.verify import (
-    Baseline,
     CheckedRun,
     Lineage,
     check_moved_runs,
@@ -38,7 +38,7 @@ from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
 
 
-def _hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_sha256(value):
         raise click.UsageError(f"--expect {value!r} is not 64 lower-case hexadecimal digits")
     return value
@@ -49,75 +49,78 @@ def _hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
     cls=Command,
     examples=[
         ("verify --all", "every run folder, the pointer file and the chain"),
-        ("verify latest", "the newest run; a run id or its beginning, or a root's, will do"),
+        ("verify latest", "the newest run; a run id or a root, or its beginning, names another"),
         ("verify .codex/RUNS/2026-03-01__120000__run_registry_build", "a folder by its path, anywhere"),
-        ("verify --active --format github", "what is in force, as annotations of a workflow"),
+        ("verify --active --format github", "the active runs, as annotations of a workflow"),
         ("verify --chain", "every activation record, and the pointer file against the last"),
-        ("verify latest --inputs", "the newest run and all that it rests on, to the end"),
-        ("verify --all --require-sealed --baseline main", "nothing unsealed, altered, or gone since main"),
+        ("verify latest --inputs", "the newest run and all its inputs, recursively"),
+        ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
     ],
 )
-@click.argument("words", metavar="[RUN|PATH]...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Every run folder; one without a seal is listed, and is no failure.")
+@click.argument("names", metavar="[RUN|PATH]...", nargs=-1)
+@click.option("--all", "all_folders", is_flag=True, help="Every run folder; an unsealed one is listed and passes.")
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
-@click.option("--pointers", is_flag=True, help="The pointer file and the chain, and that what they name is there.")
+@click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
 @click.option("--chain", is_flag=True, help="The activation chain, and the pointer file against its last record.")
-@click.option("--expect", metavar="HASH", callback=_hash, help="With --chain: what `anchor` printed is in the chain.")
-@click.option("--inputs", is_flag=True, help="The runs that these were built from, and those in turn, to the end.")
-@click.option("--baseline", metavar="REF", help="That no run folder of a git commit is gone or has another root.")
-@click.option("--only", type=click.Choice(["seal"]), help="Judge the seal alone, not envelope and schema.")
+@click.option("--expect", metavar="HASH", callback=_require_hash, help="With --chain: the output of `anchor`.")
+@click.option("--inputs", is_flag=True, help="Also the runs that these were built from, recursively.")
+@click.option("--baseline", metavar="REF", help="No run folder of this git commit is missing or has another root.")
+@click.option("--only", type=click.Choice(["seal"]), help="Verify only the seal, not envelope and schema.")
 @click.option("--require-sealed", is_flag=True, help="With --all: a folder without a seal fails.")
 @click.option("--strict", is_flag=True, help="With --all: a run that is marked bad fails.")
-@click.option("--jobs", type=click.IntRange(1, 1024), help="Processes; default: as many as there are processors.")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Number of processes; default: one per processor.")
 @fail_on_option
 @click.pass_obj
 def command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
-    Every file is read and hashed; nothing that was remembered is trusted. A PATH is a folder anywhere, taken
-    literally; a bare word is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256. A run that
-    names a registry is judged by its envelope and schemas too. --baseline compares the roots that the folders claim
-    with those that git has; add --all to read their bytes. Exits 3 on any error, 7 where there is nothing to verify
-    or to compare with, git cannot read the repository, or a role pack could not be checked; a folder that is named
-    must be sealed and not marked bad.
+    Reads and hashes every file and trusts no cached result. A PATH is a folder anywhere, taken literally; any other
+    word is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256. The run of a registry is also
+    checked against its envelope and schemas. --baseline compares the roots that the folders claim with those in git;
+    add --all to read their bytes. A named folder must be sealed and not marked bad. Exits 3 on any error, 7 where
+    there is nothing to verify or to compare with, git cannot read the repository, or a role pack could not be checked.
     """
-    asked = _Asked(**options)
-    asked.refuse_contradictions()
-    repository = find_repository(reporter.settings.repo) if asked.needs_repository else None
-    named = [find_named(repository, word) for word in asked.words]
-    runs = [*named, *_listed(repository, named, every=asked.every, active=asked.active)]
-    judged, lineage = _judge(reporter, repository, asked, runs)
-    verdicts = [each.verdict for each in judged]
-    baseline = _compare(repository, asked.baseline)
-    state, pointers, findings = _chain(reporter, repository, asked)
-    missing = _missing(asked, verdicts, state, pointers)
-    told = verification(
+    request = _VerifyOptions(**options)
+    request.refuse_contradictions()
+    repository = find_repository(reporter.settings.repo) if request.needs_repository else None
+    # (1) Verify the runs, then the runs that they were built from.
+    named = [find_named_run(repository, name) for name in request.names]
+    runs = [*named, *_list_other_runs(repository, named, request)]
+    checked, lineage = _check_runs(reporter, repository, request, runs)
+    verdicts = [run.verdict for run in checked]
+    # (2) Compare with the baseline; check the chain and the pointer file.
+    baseline = None
+    if repository is not None and request.baseline is not None:
+        baseline = compare_baseline(repository, request.baseline)
+    chain, pointers, findings = _check_chain(reporter, repository, request)
+    missing = _find_missing_subjects(request, verdicts, chain, pointers)
+    # (3) Put the results together.
+    result = verification(
         verdicts[: len(named)],
         verdicts[len(named) :],
         (*findings, *(() if baseline is None else baseline.findings)),
-        require_sealed=asked.require_sealed,
-        marked_bad=None if state is None else state.marked_bad,
-        strict=asked.strict,
+        require_sealed=request.require_sealed,
+        marked_bad=None if chain is None else chain.marked_bad,
+        strict=request.strict,
         inputs=() if lineage is None else lineage.findings,
         compared=({} if lineage is None else {"inputs_walked": lineage.walked})
         | ({} if baseline is None else {"baseline_runs": baseline.compared}),
     )
-    told = replace(told, verified=bool(named) or baseline is not None or len(missing) < asked.subjects)
-    reporter.answer(told.to_json(), told.all_findings(), lambda page: _tell(page, told, len(named), missing))
-    if told.verdict == "none" and reporter.settings.format == "github":
-        reporter.note(_nothing(missing))  # no finding, and so no annotation
-    counts, drift = read_operations(repository, {}) if repository is not None and asked.fail_on else (None, None)
-    failing = holds(asked.fail_on, told.all_findings(), counts, drift)
-    nothing = ExitCode.NOT_FOUND * (told.verdict == "none")
-    return combined([code_of(told.all_findings()), nothing, ExitCode.ASKED_TO_FAIL * failing])
+    result = replace(result, verified=bool(named) or baseline is not None or len(missing) < request.subject_count)
+    reporter.answer(
+        result.to_json(), result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
+    )
+    if result.verdict == "none" and reporter.settings.format == "github":
+        reporter.note(_nothing_verified(missing))  # there is no finding, and so no annotation
+    return _exit_code(repository, request, result)
 
 
 @value_type
-class _Asked:
+class _VerifyOptions:
     """The options, as click names them."""
 
-    words: tuple[str, ...]
-    every: bool
+    names: tuple[str, ...]
+    all_folders: bool
     active: bool
     pointers: bool
     chain: bool
@@ -131,134 +134,133 @@ class _Asked:
     fail_on: frozenset[str]
 
     @property
-    def whole(self) -> bool:
-        """Whether the pointer file and the chain are told, too."""
-        return self.every or self.active or self.pointers
+    def includes_pointers(self) -> bool:
+        """Whether the pointer file and the chain are checked, too."""
+        return self.all_folders or self.active or self.pointers
 
     @property
-    def subjects(self) -> int:
-        """How many of the options are given that name something to verify."""
-        return self.every + self.active + self.pointers + self.chain
+    def subject_count(self) -> int:
+        """How many options are given that say what to verify."""
+        return self.all_folders + self.active + self.pointers + self.chain
 
     @property
     def needs_repository(self) -> bool:
-        """Whether folders named by their paths are not all that is asked for."""
-        beside = self.chain or self.inputs or self.baseline is not None or bool(self.fail_on - {"warning"})
-        return self.whole or beside or not all(map(is_path, self.words))
+        """Whether anything but folders named by their paths is verified."""
+        others = self.chain or self.inputs or self.baseline is not None or bool(self.fail_on - {"warning"})
+        return self.includes_pointers or others or not all(map(is_path, self.names))
 
     def refuse_contradictions(self) -> None:
-        """Raise a usage error where nothing is asked for, or one option without the other that it needs."""
-        if not (self.words or self.whole or self.chain) and self.baseline is None:
-            raise click.UsageError("name a run, or say --all, --active, --pointers, --chain or --baseline REF")
+        """Raise a usage error if nothing is to be verified, or an option lacks another one that it needs."""
+        if not (self.names or self.includes_pointers or self.chain) and self.baseline is None:
+            raise click.UsageError("name a run, or add --all, --active, --pointers, --chain or --baseline REF")
         if self.expect and not self.chain:
             raise click.UsageError("--expect needs --chain")
-        if self.inputs and not (self.words or self.every or self.active):
-            raise click.UsageError("--inputs needs the runs to begin with: name one, or say --all or --active")
-        if self.require_sealed and not self.every:
-            raise click.UsageError("--require-sealed needs --all; a folder that is named must be sealed anyway")
+        if self.inputs and not (self.names or self.all_folders or self.active):
+            raise click.UsageError("--inputs needs runs: name one, or add --all or --active")
+        if self.require_sealed and not self.all_folders:
+            raise click.UsageError("--require-sealed needs --all; a named folder must be sealed anyway")
 
 
-def _judge(
-    reporter: Reporter, repository: Repository | None, asked: _Asked, runs: list[FoundRun]
+def _list_other_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
+    """Return the runs of --all or --active that were not named."""
+    if repository is None or not (request.all_folders or request.active):
+        return []
+    named_paths = {run.path for run in named}
+    runs = all_runs(repository) if request.all_folders else active_runs(repository)
+    return [run for run in runs if run.path not in named_paths]
+
+
+def _check_runs(
+    reporter: Reporter, repository: Repository | None, request: _VerifyOptions, runs: list[FoundRun]
 ) -> tuple[list[CheckedRun], Lineage | None]:
-    """Judge the runs, and what they were built from where that is asked for."""
-    only_seal = asked.only is not None
-    with progress(reporter, "run folders", len(runs)) as shown:
-        processes = asked.jobs or os.cpu_count() or 1
-        judged = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=shown.done))
-    if repository is None or not asked.inputs:
-        return judged, None
-    with progress(reporter, "recorded inputs") as shown:
-        return judged, verify_inputs(repository, runs, judged, only_seal=only_seal, on_done=shown.done)
+    only_seal = request.only is not None
+    with progress(reporter, "run folders", len(runs)) as bar:
+        processes = request.jobs or os.cpu_count() or 1
+        checked = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=bar.done))
+    if repository is None or not request.inputs:
+        return checked, None
+    with progress(reporter, "recorded inputs") as bar:
+        return checked, verify_inputs(repository, runs, checked, only_seal=only_seal, on_done=bar.done)
 
 
-def _chain(
-    reporter: Reporter, repository: Repository | None, asked: _Asked
+def _check_chain(
+    reporter: Reporter, repository: Repository | None, request: _VerifyOptions
 ) -> tuple[ChainState | None, PointerFile | None, tuple[Finding, ...]]:
-    """Return the chain, the pointers if they were read, and the findings that the options ask for.
-
-    For paths alone the chain is that of the repository around the working directory.
-    """
+    """Return the chain, the pointer file if it was read, and the findings that the options ask for."""
     if repository is None:
+        # Only paths are verified. A repository around the working directory says which runs are marked bad.
         try:
             return read_chain_state(find_repository(reporter.settings.repo)), None, ()
         except RegistryPipelineError:
-            return None, None, ()  # a folder can be verified where no repository is
+            return None, None, ()
     pointers: PointerFile | None = None
     findings: tuple[Finding, ...] = ()
-    if asked.whole:
-        _, seen, findings = observe(repository, reporter.settings.now)
-        state, pointers = seen.chain, seen.pointer_file
+    if request.includes_pointers:
+        _, snapshot, findings = observe(repository, reporter.settings.now)
+        chain, pointers = snapshot.chain, snapshot.pointer_file
     else:
-        state = read_chain_state(repository)
-        if asked.chain:
-            findings = (*state.findings, *check_tracked_files(repository, evidence_pathspecs(repository.config)))
-    if asked.chain or asked.every:
-        findings = (*findings, *check_moved_runs(repository, state))
-    anchored = check_anchor(state, asked.expect, repository.config.pointers) if asked.expect else ()
-    return state, pointers, (*findings, *anchored)
+        chain = read_chain_state(repository)
+        if request.chain:
+            findings = (*chain.findings, *check_tracked_files(repository, evidence_pathspecs(repository.config)))
+    if request.chain or request.all_folders:
+        findings = (*findings, *check_moved_runs(repository, chain))
+    anchor_findings = check_anchor(chain, request.expect, repository.config.pointers) if request.expect else ()
+    return chain, pointers, (*findings, *anchor_findings)
 
 
-def _missing(
-    asked: _Asked, verdicts: Sequence[Verdict], state: ChainState | None, pointers: PointerFile | None
+def _find_missing_subjects(
+    request: _VerifyOptions, verdicts: Sequence[Verdict], chain: ChainState | None, pointers: PointerFile | None
 ) -> tuple[str, ...]:
-    """Return what the options ask for and the repository has none of, a noun for each such option."""
-    has_sealed = any(each.verdict in ("pass", "fail") for each in verdicts)
+    """Return a noun for each option whose subject the repository does not contain."""
+    has_sealed = any(verdict.verdict in ("pass", "fail") for verdict in verdicts)
     has_active = pointers is not None and any(pointers.active(p.registry_id) is not None for p in pointers.pointers)
-    has_records = state is not None and bool(state.records or state.voided)
-    nouns = (
-        (asked.every and not has_sealed, "sealed run folder"),
-        (asked.active and not has_active, "active run"),
-        (asked.pointers and not has_active, "pointer to an active run"),
-        (asked.chain and not has_records, "activation record"),
+    has_records = chain is not None and bool(chain.records or chain.voided)
+    subjects = (
+        (request.all_folders, has_sealed, "sealed run folder"),
+        (request.active, has_active, "active run"),
+        (request.pointers, has_active, "pointer to an active run"),
+        (request.chain, has_records, "activation record"),
     )
-    return tuple(noun for is_missing, noun in nouns if is_missing)
+    return tuple(noun for is_requested, exists, noun in subjects if is_requested and not exists)
 
 
-def _nothing(missing: tuple[str, ...]) -> str:
-    first = "`registry-pipeline build` seals and activates the first runs; see `registry-pipeline status`"
-    return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {first}"
+def _exit_code(repository: Repository | None, request: _VerifyOptions, result: Verification) -> int:
+    counts, drift = None, None
+    if repository is not None and request.fail_on:
+        counts, drift = read_operations(repository, {})
+    asked_to_fail = holds(request.fail_on, result.all_findings(), counts, drift)
+    nothing = ExitCode.NOT_FOUND * (result.verdict == "none")
+    return combined([code_of(result.all_findings()), nothing, ExitCode.ASKED_TO_FAIL * asked_to_fail])
 
 
-def _compare(repository: Repository | None, revision: str | None) -> Baseline | None:
-    return None if repository is None or revision is None else compare_baseline(repository, revision)
+def _nothing_verified(missing: tuple[str, ...]) -> str:
+    hint = "`registry-pipeline build` seals and activates the first runs; see `registry-pipeline status`"
+    return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {hint}"
 
 
-def _listed(repository: Repository | None, named: list[FoundRun], *, every: bool, active: bool) -> list[FoundRun]:
-    """Return the runs that --all or --active adds to those that were named."""
-    if repository is None or not (every or active):
-        return []
-    taken = {run.path for run in named}
-    return [run for run in (all_runs(repository) if every else active_runs(repository)) if run.path not in taken]
-
-
-def _tell(page: Page, told: Verification, named: int, missing: tuple[str, ...]) -> None:
-    """Write a line for each folder that was named or does not pass, with its findings; then the sum."""
-    for number, verdict in enumerate(told.results):
-        if number < named or verdict.verdict != "pass":
-            page.line(f"{verdict.verdict:<8}  {verdict.path}", style="dim" if verdict.verdict == "unsealed" else "bold")
-        page.findings(f for f in verdict.findings if verdict.verdict != "unsealed" or f in verdict.errors())
-    page.findings(told.findings)
-    counts = told.counts()
+def _print_result(page: Page, result: Verification, named_count: int, missing: tuple[str, ...]) -> None:
+    """Print each folder that was named or does not pass, with its findings, then the totals."""
+    for number, verdict in enumerate(result.results):
+        unsealed = verdict.verdict == "unsealed"
+        if number < named_count or verdict.verdict != "pass":
+            page.line(f"{verdict.verdict:<8}  {verdict.path}", style="dim" if unsealed else "bold")
+        page.findings(verdict.errors() if unsealed else verdict.findings)
+    page.findings(result.findings)
+    counts = result.counts()
     if "inputs_walked" in counts:
-        page.line(f"inputs    {_counted(counts['inputs_walked'], 'run')} walked, to the end")
+        page.line(f"inputs    {plural(counts['inputs_walked'], 'run')} followed, recursively")
     if "baseline_runs" in counts:
-        compared = _counted(counts["baseline_runs"], "run folder")
-        page.line(f"baseline  {compared} of the commit compared, by the roots that they claim")
-    if told.verdict == "none":
-        page.line(_nothing(missing), style="bold yellow")
+        page.line(f"baseline  {plural(counts['baseline_runs'], 'run folder')} of the commit compared by claimed root")
+    if result.verdict == "none":
+        page.line(_nothing_verified(missing), style="bold yellow")
         return
-    passed = told.verdict == "pass"
     runs = (
-        f"{_counted(counts['runs'], 'run')}, {counts['pass']} sealed and sound, {counts['fail']} failing, "
+        f"{plural(counts['runs'], 'run')}, {counts['pass']} sealed and valid, {counts['fail']} failing, "
         f"{counts['partial']} partial, {counts['unsealed']} unsealed; "
     )
+    passed = result.verdict == "pass"
     page.line(
-        f"{'pass' if passed else 'FAIL'}: {runs if told.results else ''}"
-        f"{_counted(counts['errors'], 'error')}, {_counted(counts['warnings'], 'warning')}",
+        f"{'pass' if passed else 'FAIL'}: {runs if result.results else ''}"
+        f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}",
         style="bold green" if passed else "bold red",
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
