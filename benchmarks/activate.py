@@ -17,15 +17,15 @@ from pathlib import Path
 
 from side_by_side import folders_wanted
 
-from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.config import Repository, load_repository
-from registry_pipeline.runs.sealed_run import Activation, Built
+from registry_pipeline.pipeline.init import initialize
+from registry_pipeline.pipeline.steps import build, seal
 from registry_pipeline.pointers.activation import activate
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.pipeline.steps import build, seal
 from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.validation import validate
-from registry_pipeline.pipeline.init import initialize
+from registry_pipeline.runs.sealed_run import Activation, Built
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = REGISTRIES["expected_versions"]

@@ -24,16 +24,15 @@ from typing import Any
 from side_by_side import best_seconds, folders_wanted, print_table
 
 from registry_pipeline.config import Repository, load_repository
-from registry_pipeline.registries.base.delta import LOG_FILE
 from registry_pipeline.git.values import GitState
-from registry_pipeline.runs.sealed_run import Built
 from registry_pipeline.pipeline import steps
-from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.pipeline.steps import seal
-from registry_pipeline.registries.validation import validate
-from registry_pipeline.registries.validation import spec_of
 from registry_pipeline.pipeline.init import initialize
+from registry_pipeline.pipeline.steps import seal
+from registry_pipeline.registries.base.delta import LOG_FILE
+from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.validation import spec_of, validate
 from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.sealed_run import Built
 
 RUNS = ".codex/RUNS"
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)

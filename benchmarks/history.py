@@ -29,13 +29,17 @@ from pathlib import Path
 from gen_runs import OPERATIONS
 from side_by_side import best_seconds, make_run_folders, print_table
 
+from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.git.first_parent import read_history
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily as days_of_history
-from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.pipeline.daily import build_days
-from registry_pipeline.registries.drift_signals_daily.read import last_second
-from registry_pipeline.git.first_parent import read_history
+from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
+from registry_pipeline.registries.drift_signals_daily.read import gather_day, last_second
+from registry_pipeline.registries.run_registry.build import VERSION
+from registry_pipeline.runs.envelope import BuildContext
 
 COMMITS = 450
 CHANGES = 12
@@ -134,9 +138,14 @@ def build_without_sealing(repository: Repository, days: list[date]) -> None:
     """Do all but what the disk must keep."""
     run, history = BuildRun(NOW, GitState(None, None)), read_history(repository.root)
     assert history is not None
-    with days_of_history._open(repository, run, history, None, force=True) as backfill:  # noqa: SLF001 - to tell a part
+    with days_of_history._read_shared_inputs(repository, run, history, None, force=True) as shared:  # noqa: SLF001
         for day in days:
-            days_of_history._describe(backfill, day)  # noqa: SLF001 - likewise
+            instant = last_second(day)
+            commit = history.commit_at(instant)
+            assert commit is not None
+            day_inputs = gather_day(repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
+            context = BuildContext(instant, utc_text(instant), GitState(commit, None))
+            build_drift_signals_daily(day_inputs.inputs, context)
 
 
 def forget(repository: Repository) -> None:

@@ -25,8 +25,8 @@ from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.history import PublishedCommit, check_history
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.parse_cache import forget_roles
-from registry_pipeline.registries.roles.surface import parsed_json_sha256
 from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.surface import parsed_json_sha256
 
 KINDS = {"extract_contracts": "X", "produce_contracts": "C"}
 

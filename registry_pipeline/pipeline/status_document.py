@@ -131,7 +131,7 @@ class StatusDocument:
 def describe_registry(
     spec: RegistrySpec,
     inspection: Inspection,
-    activations: Iterable[ActivationEntry],
+    activations: Sequence[ActivationEntry],
     newest_run_id: str | None,
     obstacle: Obstacle | None,
     now: datetime,
@@ -155,7 +155,7 @@ def describe_registry(
 
 
 def _describe_active_run(
-    inspection: Inspection, activations: Iterable[ActivationEntry], name: str, ref: SealedRef
+    inspection: Inspection, activations: Sequence[ActivationEntry], name: str, ref: SealedRef
 ) -> ActiveStatus:
     pointer, entry = inspection.pointer_file.get(name), activation_of(activations, name, ref)
     # The pointer file may be edited by hand: print its time only if it is one.
