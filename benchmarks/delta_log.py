@@ -30,8 +30,9 @@ from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.pipeline.steps import seal
 from registry_pipeline.registries.base.delta import LOG_FILE
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.validation import spec_of, validate
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.validation import validate
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.sealed_run import Built
 
 RUNS = ".codex/RUNS"
@@ -51,7 +52,7 @@ def write_run(root: Path, number: int, tag: str, files: dict[str, bytes], **told
     run_id = f"{stamp:%Y-%m-%d__%H%M%S}__{tag}"
     envelope = {"run_id": run_id, "created_utc": f"{stamp:%Y-%m-%dT%H:%M:%SZ}", **told}
     files = {**files, "run.json": json.dumps(envelope, indent=2).encode()}
-    manifest = seal_manifest(entry_of(name, data) for name, data in files.items())
+    manifest = build_manifest(make_entry(name, data) for name, data in files.items())
     folder = root / RUNS / run_id
     folder.mkdir(parents=True)
     for name, data in (

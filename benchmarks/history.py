@@ -37,7 +37,7 @@ from registry_pipeline.pipeline import daily as days_of_history
 from registry_pipeline.pipeline.daily import build_days
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
-from registry_pipeline.registries.drift_signals_daily.read import gather_day, last_second
+from registry_pipeline.registries.drift_signals_daily.read import collect_day_inputs, last_second
 from registry_pipeline.registries.run_registry.build import VERSION
 from registry_pipeline.runs.envelope import BuildContext
 
@@ -143,7 +143,7 @@ def build_without_sealing(repository: Repository, days: list[date]) -> None:
             instant = last_second(day)
             commit = history.commit_at(instant)
             assert commit is not None
-            day_inputs = gather_day(repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
+            day_inputs = collect_day_inputs(repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
             context = BuildContext(instant, utc_text(instant), GitState(commit, None))
             build_drift_signals_daily(day_inputs.inputs, context)
 

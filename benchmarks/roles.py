@@ -21,11 +21,9 @@ from typing import Any
 import rfc8785
 from side_by_side import best_seconds, folders_wanted, print_table
 
-from registry_pipeline.registries.roles.check import check_against_baseline
-from registry_pipeline.registries.roles.history import PublishedCommit, check_history
-from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.registries.roles.parse_cache import forget_roles
-from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.check import PublishedCommit, check_against_baseline, check_history
+from registry_pipeline.registries.roles.pack import ParsedPack, clear_role_cache, parse_pack
+from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.registries.roles.surface import parsed_json_sha256
 
 KINDS = {"extract_contracts": "X", "produce_contracts": "C"}
@@ -91,7 +89,7 @@ def plain(current: bytes, baseline: bytes) -> list[str]:
 
 def ours(current: bytes, baseline: bytes) -> list[str]:
     """Return what drifted, by the check with all its rules."""
-    told = check_against_baseline(parse_pack(current, "p"), Published(parse_pack(baseline, "p"), "main:p"))
+    told = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "p"), "main:p"))
     return sorted(each.ids[-1] for each in told if each.finding.code == "RR003")
 
 
@@ -126,7 +124,7 @@ def main() -> None:
             "rfc8785, sha256": lambda: [hashlib.sha256(rfc8785.dumps(each)).hexdigest() for each in surfaces],
             "ours, rfc8785 where it is not surely the same": lambda: [parsed_json_sha256(each) for each in surfaces],
         },
-        before=forget_roles,
+        before=clear_role_cache,
     )
     print_table(f"hashing alone: {len(surfaces)} surfaces, parsed before", seconds, len(surfaces), "surface")
     assert plain(changed, baseline) == ours(changed, baseline), "the two disagree"
@@ -137,7 +135,7 @@ def main() -> None:
             "strict, with every rule": lambda: ours(same, baseline),
             "strict, with every rule and a hundredth told": lambda: ours(changed, baseline),
         },
-        before=forget_roles,
+        before=clear_role_cache,
     )
     print_table(f"role pack: {count} roles, {len(baseline) / 1e6:.1f} MB", seconds, count, "role")
     versions = [pack(40, number % 7) for number in range(count // 20)]
@@ -149,7 +147,7 @@ def main() -> None:
             "ours, no two versions alike": lambda: of_history(each_once),
             "ours, seven different versions": lambda: of_history(versions),
         },
-        before=forget_roles,
+        before=clear_role_cache,
     )
     print_table(f"history: {len(versions)} versions of 40 roles", seconds, len(versions), "version")
 

@@ -9,6 +9,8 @@
 The code is in `registry_pipeline.registries.entries`; this module keeps the public import path.
 """
 
+from __future__ import annotations
+
 from registry_pipeline.findings.finding import Finding as Problem
 from registry_pipeline.registries.entries.abilities import check_ability_addition_consistency
 from registry_pipeline.registries.entries.hooks import check_hook_addition_consistency

@@ -3,6 +3,8 @@
 The code is in `registry_pipeline.registries.roles`; this module is the public import path.
 """
 
+from __future__ import annotations
+
 from registry_pipeline.registries.roles.check import validate
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.report import Violation

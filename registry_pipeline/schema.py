@@ -27,7 +27,6 @@ PROBLEM_LIMIT: Final = 1000
 _SHOWN: Final = 60
 _LONGEST: Final = 200
 _PACKAGE: Final = Path(__file__).resolve().parent
-
 _WORDS: Final[Mapping[str, str]] = {
     "type": "is not of type {limit}",
     "enum": "is not one of {limit}",
@@ -52,7 +51,6 @@ _WORDS: Final[Mapping[str, str]] = {
     "dependentRequired": "lacks a key that another key requires",
 }
 """The predicate of a message, by keyword of JSON Schema; `limit` is what the schema states."""
-
 _LIMITED: Final = ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
 """Keywords whose limit is short enough for `SchemaProblem.expected`."""
 

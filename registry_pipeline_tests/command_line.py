@@ -24,7 +24,7 @@ from typing import IO, Any
 from unittest import mock
 
 from registry_pipeline.cli.invoke import run
-from registry_pipeline.registries.roles.parse_cache import forget_roles
+from registry_pipeline.registries.roles.pack import clear_role_cache
 from registry_pipeline.schema import check_value
 
 PROGRAM = (sys.executable, "-m", "registry_pipeline")
@@ -162,7 +162,7 @@ def _print_warning(message: Any, category: Any, filename: str, lineno: int, *_: 
 @contextmanager
 def _interpreter() -> Iterator[None]:
     """Isolate the rest of the state that a process has for itself."""
-    forget_roles()
+    clear_role_cache()
     mask, collects = os.umask(0o022), gc.isenabled()
     os.umask(mask)
     try:
@@ -172,7 +172,7 @@ def _interpreter() -> Iterator[None]:
     finally:
         os.umask(mask)
         (gc.enable if collects else gc.disable)()
-        forget_roles()
+        clear_role_cache()
 
 
 @contextmanager

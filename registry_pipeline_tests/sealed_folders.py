@@ -9,7 +9,7 @@ from typing import Any
 
 from registry_pipeline.canonical import json_document
 from registry_pipeline.pointers.record import ACTIVATION_TAG, RECORD_FILE
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.reference import SealedRef
 
 RUNS = ".codex/RUNS"
@@ -19,7 +19,7 @@ def seal_plainly(root: Path, run_id: str, files: Mapping[str, bytes], envelope: 
     """Publish one folder under `.codex/RUNS` and return its ROOT_SHA256."""
     document = {"run_id": run_id, "created_utc": "2026-02-01T00:00:00Z"} | dict(envelope)
     whole = dict(files) | {"run.json": json_document(document)}
-    manifest = seal_manifest(entry_of(relpath, data) for relpath, data in whole.items())
+    manifest = build_manifest(make_entry(relpath, data) for relpath, data in whole.items())
     whole |= {"manifest.json": manifest.manifest_json, "MANIFEST.sha256": manifest.hash_file}
     staging = root / ".codex" / ".staging" / run_id
     staging.mkdir(parents=True)

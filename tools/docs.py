@@ -20,12 +20,12 @@ from typing import Final
 
 import click
 
-from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.group import program as command_line
 from registry_pipeline.config import Adapter, Captured, Config, Entries, Roles, RunIndex
 from registry_pipeline.config_types import option_rows
 from registry_pipeline.findings.codes import CODES
+from registry_pipeline.registries.catalog import REGISTRIES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CLOCK: Final = "2026-03-01T12:00:00Z"

@@ -75,7 +75,7 @@ def print_change(
             _print_moves(page, outcome)
         page.findings(findings)
 
-    reporter.answer(document, findings, print_text)
+    reporter.print_result(document, findings, print_text)
     if isinstance(outcome, Refusal):
         return refusal_code(outcome)
     return ExitCode.REPORT_NOT_RENDERED if is_report_missing(findings) else ExitCode.FINE
@@ -91,7 +91,7 @@ def _print_moves(page: Page, activation: Activation) -> None:
 def refusal_code(refusal: Refusal) -> ExitCode:
     """Return 3 if the pointer file or the chain is invalid, else 5."""
     invalid = any(f.severity is Severity.ERROR and f.code.startswith(("POINTER_", "CHAIN_")) for f in refusal.findings)
-    return ExitCode.EVIDENCE_INVALID if invalid else ExitCode.REFUSED
+    return ExitCode.INVALID_EVIDENCE if invalid else ExitCode.REFUSED
 
 
 def find_actor(actor: str | None, root: Path, environ: Mapping[str, str] | None = None) -> str:

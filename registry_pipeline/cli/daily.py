@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from registry_pipeline.cli.exit_codes import ExitCode, combined, holds
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, matches_fail_on
 from registry_pipeline.cli.param_types import DaySpan
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Column, Page, Reporter
@@ -76,7 +76,7 @@ def build_span(
         "interrupted": is_interrupted,
         "findings": [finding.to_json() for finding in findings],
     }
-    reporter.answer(document, findings, lambda page: _print_days(page, sealed, len(days), findings))
+    reporter.print_result(document, findings, lambda page: _print_days(page, sealed, len(days), findings))
     return ExitCode.INTERRUPTED if is_interrupted else _exit_code(sealed, findings, fail_on)
 
 
@@ -86,8 +86,8 @@ def _exit_code(
     failing = any(not verdict.passed for _, verdict in sealed)
     metrics = [metric for reason in fail_on for metric in _FAIL_ON_METRICS.get(reason, ())]
     asked_to_fail = any(day.built.artifacts.metrics.get(metric, 0) for day, _ in sealed for metric in metrics)
-    asked_to_fail = asked_to_fail or holds(fail_on & {"warning"}, findings)
-    return combined([ExitCode.EVIDENCE_INVALID * failing, ExitCode.ASKED_TO_FAIL * asked_to_fail])
+    asked_to_fail = asked_to_fail or matches_fail_on(fail_on & {"warning"}, findings)
+    return combine_exit_codes([ExitCode.INVALID_EVIDENCE * failing, ExitCode.FAIL_ON * asked_to_fail])
 
 
 def built_to_json(registry_id: str, ref: SealedRef, *, partition: str | None = None, **facts: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def verdict_of(findings: Iterable[Finding]) -> str:
     return "fail" if Severity.ERROR in severities else "warn" if Severity.WARNING in severities else "pass"
 
 
-def settled_to_json(recovery: Recovery | None) -> Any:
+def recovery_to_json(recovery: Recovery | None) -> Any:
     """Return the recovery of an interrupted change as JSON."""
     return None if recovery is None else {"outcome": recovery.outcome, "files": list(recovery.paths)}
 
@@ -46,7 +46,7 @@ def print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, d
         "changed_files": paths if result.written else [],
         "would_change": paths if dry_run else [],
         "dry_run": dry_run,
-        "settled": settled_to_json(result.settled),
+        "settled": recovery_to_json(result.settled),
         "diff": diff_text,
     }
 
@@ -62,7 +62,7 @@ def print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, d
         else:
             page.line(summary)
 
-    reporter.answer(document, change.findings, print_text)
+    reporter.print_result(document, change.findings, print_text)
     return ExitCode.REFUSED if change.refused else ExitCode.FINE
 
 

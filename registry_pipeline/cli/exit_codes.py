@@ -11,8 +11,8 @@ import click
 
 from registry_pipeline.findings.codes import COULD_NOT_CHECK
 from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.staleness import OperationCounts
-from registry_pipeline.registries.base.values import SystemDrift
 
 
 class ExitCode(IntEnum):
@@ -21,8 +21,8 @@ class ExitCode(IntEnum):
     FINE = 0
     UNEXPECTED = 1
     USAGE = 2
-    EVIDENCE_INVALID = 3
-    ASKED_TO_FAIL = 4
+    INVALID_EVIDENCE = 3
+    FAIL_ON = 4
     REFUSED = 5
     BUSY = 6
     NOT_FOUND = 7
@@ -36,8 +36,8 @@ MEANINGS: Final = MappingProxyType(
         ExitCode.FINE: "success",
         ExitCode.UNEXPECTED: "unexpected failure",
         ExitCode.USAGE: "usage or configuration error",
-        ExitCode.EVIDENCE_INVALID: "invalid evidence",
-        ExitCode.ASKED_TO_FAIL: "findings named by --fail-on",
+        ExitCode.INVALID_EVIDENCE: "invalid evidence",
+        ExitCode.FAIL_ON: "findings named by --fail-on",
         ExitCode.REFUSED: "refused, or sealed and not activated: no pointer moved, no content file changed",
         ExitCode.BUSY: "a lock is held, or another change was faster: nothing changed",
         ExitCode.NOT_FOUND: "not found, or cannot be checked",
@@ -48,21 +48,21 @@ MEANINGS: Final = MappingProxyType(
 _PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 8, 4)
 
 
-def combined(codes: Iterable[int]) -> int:
+def combine_exit_codes(codes: Iterable[int]) -> int:
     """Return the exit code of a command for which several apply: the first of 1, 2, 6, 3, 7, 5, 8, 4, else 0."""
     applicable = set(codes)
     return next((code for code in _PRECEDENCE if code in applicable), int(ExitCode.FINE))
 
 
-def code_of(findings: Iterable[Finding]) -> int:
+def exit_code_of(findings: Iterable[Finding]) -> int:
     """Return the exit code of findings: 3 with an error, 7 where something could not be checked, else 0."""
     errors = {finding.code for finding in findings if finding.severity is Severity.ERROR}
     if errors - COULD_NOT_CHECK:
-        return ExitCode.EVIDENCE_INVALID
+        return ExitCode.INVALID_EVIDENCE
     return ExitCode.NOT_FOUND if errors else ExitCode.FINE
 
 
-REASONS: Final = ("drift", "stale", "coverage", "warning")
+FAIL_ON_REASONS: Final = ("drift", "stale", "coverage", "warning")
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
@@ -75,9 +75,9 @@ class _Reasons(click.ParamType):  # type: ignore[type-arg]  # no parameter befor
         if isinstance(value, frozenset):
             return value
         names = [name.strip() for name in str(value).split(",")]
-        unknown = [name for name in names if name not in REASONS]
+        unknown = [name for name in names if name not in FAIL_ON_REASONS]
         if unknown:
-            self.fail(f"{unknown[0]!r} is none of {', '.join(REASONS)}", param, ctx)
+            self.fail(f"{unknown[0]!r} is none of {', '.join(FAIL_ON_REASONS)}", param, ctx)
         return frozenset(names)
 
 
@@ -89,11 +89,11 @@ def fail_on_option(command: _Decorated) -> _Decorated:
         default=frozenset(),
         show_default=False,
         metavar="LIST",
-        help=f"Exit 4 on any of {','.join(REASONS)}.",
+        help=f"Exit 4 on any of {','.join(FAIL_ON_REASONS)}.",
     )(command)
 
 
-def holds(
+def matches_fail_on(
     reasons: frozenset[str],
     findings: Iterable[Finding],
     operations: OperationCounts | None = None,

@@ -34,7 +34,7 @@ def _describe(finding: Finding) -> str:
     return f"{finding.message}{':' if expected or got else ''}{expected}{got} ({finding.clause}){hint}"
 
 
-def template_words(template: str) -> str:
+def format_template(template: str) -> str:
     """Return a template of the table of codes, with `…` for each field."""
     return _FIELDS.sub("…", template).replace("{{", "{").replace("}}", "}")
 

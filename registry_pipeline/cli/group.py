@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.cli.exit_codes import MEANINGS, ExitCode
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.cli.settings import global_options, settings_of
+from registry_pipeline.cli.settings import global_options, read_settings
 from registry_pipeline.findings.wording import did_you_mean
 
 PROGRAM: Final = "registry-pipeline"
@@ -72,7 +72,7 @@ class Command(_SuggestingCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command with its reporter."""
-        ctx.obj = Reporter(settings_of(ctx))
+        ctx.obj = Reporter(read_settings(ctx))
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -103,10 +103,10 @@ class CommandGroup(_SuggestingCommand, click.Group):
         package: the package that contains the modules of the commands.
     """
 
-    def __init__(self, *args: Any, verbs: Mapping[str, str], package: str, **attributes: Any) -> None:
+    def __init__(self, *args: Any, help_lines: Mapping[str, str], package: str, **attributes: Any) -> None:
         defaults: dict[str, Any] = {"params": global_options(), "callback": _show_help, "invoke_without_command": True}
         super().__init__(*args, **(defaults | attributes))
-        self.help_lines = dict(verbs)
+        self.help_lines = dict(help_lines)
         self.package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
@@ -175,7 +175,7 @@ program = CommandGroup(
     Builds registries from run folders, seals and validates them, and activates them by moving a pointer. The active
     run is always the one that the pointer file names, never just the newest.
     """,
-    verbs=COMMANDS,
+    help_lines=COMMANDS,
     package="registry_pipeline.cli.commands",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

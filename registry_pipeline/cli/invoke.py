@@ -15,7 +15,7 @@ import click
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.group import PROGRAM, program
 from registry_pipeline.cli.reporter import report_failure
-from registry_pipeline.cli.settings import requested_format
+from registry_pipeline.cli.settings import find_requested_format
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.durable import cannot_write, is_refused_write
 from registry_pipeline.findings.display import printable_lines
@@ -61,7 +61,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _fail(arguments: list[str], message: str, advice: str, code: int) -> int:
     try:
-        report_failure(message, advice, code, form=requested_format(arguments))
+        report_failure(message, advice, code, form=find_requested_format(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
         return _discard_output()

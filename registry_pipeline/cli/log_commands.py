@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from registry_pipeline.canonical import json_document
-from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import SCHEMA_VERSION, Page, Reporter
 from registry_pipeline.cli.settings import FORMATS, remember_format
@@ -123,11 +123,11 @@ def print_records(
         overwrite_file(output, data)
         reporter.note(f"{plural(len(records), 'record')} in {output}")
     elif encode is not None:
-        if form == "parquet" and reporter.is_watched:
+        if form == "parquet" and reporter.is_terminal:
             raise click.UsageError("parquet cannot be printed to a terminal: use -o FILE, or redirect the output")
-        reporter.hand_over(encode(records))
+        reporter.print_bytes(encode(records))
     else:
-        reporter.answer(document, findings, print_text)
+        reporter.print_result(document, findings, print_text)
 
 
 def _encoder(form: str | None, *, raw: bool) -> Callable[[Sequence[Record]], bytes] | None:
@@ -229,7 +229,7 @@ def print_append_result(reporter: Reporter, result: AppendResult, log_name: str)
         already = f", {len(result.repeated)} there already" if result.repeated else ""
         page.line(f"{plural(len(result.added), 'record')} appended to {log_name}{already}", style="bold green")
 
-    reporter.answer(document, result.findings, print_text)
+    reporter.print_result(document, result.findings, print_text)
     return int(ExitCode.REFUSED if result.refused else ExitCode.FINE)
 
 
@@ -279,9 +279,9 @@ def _print_check_result(
         found = f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}"
         page.line(f"{verdict}: {checked}; {found}", style=style)
 
-    reporter.answer(_document(result.findings, sizes, ()), result.findings, print_text)
-    failing = holds(fail_on, result.findings)
-    return combined([code_of(result.findings), ExitCode.ASKED_TO_FAIL * failing])
+    reporter.print_result(_document(result.findings, sizes, ()), result.findings, print_text)
+    failing = matches_fail_on(fail_on, result.findings)
+    return combine_exit_codes([exit_code_of(result.findings), ExitCode.FAIL_ON * failing])
 
 
 def _merge_command(kind: LogKind) -> Command:
@@ -321,10 +321,10 @@ def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -
         page.line(f"{plural(sum(counts.values()), 'record')} in {target}: {origins}{unchanged}", style="bold green")
 
     changed = [str(target)] if result.changed else []
-    reporter.answer(_document(result.findings, counts, changed), result.findings, print_text)
+    reporter.print_result(_document(result.findings, counts, changed), result.findings, print_text)
     if not result.refused:
         return int(ExitCode.FINE)
-    return int(ExitCode.EVIDENCE_INVALID if merged.data is None else ExitCode.REFUSED)
+    return int(ExitCode.INVALID_EVIDENCE if merged.data is None else ExitCode.REFUSED)
 
 
 _MERGE_HELP: Final = """{title}

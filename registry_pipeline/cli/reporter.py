@@ -26,7 +26,6 @@ _WIDE: Final = 4096
 _GAP: Final = "  "
 _ONE_CELL_EACH: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013\u2014\u2026\u2192]*")
 """Texts whose characters all take one cell of a terminal."""
-
 _FORCE_COLOR_VARIABLES: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
 _CELL_STYLES: Final = {
     "pass": "green",
@@ -43,7 +42,7 @@ class Reporter:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def answer(
+    def print_result(
         self,
         document: Mapping[str, Any],
         findings: Sequence[Finding],
@@ -70,16 +69,16 @@ class Reporter:
             print_text(Page(self.settings))
         sys.stdout.flush()
 
-    def hand_over(self, data: bytes) -> None:
+    def print_bytes(self, data: bytes) -> None:
         """Print a result that has its own format, such as CSV; on a terminal hidden characters are escaped."""
-        if self.is_watched:
+        if self.is_terminal:
             data = printable_lines(data.decode("utf-8", "backslashreplace")).encode("utf-8")
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
 
     @property
-    def is_watched(self) -> bool:
+    def is_terminal(self) -> bool:
         """Whether stdout is a terminal, which binary data would upset."""
         return sys.stdout.isatty()
 

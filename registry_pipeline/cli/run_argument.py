@@ -8,7 +8,7 @@ from pathlib import Path
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.pointers.find_runs import FoundRun, find_run, folder_at
+from registry_pipeline.pointers.find_runs import FoundRun, find_run, locate_folder
 
 
 def is_path(name: str) -> bool:
@@ -37,5 +37,5 @@ def find_named_run(repository: Repository | None, name: str, registry_id: str | 
         NotFoundError: no run matches, or more than one.
     """
     if repository is None or is_path(name):
-        return folder_at(Path(name))
+        return locate_folder(Path(name))
     return find_run(repository, name, registry_id)

@@ -76,7 +76,7 @@ def _option(*names: str, **attributes: Any) -> click.Option:
     return click.Option(names, expose_value=False, callback=_remember_option, **attributes)
 
 
-def settings_of(ctx: click.Context) -> Settings:
+def read_settings(ctx: click.Context) -> Settings:
     """Return the settings of a command, once the options before and after it are parsed."""
     options = ctx.meta.get(_KEY, {})
     if options.get("as_json") and options.get("format_", "json") != "json":
@@ -98,7 +98,7 @@ def settings_of(ctx: click.Context) -> Settings:
     )
 
 
-def requested_format(arguments: list[str]) -> Format:
+def find_requested_format(arguments: list[str]) -> Format:
     """Return the output format that unparsed arguments ask for."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in before:

@@ -1,5 +1,7 @@
 """The two assets of activation: the pointers, and the health report on the active runs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -26,7 +28,7 @@ from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import render
 from registry_pipeline.pointers import activation
-from registry_pipeline.registries import validation
+from registry_pipeline.registries import catalog, validation
 from registry_pipeline.registries.base import seal_build, sealed_input
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
@@ -76,7 +78,7 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
         group_name=GROUP,
         kinds={"json"},
         owners=list(OWNERS),
-        code_version=code_version(validation.spec_of("pointer_activation")),
+        code_version=code_version(catalog.spec_of("pointer_activation")),
         pool=POINTERS_POOL,
         retry_policy=RetryPolicy(max_retries=3, delay=1, backoff=Backoff.EXPONENTIAL),
     )
@@ -103,8 +105,8 @@ def _activate(
     candidates = []
     for registry_id, named_run in sorted(request.runs.items()):
         ref = named_run.ref()
-        report = pointer_file.read_report(repository, ref)
-        sealed = sealed_input.sealed_run(validation.spec_of(registry_id).registry_id, ref, report)
+        report = pointer_file.verify_referenced_run(repository, ref)
+        sealed = sealed_input.sealed_run(catalog.spec_of(registry_id).registry_id, ref, report)
         candidates.append((sealed, validation.validate(repository, sealed)))
     # (2) Activate them together.
     pointers = pointer_file.pointer_hash(repository)
@@ -137,7 +139,7 @@ def _moves_metadata(moved: Activation | None) -> metadata.Metadata:
 
 def report_asset() -> AssetsDefinition:
     """Return the asset of the health report, which is rendered from the active runs only."""
-    spec = validation.spec_of(REPORT_ASSET)
+    spec = catalog.spec_of(REPORT_ASSET)
 
     @asset(deps=[POINTERS_ASSET], **asset_attributes(spec))
     def system_health_report(context: AssetExecutionContext, repository: RepositoryResource) -> MaterializeResult[None]:
@@ -161,7 +163,7 @@ def _start_report_run(resource: RepositoryResource, dagster_run_id: str) -> seal
 
 
 def _report_metadata(repository: Repository, sealed: SealedRun) -> metadata.Metadata:
-    spec = validation.spec_of(REPORT_ASSET)
+    spec = catalog.spec_of(REPORT_ASSET)
     kept = sealed_input.read_sealed(repository, spec, sealed.ref).kept
     return metadata.sealed_metadata(repository, sealed, metadata.report_metadata(spec, kept))
 

@@ -19,8 +19,7 @@ from registry_pipeline.defs.jobs import activate_pointers_job, daily_rebuild_sch
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.registries.catalog import BUILD_ORDER
-from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 
 
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:

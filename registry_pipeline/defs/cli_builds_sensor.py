@@ -1,5 +1,7 @@
 """The sensor that reports the builds of the command line to Dagster and has them checked."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
@@ -28,8 +30,7 @@ from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import build_lock, cli_builds
-from registry_pipeline.registries.catalog import BUILD_ORDER
-from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport

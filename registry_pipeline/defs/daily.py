@@ -4,6 +4,8 @@ A run of many partitions seals each one by itself. There is no value for the IO 
 of all partitions together, so each partition's own content hash is in its metadata.
 """
 
+from __future__ import annotations
+
 import json
 import warnings
 from collections.abc import Iterator
@@ -43,7 +45,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, signals
 from registry_pipeline.pipeline.daily import SealedDay
-from registry_pipeline.registries import validation
+from registry_pipeline.registries import catalog, validation
 from registry_pipeline.registries.base import seal_build
 
 DAILY: Final = "drift_signals_daily"
@@ -86,7 +88,7 @@ def daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        attributes = asset_attributes(validation.spec_of(DAILY))
+        attributes = asset_attributes(catalog.spec_of(DAILY))
         return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **attributes)(build_history)
 
 
@@ -116,7 +118,7 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
 
 def _day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
     artifacts = day.built.artifacts
-    drift = json.loads(artifacts.files[validation.spec_of(DAILY).artifact])
+    drift = json.loads(artifacts.files[catalog.spec_of(DAILY).artifact])
     content: metadata.Metadata = {
         "state": "unchanged" if day.run.reused else "sealed",
         **artifacts.metrics,
@@ -134,7 +136,7 @@ def daily_checks() -> AssetChecksDefinition:
     They check the asset, not a partition: each has one result per backfill, which fails if any day fails. Executed
     alone they check the newest folder of every day.
     """
-    names = validation.spec_of(DAILY).check_names
+    names = catalog.spec_of(DAILY).check_names
     specs = [
         AssetCheckSpec(name, asset=DAILY, description=f"{description(name)} For each day of the run.", blocking=True)
         for name in names

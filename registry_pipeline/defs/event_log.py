@@ -29,7 +29,7 @@ _PAGE_SIZE: Final = 50
 
 
 @value_type
-class Materialized:
+class Materialization:
     """A materialization.
 
     Attributes:
@@ -52,7 +52,7 @@ def sealed_to_json(sealed: SealedRun) -> dict[str, Any]:
     return {"ref": sealed.ref.to_json(), "inputs": sealed.inputs.to_json(), "as_of_utc": sealed.as_of_utc}
 
 
-def ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
+def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
     """Yield a run and the runs that it re-executes, the nearest first."""
     seen: set[str] = set()
     current: str | None = dagster_run_id
@@ -63,14 +63,14 @@ def ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
         current = None if run is None else run.parent_run_id
 
 
-def materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialized | None:
+def materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialization | None:
     """Return the last materialization of a registry by a run or the nearest run that it re-executes, or None."""
     return next(reversed(all_materialized_in(instance, registry_id, dagster_run_id)), None)
 
 
-def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Sequence[Materialized]:
+def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Sequence[Materialization]:
     """Return all such materializations, the oldest first: one per partition, if there are partitions."""
-    for run_id in ancestry(instance, dagster_run_id):
+    for run_id in iterate_ancestry(instance, dagster_run_id):
         run = instance.get_run_record_by_id(run_id)
         if run is None or run.start_time is None:
             continue
@@ -81,7 +81,7 @@ def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run
     return ()
 
 
-def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialized]:
+def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
     """Return the newest materialization of every partition of a registry, in the order of the partitions."""
     newest: dict[str, EventLogRecord] = {}
     for record in _fetch_all(instance, AssetRecordsFilter(AssetKey(registry_id))):
@@ -92,7 +92,7 @@ def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Seq
 
 def materializations(
     instance: DagsterInstance, registry_id: str, limit: int, partition: str | None = None
-) -> Sequence[Materialized]:
+) -> Sequence[Materialization]:
     """Return the newest materializations of a registry, or of one of its partitions, the newest first."""
     partitions = None if partition is None else [partition]
     records_filter = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=partitions)
@@ -109,7 +109,7 @@ def _fetch_all(instance: DagsterInstance, records_filter: AssetRecordsFilter) ->
         cursor, has_more = page.cursor, page.has_more
 
 
-def _parse_record(registry_id: str, record: EventLogRecord) -> Materialized:
+def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
     event = record.asset_materialization
     value = None if event is None else event.metadata.get(SEALED_KEY)
     data = getattr(value, "data", None)
@@ -118,10 +118,10 @@ def _parse_record(registry_id: str, record: EventLogRecord) -> Materialized:
         inputs = Inputs.from_json(data.get("inputs"))
         sealed = SealedRun(registry_id, ref, inputs, str(data.get("as_of_utc") or ""), reused=True)
     version = None if event is None else (event.tags or {}).get(DATA_VERSION_TAG)
-    return Materialized(registry_id, record.storage_id, record.run_id, sealed, version)
+    return Materialization(registry_id, record.storage_id, record.run_id, sealed, version)
 
 
-def unproved_checks(instance: DagsterInstance, materialization: Materialized) -> dict[str, str]:
+def find_unpassed_checks(instance: DagsterInstance, materialization: Materialization) -> dict[str, str]:
     """Return the blocking checks that did not pass on a materialization, with the reason.
 
     Only the newest result on this very materialization counts.
@@ -138,7 +138,7 @@ def unproved_checks(instance: DagsterInstance, materialization: Materialized) ->
     return reasons
 
 
-def _is_result_on(record: AssetCheckExecutionRecord, materialization: Materialized) -> bool:
+def _is_result_on(record: AssetCheckExecutionRecord, materialization: Materialization) -> bool:
     # The status comes first: the event of a check that was planned and never ran has no evaluation, and raises.
     if record.status is AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
         return False

@@ -1,5 +1,7 @@
 """The IO manager: seals the result of an asset as a run folder, and loads only verified folders."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
@@ -11,7 +13,7 @@ from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.base.sealed_input import active_run, read_sealed
 from registry_pipeline.registries.base.spec import RegistrySpec
-from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
 
@@ -46,7 +48,7 @@ class SealedIOManager(ConfigurableIOManager):
                 return
             spec = spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
-            unchanged = steps.unchanged(repository, obj)
+            unchanged = steps.find_unchanged_run(repository, obj)
             sealed = unchanged or steps.seal(repository, self.repository.build_run(context.run_id), spec, obj)
             content = {"state": "unchanged" if unchanged else "sealed"} | metadata.content_metadata(spec, obj, active)
             context.add_output_metadata(metadata.sealed_metadata(repository, sealed, content))

@@ -23,7 +23,7 @@ from registry_pipeline.findings.display import (
     printable_lines,
 )
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.base.claims import main_artifact
+from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.delta import parse_delta_log
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.reference import Known, Pointer, PointerFile
@@ -61,7 +61,7 @@ def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None
     page |= {name: MetadataValue.int(int(value)) for name, value in built.artifacts.metrics.items()}
     if spec.multi_file:
         page |= files_metadata(files, active)
-    main = main_artifact(spec, files)
+    main = find_main_artifact(spec, files)
     if main is not None:
         before = None if active is None else _main_of(spec, active)
         page |= {} if before is None else changes(main, before, files[main])
@@ -71,7 +71,7 @@ def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None
 
 
 def _main_of(spec: RegistrySpec, report: SealReport) -> bytes | None:
-    name = main_artifact(spec, [entry.relpath for entry in report.entries])
+    name = find_main_artifact(spec, [entry.relpath for entry in report.entries])
     return None if name is None else report.kept.get(name)
 
 

@@ -1,5 +1,7 @@
 """The activation sensor: requests the activation of builds whose checks passed."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,7 +27,7 @@ from registry_pipeline.defs.active_assets import (
     ActivationRequest,
     RunToActivate,
 )
-from registry_pipeline.defs.event_log import Materialized
+from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.jobs import REBUILD_JOB, activate_pointers_job
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
@@ -107,13 +109,13 @@ def _format_reason(finding: Finding) -> str:
     return finding.message if run_id in finding.message else f"{run_id}: {finding.message}"
 
 
-def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple[list[Materialized], list[str]]:
+def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple[list[Materialization], list[str]]:
     """Return the checked builds that are newer than the active runs, and why other newest builds are not candidates."""
     pointers = pointer_file.read_pointers(repository)
     active = activation.read_active_runs(repository, pointers)
     registry_ids = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
     builds = {registry_id: event_log.materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids}
-    candidates: list[Materialized] = []
+    candidates: list[Materialization] = []
     reasons: list[str] = []
     if not any(builds.values()):
         reasons.append(f"nothing was built through Dagster yet: launch {REBUILD_JOB}")
@@ -129,7 +131,7 @@ def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple
     return candidates, reasons
 
 
-def _find_obstacle(instance: DagsterInstance, build: Materialized, active: ActiveRun | None) -> str | None:
+def _find_obstacle(instance: DagsterInstance, build: Materialization, active: ActiveRun | None) -> str | None:
     """Return why the event log rules out a build, or None."""
     if build.sealed is None:
         return "its source made no run"
@@ -141,18 +143,18 @@ def _find_obstacle(instance: DagsterInstance, build: Materialized, active: Activ
         return f"{run_id} belongs to a Dagster run that is not finished"
     for obstacle in find_age_obstacle(build.sealed, active):
         return f"{run_id}: {obstacle.message}"
-    checks = event_log.unproved_checks(instance, build)
+    checks = event_log.find_unpassed_checks(instance, build)
     return f"{run_id}: " + ", ".join(f"check {name} {why}" for name, why in checks.items()) if checks else None
 
 
-def _moment(build: Materialized) -> tuple[str, int]:
+def _moment(build: Materialization) -> tuple[str, int]:
     """Return the sort key of builds by time: the moment that they describe, then the event log."""
     return ("" if build.sealed is None else build.sealed.as_of_utc), build.storage_id
 
 
-def _select_set(newest: Materialized, candidates: Sequence[Materialized]) -> list[Materialized]:
+def _select_set(newest: Materialization, candidates: Sequence[Materialization]) -> list[Materialization]:
     """Return a build, the candidates that it was built from, and the newest of each other registry at that time."""
-    selected: dict[str, Materialized] = {}
+    selected: dict[str, Materialization] = {}
     for build in sorted(candidates, key=lambda build: build.storage_id):
         if build.storage_id <= newest.storage_id:
             selected[build.registry_id] = build
@@ -167,7 +169,7 @@ def _select_set(newest: Materialized, candidates: Sequence[Materialized]) -> lis
     return list(selected.values())
 
 
-def _as_checked_run(build: Materialized) -> tuple[SealedRun, Verdict]:
+def _as_checked_run(build: Materialization) -> tuple[SealedRun, Verdict]:
     """Return a build with the verdict of its passed checks. The job does not rely on it."""
     sealed = build.sealed
     if sealed is None:

@@ -16,8 +16,8 @@ from registry_pipeline.example.schedule import HISTORY_DAYS, SEALS_SINCE_DAYS
 from registry_pipeline.pipeline.init_templates import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
-    layer_coverage_addendum,
-    layer_operations_addendum,
+    format_coverage_addendum,
+    format_operations_addendum,
 )
 from registry_pipeline.values import field, value_type
 
@@ -196,8 +196,8 @@ def _products(end: datetime) -> tuple[_Step, ...]:
 
 def _governance(seed: int, first_day: date, end: datetime, planted: bytes) -> tuple[_Step, ...]:
     layer: dict[str, str | bytes] = {
-        OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(),
-        COVERAGE_ADDENDUM_PATH: layer_coverage_addendum(),
+        OPERATIONS_ADDENDUM_PATH: format_operations_addendum(),
+        COVERAGE_ADDENDUM_PATH: format_coverage_addendum(),
         RIG_OPERATIONS_PATH: rig_operations(),
         ".gitignore": documents.gitignore(),
         ".gitattributes": documents.gitattributes(),

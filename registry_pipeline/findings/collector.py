@@ -9,7 +9,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.values import replace
 
-MOST_OF_A_CODE: Final = 1000
+MAX_OF_A_CODE: Final = 1000
 """Reported findings of one code in one folder; the others are only counted."""
 _LONGEST_QUOTE: Final = 200
 
@@ -34,7 +34,7 @@ class FindingCollector:
         self._findings: list[Finding] = []
         self._counts: Counter[str] = Counter()
 
-    def tell(
+    def add(
         self,
         code: str,
         relpath: str = "",
@@ -47,7 +47,7 @@ class FindingCollector:
         """Add a finding about a file of the folder, or about the folder if `relpath` is empty."""
         self._counts[code] += 1
         # A manifest of 64 MiB can cause millions of findings.
-        if self._counts[code] > MOST_OF_A_CODE:
+        if self._counts[code] > MAX_OF_A_CODE:
             return
         path = encodable(relpath)
         self._findings.append(
@@ -68,8 +68,8 @@ class FindingCollector:
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings sorted, plus one finding with the number of the others for each code over the limit."""
         rest = [
-            replace(finding(code, self.shown), message=f"and {count - MOST_OF_A_CODE} more findings of this code")
+            replace(finding(code, self.shown), message=f"and {count - MAX_OF_A_CODE} more findings of this code")
             for code, count in self._counts.items()
-            if count > MOST_OF_A_CODE
+            if count > MAX_OF_A_CODE
         ]
         return sorted_findings([*self._findings, *rest])

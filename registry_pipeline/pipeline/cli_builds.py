@@ -11,8 +11,8 @@ from registry_pipeline.registries.base.sealed_input import sealed_run
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
-from registry_pipeline.runs.listing import RunFolder, dated_runs, list_run_folders
-from registry_pipeline.runs.pointer_file import read_report
+from registry_pipeline.runs.listing import RunFolder, find_dated_runs, list_run_folders
+from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -60,7 +60,7 @@ def list_build_groups(repository: Repository, after: datetime | None = None) -> 
     specs = {spec.tag: spec.registry_id for spec in buildable if spec.tag}
     listing = list_run_folders(repository.root, repository.config.run_roots)
     by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
-    for run_id, folder in dated_runs(listing, specs):
+    for run_id, folder in find_dated_runs(listing, specs):
         if after is None or run_id.stamp > after:
             by_stamp.setdefault(run_id.stamp, {})[specs[run_id.tag], run_id.partition] = folder
     # (2) Read run.json of one group at a time: the caller usually needs the newest groups only.
@@ -89,7 +89,9 @@ def read_build_group(
     """Yield each member of a group with its run and seal report, recomputed from its bytes."""
     for member in group.members:
         spec, folder = REGISTRIES[member.registry_id], member.folder
-        report = read_report(repository, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts)
+        report = verify_referenced_run(
+            repository, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts
+        )
         scanned = read_run_folder(repository.root, folder.run_root, folder.run_id)
         # A folder that does not verify is reported too, under the root that it claims: its checks then fail.
         root = report.root_sha256 or (None if scanned is None else scanned.claimed_root) or "none"

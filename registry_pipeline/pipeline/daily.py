@@ -23,23 +23,23 @@ from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
 from registry_pipeline.registries.base.upstream import parse_run_rows
+from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.registries.drift_signals_daily.read import (
     CommitFacts,
     DatedRuns,
-    date_runs,
-    gather_day,
+    collect_day_inputs,
     last_second,
     read_commit_facts,
+    sort_runs_by_time,
 )
 from registry_pipeline.registries.run_registry.build import ARTIFACT, VERSION, build_run_registry
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
-from registry_pipeline.registries.validation import spec_of
 from registry_pipeline.runs.envelope import BuildContext, Inputs
-from registry_pipeline.runs.pointer_file import read_report
-from registry_pipeline.runs.records import RunRow
+from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.scanned_run import RunRow
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.values import replace, value_type
 
@@ -157,7 +157,9 @@ def _read_shared_inputs(
             newest_runs = _find_newest_runs(repository, rows)
             # Neighbouring days often have the same commit.
             read_facts = lru_cache(maxsize=_CACHED_COMMITS)(partial(read_commit_facts, repository, files))
-            yield _SharedInputs(repository, run, history, read_facts, date_runs(rows), newest_runs, scan.findings)
+            yield _SharedInputs(
+                repository, run, history, read_facts, sort_runs_by_time(rows), newest_runs, scan.findings
+            )
         finally:
             digests.save()
 
@@ -178,7 +180,7 @@ def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> SealedDay:
     if commit is None:
         raise ValueError(f"{day} has no commit")  # `_read_history` has refused such a day
     # (1) Build the day from its newest commit and from the runs up to its last second.
-    gathered = gather_day(shared.repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
+    gathered = collect_day_inputs(shared.repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
     context = BuildContext(instant, utc_text(instant), GitState(commit, None))
     artifacts = build_drift_signals_daily(gathered.inputs, context)
     findings = sorted_findings((*shared.findings, *gathered.findings))
@@ -198,7 +200,7 @@ def _find_unchanged_day(shared: _SharedInputs, built: Built) -> SealedRun | None
         return None
     # The generation time is the last second of the day, so equal content gives equal bytes.
     ref = SealedRef(run_id, shared.repository.config.publish_root, spec_of(DAILY).relpath, "")
-    report = read_report(shared.repository, ref, spec_of(DAILY).artifacts)
+    report = verify_referenced_run(shared.repository, ref, spec_of(DAILY).artifacts)
     if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(shared.repository, report) is not None:
         return None
     sealed = sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report)

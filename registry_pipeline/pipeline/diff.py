@@ -11,12 +11,11 @@ from typing import Any, Final, Literal
 from registry_pipeline.canonical import json_line, read_finite_json, read_strict_csv
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
-from registry_pipeline.pointers.find_runs import FoundRun, found_run
-from registry_pipeline.registries.base.claims import main_artifact, registry_of
+from registry_pipeline.pointers.find_runs import FoundRun, locate_run
+from registry_pipeline.registries.base.claims import find_main_artifact, find_registry
 from registry_pipeline.registries.base.delta import PathChanges, changed_paths
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.validation import spec_of
-from registry_pipeline.runs.listing import dated_runs, list_run_folders
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.runs.listing import find_dated_runs, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
@@ -120,7 +119,7 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
     # (2) Read the files that differ, verified again, and compare their content. The envelope always differs, and a
     # changed schema is visible in the records.
     compared = [path for path in paths.modified if path != "run.json" and not path.endswith(".schema.json")]
-    old, new = (verify_folder(run.path, shown=run.shown, keep=compared).kept for run in runs)
+    old, new = (verify_folder(run.path, display_path=run.shown, keep=compared).kept for run in runs)
     for path in compared:
         if path not in old or path not in new:
             raise EvidenceError(f"{path} changed while it was read", "run the command again")
@@ -134,7 +133,7 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
     )
 
 
-def registry_of_run(run: FoundRun) -> str | None:
+def find_registry_of_run(run: FoundRun) -> str | None:
     """Return the registry of a run, or None if it has none.
 
     Raises:
@@ -144,7 +143,7 @@ def registry_of_run(run: FoundRun) -> str | None:
 
 
 def _verify(run: FoundRun) -> SealReport:
-    report = verify_folder(run.path, shown=run.shown)
+    report = verify_folder(run.path, display_path=run.shown)
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         message = f"{run.shown} does not verify ({codes}), so it is not compared"
@@ -153,7 +152,7 @@ def _verify(run: FoundRun) -> SealReport:
 
 
 def _find_registry(report: SealReport) -> str | None:
-    return registry_of(report.run_json, (entry.relpath for entry in report.entries), REGISTRIES)[0]
+    return find_registry(report.run_json, (entry.relpath for entry in report.entries), REGISTRIES)[0]
 
 
 def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -163,13 +162,13 @@ def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, 
     spec = REGISTRIES.get(registry_id or "")
     if spec is not None and spec.record_key:
         # A captured registry may keep the file name of its source, which the table cannot know.
-        artifact = main_artifact(spec, relpaths)
+        artifact = find_main_artifact(spec, relpaths)
         if artifact is not None:
             keys[artifact] = spec.record_key
     return keys
 
 
-def counterpart(repository: Repository, run: FoundRun, registry_id: str) -> FoundRun:
+def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) -> FoundRun:
     """Return the run to compare with by default: the active run of the registry.
 
     For the active run itself, or if none is active, it is the newest sealed run that is older than `run`.
@@ -180,17 +179,17 @@ def counterpart(repository: Repository, run: FoundRun, registry_id: str) -> Foun
     # (1) The active run, if it is another one.
     ref = read_pointers(repository).active(registry_id)
     if ref is not None and ref.run_id != run.run_id and run_folder(repository, ref).is_dir():
-        return found_run(repository, ref.run_root, ref.run_id)
+        return locate_run(repository, ref.run_root, ref.run_id)
     # (2) The next older run by its run id, which starts with the time of its build.
     listing = list_run_folders(repository.root, repository.config.run_roots)
     older = [
         folder
-        for _, folder in dated_runs(listing, {spec_of(registry_id).tag or registry_id})
+        for _, folder in find_dated_runs(listing, {spec_of(registry_id).tag or registry_id})
         if folder.run_id < run.run_id and folder.seal == "sealed"
     ]
     if not older:
         raise NotFoundError(f"no run of {registry_id} is older than {run.run_id}", "name the run to compare with")
-    return found_run(repository, older[-1].run_root, older[-1].run_id)
+    return locate_run(repository, older[-1].run_root, older[-1].run_id)
 
 
 def compare_artifact(relpath: str, before: bytes, after: bytes, key: Sequence[str]) -> ArtifactDiff:

@@ -13,16 +13,15 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.first_parent import read_default_branch
 from registry_pipeline.git.repository import read_ignored, read_text_attributes
-from registry_pipeline.pipeline.init_templates import layer_ignores
+from registry_pipeline.pipeline.init_templates import list_git_ignores
 from registry_pipeline.pipeline.leftovers import find_temporary_files, remove_temporary_files
 from registry_pipeline.pipeline.render import render_after_change
 from registry_pipeline.pipeline.status import observe
-from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, void_records, write_back
-from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.pointers.store import intent_path
+from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, restore_pointer_file, void_records
+from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
 from registry_pipeline.runs.sealed_run import Activation, Refusal
-from registry_pipeline.runs.staging import quarantine_folder, stale_stagings
+from registry_pipeline.runs.staging import find_leftovers, quarantine_folder
 from registry_pipeline.values import asdict, value_type
 
 UNREADABLE: Final = "CONFIG_GIT_UNREADABLE"
@@ -72,7 +71,7 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
     """
     _, inspection, findings = observe(repository, now)
     leftovers = [("DOCTOR_TEMPORARY_LEFTOVER", path) for path in find_temporary_files(repository)]
-    leftovers += [("DOCTOR_STAGING_LEFTOVER", left.path) for left in stale_stagings(repository.staging_root)]
+    leftovers += [("DOCTOR_STAGING_LEFTOVER", left.path) for left in find_leftovers(repository.staging_root)]
     # While a change is pending, its intent is needed to finish it.
     intent = intent_path(repository.pointer_path)
     if inspection.chain.state in ("committed", "not_chained") and intent.is_file():
@@ -100,7 +99,7 @@ def _check_line_ends(repository: Repository) -> Iterator[Finding]:
 def _check_ignores(repository: Repository) -> Iterable[Finding]:
     """Return a finding for each path of local state that git does not ignore."""
     config = repository.config
-    lines = layer_ignores(config.publish_root, config.pointers, track_runs=True)
+    lines = list_git_ignores(config.publish_root, config.pointers, track_runs=True)
     paths = [line.strip("/") for line in lines]
     # Git refuses to look beyond a link. That is a finding of its own.
     paths = [path for path in paths if not any((repository.root / p).is_symlink() for p in PurePosixPath(path).parents)]
@@ -170,7 +169,7 @@ def _restore_pointer_file(repository: Repository) -> Iterator[Repair]:
     chain = read_chain_state(repository)
     if chain.state not in ("rewound", "edited") or chain.head is None:
         return
-    replaced = write_back(repository, repository.state_root / "quarantine")
+    replaced = restore_pointer_file(repository, repository.state_root / "quarantine")
     if replaced is None:
         return
     code = "POINTER_REWOUND" if chain.state == "rewound" else "POINTER_EDITED"
@@ -184,7 +183,7 @@ def _remove_leftovers(repository: Repository) -> Iterator[Repair]:
     intent = intent_path(repository.pointer_path)
     if intent.is_file() and remove_leftovers(repository):
         yield Repair("DOCTOR_INTENT_LEFTOVER", _relative(repository, intent), "removed")
-    for leftover in stale_stagings(repository.staging_root):
+    for leftover in find_leftovers(repository.staging_root):
         target = quarantine_folder(leftover, repository.state_root / "quarantine")
         action = f"moved to {_relative(repository, target)}"
         yield Repair("DOCTOR_STAGING_LEFTOVER", _relative(repository, leftover.path), action)

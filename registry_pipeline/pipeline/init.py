@@ -19,12 +19,12 @@ from registry_pipeline.git.repository import is_tracked, read_top_level
 from registry_pipeline.pipeline.init_templates import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
-    layer_attributes,
-    layer_coverage_addendum,
-    layer_ignores,
-    layer_operations_addendum,
-    log_attributes,
-    log_ignores,
+    format_coverage_addendum,
+    format_operations_addendum,
+    list_git_attributes,
+    list_git_ignores,
+    list_log_attributes,
+    list_log_ignores,
 )
 from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.registries.base.seal_build import refuse_linked_publish_root
@@ -101,7 +101,10 @@ def _read_git_facts(repository: Repository, *, track_runs: bool) -> _GitFacts:
 def _write_config(root: Path, git: _GitFacts) -> list[str]:
     default = load_repository(root).config
     # The toml file comes last: after an interruption the next `init` starts over.
-    addenda = {OPERATIONS_ADDENDUM_PATH: layer_operations_addendum(), COVERAGE_ADDENDUM_PATH: layer_coverage_addendum()}
+    addenda = {
+        OPERATIONS_ADDENDUM_PATH: format_operations_addendum(),
+        COVERAGE_ADDENDUM_PATH: format_coverage_addendum(),
+    }
     created = [path for path, text in addenda.items() if _create_if_missing(root, path, text)]
     _create_if_missing(root, CONFIG_NAME, _format_config(root, default, git.first_day))
     return [CONFIG_NAME, *created]
@@ -166,10 +169,10 @@ def _write_git_rules(repository: Repository, git: _GitFacts) -> list[str]:
     config = repository.config
     # Rules for logs that do not exist yet: the first append writes no rules of git.
     logs = (config.run_index.path, config.run_index.overrides)
-    ignores = layer_ignores(config.publish_root, config.pointers, track_runs=git.tracks_runs)
+    ignores = list_git_ignores(config.publish_root, config.pointers, track_runs=git.tracks_runs)
     rules = {
-        ".gitattributes": (*layer_attributes(config.publish_root, config.pointers), *log_attributes(logs)),
-        ".gitignore": (*ignores, *log_ignores(logs)),
+        ".gitattributes": (*list_git_attributes(config.publish_root, config.pointers), *list_log_attributes(logs)),
+        ".gitignore": (*ignores, *list_log_ignores(logs)),
     }
     return [name for name, lines in rules.items() if _append_missing_lines(repository.root / name, lines)]
 

@@ -87,7 +87,7 @@ _COVERAGE_HEAD: Final = """\
 """
 
 
-def layer_operations_addendum() -> str:
+def format_operations_addendum() -> str:
     """Return the addendum to the operations catalog."""
     sections = (
         _OPERATION.format(id=o.operation_id, name=o.name, purpose=o.purpose, command=o.command)
@@ -96,7 +96,7 @@ def layer_operations_addendum() -> str:
     return _OPERATIONS_HEAD + "\n".join(sections)
 
 
-def layer_coverage_addendum() -> str:
+def format_coverage_addendum() -> str:
     """Return the addendum to the coverage matrix."""
     rows = (
         f"| {o.operation_id} {o.name} | seal, schema, registry rules, activation gate | **{o.level}** |\n"
@@ -105,12 +105,12 @@ def layer_coverage_addendum() -> str:
     return _COVERAGE_HEAD + "".join(rows)
 
 
-def layer_attributes(publish_root: str, pointers: str) -> tuple[str, ...]:
+def list_git_attributes(publish_root: str, pointers: str) -> tuple[str, ...]:
     """Return the `.gitattributes` lines of the evidence: a converted line ending would break a seal."""
     return (f"{publish_root}/** -text", f"{pointers} -text")
 
 
-def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tuple[str, ...]:
+def list_git_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tuple[str, ...]:
     """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file.
 
     `publish_root` and `pointers` are relative to the repository root.
@@ -121,12 +121,12 @@ def layer_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tupl
     return state + change_files + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
 
 
-def log_attributes(paths: tuple[str, ...]) -> tuple[str, ...]:
+def list_log_attributes(paths: tuple[str, ...]) -> tuple[str, ...]:
     """Return the `.gitattributes` lines of append-only logs: a converted line ending would edit every record."""
     return tuple(f"{path} -text" for path in paths)
 
 
-def log_ignores(paths: tuple[str, ...]) -> tuple[str, ...]:
+def list_log_ignores(paths: tuple[str, ...]) -> tuple[str, ...]:
     """Return the `.gitignore` lines of append-only logs: the side index and the batch intent."""
     # A torn tail that was moved away is not ignored: somebody has to look at it.
     return tuple(f"/{path}.{suffix}" for path in paths for suffix in ("index.sqlite3*", "batch"))

@@ -12,15 +12,15 @@ from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.check_pointers import check_pointers
 from registry_pipeline.pointers.consistency import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
+from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.staleness import OperationCounts, count_operations
 from registry_pipeline.registries.base.tracked_files import file_pathspecs
-from registry_pipeline.registries.base.values import SystemDrift
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.entries.read import entry_pathspecs
 from registry_pipeline.registries.system_health.state import HealthFacts, HealthState, find_health_state
-from registry_pipeline.registries.validation import read_judgeable, spec_of
+from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, run_folder
 from registry_pipeline.runs.reference import PointerFile, SealedRef
@@ -133,7 +133,7 @@ def _check_pointer_file(
 def _read_active_run(repository: Repository, registry_id: str, ref: SealedRef) -> ActiveSnapshot:
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(registry_id, ref, None, Inputs(), None, {})
-    report = read_judgeable(run_folder(repository, ref), f"{ref.run_root}/{ref.run_id}")
+    report = verify_with_artifacts(run_folder(repository, ref), f"{ref.run_root}/{ref.run_id}")
     verdict = check_run(report, REGISTRIES)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")
@@ -162,7 +162,7 @@ def parse_drift_flags(drift: Mapping[str, Any]) -> SystemDrift:
     return SystemDrift(*(flags[name] for name in ("canon_dirty", "schema_drift", "threshold_drift")))
 
 
-def evidence_pathspecs(config: Config) -> tuple[str, ...]:
+def list_evidence_pathspecs(config: Config) -> tuple[str, ...]:
     """Return the git pathspecs of all evidence: run folders, pointer file, role pack, logs and registry entries."""
     files = (config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
     return (*file_pathspecs(*config.run_roots, *files), *entry_pathspecs(config))

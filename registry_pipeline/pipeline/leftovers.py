@@ -14,7 +14,7 @@ from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.files.atomic_write import is_temporary, remove_file, remove_temporary
 from registry_pipeline.files.durable import cannot_write
 from registry_pipeline.files.lock import is_locked
-from registry_pipeline.pointers.store import lock_path
+from registry_pipeline.pointers.state import lock_path
 from registry_pipeline.registries.entries.library import content_paths
 from registry_pipeline.registries.entries.types import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
 from registry_pipeline.runs.staging import is_alive

@@ -10,7 +10,7 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.pointers.moves import ActivationEntry
 from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.registries.base.spec import RegistrySpec
-from registry_pipeline.runs.listing import RunListing, SealState, dated_runs
+from registry_pipeline.runs.listing import RunListing, SealState, find_dated_runs
 from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.values import asdict, replace, value_type
 
@@ -53,7 +53,7 @@ def list_log_entries(
             seal=folder.seal,
             git_commit=None,
         )
-        for run_id, folder in dated_runs(listing, by_tag)
+        for run_id, folder in find_dated_runs(listing, by_tag)
     ]
     # An activation can move several registries: it is an entry of each of them.
     moves = [entry for entry in activations if registry_id is None or entry.moves_of(registry_id)]

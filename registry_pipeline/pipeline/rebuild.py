@@ -10,12 +10,12 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import HeadMovedError, RefusedError
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pipeline.render import render_after_change
-from registry_pipeline.pipeline.steps import build, seal, unchanged, with_chain_head
+from registry_pipeline.pipeline.steps import build, find_unchanged_run, seal, with_chain_head
 from registry_pipeline.pointers.activation import activate, select_activatable
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.spec import RegistrySpec
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, with_dependants
-from registry_pipeline.registries.validation import spec_of, validate
+from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, select_with_dependants, spec_of
+from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import Activation, NotBuilt, Refusal, SealedRun, Verdict
 from registry_pipeline.values import replace, value_type
@@ -75,7 +75,7 @@ def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[Regis
         return BUILD_ORDER
     if only:
         return tuple(spec for spec in BUILD_ORDER if spec.registry_id in registry_ids)
-    return with_dependants(registry_ids)
+    return select_with_dependants(registry_ids)
 
 
 def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
@@ -141,7 +141,7 @@ def _build_registry(
     built = build(repository, run, spec, sealed, on_progress=on_progress)
     if isinstance(built, NotBuilt):
         return BuiltRow(name, None, None, None, False, _seconds_since(started), False), built.findings
-    earlier = None if force else unchanged(repository, built)
+    earlier = None if force else find_unchanged_run(repository, built)
     if earlier is None:
         on_step("seal", name)
     try:

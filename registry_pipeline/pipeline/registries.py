@@ -32,7 +32,7 @@ class RegistryRow:
         return dict(self.document)
 
 
-def registry_rows(specs: Iterable[RegistrySpec]) -> tuple[RegistryRow, ...]:
+def list_registry_rows(specs: Iterable[RegistrySpec]) -> tuple[RegistryRow, ...]:
     """Return the rows in the order of the catalog."""
     return tuple(_row(spec) for spec in specs)
 

@@ -10,8 +10,8 @@ from registry_pipeline.canonical import parse_instant, read_finite_json
 from registry_pipeline.findings.wording import did_you_mean
 from registry_pipeline.pointers.moves import ActivationEntry
 from registry_pipeline.runs.envelope import Inputs
-from registry_pipeline.runs.records import ADAPTED
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.scanned_run import ADAPTED
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
 from registry_pipeline.values import value_type
 
@@ -67,7 +67,7 @@ class RunQueryResult:
     def to_json(self) -> dict[str, Any]:
         """Return the document of `runs --json`: each record with its states."""
         return {
-            "records": [{**record, "states": list(states_of(record))} for record in self.records],
+            "records": [{**record, "states": list(list_states(record))} for record in self.records],
             "count": len(self.records),
             "matched": self.matched,
             "undated": self.undated,
@@ -86,7 +86,7 @@ def is_record(value: Any) -> bool:
     )
 
 
-def states_of(record: Record) -> tuple[str, ...]:
+def list_states(record: Record) -> tuple[str, ...]:
     """Return the states of a record; the seal state says which seal files exist, not whether the run verifies."""
     # manifest.json and MANIFEST.sha256: none, one of them, or both.
     seal_files = bool(record["has_manifest_json"]) + bool(record["has_manifest_sha256"])
@@ -144,7 +144,7 @@ def _parse_record(line: bytes) -> Record:
 def _matches(record: Record, query: RunQuery) -> bool:
     if any(record[field] not in values for field, values in query.values()):
         return False
-    return not query.states or not query.states.isdisjoint(states_of(record))
+    return not query.states or not query.states.isdisjoint(list_states(record))
 
 
 def _is_in_span(instant: datetime, query: RunQuery) -> bool:

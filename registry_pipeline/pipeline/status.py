@@ -12,7 +12,7 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.repository import read_work_tree
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.inspect import Inspection, evidence_pathspecs, inspect, parse_drift_flags
+from registry_pipeline.pipeline.inspect import Inspection, inspect, list_evidence_pathspecs, parse_drift_flags
 from registry_pipeline.pipeline.log import LogEntry, add_claims, list_log_entries
 from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, RunQueryResult, select_runs
 from registry_pipeline.pipeline.status_document import StatusDocument, StatusFacts, describe_registry
@@ -20,19 +20,19 @@ from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.consistency import ActiveRun
 from registry_pipeline.pointers.explain_inactive import Obstacle, explain_newest, newest_runs, read_claims
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.moves import ActivationEntry, activations_naming
+from registry_pipeline.pointers.moves import ActivationEntry, find_activations_of_run
 from registry_pipeline.pointers.obstacles import ActivationState
 from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.reader import Previous, SourceContext
-from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, own_paths
+from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, list_own_paths
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.base.staleness import OperationCounts, count_operations
-from registry_pipeline.registries.base.tracked_files import check_tracked, git_unreadable
-from registry_pipeline.registries.base.values import SystemDrift
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.validation import capture_checks, read_judgeable, spec_of
+from registry_pipeline.registries.base.tracked_files import check_tracked, make_git_unreadable_finding
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.validation import capture_checks, verify_with_artifacts
 from registry_pipeline.runs.listing import RunFolder, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -45,11 +45,13 @@ def observe(repository: Repository, now: datetime) -> tuple[BuildRun, Inspection
         NotFoundError: a run root or the pointer file exists and cannot be read.
     """
     try:
-        git, missing = read_work_tree(repository.root, own_paths(repository), evidence_pathspecs(repository.config))
+        git, missing = read_work_tree(
+            repository.root, list_own_paths(repository), list_evidence_pathspecs(repository.config)
+        )
         tracked = check_tracked(missing, repository.config.run_roots)
     except NotFoundError as error:
         # git cannot read the repository: its state is unknown, but pointers and runs can still be verified.
-        git, tracked = GitState(None, None), (git_unreadable(error),)
+        git, tracked = GitState(None, None), (make_git_unreadable_finding(error),)
     run = BuildRun(now, git)
     inspection = inspect(repository, run)
     return run, inspection, sorted_findings((*check_publish_root(repository), *tracked, *inspection.findings))
@@ -198,7 +200,7 @@ def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int)
 
 def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocument:
     """Return one run folder, verified, with the activations that name it (none without a repository)."""
-    report = read_judgeable(found.path, found.shown)
+    report = verify_with_artifacts(found.path, found.shown)
     verdict = check_run(report, REGISTRIES)
     if repository is None:
         return RunDocument(verdict, report, (), ())
@@ -208,5 +210,5 @@ def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocu
     active_for = tuple(
         name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
     )
-    activations = activations_naming(_list_activations(read_chain_state(repository)), report.run_id)
+    activations = find_activations_of_run(_list_activations(read_chain_state(repository)), report.run_id)
     return RunDocument(verdict, report, active_for, activations)

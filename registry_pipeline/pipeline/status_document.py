@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,10 +14,10 @@ from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.inspect import Inspection
 from registry_pipeline.pointers.consistency import can_be_active
 from registry_pipeline.pointers.explain_inactive import Obstacle
-from registry_pipeline.pointers.moves import ActivationEntry, activation_of
+from registry_pipeline.pointers.moves import ActivationEntry, find_activation
+from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.spec import Kind, RegistrySpec
 from registry_pipeline.registries.base.staleness import OperationCounts
-from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.registries.system_health.state import HealthState
 from registry_pipeline.runs.listing import RunListing
 from registry_pipeline.runs.reference import SealedRef
@@ -157,7 +157,7 @@ def describe_registry(
 def _describe_active_run(
     inspection: Inspection, activations: Sequence[ActivationEntry], name: str, ref: SealedRef
 ) -> ActiveStatus:
-    pointer, entry = inspection.pointer_file.get(name), activation_of(activations, name, ref)
+    pointer, entry = inspection.pointer_file.get(name), find_activation(activations, name, ref)
     # The pointer file may be edited by hand: print its time only if it is one.
     activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     if entry is None:

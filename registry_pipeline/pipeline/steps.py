@@ -18,9 +18,9 @@ from registry_pipeline.registries.base.reader import ChainFacts, Previous, Sourc
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
 from registry_pipeline.registries.base.sealed_input import read_sealed, sealed_run
 from registry_pipeline.registries.base.spec import RegistrySpec
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.delta_log.read import find_log_head
-from registry_pipeline.registries.validation import capture_checks, spec_of
+from registry_pipeline.registries.validation import capture_checks
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -194,7 +194,7 @@ def _refuse_moved_head(repository: Repository, built: Built) -> None:
         )
 
 
-def unchanged(repository: Repository, built: Built) -> SealedRun | None:
+def find_unchanged_run(repository: Repository, built: Built) -> SealedRun | None:
     """Return the earlier run that has the content of a build of a captured or append-only registry, or None."""
     spec = spec_of(built.registry_id)
     # A source that fails its check today is sealed again, with that verdict.

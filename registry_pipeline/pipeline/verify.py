@@ -15,13 +15,13 @@ from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.find_runs import FoundRun, found_run
+from registry_pipeline.pointers.find_runs import FoundRun, locate_run
 from registry_pipeline.pointers.record import ACCEPTED_REMOVED
 from registry_pipeline.registries.base.check_run import check_run, needed_files
 from registry_pipeline.registries.base.sealed_input import read_sealed
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.run_registry.check_removed_runs import check_baseline
-from registry_pipeline.registries.validation import spec_of, with_own_names
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.run_registry.check import check_baseline
+from registry_pipeline.registries.validation import complete_report
 from registry_pipeline.runs.authenticated import read_stated_root
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import is_folder_name, read_pointers
@@ -67,7 +67,7 @@ def check_runs(
     keep = frozenset[str]() if only_seal else needed_files(REGISTRIES)
     reports = verify_folders([(run.path, run.shown) for run in runs], jobs=jobs, keep=keep, on_done=on_done)
     for run, seal_report in zip(runs, reports, strict=True):
-        report = seal_report if only_seal else with_own_names(seal_report, run.path)
+        report = seal_report if only_seal else complete_report(seal_report, run.path)
         verdict = check_run(report, REGISTRIES, only_seal=only_seal)
         yield CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
 
@@ -88,7 +88,7 @@ def verify_inputs(
         checked = known.get((ref.run_root, ref.run_id))
         # A reference is what a file states: look only at names that a run folder can have.
         if checked is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
-            run = found_run(repository, ref.run_root, ref.run_id)
+            run = locate_run(repository, ref.run_root, ref.run_id)
             checked = next(check_runs([run], only_seal=only_seal)) if os.path.lexists(run.path) else None
         if on_done is not None:
             on_done(next(count))

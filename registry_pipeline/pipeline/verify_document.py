@@ -60,7 +60,7 @@ class Verification:
         }
 
 
-def verification(
+def combine_verdicts(
     named: Iterable[Verdict],
     listed: Iterable[Verdict],
     findings: Iterable[Finding],

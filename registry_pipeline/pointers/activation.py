@@ -16,12 +16,13 @@ from registry_pipeline.pointers.obstacles import Candidate
 from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_activation
 from registry_pipeline.pointers.state import read_activation_state, read_active_runs, read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
-from registry_pipeline.registries.base.claims import main_artifact
+from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
-from registry_pipeline.registries.run_registry.check_removed_runs import accept_removed
-from registry_pipeline.registries.validation import spec_of, validate
-from registry_pipeline.runs.pointer_file import read_pointers, read_report
+from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.run_registry.check import accept_removed
+from registry_pipeline.registries.validation import validate
+from registry_pipeline.runs.pointer_file import read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
 
@@ -83,12 +84,12 @@ def load_candidate(
     """
     spec = spec_of(registry_id)
     run_root = found.run_root or _find_run_root(repository, found.path)
-    report = read_report(repository, SealedRef(found.run_id, run_root, None, ""))
+    report = verify_referenced_run(repository, SealedRef(found.run_id, run_root, None, ""))
     # Without a root hash there is nothing that a verdict could be bound to.
     if report.root_sha256 is None:
         refused = finding("ACTIVATE_NOT_VERIFIED", report.path, detail=report.verdict)
         return Refusal(sorted_findings((refused, *report.findings)))
-    relpath = main_artifact(spec, [entry.relpath for entry in report.entries]) or spec.relpath
+    relpath = find_main_artifact(spec, [entry.relpath for entry in report.entries]) or spec.relpath
     sealed = sealed_run(registry_id, SealedRef(found.run_id, run_root, relpath, report.root_sha256), report)
     verdict = validate(repository, sealed)
     return sealed, accept_removed(verdict) if accept_losses else verdict

@@ -40,7 +40,7 @@ def read_chain(repository: Repository) -> ChainRecords:
     broken: list[Finding] = []
     for run_root, run_id in list_record_folders(repository):
         path = f"{run_root}/{run_id}"
-        report = verify_folder(repository.path(path), shown=path, keep=_KEPT)
+        report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
         try:
             sealed = _parse(run_root, report)
         except ValueError as error:
@@ -68,7 +68,7 @@ def _witnesses(repository: Repository) -> Iterator[Witness]:
         return
     run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
     path = f"{run_root}/{run_id}"
-    report = verify_folder(repository.path(path), shown=path)
+    report = verify_folder(repository.path(path), display_path=path)
     # A report of another repository that was copied here names the records of that repository.
     foreign = is_foreign(stated_repository_id(report.run_json), repository.config.repository_id)
     if report.verdict == "pass" and not foreign:

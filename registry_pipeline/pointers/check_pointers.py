@@ -17,7 +17,7 @@ from registry_pipeline.pointers.consistency import ActiveRun, InconsistentInput,
 from registry_pipeline.pointers.obstacles import path_of
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, is_foreign
-from registry_pipeline.runs.pointer_file import names_registry
+from registry_pipeline.runs.pointer_file import has_registry_id
 from registry_pipeline.runs.reference import Pointer, PointerFile, RunIdentity, SealedRef
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
@@ -84,7 +84,7 @@ def _list_entries(pointer_file: PointerFile, path: str) -> dict[str, _Entry]:
     document = pointer_file.document.get("pointers")
     numbers = {p.registry_id: number for number, p in enumerate(pointer_file.pointers)}
     if isinstance(document, list):
-        numbers |= {entry["registry_id"]: number for number, entry in enumerate(document) if names_registry(entry)}
+        numbers |= {entry["registry_id"]: number for number, entry in enumerate(document) if has_registry_id(entry)}
     return {p.registry_id: _Entry(path, f"/pointers/{numbers[p.registry_id]}", p) for p in pointer_file.pointers}
 
 

@@ -61,7 +61,7 @@ def find_inconsistent_inputs(
     )
 
 
-def blocked_candidates(
+def find_blocked_candidates(
     candidates: Mapping[str, ActiveRun], active: Mapping[str, ActiveRun], specs: Mapping[str, RegistrySpec]
 ) -> Mapping[str, InconsistentInput]:
     """Return the candidates that cannot be activated, each with the reason; all others can be activated together."""

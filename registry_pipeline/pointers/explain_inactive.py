@@ -23,7 +23,7 @@ from registry_pipeline.pointers.obstacles import (
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
-from registry_pipeline.runs.listing import RunFolder, RunListing, dated_runs
+from registry_pipeline.runs.listing import RunFolder, RunListing, find_dated_runs
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import RunVerdict, SealedRun, Verdict
@@ -43,7 +43,7 @@ class Obstacle:
 def newest_runs(listing: RunListing, specs: Mapping[str, RegistrySpec]) -> dict[str, RunFolder]:
     """Return the newest run folder of each registry, by the time and the tag in its name."""
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
-    return {by_tag[run_id.tag]: folder for run_id, folder in dated_runs(listing, by_tag)}
+    return {by_tag[run_id.tag]: folder for run_id, folder in find_dated_runs(listing, by_tag)}
 
 
 def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Candidate]:

@@ -11,7 +11,7 @@ from typing import Final
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import SealedRef
@@ -33,21 +33,21 @@ class FoundRun:
     run_id: str
 
 
-def all_runs(repository: Repository) -> list[FoundRun]:
+def list_all_runs(repository: Repository) -> list[FoundRun]:
     """Return every run folder under the run roots, by run root and name, without symbolic links."""
 
     def refuse(run_root: str, error: OSError) -> None:
         raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
 
     listing = list_run_folder_names(repository.root, repository.config.run_roots, refuse)
-    return [found_run(repository, run_root, name) for run_root, names in listing for name in names]
+    return [locate_run(repository, run_root, name) for run_root, names in listing for name in names]
 
 
-def active_runs(repository: Repository) -> list[FoundRun]:
+def list_active_runs(repository: Repository) -> list[FoundRun]:
     """Return the active runs whose folders exist, by registry."""
     pointers = read_pointers(repository)
     refs = [ref for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
-    runs = [found_run(repository, ref.run_root, ref.run_id) for ref in refs]
+    runs = [locate_run(repository, ref.run_root, ref.run_id) for ref in refs]
     return [run for run in runs if run.path.is_dir()]
 
 
@@ -65,8 +65,8 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
         ref = None if registry_id is None else _active_before(repository, registry_id, int(active["back"] or 0))
         if ref is None:
             raise NotFoundError(f"`{word}` needs a registry that had an active run then", "use a run id")
-        return found_run(repository, ref.run_root, ref.run_id)
-    runs = all_runs(repository)
+        return locate_run(repository, ref.run_root, ref.run_id)
+    runs = list_all_runs(repository)
     if word == "latest":
         tag = None if registry_id is None else spec_of(registry_id).tag
         dated = [(rid, run) for run in runs if (rid := RunId.parse(run.run_id)) and tag in (None, rid.tag)]
@@ -93,7 +93,7 @@ def _by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -> Fou
     if not matches and len(word) >= _SHORTEST_ROOT and set(word) <= set("0123456789abcdef"):
         scan = read_run_folders(repository.root, repository.config.run_roots)
         matches = [
-            found_run(repository, r.run_root, r.run_id) for r in scan.runs if (r.claimed_root or "").startswith(word)
+            locate_run(repository, r.run_root, r.run_id) for r in scan.runs if (r.claimed_root or "").startswith(word)
         ]
     if len(matches) == 1:
         return matches[0]
@@ -105,12 +105,12 @@ def _by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -> Fou
     raise NotFoundError(f"{word!r} matches {len(matches)} runs: {names} …", "use more characters of the name")
 
 
-def found_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
+def locate_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
     """Return a run folder of a run root, which need not exist."""
     return FoundRun(repository.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
 
 
-def folder_at(path: Path) -> FoundRun:
+def locate_folder(path: Path) -> FoundRun:
     """Return the run folder at a path.
 
     Raises:

@@ -58,7 +58,7 @@ def find_last_rollback(records: Sequence[SealedRecord], registry_id: str | None 
     return _of_last_record(tops)
 
 
-def refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
+def list_refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
     """Return the active run of each registry that these records moved, None if they left it without one."""
     return {move.registry_id: move.to_ref for sealed in records for move in sealed.record.moves}
 
@@ -81,12 +81,12 @@ def _of_last_record(moves: Sequence[RecordedMove]) -> tuple[RecordedMove, ...]:
 ActivationEntry = SealedRecord
 
 
-def activation_of(entries: Sequence[SealedRecord], registry_id: str, ref: SealedRef) -> SealedRecord | None:
+def find_activation(entries: Sequence[SealedRecord], registry_id: str, ref: SealedRef) -> SealedRecord | None:
     """Return the last record that moved a registry's pointer to a run; None for a pointer older than the chain."""
     return next((e for e in reversed(entries) if any(move.to_ref == ref for move in e.moves_of(registry_id))), None)
 
 
-def activations_naming(entries: Iterable[SealedRecord], run_id: str) -> tuple[SealedRecord, ...]:
+def find_activations_of_run(entries: Iterable[SealedRecord], run_id: str) -> tuple[SealedRecord, ...]:
     """Return the records that moved a pointer to or from a run, marked it bad, or voided or retired it."""
     return tuple(
         entry

@@ -14,8 +14,8 @@ from registry_pipeline.findings.finding import Finding, Severity, sorted_finding
 from registry_pipeline.pointers.consistency import (
     ActiveRun,
     InconsistentInput,
-    blocked_candidates,
     can_be_active,
+    find_blocked_candidates,
     find_inconsistent_inputs,
 )
 from registry_pipeline.registries.base.spec import RegistrySpec
@@ -120,7 +120,7 @@ def find_age_obstacle(run: SealedRun, active: ActiveRun | None) -> Iterator[Find
 
 def find_joint_obstacles(runs: Iterable[SealedRun], state: ActivationState) -> Mapping[str, InconsistentInput]:
     """Return the registries whose runs cannot be activated, with the reason; the others can be activated together."""
-    return blocked_candidates({run.registry_id: as_active(run) for run in runs}, state.active, state.specs)
+    return find_blocked_candidates({run.registry_id: as_active(run) for run in runs}, state.active, state.specs)
 
 
 def find_inconsistencies(

@@ -20,12 +20,11 @@ from registry_pipeline.pointers.obstacles import find_run_obstacles
 from registry_pipeline.pointers.plan import ActivationPlan, plan_init, plan_void
 from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, SealedRecord
 from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
-from registry_pipeline.pointers.state import read_activation_state, read_locked_state
-from registry_pipeline.pointers.store import pointer_lock, remove_intent
+from registry_pipeline.pointers.state import pointer_lock, read_activation_state, read_locked_state, remove_intent
 from registry_pipeline.pointers.transaction import seal_record
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.runs.authenticated import read_stated_root
-from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_pointers, read_report
+from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.values import value_type
@@ -156,7 +155,7 @@ def read_state_after(repository: Repository, record: SealedRecord) -> bytes:
     Raises:
         EvidenceError: the folder is not the one that the chain was read from.
     """
-    report = read_report(repository, record.ref, [AFTER_FILE])
+    report = verify_referenced_run(repository, record.ref, [AFTER_FILE])
     data = report.kept.get(AFTER_FILE)
     same_root = report.root_sha256 == record.ref.manifest_sha256
     if not same_root or data is None or sha256_hex(data) != record.record.after_sha256:
@@ -164,7 +163,7 @@ def read_state_after(repository: Repository, record: SealedRecord) -> bytes:
     return data
 
 
-def write_back(repository: Repository, quarantine: Path) -> bytes | None:
+def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | None:
     """Restore the head's state over a rewound or edited pointer file; None if it is neither.
 
     Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file.

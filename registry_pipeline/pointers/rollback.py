@@ -9,7 +9,7 @@ from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, Refu
 from registry_pipeline.findings.wording import plural
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.moves import find_last_moves, find_last_rollback, refs_after
+from registry_pipeline.pointers.moves import find_last_moves, find_last_rollback, list_refs_after
 from registry_pipeline.pointers.obstacles import Candidate
 from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_mark_bad, plan_rollback
 from registry_pipeline.pointers.record import ACCEPTED_REMOVED, ACTIVATION_TAG, SealedRecord
@@ -17,10 +17,11 @@ from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
-from registry_pipeline.registries.run_registry.check_removed_runs import accept_removed
-from registry_pipeline.registries.validation import spec_of, validate
+from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.run_registry.check import accept_removed
+from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.authenticated import read_stated_root
-from registry_pipeline.runs.pointer_file import pointer_hash, read_pointers, read_report
+from registry_pipeline.runs.pointer_file import pointer_hash, read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.values import replace, value_type
@@ -65,8 +66,8 @@ def select_rollback(
         moved = "nothing" if registry_id is None else f"no {registry_id}"
         raise RefusedError(f"{record.ref.run_id} ({record.record.action}) moved {moved}", "run `registry-pipeline log`")
     # The earlier state is restored only if all moves are undone and no later record changed these registries.
-    after_record = refs_after(chain.records[: chain.records.index(record) + 1])
-    now = {name: ref for name, ref in refs_after(chain.records).items() if name in after_record or ref is not None}
+    after_record = list_refs_after(chain.records[: chain.records.index(record) + 1])
+    now = {name: ref for name, ref in list_refs_after(chain.records).items() if name in after_record or ref is not None}
     return RollbackTarget(record, moves, restores=after_record == now and len(moves) == len(record.record.moves))
 
 
@@ -121,7 +122,7 @@ def rollback(
 
 def validate_target(repository: Repository, registry_id: str, ref: SealedRef, accepted: frozenset[str]) -> Candidate:
     """Return a run of the chain with a new verdict; `accepted` are the run ids whose removed runs were accepted."""
-    sealed = sealed_run(registry_id, ref, read_report(repository, ref))
+    sealed = sealed_run(registry_id, ref, verify_referenced_run(repository, ref))
     verdict = validate(repository, sealed)
     return Candidate(sealed, accept_removed(verdict) if ref.run_id in accepted else verdict)
 
@@ -167,7 +168,7 @@ def _find_ref_to_mark(repository: Repository, found: FoundRun) -> SealedRef:
         if pointer.ref is not None and (pointer.ref.run_root, pointer.ref.run_id) == (found.run_root, found.run_id):
             return pointer.ref
     ref = SealedRef(found.run_id, found.run_root, None, "")
-    report = read_report(repository, ref)
+    report = verify_referenced_run(repository, ref)
     if (report.run_json or {}).get("registry_id") == ACTIVATION_TAG:
         raise RefusedError(
             f"{found.run_id} is an activation record",

@@ -19,10 +19,15 @@ from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, poin
 from registry_pipeline.pointers.obstacles import Candidate
 from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, NothingToMove, PlanResult, plan_init
 from registry_pipeline.pointers.record import ACTIVATION_TAG, FIRST_REASON
-from registry_pipeline.pointers.state import read_activation_state, read_locked_state
-from registry_pipeline.pointers.store import pointer_lock, remove_intent, write_intent
+from registry_pipeline.pointers.state import (
+    pointer_lock,
+    read_activation_state,
+    read_locked_state,
+    remove_intent,
+    write_intent,
+)
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
-from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, pointer_hash, read_pointer_bytes
 from registry_pipeline.runs.reference import SealedRef
@@ -168,7 +173,7 @@ def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run
     """
     expected = run_id or _free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
-    sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, retried=False)
+    sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, reuse_attempt=False)
     if sealed.ref.run_id != str(expected):
         raise RegistryPipelineError(
             f"the record was sealed as {sealed.ref.run_id} instead of {expected}: another program writes run folders",

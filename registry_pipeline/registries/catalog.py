@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final
 
+from registry_pipeline.errors import NotFoundError
 from registry_pipeline.registries import (
     captured,
     delta_log,
@@ -101,7 +102,7 @@ BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and 
 """The registries that a build makes, in dependency order."""
 
 
-def with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
+def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
     """Return the named registries and all that are built from or after them, in dependency order."""
     # One pass is enough, because BUILD_ORDER lists each registry after what it depends on.
     chosen = set(registry_ids)
@@ -109,3 +110,15 @@ def with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
         if chosen.intersection((*row.depends_on, *row.after)):
             chosen.add(row.registry_id)
     return tuple(row for row in BUILD_ORDER if row.registry_id in chosen)
+
+
+def spec_of(registry_id: str) -> RegistrySpec:
+    """Return the row of a registry.
+
+    Raises:
+        NotFoundError: no registry has this id.
+    """
+    spec = REGISTRIES.get(registry_id)
+    if spec is None:
+        raise NotFoundError(f"no registry is called {registry_id!r}", "`registry-pipeline registries` lists them")
+    return spec

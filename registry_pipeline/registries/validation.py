@@ -9,12 +9,11 @@ from pathlib import Path
 
 from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.registries.base.check_run import check_run, more_needed_files, needed_files
+from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, needed_files
 from registry_pipeline.registries.base.reader import Previous
-from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.spec import DeferredCall
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline.runs.pointer_file import pointer_hash, run_folder
@@ -22,7 +21,7 @@ from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import replace
 
-_check_role_pack = DeferredCall("registry_pipeline.registries.roles.check_snapshot.check_capture")
+_check_role_pack = DeferredCall("registry_pipeline.registries.roles.comparison.check_capture")
 
 
 def validate(repository: Repository, sealed: SealedRun) -> Verdict:
@@ -30,7 +29,7 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     # The pointer file is hashed first: if it changes during the validation, the verdict must not match it.
     pointers = pointer_hash(repository)
     path = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
-    report = read_judgeable(run_folder(repository, sealed.ref), path)
+    report = verify_with_artifacts(run_folder(repository, sealed.ref), path)
     verdict = check_run(report, REGISTRIES)
     findings = list(verdict.findings)
     # A valid seal with another root means that the folder was replaced since it was sealed.
@@ -58,27 +57,15 @@ def capture_checks(
     return {ROLE_REGISTRY: partial(_check_role_pack, repository, now)}
 
 
-def spec_of(registry_id: str) -> RegistrySpec:
-    """Return the row of a registry.
-
-    Raises:
-        NotFoundError: no registry has this id.
-    """
-    spec = REGISTRIES.get(registry_id)
-    if spec is None:
-        raise NotFoundError(f"no registry is called {registry_id!r}", "`registry-pipeline registries` lists them")
-    return spec
-
-
-def read_judgeable(path: Path | str, shown: str) -> SealReport:
+def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
     """Verify a run folder and keep the bytes of all files that `check_run` reads."""
-    return with_own_names(verify_folder(path, shown=shown, keep=needed_files(REGISTRIES)), path)
+    return complete_report(verify_folder(path, display_path=shown, keep=needed_files(REGISTRIES)), path)
 
 
-def with_own_names(report: SealReport, path: Path | str) -> SealReport:
+def complete_report(report: SealReport, path: Path | str) -> SealReport:
     """Return a report with the bytes of the files that `check_run` reads and whose names only the folder states.
 
     If there are any, the folder is verified again, so that all bytes come from one reading.
     """
-    more = more_needed_files(report, REGISTRIES)
-    return verify_folder(path, shown=report.path, keep=needed_files(REGISTRIES) | more) if more else report
+    more = find_more_needed_files(report, REGISTRIES)
+    return verify_folder(path, display_path=report.path, keep=needed_files(REGISTRIES) | more) if more else report

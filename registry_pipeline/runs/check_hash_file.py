@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.findings.collector import MOST_OF_A_CODE, FindingCollector
+from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector
 from registry_pipeline.runs.check_manifest import ManifestResult
 from registry_pipeline.values import value_type
 
@@ -56,7 +56,7 @@ def check_hash_file(
     for number, line in file_lines:
         match = _FILE_LINE.fullmatch(line)
         if match is None:
-            collector.tell("HASHFILE_LINE_FORM", _NAME, location=f"{number}:1", got=line)
+            collector.add("HASHFILE_LINE_FORM", _NAME, location=f"{number}:1", got=line)
         else:
             pairs.append((match[2], match[1]))
     # (3) duplicates, order and agreement with manifest.json
@@ -65,7 +65,7 @@ def check_hash_file(
     # (4) the root, recomputed over all file lines
     root = sha256_hex("".join(sorted(f"{line}\n" for _, line in file_lines)).encode()) if file_lines else None
     if claimed_root is not None and claimed_root != root:
-        collector.tell("ROOT_MISMATCH", _NAME, expected=root, got=claimed_root)
+        collector.add("ROOT_MISMATCH", _NAME, expected=root, got=claimed_root)
     return HashFileResult(root, dict(reversed(pairs)).get("manifest.json"))
 
 
@@ -87,23 +87,23 @@ def read_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | Non
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        collector.tell("HASHFILE_NOT_UTF8", _NAME, detail=error)
+        collector.add("HASHFILE_NOT_UTF8", _NAME, detail=error)
         return None
     count = text.count("\n")
-    if count > max(MOST_OF_A_CODE, len(data) // _MIN_LINE_BYTES):
-        collector.tell("HASHFILE_LINE_FORM", _NAME, got=f"most of {count} lines are too short")
+    if count > max(MAX_OF_A_CODE, len(data) // _MIN_LINE_BYTES):
+        collector.add("HASHFILE_LINE_FORM", _NAME, got=f"most of {count} lines are too short")
         return None
     if "\r" in text:
         if text.count("\r") == text.count("\r\n") == count:
-            collector.tell("WARN_CRLF", _NAME)
+            collector.add("WARN_CRLF", _NAME)
         else:
-            collector.tell("HASHFILE_NEWLINES", _NAME, detail="line ends are neither all LF nor all CRLF")
+            collector.add("HASHFILE_NEWLINES", _NAME, detail="line ends are neither all LF nor all CRLF")
         text = text.replace("\r\n", "\n")
     if not text.endswith("\n"):
-        collector.tell("HASHFILE_NEWLINES", _NAME, detail="there is no final newline" if text else "it is empty")
+        collector.add("HASHFILE_NEWLINES", _NAME, detail="there is no final newline" if text else "it is empty")
     lines = text.removesuffix("\n").split("\n") if text else []
     if "" in lines:
-        collector.tell("HASHFILE_NEWLINES", _NAME, location=f"{lines.index('') + 1}:1", detail="there is a blank line")
+        collector.add("HASHFILE_NEWLINES", _NAME, location=f"{lines.index('') + 1}:1", detail="there is a blank line")
     return [line for line in lines if line]
 
 
@@ -111,15 +111,15 @@ def _check_root_line(lines: list[str], collector: FindingCollector) -> str | Non
     """Return the root that the last ROOT_SHA256 line claims, or None."""
     numbers = [number for number, line in enumerate(lines, 1) if line.startswith(_ROOT_KEYWORD)]
     if len(numbers) != 1:
-        collector.tell("HASHFILE_ROOT_LINE", _NAME, expected=1, got=len(numbers), detail=f"there are {len(numbers)}")
+        collector.add("HASHFILE_ROOT_LINE", _NAME, expected=1, got=len(numbers), detail=f"there are {len(numbers)}")
     elif numbers[0] != len(lines):
-        collector.tell("HASHFILE_ROOT_LINE", _NAME, location=f"{numbers[0]}:1", detail="it is not the last line")
+        collector.add("HASHFILE_ROOT_LINE", _NAME, location=f"{numbers[0]}:1", detail="it is not the last line")
     claimed = None
     for number in numbers:
         match = _ROOT_LINE.fullmatch(lines[number - 1])
         if match is None:
             detail, got = "it is not `ROOT_SHA256  <sha256>`", lines[number - 1]
-            collector.tell("HASHFILE_ROOT_LINE", _NAME, location=f"{number}:1", detail=detail, got=got)
+            collector.add("HASHFILE_ROOT_LINE", _NAME, location=f"{number}:1", detail=detail, got=got)
         else:
             claimed = match[1]
     return claimed
@@ -130,12 +130,12 @@ def _check_pairs(pairs: list[tuple[str, str]], collector: FindingCollector) -> N
     paths = [path for path, _ in pairs]
     for path, count in Counter(paths).items():
         if count > 1:
-            collector.tell("HASHFILE_DUPLICATE_LINE", _NAME, got=path)
+            collector.add("HASHFILE_DUPLICATE_LINE", _NAME, got=path)
     manifest_last = sorted(paths, key=lambda path: (path == "manifest.json", path))
     # Digests have one length, so whole lines sort like pairs of digest and path.
     by_line = sorted(pairs, key=lambda pair: (pair[1], pair[0]))
     if paths not in (sorted(paths), manifest_last) and pairs != by_line:
-        collector.tell("HASHFILE_ORDER", _NAME)
+        collector.add("HASHFILE_ORDER", _NAME)
 
 
 def _compare_with_manifest(
@@ -147,20 +147,20 @@ def _compare_with_manifest(
     """Compare paths and hashes with manifest.json, both ways."""
     paths = {path for path, _ in pairs}
     if "manifest.json" not in paths:
-        collector.tell("HASHFILE_CONTENT", _NAME, detail="the line of manifest.json is missing")
+        collector.add("HASHFILE_CONTENT", _NAME, detail="the line of manifest.json is missing")
     for path, digest in sorted(pairs):
         if path == "manifest.json" and manifest_sha256 not in (None, digest):
             detail = "manifest.json has another content"
-            collector.tell("HASHFILE_CONTENT", _NAME, detail=detail, expected=digest, got=manifest_sha256)
+            collector.add("HASHFILE_CONTENT", _NAME, detail=detail, expected=digest, got=manifest_sha256)
     if manifest is None:
         return
     for path in sorted(manifest.listed_paths - paths):
-        collector.tell("HASHFILE_CONTENT", _NAME, detail=f"the line of {path} is missing")
+        collector.add("HASHFILE_CONTENT", _NAME, detail=f"the line of {path} is missing")
     for path in sorted(paths - manifest.listed_paths - {"manifest.json"}):
-        collector.tell("HASHFILE_CONTENT", _NAME, detail=f"{path} is not in manifest.json")
+        collector.add("HASHFILE_CONTENT", _NAME, detail=f"{path} is not in manifest.json")
     # An invalid entry has no usable hash: only its path was compared above.
     valid_pairs = {(entry.relpath, entry.sha256) for entry in manifest.valid_entries}
     for path, digest in sorted(pairs - valid_pairs):
         if path in manifest.by_path:
             detail, expected = f"another hash for {path}", manifest.by_path[path].sha256
-            collector.tell("HASHFILE_CONTENT", _NAME, detail=detail, expected=expected, got=digest)
+            collector.add("HASHFILE_CONTENT", _NAME, detail=detail, expected=expected, got=digest)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_utc, read_strict_json
 from registry_pipeline.files.path_policy import bad_characters, collisions, path_codes
-from registry_pipeline.findings.collector import MOST_OF_A_CODE, FindingCollector
+from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.values import value_type
 
@@ -58,16 +58,16 @@ def check_manifest(data: bytes, collector: FindingCollector) -> ManifestResult |
         document = _parse_strict(data, _NAME, "MANIFEST_JSON", collector)
         if not isinstance(document, list):
             if document is not _UNPARSED:
-                collector.tell("MANIFEST_SHAPE", _NAME, detail=f"the top level is {_kind(document)}, not an array")
+                collector.add("MANIFEST_SHAPE", _NAME, detail=f"the top level is {_kind(document)}, not an array")
             return None
         # Millions of tiny items are no manifest; checking them one by one would take minutes.
-        if len(document) > max(MOST_OF_A_CODE, len(data) // _MIN_ENTRY_BYTES):
-            collector.tell("MANIFEST_SHAPE", _NAME, detail=f"most of its {len(document)} items are not entries")
+        if len(document) > max(MAX_OF_A_CODE, len(data) // _MIN_ENTRY_BYTES):
+            collector.add("MANIFEST_SHAPE", _NAME, detail=f"most of its {len(document)} items are not entries")
             return None
         checked = [_check_entry(index, item, collector) for index, item in enumerate(document)]
         entries = [entry for entry in checked if entry is not None]
         if not _is_canonical(data.decode("utf-8"), document):
-            collector.tell("MANIFEST_NOT_CANONICAL", _NAME)
+            collector.add("MANIFEST_NOT_CANONICAL", _NAME)
         listed = [
             (index, item["relpath"])
             for index, item in enumerate(document)
@@ -86,16 +86,16 @@ def check_run_json(data: bytes, folder_name: str, collector: FindingCollector) -
     document = _parse_strict(data, "run.json", "RUN_JSON", collector)
     if not isinstance(document, dict):
         if document is not _UNPARSED:
-            collector.tell("RUN_JSON_SHAPE", "run.json", detail=f"the top level is {_kind(document)}, not an object")
+            collector.add("RUN_JSON_SHAPE", "run.json", detail=f"the top level is {_kind(document)}, not an object")
         return None
     run_id = document.get("run_id")
     if not isinstance(run_id, str) or not run_id:
-        collector.tell("RUN_JSON_SHAPE", "run.json", location="/run_id", detail="run_id is not a non-empty string")
+        collector.add("RUN_JSON_SHAPE", "run.json", location="/run_id", detail="run_id is not a non-empty string")
     elif run_id != folder_name:
-        collector.tell("RUN_ID_FOLDER_MISMATCH", "run.json", location="/run_id", expected=folder_name, got=run_id)
+        collector.add("RUN_ID_FOLDER_MISMATCH", "run.json", location="/run_id", expected=folder_name, got=run_id)
     if parse_utc(document.get("created_utc")) is None:
         detail, got = "created_utc is not YYYY-MM-DDTHH:MM:SSZ", _quote(document.get("created_utc"))
-        collector.tell("RUN_JSON_SHAPE", "run.json", location="/created_utc", detail=detail, got=got)
+        collector.add("RUN_JSON_SHAPE", "run.json", location="/created_utc", detail=detail, got=got)
     return document
 
 
@@ -104,10 +104,10 @@ def _parse_strict(data: bytes, relpath: str, code_prefix: str, collector: Findin
     try:
         document = read_strict_json(data)
     except StrictJsonError as error:
-        collector.tell(f"{code_prefix}_{error.kind.upper()}", relpath, detail=error)
+        collector.add(f"{code_prefix}_{error.kind.upper()}", relpath, detail=error)
         return _UNPARSED
     if data.count(b"[") + data.count(b"{") > _MAX_DEPTH and _is_too_deep(document):
-        collector.tell(f"{code_prefix}_INVALID", relpath, detail=f"nested deeper than {_MAX_DEPTH}")
+        collector.add(f"{code_prefix}_INVALID", relpath, detail=f"nested deeper than {_MAX_DEPTH}")
         return _UNPARSED
     return document
 
@@ -139,11 +139,11 @@ def _quote(value: Any) -> str:
 def _check_entry(index: int, item: Any, collector: FindingCollector) -> ManifestEntry | None:
     """Return the entry, or None after reporting what is wrong with its values."""
     if not isinstance(item, dict):
-        collector.tell("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_kind(item)}")
+        collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_kind(item)}")
         return None
     if item.keys() != set(_KEYS):
         detail, got = "an entry has other keys than relpath, bytes and sha256", ", ".join(sorted(item))
-        collector.tell("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=detail, got=got)
+        collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=detail, got=got)
     path, size, digest = item.get("relpath"), item.get("bytes"), item.get("sha256")
     has_path, has_digest = isinstance(path, str) and path != "", is_sha256(digest)
     # True is an int in Python and 1.0 == 1: only the exact type is a whole number.
@@ -153,7 +153,7 @@ def _check_entry(index: int, item: Any, collector: FindingCollector) -> Manifest
     rules = (("relpath", has_path, "PATH_TYPE"), ("bytes", has_size, "BYTES"), ("sha256", has_digest, "SHA256_FORM"))
     for key, is_valid, rule in rules:
         if key in item and not is_valid:
-            collector.tell(f"MANIFEST_{rule}", _NAME, location=f"/{index}/{key}", got=_quote(item[key]))
+            collector.add(f"MANIFEST_{rule}", _NAME, location=f"/{index}/{key}", got=_quote(item[key]))
     return None
 
 
@@ -162,18 +162,18 @@ def _check_paths(listed: list[tuple[int, str]], collector: FindingCollector) -> 
     for (_, previous), (index, path) in pairwise(listed):
         if not previous < path:
             got = f"{path} after {previous}"
-            collector.tell("MANIFEST_ORDER", _NAME, location=f"/{index}/relpath", got=got)
+            collector.add("MANIFEST_ORDER", _NAME, location=f"/{index}/relpath", got=got)
             break
     for index, path in listed:
         for code in path_codes(path) if path else ():
-            collector.tell(code, _NAME, location=f"/{index}/relpath", got=path, detail=bad_characters(path))
+            collector.add(code, _NAME, location=f"/{index}/relpath", got=path, detail=bad_characters(path))
     # ASCII names without folders collide only if they are equal when lowered: most manifests end here.
     is_flat = all(path.isascii() and "/" not in path for _, path in listed)
     if is_flat and len({path.lower() for _, path in listed}) == len(listed):
         return
     indexes = {path: index for index, path in listed}
     for path, other in collisions(path for _, path in listed):
-        collector.tell("PATH_COLLISION", _NAME, location=f"/{indexes[path]}/relpath", got=path, detail=other)
+        collector.add("PATH_COLLISION", _NAME, location=f"/{indexes[path]}/relpath", got=path, detail=other)
 
 
 def _parse_plain_manifest(data: bytes) -> list[ManifestEntry] | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.config import Adapter
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
-from registry_pipeline.runs.records import AdaptedBy
+from registry_pipeline.runs.scanned_run import AdaptedBy
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK: Final = 1 << 16

@@ -115,7 +115,7 @@ def _is_regular(path: str) -> bool:
         return False
 
 
-def dated_runs(listing: RunListing, tags: Collection[str]) -> tuple[tuple[RunId, RunFolder], ...]:
+def find_dated_runs(listing: RunListing, tags: Collection[str]) -> tuple[tuple[RunId, RunFolder], ...]:
     """Return the folders whose names have one of these tags, with their run ids, oldest first."""
     dated: list[tuple[RunId, RunFolder]] = []
     for folder in listing.folders():

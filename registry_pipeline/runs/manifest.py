@@ -27,16 +27,16 @@ class Manifest:
     root_sha256: str
 
 
-def entry_of(relpath: str, data: bytes) -> ManifestEntry:
+def make_entry(relpath: str, data: bytes) -> ManifestEntry:
     """Return the manifest entry of a file with this content."""
     return ManifestEntry(relpath, len(data), sha256_hex(data))
 
 
-def seal_manifest(entries: Iterable[ManifestEntry]) -> Manifest:
+def build_manifest(entries: Iterable[ManifestEntry]) -> Manifest:
     """Return the manifest of these files, given in any order; the seal files themselves are not among them."""
     ordered = tuple(sorted(entries, key=lambda entry: entry.relpath))
     manifest_json = json_document([{"relpath": e.relpath, "bytes": e.bytes, "sha256": e.sha256} for e in ordered])
-    hashed = sorted([*ordered, entry_of("manifest.json", manifest_json)], key=lambda entry: entry.relpath)
+    hashed = sorted([*ordered, make_entry("manifest.json", manifest_json)], key=lambda entry: entry.relpath)
     lines = [f"{e.sha256}  {e.relpath}\n" for e in hashed]
     # The root is taken over the lines sorted as whole lines, so the order in the hash file does not matter.
     root = sha256_hex("".join(sorted(lines)).encode())

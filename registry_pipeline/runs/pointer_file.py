@@ -187,7 +187,7 @@ def _read_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ...
     if len(entries) > _MAX_POINTERS:
         report.add("POINTER_SHAPE", "/pointers", detail=f"more than {_MAX_POINTERS} pointers")
         return ()
-    counts = Counter(entry["registry_id"] for entry in entries if names_registry(entry))
+    counts = Counter(entry["registry_id"] for entry in entries if has_registry_id(entry))
     pointers = []
     for number, entry in enumerate(entries):
         location = f"/pointers/{number}"
@@ -195,7 +195,7 @@ def _read_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ...
             report.add("POINTER_SHAPE", location, detail="a pointer is not an object", got=entry)
             continue
         # No entry of a duplicated registry counts, because neither can be preferred.
-        is_duplicate = names_registry(entry) and counts[entry["registry_id"]] > 1
+        is_duplicate = has_registry_id(entry) and counts[entry["registry_id"]] > 1
         if is_duplicate:
             report.add("POINTER_DUPLICATE", f"{location}/registry_id", got=entry["registry_id"])
         pointer = _read_pointer(entry, location, report)
@@ -204,7 +204,7 @@ def _read_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ...
     return tuple(pointers)
 
 
-def names_registry(entry: Any) -> bool:
+def has_registry_id(entry: Any) -> bool:
     """Return whether an entry is an object with a registry_id of text."""
     return isinstance(entry, dict) and isinstance(entry.get("registry_id"), str)
 
@@ -241,7 +241,7 @@ def run_folder(repository: Repository, ref: SealedRef) -> Path:
     return repository.path(ref.run_root) / ref.run_id
 
 
-def read_report(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
+def verify_referenced_run(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
     """Verify a referenced folder and return the report, with the bytes of the files named in `keep`."""
     display_path = f"{ref.run_root}/{ref.run_id}"
-    return verify_folder(repository.path(display_path), shown=display_path, keep=keep)
+    return verify_folder(repository.path(display_path), display_path=display_path, keep=keep)

@@ -59,7 +59,7 @@ def check_sha256sum_file(
     ]
     if not has_errors(findings):
         summary = FindingCollector(display_path)
-        summary.tell("HASHES_VERIFIED", detail="1 file matches" if len(hashes) == 1 else f"{len(hashes)} files match")
+        summary.add("HASHES_VERIFIED", detail="1 file matches" if len(hashes) == 1 else f"{len(hashes)} files match")
         findings += summary.findings()
     return sorted_findings(findings)
 
@@ -70,14 +70,14 @@ def _parse_lines(lines: Sequence[str], collector: FindingCollector) -> Mapping[s
     for number, line in enumerate(lines, 1):
         match, location = _LINE.fullmatch(line), f"{number}:1"
         if match is None:
-            collector.tell("HASHFILE_LINE_FORM", _NAME, location=location, got=line)
+            collector.add("HASHFILE_LINE_FORM", _NAME, location=location, got=line)
             continue
         digest, path = match.groups()
         codes = path_codes(path)
         for code in codes:
-            collector.tell(code, _NAME, location=location, got=path, detail=bad_characters(path))
+            collector.add(code, _NAME, location=location, got=path, detail=bad_characters(path))
         if path in hashes:
-            collector.tell("HASHFILE_DUPLICATE_LINE", _NAME, location=location, got=path)
+            collector.add("HASHFILE_DUPLICATE_LINE", _NAME, location=location, got=path)
         elif not codes:
             hashes[path] = digest
     return hashes

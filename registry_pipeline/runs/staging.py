@@ -23,7 +23,7 @@ class Leftover:
     run_id: str
 
 
-def stale_stagings(staging_root: Path) -> tuple[Leftover, ...]:
+def find_leftovers(staging_root: Path) -> tuple[Leftover, ...]:
     """Return the staging folders whose processes have ended, by name; folders with other names are ignored.
 
     Raises:

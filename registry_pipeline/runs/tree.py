@@ -21,7 +21,7 @@ from registry_pipeline.runs.manifest import ManifestEntry
 
 MAX_DEPTH: Final = 64
 MAX_DOCUMENT_BYTES: Final = 64 * 2**20
-MOST_HOLE_BYTES: Final = 2**30
+MAX_HOLE_BYTES: Final = 2**30
 """The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -47,7 +47,7 @@ def open_directory(name: str, parent: int | None = None) -> int:
     return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
-def kind_of(name: str, parent: int | None = None) -> str:
+def describe_kind(name: str, parent: int | None = None) -> str:
     """Return the kind of file under a name as text, without following a link; "nothing" if there is none."""
     try:
         mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
@@ -56,7 +56,7 @@ def kind_of(name: str, parent: int | None = None) -> str:
     return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "an unknown kind")
 
 
-def read_names(folder: int) -> list[os.DirEntry[str]]:
+def list_entries(folder: int) -> list[os.DirEntry[str]]:
     """Return the entries of an open directory, sorted by name."""
     with os.scandir(folder) as entries:
         return sorted(entries, key=attrgetter("name"))
@@ -79,7 +79,7 @@ class Tree:
         self._listed: Collection[str] | None = None
         self._entries: Mapping[str, ManifestEntry] = {}
         self._hashes: Mapping[str, str] | None = None
-        self._holes_left = MOST_HOLE_BYTES
+        self._holes_left = MAX_HOLE_BYTES
         self._seen: set[str] = set()
         self._unvisited: list[str] = []
         self.kept: dict[str, bytes] = {}
@@ -98,14 +98,14 @@ class Tree:
 
         def read(file: int, status: os.stat_result, name: str) -> bytes | None:
             if status.st_size > MAX_DOCUMENT_BYTES:
-                self._collector.tell(f"{code_prefix}_TOO_LARGE", name, got=status.st_size)
+                self._collector.add(f"{code_prefix}_TOO_LARGE", name, got=status.st_size)
                 return None
             return _read(file, status.st_size)
 
         try:
             return self._visit_file(folder, name, name, read)
         except OSError as error:
-            self._collector.tell("UNREADABLE", name, detail=error.strerror)
+            self._collector.add("UNREADABLE", name, detail=error.strerror)
             return None
 
     def walk(self, folder: int, entries: list[os.DirEntry[str]], prefix: str = "", depth: int = 0) -> None:
@@ -119,12 +119,12 @@ class Tree:
                     continue
                 self._seen.add(relpath)
                 if not entry.is_file(follow_symlinks=False):
-                    self._collector.tell("NOT_REGULAR", relpath, detail=kind_of(name, folder))
+                    self._collector.add("NOT_REGULAR", relpath, detail=describe_kind(name, folder))
                 elif (depth or name not in SEAL_FILES) and self._is_read(relpath):
                     compare = self._compare_with_entry if self._hashes is None else self._compare_with_hash
                     self._visit_file(folder, name, relpath, compare)
             except OSError as error:
-                self._collector.tell("UNREADABLE", relpath, detail=error.strerror)
+                self._collector.add("UNREADABLE", relpath, detail=error.strerror)
 
     def report_missing_files(self, relpaths: Iterable[str]) -> None:
         """Report each of these paths that the walk did not find; call it after the walk."""
@@ -132,19 +132,19 @@ class Tree:
         unvisited = tuple(self._unvisited)
         for relpath in relpaths:
             if relpath not in self._seen and not relpath.startswith(unvisited):
-                self._collector.tell("FILE_MISSING", relpath)
+                self._collector.add("FILE_MISSING", relpath)
 
     def _walk_directory(self, parent: int, name: str, relpath: str, depth: int) -> None:
         self._unvisited.append(f"{relpath}/")
         if depth > MAX_DEPTH:
-            self._collector.tell("TREE_TOO_DEEP", relpath)
+            self._collector.add("TREE_TOO_DEEP", relpath)
             return
         folder = open_directory(name, parent)
         try:
-            entries = read_names(folder)
+            entries = list_entries(folder)
             self._unvisited.pop()
             if not entries:
-                self._collector.tell("UNLISTED_DIR", relpath)
+                self._collector.add("UNLISTED_DIR", relpath)
             self.walk(folder, entries, f"{relpath}/", depth)
         finally:
             os.close(folder)
@@ -153,7 +153,7 @@ class Tree:
         """Return whether a file is read: if it is listed, or run.json beside a manifest. Report an unlisted file."""
         if self._listed is None or relpath in self._listed:
             return True
-        self._collector.tell("UNLISTED_FILE", relpath)
+        self._collector.add("UNLISTED_FILE", relpath)
         return relpath == "run.json" and self._hashes is None
 
     def _visit_file(
@@ -164,10 +164,10 @@ class Tree:
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode):
-                self._collector.tell("NOT_REGULAR", relpath, detail="it was replaced while the folder was read")
+                self._collector.add("NOT_REGULAR", relpath, detail="it was replaced while the folder was read")
                 return None
             if before.st_nlink > 1:
-                self._collector.tell("WARN_HARDLINK", relpath, expected=1, got=before.st_nlink)
+                self._collector.add("WARN_HARDLINK", relpath, expected=1, got=before.st_nlink)
             data = read(file, before, relpath)
             after = os.fstat(file)
             # The change time moves with every write, truncation, link, unlink and rename over the name.
@@ -176,7 +176,7 @@ class Tree:
                 or before.st_mtime_ns != after.st_mtime_ns
                 or before.st_size != after.st_size
             ):
-                self._collector.tell("FILE_CHANGED_WHILE_READING", relpath)
+                self._collector.add("FILE_CHANGED_WHILE_READING", relpath)
             return data
         finally:
             os.close(file)
@@ -188,7 +188,7 @@ class Tree:
         data = None
         # (1) run.json is read even if it is unlisted or has another size: its content is checked anyway.
         if relpath == "run.json" and size > MAX_DOCUMENT_BYTES:
-            self._collector.tell("RUN_JSON_TOO_LARGE", relpath, got=size)
+            self._collector.add("RUN_JSON_TOO_LARGE", relpath, got=size)
             if has_size:
                 return
         elif relpath == "run.json":
@@ -197,7 +197,7 @@ class Tree:
             return
         # (2) Size before hash: a sparse file of a terabyte then costs one system call.
         if not has_size:
-            self._collector.tell("SIZE_MISMATCH", relpath, expected=entry.bytes, got=size)
+            self._collector.add("SIZE_MISMATCH", relpath, expected=entry.bytes, got=size)
             # A line end grows or shrinks by one byte: outside these bounds no conversion explains the size.
             if size > min(2 * entry.bytes, MAX_DOCUMENT_BYTES) or entry.bytes > 2 * size:
                 return
@@ -211,7 +211,7 @@ class Tree:
             data = self.kept[relpath] = _read(file, size)
         digest = _digest(file, size) if data is None else sha256_hex(data)
         if digest != entry.sha256:
-            self._collector.tell("HASH_MISMATCH", relpath, expected=entry.sha256, got=digest)
+            self._collector.add("HASH_MISMATCH", relpath, expected=entry.sha256, got=digest)
 
     def _compare_with_hash(self, file: int, status: os.stat_result, relpath: str) -> None:
         size, expected = status.st_size, (self._hashes or {})[relpath]
@@ -220,7 +220,7 @@ class Tree:
         digest = _digest(file, size)
         if digest == expected:
             return
-        self._collector.tell("HASH_MISMATCH", relpath, expected=expected, got=digest)
+        self._collector.add("HASH_MISMATCH", relpath, expected=expected, got=digest)
         if size <= MAX_DOCUMENT_BYTES:
             os.lseek(file, 0, os.SEEK_SET)
             check_line_ends(_read(file, size), expected, relpath, self._collector)
@@ -234,7 +234,7 @@ class Tree:
         if holes <= self._holes_left:
             self._holes_left -= holes
             return False
-        self._collector.tell("FILE_SPARSE", relpath, detail=f"{stored} of {size} bytes")
+        self._collector.add("FILE_SPARSE", relpath, detail=f"{stored} of {size} bytes")
         return True
 
 
@@ -259,7 +259,7 @@ def check_line_ends(data: bytes, sealed_sha256: str, relpath: str, collector: Fi
     as_lf = data.replace(b"\r\n", b"\n")
     for converted, detail in ((as_lf, "LF"), (as_lf.replace(b"\n", b"\r\n"), "CRLF")):
         if converted != data and sha256_hex(converted) == sealed_sha256:
-            collector.tell("SEAL_BROKEN_EOL", relpath, detail=detail)
+            collector.add("SEAL_BROKEN_EOL", relpath, detail=detail)
 
 
 def _read(file: int, size: int) -> bytes:

@@ -28,7 +28,7 @@ from registry_pipeline.runs.check_manifest import ManifestResult, check_manifest
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.sealed_run import RunVerdict, SealReport
 from registry_pipeline.runs.sha256sum_file import check_sha256sum_file
-from registry_pipeline.runs.tree import Tree, check_line_ends, kind_of, open_directory, read_names
+from registry_pipeline.runs.tree import Tree, check_line_ends, describe_kind, list_entries, open_directory
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -40,7 +40,7 @@ _Job = tuple[str, str, Collection[str]]
 def verify_folder(
     path: Path | str,
     *,
-    shown: str | None = None,
+    display_path: str | None = None,
     expect_run_id: str | None = None,
     keep: Collection[str] = (),
 ) -> SealReport:
@@ -48,27 +48,27 @@ def verify_folder(
 
     Args:
         path: the folder.
-        shown: the folder's path in findings (default: `path`).
+        display_path: the folder's path in findings (default: `path`).
         expect_run_id: the name that the folder will have (default: its name).
         keep: relpaths of files whose hashed bytes the report contains.
     """
     # With a slash at its end a link would be followed.
     text = os.fspath(path).rstrip("/") or "/"
-    collector = FindingCollector(text if shown is None else shown)
+    collector = FindingCollector(text if display_path is None else display_path)
     name = os.path.basename(os.path.abspath(text)) if expect_run_id is None else expect_run_id  # noqa: PTH100, PTH119 -- pathlib leaves `..` as it is
     try:
         folder = open_directory(text)
     except (OSError, ValueError) as error:
-        kind = kind_of(text)
+        kind = describe_kind(text)
         if isinstance(error, OSError) and kind == "a directory":
-            collector.tell("UNREADABLE", detail=error.strerror)
+            collector.add("UNREADABLE", detail=error.strerror)
         else:
-            collector.tell("FOLDER_NOT_DIRECTORY", expected="a directory", got=kind)
+            collector.add("FOLDER_NOT_DIRECTORY", expected="a directory", got=kind)
         return _empty_report(collector, name, "fail")
     try:
         return _verify_open(folder, name, keep, collector)
     except OSError as error:
-        collector.tell("UNREADABLE", detail=error.strerror)
+        collector.add("UNREADABLE", detail=error.strerror)
         return _empty_report(collector, name, "fail")
     finally:
         os.close(folder)
@@ -80,12 +80,12 @@ def _empty_report(collector: FindingCollector, name: str, verdict: RunVerdict) -
 
 def _verify_open(folder: int, name: str, keep: Collection[str], collector: FindingCollector) -> SealReport:
     # (1) The folder is a real directory and can be listed.
-    entries = read_names(folder)
+    entries = list_entries(folder)
     top = {entry.name: entry for entry in entries}
     # (2) Seal files: without any it is unsealed; with one it is partial and is checked as far as possible.
     seal_files = [seal_file for seal_file in SEAL_FILES if seal_file in top]
     if not seal_files:
-        collector.tell("UNSEALED")
+        collector.add("UNSEALED")
         return _empty_report(collector, name, "unsealed")
     if seal_files == ["MANIFEST.sha256"]:
         list_findings = check_sha256sum_file(folder, entries, collector.shown)
@@ -93,7 +93,7 @@ def _verify_open(folder: int, name: str, keep: Collection[str], collector: Findi
             list_verdict: RunVerdict = "fail" if has_errors(list_findings) else "partial"
             return SealReport(collector.shown, encodable(name), list_verdict, None, (), None, list_findings)
     if len(seal_files) < len(SEAL_FILES):
-        collector.tell("PARTIAL", expected=" and ".join(SEAL_FILES), got=f"only {seal_files[0]}")
+        collector.add("PARTIAL", expected=" and ".join(SEAL_FILES), got=f"only {seal_files[0]}")
     # (3) manifest.json: strict JSON, shape, order, canonical text, path policy
     tree = Tree(collector, keep)
     manifest_json = _read_seal_file(folder, "manifest.json", "MANIFEST_JSON", top, tree, collector)
@@ -131,10 +131,10 @@ def _read_seal_file(
     collector: FindingCollector,
 ) -> bytes | None:
     if name not in top:
-        collector.tell(f"{code_prefix}_MISSING", name)
+        collector.add(f"{code_prefix}_MISSING", name)
         return None
     if not top[name].is_file(follow_symlinks=False):
-        collector.tell(f"{code_prefix}_NOT_REGULAR", name, expected="a regular file", got=kind_of(name, folder))
+        collector.add(f"{code_prefix}_NOT_REGULAR", name, expected="a regular file", got=describe_kind(name, folder))
         return None
     return tree.read_document(folder, name, code_prefix)
 
@@ -147,11 +147,11 @@ def _check_run_json(
     collector: FindingCollector,
 ) -> Mapping[str, Any] | None:
     if manifest is not None and "run.json" not in manifest.listed_paths:
-        collector.tell("RUN_JSON_NOT_SEALED", "run.json")
+        collector.add("RUN_JSON_NOT_SEALED", "run.json")
     if "run.json" not in top:
-        collector.tell("RUN_JSON_MISSING", "run.json")
+        collector.add("RUN_JSON_MISSING", "run.json")
     elif not top["run.json"].is_file(follow_symlinks=False):
-        collector.tell("RUN_JSON_NOT_REGULAR", "run.json", expected="a regular file")
+        collector.add("RUN_JSON_NOT_REGULAR", "run.json", expected="a regular file")
     return None if data is None else check_run_json(data, name, collector)
 
 
@@ -201,7 +201,7 @@ def verify_folders(
 
 def _verify_one(job: _Job) -> SealReport:
     path, display_path, keep = job
-    return verify_folder(path, shown=display_path, keep=keep)
+    return verify_folder(path, display_path=display_path, keep=keep)
 
 
 def _verify_chunk(chunk: Sequence[_Job]) -> list[tuple[Any, ...]]:

@@ -25,7 +25,7 @@ from registry_pipeline.files.durable import (
 )
 from registry_pipeline.files.path_policy import collisions, path_codes
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.runs.manifest import ManifestEntry, entry_of, seal_manifest
+from registry_pipeline.runs.manifest import ManifestEntry, build_manifest, make_entry
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
@@ -148,8 +148,8 @@ def _write_sealed(staging: str, files: Mapping[str, bytes]) -> str:
     # (2) Write every file once, take the manifest from what the disk returns, write the hash file last.
     for relpath, data in files.items():
         _write(staging, relpath, data)
-    manifest = seal_manifest(_read_entries(staging))
-    if set(manifest.entries) != {entry_of(relpath, data) for relpath, data in files.items()}:
+    manifest = build_manifest(_read_entries(staging))
+    if set(manifest.entries) != {make_entry(relpath, data) for relpath, data in files.items()}:
         raise PublishError("the disk returned other files than were written", "check the disk and its mount")
     _write(staging, "manifest.json", manifest.manifest_json)
     _write(staging, "MANIFEST.sha256", manifest.hash_file)
@@ -174,7 +174,7 @@ def _read_entries(staging: str) -> Iterator[ManifestEntry]:
     for folder, _, names in os.walk(staging):
         for name in names:
             path = f"{folder}/{name}"
-            yield entry_of(path.removeprefix(f"{staging}/"), Path(path).read_bytes())
+            yield make_entry(path.removeprefix(f"{staging}/"), Path(path).read_bytes())
 
 
 def _make_durable(stagings: Sequence[str]) -> None:
@@ -196,7 +196,7 @@ def _make_durable(stagings: Sequence[str]) -> None:
 
 
 def _refuse_unverified(folder: _Staged) -> None:
-    report = verify_folder(folder.staging, shown=str(folder.run_id), expect_run_id=str(folder.run_id))
+    report = verify_folder(folder.staging, display_path=str(folder.run_id), expect_run_id=str(folder.run_id))
     if report.verdict != "pass" or report.root_sha256 != folder.root_sha256:
         errors = [f"{f.code} {f.path}: {f.message}" for f in report.findings if f.severity is Severity.ERROR]
         reason = "; ".join(errors) or "the root hash differs"

@@ -23,9 +23,9 @@ from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.delta_log.check import check_delta_log
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry
-from registry_pipeline.registries.run_registry.check_removed_runs import check_history
+from registry_pipeline.registries.run_registry.check import check_history
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.schema import check_value
@@ -223,7 +223,7 @@ def run_roles(case: Case, _: Path) -> Any:
     current, path = parse_pack(files["current.json"], "assets/pack.json"), "assets/pack.json"
     baseline = None
     if "baseline.json" in files:
-        baseline = Published(parse_pack(files["baseline.json"], path), f"main:{path}")
+        baseline = PublishedPack(parse_pack(files["baseline.json"], path), f"main:{path}")
     return [
         {
             "code": violation.finding.code,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, PACKS
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.role_packs import PACK
@@ -46,7 +46,7 @@ def reseal(folder: Path, **changes: bytes) -> None:
         (folder / name).chmod(0o644)
         (folder / name).write_bytes(data)
     seals = ("manifest.json", "MANIFEST.sha256")
-    manifest = seal_manifest(entry_of(p.name, p.read_bytes()) for p in folder.iterdir() if p.name not in seals)
+    manifest = build_manifest(make_entry(p.name, p.read_bytes()) for p in folder.iterdir() if p.name not in seals)
     for name, data in zip(seals, (manifest.manifest_json, manifest.hash_file), strict=True):
         (folder / name).chmod(0o644)
         (folder / name).write_bytes(data)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from registry_pipeline.pointers.store import intent_path
+from registry_pipeline.pointers.state import intent_path
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.cli.exit_codes import MEANINGS, combined
+from registry_pipeline.cli.exit_codes import MEANINGS, combine_exit_codes
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,13 @@ from registry_pipeline.cli.exit_codes import MEANINGS, combined
     ],
 )
 def test_of_several_codes_the_first_of_1_2_6_3_7_5_8_4_is_used(held: tuple[int, ...], expected: int) -> None:
-    assert expected == combined(held)
+    assert expected == combine_exit_codes(held)
 
 
 @given(st.lists(st.sampled_from([int(code) for code in MEANINGS])))
 def test_the_code_told_is_one_that_holds_whatever_the_order(held: list[int]) -> None:
-    told = combined(held)
+    told = combine_exit_codes(held)
 
     assert told in {*held, 0}
-    assert told == combined(reversed(held))
+    assert told == combine_exit_codes(reversed(held))
     assert (told == 0) == (not any(held))

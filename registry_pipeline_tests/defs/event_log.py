@@ -6,16 +6,16 @@ from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, Metada
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
 from registry_pipeline.defs import event_log
-from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, Materialized, sealed_to_json
-from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, Materialization, sealed_to_json
+from registry_pipeline.registries import catalog
 from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 
-def newest(repo: DagsterRepo, registry_id: str) -> Materialized:
+def newest(repo: DagsterRepo, registry_id: str) -> Materialization:
     return event_log.materializations(repo.instance, registry_id, 1)[0]
 
 
-def repeat(repo: DagsterRepo, made: Materialized) -> Materialized:
+def repeat(repo: DagsterRepo, made: Materialization) -> Materialization:
     """Report the same folder as a further materialization, on which no check has run."""
     assert made.sealed is not None
     page = {SEALED_KEY: MetadataValue.json(sealed_to_json(made.sealed))}
@@ -23,9 +23,9 @@ def repeat(repo: DagsterRepo, made: Materialized) -> Materialized:
     return newest(repo, made.registry_id)
 
 
-def judge(repo: DagsterRepo, made: Materialized, *, storage_id: int, root: str, passed: bool = True) -> None:
+def judge(repo: DagsterRepo, made: Materialization, *, storage_id: int, root: str, passed: bool = True) -> None:
     """Report every check of a registry with the target and the root that are given."""
-    for name in registries_validation.spec_of(made.registry_id).check_names:
+    for name in catalog.spec_of(made.registry_id).check_names:
         target = AssetCheckEvaluationTargetMaterializationData(storage_id=storage_id, run_id="", timestamp=0.0)
         evaluation = AssetCheckEvaluation(
             asset_key=AssetKey(made.registry_id),

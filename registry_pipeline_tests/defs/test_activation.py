@@ -90,7 +90,7 @@ def test_a_request_is_not_heeded_outside_its_job(rebuilt: DagsterRepo) -> None:
 
 def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebuilt: DagsterRepo) -> None:
     request = rebuilt.requested()
-    altered = find_runs.all_runs(rebuilt.governed)
+    altered = find_runs.list_all_runs(rebuilt.governed)
     drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
     artifact = drift.path / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from registry_pipeline.defs import metadata
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.registries.catalog import BUILD_ORDER
-from registry_pipeline.runs.manifest import entry_of
+from registry_pipeline.runs.manifest import make_entry
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 
@@ -44,7 +44,9 @@ def test_rows_of_csv_are_records() -> None:
 
 
 def test_the_files_of_a_run_are_compared_by_their_hashes() -> None:
-    entries = tuple(entry_of(name, data) for name, data in {"a.json": b"1", "b.json": b"2", "run.json": b"{}"}.items())
+    entries = tuple(
+        make_entry(name, data) for name, data in {"a.json": b"1", "b.json": b"2", "run.json": b"{}"}.items()
+    )
     active = SealReport("runs/a", "a", "pass", "0" * 64, entries, {}, ())
 
     page = metadata.files_metadata({"b.json": b"3", "c.json": b"4"}, active)

@@ -8,7 +8,7 @@ from dagster import AssetKey
 from registry_pipeline.canonical import json_line
 from registry_pipeline.defs import metadata
 from registry_pipeline.pipeline import steps
-from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, PathChanges, parse_delta_log
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built
@@ -19,9 +19,7 @@ from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, fai
 def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_rebuild: FirstRebuild) -> None:
     graph = first_rebuild.repo.definitions.resolve_asset_graph()
 
-    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {
-        AssetKey(name) for name in registries_validation.spec_of(DELTA_LOG).after
-    }
+    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {AssetKey(name) for name in catalog.spec_of(DELTA_LOG).after}
     assert first_rebuild.repo.run_json(page_of(first_rebuild.result, DELTA_LOG)["run_id"])["inputs"]["registries"] == []
 
 

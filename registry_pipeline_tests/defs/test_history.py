@@ -27,6 +27,7 @@ from registry_pipeline.defs import event_log
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.daily import DAILY, DAILY_JOB
 from registry_pipeline.pipeline import daily
+from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte
@@ -96,7 +97,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: DagsterRe
     assert page["as_of_utc"] == "2026-02-12T23:59:59Z"
     drift = json.loads((past.governed.publish_root / page["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert page["canon_tree_hash"] == drift["canon_tree_hash"]
-    assert verdicts_of(result, DAILY) == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, True)
+    assert verdicts_of(result, DAILY) == dict.fromkeys(catalog.spec_of(DAILY).check_names, True)
 
 
 def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(past: DagsterRepo) -> None:
@@ -111,7 +112,7 @@ def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(p
     assert shown["2026-01-20"]["threshold_drift"] == 1
     assert len({page["content_sha256"] for page in shown.values()}) > 3
     checks = {e.check_name: e.metadata["folders"].value for e in result.get_asset_check_evaluations()}
-    assert checks == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, 35)
+    assert checks == dict.fromkeys(catalog.spec_of(DAILY).check_names, 35)
 
 
 def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_forced(past: DagsterRepo) -> None:
@@ -155,7 +156,7 @@ def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(pas
     flip_byte(past.governed.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
     broken = repo.execute("alone")
 
-    assert verdicts_of(replaced, DAILY) == dict.fromkeys(registries_validation.spec_of(DAILY).check_names, True)
+    assert verdicts_of(replaced, DAILY) == dict.fromkeys(catalog.spec_of(DAILY).check_names, True)
     assert {e.metadata["folders"].value for e in replaced.get_asset_check_evaluations()} == {4}
     assert verdicts_of(broken, DAILY)["seal"] is False
 

@@ -236,7 +236,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sealed_run_has_the_same_verdict_without_git_and_without_the_repository(
     case: Case, prepared: Path, home: Path, tmp_path: Path
 ) -> None:
-    quick = QuickRepository(prepared, home)
+    repo = QuickRepository(prepared, home)
     repo("build", ROLE_REGISTRY, "--only", now=LATER)
     folder = repo.runs / run_of(repo)
     before = repo("verify", folder.name, "--json", now=LATER)
@@ -253,7 +253,7 @@ def test_a_sealed_run_has_the_same_verdict_without_git_and_without_the_repositor
 
 @pytest.mark.parametrize("case", [CASES[1]], ids=str)
 def test_an_unchanged_pack_fails_once_main_published_what_it_lacks(case: Case, prepared: Path, home: Path) -> None:
-    quick = QuickRepository(prepared, home)
+    repo = QuickRepository(prepared, home)
     git(prepared, "checkout", "-q", "-b", "work")
     git(prepared, "checkout", "-q", "main")
     commit(prepared, {PACK: WITH_VALID_ROLE})

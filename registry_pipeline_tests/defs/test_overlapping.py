@@ -14,7 +14,7 @@ from dagster import DagsterEventType, ExecuteInProcessResult
 
 from registry_pipeline.cli.main import main
 from registry_pipeline.pipeline import steps
-from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline_tests.copies import make_removable
@@ -29,7 +29,7 @@ def interrupt_sealing(monkeypatch: pytest.MonkeyPatch, other: Callable[[], None]
     left = [other] * times
 
     def interrupted(*arguments: object, **options: object) -> SealedRun:
-        if arguments[2] is registries_validation.spec_of(DELTA_LOG) and left:
+        if arguments[2] is catalog.spec_of(DELTA_LOG) and left:
             left.pop()()
         return real(*arguments, **options)  # type: ignore[arg-type]  # as it was called
 

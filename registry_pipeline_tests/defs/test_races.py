@@ -20,7 +20,7 @@ from registry_pipeline.pointers import (
     state,
     transaction,
 )
-from registry_pipeline.pointers.store import pointer_lock
+from registry_pipeline.pointers.state import pointer_lock
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.defs.conftest import DagsterRepo

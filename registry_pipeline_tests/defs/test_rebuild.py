@@ -11,7 +11,7 @@ from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.pipeline import verify as pipeline_verify
 from registry_pipeline.pointers import find_runs
-from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries import catalog
 from registry_pipeline_tests.defs.conftest import (
     REGISTRIES,
     DagsterRepo,
@@ -35,7 +35,7 @@ def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointe
     assert {verdict.root_sha256 for verdict in judged} == set(roots_of(result).values())
     assert all(verdict.passed for verdict in judged)
     for name in REGISTRIES:
-        assert verdicts_of(result, name) == dict.fromkeys(registries_validation.spec_of(name).check_names, True)
+        assert verdicts_of(result, name) == dict.fromkeys(catalog.spec_of(name).check_names, True)
     assert repo.governed.pointer_path.read_bytes() == first_rebuild.pointers_before
 
 

@@ -73,7 +73,7 @@ def check(repo: DagsterRepo, answer: SensorResult | SkipReason) -> ExecuteInProc
     return repo.execute(CHECK_JOB, tags=dict(request.tags))
 
 
-def newest(repo: DagsterRepo, registry_id: str) -> event_log.Materialized:
+def newest(repo: DagsterRepo, registry_id: str) -> event_log.Materialization:
     (made,) = event_log.materializations(repo.instance, registry_id, limit=1)
     return made
 
@@ -90,7 +90,7 @@ def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: DagsterRepo) ->
         assert made.dagster_run_id == ""
         assert made.sealed is not None
         assert made.sealed.ref == (fresh.active().get(registry_id) or made.sealed.ref)
-        assert event_log.unproved_checks(fresh.instance, made) == {}
+        assert event_log.find_unpassed_checks(fresh.instance, made) == {}
 
 
 def test_what_is_told_once_is_not_told_again(fresh: DagsterRepo) -> None:
@@ -180,9 +180,9 @@ def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRe
     answer = tick(fresh)
 
     assert not check(fresh, answer).success
-    failed = event_log.unproved_checks(fresh.instance, newest(fresh, "drift_signals"))
+    failed = event_log.find_unpassed_checks(fresh.instance, newest(fresh, "drift_signals"))
     assert failed["seal"] == "failed"
-    assert event_log.unproved_checks(fresh.instance, newest(fresh, "run_registry")) == {}
+    assert event_log.find_unpassed_checks(fresh.instance, newest(fresh, "run_registry")) == {}
 
 
 def test_the_activation_sensor_leaves_to_the_command_line_what_it_sealed(fresh: DagsterRepo) -> None:

@@ -39,7 +39,7 @@ def test_the_newest_verdict_on_a_materialization_holds(rebuilt: DagsterRepo) -> 
 
     judge(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
 
-    assert event_log.unproved_checks(rebuilt.instance, made) == dict.fromkeys(CHECK_NAMES, "failed")
+    assert event_log.find_unpassed_checks(rebuilt.instance, made) == dict.fromkeys(CHECK_NAMES, "failed")
     assert "drift_signals" not in rebuilt.asked_for()
 
 
@@ -55,7 +55,7 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
 
     assert result.asset_materializations_for_node("run_registry")
     assert not result.get_asset_check_evaluations()
-    assert event_log.unproved_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
+    assert event_log.find_unpassed_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
     assert "check seal has no result" in activated.skipped()
 
 

@@ -170,18 +170,18 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
     first = newest(rebuilt, "drift_signals")
     assert first.sealed is not None
     root = first.sealed.ref.manifest_sha256
-    assert event_log.unproved_checks(rebuilt.instance, first) == {}
+    assert event_log.find_unpassed_checks(rebuilt.instance, first) == {}
 
     again = repeat(rebuilt, first)
 
     unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
-    assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
+    assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
     judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
-    assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "another root"
+    assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another root"
     judge(rebuilt, again, storage_id=first.storage_id, root=root)
-    assert event_log.unproved_checks(rebuilt.instance, again) == unjudged, "another materialization"
+    assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another materialization"
     judge(rebuilt, again, storage_id=again.storage_id, root=root)
-    assert event_log.unproved_checks(rebuilt.instance, again) == {}
+    assert event_log.find_unpassed_checks(rebuilt.instance, again) == {}
 
 
 # Two overlapping rebuilds.

@@ -35,7 +35,7 @@ def reports(written: Written) -> dict[str, SealReport]:
         for root in (".codex/RUNS", "reports/runs", RIG_ROOT)
         for name in (written.root / root).iterdir()
     ]
-    return {path: verify_folder(written.root / path, shown=path) for path in paths}
+    return {path: verify_folder(written.root / path, display_path=path) for path in paths}
 
 
 def test_the_verifier_finds_what_is_planted_and_nothing_else(written: Written, reports: dict[str, SealReport]) -> None:
@@ -59,7 +59,7 @@ def test_the_oracle_holds_for_another_seed_and_time(tmp_path: Path, seed: int, n
             continue
         write_plain_run(root, run)
         path = f"{run.run_root}/{run.run_id}"
-        report = verify_folder(root / path, shown=path)
+        report = verify_folder(root / path, display_path=path)
         if report.verdict != "pass" or report.findings:
             found[path] = (report.verdict, sorted((finding.code, finding.path) for finding in report.findings))
 

@@ -6,10 +6,9 @@ from itertools import pairwise
 
 from registry_pipeline.config import Config
 from registry_pipeline.example.role_pack import PACK_PATH, STEPS, role_pack
-from registry_pipeline.registries.roles.check import check_against_baseline
-from registry_pipeline.registries.roles.history import PublishedCommit, check_history
+from registry_pipeline.registries.roles.check import PublishedCommit, check_against_baseline, check_history
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline_tests.example.conftest import Written
 
 PACKS = [parse_pack(role_pack(step), PACK_PATH) for step in range(1, STEPS + 1)]
@@ -22,7 +21,7 @@ def test_the_pack_lies_where_a_repository_without_a_word_about_it_has_it() -> No
 def test_each_step_keeps_what_the_steps_before_published() -> None:
     assert [each.finding.code for each in check_against_baseline(PACKS[0], None)] == ["RR031"]
     for before, after in pairwise(PACKS):
-        assert check_against_baseline(after, Published(before, "before")) == ()
+        assert check_against_baseline(after, PublishedPack(before, "before")) == ()
     assert check_history(PACKS[-1], [PublishedCommit(str(n), each) for n, each in enumerate(PACKS)]) == ()
 
 

@@ -26,7 +26,7 @@ from registry_pipeline.git import tree as git_tree
 from registry_pipeline.pointers.record import ActivationRecord, Intent
 from registry_pipeline.registries.base import delta, operations, operations_structured, upstream, versions
 from registry_pipeline.registries.base.delta import DeltaEdge, PathChanges
-from registry_pipeline.registries.roles import pack, parse_cache, strict_json, waivers
+from registry_pipeline.registries.roles import pack, strict_json, waivers
 from registry_pipeline.registries.run_index import append, log_file
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
 from registry_pipeline.runs import envelope_file
@@ -129,7 +129,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
         lambda data: pack.parse_whole_pack(data, "p.json"), (SMALL.encode(),)
     ),
     "registries.roles.strict_json.read_strict_json": Parser(strict_json.read_strict_json, (SMALL.encode(),)),
-    "registries.roles.parse_cache.read_by_roles": Parser(parse_cache.read_by_roles, (SMALL.encode(),)),
+    "registries.roles.pack.read_by_roles": Parser(pack.read_by_roles, (SMALL.encode(),)),
     "registries.roles.waivers.parse_waivers": Parser(
         lambda data: waivers.parse_waivers(data, "w.json"), _json({"waivers_version": "0.1", "waivers": []})
     ),
@@ -290,7 +290,7 @@ ELSEWHERE: Final = frozenset(
         "registries.run_index.log_file.parse_line",
         "registries.base.upstream.parse_system_drift",
         "registries.base.upstream.parse_upstream",
-        "registries.base.capture.parse_or_none",
+        "registries.base.capture.try_parse_strict_json",
     )
 )
 """Parsers that are called through a listed one only."""

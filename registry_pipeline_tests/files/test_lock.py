@@ -11,7 +11,7 @@ import pytest
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import replace_file
-from registry_pipeline.pointers.store import lock_path, pointer_lock
+from registry_pipeline.pointers.state import lock_path, pointer_lock
 from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'

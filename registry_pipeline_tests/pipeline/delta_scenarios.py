@@ -24,7 +24,8 @@ from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
-from registry_pipeline.registries.validation import spec_of, validate
+from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 from registry_pipeline_tests.copies import flip_byte, make_removable

@@ -14,7 +14,8 @@ from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers.activation import activate
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.sealed_input import active_run
-from registry_pipeline.registries.validation import spec_of, validate
+from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun, Verdict
 from registry_pipeline.values import replace
 from registry_pipeline_tests.fork_server import fork_server
@@ -35,7 +36,7 @@ from pathlib import Path
 from registry_pipeline.pipeline.rebuild import rebuild as build_stack
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.config import load_repository as load_governed
-from registry_pipeline.pointers import store as swap
+from registry_pipeline.pointers import state as store as swap
 from registry_pipeline.pointers import transaction as change
 
 name, when = sys.argv[2], sys.argv[3]

@@ -12,8 +12,7 @@ from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers import state
 from registry_pipeline.pointers.chain_records import read_chain
 from registry_pipeline.pointers.recovery import complete_pending
-from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.pointers.store import pointer_lock
+from registry_pipeline.pointers.state import pointer_lock, read_chain_state
 from registry_pipeline_tests.pipeline.conftest import World, all_in_force
 from registry_pipeline_tests.pipeline.killing import STEPS, kill
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from registry_pipeline.pipeline.rebuild import BuiltRow, rebuild
-from registry_pipeline.pipeline.steps import build, seal, unchanged
+from registry_pipeline.pipeline.steps import build, find_unchanged_run, seal
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
-from registry_pipeline.registries.validation import spec_of, validate
+from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_of
+from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.authenticated import read_entries_for_root, read_stated_root
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.schema import check_value
@@ -172,7 +172,7 @@ def log_step(world: World, run: BuildRun) -> SealedRun:
     """Do what a step of Dagster does."""
     made = build(world.repository, run, SPEC, {})
     assert isinstance(made, Built)
-    return unchanged(world.repository, made) or seal(world.repository, run, SPEC, made)
+    return find_unchanged_run(world.repository, made) or seal(world.repository, run, SPEC, made)
 
 
 def test_a_log_that_drops_a_line_of_its_previous_fails_and_the_next_build_goes_on_from_that(story: Story) -> None:
@@ -241,7 +241,7 @@ def test_of_what_is_logged_only_the_last_manifests_are_read(story: Story, monkey
 def test_a_run_json_that_writes_its_key_with_escapes_names_a_registry_all_the_same(story: Story) -> None:
     run_id = "2026-01-10__101010__x"
     text = f'{{"run_id": "{run_id}", "created_utc": "2026-01-10T10:10:10Z", "registry\\u005fid": "run_registry"}}\n'
-    manifest = seal_manifest([entry_of("run.json", text.encode())])
+    manifest = build_manifest([make_entry("run.json", text.encode())])
     folder = story.repository.publish_root / run_id
     folder.mkdir()
     for name, data in (

@@ -10,7 +10,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pipeline.verify import check_runs
-from registry_pipeline.pointers.find_runs import active_runs
+from registry_pipeline.pointers.find_runs import list_active_runs
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs, RunEnvelope
 from registry_pipeline.runs.pointer_file import read_pointers
@@ -85,7 +85,7 @@ def test_every_run_that_is_sealed_has_the_id_between_the_tree_and_the_instant(wo
         assert keys[7:10] == ["working_tree_state", "repository_id", "as_of_utc"]
         tags.add(name.split("__")[2])
     assert tags >= {"pointer_activation", "system_health_render", "run_registry_build", "registry_delta_log_build"}
-    assert all(checked.verdict.passed for checked in check_runs(active_runs(world.repository)))
+    assert all(checked.verdict.passed for checked in check_runs(list_active_runs(world.repository)))
 
 
 def test_a_repository_without_an_id_seals_runs_as_it_always_did(built: World) -> None:

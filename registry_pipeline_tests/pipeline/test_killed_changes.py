@@ -12,8 +12,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.recovery import complete_pending, void_records
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
-from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.pointers.store import intent_path
+from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline_tests.pipeline.conftest import Who, World, all_in_force, copied
 from registry_pipeline_tests.pipeline.killing import STEPS, kill

@@ -11,7 +11,7 @@ from registry_pipeline_tests.pipeline.conftest import World
 
 def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
     built.build(minutes=1)
-    runs = find_runs.all_runs(built.repository)
+    runs = find_runs.list_all_runs(built.repository)
 
     judged = list(pipeline_verify.check_runs(runs))
 
@@ -23,7 +23,7 @@ def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
 
 
 def test_only_the_runs_that_are_not_judged_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = find_runs.all_runs(built.repository)
+    runs = find_runs.list_all_runs(built.repository)
     judged = list(pipeline_verify.check_runs(runs))
     monkeypatch.setattr("registry_pipeline.pipeline.verify.verify_folders", None)
 

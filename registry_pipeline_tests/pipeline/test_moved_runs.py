@@ -11,7 +11,7 @@ from registry_pipeline.pipeline.verify import check_moved_runs
 from registry_pipeline.pointers.activation import activate, load_candidate
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.pipeline.conftest import World
 
@@ -28,7 +28,7 @@ def seal_again(folder: Path) -> str:
     envelope = json.loads((folder / "run.json").read_bytes())
     (folder / "run.json").write_text(json.dumps(envelope | {"operation_id": "OP-X99"}), encoding="utf-8")
     payload = [p for p in folder.iterdir() if p.name not in ("manifest.json", "MANIFEST.sha256")]
-    manifest = seal_manifest(entry_of(path.name, path.read_bytes()) for path in payload)
+    manifest = build_manifest(make_entry(path.name, path.read_bytes()) for path in payload)
     (folder / "manifest.json").write_bytes(manifest.manifest_json)
     (folder / "MANIFEST.sha256").write_bytes(manifest.hash_file)
     return manifest.root_sha256

@@ -6,7 +6,7 @@ import pytest
 
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pipeline.verify import check_runs
-from registry_pipeline.pointers.find_runs import all_runs, find_run
+from registry_pipeline.pointers.find_runs import find_run, list_all_runs
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline_tests.pipeline.conftest import World
 
@@ -39,6 +39,6 @@ def test_a_word_that_means_no_run_or_several_is_told(built: World, word: str) ->
 
 
 def test_two_processes_judge_as_one_does(built: World) -> None:
-    runs = all_runs(built.repository)
+    runs = list_all_runs(built.repository)
 
     assert list(check_runs(runs, jobs=2)) == list(check_runs(runs))

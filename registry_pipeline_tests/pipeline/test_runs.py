@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line, parse_instant
 from registry_pipeline.pipeline import runs as pipeline_runs
-from registry_pipeline.pipeline.runs import ORDERS, STATES, RunQuery, RunQueryResult, is_record, states_of
+from registry_pipeline.pipeline.runs import ORDERS, STATES, RunQuery, RunQueryResult, is_record, list_states
 from registry_pipeline.runs.reference import SealedRef
 
 SOURCE = SealedRef("2026-03-01__120000__run_registry_build", "runs", "RUN_REGISTRY_v0_1.jsonl", "ab" * 32)
@@ -50,7 +50,7 @@ def ids(answer: RunQueryResult) -> list[str]:
     ],
 )
 def test_the_states_of_a_line_are_facts_of_the_line(changes: dict[str, Any], states: tuple[str, ...]) -> None:
-    assert states_of(record(**changes)) == states
+    assert list_states(record(**changes)) == states
     assert set(states) <= set(STATES)
 
 

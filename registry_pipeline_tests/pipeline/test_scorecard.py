@@ -9,8 +9,7 @@ from typing import Any
 
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.sealed_input import active_run
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.validation import spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline_tests.pipeline.conftest import World
 

@@ -15,7 +15,7 @@ from registry_pipeline.example.make import make_example
 from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.pipeline.rebuild import rebuild
 from registry_pipeline.pipeline.verify import check_runs
-from registry_pipeline.pointers.find_runs import all_runs
+from registry_pipeline.pointers.find_runs import list_all_runs
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline_tests.pipeline.conftest import NOON, World
 
@@ -208,7 +208,7 @@ def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:
 def test_verifying_the_example_finds_what_was_planted_and_nothing_else(tmp_path: Path) -> None:
     made = make_example(tmp_path / "example", NOON)
 
-    verdicts = [checked.verdict for checked in check_runs(all_runs(made.repository))]
+    verdicts = [checked.verdict for checked in check_runs(list_all_runs(made.repository))]
 
     found = {(v.path, v.verdict, tuple(sorted((f.code, f.path) for f in v.findings))) for v in verdicts if v.findings}
     assert found == {(p.path, p.verdict, p.findings) for p in made.planted}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.pipeline.verify_document import verification
+from registry_pipeline.pipeline.verify_document import combine_verdicts
 from registry_pipeline.runs.sealed_run import RunVerdict, Verdict
 
 
@@ -15,13 +15,13 @@ SOUND = _verdict("new", "pass")
 
 
 def test_a_folder_without_a_seal_fails_where_it_was_named_and_not_where_it_is_merely_there() -> None:
-    assert verification([UNSEALED], [], [], require_sealed=False).verdict == "fail"
-    assert verification([], [UNSEALED, SOUND], [], require_sealed=False).verdict == "pass"
-    assert verification([], [UNSEALED, SOUND], [], require_sealed=True).verdict == "fail"
+    assert combine_verdicts([UNSEALED], [], [], require_sealed=False).verdict == "fail"
+    assert combine_verdicts([], [UNSEALED, SOUND], [], require_sealed=False).verdict == "pass"
+    assert combine_verdicts([], [UNSEALED, SOUND], [], require_sealed=True).verdict == "fail"
 
 
 def test_a_finding_about_a_pointer_fails_the_whole() -> None:
-    told = verification([SOUND], [], [finding("POINTER_EDITED", "p.json")], require_sealed=False)
+    told = combine_verdicts([SOUND], [], [finding("POINTER_EDITED", "p.json")], require_sealed=False)
 
     assert (told.verdict, told.to_json()["verdict"], told.counts()["errors"]) == ("fail", "fail", 1)
 
@@ -29,13 +29,13 @@ def test_a_finding_about_a_pointer_fails_the_whole() -> None:
 def test_what_a_folder_has_told_is_not_told_again() -> None:
     broken = _verdict("new", "fail", "HASH_MISMATCH")
 
-    told = verification([], [broken], broken.findings, require_sealed=False)
+    told = combine_verdicts([], [broken], broken.findings, require_sealed=False)
 
     assert (told.findings, told.counts()["errors"]) == ((), 1)
 
 
 def test_counts_add_up() -> None:
-    told = verification([SOUND], [UNSEALED, _verdict("half", "partial", "PARTIAL")], [], require_sealed=False)
+    told = combine_verdicts([SOUND], [UNSEALED, _verdict("half", "partial", "PARTIAL")], [], require_sealed=False)
 
     counts = told.counts()
     assert counts["runs"] == counts["pass"] + counts["fail"] + counts["unsealed"] + counts["partial"] == 3

@@ -13,11 +13,12 @@ from registry_pipeline.pipeline.render import render
 from registry_pipeline.pipeline.steps import build, seal
 from registry_pipeline.pipeline.verify import check_runs
 from registry_pipeline.pointers.activation import activate, select_activatable
-from registry_pipeline.pointers.find_runs import all_runs
+from registry_pipeline.pointers.find_runs import list_all_runs
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.catalog import BUILD_ORDER as ROWS
-from registry_pipeline.registries.validation import spec_of, validate
+from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal, SealedRun
 from registry_pipeline_tests.pipeline.conftest import World, all_in_force
@@ -52,7 +53,7 @@ def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
 
 
 def test_every_folder_that_a_build_seals_verifies(built: World) -> None:
-    ours = [run for run in all_runs(built.repository) if run.run_id.startswith("2026-03-01__120000__")]
+    ours = [run for run in list_all_runs(built.repository) if run.run_id.startswith("2026-03-01__120000__")]
 
     verdicts = [checked.verdict for checked in check_runs(ours)]
 

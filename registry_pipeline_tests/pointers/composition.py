@@ -16,7 +16,7 @@ from registry_pipeline.pointers.chain_records import read_chain
 from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.pointers.plan import ActivationPlan, NothingToMove, plan_activation, plan_init
 from registry_pipeline.pointers.record import ACTIVATION_TAG, RECORD_FILE
-from registry_pipeline.pointers.store import pointer_lock, read_intent, remove_intent, write_intent
+from registry_pipeline.pointers.state import pointer_lock, read_intent, remove_intent, write_intent
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import SealedRun

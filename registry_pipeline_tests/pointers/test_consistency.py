@@ -8,7 +8,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.pointers.consistency import ActiveRun, blocked_candidates, find_inconsistent_inputs
+from registry_pipeline.pointers.consistency import ActiveRun, find_blocked_candidates, find_inconsistent_inputs
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import SealedRef
@@ -54,7 +54,7 @@ def may_move(chosen: Mapping[str, ActiveRun], active: Mapping[str, ActiveRun]) -
 def test_what_moves_is_a_set_that_may_move_and_no_larger_one_may(
     candidates: dict[str, ActiveRun], active: dict[str, ActiveRun]
 ) -> None:
-    held = blocked_candidates(candidates, active, SPECS)
+    held = find_blocked_candidates(candidates, active, SPECS)
     moving = {name: run for name, run in candidates.items() if name not in held}
 
     larger = [
@@ -72,7 +72,7 @@ def test_what_moves_is_a_set_that_may_move_and_no_larger_one_may(
 def test_what_moves_may_move_even_where_candidates_contradict_each_other(
     candidates: dict[str, ActiveRun], active: dict[str, ActiveRun]
 ) -> None:
-    held = blocked_candidates(candidates, active, SPECS)
+    held = find_blocked_candidates(candidates, active, SPECS)
 
     assert may_move({name: run for name, run in candidates.items() if name not in held}, active)
 
@@ -84,7 +84,7 @@ def test_each_that_is_held_back_is_told_the_edge_that_holds_it() -> None:
         "b": ActiveRun(ref("b", 0), Inputs((InputRegistry("a", "upstream", old),)), None),
     }
 
-    held = blocked_candidates({"a": ActiveRun(new, Inputs(), None)}, active, SPECS)
+    held = find_blocked_candidates({"a": ActiveRun(new, Inputs(), None)}, active, SPECS)
 
     assert held["a"].registry_id == "b"
     assert held["a"].recorded == old

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.delta_log.check import MOST_FINDINGS, check_delta_log
+from registry_pipeline.registries.delta_log.check import MAX_FINDINGS, check_delta_log
 from registry_pipeline.schema import check_value
 
 ROOT = Path(__file__).parents[1]
@@ -59,4 +59,4 @@ def test_any_bytes_are_judged(log: bytes, previous: bytes | None) -> None:
 def test_of_a_log_with_very_many_faults_not_all_are_told() -> None:
     line = KNOWN.splitlines(keepends=True)[0]
 
-    assert len(check_delta_log(line * 3 * MOST_FINDINGS, None, **FIRST)) == MOST_FINDINGS
+    assert len(check_delta_log(line * 3 * MAX_FINDINGS, None, **FIRST)) == MAX_FINDINGS

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line
 from registry_pipeline.registries.base.tracked_files import check_tracked
-from registry_pipeline.registries.run_registry.check_removed_runs import check_history
+from registry_pipeline.registries.run_registry.check import check_history
 
 RUN_ROOTS = (".codex/RUNS", "reports/runs")
 ROW = st.fixed_dictionaries(

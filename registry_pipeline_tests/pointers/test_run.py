@@ -10,7 +10,7 @@ from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.registries.base import check_run as judged
 from registry_pipeline.registries.base.check_run import check_run, needed_files
-from registry_pipeline.registries.base.claims import registry_of
+from registry_pipeline.registries.base.claims import find_registry
 from registry_pipeline.runs.sealed_run import RunVerdict
 from registry_pipeline.values import replace
 from registry_pipeline_tests.cases.layout import Case
@@ -47,7 +47,7 @@ def test_a_file_with_endless_faults_is_judged_in_bounded_work() -> None:
 
     verdict = check_run(replace(report, kept=kept), SPECS)
 
-    assert len(verdict.findings) == judged.TOLD_OF_ONE_FILE + 1
+    assert len(verdict.findings) == judged.MAX_FINDINGS_PER_FILE + 1
     assert "at least 980 more" in {f.message.rsplit(": and ")[-1] for f in verdict.findings}
 
 
@@ -104,10 +104,10 @@ def test_the_copy_of_a_schema_in_the_folder_is_never_the_judge() -> None:
 
 
 def test_a_name_in_run_json_outweighs_artifact_names() -> None:
-    assert registry_of({"registry_id": "x"}, ["DRIFT_SIGNALS_v0_1.json"], SPECS) == ("x", True)
-    assert registry_of({"registry_id": None}, ["DRIFT_SIGNALS_v0_1.json"], SPECS) == ("drift_signals", False)
-    assert registry_of({"registry_id": 5}, ["notes.md"], SPECS) == (None, False)
-    assert registry_of(None, [], SPECS) == (None, False)
+    assert find_registry({"registry_id": "x"}, ["DRIFT_SIGNALS_v0_1.json"], SPECS) == ("x", True)
+    assert find_registry({"registry_id": None}, ["DRIFT_SIGNALS_v0_1.json"], SPECS) == ("drift_signals", False)
+    assert find_registry({"registry_id": 5}, ["notes.md"], SPECS) == (None, False)
+    assert find_registry(None, [], SPECS) == (None, False)
 
 
 def test_needed_files_are_those_that_a_schema_judges() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.registries.base.check_run import check_run, more_needed_files, needed_files
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, needed_files
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cases.layout import Case, find_good_cases
@@ -20,7 +20,7 @@ GOOD = [case for case in find_good_cases("schema") if case.name != "good__not_a_
 def sealed(case: Case, root: Path) -> Path:
     """Write a case's files as a sealed folder under its run id."""
     files = case.files()
-    manifest = seal_manifest(entry_of(name, data) for name, data in files.items())
+    manifest = build_manifest(make_entry(name, data) for name, data in files.items())
     folder = root / str(json.loads(files["run.json"])["run_id"])
     folder.mkdir()
     seal = {"manifest.json": manifest.manifest_json, "MANIFEST.sha256": manifest.hash_file}
@@ -32,7 +32,7 @@ def sealed(case: Case, root: Path) -> Path:
 def judgeable(folder: Path) -> SealReport:
     """Verify a folder, and once more where it holds files to judge whose names only it knows."""
     report = verify_folder(folder, keep=needed_files(SPECS))
-    more = more_needed_files(report, SPECS)
+    more = find_more_needed_files(report, SPECS)
     return verify_folder(folder, keep=needed_files(SPECS) | more) if more else report
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.staleness import OperationCounts
-from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.registries.system_health.state import HealthFacts, HealthInputs, HealthState
 from registry_pipeline.runs.reference import SealedRef
 

@@ -15,7 +15,7 @@ from registry_pipeline.registries.base.operations import (
     parse_matrix_document,
     read_operation_catalog,
 )
-from registry_pipeline.registries.base.operations_structured import MOST_BYTES, parse_operations_document
+from registry_pipeline.registries.base.operations_structured import MAX_BYTES, parse_operations_document
 from registry_pipeline.registries.base.versions import (
     parse_expected_versions,
     read_envelope_version,
@@ -42,8 +42,8 @@ def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "data", "told"),
     [
-        ("o.yaml", b"a: " + b"x" * MOST_BYTES, "the document is larger than 256 KiB"),
-        ("o.json", b" " * (MOST_BYTES + 1), "the document is larger than 256 KiB"),
+        ("o.yaml", b"a: " + b"x" * MAX_BYTES, "the document is larger than 256 KiB"),
+        ("o.json", b" " * (MAX_BYTES + 1), "the document is larger than 256 KiB"),
         ("o.yaml", b"[" * 40 + b"]" * 40, "nested deeper than 32"),
         ("o.yaml", b"[" * 100_000, "not YAML: maximum recursion depth exceeded"),
         ("o.yaml", b'a: "\\UFFFFFFFF"', "not YAML: "),

@@ -11,8 +11,8 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.git.process import ask_git
 from registry_pipeline.git.values import BoundPaths, PathDrift
 from registry_pipeline.registries.base import path_drift
-from registry_pipeline.registries.base.path_drift import named_paths, read_path_drift
-from registry_pipeline.registries.base.values import Operation
+from registry_pipeline.registries.base.builder_inputs import Operation
+from registry_pipeline.registries.base.path_drift import find_named_paths, read_path_drift
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
 pytestmark = pytest.mark.door
@@ -48,7 +48,7 @@ def since(found: PathDrift, commit_id: str, head: str) -> set[str] | None:
     ],
 )
 def test_the_words_of_an_executable_are_looked_through_for_paths(text: str, paths: list[str]) -> None:
-    assert list(named_paths(text)) == paths
+    assert list(find_named_paths(text)) == paths
 
 
 def test_only_commits_that_touched_an_executable_count(tmp_path: Path) -> None:

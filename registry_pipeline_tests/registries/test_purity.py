@@ -12,13 +12,13 @@ import sys
 from registry_pipeline_tests.registries import builder_values
 from registry_pipeline_tests.registries.health_values import facts, health_inputs
 from registry_pipeline.registries.captured.build import build_captured
-from registry_pipeline.registries.delta_log.build import DeltaLogInputs, build_delta_log
+from registry_pipeline.registries.delta_log.build import DeltaLogInputs; from registry_pipeline.registries.delta_log.build import build_delta_log
 from registry_pipeline.registries.drift_signals.build import build_drift_signals
-from registry_pipeline.registries.drift_signals_daily.build import DailyInputs, build_drift_signals_daily
+from registry_pipeline.registries.drift_signals_daily.build import DailyInputs; from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.registries.op_status_table.build import build_op_status_table
-from registry_pipeline.registries.run_registry.build import RunRegistryInputs, build_run_registry
+from registry_pipeline.registries.run_registry.build import RunRegistryInputs; from registry_pipeline.registries.run_registry.build import build_run_registry
 from registry_pipeline.registries.base.delta import Snapshot
-from registry_pipeline.registries.base.values import CapturedInputs
+from registry_pipeline.registries.base.builder_inputs import CapturedInputs
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.registries.system_health.build import render_health_report

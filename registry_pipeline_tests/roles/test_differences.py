@@ -8,7 +8,7 @@ from typing import Any
 import rfc8785
 from hypothesis import given
 
-from registry_pipeline.registries.roles.json_diff import (
+from registry_pipeline.registries.roles.json_text import (
     MAX_DIFFERENCES,
     Difference,
     find_differences,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry_pipeline.registries.roles.history import PublishedCommit, check_history
+from registry_pipeline.registries.roles.check import PublishedCommit, check_history
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
 from registry_pipeline.registries.roles.report import Violation
 from registry_pipeline.values import replace

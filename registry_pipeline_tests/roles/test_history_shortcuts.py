@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.roles.history import PublishedCommit, check_history
+from registry_pipeline.registries.roles.check import PublishedCommit, check_history
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack, parse_whole_pack
 from registry_pipeline_tests.roles.base_pack import Change, base_pack, contract, role, unchanged, written
 

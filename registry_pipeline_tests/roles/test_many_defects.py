@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from registry_pipeline.registries.roles.check import check_against_baseline
-from registry_pipeline.registries.roles.json_lint import MAX_DEFECTS
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.pack_fields import MAX_ITEMS
-from registry_pipeline.registries.roles.strict_json import read_strict_json
+from registry_pipeline.registries.roles.snapshot import MAX_ITEMS
+from registry_pipeline.registries.roles.strict_json import MAX_DEFECTS, read_strict_json
 
 
 def test_defects_of_a_text_are_told_up_to_a_number() -> None:

@@ -8,7 +8,7 @@ from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS
-from registry_pipeline.registries.roles.report import Published, Violation
+from registry_pipeline.registries.roles.report import PublishedPack, Violation
 
 FIELDS = 13
 ENOUGH = MAX_PROBLEMS // FIELDS + 10
@@ -22,7 +22,7 @@ def pack(last: str = "{}", count: int = ENOUGH) -> bytes:
 
 
 def errors(current: bytes, baseline: bytes) -> list[Violation]:
-    told = check_against_baseline(parse_pack(current, "p"), Published(parse_pack(baseline, "b"), "main:p"))
+    told = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "b"), "main:p"))
     return [each for each in told if each.finding.severity is Severity.ERROR]
 
 

@@ -14,7 +14,7 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.registries.roles.bump import AddedVersion, add_next_version
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline_tests.roles.base_pack import (
     EDITOR,
@@ -43,7 +43,7 @@ def pack(change: Change = unchanged) -> bytes:
 
 
 def codes(old: bytes, new: bytes) -> list[str]:
-    published = Published(parse_pack(old, "p"), "main:p")
+    published = PublishedPack(parse_pack(old, "p"), "main:p")
     return [each.finding.code for each in check_against_baseline(parse_pack(new, "p"), published)]
 
 

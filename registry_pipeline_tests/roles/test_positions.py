@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.roles.json_positions import JsonPath, Lines, find_spans, json_pointer
+from registry_pipeline.registries.roles.json_text import JsonPath, Lines, find_spans, format_pointer
 from registry_pipeline_tests.roles.json_strategies import VALUES, texts_of
 
 
@@ -63,4 +63,4 @@ def test_a_line_ends_with_a_line_feed_and_a_column_counts_characters(text: str, 
 
 
 def test_a_pointer_escapes_tilde_and_solidus() -> None:
-    assert json_pointer(("a/b", 0, "m~n", "")) == "/a~1b/0/m~0n/"
+    assert format_pointer(("a/b", 0, "m~n", "")) == "/a~1b/0/m~0n/"

@@ -10,9 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry_pipeline.registries.roles.check import check_against_baseline
-from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack, parse_whole_pack
-from registry_pipeline.registries.roles.parse_cache import forget_roles, read_by_roles
-from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.pack import (
+    ParsedPack,
+    clear_role_cache,
+    parse_pack,
+    parse_whole_pack,
+    read_by_roles,
+)
+from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
 from registry_pipeline_tests.roles.json_strategies import FRAGMENTS
@@ -37,15 +42,15 @@ def told(pack: ParsedPack) -> tuple[object, ...]:
         pack.contract_paths,
         [(each.identity, each.expected, each.path, each.offset, dict(each.fillers)) for each in pack.problems],
         [each.to_json() for each in check_against_baseline(pack, None)],
-        [each.to_json() for each in check_against_baseline(pack, Published(parse_whole_pack(BASE, "b"), "main:b"))],
-        [each.to_json() for each in check_against_baseline(parse_whole_pack(BASE, "b"), Published(pack, "main:p"))],
+        [each.to_json() for each in check_against_baseline(pack, PublishedPack(parse_whole_pack(BASE, "b"), "main:b"))],
+        [each.to_json() for each in check_against_baseline(parse_whole_pack(BASE, "b"), PublishedPack(pack, "main:p"))],
     )
 
 
 def alike(data: bytes) -> None:
     whole = told(parse_whole_pack(data, "p"))
 
-    forget_roles()
+    clear_role_cache()
     assert told(parse_pack(data, "p")) == whole
     assert told(parse_pack(data, "p")) == whole, "the second time, when its roles are known"
 

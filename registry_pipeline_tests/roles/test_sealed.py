@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from registry_pipeline.canonical import json_document
 from registry_pipeline.capture_table import ROLE_ARTIFACT
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.roles.build import registry_document
+from registry_pipeline.registries.roles.build import make_registry_document
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.registries.roles.report import Published, Violation
-from registry_pipeline.registries.roles.sealed import check_sealed_run, comparison_record, read_sealed_check
+from registry_pipeline.registries.roles.report import PublishedPack, Violation
+from registry_pipeline.registries.roles.sealed import check_sealed_run, make_comparison_record, read_sealed_check
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.cases.layout import Case, find_cases
@@ -33,7 +33,7 @@ def pack_of(text: str | bytes) -> ParsedPack:
 
 def sealed(pack: ParsedPack, record: Any = None, document: Any = None) -> SealReport:
     """Return the report of a sealed run of a pack; without a record it is a run of an old version."""
-    told = registry_document(pack) if document is None else document
+    told = make_registry_document(pack) if document is None else document
     files = {ROLE_ARTIFACT: json_document(told), "pack.json": pack.data}
     run_json = {} if record is None else {"comparison": json.loads(json_document(record))}
     return SealReport(FOLDER, FOLDER.rpartition("/")[2], "pass", "0" * 64, (), run_json, (), files)
@@ -46,14 +46,14 @@ def content(violations: tuple[Violation, ...]) -> set[tuple[str, str, str | None
     }
 
 
-def compared(case: Case) -> tuple[ParsedPack, Published | None, tuple[Violation, ...]] | None:
+def compared(case: Case) -> tuple[ParsedPack, PublishedPack | None, tuple[Violation, ...]] | None:
     """Return the packs of a case and the violations of their comparison, None where no role can be read."""
     files = case.files()
     pack = pack_of(files["current.json"])
     if pack.snapshot is None:
         return None
     before = files.get("baseline.json")
-    baseline = None if before is None else Published(pack_of(before), "main:p", commit="1" * 40)
+    baseline = None if before is None else PublishedPack(pack_of(before), "main:p", commit="1" * 40)
     return pack, baseline, check_against_baseline(pack, baseline)
 
 
@@ -69,7 +69,7 @@ def test_the_sealed_run_of_every_case_gives_the_verdict_of_the_comparison(case: 
     if packs is None:
         return  # such a pack is never sealed, which test_role_registry shows
     pack, baseline, violations = packs
-    record = comparison_record(pack, [] if baseline is None else [baseline], violations, ())
+    record = make_comparison_record(pack, [] if baseline is None else [baseline], violations, ())
 
     again = read_sealed_check(sealed(pack, record))
 
@@ -90,7 +90,7 @@ def test_waived_violations_stay_waived_and_no_others(case: Case, data: st.DataOb
     pack, _, violations = packs
     waived = data.draw(st.sets(st.sampled_from(violations)) if violations else st.just(set()))
     remaining = tuple(each for each in violations if each not in waived)
-    record = comparison_record(pack, (), remaining, waived)
+    record = make_comparison_record(pack, (), remaining, waived)
 
     again = read_sealed_check(sealed(pack, record))
 
@@ -102,7 +102,7 @@ def test_waived_violations_stay_waived_and_no_others(case: Case, data: st.DataOb
 
 def test_a_defect_that_the_record_does_not_tolerate_is_an_error() -> None:
     pack = pack_of(WITH_NEW_DEFECT)
-    record = comparison_record(pack, (), check_against_baseline(pack, Published(pack_of(OLD), "main:p")), ())
+    record = make_comparison_record(pack, (), check_against_baseline(pack, PublishedPack(pack_of(OLD), "main:p")), ())
     assert len(record["tolerated"]) == DEFECTS
 
     record["tolerated"] = record["tolerated"][1:]
@@ -143,9 +143,9 @@ def test_a_folder_without_a_pack_could_not_be_checked() -> None:
 
 def test_a_document_that_differs_from_its_pack_is_found() -> None:
     pack = pack_of(SMALL)
-    document = registry_document(pack)
+    document = make_registry_document(pack)
     document["contracts"][0]["surface_sha256"] = "0" * 64
-    record = comparison_record(pack, (), (), ())
+    record = make_comparison_record(pack, (), (), ())
 
     assert [each.code for each in check_sealed_run(sealed(pack, record))] == []
     assert [each.code for each in check_sealed_run(sealed(pack, record, document))] == ["RR036"]
@@ -153,8 +153,8 @@ def test_a_document_that_differs_from_its_pack_is_found() -> None:
 
 def test_what_only_a_comparison_can_find_is_recorded_with_where_it_was_published() -> None:
     before, after = pack_of(SMALL), pack_of(SHRUNK)
-    violations = check_against_baseline(after, Published(before, "main:p", {"chart_designer": "2" * 40}))
-    record = comparison_record(after, [Published(before, "main:p", commit="1" * 40)], violations, ())
+    violations = check_against_baseline(after, PublishedPack(before, "main:p", {"chart_designer": "2" * 40}))
+    record = make_comparison_record(after, [PublishedPack(before, "main:p", commit="1" * 40)], violations, ())
 
     again = read_sealed_check(sealed(after, record))
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.roles.build import registry_document
+from registry_pipeline.registries.roles.build import make_registry_document
 from registry_pipeline.registries.roles.bump import add_next_version
 from registry_pipeline.registries.roles.check import check_against_baseline
-from registry_pipeline.registries.roles.json_diff import find_differences
+from registry_pipeline.registries.roles.json_text import find_differences
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.pack_fields import MAX_ITEMS
-from registry_pipeline.registries.roles.report import Published, sorted_violations
-from registry_pipeline.registries.roles.snapshot import RoleContractKind
+from registry_pipeline.registries.roles.report import PublishedPack, sort_violations
+from registry_pipeline.registries.roles.snapshot import MAX_ITEMS, RoleContractKind
 from registry_pipeline.values import replace
 from registry_pipeline_tests.roles.base_pack import base_pack, role, written
 
@@ -33,7 +32,7 @@ def test_a_defect_of_the_second_of_two_is_not_excused_by_that_of_the_first() -> 
     before = written(base)
     base["roles"][1]["lifecycle"] = "gone"
 
-    told = check_against_baseline(parse_pack(written(base), "p"), Published(parse_pack(before, "p"), "main:p"))
+    told = check_against_baseline(parse_pack(written(base), "p"), PublishedPack(parse_pack(before, "p"), "main:p"))
 
     errors = [each for each in told if each.finding.severity is Severity.ERROR]
     assert [each.finding.code for each in errors] == ["RR020"]
@@ -72,11 +71,11 @@ def test_of_two_findings_of_the_same_the_graver_is_kept_whichever_comes_first() 
     (error, *_) = check_against_baseline(parse_pack(b"{}", "p"), None)
     warning = replace(error, finding=replace(error.finding, severity=Severity.WARNING))
 
-    assert sorted_violations([warning], [error]) == sorted_violations([error], [warning]) == (error,)
+    assert sort_violations([warning], [error]) == sort_violations([error], [warning]) == (error,)
 
 
 def test_the_document_of_a_pack_tells_aliases_and_lifecycle() -> None:
-    document = registry_document(parse_pack(written(base_pack()), "p"))
+    document = make_registry_document(parse_pack(written(base_pack()), "p"))
 
     assert [(each["aliases"], each["lifecycle"]) for each in document["roles"]] == [
         (["line_producer"], "active"),

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.roles.json_lint import MAX_DEPTH, find_defects
-from registry_pipeline.registries.roles.strict_json import _read_fast, read_strict_json
+from registry_pipeline.registries.roles.strict_json import MAX_DEPTH, _read_fast, find_defects, read_strict_json
 from registry_pipeline_tests.roles.json_strategies import FRAGMENTS, VALUES, spoiled_texts, texts_of
 
 

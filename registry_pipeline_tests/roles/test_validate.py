@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.roles.build import registry_document
-from registry_pipeline.registries.roles.check import check_against_baseline, could_not_check, validate
+from registry_pipeline.registries.roles.build import make_registry_document
+from registry_pipeline.registries.roles.check import check_against_baseline, make_not_checked, validate
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.registries.roles.snapshot import (
     RoleContractKind,
     RoleContractSurface,
@@ -85,7 +85,7 @@ def test_snapshots_tell_what_packs_tell() -> None:
         if current is None or baseline is None:
             continue
         of_text = {"RR016", "RR017", "RR018", "RR019", "RR020", "RR027"}
-        whole = check_against_baseline(packs[0], Published(packs[1], "main:p"))
+        whole = check_against_baseline(packs[0], PublishedPack(packs[1], "main:p"))
         expected = sorted((v.finding.code, v.finding.severity) for v in whole if v.finding.code not in of_text)
         told = sorted({(f.code, f.severity, f.message, f.got) for f in validate(current, baseline)})
         if "another_one_since" not in case.name:  # surfaces that both are unknown differ in their text only
@@ -98,7 +98,7 @@ def test_snapshots_tell_what_packs_tell() -> None:
 def test_the_document_tells_roles_and_surfaces() -> None:
     pack = parse_pack(written(base_pack()), "p")
 
-    document = registry_document(pack)
+    document = make_registry_document(pack)
 
     assert document["contracts"][0] == {
         "contract_id": "ROLE:producer:X:1",
@@ -115,14 +115,14 @@ def test_a_snapshot_is_checked_against_the_one_before() -> None:
     before = parse_pack(written(base_pack()), "p")
     after = parse_pack(written({**base_pack(), "roles": base_pack()["roles"][:2]}), "p")
 
-    told = check_against_baseline(after, Published(before, "2026-03-01__role_registry"))
+    told = check_against_baseline(after, PublishedPack(before, "2026-03-01__role_registry"))
 
     assert [v.finding.code for v in told] == ["RR001", "RR002"]
     assert told[0].baseline_location == place_of(before.data, '"role_id": ^"archivist"', "2026-03-01__role_registry")
 
 
 def test_could_not_check_says_why() -> None:
-    violation = could_not_check("assets/pack.json", "a shallow clone")
+    violation = make_not_checked("assets/pack.json", "a shallow clone")
 
     assert (violation.finding.code, violation.finding.path) == ("RR030", "assets/pack.json")
     assert "a shallow clone" in violation.finding.message
@@ -132,7 +132,7 @@ def test_a_baseline_names_the_commit_that_published_an_id() -> None:
     before = parse_pack(written(base_pack()), "p")
     after = parse_pack(written({**base_pack(), "roles": base_pack()["roles"][:2]}), "p")
 
-    told = check_against_baseline(after, Published(before, "main:p", {"ROLE:archivist:X:1": "0123456789abcdef"}))
+    told = check_against_baseline(after, PublishedPack(before, "main:p", {"ROLE:archivist:X:1": "0123456789abcdef"}))
 
     assert [v.published_by for v in told] == [None, "0123456789abcdef"]
     where = place_of(before.data, '^"ROLE:archivist:X:1"', "main:p")
@@ -156,7 +156,7 @@ def test_every_occurrence_of_a_key_of_a_violation_is_json() -> None:
 
     told = [
         each.to_json()
-        for each in check_against_baseline(parse_pack(written(changed), "p"), Published(before, "main:p"))
+        for each in check_against_baseline(parse_pack(written(changed), "p"), PublishedPack(before, "main:p"))
     ]
 
     assert json.loads(json.dumps(told)) == told

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.report import Published, Violation
+from registry_pipeline.registries.roles.report import PublishedPack, Violation
 from registry_pipeline.registries.roles.waivers import NEVER_WAIVED, Waivers, apply_waivers, parse_waivers
 from registry_pipeline_tests.roles.base_pack import EDITOR, Change, base_pack, extract, role, written
 
@@ -24,7 +24,7 @@ def found(change: Change) -> tuple[Violation, ...]:
     made = base_pack()
     change(made)
     before = parse_pack(written(base_pack()), "p")
-    return check_against_baseline(parse_pack(written(made), "p"), Published(before, "main:p"))
+    return check_against_baseline(parse_pack(written(made), "p"), PublishedPack(before, "main:p"))
 
 
 REDEFINED = found(lambda p: p["roles"][EDITOR].update(department_id="story"))
@@ -95,7 +95,7 @@ def test_a_fingerprint_does_not_depend_on_where_things_stand(lines: int, order: 
     text = b"\n" * lines + written(moved)
 
     (violation,) = check_against_baseline(
-        parse_pack(text, "p"), Published(parse_pack(written(base_pack()), "p"), "main:p")
+        parse_pack(text, "p"), PublishedPack(parse_pack(written(base_pack()), "p"), "main:p")
     )
 
     assert violation.fingerprint == REDEFINED[0].fingerprint

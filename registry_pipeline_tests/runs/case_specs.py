@@ -43,7 +43,7 @@ def verify_case(case: Case, scratch: Path) -> SealReport:
                 faults.enter_context(FAULTS[step["op"]](folder, **arguments))
             else:
                 folder = STEPS[step["op"]](folder, **arguments) or folder
-        return verify_folder(folder, shown=SHOWN)
+        return verify_folder(folder, display_path=SHOWN)
 
 
 def write_tree(folder: Path, files: dict[str, bytes]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.findings.collector import MOST_OF_A_CODE
+from registry_pipeline.findings.collector import MAX_OF_A_CODE
 from registry_pipeline.runs import tree as runs_tree
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cases.layout import Case, find_cases
@@ -55,19 +55,19 @@ def test_a_key_that_stands_twice_among_many_is_found_at_once(folder: Path) -> No
 
 
 def test_a_thousand_findings_of_a_code_are_told_and_the_others_counted(folder: Path) -> None:
-    write_tree(folder, sealed_files() | {f"x{number}": b"" for number in range(MOST_OF_A_CODE + 5)})
+    write_tree(folder, sealed_files() | {f"x{number}": b"" for number in range(MAX_OF_A_CODE + 5)})
 
-    report = verify_folder(folder, shown="RUN")
+    report = verify_folder(folder, display_path="RUN")
 
     assert {f.code for f in report.findings} == {"UNLISTED_FILE"}
-    assert len(report.findings) == MOST_OF_A_CODE + 1
+    assert len(report.findings) == MAX_OF_A_CODE + 1
     assert [(f.path, f.message) for f in report.findings if f.path == "RUN"] == [
         ("RUN", "and 5 more findings of this code")
     ]
 
 
 def test_every_code_is_told_however_many_findings_another_has(folder: Path) -> None:
-    files = sealed_files() | {f"x{number}": b"" for number in range(MOST_OF_A_CODE + 5)}
+    files = sealed_files() | {f"x{number}": b"" for number in range(MAX_OF_A_CODE + 5)}
     write_tree(folder, files | {"data.jsonl": b"?" * len(files["data.jsonl"])})
 
     assert {f.code for f in verify_folder(folder).findings} == {"UNLISTED_FILE", "HASH_MISMATCH"}
@@ -88,12 +88,12 @@ def _hollow(folder: Path, sizes: dict[str, int]) -> list[tuple[str, str]]:
     for name, size in sizes.items():
         with (folder / name).open("wb") as file:
             file.truncate(size)
-    report = verify_folder(folder, shown="RUN")
+    report = verify_folder(folder, display_path="RUN")
     return [(f.code, f.path) for f in report.findings]
 
 
 def test_holes_are_hashed_up_to_a_limit_for_the_whole_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_tree, "MOST_HOLE_BYTES", 5 * 2**20)
+    monkeypatch.setattr(runs_tree, "MAX_HOLE_BYTES", 5 * 2**20)
 
     told = _hollow(folder, {"a": 2**21, "b": 2**21, "c": 2**21, "d": 2**19})
 
@@ -109,7 +109,7 @@ def test_what_is_refused_is_not_kept_in_memory_either(tmp_path: Path) -> None:
 
 
 def test_a_hole_with_data_behind_it_counts_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_tree, "MOST_HOLE_BYTES", 2**20)
+    monkeypatch.setattr(runs_tree, "MAX_HOLE_BYTES", 2**20)
     data = bytes(2**20) + b"x" * 2**20 + bytes(2**20)
     write_tree(folder, {**seal({"data": data, "run.json": sealed_files()["run.json"]}), "data": b""})
     with (folder / "data").open("wb") as file:
@@ -118,7 +118,7 @@ def test_a_hole_with_data_behind_it_counts_alone(folder: Path, monkeypatch: pyte
         file.truncate(len(data))
 
     assert [f.code for f in verify_folder(folder).findings] == ["FILE_SPARSE"]
-    monkeypatch.setattr(runs_tree, "MOST_HOLE_BYTES", 2**21)
+    monkeypatch.setattr(runs_tree, "MAX_HOLE_BYTES", 2**21)
     assert verify_folder(folder).verdict == "pass"
 
 
@@ -130,7 +130,7 @@ def test_a_file_system_that_knows_no_holes_is_believed(folder: Path, monkeypatch
             return real(file, at, whence)
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
-    monkeypatch.setattr(runs_tree, "MOST_HOLE_BYTES", 0)
+    monkeypatch.setattr(runs_tree, "MAX_HOLE_BYTES", 0)
     monkeypatch.setattr(os, "lseek", unknowing)
 
     assert _hollow(folder, {"a": 2**20}) == []

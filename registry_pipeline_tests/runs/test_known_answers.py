@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.verify import verify_folders
 from registry_pipeline_tests.known_answers import make_repo
 
@@ -45,7 +45,7 @@ def test_the_seal_has_the_bytes_of_the_older_tools_up_to_the_order_of_lines(orde
     files = {"run.json": b"{}\n", "a.txt": b"", "Z/b.txt": b"b", "é.txt": b"e", "zz.txt": b"1"}
     known = make_repo.seal(files, order)
 
-    made = seal_manifest(entry_of(path, data) for path, data in files.items())
+    made = build_manifest(make_entry(path, data) for path, data in files.items())
 
     assert made.manifest_json == known["manifest.json"]
     assert sorted(made.hash_file.splitlines()) == sorted(known["MANIFEST.sha256"].splitlines())
@@ -53,7 +53,7 @@ def test_the_seal_has_the_bytes_of_the_older_tools_up_to_the_order_of_lines(orde
 
 
 def test_the_seal_of_a_fixed_folder_is_the_one_worked_out_by_hand() -> None:
-    made = seal_manifest([entry_of("run.json", b"{}\n")])
+    made = build_manifest([make_entry("run.json", b"{}\n")])
 
     # printf '{}\n' | sha256sum; the manifest likewise; then: printf '%s\n' LINES | LC_ALL=C sort | sha256sum
     assert made.hash_file.decode().splitlines() == [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import PublishError
 from registry_pipeline.files.path_policy import collisions, path_codes
-from registry_pipeline.runs.manifest import entry_of, seal_manifest
+from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline_tests.laws import examples
@@ -50,11 +50,11 @@ def test_what_is_sealed_verifies_and_what_may_not_be_sealed_is_refused(files: di
 
 @given(PAYLOADS, st.randoms(use_true_random=False))
 def test_the_order_in_which_files_come_does_not_matter(files: dict[str, bytes], chance: random.Random) -> None:
-    entries = [entry_of(path, data) for path, data in files.items()]
+    entries = [make_entry(path, data) for path, data in files.items()]
     shuffled = list(entries)
     chance.shuffle(shuffled)
 
-    assert seal_manifest(shuffled) == seal_manifest(entries)
+    assert build_manifest(shuffled) == build_manifest(entries)
 
 
 @given(st.data())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from registry_pipeline.runs.listing import dated_runs, list_run_folders
+from registry_pipeline.runs.listing import find_dated_runs, list_run_folders
 
 
 def _folder(root: Path, name: str, *files: str) -> Path:
@@ -51,7 +51,7 @@ def test_runs_of_a_tag_come_by_moment_and_then_by_number(tmp_path: Path) -> None
     ):
         _folder(tmp_path, name)
 
-    dated = dated_runs(list_run_folders(tmp_path, ["runs"]), {"build"})
+    dated = find_dated_runs(list_run_folders(tmp_path, ["runs"]), {"build"})
 
     assert [folder.run_id for _, folder in dated] == [
         "2026-02-01__120000__build",

@@ -32,7 +32,7 @@ def test_the_caller_is_given_the_bytes_that_were_hashed_and_no_others(sealed: Pa
 def test_findings_name_the_folder_as_the_caller_does(sealed: Path) -> None:
     (sealed / "data.jsonl").unlink()
 
-    report = verify_folder(sealed, shown=".codex/RUNS/x")
+    report = verify_folder(sealed, display_path=".codex/RUNS/x")
 
     assert [f.path for f in report.findings] == [".codex/RUNS/x/data.jsonl"]
     assert report.path == ".codex/RUNS/x"
@@ -71,7 +71,7 @@ def test_a_directory_that_cannot_be_listed_is_unreadable(sealed: Path, monkeypat
 
     monkeypatch.setattr(os, "scandir", refuse)
 
-    assert [(f.code, f.path) for f in verify_folder(sealed, shown="run").findings] == [("UNREADABLE", "run")]
+    assert [(f.code, f.path) for f in verify_folder(sealed, display_path="run").findings] == [("UNREADABLE", "run")]
 
 
 def test_no_file_stays_open(tmp_path: Path) -> None:

@@ -47,5 +47,5 @@ def command(reporter: Reporter) -> int:
             page.line(head.ref.manifest_sha256)
         page.findings(findings)
 
-    reporter.answer(document, findings, print_text)
-    return ExitCode.EVIDENCE_INVALID if head is None else ExitCode.FINE
+    reporter.print_result(document, findings, print_text)
+    return ExitCode.INVALID_EVIDENCE if head is None else ExitCode.FINE

@@ -8,7 +8,7 @@ import click
 
 from registry_pipeline.cli.activation_output import find_actor, refusal_code
 from registry_pipeline.cli.daily import build_span, built_to_json, check_daily_arguments
-from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.param_types import DaySpan, DaySpanText
 from registry_pipeline.cli.progress import progress
@@ -85,7 +85,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command, which click p
             on_step=lambda step, registry_id: bar.step(f"{step} {registry_id}"),
             on_progress=bar.done,
         )
-    reporter.answer(_result_to_json(result), result.findings, lambda page: _print_result(page, result))
+    reporter.print_result(_result_to_json(result), result.findings, lambda page: _print_result(page, result))
     return _exit_code(repository, result, fail_on)
 
 
@@ -93,17 +93,17 @@ def _exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset
     # --fail-on looks at the runs of this build, active or not.
     built = {row.registry_id: row.run.ref for row in result.built if row.run is not None}
     operations, drift = read_operations(repository, built) if fail_on else (None, None)
-    asked_to_fail = holds(fail_on, result.findings, operations, drift)
+    asked_to_fail = matches_fail_on(fail_on, result.findings, operations, drift)
     failed = [row.verdict for row in result.built if row.verdict is not None and not row.verdict.passed]
-    codes = [code_of(verdict.errors()) or ExitCode.EVIDENCE_INVALID for verdict in failed]
+    codes = [exit_code_of(verdict.errors()) or ExitCode.INVALID_EVIDENCE for verdict in failed]
     if any(row.run is None for row in result.built):
         # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
         errors = [finding for finding in result.findings if has_errors([finding])]
         is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
-        codes += [ExitCode.EVIDENCE_INVALID * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
+        codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
     codes += [ExitCode.REFUSED * result.waiting, ExitCode.REPORT_NOT_RENDERED * is_report_missing(result.findings)]
     codes += [refusal_code(result.activation)] if isinstance(result.activation, Refusal) else []
-    return combined([*codes, ExitCode.ASKED_TO_FAIL * asked_to_fail])
+    return combine_exit_codes([*codes, ExitCode.FAIL_ON * asked_to_fail])
 
 
 def _result_to_json(result: RebuildResult) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from registry_pipeline.pipeline.diff import (
     FieldChange,
     RunDiff,
     compare_runs,
-    counterpart,
-    registry_of_run,
+    find_counterpart,
+    find_registry_of_run,
 )
 from registry_pipeline.pointers.find_runs import FoundRun
 
@@ -53,7 +53,7 @@ def command(reporter: Reporter, first: str, second: str | None, registry_id: str
     names = [first] if second is None else [first, second]
     repository = find_repository_for(reporter, names)
     diff = compare_runs(*_find_runs(repository, names, registry_id))
-    reporter.answer(diff.to_json(), (), lambda page: _print_diff(page, diff))
+    reporter.print_result(diff.to_json(), (), lambda page: _print_diff(page, diff))
     return 0
 
 
@@ -64,12 +64,12 @@ def _find_runs(
     runs: dict[int, FoundRun] = {}
     for index in sorted(range(len(names)), key=lambda index: names[index].startswith(("active", "latest"))):
         runs[index] = find_named_run(repository, names[index], registry_id)
-        registry_id = registry_id or registry_of_run(runs[index])
+        registry_id = registry_id or find_registry_of_run(runs[index])
     if len(names) > 1:
         return runs[0], runs[1]
     if repository is None or registry_id is None:
         raise click.UsageError(f"{runs[0].shown} belongs to no registry here: name the run to compare it with")
-    before, after = sorted([runs[0], counterpart(repository, runs[0], registry_id)], key=lambda run: run.run_id)
+    before, after = sorted([runs[0], find_counterpart(repository, runs[0], registry_id)], key=lambda run: run.run_id)
     return before, after
 
 

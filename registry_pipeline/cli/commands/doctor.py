@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from registry_pipeline.cli.activation_output import find_actor
-from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_repository
@@ -64,11 +64,11 @@ def command(
         result = repair(repository, run, RepairOptions(find_actor(actor, repository.root), reason, finish, voided))
     else:
         result = diagnose(repository, reporter.settings.now)
-    reporter.answer(
+    reporter.print_result(
         result.to_json(), (*result.refused, *result.findings), lambda page: _print_result(page, result, fix=fix)
     )
     missing = ExitCode.REPORT_NOT_RENDERED * is_report_missing(result.findings)
-    return combined([code_of(result.findings), ExitCode.REFUSED * bool(result.refused), missing])
+    return combine_exit_codes([exit_code_of(result.findings), ExitCode.REFUSED * bool(result.refused), missing])
 
 
 def _print_result(page: Page, result: DoctorDocument, *, fix: bool) -> None:

@@ -35,7 +35,7 @@ def command(reporter: Reporter, target: Path, seed: int) -> int:
         outcome = make_example(target, reporter.settings.now, seed=seed, on_progress=bar.done)
     planted = [folder.to_json() for folder in outcome.planted]
     document = {"root": str(outcome.repository.root), "runs": outcome.runs, "planted": planted}
-    reporter.answer(document, (), lambda page: _print_outcome(page, outcome))
+    reporter.print_result(document, (), lambda page: _print_outcome(page, outcome))
     return 0
 
 

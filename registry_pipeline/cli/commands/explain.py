@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from registry_pipeline.cli.format import template_words
+from registry_pipeline.cli.format import format_template
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.errors import NotFoundError
@@ -34,7 +34,7 @@ def command(reporter: Reporter, code: str | None) -> int:
     """
     rows = list(CODES.values()) if code is None else [_find_row(code)]
     document = {"codes": [_row_to_json(row) for row in rows]}
-    reporter.answer(document, (), _print_table if code is None else lambda page: _print_row(page, rows[0]))
+    reporter.print_result(document, (), _print_table if code is None else lambda page: _print_row(page, rows[0]))
     return 0
 
 
@@ -61,12 +61,12 @@ def _row_to_json(row: CodeRow) -> dict[str, str]:
 def _print_table(page: Page) -> None:
     columns = [Column("code"), Column("severity"), Column("clause"), Column("message", below=True)]
     rows = CODES.values()
-    page.table(columns, ([row.code, row.severity.value, row.clause, template_words(row.message)] for row in rows))
+    page.table(columns, ([row.code, row.severity.value, row.clause, format_template(row.message)] for row in rows))
 
 
 def _print_row(page: Page, row: CodeRow) -> None:
     page.line(f"{row.code} ({row.severity.value})", style="bold")
-    page.line(f"  message    {template_words(row.message)}")
-    page.line(f"  hint       {template_words(row.hint)}")
+    page.line(f"  message    {format_template(row.message)}")
+    page.line(f"  hint       {format_template(row.hint)}")
     page.line(f"  reference  {SPECIFICATION}, heading {row.clause}")
     page.line(f"  shown as   {row.prefix}: {row.code} …")

@@ -56,7 +56,7 @@ def command(
     if entries:
         outcome = replace(outcome, created=(*outcome.created, *initialise_entries(outcome.repository)))
     document = {"root": str(outcome.repository.root), "created": list(outcome.created)}
-    reporter.answer(document, (), lambda page: _print_outcome(page, outcome))
+    reporter.print_result(document, (), lambda page: _print_outcome(page, outcome))
     return 0
 
 
@@ -72,7 +72,7 @@ def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
         page.line(f"the activation chain starts again with {path}")
         page.line("next: registry-pipeline verify --active, then registry-pipeline build")
 
-    reporter.answer({"root": str(repository.root), "created": [path]}, (), print_text)
+    reporter.print_result({"root": str(repository.root), "created": [path]}, (), print_text)
     return 0
 
 

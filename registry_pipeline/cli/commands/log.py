@@ -31,7 +31,7 @@ def command(reporter: Reporter, registry_id: str | None, limit: int) -> int:
     """
     entries = read_log(find_repository(reporter.settings.repo), registry_id, limit)
     records = [entry_to_json(entry) for entry in entries]
-    reporter.answer({"records": records, "count": len(records)}, (), lambda page: _print_entries(page, entries))
+    reporter.print_result({"records": records, "count": len(records)}, (), lambda page: _print_entries(page, entries))
     return 0
 
 

@@ -6,7 +6,7 @@ import click
 
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
-from registry_pipeline.pipeline.registries import RegistryRow, registry_rows
+from registry_pipeline.pipeline.registries import RegistryRow, list_registry_rows
 from registry_pipeline.registries.catalog import REGISTRIES
 
 
@@ -24,8 +24,8 @@ def command(reporter: Reporter) -> int:
 
     Shows what each one is, what it depends on, and why some can never be active.
     """
-    rows = registry_rows(REGISTRIES.values())
-    reporter.answer({"registries": [row.to_json() for row in rows]}, (), lambda page: _print_rows(page, rows))
+    rows = list_registry_rows(REGISTRIES.values())
+    reporter.print_result({"registries": [row.to_json() for row in rows]}, (), lambda page: _print_rows(page, rows))
     return 0
 
 

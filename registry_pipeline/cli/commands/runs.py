@@ -12,7 +12,7 @@ from registry_pipeline.cli.param_types import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.wording import plural
-from registry_pipeline.pipeline.runs import ORDERS, STATES, RunQuery, RunQueryResult, states_of
+from registry_pipeline.pipeline.runs import ORDERS, STATES, RunQuery, RunQueryResult, list_states
 from registry_pipeline.pipeline.status import read_runs
 
 _SEAL_STATES: Final = frozenset(STATES[:3])
@@ -48,7 +48,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     if query.since is not None and query.until is not None and query.until < query.since:
         raise click.UsageError("--until is before --since")
     result = read_runs(find_repository(reporter.settings.repo), query, options["order"], options["limit"])
-    reporter.answer(result.to_json(), (), lambda page: _print_result(page, result))
+    reporter.print_result(result.to_json(), (), lambda page: _print_result(page, result))
     return 0
 
 
@@ -68,6 +68,6 @@ def _print_result(page: Page, result: RunQueryResult) -> None:
 
 
 def _row(record: Any) -> list[str]:
-    seal = next(state for state in states_of(record) if state in _SEAL_STATES)
+    seal = next(state for state in list_states(record) if state in _SEAL_STATES)
     values = (record["created_utc"], record["operation_id"], record["option"], seal, len(record["warnings"]) or "")
     return [*("-" if value is None else str(value) for value in values), f"{record['run_root']}/{record['run_id']}"]

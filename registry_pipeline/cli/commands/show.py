@@ -45,8 +45,8 @@ def command(reporter: Reporter, word: str) -> int:
     """
     repository = find_repository_for(reporter, [word])
     run = read_run_document(repository, find_named_run(repository, word))
-    reporter.answer(run.to_json(), run.verdict.findings, lambda page: _print_run(page, run))
-    return ExitCode.FINE if run.verdict.passed else ExitCode.EVIDENCE_INVALID
+    reporter.print_result(run.to_json(), run.verdict.findings, lambda page: _print_run(page, run))
+    return ExitCode.FINE if run.verdict.passed else ExitCode.INVALID_EVIDENCE
 
 
 def _print_run(page: Page, run: RunDocument) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from registry_pipeline.canonical import short
-from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
@@ -39,9 +39,9 @@ def command(reporter: Reporter, fail_on: frozenset[str]) -> int:
     """
     status = read_status(find_repository(reporter.settings.repo), reporter.settings.now)
     facts = status.facts
-    reporter.answer(status.to_json(), facts.findings, lambda page: _print_status(page, status))
-    asked_to_fail = holds(fail_on, facts.findings, facts.operations, facts.drift)
-    return combined([code_of(facts.findings), ExitCode.ASKED_TO_FAIL * asked_to_fail])
+    reporter.print_result(status.to_json(), facts.findings, lambda page: _print_status(page, status))
+    asked_to_fail = matches_fail_on(fail_on, facts.findings, facts.operations, facts.drift)
+    return combine_exit_codes([exit_code_of(facts.findings), ExitCode.FAIL_ON * asked_to_fail])
 
 
 def _print_status(page: Page, status: StatusDocument) -> None:

@@ -34,6 +34,6 @@ def command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     plan = UiPlan(repository.root, (dagster_home or repository.dagster_home).resolve(), port)
 
     def print_address(url: str) -> None:
-        reporter.answer({"url": url}, (), lambda page: page.line(f"{url}  (Ctrl-C stops it)", style="bold"))
+        reporter.print_result({"url": url}, (), lambda page: page.line(f"{url}  (Ctrl-C stops it)", style="bold"))
 
     return serve(plan, print_address, reporter.note)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from registry_pipeline.canonical import is_sha256
-from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.progress import progress
 from registry_pipeline.cli.reporter import Page, Reporter
@@ -18,7 +18,7 @@ from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.findings.wording import plural
-from registry_pipeline.pipeline.inspect import evidence_pathspecs
+from registry_pipeline.pipeline.inspect import list_evidence_pathspecs
 from registry_pipeline.pipeline.status import observe, read_operations
 from registry_pipeline.pipeline.verify import (
     CheckedRun,
@@ -28,9 +28,9 @@ from registry_pipeline.pipeline.verify import (
     compare_baseline,
     verify_inputs,
 )
-from registry_pipeline.pipeline.verify_document import Verification, verification
+from registry_pipeline.pipeline.verify_document import Verification, combine_verdicts
 from registry_pipeline.pointers.chain import ChainState, check_anchor
-from registry_pipeline.pointers.find_runs import FoundRun, active_runs, all_runs
+from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.tracked_files import check_tracked_files
 from registry_pipeline.runs.reference import PointerFile
@@ -95,7 +95,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
     chain, pointers, findings = _check_chain(reporter, repository, request)
     missing = _find_missing_subjects(request, verdicts, chain, pointers)
     # (3) Put the results together.
-    result = verification(
+    result = combine_verdicts(
         verdicts[: len(named)],
         verdicts[len(named) :],
         (*findings, *(() if baseline is None else baseline.findings)),
@@ -107,7 +107,7 @@ def command(reporter: Reporter, /, **options: Any) -> int:
         | ({} if baseline is None else {"baseline_runs": baseline.compared}),
     )
     result = replace(result, verified=bool(named) or baseline is not None or len(missing) < request.subject_count)
-    reporter.answer(
+    reporter.print_result(
         result.to_json(), result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
     )
     if result.verdict == "none" and reporter.settings.format == "github":
@@ -166,7 +166,7 @@ def _list_other_runs(repository: Repository | None, named: list[FoundRun], reque
     if repository is None or not (request.all_folders or request.active):
         return []
     named_paths = {run.path for run in named}
-    runs = all_runs(repository) if request.all_folders else active_runs(repository)
+    runs = list_all_runs(repository) if request.all_folders else list_active_runs(repository)
     return [run for run in runs if run.path not in named_paths]
 
 
@@ -201,7 +201,7 @@ def _check_chain(
     else:
         chain = read_chain_state(repository)
         if request.chain:
-            findings = (*chain.findings, *check_tracked_files(repository, evidence_pathspecs(repository.config)))
+            findings = (*chain.findings, *check_tracked_files(repository, list_evidence_pathspecs(repository.config)))
     if request.chain or request.all_folders:
         findings = (*findings, *check_moved_runs(repository, chain))
     anchor_findings = check_anchor(chain, request.expect, repository.config.pointers) if request.expect else ()
@@ -228,9 +228,9 @@ def _exit_code(repository: Repository | None, request: _VerifyOptions, result: V
     counts, drift = None, None
     if repository is not None and request.fail_on:
         counts, drift = read_operations(repository, {})
-    asked_to_fail = holds(request.fail_on, result.all_findings(), counts, drift)
+    asked_to_fail = matches_fail_on(request.fail_on, result.all_findings(), counts, drift)
     nothing = ExitCode.NOT_FOUND * (result.verdict == "none")
-    return combined([code_of(result.all_findings()), nothing, ExitCode.ASKED_TO_FAIL * asked_to_fail])
+    return combine_exit_codes([exit_code_of(result.all_findings()), nothing, ExitCode.FAIL_ON * asked_to_fail])
 
 
 def _nothing_verified(missing: tuple[str, ...]) -> str:

@@ -19,8 +19,8 @@ from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.registries.base.builder_inputs import CapturedInputs
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.envelope import InputFile
 from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, read_validator, shipped_validator
 
@@ -61,7 +61,7 @@ class CaptureReader:
         """The name of the main artifact."""
         return self._config.artifact or self._row.artifact or ""
 
-    def tell(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
+    def add(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding about this capture."""
         added = finding(
             code, printable(path), severity=severity, registry=self._registry_id, key=self._row.config_key, **details
@@ -71,9 +71,9 @@ class CaptureReader:
     def refuse(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding that makes this capture impossible."""
         self.refused = True
-        self.tell(code, path, severity=severity, **details)
+        self.add(code, path, severity=severity, **details)
 
-    def tell_missing(self, path: str, error: OSError | str) -> None:
+    def refuse_missing(self, path: str, error: OSError | str) -> None:
         """Refuse because a source cannot be read."""
         # A source that is not configured and was never captured may simply not exist: that is no warning.
         default = self._row.source or self._row.default_path
@@ -87,18 +87,18 @@ class CaptureReader:
         try:
             data = read_regular_file(self._repository.path(path), most)
         except OSError as error:
-            self.tell_missing(path, error)
+            self.refuse_missing(path, error)
             return None
         self._record(path, data)
         return data
 
-    def take(self, path: str, name: str, *, judged: bool = True, most: int = MAX_BYTES) -> None:
-        """Capture a file under a name; if `judged`, a file that breaks a schema refuses the whole capture."""
+    def take(self, path: str, name: str, *, check_schema: bool = True, most: int = MAX_BYTES) -> None:
+        """Capture a file under a name; if `check_schema`, a file that breaks a schema refuses the whole capture."""
         data = self.read(path, most)
         if data is None:
             return
         self.files[name] = data
-        for validator in self._read_validators() if judged else ():
+        for validator in self._read_validators() if check_schema else ():
             problems = list(islice(check_bytes(name, data, validator), PROBLEM_LIMIT))
             if problems:
                 first, more = problems[0], len(problems) - 1
@@ -107,7 +107,7 @@ class CaptureReader:
                 self.refuse("CAPTURE_MALFORMED", path, detail=detail)
                 return
 
-    def names_in(self, folder: str, is_captured: Callable[[str], bool]) -> list[str] | None:
+    def list_capturable(self, folder: str, is_captured: Callable[[str], bool]) -> list[str] | None:
         """Return the names in a folder that can be captured, or None if there is no folder.
 
         Names that `is_captured` selects and that cannot be captured are findings.
@@ -117,7 +117,7 @@ class CaptureReader:
             names = sorted(entry.name for entry in path.iterdir() if is_captured(entry.name))
             modes = {name: os.lstat(path / name).st_mode for name in names}
         except OSError as error:
-            self.tell_missing(folder, error)
+            self.refuse_missing(folder, error)
             return None
         reasons = {name: reason for name in names if (reason := _find_obstacle(name, modes[name]))}
         possible_names = [name for name in names if name not in reasons]
@@ -126,26 +126,26 @@ class CaptureReader:
             self._leave_out(f"{folder}/{name}", reason, is_regular=S_ISREG(modes[name]))
         return [name for name in names if name not in reasons]
 
-    def before_main(self) -> bytes | None:
+    def previous_main_artifact(self) -> bytes | None:
         """Return the main artifact of the active snapshot, whatever its name was, or None."""
         return self._previous_files.get(self.artifact, next(iter(self._previous_files.values()), None))
 
-    def tell_unbumped(self, path: str, name: str, *, only_stated: bool = False) -> None:
+    def check_version_bump(self, path: str, name: str, *, only_stated: bool = False) -> None:
         """Add a finding if a file differs from the active snapshot and states the same version.
 
         With `only_stated`, a file without a version is ignored.
         """
-        before = self.before_main() if name == self.artifact else self._previous_files.get(name)
+        before = self.previous_main_artifact() if name == self.artifact else self._previous_files.get(name)
         now = self.files.get(name)
         if before is None or now is None or before == now or self.refused:
             return
-        old, new = parse_or_none(before), parse_or_none(now)
+        old, new = try_parse_strict_json(before), try_parse_strict_json(now)
         if not isinstance(old, dict) or not isinstance(new, dict) or old.get("version") != new.get("version"):
             return
         if not only_stated or isinstance(new.get("version"), str):
-            self.tell("CAPTURE_VERSION_NOT_BUMPED", path)
+            self.add("CAPTURE_VERSION_NOT_BUMPED", path)
 
-    def gathered(self, records: int | None = None) -> BuildInputs:
+    def build_inputs(self, records: int | None = None) -> BuildInputs:
         """Return the inputs of the builder; without files if the source was refused."""
         inputs = None if self.refused or not self.files else CapturedInputs(dict(self.files), records)
         return BuildInputs(inputs, tuple(self._captured), tuple(self._findings))
@@ -156,7 +156,7 @@ class CaptureReader:
             self._captured[InputFile(path, sha256_hex(data))] = None
 
     def _leave_out(self, path: str, reason: str, *, is_regular: bool) -> None:
-        self.tell("CAPTURE_LEFT_OUT", path, detail=reason)
+        self.add("CAPTURE_LEFT_OUT", path, detail=reason)
         if is_regular:
             # Its hash is recorded, so that a later change of the file is visible.
             try:
@@ -190,7 +190,7 @@ def _find_obstacle(name: str, mode: int) -> str:
     return f"a run folder cannot contain that name ({', '.join(codes)})" if codes else ""
 
 
-def parse_or_none(data: bytes) -> Any:
+def try_parse_strict_json(data: bytes) -> Any:
     """Return the value of strict JSON, or None if it cannot be parsed."""
     try:
         return read_strict_json(data)

@@ -14,7 +14,7 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.registries.base.claims import artifacts_in, is_other_version, main_artifact, registry_of
+from registry_pipeline.registries.base.claims import find_artifacts, find_main_artifact, find_registry, is_other_version
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import stated_repository_id
 from registry_pipeline.runs.run_id import RunId
@@ -23,7 +23,7 @@ from registry_pipeline.schema import PROBLEM_LIMIT, check_bytes, check_value, ha
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
 """The schema of run.json of a registry run."""
-TOLD_OF_ONE_FILE: Final = 20
+MAX_FINDINGS_PER_FILE: Final = 20
 """The most findings about one file; one more finding counts the rest."""
 _CODES: Final = {"unparsable": "SCHEMA_UNPARSABLE", "violation": "SCHEMA_VIOLATION"}
 _Problem = tuple[str, str, str]
@@ -35,14 +35,14 @@ def needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
     return frozenset(artifact for spec in specs.values() for artifact, _ in spec.schemas)
 
 
-def more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
+def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
     """Return the other files whose bytes `check_run` needs; their names are known from the folder only.
 
     If there are any, verify the folder again with these kept and check the second report.
     """
     relpaths = [entry.relpath for entry in report.entries]
-    spec = specs.get(registry_of(report.run_json, relpaths, specs)[0] or "")
-    return frozenset(() if spec is None else artifacts_in(spec, relpaths)) - needed_files(specs)
+    spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
+    return frozenset(() if spec is None else find_artifacts(spec, relpaths)) - needed_files(specs)
 
 
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
@@ -57,7 +57,7 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
         ValueError: the seal verifies, but a file to check was not kept (an error of the caller).
     """
     relpaths = [entry.relpath for entry in report.entries]
-    registry_id, is_named = registry_of(report.run_json, relpaths, specs)
+    registry_id, is_named = find_registry(report.run_json, relpaths, specs)
     spec = specs.get(registry_id or "")
     findings = list(report.findings)
     if not only_seal and registry_id is not None and report.verdict in ("pass", "fail"):
@@ -69,7 +69,7 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
         verdict="fail" if report.verdict == "pass" and has_errors(findings) else report.verdict,
         root_sha256=report.root_sha256,
         findings=sorted_findings(findings),
-        artifact=None if spec is None else main_artifact(spec, relpaths),
+        artifact=None if spec is None else find_main_artifact(spec, relpaths),
         repository_id=stated_repository_id(report.run_json),
     )
 
@@ -87,7 +87,7 @@ def _check_registry_run(
         yield from _report(f"{report.path}/run.json", problems, severity)
     # (2) each artifact
     relpaths = [entry.relpath for entry in report.entries]
-    artifacts = artifacts_in(spec, relpaths)
+    artifacts = find_artifacts(spec, relpaths)
     for artifact in artifacts:
         problems = _find_artifact_problems(report, spec, artifact)
         yield from _report(f"{report.path}/{artifact}", problems, severity)
@@ -118,9 +118,9 @@ def _missing_artifact(path: str, artifact: str, relpaths: Iterable[str]) -> Find
 def _report(path: str, problems: Iterable[_Problem], severity: Severity) -> Iterator[Finding]:
     """Yield findings for the first problems of one file, and one that counts the rest."""
     first = list(islice(problems, PROBLEM_LIMIT))
-    for code, location, detail in first[:TOLD_OF_ONE_FILE]:
+    for code, location, detail in first[:MAX_FINDINGS_PER_FILE]:
         yield finding(code, path, location=location, severity=severity, detail=detail)
-    rest = len(first) - TOLD_OF_ONE_FILE
+    rest = len(first) - MAX_FINDINGS_PER_FILE
     if rest > 0:
         at_least = "at least " if len(first) == PROBLEM_LIMIT else ""
         yield finding(first[-1][0], path, severity=severity, detail=f"and {at_least}{rest} more")

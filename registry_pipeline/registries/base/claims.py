@@ -24,7 +24,7 @@ _DIGEST_AND_BLANKS: Final = 66
 _PROGRESS_EVERY: Final = 256
 
 
-def registry_of(
+def find_registry(
     run_json: Mapping[str, Any] | None, relpaths: Iterable[str], specs: Mapping[str, RegistrySpec]
 ) -> tuple[str | None, bool]:
     """Return the registry that a run belongs to, and whether its run.json names it.
@@ -38,7 +38,7 @@ def registry_of(
     return next((key for key, spec in specs.items() if spec.artifacts and spec.artifact in names), None), False
 
 
-def artifacts_in(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]:
+def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]:
     """Return the artifacts of a registry in a run folder, those of the registry's row first."""
     names = {name for name in relpaths if spec.preserve_paths or "/" not in name}
     artifacts = [name for name in spec.artifacts if name in names]
@@ -53,9 +53,9 @@ def artifacts_in(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]
     return tuple(artifacts)
 
 
-def main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
+def find_main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
     """Return the name of the main artifact in a run folder, or None; references to the run contain it."""
-    return next(iter(artifacts_in(spec, relpaths)), None) if spec.artifacts else None
+    return next(iter(find_artifacts(spec, relpaths)), None) if spec.artifacts else None
 
 
 def is_other_version(name: str, artifact: str) -> bool:
@@ -114,7 +114,7 @@ def read_claims(
     return claims
 
 
-def is_named_like_a_log(key: RunKey, specs: Mapping[str, RegistrySpec]) -> bool:
+def has_delta_log_name(key: RunKey, specs: Mapping[str, RegistrySpec]) -> bool:
     """Return whether a folder is named like a delta log: it must then be verified as one."""
     return DELTA_LOG in specs and f"__{specs[DELTA_LOG].tag}" in key[1]
 
@@ -128,7 +128,7 @@ def _read_claim(
     # Older runs name no registry: their hash file shows whether they contain an artifact.
     hash_file = read_bytes_nofollow(f"{folder}/MANIFEST.sha256") or b""
     relpaths = [line[_DIGEST_AND_BLANKS:] for line in hash_file.decode("utf-8", "replace").splitlines()]
-    registry_id = None if artifacts.isdisjoint(relpaths) else registry_of(None, relpaths, specs)[0]
-    if registry_id is None and is_named_like_a_log((run_root, run_id), specs):
+    registry_id = None if artifacts.isdisjoint(relpaths) else find_registry(None, relpaths, specs)[0]
+    if registry_id is None and has_delta_log_name((run_root, run_id), specs):
         registry_id = DELTA_LOG
     return None if registry_id is None else Claim(registry_id, run_root, run_id, {})

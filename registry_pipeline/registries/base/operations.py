@@ -15,8 +15,8 @@ from registry_pipeline.config import Config
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.tree import Tree
+from registry_pipeline.registries.base.builder_inputs import Operation, OperationCatalog
 from registry_pipeline.registries.base.operations_structured import is_structured, parse_operations_document
-from registry_pipeline.registries.base.values import Operation, OperationCatalog
 from registry_pipeline.runs.envelope import InputFile
 from registry_pipeline.values import replace, value_type
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from registry_pipeline.git.process import ask_git
 from registry_pipeline.git.values import BoundPaths, PathDrift, TouchGraph
-from registry_pipeline.registries.base.values import Operation
+from registry_pipeline.registries.base.builder_inputs import Operation
 
 
 def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
@@ -27,7 +27,8 @@ def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None
         NotFoundError: git cannot read the history, as in a clone without trees.
     """
     candidates = {
-        operation.operation_id: [list(named_paths(text)) for text in operation.executables] for operation in operations
+        operation.operation_id: [list(find_named_paths(text)) for text in operation.executables]
+        for operation in operations
     }
     paths = {path for executables in candidates.values() for names in executables for path in names}
     graph, known = (None, frozenset[str]()) if tip is None else _read_graph(root, tip, sorted(paths))
@@ -38,7 +39,7 @@ def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None
     return PathDrift(bound, graph)
 
 
-def named_paths(executable: str) -> Iterator[str]:
+def find_named_paths(executable: str) -> Iterator[str]:
     """Yield the paths in the repository that the words of an executable may name, in their order."""
     words = [word.strip("`'\"()[],;") for word in executable.split()]
     for previous, word in zip(["", *words], words, strict=False):

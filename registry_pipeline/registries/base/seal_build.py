@@ -17,10 +17,10 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import read_git_state
 from registry_pipeline.git.values import GitState
-from registry_pipeline.registries.base.claims import main_artifact
+from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import RunEnvelope
-from registry_pipeline.runs.pointer_file import read_report
+from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.run_id import RunId
 from registry_pipeline.runs.sealed_run import Built, SealedRun
@@ -90,10 +90,10 @@ def start_build_run(repository: Repository, started: datetime, dagster_run_id: s
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
     """
-    return BuildRun(started, read_git_state(repository.root, own_paths(repository)), dagster_run_id)
+    return BuildRun(started, read_git_state(repository.root, list_own_paths(repository)), dagster_run_id)
 
 
-def own_paths(repository: Repository) -> tuple[str, ...]:
+def list_own_paths(repository: Repository) -> tuple[str, ...]:
     """Return the paths that this tool writes; changes in them do not make the working tree dirty."""
     config = repository.config
     state = PurePosixPath(config.publish_root).parent
@@ -108,7 +108,7 @@ def seal_built(
     spec: RegistrySpec,
     built: Built,
     *,
-    retried: bool = True,
+    reuse_attempt: bool = True,
     before_sealing: Callable[[], None] | None = None,
 ) -> SealedRun:
     """Seal artifacts as a new run folder under the next free run id.
@@ -118,7 +118,7 @@ def seal_built(
         run: the build run.
         spec: the registry.
         built: its artifacts.
-        retried: use the folder of an earlier attempt of the same Dagster run if it has the same bytes.
+        reuse_attempt: use the folder of an earlier attempt of the same Dagster run if it has the same bytes.
         before_sealing: called if there is no such folder; it may refuse by raising.
 
     Raises:
@@ -133,14 +133,14 @@ def seal_built(
     if not repository.publish_root.is_dir():
         raise NotFoundError(f"{repository.config.publish_root} does not exist", "run `registry-pipeline init`")
     run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
-    files_for = partial(run_files, repository.config.repository_id, run, spec, built)
-    ref = find_previous_attempt(repository, run, run_id, files_for) if retried else None
+    files_for = partial(build_run_files, repository.config.repository_id, run, spec, built)
+    ref = find_previous_attempt(repository, run, run_id, files_for) if reuse_attempt else None
     if ref is None:
         if before_sealing is not None:
             before_sealing()
         published = seal_folder(repository.publish_root, repository.staging_root, run_id, files_for)
         ref = SealedRef(str(published.run_id), repository.config.publish_root, None, published.root_sha256)
-    ref = replace(ref, relpath=main_artifact(spec, built.artifacts.files))
+    ref = replace(ref, relpath=find_main_artifact(spec, built.artifacts.files))
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
 
@@ -149,7 +149,7 @@ def builder_name(registry_id: str) -> str:
     return f"registry_pipeline.{registry_id}"
 
 
-def run_files(
+def build_run_files(
     repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId
 ) -> dict[str, bytes]:
     """Return the files of a run folder for this run id: artifacts, copies of their schemas, and run.json."""
@@ -194,7 +194,7 @@ def find_previous_attempt(
     while run.dagster_run_id is not None and (repository.publish_root / str(run_id)).is_dir():
         files = files_for(run_id)
         ref = SealedRef(str(run_id), repository.config.publish_root, None, "")
-        report = read_report(repository, ref, files)
+        report = verify_referenced_run(repository, ref, files)
         is_same = report.verdict == "pass" and dict(report.kept) == dict(files) and len(report.entries) == len(files)
         if is_same and report.root_sha256 is not None:
             return replace(ref, manifest_sha256=report.root_sha256)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.registries.base.claims import artifacts_in
+from registry_pipeline.registries.base.claims import find_artifacts
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
-from registry_pipeline.runs.pointer_file import read_pointers, read_report, run_folder
+from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
@@ -33,10 +33,12 @@ def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> S
     """
     registry_id = spec.registry_id
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
-    report = read_report(repository, ref, keep)
+    report = verify_referenced_run(repository, ref, keep)
     # Only the folder names the artifacts of a registry of many files, so it is read twice.
     if spec.multi_file and report.verdict == "pass":
-        report = read_report(repository, ref, artifacts_in(spec, [entry.relpath for entry in report.entries]))
+        report = verify_referenced_run(
+            repository, ref, find_artifacts(spec, [entry.relpath for entry in report.entries])
+        )
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         raise EvidenceError(

@@ -26,11 +26,11 @@ def check_tracked_files(repository: Repository, pathspecs: Sequence[str]) -> tup
     try:
         missing = read_missing_files(repository.root, pathspecs)
     except NotFoundError as error:
-        return (git_unreadable(error),)
+        return (make_git_unreadable_finding(error),)
     return check_tracked(missing, repository.config.run_roots)
 
 
-def git_unreadable(error: NotFoundError) -> Finding:
+def make_git_unreadable_finding(error: NotFoundError) -> Finding:
     """Return the finding that says why git cannot read the repository."""
     return finding("CONFIG_GIT_UNREADABLE", ".git", detail=f"{error.message}; {error.advice}")
 

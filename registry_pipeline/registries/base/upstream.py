@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.errors import EvidenceError, RefusedError
+from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.reader import SourceContext
-from registry_pipeline.registries.base.values import SystemDrift
-from registry_pipeline.runs.records import ADAPTED, RunRow
+from registry_pipeline.runs.scanned_run import ADAPTED, RunRow
 
 RUN_REGISTRY_ARTIFACT: Final = "RUN_REGISTRY_v0_1.jsonl"
 STATUS_TABLE_ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
@@ -28,11 +28,11 @@ def read_upstream_artifact(context: SourceContext, registry_id: str, artifact: s
         message = f"there is no run of {registry_id} to build from"
         raise RefusedError(message, f"run `registry-pipeline build {registry_id}`")
     if artifact not in files:
-        raise malformed_upstream(registry_id, artifact, "the artifact is not in the run")
+        raise make_upstream_error(registry_id, artifact, "the artifact is not in the run")
     return files[artifact]
 
 
-def malformed_upstream(registry_id: str, artifact: str, detail: str) -> EvidenceError:
+def make_upstream_error(registry_id: str, artifact: str, detail: str) -> EvidenceError:
     """Return the error for an upstream artifact that cannot be parsed."""
     message = f"{registry_id}: {artifact} cannot be parsed ({detail}); it is not used"
     return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
@@ -52,7 +52,7 @@ def parse_upstream(data: bytes, registry_id: str, artifact: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise malformed_upstream(registry_id, artifact, str(error)) from None
+        raise make_upstream_error(registry_id, artifact, str(error)) from None
 
 
 def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
@@ -64,7 +64,7 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
         record = parse_upstream(line, "run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}")
         # Lines of other versions have more fields; only these are needed.
         if not isinstance(record, dict) or not _has_row(record):
-            raise malformed_upstream("run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record")
+            raise make_upstream_error("run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record")
         fields = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
         rows.append(RunRow(**fields, adapted=_is_adapted(record)))
     return tuple(rows)
@@ -93,5 +93,5 @@ def parse_system_drift(data: bytes | None) -> SystemDrift:
     document = parse_upstream(data or b"null", "drift_signals", DRIFT_SIGNALS_ARTIFACT)
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
-        raise malformed_upstream("drift_signals", DRIFT_SIGNALS_ARTIFACT, "system_drift is missing")
+        raise make_upstream_error("drift_signals", DRIFT_SIGNALS_ARTIFACT, "system_drift is missing")
     return SystemDrift(*(flags.get(name) for name in ("canon_dirty", "schema_drift", "threshold_drift")))

@@ -9,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.git.tree import Tree
-from registry_pipeline.registries.base.values import ExpectedVersions
+from registry_pipeline.registries.base.builder_inputs import ExpectedVersions
 from registry_pipeline.runs.envelope import InputFile
 
 _FLAGS: Final = re.IGNORECASE | re.MULTILINE

@@ -12,7 +12,7 @@ from typing import Any, Final
 from registry_pipeline.canonical import read_strict_csv
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.display import printable
-from registry_pipeline.registries.base.capture import LATEST, CaptureReader, parse_or_none
+from registry_pipeline.registries.base.capture import LATEST, CaptureReader, try_parse_strict_json
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 
 _REPORT: Final = "derived_validation_report.json"
@@ -27,15 +27,15 @@ def read_expected_versions_inputs(repository: Repository, context: SourceContext
     path = repository.config.expected_versions
     # This document has a key of its own in the toml, because drift_signals needs its path too.
     capture.take(path, capture.artifact)
-    capture.tell_unbumped(path, capture.artifact)
-    return capture.gathered()
+    capture.check_version_bump(path, capture.artifact)
+    return capture.build_inputs()
 
 
 def read_migration_ledger_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the ledger of applied migrations; entries of the active snapshot must stay in it."""
     capture = CaptureReader("migration_ledger", repository, context)
     capture.take(capture.source, capture.artifact)
-    data, previous = capture.files.get(capture.artifact), capture.before_main()
+    data, previous = capture.files.get(capture.artifact), capture.previous_main_artifact()
     # A malformed ledger is refused already; comparing it would report every entry as removed.
     if data is not None and previous is not None and not capture.refused:
         names = set(_migration_names(data))
@@ -44,8 +44,8 @@ def read_migration_ledger_inputs(repository: Repository, context: SourceContext)
             # A ledger may have hundreds of entries; three names show which ones are meant.
             more = f" and {len(removed) - 3} more" if len(removed) > 3 else ""
             detail = ", ".join(map(_display, removed[:3])) + more
-            capture.tell("CAPTURE_ENTRY_REMOVED", capture.source, detail=detail)
-    return capture.gathered()
+            capture.add("CAPTURE_ENTRY_REMOVED", capture.source, detail=detail)
+    return capture.build_inputs()
 
 
 def read_fingerprint_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
@@ -54,20 +54,20 @@ def read_fingerprint_index_inputs(repository: Repository, context: SourceContext
     capture.take(capture.source, capture.artifact)
     data = capture.files.get(capture.artifact)
     # The header is a row, but no record.
-    return capture.gathered(None if data is None or capture.refused else sum(1 for _ in read_strict_csv(data)) - 1)
+    return capture.build_inputs(None if data is None or capture.refused else sum(1 for _ in read_strict_csv(data)) - 1)
 
 
 def read_threshold_packs_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture all packs of the folder (`*.json`), each under its own name."""
     capture = CaptureReader("threshold_packs_file", repository, context)
-    names = capture.names_in(capture.source, lambda name: name.endswith(".json"))
+    names = capture.list_capturable(capture.source, lambda name: name.endswith(".json"))
     # One malformed pack refuses the whole capture: packs of different states must not be sealed together.
     for name in names or ():
         capture.take(f"{capture.source}/{name}", name)
-        capture.tell_unbumped(f"{capture.source}/{name}", name, only_stated=True)
+        capture.check_version_bump(f"{capture.source}/{name}", name, only_stated=True)
     if names == []:
-        capture.tell_missing(capture.source, "the folder contains no pack (*.json)")
-    return capture.gathered()
+        capture.refuse_missing(capture.source, "the folder contains no pack (*.json)")
+    return capture.build_inputs()
 
 
 def read_derived_validation_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
@@ -76,20 +76,20 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
     latest = f"{capture.source}/{LATEST}"
     data = capture.read(latest)
     if data is None:
-        return capture.gathered()
+        return capture.build_inputs()
     # LATEST.txt is input, not authority: it only says which folder is captured.
     name, problem = _parse_latest(repository, capture.source, data)
     if problem:
         capture.refuse("CAPTURE_LATEST_INVALID", latest, detail=problem)
-        return capture.gathered()
+        return capture.build_inputs()
     folder = f"{capture.source}/{name}"
-    names = capture.names_in(folder, lambda _name: True)
+    names = capture.list_capturable(folder, lambda _name: True)
     if names is not None and _REPORT not in names:
-        capture.tell_missing(f"{folder}/{_REPORT}", "the file does not exist")
+        capture.refuse_missing(f"{folder}/{_REPORT}", "the file does not exist")
     # Only the report has a schema; the other files are evidence for it.
     for file_name in names or ():
-        capture.take(f"{folder}/{file_name}", file_name, judged=file_name == _REPORT)
-    return capture.gathered()
+        capture.take(f"{folder}/{file_name}", file_name, check_schema=file_name == _REPORT)
+    return capture.build_inputs()
 
 
 def _parse_latest(repository: Repository, source: str, data: bytes) -> tuple[str, str]:
@@ -118,7 +118,7 @@ def _display(name: str) -> str:
 
 def _migration_names(data: bytes) -> list[str]:
     """Return the name of each entry of a ledger: the entry itself, or the first key of an object that names it."""
-    document = parse_or_none(data)
+    document = try_parse_strict_json(data)
     stated = document.get("migrations") if isinstance(document, dict) else document
     entries = stated if isinstance(stated, list) else []
     names = [entry if isinstance(entry, str) else _migration_name(entry) for entry in entries]

@@ -12,7 +12,7 @@ from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.registries.base.delta import DeltaEdge, parse_delta_log
 from registry_pipeline.runs.reference import SealedRef
 
-MOST_FINDINGS: Final = 1000
+MAX_FINDINGS: Final = 1000
 """The largest number of findings that one log gives."""
 
 
@@ -30,7 +30,7 @@ def check_delta_log(
         previous_run_id: the run of the previous log; None for the first log.
     """
     findings = _find_violations(log, previous, path, run_id, created_utc, previous_run_id)
-    return sorted_findings(islice(findings, MOST_FINDINGS))
+    return sorted_findings(islice(findings, MAX_FINDINGS))
 
 
 def _find_violations(

@@ -15,7 +15,7 @@ from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEd
 from registry_pipeline.registries.base.reader import ChainFacts, foreign_repository_id
 from registry_pipeline.registries.delta_log.check import check_delta_log
 from registry_pipeline.runs.envelope import Inputs
-from registry_pipeline.runs.pointer_file import read_report
+from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
@@ -89,7 +89,7 @@ def find_foreign(repository: Repository, report: SealReport, chain: ChainFacts) 
 
 def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> DeltaHead | Finding:
     """Return a log as a verified head, or a finding; a log whose finding is no error does not count as a log."""
-    report = read_report(repository, SealedRef(log.run_id, log.run_root, LOG_FILE, ""), (LOG_FILE,))
+    report = verify_referenced_run(repository, SealedRef(log.run_id, log.run_root, LOG_FILE, ""), (LOG_FILE,))
     # (1) What is no log of this repository does not count: a foreign run, or a folder that was never sealed.
     foreign = find_foreign(repository, report, chain)
     if foreign is not None:
@@ -124,7 +124,7 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
 
 def _read_log(repository: Repository, ref: SealedRef) -> bytes | None:
     """Return the bytes of a log, or None if the run is missing, does not verify or has another root."""
-    report = read_report(repository, ref, (LOG_FILE,))
+    report = verify_referenced_run(repository, ref, (LOG_FILE,))
     verified = report.verdict == "pass" and report.root_sha256 == ref.manifest_sha256
     return report.kept.get(LOG_FILE) if verified else None
 

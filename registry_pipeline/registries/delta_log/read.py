@@ -15,11 +15,11 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.claims import (
     Claim,
     RunKey,
-    is_named_like_a_log,
-    main_artifact,
+    find_main_artifact,
+    find_registry,
+    has_delta_log_name,
     read_claims,
     read_run_keys,
-    registry_of,
 )
 from registry_pipeline.registries.base.delta import DELTA_LOG, DeltaEdge, Snapshot
 from registry_pipeline.registries.base.reader import BuildInputs, ChainFacts, SourceContext
@@ -28,7 +28,7 @@ from registry_pipeline.registries.delta_log.build import DeltaLogInputs
 from registry_pipeline.registries.delta_log.head import HeadSearch, find_foreign, find_head
 from registry_pipeline.runs.authenticated import read_entries_for_root
 from registry_pipeline.runs.envelope import InputRegistry
-from registry_pipeline.runs.pointer_file import read_pointers, read_report, run_folder
+from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import replace
 
@@ -82,7 +82,7 @@ def _find_head_and_claims(
     specs = context.specs
     keys = read_run_keys(repository.root, repository.config.run_roots)
     # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
-    read = {key for key in keys if is_named_like_a_log(key, specs)}
+    read = {key for key in keys if has_delta_log_name(key, specs)}
     claims = read_claims(repository.root, [key for key in keys if key in read], specs)
     while True:
         search = find_head(repository, [claim for claim in claims if claim.registry_id == DELTA_LOG], chain)
@@ -134,7 +134,7 @@ def _verify_snapshot(
     repository: Repository, claim: Claim, specs: Mapping[str, RegistrySpec], chain: ChainFacts
 ) -> Snapshot | Finding | None:
     """Return the snapshot in a folder, or a finding; None if the verified bytes belong to no logged registry."""
-    report = read_report(repository, SealedRef(claim.run_id, claim.run_root, None, ""))
+    report = verify_referenced_run(repository, SealedRef(claim.run_id, claim.run_root, None, ""))
     if report.verdict != "pass" or report.root_sha256 is None:
         codes = {f.code for f in report.findings if f.severity is Severity.ERROR or report.verdict == "unsealed"}
         detail = ", ".join(sorted(codes))
@@ -143,10 +143,10 @@ def _verify_snapshot(
     if foreign is not None:
         return foreign
     relpaths = [entry.relpath for entry in report.entries]
-    spec = specs.get(registry_of(report.run_json, relpaths, specs)[0] or "")
+    spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
     if spec is None or not spec.delta:
         return None
-    ref = SealedRef(claim.run_id, claim.run_root, main_artifact(spec, relpaths), report.root_sha256)
+    ref = SealedRef(claim.run_id, claim.run_root, find_main_artifact(spec, relpaths), report.root_sha256)
     return Snapshot(spec.registry_id, ref, report.entries)
 
 

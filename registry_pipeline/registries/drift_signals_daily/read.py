@@ -15,10 +15,10 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.tree import CommittedFiles, CommitTree, Tree
 from registry_pipeline.git.values import PathDrift
+from registry_pipeline.registries.base.builder_inputs import ExpectedVersions, OperationCatalog
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.path_drift import read_path_drift
 from registry_pipeline.registries.base.reader import BuildInputs
-from registry_pipeline.registries.base.values import ExpectedVersions, OperationCatalog
 from registry_pipeline.registries.base.versions import (
     parse_expected_versions,
     read_envelope_version,
@@ -28,7 +28,7 @@ from registry_pipeline.registries.drift_signals.build import DriftInputs, Past
 from registry_pipeline.registries.drift_signals_daily.build import DailyInputs
 from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 from registry_pipeline.runs.envelope import InputFile
-from registry_pipeline.runs.records import RunRow
+from registry_pipeline.runs.scanned_run import RunRow
 from registry_pipeline.values import replace, value_type
 
 _LAST_SECOND: Final = time(23, 59, 59, tzinfo=UTC)
@@ -52,7 +52,7 @@ class DatedRuns:
         return self.rows[: bisect_right(self.instants, instant)]
 
 
-def date_runs(rows: Iterable[RunRow]) -> DatedRuns:
+def sort_runs_by_time(rows: Iterable[RunRow]) -> DatedRuns:
     """Sort runs by their stated time; a time without a zone counts as none."""
     all_rows = list(rows)
     dated = [(instant, row) for row in all_rows if (instant := parse_instant(row.created_utc)) is not None]
@@ -116,7 +116,9 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
     )
 
 
-def gather_day(config: Config, facts: CommitFacts, runs: DatedRuns, instant: datetime, version: str) -> BuildInputs:
+def collect_day_inputs(
+    config: Config, facts: CommitFacts, runs: DatedRuns, instant: datetime, version: str
+) -> BuildInputs:
     """Return the inputs of the builder for an instant of a day.
 
     `facts` are those of the day's newest commit; `version` is that of the run registry's lines.

@@ -38,7 +38,7 @@ def _read(registry_id: str, repository: Repository, context: SourceContext) -> B
         severity = None if capture.is_active else Severity.INFO
         folder = folder_of(repository.config.entries, types[0])
         capture.refuse("CAPTURE_MISSING", folder, severity=severity, detail="it contains no file of entries")
-    return capture.gathered(None if capture.refused else sum(map(_count_entries, capture.files.values())))
+    return capture.build_inputs(None if capture.refused else sum(map(_count_entries, capture.files.values())))
 
 
 read_module_registry_inputs = partial(_read, "module_registry")

@@ -9,7 +9,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.files.atomic_write import read_own_file
 from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stage, recover, write_files
 from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.registries.base.claims import artifacts_in
+from registry_pipeline.registries.base.claims import find_artifacts
 from registry_pipeline.registries.base.tracked_files import check_tracked_files, file_pathspecs
 from registry_pipeline.registries.entries import (
     ABILITY_REGISTRY_SPEC,
@@ -142,7 +142,7 @@ def check_coordination(repository: Repository, sealed: SealedRun, report: SealRe
     """Return the findings about the sealed files of one registry, with the present files of the other registries."""
     # The other registries report the findings about their own files.
     spec = _SPECS[sealed.registry_id]
-    sealed_files = {path: report.kept[path] for path in artifacts_in(spec, report.kept)}
+    sealed_files = {path: report.kept[path] for path in find_artifacts(spec, report.kept)}
     schemas = read_schemas(repository)
     others, unreadable = read_entry_files(repository, schemas, without_family=FAMILY_OF[sealed.registry_id])
     library = build_library(repository, {**others, **sealed_files}, unreadable, schemas)

@@ -30,5 +30,5 @@ ROLE_REGISTRY_SPEC: Final = RegistrySpec(
     sealed_check=DeferredCall("registry_pipeline.registries.roles.sealed.check_sealed_run"),
     reader=DeferredCall("registry_pipeline.registries.roles.read.read_role_registry_inputs"),
     builder=DeferredCall("registry_pipeline.registries.roles.build.build_role_registry"),
-    rules=DeferredCall("registry_pipeline.registries.roles.check_snapshot.check_role_registry"),
+    rules=DeferredCall("registry_pipeline.registries.roles.comparison.check_role_registry"),
 )

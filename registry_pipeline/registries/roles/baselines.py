@@ -19,7 +19,7 @@ from registry_pipeline.registries.roles.git_baseline import (
 )
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.read import read_pack_file
-from registry_pipeline.registries.roles.report import Published
+from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.registries.roles.sealed import find_pack
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -33,11 +33,11 @@ _MAX_COMMITS: Final = 2000
 class Baseline:
     """A published pack, None for a first publish; `tip` is the commit whose history contains it."""
 
-    published: Published | None
+    published: PublishedPack | None
     tip: str | None = None
 
 
-def configured_baseline(repository: Repository) -> str:
+def read_configured_baseline(repository: Repository) -> str:
     """Return the configured baseline; `main` if `active` is configured and no role registry is active."""
     name = repository.config.roles.baseline
     if name == ACTIVE_BASELINE and read_pointers(repository).active(ROLE_REGISTRY) is None:
@@ -64,13 +64,13 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
             return Baseline(None, baseline.tip)
         source = baseline.pack.source
         published = parse_pack(baseline.pack.data, source)
-        return Baseline(Published(published, source, commit=baseline.pack.commit), baseline.tip)
+        return Baseline(PublishedPack(published, source, commit=baseline.pack.commit), baseline.tip)
     if not (folder / name).exists():
         raise NotFoundError(f"{name!r} is neither a git revision nor a file", "name another with --baseline")
-    return Baseline(Published(parse_pack(read_pack_file(folder / name, name), name), name))
+    return Baseline(PublishedPack(parse_pack(read_pack_file(folder / name, name), name), name))
 
 
-def read_sealed_pack(repository: Repository, ref: SealedRef) -> Published:
+def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
     """Return the pack of a sealed role registry.
 
     Raises:
@@ -85,10 +85,10 @@ def read_sealed_pack(repository: Repository, ref: SealedRef) -> Published:
         advice = "run `registry-pipeline build role_registry`"
         raise NotFoundError(f"the role registry {folder} contains no role pack", advice)
     source = f"{folder}/{pack[0]}"
-    return Published(parse_pack(pack[1], source), source)
+    return PublishedPack(parse_pack(pack[1], source), source)
 
 
-def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) -> Published | None:
+def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) -> PublishedPack | None:
     """Return the baseline's pack with the commits that first published some ids, or None if no commit is known."""
     published = baseline.published
     if published is None:

@@ -6,13 +6,13 @@ from typing import Any
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT
-from registry_pipeline.registries.base.values import CapturedInputs
+from registry_pipeline.registries.base.builder_inputs import CapturedInputs
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts
 
 
-def registry_document(pack: ParsedPack) -> dict[str, Any]:
+def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
     """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack.
 
     Raises:
@@ -58,7 +58,7 @@ def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifa
     """
     del context  # a pack has no time of its own
     ((name, data),) = inputs.files.items()
-    document = registry_document(parse_pack(data, name))
+    document = make_registry_document(parse_pack(data, name))
     roles, contracts = len(document["roles"]), len(document["contracts"])
     files = {ROLE_ARTIFACT: json_document(document), name: data}
     return Artifacts(files, roles, sha256_hex(data), {"roles": roles, "contracts": contracts, "bytes": len(data)})

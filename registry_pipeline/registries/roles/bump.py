@@ -7,11 +7,16 @@ import json
 from typing import Any, Final
 
 from registry_pipeline.errors import NotFoundError, RefusedError
-from registry_pipeline.registries.roles.json_positions import JsonPath, find_spans, format_id
+from registry_pipeline.registries.roles.json_text import JsonPath, find_spans, format_id
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.registries.roles.pack_fields import CONTRACT_ID, MAX_VERSION, SAFE_ID, contract_version
-from registry_pipeline.registries.roles.problem import Problem
-from registry_pipeline.registries.roles.snapshot import RoleContractKind
+from registry_pipeline.registries.roles.snapshot import (
+    CONTRACT_ID,
+    MAX_VERSION,
+    SAFE_ID,
+    Problem,
+    RoleContractKind,
+    contract_version,
+)
 from registry_pipeline.values import value_type
 
 # With defects of the text or duplicated ids it is not clear where to insert.

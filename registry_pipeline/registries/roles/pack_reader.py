@@ -8,29 +8,20 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.findings.wording import did_you_mean
-from registry_pipeline.registries.roles.json_lint import JsonDefect
-from registry_pipeline.registries.roles.json_positions import (
-    JsonPath,
-    format_id,
-    format_value,
-    json_pointer,
-    quote_text,
-)
-from registry_pipeline.registries.roles.pack_fields import (
+from registry_pipeline.registries.roles.json_text import JsonPath, format_id, format_pointer, format_value, quote_text
+from registry_pipeline.registries.roles.snapshot import (
     CONTRACT_FIELDS,
     PACK_FIELDS,
     ROLE_FIELDS,
-    ShapeCheck,
-    contract_version,
-)
-from registry_pipeline.registries.roles.problem import Problem
-from registry_pipeline.registries.roles.snapshot import (
+    Problem,
     RoleContractKind,
     RoleContractSurface,
     RoleRegistrySnapshot,
     RoleSpecEntry,
+    ShapeCheck,
+    contract_version,
 )
-from registry_pipeline.registries.roles.strict_json import StrictJson
+from registry_pipeline.registries.roles.strict_json import JsonDefect, StrictJson
 from registry_pipeline.registries.roles.surface import parsed_json_sha256
 
 MAX_PROBLEMS: Final = 50_000
@@ -84,7 +75,7 @@ class PackReader:
         """Read the role at a path with its contracts."""
         role_id = role.get("role_id")
         if not isinstance(role_id, str):
-            pointer = json_pointer(path)
+            pointer = format_pointer(path)
             self._check_fields(f"role {pointer}", (), role, path, ROLE_FIELDS, pointer)
             return
         key = self._count_occurrence("role", role_id)
@@ -101,7 +92,7 @@ class PackReader:
         contract_id = contract.get("contract_id")
         if not isinstance(contract_id, str):
             label = f"a contract of role {format_id(role_id)}"
-            self._check_fields(label, (role_id,), contract, path, CONTRACT_FIELDS, json_pointer(path[2:]))
+            self._check_fields(label, (role_id,), contract, path, CONTRACT_FIELDS, format_pointer(path[2:]))
             return
         key = self._count_occurrence("contract", contract_id)
         ids = (role_id, contract_id)
@@ -155,7 +146,7 @@ class PackReader:
             inner_path = path[4:] if isinstance(contract_id, str) else path[2:] if ids else path
         where = f" (in {', '.join(map(format_id, ids))})" if ids else ""
         # The identity distinguishes a new defect from an old one at the same path.
-        key = f"{json_pointer(inner_path)} {defect.identity}"
+        key = f"{format_pointer(inner_path)} {defect.identity}"
         self._add(Problem(defect.code, ids, {"detail": defect.detail, "where": where}, key=key, offset=defect.offset))
 
     def _add_shape(
@@ -190,7 +181,7 @@ class PackReader:
                 self._add_shape(label, ids, path, f"{key}/{name}", f"{name} is missing")
                 continue
             for inner, expected in check(value[name]):
-                pointer = json_pointer((name, *inner))
+                pointer = format_pointer((name, *inner))
                 got = format_value(_find_value(value[name], inner))
                 detail = f"{pointer[1:]} is not {expected}"
                 self._add_shape(label, ids, (*path, name, *inner), key + pointer, detail, expected=expected, got=got)

@@ -1,4 +1,4 @@
-"""Violations: problems with their locations in the pack and in its baseline, formatted as findings."""
+"""Violations: problems located in the pack and in its baseline, formatted as findings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,138 @@ from typing import Any
 
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.roles.json_diff import Difference, find_differences, format_difference
-from registry_pipeline.registries.roles.json_positions import JsonPath
-from registry_pipeline.registries.roles.locate import PackIndex
-from registry_pipeline.registries.roles.pack import ParsedPack
-from registry_pipeline.registries.roles.problem import Problem
+from registry_pipeline.registries.roles.json_text import (
+    Difference,
+    JsonPath,
+    Lines,
+    find_differences,
+    find_spans,
+    format_difference,
+)
+from registry_pipeline.registries.roles.pack import ParsedPack, RoleTexts
+from registry_pipeline.registries.roles.snapshot import Problem, Subject
+from registry_pipeline.registries.roles.strict_json import StrictJson
 from registry_pipeline.values import field, replace, value_type
+
+
+class PackIndex:
+    """Finds the JSON path, value, text and `line:column` of subjects in one pack."""
+
+    def __init__(self, pack: ParsedPack) -> None:
+        self._pack = pack
+        self._roles: dict[str, list[JsonPath]] = {}
+        self._contracts: dict[str, list[JsonPath]] = {}
+        self._lines: Lines | None = None
+        self._spans: dict[JsonPath, tuple[int, int]] = {}
+        self._document: StrictJson | None = None
+        # A pack that was read role by role is not parsed as a whole: only the roles with problems are parsed again.
+        self._role_texts = RoleTexts(pack.data, pack.by_roles.spans) if pack.by_roles is not None else None
+        if pack.snapshot is not None:
+            for role, path in zip(pack.snapshot.roles, pack.role_paths, strict=True):
+                self._roles.setdefault(role.role_id, []).append(path)
+            for contract, path in zip(pack.snapshot.contracts, pack.contract_paths, strict=True):
+                self._contracts.setdefault(contract.contract_id, []).append(path)
+
+    def find_path(self, subject: Subject) -> JsonPath | None:
+        """Return the path of a subject, or None if the pack does not contain it."""
+        paths: list[JsonPath] = [()]
+        if subject.contract_id is not None:
+            paths = self._contracts.get(subject.contract_id, [])
+        elif subject.role_id is not None:
+            paths = self._roles.get(subject.role_id, [])
+        if subject.occurrence >= len(paths):
+            return None
+        path = paths[subject.occurrence]
+        owner = self.read_value(path)
+        if subject.member is None or not isinstance(owner, dict) or subject.member not in owner:
+            return path
+        items = owner[subject.member]
+        path = (*path, subject.member)
+        if subject.item is not None and isinstance(items, list) and subject.item in items:
+            return (*path, items.index(subject.item))
+        return path
+
+    def find_current_path(self, problem: Problem) -> JsonPath | None:
+        """Return the path of a problem in the current pack, or of the list that a missing subject belongs in."""
+        subject = problem.subject
+        if problem.offset is not None or problem.path is not None or subject is None:
+            return problem.path
+        path = self.find_path(subject)
+        if not path and subject.kind is not None:
+            path = self.find_path(Subject(role_id=subject.role_id, member=subject.kind.field))
+        return path or (("roles",) if subject.role_id is not None else ())
+
+    def find_published_path(self, problem: Problem) -> JsonPath | None:
+        """Return the path of a problem's subject, of its contract or of its role in a baseline, or None."""
+        subjects = []
+        if problem.subject is not None and problem.subject.occurrence == 0:
+            subjects.append(problem.subject)
+        if problem.ids:
+            subjects.append(Subject(contract_id=problem.ids[-1], member="contract_id"))
+            subjects += [Subject(role_id=role_id, member="role_id") for role_id in problem.ids[::-1]]
+        paths = (self.find_path(subject) for subject in subjects)
+        return next((path for path in paths if path is not None), None)
+
+    def read_value(self, path: JsonPath) -> Any:
+        """Return the value at a path that exists."""
+        if self._role_texts is not None and path[:1] == ("roles",) and len(path) > 1:
+            value, path = self._role_texts.value(int(path[1])), path[2:]
+        else:
+            value = self._read_document().value
+        for part in path:
+            value = value[part]
+        return value
+
+    def read_text(self, subject: Subject) -> str | None:
+        """Return the characters of a subject's value in the file."""
+        path = self.find_path(subject)
+        if path is None:
+            return None
+        self.locate([path])
+        begin, end = self._spans[path]
+        return self._read_text()[begin:end]
+
+    def _read_text(self) -> str:
+        return self._read_document().text if self._role_texts is None else self._pack.data.decode("utf-8")
+
+    def _read_document(self) -> StrictJson:
+        if self._document is None:
+            self._document = self._pack.read_document()
+        return self._document
+
+    def locate(self, paths: Iterable[JsonPath | None]) -> None:
+        """Find the spans of these paths in one pass over the text; `location` needs them."""
+        missing = {path for path in paths if path is not None} - self._spans.keys()
+        if self._role_texts is not None:
+            inner = {path for path in missing if path[:1] == ("roles",) and len(path) > 1}
+            missing -= inner
+            by_role: dict[int, list[JsonPath]] = {}
+            for path in inner:
+                by_role.setdefault(int(path[1]), []).append(path[2:])
+            for index, rests in by_role.items():
+                role_begin = self._role_texts.begin(index)
+                for rest, (begin, end) in find_spans(self._role_texts.text(index), rests).items():
+                    self._spans["roles", index, *rest] = (role_begin + begin, role_begin + end)
+        if missing and self._pack.readable:
+            self._spans |= find_spans(self._read_text(), missing)
+
+    def location(self, path: JsonPath | None, offset: int | None = None) -> str | None:
+        """Return `line:column` of an offset or of a located path, or None if neither is known."""
+        if offset is None:
+            if path is None or path not in self._spans:
+                return None
+            offset = self._spans[path][0]
+        if self._lines is None:
+            self._lines = Lines(self._read_text())
+        return self._lines.location(offset)
+
 
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 _CODES_WITH_DIFFERENCES = frozenset({"RR003", "RR012", "RR021", "RR026"})
 
 
 @value_type(eq=False)
-class Published:
+class PublishedPack:
     """A published pack: a baseline.
 
     Attributes:
@@ -87,7 +206,7 @@ class Violation:
         return (self.finding.code, self.ids[::-1], location, self.finding.message)
 
 
-def fingerprint_of(code: str, ids: Sequence[str], key: str = "") -> str:
+def make_fingerprint(code: str, ids: Sequence[str], key: str = "") -> str:
     """Return the fingerprint of a violation; `key` distinguishes several of one code about the same ids."""
     text = json.dumps([code, list(ids), key], separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -100,7 +219,7 @@ def as_warning(violation: Violation) -> Violation:
     return replace(violation, finding=replace(violation.finding, severity=Severity.WARNING))
 
 
-def sorted_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
+def sort_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
     """Return the violations sorted; of those with the same fingerprint only the first with the highest severity."""
     kept: dict[str, Violation] = {}
     for group in groups:
@@ -112,7 +231,7 @@ def sorted_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
 
 
 def make_violations(
-    problems: Sequence[Problem], current: ParsedPack, baseline: Published | None, index: PackIndex | None = None
+    problems: Sequence[Problem], current: ParsedPack, baseline: PublishedPack | None, index: PackIndex | None = None
 ) -> list[Violation]:
     """Return problems as violations, located in the current pack (`index` is of it) and in the baseline."""
     if not problems:
@@ -143,12 +262,12 @@ def make_violations(
             severity=problem.severity,
             **(fillers | dict(problem.fillers)),
         )
-        fingerprint = fingerprint_of(problem.code, problem.ids, problem.key)
+        fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
         violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))
     return violations
 
 
-def _find_publisher(problem: Problem, baseline: Published | None) -> str | None:
+def _find_publisher(problem: Problem, baseline: PublishedPack | None) -> str | None:
     published_by = {} if baseline is None else baseline.published_by
     return next((published_by[name] for name in reversed(problem.ids) if name in published_by), None)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
-from registry_pipeline.registries.roles.json_positions import format_id
-from registry_pipeline.registries.roles.pack_fields import MAX_VERSION
-from registry_pipeline.registries.roles.problem import Problem, Subject
-from registry_pipeline.registries.roles.snapshot import RoleContractSurface, RoleRegistrySnapshot
+from registry_pipeline.registries.roles.json_text import format_id
+from registry_pipeline.registries.roles.snapshot import (
+    MAX_VERSION,
+    Problem,
+    RoleContractSurface,
+    RoleRegistrySnapshot,
+    Subject,
+)
 
 Origin = TypeVar("Origin", bound=Hashable)
 _UNKNOWN = ""  # replaces the hash of a surface without canonical bytes
@@ -85,14 +89,14 @@ def _find_changed_surfaces(
     if not changed:
         return
     # The next free version is above what was published and what the pack itself adds.
-    highest = highest_versions([*published.contracts.values(), *current.contracts])
+    highest = find_highest_versions([*published.contracts.values(), *current.contracts])
     for contract in _unique_contracts(current):
         if contract.contract_id not in changed:
             continue
         hashes = surfaces[contract.contract_id]
         for old_hashes, origin in published.surfaces[contract.contract_id].items():
             if hashes != old_hashes and _is_changed(hashes, old_hashes):
-                next_version = next_id(contract, highest.get(contract.line, 0))
+                next_version = format_next_id(contract, highest.get(contract.line, 0))
                 yield origin, _make_changed_surface(contract, old_hashes, hashes, next_version)
                 break
 
@@ -168,8 +172,8 @@ def _find_low_versions(
     new = [contract for contract in _unique_contracts(current) if contract.contract_id not in published.contracts]
     if not new:
         return
-    highest_published = highest_versions(published.contracts.values())
-    highest = highest_versions([*published.contracts.values(), *current.contracts])
+    highest_published = find_highest_versions(published.contracts.values())
+    highest = find_highest_versions([*published.contracts.values(), *current.contracts])
     for contract in new:
         top = highest_published.get(contract.line)
         if contract.version is None or top is None or contract.version >= top:
@@ -178,21 +182,21 @@ def _find_low_versions(
         fillers = {
             "id": format_id(contract.contract_id),
             "highest": top_id,
-            "next": next_id(contract, highest[contract.line]),
+            "next": format_next_id(contract, highest[contract.line]),
         }
         subject = Subject(contract_id=contract.contract_id, member="contract_id")
         problem = Problem("RR014", (contract.role_id, contract.contract_id), fillers, subject=subject)
         yield published.origin_of(top_id), problem
 
 
-def next_id(contract: RoleContractSurface, highest: int) -> str:
+def format_next_id(contract: RoleContractSurface, highest: int) -> str:
     """Return the contract_id of the version after `highest`, or a phrase if there is none."""
     if contract.version is None:
         return "a contract with a well-formed contract_id"
     return f"{contract.line}:{highest + 1}" if highest < MAX_VERSION else "a new role (the last version is taken)"
 
 
-def highest_versions(contracts: Iterable[RoleContractSurface]) -> dict[str, int]:
+def find_highest_versions(contracts: Iterable[RoleContractSurface]) -> dict[str, int]:
     """Return the highest version of each contract by its line (the id without the version)."""
     highest: dict[str, int] = {}
     for contract in contracts:

@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from registry_pipeline.registries.roles.json_positions import format_id, quote_text
-from registry_pipeline.registries.roles.problem import Problem, Subject
-from registry_pipeline.registries.roles.rules_append_only import highest_versions
+from registry_pipeline.registries.roles.json_text import format_id, quote_text
+from registry_pipeline.registries.roles.rules_append_only import find_highest_versions
 from registry_pipeline.registries.roles.snapshot import (
     DEFINITION_FIELDS,
+    Problem,
     RoleContractSurface,
     RoleRegistrySnapshot,
     RoleSpecEntry,
+    Subject,
 )
 
 _DIGITS: Final = re.compile("[0-9]+")
@@ -33,7 +34,7 @@ def _check_new_contracts(current: RoleRegistrySnapshot, baseline: RoleRegistrySn
     new = [contract for contract in current.contracts if contract.contract_id not in published]
     if not new:
         return
-    highest = highest_versions(baseline.contracts)
+    highest = find_highest_versions(baseline.contracts)
     versions: dict[str, dict[int, RoleContractSurface]] = {}
     for contract in current.contracts:
         if contract.version is not None:

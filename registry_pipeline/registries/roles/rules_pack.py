@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from registry_pipeline.registries.roles.json_positions import format_id, quote_text
-from registry_pipeline.registries.roles.pack_fields import CONTRACT_ID, SAFE_ID
-from registry_pipeline.registries.roles.problem import Problem, Subject
-from registry_pipeline.registries.roles.snapshot import RoleContractSurface, RoleRegistrySnapshot, RoleSpecEntry
+from registry_pipeline.registries.roles.json_text import format_id, quote_text
+from registry_pipeline.registries.roles.snapshot import (
+    CONTRACT_ID,
+    SAFE_ID,
+    Problem,
+    RoleContractSurface,
+    RoleRegistrySnapshot,
+    RoleSpecEntry,
+    Subject,
+)
 
 
 def find_pack_problems(snapshot: RoleRegistrySnapshot) -> list[Problem]:

@@ -14,15 +14,15 @@ from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.capture_table import ROLE_ARTIFACT, is_reserved_name
 from registry_pipeline.findings.codes import CODES, finding
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.roles.build import registry_document
-from registry_pipeline.registries.roles.check import could_not_check, find_pack_violations
+from registry_pipeline.registries.roles.build import make_registry_document
+from registry_pipeline.registries.roles.check import find_pack_violations, make_not_checked
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.report import (
-    Published,
+    PublishedPack,
     Violation,
     as_warning,
-    fingerprint_of,
-    sorted_violations,
+    make_fingerprint,
+    sort_violations,
 )
 from registry_pipeline.runs.envelope import COMPARISON
 from registry_pipeline.runs.sealed_run import SealReport
@@ -55,8 +55,8 @@ def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
     return (names[0], files[names[0]]) if names else None
 
 
-def comparison_record(
-    pack: ParsedPack, baselines: Iterable[Published], violations: Iterable[Violation], waived: Iterable[Violation]
+def make_comparison_record(
+    pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Iterable[Violation], waived: Iterable[Violation]
 ) -> dict[str, Any]:
     """Return the object `comparison` of run.json: the result of a pack's check."""
     own = {violation.fingerprint for violation in find_pack_violations(pack)}
@@ -88,12 +88,12 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
     """Return the check of a sealed pack, derived from the files of its folder alone."""
     file = find_pack(report.kept)
     if file is None:
-        return SealedCheck(None, (could_not_check(report.path, "the run folder contains no role pack"),))
+        return SealedCheck(None, (make_not_checked(report.path, "the run folder contains no role pack"),))
     pack = parse_pack(file[1], f"{report.path}/{file[0]}")
     document = _check_document(report, pack)
     record = (report.run_json or {}).get(COMPARISON)
     if not isinstance(record, dict):
-        unrecorded = could_not_check(pack.path, _UNRECORDED)
+        unrecorded = make_not_checked(pack.path, _UNRECORDED)
         return SealedCheck(pack, (*document, as_warning(unrecorded)), recorded=False)
     waived = _read_recorded(record, "waived", pack.path)
     waived_fingerprints = {violation.fingerprint for violation in waived}
@@ -104,7 +104,7 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
         for violation in find_pack_violations(pack)
         if violation.fingerprint not in waived_fingerprints
     ]
-    violations = sorted_violations(own, _read_recorded(record, "violations", pack.path), document)
+    violations = sort_violations(own, _read_recorded(record, "violations", pack.path), document)
     return SealedCheck(pack, violations, waived)
 
 
@@ -114,9 +114,9 @@ def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ..
         document = read_strict_json(report.kept[ROLE_ARTIFACT])
     except (KeyError, StrictJsonError):
         document = None
-    if pack.snapshot is None or document == registry_document(pack):
+    if pack.snapshot is None or document == make_registry_document(pack):
         return ()
-    return (Violation(finding("RR036", pack.path), (), fingerprint_of("RR036", ())),)
+    return (Violation(finding("RR036", pack.path), (), make_fingerprint("RR036", ())),)
 
 
 def _read_recorded(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:

@@ -15,21 +15,21 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.finding import Finding, Severity, count_findings
-from registry_pipeline.registries.roles.baselines import configured_baseline
+from registry_pipeline.registries.roles.baselines import read_configured_baseline
 from registry_pipeline.registries.roles.bump import AddedVersion, add_next_version
-from registry_pipeline.registries.roles.check_snapshot import compare_pack
-from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
-from registry_pipeline.registries.roles.git_baseline import PackCommit, read_pack_blobs, read_pack_commits
-from registry_pipeline.registries.roles.history import PublishedCommit, check_history
-from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
-from registry_pipeline.registries.roles.read import read_pack_file, read_staged_pack
-from registry_pipeline.registries.roles.record_violations import (
+from registry_pipeline.registries.roles.check import PublishedCommit, check_history
+from registry_pipeline.registries.roles.comparison import (
     NOT_CHECKED,
     apply_pack_waivers,
-    not_checked,
+    compare_pack,
     record_violations,
+    report_not_checked,
 )
-from registry_pipeline.registries.roles.report import Violation, sorted_violations
+from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
+from registry_pipeline.registries.roles.git_baseline import PackCommit, read_pack_blobs, read_pack_commits
+from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
+from registry_pipeline.registries.roles.read import read_pack_file, read_staged_pack
+from registry_pipeline.registries.roles.report import Violation, sort_violations
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline.values import value_type
 
@@ -126,15 +126,15 @@ def check_roles(repository: Repository, options: RolesCheckOptions, now: datetim
     try:
         pack = parse_pack(_read_current(repository, options, path), path)
     except NotFoundError as error:
-        return RolesCheckResult(path, None, (not_checked(path, error),), (), 0, 0, 0)
-    configured = configured_baseline(repository)
+        return RolesCheckResult(path, None, (report_not_checked(path, error),), (), 0, 0, 0)
+    configured = read_configured_baseline(repository)
     # A file in the toml is relative to the repository, a file in an option to the working directory.
     name, folder = (configured, repository.root) if options.baseline is None else (options.baseline, Path())
     comparison = compare_pack(repository, pack, (name,), folder)
     past, commits = _check_history(repository, pack, comparison.tip) if options.history else ((), 0)
     # Only the usual comparison shows whether a waiver is unused.
     is_usual = options.current is None and options.baseline in (None, repository.config.roles.baseline)
-    violations = sorted_violations(comparison.violations, past)
+    violations = sort_violations(comparison.violations, past)
     violations, waived = apply_pack_waivers(repository, violations, now, is_usual=is_usual)
     snapshot = pack.snapshot
     return RolesCheckResult(
@@ -161,7 +161,7 @@ def _check_history(repository: Repository, pack: ParsedPack, tip: str | None) ->
         commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
         return check_history(pack, _read_packs(repository, commits)), len(commits)
     except NotFoundError as error:
-        return (not_checked(pack.path, error),), 0
+        return (report_not_checked(pack.path, error),), 0
 
 
 def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:

@@ -1,11 +1,16 @@
-"""The content of a role pack as values: roles, contract surfaces, and the snapshot of all of them."""
+"""The content of a role pack as values, the shape of its fields, and the result of a rule."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
-from registry_pipeline.values import value_type
+from registry_pipeline.findings.finding import Severity
+from registry_pipeline.registries.roles.json_text import JsonPath
+from registry_pipeline.values import field, value_type
 
 DEFINITION_FIELDS: Final = (
     "department_id",
@@ -87,3 +92,143 @@ class RoleRegistrySnapshot:
     pack_id: str | None = None
     pack_version: str | None = None
     spec_id: str | None = None
+
+
+SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
+CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9})")
+# Versions are 32-bit unsigned integers for every user of the pack.
+MAX_VERSION: Final = 2**32 - 1
+MAX_ITEMS: Final = 1_000
+"""How many wrong items of one array are listed."""
+_MODES: Final = ("representational", "conceptual")
+_POLICIES: Final = ("disabled", "queue_only", "auto_accept_with_threshold")
+_LIFECYCLES: Final = ("active", "deprecated")
+ShapeError = tuple[JsonPath, str]
+"""A path inside a field, and what is expected there."""
+ShapeCheck = Callable[[Any], list[ShapeError]]
+
+
+def contract_version(contract_id: str) -> int | None:
+    """Return the version in a contract id, or None if it does not have the form `ROLE:<role_id>:X|C:<ver>`."""
+    match = CONTRACT_ID.fullmatch(contract_id)
+    version = None if match is None else int(match[3])
+    return version if version is not None and version <= MAX_VERSION else None
+
+
+def _check_string(value: Any) -> list[ShapeError]:
+    return [] if isinstance(value, str) else [((), "a string")]
+
+
+def _check_object(value: Any) -> list[ShapeError]:
+    return [] if isinstance(value, dict) else [((), "an object")]
+
+
+def _check_items(items: list[Any], expected: str, is_valid: Callable[[Any], bool]) -> list[ShapeError]:
+    wrong = [index for index, item in enumerate(items) if not is_valid(item)]
+    errors: list[ShapeError] = [((index,), expected) for index in wrong[:MAX_ITEMS]]
+    if len(wrong) > MAX_ITEMS:
+        errors.append(((), f"right in {len(wrong) - MAX_ITEMS} more of its items"))
+    return errors
+
+
+def _check_strings(value: Any) -> list[ShapeError]:
+    if not isinstance(value, list):
+        return [((), "an array of strings")]
+    # The usual arrays are valid: this test is several times faster than the loop.
+    if not value or set(map(type, value)) == {str}:
+        return []
+    return _check_items(value, "a string", lambda item: isinstance(item, str))
+
+
+def _check_objects(value: Any) -> list[ShapeError]:
+    if not isinstance(value, list):
+        return [((), "an array of objects")]
+    return _check_items(value, "an object", lambda item: isinstance(item, dict))
+
+
+def _check_choice(choices: tuple[str, ...]) -> ShapeCheck:
+    expected = " or ".join(choices)
+    return lambda value: [] if isinstance(value, str) and value in choices else [((), expected)]
+
+
+def _check_modes(value: Any) -> list[ShapeError]:
+    expected = " or ".join(_MODES)
+    if not isinstance(value, list) or not value:
+        return [((), f"a non-empty array of {expected}")]
+    return _check_items(value, expected, lambda item: isinstance(item, str) and item in _MODES)
+
+
+PACK_FIELDS: Final[Mapping[str, ShapeCheck]] = MappingProxyType(
+    {"pack_id": _check_string, "pack_version": _check_string, "spec_id": _check_string, "roles": _check_objects}
+)
+ROLE_FIELDS: Final[Mapping[str, ShapeCheck]] = MappingProxyType(
+    {
+        "role_id": _check_string,
+        "department_id": _check_string,
+        "display_name": _check_string,
+        "modes_supported": _check_modes,
+        "content_profiles_supported": _check_strings,
+        "claim_features": _check_strings,
+        "extract_contracts": _check_objects,
+        "produce_contracts": _check_objects,
+        "allowed_models": _check_strings,
+        "allowed_tools": _check_strings,
+        "vocab_namespace": _check_string,
+        "proposal_policy": _check_choice(_POLICIES),
+        "aliases": _check_strings,
+        "lifecycle": _check_choice(_LIFECYCLES),
+    }
+)
+CONTRACT_FIELDS: Final[Mapping[str, ShapeCheck]] = MappingProxyType(
+    {"contract_id": _check_string, "schema_json": _check_object}
+)
+
+
+@value_type
+class Subject:
+    """What a problem is about: the contract if `contract_id` is given, else the role, else the pack itself.
+
+    Attributes:
+        member: a field of it.
+        item: a text in that field.
+        kind: the list that contained a contract which is now missing.
+        occurrence: counts from 0 where an id is duplicated.
+    """
+
+    role_id: str | None = None
+    contract_id: str | None = None
+    member: str | None = None
+    item: str | None = None
+    kind: RoleContractKind | None = None
+    occurrence: int = 0
+
+
+@value_type(eq=False)
+class Problem:
+    """One broken rule.
+
+    Attributes:
+        ids: what it is about; problems are sorted by them.
+        fillers: the values for the message template of the code.
+        key: distinguishes problems of one code and the same ids; code, ids and key make the fingerprint.
+        path, offset: where it is in the pack; if neither is known, `subject` is looked up.
+        commit: the commit that published what is broken.
+        severity: None for the severity of the code.
+    """
+
+    code: str
+    ids: tuple[str, ...]
+    fillers: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+    expected: str | None = None
+    got: str | None = None
+    path: JsonPath | None = None
+    offset: int | None = None
+    subject: Subject | None = None
+    commit: str | None = None
+    severity: Severity | None = None
+
+    @property
+    def identity(self) -> tuple[str, tuple[str, ...], str, str | None]:
+        """The key by which the same problem is recognised in two packs."""
+        return (self.code, self.ids, self.key, self.got)

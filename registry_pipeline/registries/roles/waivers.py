@@ -8,15 +8,15 @@ from datetime import date
 from typing import Any, Final
 
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.registries.roles.json_positions import (
+from registry_pipeline.registries.roles.json_text import (
     JsonPath,
     Lines,
     find_spans,
+    format_pointer,
     format_value,
-    json_pointer,
     quote_text,
 )
-from registry_pipeline.registries.roles.report import Violation, fingerprint_of, sorted_violations
+from registry_pipeline.registries.roles.report import Violation, make_fingerprint, sort_violations
 from registry_pipeline.registries.roles.strict_json import read_strict_json
 from registry_pipeline.values import value_type
 
@@ -64,12 +64,12 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
     document = read_strict_json(data)
     lines = Lines(document.text)
     violations = [
-        _make_invalid(path, lines.location(defect.offset), json_pointer(defect.path), defect.detail)
+        _make_invalid(path, lines.location(defect.offset), format_pointer(defect.path), defect.detail)
         for defect in document.defects
     ]
     # An ambiguous file approves nothing.
     if violations:
-        return Waivers(path, (), sorted_violations(violations))
+        return Waivers(path, (), sort_violations(violations))
     rows: list[Waiver] = []
     fingerprints: set[str] = set()
 
@@ -78,7 +78,7 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
         return lines.location(span[0]) if span else None
 
     def add_error(json_path: JsonPath, detail: str) -> None:
-        violations.append(_make_invalid(path, locate(json_path), json_pointer(json_path), detail))
+        violations.append(_make_invalid(path, locate(json_path), format_pointer(json_path), detail))
 
     for json_path, detail in _check_file(document.value):
         add_error(json_path, detail)
@@ -94,7 +94,7 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
             expires = date.fromisoformat(row["expires"])
             location = locate(("waivers", index))
             rows.append(Waiver(row["fingerprint"], row["reason"], row["approver"], expires, location))
-    return Waivers(path, tuple(rows), sorted_violations(violations))
+    return Waivers(path, tuple(rows), sort_violations(violations))
 
 
 def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date) -> WaiverResult:
@@ -113,15 +113,15 @@ def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date
             waiver_code = "RR033" if row.expires < today else "RR032"
             detail = row.expires.isoformat()
             located = finding(waiver_code, waivers.path, location=row.location, id=short, detail=detail)
-            own.append(Violation(located, (short,), fingerprint_of(waiver_code, (row.fingerprint,))))
+            own.append(Violation(located, (short,), make_fingerprint(waiver_code, (row.fingerprint,))))
     waived = [violation for violation in checked if violation.fingerprint in waivable]
     remaining = [violation for violation in checked if violation.fingerprint not in waivable]
-    return WaiverResult(sorted_violations(remaining, own), sorted_violations(waived))
+    return WaiverResult(sort_violations(remaining, own), sort_violations(waived))
 
 
 def _make_invalid(path: str, location: str | None, key: str, detail: str) -> Violation:
     located = finding("RR034", path, location=location, detail=detail)
-    return Violation(located, (), fingerprint_of("RR034", (), f"{key} {detail}"))
+    return Violation(located, (), make_fingerprint("RR034", (), f"{key} {detail}"))
 
 
 def _check_file(value: Any) -> list[tuple[JsonPath, str]]:

@@ -26,4 +26,4 @@ def _read_log(registry_id: str, path: str, repository: Repository, context: Sour
     capture = CaptureReader(registry_id, repository, context)
     capture.take(path, capture.artifact, most=_MAX_SIZE)
     data = capture.files.get(capture.artifact)
-    return capture.gathered(None if data is None or capture.refused else data.count(b"\n"))
+    return capture.build_inputs(None if data is None or capture.refused else data.count(b"\n"))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.runs.envelope import BuildContext
-from registry_pipeline.runs.records import ADAPTED, ScannedRun
+from registry_pipeline.runs.scanned_run import ADAPTED, ScannedRun
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import value_type
 

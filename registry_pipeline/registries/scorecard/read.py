@@ -13,16 +13,16 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.git.tree import Tree, WorkingTree
+from registry_pipeline.registries.base.builder_inputs import OperationCatalog, RegistryState
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, ChainFacts, SourceContext, foreign_repository_id
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.registries.base.upstream import STATUS_TABLE_ARTIFACT
-from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
 from registry_pipeline.runs.envelope import InputRegistry
-from registry_pipeline.runs.listing import RunFolder, dated_runs, list_run_folders
-from registry_pipeline.runs.pointer_file import read_pointers, read_report, run_folder
+from registry_pipeline.runs.listing import RunFolder, find_dated_runs, list_run_folders
+from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 
@@ -118,7 +118,7 @@ def _read_newest(
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
     listing = list_run_folders(repository.root, repository.config.run_roots)
     folders: defaultdict[str, list[RunFolder]] = defaultdict(list)
-    for run_id, folder in reversed(dated_runs(listing, by_tag)):
+    for run_id, folder in reversed(find_dated_runs(listing, by_tag)):
         if run_id.stamp < before:
             folders[by_tag[run_id.tag]].append(folder)
     return folders
@@ -140,7 +140,7 @@ def _state(spec: RegistrySpec, pointer: Pointer | None, *, sealed: bool) -> Regi
 def _is_newest_verified(repository: Repository, folders: Iterable[RunFolder], chain: ChainFacts) -> bool:
     """Return whether the newest run folder that does not belong to another repository verifies."""
     for folder in folders:
-        report = read_report(repository, SealedRef(folder.run_id, folder.run_root, None, ""))
+        report = verify_referenced_run(repository, SealedRef(folder.run_id, folder.run_root, None, ""))
         if report.verdict != "pass" or _is_own(repository, report, chain):
             return report.verdict == "pass"
     return False

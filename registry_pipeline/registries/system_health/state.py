@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.staleness import OperationCounts
-from registry_pipeline.registries.base.values import SystemDrift
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import value_type
 

@@ -11,7 +11,7 @@ command = CommandGroup(
     Change registries by these commands. They check an entry against its schema and against the other registries,
     write all files of a change or none, and keep the lines of other entries.
     """,
-    verbs={
+    help_lines={
         "add": "Add or update entries.",
         "remove": "Remove entries.",
         "check": "Check all registry entries.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from registry_pipeline.cli.entry_output import SCHEMA_VERSION, print_recovery, settled_to_json, verdict_of
-from registry_pipeline.cli.exit_codes import ExitCode, code_of, combined, fail_on_option, holds
+from registry_pipeline.cli.entry_output import SCHEMA_VERSION, print_recovery, recovery_to_json, verdict_of
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_repository
@@ -42,7 +42,7 @@ def command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -> int:
         "verdict": verdict,
         "findings": [finding.to_json() for finding in shown],
         "counts": counts,
-        "settled": settled_to_json(recovery),
+        "settled": recovery_to_json(recovery),
     }
     summary = (
         f"{verdict}: {counts['entries']} entries in {counts['files']} files; {counts['errors']} failures, "
@@ -54,5 +54,5 @@ def command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -> int:
         page.findings(shown)
         page.line(summary, style="bold red" if verdict == "fail" else "bold green")
 
-    reporter.answer(document, shown, print_text)
-    return combined([code_of(findings), ExitCode.ASKED_TO_FAIL * holds(fail_on, findings)])
+    reporter.print_result(document, shown, print_text)
+    return combine_exit_codes([exit_code_of(findings), ExitCode.FAIL_ON * matches_fail_on(fail_on, findings)])

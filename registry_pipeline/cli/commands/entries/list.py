@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from registry_pipeline.cli.entry_output import print_recovery, settled_to_json
+from registry_pipeline.cli.entry_output import print_recovery, recovery_to_json
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
@@ -64,6 +64,6 @@ def command(reporter: Reporter, name: str | None) -> int:
         )
         page.table(columns, rows)
 
-    document = {"records": records, "count": len(records), "settled": settled_to_json(recovery)}
-    reporter.answer(document, (), print_text)
+    document = {"records": records, "count": len(records), "settled": recovery_to_json(recovery)}
+    reporter.print_result(document, (), print_text)
     return 0

@@ -29,5 +29,5 @@ def command(reporter: Reporter) -> int:
         columns = [Column("code"), Column("when this changes"), Column("check that"), Column("a violation is")]
         page.table(columns, ([rule.code, rule.when, rule.check, rule.violation] for rule in rows))
 
-    reporter.answer({"rules": [asdict(rule) for rule in rows]}, (), print_text)
+    reporter.print_result({"rules": [asdict(rule) for rule in rows]}, (), print_text)
     return 0

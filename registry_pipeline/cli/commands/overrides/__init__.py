@@ -10,7 +10,7 @@ command = LogGroup(
         "Append to the overrides log, list it, check it, merge it.\n\n"
         "An override allows one run to break one policy, until an update voids it."
     ),
-    verbs={
+    help_lines={
         "append": "Append overrides, or updates of them, to the overrides log.",
         "list": "List the overrides.",
         "check": "Check the overrides log.",

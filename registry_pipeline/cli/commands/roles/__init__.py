@@ -14,8 +14,7 @@ command = CommandGroup(
     A published role_id is permanent, and the surface of a published contract never changes. To change the output of a
     role, add a new version of its contract beside the old one.
     """,
-    short_help="Check and extend the role pack.",
-    verbs={
+    help_lines={
         "check": "Check the role pack against its published versions.",
         "bump": "Add the next version of a role's contract to the role pack.",
         "diagnostics": "List the violations that checks of the role pack found.",

@@ -38,7 +38,7 @@ def command(reporter: Reporter, /, *, role_id: str, kind: str, dry_run: bool) ->
         "changed_files": [result.pack] if result.written else [],
         "findings": [],
     }
-    reporter.answer(document, (), lambda page: _print(page, result))
+    reporter.print_result(document, (), lambda page: _print(page, result))
     return 0
 
 

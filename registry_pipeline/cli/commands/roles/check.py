@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from registry_pipeline.cli.exit_codes import REASONS, ExitCode, code_of, combined, fail_on_option, holds
+from registry_pipeline.cli.exit_codes import (
+    FAIL_ON_REASONS,
+    ExitCode,
+    combine_exit_codes,
+    exit_code_of,
+    fail_on_option,
+    matches_fail_on,
+)
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_repository
@@ -61,17 +68,19 @@ def command(
     if staged and current is not None:
         raise click.UsageError("--staged checks the index and --current a file: use one of them")
     if fail_on - {"warning"}:
-        names = ", ".join(sorted(fail_on - {"warning"}, key=REASONS.index))
+        names = ", ".join(sorted(fail_on - {"warning"}, key=FAIL_ON_REASONS.index))
         raise click.UsageError(f"--fail-on {names} is for runs: a role pack can fail on warning only")
     repository = find_repository(reporter.settings.repo)
     index_file = os.environ.get(_INDEX_VARIABLE) if staged else None
     options = RolesCheckOptions(current, baseline, history, staged, index_file)
     result = check_roles(repository, options, reporter.settings.now)
     note = record_check(repository, result, reporter.settings.now)
-    reporter.answer(result.to_json(), result.findings, lambda page: _print(page, result), fold_after=_FOLD_AFTER)
+    reporter.print_result(result.to_json(), result.findings, lambda page: _print(page, result), fold_after=_FOLD_AFTER)
     if note is not None:
         reporter.note(note)
-    return combined([code_of(result.findings), ExitCode.ASKED_TO_FAIL * holds(fail_on, result.findings)])
+    return combine_exit_codes(
+        [exit_code_of(result.findings), ExitCode.FAIL_ON * matches_fail_on(fail_on, result.findings)]
+    )
 
 
 def _print(page: Page, result: RolesCheckResult) -> None:

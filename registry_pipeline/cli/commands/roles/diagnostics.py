@@ -34,7 +34,7 @@ def command(reporter: Reporter, /, *, events: bool, limit: int | None) -> int:
     diagnostics, event_rows = read_records(find_repository(reporter.settings.repo), events=events)
     diagnostics, event_rows = diagnostics[:limit], event_rows[:limit]
     document = {"diagnostics": diagnostics, "events": event_rows, "count": len(diagnostics), "findings": []}
-    reporter.answer(document, (), lambda page: _print(page, diagnostics, event_rows if events else None))
+    reporter.print_result(document, (), lambda page: _print(page, diagnostics, event_rows if events else None))
     return 0
 
 

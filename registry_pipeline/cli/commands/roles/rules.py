@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from registry_pipeline.cli.format import template_words
+from registry_pipeline.cli.format import format_template
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.findings.codes import rows_of_family
@@ -23,7 +23,7 @@ def command(reporter: Reporter, /) -> int:
 
     def print_rules(page: Page) -> None:
         columns = [Column("code"), Column("severity"), Column("what is wrong", below=True)]
-        page.table(columns, [(row.code, row.severity.value, template_words(row.message)) for row in rows])
+        page.table(columns, [(row.code, row.severity.value, format_template(row.message)) for row in rows])
 
-    reporter.answer(document, (), print_rules)
+    reporter.print_result(document, (), print_rules)
     return 0

@@ -6,14 +6,13 @@ from registry_pipeline.cli.log_group import SHARED_COMMANDS, LogGroup
 
 _QUERIES = f"{__name__}.queries"
 _RUN_LOG = f"{__name__}.run_log"
-
 command = LogGroup(
     name="run-index",
     help=(
         "Append to the run index, query it, check it, merge it.\n\n"
         "One record a run, appended and never edited; a later record of a run adds to it or names what it corrects."
     ),
-    verbs={
+    help_lines={
         "start": "Begin a run: create its id and write its run log.",
         "finish": "End a run: append its final record from its run log.",
         "append": "Append records to the run index.",

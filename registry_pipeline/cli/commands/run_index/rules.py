@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from registry_pipeline.cli.format import template_words
+from registry_pipeline.cli.format import format_template
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
@@ -39,7 +39,7 @@ def command(reporter: Reporter) -> int:
     rules = [{key: str(getattr(row, key)) for key in keys} for row in rows_of_family("run-index")]
     shapes = [_describe_shape(shape, grammar) for shape in (RUN, OVERRIDE, OVERRIDE_UPDATE)]
     document = {"rules": rules, "ids": grammar, "record_types": shapes, "count": len(rules)}
-    reporter.answer(document, (), lambda page: _print_rules(page, rules, shapes))
+    reporter.print_result(document, (), lambda page: _print_rules(page, rules, shapes))
     return 0
 
 
@@ -63,7 +63,7 @@ def _describe_values(field: Field, grammar: str) -> str:
 def _print_rules(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str, Any]]) -> None:
     page.table(
         [*map(Column, ("code", "severity")), Column("what", below=True)],
-        [[rule["code"], rule["severity"], template_words(rule["message"])] for rule in rules],
+        [[rule["code"], rule["severity"], format_template(rule["message"])] for rule in rules],
     )
     for shape in shapes:
         page.line()

@@ -61,7 +61,7 @@ def start(
     repository = find_repository(reporter.settings.repo)
     run_id = start_run(repository, run_log, fields, now=now, choose=secrets.choice)
     document = {"run_id": run_id, "run_log": str(run_log.absolute()), "changed_files": [str(run_log)]}
-    reporter.answer(document, (), lambda page: page.line(f"{run_id}  {run_log}"))
+    reporter.print_result(document, (), lambda page: page.line(f"{run_id}  {run_log}"))
     reporter.note(f"next: fill in {run_log}, then registry-pipeline run-index finish {run_log}")
     return 0
 

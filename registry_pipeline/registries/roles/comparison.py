@@ -1,45 +1,117 @@
-"""The comparison of a role pack with its baselines, at capture and for a sealed run.
+"""The comparison of a role pack with its baselines, at capture and for a sealed run; its waivers and records.
 
-`roles check`, the build and `status` call `compare_pack`, the only function that decides about a pack. A sealed run
-records its result; `verify`, `activate` and the Dagster checks derive the same verdict from it (docs/decisions/0011).
+`roles check`, the build and `status` call `compare_pack`, the only function that decides about a pack. A sealed
+run records its result; `verify`, `activate` and the Dagster checks derive the same verdict from it
+(docs/decisions/0011).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from registry_pipeline.canonical import parse_utc, sha256_hex
-from registry_pipeline.capture_table import ACTIVE_BASELINE, ROLE_REGISTRY
+from registry_pipeline.capture_table import ACTIVE_BASELINE, ROLE_REGISTRY, WAIVERS_PATH
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import EvidenceError, NotFoundError
+from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, RefusedError, WriteError
+from registry_pipeline.files.lock import refuse_outside
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.reader import Previous
 from registry_pipeline.registries.roles.baselines import (
     Baseline,
     add_publishers,
-    configured_baseline,
     find_baseline,
+    read_configured_baseline,
     read_sealed_pack,
 )
-from registry_pipeline.registries.roles.check import check_against_baseline, find_pack_violations
+from registry_pipeline.registries.roles.check import check_against_baseline, find_pack_violations, make_not_checked
+from registry_pipeline.registries.roles.diagnostics import STORE_NAME, Diagnostic, record_diagnostics
 from registry_pipeline.registries.roles.git_baseline import read_commit_baseline
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.registries.roles.record_violations import (
-    FIRST_PUBLISH,
-    apply_pack_waivers,
-    not_checked,
-    record_violations,
-)
-from registry_pipeline.registries.roles.report import Published, Violation, as_warning, sorted_violations
-from registry_pipeline.registries.roles.sealed import comparison_record, read_sealed_check
+from registry_pipeline.registries.roles.read import read_waivers_file
+from registry_pipeline.registries.roles.report import PublishedPack, Violation, as_warning, sort_violations
+from registry_pipeline.registries.roles.sealed import make_comparison_record, read_sealed_check
+from registry_pipeline.registries.roles.waivers import apply_waivers, parse_waivers
 from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
+
+NOT_CHECKED: Final = "RR030"
+FIRST_PUBLISH: Final = "RR031"
+_UNUSED_WAIVER: Final = "RR032"
+
+
+def report_not_checked(path: str, error: NotFoundError | EvidenceError) -> Violation:
+    """Return RR030 with the reason of an error."""
+    return make_not_checked(path, f"{error.message}; {error.advice}" if error.advice else error.message)
+
+
+def apply_pack_waivers(
+    repository: Repository, violations: tuple[Violation, ...], now: datetime, *, is_usual: bool
+) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
+    """Return the violations that remain after the repository's waivers, and the waived ones.
+
+    Waivers are written for the usual comparison. In another one (not `is_usual`) an unused waiver is not reported.
+    """
+    try:
+        data = read_waivers_file(repository)
+    except NotFoundError as error:
+        return sort_violations(violations, (report_not_checked(WAIVERS_PATH, error),)), ()
+    if data is None:
+        return violations, ()
+    result = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
+    remaining = (violation for violation in result.violations if is_usual or violation.finding.code != _UNUSED_WAIVER)
+    return tuple(remaining), result.waived
+
+
+def record_violations(
+    repository: Repository,
+    violations: Iterable[Violation],
+    waived: Iterable[Violation],
+    now: datetime,
+    *,
+    tool: str,
+    job_id: str | None = None,
+) -> str | None:
+    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None.
+
+    The store is not evidence: a failure changes no verdict. `job_id` is the Dagster run, if any.
+    """
+    store = repository.state_root / STORE_NAME
+    diagnostics = [
+        _make_diagnostic(violation, status, tool, job_id)
+        for status, group in (("open", violations), ("waived", waived))
+        for violation in group
+        if violation.finding.severity is not Severity.INFO
+    ]
+    try:
+        refuse_outside(store, repository.root)
+        record_diagnostics(store, diagnostics, now)
+    except (BusyError, NotFoundError, RefusedError, WriteError) as error:
+        return f"not recorded in the diagnostics: {error.message} -> {error.advice}"
+    return None
+
+
+def _make_diagnostic(violation: Violation, status: str, tool: str, job_id: str | None) -> Diagnostic:
+    located = violation.finding
+    location = located.path if located.location is None else f"{located.path}:{located.location}"
+    return Diagnostic(
+        fingerprint=violation.fingerprint,
+        message=located.message,
+        severity=located.severity.value,
+        surface=located.path,
+        tool=tool,
+        code=located.code,
+        tags=violation.ids,
+        job_id=job_id,
+        locations=(location, *(() if violation.baseline_location is None else (violation.baseline_location,))),
+        status=status,
+    )
+
 
 _TOOL: Final = "role_registry append_only"
 
@@ -48,7 +120,7 @@ _TOOL: Final = "role_registry append_only"
 class Comparison:
     """A pack compared with all its baselines; `tip` is the commit whose history contains the first of them."""
 
-    baselines: tuple[Published, ...]
+    baselines: tuple[PublishedPack, ...]
     tip: str | None
     violations: tuple[Violation, ...]
 
@@ -59,7 +131,7 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
     A baseline that cannot be found or read is RR030. A file is searched in `folder`.
     """
     groups: list[tuple[Violation, ...]] = []
-    baselines: list[Published] = []
+    baselines: list[PublishedPack] = []
     tip: str | None = None
     for name in names:
         try:
@@ -69,11 +141,13 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
             # Which of the pack's own errors are new is unknown, and RR030 fails the check. But nothing can be
             # published of a pack that declares nothing, so its errors are new.
             own = find_pack_violations(pack)
-            groups.append((not_checked(pack.path, error), *(own if pack.snapshot is None else map(as_warning, own))))
+            groups.append(
+                (report_not_checked(pack.path, error), *(own if pack.snapshot is None else map(as_warning, own)))
+            )
             continue
         tip = tip or baseline.tip
         baselines += [] if baseline.published is None else [baseline.published]
-    violations = sorted_violations(*groups)
+    violations = sort_violations(*groups)
     if baselines:
         violations = tuple(violation for violation in violations if violation.finding.code != FIRST_PUBLISH)
     return Comparison(tuple(baselines), tip, violations)
@@ -104,7 +178,7 @@ def check_capture(
         own = (violation.finding for violation in find_pack_violations(pack))
         return CaptureCheck(tuple(result for result in own if result.severity is Severity.ERROR))
     # The active snapshot is a baseline too: otherwise a rewritten branch could remove a published role.
-    configured = configured_baseline(repository)
+    configured = read_configured_baseline(repository)
     with_active = tuple(dict.fromkeys((configured, ACTIVE_BASELINE)))
     verified = previous is not None and bool(previous.files)
     comparison = compare_pack(repository, pack, with_active if verified else (configured,), repository.root)
@@ -114,7 +188,7 @@ def check_capture(
         # snapshot whose folder is missing, as in a clone without the runs, counts as none.
         comparison = compare_pack(repository, pack, with_active, repository.root)
     violations, waived = apply_pack_waivers(repository, comparison.violations, now, is_usual=True)
-    record = comparison_record(pack, comparison.baselines, violations, waived)
+    record = make_comparison_record(pack, comparison.baselines, violations, waived)
     return CaptureCheck((), tuple(violation.finding for violation in violations), record)
 
 
@@ -155,20 +229,20 @@ def _compare_unrecorded(
         try:
             groups.append(check_against_baseline(pack, read_sealed_pack(repository, ref)))
         except (NotFoundError, EvidenceError) as error:
-            unknown.append(not_checked(pack.path, error))
+            unknown.append(report_not_checked(pack.path, error))
     try:
         baseline = _find_git_baseline(repository, sealed, report, pack)
         if baseline is not None or ref is None:
             groups.append(check_against_baseline(pack, baseline))
     except NotFoundError as error:
-        unknown.append(not_checked(pack.path, error))
+        unknown.append(report_not_checked(pack.path, error))
     # For a run of an old version one baseline is enough, but at least one is needed to pass.
-    return sorted_violations(*groups, map(as_warning, unknown) if groups else unknown)
+    return sort_violations(*groups, map(as_warning, unknown) if groups else unknown)
 
 
 def _find_git_baseline(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
-) -> Published | None:
+) -> PublishedPack | None:
     """Return the published pack at the commit of the run, or None if there was none; an unknown one raises."""
     commit = (report.run_json or {}).get("git_commit")
     if not isinstance(commit, str):
@@ -177,4 +251,4 @@ def _find_git_baseline(
     digest = sha256_hex(pack.data)
     path = next((file.path for file in sealed.inputs.files if file.sha256 == digest), repository.config.roles.pack)
     result = read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).pack
-    return None if result is None else Published(parse_pack(result.data, result.source), result.source)
+    return None if result is None else PublishedPack(parse_pack(result.data, result.source), result.source)
