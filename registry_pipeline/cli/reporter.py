@@ -159,7 +159,7 @@ def _format_plain_table(columns: Sequence[Column], rows: list[list[str]]) -> lis
         return None
     widths = [max(len(row[number]) for row in cells) for number in range(len(columns))]
     too_wide = sum(widths) + len(_GAP) * len(widths) > _WIDE
-    if not all(titles) or too_wide or not _FORCE_COLOR_VARIABLES.isdisjoint(os.environ):
+    if not all(widths) or too_wide or not _FORCE_COLOR_VARIABLES.isdisjoint(os.environ):
         return None
     return [
         _GAP.join(

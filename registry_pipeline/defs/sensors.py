@@ -1,7 +1,5 @@
 """The activation sensor: requests the activation of builds whose checks passed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

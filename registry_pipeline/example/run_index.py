@@ -1,6 +1,6 @@
 """The songs of the example team: its run index and overrides log, several thousand records from two machines.
 
-Every record follows the rules of the run index; a few lack a Final Save field, so that there is something to warn about.
+Every record follows the rules of the run index. A few lack a Final Save field, so that checks have warnings.
 """
 
 from __future__ import annotations

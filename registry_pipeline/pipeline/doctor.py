@@ -50,14 +50,14 @@ class Repair:
 class DoctorDocument:
     """What was repaired, what was refused and why, and every finding that remains."""
 
-    mended: tuple[Repair, ...]
+    repairs: tuple[Repair, ...]
     refused: tuple[Finding, ...]
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `doctor --json`."""
         return {
-            "mended": [asdict(repair) for repair in self.mended],
+            "mended": [asdict(repair) for repair in self.repairs],
             "refused": [finding.to_json() for finding in self.refused],
             "findings": [finding.to_json() for finding in self.findings],
         }

@@ -123,7 +123,7 @@ def test_what_cannot_be_compared_is_exit_7_and_says_what_to_do(built: Repository
     shutil.copytree(built.root / ".git", tmp_path / "source/.git")
     git(tmp_path, "clone", "--quiet", "--bare", "--depth", "1", f"file://{tmp_path}/source", "shallow.git")
     shutil.rmtree(built.root / ".git")
-    assert "is in no git repository" in failed("HEAD")
+    assert "is not in a git repository" in failed("HEAD")
     shutil.copytree(tmp_path / "shallow.git", built.root / ".git")
     git(built.root, "config", "core.bare", "false")
     assert "the clone is shallow" in failed("HEAD~1")
@@ -151,7 +151,7 @@ def test_a_run_that_is_there_and_cannot_be_listed_is_not_called_removed(built: R
 
     assert ended.code == 3
     assert "RUN_REMOVED" not in ended.out
-    assert "exists, but is not listed: it is a link now" in ended.out
+    assert "exists, but is not listed: it is now a link" in ended.out
     assert "exists, but is not listed: reports/runs cannot be read: Not a directory" in ended.out
 
 

@@ -291,6 +291,8 @@ ELSEWHERE: Final = frozenset(
         "registries.base.upstream.parse_system_drift",
         "registries.base.upstream.parse_upstream",
         "registries.base.capture.try_parse_strict_json",
+        "runs.envelope_file.parse_registry_run_json",
+        "yaml.json_values.read_json_values",
     )
 )
 """Parsers that are called through a listed one only."""

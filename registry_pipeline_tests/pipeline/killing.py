@@ -27,7 +27,7 @@ from registry_pipeline.pointers.rollback import mark_bad
 from registry_pipeline.pointers.activation import read_chain_state
 from registry_pipeline.pointers.rollback import rollback
 from registry_pipeline.pointers.rollback import select_rollback
-from registry_pipeline.pointers.recovery import PENDING; from registry_pipeline.pointers.recovery import complete_pending; from registry_pipeline.pointers.recovery import void_records
+from registry_pipeline.pointers.recovery import PENDING, complete_pending, void_records
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.config import load_repository
 from registry_pipeline.pointers import state as store

@@ -33,27 +33,27 @@ KILLED = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from registry_pipeline.pipeline.rebuild import rebuild as build_stack
+from registry_pipeline.pipeline.rebuild import rebuild
 from registry_pipeline.registries.base.seal_build import start_build_run
-from registry_pipeline.config import load_repository as load_governed
-from registry_pipeline.pointers import state as store as swap
-from registry_pipeline.pointers import transaction as change
+from registry_pipeline.config import load_repository
+from registry_pipeline.pointers import state
+from registry_pipeline.pointers import transaction
 
 name, when = sys.argv[2], sys.argv[3]
-real = getattr(change, name)
+real = getattr(transaction, name)
 
 def step(*args, **kwargs):
-    if name == "remove_intent" and not swap.intent_path(governed.pointer_path).exists():
+    if name == "remove_intent" and not state.intent_path(repository.pointer_path).exists():
         return real(*args, **kwargs)
     if when == "before":
         os._exit(9)
     made = real(*args, **kwargs)
     os._exit(9)
 
-governed = load_governed(Path(sys.argv[1]))
-run = start_build_run(governed, datetime(2026, 3, 1, 12, 5, tzinfo=UTC))
-setattr(change, name, step)
-build_stack(governed, run, actor="Ada", reason="to be killed")
+repository = load_repository(Path(sys.argv[1]))
+run = start_build_run(repository, datetime(2026, 3, 1, 12, 5, tzinfo=UTC))
+setattr(transaction, name, step)
+rebuild(repository, run, actor="Ada", reason="to be killed")
 """
 
 
@@ -187,8 +187,8 @@ def test_two_builds_at_once_leave_one_sound_chain(built: World) -> None:
     script = (
         "import sys; from datetime import UTC, datetime; from pathlib import Path\n"
         "from registry_pipeline.registries.base.seal_build import start_build_run\n"
-        "from registry_pipeline.pipeline.rebuild import rebuild as build_stack\n"
-        "from registry_pipeline.config import load_repository as load_governed\n"
+        "from registry_pipeline.pipeline.rebuild import rebuild\n"
+        "from registry_pipeline.config import load_repository\n"
         "from registry_pipeline.errors import BusyError\n"
         "governed = load_governed(Path(sys.argv[1]))\n"
         "run = start_build_run(governed, datetime(2026, 3, 1, 12, int(sys.argv[2]), tzinfo=UTC))\n"

@@ -177,7 +177,7 @@ def test_fix_alone_leaves_what_needs_a_decision_or_is_not_its_own(sound: World, 
 
     told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
 
-    assert told.mended == ()
+    assert told.repairs == ()
     assert code in {f.code for f in told.findings}
     assert {p: v for p, v in everything(sound).items() if not p.endswith(".lock")} == {
         p: v for p, v in before.items() if not p.endswith(".lock")
@@ -194,7 +194,7 @@ def test_what_a_pointer_file_said_before_it_was_written_over_is_kept_in_quaranti
     kept = [p.read_bytes() for p in (sound.repository.state_root / "quarantine").iterdir()]
     assert sound.repository.pointer_path.read_bytes() == in_force
     assert kept == [said]
-    assert [m.code for m in told.mended] == ["POINTER_EDITED"]
+    assert [m.code for m in told.repairs] == ["POINTER_EDITED"]
 
 
 def test_a_leftover_goes_to_quarantine_whole_and_twice_under_two_names(sound: World) -> None:
@@ -234,7 +234,7 @@ def test_several_conditions_are_mended_at_once_a_refusal_leaves_the_pending_one(
     told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace", finish=True))
 
     assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in told.refused}
-    assert [m.code for m in told.mended] == ["DOCTOR_STAGING_LEFTOVER"]
+    assert [m.code for m in told.repairs] == ["DOCTOR_STAGING_LEFTOVER"]
     assert "CHAIN_PENDING" in {f.code for f in told.findings}
 
 

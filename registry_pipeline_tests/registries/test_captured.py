@@ -153,5 +153,5 @@ def test_every_fault_is_counted_and_the_first_is_told(tmp_path: Path) -> None:
     gathered = read_fingerprint_index_inputs(load_repository(tmp_path), SourceContext())
 
     assert gathered.findings[0].message == (
-        "the source is malformed: line 2 /fingerprint_id: '' should be non-empty (and 49 more)"
+        "the source is malformed: line 2 /fingerprint_id: '' is shorter than 1 characters (and 49 more)"
     )

@@ -12,11 +12,11 @@ import sys
 from registry_pipeline_tests.registries import builder_values
 from registry_pipeline_tests.registries.health_values import facts, health_inputs
 from registry_pipeline.registries.captured.build import build_captured
-from registry_pipeline.registries.delta_log.build import DeltaLogInputs; from registry_pipeline.registries.delta_log.build import build_delta_log
+from registry_pipeline.registries.delta_log.build import DeltaLogInputs, build_delta_log
 from registry_pipeline.registries.drift_signals.build import build_drift_signals
-from registry_pipeline.registries.drift_signals_daily.build import DailyInputs; from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
+from registry_pipeline.registries.drift_signals_daily.build import DailyInputs, build_drift_signals_daily
 from registry_pipeline.registries.op_status_table.build import build_op_status_table
-from registry_pipeline.registries.run_registry.build import RunRegistryInputs; from registry_pipeline.registries.run_registry.build import build_run_registry
+from registry_pipeline.registries.run_registry.build import RunRegistryInputs, build_run_registry
 from registry_pipeline.registries.base.delta import Snapshot
 from registry_pipeline.registries.base.builder_inputs import CapturedInputs
 from registry_pipeline.runs.manifest import ManifestEntry
@@ -75,7 +75,8 @@ def test_the_hook_hears_what_it_is_meant_to_hear() -> None:
 
 def test_they_need_nothing_but_the_standard_library() -> None:
     program = (
-        "import sys; import registry_pipeline.registries.run_registry.build, registry_pipeline.registries.op_status_table.build, "
+        "import sys; import registry_pipeline.registries.run_registry.build, "
+        "registry_pipeline.registries.op_status_table.build, "
         "registry_pipeline.registries.drift_signals_daily.build, registry_pipeline.registries.captured.build, "
         "registry_pipeline.registries.delta_log.build, "
         "registry_pipeline.registries.system_health.build, registry_pipeline.registries.system_health.state; "

@@ -72,7 +72,7 @@ def command(
 
 
 def _print_result(page: Page, result: DoctorDocument, *, fix: bool) -> None:
-    for fixed in result.mended:
+    for fixed in result.repairs:
         page.line(f"fixed {fixed.code} {fixed.path}: {fixed.done}", style="green")
     if result.refused:
         page.line("refused: the pending record is unchanged", style="bold red")
