@@ -74,7 +74,7 @@ def _without_init(repository: Repository) -> None:
 
 def _edited(repository: Repository) -> None:
     temporary_path(repository.pointers).write_bytes(b"left by a killed writer")
-    repository.pointers.write_bytes(repository.pointers.read_bytes().replace(b"_build", b"_build", 1))
+    repository.pointers.write_bytes(repository.pointers.read_bytes().replace(b"_build", b"_built", 1))
 
 
 def _other_log(repository: Repository) -> None:
@@ -136,7 +136,7 @@ COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
         ),
         "doctor --fix": WritingCommand(
             ("doctor", "--fix", "--now", LATER),
-            lambda repository: int(b"_build" not in repository.pointers.read_bytes()),
+            lambda repository: int(b"_built" not in repository.pointers.read_bytes()),
             prepare=_edited,
         ),
     }

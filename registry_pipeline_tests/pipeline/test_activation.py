@@ -190,9 +190,9 @@ def test_two_builds_at_once_leave_one_sound_chain(built: World) -> None:
         "from registry_pipeline.pipeline.rebuild import rebuild\n"
         "from registry_pipeline.config import load_repository\n"
         "from registry_pipeline.errors import BusyError\n"
-        "governed = load_governed(Path(sys.argv[1]))\n"
-        "run = start_build_run(governed, datetime(2026, 3, 1, 12, int(sys.argv[2]), tzinfo=UTC))\n"
-        "try: build_stack(governed, run, actor='Ada', reason='race')\n"
+        "repository = load_repository(Path(sys.argv[1]))\n"
+        "run = start_build_run(repository, datetime(2026, 3, 1, 12, int(sys.argv[2]), tzinfo=UTC))\n"
+        "try: rebuild(repository, run, actor='Ada', reason='race')\n"
         "except BusyError: sys.exit(6)\n"
     )
     processes = [subprocess.Popen([sys.executable, "-c", script, str(built.root), str(n)]) for n in (10, 11)]
