@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     code = run(arguments)
-    if arguments is None:
+    if arguments is None and "_duckdb" not in sys.modules:  # duckdb reports objects that are not collected as leaks
         # The process ends here. Without this the interpreter searches every loaded module for cycles first (15 ms).
         gc.freeze()
     return code
