@@ -16,6 +16,7 @@ import pytest
 from registry_pipeline.findings.codes import rows_of_family
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, call, environment
+from registry_pipeline_tests.command_line import run_process
 from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL, pack, role
 
@@ -474,6 +475,15 @@ def test_a_check_that_finds_nothing_does_not_pay_for_the_store(root: Path, home:
     )
 
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_process_that_records_violations_prints_nothing_else_at_its_end(root: Path, home: Path) -> None:
+    """duckdb reports objects as leaks if the interpreter does not collect them before it ends."""
+    write(root, {PACK: DRIFTED})
+
+    ended = run_process("roles", "check", cwd=root, env=environment(home))
+
+    assert (ended.code, ended.err) == (3, "")
 
 
 def test_it_may_be_asked_for_from_a_folder_inside(root: Path, home: Path) -> None:
