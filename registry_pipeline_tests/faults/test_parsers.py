@@ -94,7 +94,7 @@ def _value(parse: Callable[[Any], object]) -> Callable[[bytes], object]:
 _STRICT = (canonical.StrictJsonError,)
 PARSERS: Final[Mapping[str, Parser]] = {
     "canonical.read_strict_json": Parser(canonical.read_strict_json, _json({"a": [1.5, None]}), _STRICT),
-    "canonical.read_finite_json": Parser(canonical.read_finite_json, _json({"a": 1}), (ValueError,)),
+    "canonical.read_finite_json": Parser(canonical.read_finite_json, _json({"a": 1}), (ValueError, RecursionError)),
     "canonical.read_strict_csv": Parser(
         lambda data: list(canonical.read_strict_csv(data)), (b'a,b\n1,"x"\n',), (canonical.StrictCsvError,)
     ),
