@@ -478,7 +478,7 @@ def test_a_check_that_finds_nothing_does_not_pay_for_the_store(root: Path, home:
 
 
 def test_a_process_that_records_violations_prints_nothing_else_at_its_end(root: Path, home: Path) -> None:
-    """duckdb reports objects as leaks if the interpreter does not collect them before it ends."""
+    """The database reports objects as leaks if the interpreter does not collect them before it ends."""
     write(root, {PACK: DRIFTED})
 
     ended = run_process("roles", "check", cwd=root, env=environment(home))
