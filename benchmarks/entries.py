@@ -26,7 +26,7 @@ from side_by_side import best_seconds, print_table
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.registries.entries.change_plan import ChangeRequest
-from registry_pipeline.registries.entries.insert import insert_or_update_entry
+from registry_pipeline.registries.entries.references import insert_or_update_entry
 from registry_pipeline.registries.entries.service import GivenEntry, add_entries
 from registry_pipeline.yaml.compose import read_yaml, same_value
 from registry_pipeline.yaml.document import rewrite

@@ -23,8 +23,8 @@ from side_by_side import best_seconds, folders_wanted, print_table
 
 from registry_pipeline.registries.roles.check import PublishedCommit, check_against_baseline, check_history
 from registry_pipeline.registries.roles.pack import ParsedPack, clear_role_cache, parse_pack
+from registry_pipeline.registries.roles.pack_reader import parsed_json_sha256
 from registry_pipeline.registries.roles.report import PublishedPack
-from registry_pipeline.registries.roles.surface import parsed_json_sha256
 
 KINDS = {"extract_contracts": "X", "produce_contracts": "C"}
 

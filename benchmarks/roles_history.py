@@ -23,7 +23,7 @@ from roles import KINDS, pack
 from side_by_side import best_seconds, folders_wanted, print_table
 
 from registry_pipeline.config import Repository, load_repository
-from registry_pipeline.registries.roles.git_baseline import read_pack_blobs, read_pack_commits
+from registry_pipeline.registries.roles.baselines import read_pack_blobs, read_pack_commits
 from registry_pipeline.registries.roles.service import RolesCheckOptions, check_roles
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -19,7 +19,7 @@ from pathlib import Path
 from side_by_side import Way, best_seconds, folders_wanted, print_table
 
 from registry_pipeline.canonical import json_document, utc_text
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.writer import seal_folder, seal_folders
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,10 +12,12 @@ The code is in `registry_pipeline.registries.entries`; this module keeps the pub
 from __future__ import annotations
 
 from registry_pipeline.findings.finding import Finding as Problem
-from registry_pipeline.registries.entries.abilities import check_ability_addition_consistency
-from registry_pipeline.registries.entries.hooks import check_hook_addition_consistency
-from registry_pipeline.registries.entries.insert import insert_or_update_entry
-from registry_pipeline.registries.entries.modules import check_module_instance_consistency
+from registry_pipeline.registries.entries.modules import (
+    check_ability_addition_consistency,
+    check_hook_addition_consistency,
+    check_module_instance_consistency,
+)
+from registry_pipeline.registries.entries.references import insert_or_update_entry
 from registry_pipeline.registries.entries.routes import check_route_addition_consistency
 from registry_pipeline.registries.entries.schemas import validate_entry
 from registry_pipeline.yaml.document import YamlDocuments, dump_yaml, load_yaml

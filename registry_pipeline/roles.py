@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from registry_pipeline.registries.roles.check import validate
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.registries.roles.pack_reader import canonical_json_sha256
 from registry_pipeline.registries.roles.report import Violation
 from registry_pipeline.registries.roles.snapshot import (
     RoleContractKind,
@@ -14,7 +15,6 @@ from registry_pipeline.registries.roles.snapshot import (
     RoleRegistrySnapshot,
     RoleSpecEntry,
 )
-from registry_pipeline.registries.roles.surface import canonical_json_sha256
 
 __all__ = [
     "ParsedPack",

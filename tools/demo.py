@@ -20,7 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from registry_pipeline.cli.ui import prepare_home
+from registry_pipeline.cli.commands.ui import prepare_home
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.example.make import ExampleOutcome, make_example
 

@@ -11,8 +11,7 @@ import click
 
 from registry_pipeline.findings.codes import COULD_NOT_CHECK
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.base.builder_inputs import SystemDrift
-from registry_pipeline.registries.base.staleness import OperationCounts
+from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
 
 
 class ExitCode(IntEnum):

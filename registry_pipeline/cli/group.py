@@ -11,35 +11,35 @@ import click
 from registry_pipeline.cli.exit_codes import MEANINGS, ExitCode
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.settings import global_options, read_settings
-from registry_pipeline.findings.wording import did_you_mean
+from registry_pipeline.findings.finding import did_you_mean
 
 PROGRAM: Final = "registry-pipeline"
 COMMANDS: Final = {
-    "init": "Set up a repository, or a plain folder.",
-    "example": "Make the example repository in DIR.",
-    "build": "Build, seal, validate and activate registries.",
-    "verify": "Verify sealed runs, byte for byte.",
-    "activate": "Activate a run of a registry.",
-    "rollback": "Undo an activation.",
-    "mark-bad": "Mark a run bad, permanently.",
-    "status": "Show active runs, whether they verify, and what to do next.",
-    "log": "List activations and builds, the newest first.",
-    "show": "Show one run and who activated it.",
-    "runs": "List runs from the active run registry.",
-    "diff": "Show the differences between two runs.",
-    "doctor": "Show what is wrong, and repair it with --fix.",
-    "anchor": "Print the hash of the last activation record.",
-    "registries": "List the registries.",
-    "roles": "Check and extend the role pack.",
-    "entries": "Registry entries: modules, routes, abilities and hooks in YAML files.",
-    "run-index": "Append to the run index, query it, check it, merge it.",
-    "overrides": "Append to the overrides log, list it, check it, merge it.",
-    "explain": "Explain the CODE of a finding, or list every code.",
-    "ui": "Start Dagster's web UI for this repository.",
+    "init": ("setup:init_command", "Set up a repository, or a plain folder."),
+    "example": ("example:example_command", "Make the example repository in DIR."),
+    "build": ("build:build_command", "Build, seal, validate and activate registries."),
+    "verify": ("verify:verify_command", "Verify sealed runs, byte for byte."),
+    "activate": ("pointers:activate_command", "Activate a run of a registry."),
+    "rollback": ("pointers:rollback_command", "Undo an activation."),
+    "mark-bad": ("pointers:mark_bad_command", "Mark a run bad, permanently."),
+    "status": ("status:status_command", "Show active runs, whether they verify, and what to do next."),
+    "log": ("inspect:log_command", "List activations and builds, the newest first."),
+    "show": ("inspect:show_command", "Show one run and who activated it."),
+    "runs": ("inspect:runs_command", "List runs from the active run registry."),
+    "diff": ("diff:diff_command", "Show the differences between two runs."),
+    "doctor": ("setup:doctor_command", "Show what is wrong, and repair it with --fix."),
+    "anchor": ("pointers:anchor_command", "Print the hash of the last activation record."),
+    "registries": ("inspect:registries_command", "List the registries."),
+    "roles": ("roles:roles_group", "Check and extend the role pack."),
+    "entries": ("entries:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),
+    "run-index": ("run_index:run_index_group", "Append to the run index, query it, check it, merge it."),
+    "overrides": ("overrides:overrides_group", "Append to the overrides log, list it, check it, merge it."),
+    "explain": ("explain:explain_command", "Explain the CODE of a finding, or list every code."),
+    "ui": ("ui:ui_command", "Start Dagster's web UI for this repository."),
 }
-"""Every command and group with its line of help, in the order in which users need them.
+"""Each command and group: "module:name" in `cli.commands`, and its line of help, in the order in which users need them.
 
-Each is `command` in the module of its name, with `_` for `-`. A test compares the lines with the commands'.
+A test compares the lines with the help texts of the commands.
 """
 _GLOBAL_TITLE: Final = "Global options (before or after the command)"
 
@@ -100,14 +100,13 @@ class CommandGroup(_SuggestingCommand, click.Group):
 
     Attributes:
         help_lines: the line of help by command, in the order of the help text.
-        package: the package that contains the modules of the commands.
     """
 
-    def __init__(self, *args: Any, help_lines: Mapping[str, str], package: str, **attributes: Any) -> None:
+    def __init__(self, *args: Any, members: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
         defaults: dict[str, Any] = {"params": global_options(), "callback": _show_help, "invoke_without_command": True}
         super().__init__(*args, **(defaults | attributes))
-        self.help_lines = dict(help_lines)
-        self.package = package
+        self.help_lines = {name: line for name, (_, line) in members.items()}
+        self._places = {name: place for name, (place, _) in members.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Return the names of the commands."""
@@ -115,9 +114,10 @@ class CommandGroup(_SuggestingCommand, click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature is click's
         """Return a command, or None if the name is unknown."""
-        if cmd_name not in self.help_lines:
+        if cmd_name not in self._places:
             return None
-        command = import_module(f"{self.package}.{cmd_name.replace('-', '_')}").command
+        module, attribute = self._places[cmd_name].split(":")
+        command = getattr(import_module(f"registry_pipeline.cli.commands.{module}"), attribute)
         return command if isinstance(command, click.Command) else None
 
     def all_commands(self) -> Iterator[tuple[str, Command]]:
@@ -175,8 +175,7 @@ program = CommandGroup(
     Builds registries from run folders, seals and validates them, and activates them by moving a pointer. The active
     run is always the one that the pointer file names, never just the newest.
     """,
-    help_lines=COMMANDS,
-    package="registry_pipeline.cli.commands",
+    members=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 click.version_option(package_name=PROGRAM, prog_name=PROGRAM)(program)

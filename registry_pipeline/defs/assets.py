@@ -1,5 +1,7 @@
 """The assets that are built: one per registry of the build order."""
 
+from __future__ import annotations
+
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final, TypedDict
@@ -20,7 +22,7 @@ from registry_pipeline.defs.metadata import findings_metadata
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import steps
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 
 SEALED_IO: Final = "sealed_io"

@@ -15,9 +15,8 @@ from registry_pipeline.defs.checks import registry_checks
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor, select_checks
 from registry_pipeline.defs.daily import history_defs
 from registry_pipeline.defs.io_manager import SealedIOManager
-from registry_pipeline.defs.jobs import activate_pointers_job, daily_rebuild_schedule, rebuild_job
 from registry_pipeline.defs.resources import RepositoryResource
-from registry_pipeline.defs.sensors import activation_sensor
+from registry_pipeline.defs.sensors import activate_pointers_job, activation_sensor, daily_rebuild_schedule, rebuild_job
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 

@@ -1,5 +1,7 @@
 """The blocking checks of every sealed asset: seal, schema and rules."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_code, printable
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries import validation
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.sealed_run import Verdict
 
 _DESCRIPTIONS: Final = {

@@ -29,10 +29,11 @@ from registry_pipeline.defs.daily import DAILY
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
-from registry_pipeline.pipeline import build_lock, cli_builds
+from registry_pipeline.pipeline import log as pipeline_log
+from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 from registry_pipeline.runs import pointer_file
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
 CHECK_JOB: Final = "check_job"
@@ -67,7 +68,7 @@ def command_line_sensor(context: SensorEvaluationContext, repository: Repository
 
 def report(instance: DagsterInstance, repository: Repository, cursor: str | None) -> SensorResult | SkipReason:
     """Return the events of the next complete build and the request to check it, or why there is none."""
-    if build_lock.is_build_in_progress(repository):
+    if steps.is_build_in_progress(repository):
         return SkipReason("a build of the command line is in progress; it is reported when it is complete")
     # One build per tick, and none while checks run: a check without its asset looks at the latest materialization.
     if any(not run.is_finished for run in instance.get_runs(RunsFilter(job_name=CHECK_JOB))):
@@ -84,17 +85,17 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
     return SensorResult(skip_reason=reason, cursor=None if after is None else utc_text(after))
 
 
-def _list_groups(repository: Repository, after: datetime | None) -> list[cli_builds.BuildGroup]:
+def _list_groups(repository: Repository, after: datetime | None) -> list[pipeline_log.BuildGroup]:
     """Return the builds after a moment, the oldest first; without one, the newest complete build and later ones."""
-    groups: list[cli_builds.BuildGroup] = []
-    for group in cli_builds.list_build_groups(repository, after):
+    groups: list[pipeline_log.BuildGroup] = []
+    for group in pipeline_log.list_build_groups(repository, after):
         groups.append(group)
         if after is None and not group.missing():
             break
     return groups[::-1]
 
 
-def _find_obstacle(instance: DagsterInstance, group: cli_builds.BuildGroup) -> str | None:
+def _find_obstacle(instance: DagsterInstance, group: pipeline_log.BuildGroup) -> str | None:
     """Return why a build is not reported, or None."""
     missing = group.missing()
     if missing:
@@ -111,14 +112,14 @@ def _find_obstacle(instance: DagsterInstance, group: cli_builds.BuildGroup) -> s
     return None
 
 
-def _latest_run(instance: DagsterInstance, member: cli_builds.BuildGroupMember) -> SealedRun | None:
+def _latest_run(instance: DagsterInstance, member: pipeline_log.BuildGroupMember) -> SealedRun | None:
     latest = event_log.materializations(instance, member.registry_id, limit=1, partition=member.partition)
     return latest[0].sealed if latest else None
 
 
-def _report_group(instance: DagsterInstance, repository: Repository, group: cli_builds.BuildGroup) -> SensorResult:
+def _report_group(instance: DagsterInstance, repository: Repository, group: pipeline_log.BuildGroup) -> SensorResult:
     events = []
-    for member, run, kept in cli_builds.read_build_group(repository, group):
+    for member, run, kept in pipeline_log.read_build_group(repository, group):
         versions = _input_versions(instance, run, group.registry_ids)
         events.append(_folder_event(repository, member, run, kept, versions))
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved
@@ -141,7 +142,7 @@ def _input_versions(instance: DagsterInstance, run: SealedRun, group_ids: Collec
 
 def _folder_event(
     repository: Repository,
-    member: cli_builds.BuildGroupMember,
+    member: pipeline_log.BuildGroupMember,
     run: SealedRun,
     seal_report: SealReport,
     versions: Mapping[str, str],

@@ -4,6 +4,8 @@ A run of many partitions seals each one by itself. There is no value for the IO 
 of all partitions together, so each partition's own content hash is in its metadata.
 """
 
+from __future__ import annotations
+
 import json
 import warnings
 from collections.abc import Iterator
@@ -41,7 +43,7 @@ from registry_pipeline.defs.checks import check_result_of_many, description
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline import daily, signals
+from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
 from registry_pipeline.registries import catalog, validation
 from registry_pipeline.registries.base import seal_build
@@ -99,7 +101,7 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
     sealed: list[SealedDay] = []
     try:
         # A cancellation takes effect after the current day, so that no day is left half built.
-        with as_dagster_failure(), signals.deferred(SIGINT, SIGTERM) as is_cancelled:
+        with as_dagster_failure(), rebuild.deferred(SIGINT, SIGTERM) as is_cancelled:
             for day in daily.build_days(repository, run, days, force=force):
                 sealed.append(day)
                 context.add_asset_metadata(_day_metadata(repository, day), partition_key=str(day.day))

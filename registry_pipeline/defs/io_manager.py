@@ -1,5 +1,7 @@
 """The IO manager: seals the result of an asset as a run folder, and loads only verified folders."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
@@ -9,8 +11,8 @@ from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import active_run, read_sealed
-from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport

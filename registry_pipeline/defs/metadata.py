@@ -25,7 +25,7 @@ from registry_pipeline.findings.display import (
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.delta import parse_delta_log
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.reference import Known, Pointer, PointerFile
 from registry_pipeline.runs.sealed_run import Built, SealedRun, SealReport
 

@@ -1,17 +1,23 @@
-"""The activation sensor: requests the activation of builds whose checks passed."""
+"""The jobs, and the sensor that proposes checked snapshots for activation."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
 from dagster import (
+    AssetSelection,
     DagsterInstance,
     DagsterRunStatus,
+    DefaultScheduleStatus,
     DefaultSensorStatus,
     RunConfig,
     RunRequest,
     RunsFilter,
+    ScheduleDefinition,
     SensorEvaluationContext,
     SkipReason,
+    define_asset_job,
     sensor,
 )
 
@@ -19,26 +25,52 @@ from registry_pipeline.canonical import sha256_hex, short
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.active_assets import (
+    ACTIVATE_JOB,
     POINTERS_ASSET,
     REFUSED_AT_TAG,
     REFUSED_TAG,
+    REPORT_ASSET,
     ActivationRequest,
     RunToActivate,
 )
 from registry_pipeline.defs.event_log import Materialization
-from registry_pipeline.defs.jobs import REBUILD_JOB, activate_pointers_job
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
-from registry_pipeline.pointers.consistency import ActiveRun
-from registry_pipeline.pointers.obstacles import find_age_obstacle
+from registry_pipeline.pointers.obstacles import ActiveRun, find_age_obstacle
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 from registry_pipeline.values import value_type
 
+REBUILD_JOB: Final = "rebuild_job"
+OVERDUE_TAG: Final = "dagster/max_runtime"
+OVERDUE_SECONDS: Final = 900
+"""Time after which an activation run counts as failed; one whose process died would be waited for without end."""
+rebuild_job = define_asset_job(
+    REBUILD_JOB,
+    selection=AssetSelection.assets(*(spec.registry_id for spec in BUILD_ORDER)),
+    description="Build, seal and check every registry. Moves no pointer; the sensor does if all checks pass.",
+)
+activate_pointers_job = define_asset_job(
+    ACTIVATE_JOB,
+    selection=AssetSelection.assets(POINTERS_ASSET, REPORT_ASSET),
+    description=(
+        "Validate the named runs again, activate them in one move, then render the report. The activation sensor "
+        "launches it with the runs. Launched by hand, it moves nothing and renders the report on the active runs."
+    ),
+    tags={OVERDUE_TAG: str(OVERDUE_SECONDS)},
+)
+daily_rebuild_schedule = ScheduleDefinition(
+    name="daily_rebuild_schedule",
+    job=rebuild_job,
+    cron_schedule="0 3 * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.STOPPED,
+    description="Builds, seals and checks every registry at 03:00 UTC. Off until you switch it on.",
+)
 CLOSURE_TAG: Final = "registry_pipeline/closure"
 """Tag of a requested run: the hash of the registries and roots that it activates."""
 TRIES: Final = 3

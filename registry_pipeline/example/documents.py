@@ -8,10 +8,10 @@ from typing import Final
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.example.adapter_runs import RIG_ADAPTER, RIG_OPERATIONS_PATH, RIG_ROOT
+from registry_pipeline.example.entries import INDEX_PATH
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
-from registry_pipeline.example.products import INDEX_PATH
 from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH
-from registry_pipeline.pipeline.init_templates import (
+from registry_pipeline.pipeline.init import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
     list_git_attributes,

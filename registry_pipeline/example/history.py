@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from registry_pipeline.example import documents, products
+from registry_pipeline.example import documents, entries
 from registry_pipeline.example.adapter_runs import RIG_OPERATIONS_PATH, RIG_SINCE_DAYS, rig_operations, rig_scripts
 from registry_pipeline.example.entries import entry_files
 from registry_pipeline.example.operations import OPERATIONS, OPTIONS
 from registry_pipeline.example.role_pack import PACK_PATH, role_pack
 from registry_pipeline.example.run_index import run_index_files
 from registry_pipeline.example.schedule import HISTORY_DAYS, SEALS_SINCE_DAYS
-from registry_pipeline.pipeline.init_templates import (
+from registry_pipeline.pipeline.init import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
     format_coverage_addendum,
@@ -175,14 +175,14 @@ def _products(end: datetime) -> tuple[_Step, ...]:
     applied = (None, None, end - _age(45, 3), end - _age(16, 1))  # the first two are older than the ledger
 
     def ledger(message: str, age: timedelta, migrations: int) -> _Step:
-        document = products.applied_migrations(applied[:migrations])
-        return _Step(_TOMAS, age, message, writes={products.LEDGER_PATH: document})
+        document = entries.applied_migrations(applied[:migrations])
+        return _Step(_TOMAS, age, message, writes={entries.LEDGER_PATH: document})
 
     def index(message: str, age: timedelta, days: int) -> _Step:
-        return _Step(_AGENT, age, message, writes={products.INDEX_PATH: products.fingerprint_index(days, end - age)})
+        return _Step(_AGENT, age, message, writes={entries.INDEX_PATH: entries.fingerprint_index(days, end - age)})
 
     def validation(message: str, age: timedelta, number: int) -> _Step:
-        return _Step(_AGENT, age, message, writes=products.derived_validation(number, end - age))
+        return _Step(_AGENT, age, message, writes=entries.derived_validation(number, end - age))
 
     return (
         ledger("Keep a ledger of migrations", _age(100, 3), 2),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_document
-from registry_pipeline.example.seeded import draw
+from registry_pipeline.example.schedule import draw
 from registry_pipeline.values import value_type
 
 PACK_PATH: Final = "assets/atelier_rolepack_digital_production_studio_v1.json"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_line, utc_text
-from registry_pipeline.example.seeded import draw
+from registry_pipeline.example.schedule import draw
 
 RUN_INDEX_PATH: Final = "60-REGISTRY/data/run-index.jsonl"
 OVERRIDES_PATH: Final = "60-REGISTRY/data/overrides-log.jsonl"

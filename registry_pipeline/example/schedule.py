@@ -1,16 +1,114 @@
-"""When which job ran and where it left its folder: the plan of all runs, before any byte of them is made."""
+"""When the example team runs what, and what is wrong with some runs; drawn by hashing names.
+
+`random` promises its numbers for one Python only; a hash gives the same example on every machine.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from registry_pipeline.example.defects import BEFORE_SEALS, LEGACY, SEALED_DEFECTS, UNSEALED_DEFECTS, Defect
+from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
-from registry_pipeline.example.seeded import LineOrder, draw
 from registry_pipeline.values import replace, value_type
 
+
+def draw(below: int, *names: object) -> int:
+    """Return a number from 0 to `below` - 1 that depends on `names` alone."""
+    return int(sha256_hex("\x1f".join(map(str, names)).encode())[:16], 16) % below
+
+
+LineOrder = Literal["relpath", "manifest_last", "whole_line"]
+
+
+def seal_as_older_tools(files: Mapping[str, bytes], order: LineOrder) -> dict[str, bytes]:
+    """Return `files` (relpath to bytes) with the two seal files that an older tool wrote beside them."""
+    entries = [{"relpath": p, "bytes": len(data), "sha256": sha256_hex(data)} for p, data in sorted(files.items())]
+    manifest = json_document(entries)
+    listed = [f"{entry['sha256']}  {entry['relpath']}" for entry in entries]
+    lines = [*listed, f"{sha256_hex(manifest)}  manifest.json"]
+    root = sha256_hex(("\n".join(sorted(lines)) + "\n").encode())
+    if order == "whole_line":
+        lines.sort()
+    elif order == "relpath":
+        lines.sort(key=lambda line: line.split("  ", 1)[1])
+    text = "\n".join([*lines, f"ROOT_SHA256  {root}", ""])
+    return {**files, "manifest.json": manifest, "MANIFEST.sha256": text.encode()}
+
+
+Files = dict[str, bytes]
+BadVerdict = Literal["fail", "partial", "unsealed"]
+RESULT: Final = "result.json"
+SUMMARY: Final = "summary.md"
+
+
+def _same(files: Files) -> Files:
+    return files
+
+
+@value_type
+class Defect:
+    """One kind of damage.
+
+    `before` and `after` change the files of a folder before and after an older tool seals it; `sealed` states whether
+    it did. `findings` are (code, relpath in the folder), the folder itself being `""`.
+    """
+
+    name: str
+    verdict: BadVerdict
+    findings: tuple[tuple[str, str], ...]
+    sealed: bool = True
+    before: Callable[[Files], Files] = _same
+    after: Callable[[Files], Files] = _same
+
+
+def _without(name: str) -> Callable[[Files], Files]:
+    return lambda files: {path: data for path, data in files.items() if path != name}
+
+
+def _changed(name: str, change: Callable[[bytes], bytes]) -> Callable[[Files], Files]:
+    return lambda files: {**files, name: change(files[name])}
+
+
+def _with_a_note(files: Files) -> Files:
+    return {**files, "notes.txt": b"looked at by hand, seems fine\n"}
+
+
+def _flip_a_bit(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+_CUT: Final = _changed("run.json", lambda data: data[: len(data) // 2])
+_CREATED_AT: Final = _changed("run.json", lambda data: data.replace(b'"created_utc"', b'"created_at"'))
+_ARRAY: Final = _changed("run.json", lambda data: b"[" + data.rstrip() + b"]\n")
+_COPIED: Final = _changed("run.json", lambda data: data.replace(b'"run_id": "', b'"run_id": "copy_of_'))
+_ROOTLESS: Final = _changed("MANIFEST.sha256", lambda data: data[: data.index(b"ROOT_SHA256")])
+_CRLF: Final = _changed(SUMMARY, lambda data: data.replace(b"\n", b"\r\n"))
+_NO_RUN_JSON: Final = (("RUN_JSON_MISSING", "run.json"), ("RUN_JSON_NOT_SEALED", "run.json"))
+_NO_HASH_FILE: Final = (("MANIFEST_SHA256_MISSING", "MANIFEST.sha256"), ("PARTIAL", ""))
+UNSEALED: Final = (("UNSEALED", ""),)
+SEALED_DEFECTS: Final = (
+    Defect("tampered", "fail", (("HASH_MISMATCH", RESULT),), after=_changed(RESULT, _flip_a_bit)),
+    Defect("broken_run_json", "fail", (("RUN_JSON_INVALID", "run.json"),), before=_CUT),
+    Defect("created_at", "fail", (("RUN_JSON_SHAPE", "run.json"),), before=_CREATED_AT),
+    Defect("renamed", "fail", (("RUN_ID_FOLDER_MISMATCH", "run.json"),), before=_COPIED),
+    Defect("note_added", "fail", (("UNLISTED_FILE", "notes.txt"),), after=_with_a_note),
+    Defect("payload_lost", "fail", (("FILE_MISSING", SUMMARY),), after=_without(SUMMARY)),
+    Defect("line_ends", "fail", (("SEAL_BROKEN_EOL", SUMMARY), ("SIZE_MISMATCH", SUMMARY)), after=_CRLF),
+    Defect("root_line_lost", "fail", (("HASHFILE_ROOT_LINE", "MANIFEST.sha256"),), after=_ROOTLESS),
+    Defect("run_json_lost", "fail", _NO_RUN_JSON, before=_without("run.json")),
+    Defect("hash_file_lost", "partial", _NO_HASH_FILE, after=_without("MANIFEST.sha256")),
+)
+UNSEALED_DEFECTS: Final = (
+    *(Defect("left_unsealed", "unsealed", UNSEALED, sealed=False),) * 5,
+    *(Defect("unsealed_created_at", "unsealed", UNSEALED, sealed=False, before=_CREATED_AT),) * 2,
+    Defect("unsealed_broken_run_json", "unsealed", UNSEALED, sealed=False, before=_CUT),
+    Defect("unsealed_array", "unsealed", UNSEALED, sealed=False, before=_ARRAY),
+)
+BEFORE_SEALS: Final = Defect("before_seals", "unsealed", UNSEALED, sealed=False)
+LEGACY: Final = Defect("legacy", "unsealed", UNSEALED, sealed=False, before=_without("run.json"))
 HISTORY_DAYS: Final = 120
 SEALS_SINCE_DAYS: Final = 114
 _ROOT_CHANGED_DAYS: Final = 60

@@ -1,10 +1,4 @@
-"""Write a whole file in one step: readers see the old bytes or the new ones, and a kill leaves one of the two.
-
-The next content is written beside the file under a name that is derived from it (`temporary_path`), so that a killed
-writer leaves at most that one file. The next writer removes it first, and `doctor` finds it. A writer keeps its
-temporary file locked until it has the name: two writers never mix their bytes, even where no other lock is held. Who
-reads a file in order to change it holds the lock of that file from the read to the write.
-"""
+"""Replace a file, or create one: readers see the old content or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -22,6 +16,7 @@ from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError, 
 from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, share_with_group, sync_path
 from registry_pipeline.files.lock import open_locked
 
+"""The largest document that is read, in bytes; also the limit of the JSON files of a seal."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE: Final = 0o644

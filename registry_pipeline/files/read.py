@@ -9,7 +9,6 @@ from stat import S_ISREG
 from typing import Final
 
 MAX_BYTES: Final = 64 << 20
-"""The largest document that is read, in bytes; also the limit of the JSON files of a seal."""
 
 
 def read_regular_file(path: Path, most: int = MAX_BYTES) -> bytes:

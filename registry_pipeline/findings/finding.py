@@ -1,4 +1,4 @@
-"""Findings as values, and the type of a row in the table of codes (`findings.codes`)."""
+"""The finding, its severity and counts, and wording that every message shares."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from enum import StrEnum
 from typing import Any, Final
 
 from registry_pipeline.values import value_type
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is closest to a misspelt one, or None if none is close."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a misspelt name needs it
+
+    # Matching takes quadratic time, so a longer name is compared by its first characters.
+    return next(iter(get_close_matches(name[:64], list(known), n=1)), None)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 run", "3 runs"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class Severity(StrEnum):

@@ -35,11 +35,9 @@ from registry_pipeline.registries.drift_signals_daily.read import (
 )
 from registry_pipeline.registries.run_registry.build import ARTIFACT, VERSION, build_run_registry
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
-from registry_pipeline.runs.envelope import BuildContext, Inputs
+from registry_pipeline.runs.envelope import BuildContext, Inputs, RunRow
 from registry_pipeline.runs.pointer_file import verify_referenced_run
-from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.run_id import RunId
-from registry_pipeline.runs.scanned_run import RunRow
+from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.values import replace, value_type
 

@@ -1,25 +1,25 @@
-"""Read and verify the current state: the pointer file, the chain and the active runs."""
+"""Read and verify the current state: the pointer file, the chain, the active runs, and a row for each registry."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.check_pointers import check_pointers
-from registry_pipeline.pointers.consistency import can_be_active
+from registry_pipeline.pointers.obstacles import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
-from registry_pipeline.registries.base.builder_inputs import SystemDrift
 from registry_pipeline.registries.base.check_run import check_run
+from registry_pipeline.registries.base.drift import file_pathspecs
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.staleness import OperationCounts, count_operations
-from registry_pipeline.registries.base.tracked_files import file_pathspecs
+from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
-from registry_pipeline.registries.entries.read import entry_pathspecs
-from registry_pipeline.registries.system_health.state import HealthFacts, HealthState, find_health_state
+from registry_pipeline.registries.entries.documents import entry_pathspecs
+from registry_pipeline.registries.system_health.build import HealthFacts, HealthState, find_health_state
 from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, run_folder
@@ -166,3 +166,59 @@ def list_evidence_pathspecs(config: Config) -> tuple[str, ...]:
     """Return the git pathspecs of all evidence: run folders, pointer file, role pack, logs and registry entries."""
     files = (config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
     return (*file_pathspecs(*config.run_roots, *files), *entry_pathspecs(config))
+
+
+@value_type
+class RegistryRow:
+    """What the text output shows of a registry, and its JSON object.
+
+    Attributes:
+        artifact: the main artifact, `-` if there is none in the repository.
+        pointer: `yes` if a run of it can be active.
+        note: why no run of it can be active, otherwise what it is built from.
+    """
+
+    registry_id: str
+    kind: str
+    artifact: str
+    pointer: str
+    note: str
+    document: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of the document."""
+        return dict(self.document)
+
+
+def list_registry_rows(specs: Iterable[RegistrySpec]) -> tuple[RegistryRow, ...]:
+    """Return the rows in the order of the catalog."""
+    return tuple(_row(spec) for spec in specs)
+
+
+def _row(spec: RegistrySpec) -> RegistryRow:
+    is_pointer = can_be_active(spec)
+    sources = f"from {', '.join(spec.depends_on)}" if spec.depends_on else ""
+    document = {
+        "registry_id": spec.registry_id,
+        "kind": spec.kind,
+        "title": spec.title,
+        "artifacts": list(spec.artifacts),
+        "schemas": dict(spec.schemas),
+        "version": spec.version,
+        "operation_id": spec.operation_id,
+        "tag": spec.tag,
+        "depends_on": list(spec.depends_on),
+        "feeds_back": list(spec.previous_inputs),
+        "sources": list(spec.sources),
+        "pointer": is_pointer,
+        "delta": spec.delta,
+        "excluded_because": spec.excluded_because,
+    }
+    return RegistryRow(
+        registry_id=spec.registry_id,
+        kind=spec.kind,
+        artifact=spec.artifacts[0] if spec.artifacts else "-",
+        pointer="yes" if is_pointer else "no",
+        note=sources if is_pointer else spec.excluded_because,
+        document=document,
+    )

@@ -1,9 +1,13 @@
-"""Rebuild registries in dependency order, activate the valid runs, and render the report (`build`)."""
+"""Build, seal, validate and activate registries in their order; Ctrl-C stops between two builds."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Literal
 
 from registry_pipeline.config import Repository
@@ -12,13 +16,48 @@ from registry_pipeline.findings.finding import Finding, has_errors, sorted_findi
 from registry_pipeline.pipeline.render import render_after_change
 from registry_pipeline.pipeline.steps import build, find_unchanged_run, seal, with_chain_head
 from registry_pipeline.pointers.activation import activate, select_activatable
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, select_with_dependants, spec_of
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import Activation, NotBuilt, Refusal, SealedRun, Verdict
 from registry_pipeline.values import replace, value_type
+
+
+@contextmanager
+def deferred(*numbers: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """Defer signals to the end of the block; yield a function that returns whether one has arrived.
+
+    Only the first signal is deferred. In a thread other than the main thread nothing is deferred.
+    """
+    # Python delivers signals to the main thread only, and only there handlers can be set.
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in numbers}
+
+    def record(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        # A second Ctrl-C stops at once.
+        _restore_handlers(handlers)
+
+    for number in numbers:
+        signal.signal(number, record)
+    try:
+        yield lambda: bool(received)
+    finally:
+        _restore_handlers(handlers)
+    if received:
+        signal.raise_signal(signal.Signals(received[0]))
+
+
+def _restore_handlers(handlers: Mapping[signal.Signals, object]) -> None:
+    for number, handler in handlers.items():
+        # None: the handler was not set from Python, so Python cannot set it again.
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)  # type: ignore[arg-type]
+
 
 Step = Literal["build", "seal", "validate", "activate", "render"]
 

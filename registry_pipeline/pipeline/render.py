@@ -13,8 +13,7 @@ from registry_pipeline.pipeline.inspect import Inspection, inspect
 from registry_pipeline.pipeline.steps import list_head_inputs, seal
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.catalog import spec_of
-from registry_pipeline.registries.system_health.build import render_health_report
-from registry_pipeline.registries.system_health.state import HealthInputs
+from registry_pipeline.registries.system_health.build import HealthInputs, render_health_report
 from registry_pipeline.runs.envelope import BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 

@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import parse_instant, read_finite_json
-from registry_pipeline.findings.wording import did_you_mean
-from registry_pipeline.pointers.moves import ActivationEntry
-from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.findings.finding import did_you_mean
+from registry_pipeline.pointers.record import ActivationEntry
+from registry_pipeline.runs.envelope import ADAPTED, Inputs
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.scanned_run import ADAPTED
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
 from registry_pipeline.values import value_type
 

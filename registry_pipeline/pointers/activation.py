@@ -1,30 +1,47 @@
-"""Activate validated runs."""
+"""Activate validated runs, and explain why the newest run of a registry is not active."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
+from registry_pipeline.canonical import is_sha256
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.pointers import obstacles
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.obstacles import Candidate
+from registry_pipeline.pointers.obstacles import (
+    ActivationState,
+    Candidate,
+    InconsistentInput,
+    as_active,
+    find_inconsistent_inputs,
+    find_joint_obstacles,
+    find_obstacles,
+    mixed_finding,
+)
 from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_activation
 from registry_pipeline.pointers.state import read_activation_state, read_active_runs, read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.claims import find_main_artifact
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
 from registry_pipeline.registries.catalog import spec_of
-from registry_pipeline.registries.run_registry.check import accept_removed
+from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
+from registry_pipeline.runs.envelope import Inputs, stated_repository_id
+from registry_pipeline.runs.envelope_file import read_run_json
+from registry_pipeline.runs.listing import RunFolder, RunListing, find_dated_runs
 from registry_pipeline.runs.pointer_file import read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
+from registry_pipeline.runs.scan import read_run_folder
+from registry_pipeline.runs.sealed_run import Activation, Refusal, RunVerdict, SealedRun, Verdict
+from registry_pipeline.values import value_type
 
 __all__ = ["ValidatedRun", "activate", "read_active_runs", "read_chain_state", "select_activatable"]
 ValidatedRun = tuple[SealedRun, Verdict]
@@ -102,3 +119,90 @@ def _find_run_root(repository: Repository, folder: Path) -> str:
         if repository.path(run_root).resolve() == parent.resolve():
             return run_root
     return str(parent)
+
+
+_PROGRAM: Final = "registry-pipeline"
+
+
+@value_type
+class Obstacle:
+    """Why a run is not active, and the command to run next ("" if there is none)."""
+
+    because: str
+    next_command: str = ""
+
+
+def newest_runs(listing: RunListing, specs: Mapping[str, RegistrySpec]) -> dict[str, RunFolder]:
+    """Return the newest run folder of each registry, by the time and the tag in its name."""
+    by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
+    return {by_tag[run_id.tag]: folder for run_id, folder in find_dated_runs(listing, by_tag)}
+
+
+def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Candidate]:
+    """Return each folder as a candidate whose verdict is derived from file names and run.json; nothing is verified."""
+    return {registry_id: _read_claim(root, registry_id, folder) for registry_id, folder in folders.items()}
+
+
+def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
+    # Without a complete seal the run may still be written, so its files say nothing yet.
+    sealed = folder.seal == "sealed"
+    scanned = read_run_folder(root, folder.run_root, folder.run_id) if sealed else None
+    claimed_root = "" if scanned is None else scanned.claimed_root or ""
+    envelope = (read_run_json(root / folder.path) if sealed else None) or {}
+    verdict: RunVerdict = "fail" if folder.seal == "sealed" else folder.seal
+    if envelope and is_sha256(claimed_root):
+        verdict = "pass"
+    as_of = envelope.get("as_of_utc")
+    ref = SealedRef(folder.run_id, folder.run_root, None, claimed_root)
+    inputs = Inputs.from_json(envelope.get("inputs"))
+    stated_id = stated_repository_id(envelope)
+    return Candidate(
+        SealedRun(registry_id, ref, inputs, as_of if isinstance(as_of, str) else ""),
+        Verdict(folder.path, folder.run_id, registry_id, verdict, claimed_root, (), repository_id=stated_id),
+    )
+
+
+def explain_newest(
+    claims: Mapping[str, Candidate], state: ActivationState, *, pointers_valid: bool
+) -> dict[str, Obstacle]:
+    """Return for each registry why its newest run, which is not active, was not activated.
+
+    `pointers_valid` is False if the pointer file or the chain has an error: then nothing can be activated.
+    """
+    own = {name: _explain_own(claim, state, pointers_valid=pointers_valid) for name, claim in claims.items()}
+    joint = find_joint_obstacles((claims[name].run for name, reason in own.items() if reason is None), state)
+    return {name: reason or _explain_joint(claims[name], joint.get(name), state) for name, reason in own.items()}
+
+
+def _explain_own(claim: Candidate, state: ActivationState, *, pointers_valid: bool) -> Obstacle | None:
+    # An unknown origin is only a warning, so it does not explain anything.
+    name, run_id = claim.run.registry_id, claim.run.ref.run_id
+    obstacles = [f for f in find_obstacles(claim, state) if f.code != "ACTIVATE_ORIGIN_UNKNOWN"]
+    first = obstacles[0] if obstacles else None
+    if first is not None and first.code == "ACTIVATE_NO_POINTER":
+        # The registry table says why; the finding does not.
+        return Obstacle(state.specs[name].excluded_because)
+    if not pointers_valid:
+        return Obstacle(
+            "the pointer file or the chain has an error; nothing can be activated until it is fixed",
+            f"{_PROGRAM} doctor",
+        )
+    if first is None:
+        return None
+    if first.code == "ACTIVATE_NOT_VERIFIED" and claim.verdict.verdict == "fail":
+        return Obstacle("run.json or the root hash of the run cannot be read", f"{_PROGRAM} verify {run_id}")
+    if first.code == "ACTIVATE_FOREIGN":
+        return Obstacle(first.message, f"{_PROGRAM} activate {name} {run_id} --allow-foreign --reason TEXT")
+    return Obstacle(first.message, f"{_PROGRAM} build {name}")
+
+
+def _explain_joint(claim: Candidate, edge: InconsistentInput | None, state: ActivationState) -> Obstacle:
+    name, ref = claim.run.registry_id, claim.run.ref
+    if edge is None:
+        # It could be activated together with other candidates: explain what prevents activating it alone.
+        edges = find_inconsistent_inputs({**state.active, name: as_active(claim.run)}, state.specs)
+        edge = next((edge for edge in edges if edge.touches(frozenset({name}))), None)
+    if edge is None:
+        because = "it was built with --only or --no-activate, or a check stopped its activation"
+        return Obstacle(because, f"{_PROGRAM} activate {name} {ref.run_id} --reason TEXT")
+    return Obstacle(mixed_finding(edge, ref).message, f"{_PROGRAM} build {edge.upstream_id}")

@@ -13,9 +13,14 @@ from registry_pipeline.config import Repository
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.pointers.consistency import ActiveRun, InconsistentInput, can_be_active, find_inconsistent_inputs
-from registry_pipeline.pointers.obstacles import path_of
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.pointers.obstacles import (
+    ActiveRun,
+    InconsistentInput,
+    can_be_active,
+    find_inconsistent_inputs,
+    path_of,
+)
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, is_foreign
 from registry_pipeline.runs.pointer_file import has_registry_id
 from registry_pipeline.runs.reference import Pointer, PointerFile, RunIdentity, SealedRef

@@ -15,15 +15,20 @@ from registry_pipeline.errors import ConfigError, EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.chain_records import read_chain
 from registry_pipeline.pointers.obstacles import find_run_obstacles
 from registry_pipeline.pointers.plan import ActivationPlan, plan_init, plan_void
 from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, SealedRecord
 from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
-from registry_pipeline.pointers.state import pointer_lock, read_activation_state, read_locked_state, remove_intent
+from registry_pipeline.pointers.state import (
+    pointer_lock,
+    read_activation_state,
+    read_chain,
+    read_locked_state,
+    remove_intent,
+)
 from registry_pipeline.pointers.transaction import seal_record
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.runs.authenticated import read_stated_root
+from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal

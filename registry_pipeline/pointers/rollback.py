@@ -6,21 +6,27 @@ from collections.abc import Sequence
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RefusedError
-from registry_pipeline.findings.wording import plural
+from registry_pipeline.findings.finding import plural
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.moves import find_last_moves, find_last_rollback, list_refs_after
 from registry_pipeline.pointers.obstacles import Candidate
 from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_mark_bad, plan_rollback
-from registry_pipeline.pointers.record import ACCEPTED_REMOVED, ACTIVATION_TAG, SealedRecord
+from registry_pipeline.pointers.record import (
+    ACCEPTED_REMOVED,
+    ACTIVATION_TAG,
+    SealedRecord,
+    find_last_moves,
+    find_last_rollback,
+    list_refs_after,
+)
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
 from registry_pipeline.registries.catalog import spec_of
-from registry_pipeline.registries.run_registry.check import accept_removed
+from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
-from registry_pipeline.runs.authenticated import read_stated_root
+from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import pointer_hash, read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal

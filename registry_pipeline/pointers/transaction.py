@@ -14,14 +14,21 @@ from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPip
 from registry_pipeline.files.atomic_write import refuse_changed, replace_file
 from registry_pipeline.findings.finding import Severity, sorted_findings
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.chain_records import read_chain
-from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.pointers.obstacles import Candidate
-from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, NothingToMove, PlanResult, plan_init
+from registry_pipeline.pointers.plan import (
+    ActivationPlan,
+    ActivationRequest,
+    NothingToMove,
+    PlanResult,
+    empty_pointer_file,
+    plan_init,
+    pointer_file_bytes,
+)
 from registry_pipeline.pointers.record import ACTIVATION_TAG, FIRST_REASON
 from registry_pipeline.pointers.state import (
     pointer_lock,
     read_activation_state,
+    read_chain,
     read_locked_state,
     remove_intent,
     write_intent,
@@ -30,8 +37,7 @@ from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, pointer_hash, read_pointer_bytes
-from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal
 from registry_pipeline.values import value_type
 

@@ -23,7 +23,7 @@ from registry_pipeline.registries import (
     scorecard,
     system_health,
 )
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.values import replace
 
 _COLLECTION: Final = "a collection: many members, each sealed by itself, and no single active snapshot"

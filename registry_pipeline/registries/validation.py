@@ -12,8 +12,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, needed_files
-from registry_pipeline.registries.base.reader import Previous
-from registry_pipeline.registries.base.spec import DeferredCall
+from registry_pipeline.registries.base.reader import DeferredCall, Previous
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline.runs.pointer_file import pointer_hash, run_folder

@@ -1,4 +1,4 @@
-"""Parse the envelope of a run folder: run.json, or the file that an adapter reads where there is no run.json."""
+"""Read run.json: of a run that nothing verified, and of a sealed run with its verified bytes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json
+from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.config import Adapter
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
-from registry_pipeline.runs.scanned_run import AdaptedBy
+from registry_pipeline.findings.collector import FindingCollector
+from registry_pipeline.runs.check_manifest import check_manifest
+from registry_pipeline.runs.envelope import AdaptedBy
+from registry_pipeline.runs.manifest import ManifestEntry
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK: Final = 1 << 16
@@ -123,3 +126,27 @@ def decode_text(data: bytes) -> str:
     text = data.decode("utf-8")
     # The warnings keep Python's messages, which count lines.
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def read_entries_for_root(folder: Path, root_sha256: str) -> tuple[ManifestEntry, ...] | None:
+    """Return the entries of manifest.json if they hash to this root, else None."""
+    root, entries = _read_manifest(folder)
+    return entries if root == root_sha256 else None
+
+
+def read_stated_root(folder: Path) -> str | None:
+    """Return the root computed from manifest.json alone, or None if it cannot be read."""
+    return _read_manifest(folder)[0]
+
+
+def _read_manifest(folder: Path) -> tuple[str | None, tuple[ManifestEntry, ...]]:
+    data = read_bytes_nofollow(str(folder / "manifest.json"))
+    if data is None or len(data) > MAX_BYTES:
+        return None, ()
+    manifest = check_manifest(data, FindingCollector("manifest.json"))
+    if manifest is None or not manifest.is_valid:
+        return None, ()
+    # The hash file's lines follow from the manifest, so the root does too.
+    lines = [f"{entry.sha256}  {entry.relpath}\n" for entry in manifest.valid_entries]
+    lines.append(f"{sha256_hex(data)}  manifest.json\n")
+    return sha256_hex("".join(sorted(lines)).encode()), tuple(manifest.valid_entries)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import value_type
 
 SealState = Literal["sealed", "partial", "unsealed"]

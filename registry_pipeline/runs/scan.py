@@ -19,9 +19,9 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.repository import read_blobs, read_commit_id, read_committed_files
+from registry_pipeline.runs.envelope import ScannedFile, ScannedRun
 from registry_pipeline.runs.envelope_file import decode_text, parse_adapted, parse_run_json
 from registry_pipeline.runs.listing import list_run_folder_names
-from registry_pipeline.runs.scanned_run import ScannedFile, ScannedRun
 from registry_pipeline.values import replace, value_type
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY

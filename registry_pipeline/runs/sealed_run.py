@@ -1,4 +1,4 @@
-"""The values between the pipeline steps: built artifacts, sealed runs, verdicts and activations."""
+"""The values of the pipeline: a built run, a sealed run, a verdict, an activation or a refusal."""
 
 from __future__ import annotations
 

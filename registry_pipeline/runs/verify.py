@@ -23,11 +23,10 @@ from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.collector import FindingCollector, encodable
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, Severity, has_errors
-from registry_pipeline.runs.check_hash_file import check_hash_file
 from registry_pipeline.runs.check_manifest import ManifestResult, check_manifest, check_run_json
+from registry_pipeline.runs.hash_file import check_hash_file, check_sha256sum_file
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.sealed_run import RunVerdict, SealReport
-from registry_pipeline.runs.sha256sum_file import check_sha256sum_file
 from registry_pipeline.runs.tree import Tree, check_line_ends, describe_kind, list_entries, open_directory
 
 if TYPE_CHECKING:

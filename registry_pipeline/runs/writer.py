@@ -1,20 +1,19 @@
-"""Write run folders. A folder is published complete and sealed, or not at all.
-
-See docs/reference/specification.md, "Publishing a run folder". This is the only code that writes run folders.
-"""
+"""Publish sealed run folders, complete or not at all, and move what killed writers left behind to quarantine."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.errors import DurabilityError, PublishError
+from registry_pipeline.errors import DurabilityError, NotFoundError, PublishError
 from registry_pipeline.files.durable import (
     make_folders,
     rename_noreplace,
@@ -26,9 +25,73 @@ from registry_pipeline.files.durable import (
 from registry_pipeline.files.path_policy import collisions, path_codes
 from registry_pipeline.findings.finding import Severity
 from registry_pipeline.runs.manifest import ManifestEntry, build_manifest, make_entry
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
+
+_STAGED_NAME: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0-9a-f]{8})")
+
+
+@value_type
+class Leftover:
+    """A staging folder whose process has ended; it was never published."""
+
+    path: Path
+    run_id: str
+
+
+def find_leftovers(staging_root: Path) -> tuple[Leftover, ...]:
+    """Return the staging folders whose processes have ended, by name; folders with other names are ignored.
+
+    Raises:
+        NotFoundError: the staging folder cannot be listed.
+    """
+    try:
+        names = sorted(os.listdir(staging_root))  # noqa: PTH208 - only names are needed
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise NotFoundError(f"{staging_root} cannot be read: {error.strerror}", "check its permissions") from None
+    matches = [match for name in names if (match := _STAGED_NAME.fullmatch(name)) is not None]
+    # Processes are looked up on this machine only. A writer on another machine that shares the disk looks dead: its
+    # folder is kept in quarantine, and its publishing fails without leaving anything behind.
+    return tuple(
+        Leftover(staging_root / match[0], match["run_id"]) for match in matches if not is_alive(int(match["pid"]))
+    )
+
+
+def quarantine_folder(leftover: Leftover, quarantine_root: Path) -> Path:
+    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path.
+
+    Raises:
+        PublishError: it could not be moved.
+    """
+    name = leftover.path.name
+    try:
+        make_folders(quarantine_root)
+        for number in count(1):
+            target = quarantine_root / (name if number == 1 else f"{name}.{number}")
+            try:
+                rename_noreplace(str(leftover.path), str(target))
+            except FileExistsError:
+                continue
+            break
+    except OSError as error:
+        message = f"{name} cannot be moved to quarantine: {error.strerror}"
+        raise PublishError(message, write_advice(error, quarantine_root)) from None
+    return target
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this machine has this number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
 
 FilesFor = Callable[[RunId], Mapping[str, bytes]]
 """Returns all files of a run, run.json among them, for the run id under which it is published."""
@@ -36,7 +99,7 @@ _MAX_FSYNCS: Final = 16
 _MAX_NUMBER: Final = 999
 _READ_ONLY: Final = 0o555
 _READ_ONLY_FILE: Final = 0o444
-_STAGED: Final = 0o755
+_STAGED_MODE: Final = 0o755
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _ADVICE: Final = {
     errno.EXDEV: "put the staging folder and publish_root on one file system",
@@ -184,8 +247,8 @@ def _make_durable(stagings: Sequence[str]) -> None:
     # directories stay writable until then, because a writer that fails removes them.
     for folder, _, _ in levels:
         mode = stat.S_IMODE(os.stat(folder).st_mode)  # noqa: PTH116 -- as above
-        if mode & _STAGED != _STAGED:
-            os.chmod(folder, mode | _STAGED)  # noqa: PTH101 -- as above
+        if mode & _STAGED_MODE != _STAGED_MODE:
+            os.chmod(folder, mode | _STAGED_MODE)  # noqa: PTH101 -- as above
     files = [f"{folder}/{name}" for folder, _, names in levels for name in names]
     if len(files) > _MAX_FSYNCS:
         sync_filesystem(stagings[0])

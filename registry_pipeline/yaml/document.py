@@ -19,11 +19,10 @@ from typing import Any, Final
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import read_own_file, refuse_missing_folder, replace_file
-from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml, same_value
+from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_plain_scalar, read_yaml, same_value
 from registry_pipeline.yaml.edit import EditError, edit_text
 from registry_pipeline.yaml.emit import measure_style
-from registry_pipeline.yaml.fast_values import read_yaml_values
-from registry_pipeline.yaml.scalars import read_plain_scalar
+from registry_pipeline.yaml.values import read_yaml_values
 
 MAX_BYTES: Final = 64 << 20
 # The keys that identify an entry of a list, by preference.

@@ -15,17 +15,16 @@ from registry_pipeline.config import Config, load_repository
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.registries.base.check_run import check_run
+from registry_pipeline.registries.base.drift import check_tracked
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
-from registry_pipeline.registries.base.tracked_files import check_tracked
-from registry_pipeline.registries.base.versions import read_threshold_version
+from registry_pipeline.registries.base.upstream import read_threshold_version
 from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.delta_log.check import check_delta_log
+from registry_pipeline.registries.delta_log.build import check_delta_log
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.report import PublishedPack
-from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry
-from registry_pipeline.registries.run_registry.check import check_history
+from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry, check_history
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.schema import check_value

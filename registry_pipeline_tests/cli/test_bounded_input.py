@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.registries.entries.types import SCHEMA_FOLDER
+from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, OVERRIDES, PACKS, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Ended, Repository
 from registry_pipeline_tests.cli.test_capturing import reseal

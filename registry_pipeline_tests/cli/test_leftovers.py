@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.files.atomic_write import temporary_path
-from registry_pipeline.pipeline.init_templates import TEMPORARY_FILES
+from registry_pipeline.pipeline.init import TEMPORARY_FILES
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.cli.in_process import run_forked

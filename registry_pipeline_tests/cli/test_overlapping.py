@@ -16,12 +16,11 @@ import pytest
 from registry_pipeline.cli.main import main
 from registry_pipeline.config import Repository as GovernedRepository
 from registry_pipeline.config import load_repository
-from registry_pipeline.pipeline import build_lock
-from registry_pipeline.pipeline.build_lock import hold_build_lock
-from registry_pipeline.pipeline.steps import seal
+from registry_pipeline.pipeline import steps
+from registry_pipeline.pipeline.steps import hold_build_lock, seal
 from registry_pipeline.registries.base.delta import DELTA_LOG
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.copies import make_removable
@@ -52,7 +51,7 @@ def test_a_build_beside_another_one_changes_nothing_and_exits_6(
     words: tuple[str, ...],
 ) -> None:
     before = folders(repository)
-    monkeypatch.setattr(build_lock, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(steps, "WAIT_SECONDS", 0.0)
 
     with hold_build_lock(repository):
         code = build(repository, *words)
@@ -63,7 +62,7 @@ def test_a_build_beside_another_one_changes_nothing_and_exits_6(
 
 
 def test_a_build_waits_half_a_minute() -> None:
-    assert build_lock.WAIT_SECONDS == 30
+    assert steps.WAIT_SECONDS == 30
 
 
 def test_a_build_begins_when_the_other_one_has_ended(
@@ -87,7 +86,7 @@ def test_a_build_begins_when_the_other_one_has_ended(
     "words", [("status",), ("verify", "--active"), ("log",), ("runs",), ("show", "latest"), ("doctor",)]
 )
 def test_nobody_who_reads_waits_for_a_build(repository: GovernedRepository, words: tuple[str, ...]) -> None:
-    with hold_build_lock(repository), build_lock.hold_registry_lock(repository, DELTA_LOG):
+    with hold_build_lock(repository), steps.hold_registry_lock(repository, DELTA_LOG):
         assert main(["-C", str(repository.root), "--now", LATER, *words]) == 0
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.cli import ui
-from registry_pipeline.cli.ui import WORKSPACE, commands, prepare_home, shipped_instance_file
+from registry_pipeline.cli.commands import ui
+from registry_pipeline.cli.commands.ui import WORKSPACE, commands, prepare_home, shipped_instance_file
 from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
 
 # Shorter than the limit of pytest-timeout, so that a failure says what the test waited for.

@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.cli.format import annotation, finding_line
+from registry_pipeline.cli.reporter import annotation, finding_line
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 

@@ -32,7 +32,7 @@ from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
-from registry_pipeline.cli.ui import prepare_home
+from registry_pipeline.cli.commands.ui import prepare_home
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import ROOT_KEY

@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from registry_pipeline.cli.ui import HOST, commands, prepare_home
+from registry_pipeline.cli.commands.ui import HOST, commands, prepare_home
 from registry_pipeline.config import REPO_VARIABLE, Repository
 
 # A test that hangs is ended by pytest-timeout. These limits end it shortly before, with the name of what it waited for.

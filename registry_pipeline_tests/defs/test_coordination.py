@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dagster import AssetCheckKey, AssetKey
 
-from registry_pipeline.registries.entries.types import FAMILY_OF
+from registry_pipeline.registries.entries.schemas import FAMILY_OF
 from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
 
 PASSED = {"seal": True, "schema": True, "coordination": True}

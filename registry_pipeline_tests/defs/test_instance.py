@@ -10,7 +10,7 @@ import yaml
 from dagster import DagsterInstance
 from dagster._core.instance.config import PoolGranularity
 
-from registry_pipeline.cli.ui import WORKSPACE, shipped_instance_file
+from registry_pipeline.cli.commands.ui import WORKSPACE, shipped_instance_file
 
 CHECKOUT = Path(__file__).parent.parent.parent
 

@@ -24,7 +24,8 @@ from registry_pipeline.defs import event_log
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor
 from registry_pipeline.defs.resources import RepositoryResource
-from registry_pipeline.pipeline import build_lock, cli_builds
+from registry_pipeline.pipeline import log as pipeline_log
+from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
@@ -159,7 +160,7 @@ def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: DagsterRepo) 
 def test_a_build_that_is_under_way_is_waited_for(fresh: DagsterRepo) -> None:
     build(fresh)
 
-    with build_lock.hold_build_lock(fresh.governed):
+    with steps.hold_build_lock(fresh.governed):
         assert "in progress" in reason(tick(fresh))
 
     assert reported(tick(fresh))
@@ -255,5 +256,5 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
 def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: DagsterRepo) -> None:
     gone = replace(fresh.governed, root=fresh.governed.root / "docs")
 
-    assert not build_lock.is_build_in_progress(gone)
-    assert list(cli_builds.list_build_groups(gone)) == []
+    assert not steps.is_build_in_progress(gone)
+    assert list(pipeline_log.list_build_groups(gone)) == []

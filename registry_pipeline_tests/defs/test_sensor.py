@@ -9,8 +9,7 @@ from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
 from dagster._core.test_utils import create_run_for_test
 
 from registry_pipeline.defs import event_log
-from registry_pipeline.defs.jobs import daily_rebuild_schedule
-from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor
+from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor, daily_rebuild_schedule
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import activation as pointers_activation

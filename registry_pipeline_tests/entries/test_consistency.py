@@ -10,9 +10,11 @@ import pytest
 
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.entries.abilities import check_ability_addition_consistency
-from registry_pipeline.registries.entries.hooks import check_hook_addition_consistency
-from registry_pipeline.registries.entries.modules import check_module_instance_consistency
+from registry_pipeline.registries.entries.modules import (
+    check_ability_addition_consistency,
+    check_hook_addition_consistency,
+    check_module_instance_consistency,
+)
 from registry_pipeline.registries.entries.routes import check_route_addition_consistency
 from registry_pipeline_tests.cases.layout import Case
 from registry_pipeline_tests.entries.run_cases import write_repository

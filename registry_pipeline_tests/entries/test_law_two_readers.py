@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.yaml.compose import StrictYamlError, read_yaml
-from registry_pipeline.yaml.fast_values import read_yaml_values
+from registry_pipeline.yaml.values import read_yaml_values
 from registry_pipeline_tests.entries.yaml_texts import files
 
 PIECES = [

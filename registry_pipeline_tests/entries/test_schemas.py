@@ -9,16 +9,18 @@ import pytest
 
 from registry_pipeline.config import Entries
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
-from registry_pipeline.registries.entries.schemas import entry_validator, shipped_schema, validate_entry
-from registry_pipeline.registries.entries.types import (
+from registry_pipeline.registries.entries.schemas import (
     ENTRY_TYPES,
     EVENTS,
     NEEDS_APPROVAL,
     EntryType,
     content_path,
+    entry_validator,
+    shipped_schema,
+    validate_entry,
 )
 from registry_pipeline.schema import schema_folder
-from registry_pipeline.yaml.fast_values import read_yaml_values
+from registry_pipeline.yaml.values import read_yaml_values
 
 FIELDS = {
     "module_type": {"inbound", "outbound"},

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
-from registry_pipeline.registries.entries.insert import insert_or_update_entry
+from registry_pipeline.registries.entries.references import insert_or_update_entry
 from registry_pipeline.yaml.compose import read_yaml
 from registry_pipeline.yaml.document import YamlDocuments, _rewrite_by_round_trip, dump_yaml, load_yaml, rewrite
-from registry_pipeline.yaml.fast_values import read_yaml_values
+from registry_pipeline.yaml.values import read_yaml_values
 
 COMMENTED = """\
 # head

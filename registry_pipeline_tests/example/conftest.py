@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.example.description import ExampleRepository, ExampleRun, describe_example, describe_runs
-from registry_pipeline.example.make import write_commits, write_plain_run
+from registry_pipeline.example.make import (
+    ExampleRepository,
+    ExampleRun,
+    describe_example,
+    describe_runs,
+    write_commits,
+    write_plain_run,
+)
 from registry_pipeline.example.operations import CODEX
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.writer import seal_folders
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from registry_pipeline.canonical import parse_utc
 from registry_pipeline.example.adapter_runs import RIG_OPERATIONS, RIG_ROOT
-from registry_pipeline.example.defects import SEALED_DEFECTS, UNSEALED_DEFECTS
-from registry_pipeline.example.description import EXAMPLE_NOW, ExampleRepository, describe_example, describe_runs
+from registry_pipeline.example.make import EXAMPLE_NOW, ExampleRepository, describe_example, describe_runs
 from registry_pipeline.example.operations import CODEX, OPERATIONS, REPORTS
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.example.schedule import SEALED_DEFECTS, UNSEALED_DEFECTS
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline_tests.laws import examples
 
 SEEDS = st.integers(min_value=0, max_value=10_000)

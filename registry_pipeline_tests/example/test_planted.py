@@ -10,14 +10,13 @@ import pytest
 
 from registry_pipeline.config import load_repository
 from registry_pipeline.example.adapter_runs import RIG_OPERATIONS, RIG_ROOT
-from registry_pipeline.example.description import describe_example, describe_runs
 from registry_pipeline.example.documents import PLANTED_PATH
-from registry_pipeline.example.make import write_commits, write_plain_run
+from registry_pipeline.example.entries import LEDGER_PATH, VALIDATION_FOLDER
+from registry_pipeline.example.make import describe_example, describe_runs, write_commits, write_plain_run
 from registry_pipeline.example.operations import OPERATIONS
-from registry_pipeline.example.products import LEDGER_PATH, VALIDATION_FOLDER
-from registry_pipeline.example.seeded import LineOrder, seal_as_older_tools
+from registry_pipeline.example.schedule import LineOrder, seal_as_older_tools
 from registry_pipeline.git.tree import WorkingTree
-from registry_pipeline.pipeline.init_templates import LAYER_OPERATIONS
+from registry_pipeline.pipeline.init import LAYER_OPERATIONS
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.catalog import REGISTRIES

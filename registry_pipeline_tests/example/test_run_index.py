@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.config import Config, Repository
-from registry_pipeline.example.description import describe_example
+from registry_pipeline.example.make import describe_example
 from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, run_index_files
 from registry_pipeline.registries.run_index.log_file import run_index_log
 from registry_pipeline.registries.run_index.query import Query, find_records

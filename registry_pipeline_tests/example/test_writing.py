@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
-from registry_pipeline.example.description import ExampleRepository
-from registry_pipeline.example.make import write_commits, write_plain_run
+from registry_pipeline.example.make import ExampleRepository, write_commits, write_plain_run
 from registry_pipeline_tests.example.conftest import Written
 
 pytestmark = pytest.mark.door
@@ -16,8 +15,8 @@ pytestmark = pytest.mark.door
 WRITER = """
 import hashlib, os, sys
 from pathlib import Path
-from registry_pipeline.example.description import describe_example, describe_runs
-from registry_pipeline.example.make import write_commits, write_plain_run
+from registry_pipeline.example.make import describe_example; from registry_pipeline.example.make import describe_runs
+from registry_pipeline.example.make import write_commits; from registry_pipeline.example.make import write_plain_run
 os.umask(int(sys.argv[2], 8))
 root, example, digest = Path(sys.argv[1]), describe_example(), hashlib.sha256()
 ids = write_commits(root, example)

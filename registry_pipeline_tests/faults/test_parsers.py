@@ -24,20 +24,19 @@ from registry_pipeline.errors import ConfigError, EvidenceError
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.git import tree as git_tree
 from registry_pipeline.pointers.record import ActivationRecord, Intent
-from registry_pipeline.registries.base import delta, operations, operations_structured, upstream, versions
+from registry_pipeline.registries.base import delta, operations, upstream
 from registry_pipeline.registries.base.delta import DeltaEdge, PathChanges
 from registry_pipeline.registries.roles import pack, strict_json, waivers
 from registry_pipeline.registries.run_index import append, log_file
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
 from registry_pipeline.runs import envelope_file
-from registry_pipeline.runs.check_hash_file import read_hash_lines
 from registry_pipeline.runs.check_manifest import check_manifest
 from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.hash_file import read_hash_lines
 from registry_pipeline.runs.pointer_file import parse_pointer_file
-from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.schema import read_validator
-from registry_pipeline.yaml import compose, fast_values, scalars, text_values
+from registry_pipeline.yaml import compose, values
 from registry_pipeline.yaml.compose import StrictYamlError
 from registry_pipeline_tests import known_answers
 from registry_pipeline_tests.laws import examples
@@ -145,7 +144,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "schema.read_validator": Parser(
         read_validator, _json({"type": "object", "properties": {"a": {"pattern": "^x{1,3}$"}}}), (ValueError,)
     ),
-    "runs.check_hash_file.read_hash_lines": Parser(
+    "runs.hash_file.read_hash_lines": Parser(
         lambda data: read_hash_lines(data, FindingCollector("M")),
         (b"a" * 64 + b"  a.txt\nROOT_SHA256  " + b"b" * 64 + b"\n",),
     ),
@@ -167,19 +166,17 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "registries.base.operations.parse_matrix_document": Parser(
         _text(lambda text: operations.parse_matrix_document(text, "M.md")), (_MATRIX.encode(),)
     ),
-    "registries.base.operations_structured.parse_operations_document": Parser(
-        lambda data: operations_structured.parse_operations_document(data, "o.yaml"), (b"operations: []\n",)
+    "registries.base.operations.parse_operations_document": Parser(
+        lambda data: operations.parse_operations_document(data, "o.yaml"), (b"operations: []\n",)
     ),
-    "registries.base.versions.parse_expected_versions": Parser(
-        versions.parse_expected_versions, _json({"expected": {"schema_version": "0.1"}})
+    "registries.base.upstream.parse_expected_versions": Parser(
+        upstream.parse_expected_versions, _json({"expected": {"schema_version": "0.1"}})
     ),
     "yaml.compose.read_yaml": Parser(compose.read_yaml, (b"a: [1, {b: c}]\n",), (StrictYamlError,)),
     "yaml.compose.read_yaml_text": Parser(compose.read_yaml_text, (b"a: 1\n",), (StrictYamlError,)),
-    "yaml.fast_values.read_yaml_values": Parser(
-        fast_values.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)
-    ),
-    "yaml.text_values.read_text_values": Parser(_text(text_values.read_text_values), (b"a: 010\n",), (ValueError,)),
-    "yaml_values.scalars": Parser(_text(scalars.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
+    "yaml.values.read_yaml_values": Parser(values.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)),
+    "yaml.values.read_text_values": Parser(_text(values.read_text_values), (b"a: 010\n",), (ValueError,)),
+    "yaml_values.scalars": Parser(_text(compose.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
 }
 
 _PIECES: Final = tuple(
@@ -286,13 +283,13 @@ def test_every_public_parser_is_listed() -> None:
 
 ELSEWHERE: Final = frozenset(
     (
-        "yaml.scalars.read_plain_scalar",
+        "yaml.compose.read_plain_scalar",
         "registries.run_index.log_file.parse_line",
         "registries.base.upstream.parse_system_drift",
         "registries.base.upstream.parse_upstream",
         "registries.base.capture.try_parse_strict_json",
         "runs.envelope_file.parse_registry_run_json",
-        "yaml.json_values.read_json_values",
+        "yaml.values.read_json_values",
     )
 )
 """Parsers that are called through a listed one only."""

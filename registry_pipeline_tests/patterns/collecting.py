@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 import registry_pipeline
-from registry_pipeline.registries.run_index.ids import GRAMMARS
+from registry_pipeline.registries.run_index.record import GRAMMARS
 from registry_pipeline.schema import schema_folder
 
 PACKAGE: Final = Path(registry_pipeline.__file__).parent
@@ -42,7 +42,7 @@ class Use:
 
 # Patterns that a function compiles from parts, and how that function's callers apply them.
 _COMPILED_BY_FUNCTIONS: Final[Mapping[str, tuple[tuple[re.Pattern[str], ...], tuple[str, ...]]]] = {
-    "registries.run_index.ids:_forms": (
+    "registries.run_index.record:_forms": (
         tuple(form.pattern for grammar in GRAMMARS.values() for form in grammar.forms.values()),
         ("fullmatch",),
     ),

@@ -7,8 +7,8 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.base.versions import find_version
-from registry_pipeline.registries.roles.surface import _ENCODER, _has_special_key
+from registry_pipeline.registries.base.upstream import find_version
+from registry_pipeline.registries.roles.pack_reader import _ENCODER, _has_special_key
 from registry_pipeline.registries.scorecard.read import _PATH
 from registry_pipeline.schema import read_schema
 from registry_pipeline_tests.laws import examples

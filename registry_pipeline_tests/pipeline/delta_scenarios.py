@@ -21,7 +21,7 @@ from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.pipeline.steps import build
 from registry_pipeline.pointers import rollback as pointers_rollback
 from registry_pipeline.pointers.find_runs import find_run
-from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
+from registry_pipeline.pointers.plan import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
 from registry_pipeline.registries.catalog import spec_of

@@ -10,9 +10,8 @@ import pytest
 from registry_pipeline.errors import BusyError
 from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers import state
-from registry_pipeline.pointers.chain_records import read_chain
 from registry_pipeline.pointers.recovery import complete_pending
-from registry_pipeline.pointers.state import pointer_lock, read_chain_state
+from registry_pipeline.pointers.state import pointer_lock, read_chain, read_chain_state
 from registry_pipeline_tests.pipeline.conftest import World, all_in_force
 from registry_pipeline_tests.pipeline.killing import STEPS, kill
 

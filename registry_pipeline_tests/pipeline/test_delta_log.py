@@ -16,7 +16,7 @@ from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEd
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_of
 from registry_pipeline.registries.validation import validate
-from registry_pipeline.runs.authenticated import read_entries_for_root, read_stated_root
+from registry_pipeline.runs.envelope_file import read_entries_for_root, read_stated_root
 from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun

@@ -1,6 +1,6 @@
 import pytest
 
-from registry_pipeline.pipeline.init_templates import (
+from registry_pipeline.pipeline.init import (
     COVERAGE_ADDENDUM_PATH,
     LAYER_OPERATIONS,
     OPERATIONS_ADDENDUM_PATH,

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from registry_pipeline.pipeline.signals import deferred
+from registry_pipeline.pipeline.rebuild import deferred
 
 
 def work(done: list[str], signals: int) -> None:

@@ -21,9 +21,9 @@ from registry_pipeline.pipeline.steps import seal
 from registry_pipeline.pointers.activation import activate
 from registry_pipeline.pointers.rollback import rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.base.builder_inputs import CapturedInputs
+from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.catalog import spec_of
-from registry_pipeline.registries.roles.build import build_role_registry
+from registry_pipeline.registries.roles.check import build_role_registry
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline.registries.roles.service import RolesCheckOptions, check_roles
 from registry_pipeline.registries.validation import validate

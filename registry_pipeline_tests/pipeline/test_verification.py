@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.pipeline.verify_document import combine_verdicts
+from registry_pipeline.pipeline.verify import combine_verdicts
 from registry_pipeline.runs.sealed_run import RunVerdict, Verdict
 
 

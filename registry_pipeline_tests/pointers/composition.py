@@ -12,13 +12,17 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.files.atomic_write import refuse_changed, replace_file
 from registry_pipeline.pointers.chain import ChainState, check_chain
-from registry_pipeline.pointers.chain_records import read_chain
-from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.pointers.plan import ActivationPlan, NothingToMove, plan_activation, plan_init
+from registry_pipeline.pointers.plan import (
+    ActivationPlan,
+    NothingToMove,
+    empty_pointer_file,
+    plan_activation,
+    plan_init,
+    pointer_file_bytes,
+)
 from registry_pipeline.pointers.record import ACTIVATION_TAG, RECORD_FILE
-from registry_pipeline.pointers.state import pointer_lock, read_intent, remove_intent, write_intent
-from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.pointers.state import pointer_lock, read_chain, read_intent, remove_intent, write_intent
+from registry_pipeline.runs.reference import Pointer, PointerFile, RunId, SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import replace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.values import replace
 
 POINTERS_SCHEMA = "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json"

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.pointers.consistency import ActiveRun
-from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.pointers.obstacles import ActivationState, Candidate
-from registry_pipeline.pointers.plan import ActivationRequest
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.pointers.obstacles import ActivationState, ActiveRun, Candidate
+from registry_pipeline.pointers.plan import ActivationRequest, empty_pointer_file, pointer_file_bytes
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict

@@ -8,8 +8,8 @@ import pytest
 
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.pointers.chain import check_chain
-from registry_pipeline.pointers.chain_records import read_chain
 from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, ChainRecords
+from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.values import replace
 from registry_pipeline_tests.cases.layout import find_cases
 from registry_pipeline_tests.pointers.chain_scenarios import ChainOnDisk, write_scenario

@@ -8,8 +8,8 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.pointers.consistency import ActiveRun, find_blocked_candidates, find_inconsistent_inputs
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.pointers.obstacles import ActiveRun, find_blocked_candidates, find_inconsistent_inputs
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import SealedRef
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.delta_log.check import MAX_FINDINGS, check_delta_log
+from registry_pipeline.registries.delta_log.build import MAX_FINDINGS, check_delta_log
 from registry_pipeline.schema import check_value
 
 ROOT = Path(__file__).parents[1]

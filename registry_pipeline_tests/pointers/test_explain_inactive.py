@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry_pipeline.pointers.explain_inactive import Obstacle, explain_newest
+from registry_pipeline.pointers.activation import Obstacle, explain_newest
 from registry_pipeline.pointers.obstacles import ActivationState, Candidate, as_active
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import InputRegistry, Inputs

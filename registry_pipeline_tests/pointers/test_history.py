@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.base.tracked_files import check_tracked
-from registry_pipeline.registries.run_registry.check import check_history
+from registry_pipeline.registries.base.drift import check_tracked
+from registry_pipeline.registries.run_registry.build import check_history
 
 RUN_ROOTS = (".codex/RUNS", "reports/runs")
 ROW = st.fixed_dictionaries(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.pointers.new_pointer_file import empty_pointer_file, pointer_file_bytes, with_moves
+from registry_pipeline.pointers.plan import empty_pointer_file, pointer_file_bytes, with_moves
 from registry_pipeline.runs.reference import Move, Pointer, PointerFile
 
 from .requests import NOW, UPSTREAM, ref

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.pointers.new_pointer_file import pointer_file_bytes
 from registry_pipeline.pointers.plan import (
     ActivationPlan,
     ActivationRequest,
@@ -21,6 +20,7 @@ from registry_pipeline.pointers.plan import (
     plan_mark_bad,
     plan_rollback,
     plan_void,
+    pointer_file_bytes,
 )
 from registry_pipeline.runs.reference import Move, Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun

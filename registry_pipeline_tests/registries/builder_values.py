@@ -8,11 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from registry_pipeline.git.values import GitState
-from registry_pipeline.registries.base.builder_inputs import ExpectedVersions, Operation, OperationCatalog
+from registry_pipeline.registries.base.values import ExpectedVersions, Operation, OperationCatalog
 from registry_pipeline.registries.drift_signals.build import DriftInputs
 from registry_pipeline.registries.op_status_table.build import OpStatusInputs
-from registry_pipeline.runs.envelope import BuildContext
-from registry_pipeline.runs.scanned_run import RunRow, ScannedFile, ScannedRun
+from registry_pipeline.runs.envelope import BuildContext, RunRow, ScannedFile, ScannedRun
 
 HEAD = "c" * 40
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

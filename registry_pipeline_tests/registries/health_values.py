@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry_pipeline.registries.base.builder_inputs import SystemDrift
-from registry_pipeline.registries.base.staleness import OperationCounts
-from registry_pipeline.registries.system_health.state import HealthFacts, HealthInputs, HealthState
+from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
+from registry_pipeline.registries.system_health.build import HealthFacts, HealthInputs, HealthState
 from registry_pipeline.runs.reference import SealedRef
 
 FINE = SystemDrift(canon_dirty=False, schema_drift=False, threshold_drift=False)

@@ -11,9 +11,9 @@ import pytest
 from registry_pipeline.config import Adapter
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.base.upstream import parse_run_rows
+from registry_pipeline.runs.envelope import ScannedRun
 from registry_pipeline.runs.envelope_file import parse_adapted
 from registry_pipeline.runs.scan import read_run_folders
-from registry_pipeline.runs.scanned_run import ScannedRun
 from registry_pipeline_tests.cases.layout import find_cases
 
 RIG = Adapter(root="runs", file="meta.json", created_utc="start", operation_id="job", run_id="run")

@@ -14,8 +14,7 @@ from registry_pipeline.pipeline.steps import build
 from registry_pipeline.registries.base.delta import LOG_FILE, DeltaEdge, Snapshot, parse_delta_log
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.catalog import spec_of
-from registry_pipeline.registries.delta_log.build import DeltaLogInputs, build_delta_log
-from registry_pipeline.registries.delta_log.check import check_delta_log
+from registry_pipeline.registries.delta_log.build import DeltaLogInputs, build_delta_log, check_delta_log
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.reference import SealedRef

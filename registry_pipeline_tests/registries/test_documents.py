@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from registry_pipeline.config import Config
 from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.registries.base.operations import (
+    MAX_BYTES,
     parse_catalog_document,
     parse_matrix_document,
+    parse_operations_document,
     read_operation_catalog,
 )
-from registry_pipeline.registries.base.operations_structured import MAX_BYTES, parse_operations_document
-from registry_pipeline.registries.base.versions import (
+from registry_pipeline.registries.base.upstream import (
     parse_expected_versions,
     read_envelope_version,
     read_threshold_version,

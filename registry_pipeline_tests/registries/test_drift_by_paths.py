@@ -9,7 +9,7 @@ import pytest
 
 from registry_pipeline.git.values import BoundPaths, PathDrift, TouchGraph
 from registry_pipeline.registries.op_status_table.build import ARTIFACT, OpStatusInputs, build_op_status_table
-from registry_pipeline.runs.scanned_run import RunRow
+from registry_pipeline.runs.envelope import RunRow
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.registries.builder_values import HEAD, context, row, status_inputs
 

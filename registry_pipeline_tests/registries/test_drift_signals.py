@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.base.builder_inputs import CapturedInputs, ExpectedVersions
+from registry_pipeline.registries.base.values import CapturedInputs, ExpectedVersions
 from registry_pipeline.registries.captured.build import build_captured
 from registry_pipeline.registries.drift_signals.build import ARTIFACT, DriftInputs, build_drift_signals, canon_tree_hash
 from registry_pipeline.runs.envelope import BuildContext

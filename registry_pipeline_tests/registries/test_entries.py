@@ -11,7 +11,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.example.entries import entry_files
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
 from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.entries.types import FAMILY_OF
+from registry_pipeline.registries.entries.schemas import FAMILY_OF
 
 INSTANCES = "modules/overview/instance_registry.yaml"
 

@@ -9,9 +9,14 @@ import jsonschema
 import pytest
 
 from registry_pipeline.findings.display import is_hidden, markdown_text
-from registry_pipeline.registries.base.staleness import count_operations, group_operations
-from registry_pipeline.registries.system_health.build import REPORT, SUMMARY, render_health_report
-from registry_pipeline.registries.system_health.state import HealthCondition, HealthState
+from registry_pipeline.registries.base.values import count_operations, group_operations
+from registry_pipeline.registries.system_health.build import (
+    REPORT,
+    SUMMARY,
+    HealthCondition,
+    HealthState,
+    render_health_report,
+)
 from registry_pipeline_tests.registries.builder_values import CONTEXT, context
 from registry_pipeline_tests.registries.health_values import counts, health_inputs, status_row
 

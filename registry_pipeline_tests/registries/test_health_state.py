@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.registries.base.builder_inputs import SystemDrift
-from registry_pipeline.registries.system_health.state import SEVERITY, find_health_state
+from registry_pipeline.registries.base.values import SystemDrift
+from registry_pipeline.registries.system_health.build import SEVERITY, find_health_state
 from registry_pipeline_tests.registries.health_values import FINE, counts, facts
 
 POINTERS = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"

@@ -9,13 +9,12 @@ import pytest
 from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.errors import EvidenceError, RefusedError
-from registry_pipeline.registries.base.builder_inputs import ExpectedVersions, SystemDrift
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
+from registry_pipeline.registries.base.values import ExpectedVersions, SystemDrift
 from registry_pipeline.registries.drift_signals.read import read_drift_signals_inputs
 from registry_pipeline.registries.op_status_table.read import read_op_status_table_inputs
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
-from registry_pipeline.runs.envelope import InputFile
-from registry_pipeline.runs.scanned_run import RunRow
+from registry_pipeline.runs.envelope import InputFile, RunRow
 from registry_pipeline_tests.registries.repositories import commit, repository, write
 
 RECORD = {

@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.base.builder_inputs import Operation, OperationCatalog, SystemDrift
-from registry_pipeline.registries.base.staleness import staleness_days
+from registry_pipeline.registries.base.values import Operation, OperationCatalog, SystemDrift, staleness_days
 from registry_pipeline.registries.op_status_table.build import (
     ARTIFACT,
     META_ARTIFACT,
     OpStatusInputs,
     build_op_status_table,
 )
-from registry_pipeline.runs.envelope import BuildContext
-from registry_pipeline.runs.scanned_run import RunRow
+from registry_pipeline.runs.envelope import BuildContext, RunRow
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.registries.builder_values import (
     CONTEXT,

@@ -10,9 +10,9 @@ import pytest
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.git.process import ask_git
 from registry_pipeline.git.values import BoundPaths, PathDrift
-from registry_pipeline.registries.base import path_drift
-from registry_pipeline.registries.base.builder_inputs import Operation
-from registry_pipeline.registries.base.path_drift import find_named_paths, read_path_drift
+from registry_pipeline.registries.base import drift
+from registry_pipeline.registries.base.drift import find_named_paths, read_path_drift
+from registry_pipeline.registries.base.values import Operation
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
 pytestmark = pytest.mark.door
@@ -199,7 +199,7 @@ def test_git_is_asked_three_times_however_many_operations_there_are(
         asked.append(arguments[0])
         return real(where, *arguments)
 
-    monkeypatch.setattr(path_drift, "ask_git", counted)
+    monkeypatch.setattr(drift, "ask_git", counted)
 
     found = read_path_drift(root, [operation(number, f"jobs/{number}.py") for number in range(9)], head)
 

@@ -18,11 +18,10 @@ from registry_pipeline.registries.drift_signals_daily.build import DailyInputs, 
 from registry_pipeline.registries.op_status_table.build import build_op_status_table
 from registry_pipeline.registries.run_registry.build import RunRegistryInputs, build_run_registry
 from registry_pipeline.registries.base.delta import Snapshot
-from registry_pipeline.registries.base.builder_inputs import CapturedInputs
+from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.registries.system_health.build import render_health_report
-from registry_pipeline.registries.system_health.state import find_health_state
+from registry_pipeline.registries.system_health.build import find_health_state, render_health_report
 
 SNAPSHOT = Snapshot("x", SealedRef("r", "runs", None, "0" * 64), (ManifestEntry("a", 1, "1" * 64),))
 events = []
@@ -79,7 +78,7 @@ def test_they_need_nothing_but_the_standard_library() -> None:
         "registry_pipeline.registries.op_status_table.build, "
         "registry_pipeline.registries.drift_signals_daily.build, registry_pipeline.registries.captured.build, "
         "registry_pipeline.registries.delta_log.build, "
-        "registry_pipeline.registries.system_health.build, registry_pipeline.registries.system_health.state; "
+        "registry_pipeline.registries.system_health.build, registry_pipeline.registries.system_health.build; "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.registries.roles.git_baseline import (
+from registry_pipeline.registries.roles.baselines import (
     is_commit,
     read_commit_baseline,
     read_git_baseline,

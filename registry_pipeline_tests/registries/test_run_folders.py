@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.runs import scan
+from registry_pipeline.runs.envelope import ScannedFile, ScannedRun
 from registry_pipeline.runs.scan import read_run_folders
-from registry_pipeline.runs.scanned_run import ScannedFile, ScannedRun
 
 ROOT = ".codex/RUNS"
 

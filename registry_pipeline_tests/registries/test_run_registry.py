@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, build_run_registry
-from registry_pipeline.runs.scanned_run import AdaptedBy, ScannedFile, ScannedRun
+from registry_pipeline.runs.envelope import AdaptedBy, ScannedFile, ScannedRun
 from registry_pipeline_tests.registries.builder_values import CONTEXT, scanned, scanned_runs
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.base.builder_inputs import Operation, OperationCatalog, RegistryState
+from registry_pipeline.registries.base.values import Operation, OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs, build_scorecard
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.registries.builder_values import CONTEXT, context

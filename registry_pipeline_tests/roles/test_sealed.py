@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from registry_pipeline.canonical import json_document
 from registry_pipeline.capture_table import ROLE_ARTIFACT
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.roles.build import make_registry_document
-from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.check import check_against_baseline, make_registry_document
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.registries.roles.read import check_sealed_run, make_comparison_record, read_sealed_check
 from registry_pipeline.registries.roles.report import PublishedPack, Violation
-from registry_pipeline.registries.roles.sealed import check_sealed_run, make_comparison_record, read_sealed_check
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.cases.layout import Case, find_cases

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.roles.build import make_registry_document
 from registry_pipeline.registries.roles.bump import add_next_version
-from registry_pipeline.registries.roles.check import check_against_baseline
+from registry_pipeline.registries.roles.check import check_against_baseline, make_registry_document
 from registry_pipeline.registries.roles.json_text import find_differences
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.report import PublishedPack, sort_violations

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.surface import canonical_json_sha256, parsed_json_sha256
+from registry_pipeline.registries.roles.pack_reader import canonical_json_sha256, parsed_json_sha256
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
 from registry_pipeline_tests.roles.json_strategies import OBJECTS, texts_of
 

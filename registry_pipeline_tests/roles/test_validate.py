@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.roles.build import make_registry_document
-from registry_pipeline.registries.roles.check import check_against_baseline, make_not_checked, validate
+from registry_pipeline.registries.roles.check import (
+    check_against_baseline,
+    make_not_checked,
+    make_registry_document,
+    validate,
+)
 from registry_pipeline.registries.roles.pack import parse_pack
+from registry_pipeline.registries.roles.pack_reader import canonical_json_sha256
 from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.registries.roles.snapshot import (
     RoleContractKind,
@@ -15,7 +20,6 @@ from registry_pipeline.registries.roles.snapshot import (
     RoleRegistrySnapshot,
     RoleSpecEntry,
 )
-from registry_pipeline.registries.roles.surface import canonical_json_sha256
 from registry_pipeline.values import replace
 from registry_pipeline_tests.cases.layout import find_cases
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written

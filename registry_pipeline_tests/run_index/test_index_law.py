@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line, second_of
-from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index.gates import RuleContext, sort_versions, version_key
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log
 from registry_pipeline.registries.run_index.query import (
     ORDERS,
@@ -23,7 +23,6 @@ from registry_pipeline.registries.run_index.query import (
 )
 from registry_pipeline.registries.run_index.record import UNIQUENESS
 from registry_pipeline.registries.run_index.scan import finished_end, group_by_run, read_entries
-from registry_pipeline.registries.run_index.versions import sort_versions, version_key
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 

@@ -9,9 +9,8 @@ import pytest
 
 from registry_pipeline.canonical import json_line
 from registry_pipeline.registries.run_index.append import AppendResult
-from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.log_file import Log, batch_intent_path
 from registry_pipeline.registries.run_index.scan import read_log
-from registry_pipeline.registries.run_index.tail import batch_intent_path
 from registry_pipeline_tests.run_index.mortal import killed_at
 from registry_pipeline_tests.run_index.values import a_run, append, log_at
 

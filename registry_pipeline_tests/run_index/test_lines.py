@@ -12,7 +12,7 @@ import pytest
 from registry_pipeline.canonical import json_line
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.registries.run_index import append as appending
-from registry_pipeline.registries.run_index import tail
+from registry_pipeline.registries.run_index import log_file
 from registry_pipeline.registries.run_index.log_file import MAX_LINE, open_log, read_lines
 from registry_pipeline.registries.run_index.merge import merge_files
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
@@ -146,7 +146,7 @@ def test_a_part_of_a_batch_is_not_merged(tmp_path: Path) -> None:
     log, other, target = log_at(tmp_path), tmp_path / "other.jsonl", tmp_path / "merged.jsonl"
     batch = [json_line(a_run(number)) for number in (1, 2)]
     other.write_bytes(json_line(a_run(3)))
-    tail.write_batch_intent(log, tail.BatchIntent(0, b"".join(batch)))
+    log_file.write_batch_intent(log, log_file.BatchIntent(0, b"".join(batch)))
     log.path.write_bytes(batch[0])
 
     refused = merge_files(log, other, log.path, target)
@@ -174,6 +174,6 @@ def test_a_batch_that_ends_while_one_looks_is_seen_whole(tmp_path: Path, monkeyp
         if log.path.read_bytes() == batch[0]:  # the writer is faster: all is there, and the announcement is gone
             log.path.write_bytes(b"".join(batch))
 
-    monkeypatch.setattr(tail, "_read_batch_intent", settled)
+    monkeypatch.setattr(log_file, "_read_batch_intent", settled)
 
     assert [entry.number for entry in read_log(log).entries] == [1, 2]

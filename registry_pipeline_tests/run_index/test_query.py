@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.run_index import export
+from registry_pipeline.registries.run_index import query
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import overrides_log
 from registry_pipeline.registries.run_index.query import Query, find_latest, find_records, find_run
@@ -99,7 +99,7 @@ def test_the_latest_success_is_one_whose_rules_hold(tmp_path: Path) -> None:
             find_latest(log, around, artist_id="ART-a", genre_id="GEN-a", use_index=use).records
             for use in (True, False)
         ]
-        assert list(export.latest(repository, "ART-a", "GEN-a")["run_id"]) == [found[-1][0]["run_id"]]
+        assert list(query.latest(repository, "ART-a", "GEN-a")["run_id"]) == [found[-1][0]["run_id"]]
 
     assert found == [(oldest,), (oldest,), (allowed,), (allowed,), (oldest,), (oldest,)]
     assert find_latest(log, RuleContext(), artist_id="ART-b", genre_id=None).records == ()
@@ -132,36 +132,36 @@ def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
         log, [a_success(1), a_success(1, last_updated_utc="2026-02-12T00:00Z"), a_run(2, uniqueness_scene="FAIL")]
     )
 
-    shown = export.show(repository, str(a_run(1)["run_id"]), history=True)
-    listed = export.list_runs(repository, Query(order_by="run_id"))
+    shown = query.show(repository, str(a_run(1)["run_id"]), history=True)
+    listed = query.list_runs(repository, Query(order_by="run_id"))
 
-    assert list(shown.columns) == list(export.COLUMNS)
+    assert list(shown.columns) == list(query.COLUMNS)
     assert list(shown["last_updated_utc"]) == [None, "2026-02-12T00:00Z"]
-    assert len(export.show(repository, str(a_run(1)["run_id"]))) == 1
-    assert export.show(repository, "RUN-20260210-0900-ZZZZ").empty
+    assert len(query.show(repository, str(a_run(1)["run_id"]))) == 1
+    assert query.show(repository, "RUN-20260210-0900-ZZZZ").empty
     assert list(listed["version_ids"]) == [["VER-20260210-0940-AAAA"], None]
-    assert list(export.failed_uniqueness(repository)["run_id"]) == [a_run(2)["run_id"]]
-    assert export.latest(repository, "ART-none").empty
+    assert list(query.failed_uniqueness(repository)["run_id"]) == [a_run(2)["run_id"]]
+    assert query.latest(repository, "ART-none").empty
 
 
 def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:
     records = [a_success(1, notes='a "quoted" line\nand another, ö'), a_run(2, mood={"major": True})]
 
-    rows = list(csv.DictReader(io.StringIO(export.csv_bytes(records).decode("utf-8"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(query.csv_bytes(records).decode("utf-8"), newline="")))
     place = tmp_path / "runs.parquet"
-    place.write_bytes(export.parquet_bytes(records))
+    place.write_bytes(query.parquet_bytes(records))
     import duckdb
 
     relation = duckdb.read_parquet(str(place))
     held = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
     for record, row, other in zip(records, rows, held, strict=True):
-        for name in export.columns_of(records):
+        for name in query.columns_of(records):
             told = record.get(name)
             text = told if isinstance(told, str) else "" if told is None else json.dumps(told)
             assert row[name] == text
             assert other[name] == (json.dumps(told) if isinstance(told, dict) else told)
-    assert relation.columns == [*export.COLUMNS, "mood"]
+    assert relation.columns == [*query.COLUMNS, "mood"]
     assert relation.types[relation.columns.index("version_ids")] == "VARCHAR[]"
 
 
@@ -170,7 +170,7 @@ def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path:
     record = a_run(1) | hostile
 
     safe, raw = (
-        next(csv.DictReader(io.StringIO(export.csv_bytes([record], raw=raw).decode(), newline="")))
+        next(csv.DictReader(io.StringIO(query.csv_bytes([record], raw=raw).decode(), newline="")))
         for raw in (False, True)
     )
 
@@ -178,17 +178,17 @@ def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path:
         "notes": "'=cmd|' /C calc'!A0", "mood": "' \"@SUM(1)", "'=key": "'\t1", "number": "-5", "text": "'-5"
     }  # fmt: skip
     assert {name: raw[name] for name in hostile} == hostile | {"number": "-5"}
-    assert export.csv_bytes([a_run(1)]) == export.csv_bytes([a_run(1)], raw=True)
+    assert query.csv_bytes([a_run(1)]) == query.csv_bytes([a_run(1)], raw=True)
 
 
 def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
     import duckdb
 
     place = tmp_path / "none.parquet"
-    place.write_bytes(export.parquet_bytes([]))
+    place.write_bytes(query.parquet_bytes([]))
 
-    assert duckdb.read_parquet(str(place)).columns == list(export.COLUMNS)
-    assert export.csv_bytes([]).decode().strip() == ",".join(export.COLUMNS)
+    assert duckdb.read_parquet(str(place)).columns == list(query.COLUMNS)
+    assert query.csv_bytes([]).decode().strip() == ",".join(query.COLUMNS)
 
 
 @pytest.mark.parametrize("module", ["export", "query", "service", "run_log"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.errors import NotFoundError, RefusedError
-from registry_pipeline.registries.run_index.ids import GRAMMARS
+from registry_pipeline.registries.run_index.record import GRAMMARS
 from registry_pipeline.registries.run_index.scan import read_log
 from registry_pipeline.registries.run_index.service import finish_run, start_run
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.writer import FilesFor, PublishedFolder, seal_folder
 from registry_pipeline_tests.runs.small_run import WANTED, files_for
 

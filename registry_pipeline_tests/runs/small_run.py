@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from registry_pipeline.canonical import json_document
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.writer import FilesFor
 
 WANTED = RunId(datetime(2026, 2, 1, 1, 2, 3, tzinfo=UTC), "op-a01")

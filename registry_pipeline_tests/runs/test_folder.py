@@ -16,7 +16,7 @@ import pytest
 from registry_pipeline.errors import DurabilityError, PublishError
 from registry_pipeline.files import durable
 from registry_pipeline.runs import writer
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.runs.writer import seal_folder, seal_folders
 from registry_pipeline_tests.runs.conftest import Doors

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline.files.durable import rename_noreplace
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.runs.conftest import Doors
 from registry_pipeline_tests.runs.small_run import WANTED

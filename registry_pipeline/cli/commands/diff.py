@@ -42,7 +42,7 @@ _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
 @click.argument("second", metavar="[B]", required=False)
 @click.option("--registry", "registry_id", metavar="REGISTRY", help="The registry of `active` and `latest`.")
 @click.pass_obj
-def command(reporter: Reporter, first: str, second: str | None, registry_id: str | None) -> int:
+def diff_command(reporter: Reporter, first: str, second: str | None, registry_id: str | None) -> int:
     """Show the differences between two runs.
 
     Lists files added, removed and modified, and their records added, removed and changed by key, field by field. A

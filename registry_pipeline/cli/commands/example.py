@@ -8,10 +8,8 @@ from pathlib import Path
 import click
 
 from registry_pipeline.cli.group import Command
-from registry_pipeline.cli.progress import progress
-from registry_pipeline.cli.reporter import Page, Reporter
-from registry_pipeline.example.description import EXAMPLE_SEED
-from registry_pipeline.example.make import ExampleOutcome, make_example
+from registry_pipeline.cli.reporter import Page, Reporter, progress
+from registry_pipeline.example.make import EXAMPLE_SEED, ExampleOutcome, make_example
 
 
 @click.command(
@@ -25,7 +23,7 @@ from registry_pipeline.example.make import ExampleOutcome, make_example
 @click.argument("target", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=EXAMPLE_SEED, show_default=True, help="Which example: same seed, same bytes.")
 @click.pass_obj
-def command(reporter: Reporter, target: Path, seed: int) -> int:
+def example_command(reporter: Reporter, target: Path, seed: int) -> int:
     """Make the example repository in DIR.
 
     DIR must be new or empty. The example is a tide-gauge team with 120 days of nightly jobs: git history, operations,

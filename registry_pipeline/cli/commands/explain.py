@@ -6,13 +6,11 @@ from typing import Final
 
 import click
 
-from registry_pipeline.cli.format import format_template
 from registry_pipeline.cli.group import Command
-from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.findings.finding import CodeRow
-from registry_pipeline.findings.wording import did_you_mean
+from registry_pipeline.findings.finding import CodeRow, did_you_mean
 
 SPECIFICATION: Final = "docs/reference/specification.md"
 
@@ -27,7 +25,7 @@ SPECIFICATION: Final = "docs/reference/specification.md"
 )
 @click.argument("code", required=False)
 @click.pass_obj
-def command(reporter: Reporter, code: str | None) -> int:
+def explain_command(reporter: Reporter, code: str | None) -> int:
     """Explain the CODE of a finding, or list every code.
 
     Prints the severity, the message, the heading of the specification that describes the rule, and what to do.

@@ -11,8 +11,7 @@ from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
-from registry_pipeline.pipeline.status import read_status
-from registry_pipeline.pipeline.status_document import RegistryStatus, StatusDocument, StatusFacts
+from registry_pipeline.pipeline.status import RegistryStatus, StatusDocument, StatusFacts, read_status
 from registry_pipeline.values import asdict
 
 _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
@@ -29,7 +28,7 @@ _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold
 )
 @fail_on_option
 @click.pass_obj
-def command(reporter: Reporter, fail_on: frozenset[str]) -> int:
+def status_command(reporter: Reporter, fail_on: frozenset[str]) -> int:
     """Show active runs, whether they verify, and what to do next.
 
     For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the

@@ -1,15 +1,198 @@
-"""`ui`: start Dagster's webserver and daemon."""
+"""`ui`: run Dagster's webserver and daemon as child processes; both are stopped together, with all their children.
+
+Dagster is not imported: its programs are looked up beside this Python.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
 
 import click
 
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.cli.ui import UiPlan, serve
-from registry_pipeline.config import find_repository
+from registry_pipeline.config import REPO_VARIABLE, find_repository
+from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
+from registry_pipeline.files.atomic_write import create_file
+from registry_pipeline.values import value_type
+
+HOST: Final = "127.0.0.1"
+INSTANCE_FILE: Final = "dagster.yaml"
+WORKSPACE_FILE: Final = "workspace.yaml"
+WORKSPACE: Final = """\
+# The code locations that `registry-pipeline ui` loads; you may add others. Dagster keeps the switches of sensors and
+# schedules by location name, so this one has the name that `dg` uses.
+load_from:
+  - python_module:
+      module_name: registry_pipeline.definitions
+      location_name: registry_pipeline
+"""
+_POLL_SECONDS: Final = 0.2
+_START_SECONDS: Final = 120
+_STOP_SECONDS: Final = 20
+_PR_SET_PDEATHSIG: Final = 1
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+
+
+@value_type
+class UiPlan:
+    """The repository to serve, the absolute folder of Dagster's state, and the port (0: any free one)."""
+
+    repository: Path
+    dagster_home: Path
+    port: int
+
+
+def serve(plan: UiPlan, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
+    """Run both processes until Ctrl-C; call `on_ready` once with the address.
+
+    Raises:
+        BusyError: the port is in use.
+        NotFoundError: Dagster's programs are not installed.
+        RegistryPipelineError: one of the processes ended by itself.
+    """
+    port = _find_port(plan.port)
+    prepare_home(plan.dagster_home)
+    environment = {**os.environ, REPO_VARIABLE: str(plan.repository), "DAGSTER_HOME": str(plan.dagster_home)}
+    log = plan.dagster_home / "ui.log"
+    note(f"starting Dagster; its log is {log}")
+    url = f"http://{HOST}:{port}"
+    running: list[subprocess.Popen[bytes]] = []
+    with log.open("ab") as sink:
+        try:
+            web, daemon = commands(plan.dagster_home, port)
+            running.append(_start(web, environment, plan.repository, sink.fileno()))
+            # The daemon starts second: two processes that create the tables of a new Dagster home fail each other.
+            _wait_until_ready(url, running, log)
+            running.append(_start(daemon, environment, plan.repository, sink.fileno()))
+            on_ready(url)
+            while True:
+                _fail_if_ended(running, log)
+                time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _stop(running)
+
+
+def commands(home: Path, port: int) -> tuple[list[str], list[str]]:
+    """Return the command lines of the webserver and of the daemon for a prepared home.
+
+    Raises:
+        NotFoundError: Dagster's programs are not installed.
+    """
+    workspace = ("-w", str(home / WORKSPACE_FILE))
+    web = [_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
+    return web, [_program("dagster-daemon"), "run", *workspace]
+
+
+def prepare_home(home: Path) -> None:
+    """Create the Dagster home with its instance and workspace files; existing files are kept.
+
+    Raises:
+        WriteError: the folder cannot be written.
+    """
+    for name, data in ((INSTANCE_FILE, shipped_instance_file().read_bytes()), (WORKSPACE_FILE, WORKSPACE.encode())):
+        if not (home / name).exists():
+            with suppress(BusyError):  # another `ui` was faster
+                create_file(home / name, data)
+
+
+def shipped_instance_file(package: Path = _PACKAGE) -> Path:
+    """Return the shipped `dagster.yaml`: the checkout's own, else the copy inside the package."""
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / INSTANCE_FILE).is_file():
+        return checkout / INSTANCE_FILE
+    return package / INSTANCE_FILE
+
+
+def _find_port(requested: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, requested))
+        except OSError:
+            raise BusyError(f"port {requested} is in use", "choose another with --port; 0 is any free port") from None
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _program(name: str) -> str:
+    own = Path(sys.executable).parent / name
+    path = str(own) if own.is_file() else shutil.which(name)
+    if path is None:
+        raise NotFoundError(f"{name} is not installed", "install registry-pipeline with all its dependencies")
+    return path
+
+
+def _start(command: list[str], environment: Mapping[str, str], cwd: Path, log: int) -> subprocess.Popen[bytes]:
+    # In a session of its own, so that its children can be stopped with it.
+    return subprocess.Popen(
+        command,
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - `ui` has one thread
+    )
+
+
+def _end_with_parent() -> None:
+    # Runs in the child. SIGINT and SIGTERM may be inherited as ignored (`ui &` in a script); Dagster stops on both.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    # If `ui` is killed, it cannot stop its children: the kernel does (Linux only).
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _wait_until_ready(url: str, running: list[subprocess.Popen[bytes]], log: Path) -> None:
+    opener = build_opener(ProxyHandler({}))  # ignore the environment's proxy for loopback
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        _fail_if_ended(running, log)
+        with suppress(URLError, OSError), opener.open(f"{url}/server_info", timeout=5):
+            return
+        time.sleep(_POLL_SECONDS)
+    raise RegistryPipelineError(f"Dagster did not start within {_START_SECONDS} seconds", f"see {log}")
+
+
+def _fail_if_ended(running: list[subprocess.Popen[bytes]], log: Path) -> None:
+    for process in running:
+        if process.poll() is not None:
+            name = Path(str(process.args[0] if isinstance(process.args, list) else process.args)).name
+            raise RegistryPipelineError(f"{name} ended with code {process.returncode}", f"see {log}")
+
+
+def _stop(running: list[subprocess.Popen[bytes]]) -> None:
+    """Send SIGTERM to both process groups, and SIGKILL to whatever is left of them."""
+    # A second Ctrl-C must not interrupt the shutdown.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in running:
+            # Code servers may outlive their parents, so SIGKILL goes to the groups even if both processes ended.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
+        deadline = time.monotonic() + _STOP_SECONDS
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
 
 
 @click.command(
@@ -23,7 +206,7 @@ from registry_pipeline.config import find_repository
 @click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="On 127.0.0.1; 0 is any.")
 @click.option("--dagster-home", metavar="DIR", type=click.Path(path_type=Path), help="The folder of Dagster's state.")
 @click.pass_obj
-def command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
+def ui_command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     """Start Dagster's web UI for this repository.
 
     Starts the webserver and the daemon, prints the address once it can be opened, and stops both on Ctrl-C. They

@@ -11,28 +11,27 @@ import click
 from registry_pipeline.canonical import is_sha256
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import Command
-from registry_pipeline.cli.progress import progress
-from registry_pipeline.cli.reporter import Page, Reporter
+from registry_pipeline.cli.reporter import Page, Reporter, progress
 from registry_pipeline.cli.run_argument import find_named_run, is_path
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.findings.finding import Finding
-from registry_pipeline.findings.wording import plural
+from registry_pipeline.findings.finding import Finding, plural
 from registry_pipeline.pipeline.inspect import list_evidence_pathspecs
 from registry_pipeline.pipeline.status import observe, read_operations
 from registry_pipeline.pipeline.verify import (
     CheckedRun,
     Lineage,
+    Verification,
     check_moved_runs,
     check_runs,
+    combine_verdicts,
     compare_baseline,
     verify_inputs,
 )
-from registry_pipeline.pipeline.verify_document import Verification, combine_verdicts
 from registry_pipeline.pointers.chain import ChainState, check_anchor
 from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.base.tracked_files import check_tracked_files
+from registry_pipeline.registries.base.drift import check_tracked_files
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
@@ -71,7 +70,7 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Number of processes; default: one per processor.")
 @fail_on_option
 @click.pass_obj
-def command(reporter: Reporter, /, **options: Any) -> int:
+def verify_command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
     Reads and hashes every file and trusts no cached result. A PATH is a folder anywhere, taken literally; any other

@@ -19,8 +19,8 @@ from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.base.builder_inputs import CapturedInputs
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
+from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.envelope import InputFile
 from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, read_validator, shipped_validator
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.registries.base.delta import DELTA_LOG
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.envelope_file import parse_registry_run_json, read_bytes_nofollow
 from registry_pipeline.runs.listing import list_run_folder_names

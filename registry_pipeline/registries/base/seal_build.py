@@ -18,11 +18,10 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import read_git_state
 from registry_pipeline.git.values import GitState
 from registry_pipeline.registries.base.claims import find_main_artifact
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import RunEnvelope
 from registry_pipeline.runs.pointer_file import verify_referenced_run
-from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.run_id import RunId
+from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import replace, value_type

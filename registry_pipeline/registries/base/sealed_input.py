@@ -5,7 +5,7 @@ from __future__ import annotations
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.registries.base.claims import find_artifacts
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef

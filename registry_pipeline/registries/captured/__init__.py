@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
 _OPERATION_ID: Final = "OP-QA13"
 _BUILDER: Final = DeferredCall("registry_pipeline.registries.captured.build.build_captured")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry_pipeline.canonical import json_document, sha256_hex
-from registry_pipeline.registries.base.builder_inputs import CapturedInputs
+from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts
 

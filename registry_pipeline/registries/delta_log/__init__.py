@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
 SPEC: Final = RegistrySpec(
     registry_id="registry_delta_log",
@@ -26,6 +26,6 @@ SPEC: Final = RegistrySpec(
     excluded_because="a log of what happened: nothing is built from it, so it is never active",
     reader=DeferredCall("registry_pipeline.registries.delta_log.read.read_delta_log_inputs"),
     builder=DeferredCall("registry_pipeline.registries.delta_log.build.build_delta_log"),
-    rules=DeferredCall("registry_pipeline.registries.delta_log.head.check_sealed_log"),
+    rules=DeferredCall("registry_pipeline.registries.delta_log.read.check_sealed_log"),
     reads_chain=True,
 )

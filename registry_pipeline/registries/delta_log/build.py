@@ -1,13 +1,24 @@
-"""Build registry_delta_log: the previous log unchanged, and an edge to each snapshot that was sealed since."""
+"""Build the delta log, and check that it continues its previous one. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Final
 
 from registry_pipeline.canonical import json_line, sha256_hex
-from registry_pipeline.registries.base.delta import LOG_FILE, DeltaEdge, PathChanges, Snapshot, changed_paths
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.finding import Finding, sorted_findings
+from registry_pipeline.registries.base.delta import (
+    LOG_FILE,
+    DeltaEdge,
+    PathChanges,
+    Snapshot,
+    changed_paths,
+    parse_delta_log,
+)
 from registry_pipeline.runs.envelope import BuildContext
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import value_type
 
@@ -71,3 +82,107 @@ def _edge(before: Snapshot | None, after: Snapshot, created_utc: str, run_id: st
         created_utc=created_utc,
         derivation_run_id=run_id,
     )
+
+
+MAX_FINDINGS: Final = 1000
+"""The largest number of findings that one log gives."""
+
+
+def check_delta_log(
+    log: bytes, previous: bytes | None, *, path: str, run_id: str, created_utc: str, previous_run_id: str | None
+) -> tuple[Finding, ...]:
+    """Return the findings about a log; the manifests behind the edges are not read.
+
+    Args:
+        log: the bytes of the log.
+        previous: the bytes of the previous log; None if there is none, or if it does not verify.
+        path: the log, as findings name it.
+        run_id: the run that contains the log.
+        created_utc: the start of that run.
+        previous_run_id: the run of the previous log; None for the first log.
+    """
+    findings = _find_violations(log, previous, path, run_id, created_utc, previous_run_id)
+    return sorted_findings(islice(findings, MAX_FINDINGS))
+
+
+def _find_violations(
+    log: bytes, previous: bytes | None, path: str, run_id: str, created_utc: str, previous_run_id: str | None
+) -> Iterator[Finding]:
+    # (1) The beginning: everything that was logged before stays as it is.
+    if previous_run_id is not None and previous is None:
+        yield finding("DELTA_PREVIOUS_UNKNOWN", path, detail=f"{previous_run_id} is missing or does not verify")
+    if previous is not None and not log.startswith(previous):
+        location = f"line {_find_first_difference(previous, log)}"
+        yield finding("DELTA_PREFIX_BROKEN", path, location=location, previous=previous_run_id or "")
+    # (2) All lines: one chain for each registry, and each snapshot once.
+    try:
+        edges = list(parse_delta_log(log))
+    except ValueError as error:
+        yield finding("DELTA_LINE", path, detail=str(error))
+        return
+    yield from _check_sequence(edges, path)
+    # (3) The appended lines: they belong to this run and are in order. Older lines were checked with their own log.
+    if previous is not None and log.startswith(previous):
+        first_new = previous.count(b"\n")
+    elif previous_run_id is None:
+        first_new = 0
+    else:
+        # Without the previous log only the lines themselves say which of them this run appended.
+        first_new = next((i for i, edge in enumerate(edges) if edge.derivation_run_id == run_id), len(edges))
+    yield from _check_appended(edges, log.split(b"\n"), first_new, path, (created_utc, run_id))
+
+
+def _find_first_difference(previous: bytes, log: bytes) -> int:
+    """Return the 1-based number of the first line that differs."""
+    lines = zip(previous.split(b"\n"), log.split(b"\n"), strict=False)
+    return next((number for number, (old, new) in enumerate(lines, 1) if old != new), log.count(b"\n") + 1)
+
+
+def _check_sequence(edges: Sequence[DeltaEdge], path: str) -> Iterator[Finding]:
+    """Yield edges that do not start where the previous edge of their registry ends, and snapshots logged twice."""
+    last: dict[str, SealedRef] = {}
+    logged: set[tuple[str, str]] = set()
+    for number, edge in enumerate(edges, 1):
+        location = f"line {number}"
+        expected = last.get(edge.registry_id)
+        if edge.from_ref != expected:
+            got = _format_ref(edge.from_ref)
+            yield finding("DELTA_CHAIN", path, location=location, expected=_format_ref(expected), got=got)
+        key = edge.to_ref.run_root, edge.to_ref.run_id
+        if key in logged:
+            yield finding("DELTA_DUPLICATE", path, location=location, got="/".join(key))
+        logged.add(key)
+        last[edge.registry_id] = edge.to_ref
+
+
+def _format_ref(ref: SealedRef | None) -> str:
+    return "null" if ref is None else f"{ref.run_root}/{ref.run_id}"
+
+
+def _check_appended(
+    edges: Sequence[DeltaEdge], lines: Sequence[bytes], first_new: int, path: str, origin: tuple[str, str]
+) -> Iterator[Finding]:
+    for number, edge in enumerate(edges[first_new:], first_new + 1):
+        for detail in _check_edge(edge, lines[number - 1], origin):
+            yield finding("DELTA_LINE", path, location=f"line {number}", detail=detail)
+    for number, (before, after) in enumerate(pairwise(edges[first_new:]), first_new + 2):
+        if not _sort_key(before) < _sort_key(after):
+            yield finding("DELTA_ORDER", path, location=f"line {number}")
+
+
+def _sort_key(edge: DeltaEdge) -> tuple[str, str, str]:
+    return edge.registry_id, edge.to_ref.run_id, edge.to_ref.run_root
+
+
+def _check_edge(edge: DeltaEdge, line: bytes, origin: tuple[str, str]) -> Iterator[str]:
+    if (edge.created_utc, edge.derivation_run_id) != origin:
+        yield "created_utc and derivation_run_id are not those of the run that appended the line"
+    # Parsing ignores the stated counts, so comparing the canonical line checks them too.
+    if json_line(edge.to_json()) != line + b"\n":
+        yield "the line is not in canonical form, or the counts differ from the lists"
+    lists = edge.paths.added, edge.paths.removed, edge.paths.modified
+    is_sorted = all(list(paths) == sorted(paths) for paths in lists)
+    if not is_sorted or len({*lists[0], *lists[1], *lists[2]}) < edge.paths.total:
+        yield "a list of paths is not sorted, or a path is listed twice"
+    if edge.basis == "unknown" and edge.paths.total:
+        yield "the basis is unknown, but paths are listed"

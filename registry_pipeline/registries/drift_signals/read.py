@@ -12,13 +12,11 @@ from registry_pipeline.registries.base.upstream import (
     RUN_REGISTRY_ARTIFACT,
     STATUS_TABLE_ARTIFACT,
     first_line,
-    parse_upstream,
-    read_upstream_artifact,
-)
-from registry_pipeline.registries.base.versions import (
     parse_expected_versions,
+    parse_upstream,
     read_envelope_version,
     read_threshold_version,
+    read_upstream_artifact,
 )
 from registry_pipeline.registries.drift_signals.build import DriftInputs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from registry_pipeline.canonical import json_line, sha256_hex
-from registry_pipeline.registries.base.staleness import count_operations
+from registry_pipeline.registries.base.values import count_operations
 from registry_pipeline.registries.drift_signals import build as drift_signals_build
 from registry_pipeline.registries.drift_signals.build import DriftInputs
 from registry_pipeline.registries.op_status_table import build as op_status_table_build

@@ -15,20 +15,19 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.tree import CommittedFiles, CommitTree, Tree
 from registry_pipeline.git.values import PathDrift
-from registry_pipeline.registries.base.builder_inputs import ExpectedVersions, OperationCatalog
+from registry_pipeline.registries.base.drift import read_path_drift
 from registry_pipeline.registries.base.operations import read_operation_catalog
-from registry_pipeline.registries.base.path_drift import read_path_drift
 from registry_pipeline.registries.base.reader import BuildInputs
-from registry_pipeline.registries.base.versions import (
+from registry_pipeline.registries.base.upstream import (
     parse_expected_versions,
     read_envelope_version,
     read_threshold_version,
 )
+from registry_pipeline.registries.base.values import ExpectedVersions, OperationCatalog
 from registry_pipeline.registries.drift_signals.build import DriftInputs, Past
 from registry_pipeline.registries.drift_signals_daily.build import DailyInputs
 from registry_pipeline.registries.op_status_table.build import OpStatusInputs
-from registry_pipeline.runs.envelope import InputFile
-from registry_pipeline.runs.scanned_run import RunRow
+from registry_pipeline.runs.envelope import InputFile, RunRow
 from registry_pipeline.values import replace, value_type
 
 _LAST_SECOND: Final = time(23, 59, 59, tzinfo=UTC)

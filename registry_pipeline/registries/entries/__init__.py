@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
-_READ: Final = "registry_pipeline.registries.entries.read"
+_READ: Final = "registry_pipeline.registries.entries.documents"
 
 
 def _spec(registry_id: str, title: str, *sources: str) -> RegistrySpec:

@@ -27,14 +27,15 @@ from registry_pipeline.registries.entries.rules import (
     check_removal,
     check_rules,
 )
-from registry_pipeline.registries.entries.schemas import UNKNOWN_KEYS, suggestion
-from registry_pipeline.registries.entries.types import (
+from registry_pipeline.registries.entries.schemas import (
     APPROVAL,
     NEEDS_APPROVAL,
     OVERRIDE,
     SCHEMA_FOLDER,
     SCHEMA_SUFFIX,
+    UNKNOWN_KEYS,
     EntryType,
+    suggestion,
 )
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import same_value

@@ -10,7 +10,6 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.entries.hooks import put_hook
 from registry_pipeline.registries.entries.library import (
     NO_LIST,
     Entry,
@@ -19,9 +18,9 @@ from registry_pipeline.registries.entries.library import (
     is_content_path,
     is_split_route,
 )
-from registry_pipeline.registries.entries.modules import put_in_list
+from registry_pipeline.registries.entries.modules import put_hook, put_in_list
 from registry_pipeline.registries.entries.routes import put_route, slug
-from registry_pipeline.registries.entries.types import APPROVAL, OVERRIDE, EntryType
+from registry_pipeline.registries.entries.schemas import APPROVAL, OVERRIDE, EntryType
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode, same_value
 from registry_pipeline.yaml.document import rewrite

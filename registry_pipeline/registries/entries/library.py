@@ -13,8 +13,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.entries.schemas import EntrySchemas, read_schemas
-from registry_pipeline.registries.entries.types import EntryType, content_path, folder_of
+from registry_pipeline.registries.entries.schemas import EntrySchemas, EntryType, content_path, folder_of, read_schemas
 from registry_pipeline.values import field, value_type
 from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml
 from registry_pipeline.yaml.document import read_yaml_file

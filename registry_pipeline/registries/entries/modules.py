@@ -1,16 +1,34 @@
-"""Module types, instances, maturities and interfaces: their files and their rules (EN010 to EN015)."""
+"""Modules, hooks and abilities: their files and the rules between them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
-from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.entries.insert import put_entry
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
-from registry_pipeline.registries.entries.references import known_names, listed, member, single, texts, unknown_name
-from registry_pipeline.registries.entries.schemas import suggestion
-from registry_pipeline.registries.entries.types import APPROVAL, ENTRY_TYPES, NEEDS_APPROVAL, EntryType
+from registry_pipeline.registries.entries.references import (
+    GLOB_SIGNS,
+    bound_hooks,
+    known_names,
+    listed,
+    member,
+    put_entry,
+    single,
+    texts,
+    unknown_name,
+)
+from registry_pipeline.registries.entries.schemas import (
+    APPROVAL,
+    BINDINGS,
+    ENTRY_TYPES,
+    EVENTS,
+    NEEDS_APPROVAL,
+    EntryType,
+    suggestion,
+)
 
 
 def put_in_list(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
@@ -123,3 +141,125 @@ def _dependency_problem(entry: Entry, name: str, library: Library) -> str:
     if other in _edges(library, own, "outbound") or own in _edges(library, other, "inbound"):
         return ""
     return f"{name} has no edge in the type graph: {own} -> {other}"
+
+
+# After these events a hook can no longer block anything.
+_TOO_LATE: Final = frozenset({"PostAbilityCall", "SessionStop"})
+_AI_FACING: Final = "ai_"
+
+
+def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
+    """Return the documents of a hook's file with the hook.
+
+    Raises:
+        RefusedError: the file contains another hook (exit 5).
+    """
+    kept = [document for document in documents if document is not None]
+    keys = [entry_type.key_of(document) if isinstance(document, dict) else None for document in kept]
+    # A hook file is named by its hook, so it contains one hook.
+    if any(key != entry_type.key_of(entry) for key in keys):
+        raise RefusedError(f"its file contains another hook, {keys[0]}", "rename that file by its own id first")
+    put_entry(kept, entry, entry_type.key_of)
+    return kept
+
+
+def check_hook_addition_consistency(new_hook_entry: Mapping[str, Any], library: Library | None = None) -> list[Finding]:
+    """Return the coordination findings of a hook (EN040 to EN043); it need not be in the library.
+
+    Raises:
+        NotFoundError: no library is given, and there is no repository (exit 7).
+    """
+    library = library_or_default(library)
+    return list(check_hook(library.new_entry(ENTRY_TYPES["hook"], new_hook_entry), library))
+
+
+def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield the findings about the abilities, the event, the stage and the effects of a hook."""
+    abilities = library.abilities()
+    for reference in listed(entry, "ability", "match", "ability_scope"):
+        name = reference.name
+        # A pattern that matches nothing is a warning, because abilities may be added later.
+        if GLOB_SIGNS.intersection(name):
+            if not any(fnmatchcase(ability, name) for ability in abilities):
+                yield entry.finding("EN040", *reference.steps, got=name, name=repr(name))
+        elif name not in abilities:
+            yield unknown_name("EN041", entry, reference, abilities)
+    for field, allowed in (("event_type", EVENTS), ("stage", library.config.stages)):
+        value = entry.value.get(field)
+        if isinstance(value, str) and value not in allowed:
+            details = {"field": field, "name": value, "meant": suggestion(value, allowed)}
+            yield entry.finding("EN042", field, expected=", ".join(allowed), got=value, **details)
+    yield from _check_effect(entry)
+
+
+def _check_effect(entry: Entry) -> Iterator[Finding]:
+    event = entry.value.get("event_type")
+    if not isinstance(event, str) or event not in _TOO_LATE:
+        return
+    if entry.value.get("blocking") is True:
+        yield entry.finding("EN043", "blocking", got="true", field="blocking", event=event)
+    for at, effect in texts(entry.value.get("effects")):
+        if effect.startswith(_AI_FACING):
+            yield entry.finding("EN043", "effects", at, got=effect, field=f"the effect {effect}", event=event)
+
+
+def check_ability_addition_consistency(
+    new_ability_entry: Mapping[str, Any], library: Library | None = None
+) -> list[Finding]:
+    """Return the coordination findings of an ability (EN030 to EN033); it need not be in the library.
+
+    An entry with `ability_ids` or `type` is of the high level.
+
+    Raises:
+        NotFoundError: no library is given, and there is no repository (exit 7).
+    """
+    library = library_or_default(library)
+    is_high = "ability_ids" in new_ability_entry or "type" in new_ability_entry
+    entry_type = ENTRY_TYPES["ability_high" if is_high else "ability_low"]
+    return list(check_ability(library.new_entry(entry_type, new_ability_entry), library))
+
+
+def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield the findings about modules, abilities, hooks and routes of an ability."""
+    modules = library.of("module_instance")
+    for reference in listed(entry, "module_instance", "scope", "modules"):
+        if reference.name not in modules:
+            yield unknown_name("EN030", entry, reference, modules)
+    abilities = library.abilities()
+    for reference in listed(entry, "ability", "ability_ids"):
+        if reference.name == entry.key:
+            yield unknown_name("EN031", entry, reference, abilities, "; it is the ability itself")
+        elif reference.name not in abilities:
+            yield unknown_name("EN031", entry, reference, abilities)
+    yield from _check_hooks(entry, library)
+    yield from _check_routes(entry, library)
+
+
+def _check_hooks(entry: Entry, library: Library) -> Iterator[Finding]:
+    hooks = library.of("hook")
+    for reference in bound_hooks(entry):
+        name = reference.name
+        if name not in hooks:
+            detail = f"{name} is not registered{suggestion(name, hooks)}"
+            yield entry.finding("EN033", *reference.steps, expected=known_names(hooks), got=name, detail=detail)
+            continue
+        expected, got = BINDINGS[str(reference.steps[1])], hooks[name][0].value.get("event_type")
+        if got != expected:
+            details = {"expected": expected, "got": got, "detail": f"{name} is for another event"}
+            yield entry.finding("EN033", *reference.steps, severity=Severity.ERROR, **details)
+
+
+def _check_routes(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield an information if no route of the ability's modules mentions it (EN032)."""
+    modules = {reference.name for reference in listed(entry, "module_instance", "scope", "modules")}
+    if not modules:
+        return
+    owners = sorted(modules & library.route_texts.keys())
+    if any(entry.key in library.route_texts[owner] for owner in owners):
+        return
+    if not owners:
+        yield entry.finding("EN032", detail=f"no route of its modules leads to {entry.key}")
+    # The finding is reported at each module that has routes: that is where a route would be added.
+    for owner in owners:
+        for instance in library.of("module_instance").get(owner, ()):
+            yield instance.finding("EN032", detail=f"no route of {owner} mentions the ability {entry.key}")

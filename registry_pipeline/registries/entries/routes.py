@@ -10,11 +10,9 @@ from typing import Any, Final
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.entries.insert import put_entry
 from registry_pipeline.registries.entries.library import Entry, Library, is_split_route, library_or_default
-from registry_pipeline.registries.entries.references import known_names
-from registry_pipeline.registries.entries.schemas import suggestion
-from registry_pipeline.registries.entries.types import ENTRY_TYPES, EntryType, folder_of
+from registry_pipeline.registries.entries.references import known_names, put_entry
+from registry_pipeline.registries.entries.schemas import ENTRY_TYPES, EntryType, folder_of, suggestion
 
 _NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
 

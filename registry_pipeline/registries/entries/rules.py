@@ -11,11 +11,11 @@ from typing import Final
 
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.registries.entries.abilities import check_ability
-from registry_pipeline.registries.entries.hooks import check_hook
 from registry_pipeline.registries.entries.library import Entry, Library
 from registry_pipeline.registries.entries.modules import (
+    check_ability,
     check_approval,
+    check_hook,
     check_instance,
     check_module_type,
     check_owner_instance,
@@ -23,7 +23,7 @@ from registry_pipeline.registries.entries.modules import (
 )
 from registry_pipeline.registries.entries.references import find_referrers, member, texts
 from registry_pipeline.registries.entries.routes import check_file_name, check_route, check_slugs
-from registry_pipeline.registries.entries.types import OVERRIDE
+from registry_pipeline.registries.entries.schemas import OVERRIDE
 from registry_pipeline.values import replace, value_type
 
 Check = Callable[[Entry, Library], Iterable[Finding]]

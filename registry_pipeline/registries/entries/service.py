@@ -10,7 +10,7 @@ from registry_pipeline.files.atomic_write import read_own_file
 from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stage, recover, write_files
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.registries.base.claims import find_artifacts
-from registry_pipeline.registries.base.tracked_files import check_tracked_files, file_pathspecs
+from registry_pipeline.registries.base.drift import check_tracked_files, file_pathspecs
 from registry_pipeline.registries.entries import (
     ABILITY_REGISTRY_SPEC,
     HOOK_REGISTRY_SPEC,
@@ -25,13 +25,11 @@ from registry_pipeline.registries.entries.change_plan import (
     plan_addition,
     plan_removal,
 )
-from registry_pipeline.registries.entries.documents import check_documents, entry_files
+from registry_pipeline.registries.entries.documents import check_documents, entry_files, entry_pathspecs
 from registry_pipeline.registries.entries.file_edits import NewEntry
 from registry_pipeline.registries.entries.library import Library, build_library, read_entry_files, read_library
-from registry_pipeline.registries.entries.read import entry_pathspecs
 from registry_pipeline.registries.entries.rules import check_library
-from registry_pipeline.registries.entries.schemas import read_schemas
-from registry_pipeline.registries.entries.types import FAMILIES, FAMILY_OF
+from registry_pipeline.registries.entries.schemas import FAMILIES, FAMILY_OF, read_schemas
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode

@@ -7,10 +7,14 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import json_document, json_line, sha256_hex
 from registry_pipeline.git.values import BoundPaths, PathDrift
-from registry_pipeline.registries.base.builder_inputs import Operation, OperationCatalog, SystemDrift
-from registry_pipeline.registries.base.staleness import count_operations, staleness_days
-from registry_pipeline.runs.envelope import BuildContext
-from registry_pipeline.runs.scanned_run import RunRow
+from registry_pipeline.registries.base.values import (
+    Operation,
+    OperationCatalog,
+    SystemDrift,
+    count_operations,
+    staleness_days,
+)
+from registry_pipeline.runs.envelope import BuildContext, RunRow
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import asdict, value_type
 

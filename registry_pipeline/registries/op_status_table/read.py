@@ -5,8 +5,8 @@ from __future__ import annotations
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.git.tree import WorkingTree
+from registry_pipeline.registries.base.drift import read_path_drift
 from registry_pipeline.registries.base.operations import read_operation_catalog
-from registry_pipeline.registries.base.path_drift import read_path_drift
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.upstream import (
     DRIFT_SIGNALS_ARTIFACT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from registry_pipeline.capture_table import ROLE_ARTIFACT, ROLE_REGISTRY
-from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
 ROLE_REGISTRY_SPEC: Final = RegistrySpec(
     registry_id=ROLE_REGISTRY,
@@ -27,8 +27,8 @@ ROLE_REGISTRY_SPEC: Final = RegistrySpec(
     sources=("roles.pack",),
     multi_file=True,
     rules_check_name="append_only",
-    sealed_check=DeferredCall("registry_pipeline.registries.roles.sealed.check_sealed_run"),
+    sealed_check=DeferredCall("registry_pipeline.registries.roles.read.check_sealed_run"),
     reader=DeferredCall("registry_pipeline.registries.roles.read.read_role_registry_inputs"),
-    builder=DeferredCall("registry_pipeline.registries.roles.build.build_role_registry"),
+    builder=DeferredCall("registry_pipeline.registries.roles.check.build_role_registry"),
     rules=DeferredCall("registry_pipeline.registries.roles.comparison.check_role_registry"),
 )

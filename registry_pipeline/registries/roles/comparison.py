@@ -24,16 +24,15 @@ from registry_pipeline.registries.roles.baselines import (
     Baseline,
     add_publishers,
     find_baseline,
+    read_commit_baseline,
     read_configured_baseline,
     read_sealed_pack,
 )
 from registry_pipeline.registries.roles.check import check_against_baseline, find_pack_violations, make_not_checked
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, Diagnostic, record_diagnostics
-from registry_pipeline.registries.roles.git_baseline import read_commit_baseline
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.registries.roles.read import read_waivers_file
+from registry_pipeline.registries.roles.read import make_comparison_record, read_sealed_check, read_waivers_file
 from registry_pipeline.registries.roles.report import PublishedPack, Violation, as_warning, sort_violations
-from registry_pipeline.registries.roles.sealed import make_comparison_record, read_sealed_check
 from registry_pipeline.registries.roles.waivers import apply_waivers, parse_waivers
 from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder

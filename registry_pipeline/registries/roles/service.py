@@ -15,7 +15,12 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.finding import Finding, Severity, count_findings
-from registry_pipeline.registries.roles.baselines import read_configured_baseline
+from registry_pipeline.registries.roles.baselines import (
+    PackCommit,
+    read_configured_baseline,
+    read_pack_blobs,
+    read_pack_commits,
+)
 from registry_pipeline.registries.roles.bump import AddedVersion, add_next_version
 from registry_pipeline.registries.roles.check import PublishedCommit, check_history
 from registry_pipeline.registries.roles.comparison import (
@@ -26,7 +31,6 @@ from registry_pipeline.registries.roles.comparison import (
     report_not_checked,
 )
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
-from registry_pipeline.registries.roles.git_baseline import PackCommit, read_pack_blobs, read_pack_commits
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
 from registry_pipeline.registries.roles.read import read_pack_file, read_staged_pack
 from registry_pipeline.registries.roles.report import Violation, sort_violations

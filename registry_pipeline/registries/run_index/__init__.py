@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
 OVERRIDES_LOG_SPEC: Final = RegistrySpec(
     registry_id="overrides_log",
@@ -21,7 +21,7 @@ OVERRIDES_LOG_SPEC: Final = RegistrySpec(
     tag="overrides_log_build",
     previous_inputs=("overrides_log",),
     sources=("run_index.overrides",),
-    reader=DeferredCall("registry_pipeline.registries.run_index.read.read_overrides_log_inputs"),
+    reader=DeferredCall("registry_pipeline.registries.run_index.query.read_overrides_log_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
     rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_overrides_log"),
 )
@@ -38,7 +38,7 @@ RUN_INDEX_SPEC: Final = RegistrySpec(
     after=("overrides_log",),
     previous_inputs=("run_index",),
     sources=("run_index.path", "run_index.overrides"),
-    reader=DeferredCall("registry_pipeline.registries.run_index.read.read_run_index_inputs"),
+    reader=DeferredCall("registry_pipeline.registries.run_index.query.read_run_index_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
     rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_run_index"),
 )

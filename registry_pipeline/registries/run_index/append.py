@@ -18,17 +18,22 @@ from registry_pipeline.files.durable import cannot_write, make_folders, sync_pat
 from registry_pipeline.files.lock import open_locked, refuse_outside
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.registries.run_index.log_file import MAX_LINE, Entry, Line, Log, parse_line, parse_record
-from registry_pipeline.registries.run_index.record import Record
-from registry_pipeline.registries.run_index.scan import find_entries
-from registry_pipeline.registries.run_index.tail import (
+from registry_pipeline.registries.run_index.log_file import (
+    MAX_LINE,
     BatchIntent,
+    Entry,
+    Line,
+    Log,
     Tail,
     clear_batch_intent,
     move_torn_tail,
+    parse_line,
+    parse_record,
     read_tail,
     write_batch_intent,
 )
+from registry_pipeline.registries.run_index.record import Record
+from registry_pipeline.registries.run_index.scan import find_entries
 from registry_pipeline.values import replace, value_type
 
 WAIT: Final = 30.0

@@ -20,11 +20,19 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.registries.run_index.append import locked
 from registry_pipeline.registries.run_index.check import check_append_only
-from registry_pipeline.registries.run_index.log_file import MAX_LINE, Entry, Line, Log, open_log, parse_line
+from registry_pipeline.registries.run_index.gates import compare_identity, version_key
+from registry_pipeline.registries.run_index.log_file import (
+    MAX_LINE,
+    Entry,
+    Line,
+    Log,
+    batch_intent_path,
+    open_log,
+    parse_line,
+    read_tail,
+)
 from registry_pipeline.registries.run_index.overrides import index_overrides
 from registry_pipeline.registries.run_index.record import Record
-from registry_pipeline.registries.run_index.tail import batch_intent_path, read_tail
-from registry_pipeline.registries.run_index.versions import compare_identity, version_key
 from registry_pipeline.values import value_type
 
 

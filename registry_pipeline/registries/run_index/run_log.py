@@ -17,10 +17,10 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import create_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.run_index.gates import changed_fields
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.record import RUN, Record
-from registry_pipeline.registries.run_index.versions import changed_fields
-from registry_pipeline.yaml.text_values import read_text_values
+from registry_pipeline.yaml.values import read_text_values
 
 # `finish` sets these fields, nobody fills them in.
 _AUTOMATIC: Final = frozenset({"record_type", "last_updated_utc", "run_log_filepath_abs", "corrects"})

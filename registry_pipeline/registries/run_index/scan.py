@@ -1,4 +1,8 @@
-"""Read a whole log, or find the records of some runs or overrides in it, without the side index."""
+"""Check that the side index is the file that this program wrote last, and that the log is the one it indexed.
+
+No row of a sqlite file can prove that another row was not deleted. So a state file beside the index records the inode,
+size and times of the index after each write. If they differ, the index is rebuilt from the log.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import IO, Final
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.run_index.gates import sort_versions
 from registry_pipeline.registries.run_index.log_file import (
     MAX_LINE,
     Entry,
@@ -17,10 +22,9 @@ from registry_pipeline.registries.run_index.log_file import (
     parse_line,
     parse_record,
     read_lines,
+    read_tail,
 )
 from registry_pipeline.registries.run_index.record import Record
-from registry_pipeline.registries.run_index.tail import read_tail
-from registry_pipeline.registries.run_index.versions import sort_versions
 from registry_pipeline.values import value_type
 
 _KEYS: Final = {

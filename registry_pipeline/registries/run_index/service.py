@@ -12,15 +12,20 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.registries.base.tracked_files import check_tracked_files, file_pathspecs
+from registry_pipeline.registries.base.drift import check_tracked_files, file_pathspecs
 from registry_pipeline.registries.run_index.append import AppendResult, append_records
-from registry_pipeline.registries.run_index.baseline import compare_with_baseline, compare_with_previous
-from registry_pipeline.registries.run_index.check import CheckResult, check_lines, check_run_index, check_runs
+from registry_pipeline.registries.run_index.check import (
+    CheckResult,
+    check_lines,
+    check_run_index,
+    check_runs,
+    compare_with_baseline,
+    compare_with_previous,
+)
 from registry_pipeline.registries.run_index.gates import RuleContext, SongIndex, read_song_index
-from registry_pipeline.registries.run_index.ids import GRAMMARS, Choose
 from registry_pipeline.registries.run_index.log_file import Entry, Log, overrides_log, run_index_log
 from registry_pipeline.registries.run_index.overrides import OverrideIndex, check_overrides, index_overrides
-from registry_pipeline.registries.run_index.record import Record
+from registry_pipeline.registries.run_index.record import GRAMMARS, Choose, Record
 from registry_pipeline.registries.run_index.run_log import final_record, read_run_log, run_log_text, write_run_log
 from registry_pipeline.registries.run_index.scan import LogContent, find_current, parse_log, read_log
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport

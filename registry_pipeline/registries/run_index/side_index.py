@@ -23,11 +23,10 @@ from registry_pipeline.registries.run_index.fingerprint import (
     record_state,
     stat_fingerprint,
 )
-from registry_pipeline.registries.run_index.log_file import Entry, Log, parse_record
+from registry_pipeline.registries.run_index.gates import version_key
+from registry_pipeline.registries.run_index.log_file import Entry, Log, parse_record, read_tail
 from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
 from registry_pipeline.registries.run_index.scan import read_entries
-from registry_pipeline.registries.run_index.tail import read_tail
-from registry_pipeline.registries.run_index.versions import version_key
 
 _FORMAT: Final = "3"
 _WAIT: Final = 10.0

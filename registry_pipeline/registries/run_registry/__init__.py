@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry_pipeline.registries.base.spec import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
 SPEC: Final = RegistrySpec(
     registry_id="run_registry",

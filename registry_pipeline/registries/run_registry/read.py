@@ -9,8 +9,7 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.run_registry import SPEC
-from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs
-from registry_pipeline.registries.run_registry.check import check_history
+from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, check_history
 from registry_pipeline.runs.pointer_file import run_folder
 from registry_pipeline.runs.scan import explain_missing_run, read_run_folders
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport

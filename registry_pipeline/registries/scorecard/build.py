@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_document, json_line, sha256_hex
-from registry_pipeline.registries.base.builder_inputs import Operation, OperationCatalog, RegistryState
+from registry_pipeline.registries.base.values import Operation, OperationCatalog, RegistryState
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import value_type

@@ -13,12 +13,17 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.git.tree import Tree, WorkingTree
-from registry_pipeline.registries.base.builder_inputs import OperationCatalog, RegistryState
 from registry_pipeline.registries.base.operations import read_operation_catalog
-from registry_pipeline.registries.base.reader import BuildInputs, ChainFacts, SourceContext, foreign_repository_id
+from registry_pipeline.registries.base.reader import (
+    BuildInputs,
+    ChainFacts,
+    RegistrySpec,
+    SourceContext,
+    foreign_repository_id,
+)
 from registry_pipeline.registries.base.sealed_input import read_sealed
-from registry_pipeline.registries.base.spec import RegistrySpec
 from registry_pipeline.registries.base.upstream import STATUS_TABLE_ARTIFACT
+from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
 from registry_pipeline.runs.envelope import InputRegistry
 from registry_pipeline.runs.listing import RunFolder, find_dated_runs, list_run_folders

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from registry_pipeline.registries.base.spec import RegistrySpec
+from registry_pipeline.registries.base.reader import RegistrySpec
 
 SPEC: Final = RegistrySpec(
     registry_id="system_health_report",

@@ -1,0 +1,323 @@
+"""The group `entries`: change, check and list registry entries; rules belong in `registries.entries`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from registry_pipeline.cli.activation_output import find_actor
+from registry_pipeline.cli.entry_input import read_given
+from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
+from registry_pipeline.cli.group import Command, CommandGroup
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.config import find_repository
+from registry_pipeline.files.transaction import Recovery
+from registry_pipeline.findings.finding import Finding, Severity, count_findings
+from registry_pipeline.registries.entries.change_plan import ChangeRequest, find_type
+from registry_pipeline.registries.entries.rules import rules
+from registry_pipeline.registries.entries.schemas import FAMILIES
+from registry_pipeline.registries.entries.service import (
+    WriteResult,
+    add_entries,
+    check_entries,
+    read_entries,
+    remove_entries,
+)
+from registry_pipeline.values import asdict
+
+SCHEMA_VERSION: Final = "0.2"
+"""Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` instead of `recorded`."""
+
+
+def verdict_of(findings: Iterable[Finding]) -> str:
+    """Return `fail`, `warn` or `pass`, by the most severe finding."""
+    severities = {finding.severity for finding in findings}
+    return "fail" if Severity.ERROR in severities else "warn" if Severity.WARNING in severities else "pass"
+
+
+def recovery_to_json(recovery: Recovery | None) -> Any:
+    """Return the recovery of an interrupted change as JSON."""
+    return None if recovery is None else {"outcome": recovery.outcome, "files": list(recovery.paths)}
+
+
+def print_recovery(page: Page, recovery: Recovery | None) -> None:
+    """Print the recovery of an interrupted change."""
+    if recovery is not None:
+        page.line(f"an interrupted change was {recovery.outcome}: {', '.join(recovery.paths)}", style="yellow")
+
+
+def print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, dry_run: bool) -> int:
+    """Print what a change did, or would do; return the exit code."""
+    change = result.change
+    paths = [] if change.refused else list(change.files)
+    diff_text = "".join(_diff(path, *change.files[path]) for path in change.files) if diff else None
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": verdict_of(change.findings),
+        "findings": [finding.to_json() for finding in change.findings],
+        "counts": count_findings(change.findings) | dict(change.counts),
+        "changed_files": paths if result.written else [],
+        "would_change": paths if dry_run else [],
+        "dry_run": dry_run,
+        "settled": recovery_to_json(result.settled),
+        "diff": diff_text,
+    }
+
+    def print_text(page: Page) -> None:
+        print_recovery(page, result.settled)
+        page.findings(change.findings)
+        for line in (diff_text or "").splitlines():
+            page.line(line)
+        verb = "would change" if dry_run else "changed"
+        summary = f"{verb}: {', '.join(paths)}" if paths else "nothing to change"
+        if change.refused:
+            page.line("refused: nothing changed", style="bold red")
+        else:
+            page.line(summary)
+
+    reporter.print_result(document, change.findings, print_text)
+    return ExitCode.REFUSED if change.refused else ExitCode.FINE
+
+
+def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    old, new = ((data or b"").decode("utf-8").splitlines(keepends=True) for data in (before, after))
+    names = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
+    # `git apply` needs the note about a missing newline.
+    lines = difflib.unified_diff(old, new, *names)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+@click.command(
+    "list",
+    cls=Command,
+    examples=[
+        ("entries list", "list every entry with its file and status"),
+        ("entries list --type abilities --json", "the entries of a family, with their values"),
+    ],
+)
+@click.option("--type", "name", metavar="TYPE", help="Only entries of a type or a family.")
+@click.pass_obj
+def list_command(reporter: Reporter, name: str | None) -> int:
+    """List registry entries.
+
+    Shows the type, key, status, location and description of each entry; as JSON with all values. `entries check`
+    reports problems.
+    """
+    library, recovery = read_entries(find_repository(reporter.settings.repo))
+    if name is not None and name not in FAMILIES:
+        find_type(library, name)
+    order = {type_name: number for number, type_name in enumerate(library.schemas.types)}
+    entries = [entry for entry in library.entries if name in (None, entry.type.name, entry.type.family)]
+    entries.sort(key=lambda entry: (order[entry.type.name], entry.key, entry.path))
+    records = [
+        {
+            "type": entry.type.name,
+            "key": entry.key,
+            "path": entry.path,
+            "location": entry.location(),
+            "value": dict(entry.value),
+        }
+        for entry in entries
+    ]
+
+    def print_text(page: Page) -> None:
+        print_recovery(page, recovery)
+        if not entries:
+            page.line("there are no entries; `registry-pipeline entries add` writes the first")
+            return
+        columns = [Column("type"), Column("key"), Column("status"), Column("location"), Column("", below=True)]
+        rows = (
+            [
+                entry.type.name,
+                entry.key,
+                str(entry.value.get("status", "")),
+                f"{entry.path}:{entry.location()}",
+                str(entry.value.get("description", "")),
+            ]
+            for entry in entries
+        )
+        page.table(columns, rows)
+
+    document = {"records": records, "count": len(records), "settled": recovery_to_json(recovery)}
+    reporter.print_result(document, (), print_text)
+    return 0
+
+
+@click.command(
+    "check",
+    cls=Command,
+    examples=[
+        ("entries check", "failures and warnings"),
+        ("entries check --all --json", "also what is only recorded, as JSON"),
+        ("entries check --fail-on warning", "exit 4 if there is a warning"),
+    ],
+)
+@click.option("--all", "show_all", is_flag=True, help="Show also what is only recorded (EN032).")
+@fail_on_option
+@click.pass_obj
+def check_command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -> int:
+    """Check all registry entries.
+
+    Checks the schema of each entry, the rules between the registries, active overrides (EN090), and whether the
+    generated documents are current (EN070). Exits 3 on any failure, or if a file of entries in the commit at HEAD is
+    missing; exits 7 if git cannot read the repository. An interrupted change is finished or undone first.
+    """
+    repository = find_repository(reporter.settings.repo)
+    library, findings, recovery = check_entries(repository)
+    shown = [finding for finding in findings if show_all or finding.severity is not Severity.INFO]
+    counts = count_findings(findings) | {"entries": len(library.entries), "files": len(library.files)}
+    verdict = verdict_of(findings)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": verdict,
+        "findings": [finding.to_json() for finding in shown],
+        "counts": counts,
+        "settled": recovery_to_json(recovery),
+    }
+    summary = (
+        f"{verdict}: {counts['entries']} entries in {counts['files']} files; {counts['errors']} failures, "
+        f"{counts['warnings']} warnings, {counts['infos']} recorded only"
+    )
+
+    def print_text(page: Page) -> None:
+        print_recovery(page, recovery)
+        page.findings(shown)
+        page.line(summary, style="bold red" if verdict == "fail" else "bold green")
+
+    reporter.print_result(document, shown, print_text)
+    return combine_exit_codes([exit_code_of(findings), ExitCode.FAIL_ON * matches_fail_on(fail_on, findings)])
+
+
+_TYPE: Final = '{"id": "gauge", "description": "Reads one gauge."}'
+_HOOK: Final = '{"id": "tidy", "description": "Tidies up.", "event_type": "SessionStop"}'
+
+
+@click.command(
+    "add",
+    cls=Command,
+    examples=[
+        (f"entries add --type module_type --entry-json '{_TYPE}'", "add one entry"),
+        (f"entries add --type hook --entry-json '{_HOOK}' --dry-run --diff", "show what would change"),
+    ],
+)
+@click.argument("sources", metavar="[-]", nargs=-1)
+@click.option("--type", "types", metavar="TYPE", multiple=True, help="The exact type, or a family: modules, routes, …")
+@click.option("--entry-file", "files", metavar="FILE", multiple=True, help="A YAML or JSON file; - is standard input.")
+@click.option("--entry-json", "texts", metavar="JSON", multiple=True, help="The entry itself; - is standard input.")
+@click.option("--update", is_flag=True, help="Replace an entry that has this key and differs.")
+@click.option("--dry-run", is_flag=True, help="Check and report; write nothing.")
+@click.option("--diff", is_flag=True, help="Show what changes in the files.")
+@click.option("--no-check", is_flag=True, help="Write despite failures between registries; the override is recorded.")
+@click.option("--approved-by", metavar="NAME", help="Who approved a lifecycle of RELEASED, SUNSET or REMOVED.")
+@click.option("--actor", metavar="NAME", help="Who overrides; default: the environment's, git's, or the login name.")
+@click.pass_obj
+def add_command(reporter: Reporter, /, **options: Any) -> int:
+    """Add or update entries.
+
+    Entries are checked against their schemas and, in the state after the write, against the rules between the
+    registries. A failure writes nothing (exit 5). Several entries are one change over all their files: give a YAML
+    list, several documents or several options; without --type, a mapping of types to lists of entries. Other lines
+    keep every byte, and an entry that exists already changes nothing.
+    """
+    return add(reporter, **options)
+
+
+def add(  # noqa: PLR0913 - the options of a command
+    reporter: Reporter,
+    *,
+    sources: tuple[str, ...],
+    types: tuple[str, ...],
+    files: tuple[str, ...],
+    texts: tuple[str, ...],
+    update: bool,
+    dry_run: bool,
+    diff: bool,
+    no_check: bool,
+    approved_by: str | None,
+    actor: str | None,
+) -> int:
+    """Add or update entries; `registry_add_entry` calls this, too."""
+    if any(source != "-" for source in sources) or len(sources) > 1:
+        raise click.UsageError(
+            f"{sources[0]!r}: name a file with --entry-file; the only argument is - (standard input)"
+        )
+    if approved_by is not None and not approved_by.strip():
+        raise click.UsageError("--approved-by needs a name")
+    repository = find_repository(reporter.settings.repo)
+    given = read_given(types, (*files, *sources), texts, Path.cwd())
+    request = ChangeRequest(find_actor(actor, repository.root), reporter.settings.now, update, no_check, approved_by)
+    result = add_entries(repository, given, request, dry_run=dry_run)
+    return print_write_result(reporter, result, diff=diff, dry_run=dry_run)
+
+
+@click.command(
+    "remove",
+    cls=Command,
+    examples=[
+        ("entries remove module_interface heights_by_station", "remove one entry"),
+        (
+            "entries remove ability_high heights.explain route series.heights --dry-run --diff",
+            "show the removal of two entries in one change",
+        ),
+    ],
+)
+@click.argument("names", metavar="TYPE KEY...", nargs=-1, required=True)
+@click.option("--dry-run", is_flag=True, help="Check and report; write nothing.")
+@click.option("--diff", is_flag=True, help="Show what changes in the files.")
+@click.pass_obj
+def remove_command(reporter: Reporter, names: tuple[str, ...], dry_run: bool, diff: bool) -> int:
+    """Remove entries.
+
+    Name each entry by its type and its key, which is `scope.topic` for a route. An entry to which others refer is not
+    removed (exit 5), and every reference is listed; referrers may be removed in the same call. A file that contains
+    nothing else, as that of a hook, is deleted.
+    """
+    if len(names) % 2:
+        raise click.UsageError("name each entry by its type and its key")
+    repository = find_repository(reporter.settings.repo)
+    result = remove_entries(repository, list(zip(names[::2], names[1::2], strict=True)), dry_run=dry_run)
+    return print_write_result(reporter, result, diff=diff, dry_run=dry_run)
+
+
+@click.command(
+    "rules",
+    cls=Command,
+    examples=[("entries rules", "when A changes, check B: by code"), ("entries rules --json", "the same as JSON")],
+)
+@click.pass_obj
+def rules_command(reporter: Reporter) -> int:
+    """Print the rules between the registries.
+
+    For each code: what changes, what is checked then, and whether a violation refuses the write, is a warning, or is
+    only recorded. `explain CODE` explains a code. The repository's registry_coordination.md is generated from the
+    same table.
+    """
+    rows = rules()
+
+    def print_text(page: Page) -> None:
+        columns = [Column("code"), Column("when this changes"), Column("check that"), Column("a violation is")]
+        page.table(columns, ([rule.code, rule.when, rule.check, rule.violation] for rule in rows))
+
+    reporter.print_result({"rules": [asdict(rule) for rule in rows]}, (), print_text)
+    return 0
+
+
+entries_group = CommandGroup(
+    name="entries",
+    help="""Registry entries: modules, routes, abilities and hooks in YAML files.
+
+    Change registries by these commands. They check an entry against its schema and against the other registries,
+    write all files of a change or none, and keep the lines of other entries.
+    """,
+    members={
+        "add": ("entries:add_command", "Add or update entries."),
+        "remove": ("entries:remove_command", "Remove entries."),
+        "check": ("entries:check_command", "Check all registry entries."),
+        "list": ("entries:list_command", "List registry entries."),
+        "rules": ("entries:rules_command", "Print the rules between the registries."),
+    },
+)

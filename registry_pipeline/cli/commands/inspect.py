@@ -1,0 +1,209 @@
+"""`runs`, `show`, `log` and `registries`: read what was built and activated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import time
+from typing import Any, Final
+
+import click
+
+from registry_pipeline.canonical import short
+from registry_pipeline.cli.exit_codes import ExitCode
+from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.param_types import Moment
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
+from registry_pipeline.config import find_repository
+from registry_pipeline.findings.finding import plural
+from registry_pipeline.pipeline.inspect import RegistryRow, list_registry_rows
+from registry_pipeline.pipeline.log import LogEntry, entry_to_json
+from registry_pipeline.pipeline.runs import ORDERS, STATES, RunDocument, RunQuery, RunQueryResult, list_states
+from registry_pipeline.pipeline.status import read_log, read_run_document, read_runs
+from registry_pipeline.pointers.record import ActivationEntry
+from registry_pipeline.registries.catalog import REGISTRIES
+
+_SEAL_STATES: Final = frozenset(STATES[:3])
+
+
+@click.command(
+    "runs",
+    cls=Command,
+    examples=[
+        ("runs", "the newest runs"),
+        ("runs --operation OP-A01 --since 2026-02-01 --until 2026-02-28", "the runs of one operation in February"),
+        ("runs --state legacy --state warned --limit 0 --json", "all runs that need a closer look"),
+    ],
+)
+@click.option("--operation", "operations", multiple=True, metavar="ID", help="Runs of this operation.")
+@click.option("--option", "options", multiple=True, metavar="OPTION", help="Runs that state this option.")
+@click.option("--root", "run_roots", multiple=True, metavar="DIR", help="Runs under this run root.")
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Runs in this state.")
+@click.option("--since", type=Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant.")
+@click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant.")
+@click.option("--order", type=click.Choice(ORDERS), default="newest", show_default=True, help="Which come first.")
+@click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
+@click.pass_obj
+def runs_command(reporter: Reporter, /, **options: Any) -> int:
+    """List runs from the active run registry.
+
+    Verifies and reads the registry, not the folders: `build run_registry` lists them again. An option that is given
+    several times matches any of its values. `sealed`, `partial` and `unsealed` say which seal files a folder contains,
+    `legacy` that it names no operation, `warned` that its record has warnings. Exits 7 where no registry is active.
+    """
+    sets = {name: frozenset(options[name]) for name in ("operations", "options", "run_roots", "states")}
+    query = RunQuery(**sets, since=options["since"], until=options["until"])
+    if query.since is not None and query.until is not None and query.until < query.since:
+        raise click.UsageError("--until is before --since")
+    result = read_runs(find_repository(reporter.settings.repo), query, options["order"], options["limit"])
+    reporter.print_result(result.to_json(), (), lambda page: _print_result(page, result))
+    return 0
+
+
+def _print_result(page: Page, result: RunQueryResult) -> None:
+    columns = [*map(Column, ("created", "operation", "option", "seal")), Column("warnings", right=True)]
+    if result.records:
+        page.table([*columns, Column("run", below=True)], map(_row, result.records))
+    for line in result.unknown:
+        page.line(line)
+    more = result.matched - len(result.records)
+    parts = [
+        f"{plural(result.matched, 'run')} of {result.source.run_id}",
+        *([f"{more} more with --limit 0"] if more else []),
+        *([f"{result.undated} without a time left out"] if result.undated else []),
+    ]
+    page.line("; ".join(parts), style="dim")
+
+
+def _row(record: Any) -> list[str]:
+    seal = next(state for state in list_states(record) if state in _SEAL_STATES)
+    values = (record["created_utc"], record["operation_id"], record["option"], seal, len(record["warnings"]) or "")
+    return [*("-" if value is None else str(value) for value in values), f"{record['run_root']}/{record['run_id']}"]
+
+
+_ENVELOPE_KEYS: Final = (
+    "created_utc",
+    "as_of_utc",
+    "operation_id",
+    "git_commit",
+    "working_tree_state",
+    "builder",
+    "dagster_run_id",
+)
+
+
+@click.command(
+    "show",
+    cls=Command,
+    examples=[
+        ("show latest", "the newest run"),
+        ("show latest --json", "the same with all of run.json"),
+    ],
+)
+@click.argument("word", metavar="RUN|PATH")
+@click.pass_obj
+def show_command(reporter: Reporter, word: str) -> int:
+    """Show one run and who activated it.
+
+    Shows its envelope, the state of its seal (verified now), its inputs and files, and the activations that name it.
+    RUN is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256; a PATH is a folder anywhere. Exits
+    3 if the run does not verify.
+    """
+    repository = find_repository_for(reporter, [word])
+    run = read_run_document(repository, find_named_run(repository, word))
+    reporter.print_result(run.to_json(), run.verdict.findings, lambda page: _print_run(page, run))
+    return ExitCode.FINE if run.verdict.passed else ExitCode.INVALID_EVIDENCE
+
+
+def _print_run(page: Page, run: RunDocument) -> None:
+    page.line(run.verdict.path, style="bold")
+    for label, value in _facts(run):
+        page.line(f"  {label:<19} {value}")
+    page.line()
+    columns = [Column("file"), Column("bytes", right=True), Column("sha256")]
+    if run.report.entries:
+        page.table(columns, ([e.relpath, str(e.bytes), short(e.sha256)] for e in run.report.entries))
+    page.findings(run.verdict.findings)
+
+
+def _facts(run: RunDocument) -> Iterator[tuple[str, str]]:
+    verdict, envelope = run.verdict, run.report.run_json or {}
+    yield "verdict", verdict.verdict
+    yield "root", verdict.root_sha256 or "not known"
+    yield "registry", verdict.registry_id or "-"
+    if run.active_for:
+        yield "active for", ", ".join(run.active_for)
+    for key in _ENVELOPE_KEYS:
+        value = envelope.get(key)
+        if value is not None:
+            # The builder is an object: its name and version.
+            yield key.replace("_", " "), " ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
+    for registry in run.inputs.registries:
+        yield registry.role, f"{registry.ref.run_id} {short(registry.ref.manifest_sha256)}"
+    for file in run.inputs.files:
+        yield "source", f"{file.path} {short(file.sha256)}"
+    for entry in run.activations:
+        action = entry.record.action.replace("_", " ")
+        yield action, f"{entry.created_utc} by {entry.record.actor}: {entry.record.reason}"
+
+
+@click.command(
+    "log",
+    cls=Command,
+    examples=[
+        ("log", "the last activations and builds of all registries"),
+        ("log run_registry --limit 0", "all of one registry"),
+    ],
+)
+@click.argument("registry_id", metavar="[REGISTRY]", required=False)
+@click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
+@click.pass_obj
+def log_command(reporter: Reporter, registry_id: str | None, limit: int) -> int:
+    """List activations and builds, the newest first.
+
+    Shows of each activation who, when, why, and which pointers moved. Activation records are verified; builds are
+    not, they are listed by the names of their folders with the roots that these claim.
+    """
+    entries = read_log(find_repository(reporter.settings.repo), registry_id, limit)
+    records = [entry_to_json(entry) for entry in entries]
+    reporter.print_result({"records": records, "count": len(records)}, (), lambda page: _print_entries(page, entries))
+    return 0
+
+
+def _print_entries(page: Page, entries: tuple[LogEntry, ...]) -> None:
+    if not entries:
+        page.line("nothing was built or activated yet -> registry-pipeline build")
+    for entry in entries:
+        if isinstance(entry, ActivationEntry):
+            record = entry.record
+            page.line(f"{entry.created_utc}  {record.action} by {record.actor}: {record.reason}", style="bold")
+            for ref in record.runs:
+                page.line(f"    {ref.run_id}")
+            for move in record.moves:
+                page.line(f"    {move.registry_id} -> {'unknown' if move.to_ref is None else move.to_ref.run_id}")
+            continue
+        page.line(f"{entry.created_utc}  built {entry.run_id}{'' if entry.seal == 'sealed' else f' ({entry.seal})'}")
+
+
+@click.command(
+    "registries",
+    cls=Command,
+    examples=[
+        ("registries", "every registry, what it is built from, and whether it can be active"),
+        ("registries --json", "the same as a document, with schemas and reasons"),
+    ],
+)
+@click.pass_obj
+def registries_command(reporter: Reporter) -> int:
+    """List the registries.
+
+    Shows what each one is, what it depends on, and why some can never be active.
+    """
+    rows = list_registry_rows(REGISTRIES.values())
+    reporter.print_result({"registries": [row.to_json() for row in rows]}, (), lambda page: _print_rows(page, rows))
+    return 0
+
+
+def _print_rows(page: Page, rows: tuple[RegistryRow, ...]) -> None:
+    columns = [Column("registry"), Column("kind"), Column("pointer"), Column("artifact"), Column("", below=True)]
+    page.table(columns, ([r.registry_id, r.kind, r.pointer, r.artifact, r.note] for r in rows))

@@ -1,0 +1,188 @@
+"""`activate`, `rollback`, `mark-bad` and `anchor`: change the active runs, and prove the record of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from registry_pipeline.cli.activation_output import find_actor, print_change, reason_options
+from registry_pipeline.cli.exit_codes import ExitCode
+from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.reporter import Page, Reporter
+from registry_pipeline.cli.run_argument import find_named_run
+from registry_pipeline.config import find_repository
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.findings.finding import has_errors
+from registry_pipeline.pointers.activation import activate, load_candidate
+from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.runs.sealed_run import Refusal
+
+
+@click.command(
+    "activate",
+    cls=Command,
+    examples=[
+        ("activate run_registry latest --reason 'reviewed'", "the newest run of that registry"),
+        ("activate drift_signals 2026-03-01__120000__drift_signals_build --reason 'reviewed'", "a run by its id"),
+    ],
+)
+@click.argument("registry_id", metavar="REGISTRY")
+@click.argument("word", metavar="RUN")
+@reason_options
+@click.option(
+    "--allow-mixed", is_flag=True, help="Activate even if active registries then depend on runs that are not active."
+)
+@click.option("--allow-foreign", is_flag=True, help="Activate a run of another repository; the record says so.")
+@click.option("--accept-removed", is_flag=True, help="For run_registry: accept removed runs; the record counts them.")
+@click.pass_obj
+def activate_command(
+    reporter: Reporter,
+    registry_id: str,
+    word: str,
+    reason: str,
+    actor: str | None,
+    allow_mixed: bool,
+    allow_foreign: bool,
+    accept_removed: bool,
+) -> int:
+    """Activate a run of a registry.
+
+    The run is verified, the pointer moves, and a sealed record says who did it and why. RUN is `latest`, `active~1`
+    for the previously active run, a run id or its beginning, or the beginning of a ROOT_SHA256. The command refuses
+    (exit 5) a run that does not verify or is marked bad, one that is older than the active run, one that would mix
+    the active set, and one of another repository; then nothing changes. After a move the health report is rendered.
+    """
+    if accept_removed and registry_id != "run_registry":
+        raise click.UsageError("--accept-removed is for run_registry, which lists removed runs")
+    repository = find_repository(reporter.settings.repo)
+    named_run = find_named_run(repository, word, registry_id)
+    candidate = load_candidate(repository, registry_id, named_run, accept_losses=accept_removed)
+    finish = partial(print_change, reporter, repository, action="activate", unchanged_text="the run is already active")
+    if isinstance(candidate, Refusal):
+        return finish(None, candidate)
+    run = start_build_run(repository, reporter.settings.now)
+    actor = find_actor(actor, repository.root)
+    outcome = activate(
+        repository, run, [candidate], actor=actor, reason=reason, allow_mixed=allow_mixed, allow_foreign=allow_foreign
+    )
+    findings = candidate[1].findings if isinstance(outcome, Refusal) or accept_removed else ()
+    return finish(run, outcome, other_findings=findings)
+
+
+@click.command(
+    "rollback",
+    cls=Command,
+    examples=[
+        ("rollback --reason 'the drift is wrong'", "everything that the last effective activation moved"),
+        ("rollback --redo --reason 'it was right'", "undo the last rollback"),
+        ("rollback --registry drift_signals --reason 'the drift is wrong' --allow-mixed", "only one registry of it"),
+    ],
+)
+@click.argument("activation", metavar="[ACTIVATION]", required=False)
+@click.option("--registry", "registry_id", metavar="REGISTRY", help="Move only this registry.")
+@click.option("--redo", is_flag=True, help="Undo the last rollback instead of an activation.")
+@reason_options
+@click.option(
+    "--allow-mixed", is_flag=True, help="Go back even if active registries then depend on runs that are not active."
+)
+@click.pass_obj
+def rollback_command(
+    reporter: Reporter,
+    activation: str | None,
+    registry_id: str | None,
+    redo: bool,
+    reason: str,
+    actor: str | None,
+    allow_mixed: bool,
+) -> int:
+    """Undo an activation.
+
+    Each registry that it moved returns to its previous run, which is verified again; without a previous run the
+    pointer becomes unknown. ACTIVATION is the run id of a record in `log`, or its beginning. Without it, the last
+    activation that is still in effect is undone: each repetition goes one further back, and exits 7 when none is
+    left. --redo undoes the last rollback. Neither `build` nor the sensor activates a rolled-back run again. Refuses
+    (exit 5) runs that are marked bad or do not verify, and a mixed set.
+    """
+    if redo and activation is not None:
+        raise click.UsageError("--redo chooses the record itself; leave out ACTIVATION")
+    repository = find_repository(reporter.settings.repo)
+    chain = read_chain_state(repository)
+    finish = partial(
+        print_change, reporter, repository, action="rollback", unchanged_text="each registry is already at that run"
+    )
+    if has_errors(chain.findings):
+        return finish(None, Refusal(chain.findings))
+    target = select_rollback(chain, activation, registry_id, redo=redo)
+    record = target.record.record
+    reporter.note(f"undoing {target.record.ref.run_id}: {record.action} by {record.actor}: {record.reason}")
+    run = start_build_run(repository, reporter.settings.now)
+    actor = find_actor(actor, repository.root)
+    return finish(run, rollback(repository, run, target, actor=actor, reason=reason, allow_mixed=allow_mixed))
+
+
+@click.command(
+    "mark-bad",
+    cls=Command,
+    examples=[
+        ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"),
+    ],
+)
+@click.argument("word", metavar="RUN")
+@reason_options
+@click.pass_obj
+def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | None) -> int:
+    """Mark a run bad, permanently.
+
+    It can never be activated again, nor by a rollback. If it is active, its pointer becomes false, with the reason,
+    and `rollback` returns to the previous run. The run folder is not changed: the mark is a record of its own, and
+    `verify --all` lists it. RUN is a run id or its beginning, or the beginning of a ROOT_SHA256.
+    """
+    repository = find_repository(reporter.settings.repo)
+    bad_run = find_named_run(repository, word)
+    run = start_build_run(repository, reporter.settings.now)
+    outcome = mark_bad(repository, run, bad_run, actor=find_actor(actor, repository.root), reason=reason)
+    return print_change(
+        reporter, repository, run, outcome, action="mark_bad", unchanged_text="the run is already marked bad"
+    )
+
+
+@click.command(
+    "anchor",
+    cls=Command,
+    examples=[
+        ("anchor", "the hash of the last activation record"),
+        ("anchor --json", "the same with the record's name and the length of the chain"),
+    ],
+)
+@click.pass_obj
+def anchor_command(reporter: Reporter) -> int:
+    """Print the hash of the last activation record.
+
+    Keep it where nobody who can write to the repository can change it: in a ticket, a mail, another repository. The
+    chain shows every edit of a record, but not that all of it was rewritten, or that its end was removed and the
+    older pointer file restored; `verify --chain --expect HASH` shows both. Exits 3 if the chain is invalid.
+    """
+    chain = read_chain_state(find_repository(reporter.settings.repo))
+    if not chain.refuses and chain.head is None:
+        raise NotFoundError("there is no activation record yet", "the first `registry-pipeline build` writes one")
+    # An invalid chain is not anchored.
+    head = None if chain.refuses else chain.head
+    findings = chain.findings if head is None else ()
+    document = {
+        "root_sha256": None if head is None else head.ref.manifest_sha256,
+        "head": None if head is None else head.ref.to_json(),
+        "created_utc": None if head is None else head.created_utc,
+        "records": len(chain.records),
+        "findings": [finding.to_json() for finding in findings],
+    }
+
+    def print_text(page: Page) -> None:
+        if head is not None:
+            page.line(head.ref.manifest_sha256)
+        page.findings(findings)
+
+    reporter.print_result(document, findings, print_text)
+    return ExitCode.INVALID_EVIDENCE if head is None else ExitCode.FINE

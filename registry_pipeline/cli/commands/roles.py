@@ -1,0 +1,232 @@
+"""The group `roles`: check and extend the role pack; rules belong in `registries.roles`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from registry_pipeline.cli.exit_codes import (
+    FAIL_ON_REASONS,
+    ExitCode,
+    combine_exit_codes,
+    exit_code_of,
+    fail_on_option,
+    matches_fail_on,
+)
+from registry_pipeline.cli.group import Command, CommandGroup
+from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
+from registry_pipeline.config import find_repository
+from registry_pipeline.findings.codes import rows_of_family
+from registry_pipeline.findings.finding import plural
+from registry_pipeline.registries.roles.service import (
+    BumpResult,
+    RolesCheckOptions,
+    RolesCheckResult,
+    bump_contract,
+    check_roles,
+    read_records,
+    record_check,
+)
+from registry_pipeline.registries.roles.snapshot import RoleContractKind
+
+_FOLD_AFTER = 10
+_INDEX_VARIABLE = "GIT_INDEX_FILE"
+
+
+@click.command(
+    "check",
+    cls=Command,
+    examples=[
+        ("roles check", "the pack in the working tree against main"),
+        ("roles check --staged", "the content of the next commit, for a pre-commit hook"),
+        ("roles check --baseline active --json", "against the active snapshot, as one document"),
+        ("roles check --history --fail-on warning", "against every commit that published the pack; warnings fail too"),
+        ("roles check --format github", "as workflow annotations, summed up after ten"),
+    ],
+)
+@click.option(
+    "--current",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Check this file instead of the configured pack; the baseline stays the same.",
+)
+@click.option(
+    "--baseline", metavar="main|REF|FILE|active", help="What to compare with; default: `baseline` of [roles], `main`."
+)
+@click.option("--history", is_flag=True, help="Compare with every commit that published the pack, too.")
+@click.option("--staged", is_flag=True, help="Check the pack in git's index instead of the working tree.")
+@fail_on_option
+@click.pass_obj
+def check_command(
+    reporter: Reporter,
+    /,
+    *,
+    current: Path | None,
+    baseline: str | None,
+    history: bool,
+    staged: bool,
+    fail_on: frozenset[str],
+) -> int:
+    """Check the role pack against its published versions.
+
+    No published role_id or contract_id may be removed, and no contract surface may change under its contract_id. The
+    baseline is the pack on `main`, else on `origin/main`; on main's own commit it is that of the first parent. A
+    defect that the baseline has too is a warning. Exits 3 on any violation, 7 if the pack could not be checked.
+    """
+    if staged and current is not None:
+        raise click.UsageError("--staged checks the index and --current a file: use one of them")
+    if fail_on - {"warning"}:
+        names = ", ".join(sorted(fail_on - {"warning"}, key=FAIL_ON_REASONS.index))
+        raise click.UsageError(f"--fail-on {names} is for runs: a role pack can fail on warning only")
+    repository = find_repository(reporter.settings.repo)
+    index_file = os.environ.get(_INDEX_VARIABLE) if staged else None
+    options = RolesCheckOptions(current, baseline, history, staged, index_file)
+    result = check_roles(repository, options, reporter.settings.now)
+    note = record_check(repository, result, reporter.settings.now)
+    reporter.print_result(
+        result.to_json(), result.findings, lambda page: _print_check(page, result), fold_after=_FOLD_AFTER
+    )
+    if note is not None:
+        reporter.note(note)
+    return combine_exit_codes(
+        [exit_code_of(result.findings), ExitCode.FAIL_ON * matches_fail_on(fail_on, result.findings)]
+    )
+
+
+def _print_check(page: Page, result: RolesCheckResult) -> None:
+    page.findings(result.findings)
+    for violation in result.waived:
+        subject = ", ".join(violation.ids) or violation.finding.path
+        page.line(f"waived    {violation.finding.code} {subject}", style="dim")
+    counts = result.to_json()["counts"]
+    compared = f"against {result.baseline}" if result.baseline is not None else "with nothing to compare with"
+    past = f" and {plural(result.commits, 'commit')} of its history" if result.commits else ""
+    page.line(
+        f"{result.verdict if result.verdict in ('pass', 'warn') else result.verdict.upper()}: {result.pack}: "
+        f"{plural(result.roles, 'role')}, {plural(result.contracts, 'contract')} {compared}{past}; "
+        f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}",
+        style={"pass": "bold green", "warn": "bold yellow"}.get(result.verdict, "bold red"),
+    )
+
+
+@click.command(
+    "diagnostics",
+    cls=Command,
+    examples=[
+        ("roles diagnostics", "every violation that was found, the last seen first"),
+        ("roles diagnostics --events --json", "with the events that reported them"),
+    ],
+)
+@click.option("--events", is_flag=True, help="List the events (FR-EVT-003), too.")
+@click.option("--limit", type=click.IntRange(min=1), help="List at most this many of each.")
+@click.pass_obj
+def diagnostics_command(reporter: Reporter, /, *, events: bool, limit: int | None) -> int:
+    """List the violations that checks of the role pack found.
+
+    Every violation is recorded once, in a DuckDB file beside the run folders, and counted each time it is found again.
+    The file is not evidence: it may be moved away at any time. Exits 6 while another process writes it, 7 if it cannot
+    be read.
+    """
+    diagnostics, event_rows = read_records(find_repository(reporter.settings.repo), events=events)
+    diagnostics, event_rows = diagnostics[:limit], event_rows[:limit]
+    document = {"diagnostics": diagnostics, "events": event_rows, "count": len(diagnostics), "findings": []}
+    reporter.print_result(
+        document, (), lambda page: _print_diagnostics(page, diagnostics, event_rows if events else None)
+    )
+    return 0
+
+
+def _print_diagnostics(
+    page: Page, diagnostics: Sequence[dict[str, Any]], events: Sequence[dict[str, Any]] | None
+) -> None:
+    if not diagnostics:
+        page.line("no violation was found yet")
+        return
+    columns = ("last seen", "count", "severity", "status", "code", "message")
+    keys = [column.replace(" ", "_") for column in columns]
+    rows = [[str(row[key]) for key in keys] for row in diagnostics]
+    page.table([Column(name, right=name == "count", below=name == "message") for name in columns], rows)
+    if events is not None:
+        page.line()
+        event_rows = [
+            (event["recorded_utc"], event["event_code"], event["payload"]["diagnostic_id"], event["job_id"] or "-")
+            for event in events
+        ]
+        page.table([Column(name) for name in ("recorded", "event", "diagnostic", "run")], event_rows)
+
+
+@click.command(
+    "bump",
+    cls=Command,
+    examples=[
+        ("roles bump chart_designer C --dry-run", "show what would be added, and where"),
+        ("roles bump chart_designer C", "add the next version of what the role produces"),
+    ],
+)
+@click.argument("role_id", metavar="ROLE")
+@click.argument("kind", metavar="X|C", type=click.Choice([kind.value for kind in RoleContractKind]))
+@click.option("--dry-run", is_flag=True, help="Show what would be added, and write nothing.")
+@click.pass_obj
+def bump_command(reporter: Reporter, /, *, role_id: str, kind: str, dry_run: bool) -> int:
+    """Add the next version of a role's contract to the role pack.
+
+    X is what the role extracts, C what it produces. The new contract is a copy of the previous one, which stays; no
+    other line of the file changes. Change its schema_json, then run `roles check`.
+    """
+    repository = find_repository(reporter.settings.repo)
+    result = bump_contract(repository, role_id, RoleContractKind(kind), write=not dry_run)
+    document = {
+        "contract_id": result.added.contract_id,
+        "after": result.added.after,
+        "pack": result.pack,
+        "changed_files": [result.pack] if result.written else [],
+        "findings": [],
+    }
+    reporter.print_result(document, (), lambda page: _print_bump(page, result))
+    return 0
+
+
+def _print_bump(page: Page, result: BumpResult) -> None:
+    after = f" after {result.added.after}" if result.added.after is not None else ""
+    page.line(f"{'added' if result.written else 'would add'} {result.added.contract_id}{after} in {result.pack}")
+    if result.written:
+        page.line("next: change its schema_json, then registry-pipeline roles check", style="dim")
+
+
+@click.command("rules", cls=Command, examples=[("roles rules", "every code, its severity and its message")])
+@click.pass_obj
+def rules_command(reporter: Reporter, /) -> int:
+    """List the rules of the role pack.
+
+    An error that the baseline has too is reported as a warning. `explain CODE` describes one rule in full.
+    """
+    rows = rows_of_family("roles")
+    keys = ("code", "severity", "clause", "message", "hint")
+    document = {"rules": [{key: str(getattr(row, key)) for key in keys} for row in rows], "findings": []}
+
+    def print_rules(page: Page) -> None:
+        columns = [Column("code"), Column("severity"), Column("what is wrong", below=True)]
+        page.table(columns, [(row.code, row.severity.value, format_template(row.message)) for row in rows])
+
+    reporter.print_result(document, (), print_rules)
+    return 0
+
+
+roles_group = CommandGroup(
+    name="roles",
+    help="""Check and extend the role pack.
+
+    A published role_id is permanent, and the surface of a published contract never changes. To change the output of a
+    role, add a new version of its contract beside the old one.
+    """,
+    members={
+        "check": ("roles:check_command", "Check the role pack against its published versions."),
+        "bump": ("roles:bump_command", "Add the next version of a role's contract to the role pack."),
+        "diagnostics": ("roles:diagnostics_command", "List the violations that checks of the role pack found."),
+        "rules": ("roles:rules_command", "List the rules of the role pack."),
+    },
+)

@@ -1,0 +1,296 @@
+"""`run-index show`, `list`, `failed-uniqueness` and `latest`: the queries of the run index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from registry_pipeline.canonical import utc_text
+from registry_pipeline.cli.commands.logs import format_options, print_records
+from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.param_types import Moment
+from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.config import find_repository
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.findings.finding import plural
+from registry_pipeline.registries.run_index.gates import field_changes
+from registry_pipeline.registries.run_index.log_file import Entry, run_index_log
+from registry_pipeline.registries.run_index.query import ORDERS, VIEWS, Query, find_latest, find_records, find_run
+from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
+from registry_pipeline.registries.run_index.service import read_rule_context
+
+_ALMOST_A_SECOND: Final = timedelta(microseconds=999_999)
+_LAST_TIME: Final = datetime.max.replace(tzinfo=UTC) - _ALMOST_A_SECOND
+_GATE_WORDS: Final = {
+    None: "-",
+    "PASS": "pass",
+    "PASS_WITH_MINOR_FIXES": "fixes",
+    "REWRITE_REQUIRED": "rewrite",
+    "PIVOT_REQUIRED": "pivot",
+}
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+def _add_options(*options: Callable[[Any], Any]) -> Callable[[_Decorated], _Decorated]:
+    """Return a decorator that adds several options, in the order in which the help lists them."""
+
+    def decorate(command: _Decorated) -> _Decorated:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_lane_options = _add_options(
+    click.option("--artist", metavar="ID", help="Runs of this artist."),
+    click.option("--genre", metavar="ID", help="Runs of this genre."),
+)
+_no_index_option = click.option("--no-index", is_flag=True, help="Read the whole log instead of the side index.")
+_list_options = _add_options(
+    _lane_options,
+    click.option("--since", type=Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant."),
+    click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant."),
+    click.option(
+        "--view",
+        type=click.Choice(VIEWS),
+        default="current",
+        show_default=True,
+        help="The current record of each run, all records, or those that a later one replaced.",
+    ),
+    click.option(
+        "--order-by",
+        type=click.Choice([*ORDERS, *(f"-{name}" for name in ORDERS)]),
+        metavar="[-]FIELD",
+        default="-created_utc",
+        show_default=True,
+        help="The field to order by; with - in front, the greatest first.",
+    ),
+    click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="The number of records; 0 is all.",
+    ),
+    _no_index_option,
+    format_options,
+)
+
+
+@click.command(
+    "show",
+    cls=Command,
+    examples=[
+        ("run-index show RUN-20260105-0900-AAAA", "the current record"),
+        ("run-index show RUN-20260105-0900-AAAA --history", "all its records, and what each of them changed"),
+    ],
+)
+@click.argument("run", metavar="RUN")
+@click.option("--history", is_flag=True, help="Every record of the run, oldest first, with the fields that changed.")
+@_no_index_option
+@format_options
+@click.pass_obj
+def show_command(
+    reporter: Reporter, run: str, history: bool, no_index: bool, form: str | None, output: Path | None
+) -> int:
+    """Show the records of a run.
+
+    The current record is the one with the greatest last_updated_utc (created_utc if it has none), then machine_id, then
+    position in the log. Exits 7 if the index has no such run.
+    """
+    log = run_index_log(find_repository(reporter.settings.repo))
+    result = find_run(log, run, use_index=not no_index)
+    if not result.entries:
+        raise NotFoundError(f"{log.display_path} has no run {run}", "see `registry-pipeline run-index list`")
+    entries = result.entries if history else result.entries[-1:]
+
+    def print_text(page: Page) -> None:
+        _print_record(page, entries[0])
+        for previous, entry in pairwise(entries):
+            _print_changes(page, previous.record, entry)
+        page.findings(result.findings)
+
+    print_records(
+        reporter,
+        [entry.record for entry in entries],
+        print_text,
+        form=form,
+        output=output,
+        more={"history": _list_changes(entries) if history else []},
+        findings=result.findings,
+    )
+    return 0
+
+
+def _list_changes(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    history: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
+    for previous, entry in pairwise(entries):
+        changes = [
+            {"field": name, "before": old, "after": new}
+            for name, old, new in field_changes(previous.record, entry.record)
+        ]
+        history.append({"line": entry.number, "changes": changes})
+    return history
+
+
+def _print_record(page: Page, entry: Entry) -> None:
+    page.line(f"{entry.record['run_id']}  line {entry.number}", style="bold")
+    width = max(map(len, entry.record))
+    for name, value in entry.record.items():
+        if name not in ("record_type", "run_id"):
+            page.line(f"  {name:<{width}}  {_value_text(value)}")
+
+
+def _print_changes(page: Page, previous: Record, entry: Entry) -> None:
+    page.line(f"line {entry.number}", style="bold")
+    for name, old, new in field_changes(previous, entry.record):
+        if old is None:
+            page.line(f"  + {name}  {_value_text(new)}")
+        elif new is None:
+            page.line(f"  - {name}  {_value_text(old)}")
+        else:
+            page.line(f"  ~ {name}  {_value_text(old)} -> {_value_text(new)}")
+
+
+def _value_text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@click.command(
+    "list",
+    cls=Command,
+    examples=[
+        ("run-index list --artist ART-heron --genre GEN-ambient", "the runs of a lane, newest first"),
+        ("run-index list --since 2026-01-05 --until 2026-01-11 --order-by run_id", "a week, both days included"),
+        ("run-index list --view superseded -n 5 --json", "records that a later one replaced"),
+        ("run-index list --format csv -n 20", "twenty of them for a spreadsheet"),
+    ],
+)
+@_list_options
+@click.pass_obj
+def list_command(reporter: Reporter, /, **options: Any) -> int:
+    """List runs of the index.
+
+    By lane (artist and genre) and by created_utc. Days are whole UTC days; an instant counts exactly. --format parquet
+    writes columns of text and lists, with -o to a file.
+    """
+    return _list_records(reporter, options)
+
+
+@click.command(
+    "failed-uniqueness",
+    cls=Command,
+    examples=[
+        ("run-index failed-uniqueness", "every run whose current record has a FAIL"),
+        ("run-index failed-uniqueness --artist ART-heron --since 2026-01-01 --json", "those of an artist since a day"),
+    ],
+)
+@_list_options
+@click.pass_obj
+def failed_uniqueness_command(reporter: Reporter, /, **options: Any) -> int:
+    """List runs that failed a uniqueness check.
+
+    Those with FAIL in uniqueness_hook, uniqueness_scene or uniqueness_scripture. `run-index check` reports which of
+    them passed the gate without an override.
+    """
+    return _list_records(reporter, options, failed=True)
+
+
+def _list_records(reporter: Reporter, options: Mapping[str, Any], *, failed: bool = False) -> int:
+    since: datetime | None = options["since"]
+    until: datetime | None = options["until"]
+    if since is not None and until is not None and until < since:
+        raise click.UsageError("--until is before --since")
+    query = Query(
+        artist_id=options["artist"],
+        genre_id=options["genre"],
+        # Records have whole seconds: one of 09:00:00 is not at or after 09:00:00.5, so `since` is rounded up.
+        since=None if since is None else utc_text(min(since, _LAST_TIME) + _ALMOST_A_SECOND),
+        until=None if until is None else utc_text(until),
+        failed=failed,
+        view=options["view"],
+        order_by=options["order_by"],
+        limit=options["limit"],
+    )
+    log = run_index_log(find_repository(reporter.settings.repo))
+    result = find_records(log, query, use_index=not options["no_index"])
+
+    def print_text(page: Page) -> None:
+        _print_runs(page, result.records)
+        page.line(f"{plural(len(result.entries), 'record')} of {log.display_path}", style="dim")
+        page.findings(result.findings)
+
+    print_records(
+        reporter,
+        result.records,
+        print_text,
+        form=options["form"],
+        output=options["output"],
+        more={"view": query.view},
+        findings=result.findings,
+    )
+    return 0
+
+
+def _print_runs(page: Page, records: Sequence[Record]) -> None:
+    columns = [*map(Column, ("created", "artist", "genre", "by", "at", "gates", "uniqueness"))]
+    if records:
+        page.table([*columns, Column("run", below=True)], map(_format_run, records))
+
+
+def _format_run(record: Record) -> list[str]:
+    cells = [record[name] for name in ("created_utc", "artist_id", "genre_id", "created_by", "machine_id")]
+    gates = [record.get(f"qa_gate{number}") for number in range(4)]
+    failed = [name.removeprefix("uniqueness_") for name in UNIQUENESS if record.get(name) == "FAIL"]
+    return [
+        *cells,
+        " ".join(_GATE_WORDS.get(gate, str(gate)) for gate in gates),
+        f"FAIL {', '.join(failed)}" if failed else "-",
+        record["run_id"],
+    ]
+
+
+@click.command(
+    "latest",
+    cls=Command,
+    examples=[
+        ("run-index latest --artist ART-heron --genre GEN-ambient", "the newest success of a lane"),
+        ("run-index latest --json", "the newest of all"),
+    ],
+)
+@_lane_options
+@_no_index_option
+@format_options
+@click.pass_obj
+def latest_command(
+    reporter: Reporter, artist: str | None, genre: str | None, no_index: bool, form: str | None, output: Path | None
+) -> int:
+    """Find the latest successful run.
+
+    The newest current record with qa_gate2 PASS whose run breaks no rule; a run that failed a uniqueness check counts
+    only while an override allows it. Exits 7 if there is none.
+    """
+    repository = find_repository(reporter.settings.repo)
+    log = run_index_log(repository)
+    context, _ = read_rule_context(repository, machine_id=None, now=None)
+    result = find_latest(log, context, artist_id=artist, genre_id=genre, use_index=not no_index)
+    if not result.entries:
+        lane = " ".join(filter(None, (artist, genre)))
+        raise NotFoundError(
+            f"{log.display_path} has no successful run{f' of {lane}' if lane else ''}",
+            "see `registry-pipeline run-index list` and `registry-pipeline run-index check`",
+        )
+
+    def print_text(page: Page) -> None:
+        _print_runs(page, result.records)
+        page.findings(result.findings)
+
+    print_records(reporter, result.records, print_text, form=form, output=output, findings=result.findings)
+    return 0

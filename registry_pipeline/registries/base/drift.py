@@ -1,0 +1,152 @@
+"""Find commits that changed the executables of operations, and evidence that HEAD has and the working tree lacks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.finding import Finding, plural, sorted_findings
+from registry_pipeline.git.process import ask_git
+from registry_pipeline.git.repository import read_missing_files
+from registry_pipeline.git.values import BoundPaths, PathDrift, TouchGraph
+from registry_pipeline.registries.base.values import Operation
+
+
+def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
+    """Return the history of the operations' executables up to a commit.
+
+    Args:
+        root: the repository; paths of executables are relative to it.
+        operations: those of the catalog.
+        tip: the newest commit of interest; None outside git or without a commit.
+
+    Raises:
+        NotFoundError: git cannot read the history, as in a clone without trees.
+    """
+    candidates = {
+        operation.operation_id: [list(find_named_paths(text)) for text in operation.executables]
+        for operation in operations
+    }
+    paths = {path for executables in candidates.values() for names in executables for path in names}
+    graph, known = (None, frozenset[str]()) if tip is None else _read_graph(root, tip, sorted(paths))
+    bound: dict[str, BoundPaths] = {}
+    for operation_id, executables in candidates.items():
+        tracked = [next((path for path in names if path in known), None) for names in executables]
+        bound[operation_id] = BoundPaths(frozenset(filter(None, tracked)), None not in tracked)
+    return PathDrift(bound, graph)
+
+
+def find_named_paths(executable: str) -> Iterator[str]:
+    """Yield the paths in the repository that the words of an executable may name, in their order."""
+    words = [word.strip("`'\"()[],;") for word in executable.split()]
+    for previous, word in zip(["", *words], words, strict=False):
+        if previous == "-m":
+            module = word.replace(".", "/")
+            yield from (f"{module}.py", module)
+        elif word and not word.startswith(("-", "/")):
+            path = PurePosixPath(word.partition(":")[0]).as_posix()
+            if path != "." and ".." not in path.split("/"):
+                yield path
+
+
+def _read_graph(root: Path, tip: str, paths: Sequence[str]) -> tuple[TouchGraph, frozenset[str]]:
+    """Return the history up to a commit, and those of the paths that some commit changed."""
+    # (1) all commits with their parents
+    output = ask_git(root, "rev-list", "--topo-order", "--parents", tip, "--") or b""
+    lines = [line.split() for line in output.decode("ascii").splitlines()]
+    positions = {commits[0]: position for position, commits in enumerate(lines)}
+    parents = [[positions[parent] for parent in commits[1:]] for commits in lines]
+    # (2) the commits that changed one of the paths
+    requested = frozenset(paths)
+    changes: dict[int, frozenset[str]] = {}
+    for commit, names in _read_changes(root, tip, paths):
+        changes[positions[commit]] = frozenset(
+            path for name in names for path in _with_parents(name) if path in requested
+        )
+    is_shallow = ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
+    return TouchGraph(positions, parents, changes, is_shallow), frozenset[str]().union(*changes.values())
+
+
+def _read_changes(root: Path, tip: str, paths: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each commit with the files under the paths that it changed; of a merge, those that no parent has."""
+    if not paths:
+        return
+    # Two empty fields come before every commit and one after every merge: no file has an empty name.
+    options = ("--format=%x00%x00%H", "-z", "--name-only", "--no-renames", "--relative", "--full-history", "-c")
+    command = ("-c", "log.showRoot=true", "-c", "log.showSignature=false", "log", *options)
+    output = ask_git(root, *command, tip, "--", *(f":(literal){path}" for path in paths)) or b""
+    for entry in filter(None, output.split(b"\0\0\0")):
+        commit, *names = (part.removeprefix(b"\n") for part in entry.split(b"\0") if part)
+        yield commit.decode("ascii"), [os.fsdecode(name) for name in names]
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    """Yield a path and the folders that contain it."""
+    path = PurePosixPath(name)
+    yield path.as_posix()
+    yield from (folder.as_posix() for folder in path.parents)
+
+
+_MAX_NAMES: Final = 3
+
+
+def check_tracked_files(repository: Repository, pathspecs: Sequence[str]) -> tuple[Finding, ...]:
+    """Return a finding for each run folder and file that HEAD contains and the working tree lacks, even in part.
+
+    Args:
+        repository: the repository.
+        pathspecs: git pathspecs of the evidence. If git cannot read the repository, the only finding says so.
+    """
+    try:
+        missing = read_missing_files(repository.root, pathspecs)
+    except NotFoundError as error:
+        return (make_git_unreadable_finding(error),)
+    return check_tracked(missing, repository.config.run_roots)
+
+
+def make_git_unreadable_finding(error: NotFoundError) -> Finding:
+    """Return the finding that says why git cannot read the repository."""
+    return finding("CONFIG_GIT_UNREADABLE", ".git", detail=f"{error.message}; {error.advice}")
+
+
+def file_pathspecs(*paths: str) -> tuple[str, ...]:
+    """Return the pathspecs of these files, and of everything in these folders."""
+    return tuple(f":(literal){path}" for path in paths)
+
+
+def quote_pathspec(path: str) -> str:
+    """Return a path with the characters escaped that a git pathspec treats as a pattern."""
+    return re.sub(r"([*?\[\\])", r"\\\1", path)
+
+
+def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
+    """Return a finding for each run folder with missing files, and for each other missing file.
+
+    Args:
+        missing: files that HEAD contains and the working tree lacks; files directly in a run root are ignored.
+        run_roots: the configured run roots.
+    """
+    lost: dict[str, list[str]] = {}
+    for path in missing:
+        run_root = next((root for root in run_roots if path.startswith(f"{root}/")), None)
+        if run_root is None:
+            lost.setdefault(path, [])
+            continue
+        # One finding for a whole run folder: its files are useless one by one.
+        run_id, _, relpath = path.removeprefix(f"{run_root}/").partition("/")
+        if relpath:
+            lost.setdefault(f"{run_root}/{run_id}", []).append(relpath)
+    return sorted_findings(
+        finding("TRACKED_MISSING", path, detail=_describe_files(files)) for path, files in lost.items()
+    )
+
+
+def _describe_files(files: list[str]) -> str:
+    names = ", ".join(sorted(files)[:_MAX_NAMES]) + (", ..." if len(files) > _MAX_NAMES else "")
+    return f"{plural(len(files), 'file')} ({names})" if files else "this file"
