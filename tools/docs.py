@@ -21,7 +21,7 @@ from typing import Final
 import click
 
 from registry_pipeline.cli.group import CommandGroup
-from registry_pipeline.cli.group import program as command_line
+from registry_pipeline.cli.program import program as command_line
 from registry_pipeline.config import Adapter, Captured, Config, Entries, Roles, RunIndex
 from registry_pipeline.config_types import option_rows
 from registry_pipeline.findings.codes import CODES

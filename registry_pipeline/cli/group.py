@@ -1,4 +1,4 @@
-"""The program: a group that imports a command when it is called, with help texts from a table."""
+"""The classes of commands and of groups, which import a command when it is called."""
 
 from __future__ import annotations
 
@@ -14,33 +14,6 @@ from registry_pipeline.cli.settings import global_options, read_settings
 from registry_pipeline.findings.finding import did_you_mean
 
 PROGRAM: Final = "registry-pipeline"
-COMMANDS: Final = {
-    "init": ("setup:init_command", "Set up a repository, or a plain folder."),
-    "example": ("example:example_command", "Make the example repository in DIR."),
-    "build": ("build:build_command", "Build, seal, validate and activate registries."),
-    "verify": ("verify:verify_command", "Verify sealed runs, byte for byte."),
-    "activate": ("pointers:activate_command", "Activate a run of a registry."),
-    "rollback": ("pointers:rollback_command", "Undo an activation."),
-    "mark-bad": ("pointers:mark_bad_command", "Mark a run bad, permanently."),
-    "status": ("status:status_command", "Show active runs, whether they verify, and what to do next."),
-    "log": ("inspect:log_command", "List activations and builds, the newest first."),
-    "show": ("inspect:show_command", "Show one run and who activated it."),
-    "runs": ("inspect:runs_command", "List runs from the active run registry."),
-    "diff": ("diff:diff_command", "Show the differences between two runs."),
-    "doctor": ("setup:doctor_command", "Show what is wrong, and repair it with --fix."),
-    "anchor": ("pointers:anchor_command", "Print the hash of the last activation record."),
-    "registries": ("inspect:registries_command", "List the registries."),
-    "roles": ("roles:roles_group", "Check and extend the role pack."),
-    "entries": ("entries:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),
-    "run-index": ("run_index:run_index_group", "Append to the run index, query it, check it, merge it."),
-    "overrides": ("overrides:overrides_group", "Append to the overrides log, list it, check it, merge it."),
-    "explain": ("explain:explain_command", "Explain the CODE of a finding, or list every code."),
-    "ui": ("ui:ui_command", "Start Dagster's web UI for this repository."),
-}
-"""Each command and group: "module:name" in `cli.commands`, and its line of help, in the order in which users need them.
-
-A test compares the lines with the help texts of the commands.
-"""
 _GLOBAL_TITLE: Final = "Global options (before or after the command)"
 
 
@@ -117,7 +90,7 @@ class CommandGroup(_SuggestingCommand, click.Group):
         if cmd_name not in self._places:
             return None
         module, attribute = self._places[cmd_name].split(":")
-        command = getattr(import_module(f"registry_pipeline.cli.commands.{module}"), attribute)
+        command = getattr(import_module(f"registry_pipeline.cli.{module}"), attribute)
         return command if isinstance(command, click.Command) else None
 
     def all_commands(self) -> Iterator[tuple[str, Command]]:
@@ -166,16 +139,3 @@ def _refuse_unknown(ctx: click.Context, kind: str, name: str, known: Iterable[st
     suggestion = did_you_mean(name, known)
     question = f"; did you mean {suggestion}?" if suggestion else ""
     raise click.UsageError(f"unknown {kind} {name}{question}", ctx) from None
-
-
-program = CommandGroup(
-    name=PROGRAM,
-    help="""Keep verifiable registries of a repository with many automated runs.
-
-    Builds registries from run folders, seals and validates them, and activates them by moving a pointer. The active
-    run is always the one that the pointer file names, never just the newest.
-    """,
-    members=COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-click.version_option(package_name=PROGRAM, prog_name=PROGRAM)(program)

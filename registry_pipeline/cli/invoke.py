@@ -13,7 +13,8 @@ from typing import Final, NoReturn
 import click
 
 from registry_pipeline.cli.exit_codes import ExitCode
-from registry_pipeline.cli.group import PROGRAM, program
+from registry_pipeline.cli.group import PROGRAM
+from registry_pipeline.cli.program import program
 from registry_pipeline.cli.reporter import report_failure
 from registry_pipeline.cli.settings import find_requested_format
 from registry_pipeline.errors import RegistryPipelineError

@@ -7,7 +7,8 @@ import shlex
 import click
 import pytest
 
-from registry_pipeline.cli.group import Command, CommandGroup, program
+from registry_pipeline.cli.group import Command, CommandGroup
+from registry_pipeline.cli.program import program
 from registry_pipeline.schema import has_schema
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.fork_server import fork_server

@@ -1,4 +1,4 @@
-"""The group `entries`: change, check and list registry entries; rules belong in `registries.entries`."""
+"""The commands of `entries`: change, check and list registry entries; rules belong in `registries.entries`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from registry_pipeline.cli.activation_output import find_actor
 from registry_pipeline.cli.entry_input import read_given
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command, CommandGroup
+from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.files.transaction import Recovery
@@ -304,20 +304,3 @@ def rules_command(reporter: Reporter) -> int:
 
     reporter.print_result({"rules": [asdict(rule) for rule in rows]}, (), print_text)
     return 0
-
-
-entries_group = CommandGroup(
-    name="entries",
-    help="""Registry entries: modules, routes, abilities and hooks in YAML files.
-
-    Change registries by these commands. They check an entry against its schema and against the other registries,
-    write all files of a change or none, and keep the lines of other entries.
-    """,
-    members={
-        "add": ("entries:add_command", "Add or update entries."),
-        "remove": ("entries:remove_command", "Remove entries."),
-        "check": ("entries:check_command", "Check all registry entries."),
-        "list": ("entries:list_command", "List registry entries."),
-        "rules": ("entries:rules_command", "Print the rules between the registries."),
-    },
-)

@@ -1,4 +1,4 @@
-"""`overrides list`, and the group `overrides`; its other commands are in `logs`."""
+"""`overrides list`; the other commands of its group are in `logs`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from registry_pipeline.cli.commands.logs import format_options, print_records
-from registry_pipeline.cli.group import Command, CommandGroup
+from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.finding import plural
@@ -57,18 +57,3 @@ def list_command(
 
     print_records(reporter, records, print_text, form=form, output=output, findings=content.findings)
     return 0
-
-
-overrides_group = CommandGroup(
-    name="overrides",
-    help=(
-        "Append to the overrides log, list it, check it, merge it.\n\n"
-        "An override allows one run to break one policy, until an update voids it."
-    ),
-    members={
-        "append": ("logs:overrides_append", "Append overrides, or updates of them, to the overrides log."),
-        "list": ("overrides:list_command", "List the overrides."),
-        "check": ("logs:overrides_check", "Check the overrides log."),
-        "merge": ("logs:overrides_merge", "Merge the overrides logs of two machines."),
-    },
-)

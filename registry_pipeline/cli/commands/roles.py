@@ -1,4 +1,4 @@
-"""The group `roles`: check and extend the role pack; rules belong in `registries.roles`."""
+"""The commands of `roles`: check and extend the role pack; rules belong in `registries.roles`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from registry_pipeline.cli.exit_codes import (
     fail_on_option,
     matches_fail_on,
 )
-from registry_pipeline.cli.group import Command, CommandGroup
+from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.codes import rows_of_family
@@ -214,19 +214,3 @@ def rules_command(reporter: Reporter, /) -> int:
 
     reporter.print_result(document, (), print_rules)
     return 0
-
-
-roles_group = CommandGroup(
-    name="roles",
-    help="""Check and extend the role pack.
-
-    A published role_id is permanent, and the surface of a published contract never changes. To change the output of a
-    role, add a new version of its contract beside the old one.
-    """,
-    members={
-        "check": ("roles:check_command", "Check the role pack against its published versions."),
-        "bump": ("roles:bump_command", "Add the next version of a role's contract to the role pack."),
-        "diagnostics": ("roles:diagnostics_command", "List the violations that checks of the role pack found."),
-        "rules": ("roles:rules_command", "List the rules of the role pack."),
-    },
-)
