@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry_pipeline.example.entries import entry_files
+from registry_pipeline.example.data_files import read_commit_files
 from registry_pipeline_tests.role_packs import PACK, SMALL
 
 LEDGER = "schema/applied_migrations.json"
@@ -65,7 +65,7 @@ def _lines(*records: Mapping[str, object]) -> str:
     return "".join(f"{json.dumps(record)}\n" for record in records)
 
 
-ENTRIES = entry_files()
+ENTRIES = read_commit_files("entries")
 
 _FILES = {
     **ENTRIES,

@@ -25,15 +25,14 @@ from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 
 SEALED_IO: Final = "sealed_io"
 OWNERS: Final = ("team:registry-layer",)
+# A single group: with several, Dagster's first page shows boxes of groups instead of the graph.
 GROUP: Final = "registry_layer"
-"""A single group: with several, Dagster's first page shows boxes of groups instead of the graph."""
-_RETRIES: Final = 3
 
 
 def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
     """Return the asset of a registry, which is built from its sources and the sealed runs of its upstreams."""
     # If two runs extend a log at once, sealing refuses the second; its retry builds on the first.
-    retry = RetryPolicy(max_retries=_RETRIES) if spec.append_only else None
+    retry = RetryPolicy(max_retries=3) if spec.append_only else None
 
     @asset(
         ins={name: AssetIn(name) for name in spec.depends_on},

@@ -24,8 +24,6 @@ from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
     """Return everything that Dagster shows and runs.
 
-    drift_signals_daily is included if the repository states when its history begins.
-
     Args:
         repo_root: the repository; by default it is found from the environment or the working directory of a step.
         clock: returns the moment of an activation; tests pass their own.

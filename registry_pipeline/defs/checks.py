@@ -1,6 +1,6 @@
 """The blocking checks of every sealed asset: seal, schema and rules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from dagster import (
@@ -9,11 +9,13 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
+    DagsterInstance,
     MetadataValue,
     multi_asset_check,
 )
 
 from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_code, printable
@@ -31,35 +33,57 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def description(name: str) -> str:
-    """Return the description of a check; one with an unknown name checks the rules of its registry."""
-    return _DESCRIPTIONS.get(name, _DESCRIPTIONS["rules"])
+def blocking_checks(
+    spec: RegistrySpec,
+    find_materializations: Callable[[DagsterInstance, str], Sequence[Materialization]],
+    format_result: Callable[[str, Sequence[Verdict]], AssetCheckResult],
+    *,
+    note: str = "",
+) -> AssetChecksDefinition:
+    """Return the checks of a registry. All are blocking, so nothing downstream is built on a failed one.
 
-
-def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
-    """Return the checks of a registry. All are blocking, so nothing downstream is built on a failed one."""
+    Args:
+        spec: the registry.
+        find_materializations: returns what a Dagster run checks, by its id.
+        format_result: returns the result of one check from the verdicts on the sealed runs.
+        note: is added to each description.
+    """
     specs = [
-        AssetCheckSpec(name, asset=spec.registry_id, description=description(name), blocking=True)
+        AssetCheckSpec(
+            name,
+            asset=spec.registry_id,
+            # A check with a name of its own checks the rules of its registry.
+            description=_DESCRIPTIONS.get(name, _DESCRIPTIONS["rules"]) + note,
+            blocking=True,
+        )
         for name in spec.check_names
     ]
 
     @multi_asset_check(name=f"check_{spec.registry_id}", specs=specs, can_subset=True)
-    def check_registry(
-        context: AssetCheckExecutionContext, repository: RepositoryResource
-    ) -> Iterator[AssetCheckResult]:
+    def check(context: AssetCheckExecutionContext, repository: RepositoryResource) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
-            # The run's own materialization or that of the run that it re-executes, else the latest one.
-            instance, registry_id = repository.instance, spec.registry_id
-            materialization = event_log.materialized_in(instance, registry_id, context.run.run_id) or next(
-                iter(event_log.materializations(instance, registry_id, limit=1)), None
-            )
-            sealed = None if materialization is None else materialization.sealed
-            verdict = None if sealed is None else validation.validate(repository.load(), sealed)
+            materializations = find_materializations(repository.instance, context.run.run_id)
+            loaded = repository.load()
+            verdicts = [validation.validate(loaded, m.sealed) for m in materializations if m.sealed is not None]
+        selected = {key.name for key in context.selected_asset_check_keys}
         for name in spec.check_names:
-            if any(key.name == name for key in context.selected_asset_check_keys):
-                yield _no_run_result(name) if verdict is None else check_result(name, verdict)
+            if name in selected:
+                yield format_result(name, verdicts) if verdicts else _no_run_result(name)
 
-    return check_registry
+    return check
+
+
+def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
+    """Return the checks of a registry.
+
+    They check the materialization of their own run or of the run that it re-executes, else the latest one.
+    """
+
+    def find_materializations(instance: DagsterInstance, run_id: str) -> Sequence[Materialization]:
+        own = event_log.all_materialized_in(instance, spec.registry_id, run_id)[-1:]
+        return own or event_log.materializations(instance, spec.registry_id, limit=1)
+
+    return blocking_checks(spec, find_materializations, lambda name, verdicts: check_result(name, verdicts[0]))
 
 
 def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
@@ -75,8 +99,6 @@ def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
 
 def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckResult:
     """Return the result of one check on many folders; it fails if any of them fails."""
-    if not verdicts:
-        return _no_run_result(name)
     failing = [verdict for verdict in verdicts if not _is_passed(name, verdict)]
     failing_folders = "\n".join(f"- {markdown_code(verdict.path)}" for verdict in failing)
     facts = {

@@ -37,8 +37,8 @@ from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
 CHECK_JOB: Final = "check_job"
+# The start of the reported build that a run checks.
 REPORTED_TAG: Final = "registry_pipeline/reported"
-"""Tag of a run that checks a reported build: the start of the build."""
 _CODE_VERSION: Final = "dagster/code_version"
 _INPUT_VERSION: Final = "dagster/input_data_version/"
 

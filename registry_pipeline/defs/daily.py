@@ -6,16 +6,13 @@ of all partitions together, so each partition's own content hash is in its metad
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import date
 from signal import SIGINT, SIGTERM
 from typing import Final
 
 from dagster import (
-    AssetCheckExecutionContext,
-    AssetCheckResult,
     AssetChecksDefinition,
-    AssetCheckSpec,
     AssetExecutionContext,
     AssetMaterialization,
     AssetsDefinition,
@@ -23,13 +20,13 @@ from dagster import (
     BackfillPolicy,
     BetaWarning,
     Config,
+    DagsterInstance,
     DailyPartitionsDefinition,
     DataVersion,
     Definitions,
     MaterializeResult,
     asset,
     define_asset_job,
-    multi_asset_check,
 )
 from pydantic import Field
 
@@ -37,13 +34,13 @@ from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.assets import asset_attributes
-from registry_pipeline.defs.checks import check_result_of_many, description
+from registry_pipeline.defs.checks import blocking_checks, check_result_of_many
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
-from registry_pipeline.registries import catalog, validation
+from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base import seal_build
 
 DAILY: Final = "drift_signals_daily"
@@ -134,24 +131,10 @@ def daily_checks() -> AssetChecksDefinition:
     They check the asset, not a partition: each has one result per backfill, which fails if any day fails. Executed
     alone they check the newest folder of every day.
     """
-    names = catalog.spec_of(DAILY).check_names
-    specs = [
-        AssetCheckSpec(name, asset=DAILY, description=f"{description(name)} For each day of the run.", blocking=True)
-        for name in names
-    ]
 
-    @multi_asset_check(name=f"check_{DAILY}", specs=specs, can_subset=True)
-    def check_history(
-        context: AssetCheckExecutionContext, repository: RepositoryResource
-    ) -> Iterator[AssetCheckResult]:
-        with as_dagster_failure():
-            instance = repository.instance
-            days = event_log.all_materialized_in(instance, DAILY, context.run.run_id)
-            days = days or event_log.newest_of_each_partition(instance, DAILY)
-            loaded = repository.load()
-            verdicts = [validation.validate(loaded, day.sealed) for day in days if day.sealed is not None]
-        for name in names:
-            if any(key.name == name for key in context.selected_asset_check_keys):
-                yield check_result_of_many(name, verdicts)
+    def find_days(instance: DagsterInstance, run_id: str) -> Sequence[event_log.Materialization]:
+        days = event_log.all_materialized_in(instance, DAILY, run_id)
+        return days or event_log.newest_of_each_partition(instance, DAILY)
 
-    return check_history
+    spec = catalog.spec_of(DAILY)
+    return blocking_checks(spec, find_days, check_result_of_many, note=" For each day of the run.")

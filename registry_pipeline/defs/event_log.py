@@ -33,11 +33,8 @@ class Materialization:
     """A materialization.
 
     Attributes:
-        registry_id: the registry.
         storage_id: its position in the event log.
-        dagster_run_id: the Dagster run; empty if a sensor reported a folder that the command line sealed.
-        sealed: the sealed run, if any.
-        data_version: the data version, if known.
+        dagster_run_id: empty if a sensor reported a folder that the command line sealed.
     """
 
     registry_id: str

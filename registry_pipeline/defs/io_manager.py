@@ -1,7 +1,5 @@
 """The IO manager: seals the result of an asset as a run folder, and loads only verified folders."""
 
-from typing import Final
-
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
 
 from registry_pipeline.config import Repository
@@ -15,14 +13,12 @@ from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
 
-_STEP_OUTSIDE_RUN: Final = "none"
-
 
 def producing_run(upstream: OutputContext) -> str | None:
     """Return the Dagster run that made an upstream: this run or the one that it re-executes, else None."""
-    # For an upstream outside of the execution Dagster 1.13.27 makes up an output context with the step key `none`
-    # and a placeholder for the run id. Nothing else tells the two apart; a test pins this.
-    return None if upstream.step_key == _STEP_OUTSIDE_RUN else upstream.run_id
+    # For an upstream outside of the execution, Dagster 1.13.27 makes up an output context with the step key `none`
+    # and a placeholder for the run id. There is no other difference; a test pins this.
+    return None if upstream.step_key == "none" else upstream.run_id
 
 
 class SealedIOManager(ConfigurableIOManager):
@@ -35,9 +31,6 @@ class SealedIOManager(ConfigurableIOManager):
 
         An unchanged capture makes no folder, and neither does a registry that could not be built: their page names
         the active run.
-
-        Raises:
-            Failure: the folder could not be published.
         """
         with as_dagster_failure():
             repository = self.repository.load()
@@ -55,9 +48,6 @@ class SealedIOManager(ConfigurableIOManager):
         """Return an upstream as a sealed run, verified now, or None if it has none.
 
         Of an upstream in this execution it is the folder of its materialization, else the active run, never the newest.
-
-        Raises:
-            Failure: the folder does not verify.
         """
         upstream = context.upstream_output
         with as_dagster_failure():

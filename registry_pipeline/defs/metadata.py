@@ -49,13 +49,7 @@ def sealed_metadata(repository: Repository, sealed: SealedRun, content: Metadata
 
 
 def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None) -> Metadata:
-    """Return counts and flags as numbers (which Dagster plots), changes, a preview and the columns.
-
-    Args:
-        spec: the registry.
-        built: what was built.
-        active: the verified active run; None leaves the changes out.
-    """
+    """Return counts and flags as numbers (which Dagster plots), a preview, the columns, and changes since `active`."""
     files = built.artifacts.files
     page: Metadata = {"records": built.artifacts.records, "dagster/row_count": built.artifacts.records}
     page |= {name: MetadataValue.int(int(value)) for name, value in built.artifacts.metrics.items()}

@@ -24,17 +24,13 @@ TREE_TAG: Final = "registry_pipeline/working_tree_state"
 HEAD_TAG: Final = "registry_pipeline/chain_head"
 TAKEN_TAG: Final = "registry_pipeline/git_taken_in_run"
 _OUTSIDE_GIT: Final = "none"
+# How long a step waits for another step of its run that reads the git state of a large checkout.
 _GIT_WAIT_SECONDS: Final = 300.0
-"""How long a step waits for another step of its run that reads the git state of a large checkout."""
 
 
 @contextmanager
 def as_dagster_failure() -> Iterator[None]:
-    """Turn an error of the pipeline into a step failure that shows its message and its advice, not a traceback.
-
-    Raises:
-        Failure: for every `RegistryPipelineError`.
-    """
+    """Turn a `RegistryPipelineError` into a step failure that shows its message and advice, not a traceback."""
     try:
         yield
     except RegistryPipelineError as error:
@@ -56,30 +52,17 @@ class RepositoryResource(ConfigurableResource[None]):
 
     @property
     def instance(self) -> DagsterInstance:
-        """The Dagster instance of the execution.
-
-        Raises:
-            NotFoundError: used outside an execution.
-        """
+        """The Dagster instance of the execution."""
         if self._instance is None:
             raise NotFoundError("the resource is used outside of a Dagster execution", "run it in a job or a sensor")
         return self._instance
 
     def load(self) -> Repository:
-        """Return the repository with its present configuration.
-
-        Raises:
-            NotFoundError: there is none.
-            ConfigError: its toml file is invalid.
-        """
+        """Return the repository with its present configuration."""
         return find_repository(Path(self.root) if self.root else None)
 
     def started(self, dagster_run_id: str) -> datetime:
-        """Return when a Dagster run started, which is later than when it was queued.
-
-        Raises:
-            NotFoundError: the instance has no such run, or the run has not started.
-        """
+        """Return when a Dagster run started, which is later than when it was queued."""
         record = self.instance.get_run_record_by_id(dagster_run_id)
         if record is None or record.start_time is None:
             raise NotFoundError(f"the Dagster run {dagster_run_id} has not started", "launch it through Dagster")

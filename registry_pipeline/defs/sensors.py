@@ -45,8 +45,8 @@ from registry_pipeline.values import value_type
 
 REBUILD_JOB: Final = "rebuild_job"
 OVERDUE_TAG: Final = "dagster/max_runtime"
+# An activation run counts as failed then: the sensor would wait without end for a run whose process died.
 OVERDUE_SECONDS: Final = 900
-"""Time after which an activation run counts as failed; one whose process died would be waited for without end."""
 rebuild_job = define_asset_job(
     REBUILD_JOB,
     selection=AssetSelection.assets(*(spec.registry_id for spec in BUILD_ORDER)),
@@ -69,8 +69,8 @@ daily_rebuild_schedule = ScheduleDefinition(
     default_status=DefaultScheduleStatus.STOPPED,
     description="Builds, seals and checks every registry at 03:00 UTC. Off until you switch it on.",
 )
+# The hash of the registries and roots that a requested run activates.
 CLOSURE_TAG: Final = "registry_pipeline/closure"
-"""Tag of a requested run: the hash of the registries and roots that it activates."""
 TRIES: Final = 3
 _DEPTH: Final = 5
 
@@ -111,11 +111,9 @@ def activation_sensor(context: SensorEvaluationContext, repository: RepositoryRe
 
 
 def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
-    """Return the set of builds to activate.
-
-    Builds of overlapping rebuilds are in the event log in any order. So each candidate is tried as the newest of a
-    set, the latest moment first. The set that moves most registries wins; of equals, the first one.
-    """
+    """Return the set of builds to activate: the one that moves most registries."""
+    # Builds of overlapping rebuilds are in the event log in any order. So each candidate is tried as the newest of a
+    # set, the latest moment first; of sets with equally many registries, the first one wins.
     candidates, reasons = _find_candidates(instance, repository)
     registry_count = len({candidate.registry_id for candidate in candidates})
     best: Sequence[SealedRun] = ()
@@ -176,7 +174,6 @@ def _find_obstacle(instance: DagsterInstance, build: Materialization, active: Ac
 
 
 def _moment(build: Materialization) -> tuple[str, int]:
-    """Return the sort key of builds by time: the moment that they describe, then the event log."""
     return ("" if build.sealed is None else build.sealed.as_of_utc), build.storage_id
 
 
@@ -198,7 +195,7 @@ def _select_set(newest: Materialization, candidates: Sequence[Materialization]) 
 
 
 def _as_checked_run(build: Materialization) -> tuple[SealedRun, Verdict]:
-    """Return a build with the verdict of its passed checks. The job does not rely on it."""
+    # The job does not rely on this verdict, which stands for the passed checks: it validates again.
     sealed = build.sealed
     if sealed is None:
         raise ValueError("a candidate has a sealed run")
@@ -222,15 +219,7 @@ def request(instance: DagsterInstance, repository: Repository, proposal: Proposa
     if len(runs) >= TRIES:
         return SkipReason(f"given up after {len(runs)} failed runs: {names}")
     config = ActivationRequest(
-        runs={
-            run.registry_id: RunToActivate(
-                run_id=run.ref.run_id,
-                run_root=run.ref.run_root,
-                relpath=run.ref.relpath,
-                manifest_sha256=run.ref.manifest_sha256,
-            )
-            for run in proposal.runs
-        },
+        runs={run.registry_id: RunToActivate(**run.ref.to_json()) for run in proposal.runs},
         actor="dagster:activation_sensor",
         reason="every blocking check passed",
     )

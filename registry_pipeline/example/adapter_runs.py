@@ -1,4 +1,4 @@
-"""The bytes of one run folder before anybody seals it: run.json and what the job left."""
+"""The files of one run folder before it is sealed: run.json and what the job left."""
 
 from __future__ import annotations
 
@@ -7,38 +7,44 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from registry_pipeline.canonical import json_document, sha256_hex, utc_text
-from registry_pipeline.example.schedule import RESULT, SUMMARY, BadVerdict, Files, PlannedRun, draw
+from registry_pipeline.example.schedule import (
+    RESULT,
+    SUMMARY,
+    UNSEALED,
+    Defect,
+    Files,
+    PlannedRun,
+    draw,
+    list_regular_moments,
+)
 from registry_pipeline.values import value_type
 
-_STATIONS = ("Mudbank Quay", "Old Lock", "Heron Sluice", "North Groyne", "Cinder Wharf")
-_TIDE_MINUTES = 745
-_SEAL_FILES = ("manifest.json", "MANIFEST.sha256")
+_STATIONS: Final = ("Mudbank Quay", "Old Lock", "Heron Sluice", "North Groyne", "Cinder Wharf")
+_TIDE_MINUTES: Final = 745
+_SEAL_FILES: Final = ("manifest.json", "MANIFEST.sha256")
 
 
 def run_folder_files(seed: int, run: PlannedRun, commit: str) -> Files:
-    """Return relpath to bytes: the payload, and run.json with the commit that stood at HEAD."""
+    """Return relpath to bytes: the payload, and run.json with the commit that was HEAD."""
     station = _STATIONS[draw(len(_STATIONS), seed, run.path, "station")]
     rows = 12 + draw(60, seed, run.path, "rows")
     marked = draw(5, seed, run.path, "marked")
+    title = run.operation.name if run.operation else run.run_type.replace("_", " ").title()
     result = {"station": station, "rows": rows, "marked": marked, "until_utc": utc_text(run.at)}
     files = {
         RESULT: json_document(result),
-        SUMMARY: f"# {_title(run)}\n\n{station}: {rows} rows read, {marked} of them marked.\n".encode(),
+        SUMMARY: f"# {title}\n\n{station}: {rows} rows read, {marked} of them marked.\n".encode(),
     }
     if draw(3, seed, run.path, "series"):
-        files["series.csv"] = _series(seed, run, rows)
+        files["series.csv"] = _format_series(seed, run, rows)
     if draw(8, seed, run.path, "nested") == 0:
         files["logs/step_1.log"] = f"opened {station}\nread {rows} rows\n".encode()
         files["logs/step_2.log"] = f"marked {marked}\n".encode()
-    files["run.json"] = _run_json(run, commit, files)
+    files["run.json"] = _format_run_json(run, commit, files)
     return files
 
 
-def _title(run: PlannedRun) -> str:
-    return run.operation.name if run.operation else run.run_type.replace("_", " ").title()
-
-
-def _run_json(run: PlannedRun, commit: str, files: Files) -> bytes:
+def _format_run_json(run: PlannedRun, commit: str, files: Files) -> bytes:
     seal_files = () if run.seal == "none" else _SEAL_FILES
     document = {
         "run_id": run.run_id,
@@ -54,7 +60,7 @@ def _run_json(run: PlannedRun, commit: str, files: Files) -> bytes:
     return json_document(document)
 
 
-def _series(seed: int, run: PlannedRun, rows: int) -> bytes:
+def _format_series(seed: int, run: PlannedRun, rows: int) -> bytes:
     """Return heights in millimetres, one reading every six minutes: a tide of parabolas and a little noise."""
     lines = ["time_utc,height_mm"]
     first = run.at - timedelta(minutes=6 * rows)
@@ -68,26 +74,22 @@ def _series(seed: int, run: PlannedRun, rows: int) -> bytes:
 
 
 RIG_ROOT: Final = "rig/runs"
-RIG_SINCE_DAYS: Final = 99
-RIG_OPERATIONS_PATH: Final = "docs/governance/RIG_OPERATIONS_v0_1.yaml"
+_RIG_SINCE_DAYS: Final = 99
 _HASHES_SINCE_DAYS: Final = 65
-_DAMAGED: Final = 2  # the third newest forecast: one bit of its result changed after the list was written
-_RESULT: Final = "surge.csv"
-RIG_ADAPTER: Final = f"""\
-[[adapters]]
-root = "{RIG_ROOT}"
-file = "meta.json"
-run_id = "id"
-created_utc = "times.started"
-operation_id = "job.operation"
-option = "job.group"
-git_commit = "source.commit"
-"""
+_SURGE: Final = "surge.csv"
+RIG_DEFECTS: Final = {
+    "rig_without_hashes": Defect("rig_without_hashes", "unsealed", UNSEALED),
+    # One bit of the result changed after the list of hashes was written.
+    "rig_damaged": Defect("rig_damaged", "fail", (("HASH_MISMATCH", _SURGE),)),
+    # Hashes that hold are no seal: `partial` is the best verdict of a run that an adapter reads.
+    "rig_hashes": Defect("rig_hashes", "partial", (("HASHES_VERIFIED", ""),)),
+}
+"""The state of every run folder of the rig, by name."""
 
 
 @value_type
 class RigOperation:
-    """What the rig may run; `last_hours` is the age of its latest run."""
+    """An operation of the old forecasting rig; `last_hours` is the age of its latest run."""
 
     operation_id: str
     name: str
@@ -105,7 +107,7 @@ RIG_OPERATIONS: Final = (
 
 @value_type
 class RigRun:
-    """One run folder of the rig to be; `state` says what its hashes are worth."""
+    """One run folder of the rig; `state` is a key of RIG_DEFECTS."""
 
     operation: RigOperation
     at: datetime
@@ -122,35 +124,25 @@ class RigRun:
         """The folder, relative to the repository root."""
         return f"{RIG_ROOT}/{self.run_id}"
 
-    def finding(self) -> tuple[BadVerdict, tuple[str, str]]:
-        """Return the verdict on the folder, and the one finding, as (code, path), that it gives."""
-        if self.state == "rig_without_hashes":
-            return "unsealed", ("UNSEALED", self.path)
-        if self.state == "rig_damaged":
-            return "fail", ("HASH_MISMATCH", f"{self.path}/{_RESULT}")
-        return "partial", ("HASHES_VERIFIED", self.path)
-
 
 def plan_rig_runs(seed: int, end: datetime) -> tuple[RigRun, ...]:
     """Return every run of the rig in the days before `end`, sorted by path; the same for the same arguments."""
-    return tuple(sorted(_runs(seed, end), key=lambda run: run.path))
+    return tuple(sorted(_iterate_rig_runs(seed, end), key=lambda run: run.path))
 
 
-def _runs(seed: int, end: datetime) -> Iterator[RigRun]:
+def _iterate_rig_runs(seed: int, end: datetime) -> Iterator[RigRun]:
     for operation in RIG_OPERATIONS:
-        age, turn = timedelta(hours=operation.last_hours), 0
-        while age < timedelta(days=RIG_SINCE_DAYS - 1):
-            at = end - age - timedelta(seconds=draw(2400, seed, operation.script, turn))
+        moments = list_regular_moments(end, operation.last_hours, operation.every_days, _RIG_SINCE_DAYS)
+        for number, moment in enumerate(moments):
+            at = moment - timedelta(seconds=draw(2400, seed, operation.script, number))
             state = "rig_hashes" if (end - at).days < _HASHES_SINCE_DAYS else "rig_without_hashes"
-            if operation is RIG_OPERATIONS[0] and turn == _DAMAGED:
-                state = "rig_damaged"
-            yield RigRun(operation, at, state)
-            age, turn = age + timedelta(days=operation.every_days), turn + 1
+            is_third_forecast = operation is RIG_OPERATIONS[0] and number == 2
+            yield RigRun(operation, at, "rig_damaged" if is_third_forecast else state)
 
 
 def rig_folder_files(seed: int, run: RigRun, commit: str) -> Files:
-    """Return relpath to bytes: what the rig left, with the commit that stood at HEAD, and what happened since."""
-    rows = [f"{hour},{draw(900, seed, run.path, hour) - 200}" for hour in range(24)]
+    """Return relpath to bytes: what the rig left, with the commit that was HEAD, and what happened since."""
+    rows = [f"{hour},{draw(900, seed, run.path, hour) - 200}\n" for hour in range(24)]
     document = {
         "id": run.run_id,
         "job": {"operation": run.operation.operation_id, "group": "C"},
@@ -158,7 +150,7 @@ def rig_folder_files(seed: int, run: RigRun, commit: str) -> Files:
         "source": {"commit": commit},
     }
     files = {
-        _RESULT: ("\n".join(["hour,surge_mm", *rows]) + "\n").encode(),
+        _SURGE: "".join(("hour,surge_mm\n", *rows)).encode(),
         "log/rig.log": f"{run.operation.name}: 24 hours\n".encode(),
         "meta.json": json_document(document),
     }
@@ -166,23 +158,5 @@ def rig_folder_files(seed: int, run: RigRun, commit: str) -> Files:
         return files
     lines = [f"{sha256_hex(data)}  ./{path}\n" for path, data in sorted(files.items())]
     if run.state == "rig_damaged":
-        files[_RESULT] = files[_RESULT][:-2] + bytes([files[_RESULT][-2] ^ 1]) + b"\n"
+        files[_SURGE] = files[_SURGE][:-2] + bytes([files[_SURGE][-2] ^ 1]) + b"\n"
     return {**files, "MANIFEST.sha256": "".join(lines).encode()}
-
-
-def rig_operations() -> str:
-    """Return the rig's operations as YAML, by OPERATIONS_CATALOG_v0_1.schema.json."""
-    entries = [
-        f"  - operation_id: {each.operation_id}\n    option: C\n    name: {each.name}\n"
-        f"    executables: [{each.script} --station all]\n    coverage_level: {each.level}\n"
-        for each in RIG_OPERATIONS
-    ]
-    head = ("# What the old forecasting rig may run, until it is taken out of service.", 'catalog_version: "0.1"')
-    return "\n".join((*head, "operations:", "".join(entries)))
-
-
-def rig_scripts() -> dict[str, str]:
-    """Return the rig's executables by path."""
-    return {
-        each.script: f'#!/bin/sh\n# {each.operation_id} {each.name}\nexec rig-solver "$@"\n' for each in RIG_OPERATIONS
-    }

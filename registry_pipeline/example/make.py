@@ -1,7 +1,4 @@
-"""The example as a value: its commits, its run folders, and what must be found wrong with them.
-
-First `describe_example`, then the commits are written, then `describe_runs` with their ids, which run.json names.
-"""
+"""Describe the example (commits, run folders, and the findings that they must have) and write it."""
 
 from __future__ import annotations
 
@@ -16,13 +13,21 @@ from typing import Any, Final
 from registry_pipeline.canonical import json_document
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
-from registry_pipeline.example.adapter_runs import RIG_ROOT, RigRun, plan_rig_runs, rig_folder_files, run_folder_files
+from registry_pipeline.example.adapter_runs import (
+    RIG_DEFECTS,
+    RIG_ROOT,
+    RigRun,
+    plan_rig_runs,
+    rig_folder_files,
+    run_folder_files,
+)
 from registry_pipeline.example.history import ExampleCommit, describe_commits
+from registry_pipeline.example.operations import CODEX
 from registry_pipeline.example.schedule import Defect, PlannedRun, Seal, plan_runs, seal_as_older_tools
 from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.runs.reference import RunId
-from registry_pipeline.runs.writer import seal_folders
+from registry_pipeline.runs.writer import FilesFor, seal_folders
 from registry_pipeline.values import value_type
 
 EXAMPLE_NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -33,8 +38,9 @@ EXAMPLE_SEED: Final = 1
 class ExampleRun:
     """One run folder.
 
-    `files` maps relpath to bytes. With `seal` `ours` they are what is to be sealed; else all that the folder holds,
-    an older tool's seal and the damage done since included. `defect` names that damage, None for a sound folder.
+    Attributes:
+        files: bytes by relpath; the content to seal if `seal` is `ours`, else every file of the folder.
+        defect: the name of the damage that was done to it.
     """
 
     run_root: str
@@ -46,7 +52,7 @@ class ExampleRun:
 
 @value_type
 class PlantedFolder:
-    """A folder that must not pass: its path, its verdict, and its findings as (code, path), sorted."""
+    """A folder that must not pass; its findings are (code, path), sorted."""
 
     path: str
     verdict: str
@@ -54,13 +60,13 @@ class PlantedFolder:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of the planted document."""
-        found = [{"code": code, "path": path} for code, path in self.findings]
-        return {"path": self.path, "verdict": self.verdict, "findings": found}
+        findings = [{"code": code, "path": path} for code, path in self.findings]
+        return {"path": self.path, "verdict": self.verdict, "findings": findings}
 
 
 @value_type
 class ExampleRepository:
-    """All of the example that does not depend on commit ids; `end` is its newest instant, a full hour."""
+    """Everything in the example that does not depend on commit ids; it ends at `end`, a full hour."""
 
     seed: int
     end: datetime
@@ -86,28 +92,28 @@ def describe_example(seed: int = EXAMPLE_SEED, now: datetime = EXAMPLE_NOW) -> E
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     planned, rig = plan_runs(seed, end), plan_rig_runs(seed, end)
     planted = (
-        *(_planted(run.path, run.defect) for run in planned if run.defect is not None),
-        *(PlantedFolder(run.path, verdict, (found,)) for run in rig for verdict, found in (run.finding(),)),
+        *(_plant(run.path, run.defect) for run in planned if run.defect is not None),
+        *(_plant(run.path, RIG_DEFECTS[run.state]) for run in rig),
     )
-    return ExampleRepository(seed, end, describe_commits(seed, end, planted_document(planted)), planned, rig, planted)
+    planted_document = {
+        "planted_version": "0.1",
+        "description": "What verify --all must find in this repository, folder by folder, and nothing more.",
+        "folders": [folder.to_json() for folder in planted],
+    }
+    commits = describe_commits(seed, end, json_document(planted_document))
+    return ExampleRepository(seed, end, commits, planned, rig, planted)
 
 
-def planted_document(planted: Sequence[PlantedFolder]) -> bytes:
-    """Return `docs/PLANTED_FINDINGS.json`: every folder that `verify --all` must not pass, and nothing else."""
-    return json_document(
-        {
-            "planted_version": "0.1",
-            "description": "What verify --all must find in this repository, folder by folder, and nothing more.",
-            "folders": [folder.to_json() for folder in planted],
-        }
-    )
+def _plant(path: str, defect: Defect) -> PlantedFolder:
+    findings = sorted((code, f"{path}/{relpath}" if relpath else path) for code, relpath in defect.findings)
+    return PlantedFolder(path, defect.verdict, tuple(findings))
 
 
 def describe_runs(example: ExampleRepository, commit_ids: Sequence[str]) -> Iterator[ExampleRun]:
     """Return the run folders one by one, sorted by path; `commit_ids` are those of `example.commits`, in order."""
-    history = [(commit.at, commit_id) for commit, commit_id in zip(example.commits, commit_ids, strict=True)]
+    newest_first = [(commit.at, name) for commit, name in zip(example.commits, commit_ids, strict=True)][::-1]
     for run in example.planned:
-        commit = next(name for at, name in reversed(history) if at <= run.at)
+        commit = next(name for at, name in newest_first if at <= run.at)
         files = run_folder_files(example.seed, run, commit)
         if run.defect is not None:
             files = run.defect.before(files)
@@ -116,19 +122,15 @@ def describe_runs(example: ExampleRepository, commit_ids: Sequence[str]) -> Iter
         if run.defect is not None:
             files = run.defect.after(files)
         yield ExampleRun(run.run_root, run.run_id, files, run.seal, run.defect.name if run.defect else None)
-    for each in example.rig:
-        commit = next(name for at, name in reversed(history) if at <= each.at)
-        yield ExampleRun(RIG_ROOT, each.run_id, rig_folder_files(example.seed, each, commit), "none", each.state)
-
-
-def _planted(path: str, defect: Defect) -> PlantedFolder:
-    found = sorted((code, f"{path}/{name}" if name else path) for code, name in defect.findings)
-    return PlantedFolder(path, defect.verdict, tuple(found))
+    for rig_run in example.rig:
+        commit = next(name for at, name in newest_first if at <= rig_run.at)
+        files = rig_folder_files(example.seed, rig_run, commit)
+        yield ExampleRun(RIG_ROOT, rig_run.run_id, files, "none", rig_run.state)
 
 
 @value_type
 class ExampleOutcome:
-    """The example that was made: its repository, how many run folders, and what must be found wrong with them."""
+    """The example that was made; `runs` is the number of its run folders."""
 
     repository: Repository
     runs: int
@@ -150,48 +152,37 @@ def make_example(
         RefusedError: something is at `target` already.
     """
     example = describe_example(seed, now)
-    commits = write_commits(target, example)
+    commit_ids = write_commits(target, example)
     repository = initialize(target, track_runs=False, now=now).repository
-    ours: dict[str, list[ExampleRun]] = {}
+    ours: list[tuple[RunId, FilesFor]] = []
     done = 0
-    for run in describe_runs(example, commits):
+    for run in describe_runs(example, commit_ids):
         if run.seal == "ours":
-            ours.setdefault(run.run_root, []).append(run)
+            run_id = RunId.parse(run.run_id)
+            if run_id is None:
+                raise ValueError(f"{run.run_id!r} is not a run id")
+            ours.append((run_id, partial(_files_of, run)))
         else:
             write_plain_run(target, run)
             done += 1
             on_progress(done, len(example.paths))
-    for run_root, runs in ours.items():
-        _seal_all(repository, run_root, runs)
-        done += len(runs)
-        on_progress(done, len(example.paths))
+    # One call seals them all, with one synchronisation of the disk.
+    seal_folders(repository.path(CODEX), repository.staging_root, ours)
+    on_progress(len(example.paths), len(example.paths))
     return ExampleOutcome(repository, len(example.paths), example.planted)
 
 
-def _seal_all(repository: Repository, run_root: str, runs: list[ExampleRun]) -> None:
-    """Seal the runs of one root, with one synchronisation of the disk for all of them."""
-    place = repository.path(run_root)
-    place.mkdir(parents=True, exist_ok=True)
-    seal_folders(place, repository.staging_root, [(_run_id(run), partial(_as_described, run)) for run in runs])
-
-
-def _run_id(run: ExampleRun) -> RunId:
-    run_id = RunId.parse(run.run_id)
-    if run_id is None:
-        raise ValueError(f"the example describes {run.run_id!r} as ours, and we would not name a run so")
-    return run_id
-
-
-def _as_described(run: ExampleRun, _run_id: RunId) -> Mapping[str, bytes]:
+def _files_of(run: ExampleRun, _run_id: RunId) -> Mapping[str, bytes]:
     return run.files
 
 
 _BRANCH: Final = "refs/heads/main"
-_DEAF: Final = {
+_NO_CONFIGURATION: Final = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
     "GIT_ATTR_NOSYSTEM": "1",
-    "XDG_CONFIG_HOME": os.devnull,  # attributes that change line ends stand there, whatever the settings say
+    # Git reads attributes, which may change line ends, from this folder whatever the settings say.
+    "XDG_CONFIG_HOME": os.devnull,
     "LC_ALL": "C",
 }
 
@@ -209,7 +200,8 @@ def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
         root.mkdir(parents=True, exist_ok=True)
         taken = next(root.iterdir(), None)
         if taken is None:
-            make_folders(root / ".git")  # where it cannot be made, this says so as every command does; git would not
+            # If the folder cannot be made, this error has advice; git's has none.
+            make_folders(root / ".git")
     except (FileExistsError, NotADirectoryError) as error:
         raise RefusedError(f"{root}: {error.strerror}", "name a new folder, or an empty one") from None
     except OSError as error:
@@ -224,20 +216,20 @@ def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
 
 
 def write_plain_run(root: Path, run: ExampleRun) -> None:
-    """Write the folder of a run under the repository `root` as it is, unsealed or with an older tool's seal.
+    """Write the folder of a run below `root` as it is, unsealed or with an older tool's seal.
 
     Raises:
-        ValueError: the run is one that the runbook seals.
-        FileExistsError: the folder is there already.
+        ValueError: the run is to be sealed.
+        FileExistsError: the folder exists.
     """
     if run.seal == "ours":
         raise ValueError(f"{run.run_id} is to be sealed, not copied")
     folder = root / run.run_root / run.run_id
     folder.mkdir(parents=True)
     for relpath, data in run.files.items():
-        place = folder / relpath
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+        path = folder / relpath
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def _import_stream(commits: Iterable[ExampleCommit]) -> Iterable[bytes]:
@@ -259,7 +251,7 @@ def _git(root: Path, *arguments: str, stream: bytes = b"") -> str:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=root, env=plain | _DEAF, input=stream, capture_output=True, check=False
+            ["git", *arguments], cwd=root, env=plain | _NO_CONFIGURATION, input=stream, capture_output=True, check=False
         )
     except FileNotFoundError:
         raise NotFoundError("git is not installed", "install git; the example has a history") from None

@@ -1,11 +1,8 @@
-"""When the example team runs what, and what is wrong with some runs; drawn by hashing names.
-
-`random` promises its numbers for one Python only; a hash gives the same example on every machine.
-"""
+"""When the example team runs what, and what is wrong with some runs; drawn by hashing names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -16,14 +13,17 @@ from registry_pipeline.values import replace, value_type
 
 def draw(below: int, *names: object) -> int:
     """Return a number from 0 to `below` - 1 that depends on `names` alone."""
+    # `random` promises the same numbers for one version of Python only; a hash gives the same example everywhere.
     return int(sha256_hex("\x1f".join(map(str, names)).encode())[:16], 16) % below
 
 
+Files = dict[str, bytes]
+"""The files of a run folder by relpath."""
 LineOrder = Literal["relpath", "manifest_last", "whole_line"]
 
 
-def seal_as_older_tools(files: Mapping[str, bytes], order: LineOrder) -> dict[str, bytes]:
-    """Return `files` (relpath to bytes) with the two seal files that an older tool wrote beside them."""
+def seal_as_older_tools(files: Files, order: LineOrder) -> Files:
+    """Return `files` with the two seal files that an older tool wrote beside them."""
     entries = [{"relpath": p, "bytes": len(data), "sha256": sha256_hex(data)} for p, data in sorted(files.items())]
     manifest = json_document(entries)
     listed = [f"{entry['sha256']}  {entry['relpath']}" for entry in entries]
@@ -37,7 +37,6 @@ def seal_as_older_tools(files: Mapping[str, bytes], order: LineOrder) -> dict[st
     return {**files, "manifest.json": manifest, "MANIFEST.sha256": text.encode()}
 
 
-Files = dict[str, bytes]
 BadVerdict = Literal["fail", "partial", "unsealed"]
 RESULT: Final = "result.json"
 SUMMARY: Final = "summary.md"
@@ -109,8 +108,8 @@ UNSEALED_DEFECTS: Final = (
 )
 BEFORE_SEALS: Final = Defect("before_seals", "unsealed", UNSEALED, sealed=False)
 LEGACY: Final = Defect("legacy", "unsealed", UNSEALED, sealed=False, before=_without("run.json"))
-HISTORY_DAYS: Final = 120
-SEALS_SINCE_DAYS: Final = 114
+_HISTORY_DAYS: Final = 120
+_SEALS_SINCE_DAYS: Final = 114
 _ROOT_CHANGED_DAYS: Final = 60
 _DIRTY_PERCENT: Final = 11
 _LEGACY: Final = (
@@ -123,10 +122,7 @@ Seal = Literal["ours", "none"] | LineOrder
 
 @value_type
 class PlannedRun:
-    """One run folder to be: its name and place, when it ran, of what, and what happened to it afterwards.
-
-    `operation` is None for an agent's session; `latest` marks the newest run of its operation.
-    """
+    """One run folder, and what happened to it after the run; `operation` is None for an agent's session."""
 
     run_root: str
     run_id: str
@@ -148,43 +144,57 @@ class PlannedRun:
 def plan_runs(seed: int, end: datetime) -> tuple[PlannedRun, ...]:
     """Return every run of the 120 days before `end`, sorted by path; the same for the same arguments."""
     runs = [*_operation_runs(seed, end), *_agent_sessions(seed, end), *_legacy(end)]
-    hurt = _spread_defects(seed, end, runs)
-    return tuple(sorted((hurt.get(run.path, run) for run in runs), key=lambda run: run.path))
+    damaged = _spread_defects(seed, end, runs)
+    return tuple(sorted((damaged.get(run.path, run) for run in runs), key=lambda run: run.path))
+
+
+def list_regular_moments(end: datetime, last_hours: int, every_days: int, since_days: int) -> Iterator[datetime]:
+    """Yield a moment every so many days, the latest first, back to one day after the beginning."""
+    moment = end - timedelta(hours=last_hours)
+    while end - moment < timedelta(days=since_days - 1):
+        yield moment
+        moment -= timedelta(days=every_days)
 
 
 def _operation_runs(seed: int, end: datetime) -> Iterator[PlannedRun]:
     for operation in OPERATIONS:
         if operation.last_hours is None:
             continue
-        age = timedelta(hours=operation.last_hours)
-        turn = 0
-        while age < timedelta(days=OPTIONS[operation.option].since_days - 1):
-            at = end - age - timedelta(seconds=draw(2400, seed, operation.job, turn, "jitter"))
-            moved = operation.earlier_root is not None and age > timedelta(days=_ROOT_CHANGED_DAYS)
-            root = operation.earlier_root if moved and operation.earlier_root else operation.run_root
-            dirty = draw(100, seed, operation.job, turn, "dirty") < _DIRTY_PERCENT if turn else operation.last_dirty
-            yield _planned(end, at, root, operation.job, operation, dirty=dirty, latest=turn == 0)
-            age += timedelta(days=operation.every_days)
-            turn += 1
+        since_days = OPTIONS[operation.option].since_days
+        moments = list_regular_moments(end, operation.last_hours, operation.every_days, since_days)
+        for number, moment in enumerate(moments):
+            at = moment - timedelta(seconds=draw(2400, seed, operation.job, number, "jitter"))
+            is_early = end - moment > timedelta(days=_ROOT_CHANGED_DAYS)
+            dirty = draw(100, seed, operation.job, number, "dirty") < _DIRTY_PERCENT if number else operation.last_dirty
+            yield _plan_run(
+                end,
+                at,
+                root=operation.earlier_root if is_early and operation.earlier_root else operation.run_root,
+                tag=operation.job,
+                operation=operation,
+                dirty=dirty,
+                latest=number == 0,
+            )
 
 
 def _agent_sessions(seed: int, end: datetime) -> Iterator[PlannedRun]:
-    for turn in range(11):
-        at = end - timedelta(days=4 + 10 * turn, seconds=draw(30000, seed, "agent", turn))
-        run = _planned(end, at, CODEX, "agent_session", None, dirty=turn % 3 == 1, latest=False)
+    for number in range(11):
+        at = end - timedelta(days=4 + 10 * number, seconds=draw(30000, seed, "agent", number))
+        dirty = number % 3 == 1
+        run = _plan_run(end, at, root=CODEX, tag="agent_session", operation=None, dirty=dirty, latest=False)
         yield run
-        if turn == 1:  # the agent tried again within the second
+        if number == 1:  # the agent tried again within the second
             yield replace(run, run_id=f"{run.run_id}__02")
 
 
 def _legacy(end: datetime) -> Iterator[PlannedRun]:
     for root, name, job in _LEGACY:
-        at = end - timedelta(days=HISTORY_DAYS - 2)
+        at = end - timedelta(days=_HISTORY_DAYS - 2)
         yield PlannedRun(root, name, at, job, None, "cron", dirty=False, latest=False, seal="none", defect=LEGACY)
 
 
-def _planned(
-    end: datetime, at: datetime, root: str, tag: str, operation: ExampleOperation | None, *, dirty: bool, latest: bool
+def _plan_run(
+    end: datetime, at: datetime, *, root: str, tag: str, operation: ExampleOperation | None, dirty: bool, latest: bool
 ) -> PlannedRun:
     seal = _tool_of_the_day(root, (end - at).days)
     return PlannedRun(
@@ -202,7 +212,7 @@ def _planned(
 
 
 def _tool_of_the_day(root: str, days: int) -> Seal:
-    if days >= SEALS_SINCE_DAYS:
+    if days >= _SEALS_SINCE_DAYS:
         return "none"
     if days >= 85:
         return "manifest_last"
@@ -212,10 +222,11 @@ def _tool_of_the_day(root: str, days: int) -> Seal:
 
 
 def _spread_defects(seed: int, end: datetime, runs: list[PlannedRun]) -> dict[str, PlannedRun]:
-    """Return the runs that something happened to, by path; never the latest of an operation, nor one of our seals."""
-    spared = ("ours", "none")
+    """Return the damaged runs by path; never the latest of an operation, nor one that this package seals."""
     candidates = [
-        run for run in runs if not run.latest and run.operation and run.seal not in spared and (end - run.at).days >= 3
+        run
+        for run in runs
+        if not run.latest and run.operation and run.seal not in ("ours", "none") and (end - run.at).days >= 3
     ]
     candidates.sort(key=lambda run: draw(2**64, seed, "defect", run.path))
     defects = (*SEALED_DEFECTS, *UNSEALED_DEFECTS)

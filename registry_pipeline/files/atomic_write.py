@@ -16,7 +16,6 @@ from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError, 
 from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, share_with_group, sync_path
 from registry_pipeline.files.lock import open_locked
 
-"""The largest document that is read, in bytes; also the limit of the JSON files of a seal."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE: Final = 0o644
@@ -31,7 +30,7 @@ def temporary_path(path: Path) -> Path:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file name is one that `temporary_path` gives."""
+    """Return whether a file name is one that `temporary_path` returns."""
     return name.startswith(".") and name.endswith(_SUFFIX) and len(name) > len(_SUFFIX) + 1
 
 
@@ -58,15 +57,20 @@ def read_own_file(path: Path, max_bytes: int | None = None) -> bytes | None:
     return data
 
 
+def hash_own_file(path: Path, max_bytes: int | None = None) -> str | None:
+    """Return the sha256 of a regular file that is no link, None if there is none; refuses as `read_own_file`."""
+    data = read_own_file(path, max_bytes)
+    return None if data is None else sha256_hex(data)
+
+
 def refuse_changed(path: Path, expected_sha256: str | None, max_bytes: int | None = None) -> None:
     """Refuse if a file is not the one that was read; None stands for no file.
 
     Raises:
         BusyError: it changed since; nothing was written (exit 6).
-        RefusedError: it is a link, no regular file, or larger than `max_bytes` (exit 5).
+        RefusedError: as `read_own_file` (exit 5).
     """
-    data = read_own_file(path, max_bytes)
-    digest = None if data is None else sha256_hex(data)
+    digest = hash_own_file(path, max_bytes)
     if digest != expected_sha256:
         raise BusyError(
             f"{path.name} changed since it was read: expected {expected_sha256 or 'no file'}, "
@@ -136,8 +140,7 @@ def overwrite_file(path: Path, data: bytes) -> None:
         path = path.resolve()
     except OSError as error:
         raise cannot_write(path, error) from None
-    before = read_own_file(path)
-    replace_file(path, data, None if before is None else sha256_hex(before))
+    replace_file(path, data, hash_own_file(path))
 
 
 def refuse_missing_folder(path: Path) -> None:
@@ -180,22 +183,14 @@ def remove_file(path: Path) -> bool:
 
 
 def write_descriptor(descriptor: int, data: bytes) -> None:
-    """Write every byte, in as many writes as the disk wants.
-
-    Raises:
-        OSError: the disk refused.
-    """
+    """Write every byte, in as many writes as the disk wants."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def remove_temporary(path: Path) -> bool:
-    """Remove what a killed writer left at a temporary path; return False while a writer still holds it.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
+    """Remove what a killed writer left at a temporary path; return False while a writer still holds it."""
     if path.is_symlink():  # no writer makes one
         path.unlink()
         return True
@@ -233,7 +228,6 @@ def _draft_of(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[P
 
 
 def _open_draft(draft: Path) -> int:
-    """Create a temporary file and lock it."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         if remove_temporary(draft):
@@ -251,12 +245,13 @@ def _open_draft(draft: Path) -> int:
 
 
 def _fill(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path) -> None:
-    if not isinstance(like, int):
+    if isinstance(like, int):
+        os.fchmod(descriptor, like)
+        share_with_group(descriptor, folder)
+    else:
         with suppress(OSError):  # only a member of the group may give it; the permission bits matter more
             os.fchown(descriptor, -1, like.st_gid)
-    os.fchmod(descriptor, like if isinstance(like, int) else stat.S_IMODE(like.st_mode))
-    if isinstance(like, int):
-        share_with_group(descriptor, folder)
+        os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
     write_descriptor(descriptor, data)
     os.fsync(descriptor)
 

@@ -58,11 +58,7 @@ def rename_noreplace(source: str, target: str) -> None:
 
 
 def sync_filesystem(folder: str) -> None:
-    """Write everything of the file system that contains `folder` to its disk; all file systems without syncfs.
-
-    Raises:
-        OSError: the disk refused.
-    """
+    """Write everything of the file system that contains `folder` to its disk; without syncfs, all file systems."""
     syncfs = _libc("syncfs")
     if syncfs is None:
         os.sync()
@@ -77,11 +73,7 @@ def sync_filesystem(folder: str) -> None:
 
 
 def sync_path(path: str | Path) -> None:
-    """Write one file, or the names in one directory, to its disk.
-
-    Raises:
-        OSError: it does not exist, or the disk refused.
-    """
+    """Write one file, or the names in one directory, to its disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a linked folder is synced like any other
     try:
         os.fsync(descriptor)
@@ -90,11 +82,7 @@ def sync_path(path: str | Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a directory with its missing parents, shared with the group, and make the name of every new one durable.
-
-    Raises:
-        OSError: one of them cannot be made, or the disk refused.
-    """
+    """Make a directory with its missing parents, shared with the group, and make the name of every new one durable."""
     missing = []
     while not folder.is_dir():
         missing.append(folder)
@@ -111,21 +99,23 @@ def make_folders(folder: Path) -> None:
 
 
 def share_with_group(entry: str | Path | int, folder: str | Path) -> None:
-    """Let the group do with a new file or directory what its owner may do, where the group may write to its folder.
+    """Give the group of a new file or directory its owner's permissions, if the group may write to the folder.
 
-    A umask is one user's choice; in a folder that a group shares, the others must be able to work on. Nothing changes
-    where the entry has another group than its folder, which lacks the setgid bit then. `entry` may be a descriptor.
+    `entry` may be a descriptor.
     """
-    made, around = os.stat(entry), os.stat(folder)  # noqa: PTH116 - a descriptor, too
-    mode = stat.S_IMODE(made.st_mode)
+    # A umask is one user's choice; in a folder that a group shares, the others must be able to work on.
+    entry_status, folder_status = os.stat(entry), os.stat(folder)  # noqa: PTH116 - a descriptor, too
+    mode = stat.S_IMODE(entry_status.st_mode)
     shared = mode | (mode & stat.S_IRWXU) >> 3
-    if around.st_mode & stat.S_IWGRP and made.st_gid == around.st_gid and mode != shared:
+    # The groups differ if the folder lacks the setgid bit.
+    same_group = entry_status.st_gid == folder_status.st_gid
+    if folder_status.st_mode & stat.S_IWGRP and same_group and mode != shared:
         with suppress(OSError):  # a file system without permissions: the entry is as good as it can be there
             os.chmod(entry, shared)  # noqa: PTH101 - as above
 
 
 def is_refused_write(error: OSError) -> bool:
-    """Whether an error of an unknown system call is a write that the disk or its permissions refused."""
+    """Return whether an error of an unknown system call is a write that the disk or its permissions refused."""
     if error.errno in NO_PERMISSION and error.errno != errno.EROFS:
         return not os.path.exists(error.filename) or os.access(error.filename, os.R_OK)  # noqa: PTH110 - may be bytes
     return error.errno in _NO_SPACE or error.errno == errno.EROFS

@@ -1,7 +1,6 @@
 """The one lock: flock(2) on a file, held until the block or the process ends.
 
-A lock file is never removed, because the lock belongs to its inode. A writer that removes or replaces the file that is
-locked is found: the inode behind the name is compared after the lock was taken.
+A lock file is never removed, because the lock belongs to its inode.
 """
 
 from __future__ import annotations
@@ -35,9 +34,8 @@ def hold_lock(
 ) -> Iterator[None]:
     """Hold the lock file at `path`, whose folder must be inside `root`.
 
-    `purpose` names what the lock protects, for the message, as in "activation". A shared lock excludes only exclusive
-    ones, and needs a lock file that exists; an exclusive one makes it. Where the file may only be read, as for another
-    user of the group, reading it suffices. With `make_folder`, a missing folder is made; else it must exist.
+    An exclusive lock makes the file; a shared one needs a file that exists. Where the file may only be read, as for
+    another user of the group, reading it suffices. `purpose` is what the lock protects, for the message.
 
     Raises:
         BusyError: another process held it for all of `wait_seconds`; nothing changed (exit 6).
@@ -94,7 +92,7 @@ def open_locked(
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock file at `path` exclusively; False where there is no such file.
+    """Return whether some process holds the lock file at `path` exclusively; False if there is no such file.
 
     Raises:
         RefusedError: it is a link, or no regular file (exit 5).
@@ -115,16 +113,9 @@ def is_locked(path: Path) -> bool:
 
 
 def refuse_outside(path: Path, root: Path) -> None:
-    """Refuse a path whose folder lies outside `root`, by its words or through a linked folder.
-
-    Raises:
-        RefusedError: it does (exit 5).
-    """
+    """Refuse a path whose folder is outside `root`, by its words or through a linked folder (RefusedError)."""
     if not path.parent.resolve().is_relative_to(root.resolve()):
-        raise RefusedError(
-            f"{path} is outside {root}: a folder of its path is a link",
-            "replace the link by a folder",
-        )
+        raise RefusedError(f"{path} is outside {root}: a folder of its path is a link", "replace the link by a folder")
 
 
 def _open(path: Path, flags: int, *, read_only_suffices: bool) -> int:

@@ -55,7 +55,7 @@ def collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
     """Return (path, the earlier path that it collides with) where letter case and Unicode form are ignored.
 
     Two paths collide if they are one file there, if one is a file where the other needs a folder, or if their folders
-    differ in case alone: a file system that ignores case would merge them under one of the two names.
+    differ in case alone.
     """
     known: dict[str, tuple[str, bool]] = {}
     found = []

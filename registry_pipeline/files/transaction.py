@@ -16,7 +16,13 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
 from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipelineError, WriteError
-from registry_pipeline.files.atomic_write import create_file, read_own_file, refuse_changed, write_new_file
+from registry_pipeline.files.atomic_write import (
+    create_file,
+    hash_own_file,
+    read_own_file,
+    refuse_changed,
+    write_new_file,
+)
 from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, sync_path
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.values import asdict, value_type
@@ -27,11 +33,11 @@ _VERSION: Final = "0.1"
 
 @value_type
 class StageFolder:
-    """Where the changes of some files are staged, with their lock and their intent.
+    """The folder in which changes are staged, with their lock and their intent.
 
     Attributes:
         root: the folder that contains all files; paths are relative to it.
-        path: the stage folder, inside `root` and on the file system of the files; it is made when it is needed.
+        path: inside `root` and on the file system of the files; it is made when it is needed.
         purpose: what a change is, for messages, as in "change of registry entries".
         max_bytes: a larger file is refused.
     """
@@ -76,10 +82,9 @@ def hold_stage(stage: StageFolder, *, wait_seconds: float) -> Iterator[Recovery 
 
 
 def recover(stage: StageFolder, *, wait_seconds: float) -> Recovery | None:
-    """Finish or undo an interrupted change, if there is one; readers call it, so that nobody sees half of a change.
+    """Finish or undo an interrupted change, if there is one; raises as `hold_stage`.
 
-    Raises:
-        BusyError, RefusedError, WriteError: as `hold_stage`.
+    Readers call it, so that they never see half of a change.
     """
     if not (stage.path / _INTENT).exists():
         return None
@@ -158,11 +163,6 @@ def _refuse_path(root: Path, path: str) -> None:
             raise RefusedError(f"{path} lies behind {part}, which is a link or no folder", "put a folder there")
 
 
-def _digest(stage: StageFolder, path: str) -> str | None:
-    data = read_own_file(stage.root / path, stage.max_bytes)
-    return None if data is None else sha256_hex(data)
-
-
 def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, after: bytes | None) -> None:
     like = file.mode if before is None else (stage.root / file.path).stat()
     for suffix, data in (("old", before), ("new", after)):
@@ -172,11 +172,6 @@ def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, af
 
 
 def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
-    """Return what an intent names.
-
-    Raises:
-        RefusedError: no change wrote it; nothing was touched (exit 5).
-    """
     intent = stage.path / _INTENT
     with suppress(StrictJsonError, KeyError, TypeError):
         document = read_strict_json(read_own_file(intent) or b"")
@@ -189,7 +184,7 @@ def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
 
 
 def _is_planned_file(value: dict[str, Any]) -> bool:
-    """Whether the values of one file in an intent have the types that a change writes."""
+    """Return whether the values of one file in an intent have the types that a change writes."""
     hashes = all(each is None or isinstance(each, str) for each in (value["before"], value["after"]))
     return hashes and isinstance(value["path"], str) and type(value["mode"]) is type(value["number"]) is int
 
@@ -203,7 +198,7 @@ def _recover(stage: StageFolder) -> Recovery | None:
         planned = _read_intent(stage)
         for each in planned:
             _refuse_path(stage.root, each.path)
-        now = {each.path: _digest(stage, each.path) for each in planned}
+        now = {each.path: hash_own_file(stage.root / each.path, stage.max_bytes) for each in planned}
         unedited = all(now[each.path] in (each.before, each.after) for each in planned)
         staged = all(now[each.path] == each.after or _is_staged(stage, each) for each in planned)
         if unedited and staged:
@@ -219,10 +214,7 @@ def _recover(stage: StageFolder) -> Recovery | None:
 
 
 def _is_staged(stage: StageFolder, file: _PlannedFile) -> bool:
-    if file.after is None:
-        return True
-    data = read_own_file(stage.path / f"{file.number}.new")
-    return data is not None and sha256_hex(data) == file.after
+    return file.after is None or hash_own_file(stage.path / f"{file.number}.new") == file.after
 
 
 def _apply(stage: StageFolder, file: _PlannedFile) -> None:
@@ -241,7 +233,7 @@ def _apply(stage: StageFolder, file: _PlannedFile) -> None:
 
 def _read_back(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
     for each in planned:
-        if _digest(stage, each.path) != each.after:
+        if hash_own_file(stage.root / each.path, stage.max_bytes) != each.after:
             raise OSError(0, f"{each.path} does not contain what was written")
 
 
@@ -260,7 +252,7 @@ def _undo(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
     """Put back the files that contain what the change wrote; one that somebody edited since stays as it is."""
     for each in planned:
         target = stage.root / each.path
-        if each.before == each.after or _digest(stage, each.path) != each.after:
+        if each.before == each.after or hash_own_file(stage.root / each.path, stage.max_bytes) != each.after:
             continue
         if each.before is None:
             target.unlink(missing_ok=True)

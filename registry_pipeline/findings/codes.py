@@ -4,7 +4,7 @@ A row has six columns:
 
 - code: the permanent name. Programs and tests use it, so it never changes.
 - severity: `_E` error, `_W` warning or `_I` info. A caller may lower it for one finding.
-- family: the group of the code. It chooses the word that starts a text line (`PREFIXES` in `model.finding`).
+- family: the group of the code. It chooses the word that starts a text line (`PREFIXES` in `findings.finding`).
 - clause: a heading of docs/reference/specification.md, where the rule is described.
 - message: what is wrong, as a lower-case fragment without a final full stop. The caller fills the {placeholders}.
 - hint: what the user can do.
@@ -27,7 +27,6 @@ _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 _REBUILD: Final = "rebuild the run; never edit a sealed run"
 _NOT_OURS: Final = "the folder was sealed by another tool or was changed; rebuild the run"
 _RENAME: Final = "rename the file before the run is sealed"
-_RESTORE: Final = "restore the folder from a backup or another clone"
 _REBUILD_REGISTRY: Final = "rebuild the registry"
 _FIX_POINTERS: Final = "run `registry-pipeline doctor --fix` to restore the active state of the last record"
 _ACTIVATE_AGAIN: Final = "activate the run again"

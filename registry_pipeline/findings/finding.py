@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final
 
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, value_type
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -52,6 +52,7 @@ class CodeRow:
         return PREFIXES[self.family]
 
 
+# The first word of a text line, by family.
 PREFIXES: Final = {
     "seal": "SEAL_INVALID",
     "schema": "SCHEMA_INVALID",
@@ -76,7 +77,6 @@ PREFIXES: Final = {
     "adapter": "ADAPTER_FINDING",
     "diagnostics": "DIAGNOSTICS_FINDING",
 }
-"""The first word of a text line, by family."""
 
 
 @value_type
@@ -103,25 +103,11 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON object; docs/reference/specification.md, heading Findings, lists the keys."""
-        return {
-            "code": self.code,
-            "severity": self.severity.value,
-            "path": self.path,
-            "location": self.location,
-            "message": self.message,
-            "expected": self.expected,
-            "got": self.got,
-            "clause": self.clause,
-            "hint": self.hint,
-        }
+        return asdict(self) | {"severity": self.severity.value}
 
     @classmethod
     def from_json(cls, value: Any) -> Finding:
-        """Return the finding that `to_json` wrote.
-
-        Raises:
-            ValueError: the value has another shape.
-        """
+        """Return the finding that `to_json` wrote; ValueError if the value has another shape."""
         texts = ("code", "path", "message", "clause", "hint")
         optional = ("location", "expected", "got")
         if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in texts):

@@ -1,4 +1,1 @@
-"""Git: objects, refs and the change graph of a repository.
-
-The only package that starts git. May import `files` and below.
-"""
+"""Git: objects, refs and the change graph of a repository. The only package that starts git."""

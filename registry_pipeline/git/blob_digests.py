@@ -1,7 +1,6 @@
 """A cache of the sha256 of git blobs by blob id, kept between backfills.
 
-A blob never changes, so an entry stays valid. The file ends with the hash of everything before it: a damaged file is
-ignored and replaced. If two processes write at the same time, the entries of one are lost.
+The file ends with the hash of everything before it: a damaged file is ignored and replaced.
 """
 
 from __future__ import annotations
@@ -24,15 +23,12 @@ _DIGEST_BYTES: Final = 32
 
 
 class BlobDigests:
-    """Digests by blob id, both hexadecimal: those of the file, and those added since.
-
-    `folder` None keeps nothing and trusts nothing that was kept.
-    """
+    """Digests by blob id, both hexadecimal; without a folder there is no file."""
 
     def __init__(self, folder: Path | None, id_bytes: int) -> None:
-        self._place = None if folder is None else folder / f"{NAME}_{id_bytes}"
-        self._form = struct.Struct(f"{id_bytes}s{_DIGEST_BYTES}s")
-        self._known = {blob.hex(): digest.hex() for blob, digest in self._kept().items()}
+        self._path = None if folder is None else folder / f"{NAME}_{id_bytes}"
+        self._record = struct.Struct(f"{id_bytes}s{_DIGEST_BYTES}s")
+        self._known = {blob.hex(): digest.hex() for blob, digest in self._read().items()}
         self._added: dict[str, str] = {}
 
     def __contains__(self, blob_id: str) -> bool:
@@ -42,36 +38,37 @@ class BlobDigests:
         return self._known[blob_id]
 
     def add(self, blob_id: str, digest: str) -> None:
-        """Note the digest of a blob."""
+        """Add the digest of a blob."""
         self._known[blob_id] = self._added[blob_id] = digest
 
     def save(self) -> None:
-        """Add what is new to the file; where that cannot be written, the next backfill hashes again."""
-        if self._place is None or not self._added:
+        """Add the new digests to the file; if it cannot be written, the next backfill hashes again."""
+        if self._path is None or not self._added:
             return
+        # If two processes write at the same time, the entries of one are lost.
         new = {bytes.fromhex(blob): bytes.fromhex(digest) for blob, digest in self._added.items()}
-        body = _MAGIC + b"".join(self._form.pack(*pair) for pair in sorted((self._kept() | new).items()))
-        temporary = self._place.with_name(f"{self._place.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        body = _MAGIC + b"".join(self._record.pack(*pair) for pair in sorted((self._read() | new).items()))
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         with suppress(OSError):
             make_folders(temporary.parent)
             try:
                 temporary.write_bytes(body + hashlib.sha256(body).digest())
                 share_with_group(temporary, temporary.parent)
-                temporary.replace(self._place)
+                temporary.replace(self._path)
             finally:
                 temporary.unlink(missing_ok=True)
             self._added.clear()
 
-    def _kept(self) -> dict[bytes, bytes]:
-        """Return what the file says, nothing where it is missing, damaged or of another form."""
-        if self._place is None:
+    def _read(self) -> dict[bytes, bytes]:
+        """Return the content of the file; empty if it is missing or damaged."""
+        if self._path is None:
             return {}
         try:
-            data = read_regular_file(self._place)
+            data = read_regular_file(self._path)
         except OSError:
             return {}
         body, seal = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
         records = body.removeprefix(_MAGIC)
-        if len(records) == len(body) or len(records) % self._form.size or hashlib.sha256(body).digest() != seal:
+        if len(records) == len(body) or len(records) % self._record.size or hashlib.sha256(body).digest() != seal:
             return {}
-        return dict(self._form.iter_unpack(records))
+        return dict(self._record.iter_unpack(records))

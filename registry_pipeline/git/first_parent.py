@@ -1,9 +1,4 @@
-"""The newest commit of a past day on the default branch.
-
-The default branch is the one that `origin/HEAD` names, else `main`, else `master`, else HEAD; a local branch before the
-remote's of the same name. Settings of a user, such as `init.defaultBranch`, are ignored: every reader must see the
-same history.
-"""
+"""The newest commit of a past day on the default branch."""
 
 from __future__ import annotations
 
@@ -24,8 +19,9 @@ _LOCAL: Final = "refs/heads/"
 class History:
     """The first-parent line of the default branch.
 
-    `commits` are (committer second, commit id), the oldest first; of equal seconds the later commit comes later.
-    `is_cut` is True if the clone is shallow and that commits before the first of them are missing.
+    Attributes:
+        commits: (committer second, commit id), the oldest first; of equal seconds, the later commit comes later.
+        is_cut: whether the clone is shallow and lacks commits before the first of them.
     """
 
     branch: str
@@ -47,11 +43,7 @@ class History:
 
 
 def read_history(root: Path) -> History | None:
-    """Return the history of the default branch, in one walk; None outside git or without a commit.
-
-    Raises:
-        NotFoundError: there is a git repository, and git cannot read it.
-    """
+    """Return the history of the default branch; None outside git or without a commit."""
     branch = read_default_branch(root)
     if branch is None:
         return None
@@ -59,7 +51,8 @@ def read_history(root: Path) -> History | None:
     walked = [(int(stamp), commit.decode("ascii")) for stamp, commit in map(bytes.split, answer.splitlines())]
     if not walked:
         return None
-    is_cut = ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n" and _has_parents(root, walked[-1][1])
+    is_shallow = ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
+    is_cut = is_shallow and _has_parents(root, walked[-1][1])
     # The walk gives the newest first; the sort is stable, so that of equal seconds the later commit comes last.
     walked.reverse()
     walked.sort(key=lambda commit: commit[0])
@@ -69,18 +62,19 @@ def read_history(root: Path) -> History | None:
 def read_default_branch(root: Path) -> str | None:
     """Return the full name of the default branch, or `HEAD`; None outside git or without a commit.
 
-    Raises:
-        NotFoundError: there is a git repository, and git cannot read it.
+    It is the branch that `origin/HEAD` names, else `main`, else `master`, else HEAD; a local branch comes before the
+    remote's of the same name.
     """
+    # Settings of a user, such as `init.defaultBranch`, are ignored: every reader must see the same history.
     answer = ask_git(root, "for-each-ref", "--format=%(refname) %(symref)", _LOCAL, _REMOTE)
     if answer is None:
         return None
     refs = dict(line.split(" ", 1) for line in answer.decode("utf-8", "surrogateescape").splitlines())
-    named = refs.get(f"{_REMOTE}HEAD", "").removeprefix(_REMOTE)
-    for name in filter(None, (named, "main", "master")):
-        found = next((ref for ref in (_LOCAL + name, _REMOTE + name) if ref in refs), None)
-        if found is not None:
-            return found
+    origin_head = refs.get(f"{_REMOTE}HEAD", "").removeprefix(_REMOTE)
+    for name in filter(None, (origin_head, "main", "master")):
+        for ref in (_LOCAL + name, _REMOTE + name):
+            if ref in refs:
+                return ref
     return None if find_commit(root, "HEAD") is None else "HEAD"
 
 
@@ -91,6 +85,6 @@ def read_first_commit_day(root: Path) -> date | None:
 
 
 def _has_parents(root: Path, commit: str) -> bool:
-    """Tell whether a commit names a parent: a shallow clone hides it from every command but this one."""
+    # A shallow clone hides the parent from every other command.
     head = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
     return b"\nparent " in head

@@ -1,9 +1,7 @@
 """Start git: the only process that this package starts to read a repository.
 
-The root is the top of a checkout, a folder inside one, or in no checkout at all. A folder that the checkout around it
-ignores counts as outside. Git is a guest in a repository that may be anybody's: it never prompts, takes no optional
-lock, ignores the GIT_ variables that a hook sets, reads the objects that were committed whatever `git replace` says,
-and starts no program that the repository names (see "What git may do here" in docs/explanation.md).
+The repository is not trusted: git never prompts, takes no optional lock, ignores `git replace` and the GIT_ variables
+that a hook sets, and starts no program that the repository names ("What git may do here" in docs/explanation.md).
 """
 
 from __future__ import annotations
@@ -14,19 +12,18 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self, cast
 
 from registry_pipeline.errors import NotFoundError
 
-_KEPT_VARIABLES: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 _CEILINGS: Final = "GIT_CEILING_DIRECTORIES"
+_KEPT_VARIABLES: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", _CEILINGS, "GIT_DISCOVERY_ACROSS_FILESYSTEM")
+# Only commands that compare files with the index would run a filter driver.
 _READ_FILES: Final = frozenset({"status", "diff-index"})
-"""Commands that compare files with the index: only these would run a filter driver."""
 _OWN_SCOPES: Final = frozenset({"local", "worktree"})
 _PIPE_BUFFER: Final = 1 << 20
-_ASKED_AT_ONCE: Final = 256
-"""So many names fit into a pipe that nobody reads: git may be waiting for us to take an answer."""
-_HEAD_WORDS: Final = 3
+# So many ids fit into a pipe that nobody reads: git may be waiting for us to read an answer.
+_BATCH_SIZE: Final = 256
 
 
 def ask_git(
@@ -37,15 +34,17 @@ def ask_git(
     index_file: str | None = None,
     filters: Sequence[str] | None = None,
 ) -> bytes | None:
-    """Return what a git command prints about `root`, or None where there is no repository.
+    """Return what a git command prints about `root`, or None outside a repository.
+
+    A folder that the checkout around it ignores counts as outside.
 
     Args:
-        root: The folder to ask about.
-        arguments: The command and its arguments.
-        none_found: The exit code by which some commands say "none".
-        given: What git reads on stdin.
-        index_file: Another index than the checkout's own.
-        filters: What `read_own_filters` returned, for a caller with several questions; None asks where it matters.
+        root: the top of a checkout, a folder inside one, or a folder outside.
+        arguments: the command and its arguments.
+        none_found: the exit code by which some commands say "none".
+        given: what git reads on stdin.
+        index_file: another index than the checkout's own.
+        filters: the result of `read_own_filters`, for a caller with several questions; None reads it if needed.
 
     Raises:
         NotFoundError: there is a repository, and git is not installed, refuses it, or cannot read it.
@@ -54,7 +53,7 @@ def ask_git(
     if top is None:
         return None
     try:
-        # Git ignores no folder in which it tracks a file. Whoever has the filters has been through this.
+        # Git ignores no folder in which it tracks a file. A caller that has the filters has passed this check.
         if filters is None and top != _real(root) and _run(root, top, "check-ignore", "-q", ".").returncode == 0:
             return None
         if filters is None and arguments[0] in _READ_FILES:
@@ -64,7 +63,7 @@ def ask_git(
         reason = error.strerror or "it could not be started"
         raise NotFoundError(f"{root} is a git repository and git cannot be run: {reason}", "install git") from None
     message = done.stderr.decode("utf-8", "replace").strip()
-    # A broken ref is a warning for git, which then answers as if nobody had ever made the ref.
+    # A broken ref is only a warning for git, which then answers as if the ref did not exist.
     if done.returncode in (0, none_found) and "ignoring broken ref" not in message:
         return done.stdout
     if "not a git repository (or any" in message:
@@ -72,18 +71,21 @@ def ask_git(
             f"git cannot read {root}: {top / '.git'} exists and is damaged or unreadable",
             "restore it from another clone; remove it only if the folder shall be outside git",
         )
-    raise NotFoundError(f"git cannot read {root}: {_first_line(message)}", _advice(root, message))
+    reason = message.partition("\n")[0].removeprefix("fatal: ") or "it gave no reason"
+    advice = f"see what `git -C {root} status` says"
+    if "dubious ownership" in message:
+        advice = f"if you trust it: git config --global --add safe.directory {root}"
+    raise NotFoundError(f"git cannot read {root}: {reason}", advice)
 
 
 def find_git_repository(root: Path) -> Path | None:
     """Return the nearest folder at or above `root` that has a `.git`, or is a bare repository; None without one.
 
-    Git cannot be asked: it says "not a git repository" of a damaged `.git`, too, or skips it and answers for the
-    checkout around it. Like git, this stops at GIT_CEILING_DIRECTORIES and where another file system begins.
-
     Raises:
-        NotFoundError: a folder on the way cannot be looked at.
+        NotFoundError: a folder on the way cannot be read.
     """
+    # Git cannot be asked: it skips a damaged `.git` and answers for the checkout around it, or finds no repository.
+    # Like git, this stops at GIT_CEILING_DIRECTORIES and where another file system begins.
     here = _real(root)
     ceilings = {os.path.realpath(path) for path in os.environ.get(_CEILINGS, "").split(os.pathsep) if path}
     across = os.environ.get("GIT_DISCOVERY_ACROSS_FILESYSTEM", "").lower() not in ("", "0", "false", "no", "off")
@@ -101,11 +103,7 @@ def find_git_repository(root: Path) -> Path | None:
 
 
 def read_own_filters(root: Path) -> tuple[str, ...] | None:
-    """Return the names of the filter drivers that the repository's own configuration defines; None outside git.
-
-    Raises:
-        NotFoundError: there is a repository, and git cannot read it.
-    """
+    """Return the names of the filter drivers that the repository's own configuration defines; None outside git."""
     arguments = ("config", "--show-scope", "--name-only", "--null", "--get-regexp", r"^filter\..")
     answer = ask_git(root, *arguments, none_found=1)
     if answer is None:
@@ -146,19 +144,8 @@ def _command(root: Path, *arguments: str) -> list[str]:
     return ["git", "-C", os.fspath(root), *settings, *arguments]
 
 
-def _first_line(message: str) -> str:
-    return message.split("\n", 1)[0].removeprefix("fatal: ") or "it gave no reason"
-
-
-def _advice(root: Path, message: str) -> str:
-    if "dubious ownership" in message:
-        return f"if you trust it: git config --global --add safe.directory {root}"
-    return f"see what `git -C {root} status` says"
-
-
 def _environment(root: Path, top: Path | None, filters: Sequence[str] = ()) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(_KEPT_VARIABLES)}
-    switches = ("GIT_NO_LAZY_FETCH", "GIT_NO_REPLACE_OBJECTS")
     return {
         **kept,
         **_without_filters(kept, filters),
@@ -168,7 +155,8 @@ def _environment(root: Path, top: Path | None, filters: Sequence[str] = ()) -> d
         "GIT_TERMINAL_PROMPT": "0",
         # A repository may name any program as its transport, and git before 2.44 ignores GIT_NO_LAZY_FETCH.
         "GIT_ALLOW_PROTOCOL": "",
-        **dict.fromkeys(switches, "1"),
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
     }
 
 
@@ -182,17 +170,14 @@ def _ceilings(root: Path, top: Path) -> dict[str, str]:
 
 
 def _without_filters(kept: dict[str, str], filters: Sequence[str]) -> dict[str, str]:
-    """Return settings, after those that the environment has already, that switch filter drivers off.
-
-    `clean` and `process` are commands of whoever wrote the configuration. Without them a file whose date changed since
-    `git add` is compared as it is: if the driver would have changed its bytes, the file counts as modified and the
-    working tree as dirty. Drivers of the user's own and of the system's configuration are left as they are.
-    """
+    """Return variables that switch filter drivers off; their numbers continue those of the environment."""
     if not filters:
         return {}
+    # `clean` and `process` are commands of the author of the configuration. Without them a file whose date changed
+    # since `git add` is compared as it is: if the driver would have changed its bytes, it counts as modified.
     values = {"clean": "", "smudge": "", "process": "", "required": "false"}
     settings = [(f"filter.{name}.{key}", value) for name in filters for key, value in values.items()]
-    # `-c` could not name them: it takes the first `=` of a name for the end of the key.
+    # Not `-c`: there, the first `=` in the name of a driver would end the key.
     taken = int(kept.get("GIT_CONFIG_COUNT") or 0)
     numbered = list(enumerate(settings, taken))
     return (
@@ -203,10 +188,9 @@ def _without_filters(kept: dict[str, str], filters: Sequence[str]) -> dict[str, 
 
 
 class ObjectPipe:
-    """One `git cat-file --batch`, which gives the bytes of any number of objects; a context manager.
+    """One `git cat-file --batch`, which returns the bytes of any number of objects; a context manager.
 
-    It has a session of its own, so that a Ctrl-C at the terminal reaches only who may decide what to do about it, and
-    ends when its input does, also when this process is killed. After an error it is to be closed, and not asked again.
+    After an error it can only be closed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -219,93 +203,83 @@ class ObjectPipe:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                # In a session of its own, a Ctrl-C at the terminal does not reach git: this process decides what to do.
                 start_new_session=True,
                 bufsize=_PIPE_BUFFER,
             )
         except OSError as error:
             raise NotFoundError(f"git cannot be run: {error.strerror or 'no reason given'}", "install git") from None
+        self._questions = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let git end; what it has not been asked for yet is lost."""
-        for pipe in (self._process.stdin, self._process.stdout):
+        """Let git end, which it does when its input ends."""
+        for pipe in (self._questions, self._answers):
             with suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+                pipe.close()
         self._process.wait()
 
     def read(self, object_id: str, limit: int | None = None) -> bytes | None:
         """Return the bytes of an object; None for one that is larger than `limit`.
 
         Raises:
-            NotFoundError: the object is not there, or git cannot read it.
+            NotFoundError: the object is missing, or git cannot read it.
         """
-        size = self._ask([object_id], object_id)
-        if limit is not None and size > limit:
-            for _ in self._pieces(size, object_id):
-                pass
-            return None
-        return b"".join(self._pieces(size, object_id))
+        ((_, size),) = self._sizes([object_id])
+        pieces = self._pieces(size, object_id)
+        if limit is None or size <= limit:
+            return b"".join(pieces)
+        for _ in pieces:  # the next answer comes after them
+            pass
+        return None
 
     def read_each(self, object_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield each object id with the object's bytes; asked together, they do not wait for each other.
-
-        Raises:
-            NotFoundError: an object is not there, or git cannot read it.
-        """
-        for object_id, size in self._answers(object_ids):
+        """Yield each object id with the object's bytes; faster than one call of `read` for each."""
+        for object_id, size in self._sizes(object_ids):
             yield object_id, b"".join(self._pieces(size, object_id))
 
     def digests(self, object_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yield each object id with the sha256 of the object's bytes, however large they are.
-
-        Raises:
-            NotFoundError: an object is not there, or git cannot read it.
-        """
-        for object_id, size in self._answers(object_ids):
+        """Yield each object id with the sha256 of the object's bytes, however large they are."""
+        for object_id, size in self._sizes(object_ids):
             digest = hashlib.sha256()
             for piece in self._pieces(size, object_id):
                 digest.update(piece)
             yield object_id, digest.hexdigest()
 
-    def _answers(self, object_ids: Sequence[str]) -> Iterator[tuple[str, int]]:
-        """Yield each object id with the object's size; its pieces must be read before the next is asked for."""
-        for begin in range(0, len(object_ids), _ASKED_AT_ONCE):
-            arguments = object_ids[begin : begin + _ASKED_AT_ONCE]
-            for offset, object_id in enumerate(arguments):
-                yield object_id, self._ask(arguments if offset == 0 else (), object_id)
+    def _sizes(self, object_ids: Sequence[str]) -> Iterator[tuple[str, int]]:
+        """Yield each object id with the object's size; its pieces must be read before the next size."""
+        for begin in range(0, len(object_ids), _BATCH_SIZE):
+            batch = object_ids[begin : begin + _BATCH_SIZE]
+            try:
+                self._questions.write("".join(f"{item}\n" for item in batch).encode("ascii"))
+                self._questions.flush()
+            except OSError:
+                raise self._unreadable(batch[0]) from None
+            for object_id in batch:
+                yield object_id, self._read_size(object_id)
 
-    def _ask(self, arguments: Sequence[str], object_id: str) -> int:
-        """Write questions, if any, and return the size that the next answer, on `object_id`, has."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise self._unreadable(object_id)
+    def _read_size(self, object_id: str) -> int:
         try:
-            if arguments:
-                stdin.write("".join(f"{item}\n" for item in arguments).encode("ascii"))
-                stdin.flush()
-            fields = stdout.readline().split()
-        except OSError:
+            _, _, size = self._answers.readline().split()
+            return int(size)
+        except (OSError, ValueError):  # git ended, or printed `missing`
             raise self._unreadable(object_id) from None
-        if len(fields) == _HEAD_WORDS:
-            return int(fields[2])
-        raise self._unreadable(object_id)
 
     def _pieces(self, size: int, object_id: str) -> Iterator[bytes]:
-        """Yield the bytes of the answer whose size was read, and take the newline behind them away."""
-        stdout = self._process.stdout
+        """Yield the bytes of the answer whose size was read, without the newline after them."""
         left = size + 1
-        while left and stdout is not None:
-            piece = stdout.read(min(left, _PIPE_BUFFER))
+        while left:
+            piece = self._answers.read(min(left, _PIPE_BUFFER))
             if not piece:
                 raise self._unreadable(object_id)
             left -= len(piece)
             yield piece if left else piece[:-1]
 
     def _unreadable(self, object_id: str) -> NotFoundError:
-        """Return why an object is not given: git said `missing`, or ended, as where it may not fetch what it needs."""
+        # A clone that leaves objects out names where to fetch them; git may not fetch here.
         promised = ask_git(self._root, "config", "--get-regexp", r"^remote\..*\.promisor$", none_found=1)
         if promised:
             advice = "the clone leaves objects out: `git fetch --refetch --no-filter` fetches them"

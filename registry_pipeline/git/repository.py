@@ -1,21 +1,23 @@
-"""The current state of a git repository: HEAD, tracked files, attributes, committed files."""
+"""The current state of a git repository: HEAD, tracked files, attributes, committed files.
+
+Every function raises NotFoundError if there is a repository and git cannot read it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.git.process import ask_git, find_git_repository, read_own_filters
+from registry_pipeline.git.process import ObjectPipe, ask_git, find_git_repository, read_own_filters
 from registry_pipeline.git.values import GitState
 from registry_pipeline.values import value_type
 
-_LINK: Final = b"120000"
 _SUBMODULE: Final = b"160000"
 
 
@@ -39,19 +41,13 @@ def tracked_line(path: bytes, digest: str) -> bytes:
 def read_git_state(
     root: Path, ignored: Sequence[str], *, untracked: bool = True, filters: Sequence[str] | None = None
 ) -> GitState:
-    """Return the commit at HEAD and whether the working tree is clean; both None outside git.
+    """Return the commit at HEAD (None before the first) and whether the working tree is clean; both None outside git.
 
     Args:
-        root: The root of the repository.
-        ignored: Paths, relative to the root, in which a change does not count: run roots, publish_root, the pointer
-            file with its lock and intent, and the state beside publish_root.
-        untracked: Whether untracked files count; files that git ignores never do.
-        filters: As for `ask_git`.
-
-    In a repository without commits the commit is None and the state is known.
-
-    Raises:
-        NotFoundError: there is a git repository, and git cannot read it.
+        root: the root of the repository.
+        ignored: paths, relative to the root, in which a change does not count.
+        untracked: whether untracked files count; files that git ignores never do.
+        filters: as for `ask_git`.
     """
     without = [f":(exclude,literal){path}" for path in ignored]
     # Porcelain v2 has the commit in the same answer; every line that is not a `#` header is a change. Git would run
@@ -97,39 +93,23 @@ def read_missing_files(
 ) -> tuple[str, ...]:
     """Return the files that the commit at HEAD has and the working tree has not, relative to `root`.
 
-    It makes no difference whether the deletion is in the index. A file that only the index lacks is not missing, nor
-    is one that a sparse checkout leaves out. None are missing outside git and where HEAD has no commit.
-
-    Raises:
-        NotFoundError: there is a git repository, and git cannot read it.
+    A file that only the index lacks is not missing, nor is one that a sparse checkout leaves out.
     """
-    arguments = (
-        "diff-index",
-        "--diff-filter=D",
-        "--name-only",
-        "-z",
-        "--relative",
-        "--ignore-submodules=dirty",
-        "HEAD",
-    )
+    switches = ("--diff-filter=D", "--name-only", "-z", "--relative", "--ignore-submodules=dirty")
     try:
-        answer = ask_git(root, *arguments, "--", *pathspecs, filters=filters) or b""
+        answer = ask_git(root, "diff-index", *switches, "HEAD", "--", *pathspecs, filters=filters) or b""
     except NotFoundError:
         if find_commit(root, "HEAD") is None:
             return ()  # no commit was made yet
         raise
     base, real_folders = os.fsencode(root), {b"": True}
-    # What was only taken out of the index is in the answer, too.
-    gone = (path for path in answer.split(b"\0") if path and not _has_file(base, path, real_folders))
-    return tuple(os.fsdecode(path) for path in gone)
+    # The answer also has the files that only the index lacks.
+    missing = (path for path in answer.split(b"\0") if path and not _has_file(base, path, real_folders))
+    return tuple(os.fsdecode(path) for path in missing)
 
 
 def read_work_tree(root: Path, ignored: Sequence[str], pathspecs: Sequence[str]) -> tuple[GitState, tuple[str, ...]]:
-    """Return what `read_git_state` and `read_missing_files` return, with one look at the filter drivers.
-
-    Raises:
-        NotFoundError: there is a git repository, and git cannot read it.
-    """
+    """Return the results of `read_git_state` and `read_missing_files`; the filter drivers are read once."""
     filters = read_own_filters(root)
     state = read_git_state(root, ignored, filters=filters)
     missing = () if state.commit is None else read_missing_files(root, pathspecs, filters=filters)
@@ -137,16 +117,12 @@ def read_work_tree(root: Path, ignored: Sequence[str], pathspecs: Sequence[str])
 
 
 def find_commit(root: Path, revision: str) -> str | None:
-    """Return the id of the commit that a revision names; None outside git, and where git knows no such revision.
-
-    Raises:
-        NotFoundError: git has the name, and cannot read the commit.
-    """
+    """Return the id of the commit that a revision names; None outside git, and if git knows no such revision."""
     arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options")
     answer = ask_git(root, *arguments, f"{revision}^{{commit}}", none_found=1)
     if answer != b"":
         return None if answer is None else answer.decode("ascii").strip()
-    # Git is as quiet about a name that nobody gave as about a commit that is missing.
+    # Git prints nothing both for an unknown name and for a known name whose commit is missing.
     named = (ask_git(root, *arguments, revision, none_found=1) or b"").decode("ascii").strip()
     if named and named != revision:
         raise NotFoundError(f"git cannot read the commit {named}, which {revision} names", "see what `git fsck` says")
@@ -158,16 +134,17 @@ def find_commit(root: Path, revision: str) -> str | None:
 def read_tracked_digests(root: Path) -> TrackedFiles | None:
     """Return the hash of every file of the index, as it is in the working tree; None outside git.
 
-    A link counts with its text, a submodule not at all. Paths are the raw bytes of git, relative to `root`. A file
-    behind a linked folder is missing, as git has it.
+    A link counts with its text, a submodule not at all. A file behind a linked folder is missing, as for git.
 
     Raises:
-        NotFoundError: git or one of the files cannot be read.
+        NotFoundError: also if one of the files cannot be read.
     """
     answer = ask_git(root, "ls-files", "--stage", "-z", "--", ".")
     if answer is None:
         return None
-    paths = sorted({path for mode, path in _stages(answer) if mode != _SUBMODULE})
+    entries = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
+    # A set: a path in conflict has an entry for each stage.
+    paths = sorted({path for head, _, path in entries if not head.startswith(_SUBMODULE)})
     base = os.fsencode(root)
     digests: list[tuple[bytes, str]] = []
     real_folders: dict[bytes, bool] = {b"": True}
@@ -198,54 +175,20 @@ def read_commit_id(root: Path, revision: str) -> str | None:
 
 
 def read_committed_files(root: Path, commit: str, folders: Sequence[str]) -> dict[bytes, str]:
-    """Return path to object id of every file that a commit has under folders; paths are relative to `root`.
-
-    Raises:
-        NotFoundError: git cannot read the commit.
-    """
+    """Return path to object id of every file that a commit has under folders; paths are relative to `root`."""
     answer = ask_git(root, "ls-tree", "-r", "-z", commit, "--", *(f"{folder}/" for folder in folders)) or b""
     heads = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
     return {path: head.split(b" ")[2].decode("ascii") for head, _, path in heads}
 
 
 def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
-    """Return the bytes of a file as a commit has it, None where it has none; `path` is relative to `root`.
-
-    Raises:
-        NotFoundError: git cannot read the commit or the object.
-    """
+    """Return the bytes of a file as a commit has it, None where it has none; `path` is relative to `root`."""
     answer = ask_git(root, "ls-tree", "-z", "--full-name", commit, "--", path) or b""
-    fields = answer.split(b"\t", 1)[0].split(b" ")
+    fields = answer.partition(b"\t")[0].split(b" ")
     if len(fields) != 3 or fields[1] != b"blob":
         return None
-    return next(read_blobs(root, [fields[2].decode("ascii")]))
-
-
-def read_parent_id(root: Path, commit: str) -> str | None:
-    """Return the id of a commit's first parent; None where it has none, or the clone was cut off there.
-
-    Raises:
-        NotFoundError: git cannot read the parent.
-    """
-    return find_commit(root, f"{commit}^1")
-
-
-def read_blobs(root: Path, object_ids: Sequence[str]) -> Iterator[bytes]:
-    """Yield the bytes of each object, in their order, all through one process of git.
-
-    Raises:
-        NotFoundError: an object is missing, as in a partial clone.
-    """
-    answer = ask_git(root, "cat-file", "--batch", given="".join(f"{item}\n" for item in object_ids).encode()) or b""
-    offset = 0
-    for object_id in object_ids:
-        end = answer.index(b"\n", offset)
-        fields, offset = answer[offset:end].split(b" "), end + 1
-        if len(fields) != 3:
-            advice = "the clone leaves objects out: `git fetch --refetch --no-filter` fetches them"
-            raise NotFoundError(f"git has the name of object {object_id} and not its bytes", advice)
-        yield answer[offset : offset + int(fields[2])]
-        offset += int(fields[2]) + 1
+    with ObjectPipe(root) as pipe:
+        return pipe.read(fields[2].decode("ascii"))
 
 
 def read_identity(root: Path) -> str | None:
@@ -272,11 +215,7 @@ def is_tracked(root: Path, path: str) -> bool:
 
 
 def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | None:
-    """Return git's attribute `text` of paths that need not exist: `unset` keeps line ends; None outside git.
-
-    Raises:
-        NotFoundError: there is a git repository, and git cannot read it.
-    """
+    """Return git's attribute `text` of paths that need not exist: `unset` keeps line ends; None outside git."""
     answer = ask_git(root, "check-attr", "-z", "text", "--", *paths)
     if answer is None:
         return None
@@ -285,26 +224,14 @@ def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | N
 
 
 def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
-    """Return those of the paths, which need not exist, that git's rules ignore; None outside git.
-
-    Raises:
-        NotFoundError: there is a git repository, and git cannot read it.
-    """
+    """Return those of the paths, which need not exist, that git's rules ignore; None outside git."""
     arguments = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
     answer = ask_git(root, *arguments, none_found=1)
     return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
 
 
-def _stages(answer: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (mode, path) of every index entry; a path in conflict comes once a stage."""
-    for entry in answer.split(b"\0"):
-        head, tab, path = entry.partition(b"\t")
-        if tab:
-            yield head.split(b" ", 1)[0], path
-
-
 def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
-    """Tell whether no part of a folder's path is a link; `known` remembers."""
+    """Return whether no part of a folder's path is a link; `known` caches the results."""
     if folder not in known:
         parent_is_real = _is_real(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
         known[folder] = parent_is_real and not os.path.islink(base + b"/" + folder)  # noqa: PTH114 - raw bytes
@@ -313,9 +240,9 @@ def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
 
 def _has_file(base: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
     """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real`."""
-    offset = base + b"/" + path
-    there = os.path.islink(offset) or os.path.isfile(offset)  # noqa: PTH113, PTH114 - raw bytes
-    return there and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
+    file = base + b"/" + path
+    exists = os.path.islink(file) or os.path.isfile(file)  # noqa: PTH113, PTH114 - raw bytes
+    return exists and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
 
 
 def _digest(path: bytes) -> str | None:
@@ -331,5 +258,5 @@ def _digest(path: bytes) -> str | None:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
-        shown = path.decode("utf-8", "backslashreplace")
-        raise NotFoundError(f"the tracked file {shown} cannot be read: {error.strerror}", "check permissions") from None
+        name = path.decode("utf-8", "backslashreplace")
+        raise NotFoundError(f"the tracked file {name} cannot be read: {error.strerror}", "check permissions") from None

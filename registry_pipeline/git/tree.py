@@ -27,22 +27,18 @@ class Tree(Protocol):
         Raises:
             OSError: it is missing, unreadable, not a regular file, or too large.
         """
-        ...
 
     def is_file(self, path: str) -> bool:
-        """Tell whether there is a regular file."""
-        ...
+        """Return whether there is a regular file, links followed."""
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is a folder."""
-        ...
+        """Return whether there is a folder, links followed."""
 
     def files_under(self, folder: str) -> list[str]:
-        """Return the paths of the files at any depth under a folder, sorted; none where there is no folder.
+        """Return the sorted paths of the files at any depth below a folder that have a printable name.
 
-        A name that is not printable UTF-8 is left out: it could not be written into run.json as an input.
+        Another name could not be written into run.json as an input.
         """
-        ...
 
 
 @value_type
@@ -56,32 +52,27 @@ class WorkingTree:
         return read_regular_file(self.root / path)
 
     def is_file(self, path: str) -> bool:
-        """Tell whether there is a regular file, links followed."""
+        """Return whether there is a regular file, links followed."""
         return (self.root / path).is_file()
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is a folder, links followed."""
+        """Return whether there is a folder, links followed."""
         return (self.root / path).is_dir()
 
     def files_under(self, folder: str) -> list[str]:
-        """Return the paths of the files at any depth under a folder, sorted."""
-        found = [
-            Path(offset, name).relative_to(self.root).as_posix()
-            for offset, _, names in os.walk(self.root / folder)
-            for name in names
-            if Path(offset, name).is_file()
-        ]
-        return sorted(path for path in found if path.isprintable())
+        """Return the paths of the files at any depth below a folder, sorted; links to folders are not followed."""
+        files = [Path(parent, name) for parent, _, names in os.walk(self.root / folder) for name in names]
+        paths = [file.relative_to(self.root).as_posix() for file in files if file.is_file()]
+        return sorted(path for path in paths if path.isprintable())
 
 
 _FOLDER: Final = 0o40000
-_LINKS_FOLLOWED: Final = 40
+_MAX_LINKS: Final = 40
 _NOTHING: Final = (0, "")
-_DOCUMENTS_KEPT: Final = 256
-_KEPT_BYTES: Final = 1 << 16
-"""Documents change seldom: small ones are kept from one commit to the next."""
-_MANY: Final = 8
-_TREES_KEPT: Final = 1 << 14
+# Documents change seldom: small ones are kept from one commit to the next.
+_MAX_DOCUMENTS: Final = 256
+_MAX_KEPT_BYTES: Final = 1 << 16
+_MAX_TREES: Final = 1 << 14
 Entries = Mapping[bytes, tuple[int, str]]
 """The entries of one tree object: name to (mode, object id)."""
 
@@ -97,11 +88,11 @@ def parse_tree(data: bytes, id_bytes: int) -> Entries:
     while offset < len(data):
         space = data.index(b" ", offset)
         end = data.index(b"\0", space)
-        place_of_id, place_after = end + 1, end + 1 + id_bytes
-        if place_after > len(data):
+        mode, name = int(data[offset:space], 8), data[space + 1 : end]
+        offset = end + 1 + id_bytes
+        if offset > len(data):
             raise ValueError("the tree ends in the middle of an entry")
-        entries[data[space + 1 : end]] = int(data[offset:space], 8), data[place_of_id:place_after].hex()
-        offset = place_after
+        entries[name] = mode, data[end + 1 : offset].hex()
     return entries
 
 
@@ -130,10 +121,10 @@ class CommittedFiles:
         self._pipe.__exit__(*caught)
 
     def root_tree(self, commit: str) -> str | None:
-        """Return the id of the tree at the root in a commit, None where the commit has no such folder.
+        """Return the id of the tree at the root in a commit, None if the commit has no such folder.
 
         Raises:
-            NotFoundError: the commit or its tree is not there.
+            NotFoundError: the commit or its tree is missing.
         """
         head = (self._pipe.read(commit) or b"").split(b"\n", 1)[0]
         tree = head.removeprefix(b"tree ").decode("ascii", "replace")
@@ -145,12 +136,12 @@ class CommittedFiles:
         return tree
 
     def read(self, blob_id: str) -> bytes | None:
-        """Return the bytes of a blob, None for one larger than a document may be."""
+        """Return the bytes of a blob, None if it is larger than a document may be."""
         if blob_id in self._documents:
             return self._documents[blob_id]
         data = self._pipe.read(blob_id, MAX_BYTES)
-        if data is not None and len(data) <= _KEPT_BYTES:
-            if len(self._documents) >= _DOCUMENTS_KEPT:
+        if data is not None and len(data) <= _MAX_KEPT_BYTES:
+            if len(self._documents) >= _MAX_DOCUMENTS:
                 self._documents.clear()
             self._documents[blob_id] = data
         return data
@@ -159,24 +150,22 @@ class CommittedFiles:
         """Return the line of every file below a tree, sorted: links with their text, submodules not at all.
 
         Raises:
-            NotFoundError: git does not have one of the objects, as in a clone that leaves objects out.
+            NotFoundError: git has not all of the objects, as in a partial clone.
         """
         if tree_id != self._at:
-            gone, came = self._move_to(tree_id)
-            new = dict.fromkeys(blob for blob in came.values() if blob not in self._digests)
+            removed, added = self._move_to(tree_id)
+            new = dict.fromkeys(blob for blob in added.values() if blob not in self._digests)
             for blob, digest in self._pipe.digests(list(new)):
                 self._digests.add(blob, digest)
-            self._change_lines(gone, came)
+            self._change_lines(removed, added)
             self._at = tree_id
         return tuple(self._lines)
 
     def _move_to(self, tree_id: str | None) -> tuple[dict[bytes, str], dict[bytes, str]]:
-        """Make `_blobs` those below a tree, by what differs from where it stands; return what went and what came.
-
-        Level by level, so that the trees of a level are read together.
-        """
-        gone: dict[bytes, str] = {}
-        came: dict[bytes, str] = {}
+        """Make `_blobs` the blobs below a tree; return those that are removed and added, by path."""
+        removed: dict[bytes, str] = {}
+        added: dict[bytes, str] = {}
+        # Level by level, so that the trees of a level are read together.
         level: list[tuple[bytes, str | None, str | None]] = [(b"", self._at, tree_id)]
         while level:
             self._read_trees(tree for _, *trees in level for tree in trees if tree is not None)
@@ -192,38 +181,38 @@ class CommittedFiles:
                     if folders != [None, None]:
                         below.append((path + b"/", folders[0], folders[1]))
                     if _is_blob(was[0]):
-                        gone[path] = self._blobs.pop(path)
+                        removed[path] = self._blobs.pop(path)
                     if _is_blob(now[0]):
-                        came[path] = self._blobs[path] = now[1]
+                        added[path] = self._blobs[path] = now[1]
             level = below
-        return gone, came
+        return removed, added
 
-    def _change_lines(self, gone: Mapping[bytes, str], came: Mapping[bytes, str]) -> None:
-        """Keep the lines sorted: line by line where few change, all at once where many do."""
-        if len(gone) + len(came) > len(self._lines) // _MANY:
+    def _change_lines(self, removed: Mapping[bytes, str], added: Mapping[bytes, str]) -> None:
+        # Few changes are made one by one; for many, sorting again is faster.
+        if len(removed) + len(added) > len(self._lines) // 8:
             self._lines = sorted(tracked_line(path, self._digests[blob]) for path, blob in self._blobs.items())
             return
-        for path, blob in gone.items():
+        for path, blob in removed.items():
             del self._lines[bisect_left(self._lines, tracked_line(path, self._digests[blob]))]
-        for path, blob in came.items():
+        for path, blob in added.items():
             insort(self._lines, tracked_line(path, self._digests[blob]))
 
     def tree(self, tree_id: str) -> Entries:
         """Return the entries of a tree.
 
         Raises:
-            NotFoundError: it is not there, or no tree.
+            NotFoundError: it is missing, or is no tree.
         """
         if tree_id not in self._trees:
             self._read_trees([tree_id])
         return self._trees[tree_id]
 
     def _read_trees(self, tree_ids: Iterable[str]) -> None:
-        """Read trees that are not known, together; forget all others when there are too many."""
-        if len(self._trees) > _TREES_KEPT:
+        """Read the trees that are not in the cache, together."""
+        if len(self._trees) > _MAX_TREES:
             self._trees.clear()
-        missing_ids = list(dict.fromkeys(tree_ids))
-        for tree_id, data in self._pipe.read_each([tree for tree in missing_ids if tree not in self._trees]):
+        missing_ids = dict.fromkeys(tree_id for tree_id in tree_ids if tree_id not in self._trees)
+        for tree_id, data in self._pipe.read_each(list(missing_ids)):
             try:
                 self._trees[tree_id] = parse_tree(data, len(tree_id) // 2)
             except ValueError:
@@ -236,17 +225,13 @@ def _is_blob(mode: int) -> bool:
 
 @value_type
 class CommitTree:
-    """The files of one commit, as `WorkingTree` shows those on the disk: named from the root."""
+    """The files of one commit."""
 
     files: CommittedFiles
     root_tree: str | None
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of a regular file, links followed.
-
-        Raises:
-            OSError: the commit has no such file, or it is too large.
-        """
+        """Return the bytes of a regular file, links followed."""
         entry = self._find(os.fsencode(path))
         if entry is None:
             raise FileNotFoundError(errno.ENOENT, "the commit of that day has no such file")
@@ -259,17 +244,17 @@ class CommitTree:
         return data
 
     def is_file(self, path: str) -> bool:
-        """Tell whether there is a regular file, links followed."""
+        """Return whether there is a regular file, links followed."""
         entry = self._find(os.fsencode(path))
         return entry is not None and S_ISREG(entry[0])
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is a folder, links followed."""
+        """Return whether there is a folder, links followed."""
         entry = self._find(os.fsencode(path))
         return entry is not None and S_ISDIR(entry[0])
 
     def files_under(self, folder: str) -> list[str]:
-        """Return the paths of the files at any depth under a folder, sorted; links to folders are not followed."""
+        """Return the paths of the files at any depth below a folder, sorted; links to folders are not followed."""
         entry = self._find(os.fsencode(folder))
         if entry is None or not S_ISDIR(entry[0]):
             return []
@@ -279,15 +264,16 @@ class CommitTree:
     def _walk(self, folder: bytes, tree_id: str) -> Iterator[bytes]:
         pending = [(folder.rstrip(b"/"), tree_id)]
         while pending:
-            offset, tree = pending.pop()
+            parent, tree = pending.pop()
             for name, (mode, object_id) in self.files.tree(tree).items():
+                path = parent + b"/" + name
                 if S_ISDIR(mode):
-                    pending.append((offset + b"/" + name, object_id))
+                    pending.append((path, object_id))
                 elif _is_blob(mode):
-                    yield offset + b"/" + name
+                    yield path
 
     def _find(self, path: bytes) -> tuple[int, str] | None:
-        """Return (mode, object id) of what a path names, every link followed; None where there is nothing."""
+        """Return (mode, object id) of the file or folder at a path, every link followed; None if there is none."""
         if self.root_tree is None:
             return None
         pending = path.split(b"/")[::-1]
@@ -305,7 +291,7 @@ class CommitTree:
                     links += 1
                     text = self.files.read(entry[1]) or b""
                     entry = None
-                    if links <= _LINKS_FOLLOWED and text and not text.startswith(b"/"):
+                    if links <= _MAX_LINKS and text and not text.startswith(b"/"):
                         pending += text.split(b"/")[::-1]
                         continue
                 if entry is None:

@@ -14,10 +14,13 @@ _OLD: Final = 2
 
 @value_type
 class TouchGraph:
-    """Every commit that a tip leads to, and which of the paths in question each of them touched.
+    """The ancestors of a tip, and which of some paths each of them changed.
 
-    `places` numbers the commits so that each stands before its parents; `parents` and `touched` go by that number.
-    With `is_cut` a commit without parents may be where a shallow clone ends: what it touched is not known.
+    Attributes:
+        places: the number of each commit; each has a lower number than its parents.
+        parents: the numbers of the parents, by number.
+        touched: the changed paths, by number.
+        is_cut: whether a commit without parents may be the end of a shallow clone; its changes are not known then.
     """
 
     places: Mapping[str, int]
@@ -26,10 +29,10 @@ class TouchGraph:
     is_cut: bool = False
 
     def touched_since(self, commit: str, head: str) -> frozenset[str] | None:
-        """Return the paths touched by the commits that `head` leads to and `commit` does not.
+        """Return the paths touched by the ancestors of `head` that are not ancestors of `commit`.
 
-        None where that is not known: one of the two is no commit of this history, `commit` is not behind `head`, or the
-        history is cut off among them.
+        None if that is not known: one of the two is not in this history, `commit` is no ancestor of `head`, or the
+        history is cut off between them.
         """
         start, end = self.places.get(commit), self.places.get(head)
         if start is None or end is None:
@@ -39,7 +42,7 @@ class TouchGraph:
         flags[end] = flags.get(end, 0) | _NEW
         waiting = sorted(flags)
         left = sum(flag == _NEW for flag in flags.values())
-        # Once all that waits is behind `commit`, nothing new can come.
+        # Once only ancestors of `commit` are waiting, nothing new can follow.
         while left:
             offset = heappop(waiting)
             flag = flags[offset]
@@ -67,10 +70,7 @@ class BoundPaths:
 
 @value_type
 class PathDrift:
-    """What the rule `paths` needs beside the runs: executables by operation, and the history that touched them.
-
-    `graph` is None where there is no commit.
-    """
+    """What the rule `paths` needs beside the runs; `graph` is None if there is no commit."""
 
     bound: Mapping[str, BoundPaths]
     graph: TouchGraph | None

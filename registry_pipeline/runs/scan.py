@@ -18,7 +18,8 @@ from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.git.repository import read_blobs, read_commit_id, read_committed_files
+from registry_pipeline.git.process import ObjectPipe
+from registry_pipeline.git.repository import read_commit_id, read_committed_files
 from registry_pipeline.runs.envelope import ScannedFile, ScannedRun
 from registry_pipeline.runs.envelope_file import decode_text, parse_adapted, parse_run_json
 from registry_pipeline.runs.listing import list_run_folder_names
@@ -294,6 +295,7 @@ def read_committed_runs(root: Path, revision: str, run_roots: Sequence[str]) -> 
         )
     # (2) their contents, read with one git process
     object_ids = [object_id for object_id in hash_files.values() if object_id is not None]
-    texts = dict(zip(object_ids, read_blobs(root, object_ids), strict=True))
+    with ObjectPipe(root) as pipe:
+        texts = dict(pipe.read_each(object_ids))
     roots = {key: None if oid is None else claimed_root(texts[oid]) for key, oid in hash_files.items()}
     return CommittedRuns(commit, roots)

@@ -5,13 +5,13 @@ import json
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from registry_pipeline.config import load_repository
 from registry_pipeline.example.adapter_runs import RIG_OPERATIONS, RIG_ROOT
-from registry_pipeline.example.documents import PLANTED_PATH
-from registry_pipeline.example.entries import LEDGER_PATH, VALIDATION_FOLDER
+from registry_pipeline.example.history import PLANTED_PATH
 from registry_pipeline.example.make import describe_example, describe_runs, write_commits, write_plain_run
 from registry_pipeline.example.operations import OPERATIONS
 from registry_pipeline.example.schedule import LineOrder, seal_as_older_tools
@@ -25,6 +25,8 @@ from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.example.conftest import Written
 
 pytestmark = pytest.mark.door
+LEDGER = "schema/applied_migrations.json"
+VALIDATIONS = "artifacts/derived_validation"
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,7 @@ def test_the_three_line_orders_differ_in_nothing_but_order(order: LineOrder) -> 
 
 def test_the_documents_give_thirty_operations_the_layers_eleven_and_the_rigs_two(written: Written) -> None:
     catalog, _ = read_operation_catalog(WorkingTree(written.root), load_repository(written.root).config)
-    every = (*OPERATIONS, *LAYER_OPERATIONS, *RIG_OPERATIONS)
+    every: tuple[Any, ...] = (*OPERATIONS, *LAYER_OPERATIONS, *RIG_OPERATIONS)
     levels = {o.operation_id: o.level for o in every}
 
     assert catalog.findings == ()
@@ -170,7 +172,7 @@ def test_every_captured_registry_has_a_source_that_can_be_captured(written: Writ
 
 
 def test_the_ledger_of_migrations_only_grows_from_commit_to_commit(written: Written) -> None:
-    texts = [commit.files[LEDGER_PATH] for commit in written.example.commits if LEDGER_PATH in commit.files]
+    texts = [commit.files[LEDGER] for commit in written.example.commits if LEDGER in commit.files]
     ledgers = [json.loads(text)["migrations"] for text in texts]
 
     assert [len(ledger) for ledger in ledgers] == [2, 3, 4]
@@ -178,13 +180,13 @@ def test_the_ledger_of_migrations_only_grows_from_commit_to_commit(written: Writ
 
 
 def test_of_two_validations_latest_names_the_later_one(written: Written) -> None:
-    folders = sorted(path.name for path in (written.root / VALIDATION_FOLDER).iterdir() if path.is_dir())
+    folders = sorted(path.name for path in (written.root / VALIDATIONS).iterdir() if path.is_dir())
     reports = {
-        name: json.loads((written.root / VALIDATION_FOLDER / name / "derived_validation_report.json").read_bytes())
+        name: json.loads((written.root / VALIDATIONS / name / "derived_validation_report.json").read_bytes())
         for name in folders
     }
 
-    latest = (written.root / VALIDATION_FOLDER / "LATEST.txt").read_text().strip()
+    latest = (written.root / VALIDATIONS / "LATEST.txt").read_text().strip()
 
     assert len(folders) == 2
     assert latest == max(reports, key=lambda name: str(reports[name]["end_date"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.config import load_repository
-from registry_pipeline.example.entries import entry_files
+from registry_pipeline.example.data_files import read_commit_files
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.entries.schemas import FAMILY_OF
@@ -18,7 +18,7 @@ INSTANCES = "modules/overview/instance_registry.yaml"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for path, text in entry_files().items():
+    for path, text in read_commit_files("entries").items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     return tmp_path

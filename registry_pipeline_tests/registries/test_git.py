@@ -15,7 +15,6 @@ from registry_pipeline.git.repository import (
     is_tracked,
     read_git_state,
     read_missing_files,
-    read_parent_id,
     read_top_level,
     read_tracked_digests,
 )
@@ -434,12 +433,12 @@ def test_a_commit_is_unknown_damaged_or_not_made_yet(tmp_path: Path) -> None:
 def test_a_first_parent_is_none_or_damaged(tmp_path: Path) -> None:
     first = commit(repository(tmp_path), {"a": "1"})
     second = commit(tmp_path, {"a": "2"})
-    assert (read_parent_id(tmp_path, first), read_parent_id(tmp_path, second)) == (None, first)
+    assert (find_commit(tmp_path, f"{first}^1"), find_commit(tmp_path, f"{second}^1")) == (None, first)
 
     (tmp_path / ".git/objects" / first[:2] / first[2:]).unlink()
 
     with pytest.raises(NotFoundError, match="git cannot read the commit"):
-        read_parent_id(tmp_path, second)
+        find_commit(tmp_path, f"{second}^1")
 
 
 def test_only_the_drivers_of_the_repository_itself_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

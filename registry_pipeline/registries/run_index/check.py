@@ -12,7 +12,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.git.repository import find_commit, read_commit_id, read_committed_file, read_parent_id
+from registry_pipeline.git.repository import find_commit, read_commit_id, read_committed_file
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.run_index import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
 from registry_pipeline.registries.run_index.gates import (
@@ -199,7 +199,7 @@ def _compare_with_commit(repository: Repository, log: Log, data: bytes, commit: 
         return
     yield from check_append_only(log, committed, data, name)
     # A commit that contains this very log proves nothing, so its parent is compared too.
-    parent = read_parent_id(repository.root, commit) if committed == data else None
+    parent = find_commit(repository.root, f"{commit}^1") if committed == data else None
     if parent is not None:
         older = read_committed_file(repository.root, parent, path)
         if older is not None:

@@ -1,0 +1,3 @@
+#!/bin/sh
+# OP-C07 Rig Hindcast
+exec rig-solver "$@"

@@ -1,0 +1,3 @@
+#!/bin/sh
+# OP-C06 Rig Surge Forecast
+exec rig-solver "$@"
