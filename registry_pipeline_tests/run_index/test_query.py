@@ -191,7 +191,7 @@ def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
     assert query.csv_bytes([]).decode().strip() == ",".join(query.COLUMNS)
 
 
-@pytest.mark.parametrize("module", ["export", "query", "service", "run_log"])
+@pytest.mark.parametrize("module", ["query", "service", "run_log"])
 def test_importing_the_room_imports_neither_pandas_nor_duckdb_nor_yaml(module: str) -> None:
     asked = f"import sys, registry_pipeline.registries.run_index.{module}"
     heavy = f"{asked}; print({{'pandas', 'duckdb', 'ruamel.yaml'}} & set(sys.modules))"

@@ -28,7 +28,6 @@ from registry_pipeline.registries.run_index.log_file import (
     clear_batch_intent,
     move_torn_tail,
     parse_line,
-    parse_record,
     read_tail,
     write_batch_intent,
 )
@@ -64,21 +63,20 @@ class AppendResult:
 
 def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
     """Return the records of a text of JSON lines and its findings; `name` stands for the text in them."""
-    source = log.with_display_path(name)
+    source = replace(log, display_path=name)
     records: list[Record] = []
     findings: list[Finding] = []
     # The text is an argument, not a log: a missing last newline and CRLF are not findings.
     for number, text in enumerate(data.split(b"\n"), 1):
         if not text.strip():
             continue
-        line = Line(number, 0, text.removesuffix(b"\r"), len(text), too_long=len(text) > MAX_LINE)
-        record, line_findings = parse_line(source, line)
+        entry, line_findings = parse_line(source, Line(number, 0, text.removesuffix(b"\r"), len(text)))
         findings += line_findings
         # The log contains escapes for characters beyond ASCII, which makes a line longer.
-        if record is not None and len(json_line(record)) > MAX_LINE:
+        if entry is not None and len(json_line(entry.record)) > MAX_LINE:
             findings.append(finding("RI006", name, location=f"line {number}"))
-        elif record is not None:
-            records.append(record)
+        elif entry is not None:
+            records.append(entry.record)
     if not records and not findings:
         findings.append(finding("RI010", name, detail="the input contains no record"))
     return tuple(records), sorted_findings(findings)
@@ -123,10 +121,9 @@ def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
     """Yield why the line of a record could not be read again: it is too long, or contains half a character."""
     for number, record in enumerate(records, 1):
         data = json_line(record).removesuffix(b"\n")
-        if parse_record(log, data) is None:
-            line = Line(number, 0, data, len(data), too_long=len(data) > MAX_LINE)
-            source = log.with_display_path(f"record {number} for {log.display_path}")
-            yield from (replace(item, location=None) for item in parse_line(source, line)[1])
+        source = replace(log, display_path=f"record {number} for {log.display_path}")
+        for item in parse_line(source, Line(number, 0, data, len(data)))[1]:
+            yield replace(item, location=None)
 
 
 def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:

@@ -15,14 +15,13 @@ from registry_pipeline.canonical import StrictJsonError, read_strict_json, secon
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
-from registry_pipeline.registries.run_index.overrides import ALLOWS, OverrideIndex
-from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
+from registry_pipeline.registries.run_index.overrides import OverrideIndex
+from registry_pipeline.registries.run_index.record import UNIQUENESS, Record, quoted
 from registry_pipeline.values import field, value_type
 
 _IDENTITY: Final = ("created_by", "machine_id", "artist_id", "genre_id")
 # These fields describe the writing of a record, not the run: every record has its own.
 _WRITING: Final = frozenset({"created_utc", "last_updated_utc", "created_by", "machine_id", "corrects"})
-_MAX_QUOTED: Final = 80
 
 
 def version_key(record: Record) -> tuple[str, str]:
@@ -63,9 +62,7 @@ def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     """Yield the findings about how the records of one run relate; `entries` are in the order of the log."""
     if len(entries) < 2:
         return  # most runs have one record
-    yield from _find_duplicates(path, entries)
-    yield from _find_collisions(path, entries)
-    yield from _find_older(path, entries)
+    yield from _compare_with_earlier_lines(path, entries)
     ordered = sort_versions(entries)
     last_corrected = {name: number for number, entry in enumerate(ordered) for name in entry.record.get("corrects", ())}
     ever_changed: set[str] = set()
@@ -82,26 +79,27 @@ def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _uncorrected(path: str, name: str, previous: Record, entry: Entry) -> Finding:
-    expected = _quoted(previous[name])
-    if name not in entry.record:
-        return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, detail=f"{name} is missing")
-    got = _quoted(entry.record[name])
-    return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, got=got, detail=f"{name} changed")
+    expected, got, verb = quoted(previous[name]), None, "is missing"
+    if name in entry.record:
+        got, verb = quoted(entry.record[name]), "changed"
+    return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, got=got, detail=f"{name} {verb}")
 
 
-def _find_duplicates(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+def _compare_with_earlier_lines(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+    """Yield the findings of duplicates, of two runs with one id, and of records that are older than an earlier line."""
     first_lines: dict[str, int] = {}
-    for entry in entries:
-        first = first_lines.setdefault(json.dumps(entry.record, sort_keys=True), entry.number)
-        if first != entry.number:
-            yield entry_finding(entry, "RI023", path, detail=str(first))
-
-
-def _find_collisions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     first_created: dict[str | None, Entry] = {}
+    newest = ""
     for entry in entries:
+        first_line = first_lines.setdefault(json.dumps(entry.record, sort_keys=True), entry.number)
+        if first_line != entry.number:
+            yield entry_finding(entry, "RI023", path, detail=str(first_line))
         first = first_created.setdefault(second_of(entry.record["created_utc"]), entry)
         yield from compare_identity(path, first, entry)
+        updated, _ = version_key(entry.record)
+        if updated < newest:
+            yield entry_finding(entry, "RI022", path, expected=f"at or after {newest}", got=updated)
+        newest = max(newest, updated)
 
 
 def compare_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
@@ -114,15 +112,6 @@ def compare_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]
             return
 
 
-def _find_older(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
-    newest = ("", "")
-    for entry in entries:
-        key = version_key(entry.record)
-        if key[0] < newest[0]:
-            yield entry_finding(entry, "RI022", path, expected=f"at or after {newest[0]}", got=key[0])
-        newest = max(newest, key)
-
-
 def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Finding]:
     """Yield the findings about the timestamps of one record; without `now`, future ones are not reported."""
     created = second_of(entry.record["created_utc"]) or ""
@@ -133,11 +122,6 @@ def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Findi
     newest = max(created, updated)
     if now is not None and newest > now:
         yield entry_finding(entry, "RI021", path, expected=f"at or before {now}", got=newest)
-
-
-def _quoted(content: object) -> str:
-    text = str(content)
-    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"
 
 
 FINAL_SAVE: Final = ("scripture_packet_id", "work_id", "version_ids", "run_log_filepath_abs")
@@ -207,7 +191,7 @@ def _check_uniqueness(path: str, entry: Entry, index: OverrideIndex) -> Iterator
             voided_by = overrides[-1].update
             since = "" if voided_by is None else f" since {voided_by.record['update_utc']}"
             got = f"{overrides[-1].entry.record['override_id']} is voided{since}"
-        expected = f"an override of type {ALLOWS[check]}"
+        expected = f"an override of type {UNIQUENESS[check]}"
         yield entry_finding(entry, "RI031", path, f"/{check}", expected=expected, got=got, detail=check)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import IO, Any, Final
@@ -15,17 +15,19 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.collector import encodable
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.record import (
     GRAMMARS,
     OVERRIDE,
     OVERRIDE_UPDATE,
     RUN,
+    Problem,
     Record,
     RecordValidator,
     Shape,
 )
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import value_type
 
 MAX_LINE: Final = 1 << 20
 """The longest line that can be a record, in bytes without its newline."""
@@ -54,10 +56,6 @@ class Log:
         """The key of the id that the records of one run, or of one override, share."""
         return "run_id" if "RUN" in self.validator.shapes else "override_id"
 
-    def with_display_path(self, display_path: str) -> Log:
-        """Return the log with another name in findings."""
-        return replace(self, display_path=display_path)
-
 
 @value_type
 class Line:
@@ -66,18 +64,14 @@ class Line:
     Attributes:
         number: from 1.
         offset: of its first byte in the log.
-        data: its bytes without the newline; only the first MAX_LINE bytes if `too_long`.
+        data: its bytes without the newline; of a line that is too long, the first MAX_LINE + 2 bytes.
         size: in bytes, with the newline.
-        ended: False for a last line without a newline.
-        too_long: it is longer than MAX_LINE.
     """
 
     number: int
     offset: int
     data: bytes
     size: int
-    ended: bool = True
-    too_long: bool = False
 
 
 @value_type
@@ -93,6 +87,14 @@ class Entry:
 def entry_finding(entry: Entry, code: str, path: str, pointer: str = "", **parts: Any) -> Finding:
     """Return a finding about a record, or about one of its fields."""
     return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **parts)
+
+
+def problem_findings(path: str, problems: Iterable[Problem], location: str = "") -> list[Finding]:
+    """Return a finding for each problem of a record."""
+    return [
+        finding(code, path, location=f"{location} {pointer}".strip() or None, expected=expected, got=got, detail=detail)
+        for code, pointer, detail, expected, got in problems
+    ]
 
 
 def run_index_log(repository: Repository) -> Log:
@@ -142,22 +144,21 @@ def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -
         if not data:
             return  # the log was truncated while it was read
         size, ended = len(data), data.endswith(b"\n")
-        too_long = size - ended > MAX_LINE
         # The rest of a line that is too long is skipped in blocks, so that memory stays bounded.
         while not ended and offset + size < end:
             block = file.readline(min(MAX_LINE, end - offset - size))
             if not block:
                 break
-            size, ended, too_long = size + len(block), block.endswith(b"\n"), True
-        yield Line(number, offset, data[:MAX_LINE] if too_long else data.removesuffix(b"\n"), size, ended, too_long)
+            size, ended = size + len(block), block.endswith(b"\n")
+        yield Line(number, offset, data.removesuffix(b"\n"), size)
         offset, number = offset + size, number + 1
 
 
-def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
+def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
     """Return the record of a line, or None if it is not a valid record, and the findings of the line."""
     location, data = f"line {line.number}", line.data
     findings: list[Finding] = []
-    if line.too_long:
+    if len(data) > MAX_LINE:
         limit, size = f"at most {MAX_LINE} bytes", f"{line.size} bytes"
         return None, [finding("RI006", log.display_path, location=location, expected=limit, got=size)]
     if data.endswith(b"\r"):
@@ -171,19 +172,16 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
         value = _parse_json(data)
     except StrictJsonError as error:
         code = "RI003" if error.kind == "duplicate_key" else "RI001"
-        detail = str(error).encode("utf-8", "backslashreplace").decode("utf-8")[:200]
+        detail = encodable(str(error))[:200]
         return None, [*findings, finding(code, log.display_path, location=location, detail=detail)]
     problems = log.validator.find_problems(value)
-    for code, pointer, detail, expected, got in problems:
-        where = f"{location} {pointer}".strip()
-        findings.append(finding(code, log.display_path, location=where, expected=expected, got=got, detail=detail))
-    return (None if problems else value), findings
+    findings += problem_findings(log.display_path, problems, location)
+    return (None if problems else Entry(value, line.number, line.offset, line.size)), findings
 
 
-def parse_record(log: Log, data: bytes) -> Record | None:
+def parse_record(log: Log, data: bytes, number: int = 0, offset: int = 0) -> Entry | None:
     """Return the record of a line, with or without its newline, or None if it is not a valid record."""
-    data = data.removesuffix(b"\n")
-    return parse_line(log, Line(0, 0, data, len(data), too_long=len(data) > MAX_LINE))[0]
+    return parse_line(log, Line(number, offset, data.removesuffix(b"\n"), len(data)))[0]
 
 
 def _parse_json(data: bytes) -> Any:

@@ -6,23 +6,13 @@ See docs/reference/specification.md, "Overrides log".
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from registry_pipeline.canonical import second_of
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
-from registry_pipeline.registries.run_index.record import Record
+from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
 from registry_pipeline.values import field, value_type
-
-ALLOWS: Final = MappingProxyType(
-    {
-        "uniqueness_hook": "HOOK_REUSE",
-        "uniqueness_scene": "SCENE_COLLISION",
-        "uniqueness_scripture": "SCRIPTURE_REUSE",
-    }
-)
-"""The type of override that allows a FAIL of each uniqueness check."""
 
 
 @value_type
@@ -64,7 +54,7 @@ class OverrideIndex:
     def find(self, run_id: str, check: str) -> tuple[EffectiveOverride, ...]:
         """Return the overrides of a run for a uniqueness check, voided or not."""
         overrides = self.by_run.get(run_id, ())
-        return tuple(override for override in overrides if override.entry.record["override_type"] == ALLOWS[check])
+        return tuple(override for override in overrides if override.entry.record["override_type"] == UNIQUENESS[check])
 
 
 def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:

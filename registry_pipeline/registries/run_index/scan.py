@@ -1,8 +1,4 @@
-"""Check that the side index is the file that this program wrote last, and that the log is the one it indexed.
-
-No row of a sqlite file can prove that another row was not deleted. So a state file beside the index records the inode,
-size and times of the index after each write. If they differ, the index is rebuilt from the log.
-"""
+"""Read a log: all of its records, or only those of some runs or overrides."""
 
 from __future__ import annotations
 
@@ -78,19 +74,19 @@ def parse_log(log: Log, file: IO[bytes], end: int) -> LogContent:
     number = 0
     for line in read_lines(file, end=end):
         number = line.number
-        record, line_findings = parse_line(log, line)
+        entry, line_findings = parse_line(log, line)
         findings += line_findings
-        if record is not None:
-            entries.append(Entry(record, line.number, line.offset, line.size))
+        if entry is not None:
+            entries.append(entry)
     return LogContent(tuple(entries), tuple(findings), number)
 
 
 def read_entries(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: int = 1) -> Iterator[Entry]:
     """Yield the valid records of an open log between two offsets; `number` is that of the first line."""
     for line in read_lines(file, end=end, offset=offset, number=number):
-        record = None if line.too_long else parse_record(log, line.data)
-        if record is not None:
-            yield Entry(record, line.number, line.offset, line.size)
+        entry, _ = parse_line(log, line)
+        if entry is not None:
+            yield entry
 
 
 def find_current(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
@@ -127,9 +123,9 @@ def find_entries(log: Log, file: IO[bytes], end: int, key: str, ids: Collection[
                 continue  # a second candidate of the same line
             number, counted_to, last_start = number + chunk.count(b"\n", counted_to, start), start, start
             stop = chunk.find(b"\n", position) + 1 or len(chunk)
-            record = parse_record(log, chunk[start:stop])
-            if record is not None and record.get(key) in ids:
-                entries.append(Entry(record, number + 1, chunk_offset + start, stop - start))
+            entry = parse_record(log, chunk[start:stop], number + 1, chunk_offset + start)
+            if entry is not None and entry.record.get(key) in ids:
+                entries.append(entry)
         number += chunk.count(b"\n", counted_to) + (not chunk.endswith(b"\n"))
     return entries, number
 

@@ -99,22 +99,22 @@ def select_entries(
     try:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM places {clauses}", tuple(values))  # noqa: S608 - constants
         for number, offset, size, *row in rows:
-            record = _read_line(log, file, offset, size)
-            if record is None or index_row(record) != tuple(row):
+            entry = _read_line(log, file, number, offset, size)
+            if entry is None or index_row(entry.record) != tuple(row):
                 raise LogChangedError
-            yield Entry(record, number, offset, size)
+            yield entry
     except sqlite3.Error as error:
         raise UnusableError(str(error)) from None
 
 
-def _read_line(log: Log, file: IO[bytes], offset: int, size: int) -> Record | None:
+def _read_line(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Entry | None:
     """Return the record at a location, None if that is not exactly one line with a valid record."""
     before = min(1, offset)  # the newline of the previous line
     data = os.pread(file.fileno(), size + before, offset - before)
     line = data[before:]
     if len(line) != size or data.count(b"\n") != 1 + before or data[:before].strip() or line[-1:] != b"\n":
         return None
-    return parse_record(log, line)
+    return parse_record(log, line, number, offset)
 
 
 def index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
