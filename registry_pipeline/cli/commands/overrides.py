@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from registry_pipeline.cli.commands.logs import format_options, print_records
@@ -30,9 +28,7 @@ from registry_pipeline.registries.run_index.scan import read_log
 @click.option("--status", type=click.Choice(OVERRIDE_UPDATE.fields["status"].values), help="Overrides in this status.")
 @format_options
 @click.pass_obj
-def list_command(
-    reporter: Reporter, run: str | None, kind: str | None, status: str | None, form: str | None, output: Path | None
-) -> int:
+def list_command(reporter: Reporter, run: str | None, kind: str | None, status: str | None) -> int:
     """List the overrides.
 
     In the order of the log, each with the status of its last update, its time and its author; `active` if there is no
@@ -55,7 +51,7 @@ def list_command(
             page.table([*map(Column, titles), Column("override", below=True)], rows)
         page.line(f"{plural(len(records), 'override')} of {log.display_path}", style="dim")
 
-    print_records(reporter, records, print_text, form=form, output=output, findings=content.findings)
+    print_records(reporter, records, print_text, findings=content.findings)
     return 0
 
 

@@ -98,7 +98,7 @@ def finish_command(reporter: Reporter, run_log: Path, corrects: tuple[str, ...],
     """
     repository = find_repository(reporter.settings.repo)
     result = finish_run(repository, run_log, corrects=corrects, machine_id=machine, now=reporter.settings.now)
-    return print_append_result(reporter, result, run_index_log(repository).display_path)
+    return print_append_result(reporter, result, run_index_log(repository))
 
 
 @click.command(
@@ -157,8 +157,6 @@ def _print_rules(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str,
         page.table([*map(Column, ("field", "required")), Column("takes", below=True)], rows)
 
 
-_QUERIES = f"{__name__}.queries"
-_RUN_LOG_MODULE = f"{__name__}.run_log"
 run_index_group = CommandGroup(
     name="run-index",
     help=(

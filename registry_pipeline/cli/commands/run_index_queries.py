@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -97,9 +96,7 @@ _list_options = _add_options(
 @_no_index_option
 @format_options
 @click.pass_obj
-def show_command(
-    reporter: Reporter, run: str, history: bool, no_index: bool, form: str | None, output: Path | None
-) -> int:
+def show_command(reporter: Reporter, run: str, history: bool, no_index: bool) -> int:
     """Show the records of a run.
 
     The current record is the one with the greatest last_updated_utc (created_utc if it has none), then machine_id, then
@@ -117,15 +114,9 @@ def show_command(
             _print_changes(page, previous.record, entry)
         page.findings(result.findings)
 
-    print_records(
-        reporter,
-        [entry.record for entry in entries],
-        print_text,
-        form=form,
-        output=output,
-        more={"history": _list_changes(entries) if history else []},
-        findings=result.findings,
-    )
+    records = [entry.record for entry in entries]
+    changes = _list_changes(entries) if history else []
+    print_records(reporter, records, print_text, findings=result.findings, history=changes)
     return 0
 
 
@@ -227,15 +218,7 @@ def _list_records(reporter: Reporter, options: Mapping[str, Any], *, failed: boo
         page.line(f"{plural(len(result.entries), 'record')} of {log.display_path}", style="dim")
         page.findings(result.findings)
 
-    print_records(
-        reporter,
-        result.records,
-        print_text,
-        form=options["form"],
-        output=options["output"],
-        more={"view": query.view},
-        findings=result.findings,
-    )
+    print_records(reporter, result.records, print_text, findings=result.findings, view=query.view)
     return 0
 
 
@@ -269,9 +252,7 @@ def _format_run(record: Record) -> list[str]:
 @_no_index_option
 @format_options
 @click.pass_obj
-def latest_command(
-    reporter: Reporter, artist: str | None, genre: str | None, no_index: bool, form: str | None, output: Path | None
-) -> int:
+def latest_command(reporter: Reporter, artist: str | None, genre: str | None, no_index: bool) -> int:
     """Find the latest successful run.
 
     The newest current record with qa_gate2 PASS whose run breaks no rule; a run that failed a uniqueness check counts
@@ -279,7 +260,7 @@ def latest_command(
     """
     repository = find_repository(reporter.settings.repo)
     log = run_index_log(repository)
-    context, _ = read_rule_context(repository, machine_id=None, now=None)
+    context, _ = read_rule_context(repository)
     result = find_latest(log, context, artist_id=artist, genre_id=genre, use_index=not no_index)
     if not result.entries:
         lane = " ".join(filter(None, (artist, genre)))
@@ -292,5 +273,5 @@ def latest_command(
         _print_runs(page, result.records)
         page.findings(result.findings)
 
-    print_records(reporter, result.records, print_text, form=form, output=output, findings=result.findings)
+    print_records(reporter, result.records, print_text, findings=result.findings)
     return 0

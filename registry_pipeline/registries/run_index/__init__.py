@@ -23,7 +23,7 @@ OVERRIDES_LOG_SPEC: Final = RegistrySpec(
     sources=("run_index.overrides",),
     reader=DeferredCall("registry_pipeline.registries.run_index.query.read_overrides_log_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
-    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_overrides_log"),
+    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_log"),
 )
 RUN_INDEX_SPEC: Final = RegistrySpec(
     registry_id="run_index",
@@ -40,5 +40,5 @@ RUN_INDEX_SPEC: Final = RegistrySpec(
     sources=("run_index.path", "run_index.overrides"),
     reader=DeferredCall("registry_pipeline.registries.run_index.query.read_run_index_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
-    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_run_index"),
+    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_log"),
 )

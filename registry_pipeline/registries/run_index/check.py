@@ -16,7 +16,6 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import find_commit, read_commit_id, read_committed_file, read_parent_id
 from registry_pipeline.registries.base.sealed_input import read_sealed
-from registry_pipeline.registries.run_index import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
 from registry_pipeline.registries.run_index.gates import (
     RuleContext,
     SongIndex,
@@ -25,11 +24,11 @@ from registry_pipeline.registries.run_index.gates import (
     check_versions,
     sort_versions,
 )
-from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, parse_line, parse_record, read_lines
-from registry_pipeline.registries.run_index.scan import finished_end, group_by_run
+from registry_pipeline.registries.run_index.log_file import Entry, Log, parse_line, parse_record, read_lines
+from registry_pipeline.registries.run_index.scan import group_by_run
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import value_type
 
 
 @value_type
@@ -40,18 +39,6 @@ class CheckResult:
     lines: int
     records: int
     subjects: int
-
-
-def check_run_index(log: Log, context: RuleContext) -> CheckResult:
-    """Return every finding of a run index.
-
-    Raises:
-        NotFoundError: it does not exist or cannot be read.
-    """
-    with open_log(log) as file:
-        end, findings = finished_end(log, file)
-        result = check_lines(log, file, end, context)
-    return replace(result, findings=(*findings, *result.findings))
 
 
 def check_lines(log: Log, file: IO[bytes], end: int, context: RuleContext) -> CheckResult:
@@ -156,23 +143,19 @@ def _record_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
             yield number, text
 
 
-_SPECS = {"run_index": RUN_INDEX_SPEC, "overrides_log": OVERRIDES_LOG_SPEC}
-ACTIVE = "active"
-"""The baseline that means the active snapshot; any other is a git revision."""
-
-
-def compare_with_baseline(repository: Repository, registry_id: str, log: Log, baseline: str) -> tuple[Finding, ...]:
-    """Return the findings of a log compared with a git revision or the active snapshot.
+def compare_with_baseline(repository: Repository, log: Log, baseline: str) -> tuple[Finding, ...]:
+    """Return the findings of a log compared with a git revision, or with the active snapshot (`active`).
 
     Raises:
         NotFoundError: there is no such baseline (exit 7).
     """
     data = log.path.read_bytes()
-    if baseline == ACTIVE:
+    if baseline == "active":
+        registry_id = log.spec.registry_id
         ref = read_pointers(repository).active(registry_id)
         if ref is None or not run_folder(repository, ref).is_dir():
             raise NotFoundError(f"no {registry_id} is active", f"run `registry-pipeline build {registry_id}`")
-        snapshot = read_sealed(repository, _SPECS[registry_id], ref).kept[ref.relpath or ""]
+        snapshot = read_sealed(repository, log.spec, ref).kept[ref.relpath or ""]
         return check_append_only(log, snapshot, data, ref.run_id)
     commit = read_commit_id(repository.root, baseline)
     if commit is None:
@@ -189,7 +172,7 @@ def compare_with_previous(
     previous = sealed.inputs.previous(sealed.registry_id)
     if previous is not None and run_folder(repository, previous).is_dir():
         try:
-            snapshot = read_sealed(repository, _SPECS[sealed.registry_id], previous).kept[previous.relpath or ""]
+            snapshot = read_sealed(repository, log.spec, previous).kept[previous.relpath or ""]
         except EvidenceError:
             snapshot = b""  # it was changed since and proves nothing; the check of the active runs reports it
         yield from check_append_only(log, snapshot, data, previous.run_id)

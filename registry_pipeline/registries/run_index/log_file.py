@@ -17,6 +17,8 @@ from registry_pipeline.files.atomic_write import create_file, read_own_file, rem
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.collector import encodable
 from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.run_index import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
 from registry_pipeline.registries.run_index.record import (
     GRAMMARS,
     OVERRIDE,
@@ -50,6 +52,11 @@ class Log:
     display_path: str
     validator: RecordValidator
     root: Path | None = None
+
+    @property
+    def spec(self) -> RegistrySpec:
+        """The registry that captures the log."""
+        return RUN_INDEX_SPEC if "RUN" in self.validator.shapes else OVERRIDES_LOG_SPEC
 
     @property
     def id_key(self) -> str:

@@ -28,7 +28,7 @@ from registry_pipeline.registries.run_index.gates import RuleContext, sort_versi
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, run_index_log
 from registry_pipeline.registries.run_index.record import RUN, Record
 from registry_pipeline.registries.run_index.scan import find_entries, finished_end, read_entries
-from registry_pipeline.registries.run_index.service import read_overrides
+from registry_pipeline.registries.run_index.service import read_rule_context
 from registry_pipeline.registries.run_index.side_index import (
     LogChangedError,
     UnusableError,
@@ -314,6 +314,6 @@ def failed_uniqueness(repository: Repository, query: Query | None = None) -> pd.
 
 def latest(repository: Repository, artist_id: str | None = None, genre_id: str | None = None) -> pd.DataFrame:
     """Return the newest current record with qa_gate2 PASS whose run breaks no rule, in at most one row."""
-    context = RuleContext(read_overrides(repository))
+    context, _ = read_rule_context(repository)
     result = find_latest(run_index_log(repository), context, artist_id=artist_id, genre_id=genre_id)
     return frame_of(result.records)
