@@ -106,7 +106,7 @@ def _appended(done: AppendResult, root: Path) -> dict[str, Any]:
 def _merged(repository: Repository, root: Path) -> dict[str, Any]:
     log = run_index_log(repository)
     done = merge_files(log, log.path, root / "other.jsonl", root / "merged.jsonl")
-    data = done.merged.data
+    data = done.data
     runs = [] if data is None else [json.loads(line)["run_id"] for line in data.splitlines()]
     return {"runs": runs, "findings": _told(done.findings, root)}
 

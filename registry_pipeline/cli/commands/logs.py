@@ -286,15 +286,14 @@ def _merge_command(kind: LogKind, title: str) -> Command:
 
 
 def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -> int:
-    merged = result.merged
-    counts = {"in_both": merged.in_both, "only_in_a": merged.only_first, "only_in_b": merged.only_second}
+    counts = {"in_both": result.in_both, "only_in_a": result.only_first, "only_in_b": result.only_second}
 
     def print_text(page: Page) -> None:
         page.findings(result.findings)
         if result.refused:
             page.line(f"refused: {target} was not written", style="bold red")
             return
-        origins = f"{merged.in_both} in both, {merged.only_first} only in A, {merged.only_second} only in B"
+        origins = f"{result.in_both} in both, {result.only_first} only in A, {result.only_second} only in B"
         unchanged = "" if result.changed else "; the file did not change"
         page.line(f"{plural(sum(counts.values()), 'record')} in {target}: {origins}{unchanged}", style="bold green")
 
@@ -302,7 +301,7 @@ def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -
     reporter.print_result(_document(result.findings, counts, changed), result.findings, print_text)
     if not result.refused:
         return int(ExitCode.FINE)
-    return int(ExitCode.INVALID_EVIDENCE if merged.data is None else ExitCode.REFUSED)
+    return int(ExitCode.INVALID_EVIDENCE if result.data is None else ExitCode.REFUSED)
 
 
 _MERGE_HELP: Final = """{title}

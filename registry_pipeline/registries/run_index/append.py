@@ -102,7 +102,7 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
         # (2) Find the records of the same runs or overrides.
         tail = read_tail(log, file.fileno())
         ids = {record[log.id_key] for record in records}
-        known, lines = find_entries(log, file, tail.size if tail.completes else tail.finished, log.id_key, ids)
+        known, lines = find_entries(log, file, tail.size if tail.completes else tail.finished, ids)
         new, repeated = _split_known(records, known)
         if not new:
             return AppendResult((), repeated)

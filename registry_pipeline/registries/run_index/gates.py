@@ -124,8 +124,8 @@ def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Findi
         yield entry_finding(entry, "RI021", path, expected=f"at or before {now}", got=newest)
 
 
-FINAL_SAVE: Final = ("scripture_packet_id", "work_id", "version_ids", "run_log_filepath_abs")
-"""The fields that a run has after its Final Save."""
+# The fields that a run has after its Final Save.
+_FINAL_SAVE: Final = ("scripture_packet_id", "work_id", "version_ids", "run_log_filepath_abs")
 
 
 @value_type
@@ -158,7 +158,7 @@ class RuleContext:
 def check_gates(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
     """Yield the findings about the current record of a run."""
     record = entry.record
-    missing = [name for name in FINAL_SAVE if not record.get(name)]
+    missing = [name for name in _FINAL_SAVE if not record.get(name)]
     outputs = record.get("work_id") or record.get("version_ids")
     is_unlinked = bool(outputs) and "scripture_packet_id" not in record
     if record["qa_gate2"] == "PASS":
@@ -180,18 +180,15 @@ def check_gates(path: str, entry: Entry, context: RuleContext) -> Iterator[Findi
 
 
 def _check_uniqueness(path: str, entry: Entry, index: OverrideIndex) -> Iterator[Finding]:
-    for check in UNIQUENESS:
+    for check, override_type in UNIQUENESS.items():
         if entry.record.get(check) != "FAIL":
             continue
-        overrides = index.find(entry.record["run_id"], check)
+        overrides = index.find(entry.record["run_id"], override_type)
         if any(override.is_valid for override in overrides):
             continue
-        got = None
-        if overrides:
-            voided_by = overrides[-1].update
-            since = "" if voided_by is None else f" since {voided_by.record['update_utc']}"
-            got = f"{overrides[-1].entry.record['override_id']} is voided{since}"
-        expected = f"an override of type {UNIQUENESS[check]}"
+        voided = overrides[-1].to_json() if overrides else None
+        got = None if voided is None else f"{voided['override_id']} is voided since {voided['status_utc']}"
+        expected = f"an override of type {override_type}"
         yield entry_finding(entry, "RI031", path, f"/{check}", expected=expected, got=got, detail=check)
 
 

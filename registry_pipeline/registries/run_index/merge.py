@@ -41,27 +41,21 @@ Node = tuple[bytes, int]
 
 
 @value_type
-class MergedLog:
-    """The bytes of a merged log, None if the logs cannot be merged, and how many records each log contributed."""
+class MergeResult:
+    """The result of a merge.
+
+    Attributes:
+        data: the bytes of the merged log; None if the logs cannot be merged.
+        in_both, only_first, only_second: how many records the logs contributed.
+        changed: the target was written.
+        refused: the logs cannot be merged, or the target would lose lines.
+    """
 
     data: bytes | None
     findings: tuple[Finding, ...]
     in_both: int = 0
     only_first: int = 0
     only_second: int = 0
-
-
-@value_type
-class MergeResult:
-    """The result of a merge into a file.
-
-    Attributes:
-        changed: the file was written.
-        refused: the logs cannot be merged, or the file would lose lines.
-    """
-
-    merged: MergedLog
-    findings: tuple[Finding, ...]
     changed: bool = False
     refused: bool = False
 
@@ -87,19 +81,19 @@ def merge_files(log: Log, first: Path, second: Path, target: Path) -> MergeResul
         # (2) Merge in memory.
         incomplete = _find_incomplete_batches(log, first, second)
         if incomplete:
-            return MergeResult(MergedLog(None, incomplete), incomplete, refused=True)
+            return MergeResult(None, incomplete, refused=True)
         merged = merge_logs(target_log, (str(first), _read(first)), (str(second), _read(second)))
         if merged.data is None:
-            return MergeResult(merged, merged.findings, refused=True)
+            return merged
         # (3) Compare with the target and replace it.
         previous = _read(target) if exists else None
         if previous == merged.data:
-            return MergeResult(merged, merged.findings)
+            return merged
         lost = () if previous is None else check_append_only(target_log, previous, merged.data, str(target))
         if has_errors(lost):
-            return MergeResult(merged, sorted_findings([*merged.findings, *lost]), refused=True)
+            return replace(merged, findings=sorted_findings([*merged.findings, *lost]), refused=True)
         replace_file(target, merged.data, None if previous is None else sha256_hex(previous))
-    return MergeResult(merged, merged.findings, changed=True)
+    return replace(merged, changed=True)
 
 
 def _find_incomplete_batches(log: Log, *paths: Path) -> tuple[Finding, ...]:
@@ -125,7 +119,7 @@ def _read(path: Path) -> bytes:
         raise NotFoundError(f"{path} cannot be read: {error.strerror}", "name two logs that exist") from None
 
 
-def merge_logs(log: Log, first: tuple[str, bytes], second: tuple[str, bytes]) -> MergedLog:
+def merge_logs(log: Log, first: tuple[str, bytes], second: tuple[str, bytes]) -> MergeResult:
     """Return the merge of two logs, each a name for findings and its bytes; `log` gives the rules of their records.
 
     Lines that are not records, collisions and contradicting orders forbid the merge. Blank lines are left out, and
@@ -140,11 +134,11 @@ def merge_logs(log: Log, first: tuple[str, bytes], second: tuple[str, bytes]) ->
     elif not has_errors(findings):
         findings += _find_collisions(log.display_path, [records[node] for node in nodes])
     if nodes is None or has_errors(findings):
-        return MergedLog(None, sorted_findings(findings))
+        return MergeResult(None, sorted_findings(findings), refused=True)
     in_first, in_second = set(one), set(two)
     data = b"".join(text + b"\n" for text, _ in nodes)
     counts = (len(in_first & in_second), len(in_first - in_second), len(in_second - in_first))
-    return MergedLog(data, sorted_findings(findings), *counts)
+    return MergeResult(data, sorted_findings(findings), *counts)
 
 
 def _read_nodes(log: Log, data: bytes, records: dict[Node, Record], findings: list[Finding]) -> list[Node]:

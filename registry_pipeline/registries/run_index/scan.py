@@ -95,7 +95,7 @@ def find_current(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
         return {}
     with open_log(log) as file:
         end, _ = finished_end(log, file)
-        entries, _ = find_entries(log, file, end, "run_id", frozenset(run_ids))
+        entries, _ = find_entries(log, file, end, run_ids)
     return {run_id: sort_versions(versions)[-1].record for run_id, versions in group_by_run(entries).items()}
 
 
@@ -107,8 +107,8 @@ def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
     return runs
 
 
-def find_entries(log: Log, file: IO[bytes], end: int, key: str, ids: Collection[str]) -> tuple[list[Entry], int]:
-    """Return the records that have one of the ids under a key, in the order of the log, and the number of lines.
+def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> tuple[list[Entry], int]:
+    """Return the records of some runs or overrides, in the order of the log, and the number of lines.
 
     An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
     """
@@ -117,14 +117,14 @@ def find_entries(log: Log, file: IO[bytes], end: int, key: str, ids: Collection[
     number = 0  # of the lines before the chunk, and then before `counted_to`
     for chunk, chunk_offset in _read_chunks(file, end):
         counted_to, last_start = 0, -1
-        for position in _find_candidates(chunk, key, encoded):
+        for position in _find_candidates(chunk, log.id_key, encoded):
             start = chunk.rfind(b"\n", 0, position) + 1
             if start == last_start:
                 continue  # a second candidate of the same line
             number, counted_to, last_start = number + chunk.count(b"\n", counted_to, start), start, start
             stop = chunk.find(b"\n", position) + 1 or len(chunk)
             entry = parse_record(log, chunk[start:stop], number + 1, chunk_offset + start)
-            if entry is not None and entry.record.get(key) in ids:
+            if entry is not None and entry.record[log.id_key] in ids:
                 entries.append(entry)
         number += chunk.count(b"\n", counted_to) + (not chunk.endswith(b"\n"))
     return entries, number
