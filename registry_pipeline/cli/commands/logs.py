@@ -23,7 +23,6 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import overwrite_file
 from registry_pipeline.findings.finding import Finding, count_findings, has_errors, plural
 from registry_pipeline.registries.run_index.append import AppendResult, parse_batch
-from registry_pipeline.registries.run_index.check import CheckResult
 from registry_pipeline.registries.run_index.log_file import Log, overrides_log, run_index_log
 from registry_pipeline.registries.run_index.merge import MergeResult, merge_files
 from registry_pipeline.registries.run_index.record import MACHINES, Record
@@ -130,20 +129,12 @@ def print_records(
 
 @value_type
 class LogKind:
-    """What differs between the shared commands of the two groups.
-
-    Attributes:
-        group: the command-line group.
-        subject: what the records are about.
-        open: returns the log of a repository.
-        example_path: the path of the log in the example repository.
-        add_options: adds the options that only this log has.
-    """
+    """What differs between the shared commands of the two groups."""
 
     group: str
     subject: str
     open: Callable[[Repository], Log]
-    example_path: str
+    example_path: str  # in the example repository
     add_options: Callable[[_Decorated], _Decorated]
 
 
@@ -195,24 +186,35 @@ def _read_input(source: Path | None, record: str | None) -> tuple[bytes, str]:
 def print_append_result(reporter: Reporter, result: AppendResult, log: Log) -> int:
     """Print the result of an append and return the exit code."""
     counts = {"added": len(result.added), "already_there": len(result.repeated)}
+    already = f", {len(result.repeated)} there already" if result.repeated else ""
+    summary = f"{plural(len(result.added), 'record')} appended to {log.display_path}{already}"
+    lines = [f"appended  {record[log.id_key]}" for record in result.added[:_MAX_LISTED]]
+    if len(result.added) > _MAX_LISTED:
+        lines.append(f"and {len(result.added) - _MAX_LISTED} more")
     document = _document(result.findings, counts, result.changed_files)
     document["records"] = [dict(record) for record in result.added]
-
-    def print_text(page: Page) -> None:
-        page.findings(result.findings)
-        if result.refused:
-            page.line(f"refused: nothing was appended to {log.display_path}", style="bold red")
-            return
-        for record in result.added[:_MAX_LISTED]:
-            page.line(f"appended  {record[log.id_key]}")
-        if len(result.added) > _MAX_LISTED:
-            page.line(f"and {len(result.added) - _MAX_LISTED} more")
-        already = f", {len(result.repeated)} there already" if result.repeated else ""
-        added = plural(len(result.added), "record")
-        page.line(f"{added} appended to {log.display_path}{already}", style="bold green")
-
-    reporter.print_result(document, result.findings, print_text)
+    if result.refused:
+        lines, summary = [], f"refused: nothing was appended to {log.display_path}"
+    _print_outcome(reporter, document, result.findings, summary, failed=result.refused, lines=lines)
     return int(ExitCode.REFUSED if result.refused else ExitCode.FINE)
+
+
+def _print_outcome(
+    reporter: Reporter,
+    document: dict[str, Any],
+    findings: Sequence[Finding],
+    summary: str,
+    *,
+    failed: bool,
+    lines: Sequence[str] = (),
+) -> None:
+    def print_text(page: Page) -> None:
+        page.findings(findings)
+        for line in lines:
+            page.line(line)
+        page.line(summary, style="bold red" if failed else "bold green")
+
+    reporter.print_result(document, findings, print_text)
 
 
 def _document(findings: Sequence[Finding], counts: dict[str, int], changed_files: Sequence[str]) -> dict[str, Any]:
@@ -244,25 +246,16 @@ def _check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[str, 
         repository = find_repository(reporter.settings.repo)
         log = kind.open(repository)
         result = check_log(repository, log, baseline=baseline, machine_id=machine, now=reporter.settings.now)
-        _print_check_result(reporter, kind.subject, result, log)
+        sizes = {"lines": result.lines, "records": result.records, f"{kind.subject}s": result.subjects}
+        checked = f"{plural(result.records, 'record')} of {plural(result.subjects, kind.subject)} in {log.display_path}"
+        counts, failed = count_findings(result.findings), has_errors(result.findings)
+        found = f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}"
+        summary = f"{'FAIL' if failed else 'pass'}: {checked}; {found}"
+        _print_outcome(reporter, _document(result.findings, sizes, ()), result.findings, summary, failed=failed)
         failing = matches_fail_on(fail_on, result.findings)
         return combine_exit_codes([exit_code_of(result.findings), ExitCode.FAIL_ON * failing])
 
     return command
-
-
-def _print_check_result(reporter: Reporter, subject: str, result: CheckResult, log: Log) -> None:
-    sizes = {"lines": result.lines, "records": result.records, f"{subject}s": result.subjects}
-
-    def print_text(page: Page) -> None:
-        page.findings(result.findings)
-        counts = count_findings(result.findings)
-        verdict, style = ("FAIL", "bold red") if has_errors(result.findings) else ("pass", "bold green")
-        checked = f"{plural(result.records, 'record')} of {plural(result.subjects, subject)} in {log.display_path}"
-        found = f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}"
-        page.line(f"{verdict}: {checked}; {found}", style=style)
-
-    reporter.print_result(_document(result.findings, sizes, ()), result.findings, print_text)
 
 
 def _merge_command(kind: LogKind, title: str) -> Command:
@@ -288,17 +281,13 @@ def _merge_command(kind: LogKind, title: str) -> Command:
 def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -> int:
     counts = {"in_both": result.in_both, "only_in_a": result.only_first, "only_in_b": result.only_second}
 
-    def print_text(page: Page) -> None:
-        page.findings(result.findings)
-        if result.refused:
-            page.line(f"refused: {target} was not written", style="bold red")
-            return
-        origins = f"{result.in_both} in both, {result.only_first} only in A, {result.only_second} only in B"
-        unchanged = "" if result.changed else "; the file did not change"
-        page.line(f"{plural(sum(counts.values()), 'record')} in {target}: {origins}{unchanged}", style="bold green")
-
-    changed = [str(target)] if result.changed else []
-    reporter.print_result(_document(result.findings, counts, changed), result.findings, print_text)
+    origins = f"{result.in_both} in both, {result.only_first} only in A, {result.only_second} only in B"
+    unchanged = "" if result.changed else "; the file did not change"
+    summary = f"{plural(sum(counts.values()), 'record')} in {target}: {origins}{unchanged}"
+    if result.refused:
+        summary = f"refused: {target} was not written"
+    document = _document(result.findings, counts, [str(target)] if result.changed else [])
+    _print_outcome(reporter, document, result.findings, summary, failed=result.refused)
     if not result.refused:
         return int(ExitCode.FINE)
     return int(ExitCode.INVALID_EVIDENCE if result.data is None else ExitCode.REFUSED)

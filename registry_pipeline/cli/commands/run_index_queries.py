@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any, Final, TypeVar
@@ -47,10 +47,12 @@ def _add_options(*options: Callable[[Any], Any]) -> Callable[[_Decorated], _Deco
 
 
 _lane_options = _add_options(
-    click.option("--artist", metavar="ID", help="Runs of this artist."),
-    click.option("--genre", metavar="ID", help="Runs of this genre."),
+    click.option("--artist", "artist_id", metavar="ID", help="Runs of this artist."),
+    click.option("--genre", "genre_id", metavar="ID", help="Runs of this genre."),
 )
-_no_index_option = click.option("--no-index", is_flag=True, help="Read the whole log instead of the side index.")
+_output_options = _add_options(
+    click.option("--no-index", is_flag=True, help="Read the whole log instead of the side index."), format_options
+)
 _list_options = _add_options(
     _lane_options,
     click.option("--since", type=Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant."),
@@ -78,8 +80,8 @@ _list_options = _add_options(
         show_default=True,
         help="The number of records; 0 is all.",
     ),
-    _no_index_option,
-    format_options,
+    _output_options,
+    click.pass_obj,
 )
 
 
@@ -93,8 +95,7 @@ _list_options = _add_options(
 )
 @click.argument("run", metavar="RUN")
 @click.option("--history", is_flag=True, help="Every record of the run, oldest first, with the fields that changed.")
-@_no_index_option
-@format_options
+@_output_options
 @click.pass_obj
 def show_command(reporter: Reporter, run: str, history: bool, no_index: bool) -> int:
     """Show the records of a run.
@@ -107,28 +108,28 @@ def show_command(reporter: Reporter, run: str, history: bool, no_index: bool) ->
     if not result.entries:
         raise NotFoundError(f"{log.display_path} has no run {run}", "see `registry-pipeline run-index list`")
     entries = result.entries if history else result.entries[-1:]
+    changes = _list_changes(entries)
 
     def print_text(page: Page) -> None:
         _print_record(page, entries[0])
-        for previous, entry in pairwise(entries):
-            _print_changes(page, previous.record, entry)
+        for item in changes[1:]:
+            page.line(f"line {item['line']}", style="bold")
+            for change in item["changes"]:
+                page.line(_format_change(**change))
         page.findings(result.findings)
 
     records = [entry.record for entry in entries]
-    changes = _list_changes(entries) if history else []
-    print_records(reporter, records, print_text, findings=result.findings, history=changes)
+    print_records(reporter, records, print_text, findings=result.findings, history=changes if history else [])
     return 0
 
 
 def _list_changes(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    history: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
+    """Return the line of each record of a run, with the fields that differ from the record before it."""
+    changes: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
     for previous, entry in pairwise(entries):
-        changes = [
-            {"field": name, "before": old, "after": new}
-            for name, old, new in field_changes(previous.record, entry.record)
-        ]
-        history.append({"line": entry.number, "changes": changes})
-    return history
+        changed = field_changes(previous.record, entry.record)
+        changes.append({"line": entry.number, "changes": changed})
+    return changes
 
 
 def _print_record(page: Page, entry: Entry) -> None:
@@ -139,15 +140,12 @@ def _print_record(page: Page, entry: Entry) -> None:
             page.line(f"  {name:<{width}}  {_value_text(value)}")
 
 
-def _print_changes(page: Page, previous: Record, entry: Entry) -> None:
-    page.line(f"line {entry.number}", style="bold")
-    for name, old, new in field_changes(previous, entry.record):
-        if old is None:
-            page.line(f"  + {name}  {_value_text(new)}")
-        elif new is None:
-            page.line(f"  - {name}  {_value_text(old)}")
-        else:
-            page.line(f"  ~ {name}  {_value_text(old)} -> {_value_text(new)}")
+def _format_change(field: str, before: object, after: object) -> str:
+    if before is None:
+        return f"  + {field}  {_value_text(after)}"
+    if after is None:
+        return f"  - {field}  {_value_text(before)}"
+    return f"  ~ {field}  {_value_text(before)} -> {_value_text(after)}"
 
 
 def _value_text(value: object) -> str:
@@ -165,14 +163,13 @@ def _value_text(value: object) -> str:
     ],
 )
 @_list_options
-@click.pass_obj
 def list_command(reporter: Reporter, /, **options: Any) -> int:
     """List runs of the index.
 
     By lane (artist and genre) and by created_utc. Days are whole UTC days; an instant counts exactly. --format parquet
     writes columns of text and lists, with -o to a file.
     """
-    return _list_records(reporter, options)
+    return _list_records(reporter, **options)
 
 
 @click.command(
@@ -184,34 +181,28 @@ def list_command(reporter: Reporter, /, **options: Any) -> int:
     ],
 )
 @_list_options
-@click.pass_obj
 def failed_uniqueness_command(reporter: Reporter, /, **options: Any) -> int:
     """List runs that failed a uniqueness check.
 
     Those with FAIL in uniqueness_hook, uniqueness_scene or uniqueness_scripture. `run-index check` reports which of
     them passed the gate without an override.
     """
-    return _list_records(reporter, options, failed=True)
+    return _list_records(reporter, **options, failed=True)
 
 
-def _list_records(reporter: Reporter, options: Mapping[str, Any], *, failed: bool = False) -> int:
-    since: datetime | None = options["since"]
-    until: datetime | None = options["until"]
+def _list_records(
+    reporter: Reporter, *, since: datetime | None, until: datetime | None, no_index: bool, **conditions: Any
+) -> int:
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until is before --since")
     query = Query(
-        artist_id=options["artist"],
-        genre_id=options["genre"],
         # Records have whole seconds: one of 09:00:00 is not at or after 09:00:00.5, so `since` is rounded up.
         since=None if since is None else utc_text(min(since, _LAST_TIME) + _ALMOST_A_SECOND),
         until=None if until is None else utc_text(until),
-        failed=failed,
-        view=options["view"],
-        order_by=options["order_by"],
-        limit=options["limit"],
+        **conditions,
     )
     log = run_index_log(find_repository(reporter.settings.repo))
-    result = find_records(log, query, use_index=not options["no_index"])
+    result = find_records(log, query, use_index=not no_index)
 
     def print_text(page: Page) -> None:
         _print_runs(page, result.records)
@@ -249,10 +240,9 @@ def _format_run(record: Record) -> list[str]:
     ],
 )
 @_lane_options
-@_no_index_option
-@format_options
+@_output_options
 @click.pass_obj
-def latest_command(reporter: Reporter, artist: str | None, genre: str | None, no_index: bool) -> int:
+def latest_command(reporter: Reporter, artist_id: str | None, genre_id: str | None, no_index: bool) -> int:
     """Find the latest successful run.
 
     The newest current record with qa_gate2 PASS whose run breaks no rule; a run that failed a uniqueness check counts
@@ -261,9 +251,9 @@ def latest_command(reporter: Reporter, artist: str | None, genre: str | None, no
     repository = find_repository(reporter.settings.repo)
     log = run_index_log(repository)
     context, _ = read_rule_context(repository)
-    result = find_latest(log, context, artist_id=artist, genre_id=genre, use_index=not no_index)
+    result = find_latest(log, context, artist_id=artist_id, genre_id=genre_id, use_index=not no_index)
     if not result.entries:
-        lane = " ".join(filter(None, (artist, genre)))
+        lane = " ".join(filter(None, (artist_id, genre_id)))
         raise NotFoundError(
             f"{log.display_path} has no successful run{f' of {lane}' if lane else ''}",
             "see `registry-pipeline run-index list` and `registry-pipeline run-index check`",

@@ -1,8 +1,4 @@
-"""The run index and the overrides log: two append-only logs, with their rules, queries and merge.
-
-Contains everything that interprets the records of these logs. May import `registries.base`, `runs` and below; commands
-and Dagster use `service`.
-"""
+"""The run index and the overrides log: two append-only logs, with their rules, queries and merge."""
 
 from __future__ import annotations
 

@@ -44,21 +44,13 @@ CheckEntries = Callable[[Sequence[Entry]], Iterable[Finding]]
 
 @value_type
 class AppendResult:
-    """The result of an append.
-
-    Attributes:
-        added: the records that were written.
-        repeated: the records that the log contained already.
-        findings: everything that was found.
-        changed_files: relative to the repository.
-        refused: a finding is an error, so nothing was changed.
-    """
+    """The result of an append: the records that were written, and those that the log contained already."""
 
     added: tuple[Record, ...] = ()
     repeated: tuple[Record, ...] = ()
     findings: tuple[Finding, ...] = ()
-    changed_files: tuple[str, ...] = ()
-    refused: bool = False
+    changed_files: tuple[str, ...] = ()  # relative to the repository
+    refused: bool = False  # a finding is an error, so nothing was changed
 
 
 def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
@@ -118,7 +110,7 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
 
 
 def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield why the line of a record could not be read again: it is too long, or contains half a character."""
+    # A record may have a line that could not be read again: it is too long, or contains half a character.
     for number, record in enumerate(records, 1):
         data = json_line(record).removesuffix(b"\n")
         source = replace(log, display_path=f"record {number} for {log.display_path}")
@@ -139,7 +131,7 @@ def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tup
 
 
 def _number_entries(records: Sequence[Record], lines: int) -> list[Entry]:
-    """Return records with the line numbers that they will have after `lines` lines."""
+    """Return records as they will be after `lines` lines."""
     return [Entry(record, lines + number, 0, 0) for number, record in enumerate(records, 1)]
 
 
@@ -182,11 +174,8 @@ def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def locked(log: Log) -> Iterator[IO[bytes]]:
-    """Hold the lock of a log, which is created if it is missing. The lock is on the log itself.
-
-    Raises:
-        BusyError, RefusedError, WriteError: as `append_records`.
-    """
+    """Hold the lock of a log, which is created if it is missing; raises as `append_records` does."""
+    # The lock is on the log itself, not on a file beside it.
     if log.root is not None:
         refuse_outside(log.path, log.root)
     try:

@@ -12,7 +12,9 @@ import zlib
 from pathlib import Path
 from typing import IO, Final
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.files.atomic_write import read_own_file
+
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_STATE: Final = 256
 _POLL: Final = 0.0005
@@ -30,21 +32,13 @@ def is_recorded(index: Path, inode: int) -> bool:
     """Return whether a side index has this inode and the state that its state file records."""
     try:
         stat = index.stat()
-        descriptor = os.open(state_path(index), _READ)
-    except OSError:
+        return stat.st_ino == inode and read_own_file(state_path(index), _MAX_STATE) == _state_of(stat)
+    except (OSError, RefusedError):
         return False
-    try:
-        return stat.st_ino == inode and os.read(descriptor, _MAX_STATE) == _state_of(stat)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def record_state(index: Path, inode: int) -> None:
     """Record the state of a side index that this program has written; call it while the index is still locked.
-
-    Nothing is recorded if another file has taken its name, or if the clock of the file system does not advance.
 
     Raises:
         OSError: the state file cannot be written.
@@ -53,7 +47,7 @@ def record_state(index: Path, inode: int) -> None:
     path.unlink(missing_ok=True)
     stat = index.stat()
     if stat.st_ino != inode:
-        return
+        return  # another file has taken its name
     descriptor = os.open(path, _CREATE, 0o644)
     try:
         # A later change of the index, or of the log that was written before it, must get other times. So the state is
@@ -81,10 +75,8 @@ def stat_fingerprint(file: IO[bytes]) -> str:
 
 
 def checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
-    """Return the CRC-32 of an open file up to `end`; `previous` is the CRC-32 of its first `start` bytes.
-
-    It detects edits, not forgeries: no proof relies on the side index.
-    """
+    """Return the CRC-32 of an open file up to `end`; `previous` is the CRC-32 of its first `start` bytes."""
+    # A checksum detects edits, not forgeries, which suffices here: no proof relies on the side index.
     while start < end:
         data = os.pread(file.fileno(), min(_BLOCK, end - start), start)
         if not data:

@@ -1,7 +1,4 @@
-"""The records of one run: their order, the current one, and what a later record may change.
-
-See docs/reference/specification.md, "Run index".
-"""
+"""The rules of the records of one run ("Run index" in docs/reference/specification.md)."""
 
 from __future__ import annotations
 
@@ -51,11 +48,11 @@ def _keeps(name: str, content: Any, record: Record) -> bool:
     return bool(later == content) or (name in UNIQUENESS and content == "NOT_RUN")
 
 
-def field_changes(previous: Record, record: Record) -> tuple[tuple[str, Any, Any], ...]:
-    """Return the name and both values of every field that differs between two records; None for a missing field."""
+def field_changes(previous: Record, record: Record) -> list[dict[str, Any]]:
+    """Return the name (`field`) and both values of each field that differs between two records; None if missing."""
     names = dict.fromkeys((*previous, *record))
-    pairs = ((name, previous.get(name), record.get(name)) for name in names)
-    return tuple((name, old, new) for name, old, new in pairs if old != new)
+    changes = [{"field": name, "before": previous.get(name), "after": record.get(name)} for name in names]
+    return [change for change in changes if change["before"] != change["after"]]
 
 
 def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -138,19 +135,13 @@ class SongIndex:
 
 @value_type
 class RuleContext:
-    """What records are compared with.
-
-    Attributes:
-        overrides: the overrides of the repository.
-        song_index: None if no song index is configured or it cannot be read.
-        machine_id: the machine of this check. If None, missing run log files are not reported.
-        now: UTC to the second. If None, timestamps in the future are not reported.
-        is_file: returns whether a file exists.
-    """
+    """What records are compared with; what is None is not compared."""
 
     overrides: OverrideIndex = field(default_factory=OverrideIndex)
     song_index: SongIndex | None = None
+    # Only the machine of a run has its run log file.
     machine_id: str | None = None
+    # UTC to the second, to find timestamps in the future.
     now: str | None = None
     is_file: Callable[[str], bool] = lambda _path: True
 

@@ -39,18 +39,12 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 @value_type
 class Log:
-    """One append-only log.
-
-    Attributes:
-        path: where it is.
-        display_path: its name in findings.
-        validator: the rules of its records.
-        root: the repository that must contain it when it is appended to; None for a file that a user named.
-    """
+    """One append-only log, its name in findings, and the rules of its records."""
 
     path: Path
     display_path: str
     validator: RecordValidator
+    # The repository that must contain it when it is appended to; None for a file that a user named.
     root: Path | None = None
 
     @property
@@ -66,19 +60,12 @@ class Log:
 
 @value_type
 class Line:
-    """One line of a log.
-
-    Attributes:
-        number: from 1.
-        offset: of its first byte in the log.
-        data: its bytes without the newline; of a line that is too long, the first MAX_LINE + 2 bytes.
-        size: in bytes, with the newline.
-    """
+    """One line of a log: its number from 1, its location, and its bytes without the newline."""
 
     number: int
     offset: int
-    data: bytes
-    size: int
+    data: bytes  # of a line that is too long, only the first MAX_LINE + 2 bytes
+    size: int  # with the newline
 
 
 @value_type
@@ -207,18 +194,12 @@ _BLOCK: Final = 1 << 16
 
 @value_type
 class Tail:
-    """The end of a log.
-
-    Attributes:
-        finished: the size of the complete lines in bytes.
-        size: the size of the log.
-        reason: why it is not complete; empty if it is.
-        completes: what follows the complete lines is a whole record that lacks only its newline.
-    """
+    """The end of a log: the size of its complete lines and of the whole log, and why these differ."""
 
     finished: int
     size: int
     reason: str = ""
+    # What follows the complete lines is a whole record that lacks only its newline.
     completes: bool = False
 
 

@@ -1,8 +1,4 @@
-"""Merge the logs of two machines: every line of both, once, in an order that keeps the order of each.
-
-The result does not depend on which log is named first, a second merge changes nothing, and each log is an ordered
-subset of the result.
-"""
+"""Merge the logs of two machines: every line of both, once, in an order that keeps the order of each."""
 
 from __future__ import annotations
 
@@ -42,22 +38,15 @@ Node = tuple[bytes, int]
 
 @value_type
 class MergeResult:
-    """The result of a merge.
-
-    Attributes:
-        data: the bytes of the merged log; None if the logs cannot be merged.
-        in_both, only_first, only_second: how many records the logs contributed.
-        changed: the target was written.
-        refused: the logs cannot be merged, or the target would lose lines.
-    """
+    """The bytes of the merged log, None if the logs cannot be merged, and how many records each log contributed."""
 
     data: bytes | None
     findings: tuple[Finding, ...]
     in_both: int = 0
     only_first: int = 0
     only_second: int = 0
-    changed: bool = False
-    refused: bool = False
+    changed: bool = False  # the target was written
+    refused: bool = False  # the logs cannot be merged, or the target would lose lines
 
 
 def merge_files(log: Log, first: Path, second: Path, target: Path) -> MergeResult:
@@ -97,7 +86,6 @@ def merge_files(log: Log, first: Path, second: Path, target: Path) -> MergeResul
 
 
 def _find_incomplete_batches(log: Log, *paths: Path) -> tuple[Finding, ...]:
-    """Return an error for each log that ends in a part of a batch."""
     findings: list[Finding] = []
     for path in paths:
         source = Log(path, str(path), log.validator)
@@ -188,7 +176,7 @@ def _sort_key(record: Record) -> tuple[str, str, str]:
 
 
 def _find_collisions(path: str, records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield a finding for two runs, or two overrides, with one id; lines are numbered as in the result."""
+    # Two runs, or two overrides, have one id. Lines are numbered as in the result.
     entries = [Entry(record, number, 0, 0) for number, record in enumerate(records, 1)]
     if records and records[0]["record_type"] != "RUN":
         yield from (item for item in index_overrides(path, entries).findings if item.code == "RI042")

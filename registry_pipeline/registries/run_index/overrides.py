@@ -1,7 +1,4 @@
-"""The effective status of every override, and the checks of the overrides log.
-
-See docs/reference/specification.md, "Overrides log".
-"""
+"""The status of every override, and the rules of the overrides log ("Overrides log" in the specification)."""
 
 from __future__ import annotations
 

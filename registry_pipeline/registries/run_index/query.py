@@ -1,6 +1,6 @@
-"""The queries of the run index: one run, the runs of a lane in a span of days, failures, the latest success.
+"""The queries of the run index, as SQL on the side index, or without it on an index in memory.
 
-Every query is SQL on an index. That is the side index; without it, the same query runs on an index in memory.
+A query raises NotFoundError if the log does not exist.
 """
 
 from __future__ import annotations
@@ -55,23 +55,19 @@ _ONE_RUN: Final = "WHERE run_id = ? ORDER BY number"
 
 @value_type
 class Query:
-    """Which records to return; a condition that is None does not apply.
-
-    Attributes:
-        since, until: UTC to the second, both inclusive.
-        order_by: a field; with `-` in front, the greatest first. Records without the field come last.
-        limit: the number of records, 0 for all.
-    """
+    """Which records to return; a condition that is None does not apply."""
 
     artist_id: str | None = None
     genre_id: str | None = None
+    # UTC to the second, both inclusive.
     since: str | None = None
     until: str | None = None
     failed: bool = False
     passed: bool = False
     view: View = "current"
+    # With - in front, the greatest first; records without the field come last.
     order_by: str = "-created_utc"
-    limit: int = 0
+    limit: int = 0  # 0 is all
 
 
 @value_type
@@ -93,11 +89,7 @@ Select = Callable[[str, Sequence[str]], Iterator[Entry]]
 
 
 def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
-    """Return every record of a run, the current one last.
-
-    Raises:
-        NotFoundError: the log does not exist.
-    """
+    """Return every record of a run, the current one last."""
 
     def run(select: Select) -> Iterable[Entry]:
         return sort_versions(list(select(_ONE_RUN, [run_id])))
@@ -106,11 +98,7 @@ def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
 
 
 def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResult:
-    """Return the records that a query selects, in its order.
-
-    Raises:
-        NotFoundError: the log does not exist.
-    """
+    """Return the records that a query selects, in its order."""
     where, values = _where(query)
     order = _order(query)
 
@@ -123,11 +111,7 @@ def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResu
 def find_latest(
     log: Log, context: RuleContext, *, artist_id: str | None, genre_id: str | None, use_index: bool = True
 ) -> QueryResult:
-    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, or no entry if there is none.
-
-    Raises:
-        NotFoundError: the log does not exist.
-    """
+    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, or no entry if there is none."""
     where, values = _where(Query(artist_id, genre_id, passed=True))
 
     def run(select: Select) -> Iterable[Entry]:

@@ -136,19 +136,13 @@ MAKERS: Final = ("human", "gpt", "windsurf", "claude")
 
 @value_type
 class Field:
-    """One field of a record.
+    """One field of a record: its form, and what content the form allows."""
 
-    Attributes:
-        form: `id`, `ids`, `enum`, `utc`, `text` (not empty), `prose` (may be empty) or `fields` (names of fields).
-        required: whether a record must have it.
-        kind: the kind of an `id` or of `ids`.
-        values: the values of an `enum`.
-    """
-
+    # `id`, `ids`, `enum`, `utc`, `text` (not empty), `prose` (may be empty) or `fields` (names of fields)
     form: str
     required: bool = False
-    kind: str = ""
-    values: tuple[str, ...] = ()
+    kind: str = ""  # of an `id` or of `ids`
+    values: tuple[str, ...] = ()  # of an `enum`
 
 
 @value_type
@@ -194,6 +188,8 @@ RUN: Final = Shape(
     },
 )
 """A run."""
+CORRECTABLE: Final = tuple(name for name in RUN.fields if name not in ("record_type", "run_id", "corrects"))
+"""The fields that a later record may name in `corrects`."""
 OVERRIDE: Final = Shape(
     "OVERRIDE",
     {
@@ -241,7 +237,7 @@ class RecordValidator:
         # A side index that was written with other rules has another fingerprint and is rebuilt.
         self.fingerprint = " ".join((grammar.name, *self.shapes, *sorted(map(repr, extra_keys))))
         self._checks = {
-            shape.record_type: {name: _make_check(field, grammar, shape) for name, field in shape.fields.items()}
+            shape.record_type: {name: _make_check(field, grammar) for name, field in shape.fields.items()}
             for shape in shapes
         }
 
@@ -277,7 +273,7 @@ class RecordValidator:
 _Check = Callable[[Any], "list[Problem] | None"]
 
 
-def _make_check(field: Field, grammar: Grammar, shape: Shape) -> _Check:
+def _make_check(field: Field, grammar: Grammar) -> _Check:
     """Return the check of one field, prepared once: a log has millions of values."""
     if field.form == "id":
         return lambda content: _check_id(content, field.kind, grammar)
@@ -290,8 +286,7 @@ def _make_check(field: Field, grammar: Grammar, shape: Shape) -> _Check:
     if field.form == "utc":
         return _check_utc
     if field.form == "fields":
-        names = frozenset(shape.fields) - {"record_type", "run_id", "corrects"}
-        return lambda content: _check_field_names(content, names)
+        return _check_field_names
     if field.form == "prose":
         return lambda content: None if isinstance(content, str) else _wrong("text", content)
     return lambda content: (
@@ -328,10 +323,10 @@ def _check_utc(content: Any) -> list[Problem] | None:
     return [("RI016", "", "to the minute or to the second, with Z", FORM, quoted(content))]
 
 
-def _check_field_names(content: Any, names: frozenset[str]) -> list[Problem] | None:
+def _check_field_names(content: Any) -> list[Problem] | None:
     if not isinstance(content, list) or not content or not all(isinstance(item, str) for item in content):
         return _wrong("a list of field names", content)
-    unknown = sorted(set(content) - names)
+    unknown = sorted(set(content).difference(CORRECTABLE))
     return _wrong("names of fields", unknown) if unknown else None
 
 

@@ -53,8 +53,7 @@ def write_run_log(path: Path, text: str) -> None:
 
     Raises:
         RefusedError: the file exists (exit 5).
-        BusyError: another process created it at the same time (exit 6).
-        WriteError: it cannot be written; there is no such file (exit 1).
+        BusyError, WriteError: as `create_file`.
     """
     if os.path.lexists(path):
         raise RefusedError(f"{path} exists already", "name a new file; a run log is never overwritten")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection, Iterator
 from typing import IO, Final
 
-from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.gates import sort_versions
@@ -55,13 +54,9 @@ def read_log(log: Log, *, missing_ok: bool = False) -> LogContent:
     Raises:
         NotFoundError: it does not exist and not `missing_ok`, or it cannot be read.
     """
-    try:
-        file = open_log(log)
-    except NotFoundError:
-        if missing_ok and not log.path.exists():
-            return LogContent((), (), 0)
-        raise
-    with file:
+    if missing_ok and not log.path.exists():
+        return LogContent((), (), 0)
+    with open_log(log) as file:
         end, findings = finished_end(log, file)
         content = parse_log(log, file, end)
     return LogContent(content.entries, (*findings, *content.findings), content.lines)
@@ -108,10 +103,8 @@ def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
 
 
 def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> tuple[list[Entry], int]:
-    """Return the records of some runs or overrides, in the order of the log, and the number of lines.
-
-    An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
-    """
+    """Return the records of some runs or overrides, in the order of the log, and the number of lines."""
+    # An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
     encoded = {identifier.encode() for identifier in ids}
     entries: list[Entry] = []
     number = 0  # of the lines before the chunk, and then before `counted_to`
@@ -131,7 +124,7 @@ def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> t
 
 
 def _find_candidates(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
-    """Return, in order, positions in the lines that may have one of the ids under a key."""
+    """Return, in order, positions in the lines that may have one of the ids."""
     positions = [match.start() for match in _KEYS[key].finditer(chunk) if match[1] is None or match[1] in ids]
     if b"\\u00" not in chunk:
         return positions
@@ -139,10 +132,7 @@ def _find_candidates(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int
 
 
 def _read_chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
-    """Yield blocks of whole lines of a log up to an offset, each with its offset.
-
-    Of a line that is too long to be a record, only the newline is yielded, so that the line is counted.
-    """
+    """Yield blocks of whole lines of a log up to an offset, each with its offset."""
     file.seek(0)
     offset, pending, skipping = 0, b"", False
     while offset < end:
@@ -151,6 +141,7 @@ def _read_chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
             break  # the log was truncated while it was read
         offset += len(data)
         if skipping:
+            # Of a line that is too long to be a record, only the newline is yielded, so that the line is counted.
             newline = data.find(b"\n")
             data, skipping = data[newline:] if newline >= 0 else b"", newline < 0
         pending += data

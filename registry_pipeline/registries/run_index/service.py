@@ -96,11 +96,7 @@ def _check_content(
 def append_to_log(
     repository: Repository, log: Log, records: Sequence[Record], *, machine_id: str | None, now: datetime
 ) -> AppendResult:
-    """Append records to a log, checked with what the repository contains.
-
-    Raises:
-        As `append_records` does.
-    """
+    """Append records to a log, checked with what the repository contains; raises as `append_records` does."""
     if log.id_key == "run_id":
         context, findings = read_rule_context(repository, machine_id=machine_id, now=utc_text(now))
         result = append_records(log, records, lambda entries: check_runs(log.display_path, entries, context))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -93,8 +93,7 @@ def select_entries(
     """Yield the records that SQL clauses (WHERE, ORDER BY, LIMIT) select, read from the log.
 
     Raises:
-        UnusableError: the index is damaged.
-        LogChangedError: the log has another record at a location.
+        UnusableError, LogChangedError
     """
     try:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM places {clauses}", tuple(values))  # noqa: S608 - constants
@@ -155,25 +154,24 @@ def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection
     connection = _open_unchanged(path)
     if connection is None:
         return None
-    try:
+    with ExitStack() as stack:
+        stack.callback(connection.close)
         meta = _read_meta(connection)
         # In this order: the log grows, so whatever another process has indexed ends before the end that is read now.
         state = stat_fingerprint(file)
         end = read_tail(log, file.fileno()).finished
-        same_rules = meta["format"] == _FORMAT and meta["reader"] == log.validator.fingerprint
-        if same_rules and meta["state"] == state and meta["end"] == str(end):
-            return connection
-        # An append may hide an edit, so the checksum of every indexed byte is computed again.
-        indexed = int(meta["end"])
-        is_prefix = same_rules and indexed <= end and checksum(file, 0, indexed) == int(meta["checksum"])
-    except (KeyError, ValueError):
-        is_prefix = False
-    except BaseException:
-        connection.close()
-        raise
-    connection.close()
-    if not is_prefix:
-        return None
+        try:
+            if (meta["format"], meta["reader"]) != (_FORMAT, log.validator.fingerprint):
+                return None
+            if (meta["state"], meta["end"]) == (state, str(end)):
+                stack.pop_all()
+                return connection
+            # An append may hide an edit, so the checksum of every indexed byte is computed again.
+            indexed = int(meta["end"])
+            if indexed > end or checksum(file, 0, indexed) != int(meta["checksum"]):
+                return None
+        except (KeyError, ValueError):
+            return None
     _refresh(log, file, path, (end, state))
     return _open_unchanged(path)
 
@@ -184,25 +182,23 @@ def _open_unchanged(path: Path) -> sqlite3.Connection | None:
         if not path.is_file():
             return None
         inode = path.stat().st_ino
-        connection = _connect(path)
-        try:
-            # The pragma takes the read lock and runs nothing of a schema that is not yet known to be ours. A process
-            # that is writing keeps its lock until it has recorded the new state.
-            connection.execute("BEGIN")
-            connection.execute("PRAGMA user_version").fetchone()
+        with ExitStack() as stack:
+            connection = stack.enter_context(closing(_connect(path)))
+            try:
+                # The pragma takes the read lock and runs nothing of a schema that is not yet known to be ours. A process
+                # that is writing keeps its lock until it has recorded the new state.
+                connection.execute("BEGIN")
+                connection.execute("PRAGMA user_version").fetchone()
+            except sqlite3.OperationalError:  # locked, or not readable
+                raise
+            except sqlite3.DatabaseError:
+                return None
             # If the file was replaced meanwhile, `connection` may read the old one.
             if path.stat().st_ino == inode:
-                if is_recorded(path, inode):
-                    return connection
-                connection.close()
-                return None
-        except sqlite3.OperationalError:  # locked, or not readable
-            connection.close()
-            raise
-        except sqlite3.DatabaseError:
-            connection.close()
-            return None
-        connection.close()
+                if not is_recorded(path, inode):
+                    return None
+                stack.pop_all()
+                return connection
     raise UnusableError("other processes keep changing the side index")
 
 
@@ -268,7 +264,6 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
 
 
 def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    """Insert records as current ones, in batches."""
     rows: list[tuple[str | int, ...]] = []
     for entry in entries:
         rows.append((entry.number, entry.offset, entry.size, *index_row(entry.record)))
@@ -294,7 +289,7 @@ def _write_meta(log: Log, connection: sqlite3.Connection, indexed: tuple[int, in
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of processes that were killed."""
+    # Processes that were killed left their temporary files.
     for leftover in path.parent.glob(f"{path.name}.building-*"):
         pid = leftover.name.rpartition("-")[2]
         if pid.isdigit() and not _is_alive(int(pid)):
