@@ -32,8 +32,8 @@ COMMANDS: Final = {
     "registries": ("inspect:registries_command", "List the registries."),
     "roles": ("roles:roles_group", "Check and extend the role pack."),
     "entries": ("entries:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),
-    "run-index": ("run_index:run_index_group", "Append to the run index, query it, check it, merge it."),
-    "overrides": ("overrides:overrides_group", "Append to the overrides log, list it, check it, merge it."),
+    "run-index": ("log_groups:run_index_group", "Append to the run index, query it, check it, merge it."),
+    "overrides": ("log_groups:overrides_group", "Append to the overrides log, list it, check it, merge it."),
     "explain": ("explain:explain_command", "Explain the CODE of a finding, or list every code."),
     "ui": ("ui:ui_command", "Start Dagster's web UI for this repository."),
 }

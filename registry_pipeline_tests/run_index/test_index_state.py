@@ -12,11 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.run_index import fingerprint, side_index
-from registry_pipeline.registries.run_index.fingerprint import is_recorded, record_state, state_path
+from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
-from registry_pipeline.registries.run_index.side_index import index_path
+from registry_pipeline.registries.run_index.side_index import index_path, is_recorded, record_state, state_path
 from registry_pipeline_tests.run_index.mortal import killed_at
 from registry_pipeline_tests.run_index.values import a_run, append_runs, governed_at, log_at, write_log
 
@@ -140,7 +139,7 @@ def test_a_state_is_recorded_only_when_the_clock_of_the_file_system_has_advanced
 
     with monkeypatch.context() as patch:
         CoarseClock(patch, stopped=10**9)
-        patch.setattr(fingerprint, "_PATIENCE", 0.01)
+        patch.setattr(side_index, "_PATIENCE", 0.01)
         record_state(index, inode)
     assert not is_recorded(index, inode)
 

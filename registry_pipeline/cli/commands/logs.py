@@ -50,15 +50,18 @@ def _output_option(*names: str, **attributes: Any) -> Callable[[_Decorated], _De
     return click.option(*names, expose_value=False, callback=_remember_option, **attributes)
 
 
-_OUTPUT_OPTIONS: Final = (
-    _output_option(
-        "-o", "--output", type=_FILE, metavar="FILE", help="Write the json, csv or parquet output to this file."
-    ),
-    _output_option(
-        "--raw",
-        is_flag=True,
-        help="With --format csv: write every text unchanged, for programs that are not spreadsheets.",
-    ),
+def add_options(*options: Callable[[Any], Any]) -> Callable[[_Decorated], _Decorated]:
+    """Return a decorator that adds several options, in the order in which the help lists them."""
+
+    def decorate(command: _Decorated) -> _Decorated:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+format_options = add_options(
     _output_option(
         "--format",
         "form",
@@ -67,14 +70,16 @@ _OUTPUT_OPTIONS: Final = (
         help="Output format; table is text, csv and parquet are for other programs. In csv, a text that a spreadsheet "
         "would run as a formula (it starts with =, +, -, @, TAB or CR) gets an apostrophe before it.",
     ),
+    _output_option(
+        "--raw",
+        is_flag=True,
+        help="With --format csv: write every text unchanged, for programs that are not spreadsheets.",
+    ),
+    _output_option(
+        "-o", "--output", type=_FILE, metavar="FILE", help="Write the json, csv or parquet output to this file."
+    ),
 )
-
-
-def format_options(command: _Decorated) -> _Decorated:
-    """Add `--format`, `--raw` and `-o` to a command that prints records by `print_records`."""
-    for option in _OUTPUT_OPTIONS:
-        command = option(command)
-    return command
+"""Adds the options of a command that prints records by `print_records`."""
 
 
 def machine_option(command: _Decorated) -> _Decorated:
@@ -186,44 +191,45 @@ def _read_input(source: Path | None, record: str | None) -> tuple[bytes, str]:
 def print_append_result(reporter: Reporter, result: AppendResult, log: Log) -> int:
     """Print the result of an append and return the exit code."""
     counts = {"added": len(result.added), "already_there": len(result.repeated)}
-    already = f", {len(result.repeated)} there already" if result.repeated else ""
-    summary = f"{plural(len(result.added), 'record')} appended to {log.display_path}{already}"
     lines = [f"appended  {record[log.id_key]}" for record in result.added[:_MAX_LISTED]]
     if len(result.added) > _MAX_LISTED:
         lines.append(f"and {len(result.added) - _MAX_LISTED} more")
-    document = _document(result.findings, counts, result.changed_files)
-    document["records"] = [dict(record) for record in result.added]
+    already = f", {len(result.repeated)} there already" if result.repeated else ""
+    lines.append(f"{plural(len(result.added), 'record')} appended to {log.display_path}{already}")
     if result.refused:
-        lines, summary = [], f"refused: nothing was appended to {log.display_path}"
-    _print_outcome(reporter, document, result.findings, summary, failed=result.refused, lines=lines)
+        lines = [f"refused: nothing was appended to {log.display_path}"]
+    records = [dict(record) for record in result.added]
+    _print_outcome(
+        reporter, result.findings, counts, lines, failed=result.refused, changed=result.changed_files, records=records
+    )
     return int(ExitCode.REFUSED if result.refused else ExitCode.FINE)
 
 
 def _print_outcome(
     reporter: Reporter,
-    document: dict[str, Any],
     findings: Sequence[Finding],
-    summary: str,
+    counts: dict[str, int],
+    lines: Sequence[str],
     *,
     failed: bool,
-    lines: Sequence[str] = (),
+    changed: Sequence[str] = (),
+    **members: Any,
 ) -> None:
-    def print_text(page: Page) -> None:
-        page.findings(findings)
-        for line in lines:
-            page.line(line)
-        page.line(summary, style="bold red" if failed else "bold green")
-
-    reporter.print_result(document, findings, print_text)
-
-
-def _document(findings: Sequence[Finding], counts: dict[str, int], changed_files: Sequence[str]) -> dict[str, Any]:
-    return {
+    """Print findings, then lines, of which the last is the summary; JSON has counts, changed files and `members`."""
+    document = {
         "verdict": _verdict(findings),
         "findings": [finding.to_json() for finding in findings],
         "counts": counts | count_findings(findings),
-        "changed_files": list(changed_files),
+        "changed_files": list(changed),
     }
+
+    def print_text(page: Page) -> None:
+        page.findings(findings)
+        for line in lines[:-1]:
+            page.line(line)
+        page.line(lines[-1], style="bold red" if failed else "bold green")
+
+    reporter.print_result(document | members, findings, print_text)
 
 
 def _verdict(findings: Sequence[Finding]) -> str:
@@ -251,7 +257,7 @@ def _check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[str, 
         counts, failed = count_findings(result.findings), has_errors(result.findings)
         found = f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}"
         summary = f"{'FAIL' if failed else 'pass'}: {checked}; {found}"
-        _print_outcome(reporter, _document(result.findings, sizes, ()), result.findings, summary, failed=failed)
+        _print_outcome(reporter, result.findings, sizes, [summary], failed=failed)
         failing = matches_fail_on(fail_on, result.findings)
         return combine_exit_codes([exit_code_of(result.findings), ExitCode.FAIL_ON * failing])
 
@@ -286,8 +292,8 @@ def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -
     summary = f"{plural(sum(counts.values()), 'record')} in {target}: {origins}{unchanged}"
     if result.refused:
         summary = f"refused: {target} was not written"
-    document = _document(result.findings, counts, [str(target)] if result.changed else [])
-    _print_outcome(reporter, document, result.findings, summary, failed=result.refused)
+    changed = [str(target)] if result.changed else []
+    _print_outcome(reporter, result.findings, counts, [summary], failed=result.refused, changed=changed)
     if not result.refused:
         return int(ExitCode.FINE)
     return int(ExitCode.INVALID_EVIDENCE if result.data is None else ExitCode.REFUSED)

@@ -1,4 +1,4 @@
-"""`run-index start`, `finish` and `rules`, and the group `run-index`."""
+"""`run-index start`, `finish` and `rules`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.cli.commands.logs import machine_option, print_append_result
-from registry_pipeline.cli.group import Command, CommandGroup
+from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
@@ -158,27 +158,3 @@ def _print_rules(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str,
         page.line(shape["record_type"], style="bold")
         rows = [[row["field"], "required" if row["required"] else "-", row["takes"]] for row in shape["fields"]]
         page.table([*map(Column, ("field", "required")), Column("takes", below=True)], rows)
-
-
-run_index_group = CommandGroup(
-    name="run-index",
-    help=(
-        "Append to the run index, query it, check it, merge it.\n\n"
-        "One record a run, appended and never edited; a later record of a run adds to it or names what it corrects."
-    ),
-    members={
-        "start": ("run_index:start_command", "Begin a run: create its id and write its run log."),
-        "finish": ("run_index:finish_command", "End a run: append its final record from its run log."),
-        "append": ("logs:run_index_append", "Append records to the run index."),
-        "show": ("run_index_queries:show_command", "Show the records of a run."),
-        "list": ("run_index_queries:list_command", "List runs of the index."),
-        "failed-uniqueness": (
-            "run_index_queries:failed_uniqueness_command",
-            "List runs that failed a uniqueness check.",
-        ),
-        "latest": ("run_index_queries:latest_command", "Find the latest successful run."),
-        "check": ("logs:run_index_check", "Check the run index."),
-        "merge": ("logs:run_index_merge", "Merge the run indexes of two machines."),
-        "rules": ("run_index:rules_command", "Print the rules of the run index and the overrides log."),
-    },
-)

@@ -1,16 +1,16 @@
-"""`run-index show`, `list`, `failed-uniqueness` and `latest`: the queries of the run index."""
+"""`run-index show`, `list`, `failed-uniqueness` and `latest`, and `overrides list`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 from registry_pipeline.canonical import utc_text
-from registry_pipeline.cli.commands.logs import format_options, print_records
+from registry_pipeline.cli.commands.logs import add_options, format_options, print_records
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.param_types import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
@@ -18,9 +18,11 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.finding import plural
 from registry_pipeline.registries.run_index.gates import field_changes
-from registry_pipeline.registries.run_index.log_file import Entry, run_index_log
+from registry_pipeline.registries.run_index.log_file import Entry, overrides_log, run_index_log
+from registry_pipeline.registries.run_index.overrides import index_overrides
 from registry_pipeline.registries.run_index.query import ORDERS, VIEWS, Query, find_latest, find_records, find_run
-from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
+from registry_pipeline.registries.run_index.record import OVERRIDE_TYPES, OVERRIDE_UPDATE, UNIQUENESS, Record
+from registry_pipeline.registries.run_index.scan import read_log
 from registry_pipeline.registries.run_index.service import read_rule_context
 
 _ALMOST_A_SECOND: Final = timedelta(microseconds=999_999)
@@ -32,28 +34,16 @@ _GATE_WORDS: Final = {
     "REWRITE_REQUIRED": "rewrite",
     "PIVOT_REQUIRED": "pivot",
 }
-_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def _add_options(*options: Callable[[Any], Any]) -> Callable[[_Decorated], _Decorated]:
-    """Return a decorator that adds several options, in the order in which the help lists them."""
-
-    def decorate(command: _Decorated) -> _Decorated:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_lane_options = _add_options(
+_lane_options = add_options(
     click.option("--artist", "artist_id", metavar="ID", help="Runs of this artist."),
     click.option("--genre", "genre_id", metavar="ID", help="Runs of this genre."),
 )
-_output_options = _add_options(
+_output_options = add_options(
     click.option("--no-index", is_flag=True, help="Read the whole log instead of the side index."), format_options
 )
-_list_options = _add_options(
+_list_options = add_options(
     _lane_options,
     click.option("--since", type=Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant."),
     click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant."),
@@ -264,4 +254,44 @@ def latest_command(reporter: Reporter, artist_id: str | None, genre_id: str | No
         page.findings(result.findings)
 
     print_records(reporter, result.records, print_text, findings=result.findings)
+    return 0
+
+
+@click.command(
+    "list",
+    cls=Command,
+    examples=[
+        ("overrides list", "every override and its status"),
+        ("overrides list --status voided --json", "those that were withdrawn"),
+    ],
+)
+@click.option("--run", metavar="RUN", help="Overrides of this run.")
+@click.option("--type", "kind", type=click.Choice(list(OVERRIDE_TYPES)), help="Overrides of this type.")
+@click.option("--status", type=click.Choice(OVERRIDE_UPDATE.fields["status"].values), help="Overrides in this status.")
+@format_options
+@click.pass_obj
+def list_overrides_command(reporter: Reporter, run: str | None, kind: str | None, status: str | None) -> int:
+    """List the overrides.
+
+    In the order of the log, each with the status of its last update, its time and its author; `active` if there is no
+    update. A voided override allows nothing.
+    """
+    log = overrides_log(find_repository(reporter.settings.repo))
+    content = read_log(log)
+    filters = {"run_id": run, "override_type": kind, "status": status}
+    records = [
+        record
+        for override in index_overrides(log.display_path, content.entries).by_id.values()
+        if all(value in (None, (record := override.to_json())[name]) for name, value in filters.items())
+    ]
+
+    def print_text(page: Page) -> None:
+        names = ("created_utc", "override_type", "status", "approved_by", "run_id", "override_id")
+        titles = ("created", "type", "status", "approved by", "run")
+        if records:
+            rows = [[str(record[name]) for name in names] for record in records]
+            page.table([*map(Column, titles), Column("override", below=True)], rows)
+        page.line(f"{plural(len(records), 'override')} of {log.display_path}", style="dim")
+
+    print_records(reporter, records, print_text, findings=content.findings)
     return 0

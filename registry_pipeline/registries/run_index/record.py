@@ -74,13 +74,13 @@ class Grammar:
         self.name = name
         self.forms = _forms(dash=name == "dash")
 
-    def find_problem(self, kind: str, text: str) -> Literal["", "form", "date"]:
-        """Return what is wrong with an id: its form, or a date and time that does not exist; "" if it is valid."""
+    def find_problem(self, kind: str, text: str) -> str:
+        """Return the code of what is wrong with an id: its form, or a time that does not exist; "" if it is valid."""
         match = self.forms[kind].pattern.fullmatch(text)
         if match is None or len(text) > _MAX_LENGTH:
-            return "form"
+            return "RI014"
         # Only the ids that contain a date and time have a group.
-        return "date" if match.lastindex and not _is_real_time(match[1]) else ""
+        return "RI015" if match.lastindex and not _is_real_time(match[1]) else ""
 
     def mint(self, kind: str, now: datetime, choose: Choose) -> str:
         """Return a new id of a kind that contains a time (`dash`) or a ULID; `choose` picks the random characters."""
@@ -297,10 +297,9 @@ def _make_check(field: Field, grammar: Grammar) -> _Check:
 def _check_id(content: Any, kind: str, grammar: Grammar) -> list[Problem] | None:
     if type(content) is not str:
         return _wrong("text", content)
-    problem = grammar.find_problem(kind, content)
-    if not problem:
+    code = grammar.find_problem(kind, content)
+    if not code:
         return None
-    code = "RI014" if problem == "form" else "RI015"
     noun = f"{'an' if kind[0] in 'ao' else 'a'} {kind.replace('_', ' ')} id"
     return [(code, "", noun, grammar.forms[kind].description, quoted(content))]
 
