@@ -32,7 +32,7 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Log, run_index_log
 from registry_pipeline.registries.run_index.query import Query, find_latest, find_records, find_run
-from registry_pipeline.registries.run_index.service import append_runs
+from registry_pipeline.registries.run_index.service import append_to_log
 from registry_pipeline.registries.run_index.side_index import index_path
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -212,7 +212,7 @@ def index_costs(log: Log, count: int) -> None:
     print(f"side index: built in {built:.1f} s ({built / count * 1e6:.1f} us a record), {size:.2f} of the log's size;")
     print(f"  refreshed behind 1,000 new records in {refreshed * 1e3:.1f} ms")
     repository, made = Repository(log.path.parents[2], Config()), [record(2 * count + number) for number in range(50)]
-    appends = [_timed(partial(append_runs, repository, [each], RuleContext())) for each in made]
+    appends = [_timed(partial(append_to_log, repository, log, [each], machine_id=None, now=BEGUN)) for each in made]
     print(f"  an append, which reads the log: {median(appends) * 1e3:.1f} ms, at most {max(appends) * 1e3:.1f} ms")
 
 

@@ -112,7 +112,7 @@ overrides_group = CommandGroup(
     ),
     members={
         "append": ("commands.logs:overrides_append", "Append overrides, or updates of them, to the overrides log."),
-        "list": ("commands.overrides:list_command", "List the overrides."),
+        "list": ("commands.run_index_queries:list_overrides_command", "List the overrides."),
         "check": ("commands.logs:overrides_check", "Check the overrides log."),
         "merge": ("commands.logs:overrides_merge", "Merge the overrides logs of two machines."),
     },

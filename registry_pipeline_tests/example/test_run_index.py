@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.example.make import describe_example
 from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, run_index_files
-from registry_pipeline.registries.run_index.log_file import run_index_log
+from registry_pipeline.registries.run_index.check import CheckResult
+from registry_pipeline.registries.run_index.log_file import Log, overrides_log, run_index_log
 from registry_pipeline.registries.run_index.query import Query, find_records
-from registry_pipeline.registries.run_index.service import check_overrides_of, check_runs_of
+from registry_pipeline.registries.run_index.service import check_log
 from registry_pipeline_tests.laws import examples
 
 END = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -28,11 +29,15 @@ def _written(root: Path, files: dict[str, bytes]) -> Repository:
     return Repository(root, Config())
 
 
+def _check(repository: Repository, log: Log, at: datetime) -> CheckResult:
+    return check_log(repository, log, baseline=None, machine_id=None, now=at)
+
+
 def test_its_records_break_no_rule_and_a_few_are_warned_about(tmp_path: Path) -> None:
     repository = _written(tmp_path, run_index_files(END, END))
 
-    index = check_runs_of(repository, baseline=None, machine_id=None, now=END)
-    overrides = check_overrides_of(repository, baseline=None)
+    index = _check(repository, run_index_log(repository), END)
+    overrides = _check(repository, overrides_log(repository), END)
 
     assert index.records >= 3000
     assert index.records > index.subjects
@@ -72,6 +77,4 @@ def test_whenever_it_ends_it_is_sound(end: datetime) -> None:
     with tempfile.TemporaryDirectory() as folder:
         repository = _written(Path(folder), run_index_files(at, at))
 
-        assert {each.code for each in check_runs_of(repository, baseline=None, machine_id=None, now=at).findings} == {
-            "RI032"
-        }
+        assert {each.code for each in _check(repository, run_index_log(repository), at).findings} == {"RI032"}

@@ -22,10 +22,8 @@ from registry_pipeline.registries.run_index.check import check_append_only
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
 from registry_pipeline.registries.run_index.merge import merge_files
 from registry_pipeline.registries.run_index.service import (
-    append_batch,
-    append_overrides,
-    check_overrides_of,
-    check_runs_of,
+    append_to_log,
+    check_log,
     finish_run,
 )
 from registry_pipeline_tests.cases.layout import Case
@@ -45,20 +43,20 @@ def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
     assert NOW is not None
     now = parse_utc(told.get("now")) or NOW
     machine = told.get("machine")
-    log = run_index_log(repository)
+    log, overrides = run_index_log(repository), overrides_log(repository)
     outcome: dict[str, Any] = {}
     if (case / "append.jsonl").exists():
         records, findings = parse_batch(log, (case / "append.jsonl").read_bytes(), "append.jsonl")
         done = AppendResult(findings=findings, refused=True)
         if records and not any(each.severity == "error" for each in findings):
-            done = append_batch(repository, records, machine_id=machine, now=now)
+            done = append_to_log(repository, log, records, machine_id=machine, now=now)
         outcome["append"] = _appended(done, root)
     if (case / "append-overrides.jsonl").exists():
         data = (case / "append-overrides.jsonl").read_bytes()
-        records, findings = parse_batch(overrides_log(repository), data, "append-overrides.jsonl")
+        records, findings = parse_batch(overrides, data, "append-overrides.jsonl")
         done = AppendResult(findings=findings, refused=True)
         if records and not any(each.severity == "error" for each in findings):
-            done = append_overrides(repository, records)
+            done = append_to_log(repository, overrides, records, machine_id=machine, now=now)
         outcome["append_overrides"] = _appended(done, root)
     if (case / "runlog.md").exists():
         done = finish_run(repository, root / "runlog.md", corrects=(), machine_id=machine, now=now)
@@ -69,10 +67,11 @@ def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
         before = (case / "baseline.jsonl").read_bytes()
         outcome["baseline"] = _told(check_append_only(log, before, log.path.read_bytes(), "baseline"), root)
     if log.path.exists():
-        checked = check_runs_of(repository, baseline=told.get("baseline"), machine_id=machine, now=now)
+        checked = check_log(repository, log, baseline=told.get("baseline"), machine_id=machine, now=now)
         outcome["run_index"] = _told(checked.findings, root)
-    if overrides_log(repository).path.exists():
-        outcome["overrides"] = _told(check_overrides_of(repository, baseline=None).findings, root)
+    if overrides.path.exists():
+        checked = check_log(repository, overrides, baseline=None, machine_id=machine, now=now)
+        outcome["overrides"] = _told(checked.findings, root)
     return outcome
 
 
@@ -107,7 +106,7 @@ def _appended(done: AppendResult, root: Path) -> dict[str, Any]:
 def _merged(repository: Repository, root: Path) -> dict[str, Any]:
     log = run_index_log(repository)
     done = merge_files(log, log.path, root / "other.jsonl", root / "merged.jsonl")
-    data = done.merged.data
+    data = done.data
     runs = [] if data is None else [json.loads(line)["run_id"] for line in data.splitlines()]
     return {"runs": runs, "findings": _told(done.findings, root)}
 

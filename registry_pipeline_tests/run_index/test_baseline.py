@@ -10,7 +10,8 @@ import pytest
 from registry_pipeline.canonical import json_line
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.registries.run_index.service import check_overrides_of, check_runs_of
+from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
+from registry_pipeline.registries.run_index.service import check_log
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at
 
@@ -31,7 +32,8 @@ def committed(tmp_path: Path) -> Repository:
 
 
 def _codes(repository: Repository, baseline: str) -> list[str]:
-    return [each.code for each in check_runs_of(repository, baseline=baseline, machine_id=None, now=NOW).findings]
+    checked = check_log(repository, run_index_log(repository), baseline=baseline, machine_id=None, now=NOW)
+    return [each.code for each in checked.findings]
 
 
 def test_what_was_appended_since_is_no_finding(committed: Repository) -> None:
@@ -64,7 +66,7 @@ def test_a_baseline_that_is_not_there_cannot_be_compared_with(committed: Reposit
     with pytest.raises(NotFoundError, match="no run_index is active"):
         _codes(committed, "active")
     with pytest.raises(NotFoundError, match="there is no"):
-        check_overrides_of(committed, baseline="HEAD")
+        check_log(committed, overrides_log(committed), baseline="HEAD", machine_id=None, now=NOW)
 
 
 def test_outside_git_there_is_no_commit(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_blocks_find_what_lines_do(lines: list[bytes], tail: bytes, block: int) 
         log = log_at(Path(folder))
         log.path.write_bytes(data)
         with open_log(log) as file:
-            found, count = find_entries(log, file, len(data), "run_id", wanted)
+            found, count = find_entries(log, file, len(data), wanted)
             expected = [each for each in read_entries(log, file, len(data)) if each.record["run_id"] in wanted]
 
         assert found == expected
@@ -64,7 +64,7 @@ def test_a_line_that_is_too_long_counts_and_hides_no_other(sizes: list[int], blo
         log = log_at(Path(folder))
         log.path.write_bytes(b"".join(lines))
         with open_log(log) as file:
-            found, count = find_entries(log, file, log.path.stat().st_size, "run_id", {str(a_run(1)["run_id"])})
+            found, count = find_entries(log, file, log.path.stat().st_size, {str(a_run(1)["run_id"])})
 
         assert count == len(lines)
         assert [entry.number for entry in found] == [n for n, line in enumerate(lines, 1) if len(line) <= 601]

@@ -12,15 +12,12 @@ from types import SimpleNamespace
 import pytest
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.run_index import fingerprint, side_index
-from registry_pipeline.registries.run_index.fingerprint import is_recorded, record_state, state_path
-from registry_pipeline.registries.run_index.gates import RuleContext
+from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
-from registry_pipeline.registries.run_index.service import append_runs
-from registry_pipeline.registries.run_index.side_index import index_path
+from registry_pipeline.registries.run_index.side_index import index_path, is_recorded, record_state, state_path
 from registry_pipeline_tests.run_index.mortal import killed_at
-from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log
+from registry_pipeline_tests.run_index.values import a_run, append_runs, governed_at, log_at, write_log
 
 HIDDEN = a_run(20)
 
@@ -55,8 +52,8 @@ def test_a_record_whose_row_was_deleted_is_not_appended_twice_and_its_collision_
     _hide(log)
     before = log.path.read_bytes()
 
-    again = append_runs(governed_at(tmp_path), [HIDDEN], RuleContext())
-    other = append_runs(governed_at(tmp_path), [HIDDEN | {"created_by": "gpt"}], RuleContext())
+    again = append_runs(governed_at(tmp_path), [HIDDEN])
+    other = append_runs(governed_at(tmp_path), [HIDDEN | {"created_by": "gpt"}])
 
     assert (again.added, again.repeated) == ((), (HIDDEN,))
     assert [each.code for each in other.findings] == ["RI024"]
@@ -142,7 +139,7 @@ def test_a_state_is_recorded_only_when_the_clock_of_the_file_system_has_advanced
 
     with monkeypatch.context() as patch:
         CoarseClock(patch, stopped=10**9)
-        patch.setattr(fingerprint, "_PATIENCE", 0.01)
+        patch.setattr(side_index, "_PATIENCE", 0.01)
         record_state(index, inode)
     assert not is_recorded(index, inode)
 
@@ -161,7 +158,7 @@ def test_an_edit_right_after_an_append_is_seen_however_fast_it_comes(tmp_path: P
     log = _indexed(tmp_path)
     for number in range(60, 80):
         line, edited = json_line(a_run(number, notes="before")), json_line(a_run(number, notes="edited"))
-        append_runs(governed_at(tmp_path), [a_run(number, notes="before")], RuleContext())
+        append_runs(governed_at(tmp_path), [a_run(number, notes="before")])
         with log.path.open("r+b") as file:
             file.seek(-len(line), os.SEEK_END)
             file.write(edited)
@@ -176,7 +173,7 @@ def test_an_append_and_a_query_killed_at_any_call_leave_an_index_that_hides_noth
         one, root = a_run(60), tmp_path / str(number)
 
         def append_and_refresh() -> None:
-            append_runs(governed_at(root), [one], RuleContext())  # noqa: B023 - called before the next round
+            append_runs(governed_at(root), [one])  # noqa: B023 - called before the next round
             find_records(log, Query())  # noqa: B023
 
         killed = killed_at(number, append_and_refresh)
@@ -186,7 +183,7 @@ def test_an_append_and_a_query_killed_at_any_call_leave_an_index_that_hides_noth
         assert by_index.by_index
         assert by_index.entries == by_scan.entries, f"killed at call {number}"
         rebuilt += index_path(log).stat().st_ino != unchanged
-        assert len(append_runs(governed_at(root), [one], RuleContext()).findings) == 0
+        assert len(append_runs(governed_at(root), [one]).findings) == 0
         assert len(find_run(log, one["run_id"]).entries) == 1
         number += 1
 

@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.run_index import fingerprint
+from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.append import AppendResult
-from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records
-from registry_pipeline.registries.run_index.service import append_runs
 from registry_pipeline.registries.run_index.side_index import index_path
-from registry_pipeline_tests.run_index.values import Run, a_run, governed_at, log_at, write_log
+from registry_pipeline_tests.run_index.values import Run, a_run, append_runs, governed_at, log_at, write_log
 
 ALL = Query(view="all", order_by="created_utc")
 OTHER_MAKER = a_run(20, created_by="gpt")
@@ -24,7 +22,7 @@ OTHER_MAKER = a_run(20, created_by="gpt")
 
 
 def _append(root: Path, *records: Run) -> AppendResult:
-    return append_runs(governed_at(root), records, RuleContext())
+    return append_runs(governed_at(root), records)
 
 
 def _indexed(root: Path, count: int = 50) -> Log:
@@ -106,11 +104,11 @@ def test_a_checksum_is_continued_and_tells_every_byte(tmp_path: Path) -> None:
     place, data = tmp_path / "data", bytes(range(256)) * 9000
     place.write_bytes(data)
     with place.open("rb") as file:
-        whole = fingerprint.checksum(file, 0, len(data))
-        parts = fingerprint.checksum(file, 1_500_001, len(data), fingerprint.checksum(file, 0, 1_500_001))
+        whole = side_index.checksum(file, 0, len(data))
+        parts = side_index.checksum(file, 1_500_001, len(data), side_index.checksum(file, 0, 1_500_001))
     place.write_bytes(data[:2_000_000] + b"\xff" + data[2_000_001:])
     with place.open("rb") as file:
-        edited = fingerprint.checksum(file, 0, len(data))
+        edited = side_index.checksum(file, 0, len(data))
 
     assert whole == parts
     assert data[2_000_000] != 0xFF

@@ -73,14 +73,12 @@ def test_eight_processes_that_append_five_hundred_records_each_lose_nothing(tmp_
 _THROUGH_THE_INDEX = """
 import sys
 from pathlib import Path
-from registry_pipeline.registries.run_index.service import append_runs
-from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
-from registry_pipeline_tests.run_index.values import a_run, governed_at
+from registry_pipeline_tests.run_index.values import a_run, append_runs, governed_at
 wait_for_locks_without_limit()
 first, count, root = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 for number in range(first, first + count):
-    assert append_runs(governed_at(root), [a_run(number)], RuleContext()).added
+    assert append_runs(governed_at(root), [a_run(number)]).added
 """
 
 

@@ -94,7 +94,7 @@ def test_the_latest_success_is_one_whose_rules_hold(tmp_path: Path) -> None:
     found = []
     for lines in ([], [override], [override, update]):
         overrides_log(repository).path.write_bytes(b"".join(map(json_line, lines)))
-        around, _ = read_rule_context(repository, machine_id=None, now=None)
+        around, _ = read_rule_context(repository)
         found += [
             find_latest(log, around, artist_id="ART-a", genre_id="GEN-a", use_index=use).records
             for use in (True, False)

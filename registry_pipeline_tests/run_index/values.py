@@ -71,6 +71,11 @@ def append(log: Log, *records: Run) -> AppendResult:
     return append_records(log, records, check)
 
 
+def append_runs(repository: Repository, records: Sequence[Run]) -> AppendResult:
+    """Append to the run index of a repository with all the rules, and no overrides."""
+    return append(run_index_log(repository), *records)
+
+
 # Few runs, few stamps and few lanes, so that records meet each other.
 runs = st.builds(
     lambda number, minute, machine, lane, updated, fails, passed: a_run(

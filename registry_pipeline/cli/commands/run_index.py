@@ -16,10 +16,18 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import rows_of_family
 from registry_pipeline.registries.run_index.log_file import run_index_log
-from registry_pipeline.registries.run_index.record import GRAMMARS, MAKERS, OVERRIDE, OVERRIDE_UPDATE, RUN, Field, Shape
+from registry_pipeline.registries.run_index.record import (
+    CORRECTABLE,
+    GRAMMARS,
+    MAKERS,
+    OVERRIDE,
+    OVERRIDE_UPDATE,
+    RUN,
+    Field,
+    Shape,
+)
 from registry_pipeline.registries.run_index.service import finish_run, start_run
 
-_FIELDS = tuple(name for name in RUN.fields if name not in ("record_type", "run_id", "corrects"))
 _RUN_LOG = click.argument("run_log", metavar="RUNLOG", type=click.Path(dir_okay=False, path_type=Path))
 
 
@@ -30,7 +38,7 @@ _RUN_LOG = click.argument("run_log", metavar="RUNLOG", type=click.Path(dir_okay=
         (
             "run-index start runlogs/night.md --artist ART-heron --genre GEN-ambient --machine C1",
             "create a run id and write a run log to fill in",
-        ),
+        )
     ],
 )
 @_RUN_LOG
@@ -52,13 +60,8 @@ def start_command(
     if machine is None:
         raise click.UsageError("name the machine on which this runs: --machine C1, C2 or other")
     now = reporter.settings.now
-    fields = {
-        "created_utc": utc_text(now),
-        "created_by": maker,
-        "machine_id": machine,
-        "artist_id": artist,
-        "genre_id": genre,
-    }
+    fields = {"created_utc": utc_text(now), "created_by": maker, "machine_id": machine}
+    fields |= {"artist_id": artist, "genre_id": genre}
     if packet is not None:
         fields["scripture_packet_id"] = packet
     repository = find_repository(reporter.settings.repo)
@@ -76,14 +79,14 @@ def start_command(
         (
             "run-index finish docs/runlogs/RUN-20260105-0900-AAAA.md --corrects run_log_filepath_abs",
             "append the final record from a run log that was moved",
-        ),
+        )
     ],
 )
 @_RUN_LOG
 @click.option(
     "--corrects",
     multiple=True,
-    type=click.Choice(_FIELDS),
+    type=click.Choice(CORRECTABLE),
     metavar="FIELD",
     help="A field that differs from the previous record; may be given several times.",
 )
@@ -98,7 +101,7 @@ def finish_command(reporter: Reporter, run_log: Path, corrects: tuple[str, ...],
     """
     repository = find_repository(reporter.settings.repo)
     result = finish_run(repository, run_log, corrects=corrects, machine_id=machine, now=reporter.settings.now)
-    return print_append_result(reporter, result, run_index_log(repository).display_path)
+    return print_append_result(reporter, result, run_index_log(repository))
 
 
 @click.command(
@@ -155,7 +158,3 @@ def _print_rules(page: Page, rules: list[dict[str, Any]], shapes: list[dict[str,
         page.line(shape["record_type"], style="bold")
         rows = [[row["field"], "required" if row["required"] else "-", row["takes"]] for row in shape["fields"]]
         page.table([*map(Column, ("field", "required")), Column("takes", below=True)], rows)
-
-
-_QUERIES = f"{__name__}.queries"
-_RUN_LOG_MODULE = f"{__name__}.run_log"

@@ -1,17 +1,16 @@
-"""`run-index show`, `list`, `failed-uniqueness` and `latest`: the queries of the run index."""
+"""`run-index show`, `list`, `failed-uniqueness` and `latest`, and `overrides list`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 from registry_pipeline.canonical import utc_text
-from registry_pipeline.cli.commands.logs import format_options, print_records
+from registry_pipeline.cli.commands.logs import add_options, format_options, print_records
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.param_types import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
@@ -19,9 +18,11 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.finding import plural
 from registry_pipeline.registries.run_index.gates import field_changes
-from registry_pipeline.registries.run_index.log_file import Entry, run_index_log
+from registry_pipeline.registries.run_index.log_file import Entry, overrides_log, run_index_log
+from registry_pipeline.registries.run_index.overrides import index_overrides
 from registry_pipeline.registries.run_index.query import ORDERS, VIEWS, Query, find_latest, find_records, find_run
-from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
+from registry_pipeline.registries.run_index.record import OVERRIDE_TYPES, OVERRIDE_UPDATE, UNIQUENESS, Record
+from registry_pipeline.registries.run_index.scan import read_log
 from registry_pipeline.registries.run_index.service import read_rule_context
 
 _ALMOST_A_SECOND: Final = timedelta(microseconds=999_999)
@@ -33,26 +34,16 @@ _GATE_WORDS: Final = {
     "REWRITE_REQUIRED": "rewrite",
     "PIVOT_REQUIRED": "pivot",
 }
-_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def _add_options(*options: Callable[[Any], Any]) -> Callable[[_Decorated], _Decorated]:
-    """Return a decorator that adds several options, in the order in which the help lists them."""
-
-    def decorate(command: _Decorated) -> _Decorated:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_lane_options = _add_options(
-    click.option("--artist", metavar="ID", help="Runs of this artist."),
-    click.option("--genre", metavar="ID", help="Runs of this genre."),
+_lane_options = add_options(
+    click.option("--artist", "artist_id", metavar="ID", help="Runs of this artist."),
+    click.option("--genre", "genre_id", metavar="ID", help="Runs of this genre."),
 )
-_no_index_option = click.option("--no-index", is_flag=True, help="Read the whole log instead of the side index.")
-_list_options = _add_options(
+_output_options = add_options(
+    click.option("--no-index", is_flag=True, help="Read the whole log instead of the side index."), format_options
+)
+_list_options = add_options(
     _lane_options,
     click.option("--since", type=Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant."),
     click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant."),
@@ -79,8 +70,8 @@ _list_options = _add_options(
         show_default=True,
         help="The number of records; 0 is all.",
     ),
-    _no_index_option,
-    format_options,
+    _output_options,
+    click.pass_obj,
 )
 
 
@@ -94,12 +85,9 @@ _list_options = _add_options(
 )
 @click.argument("run", metavar="RUN")
 @click.option("--history", is_flag=True, help="Every record of the run, oldest first, with the fields that changed.")
-@_no_index_option
-@format_options
+@_output_options
 @click.pass_obj
-def show_command(
-    reporter: Reporter, run: str, history: bool, no_index: bool, form: str | None, output: Path | None
-) -> int:
+def show_command(reporter: Reporter, run: str, history: bool, no_index: bool) -> int:
     """Show the records of a run.
 
     The current record is the one with the greatest last_updated_utc (created_utc if it has none), then machine_id, then
@@ -110,34 +98,28 @@ def show_command(
     if not result.entries:
         raise NotFoundError(f"{log.display_path} has no run {run}", "see `registry-pipeline run-index list`")
     entries = result.entries if history else result.entries[-1:]
+    changes = _list_changes(entries)
 
     def print_text(page: Page) -> None:
         _print_record(page, entries[0])
-        for previous, entry in pairwise(entries):
-            _print_changes(page, previous.record, entry)
+        for item in changes[1:]:
+            page.line(f"line {item['line']}", style="bold")
+            for change in item["changes"]:
+                page.line(_format_change(**change))
         page.findings(result.findings)
 
-    print_records(
-        reporter,
-        [entry.record for entry in entries],
-        print_text,
-        form=form,
-        output=output,
-        more={"history": _list_changes(entries) if history else []},
-        findings=result.findings,
-    )
+    records = [entry.record for entry in entries]
+    print_records(reporter, records, print_text, findings=result.findings, history=changes if history else [])
     return 0
 
 
 def _list_changes(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    history: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
+    """Return the line of each record of a run, with the fields that differ from the record before it."""
+    changes: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
     for previous, entry in pairwise(entries):
-        changes = [
-            {"field": name, "before": old, "after": new}
-            for name, old, new in field_changes(previous.record, entry.record)
-        ]
-        history.append({"line": entry.number, "changes": changes})
-    return history
+        changed = field_changes(previous.record, entry.record)
+        changes.append({"line": entry.number, "changes": changed})
+    return changes
 
 
 def _print_record(page: Page, entry: Entry) -> None:
@@ -148,15 +130,12 @@ def _print_record(page: Page, entry: Entry) -> None:
             page.line(f"  {name:<{width}}  {_value_text(value)}")
 
 
-def _print_changes(page: Page, previous: Record, entry: Entry) -> None:
-    page.line(f"line {entry.number}", style="bold")
-    for name, old, new in field_changes(previous, entry.record):
-        if old is None:
-            page.line(f"  + {name}  {_value_text(new)}")
-        elif new is None:
-            page.line(f"  - {name}  {_value_text(old)}")
-        else:
-            page.line(f"  ~ {name}  {_value_text(old)} -> {_value_text(new)}")
+def _format_change(field: str, before: object, after: object) -> str:
+    if before is None:
+        return f"  + {field}  {_value_text(after)}"
+    if after is None:
+        return f"  - {field}  {_value_text(before)}"
+    return f"  ~ {field}  {_value_text(before)} -> {_value_text(after)}"
 
 
 def _value_text(value: object) -> str:
@@ -174,14 +153,13 @@ def _value_text(value: object) -> str:
     ],
 )
 @_list_options
-@click.pass_obj
 def list_command(reporter: Reporter, /, **options: Any) -> int:
     """List runs of the index.
 
     By lane (artist and genre) and by created_utc. Days are whole UTC days; an instant counts exactly. --format parquet
     writes columns of text and lists, with -o to a file.
     """
-    return _list_records(reporter, options)
+    return _list_records(reporter, **options)
 
 
 @click.command(
@@ -193,49 +171,35 @@ def list_command(reporter: Reporter, /, **options: Any) -> int:
     ],
 )
 @_list_options
-@click.pass_obj
 def failed_uniqueness_command(reporter: Reporter, /, **options: Any) -> int:
     """List runs that failed a uniqueness check.
 
     Those with FAIL in uniqueness_hook, uniqueness_scene or uniqueness_scripture. `run-index check` reports which of
     them passed the gate without an override.
     """
-    return _list_records(reporter, options, failed=True)
+    return _list_records(reporter, **options, failed=True)
 
 
-def _list_records(reporter: Reporter, options: Mapping[str, Any], *, failed: bool = False) -> int:
-    since: datetime | None = options["since"]
-    until: datetime | None = options["until"]
+def _list_records(
+    reporter: Reporter, *, since: datetime | None, until: datetime | None, no_index: bool, **conditions: Any
+) -> int:
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until is before --since")
     query = Query(
-        artist_id=options["artist"],
-        genre_id=options["genre"],
         # Records have whole seconds: one of 09:00:00 is not at or after 09:00:00.5, so `since` is rounded up.
         since=None if since is None else utc_text(min(since, _LAST_TIME) + _ALMOST_A_SECOND),
         until=None if until is None else utc_text(until),
-        failed=failed,
-        view=options["view"],
-        order_by=options["order_by"],
-        limit=options["limit"],
+        **conditions,
     )
     log = run_index_log(find_repository(reporter.settings.repo))
-    result = find_records(log, query, use_index=not options["no_index"])
+    result = find_records(log, query, use_index=not no_index)
 
     def print_text(page: Page) -> None:
         _print_runs(page, result.records)
         page.line(f"{plural(len(result.entries), 'record')} of {log.display_path}", style="dim")
         page.findings(result.findings)
 
-    print_records(
-        reporter,
-        result.records,
-        print_text,
-        form=options["form"],
-        output=options["output"],
-        more={"view": query.view},
-        findings=result.findings,
-    )
+    print_records(reporter, result.records, print_text, findings=result.findings, view=query.view)
     return 0
 
 
@@ -266,12 +230,9 @@ def _format_run(record: Record) -> list[str]:
     ],
 )
 @_lane_options
-@_no_index_option
-@format_options
+@_output_options
 @click.pass_obj
-def latest_command(
-    reporter: Reporter, artist: str | None, genre: str | None, no_index: bool, form: str | None, output: Path | None
-) -> int:
+def latest_command(reporter: Reporter, artist_id: str | None, genre_id: str | None, no_index: bool) -> int:
     """Find the latest successful run.
 
     The newest current record with qa_gate2 PASS whose run breaks no rule; a run that failed a uniqueness check counts
@@ -279,10 +240,10 @@ def latest_command(
     """
     repository = find_repository(reporter.settings.repo)
     log = run_index_log(repository)
-    context, _ = read_rule_context(repository, machine_id=None, now=None)
-    result = find_latest(log, context, artist_id=artist, genre_id=genre, use_index=not no_index)
+    context, _ = read_rule_context(repository)
+    result = find_latest(log, context, artist_id=artist_id, genre_id=genre_id, use_index=not no_index)
     if not result.entries:
-        lane = " ".join(filter(None, (artist, genre)))
+        lane = " ".join(filter(None, (artist_id, genre_id)))
         raise NotFoundError(
             f"{log.display_path} has no successful run{f' of {lane}' if lane else ''}",
             "see `registry-pipeline run-index list` and `registry-pipeline run-index check`",
@@ -292,5 +253,45 @@ def latest_command(
         _print_runs(page, result.records)
         page.findings(result.findings)
 
-    print_records(reporter, result.records, print_text, form=form, output=output, findings=result.findings)
+    print_records(reporter, result.records, print_text, findings=result.findings)
+    return 0
+
+
+@click.command(
+    "list",
+    cls=Command,
+    examples=[
+        ("overrides list", "every override and its status"),
+        ("overrides list --status voided --json", "those that were withdrawn"),
+    ],
+)
+@click.option("--run", metavar="RUN", help="Overrides of this run.")
+@click.option("--type", "kind", type=click.Choice(list(OVERRIDE_TYPES)), help="Overrides of this type.")
+@click.option("--status", type=click.Choice(OVERRIDE_UPDATE.fields["status"].values), help="Overrides in this status.")
+@format_options
+@click.pass_obj
+def list_overrides_command(reporter: Reporter, run: str | None, kind: str | None, status: str | None) -> int:
+    """List the overrides.
+
+    In the order of the log, each with the status of its last update, its time and its author; `active` if there is no
+    update. A voided override allows nothing.
+    """
+    log = overrides_log(find_repository(reporter.settings.repo))
+    content = read_log(log)
+    filters = {"run_id": run, "override_type": kind, "status": status}
+    records = [
+        record
+        for override in index_overrides(log.display_path, content.entries).by_id.values()
+        if all(value in (None, (record := override.to_json())[name]) for name, value in filters.items())
+    ]
+
+    def print_text(page: Page) -> None:
+        names = ("created_utc", "override_type", "status", "approved_by", "run_id", "override_id")
+        titles = ("created", "type", "status", "approved by", "run")
+        if records:
+            rows = [[str(record[name]) for name in names] for record in records]
+            page.table([*map(Column, titles), Column("override", below=True)], rows)
+        page.line(f"{plural(len(records), 'override')} of {log.display_path}", style="dim")
+
+    print_records(reporter, records, print_text, findings=content.findings)
     return 0

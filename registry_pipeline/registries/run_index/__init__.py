@@ -1,8 +1,4 @@
-"""The run index and the overrides log: two append-only logs, with their rules, queries and merge.
-
-Contains everything that interprets the records of these logs. May import `registries.base`, `runs` and below; commands
-and Dagster use `service`.
-"""
+"""The run index and the overrides log: two append-only logs, with their rules, queries and merge."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ OVERRIDES_LOG_SPEC: Final = RegistrySpec(
     sources=("run_index.overrides",),
     reader=DeferredCall("registry_pipeline.registries.run_index.query.read_overrides_log_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
-    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_overrides_log"),
+    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_log"),
 )
 RUN_INDEX_SPEC: Final = RegistrySpec(
     registry_id="run_index",
@@ -40,5 +36,5 @@ RUN_INDEX_SPEC: Final = RegistrySpec(
     sources=("run_index.path", "run_index.overrides"),
     reader=DeferredCall("registry_pipeline.registries.run_index.query.read_run_index_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
-    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_run_index"),
+    rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_log"),
 )

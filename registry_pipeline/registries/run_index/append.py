@@ -28,7 +28,6 @@ from registry_pipeline.registries.run_index.log_file import (
     clear_batch_intent,
     move_torn_tail,
     parse_line,
-    parse_record,
     read_tail,
     write_batch_intent,
 )
@@ -45,40 +44,31 @@ CheckEntries = Callable[[Sequence[Entry]], Iterable[Finding]]
 
 @value_type
 class AppendResult:
-    """The result of an append.
-
-    Attributes:
-        added: the records that were written.
-        repeated: the records that the log contained already.
-        findings: everything that was found.
-        changed_files: relative to the repository.
-        refused: a finding is an error, so nothing was changed.
-    """
+    """The result of an append: the records that were written, and those that the log contained already."""
 
     added: tuple[Record, ...] = ()
     repeated: tuple[Record, ...] = ()
     findings: tuple[Finding, ...] = ()
-    changed_files: tuple[str, ...] = ()
-    refused: bool = False
+    changed_files: tuple[str, ...] = ()  # relative to the repository
+    refused: bool = False  # a finding is an error, so nothing was changed
 
 
 def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
     """Return the records of a text of JSON lines and its findings; `name` stands for the text in them."""
-    source = log.with_display_path(name)
+    source = replace(log, display_path=name)
     records: list[Record] = []
     findings: list[Finding] = []
     # The text is an argument, not a log: a missing last newline and CRLF are not findings.
     for number, text in enumerate(data.split(b"\n"), 1):
         if not text.strip():
             continue
-        line = Line(number, 0, text.removesuffix(b"\r"), len(text), too_long=len(text) > MAX_LINE)
-        record, line_findings = parse_line(source, line)
+        entry, line_findings = parse_line(source, Line(number, 0, text.removesuffix(b"\r"), len(text)))
         findings += line_findings
         # The log contains escapes for characters beyond ASCII, which makes a line longer.
-        if record is not None and len(json_line(record)) > MAX_LINE:
+        if entry is not None and len(json_line(entry.record)) > MAX_LINE:
             findings.append(finding("RI006", name, location=f"line {number}"))
-        elif record is not None:
-            records.append(record)
+        elif entry is not None:
+            records.append(entry.record)
     if not records and not findings:
         findings.append(finding("RI010", name, detail="the input contains no record"))
     return tuple(records), sorted_findings(findings)
@@ -104,7 +94,7 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
         # (2) Find the records of the same runs or overrides.
         tail = read_tail(log, file.fileno())
         ids = {record[log.id_key] for record in records}
-        known, lines = find_entries(log, file, tail.size if tail.completes else tail.finished, log.id_key, ids)
+        known, lines = find_entries(log, file, tail.size if tail.completes else tail.finished, ids)
         new, repeated = _split_known(records, known)
         if not new:
             return AppendResult((), repeated)
@@ -120,13 +110,12 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
 
 
 def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield why the line of a record could not be read again: it is too long, or contains half a character."""
+    # A record may have a line that could not be read again: it is too long, or contains half a character.
     for number, record in enumerate(records, 1):
         data = json_line(record).removesuffix(b"\n")
-        if parse_record(log, data) is None:
-            line = Line(number, 0, data, len(data), too_long=len(data) > MAX_LINE)
-            source = log.with_display_path(f"record {number} for {log.display_path}")
-            yield from (replace(item, location=None) for item in parse_line(source, line)[1])
+        source = replace(log, display_path=f"record {number} for {log.display_path}")
+        for item in parse_line(source, Line(number, 0, data, len(data)))[1]:
+            yield replace(item, location=None)
 
 
 def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -142,7 +131,7 @@ def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tup
 
 
 def _number_entries(records: Sequence[Record], lines: int) -> list[Entry]:
-    """Return records with the line numbers that they will have after `lines` lines."""
+    """Return records as they will be after `lines` lines."""
     return [Entry(record, lines + number, 0, 0) for number, record in enumerate(records, 1)]
 
 
@@ -185,11 +174,8 @@ def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def locked(log: Log) -> Iterator[IO[bytes]]:
-    """Hold the lock of a log, which is created if it is missing. The lock is on the log itself.
-
-    Raises:
-        BusyError, RefusedError, WriteError: as `append_records`.
-    """
+    """Hold the lock of a log, which is created if it is missing; raises as `append_records` does."""
+    # The lock is on the log itself, not on a file beside it.
     if log.root is not None:
         refuse_outside(log.path, log.root)
     try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import IO
 
 from registry_pipeline.canonical import sha256_hex, short
@@ -14,7 +16,6 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import find_commit, read_commit_id, read_committed_file
 from registry_pipeline.registries.base.sealed_input import read_sealed
-from registry_pipeline.registries.run_index import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
 from registry_pipeline.registries.run_index.gates import (
     RuleContext,
     SongIndex,
@@ -23,11 +24,11 @@ from registry_pipeline.registries.run_index.gates import (
     check_versions,
     sort_versions,
 )
-from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, parse_line, parse_record, read_lines
-from registry_pipeline.registries.run_index.scan import finished_end, group_by_run
+from registry_pipeline.registries.run_index.log_file import Entry, Log, parse_line, parse_record, read_lines
+from registry_pipeline.registries.run_index.scan import group_by_run
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import value_type
 
 
 @value_type
@@ -40,37 +41,34 @@ class CheckResult:
     subjects: int
 
 
-def check_run_index(log: Log, context: RuleContext) -> CheckResult:
-    """Return every finding of a run index.
-
-    Raises:
-        NotFoundError: it does not exist or cannot be read.
-    """
-    with open_log(log) as file:
-        end, findings = finished_end(log, file)
-        result = check_lines(log, file, end, context)
-    return replace(result, findings=(*findings, *result.findings))
-
-
 def check_lines(log: Log, file: IO[bytes], end: int, context: RuleContext) -> CheckResult:
     """Return every finding of an open run index up to an offset."""
-    # The log may be larger than memory. So only the location of each record is kept, and the records of one run are
-    # read again together.
+    # The log may be larger than memory, so only the location of each record is kept. Most runs have one record, which
+    # is checked at once. The records of the other runs are read again together.
     locations: dict[str, list[tuple[int, int, int]]] = {}
+    single_findings: dict[str, list[Finding]] = {}
     versions: dict[str, set[str]] = {}
     findings: list[Finding] = []
     number = 0
     for line in read_lines(file, end=end):
         number = line.number
-        record, line_findings = parse_line(log, line)
+        entry, line_findings = parse_line(log, line)
         findings += line_findings
-        if record is not None:
-            locations.setdefault(record["run_id"], []).append((number, line.offset, line.size))
-            if context.song_index is not None:
-                versions.setdefault(record["run_id"], set()).update(record.get("version_ids", ()))
+        if entry is None:
+            continue
+        run_id = entry.record["run_id"]
+        if run_id in locations:
+            single_findings.pop(run_id, None)
+        elif run_findings := list(check_runs(log.display_path, [entry], context)):
+            single_findings[run_id] = run_findings
+        locations.setdefault(run_id, []).append((number, line.offset, line.size))
+        if context.song_index is not None:
+            versions.setdefault(run_id, set()).update(entry.record.get("version_ids", ()))
+    findings += chain.from_iterable(single_findings.values())
     for run_locations in locations.values():
-        entries = [entry for location in run_locations for entry in _read_again(log, file, *location)]
-        findings += check_runs(log.display_path, entries, context)
+        if len(run_locations) > 1:
+            entries = [entry for location in run_locations for entry in _read_again(log, file, *location)]
+            findings += check_runs(log.display_path, entries, context)
     if context.song_index is not None:
         findings += _check_song_versions(log.display_path, context.song_index, versions)
     return CheckResult(tuple(findings), number, sum(map(len, locations.values())), len(locations))
@@ -78,9 +76,10 @@ def check_lines(log: Log, file: IO[bytes], end: int, context: RuleContext) -> Ch
 
 def _read_again(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Iterator[Entry]:
     file.seek(offset)
-    record = parse_record(log, file.read(size))
-    if record is not None:
-        yield Entry(record, number, offset, size)
+    entry = parse_record(log, file.read(size), number, offset)
+    # The log may have been edited since.
+    if entry is not None:
+        yield entry
 
 
 def _check_song_versions(path: str, songs: SongIndex, versions: dict[str, set[str]]) -> Iterator[Finding]:
@@ -138,33 +137,25 @@ def _find_lost_lines(log: Log, baseline: bytes, data: bytes, baseline_name: str)
 
 def _record_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, without byte order mark and CR: a repair of those is no loss."""
-    start, number = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0, 1
-    while start < len(data):
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        line = data[start:end].removesuffix(b"\r")
-        if line.strip():
-            yield number, line
-        start, number = end + 1, number + 1
+    for number, line in enumerate(io.BytesIO(data.removeprefix(codecs.BOM_UTF8)), 1):
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        if text.strip():
+            yield number, text
 
 
-_SPECS = {"run_index": RUN_INDEX_SPEC, "overrides_log": OVERRIDES_LOG_SPEC}
-ACTIVE = "active"
-"""The baseline that means the active snapshot; any other is a git revision."""
-
-
-def compare_with_baseline(repository: Repository, registry_id: str, log: Log, baseline: str) -> tuple[Finding, ...]:
-    """Return the findings of a log compared with a git revision or the active snapshot.
+def compare_with_baseline(repository: Repository, log: Log, baseline: str) -> tuple[Finding, ...]:
+    """Return the findings of a log compared with a git revision, or with the active snapshot (`active`).
 
     Raises:
         NotFoundError: there is no such baseline (exit 7).
     """
     data = log.path.read_bytes()
-    if baseline == ACTIVE:
+    if baseline == "active":
+        registry_id = log.spec.registry_id
         ref = read_pointers(repository).active(registry_id)
         if ref is None or not run_folder(repository, ref).is_dir():
             raise NotFoundError(f"no {registry_id} is active", f"run `registry-pipeline build {registry_id}`")
-        snapshot = read_sealed(repository, _SPECS[registry_id], ref).kept[ref.relpath or ""]
+        snapshot = read_sealed(repository, log.spec, ref).kept[ref.relpath or ""]
         return check_append_only(log, snapshot, data, ref.run_id)
     commit = read_commit_id(repository.root, baseline)
     if commit is None:
@@ -181,7 +172,7 @@ def compare_with_previous(
     previous = sealed.inputs.previous(sealed.registry_id)
     if previous is not None and run_folder(repository, previous).is_dir():
         try:
-            snapshot = read_sealed(repository, _SPECS[sealed.registry_id], previous).kept[previous.relpath or ""]
+            snapshot = read_sealed(repository, log.spec, previous).kept[previous.relpath or ""]
         except EvidenceError:
             snapshot = b""  # it was changed since and proves nothing; the check of the active runs reports it
         yield from check_append_only(log, snapshot, data, previous.run_id)

@@ -1,7 +1,4 @@
-"""The records of one run: their order, the current one, and what a later record may change.
-
-See docs/reference/specification.md, "Run index".
-"""
+"""The rules of the records of one run ("Run index" in docs/reference/specification.md)."""
 
 from __future__ import annotations
 
@@ -15,14 +12,13 @@ from registry_pipeline.canonical import StrictJsonError, read_strict_json, secon
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
-from registry_pipeline.registries.run_index.overrides import ALLOWS, OverrideIndex
-from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
+from registry_pipeline.registries.run_index.overrides import OverrideIndex
+from registry_pipeline.registries.run_index.record import UNIQUENESS, Record, quoted
 from registry_pipeline.values import field, value_type
 
 _IDENTITY: Final = ("created_by", "machine_id", "artist_id", "genre_id")
 # These fields describe the writing of a record, not the run: every record has its own.
 _WRITING: Final = frozenset({"created_utc", "last_updated_utc", "created_by", "machine_id", "corrects"})
-_MAX_QUOTED: Final = 80
 
 
 def version_key(record: Record) -> tuple[str, str]:
@@ -52,20 +48,18 @@ def _keeps(name: str, content: Any, record: Record) -> bool:
     return bool(later == content) or (name in UNIQUENESS and content == "NOT_RUN")
 
 
-def field_changes(previous: Record, record: Record) -> tuple[tuple[str, Any, Any], ...]:
-    """Return the name and both values of every field that differs between two records; None for a missing field."""
+def field_changes(previous: Record, record: Record) -> list[dict[str, Any]]:
+    """Return the name (`field`) and both values of each field that differs between two records; None if missing."""
     names = dict.fromkeys((*previous, *record))
-    pairs = ((name, previous.get(name), record.get(name)) for name in names)
-    return tuple((name, old, new) for name, old, new in pairs if old != new)
+    changes = [{"field": name, "before": previous.get(name), "after": record.get(name)} for name in names]
+    return [change for change in changes if change["before"] != change["after"]]
 
 
 def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     """Yield the findings about how the records of one run relate; `entries` are in the order of the log."""
     if len(entries) < 2:
         return  # most runs have one record
-    yield from _find_duplicates(path, entries)
-    yield from _find_collisions(path, entries)
-    yield from _find_older(path, entries)
+    yield from _compare_with_earlier_lines(path, entries)
     ordered = sort_versions(entries)
     last_corrected = {name: number for number, entry in enumerate(ordered) for name in entry.record.get("corrects", ())}
     ever_changed: set[str] = set()
@@ -82,26 +76,27 @@ def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _uncorrected(path: str, name: str, previous: Record, entry: Entry) -> Finding:
-    expected = _quoted(previous[name])
-    if name not in entry.record:
-        return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, detail=f"{name} is missing")
-    got = _quoted(entry.record[name])
-    return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, got=got, detail=f"{name} changed")
+    expected, got, verb = quoted(previous[name]), None, "is missing"
+    if name in entry.record:
+        got, verb = quoted(entry.record[name]), "changed"
+    return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, got=got, detail=f"{name} {verb}")
 
 
-def _find_duplicates(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+def _compare_with_earlier_lines(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+    """Yield the findings of duplicates, of two runs with one id, and of records that are older than an earlier line."""
     first_lines: dict[str, int] = {}
-    for entry in entries:
-        first = first_lines.setdefault(json.dumps(entry.record, sort_keys=True), entry.number)
-        if first != entry.number:
-            yield entry_finding(entry, "RI023", path, detail=str(first))
-
-
-def _find_collisions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     first_created: dict[str | None, Entry] = {}
+    newest = ""
     for entry in entries:
+        first_line = first_lines.setdefault(json.dumps(entry.record, sort_keys=True), entry.number)
+        if first_line != entry.number:
+            yield entry_finding(entry, "RI023", path, detail=str(first_line))
         first = first_created.setdefault(second_of(entry.record["created_utc"]), entry)
         yield from compare_identity(path, first, entry)
+        updated, _ = version_key(entry.record)
+        if updated < newest:
+            yield entry_finding(entry, "RI022", path, expected=f"at or after {newest}", got=updated)
+        newest = max(newest, updated)
 
 
 def compare_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
@@ -112,15 +107,6 @@ def compare_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]
             line = str(first.number)
             yield entry_finding(entry, "RI024", path, f"/{name}", expected=expected, got=got, detail=line)
             return
-
-
-def _find_older(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
-    newest = ("", "")
-    for entry in entries:
-        key = version_key(entry.record)
-        if key[0] < newest[0]:
-            yield entry_finding(entry, "RI022", path, expected=f"at or after {newest[0]}", got=key[0])
-        newest = max(newest, key)
 
 
 def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Finding]:
@@ -135,13 +121,8 @@ def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Findi
         yield entry_finding(entry, "RI021", path, expected=f"at or before {now}", got=newest)
 
 
-def _quoted(content: object) -> str:
-    text = str(content)
-    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"
-
-
-FINAL_SAVE: Final = ("scripture_packet_id", "work_id", "version_ids", "run_log_filepath_abs")
-"""The fields that a run has after its Final Save."""
+# The fields that a run has after its Final Save.
+_FINAL_SAVE: Final = ("scripture_packet_id", "work_id", "version_ids", "run_log_filepath_abs")
 
 
 @value_type
@@ -154,19 +135,13 @@ class SongIndex:
 
 @value_type
 class RuleContext:
-    """What records are compared with.
-
-    Attributes:
-        overrides: the overrides of the repository.
-        song_index: None if no song index is configured or it cannot be read.
-        machine_id: the machine of this check. If None, missing run log files are not reported.
-        now: UTC to the second. If None, timestamps in the future are not reported.
-        is_file: returns whether a file exists.
-    """
+    """What records are compared with; what is None is not compared."""
 
     overrides: OverrideIndex = field(default_factory=OverrideIndex)
     song_index: SongIndex | None = None
+    # Only the machine of a run has its run log file.
     machine_id: str | None = None
+    # UTC to the second, to find timestamps in the future.
     now: str | None = None
     is_file: Callable[[str], bool] = lambda _path: True
 
@@ -174,7 +149,7 @@ class RuleContext:
 def check_gates(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
     """Yield the findings about the current record of a run."""
     record = entry.record
-    missing = [name for name in FINAL_SAVE if not record.get(name)]
+    missing = [name for name in _FINAL_SAVE if not record.get(name)]
     outputs = record.get("work_id") or record.get("version_ids")
     is_unlinked = bool(outputs) and "scripture_packet_id" not in record
     if record["qa_gate2"] == "PASS":
@@ -196,18 +171,15 @@ def check_gates(path: str, entry: Entry, context: RuleContext) -> Iterator[Findi
 
 
 def _check_uniqueness(path: str, entry: Entry, index: OverrideIndex) -> Iterator[Finding]:
-    for check in UNIQUENESS:
+    for check, override_type in UNIQUENESS.items():
         if entry.record.get(check) != "FAIL":
             continue
-        overrides = index.find(entry.record["run_id"], check)
+        overrides = index.find(entry.record["run_id"], override_type)
         if any(override.is_valid for override in overrides):
             continue
-        got = None
-        if overrides:
-            voided_by = overrides[-1].update
-            since = "" if voided_by is None else f" since {voided_by.record['update_utc']}"
-            got = f"{overrides[-1].entry.record['override_id']} is voided{since}"
-        expected = f"an override of type {ALLOWS[check]}"
+        voided = overrides[-1].to_json() if overrides else None
+        got = None if voided is None else f"{voided['override_id']} is voided since {voided['status_utc']}"
+        expected = f"an override of type {override_type}"
         yield entry_finding(entry, "RI031", path, f"/{check}", expected=expected, got=got, detail=check)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import IO, Any, Final
@@ -15,17 +15,21 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.collector import encodable
 from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.run_index import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
 from registry_pipeline.registries.run_index.record import (
     GRAMMARS,
     OVERRIDE,
     OVERRIDE_UPDATE,
     RUN,
+    Problem,
     Record,
     RecordValidator,
     Shape,
 )
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import value_type
 
 MAX_LINE: Final = 1 << 20
 """The longest line that can be a record, in bytes without its newline."""
@@ -35,49 +39,33 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 @value_type
 class Log:
-    """One append-only log.
-
-    Attributes:
-        path: where it is.
-        display_path: its name in findings.
-        validator: the rules of its records.
-        root: the repository that must contain it when it is appended to; None for a file that a user named.
-    """
+    """One append-only log, its name in findings, and the rules of its records."""
 
     path: Path
     display_path: str
     validator: RecordValidator
+    # The repository that must contain it when it is appended to; None for a file that a user named.
     root: Path | None = None
+
+    @property
+    def spec(self) -> RegistrySpec:
+        """The registry that captures the log."""
+        return RUN_INDEX_SPEC if "RUN" in self.validator.shapes else OVERRIDES_LOG_SPEC
 
     @property
     def id_key(self) -> str:
         """The key of the id that the records of one run, or of one override, share."""
         return "run_id" if "RUN" in self.validator.shapes else "override_id"
 
-    def with_display_path(self, display_path: str) -> Log:
-        """Return the log with another name in findings."""
-        return replace(self, display_path=display_path)
-
 
 @value_type
 class Line:
-    """One line of a log.
-
-    Attributes:
-        number: from 1.
-        offset: of its first byte in the log.
-        data: its bytes without the newline; only the first MAX_LINE bytes if `too_long`.
-        size: in bytes, with the newline.
-        ended: False for a last line without a newline.
-        too_long: it is longer than MAX_LINE.
-    """
+    """One line of a log: its number from 1, its location, and its bytes without the newline."""
 
     number: int
     offset: int
-    data: bytes
-    size: int
-    ended: bool = True
-    too_long: bool = False
+    data: bytes  # of a line that is too long, only the first MAX_LINE + 2 bytes
+    size: int  # with the newline
 
 
 @value_type
@@ -93,6 +81,14 @@ class Entry:
 def entry_finding(entry: Entry, code: str, path: str, pointer: str = "", **parts: Any) -> Finding:
     """Return a finding about a record, or about one of its fields."""
     return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **parts)
+
+
+def problem_findings(path: str, problems: Iterable[Problem], location: str = "") -> list[Finding]:
+    """Return a finding for each problem of a record."""
+    return [
+        finding(code, path, location=f"{location} {pointer}".strip() or None, expected=expected, got=got, detail=detail)
+        for code, pointer, detail, expected, got in problems
+    ]
 
 
 def run_index_log(repository: Repository) -> Log:
@@ -142,22 +138,21 @@ def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -
         if not data:
             return  # the log was truncated while it was read
         size, ended = len(data), data.endswith(b"\n")
-        too_long = size - ended > MAX_LINE
         # The rest of a line that is too long is skipped in blocks, so that memory stays bounded.
         while not ended and offset + size < end:
             block = file.readline(min(MAX_LINE, end - offset - size))
             if not block:
                 break
-            size, ended, too_long = size + len(block), block.endswith(b"\n"), True
-        yield Line(number, offset, data[:MAX_LINE] if too_long else data.removesuffix(b"\n"), size, ended, too_long)
+            size, ended = size + len(block), block.endswith(b"\n")
+        yield Line(number, offset, data.removesuffix(b"\n"), size)
         offset, number = offset + size, number + 1
 
 
-def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
+def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
     """Return the record of a line, or None if it is not a valid record, and the findings of the line."""
     location, data = f"line {line.number}", line.data
     findings: list[Finding] = []
-    if line.too_long:
+    if len(data) > MAX_LINE:
         limit, size = f"at most {MAX_LINE} bytes", f"{line.size} bytes"
         return None, [finding("RI006", log.display_path, location=location, expected=limit, got=size)]
     if data.endswith(b"\r"):
@@ -171,19 +166,16 @@ def parse_line(log: Log, line: Line) -> tuple[Record | None, list[Finding]]:
         value = _parse_json(data)
     except StrictJsonError as error:
         code = "RI003" if error.kind == "duplicate_key" else "RI001"
-        detail = str(error).encode("utf-8", "backslashreplace").decode("utf-8")[:200]
+        detail = encodable(str(error))[:200]
         return None, [*findings, finding(code, log.display_path, location=location, detail=detail)]
     problems = log.validator.find_problems(value)
-    for code, pointer, detail, expected, got in problems:
-        where = f"{location} {pointer}".strip()
-        findings.append(finding(code, log.display_path, location=where, expected=expected, got=got, detail=detail))
-    return (None if problems else value), findings
+    findings += problem_findings(log.display_path, problems, location)
+    return (None if problems else Entry(value, line.number, line.offset, line.size)), findings
 
 
-def parse_record(log: Log, data: bytes) -> Record | None:
+def parse_record(log: Log, data: bytes, number: int = 0, offset: int = 0) -> Entry | None:
     """Return the record of a line, with or without its newline, or None if it is not a valid record."""
-    data = data.removesuffix(b"\n")
-    return parse_line(log, Line(0, 0, data, len(data), too_long=len(data) > MAX_LINE))[0]
+    return parse_line(log, Line(number, offset, data.removesuffix(b"\n"), len(data)))[0]
 
 
 def _parse_json(data: bytes) -> Any:
@@ -202,18 +194,12 @@ _BLOCK: Final = 1 << 16
 
 @value_type
 class Tail:
-    """The end of a log.
-
-    Attributes:
-        finished: the size of the complete lines in bytes.
-        size: the size of the log.
-        reason: why it is not complete; empty if it is.
-        completes: what follows the complete lines is a whole record that lacks only its newline.
-    """
+    """The end of a log: the size of its complete lines and of the whole log, and why these differ."""
 
     finished: int
     size: int
     reason: str = ""
+    # What follows the complete lines is a whole record that lacks only its newline.
     completes: bool = False
 
 

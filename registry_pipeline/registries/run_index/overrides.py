@@ -1,28 +1,15 @@
-"""The effective status of every override, and the checks of the overrides log.
-
-See docs/reference/specification.md, "Overrides log".
-"""
+"""The status of every override, and the rules of the overrides log ("Overrides log" in the specification)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from registry_pipeline.canonical import second_of
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
 from registry_pipeline.registries.run_index.record import Record
 from registry_pipeline.values import field, value_type
-
-ALLOWS: Final = MappingProxyType(
-    {
-        "uniqueness_hook": "HOOK_REUSE",
-        "uniqueness_scene": "SCENE_COLLISION",
-        "uniqueness_scripture": "SCRIPTURE_REUSE",
-    }
-)
-"""The type of override that allows a FAIL of each uniqueness check."""
 
 
 @value_type
@@ -45,12 +32,8 @@ class EffectiveOverride:
     def to_json(self) -> dict[str, Any]:
         """Return the override with its status, and the time and the author of the last update (None before it)."""
         update = {} if self.update is None else self.update.record
-        status = {
-            "status": self.status,
-            "status_utc": update.get("update_utc"),
-            "status_by": update.get("updated_by"),
-        }
-        return dict(self.entry.record) | status
+        status_utc, status_by = update.get("update_utc"), update.get("updated_by")
+        return {**self.entry.record, "status": self.status, "status_utc": status_utc, "status_by": status_by}
 
 
 @value_type
@@ -58,13 +41,13 @@ class OverrideIndex:
     """Every override by its id and by its run, and the findings about contradictions in the log."""
 
     by_id: Mapping[str, EffectiveOverride] = field(default_factory=dict)
-    by_run: Mapping[str, tuple[EffectiveOverride, ...]] = field(default_factory=dict)
+    by_run: Mapping[str, Sequence[EffectiveOverride]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
-    def find(self, run_id: str, check: str) -> tuple[EffectiveOverride, ...]:
-        """Return the overrides of a run for a uniqueness check, voided or not."""
+    def find(self, run_id: str, override_type: str) -> list[EffectiveOverride]:
+        """Return the overrides of a type for a run, voided or not."""
         overrides = self.by_run.get(run_id, ())
-        return tuple(override for override in overrides if override.entry.record["override_type"] == ALLOWS[check])
+        return [override for override in overrides if override.entry.record["override_type"] == override_type]
 
 
 def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
@@ -90,13 +73,11 @@ def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
         else:
             expected, got = f"at or after {_update_time(previous)}", _update_time(entry)
             findings.append(entry_finding(entry, "RI022", path, "/update_utc", expected=expected, got=got))
-    by_id = {
-        override_id: EffectiveOverride(entry, updates.get(override_id)) for override_id, entry in overrides.items()
-    }
-    by_run: dict[str, tuple[EffectiveOverride, ...]] = {}
-    for override in by_id.values():
-        run_id = override.entry.record["run_id"]
-        by_run[run_id] = (*by_run.get(run_id, ()), override)
+    by_id: dict[str, EffectiveOverride] = {}
+    by_run: dict[str, list[EffectiveOverride]] = {}
+    for override_id, entry in overrides.items():
+        by_id[override_id] = override = EffectiveOverride(entry, updates.get(override_id))
+        by_run.setdefault(entry.record["run_id"], []).append(override)
     return OverrideIndex(by_id, by_run, tuple(findings))
 
 

@@ -1,6 +1,6 @@
-"""The queries of the run index: one run, the runs of a lane in a span of days, failures, the latest success.
+"""The queries of the run index, as SQL on the side index, or without it on an index in memory.
 
-Every query is SQL on an index. That is the side index; without it, the same query runs on an index in memory.
+A query raises NotFoundError if the log does not exist.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canonical import json_line
 from registry_pipeline.config import Repository
@@ -28,7 +29,7 @@ from registry_pipeline.registries.run_index.gates import RuleContext, sort_versi
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, run_index_log
 from registry_pipeline.registries.run_index.record import RUN, Record
 from registry_pipeline.registries.run_index.scan import find_entries, finished_end, read_entries
-from registry_pipeline.registries.run_index.service import read_overrides
+from registry_pipeline.registries.run_index.service import read_rule_context
 from registry_pipeline.registries.run_index.side_index import (
     LogChangedError,
     UnusableError,
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
 
 View = Literal["current", "all", "superseded"]
 VIEWS: Final[tuple[View, ...]] = ("current", "all", "superseded")
-ORDERS: Final = tuple(name for name, field in RUN.fields.items() if field.form not in ("ids", "fields"))
+COLUMNS: Final = tuple(RUN.fields)
+"""The columns of every result; extra keys follow by name."""
+_LISTS: Final = frozenset(name for name, field in RUN.fields.items() if field.form in ("ids", "fields"))
+ORDERS: Final = tuple(name for name in COLUMNS if name not in _LISTS)
 """The fields that records can be ordered by."""
 _ORDER_COLUMNS: Final = {"created_utc": "created", "run_id": "run_id", "artist_id": "artist", "genre_id": "genre"}
 _ONE_RUN: Final = "WHERE run_id = ? ORDER BY number"
@@ -51,23 +55,19 @@ _ONE_RUN: Final = "WHERE run_id = ? ORDER BY number"
 
 @value_type
 class Query:
-    """Which records to return; a condition that is None does not apply.
-
-    Attributes:
-        since, until: UTC to the second, both inclusive.
-        order_by: a field; with `-` in front, the greatest first. Records without the field come last.
-        limit: the number of records, 0 for all.
-    """
+    """Which records to return; a condition that is None does not apply."""
 
     artist_id: str | None = None
     genre_id: str | None = None
+    # UTC to the second, both inclusive.
     since: str | None = None
     until: str | None = None
     failed: bool = False
     passed: bool = False
     view: View = "current"
+    # With - in front, the greatest first; records without the field come last.
     order_by: str = "-created_utc"
-    limit: int = 0
+    limit: int = 0  # 0 is all
 
 
 @value_type
@@ -84,38 +84,26 @@ class QueryResult:
         return tuple(entry.record for entry in self.entries)
 
 
-Select = Callable[..., Iterator[Entry]]
+Select = Callable[[str, Sequence[str]], Iterator[Entry]]
 """Called with SQL clauses and their values; yields the selected records, read from the log."""
 
 
 def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
-    """Return every record of a run, the current one last.
+    """Return every record of a run, the current one last."""
 
-    Raises:
-        NotFoundError: the log does not exist.
-    """
+    def run(select: Select) -> Iterable[Entry]:
+        return sort_versions(list(select(_ONE_RUN, [run_id])))
 
-    def read_run(file: IO[bytes], end: int) -> Iterable[Entry]:
-        # Faster than reading every record: only lines that contain the id are parsed.
-        return find_entries(log, file, end, "run_id", {run_id})[0]
-
-    result = _run_query(log, lambda select: select(_ONE_RUN, run_id), use_index=use_index, read=read_run)
-    return replace(result, entries=tuple(sort_versions(result.entries)))
+    return _run_query(log, run, use_index=use_index, run_id=run_id)
 
 
 def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResult:
-    """Return the records that a query selects, in its order.
-
-    Raises:
-        NotFoundError: the log does not exist.
-    """
+    """Return the records that a query selects, in its order."""
     where, values = _where(query)
     order = _order(query)
 
     def run(select: Select) -> Iterable[Entry]:
-        if order is None:
-            return _sort_by_field(list(select(where, *values)), query)
-        return select(f"{where}{order}", *values)
+        return _sort_by_field(select(where, values), query) if order is None else select(f"{where}{order}", values)
 
     return _run_query(log, run, use_index=use_index)
 
@@ -123,16 +111,12 @@ def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResu
 def find_latest(
     log: Log, context: RuleContext, *, artist_id: str | None, genre_id: str | None, use_index: bool = True
 ) -> QueryResult:
-    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, or no entry if there is none.
-
-    Raises:
-        NotFoundError: the log does not exist.
-    """
+    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, or no entry if there is none."""
     where, values = _where(Query(artist_id, genre_id, passed=True))
 
     def run(select: Select) -> Iterable[Entry]:
-        for entry in select(f"{where} ORDER BY ordered DESC, machine DESC, number DESC", *values):
-            versions = list(select(_ONE_RUN, entry.record["run_id"]))
+        for entry in select(f"{where} ORDER BY ordered DESC, machine DESC, number DESC", values):
+            versions = list(select(_ONE_RUN, [entry.record["run_id"]]))
             if not has_errors(check_runs(log.display_path, versions, context)):
                 return [entry]
         return []
@@ -141,19 +125,15 @@ def find_latest(
 
 
 def _run_query(
-    log: Log,
-    run: Callable[[Select], Iterable[Entry]],
-    *,
-    use_index: bool,
-    read: Callable[[IO[bytes], int], Iterable[Entry]] | None = None,
+    log: Log, run: Callable[[Select], Iterable[Entry]], *, use_index: bool, run_id: str | None = None
 ) -> QueryResult:
-    """Run a query on the side index, or on an index in memory of the records that `read` returns."""
+    """Run a query, about one run or all, on the side index or on an index in memory."""
     with open_log(log) as file:
         end, findings = finished_end(log, file)
 
         def run_on(connection: sqlite3.Connection) -> tuple[Entry, ...]:
             with closing(connection):
-                return tuple(run(lambda clauses, *values: select_entries(log, file, connection, clauses, values)))
+                return tuple(run(partial(select_entries, log, file, connection)))
 
         if use_index:
             reason = "the log changed while it was read"
@@ -166,8 +146,8 @@ def _run_query(
                 except LogChangedError:
                     continue
             findings.append(finding("RI070", log.display_path, detail=reason))
-        # (3) without it
-        entries = read_entries(log, file, end) if read is None else read(file, end)
+        # (3) Without it. Only lines that contain the id of a run are parsed, which is faster than reading every record.
+        entries = read_entries(log, file, end) if run_id is None else find_entries(log, file, end, {run_id})[0]
         try:
             return QueryResult(run_on(index_in_memory(entries)), tuple(findings))
         except LogChangedError:
@@ -199,16 +179,15 @@ def _order(query: Query) -> str | None:
     return f" ORDER BY {', '.join(f'{name}{direction}' for name in columns)}{limit}"
 
 
-def _sort_by_field(entries: Sequence[Entry], query: Query) -> list[Entry]:
+def _sort_by_field(entries: Iterable[Entry], query: Query) -> list[Entry]:
     name, descending = query.order_by.removeprefix("-"), query.order_by.startswith("-")
 
-    def key(entry: Entry) -> tuple[str, str, str, int]:
-        return (str(entry.record.get(name, "")), *version_key(entry.record), entry.number)
+    def key(entry: Entry) -> tuple[bool, str, str, str, int]:
+        # Records without the field come last, also in reverse.
+        goes_last = (name in entry.record) == descending
+        return (goes_last, str(entry.record.get(name, "")), *version_key(entry.record), entry.number)
 
-    with_field = sorted((entry for entry in entries if name in entry.record), key=key, reverse=descending)
-    without = sorted((entry for entry in entries if name not in entry.record), key=key, reverse=descending)
-    ordered = [*with_field, *without]
-    return ordered[: query.limit] if query.limit else ordered
+    return sorted(entries, key=key, reverse=descending)[: query.limit or None]
 
 
 _MAX_SIZE: Final = 1 << 30
@@ -232,11 +211,6 @@ def _read_log(registry_id: str, path: str, repository: Repository, context: Sour
     return capture.build_inputs(None if data is None or capture.refused else data.count(b"\n"))
 
 
-COLUMNS: Final = tuple(RUN.fields)
-"""The columns of every result; extra keys follow by name."""
-_LISTS: Final = frozenset(name for name, field in RUN.fields.items() if field.form in ("ids", "fields"))
-
-
 def columns_of(records: Iterable[Record]) -> tuple[str, ...]:
     """Return the columns of some records: every field of a RUN record, then the extra keys by name."""
     extra = {name for record in records for name in record} - set(COLUMNS)
@@ -251,19 +225,18 @@ def csv_bytes(records: Sequence[Record], *, raw: bool = False) -> bytes:
     columns = columns_of(records)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    format_cell = _cell if raw else _safe_cell
-    writer.writerow(map(format_cell, columns))
-    writer.writerows([format_cell(record.get(name)) for name in columns] for record in records)
+    writer.writerow(_cell(name, raw=raw) for name in columns)
+    writer.writerows([_cell(record.get(name), raw=raw) for name in columns] for record in records)
     return text.getvalue().encode("utf-8")
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _safe_cell(value: Any) -> str:
+def _cell(value: Any, *, raw: bool) -> str:
+    if value is None:
+        return ""
     # Numbers, lists and objects are JSON text, which does not start like a formula except for a negative number.
-    return spreadsheet_cell(value) if isinstance(value, str) else _cell(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return value if raw else spreadsheet_cell(value)
 
 
 def parquet_bytes(records: Sequence[Record]) -> bytes:
@@ -287,7 +260,7 @@ def _parquet_value(name: str, value: Any) -> Any:
     return value if value is None or name in _LISTS or isinstance(value, str) else json.dumps(value)
 
 
-def frame_of(records: Sequence[Record]) -> pd.DataFrame:
+def _frame_of(records: Sequence[Record]) -> pd.DataFrame:
     """Return records as a DataFrame: one row each, None for a missing field, timestamps as text."""
     import pandas as pd  # noqa: PLC0415 - commands do not need it
 
@@ -299,12 +272,12 @@ def frame_of(records: Sequence[Record]) -> pd.DataFrame:
 def show(repository: Repository, run_id: str, *, history: bool = False) -> pd.DataFrame:
     """Return the current record of a run, or with `history` all its records, the current one last."""
     records = find_run(run_index_log(repository), run_id).records
-    return frame_of(records if history else records[-1:])
+    return _frame_of(records if history else records[-1:])
 
 
 def list_runs(repository: Repository, query: Query) -> pd.DataFrame:
     """Return the records that a query selects."""
-    return frame_of(find_records(run_index_log(repository), query).records)
+    return _frame_of(find_records(run_index_log(repository), query).records)
 
 
 def failed_uniqueness(repository: Repository, query: Query | None = None) -> pd.DataFrame:
@@ -314,6 +287,6 @@ def failed_uniqueness(repository: Repository, query: Query | None = None) -> pd.
 
 def latest(repository: Repository, artist_id: str | None = None, genre_id: str | None = None) -> pd.DataFrame:
     """Return the newest current record with qa_gate2 PASS whose run breaks no rule, in at most one row."""
-    context = RuleContext(read_overrides(repository))
+    context, _ = read_rule_context(repository)
     result = find_latest(run_index_log(repository), context, artist_id=artist_id, genre_id=genre_id)
-    return frame_of(result.records)
+    return _frame_of(result.records)

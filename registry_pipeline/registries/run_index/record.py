@@ -10,76 +10,59 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import FORM, second_of
+from registry_pipeline.findings.collector import encodable
 from registry_pipeline.values import value_type
 
-Kind = Literal[
-    "run",
-    "work",
-    "version",
-    "scripture_packet",
-    "story",
-    "song_frame",
-    "override",
-    "scene",
-    "artist",
-    "genre",
-    "hook_family",
-]
 Choose = Callable[[str], str]
 """Returns a random character of a text. The caller passes it, so that tests are deterministic."""
 _RANDOM: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_SLUG: Final = r"[a-z0-9]+(?:-[a-z0-9]+)*"
-_TIME_SUFFIX: Final = r"([0-9]{8}-[0-9]{4})-[A-Z0-9]{4}"
-_ULID: Final = f"[0-7][{_CROCKFORD}]{{25}}"
-_UNIT: Final = r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*"
 _MAX_LENGTH: Final = 128
 _TIME_PARTS: Final = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DASH: Final[dict[Kind, str]] = {
-    "run": "RUN-",
-    "work": "WORK-",
-    "version": "VER-",
-    "scripture_packet": "SCR-",
-    "story": "SF-",
-    "song_frame": "SFR-",
-    "override": "OVR-",
-    "scene": "SCN-",
-}
-_DASH_SLUGS: Final[dict[Kind, str]] = {"artist": "ART-", "genre": "GEN-", "hook_family": "HKF-"}
-_ULIDS: Final[dict[Kind, str]] = {
-    "run": "RUN_",
-    "work": "WRK_",
-    "version": "VER_",
-    "story": "STY_",
-    "song_frame": "SFR_",
-    "override": "OVR_",
-    "scene": "SCN_",
-}
-_ULID_SLUGS: Final[dict[Kind, str]] = {"artist": "ART_", "genre": "GEN_", "hook_family": "HKF_"}
+# The prefix of each kind of id, in `dash` and in `ulid`.
+_PREFIXES: Final = MappingProxyType(
+    {
+        "run": ("RUN-", "RUN_"),
+        "work": ("WORK-", "WRK_"),
+        "version": ("VER-", "VER_"),
+        "scripture_packet": ("SCR-", "SPK_"),
+        "story": ("SF-", "STY_"),
+        "song_frame": ("SFR-", "SFR_"),
+        "override": ("OVR-", "OVR_"),
+        "scene": ("SCN-", "SCN_"),
+        "artist": ("ART-", "ART_"),
+        "genre": ("GEN-", "GEN_"),
+        "hook_family": ("HKF-", "HKF_"),
+    }
+)
+_SLUG: Final = (r"[a-z0-9]+(?:-[a-z0-9]+)*", "<slug>, a slug of a-z, 0-9 and single hyphens")
+_TIME: Final = (r"([0-9]{8}-[0-9]{4})-[A-Z0-9]{4}", "YYYYMMDD-HHMM-XXXX")
+_ULID: Final = (f"[0-7][{_CROCKFORD}]{{25}}", "<ULID>")
+_UNIT: Final = (r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*", "<unit>")
 
 
 @value_type
 class Form:
-    """The form of one kind of id: its pattern, a description for people, and whether it contains a date and time."""
+    """The form of one kind of id: its prefix, its pattern, and a description for people."""
 
+    prefix: str
     pattern: re.Pattern[str]
     description: str
-    has_time: bool = False
 
 
-def _forms(name: str) -> MappingProxyType[Kind, Form]:
-    forms: dict[Kind, Form] = {}
-    if name == "dash":
-        for kind, prefix in _DASH.items():
-            forms[kind] = Form(re.compile(prefix + _TIME_SUFFIX), f"{prefix}YYYYMMDD-HHMM-XXXX", has_time=True)
-    else:
-        for kind, prefix in _ULIDS.items():
-            forms[kind] = Form(re.compile(prefix + _ULID), f"{prefix}<ULID>")
-        forms["scripture_packet"] = Form(re.compile("SPK_" + _UNIT), "SPK_<unit>")
-    for kind, prefix in (_DASH_SLUGS if name == "dash" else _ULID_SLUGS).items():
-        forms[kind] = Form(re.compile(prefix + _SLUG), f"{prefix}<slug>, a slug of a-z, 0-9 and single hyphens")
-    return MappingProxyType(forms)
+def _forms(*, dash: bool) -> dict[str, Form]:
+    forms: dict[str, Form] = {}
+    for kind, prefixes in _PREFIXES.items():
+        prefix = prefixes[0 if dash else 1]
+        if kind in ("artist", "genre", "hook_family"):
+            pattern, description = _SLUG
+        elif dash:
+            pattern, description = _TIME
+        else:
+            pattern, description = _UNIT if kind == "scripture_packet" else _ULID
+        forms[kind] = Form(prefix, re.compile(prefix + pattern), prefix + description)
+    return forms
 
 
 class Grammar:
@@ -89,26 +72,27 @@ class Grammar:
 
     def __init__(self, name: Literal["dash", "ulid"]) -> None:
         self.name = name
-        self.forms = _forms(name)
+        self.forms = _forms(dash=name == "dash")
 
-    def find_problem(self, kind: Kind, text: str) -> Literal["", "form", "date"]:
-        """Return what is wrong with an id: its form, or a date and time that does not exist; "" if it is valid."""
-        form = self.forms[kind]
-        match = form.pattern.fullmatch(text)
+    def find_problem(self, kind: str, text: str) -> str:
+        """Return the code of what is wrong with an id: its form, or a time that does not exist; "" if it is valid."""
+        match = self.forms[kind].pattern.fullmatch(text)
         if match is None or len(text) > _MAX_LENGTH:
-            return "form"
-        return "date" if form.has_time and not _is_real_time(match[1]) else ""
+            return "RI014"
+        # Only the ids that contain a date and time have a group.
+        return "RI015" if match.lastindex and not _is_real_time(match[1]) else ""
 
-    def mint(self, kind: Kind, now: datetime, choose: Choose) -> str:
+    def mint(self, kind: str, now: datetime, choose: Choose) -> str:
         """Return a new id of a kind that contains a time (`dash`) or a ULID; `choose` picks the random characters."""
+        prefix = self.forms[kind].prefix
         if self.name == "dash":
             stamp = now.astimezone(UTC).strftime("%Y%m%d-%H%M")
-            return f"{_DASH[kind]}{stamp}-{''.join(choose(_RANDOM) for _ in range(4))}"
+            return f"{prefix}{stamp}-{''.join(choose(_RANDOM) for _ in range(4))}"
         milliseconds, stamp = (now - _EPOCH) // timedelta(milliseconds=1), ""
         for _ in range(10):
             milliseconds, digit = divmod(milliseconds, 32)
             stamp = _CROCKFORD[digit] + stamp
-        return f"{_ULIDS[kind]}{stamp}{''.join(choose(_CROCKFORD) for _ in range(16))}"
+        return f"{prefix}{stamp}{''.join(choose(_CROCKFORD) for _ in range(16))}"
 
 
 # The ids of one record mostly contain the same time, and a log has millions of them.
@@ -129,11 +113,14 @@ Record = Mapping[str, Any]
 Problem = tuple[str, str, str, object, object]
 """One problem of a record: code, JSON pointer, detail, expected value, value found."""
 _MAX_QUOTED: Final = 80
-_GATE0: Final = ("PASS", "REWRITE_REQUIRED", "PIVOT_REQUIRED", "FAIL")
-_GATE1: Final = ("PASS", "PASS_WITH_MINOR_FIXES", "REWRITE_REQUIRED", "PIVOT_REQUIRED", "FAIL")
-_GATE3: Final = ("PASS", "PASS_WITH_MINOR_FIXES", "REWRITE_REQUIRED", "FAIL")
-UNIQUENESS: Final = ("uniqueness_hook", "uniqueness_scene", "uniqueness_scripture")
-"""The three uniqueness checks of a run, each PASS, FAIL or NOT_RUN."""
+UNIQUENESS: Final = MappingProxyType(
+    {
+        "uniqueness_hook": "HOOK_REUSE",
+        "uniqueness_scene": "SCENE_COLLISION",
+        "uniqueness_scripture": "SCRIPTURE_REUSE",
+    }
+)
+"""The three uniqueness checks of a run (each PASS, FAIL or NOT_RUN), and the type of override that allows a FAIL."""
 OVERRIDE_TYPES: Final = MappingProxyType(
     {
         "HOOK_REUSE": "hook_family_id",
@@ -149,19 +136,13 @@ MAKERS: Final = ("human", "gpt", "windsurf", "claude")
 
 @value_type
 class Field:
-    """One field of a record.
+    """One field of a record: its form, and what content the form allows."""
 
-    Attributes:
-        form: `id`, `ids`, `enum`, `utc`, `text` (not empty), `prose` (may be empty) or `fields` (names of fields).
-        required: whether a record must have it.
-        kind: the kind of an `id` or of `ids`.
-        values: the values of an `enum`.
-    """
-
+    # `id`, `ids`, `enum`, `utc`, `text` (not empty), `prose` (may be empty) or `fields` (names of fields)
     form: str
     required: bool = False
-    kind: Kind = "run"
-    values: tuple[str, ...] = ()
+    kind: str = ""  # of an `id` or of `ids`
+    values: tuple[str, ...] = ()  # of an `enum`
 
 
 @value_type
@@ -170,22 +151,17 @@ class Shape:
 
     record_type: str
     fields: Mapping[str, Field]
-    required: tuple[str, ...]
-
-
-def _shape(record_type: str, fields: Mapping[str, Field]) -> Shape:
-    return Shape(record_type, fields, tuple(name for name, field in fields.items() if field.required))
 
 
 def _enum(*values: str, required: bool = False) -> Field:
     return Field("enum", required, values=values)
 
 
-def _id(kind: Kind, *, required: bool = False) -> Field:
+def _id(kind: str, *, required: bool = False) -> Field:
     return Field("id", required, kind)
 
 
-RUN: Final = _shape(
+RUN: Final = Shape(
     "RUN",
     {
         "record_type": _enum("RUN", required=True),
@@ -201,20 +177,20 @@ RUN: Final = _shape(
         "song_frame_id": _id("song_frame"),
         "work_id": _id("work"),
         "version_ids": Field("ids", kind="version"),
-        "qa_gate0": _enum(*_GATE0),
-        "qa_gate1": _enum(*_GATE1),
+        "qa_gate0": _enum("PASS", "REWRITE_REQUIRED", "PIVOT_REQUIRED", "FAIL"),
+        "qa_gate1": _enum("PASS", "PASS_WITH_MINOR_FIXES", "REWRITE_REQUIRED", "PIVOT_REQUIRED", "FAIL"),
         "qa_gate2": _enum("PASS", "FAIL", required=True),
-        "qa_gate3": _enum(*_GATE3),
-        "uniqueness_hook": _enum("PASS", "FAIL", "NOT_RUN"),
-        "uniqueness_scene": _enum("PASS", "FAIL", "NOT_RUN"),
-        "uniqueness_scripture": _enum("PASS", "FAIL", "NOT_RUN"),
+        "qa_gate3": _enum("PASS", "PASS_WITH_MINOR_FIXES", "REWRITE_REQUIRED", "FAIL"),
+        **dict.fromkeys(UNIQUENESS, _enum("PASS", "FAIL", "NOT_RUN")),
         "run_log_filepath_abs": Field("text"),
         "notes": Field("prose"),
         "corrects": Field("fields"),
     },
 )
 """A run."""
-OVERRIDE: Final = _shape(
+CORRECTABLE: Final = tuple(name for name in RUN.fields if name not in ("record_type", "run_id", "corrects"))
+"""The fields that a later record may name in `corrects`."""
+OVERRIDE: Final = Shape(
     "OVERRIDE",
     {
         "record_type": _enum("OVERRIDE", required=True),
@@ -235,7 +211,7 @@ OVERRIDE: Final = _shape(
     },
 )
 """A permission for one run to break one policy."""
-OVERRIDE_UPDATE: Final = _shape(
+OVERRIDE_UPDATE: Final = Shape(
     "OVERRIDE_UPDATE",
     {
         "record_type": _enum("OVERRIDE_UPDATE", required=True),
@@ -261,7 +237,7 @@ class RecordValidator:
         # A side index that was written with other rules has another fingerprint and is rebuilt.
         self.fingerprint = " ".join((grammar.name, *self.shapes, *sorted(map(repr, extra_keys))))
         self._checks = {
-            shape.record_type: {name: _make_check(field, grammar, shape) for name, field in shape.fields.items()}
+            shape.record_type: {name: _make_check(field, grammar) for name, field in shape.fields.items()}
             for shape in shapes
         }
 
@@ -273,7 +249,7 @@ class RecordValidator:
         shape = self.shapes.get(record_type) if isinstance(record_type, str) else None
         if shape is None:
             detail = "the record_type does not belong in this log"
-            return [("RI010", "/record_type", detail, " or ".join(self.shapes), _quoted(record_type))]
+            return [("RI010", "/record_type", detail, " or ".join(self.shapes), quoted(record_type))]
         checks = self._checks[shape.record_type]
         problems: list[Problem] = []
         for name, content in value.items():
@@ -283,7 +259,9 @@ class RecordValidator:
                     problems.append((code, _pointer(name) + pointer, detail, expected, got))
             elif name not in self._extra_keys:
                 problems.append(("RI013", _pointer(name), repr(name[:_MAX_QUOTED]), None, None))
-        problems += [("RI011", "", name, name, None) for name in shape.required if name not in value]
+        for name, field in shape.fields.items():
+            if field.required and name not in value:
+                problems.append(("RI011", "", name, name, None))
         if not problems and shape is OVERRIDE:
             override_type = value["override_type"]
             required = OVERRIDE_TYPES[override_type]
@@ -295,7 +273,7 @@ class RecordValidator:
 _Check = Callable[[Any], "list[Problem] | None"]
 
 
-def _make_check(field: Field, grammar: Grammar, shape: Shape) -> _Check:
+def _make_check(field: Field, grammar: Grammar) -> _Check:
     """Return the check of one field, prepared once: a log has millions of values."""
     if field.form == "id":
         return lambda content: _check_id(content, field.kind, grammar)
@@ -308,8 +286,7 @@ def _make_check(field: Field, grammar: Grammar, shape: Shape) -> _Check:
     if field.form == "utc":
         return _check_utc
     if field.form == "fields":
-        names = frozenset(shape.fields) - {"record_type", "run_id", "corrects"}
-        return lambda content: _check_field_names(content, names)
+        return _check_field_names
     if field.form == "prose":
         return lambda content: None if isinstance(content, str) else _wrong("text", content)
     return lambda content: (
@@ -317,18 +294,17 @@ def _make_check(field: Field, grammar: Grammar, shape: Shape) -> _Check:
     )
 
 
-def _check_id(content: Any, kind: Kind, grammar: Grammar) -> list[Problem] | None:
+def _check_id(content: Any, kind: str, grammar: Grammar) -> list[Problem] | None:
     if type(content) is not str:
         return _wrong("text", content)
-    problem = grammar.find_problem(kind, content)
-    if not problem:
+    code = grammar.find_problem(kind, content)
+    if not code:
         return None
-    code = "RI014" if problem == "form" else "RI015"
     noun = f"{'an' if kind[0] in 'ao' else 'a'} {kind.replace('_', ' ')} id"
-    return [(code, "", noun, grammar.forms[kind].description, _quoted(content))]
+    return [(code, "", noun, grammar.forms[kind].description, quoted(content))]
 
 
-def _check_ids(content: Any, kind: Kind, grammar: Grammar) -> list[Problem] | None:
+def _check_ids(content: Any, kind: str, grammar: Grammar) -> list[Problem] | None:
     if not isinstance(content, list):
         return _wrong("a list of ids", content)
     problems: list[Problem] = []
@@ -343,29 +319,26 @@ def _check_ids(content: Any, kind: Kind, grammar: Grammar) -> list[Problem] | No
 def _check_utc(content: Any) -> list[Problem] | None:
     if isinstance(content, str) and second_of(content) is not None:
         return None
-    return [("RI016", "", "to the minute or to the second, with Z", FORM, _quoted(content))]
+    return [("RI016", "", "to the minute or to the second, with Z", FORM, quoted(content))]
 
 
-def _check_field_names(content: Any, names: frozenset[str]) -> list[Problem] | None:
+def _check_field_names(content: Any) -> list[Problem] | None:
     if not isinstance(content, list) or not content or not all(isinstance(item, str) for item in content):
         return _wrong("a list of field names", content)
-    unknown = sorted(set(content) - names)
+    unknown = sorted(set(content).difference(CORRECTABLE))
     return _wrong("names of fields", unknown) if unknown else None
 
 
 def _wrong(expected: str, content: object) -> list[Problem]:
-    return [("RI012", "", f"expected {expected}", expected, _quoted(content))]
+    return [("RI012", "", f"expected {expected}", expected, quoted(content))]
 
 
-def _quoted(content: object) -> str:
+def quoted(content: object) -> str:
+    """Return the text of a value, shortened and printable, for a finding."""
     text = content if isinstance(content, str) else repr(content)
-    return _encodable(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
+    # A JSON escape can be half of a surrogate pair, which a finding could not be printed with.
+    return encodable(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
 
 
 def _pointer(name: str) -> str:
-    return "/" + _encodable(name[:_MAX_QUOTED]).replace("~", "~0").replace("/", "~1")
-
-
-def _encodable(text: str) -> str:
-    # A JSON escape can be half of a surrogate pair, which a finding could not be printed with.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "/" + encodable(name[:_MAX_QUOTED]).replace("~", "~0").replace("/", "~1")

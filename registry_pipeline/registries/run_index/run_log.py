@@ -18,7 +18,7 @@ from registry_pipeline.files.atomic_write import create_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.gates import changed_fields
-from registry_pipeline.registries.run_index.log_file import Log
+from registry_pipeline.registries.run_index.log_file import Log, problem_findings
 from registry_pipeline.registries.run_index.record import RUN, Record
 from registry_pipeline.yaml.values import read_text_values
 
@@ -53,8 +53,7 @@ def write_run_log(path: Path, text: str) -> None:
 
     Raises:
         RefusedError: the file exists (exit 5).
-        BusyError: another process created it at the same time (exit 6).
-        WriteError: it cannot be written; there is no such file (exit 1).
+        BusyError, WriteError: as `create_file`.
     """
     if os.path.lexists(path):
         raise RefusedError(f"{path} exists already", "name a new file; a run log is never overwritten")
@@ -72,45 +71,36 @@ def read_run_log(path: Path, log: Log) -> tuple[dict[str, Any] | None, tuple[Fin
             data = file.read(_MAX_SIZE + 1)
     except OSError as error:
         raise NotFoundError(f"{path} cannot be read: {error.strerror}", "name the run log that `start` wrote") from None
-    fields, problem = _parse_front_matter(data)
-    if fields is None:
-        return None, (finding("RI018", str(path), detail=problem),)
+    try:
+        fields = _parse_front_matter(data)
+    except ValueError as error:
+        return None, (finding("RI018", str(path), detail=str(error)[:200]),)
     record: dict[str, Any] = {"record_type": "RUN"}
     for name, text in fields.items():
-        value = _parse_value(name, text)
+        value = text.strip() if isinstance(text, str) else text
+        if name == "version_ids" and isinstance(value, str):
+            value = value.replace(",", " ").split()
         if value not in ("", [], None):
             record[name] = value
     record["run_log_filepath_abs"] = str(path.absolute())
-    findings = tuple(
-        finding(code, str(path), location=pointer or None, expected=expected, got=got, detail=detail)
-        for code, pointer, detail, expected, got in log.validator.find_problems(record)
-    )
+    findings = tuple(problem_findings(str(path), log.validator.find_problems(record)))
     return (None if findings else in_field_order(record)), findings
 
 
-def _parse_front_matter(data: bytes) -> tuple[dict[str, Any] | None, str]:
+def _parse_front_matter(data: bytes) -> dict[str, Any]:
     if len(data) > _MAX_SIZE:
-        return None, f"it is larger than {_MAX_SIZE >> 20} MiB"
+        raise ValueError(f"it is larger than {_MAX_SIZE >> 20} MiB")
     try:
         lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
-        return None, f"not UTF-8: {error.reason}"
+        raise ValueError(f"not UTF-8: {error.reason}") from None
     marks = [number for number, line in enumerate(lines) if line.rstrip() == "---"]  # an indented one is text
     if marks[:1] != [0] or len(marks) < 2:
-        return None, "it does not start with its fields between two `---` lines"
-    try:
-        value = read_text_values("\n".join(lines[1 : marks[1]]))
-    except ValueError as error:
-        return None, str(error)[:200]
+        raise ValueError("it does not start with its fields between two `---` lines")
+    value = read_text_values("\n".join(lines[1 : marks[1]]))
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        return None, "the text between the `---` lines is not a list of `field: value` lines"
-    return value, ""
-
-
-def _parse_value(name: str, value: Any) -> Any:
-    if name == "version_ids" and isinstance(value, str):
-        return value.replace(",", " ").split()
-    return value.strip() if isinstance(value, str) else value
+        raise ValueError("the text between the `---` lines is not a list of `field: value` lines")
+    return value
 
 
 def final_record(stated: Record, previous: Record | None, corrects: tuple[str, ...], now: datetime) -> Record:

@@ -1,8 +1,4 @@
-"""Check that the side index is the file that this program wrote last, and that the log is the one it indexed.
-
-No row of a sqlite file can prove that another row was not deleted. So a state file beside the index records the inode,
-size and times of the index after each write. If they differ, the index is rebuilt from the log.
-"""
+"""Read a log: all of its records, or only those of some runs or overrides."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import re
 from collections.abc import Collection, Iterator
 from typing import IO, Final
 
-from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.gates import sort_versions
@@ -59,13 +54,9 @@ def read_log(log: Log, *, missing_ok: bool = False) -> LogContent:
     Raises:
         NotFoundError: it does not exist and not `missing_ok`, or it cannot be read.
     """
-    try:
-        file = open_log(log)
-    except NotFoundError:
-        if missing_ok and not log.path.exists():
-            return LogContent((), (), 0)
-        raise
-    with file:
+    if missing_ok and not log.path.exists():
+        return LogContent((), (), 0)
+    with open_log(log) as file:
         end, findings = finished_end(log, file)
         content = parse_log(log, file, end)
     return LogContent(content.entries, (*findings, *content.findings), content.lines)
@@ -78,19 +69,19 @@ def parse_log(log: Log, file: IO[bytes], end: int) -> LogContent:
     number = 0
     for line in read_lines(file, end=end):
         number = line.number
-        record, line_findings = parse_line(log, line)
+        entry, line_findings = parse_line(log, line)
         findings += line_findings
-        if record is not None:
-            entries.append(Entry(record, line.number, line.offset, line.size))
+        if entry is not None:
+            entries.append(entry)
     return LogContent(tuple(entries), tuple(findings), number)
 
 
 def read_entries(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: int = 1) -> Iterator[Entry]:
     """Yield the valid records of an open log between two offsets; `number` is that of the first line."""
     for line in read_lines(file, end=end, offset=offset, number=number):
-        record = None if line.too_long else parse_record(log, line.data)
-        if record is not None:
-            yield Entry(record, line.number, line.offset, line.size)
+        entry, _ = parse_line(log, line)
+        if entry is not None:
+            yield entry
 
 
 def find_current(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
@@ -99,7 +90,7 @@ def find_current(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
         return {}
     with open_log(log) as file:
         end, _ = finished_end(log, file)
-        entries, _ = find_entries(log, file, end, "run_id", frozenset(run_ids))
+        entries, _ = find_entries(log, file, end, run_ids)
     return {run_id: sort_versions(versions)[-1].record for run_id, versions in group_by_run(entries).items()}
 
 
@@ -111,31 +102,29 @@ def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
     return runs
 
 
-def find_entries(log: Log, file: IO[bytes], end: int, key: str, ids: Collection[str]) -> tuple[list[Entry], int]:
-    """Return the records that have one of the ids under a key, in the order of the log, and the number of lines.
-
-    An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
-    """
+def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> tuple[list[Entry], int]:
+    """Return the records of some runs or overrides, in the order of the log, and the number of lines."""
+    # An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
     encoded = {identifier.encode() for identifier in ids}
     entries: list[Entry] = []
     number = 0  # of the lines before the chunk, and then before `counted_to`
     for chunk, chunk_offset in _read_chunks(file, end):
         counted_to, last_start = 0, -1
-        for position in _find_candidates(chunk, key, encoded):
+        for position in _find_candidates(chunk, log.id_key, encoded):
             start = chunk.rfind(b"\n", 0, position) + 1
             if start == last_start:
                 continue  # a second candidate of the same line
             number, counted_to, last_start = number + chunk.count(b"\n", counted_to, start), start, start
             stop = chunk.find(b"\n", position) + 1 or len(chunk)
-            record = parse_record(log, chunk[start:stop])
-            if record is not None and record.get(key) in ids:
-                entries.append(Entry(record, number + 1, chunk_offset + start, stop - start))
+            entry = parse_record(log, chunk[start:stop], number + 1, chunk_offset + start)
+            if entry is not None and entry.record[log.id_key] in ids:
+                entries.append(entry)
         number += chunk.count(b"\n", counted_to) + (not chunk.endswith(b"\n"))
     return entries, number
 
 
 def _find_candidates(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
-    """Return, in order, positions in the lines that may have one of the ids under a key."""
+    """Return, in order, positions in the lines that may have one of the ids."""
     positions = [match.start() for match in _KEYS[key].finditer(chunk) if match[1] is None or match[1] in ids]
     if b"\\u00" not in chunk:
         return positions
@@ -143,10 +132,7 @@ def _find_candidates(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int
 
 
 def _read_chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
-    """Yield blocks of whole lines of a log up to an offset, each with its offset.
-
-    Of a line that is too long to be a record, only the newline is yielded, so that the line is counted.
-    """
+    """Yield blocks of whole lines of a log up to an offset, each with its offset."""
     file.seek(0)
     offset, pending, skipping = 0, b"", False
     while offset < end:
@@ -155,6 +141,7 @@ def _read_chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
             break  # the log was truncated while it was read
         offset += len(data)
         if skipping:
+            # Of a line that is too long to be a record, only the newline is yielded, so that the line is counted.
             newline = data.find(b"\n")
             data, skipping = data[newline:] if newline >= 0 else b"", newline < 0
         pending += data

@@ -1,7 +1,7 @@
 """The side index: a sqlite file beside the log with the location of each record and the fields that queries select on.
 
 It can be removed at any time. A query reads each record that it finds in the log itself and compares it with its row.
-"Not found" relies on the rows alone, so the index is used only if nobody else has written into it (`fingerprint`) and
+"Not found" relies on the rows alone, so the index is used only if nobody else has written into it (`is_recorded`) and
 the log still starts with the bytes that were indexed. Otherwise it is rebuilt. See "What the side index proves" in
 docs/how-to-run-index.md.
 """
@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import IO, Final
 
 from registry_pipeline.canonical import second_of
-from registry_pipeline.registries.run_index.fingerprint import (
-    checksum,
-    count_newlines,
-    is_recorded,
-    record_state,
-    stat_fingerprint,
-)
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.files.atomic_write import read_own_file
 from registry_pipeline.registries.run_index.gates import version_key
 from registry_pipeline.registries.run_index.log_file import Entry, Log, parse_record, read_tail
 from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
 from registry_pipeline.registries.run_index.scan import read_entries
 
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_STATE: Final = 256
+_POLL: Final = 0.0005
+# The longest wait for the clock of the file system, in seconds; the coarsest clocks advance every two.
+_PATIENCE: Final = 3.0
+_BLOCK: Final = 1 << 20
 _FORMAT: Final = "3"
 _WAIT: Final = 10.0
 _ATTEMPTS: Final = 5
@@ -56,7 +59,6 @@ UPDATE places SET current = (number = (
 )) WHERE run_id IN ({runs})
 """
 _REPEATED_RUNS: Final = "SELECT run_id FROM places GROUP BY run_id HAVING count(*) > 1"
-IndexRow = tuple[str, str, str, str, str, str, int, int]
 
 
 class UnusableError(Exception):
@@ -72,7 +74,7 @@ def index_path(log: Log) -> Path:
     return log.path.with_name(log.path.name + ".index.sqlite3")
 
 
-def index_row(record: Record) -> IndexRow:
+def index_row(record: Record) -> tuple[str | int, ...]:
     """Return the row of a record: run, created, sort time, machine, artist, genre, passed, failed."""
     updated, machine = version_key(record)
     return (
@@ -93,28 +95,27 @@ def select_entries(
     """Yield the records that SQL clauses (WHERE, ORDER BY, LIMIT) select, read from the log.
 
     Raises:
-        UnusableError: the index is damaged.
-        LogChangedError: the log has another record at a location.
+        UnusableError, LogChangedError
     """
     try:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM places {clauses}", tuple(values))  # noqa: S608 - constants
         for number, offset, size, *row in rows:
-            record = _read_line(log, file, offset, size)
-            if record is None or index_row(record) != tuple(row):
+            entry = _read_line(log, file, number, offset, size)
+            if entry is None or index_row(entry.record) != tuple(row):
                 raise LogChangedError
-            yield Entry(record, number, offset, size)
+            yield entry
     except sqlite3.Error as error:
         raise UnusableError(str(error)) from None
 
 
-def _read_line(log: Log, file: IO[bytes], offset: int, size: int) -> Record | None:
+def _read_line(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Entry | None:
     """Return the record at a location, None if that is not exactly one line with a valid record."""
     before = min(1, offset)  # the newline of the previous line
     data = os.pread(file.fileno(), size + before, offset - before)
     line = data[before:]
     if len(line) != size or data.count(b"\n") != 1 + before or data[:before].strip() or line[-1:] != b"\n":
         return None
-    return parse_record(log, line)
+    return parse_record(log, line, number, offset)
 
 
 def index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
@@ -155,25 +156,24 @@ def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection
     connection = _open_unchanged(path)
     if connection is None:
         return None
-    try:
+    with ExitStack() as stack:
+        stack.callback(connection.close)
         meta = _read_meta(connection)
         # In this order: the log grows, so whatever another process has indexed ends before the end that is read now.
-        state = stat_fingerprint(file)
+        state = format_state(os.fstat(file.fileno()))
         end = read_tail(log, file.fileno()).finished
-        same_rules = meta["format"] == _FORMAT and meta["reader"] == log.validator.fingerprint
-        if same_rules and meta["state"] == state and meta["end"] == str(end):
-            return connection
-        # An append may hide an edit, so the checksum of every indexed byte is computed again.
-        indexed = int(meta["end"])
-        is_prefix = same_rules and indexed <= end and checksum(file, 0, indexed) == int(meta["checksum"])
-    except (KeyError, ValueError):
-        is_prefix = False
-    except BaseException:
-        connection.close()
-        raise
-    connection.close()
-    if not is_prefix:
-        return None
+        try:
+            if (meta["format"], meta["reader"]) != (_FORMAT, log.validator.fingerprint):
+                return None
+            if (meta["state"], meta["end"]) == (state, str(end)):
+                stack.pop_all()
+                return connection
+            # An append may hide an edit, so the checksum of every indexed byte is computed again.
+            indexed = int(meta["end"])
+            if indexed > end or checksum(file, 0, indexed) != int(meta["checksum"]):
+                return None
+        except (KeyError, ValueError):
+            return None
     _refresh(log, file, path, (end, state))
     return _open_unchanged(path)
 
@@ -184,25 +184,23 @@ def _open_unchanged(path: Path) -> sqlite3.Connection | None:
         if not path.is_file():
             return None
         inode = path.stat().st_ino
-        connection = _connect(path)
-        try:
-            # The pragma takes the read lock and runs nothing of a schema that is not yet known to be ours. A process
-            # that is writing keeps its lock until it has recorded the new state.
-            connection.execute("BEGIN")
-            connection.execute("PRAGMA user_version").fetchone()
+        with ExitStack() as stack:
+            connection = stack.enter_context(closing(_connect(path)))
+            try:
+                # The pragma takes the read lock and runs nothing of a schema that is not yet known to be ours. A
+                # process that is writing keeps its lock until it has recorded the new state.
+                connection.execute("BEGIN")
+                connection.execute("PRAGMA user_version").fetchone()
+            except sqlite3.OperationalError:  # locked, or not readable
+                raise
+            except sqlite3.DatabaseError:
+                return None
             # If the file was replaced meanwhile, `connection` may read the old one.
             if path.stat().st_ino == inode:
-                if is_recorded(path, inode):
-                    return connection
-                connection.close()
-                return None
-        except sqlite3.OperationalError:  # locked, or not readable
-            connection.close()
-            raise
-        except sqlite3.DatabaseError:
-            connection.close()
-            return None
-        connection.close()
+                if not is_recorded(path, inode):
+                    return None
+                stack.pop_all()
+                return connection
     raise UnusableError("other processes keep changing the side index")
 
 
@@ -236,7 +234,7 @@ def _refresh(log: Log, file: IO[bytes], path: Path, target: tuple[int, str]) -> 
 def _build(log: Log, file: IO[bytes], path: Path) -> None:
     """Build the index from the log in a temporary file, and replace the existing one with it."""
     _remove_leftovers(path)
-    state = stat_fingerprint(file)
+    state = format_state(os.fstat(file.fileno()))  # before the lines that it must describe are read
     end = read_tail(log, file.fileno()).finished
     crc = checksum(file, 0, end)  # before the lines are parsed: a change meanwhile does not match it
     temporary = path.with_name(f"{path.name}.building-{os.getpid()}")
@@ -268,7 +266,6 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
 
 
 def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    """Insert records as current ones, in batches."""
     rows: list[tuple[str | int, ...]] = []
     for entry in entries:
         rows.append((entry.number, entry.offset, entry.size, *index_row(entry.record)))
@@ -294,7 +291,7 @@ def _write_meta(log: Log, connection: sqlite3.Connection, indexed: tuple[int, in
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of processes that were killed."""
+    # Processes that were killed left their temporary files.
     for leftover in path.parent.glob(f"{path.name}.building-*"):
         pid = leftover.name.rpartition("-")[2]
         if pid.isdigit() and not _is_alive(int(pid)):
@@ -308,5 +305,69 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True
+        return True  # a process of another user
     return True
+
+
+def state_path(index: Path) -> Path:
+    """Return the path of the state file of a side index; the git ignore rule of the index covers it."""
+    return index.with_name(index.name + ".state")
+
+
+def is_recorded(index: Path, inode: int) -> bool:
+    """Return whether a side index has this inode and the state that its state file records."""
+    # No row of a sqlite file can prove that another row was not deleted, but a change of the file changes its state.
+    try:
+        stat = index.stat()
+        state = format_state(stat).encode("ascii")
+        return stat.st_ino == inode and read_own_file(state_path(index), _MAX_STATE) == state
+    except (OSError, RefusedError):
+        return False
+
+
+def record_state(index: Path, inode: int) -> None:
+    """Record the state of a side index that this program has written; call it while the index is still locked.
+
+    Raises:
+        OSError: the state file cannot be written.
+    """
+    path = state_path(index)
+    path.unlink(missing_ok=True)
+    stat = index.stat()
+    if stat.st_ino != inode:
+        return  # another file has taken its name
+    descriptor = os.open(path, _CREATE, 0o644)
+    try:
+        # A later change of the index, or of the log that was written before it, must get other times. So the state is
+        # written only when the clock that stamps files has advanced.
+        until = time.monotonic() + _PATIENCE
+        while os.fstat(descriptor).st_ctime_ns <= stat.st_ctime_ns:
+            if time.monotonic() > until:
+                return
+            time.sleep(_POLL)
+            os.pwrite(descriptor, b"-", 0)
+        os.pwrite(descriptor, format_state(stat).encode("ascii"), 0)
+    finally:
+        os.close(descriptor)
+
+
+def format_state(stat: os.stat_result) -> str:
+    """Return the inode, size and times of a file as one line."""
+    # Without the device, whose number changes when some file systems are mounted again.
+    return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}\n"
+
+
+def checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
+    """Return the CRC-32 of an open file up to `end`; `previous` is the CRC-32 of its first `start` bytes."""
+    # A checksum detects edits, not forgeries, which suffices here: no proof relies on the side index.
+    while start < end:
+        data = os.pread(file.fileno(), min(_BLOCK, end - start), start)
+        if not data:
+            break  # the file was truncated while it was read, so its checksum differs
+        previous, start = zlib.crc32(data, previous), start + len(data)
+    return previous
+
+
+def count_newlines(file: IO[bytes], end: int) -> int:
+    """Return the number of newlines in the first `end` bytes of an open file."""
+    return sum(os.pread(file.fileno(), min(_BLOCK, end - start), start).count(b"\n") for start in range(0, end, _BLOCK))
