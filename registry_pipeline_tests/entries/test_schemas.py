@@ -20,7 +20,7 @@ from registry_pipeline.registries.entries.schemas import (
     validate_entry,
 )
 from registry_pipeline.schema import schema_folder
-from registry_pipeline.yaml.values import read_yaml_values
+from registry_pipeline.yaml.compose import read_yaml_values
 
 FIELDS = {
     "module_type": {"inbound", "outbound"},

@@ -29,8 +29,8 @@ from registry_pipeline.registries.entries.schemas import (
     folder_of,
     shipped_schema,
 )
+from registry_pipeline.yaml.compose import read_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
-from registry_pipeline.yaml.values import read_yaml_values
 
 # Never change this text: `init --entries` recognizes the documents of earlier versions by it.
 _GENERATED = (

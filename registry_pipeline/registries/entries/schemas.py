@@ -17,9 +17,8 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, did_you_mean
 from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_folder
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml.compose import StrictYamlError, YamlNode
+from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
-from registry_pipeline.yaml.values import read_yaml_values
 
 if TYPE_CHECKING:
     from registry_pipeline.config import Entries
