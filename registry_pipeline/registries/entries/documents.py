@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from registry_pipeline.config import Config, Entries, Repository
+from registry_pipeline.config import Entries, Repository
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.files.path_policy import collisions, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.capture import CaptureReader
-from registry_pipeline.registries.base.drift import quote_pathspec
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
+from registry_pipeline.registries.entries.library import content_paths, find_link
 from registry_pipeline.registries.entries.rules import rules
 from registry_pipeline.registries.entries.schemas import (
     AGENTS_PATH,
@@ -23,7 +23,6 @@ from registry_pipeline.registries.entries.schemas import (
     FAMILY_OF,
     OVERRIDE,
     SCHEMA_FOLDER,
-    SCHEMA_SUFFIX,
     EntrySchemas,
     content_path,
     folder_of,
@@ -126,9 +125,6 @@ def _read_document(repository: Repository, path: str) -> bytes | None:
 
 
 def _read_inputs(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
-    # `status` imports this module for the pathspecs only.
-    from registry_pipeline.registries.entries.library import content_paths  # noqa: PLC0415
-
     capture = CaptureReader(registry_id, repository, context)
     types = [entry_type for entry_type in ENTRY_TYPES.values() if entry_type.family == FAMILY_OF[registry_id]]
     paths = sorted({path for entry_type in types for path in content_paths(repository, entry_type)})
@@ -159,12 +155,10 @@ def _path_problem(repository: Repository, path: str) -> str:
     codes = path_codes(path)
     if codes:
         return f"a run folder cannot contain its path ({', '.join(codes)})"
-    target = repository.root
-    for part in path.split("/"):
-        target = target / part
-        if target.is_symlink():
-            return f"{part} is a link"
-    return "" if target.is_file() else "it is not a regular file"
+    link = find_link(repository.root, path.split("/"))
+    if link is not None:
+        return f"{link} is a link"
+    return "" if repository.path(path).is_file() else "it is not a regular file"
 
 
 def _count_entries(data: bytes) -> int:
@@ -178,13 +172,3 @@ def _count_entries(data: bytes) -> int:
             key = next((key for key in list_keys if key in document), None)
             count += len(document[key] or ()) if key is not None else bool({"scope", "id"} & document.keys())
     return count
-
-
-def entry_pathspecs(config: Config) -> tuple[str, ...]:
-    """Return the git pathspecs of the content files of entries, and of the repository's schemas of entries."""
-    specs = {f":(glob){quote_pathspec(SCHEMA_FOLDER)}/*{SCHEMA_SUFFIX}"}
-    for entry_type in ENTRY_TYPES.values():
-        # Routes may be in subfolders.
-        name = entry_type.content if entry_type.one_file else "**/*.yaml" if entry_type.name == "route" else "*.yaml"
-        specs.add(f":(glob){quote_pathspec(folder_of(config.entries, entry_type))}/{name}")
-    return tuple(sorted(specs))

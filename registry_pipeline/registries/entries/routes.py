@@ -10,16 +10,16 @@ from typing import Any, Final
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.entries.library import Entry, Library, is_split_route, library_or_default
+from registry_pipeline.registries.entries.library import Entry, Library, check_new_entry, is_split_route
 from registry_pipeline.registries.entries.references import known_names, put_entry
-from registry_pipeline.registries.entries.schemas import ENTRY_TYPES, EntryType, folder_of, suggestion
+from registry_pipeline.registries.entries.schemas import EntryType, folder_of, suggestion
 
 _NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
 
 
-def slug(when_to_use: str) -> str:
-    """Return the slug of `when_to_use`, which identifies a route inside its topic."""
-    return _NOT_IN_SLUGS.sub("-", when_to_use.casefold()).strip("-")
+def slug_of(route: Mapping[str, Any]) -> str:
+    """Return the slug of a route's `when_to_use`, which identifies the route inside its topic."""
+    return _NOT_IN_SLUGS.sub("-", str(route.get("when_to_use", "")).casefold()).strip("-")
 
 
 def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
@@ -45,7 +45,7 @@ def _merge_route(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, 
     """Return the fields of the new entry, with its routes inserted into those of the old one."""
     routes = list(before.get("routes") or [])
     for route in entry.get("routes") or []:
-        put_entry(routes, route, lambda route: slug(str(route.get("when_to_use", ""))))
+        put_entry(routes, route, slug_of)
     # Fields that exist keep their order in the file.
     kept = {name: value for name, value in before.items() if name in entry}
     return {**kept, **entry, "routes": routes}
@@ -54,13 +54,8 @@ def _merge_route(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, 
 def check_route_addition_consistency(
     new_route_entry: Mapping[str, Any], library: Library | None = None
 ) -> list[Finding]:
-    """Return the coordination findings of a route (EN020 to EN023); it need not be in the library.
-
-    Raises:
-        NotFoundError: no library is given, and there is no repository (exit 7).
-    """
-    library = library_or_default(library)
-    return list(check_route(library.new_entry(ENTRY_TYPES["route"], new_route_entry), library))
+    """Return the coordination findings of a route (EN020 to EN023); see `check_new_entry`."""
+    return check_new_entry(check_route, "route", new_route_entry, library)
 
 
 def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
@@ -76,14 +71,14 @@ def check_slugs(entry: Entry) -> Iterator[Finding]:
     """Yield the routes of an entry that have the slug of an earlier one (EN002)."""
     known: set[str] = set()
     for at, route in _items(entry.value.get("routes")):
-        when = route.get("when_to_use")
-        if not isinstance(when, str):
+        if not isinstance(route.get("when_to_use"), str):
             continue
-        if slug(when) in known:
-            detail = f"the route {slug(when)} is duplicated in {entry.key}"
+        name = slug_of(route)
+        if name in known:
+            detail = f"the route {name} is duplicated in {entry.key}"
             steps = ("routes", at, "when_to_use")
             yield entry.finding("EN002", *steps, got=entry.key, detail=detail, advice="join the two")
-        known.add(slug(when))
+        known.add(name)
 
 
 def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:

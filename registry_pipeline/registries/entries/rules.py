@@ -5,35 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.registries.entries.library import Entry, Library
+from registry_pipeline.registries.entries.library import Check, Entry, Library
 from registry_pipeline.registries.entries.modules import (
     check_ability,
     check_approval,
     check_hook,
     check_instance,
-    check_module_type,
-    check_owner_instance,
     check_type_graph,
 )
-from registry_pipeline.registries.entries.references import find_referrers, member, texts
+from registry_pipeline.registries.entries.references import check_names, find_referrers, member, texts
 from registry_pipeline.registries.entries.routes import check_file_name, check_route, check_slugs
 from registry_pipeline.registries.entries.schemas import OVERRIDE
 from registry_pipeline.values import replace, value_type
 
-Check = Callable[[Entry, Library], Iterable[Finding]]
 # The checks beyond the schema, by type; a type that the repository defines has none.
 CHECKS: Final[Mapping[str, tuple[Check, ...]]] = MappingProxyType(
     {
         "module_type": (check_type_graph,),
         "module_instance": (check_instance,),
-        "module_maturity": (check_owner_instance, check_module_type),
-        "module_interface": (check_owner_instance, check_approval),
+        "module_maturity": (check_names,),
+        "module_interface": (check_names, check_approval),
         "route": (check_route, check_file_name),
         "ability_low": (check_ability,),
         "ability_high": (check_ability,),

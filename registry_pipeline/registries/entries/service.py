@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from registry_pipeline.config import Repository
 from registry_pipeline.files.atomic_write import read_own_file
@@ -11,12 +11,7 @@ from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stag
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.registries.base.claims import find_artifacts
 from registry_pipeline.registries.base.drift import check_tracked_files, file_pathspecs
-from registry_pipeline.registries.entries import (
-    ABILITY_REGISTRY_SPEC,
-    HOOK_REGISTRY_SPEC,
-    MODULE_REGISTRY_SPEC,
-    ROUTE_REGISTRY_SPEC,
-)
+from registry_pipeline.registries.entries import SPECS
 from registry_pipeline.registries.entries.change_plan import (
     Change,
     ChangeRequest,
@@ -25,20 +20,15 @@ from registry_pipeline.registries.entries.change_plan import (
     plan_addition,
     plan_removal,
 )
-from registry_pipeline.registries.entries.documents import check_documents, entry_files, entry_pathspecs
-from registry_pipeline.registries.entries.file_edits import NewEntry
-from registry_pipeline.registries.entries.library import Library, build_library, read_entry_files, read_library
+from registry_pipeline.registries.entries.documents import check_documents, entry_files
+from registry_pipeline.registries.entries.library import Entry, Library, build_library, read_entry_files, read_library
 from registry_pipeline.registries.entries.rules import check_library
-from registry_pipeline.registries.entries.schemas import FAMILIES, FAMILY_OF, read_schemas
+from registry_pipeline.registries.entries.schemas import FAMILIES, FAMILY_OF, entry_pathspecs, read_schemas
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode
 from registry_pipeline.yaml.document import MAX_BYTES
 
-_SPECS: Final = {
-    spec.registry_id: spec
-    for spec in (ABILITY_REGISTRY_SPEC, HOOK_REGISTRY_SPEC, MODULE_REGISTRY_SPEC, ROUTE_REGISTRY_SPEC)
-}
 # How long a command waits for another change to end.
 WAIT_SECONDS: Final = 30.0
 
@@ -48,7 +38,7 @@ class GivenEntry:
     """An entry as the user gave it: its type or family, its values, and the source and position of them."""
 
     type_name: str
-    value: object
+    value: Any
     origin: str
     node: YamlNode | None = None
 
@@ -139,8 +129,8 @@ def initialise_entries(repository: Repository) -> tuple[str, ...]:
 def check_coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return the findings about the sealed files of one registry, with the present files of the other registries."""
     # The other registries report the findings about their own files.
-    spec = _SPECS[sealed.registry_id]
-    sealed_files = {path: report.kept[path] for path in find_artifacts(spec, report.kept)}
+    artifacts = find_artifacts(SPECS[sealed.registry_id], report.kept)
+    sealed_files = {path: report.kept[path] for path in artifacts}
     schemas = read_schemas(repository)
     others, unreadable = read_entry_files(repository, schemas, without_family=FAMILY_OF[sealed.registry_id])
     library = build_library(repository, {**others, **sealed_files}, unreadable, schemas)
@@ -154,7 +144,8 @@ def _write(repository: Repository, change: Change, recovery: Recovery | None, *,
     return WriteResult(change, is_written, recovery)
 
 
-def _resolve_type(library: Library, given: GivenEntry) -> NewEntry:
+def _resolve_type(library: Library, given: GivenEntry) -> Entry:
+    # The plan reports a value that is not a mapping (EN001).
     name, value = given.type_name, given.value if isinstance(given.value, Mapping) else {}
     chosen = choose_type(library, name, value) if name in FAMILIES else find_type(library, name)
-    return NewEntry(chosen, given.value, given.origin, given.node)  # type: ignore[arg-type]  # the plan reports a value that is not a mapping (EN001)
+    return Entry(chosen, chosen.key_of(value) or "", given.value, given.origin, given.node)
