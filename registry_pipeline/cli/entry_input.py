@@ -61,7 +61,6 @@ def _read_text(text: str) -> tuple[str, bytes]:
 
 
 def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
-    """Return the name of a source in messages, and its bytes."""
     if name == "-":
         return "standard input", sys.stdin.buffer.read()
     try:

@@ -249,7 +249,6 @@ def _scalar(event: Any) -> YamlNode:
 
 
 def _collection(start: Any, members: list[YamlNode], end: Any, *, is_mapping: bool) -> YamlNode:
-    """Return the node of a collection from its start event, its members and its end event."""
     value = _mapping_value(members) if is_mapping else [node.value for node in members]
     if start.tag is not None and start.tag not in ("!", f"{_CORE}{'map' if is_mapping else 'seq'}"):
         _refuse(start.start_mark, f"the tag {start.tag} is not supported; only YAML's own tags are")

@@ -129,7 +129,6 @@ def _read_nodes(data: bytes, name: str) -> Sequence[YamlNode]:
 
 
 def _round_trip(text: str, documents: Sequence[YamlNode], values: Sequence[Any]) -> str:
-    """Return the text that ruamel.yaml's round trip writes; refuse if it loses a comment."""
     if len(documents) != len(values) and documents:
         raise EditError("documents are added or removed")
     loaded = _load_round_trip(text)
@@ -151,7 +150,7 @@ def _round_trip(text: str, documents: Sequence[YamlNode], values: Sequence[Any])
 
 
 def _merge(old: Any, new: Any) -> Any:
-    """Put new values into round-trip data; what does not change keeps its layout and comments."""
+    # What does not change keeps its layout and comments.
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [name for name in old if name not in new]:
             del old[name]
@@ -167,7 +166,6 @@ def _merge(old: Any, new: Any) -> Any:
 
 
 def _to_plain(value: Any) -> Any:
-    """Return round-trip data as plain values; refuse a value or key that JSON cannot represent."""
     if isinstance(value, dict):
         for name in value:
             if not isinstance(name, str):
@@ -186,7 +184,6 @@ def _to_plain(value: Any) -> Any:
 
 
 def _load_round_trip(text: str) -> list[Any] | None:
-    """Return the documents that ruamel.yaml reads, or None if it cannot read what libyaml can."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about redefined anchors, which YAML allows
         try:
@@ -196,7 +193,6 @@ def _load_round_trip(text: str) -> list[Any] | None:
 
 
 def _round_trip_parser() -> Any:
-    """Return ruamel.yaml's round-trip parser, restricted to the core schema of YAML 1.2."""
     from ruamel.yaml import YAML  # noqa: PLC0415 - most changes need only edits
 
     yaml = YAML(typ="rt", pure=True)
@@ -214,8 +210,7 @@ def _core_resolver() -> Any:
     names = {bool: "bool", int: "int", float: "float", type(None): "null"}
 
     class CoreResolver(VersionedResolver):
-        """Without dates, `=` and digits with underscores, which ruamel.yaml reads and YAML 1.2 does not have."""
-
+        # ruamel.yaml also reads dates, `=` and digits with underscores, which YAML 1.2 does not have.
         def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
             if isinstance(value, str) and implicit[0] and value != "<<":
                 name = names.get(type(read_plain_scalar(value)), "str")

@@ -1,7 +1,6 @@
 """Change the values of a YAML text by the smallest edits; all other lines keep their bytes.
 
-The caller parses the result to verify it. A comment directly above an entry, or indented below it, belongs to that
-entry.
+A comment directly above an entry, or indented below it, belongs to that entry.
 """
 
 from __future__ import annotations
@@ -89,7 +88,6 @@ class _TextEditor:
             raise EditError("the document becomes another kind of value")
 
     def apply(self) -> str:
-        """Return the text with all edits; they may touch but not overlap."""
         pieces, position = [], 0
         for start, end, text in sorted(self.edits, key=lambda edit: edit[:2]):
             if start < position:
@@ -200,7 +198,6 @@ class _TextEditor:
         return any(not line.strip() for gap in gaps for line in gap.splitlines())
 
     def _key_column(self, key: YamlNode) -> int:
-        """Return the column (from 0) of a mapping's keys."""
         before = self.text[self._line_start(key.start) : key.start]
         if before.strip(" ") and not _DASHES.fullmatch(before):
             raise EditError("a mapping does not begin on a line of its own")
@@ -323,6 +320,6 @@ def _flow_insertion(text: str, node: YamlNode, value: Any, newline: str) -> tupl
 
 
 def _margin(text: str, item: YamlNode) -> str:
-    """Return the blanks before an item that begins a line, or ""."""
+    # The blanks before an item that begins a line, or "".
     before = text[text.rfind("\n", 0, item.start) + 1 : item.start]
     return "" if before.strip(" \t") else before

@@ -1,8 +1,4 @@
-"""Plan a change of the registries: the files that it changes, and the findings about the state after it.
-
-An error about a changed entry refuses the plan, and so does an error elsewhere that did not exist before. `service`
-writes the files.
-"""
+"""Plan a change of the registries: the files that it changes, and the findings about the state after it."""
 
 from __future__ import annotations
 
@@ -45,10 +41,10 @@ _LINES: Final = re.compile(r":\d+:\d+\b")  # a line and a column in a message
 
 @value_type
 class ChangeRequest:
-    """The options of a change; overrides and approvals are recorded with the time `at`."""
+    """The options of a change."""
 
     actor: str
-    at: datetime
+    at: datetime  # recorded with overrides and approvals
     update: bool = False
     no_check: bool = False
     approved_by: str | None = None
@@ -60,7 +56,7 @@ class Change:
 
     files: Mapping[str, tuple[bytes | None, bytes | None]]
     findings: tuple[Finding, ...]
-    counts: Mapping[str, int]
+    entry_count: int
 
     @property
     def refused(self) -> bool:
@@ -77,10 +73,9 @@ def plan_addition(
         RefusedError: a file cannot be changed with a verified result (exit 5).
     """
     # (1) An entry without shape or key cannot be put into a file at all.
-    unusable = [f for new in new_entries for f in _check_shape(library, new)]
-    unusable = unusable or [*_check_contradictions(new_entries)]
+    unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:
-        return Change({}, sorted_findings(unusable), {"entries": len(new_entries), "files": 0})
+        return Change({}, sorted_findings(unusable), len(new_entries))
     # (2) The findings are those of the state after the change.
     changes = [(new, _with_approval(library, new, request)) for new in new_entries]
     edits = _edit_files(repository, library, changes, request)
@@ -89,8 +84,7 @@ def plan_addition(
         after = edits.library_after
         changes = [(new, _with_override(library, after, new, value, request)) for new, value in changes]
         edits = _edit_files(repository, library, changes, request)
-    counts = {"entries": len(new_entries), "files": len(edits.changed_files)}
-    return Change(edits.changed_files, _check_change(library, edits), counts)
+    return Change(edits.changed_files, _check_change(library, edits), len(new_entries))
 
 
 def plan_removal(repository: Repository, library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
@@ -108,7 +102,7 @@ def plan_removal(repository: Repository, library: Library, names: Sequence[tuple
     # EN060 names the referrers; the errors that they have after the removal would repeat it.
     referrers = [f for entry in removed for f in check_removal(entry, after)]
     findings = sorted_findings([*edits.findings, *(referrers or _new_errors(library, after))])
-    return Change(edits.changed_files, findings, {"entries": len(removed), "files": len(edits.changed_files)})
+    return Change(edits.changed_files, findings, len(removed))
 
 
 def find_type(library: Library, name: str) -> EntryType:
@@ -174,7 +168,6 @@ def _check_contradictions(new_entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _with_approval(library: Library, new: Entry, request: ChangeRequest) -> dict[str, Any]:
-    """Return the values with the existing approval, or that of the request."""
     # An approval or override that the given entry states itself does not count.
     value = {name: part for name, part in new.value.items() if name not in (APPROVAL, OVERRIDE)}
     lifecycle, approved_by = value.get("lifecycle"), (request.approved_by or "").strip()
@@ -191,7 +184,6 @@ def _with_approval(library: Library, new: Entry, request: ChangeRequest) -> dict
 def _with_override(
     library: Library, after: Library, new: Entry, value: dict[str, Any], request: ChangeRequest
 ) -> dict[str, Any]:
-    """Return the values with a record of the failures that `--no-check` overrides, if there are any."""
     failures = {
         f.code
         for entry in after.of(new.type.name).get(new.key, ())
@@ -222,7 +214,7 @@ def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
 
 
 def _check_change(before: Library, edits: FileEdits) -> tuple[Finding, ...]:
-    """Return the findings about the changed entries, and the errors elsewhere that are new."""
+    # An error elsewhere refuses the change only if it did not exist before.
     after = edits.library_after
     schemas = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in edits.touched}
     findings = [*edits.findings, *(f for f in after.schemas.findings if f.path in schemas)]
@@ -243,5 +235,5 @@ def _new_errors(before: Library, after: Library) -> list[Finding]:
 
 
 def _identity(f: Finding) -> tuple[str, str, str, str | None]:
-    """Return what identifies a finding if lines are added above it."""
+    # Lines that are added above a finding do not make it another one.
     return (f.code, f.path, _LINES.sub("", f.message), f.got)

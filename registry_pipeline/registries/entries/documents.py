@@ -127,7 +127,7 @@ def _read_document(repository: Repository, path: str) -> bytes | None:
 def _read_inputs(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
     capture = CaptureReader(registry_id, repository, context)
     types = [entry_type for entry_type in ENTRY_TYPES.values() if entry_type.family == FAMILY_OF[registry_id]]
-    paths = sorted({path for entry_type in types for path in content_paths(repository, entry_type)})
+    paths = content_paths(repository, types)
     for path in paths:
         problem = _path_problem(repository, path)
         if problem:
@@ -151,7 +151,7 @@ read_hook_registry_inputs = partial(_read_inputs, "hook_registry")
 
 
 def _path_problem(repository: Repository, path: str) -> str:
-    """Return the reason that a file cannot be captured under its path, or ""; links are refused, as in writes."""
+    # Links are refused, as in writes.
     codes = path_codes(path)
     if codes:
         return f"a run folder cannot contain its path ({', '.join(codes)})"
@@ -162,7 +162,6 @@ def _path_problem(repository: Repository, path: str) -> str:
 
 
 def _count_entries(data: bytes) -> int:
-    """Return the number of entries in a file: the items of its list, or one for each document."""
     count = 0
     list_keys = [entry_type.list_key for entry_type in ENTRY_TYPES.values()]
     for document in read_yaml_values(data):

@@ -59,8 +59,6 @@ class Library:
     """All registries of a repository at one moment.
 
     Attributes:
-        files: the bytes of the content files, by path.
-        documents: the parsed documents, by path.
         findings: the problems of schemas and of files that could not be read completely.
         route_texts: the text of all routes of a module, by module id.
     """
@@ -68,8 +66,8 @@ class Library:
     root: Path
     config: Entries
     schemas: EntrySchemas
-    files: Mapping[str, bytes]
-    documents: Mapping[str, tuple[YamlNode, ...]]
+    files: Mapping[str, bytes]  # by path
+    documents: Mapping[str, tuple[YamlNode, ...]]  # by path
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...]
     route_texts: Mapping[str, str]
@@ -113,10 +111,7 @@ Check = Callable[[Entry, Library], Iterable[Finding]]
 def check_new_entry(check: Check, type_name: str, value: Mapping[str, Any], library: Library | None) -> list[Finding]:
     """Return the findings of a check about an entry that need not be in the library.
 
-    Without a library, that of the repository that contains the working directory.
-
-    Raises:
-        NotFoundError: there is no repository (exit 7).
+    The default library is that of the working directory's repository; NotFoundError (exit 7) if there is none.
     """
     library = read_library(find_repository()) if library is None else library
     return list(check(library.new_entry(ENTRY_TYPES[type_name], value), library))
@@ -128,8 +123,8 @@ def read_entry_files(
     """Return the bytes of the content files by path, and a finding for each file that cannot be read."""
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
-    types = [entry_type for entry_type in schemas.types.values() if entry_type.family != without_family]
-    for path in sorted({path for entry_type in types for path in content_paths(repository, entry_type)}):
+    types = (entry_type for entry_type in schemas.types.values() if entry_type.family != without_family)
+    for path in content_paths(repository, types):
         # A write through a link would change a file elsewhere.
         link = find_link(repository.root, path.split("/")[:-1])
         if link is not None:
@@ -152,18 +147,19 @@ def find_link(root: Path, parts: Sequence[str]) -> str | None:
     return None
 
 
-def content_paths(repository: Repository, entry_type: EntryType) -> list[str]:
-    """Return the existing content files of a type; routes may be in subfolders."""
-    config = repository.config.entries
-    if entry_type.one_file:
-        path = content_path(config, entry_type)
-        return [path] if os.path.lexists(repository.path(path)) else []
-    paths = []
-    for folder, subfolders, names in os.walk(repository.path(folder_of(config, entry_type))):
-        relative = Path(folder).relative_to(repository.root).as_posix()
-        paths += [f"{relative}/{name}" for name in names if name.endswith(".yaml")]
-        if entry_type.name != "route":
-            subfolders.clear()  # `os.walk` does not descend then
+def content_paths(repository: Repository, types: Iterable[EntryType]) -> list[str]:
+    """Return the existing content files of some types, sorted."""
+    config, paths = repository.config.entries, set()
+    for entry_type in types:
+        if entry_type.one_file:
+            path = content_path(config, entry_type)
+            paths |= {path} if os.path.lexists(repository.path(path)) else set()
+            continue
+        for folder, subfolders, names in os.walk(repository.path(folder_of(config, entry_type))):
+            relative = Path(folder).relative_to(repository.root).as_posix()
+            paths |= {f"{relative}/{name}" for name in names if name.endswith(".yaml")}
+            if entry_type.name != "route":  # only routes may be in subfolders
+                subfolders.clear()  # `os.walk` does not descend then
     return sorted(paths)
 
 
@@ -204,15 +200,7 @@ def build_library(
             owner = str(entry.value.get("module_id"))
             route_texts[owner] = route_texts.get(owner, "") + json.dumps(entry.value, ensure_ascii=False)
     return Library(
-        repository.root,
-        config,
-        schemas,
-        files,
-        documents,
-        tuple(entries),
-        tuple(all_findings),
-        route_texts,
-        by_key,
+        repository.root, config, schemas, files, documents, tuple(entries), tuple(all_findings), route_texts, by_key
     )
 
 

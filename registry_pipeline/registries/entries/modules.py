@@ -200,7 +200,6 @@ def _check_hooks(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def _check_routes(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield an information if no route of the ability's modules mentions it (EN032)."""
     modules = {reference.name for reference in references(entry, "module_instance")}
     owners = sorted(modules & library.route_texts.keys())
     if not modules or any(entry.key in library.route_texts[owner] for owner in owners):

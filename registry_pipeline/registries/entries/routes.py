@@ -87,7 +87,6 @@ def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _check_conflict(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the other routes of the same scope and topic with the same priority, or without one (EN020)."""
     owner, priority = entry.value.get("module_id"), entry.value.get("priority")
     for other in library.of("route").get(entry.key, ()):
         other_owner, other_priority = other.value.get("module_id"), other.value.get("priority")

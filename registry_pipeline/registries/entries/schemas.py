@@ -43,24 +43,16 @@ APPROVAL: Final = "x-approval"
 
 @value_type
 class EntryType:
-    """One type of entry.
-
-    Attributes:
-        key_field: the key that identifies an entry.
-        folder: the key of `[entries]` in the toml with the folder; None for a type that the repository defines.
-        content: the file name in the folder, or its pattern; the path from the root if `folder` is None.
-        list_key: the key of the list of entries; None if a document is one entry.
-        alias: another name of `key_field`.
-    """
+    """One type of entry."""
 
     name: str
     family: str
     key_field: str
-    folder: Folder | None
-    content: str
-    list_key: str | None
+    folder: Folder | None  # the key of `[entries]` in the toml; None for a type that the repository defines
+    content: str  # the file name in the folder, or its pattern; the path from the root if `folder` is None
+    list_key: str | None  # the key of the list of entries; None if a document is one entry
     purpose: str
-    alias: str | None = None
+    alias: str | None = None  # another name of `key_field`
 
     @property
     def schema_name(self) -> str:
@@ -108,7 +100,7 @@ NEEDS_APPROVAL: Final = frozenset({"RELEASED", "SUNSET", "REMOVED"})
 
 
 def folder_of(config: Entries, entry_type: EntryType) -> str:
-    """Return the folder of a type, relative to the repository; "" for a type that the repository defines."""
+    """Return the folder of a type; "" for a type that the repository defines."""
     return "" if entry_type.folder is None else str(getattr(config, entry_type.folder))
 
 

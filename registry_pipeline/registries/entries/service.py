@@ -1,8 +1,8 @@
-"""The operations on registry entries that commands use: read, check, add, remove, initialise."""
+"""The operations on registry entries that commands use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from registry_pipeline.config import Repository
@@ -35,7 +35,7 @@ WAIT_SECONDS: Final = 30.0
 
 @value_type
 class GivenEntry:
-    """An entry as the user gave it: its type or family, its values, and the source and position of them."""
+    """An entry as the user gave it; its type may be a family, and `origin` names the source that it was read from."""
 
     type_name: str
     value: Any
@@ -68,11 +68,7 @@ def read_entries(repository: Repository) -> tuple[Library, Recovery | None]:
 
 
 def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...], Recovery | None]:
-    """Return the registries and all findings about them, their generated documents and their files in git.
-
-    Raises:
-        BusyError: as `read_entries`.
-    """
+    """Return the registries and all findings about them, their generated documents and their files in git."""
     library, recovery = read_entries(repository)
     # git must have every content file, those of the types that the repository defines too.
     own = (entry_type.content for entry_type in library.schemas.types.values() if entry_type.folder is None)
@@ -92,33 +88,24 @@ def add_entries(
         RefusedError: a file cannot be changed with a verified result (exit 5).
         WriteError: writing failed; nothing changed (exit 1).
     """
-    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
-        # The registries are read under the lock: the plan is made for the files that it changes.
-        library = read_library(repository)
-        new_entries = [_resolve_type(library, entry) for entry in given]
-        change = plan_addition(repository, library, new_entries, request)
-        return _write(repository, change, recovery, dry_run=dry_run)
+
+    def plan(library: Library) -> Change:
+        return plan_addition(repository, library, [_resolve_type(library, entry) for entry in given], request)
+
+    return _write_planned(repository, plan, dry_run=dry_run)
 
 
 def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
-    """Remove entries, each named by its type and key, as one change.
+    """Remove entries, each named by its type and key, as one change; the errors are those of `add_entries`."""
 
-    Raises:
-        NotFoundError: there is no such type or entry (exit 7).
-        BusyError, RefusedError, WriteError: as `add_entries`.
-    """
-    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
-        library = read_library(repository)
-        change = plan_removal(repository, library, [(find_type(library, name), key) for name, key in names])
-        return _write(repository, change, recovery, dry_run=dry_run)
+    def plan(library: Library) -> Change:
+        return plan_removal(repository, library, [(find_type(library, name), key) for name, key in names])
+
+    return _write_planned(repository, plan, dry_run=dry_run)
 
 
 def initialise_entries(repository: Repository) -> tuple[str, ...]:
-    """Write the missing schemas and the outdated generated documents; return the paths of the written files.
-
-    Raises:
-        BusyError, RefusedError, WriteError: as `add_entries`.
-    """
+    """Write the missing schemas and the outdated generated documents; return the paths of the written files."""
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS):
         files = entry_files(repository, read_schemas(repository))
         before = {path: read_own_file(repository.path(path), MAX_BYTES) for path in files}
@@ -137,11 +124,14 @@ def check_coordination(repository: Repository, sealed: SealedRun, report: SealRe
     return tuple(f for f in check_library(library) if f.path in sealed_files)
 
 
-def _write(repository: Repository, change: Change, recovery: Recovery | None, *, dry_run: bool) -> WriteResult:
-    is_written = not (change.refused or dry_run)
-    if is_written and change.files:
-        write_files(stage_folder(repository), change.files)
-    return WriteResult(change, is_written, recovery)
+def _write_planned(repository: Repository, plan: Callable[[Library], Change], *, dry_run: bool) -> WriteResult:
+    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
+        # The registries are read under the lock: the plan is made for the files that it changes.
+        change = plan(read_library(repository))
+        is_written = not (change.refused or dry_run)
+        if is_written and change.files:
+            write_files(stage_folder(repository), change.files)
+        return WriteResult(change, is_written, recovery)
 
 
 def _resolve_type(library: Library, given: GivenEntry) -> Entry:
