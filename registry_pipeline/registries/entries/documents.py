@@ -26,8 +26,8 @@ from registry_pipeline.registries.entries.schemas import (
     EntrySchemas,
     content_path,
     folder_of,
-    shipped_schema,
 )
+from registry_pipeline.schema import schema_bytes
 from registry_pipeline.yaml.compose import read_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
 
@@ -84,8 +84,10 @@ type; for EN012 one side is enough.
 
 def entry_files(repository: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
     """Return the files that `init --entries` writes, by path: the missing schemas, and outdated documents."""
-    paths = {f"{SCHEMA_FOLDER}/{row.schema_name}": row.schema_name for row in ENTRY_TYPES.values()}
-    files = {path: shipped_schema(name) for path, name in paths.items() if not os.path.lexists(repository.path(path))}
+    files = {}
+    for name in (row.schema_name for row in ENTRY_TYPES.values()):
+        if not os.path.lexists(repository.path(f"{SCHEMA_FOLDER}/{name}")):
+            files[f"{SCHEMA_FOLDER}/{name}"] = schema_bytes(f"entries/{name}")
     for path, text in generated_documents(repository.config.entries, schemas).items():
         existing = _read_document(repository, path)
         # A document without the mark was written by a person, and stays.

@@ -12,11 +12,11 @@ from registry_pipeline.registries.entries.library import Entry, Library, check_n
 from registry_pipeline.registries.entries.references import (
     GLOB_SIGNS,
     check_names,
+    items_of,
     known_names,
     member,
     put_entry,
     references,
-    texts,
 )
 from registry_pipeline.registries.entries.schemas import (
     APPROVAL,
@@ -48,7 +48,7 @@ def check_instance(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the type, the parent and the dependencies of a module instance."""
     yield from check_names(entry, library)
     yield from _check_parent(entry, library)
-    for at, name in texts(member(entry.value, "dependencies", "modules")):
+    for at, name in items_of(str, member(entry.value, "dependencies", "modules")):
         problem = _dependency_problem(entry, name, library)
         if problem:
             yield entry.finding("EN012", "dependencies", "modules", at, got=name, detail=problem)
@@ -71,7 +71,7 @@ def is_approved(value: Mapping[str, Any]) -> bool:
 def check_type_graph(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the edges of a module type that the type at the other end does not declare (EN013)."""
     for side, other_side in (("outbound", "inbound"), ("inbound", "outbound")):
-        for at, name in texts(entry.value.get(side)):
+        for at, name in items_of(str, entry.value.get(side)):
             if entry.key not in _edges(library, name, other_side):
                 ends = (entry.key, name) if side == "outbound" else (name, entry.key)
                 expected = f"{entry.key} in {other_side} of {name}"
@@ -79,7 +79,9 @@ def check_type_graph(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def _edges(library: Library, type_id: str, side: str) -> set[str]:
-    return {name for entry in library.of("module_type").get(type_id, ()) for _, name in texts(entry.value.get(side))}
+    return {
+        name for entry in library.of("module_type").get(type_id, ()) for _, name in items_of(str, entry.value.get(side))
+    }
 
 
 def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
@@ -146,7 +148,7 @@ def check_hook_addition_consistency(new_hook_entry: Mapping[str, Any], library: 
 def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the abilities, the event, the stage and the effects of a hook."""
     yield from check_names(entry, library)
-    for at, name in texts(member(entry.value, "match", "ability_scope")):
+    for at, name in items_of(str, member(entry.value, "match", "ability_scope")):
         # A pattern that matches nothing is a warning, because abilities may be added later.
         if GLOB_SIGNS.intersection(name) and not any(fnmatchcase(key, name) for key in library.of("abilities")):
             yield entry.finding("EN040", "match", "ability_scope", at, got=name, name=repr(name))
@@ -164,7 +166,7 @@ def _check_effect(entry: Entry) -> Iterator[Finding]:
         return
     if entry.value.get("blocking") is True:
         yield entry.finding("EN043", "blocking", got="true", field="blocking", event=event)
-    for at, effect in texts(entry.value.get("effects")):
+    for at, effect in items_of(str, entry.value.get("effects")):
         if effect.startswith(_AI_FACING):
             yield entry.finding("EN043", "effects", at, got=effect, field=f"the effect {effect}", event=event)
 
@@ -188,14 +190,11 @@ def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
 def _check_hooks(entry: Entry, library: Library) -> Iterator[Finding]:
     hooks = library.of("hook")
     for reference in references(entry, "hook"):
-        name = reference.name
-        if name not in hooks:
-            detail = f"{name} is not registered{suggestion(name, hooks)}"
-            yield entry.finding("EN033", *reference.steps, expected=known_names(hooks), got=name, detail=detail)
-            continue
-        expected, got = BINDINGS[str(reference.steps[1])], hooks[name][0].value.get("event_type")
+        if reference.name not in hooks:
+            continue  # `check_names` reports it
+        expected, got = BINDINGS[str(reference.steps[1])], hooks[reference.name][0].value.get("event_type")
         if got != expected:
-            details = {"expected": expected, "got": got, "detail": f"{name} is for another event"}
+            details = {"expected": expected, "got": got, "detail": f"{reference.name} is for another event"}
             yield entry.finding("EN033", *reference.steps, severity=Severity.ERROR, **details)
 
 

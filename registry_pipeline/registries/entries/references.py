@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.finding import Finding
@@ -14,6 +14,7 @@ from registry_pipeline.registries.entries.schemas import BINDINGS, suggestion
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import same_value
 
+_T = TypeVar("_T")
 GLOB_SIGNS: Final = frozenset("*?[")
 _Row = tuple[str, tuple[str, ...], str | None]
 _MODULE_TYPE: Final[_Row] = ("module_type", ("module_type",), "EN010")
@@ -22,8 +23,8 @@ _ABILITY: Final[tuple[_Row, ...]] = (
     ("module_instance", ("scope", "modules", "*"), "EN030"),
     ("abilities", ("ability_ids", "*"), "EN031"),
     # An ability binds hooks by a list or by a single text.
-    *(("hook", ("hooks", binding, "*"), None) for binding in BINDINGS),
-    *(("hook", ("hooks", binding), None) for binding in BINDINGS),
+    *(("hook", ("hooks", binding, "*"), "EN033") for binding in BINDINGS),
+    *(("hook", ("hooks", binding), "EN033") for binding in BINDINGS),
 )
 # What each type of entry refers to: the type of the other entry, or the family `abilities` for both levels; the keys
 # that lead to its name (`*`: each item of a list); and the code if the name is not registered, None if a rule of its
@@ -62,9 +63,9 @@ def member(value: Mapping[str, Any], *keys: str) -> Any:
     return result
 
 
-def texts(value: Any) -> list[tuple[int, str]]:
-    """Return the texts of a list with their indexes; the schema reports values that are not lists or texts."""
-    return [(at, item) for at, item in enumerate(value) if isinstance(item, str)] if isinstance(value, list) else []
+def items_of(kind: type[_T], value: Any) -> list[tuple[int, _T]]:
+    """Return the items of a list that are of a type, with their indexes; the schema reports all other values."""
+    return [(at, item) for at, item in enumerate(value) if isinstance(item, kind)] if isinstance(value, list) else []
 
 
 def references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
@@ -73,7 +74,7 @@ def references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
         if target not in (None, row_target):
             continue
         if keys[-1] == "*":
-            for at, name in texts(member(entry.value, *keys[:-1])):
+            for at, name in items_of(str, member(entry.value, *keys[:-1])):
                 if entry.type.name != "hook" or not GLOB_SIGNS.intersection(name):
                     yield Reference(row_target, name, (*keys[:-1], at), code)
         else:
@@ -83,13 +84,14 @@ def references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
 
 
 def check_names(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the names that are not registered (EN010, EN014, EN030, EN031, EN041)."""
+    """Yield the names that are not registered (EN010, EN014, EN030, EN031, EN033, EN041)."""
     for reference in references(entry):
         name, code = reference.name, reference.code
         known = library.of(reference.target)
         is_itself = code == "EN031" and name == entry.key
         if code is not None and (is_itself or name not in known):
-            details = {"name": name, "meant": "; it is the ability itself" if is_itself else suggestion(name, known)}
+            meant = "; it is the ability itself" if is_itself else suggestion(name, known)
+            details = {"name": name, "meant": meant, "detail": f"{name} is not registered{meant}"}
             yield entry.finding(code, *reference.steps, expected=known_names(known), got=name, **details)
 
 

@@ -11,7 +11,7 @@ from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.library import Entry, Library, check_new_entry, is_split_route
-from registry_pipeline.registries.entries.references import known_names, put_entry
+from registry_pipeline.registries.entries.references import items_of, known_names, put_entry
 from registry_pipeline.registries.entries.schemas import EntryType, folder_of, suggestion
 
 _NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
@@ -62,15 +62,15 @@ def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about conflicts, the owner, the documents and the stages of a route."""
     yield from _check_conflict(entry, library)
     yield from _check_owner(entry, library)
-    for i, route in _items(entry.value.get("routes")):
-        for j, document in _items(route.get("related_docs")):
+    for i, route in items_of(dict, entry.value.get("routes")):
+        for j, document in items_of(dict, route.get("related_docs")):
             yield from _check_document(entry, library, document, ("routes", i, "related_docs", j))
 
 
 def check_slugs(entry: Entry) -> Iterator[Finding]:
     """Yield the routes of an entry that have the slug of an earlier one (EN002)."""
     known: set[str] = set()
-    for at, route in _items(entry.value.get("routes")):
+    for at, route in items_of(dict, entry.value.get("routes")):
         if not isinstance(route.get("when_to_use"), str):
             continue
         name = slug_of(route)
@@ -79,11 +79,6 @@ def check_slugs(entry: Entry) -> Iterator[Finding]:
             steps = ("routes", at, "when_to_use")
             yield entry.finding("EN002", *steps, got=entry.key, detail=detail, advice="join the two")
         known.add(name)
-
-
-def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:
-    """Return the mappings of a list with their indexes; the schema reports anything else."""
-    return [(at, item) for at, item in enumerate(value) if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _check_conflict(entry: Entry, library: Library) -> Iterator[Finding]:

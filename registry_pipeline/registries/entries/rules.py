@@ -19,7 +19,7 @@ from registry_pipeline.registries.entries.modules import (
     check_instance,
     check_type_graph,
 )
-from registry_pipeline.registries.entries.references import check_names, find_referrers, member, texts
+from registry_pipeline.registries.entries.references import check_names, find_referrers, items_of, member
 from registry_pipeline.registries.entries.routes import check_file_name, check_route, check_slugs
 from registry_pipeline.registries.entries.schemas import OVERRIDE
 from registry_pipeline.values import replace, value_type
@@ -100,7 +100,7 @@ def check_entry(entry: Entry, library: Library, *, shape: bool = True) -> Iterat
     if shape:
         yield from library.schemas.check(entry.type, entry.value, entry.path, entry.node)
     # A write failure stays a failure, even if a person lists its code on the entry.
-    lifted = {code for _, code in texts(member(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
+    lifted = {code for _, code in items_of(str, member(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
     for violation in check_rules(entry, library):
         is_lifted = violation.code in lifted and violation.severity is Severity.ERROR
         yield replace(violation, severity=Severity.WARNING) if is_lifted else violation

@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from registry_pipeline.config import Config, Entries, Repository
-from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, did_you_mean
 from registry_pipeline.registries.base.drift import quote_pathspec
-from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_folder
+from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_bytes
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
@@ -199,15 +199,7 @@ def _read_own_type(name: str, data: bytes) -> EntryType:
 
 @cache  # compiling a schema takes longer than checking an entry
 def _shipped_validator(name: str) -> Validator:
-    return entry_validator(shipped_schema(name))
-
-
-def shipped_schema(name: str) -> bytes:
-    """Return the text of a shipped schema; raise NotFoundError (exit 7) if it is missing."""
-    try:
-        return (schema_folder() / "entries" / name).read_bytes()
-    except FileNotFoundError:
-        raise NotFoundError(f"no schema {name} ships with this version", "reinstall registry-pipeline") from None
+    return entry_validator(schema_bytes(f"entries/{name}"))
 
 
 def entry_validator(data: bytes) -> Validator:
