@@ -185,11 +185,7 @@ def _decode(data: bytes) -> str:
 
 
 def read_yaml_values(data: bytes) -> list[Any]:
-    """Return the value of each document: dicts, lists, texts, numbers, booleans, None.
-
-    Raises:
-        StrictYamlError: as `read_yaml`.
-    """
+    """Return the value of each document, as `read_yaml` does without positions."""
     return [node.value for node in read_yaml(data)]
 
 

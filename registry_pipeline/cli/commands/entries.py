@@ -16,10 +16,11 @@ from registry_pipeline.cli.group import Command, CommandGroup
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.files.transaction import Recovery
+from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity, count_findings
 from registry_pipeline.registries.entries.change_plan import ChangeRequest, find_type
 from registry_pipeline.registries.entries.library import Entry
-from registry_pipeline.registries.entries.rules import rules
+from registry_pipeline.registries.entries.rules import RULES
 from registry_pipeline.registries.entries.schemas import FAMILIES
 from registry_pipeline.registries.entries.service import (
     WriteResult,
@@ -281,13 +282,13 @@ def rules_command(reporter: Reporter) -> int:
     only recorded. `explain CODE` explains a code. The repository's registry_coordination.md is generated from the
     same table.
     """
-    rows = rules()
 
     def print_text(page: Page) -> None:
         columns = [Column("code"), Column("when this changes"), Column("check that"), Column("a violation is")]
-        page.table(columns, ([rule.code, rule.when, rule.check, rule.violation] for rule in rows))
+        page.table(columns, ([rule.code, rule.when, rule.check, rule.violation] for rule in RULES))
 
-    reporter.print_result({"rules": [asdict(rule) for rule in rows]}, (), print_text)
+    rows = [asdict(rule) | {"severity": CODES[rule.code].severity} for rule in RULES]
+    reporter.print_result({"rules": rows}, (), print_text)
     return 0
 
 

@@ -67,11 +67,7 @@ class Change:
 def plan_addition(
     repository: Repository, library: Library, new_entries: Sequence[Entry], request: ChangeRequest
 ) -> Change:
-    """Return the plan that adds or updates all of the entries; the path of each is the source that it was read from.
-
-    Raises:
-        RefusedError: a file cannot be changed with a verified result (exit 5).
-    """
+    """Return the plan that adds or updates all of the entries; the path of each is the source that it was read from."""
     # (1) An entry without shape or key cannot be put into a file at all.
     unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:
@@ -88,12 +84,7 @@ def plan_addition(
 
 
 def plan_removal(repository: Repository, library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
-    """Return the plan that removes all of the entries, each named by its type and key.
-
-    Raises:
-        NotFoundError: an entry does not exist (exit 7).
-        RefusedError: a file cannot be changed with a verified result (exit 5).
-    """
+    """Return the plan that removes all of the entries, each named by its type and key."""
     edits = FileEdits(repository, library)
     removed = [_find_entry(library, entry_type, key) for entry_type, key in names]
     for entry in removed:
@@ -114,11 +105,7 @@ def find_type(library: Library, name: str) -> EntryType:
 
 
 def choose_type(library: Library, family: str, value: Mapping[str, Any]) -> EntryType:
-    """Return the type of a family by whose schema an entry is valid, or else the type with the most similar keys.
-
-    Raises:
-        RefusedError: several types fit equally well (exit 5).
-    """
+    """Return the type of a family whose schema fits an entry best; refuse if several fit equally well."""
     scores = {}
     for entry_type in library.schemas.types.values():
         if entry_type.family != family:

@@ -14,7 +14,7 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.capture import CaptureReader
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.entries.library import content_paths, find_link
-from registry_pipeline.registries.entries.rules import rules
+from registry_pipeline.registries.entries.rules import RULES
 from registry_pipeline.registries.entries.schemas import (
     AGENTS_PATH,
     APPROVAL,
@@ -103,7 +103,7 @@ def generated_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, 
         f"{f', list `{row.list_key}`' if row.list_key else ''} | {row.purpose} |\n"
         for name, row in schemas.types.items()
     ]
-    coordination = [f"| {rule.code} | {rule.when} | {rule.check} | {rule.violation} |\n" for rule in rules()]
+    coordination = [f"| {rule.code} | {rule.when} | {rule.check} | {rule.violation} |\n" for rule in RULES]
     return {
         AGENTS_PATH: "".join([_AGENTS_HEAD, *types, _AGENTS_TAIL]).encode(),
         COORDINATION_PATH: "".join([_COORDINATION_HEAD, *coordination, _COORDINATION_TAIL]).encode(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
+from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.entries.library import (
@@ -15,7 +16,7 @@ from registry_pipeline.registries.entries.library import (
     Entry,
     Library,
     build_library,
-    is_content_path,
+    is_file_of,
     is_split_route,
 )
 from registry_pipeline.registries.entries.modules import put_hook, put_in_list
@@ -44,7 +45,8 @@ class FileEdits:
     def put(self, new: Entry, value: dict[str, Any], *, update: bool) -> None:
         """Add or update an entry with `value`; without `update`, a different entry of its key becomes a finding."""
         path, key = self._library.new_entry(new.type, value).path, new.key
-        if not is_content_path(self._library, new.type, path):
+        # A run folder must be able to contain the file.
+        if path_codes(path) or not is_file_of(self._library.config, new.type, path):
             detail, advice = f"the key {key!r} cannot be a file name", "choose a plainer key"
             self.findings.append(new.finding("EN002", got=key, detail=detail, advice=advice))
             return

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from registry_pipeline.config import Entries, Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.schemas import (
@@ -178,7 +177,7 @@ def build_library(
     # One file can contain entries of several types, if a repository defines a type for the same path.
     for path, data in files.items():
         for entry_type in schemas.types.values():
-            if not _is_file_of(config, entry_type, path):
+            if not is_file_of(config, entry_type, path):
                 continue
             try:
                 if path not in documents:
@@ -204,12 +203,8 @@ def build_library(
     )
 
 
-def is_content_path(library: Library, entry_type: EntryType, path: str) -> bool:
-    """Return whether entries of a type can be written to a path: they are read from it, and run folders accept it."""
-    return not path_codes(path) and _is_file_of(library.config, entry_type, path)
-
-
-def _is_file_of(config: Entries, entry_type: EntryType, path: str) -> bool:
+def is_file_of(config: Entries, entry_type: EntryType, path: str) -> bool:
+    """Return whether entries of a type are read from a path."""
     if entry_type.one_file:
         return path == content_path(config, entry_type)
     folder = f"{folder_of(config, entry_type)}/"

@@ -126,11 +126,7 @@ _AI_FACING: Final = "ai_"
 
 
 def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a hook's file with the hook.
-
-    Raises:
-        RefusedError: the file contains another hook (exit 5).
-    """
+    """Return the documents of a hook's file with the hook; refuse a file that contains another hook."""
     kept = [document for document in documents if document is not None]
     keys = [entry_type.key_of(document) if isinstance(document, dict) else None for document in kept]
     # A hook file is named by its hook, so it contains one hook.

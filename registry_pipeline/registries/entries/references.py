@@ -139,11 +139,7 @@ def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, An
 
 
 def put_entry(entries: list[Any], new_entry: dict[str, Any], key_of: Callable[[Any], Any]) -> None:
-    """Insert or update an entry, as `insert_or_update_entry` does.
-
-    Raises:
-        RefusedError: two entries have its key (exit 5).
-    """
+    """Insert or update an entry, as `insert_or_update_entry` does; refuse if two entries have its key."""
     key = key_of(new_entry)
     keys = [key_of(entry) if isinstance(entry, dict) else None for entry in entries]
     matches = [index for index, known in enumerate(keys) if known == key]

@@ -23,11 +23,7 @@ def slug_of(route: Mapping[str, Any]) -> str:
 
 
 def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a file with the routes of an entry added or updated.
-
-    Raises:
-        RefusedError: the file contains two other documents (exit 5).
-    """
+    """Return the documents of a file with the routes of an entry; refuse a file that contains two other documents."""
     if is_split_route(entry_type, documents):
         merged = _merge_route({**documents[0], **documents[1]}, entry)
         head = {name: merged[name] for name in merged if name != "routes" and name not in documents[1]}

@@ -96,7 +96,12 @@ def add_entries(
 
 
 def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
-    """Remove entries, each named by its type and key, as one change; the errors are those of `add_entries`."""
+    """Remove entries, each named by its type and key, as one change.
+
+    Raises:
+        NotFoundError: there is no such type or entry (exit 7).
+        BusyError, RefusedError, WriteError: as `add_entries`.
+    """
 
     def plan(library: Library) -> Change:
         return plan_removal(repository, library, [(find_type(library, name), key) for name, key in names])
