@@ -88,12 +88,7 @@ def format_location(mark: Any) -> str:
 
 
 class YamlNode(NamedTuple):
-    """One value and its position in the text.
-
-    Attributes:
-        weight: the number of values with all aliases expanded.
-        members: the items of a sequence, or the alternating keys and values of a mapping.
-    """
+    """One value and its position in the text."""
 
     kind: Kind
     value: Any
@@ -101,8 +96,8 @@ class YamlNode(NamedTuple):
     stop: Any  # libyaml's mark after the last character; a block collection stops with its last value
     flow: bool = False  # written as `[...]` or `{...}`
     plain: bool = False  # a scalar without quotes and tag
-    weight: int = 1
-    members: tuple[YamlNode, ...] = ()
+    weight: int = 1  # the number of values with all aliases expanded
+    members: tuple[YamlNode, ...] = ()  # the items of a sequence, or the alternating keys and values of a mapping
 
     @property
     def start(self) -> int:

@@ -103,6 +103,9 @@ class _TextEditor:
         """Return lines as text to insert at `start`, which may be the end of a text without a final newline."""
         return ("" if not start or self.text[start - 1] == "\n" else self.style.newline) + self._join(lines)
 
+    def _insert(self, start: int, lines: list[str]) -> None:
+        self.edits.append((start, start, self.new_lines(start, lines)))
+
     def _edit_collection(self, node: YamlNode, value: Any) -> bool:
         """Edit a block collection member by member; return False if it has to be replaced instead."""
         if node.flow or not is_block(value) or not node.members:
@@ -132,8 +135,7 @@ class _TextEditor:
             if name in own:
                 previous = own[name]
             elif name not in node.value or not same_value(node.value[name], member):
-                start = self._after_node(previous)
-                self.edits.append((start, start, self.new_lines(start, member_lines(name, member, column, self.style))))
+                self._insert(self._after_node(previous), member_lines(name, member, column, self.style))
         return True
 
     def _edit_member(self, key: YamlNode, member: YamlNode, value: Any, column: int) -> None:
@@ -150,13 +152,13 @@ class _TextEditor:
             text = self.style.newline.join(inline_text(value, column + self.style.mapping))
             self.edits.append((member.start, member.end, text))
         else:
-            self._replace_member(key, member, member_lines(key.value, value, column, self.style), value, column)
+            self._replace_member(key, member, value, column)
 
-    def _replace_member(self, key: YamlNode, member: YamlNode, lines: list[str], value: Any, column: int) -> None:
+    def _replace_member(self, key: YamlNode, member: YamlNode, value: Any, column: int) -> None:
+        lines = member_lines(key.value, value, column, self.style)
         colon = self.text.index(":", key.end)
         if member.start == member.end and is_block(value):  # below the key's line, which may end with a comment
-            start = self._next_start(colon)
-            self.edits.append((start, start, self.new_lines(start, lines[1:])))
+            self._insert(self._next_start(colon), lines[1:])
             return
         end = self._before_newlines(max(member.end, colon + 1))
         is_one_line = "\n" not in self.text[member.start : member.end]
@@ -184,7 +186,7 @@ class _TextEditor:
                     lines += [""] if is_spaced and is_last else []
                     lines += item_lines(new, column, self.style)
                     lines += [""] if is_spaced and not is_last else []
-                self.edits.append((heads[b], heads[b], self.new_lines(heads[b], lines)))
+                self._insert(heads[b], lines)
             for item, new in zip(items[a:b], value[c:d], strict=True) if kind == "equal" else ():
                 if item.value is not new and not same_value(item.value, new) and not self._edit_collection(item, new):
                     self._refuse_comments(item)
@@ -309,17 +311,12 @@ def _flow_insertion(text: str, node: YamlNode, value: Any, newline: str) -> tupl
     at = next((i for i, item in enumerate(items) if not same_value(item.value, value[i])), len(items))
     if not same_value([item.value for item in items[at:]], value[at + 1 :]):
         return None
-    margins = [_margin(text, item) for item in items]
+    # The text between the line's start and the item, which is blank if the item begins the line.
+    margins = [text[text.rfind("\n", 0, item.start) + 1 : item.start] for item in items]
     # A comment beside the new item would be read as the comment of that item.
-    following = items[at].start if at < len(items) else node.end
-    if not all(margins) or "#" in text[items[at - 1].end if at else node.start : following]:
+    gap_start, gap_end = items[at - 1].end if at else node.start, items[at].start if at < len(items) else node.end
+    if "#" in text[gap_start:gap_end] or any(not margin or margin.strip(" \t") for margin in margins):
         return None
     if at == len(items):  # a comma after the last item then follows the new one
         return (items[-1].end, items[-1].end, f",{newline}{margins[0]}{flow_text(value[at])}")
     return (items[at].start, items[at].start, f"{flow_text(value[at])},{newline}{margins[0]}")
-
-
-def _margin(text: str, item: YamlNode) -> str:
-    # The blanks before an item that begins a line, or "".
-    before = text[text.rfind("\n", 0, item.start) + 1 : item.start]
-    return "" if before.strip(" \t") else before

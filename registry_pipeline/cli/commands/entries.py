@@ -112,16 +112,6 @@ def list_command(reporter: Reporter, name: str | None) -> int:
     order = {type_name: number for number, type_name in enumerate(library.schemas.types)}
     entries = [entry for entry in library.entries if name in (None, entry.type.name, entry.type.family)]
     entries.sort(key=lambda entry: (order[entry.type.name], entry.key, entry.path))
-    records = [
-        {
-            "type": entry.type.name,
-            "key": entry.key,
-            "path": entry.path,
-            "location": entry.location(),
-            "value": dict(entry.value),
-        }
-        for entry in entries
-    ]
 
     def print_text(page: Page) -> None:
         _print_recovery(page, recovery)
@@ -131,9 +121,15 @@ def list_command(reporter: Reporter, name: str | None) -> int:
         columns = [Column("type"), Column("key"), Column("status"), Column("location"), Column("", below=True)]
         page.table(columns, map(_table_row, entries))
 
+    records = [_record(entry) for entry in entries]
     document = {"records": records, "count": len(records), "settled": _recovery_to_json(recovery)}
     reporter.print_result(document, (), print_text)
     return 0
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    names = {"type": entry.type.name, "key": entry.key}
+    return names | {"path": entry.path, "location": entry.location(), "value": dict(entry.value)}
 
 
 def _table_row(entry: Entry) -> list[str]:

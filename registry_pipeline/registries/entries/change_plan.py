@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from registry_pipeline.canonical import utc_text
-from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
@@ -64,28 +63,26 @@ class Change:
         return has_errors(self.findings)
 
 
-def plan_addition(
-    repository: Repository, library: Library, new_entries: Sequence[Entry], request: ChangeRequest
-) -> Change:
-    """Return the plan that adds or updates all of the entries; the path of each is the source that it was read from."""
+def plan_addition(library: Library, new_entries: Sequence[Entry], request: ChangeRequest) -> Change:
+    """Return the plan that adds or updates all of the entries."""
     # (1) An entry without shape or key cannot be put into a file at all.
     unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:
         return Change({}, sorted_findings(unusable), len(new_entries))
     # (2) The findings are those of the state after the change.
     changes = [(new, _with_approval(library, new, request)) for new in new_entries]
-    edits = _edit_files(repository, library, changes, request)
+    edits = _edit_files(library, changes, update=request.update)
     if request.no_check:
         # (3) The override lists the codes that the entry violates in that state, so the files are edited again.
         after = edits.library_after
         changes = [(new, _with_override(library, after, new, value, request)) for new, value in changes]
-        edits = _edit_files(repository, library, changes, request)
+        edits = _edit_files(library, changes, update=request.update)
     return Change(edits.changed_files, _check_change(library, edits), len(new_entries))
 
 
-def plan_removal(repository: Repository, library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
+def plan_removal(library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
     """Return the plan that removes all of the entries, each named by its type and key."""
-    edits = FileEdits(repository, library)
+    edits = FileEdits(library)
     removed = [_find_entry(library, entry_type, key) for entry_type, key in names]
     for entry in removed:
         edits.remove(entry)
@@ -120,15 +117,10 @@ def choose_type(library: Library, family: str, value: Mapping[str, Any]) -> Entr
     return library.schemas.types[best[0]]
 
 
-def _edit_files(
-    repository: Repository,
-    library: Library,
-    changes: Iterable[tuple[Entry, dict[str, Any]]],
-    request: ChangeRequest,
-) -> FileEdits:
-    edits = FileEdits(repository, library)
+def _edit_files(library: Library, changes: Iterable[tuple[Entry, dict[str, Any]]], *, update: bool) -> FileEdits:
+    edits = FileEdits(library)
     for new, value in changes:
-        edits.put(new, value, update=request.update)
+        edits.put(new, value, update=update)
     return edits
 
 

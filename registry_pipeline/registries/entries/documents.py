@@ -84,10 +84,8 @@ type; for EN012 one side is enough.
 
 def entry_files(repository: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
     """Return the files that `init --entries` writes, by path: the missing schemas, and outdated documents."""
-    files = {}
-    for name in (row.schema_name for row in ENTRY_TYPES.values()):
-        if not os.path.lexists(repository.path(f"{SCHEMA_FOLDER}/{name}")):
-            files[f"{SCHEMA_FOLDER}/{name}"] = schema_bytes(f"entries/{name}")
+    names = {f"{SCHEMA_FOLDER}/{row.schema_name}": f"entries/{row.schema_name}" for row in ENTRY_TYPES.values()}
+    files = {path: schema_bytes(name) for path, name in names.items() if not os.path.lexists(repository.path(path))}
     for path, text in generated_documents(repository.config.entries, schemas).items():
         existing = _read_document(repository, path)
         # A document without the mark was written by a person, and stays.

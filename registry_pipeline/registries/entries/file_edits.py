@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
@@ -30,16 +29,12 @@ _PUT = {"routes": put_route, "hooks": put_hook}
 
 
 class FileEdits:
-    """The edits of one change: all entries are put or removed first, then the results are read.
+    """The edits of one change: all entries are put or removed first, then the results are read."""
 
-    `touched` are the type and key of each changed entry.
-    """
-
-    def __init__(self, repository: Repository, library: Library) -> None:
-        self._repository = repository
+    def __init__(self, library: Library) -> None:
         self._library = library
         self._documents: dict[str, list[Any]] = {}
-        self.touched: set[tuple[str, str]] = set()
+        self.touched: set[tuple[str, str]] = set()  # the type and key of each changed entry
         self.findings: list[Finding] = []
 
     def put(self, new: Entry, value: dict[str, Any], *, update: bool) -> None:
@@ -103,7 +98,7 @@ class FileEdits:
         parsed = {path: nodes for path, nodes in old.documents.items() if path not in changed}
         # Files that exist are parsed again, with their findings; the others could not be read.
         findings = [f for f in old.findings if f.path not in files and f.path not in changed]
-        return build_library(self._repository, files, findings, old.schemas, parsed)
+        return build_library(old.repository, files, findings, old.schemas, parsed)
 
     def _read(self, path: str, entry_type: EntryType) -> list[Any] | None:
         """Return the documents of a file with the edits so far, or None, with a finding, if it cannot be edited."""

@@ -31,7 +31,7 @@ _ADVICE: Final = "correct the file, then run `registry-pipeline entries check`"
 
 @value_type
 class Entry:
-    """One entry; `path` is the file that contains it and `node` its position there."""
+    """One entry; of a new one, the path and the node are those of the source that it was read from."""
 
     type: EntryType
     key: str
@@ -55,21 +55,16 @@ class Entry:
 
 @value_type
 class Library:
-    """All registries of a repository at one moment.
+    """All registries of a repository at one moment."""
 
-    Attributes:
-        findings: the problems of schemas and of files that could not be read completely.
-        route_texts: the text of all routes of a module, by module id.
-    """
-
-    root: Path
+    repository: Repository
     config: Entries
     schemas: EntrySchemas
     files: Mapping[str, bytes]  # by path
     documents: Mapping[str, tuple[YamlNode, ...]]  # by path
     entries: tuple[Entry, ...]
-    findings: tuple[Finding, ...]
-    route_texts: Mapping[str, str]
+    findings: tuple[Finding, ...]  # about schemas, and about files that could not be read completely
+    route_texts: Mapping[str, str]  # the text of all routes of a module, by module id
     _by_key: Mapping[str, Mapping[str, tuple[Entry, ...]]]
 
     def of(self, type_name: str) -> Mapping[str, tuple[Entry, ...]]:
@@ -108,9 +103,9 @@ Check = Callable[[Entry, Library], Iterable[Finding]]
 
 
 def check_new_entry(check: Check, type_name: str, value: Mapping[str, Any], library: Library | None) -> list[Finding]:
-    """Return the findings of a check about an entry that need not be in the library.
+    """Return the findings of a check about an entry, which need not be in the library.
 
-    The default library is that of the working directory's repository; NotFoundError (exit 7) if there is none.
+    Without a library, that of the working directory's repository; NotFoundError (exit 7) if there is none.
     """
     library = read_library(find_repository()) if library is None else library
     return list(check(library.new_entry(ENTRY_TYPES[type_name], value), library))
@@ -199,7 +194,7 @@ def build_library(
             owner = str(entry.value.get("module_id"))
             route_texts[owner] = route_texts.get(owner, "") + json.dumps(entry.value, ensure_ascii=False)
     return Library(
-        repository.root, config, schemas, files, documents, tuple(entries), tuple(all_findings), route_texts, by_key
+        repository, config, schemas, files, documents, tuple(entries), tuple(all_findings), route_texts, by_key
     )
 
 

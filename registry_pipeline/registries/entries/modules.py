@@ -79,9 +79,8 @@ def check_type_graph(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def _edges(library: Library, type_id: str, side: str) -> set[str]:
-    return {
-        name for entry in library.of("module_type").get(type_id, ()) for _, name in items_of(str, entry.value.get(side))
-    }
+    types = library.of("module_type").get(type_id, ())
+    return {name for entry in types for _, name in items_of(str, entry.value.get(side))}
 
 
 def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
@@ -121,7 +120,7 @@ def _dependency_problem(entry: Entry, name: str, library: Library) -> str:
 
 
 # After these events a hook can no longer block anything.
-_TOO_LATE: Final = frozenset({"PostAbilityCall", "SessionStop"})
+_TOO_LATE: Final = ("PostAbilityCall", "SessionStop")
 _AI_FACING: Final = "ai_"
 
 
@@ -153,12 +152,8 @@ def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
         if isinstance(value, str) and value not in allowed:
             details = {"field": field, "name": value, "meant": suggestion(value, allowed)}
             yield entry.finding("EN042", field, expected=", ".join(allowed), got=value, **details)
-    yield from _check_effect(entry)
-
-
-def _check_effect(entry: Entry) -> Iterator[Finding]:
     event = entry.value.get("event_type")
-    if not isinstance(event, str) or event not in _TOO_LATE:
+    if event not in _TOO_LATE:
         return
     if entry.value.get("blocking") is True:
         yield entry.finding("EN043", "blocking", got="true", field="blocking", event=event)
@@ -179,11 +174,7 @@ def check_ability_addition_consistency(
 def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about modules, abilities, hooks and routes of an ability."""
     yield from check_names(entry, library)
-    yield from _check_hooks(entry, library)
     yield from _check_routes(entry, library)
-
-
-def _check_hooks(entry: Entry, library: Library) -> Iterator[Finding]:
     hooks = library.of("hook")
     for reference in references(entry, "hook"):
         if reference.name not in hooks:

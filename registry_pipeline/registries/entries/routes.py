@@ -72,8 +72,8 @@ def check_slugs(entry: Entry) -> Iterator[Finding]:
         name = slug_of(route)
         if name in known:
             detail = f"the route {name} is duplicated in {entry.key}"
-            steps = ("routes", at, "when_to_use")
-            yield entry.finding("EN002", *steps, got=entry.key, detail=detail, advice="join the two")
+            words = {"detail": detail, "advice": "join the two"}
+            yield entry.finding("EN002", "routes", at, "when_to_use", got=entry.key, **words)
         known.add(name)
 
 
@@ -126,11 +126,11 @@ def _path_problem(library: Library, path: str) -> str:
     # Backslashes and absolute paths would lead elsewhere on other systems.
     if not file_path or file_path.startswith("/") or "\\" in file_path or "\0" in file_path or ".." in parts:
         return "does not stay inside the repository"
-    target = library.root
+    target = library.repository.root
     try:
         for part in parts:
             target = target / part
-            if target.is_symlink() and not target.resolve().is_relative_to(library.root.resolve()):
+            if target.is_symlink() and not target.resolve().is_relative_to(library.repository.root.resolve()):
                 return "leads out of the repository by a link"
         return "" if target.is_file() else "is not a file" if target.exists() else "does not exist"
     except (OSError, RuntimeError):  # a name that the file system refuses, or a cycle of links

@@ -90,7 +90,7 @@ def add_entries(
     """
 
     def plan(library: Library) -> Change:
-        return plan_addition(repository, library, [_resolve_type(library, entry) for entry in given], request)
+        return plan_addition(library, [_to_entry(library, entry) for entry in given], request)
 
     return _write_planned(repository, plan, dry_run=dry_run)
 
@@ -104,7 +104,7 @@ def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, 
     """
 
     def plan(library: Library) -> Change:
-        return plan_removal(repository, library, [(find_type(library, name), key) for name, key in names])
+        return plan_removal(library, [(find_type(library, name), key) for name, key in names])
 
     return _write_planned(repository, plan, dry_run=dry_run)
 
@@ -139,7 +139,7 @@ def _write_planned(repository: Repository, plan: Callable[[Library], Change], *,
         return WriteResult(change, is_written, recovery)
 
 
-def _resolve_type(library: Library, given: GivenEntry) -> Entry:
+def _to_entry(library: Library, given: GivenEntry) -> Entry:
     # The plan reports a value that is not a mapping (EN001).
     name, value = given.type_name, given.value if isinstance(given.value, Mapping) else {}
     chosen = choose_type(library, name, value) if name in FAMILIES else find_type(library, name)
