@@ -22,13 +22,9 @@ _ESCAPE: Final = re.compile(rb"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9
 def read_given(
     types: Sequence[str], files: Sequence[str], texts: Sequence[str], folder: Path
 ) -> tuple[GivenEntry, ...]:
-    """Return the given entries in their order; JSON is read as YAML.
+    """Return the entries in files (relative to `folder`) and texts, in their order; "-" is standard input.
 
-    Args:
-        types: one type for all sources or one for each; without types each source maps types to lists of entries.
-        files: paths relative to `folder`, or "-" for standard input.
-        texts: entries as text, or "-".
-        folder: the folder of relative paths.
+    `types` has one type for all sources or one for each; without types each source maps types to lists of entries.
 
     Raises:
         UsageError: no source is given, or the number of types does not fit (exit 2).
@@ -43,16 +39,18 @@ def read_given(
             "give one --type for all entries, or one for each --entry-file, or for each --entry-json"
         )
     given: list[GivenEntry] = []
-    # JSON is parsed as YAML, so that findings have a line and a column.
     for number, (origin, data) in enumerate(sources):
-        documents = _read_documents(origin, data)
-        if types:
-            type_name = types[number] if len(types) > 1 else types[0]
-            # A document is an entry or a list of entries.
-            nodes = [item for node in documents for item in (node.members if node.kind == "sequence" else (node,))]
-            given += [GivenEntry(type_name, node.value, origin, node) for node in nodes]
-        else:
-            given += _read_bundles(origin, documents)
+        for node in _read_documents(origin, data):
+            if types:
+                groups = [(types[number] if len(types) > 1 else types[0], node)]
+            elif node.kind == "mapping" and all(items.kind == "sequence" for _, items in node.pairs()):
+                groups = [(key.value, items) for key, items in node.pairs()]
+            else:
+                raise click.UsageError(f"give --type, or write {origin} as a mapping of types to lists of entries")
+            # A document of a type is an entry or a list of entries.
+            for type_name, group in groups:
+                items = group.members if group.kind == "sequence" else (group,)
+                given += [GivenEntry(type_name, item.value, origin, item) for item in items]
     if not given:
         raise RefusedError("the input contains no entry", "write each entry as a mapping")
     return tuple(given)
@@ -74,6 +72,7 @@ def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
 
 
 def _read_documents(origin: str, data: bytes) -> list[YamlNode]:
+    # JSON is parsed as YAML, so that findings have a line and a column.
     try:
         return [node for node in read_yaml(_join_surrogates(data)) if node.value is not None]
     except StrictYamlError as error:
@@ -93,13 +92,3 @@ def _join_surrogates(data: bytes) -> bytes:
 
 def _join_pair(match: re.Match[bytes]) -> bytes:
     return match[0] if len(match[1]) == 1 else b"\\U%08x" % ord(json.loads(b'"%s"' % match[0]))
-
-
-def _read_bundles(origin: str, documents: list[YamlNode]) -> list[GivenEntry]:
-    given = []
-    for node in documents:
-        if node.kind != "mapping" or not all(value.kind == "sequence" for _, value in node.pairs()):
-            raise click.UsageError(f"give --type, or write {origin} as a mapping of types to lists of entries")
-        for key, items in node.pairs():
-            given += [GivenEntry(key.value, item.value, origin, item) for item in items.members]
-    return given

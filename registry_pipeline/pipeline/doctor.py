@@ -68,8 +68,7 @@ def _list_known_files(repository: Repository) -> Iterator[str]:
     config = repository.config
     yield from (CONFIG_NAME, config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
     yield from (*config.operations_catalog, *config.coverage_matrix, AGENTS_PATH, COORDINATION_PATH)
-    for entry_type in ENTRY_TYPES.values():
-        yield from content_paths(repository, entry_type)
+    yield from content_paths(repository, ENTRY_TYPES.values())
 
 
 def _list_other_folders(repository: Repository) -> Iterator[Path]:

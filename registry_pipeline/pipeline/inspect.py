@@ -18,7 +18,7 @@ from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
-from registry_pipeline.registries.entries.documents import entry_pathspecs
+from registry_pipeline.registries.entries.schemas import entry_pathspecs
 from registry_pipeline.registries.system_health.build import HealthFacts, HealthState, find_health_state
 from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import Inputs

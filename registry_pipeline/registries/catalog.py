@@ -81,10 +81,7 @@ _WITHOUT_BUILDER: Final = (
 _BUILT: Final = (
     run_registry.SPEC,
     *captured.SPECS,
-    entries.MODULE_REGISTRY_SPEC,
-    entries.ROUTE_REGISTRY_SPEC,
-    entries.ABILITY_REGISTRY_SPEC,
-    entries.HOOK_REGISTRY_SPEC,
+    *entries.SPECS.values(),
     run_index.OVERRIDES_LOG_SPEC,
     run_index.RUN_INDEX_SPEC,
     roles.ROLE_REGISTRY_SPEC,

@@ -1,8 +1,4 @@
-"""Load and dump the YAML files of registries; a dump changes only the lines that have to change.
-
-A new text is made by edits of the old text or, for layouts that cannot be edited, by ruamel.yaml's round trip. Either
-result is parsed again and compared with the new values before it is returned.
-"""
+"""Load and dump the YAML files of registries; a dump changes only the lines that have to change."""
 
 from __future__ import annotations
 
@@ -19,14 +15,18 @@ from typing import Any, Final
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import read_own_file, refuse_missing_folder, replace_file
-from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_plain_scalar, read_yaml, same_value
+from registry_pipeline.yaml.compose import (
+    StrictYamlError,
+    YamlNode,
+    read_plain_scalar,
+    read_yaml,
+    read_yaml_values,
+    same_value,
+)
 from registry_pipeline.yaml.edit import EditError, edit_text
 from registry_pipeline.yaml.emit import measure_style
-from registry_pipeline.yaml.values import read_yaml_values
 
 MAX_BYTES: Final = 64 << 20
-# The keys that identify an entry of a list, by preference.
-KEY_FIELDS: Final = ("module_id", "ability_id", "operation_key", "id", "when_to_use")
 _COMMENT: Final = re.compile(r"(?:^|(?<=[\s\[\]{},:-]))#[^\r\n]*", re.MULTILINE)
 
 
@@ -37,8 +37,8 @@ class YamlDocuments(list[Any]):
 def load_yaml(path: str | os.PathLike[str]) -> Any:
     """Return the data of a YAML file, with its comments (ruamel.yaml's round-trip types: dicts and lists).
 
-    Values are read by YAML 1.2: `no` is a text, `010` is ten, a date is a text. A file of several documents gives
-    `YamlDocuments`, an empty one None. Anchors and merge keys are kept.
+    Values are read by YAML 1.2: `no` and a date are texts, `010` is ten. A file of several documents gives
+    `YamlDocuments`, an empty one None.
 
     Raises:
         NotFoundError: the file does not exist (exit 7).
@@ -59,11 +59,8 @@ def load_yaml(path: str | os.PathLike[str]) -> Any:
 def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
     """Change a YAML file to contain `data`; lines that need no change keep their bytes.
 
-    The comments are those of the file: each stays with its entry. A new file is written in block style.
-
-    Args:
-        path: the file to change or create.
-        data: what `load_yaml` returned, or plain values.
+    `data` is what `load_yaml` returned, or plain values. The comments are those of the file: each stays with its
+    entry. A missing file is created, in block style.
 
     Raises:
         NotFoundError: the folder does not exist (exit 7).
@@ -95,13 +92,9 @@ def read_yaml_file(path: Path) -> bytes:
 
 
 def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[YamlNode] | None = None) -> bytes:
-    """Return a file's bytes with new values; the same bytes if it contains these values already.
+    """Return a file's bytes with the documents `after`; the same bytes if it contains these values already.
 
-    Args:
-        before: the old bytes.
-        after: the plain values of the documents.
-        name: the file's name in messages.
-        nodes: the documents of `before`, if the caller has parsed them.
+    `name` is the file in messages; `nodes` are the documents of `before`, if the caller has parsed them.
 
     Raises:
         RefusedError: `before` is not strict YAML, or no verified result was possible (exit 5).
@@ -112,11 +105,14 @@ def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[Yaml
         return before
     text = before.decode("utf-8")
     # (1) edits keep most of the text, (2) the round trip handles more layouts
-    for method in (_rewrite_by_edits, _rewrite_by_round_trip):
-        result = method(text, documents, values)
-        # Neither method is trusted: the result must parse to exactly the new values.
-        if result is not None and _has_values(result, values):
-            return result
+    for method in (edit_text, _round_trip):
+        try:
+            result = method(text, documents, values).encode("utf-8")
+            # Neither method is trusted: the result must parse to exactly the new values.
+            if same_value(read_yaml_values(result), values):
+                return result
+        except (EditError, StrictYamlError):
+            continue
     raise RefusedError(
         f"{name} cannot be changed without losing a comment, or an anchor that another entry uses",
         "edit this entry by hand, then run `registry-pipeline entries check`",
@@ -132,43 +128,29 @@ def _read_nodes(data: bytes, name: str) -> Sequence[YamlNode]:
         ) from None
 
 
-def _has_values(data: bytes, values: list[Any]) -> bool:
-    try:
-        return same_value(read_yaml_values(data), values)
-    except StrictYamlError:
-        return False
-
-
-def _rewrite_by_edits(text: str, documents: Sequence[YamlNode], values: list[Any]) -> bytes | None:
-    try:
-        return edit_text(text, documents, values, KEY_FIELDS).encode("utf-8")
-    except EditError:
-        return None
-
-
-def _rewrite_by_round_trip(text: str, documents: Sequence[YamlNode], values: list[Any]) -> bytes | None:
-    """Return the result of ruamel.yaml's round trip, or None if it loses a comment."""
+def _round_trip(text: str, documents: Sequence[YamlNode], values: Sequence[Any]) -> str:
     if len(documents) != len(values) and documents:
-        return None
+        raise EditError("documents are added or removed")
     loaded = _load_round_trip(text)
     if loaded is None:
-        return None
+        raise EditError("ruamel.yaml cannot read it")
     merged = [_merge(old, new) for old, new in zip(loaded or [None], values, strict=True)]
     stream = io.StringIO()
     style, yaml = measure_style(documents, "\n"), _round_trip_parser()
     yaml.indent(mapping=style.mapping, sequence=style.sequence + 2, offset=style.sequence)
     try:
         yaml.dump_all(merged, stream)
-    except Exception:  # noqa: BLE001 - any failure of the library means: no result by this method
-        return None
+    except Exception as error:  # noqa: BLE001 - any failure of the library means: no result by this method
+        raise EditError(str(error)) from None
     result = stream.getvalue()
     # The pattern also matches inside texts, which can only make this check stricter.
-    lost = set(_COMMENT.findall(text)) - set(_COMMENT.findall(result))
-    return None if lost else result.encode("utf-8")
+    if set(_COMMENT.findall(text)) - set(_COMMENT.findall(result)):
+        raise EditError("a comment would be lost")
+    return result
 
 
 def _merge(old: Any, new: Any) -> Any:
-    """Put new values into round-trip data; what does not change keeps its layout and comments."""
+    # What does not change keeps its layout and comments.
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [name for name in old if name not in new]:
             del old[name]
@@ -184,7 +166,6 @@ def _merge(old: Any, new: Any) -> Any:
 
 
 def _to_plain(value: Any) -> Any:
-    """Return round-trip data as plain values; a value or key that JSON cannot represent is refused."""
     if isinstance(value, dict):
         for name in value:
             if not isinstance(name, str):
@@ -203,7 +184,6 @@ def _to_plain(value: Any) -> Any:
 
 
 def _load_round_trip(text: str) -> list[Any] | None:
-    """Return the documents that ruamel.yaml reads, or None if it cannot read what libyaml can."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about redefined anchors, which YAML allows
         try:
@@ -213,7 +193,6 @@ def _load_round_trip(text: str) -> list[Any] | None:
 
 
 def _round_trip_parser() -> Any:
-    """Return ruamel.yaml's round-trip parser, restricted to the core schema of YAML 1.2."""
     from ruamel.yaml import YAML  # noqa: PLC0415 - most changes need only edits
 
     yaml = YAML(typ="rt", pure=True)
@@ -231,8 +210,7 @@ def _core_resolver() -> Any:
     names = {bool: "bool", int: "int", float: "float", type(None): "null"}
 
     class CoreResolver(VersionedResolver):
-        """Without dates, `=` and digits with underscores, which ruamel.yaml reads and YAML 1.2 does not have."""
-
+        # ruamel.yaml also reads dates, `=` and digits with underscores, which YAML 1.2 does not have.
         def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
             if isinstance(value, str) and implicit[0] and value != "<<":
                 name = names.get(type(read_plain_scalar(value)), "str")

@@ -1,18 +1,17 @@
 """Change the values of a YAML text by the smallest edits; all other lines keep their bytes.
 
-The caller parses the result to verify it. A comment directly above an entry, or indented below it, belongs to that
-entry.
+A comment directly above an entry, or indented below it, belongs to that entry.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.yaml.compose import YamlNode, is_merge_key, same_value
+from registry_pipeline.yaml.compose import YamlNode, same_value
 from registry_pipeline.yaml.emit import (
     Style,
     block_lines,
@@ -25,6 +24,8 @@ from registry_pipeline.yaml.emit import (
     scalar_text,
 )
 
+# The keys that identify an entry of a list, by preference; an entry without any is compared as a whole.
+KEY_FIELDS: Final = ("module_id", "ability_id", "operation_key", "id", "when_to_use")
 _ODD_LINE_ENDS: Final = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
 _MARK: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
 _COMMENT: Final = re.compile(r"[ \t]+#[^\r\n]*")
@@ -37,14 +38,8 @@ class EditError(ValueError):
     """The layout of the text cannot be edited in place."""
 
 
-def edit_text(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_fields: Sequence[str] = ()) -> str:
-    """Return the text with the values `after`.
-
-    Args:
-        text: the text to change.
-        before: the documents of `text`.
-        after: the new values of the documents.
-        key_fields: the keys that identify an entry of a list, by preference; an entry without any is compared whole.
+def edit_text(text: str, before: Sequence[YamlNode], after: Sequence[Any]) -> str:
+    """Return the text, whose documents are `before`, with the values `after`.
 
     Raises:
         EditError: documents are added or removed, or the layout cannot be edited.
@@ -52,7 +47,7 @@ def edit_text(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_f
     # libyaml ends lines at these characters too, so its lines would not be the lines of this module.
     if _ODD_LINE_ENDS.search(text):
         raise EditError("line ends other than LF or CRLF")
-    editor = _TextEditor(text, measure_style(before, "\r\n" if "\r\n" in text else "\n"), tuple(key_fields))
+    editor = _TextEditor(text, measure_style(before, "\r\n" if "\r\n" in text else "\n"))
     if not before and len(after) == 1:
         return text + editor.new_lines(len(text), editor.root_lines(after[0]))
     if len(before) != len(after):
@@ -65,20 +60,18 @@ def edit_text(text: str, before: Sequence[YamlNode], after: Sequence[Any], key_f
 class _TextEditor:
     """Collects the edits of one text: (start, end, new text), counted in code points."""
 
-    def __init__(self, text: str, style: Style, key_fields: tuple[str, ...]) -> None:
+    def __init__(self, text: str, style: Style) -> None:
         self.text = text
         self.style = style
-        self.key_fields = key_fields
         self.edits: list[tuple[int, int, str]] = []
 
     def change_document_count(self, before: Sequence[YamlNode], after: Sequence[Any]) -> str:
-        """Return the text with one more document at its end, or with one of two removed."""
         if len(after) == len(before) + 1 and all(map(same_value, (node.value for node in before), after)):
             return self.text + self.new_lines(len(self.text), ["---", *self.root_lines(after[-1])])
         if len(before) == 2 and len(after) == 1:
-            # The file is cut at the mark between the two documents.
             first, second = before
             marks = [m.start() for m in _MARK.finditer(self.text) if first.end <= m.start() < second.start]
+            # The text is cut at the mark between the two documents.
             if len(marks) == 1:
                 return self.text[: marks[0]] if same_value(first.value, after[0]) else self.text[marks[0] :]
         raise EditError("documents are added or removed")
@@ -95,7 +88,6 @@ class _TextEditor:
             raise EditError("the document becomes another kind of value")
 
     def apply(self) -> str:
-        """Return the text with all edits; they may touch but not overlap."""
         pieces, position = [], 0
         for start, end, text in sorted(self.edits, key=lambda edit: edit[:2]):
             if start < position:
@@ -111,6 +103,9 @@ class _TextEditor:
         """Return lines as text to insert at `start`, which may be the end of a text without a final newline."""
         return ("" if not start or self.text[start - 1] == "\n" else self.style.newline) + self._join(lines)
 
+    def _insert(self, start: int, lines: list[str]) -> None:
+        self.edits.append((start, start, self.new_lines(start, lines)))
+
     def _edit_collection(self, node: YamlNode, value: Any) -> bool:
         """Edit a block collection member by member; return False if it has to be replaced instead."""
         if node.flow or not is_block(value) or not node.members:
@@ -121,7 +116,7 @@ class _TextEditor:
 
     def _edit_mapping(self, node: YamlNode, value: dict[str, Any]) -> bool:
         pairs = node.pairs()
-        removed = [key for key, _ in pairs if not is_merge_key(key) and key.value not in value]
+        removed = [key for key, _ in pairs if not key.is_merge_key and key.value not in value]
         # The first key shares its line with the dash of a list item, so the mapping is replaced as a whole.
         if pairs[0][0] in removed:
             return False
@@ -131,17 +126,16 @@ class _TextEditor:
         for i, (key, member) in enumerate(pairs):
             if key in removed:
                 self.edits.append((heads[i], self._removal_end(member, column, heads[i + 1]), ""))
-            elif key.value in value and not is_merge_key(key) and not same_value(member.value, value[key.value]):
+            elif key.value in value and not key.is_merge_key and not same_value(member.value, value[key.value]):
                 self._edit_member(key, member, value[key.value], column)
         # New keys follow the key that they follow in the new value. A value that a merge key brings is not written.
-        own = {key.value: member for key, member in pairs if not is_merge_key(key)}
+        own = {key.value: member for key, member in pairs if not key.is_merge_key}
         previous = node.members[1]
         for name, member in value.items():
             if name in own:
                 previous = own[name]
             elif name not in node.value or not same_value(node.value[name], member):
-                start = self._after_node(previous)
-                self.edits.append((start, start, self.new_lines(start, member_lines(name, member, column, self.style))))
+                self._insert(self._after_node(previous), member_lines(name, member, column, self.style))
         return True
 
     def _edit_member(self, key: YamlNode, member: YamlNode, value: Any, column: int) -> None:
@@ -158,13 +152,13 @@ class _TextEditor:
             text = self.style.newline.join(inline_text(value, column + self.style.mapping))
             self.edits.append((member.start, member.end, text))
         else:
-            self._replace_member(key, member, member_lines(key.value, value, column, self.style), value, column)
+            self._replace_member(key, member, value, column)
 
-    def _replace_member(self, key: YamlNode, member: YamlNode, lines: list[str], value: Any, column: int) -> None:
+    def _replace_member(self, key: YamlNode, member: YamlNode, value: Any, column: int) -> None:
+        lines = member_lines(key.value, value, column, self.style)
         colon = self.text.index(":", key.end)
         if member.start == member.end and is_block(value):  # below the key's line, which may end with a comment
-            start = self._next_start(colon)
-            self.edits.append((start, start, self.new_lines(start, lines[1:])))
+            self._insert(self._next_start(colon), lines[1:])
             return
         end = self._before_newlines(max(member.end, colon + 1))
         is_one_line = "\n" not in self.text[member.start : member.end]
@@ -175,21 +169,24 @@ class _TextEditor:
         self.edits.append((colon + 1, end + len(comment), text))
 
     def _edit_sequence(self, node: YamlNode, value: list[Any]) -> bool:
-        column = node.column - 1
+        column = node.column
         items = node.members
         if any(self._dash_column(item) != column for item in items):
             raise EditError("an item does not begin on the line of its dash")
         heads = [self._head(item, column, items[i - 1] if i else None) for i, item in enumerate(items)]
         heads.append(self._tail(items[-1], column))
-        old = [self._identity(item.value) for item in items]
         # An insertion goes before the comments of the item that follows it.
-        for kind, a, b, c, d in _align_items(old, value, self._identity):
+        for kind, a, b, c, d in _align_items([item.value for item in items], value):
             if kind in ("delete", "replace"):
                 self.edits.append((heads[a], self._removal_end(items[b - 1], column, heads[b]), ""))
             if kind in ("insert", "replace"):
-                self._insert_items(
-                    heads[b], value[c:d], column, spaced=self._is_spaced(items, heads), last=b == len(items)
-                )
+                is_spaced, is_last = self._is_spaced(items, heads), b == len(items)
+                lines: list[str] = []
+                for new in value[c:d]:
+                    lines += [""] if is_spaced and is_last else []
+                    lines += item_lines(new, column, self.style)
+                    lines += [""] if is_spaced and not is_last else []
+                self._insert(heads[b], lines)
             for item, new in zip(items[a:b], value[c:d], strict=True) if kind == "equal" else ():
                 if item.value is not new and not same_value(item.value, new) and not self._edit_collection(item, new):
                     self._refuse_comments(item)
@@ -198,33 +195,15 @@ class _TextEditor:
         return True
 
     def _is_spaced(self, items: Sequence[YamlNode], heads: Sequence[int]) -> bool:
-        """Return whether there are blank lines between the items."""
         pairs = zip(items[:_SPACING_SAMPLE], heads[1:-1], strict=False)
         gaps = (self.text[self._after_node(item) : head] for item, head in pairs)
         return any(not line.strip() for gap in gaps for line in gap.splitlines())
 
-    def _insert_items(self, start: int, items: Sequence[Any], column: int, *, spaced: bool, last: bool) -> None:
-        lines: list[str] = []
-        for item in items:
-            lines += [""] if spaced and last else []
-            lines += item_lines(item, column, self.style)
-            lines += [""] if spaced and not last else []
-        self.edits.append((start, start, self.new_lines(start, lines)))
-
-    def _identity(self, value: Any) -> bytes:
-        # With an identity, a changed entry is edited in place instead of removed and inserted.
-        if isinstance(value, dict):
-            name = next((name for name in self.key_fields if isinstance(value.get(name), str)), None)
-            if name is not None:
-                return json_line([value[name]])
-        return json_line(value)
-
     def _key_column(self, key: YamlNode) -> int:
-        """Return the column (from 0) of a mapping's keys."""
         before = self.text[self._line_start(key.start) : key.start]
         if before.strip(" ") and not _DASHES.fullmatch(before):
             raise EditError("a mapping does not begin on a line of its own")
-        return key.column - 1
+        return key.column
 
     def _dash_column(self, item: YamlNode) -> int:
         """Return the column (from 0) of an item's dash, or -1 if something else precedes the item on its line."""
@@ -301,11 +280,18 @@ class _TextEditor:
         return self.text.find("\n", position) + 1 or len(self.text)
 
 
-def _align_items(
-    old: list[bytes], value: list[Any], identity: Callable[[Any], bytes]
-) -> list[tuple[str, int, int, int, int]]:
+def _identity(value: Any) -> bytes:
+    # With an identity, a changed entry is edited in place instead of removed and inserted.
+    if isinstance(value, dict):
+        name = next((name for name in KEY_FIELDS if isinstance(value.get(name), str)), None)
+        if name is not None:
+            return json_line([value[name]])
+    return json_line(value)
+
+
+def _align_items(before: list[Any], after: list[Any]) -> list[tuple[str, int, int, int, int]]:
     """Return the steps from the old items to the new ones, as `SequenceMatcher.get_opcodes`."""
-    new = [identity(item) for item in value]
+    old, new = list(map(_identity, before)), list(map(_identity, after))
     # `SequenceMatcher` takes quadratic time, so it only gets what is between the common head and tail.
     shorter = min(len(old), len(new))
     head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
@@ -325,17 +311,12 @@ def _flow_insertion(text: str, node: YamlNode, value: Any, newline: str) -> tupl
     at = next((i for i, item in enumerate(items) if not same_value(item.value, value[i])), len(items))
     if not same_value([item.value for item in items[at:]], value[at + 1 :]):
         return None
-    margins = [_margin(text, item) for item in items]
+    # The text between the line's start and the item, which is blank if the item begins the line.
+    margins = [text[text.rfind("\n", 0, item.start) + 1 : item.start] for item in items]
     # A comment beside the new item would be read as the comment of that item.
-    following = items[at].start if at < len(items) else node.end
-    if not all(margins) or "#" in text[items[at - 1].end if at else node.start : following]:
+    gap_start, gap_end = items[at - 1].end if at else node.start, items[at].start if at < len(items) else node.end
+    if "#" in text[gap_start:gap_end] or any(not margin or margin.strip(" \t") for margin in margins):
         return None
     if at == len(items):  # a comma after the last item then follows the new one
         return (items[-1].end, items[-1].end, f",{newline}{margins[0]}{flow_text(value[at])}")
     return (items[at].start, items[at].start, f"{flow_text(value[at])},{newline}{margins[0]}")
-
-
-def _margin(text: str, item: YamlNode) -> str:
-    """Return the blanks before an item that begins a line, or ""."""
-    before = text[text.rfind("\n", 0, item.start) + 1 : item.start]
-    return "" if before.strip(" \t") else before

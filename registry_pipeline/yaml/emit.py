@@ -1,8 +1,4 @@
-"""Write values as YAML text in block style, and measure the style of a file.
-
-YAML 1.1 and 1.2 readers get the same values: a text that YAML 1.1 reads as something else (`no`, `010`, a date) is
-quoted.
-"""
+"""Write values as YAML text in block style, and measure the style of a file."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from typing import Any, Final
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode
 
+# YAML 1.1 and 1.2 readers get the same values: what YAML 1.1 reads as something else (`no`, `010`, a date) is quoted.
 _PLAIN: Final = re.compile(r"[A-Za-z_/][^\x00-\x1f\x7f]*")
 _YAML_1_1_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _FLOW_SIGNS: Final = frozenset("[]{},")
@@ -22,13 +19,7 @@ _ESCAPED: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\u
 
 @value_type
 class Style:
-    """The layout of a file.
-
-    Attributes:
-        sequence: columns by which a list is indented from its key.
-        mapping: columns by which a mapping is indented from its key.
-        newline: the line end.
-    """
+    """The layout of a file: the columns by which a list and a mapping are indented from their key, and the line end."""
 
     sequence: int = 2
     mapping: int = 2
@@ -112,22 +103,13 @@ def scalar_text(value: Any, *, flow: bool = False) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    return (
-        _PLAIN.fullmatch(text) is not None
-        and text.isprintable()
-        and ": " not in text
-        and " #" not in text
-        and text[-1] not in ": "
-        and text.casefold() not in _YAML_1_1_WORDS
-    )
+    if _PLAIN.fullmatch(text) is None or not text.isprintable() or text.casefold() in _YAML_1_1_WORDS:
+        return False
+    return ": " not in text and " #" not in text and text[-1] not in ": "
 
 
 def _is_literal(text: str) -> bool:
-    """Return whether a text can be a literal block without an indentation indicator."""
+    # Blanks at the start and blank lines at the end would need indicators behind the `|`.
     lines = text.split("\n")
-    return (
-        bool(lines[0].strip())
-        and not lines[0].startswith(" ")
-        and not text.endswith("\n\n")
-        and all(not line or (line.strip() and line.isprintable()) for line in lines)
-    )
+    is_delimited = bool(lines[0].strip()) and not lines[0].startswith(" ") and not text.endswith("\n\n")
+    return is_delimited and all(not line or (line.strip() and line.isprintable()) for line in lines)

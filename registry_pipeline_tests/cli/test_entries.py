@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.cli.main import add_entry
-from registry_pipeline.yaml.values import read_yaml_values
+from registry_pipeline.yaml.compose import read_yaml_values
 from registry_pipeline_tests.cli.conftest import Ended, Repository, environment
 from registry_pipeline_tests.command_line import run_command, run_process
 from registry_pipeline_tests.entries.small import INSTANCES, TYPES

@@ -10,7 +10,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.findings.codes import CODES, rows_of_family
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.registries.entries.library import read_library
-from registry_pipeline.registries.entries.rules import WHEN, check_library
+from registry_pipeline.registries.entries.rules import RULES, check_library
 from registry_pipeline.registries.entries.service import check_entries
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.entries.run_cases import run_entries_case, write_repository
@@ -33,6 +33,6 @@ def test_what_was_written_passes_the_check(case: Case, tmp_path: Path) -> None:
 def test_every_code_has_a_case_and_a_row_of_the_rule_table() -> None:
     cased = {case.code for case in CASES} - {"good"}
 
-    assert cased == {row.code for row in rows_of_family("entries")} == {row[0] for row in WHEN}
+    assert cased == {row.code for row in rows_of_family("entries")} == {rule.code for rule in RULES}
     assert all(CODES[code].hint for code in cased)
     assert {CODES[code].prefix for code in cased} == {"ENTRIES_INVALID"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from registry_pipeline.yaml.compose import read_yaml_values
 from registry_pipeline.yaml.document import rewrite
-from registry_pipeline.yaml.values import read_yaml_values
 
 BETWEEN = """\
 types: # kinds

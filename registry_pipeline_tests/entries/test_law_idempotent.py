@@ -7,9 +7,8 @@ from typing import Any
 from hypothesis import given
 
 from registry_pipeline.registries.entries.references import insert_or_update_entry
-from registry_pipeline.yaml.compose import same_value
+from registry_pipeline.yaml.compose import read_yaml_values, same_value
 from registry_pipeline.yaml.document import rewrite
-from registry_pipeline.yaml.values import read_yaml_values
 from registry_pipeline_tests.entries.yaml_texts import entries, files
 
 

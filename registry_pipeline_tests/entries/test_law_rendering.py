@@ -6,10 +6,9 @@ from typing import Any
 
 from hypothesis import given
 
-from registry_pipeline.yaml.compose import same_value
+from registry_pipeline.yaml.compose import read_yaml_values, same_value
 from registry_pipeline.yaml.document import _load_round_trip, _to_plain
 from registry_pipeline.yaml.emit import Style, block_lines, flow_text
-from registry_pipeline.yaml.values import read_yaml_values
 from registry_pipeline_tests.entries.yaml_texts import VALUES
 
 

@@ -16,11 +16,10 @@ from registry_pipeline.registries.entries.schemas import (
     EntryType,
     content_path,
     entry_validator,
-    shipped_schema,
     validate_entry,
 )
-from registry_pipeline.schema import schema_folder
-from registry_pipeline.yaml.values import read_yaml_values
+from registry_pipeline.schema import schema_bytes, schema_folder
+from registry_pipeline.yaml.compose import read_yaml_values
 
 FIELDS = {
     "module_type": {"inbound", "outbound"},
@@ -43,7 +42,7 @@ FIELDS = {
 
 
 def schema_of(entry_type: EntryType) -> dict[str, Any]:
-    (document,) = read_yaml_values(shipped_schema(entry_type.schema_name))
+    (document,) = read_yaml_values(schema_bytes(f"entries/{entry_type.schema_name}"))
     assert isinstance(document, dict)
     return document
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.registries.entries.references import insert_or_update_entry
-from registry_pipeline.yaml.compose import read_yaml
-from registry_pipeline.yaml.document import YamlDocuments, _rewrite_by_round_trip, dump_yaml, load_yaml, rewrite
-from registry_pipeline.yaml.values import read_yaml_values
+from registry_pipeline.yaml.compose import read_yaml, read_yaml_values
+from registry_pipeline.yaml.document import YamlDocuments, _round_trip, dump_yaml, load_yaml, rewrite
+from registry_pipeline.yaml.edit import EditError
 
 COMMENTED = """\
 # head
@@ -215,9 +216,11 @@ def test_a_document_more_comes_behind_a_mark_and_goes_with_it(before: str) -> No
 def test_the_other_road_loses_no_comment() -> None:
     text = "types: [ # open\n  {id: a}, # A\n]\n"
 
-    outcome = _rewrite_by_round_trip(text, read_yaml(text.encode()), [{"types": [{"id": "a"}, {"id": "b"}]}])
+    with suppress(EditError):
+        outcome = _round_trip(text, read_yaml(text.encode()), [{"types": [{"id": "a"}, {"id": "b"}]}])
 
-    assert outcome is None or (b"# open" in outcome and b"# A" in outcome)
+        assert "# open" in outcome
+        assert "# A" in outcome
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.yaml.compose import StrictYamlError, read_yaml, same_value
-from registry_pipeline.yaml.values import read_yaml_values
+from registry_pipeline.yaml.compose import StrictYamlError, read_yaml, read_yaml_values, same_value
 
 VALUES = {
     "no": "no",

@@ -173,8 +173,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
         upstream.parse_expected_versions, _json({"expected": {"schema_version": "0.1"}})
     ),
     "yaml.compose.read_yaml": Parser(compose.read_yaml, (b"a: [1, {b: c}]\n",), (StrictYamlError,)),
-    "yaml.compose.read_yaml_text": Parser(compose.read_yaml_text, (b"a: 1\n",), (StrictYamlError,)),
-    "yaml.values.read_yaml_values": Parser(values.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)),
+    "yaml.compose.read_yaml_values": Parser(compose.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)),
     "yaml.values.read_text_values": Parser(_text(values.read_text_values), (b"a: 010\n",), (ValueError,)),
     "yaml_values.scalars": Parser(_text(compose.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
 }

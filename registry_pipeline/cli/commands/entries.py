@@ -16,9 +16,11 @@ from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.files.transaction import Recovery
+from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity, count_findings
 from registry_pipeline.registries.entries.change_plan import ChangeRequest, find_type
-from registry_pipeline.registries.entries.rules import rules
+from registry_pipeline.registries.entries.library import Entry
+from registry_pipeline.registries.entries.rules import RULES
 from registry_pipeline.registries.entries.schemas import FAMILIES
 from registry_pipeline.registries.entries.service import (
     WriteResult,
@@ -29,8 +31,8 @@ from registry_pipeline.registries.entries.service import (
 )
 from registry_pipeline.values import asdict
 
-SCHEMA_VERSION: Final = "0.2"
-"""Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` instead of `recorded`."""
+# Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` instead of `recorded`.
+_SCHEMA_VERSION: Final = "0.2"
 
 
 def verdict_of(findings: Iterable[Finding]) -> str:
@@ -39,45 +41,42 @@ def verdict_of(findings: Iterable[Finding]) -> str:
     return "fail" if Severity.ERROR in severities else "warn" if Severity.WARNING in severities else "pass"
 
 
-def recovery_to_json(recovery: Recovery | None) -> Any:
-    """Return the recovery of an interrupted change as JSON."""
+def _recovery_to_json(recovery: Recovery | None) -> Any:
     return None if recovery is None else {"outcome": recovery.outcome, "files": list(recovery.paths)}
 
 
-def print_recovery(page: Page, recovery: Recovery | None) -> None:
-    """Print the recovery of an interrupted change."""
+def _print_recovery(page: Page, recovery: Recovery | None) -> None:
     if recovery is not None:
         page.line(f"an interrupted change was {recovery.outcome}: {', '.join(recovery.paths)}", style="yellow")
 
 
-def print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, dry_run: bool) -> int:
-    """Print what a change did, or would do; return the exit code."""
+def _print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, dry_run: bool) -> int:
     change = result.change
     paths = [] if change.refused else list(change.files)
     diff_text = "".join(_diff(path, *change.files[path]) for path in change.files) if diff else None
     document = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": _SCHEMA_VERSION,
         "verdict": verdict_of(change.findings),
         "findings": [finding.to_json() for finding in change.findings],
-        "counts": count_findings(change.findings) | dict(change.counts),
+        "counts": count_findings(change.findings) | {"entries": change.entry_count, "files": len(change.files)},
         "changed_files": paths if result.written else [],
         "would_change": paths if dry_run else [],
         "dry_run": dry_run,
-        "settled": recovery_to_json(result.settled),
+        "settled": _recovery_to_json(result.settled),
         "diff": diff_text,
     }
 
     def print_text(page: Page) -> None:
-        print_recovery(page, result.settled)
+        _print_recovery(page, result.settled)
         page.findings(change.findings)
         for line in (diff_text or "").splitlines():
             page.line(line)
-        verb = "would change" if dry_run else "changed"
-        summary = f"{verb}: {', '.join(paths)}" if paths else "nothing to change"
         if change.refused:
             page.line("refused: nothing changed", style="bold red")
+        elif paths:
+            page.line(f"{'would change' if dry_run else 'changed'}: {', '.join(paths)}")
         else:
-            page.line(summary)
+            page.line("nothing to change")
 
     reporter.print_result(document, change.findings, print_text)
     return ExitCode.REFUSED if change.refused else ExitCode.FINE
@@ -113,38 +112,29 @@ def list_command(reporter: Reporter, name: str | None) -> int:
     order = {type_name: number for number, type_name in enumerate(library.schemas.types)}
     entries = [entry for entry in library.entries if name in (None, entry.type.name, entry.type.family)]
     entries.sort(key=lambda entry: (order[entry.type.name], entry.key, entry.path))
-    records = [
-        {
-            "type": entry.type.name,
-            "key": entry.key,
-            "path": entry.path,
-            "location": entry.location(),
-            "value": dict(entry.value),
-        }
-        for entry in entries
-    ]
 
     def print_text(page: Page) -> None:
-        print_recovery(page, recovery)
+        _print_recovery(page, recovery)
         if not entries:
             page.line("there are no entries; `registry-pipeline entries add` writes the first")
             return
         columns = [Column("type"), Column("key"), Column("status"), Column("location"), Column("", below=True)]
-        rows = (
-            [
-                entry.type.name,
-                entry.key,
-                str(entry.value.get("status", "")),
-                f"{entry.path}:{entry.location()}",
-                str(entry.value.get("description", "")),
-            ]
-            for entry in entries
-        )
-        page.table(columns, rows)
+        page.table(columns, map(_table_row, entries))
 
-    document = {"records": records, "count": len(records), "settled": recovery_to_json(recovery)}
+    records = [_record(entry) for entry in entries]
+    document = {"records": records, "count": len(records), "settled": _recovery_to_json(recovery)}
     reporter.print_result(document, (), print_text)
     return 0
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    names = {"type": entry.type.name, "key": entry.key}
+    return names | {"path": entry.path, "location": entry.location(), "value": dict(entry.value)}
+
+
+def _table_row(entry: Entry) -> list[str]:
+    status, description = (str(entry.value.get(name, "")) for name in ("status", "description"))
+    return [entry.type.name, entry.key, status, f"{entry.path}:{entry.location()}", description]
 
 
 @click.command(
@@ -172,21 +162,18 @@ def check_command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -
     counts = count_findings(findings) | {"entries": len(library.entries), "files": len(library.files)}
     verdict = verdict_of(findings)
     document = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": _SCHEMA_VERSION,
         "verdict": verdict,
         "findings": [finding.to_json() for finding in shown],
         "counts": counts,
-        "settled": recovery_to_json(recovery),
+        "settled": _recovery_to_json(recovery),
     }
-    summary = (
-        f"{verdict}: {counts['entries']} entries in {counts['files']} files; {counts['errors']} failures, "
-        f"{counts['warnings']} warnings, {counts['infos']} recorded only"
-    )
 
     def print_text(page: Page) -> None:
-        print_recovery(page, recovery)
+        _print_recovery(page, recovery)
         page.findings(shown)
-        page.line(summary, style="bold red" if verdict == "fail" else "bold green")
+        summary = "{entries} entries in {files} files; {errors} failures, {warnings} warnings, {infos} recorded only"
+        page.line(f"{verdict}: {summary.format(**counts)}", style="bold red" if verdict == "fail" else "bold green")
 
     reporter.print_result(document, shown, print_text)
     return combine_exit_codes([exit_code_of(findings), ExitCode.FAIL_ON * matches_fail_on(fail_on, findings)])
@@ -215,18 +202,7 @@ _HOOK: Final = '{"id": "tidy", "description": "Tidies up.", "event_type": "Sessi
 @click.option("--approved-by", metavar="NAME", help="Who approved a lifecycle of RELEASED, SUNSET or REMOVED.")
 @click.option("--actor", metavar="NAME", help="Who overrides; default: the environment's, git's, or the login name.")
 @click.pass_obj
-def add_command(reporter: Reporter, /, **options: Any) -> int:
-    """Add or update entries.
-
-    Entries are checked against their schemas and, in the state after the write, against the rules between the
-    registries. A failure writes nothing (exit 5). Several entries are one change over all their files: give a YAML
-    list, several documents or several options; without --type, a mapping of types to lists of entries. Other lines
-    keep every byte, and an entry that exists already changes nothing.
-    """
-    return add(reporter, **options)
-
-
-def add(  # noqa: PLR0913 - the options of a command
+def add_command(  # noqa: PLR0913 - the options of a command
     reporter: Reporter,
     *,
     sources: tuple[str, ...],
@@ -240,7 +216,13 @@ def add(  # noqa: PLR0913 - the options of a command
     approved_by: str | None,
     actor: str | None,
 ) -> int:
-    """Add or update entries; `registry_add_entry` calls this, too."""
+    """Add or update entries.
+
+    Entries are checked against their schemas and, in the state after the write, against the rules between the
+    registries. A failure writes nothing (exit 5). Several entries are one change over all their files: give a YAML
+    list, several documents or several options; without --type, a mapping of types to lists of entries. Other lines
+    keep every byte, and an entry that exists already changes nothing.
+    """
     if any(source != "-" for source in sources) or len(sources) > 1:
         raise click.UsageError(
             f"{sources[0]!r}: name a file with --entry-file; the only argument is - (standard input)"
@@ -251,7 +233,7 @@ def add(  # noqa: PLR0913 - the options of a command
     given = read_given(types, (*files, *sources), texts, Path.cwd())
     request = ChangeRequest(find_actor(actor, repository.root), reporter.settings.now, update, no_check, approved_by)
     result = add_entries(repository, given, request, dry_run=dry_run)
-    return print_write_result(reporter, result, diff=diff, dry_run=dry_run)
+    return _print_write_result(reporter, result, diff=diff, dry_run=dry_run)
 
 
 @click.command(
@@ -280,7 +262,7 @@ def remove_command(reporter: Reporter, names: tuple[str, ...], dry_run: bool, di
         raise click.UsageError("name each entry by its type and its key")
     repository = find_repository(reporter.settings.repo)
     result = remove_entries(repository, list(zip(names[::2], names[1::2], strict=True)), dry_run=dry_run)
-    return print_write_result(reporter, result, diff=diff, dry_run=dry_run)
+    return _print_write_result(reporter, result, diff=diff, dry_run=dry_run)
 
 
 @click.command(
@@ -296,11 +278,11 @@ def rules_command(reporter: Reporter) -> int:
     only recorded. `explain CODE` explains a code. The repository's registry_coordination.md is generated from the
     same table.
     """
-    rows = rules()
 
     def print_text(page: Page) -> None:
         columns = [Column("code"), Column("when this changes"), Column("check that"), Column("a violation is")]
-        page.table(columns, ([rule.code, rule.when, rule.check, rule.violation] for rule in rows))
+        page.table(columns, ([rule.code, rule.when, rule.check, rule.violation] for rule in RULES))
 
-    reporter.print_result({"rules": [asdict(rule) for rule in rows]}, (), print_text)
+    rows = [asdict(rule) | {"severity": CODES[rule.code].severity} for rule in RULES]
+    reporter.print_result({"rules": rows}, (), print_text)
     return 0

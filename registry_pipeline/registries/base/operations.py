@@ -244,7 +244,7 @@ def parse_operations_document(data: bytes, path: str) -> tuple[list[tuple[int, M
     try:
         value, lines = _read_json(data) if path.lower().endswith(".json") else read_json_values(data)
     except UnreadableError as error:
-        return [], [_malformed(path, error.message, error.location)]
+        return [], [_malformed(path, str(error), error.location)]
     problems = check_value(OPERATIONS_SCHEMA, value)
     findings = [_malformed(path, p.message, _find_location(lines, p.pointer)) for p in problems[:_MAX_PROBLEMS]]
     if len(problems) > _MAX_PROBLEMS:

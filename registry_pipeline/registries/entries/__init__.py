@@ -1,7 +1,6 @@
 """Registry entries: modules, routes, abilities and hooks in YAML files; their rules, and changes of them.
 
-Commands use `service`. The rest of a registry (reading, rules, changes) is in this package; it may import
-`registries.base`, `yaml`, `schema`, `files`, `findings` and the layers below them, and no other registry.
+Commands use `service`. This package imports no other registry.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import Final
 
 from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
-_READ: Final = "registry_pipeline.registries.entries.documents"
+_PACKAGE: Final = "registry_pipeline.registries.entries"
 
 
 def _spec(registry_id: str, title: str, *sources: str) -> RegistrySpec:
@@ -28,30 +27,33 @@ def _spec(registry_id: str, title: str, *sources: str) -> RegistrySpec:
         multi_file=True,
         preserve_paths=True,
         rules_check_name="coordination",
-        reader=DeferredCall(f"{_READ}.read_{registry_id}_inputs"),
+        reader=DeferredCall(f"{_PACKAGE}.documents.read_{registry_id}_inputs"),
         builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
-        rules=DeferredCall("registry_pipeline.registries.entries.service.check_coordination"),
+        rules=DeferredCall(f"{_PACKAGE}.service.check_coordination"),
     )
 
 
-MODULE_REGISTRY_SPEC: Final = _spec(
-    "module_registry",
-    "Modules: their types, the existing modules, their maturity, and their interfaces.",
-    "entries.modules",
+_ROWS: Final = (
+    _spec(
+        "module_registry",
+        "Modules: their types, the existing modules, their maturity, and their interfaces.",
+        "entries.modules",
+    ),
+    _spec(
+        "route_registry",
+        "Routes: which documents to read for a topic, when, and at which stage of the work.",
+        "entries.routes",
+    ),
+    _spec(
+        "ability_registry",
+        "Callable abilities: single operations, and the workflows and agents that combine them.",
+        "entries.abilities_low",
+        "entries.abilities_high",
+    ),
+    _spec(
+        "hook_registry",
+        "Hooks: what runs at which event, for which abilities, and whether it can block them.",
+        "entries.hooks",
+    ),
 )
-ROUTE_REGISTRY_SPEC: Final = _spec(
-    "route_registry",
-    "Routes: which documents to read for a topic, when, and at which stage of the work.",
-    "entries.routes",
-)
-ABILITY_REGISTRY_SPEC: Final = _spec(
-    "ability_registry",
-    "Callable abilities: single operations, and the workflows and agents that combine them.",
-    "entries.abilities_low",
-    "entries.abilities_high",
-)
-HOOK_REGISTRY_SPEC: Final = _spec(
-    "hook_registry",
-    "Hooks: what runs at which event, for which abilities, and whether it can block them.",
-    "entries.hooks",
-)
+SPECS: Final = {row.registry_id: row for row in _ROWS}

@@ -1,22 +1,17 @@
-"""Plan a change of the registries: the files that it changes, and the findings about the state after it.
-
-An error about a changed entry refuses the plan, and so does an error elsewhere that did not exist before. `service`
-writes the files.
-"""
+"""Plan a change of the registries: the files that it changes, and the findings about the state after it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from registry_pipeline.canonical import utc_text
-from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.registries.entries.file_edits import FileEdits, NewEntry
+from registry_pipeline.registries.entries.file_edits import FileEdits
 from registry_pipeline.registries.entries.library import Entry, Library
 from registry_pipeline.registries.entries.modules import is_approved
 from registry_pipeline.registries.entries.rules import (
@@ -45,10 +40,10 @@ _LINES: Final = re.compile(r":\d+:\d+\b")  # a line and a column in a message
 
 @value_type
 class ChangeRequest:
-    """The options of a change; overrides and approvals are recorded with the time `at`."""
+    """The options of a change."""
 
     actor: str
-    at: datetime
+    at: datetime  # recorded with overrides and approvals
     update: bool = False
     no_check: bool = False
     approved_by: str | None = None
@@ -60,7 +55,7 @@ class Change:
 
     files: Mapping[str, tuple[bytes | None, bytes | None]]
     findings: tuple[Finding, ...]
-    counts: Mapping[str, int]
+    entry_count: int
 
     @property
     def refused(self) -> bool:
@@ -68,75 +63,51 @@ class Change:
         return has_errors(self.findings)
 
 
-def plan_addition(
-    repository: Repository, library: Library, new_entries: Sequence[NewEntry], request: ChangeRequest
-) -> Change:
-    """Return the plan that adds or updates all of the entries.
-
-    Raises:
-        RefusedError: a file cannot be changed with a verified result (exit 5).
-    """
+def plan_addition(library: Library, new_entries: Sequence[Entry], request: ChangeRequest) -> Change:
+    """Return the plan that adds or updates all of the entries."""
     # (1) An entry without shape or key cannot be put into a file at all.
-    unusable = [f for new in new_entries for f in _check_shape(library, new)]
-    unusable = unusable or [*_check_contradictions(new_entries)]
+    unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:
-        return Change({}, sorted_findings(unusable), {"entries": len(new_entries), "files": 0})
+        return Change({}, sorted_findings(unusable), len(new_entries))
     # (2) The findings are those of the state after the change.
-    values = [_with_approval(library, new, request) for new in new_entries]
-    edits, after = _edit_files(repository, library, new_entries, values, request)
+    changes = [(new, _with_approval(library, new, request)) for new in new_entries]
+    edits = _edit_files(library, changes, update=request.update)
     if request.no_check:
         # (3) The override lists the codes that the entry violates in that state, so the files are edited again.
-        values = [
-            _with_override(library, after, new, value, request) for new, value in zip(new_entries, values, strict=True)
-        ]
-        edits, after = _edit_files(repository, library, new_entries, values, request)
-    files = edits.changed_files()
-    return Change(files, _check_change(library, after, edits), {"entries": len(new_entries), "files": len(files)})
+        after = edits.library_after
+        changes = [(new, _with_override(library, after, new, value, request)) for new, value in changes]
+        edits = _edit_files(library, changes, update=request.update)
+    return Change(edits.changed_files, _check_change(library, edits), len(new_entries))
 
 
-def plan_removal(repository: Repository, library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
-    """Return the plan that removes all of the entries, each named by its type and key.
-
-    Raises:
-        NotFoundError: an entry does not exist (exit 7).
-        RefusedError: a file cannot be changed with a verified result (exit 5).
-    """
-    edits = FileEdits(repository, library)
+def plan_removal(library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
+    """Return the plan that removes all of the entries, each named by its type and key."""
+    edits = FileEdits(library)
     removed = [_find_entry(library, entry_type, key) for entry_type, key in names]
     for entry in removed:
         edits.remove(entry)
-    after = edits.library_after()
+    after = edits.library_after
     # EN060 names the referrers; the errors that they have after the removal would repeat it.
     referrers = [f for entry in removed for f in check_removal(entry, after)]
     findings = sorted_findings([*edits.findings, *(referrers or _new_errors(library, after))])
-    files = edits.changed_files()
-    return Change(files, findings, {"entries": len(removed), "files": len(files)})
+    return Change(edits.changed_files, findings, len(removed))
 
 
 def find_type(library: Library, name: str) -> EntryType:
-    """Return a type by its name.
-
-    Raises:
-        NotFoundError: there is no such type (exit 7).
-    """
+    """Return a type by its name; raise NotFoundError (exit 7) if it does not exist."""
     types = library.schemas.types
     if name not in types:
         raise NotFoundError(f"there is no type {name}{suggestion(name, types)}", f"the types are {', '.join(types)}")
     return types[name]
 
 
-def choose_type(library: Library, family: str, value: Any) -> EntryType:
-    """Return the type of a family by whose schema an entry is valid, or else the type with the most similar keys.
-
-    Raises:
-        RefusedError: several types fit equally well (exit 5).
-    """
-    types = [entry_type for entry_type in library.schemas.types.values() if entry_type.family == family]
-    if not isinstance(value, Mapping):
-        return types[0]
+def choose_type(library: Library, family: str, value: Mapping[str, Any]) -> EntryType:
+    """Return the type of a family whose schema fits an entry best; refuse if several fit equally well."""
     scores = {}
-    for entry_type in types:
-        problems = library.schemas.validators[entry_type.name](dict(value))
+    for entry_type in library.schemas.types.values():
+        if entry_type.family != family:
+            continue
+        problems = library.schemas.validators[entry_type.name](value)
         # An unknown key weighs more than any other problem: it may be the key of another type.
         unknown = sum(problem.message.startswith(UNKNOWN_KEYS) for problem in problems)
         scores[entry_type.name] = -10 * unknown - len(problems)
@@ -146,45 +117,36 @@ def choose_type(library: Library, family: str, value: Any) -> EntryType:
     return library.schemas.types[best[0]]
 
 
-def _edit_files(
-    repository: Repository,
-    library: Library,
-    new_entries: Sequence[NewEntry],
-    values: Sequence[dict[str, Any]],
-    request: ChangeRequest,
-) -> tuple[FileEdits, Library]:
-    edits = FileEdits(repository, library)
-    for new, value in zip(new_entries, values, strict=True):
-        edits.put(new, value, update=request.update)
-    return edits, edits.library_after()
+def _edit_files(library: Library, changes: Iterable[tuple[Entry, dict[str, Any]]], *, update: bool) -> FileEdits:
+    edits = FileEdits(library)
+    for new, value in changes:
+        edits.put(new, value, update=update)
+    return edits
 
 
-def _check_shape(library: Library, new: NewEntry) -> list[Finding]:
+def _check_shape(library: Library, new: Entry) -> list[Finding]:
     if not isinstance(new.value, dict):
         schema, got = library.schemas.paths[new.type.name], type(new.value).__name__
-        return [finding("EN001", new.origin, got=got, detail="an entry is a mapping", schema=schema)]
-    violations = library.schemas.check(new.type, new.value, new.origin, new.node)
+        return [finding("EN001", new.path, got=got, detail="an entry is a mapping", schema=schema)]
+    violations = library.schemas.check(new.type, new.value, new.path, new.node)
     if violations:
-        entry = Entry(new.type, new.key or "", new.value, new.origin, new.node)
-        return [*violations, *(f for f in check_rules(entry, library) if f.severity is Severity.ERROR)]
-    if new.key is None:
-        return [finding("EN002", new.origin, detail=f"the entry has no {new.type.key_field}", advice="add it")]
+        return [*violations, *(f for f in check_rules(new, library) if f.severity is Severity.ERROR)]
+    if not new.key:
+        return [finding("EN002", new.path, detail=f"the entry has no {new.type.key_field}", advice="add it")]
     return []
 
 
-def _check_contradictions(new_entries: Sequence[NewEntry]) -> Iterator[Finding]:
+def _check_contradictions(new_entries: Sequence[Entry]) -> Iterator[Finding]:
     """Yield the entries of a change that differ from an earlier one of the same key; routes are merged instead."""
-    by_key: dict[tuple[str, str | None], NewEntry] = {}
+    by_key: dict[tuple[str, str], Entry] = {}
     for new in new_entries:
         first = by_key.setdefault((new.type.name, new.key), new)
         if new.type.name != "route" and not same_value(first.value, new.value):
             detail = f"two entries of this call have the {new.type.key_field} {new.key} and differ"
-            advice = "keep one of them"
-            yield finding("EN002", new.origin, location=new.location, got=new.key, detail=detail, advice=advice)
+            yield new.finding("EN002", got=new.key, detail=detail, advice="keep one of them")
 
 
-def _with_approval(library: Library, new: NewEntry, request: ChangeRequest) -> dict[str, Any]:
-    """Return the values with the existing approval, or that of the request."""
+def _with_approval(library: Library, new: Entry, request: ChangeRequest) -> dict[str, Any]:
     # An approval or override that the given entry states itself does not count.
     value = {name: part for name, part in new.value.items() if name not in (APPROVAL, OVERRIDE)}
     lifecycle, approved_by = value.get("lifecycle"), (request.approved_by or "").strip()
@@ -199,12 +161,11 @@ def _with_approval(library: Library, new: NewEntry, request: ChangeRequest) -> d
 
 
 def _with_override(
-    library: Library, after: Library, new: NewEntry, value: dict[str, Any], request: ChangeRequest
+    library: Library, after: Library, new: Entry, value: dict[str, Any], request: ChangeRequest
 ) -> dict[str, Any]:
-    """Return the values with a record of the failures that `--no-check` overrides, if there are any."""
     failures = {
         f.code
-        for entry in after.of(new.type.name).get(new.type.key_of(value) or "", ())
+        for entry in after.of(new.type.name).get(new.key, ())
         for f in check_rules(entry, after)
         if f.severity is Severity.ERROR
     }
@@ -231,13 +192,13 @@ def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
     return entries[key][0]
 
 
-def _check_change(before: Library, after: Library, edits: FileEdits) -> tuple[Finding, ...]:
-    """Return the findings about the changed entries, and the errors elsewhere that are new."""
+def _check_change(before: Library, edits: FileEdits) -> tuple[Finding, ...]:
+    # An error elsewhere refuses the change only if it did not exist before.
+    after = edits.library_after
     schemas = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in edits.touched}
     findings = [*edits.findings, *(f for f in after.schemas.findings if f.path in schemas)]
     for name, key in edits.touched:
-        for entry in after.of(name).get(key, ()):
-            findings += check_entry(entry, after)
+        findings += [f for entry in after.of(name).get(key, ()) for f in check_entry(entry, after)]
     keys = {key for _, key in edits.touched}
     findings += [f for f in check_keys(after) if f.got in keys]
     known = {_identity(f) for f in findings}
@@ -246,7 +207,6 @@ def _check_change(before: Library, after: Library, edits: FileEdits) -> tuple[Fi
 
 
 def _new_errors(before: Library, after: Library) -> list[Finding]:
-    """Return the errors that only the later state has."""
     # The entries that do not change keep their shape, and schemas take most of the time.
     known = {_identity(f) for f in check_library(before, shapes=False)}
     errors = (f for f in check_library(after, shapes=False) if f.severity is Severity.ERROR)
@@ -254,5 +214,5 @@ def _new_errors(before: Library, after: Library) -> list[Finding]:
 
 
 def _identity(f: Finding) -> tuple[str, str, str, str | None]:
-    """Return what identifies a finding if lines are added above it."""
+    # Lines that are added above a finding do not make it another one.
     return (f.code, f.path, _LINES.sub("", f.message), f.got)

@@ -6,15 +6,15 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from registry_pipeline.config import Config, Entries, Repository
+from registry_pipeline.config import Entries, Repository
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.files.path_policy import collisions, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.capture import CaptureReader
-from registry_pipeline.registries.base.drift import quote_pathspec
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.entries.rules import rules
+from registry_pipeline.registries.entries.library import content_paths, find_link
+from registry_pipeline.registries.entries.rules import RULES
 from registry_pipeline.registries.entries.schemas import (
     AGENTS_PATH,
     APPROVAL,
@@ -23,14 +23,13 @@ from registry_pipeline.registries.entries.schemas import (
     FAMILY_OF,
     OVERRIDE,
     SCHEMA_FOLDER,
-    SCHEMA_SUFFIX,
     EntrySchemas,
     content_path,
     folder_of,
-    shipped_schema,
 )
+from registry_pipeline.schema import schema_bytes
+from registry_pipeline.yaml.compose import read_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
-from registry_pipeline.yaml.values import read_yaml_values
 
 # Never change this text: `init --entries` recognizes the documents of earlier versions by it.
 _GENERATED = (
@@ -85,8 +84,8 @@ type; for EN012 one side is enough.
 
 def entry_files(repository: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
     """Return the files that `init --entries` writes, by path: the missing schemas, and outdated documents."""
-    paths = {f"{SCHEMA_FOLDER}/{row.schema_name}": row.schema_name for row in ENTRY_TYPES.values()}
-    files = {path: shipped_schema(name) for path, name in paths.items() if not os.path.lexists(repository.path(path))}
+    names = {f"{SCHEMA_FOLDER}/{row.schema_name}": f"entries/{row.schema_name}" for row in ENTRY_TYPES.values()}
+    files = {path: schema_bytes(name) for path, name in names.items() if not os.path.lexists(repository.path(path))}
     for path, text in generated_documents(repository.config.entries, schemas).items():
         existing = _read_document(repository, path)
         # A document without the mark was written by a person, and stays.
@@ -102,7 +101,7 @@ def generated_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, 
         f"{f', list `{row.list_key}`' if row.list_key else ''} | {row.purpose} |\n"
         for name, row in schemas.types.items()
     ]
-    coordination = [f"| {rule.code} | {rule.when} | {rule.check} | {rule.violation} |\n" for rule in rules()]
+    coordination = [f"| {rule.code} | {rule.when} | {rule.check} | {rule.violation} |\n" for rule in RULES]
     return {
         AGENTS_PATH: "".join([_AGENTS_HEAD, *types, _AGENTS_TAIL]).encode(),
         COORDINATION_PATH: "".join([_COORDINATION_HEAD, *coordination, _COORDINATION_TAIL]).encode(),
@@ -126,12 +125,9 @@ def _read_document(repository: Repository, path: str) -> bytes | None:
 
 
 def _read_inputs(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
-    # `status` imports this module for the pathspecs only.
-    from registry_pipeline.registries.entries.library import content_paths  # noqa: PLC0415
-
     capture = CaptureReader(registry_id, repository, context)
     types = [entry_type for entry_type in ENTRY_TYPES.values() if entry_type.family == FAMILY_OF[registry_id]]
-    paths = sorted({path for entry_type in types for path in content_paths(repository, entry_type)})
+    paths = content_paths(repository, types)
     for path in paths:
         problem = _path_problem(repository, path)
         if problem:
@@ -155,20 +151,17 @@ read_hook_registry_inputs = partial(_read_inputs, "hook_registry")
 
 
 def _path_problem(repository: Repository, path: str) -> str:
-    """Return the reason that a file cannot be captured under its path, or ""; links are refused, as in writes."""
+    # Links are refused, as in writes.
     codes = path_codes(path)
     if codes:
         return f"a run folder cannot contain its path ({', '.join(codes)})"
-    target = repository.root
-    for part in path.split("/"):
-        target = target / part
-        if target.is_symlink():
-            return f"{part} is a link"
-    return "" if target.is_file() else "it is not a regular file"
+    link = find_link(repository.root, path.split("/"))
+    if link is not None:
+        return f"{link} is a link"
+    return "" if repository.path(path).is_file() else "it is not a regular file"
 
 
 def _count_entries(data: bytes) -> int:
-    """Return the number of entries in a file: the items of its list, or one for each document."""
     count = 0
     list_keys = [entry_type.list_key for entry_type in ENTRY_TYPES.values()]
     for document in read_yaml_values(data):
@@ -178,13 +171,3 @@ def _count_entries(data: bytes) -> int:
             key = next((key for key in list_keys if key in document), None)
             count += len(document[key] or ()) if key is not None else bool({"scope", "id"} & document.keys())
     return count
-
-
-def entry_pathspecs(config: Config) -> tuple[str, ...]:
-    """Return the git pathspecs of the content files of entries, and of the repository's schemas of entries."""
-    specs = {f":(glob){quote_pathspec(SCHEMA_FOLDER)}/*{SCHEMA_SUFFIX}"}
-    for entry_type in ENTRY_TYPES.values():
-        # Routes may be in subfolders.
-        name = entry_type.content if entry_type.one_file else "**/*.yaml" if entry_type.name == "route" else "*.yaml"
-        specs.add(f":(glob){quote_pathspec(folder_of(config.entries, entry_type))}/{name}")
-    return tuple(sorted(specs))

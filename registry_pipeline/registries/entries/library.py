@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.config import Entries, Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.entries.schemas import EntrySchemas, EntryType, content_path, folder_of, read_schemas
-from registry_pipeline.values import field, value_type
+from registry_pipeline.registries.entries.schemas import (
+    ENTRY_TYPES,
+    EntrySchemas,
+    EntryType,
+    content_path,
+    folder_of,
+    read_schemas,
+)
+from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml
 from registry_pipeline.yaml.document import read_yaml_file
 
@@ -25,7 +31,7 @@ _ADVICE: Final = "correct the file, then run `registry-pipeline entries check`"
 
 @value_type
 class Entry:
-    """One entry; `path` is the file that contains it and `node` its position there."""
+    """One entry; of a new one, the path and the node are those of the source that it was read from."""
 
     type: EntryType
     key: str
@@ -49,35 +55,21 @@ class Entry:
 
 @value_type
 class Library:
-    """All registries of a repository at one moment.
+    """All registries of a repository at one moment."""
 
-    Attributes:
-        files: the bytes of the content files, by path.
-        documents: the parsed documents, by path.
-        findings: the problems of schemas and of files that could not be read completely.
-        route_texts: the text of all routes of a module, by module id.
-    """
-
-    root: Path
+    repository: Repository
     config: Entries
     schemas: EntrySchemas
-    files: Mapping[str, bytes]
-    documents: Mapping[str, tuple[YamlNode, ...]]
+    files: Mapping[str, bytes]  # by path
+    documents: Mapping[str, tuple[YamlNode, ...]]  # by path
     entries: tuple[Entry, ...]
-    findings: tuple[Finding, ...]
-    route_texts: Mapping[str, str] = field(default_factory=dict)
-    _by_key: Mapping[str, Mapping[str, tuple[Entry, ...]]] = field(default_factory=dict)
+    findings: tuple[Finding, ...]  # about schemas, and about files that could not be read completely
+    route_texts: Mapping[str, str]  # the text of all routes of a module, by module id
+    _by_key: Mapping[str, Mapping[str, tuple[Entry, ...]]]
 
     def of(self, type_name: str) -> Mapping[str, tuple[Entry, ...]]:
-        """Return the entries of a type by key; several with one key are duplicates."""
+        """Return the entries of a type, or all `abilities`, by key; several with one key are duplicates."""
         return self._by_key.get(type_name, {})
-
-    def abilities(self) -> dict[str, tuple[Entry, ...]]:
-        """Return the abilities of both levels by id."""
-        abilities = dict(self.of("ability_low"))
-        for key, entries in self.of("ability_high").items():
-            abilities[key] = abilities.get(key, ()) + entries
-        return abilities
 
     def find_existing(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry | None:
         """Return the entry that a new value would replace, or None."""
@@ -107,13 +99,16 @@ def read_library(repository: Repository) -> Library:
     return build_library(repository, *read_entry_files(repository, schemas), schemas)
 
 
-def library_or_default(library: Library | None) -> Library:
-    """Return the given library, or that of the repository that contains the working directory.
+Check = Callable[[Entry, Library], Iterable[Finding]]
 
-    Raises:
-        NotFoundError: there is no repository (exit 7).
+
+def check_new_entry(check: Check, type_name: str, value: Mapping[str, Any], library: Library | None) -> list[Finding]:
+    """Return the findings of a check about an entry, which need not be in the library.
+
+    Without a library, that of the working directory's repository; NotFoundError (exit 7) if there is none.
     """
-    return read_library(find_repository()) if library is None else library
+    library = read_library(find_repository()) if library is None else library
+    return list(check(library.new_entry(ENTRY_TYPES[type_name], value), library))
 
 
 def read_entry_files(
@@ -122,37 +117,43 @@ def read_entry_files(
     """Return the bytes of the content files by path, and a finding for each file that cannot be read."""
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
-    types = [entry_type for entry_type in schemas.types.values() if entry_type.family != without_family]
-    for path in sorted({path for entry_type in types for path in content_paths(repository, entry_type)}):
+    types = (entry_type for entry_type in schemas.types.values() if entry_type.family != without_family)
+    for path in content_paths(repository, types):
+        # A write through a link would change a file elsewhere.
+        link = find_link(repository.root, path.split("/")[:-1])
+        if link is not None:
+            detail, advice = f"{path} is behind a link, {link}", "replace the link by the folder itself"
+            findings.append(finding("EN002", path, detail=detail, advice=advice))
+            continue
         try:
-            _refuse_links(repository.root, path)
             files[path] = read_yaml_file(repository.path(path))
         except RegistryPipelineError as error:
             findings.append(finding("EN002", path, detail=error.message, advice=error.advice))
     return files, findings
 
 
-def _refuse_links(root: Path, path: str) -> None:
-    # A write through a link would change a file elsewhere.
-    folder = root
-    for part in path.split("/")[:-1]:
-        folder = folder / part
-        if folder.is_symlink():
-            raise RegistryPipelineError(f"{path} is behind a link, {part}", "replace the link by the folder itself")
+def find_link(root: Path, parts: Sequence[str]) -> str | None:
+    """Return the first part of a path below `root` that is a link, or None."""
+    for part in parts:
+        root = root / part
+        if root.is_symlink():
+            return part
+    return None
 
 
-def content_paths(repository: Repository, entry_type: EntryType) -> list[str]:
-    """Return the existing content files of a type; routes may be in subfolders."""
-    config = repository.config.entries
-    if entry_type.one_file:
-        path = content_path(config, entry_type)
-        return [path] if os.path.lexists(repository.path(path)) else []
-    paths = []
-    for folder, subfolders, names in os.walk(repository.path(folder_of(config, entry_type))):
-        relative = Path(folder).relative_to(repository.root).as_posix()
-        paths += [f"{relative}/{name}" for name in names if name.endswith(".yaml")]
-        if entry_type.name != "route":
-            subfolders.clear()  # `os.walk` does not descend then
+def content_paths(repository: Repository, types: Iterable[EntryType]) -> list[str]:
+    """Return the existing content files of some types, sorted."""
+    config, paths = repository.config.entries, set()
+    for entry_type in types:
+        if entry_type.one_file:
+            path = content_path(config, entry_type)
+            paths |= {path} if os.path.lexists(repository.path(path)) else set()
+            continue
+        for folder, subfolders, names in os.walk(repository.path(folder_of(config, entry_type))):
+            relative = Path(folder).relative_to(repository.root).as_posix()
+            paths |= {f"{relative}/{name}" for name in names if name.endswith(".yaml")}
+            if entry_type.name != "route":  # only routes may be in subfolders
+                subfolders.clear()  # `os.walk` does not descend then
     return sorted(paths)
 
 
@@ -170,51 +171,39 @@ def build_library(
     entries: list[Entry] = []
     # One file can contain entries of several types, if a repository defines a type for the same path.
     for path, data in files.items():
-        for entry_type in _types_of(config, schemas, path):
+        for entry_type in schemas.types.values():
+            if not is_file_of(config, entry_type, path):
+                continue
             try:
                 if path not in documents:
                     documents[path] = (parsed or {}).get(path) or read_yaml(data)
                 entries += _read_entries(entry_type, path, documents[path], schemas, all_findings)
             except StrictYamlError as error:
                 code = "EN002" if error.kind == "duplicate_key" else "EN001"
-                schema, location = schemas.paths[entry_type.name], error.location
-                all_findings.append(
-                    finding(code, path, location=location, detail=str(error), advice=_ADVICE, schema=schema)
-                )
+                schema = schemas.paths[entry_type.name]
+                details: dict[str, Any] = {"detail": str(error), "advice": _ADVICE, "schema": schema}
+                all_findings.append(finding(code, path, location=error.location, **details))
     by_key: dict[str, dict[str, tuple[Entry, ...]]] = {}
     route_texts: dict[str, str] = {}
     for entry in entries:
-        same_type = by_key.setdefault(entry.type.name, {})
-        same_type[entry.key] = (*same_type.get(entry.key, ()), entry)
+        # An ability may be named without its level, so both levels are also kept together.
+        for name in {entry.type.name, "abilities"} if entry.type.family == "abilities" else {entry.type.name}:
+            same_type = by_key.setdefault(name, {})
+            same_type[entry.key] = (*same_type.get(entry.key, ()), entry)
         if entry.type.name == "route":
             owner = str(entry.value.get("module_id"))
             route_texts[owner] = route_texts.get(owner, "") + json.dumps(entry.value, ensure_ascii=False)
     return Library(
-        repository.root,
-        config,
-        schemas,
-        dict(files),
-        documents,
-        tuple(entries),
-        tuple(all_findings),
-        route_texts,
-        by_key,
+        repository, config, schemas, files, documents, tuple(entries), tuple(all_findings), route_texts, by_key
     )
 
 
-def is_content_path(library: Library, entry_type: EntryType, path: str) -> bool:
-    """Return whether entries of a type can be written to a path: they are read from it, and run folders accept it."""
-    return not path_codes(path) and entry_type in _types_of(library.config, library.schemas, path)
-
-
-def _types_of(config: Entries, schemas: EntrySchemas, path: str) -> Iterator[EntryType]:
-    for entry_type in schemas.types.values():
-        folder = folder_of(config, entry_type)
-        if entry_type.one_file:
-            if path == content_path(config, entry_type):
-                yield entry_type
-        elif path.startswith(f"{folder}/") and (entry_type.name == "route" or "/" not in path[len(folder) + 1 :]):
-            yield entry_type
+def is_file_of(config: Entries, entry_type: EntryType, path: str) -> bool:
+    """Return whether entries of a type are read from a path."""
+    if entry_type.one_file:
+        return path == content_path(config, entry_type)
+    folder = f"{folder_of(config, entry_type)}/"
+    return path.startswith(folder) and (entry_type.name == "route" or "/" not in path.removeprefix(folder))
 
 
 def _read_entries(
@@ -238,7 +227,7 @@ def _read_entries(
 def _list_items(
     entry_type: EntryType, path: str, nodes: list[YamlNode], findings: list[Finding]
 ) -> Iterator[tuple[YamlNode, Any]]:
-    """Yield the items of a file's list; the file is a mapping with that list, or the list itself."""
+    # The file is a mapping with the list, or the list itself.
     findings += [_wrong_file(path, node, f"{NO_LIST}: a second document") for node in nodes[1:2]]
     key = str(entry_type.list_key)
     for node in nodes[:1]:
@@ -259,7 +248,6 @@ def _list_items(
 def _entry_documents(
     entry_type: EntryType, path: str, nodes: list[YamlNode], findings: list[Finding]
 ) -> Iterator[tuple[YamlNode, Any]]:
-    """Yield the entries of a file in which each document is an entry; a route may be split into two documents."""
     if is_split_route(entry_type, [node.value for node in nodes]):
         yield nodes[1], {**nodes[0].value, **nodes[1].value}
         return

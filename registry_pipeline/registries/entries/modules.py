@@ -8,22 +8,19 @@ from typing import Any, Final
 
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.entries.library import Entry, Library, library_or_default
+from registry_pipeline.registries.entries.library import Entry, Library, check_new_entry
 from registry_pipeline.registries.entries.references import (
     GLOB_SIGNS,
-    bound_hooks,
+    check_names,
+    items_of,
     known_names,
-    listed,
     member,
     put_entry,
-    single,
-    texts,
-    unknown_name,
+    references,
 )
 from registry_pipeline.registries.entries.schemas import (
     APPROVAL,
     BINDINGS,
-    ENTRY_TYPES,
     EVENTS,
     NEEDS_APPROVAL,
     EntryType,
@@ -43,39 +40,18 @@ def put_in_list(entry_type: EntryType, documents: list[Any], entry: dict[str, An
 def check_module_instance_consistency(
     new_instance_entry: Mapping[str, Any], library: Library | None = None
 ) -> list[Finding]:
-    """Return the coordination findings of a module instance (EN010 to EN012); it need not be in the library.
-
-    Raises:
-        NotFoundError: no library is given, and there is no repository (exit 7).
-    """
-    library = library_or_default(library)
-    return list(check_instance(library.new_entry(ENTRY_TYPES["module_instance"], new_instance_entry), library))
+    """Return the coordination findings of a module instance (EN010 to EN012); see `check_new_entry`."""
+    return check_new_entry(check_instance, "module_instance", new_instance_entry, library)
 
 
 def check_instance(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the type, the parent and the dependencies of a module instance."""
-    yield from check_module_type(entry, library)
+    yield from check_names(entry, library)
     yield from _check_parent(entry, library)
-    for reference in listed(entry, "module_instance", "dependencies", "modules"):
-        problem = _dependency_problem(entry, reference.name, library)
+    for at, name in items_of(str, member(entry.value, "dependencies", "modules")):
+        problem = _dependency_problem(entry, name, library)
         if problem:
-            yield entry.finding("EN012", *reference.steps, got=reference.name, detail=problem)
-
-
-def check_module_type(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield a finding if the module type of an instance or a maturity is not registered (EN010)."""
-    types = library.of("module_type")
-    for reference in single(entry, "module_type", "module_type"):
-        if reference.name not in types:
-            yield unknown_name("EN010", entry, reference, types)
-
-
-def check_owner_instance(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield a finding if the module instance of a maturity or an interface is not registered (EN014)."""
-    instances = library.of("module_instance")
-    for reference in single(entry, "module_instance", "module_id"):
-        if reference.name not in instances:
-            yield unknown_name("EN014", entry, reference, instances)
+            yield entry.finding("EN012", "dependencies", "modules", at, got=name, detail=problem)
 
 
 def check_approval(entry: Entry, library: Library) -> Iterator[Finding]:  # noqa: ARG001 - the same call for all rules
@@ -95,15 +71,16 @@ def is_approved(value: Mapping[str, Any]) -> bool:
 def check_type_graph(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the edges of a module type that the type at the other end does not declare (EN013)."""
     for side, other_side in (("outbound", "inbound"), ("inbound", "outbound")):
-        for reference in listed(entry, "module_type", side):
-            if entry.key not in _edges(library, reference.name, other_side):
-                ends = (entry.key, reference.name) if side == "outbound" else (reference.name, entry.key)
-                expected = f"{entry.key} in {other_side} of {reference.name}"
-                yield entry.finding("EN013", *reference.steps, expected=expected, edge=" -> ".join(ends))
+        for at, name in items_of(str, entry.value.get(side)):
+            if entry.key not in _edges(library, name, other_side):
+                ends = (entry.key, name) if side == "outbound" else (name, entry.key)
+                expected = f"{entry.key} in {other_side} of {name}"
+                yield entry.finding("EN013", side, at, expected=expected, edge=" -> ".join(ends))
 
 
 def _edges(library: Library, type_id: str, side: str) -> set[str]:
-    return {name for entry in library.of("module_type").get(type_id, ()) for _, name in texts(entry.value.get(side))}
+    types = library.of("module_type").get(type_id, ())
+    return {name for entry in types for _, name in items_of(str, entry.value.get(side))}
 
 
 def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
@@ -127,7 +104,6 @@ def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def _dependency_problem(entry: Entry, name: str, library: Library) -> str:
-    """Return the problem of a dependency, or ""."""
     instances = library.of("module_instance")
     if name == entry.key:
         return f"{name} is the module itself"
@@ -144,16 +120,12 @@ def _dependency_problem(entry: Entry, name: str, library: Library) -> str:
 
 
 # After these events a hook can no longer block anything.
-_TOO_LATE: Final = frozenset({"PostAbilityCall", "SessionStop"})
+_TOO_LATE: Final = ("PostAbilityCall", "SessionStop")
 _AI_FACING: Final = "ai_"
 
 
 def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a hook's file with the hook.
-
-    Raises:
-        RefusedError: the file contains another hook (exit 5).
-    """
+    """Return the documents of a hook's file with the hook; refuse a file that contains another hook."""
     kept = [document for document in documents if document is not None]
     keys = [entry_type.key_of(document) if isinstance(document, dict) else None for document in kept]
     # A hook file is named by its hook, so it contains one hook.
@@ -164,41 +136,28 @@ def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any])
 
 
 def check_hook_addition_consistency(new_hook_entry: Mapping[str, Any], library: Library | None = None) -> list[Finding]:
-    """Return the coordination findings of a hook (EN040 to EN043); it need not be in the library.
-
-    Raises:
-        NotFoundError: no library is given, and there is no repository (exit 7).
-    """
-    library = library_or_default(library)
-    return list(check_hook(library.new_entry(ENTRY_TYPES["hook"], new_hook_entry), library))
+    """Return the coordination findings of a hook (EN040 to EN043); see `check_new_entry`."""
+    return check_new_entry(check_hook, "hook", new_hook_entry, library)
 
 
 def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the abilities, the event, the stage and the effects of a hook."""
-    abilities = library.abilities()
-    for reference in listed(entry, "ability", "match", "ability_scope"):
-        name = reference.name
+    yield from check_names(entry, library)
+    for at, name in items_of(str, member(entry.value, "match", "ability_scope")):
         # A pattern that matches nothing is a warning, because abilities may be added later.
-        if GLOB_SIGNS.intersection(name):
-            if not any(fnmatchcase(ability, name) for ability in abilities):
-                yield entry.finding("EN040", *reference.steps, got=name, name=repr(name))
-        elif name not in abilities:
-            yield unknown_name("EN041", entry, reference, abilities)
+        if GLOB_SIGNS.intersection(name) and not any(fnmatchcase(key, name) for key in library.of("abilities")):
+            yield entry.finding("EN040", "match", "ability_scope", at, got=name, name=repr(name))
     for field, allowed in (("event_type", EVENTS), ("stage", library.config.stages)):
         value = entry.value.get(field)
         if isinstance(value, str) and value not in allowed:
             details = {"field": field, "name": value, "meant": suggestion(value, allowed)}
             yield entry.finding("EN042", field, expected=", ".join(allowed), got=value, **details)
-    yield from _check_effect(entry)
-
-
-def _check_effect(entry: Entry) -> Iterator[Finding]:
     event = entry.value.get("event_type")
-    if not isinstance(event, str) or event not in _TOO_LATE:
+    if event not in _TOO_LATE:
         return
     if entry.value.get("blocking") is True:
         yield entry.finding("EN043", "blocking", got="true", field="blocking", event=event)
-    for at, effect in texts(entry.value.get("effects")):
+    for at, effect in items_of(str, entry.value.get("effects")):
         if effect.startswith(_AI_FACING):
             yield entry.finding("EN043", "effects", at, got=effect, field=f"the effect {effect}", event=event)
 
@@ -206,56 +165,30 @@ def _check_effect(entry: Entry) -> Iterator[Finding]:
 def check_ability_addition_consistency(
     new_ability_entry: Mapping[str, Any], library: Library | None = None
 ) -> list[Finding]:
-    """Return the coordination findings of an ability (EN030 to EN033); it need not be in the library.
-
-    An entry with `ability_ids` or `type` is of the high level.
-
-    Raises:
-        NotFoundError: no library is given, and there is no repository (exit 7).
-    """
-    library = library_or_default(library)
+    """Return the coordination findings of an ability (EN030 to EN033); see `check_new_entry`."""
+    # Only abilities of the high level have these keys.
     is_high = "ability_ids" in new_ability_entry or "type" in new_ability_entry
-    entry_type = ENTRY_TYPES["ability_high" if is_high else "ability_low"]
-    return list(check_ability(library.new_entry(entry_type, new_ability_entry), library))
+    return check_new_entry(check_ability, "ability_high" if is_high else "ability_low", new_ability_entry, library)
 
 
 def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about modules, abilities, hooks and routes of an ability."""
-    modules = library.of("module_instance")
-    for reference in listed(entry, "module_instance", "scope", "modules"):
-        if reference.name not in modules:
-            yield unknown_name("EN030", entry, reference, modules)
-    abilities = library.abilities()
-    for reference in listed(entry, "ability", "ability_ids"):
-        if reference.name == entry.key:
-            yield unknown_name("EN031", entry, reference, abilities, "; it is the ability itself")
-        elif reference.name not in abilities:
-            yield unknown_name("EN031", entry, reference, abilities)
-    yield from _check_hooks(entry, library)
+    yield from check_names(entry, library)
     yield from _check_routes(entry, library)
-
-
-def _check_hooks(entry: Entry, library: Library) -> Iterator[Finding]:
     hooks = library.of("hook")
-    for reference in bound_hooks(entry):
-        name = reference.name
-        if name not in hooks:
-            detail = f"{name} is not registered{suggestion(name, hooks)}"
-            yield entry.finding("EN033", *reference.steps, expected=known_names(hooks), got=name, detail=detail)
-            continue
-        expected, got = BINDINGS[str(reference.steps[1])], hooks[name][0].value.get("event_type")
+    for reference in references(entry, "hook"):
+        if reference.name not in hooks:
+            continue  # `check_names` reports it
+        expected, got = BINDINGS[str(reference.steps[1])], hooks[reference.name][0].value.get("event_type")
         if got != expected:
-            details = {"expected": expected, "got": got, "detail": f"{name} is for another event"}
+            details = {"expected": expected, "got": got, "detail": f"{reference.name} is for another event"}
             yield entry.finding("EN033", *reference.steps, severity=Severity.ERROR, **details)
 
 
 def _check_routes(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield an information if no route of the ability's modules mentions it (EN032)."""
-    modules = {reference.name for reference in listed(entry, "module_instance", "scope", "modules")}
-    if not modules:
-        return
+    modules = {reference.name for reference in references(entry, "module_instance")}
     owners = sorted(modules & library.route_texts.keys())
-    if any(entry.key in library.route_texts[owner] for owner in owners):
+    if not modules or any(entry.key in library.route_texts[owner] for owner in owners):
         return
     if not owners:
         yield entry.finding("EN032", detail=f"no route of its modules leads to {entry.key}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, TypeVar
 
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.finding import Finding
@@ -14,17 +14,45 @@ from registry_pipeline.registries.entries.schemas import BINDINGS, suggestion
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import same_value
 
-Target = Literal["module_type", "module_instance", "ability", "hook"]
+_T = TypeVar("_T")
 GLOB_SIGNS: Final = frozenset("*?[")
+_Row = tuple[str, tuple[str, ...], str | None]
+_MODULE_TYPE: Final[_Row] = ("module_type", ("module_type",), "EN010")
+_OWNER: Final[_Row] = ("module_instance", ("module_id",), "EN014")
+_ABILITY: Final[tuple[_Row, ...]] = (
+    ("module_instance", ("scope", "modules", "*"), "EN030"),
+    ("abilities", ("ability_ids", "*"), "EN031"),
+    # An ability binds hooks by a list or by a single text.
+    *(("hook", ("hooks", binding, "*"), "EN033") for binding in BINDINGS),
+    *(("hook", ("hooks", binding), "EN033") for binding in BINDINGS),
+)
+# What each type of entry refers to: the type of the other entry, or the family `abilities` for both levels; the keys
+# that lead to its name (`*`: each item of a list); and the code if the name is not registered, None if a rule of its
+# own decides.
+_REFERENCES: Final[Mapping[str, tuple[_Row, ...]]] = {
+    "module_type": (("module_type", ("inbound", "*"), None), ("module_type", ("outbound", "*"), None)),
+    "module_instance": (
+        _MODULE_TYPE,
+        ("module_instance", ("parent_module",), None),
+        ("module_instance", ("dependencies", "modules", "*"), None),
+    ),
+    "module_maturity": (_MODULE_TYPE, _OWNER),
+    "module_interface": (("module_type", ("module_type",), None), _OWNER),
+    "route": (("module_type", ("module_type",), None), ("module_instance", ("module_id",), None)),
+    "ability_low": _ABILITY,
+    "ability_high": _ABILITY,
+    "hook": (("abilities", ("match", "ability_scope", "*"), "EN041"),),
+}
 
 
 @value_type
 class Reference:
-    """The name of another entry, and the path to it inside the entry."""
+    """The name of another entry, the path to it inside the entry, and the code if it is not registered."""
 
-    target: Target
+    target: str
     name: str
     steps: tuple[str | int, ...]
+    code: str | None
 
 
 def member(value: Mapping[str, Any], *keys: str) -> Any:
@@ -35,73 +63,49 @@ def member(value: Mapping[str, Any], *keys: str) -> Any:
     return result
 
 
-def texts(value: Any) -> list[tuple[int, str]]:
-    """Return the texts of a list with their indexes; the schema reports values that are not lists or texts."""
-    return [(at, item) for at, item in enumerate(value) if isinstance(item, str)] if isinstance(value, list) else []
+def items_of(kind: type[_T], value: Any) -> list[tuple[int, _T]]:
+    """Return the items of a list that are of a type, with their indexes; the schema reports all other values."""
+    return [(at, item) for at, item in enumerate(value) if isinstance(item, kind)] if isinstance(value, list) else []
 
 
-def listed(entry: Entry, target: Target, *keys: str) -> Iterator[Reference]:
-    """Yield a reference for each text of a list."""
-    for at, name in texts(member(entry.value, *keys)):
-        yield Reference(target, name, (*keys, at))
+def references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
+    """Yield the references of an entry, all or those to entries of a type; a pattern is not a reference."""
+    for row_target, keys, code in _REFERENCES.get(entry.type.name, ()):
+        if target not in (None, row_target):
+            continue
+        if keys[-1] == "*":
+            for at, name in items_of(str, member(entry.value, *keys[:-1])):
+                if entry.type.name != "hook" or not GLOB_SIGNS.intersection(name):
+                    yield Reference(row_target, name, (*keys[:-1], at), code)
+        else:
+            name = member(entry.value, *keys)
+            if isinstance(name, str):
+                yield Reference(row_target, name, keys, code)
 
 
-def single(entry: Entry, target: Target, key: str) -> Iterator[Reference]:
-    """Yield the reference of a key, if its value is a text."""
-    name = entry.value.get(key)
-    if isinstance(name, str):
-        yield Reference(target, name, (key,))
-
-
-def bound_hooks(entry: Entry) -> Iterator[Reference]:
-    """Yield the hooks that an ability binds, as a list or as a single text."""
-    for binding in BINDINGS:
-        yield from listed(entry, "hook", "hooks", binding)
-        name = member(entry.value, "hooks", binding)
-        if isinstance(name, str):
-            yield Reference("hook", name, ("hooks", binding))
-
-
-def references(entry: Entry) -> Iterator[Reference]:
-    """Yield all references of an entry; a pattern is not a reference."""
-    kind = entry.type.name
-    if kind == "module_type":
-        yield from listed(entry, "module_type", "inbound")
-        yield from listed(entry, "module_type", "outbound")
-    elif kind == "module_instance":
-        yield from single(entry, "module_type", "module_type")
-        yield from single(entry, "module_instance", "parent_module")
-        yield from listed(entry, "module_instance", "dependencies", "modules")
-    elif kind in ("module_maturity", "module_interface", "route"):
-        yield from single(entry, "module_type", "module_type")
-        yield from single(entry, "module_instance", "module_id")
-    elif kind in ("ability_low", "ability_high"):
-        yield from listed(entry, "module_instance", "scope", "modules")
-        yield from listed(entry, "ability", "ability_ids")
-        yield from bound_hooks(entry)
-    elif kind == "hook":
-        scope = listed(entry, "ability", "match", "ability_scope")
-        yield from (reference for reference in scope if not GLOB_SIGNS.intersection(reference.name))
+def check_names(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield the names that are not registered (EN010, EN014, EN030, EN031, EN033, EN041)."""
+    for reference in references(entry):
+        name, code = reference.name, reference.code
+        known = library.of(reference.target)
+        is_itself = code == "EN031" and name == entry.key
+        if code is not None and (is_itself or name not in known):
+            meant = "; it is the ability itself" if is_itself else suggestion(name, known)
+            details = {"name": name, "meant": meant, "detail": f"{name} is not registered{meant}"}
+            yield entry.finding(code, *reference.steps, expected=known_names(known), got=name, **details)
 
 
 def find_referrers(library: Library, entry: Entry) -> list[tuple[Entry, Reference]]:
     """Return the other entries that refer to an entry."""
     # A reference does not say of which level an ability is.
-    target = "ability" if entry.type.family == "abilities" else entry.type.name
+    target = "abilities" if entry.type.family == "abilities" else entry.type.name
     return [
         (other, reference)
         for other in library.entries
         if (other.type.name, other.key) != (entry.type.name, entry.key)
-        for reference in references(other)
-        if reference.target == target and reference.name == entry.key
+        for reference in references(other, target)
+        if reference.name == entry.key
     ]
-
-
-def unknown_name(code: str, entry: Entry, reference: Reference, known: Mapping[str, Any], note: str = "") -> Finding:
-    """Return the finding that a name is not registered, with a note or else the closest known name."""
-    name = reference.name
-    details = {"name": name, "meant": note or suggestion(name, known)}
-    return entry.finding(code, *reference.steps, expected=known_names(known), got=name, **details)
 
 
 def known_names(known: Mapping[str, Any]) -> str | None:
@@ -113,15 +117,11 @@ def known_names(known: Mapping[str, Any]) -> str | None:
 
 
 def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, Any]) -> Any:
-    """Insert an entry into `data`, or update the entry with the same key, and return `data`.
+    """Insert an entry into `data`, or update the entry with the same key, and return `data`, changed in place.
 
-    A new entry goes to its sorted position, or to the end of a list that is not sorted. An entry that exists with the
-    same values changes nothing.
-
-    Args:
-        data: a list of entries, or a mapping that contains exactly one list (`{"types": [...]}`); changed in place.
-        key_field: the key that identifies an entry.
-        new_entry: the entry.
+    `data` is a list of entries, or a mapping that contains exactly one list (`{"types": [...]}`). A new entry goes to
+    its sorted position, or to the end of a list that is not sorted. An entry that exists with the same values changes
+    nothing.
 
     Raises:
         RefusedError: the entry has no key, two entries have its key, or `data` is not a list of entries (exit 5).
@@ -139,11 +139,7 @@ def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, An
 
 
 def put_entry(entries: list[Any], new_entry: dict[str, Any], key_of: Callable[[Any], Any]) -> None:
-    """Insert or update an entry, as `insert_or_update_entry` does.
-
-    Raises:
-        RefusedError: two entries have its key (exit 5).
-    """
+    """Insert or update an entry, as `insert_or_update_entry` does; refuse if two entries have its key."""
     key = key_of(new_entry)
     keys = [key_of(entry) if isinstance(entry, dict) else None for entry in entries]
     matches = [index for index, known in enumerate(keys) if known == key]

@@ -10,24 +10,20 @@ from typing import Any, Final
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.entries.library import Entry, Library, is_split_route, library_or_default
-from registry_pipeline.registries.entries.references import known_names, put_entry
-from registry_pipeline.registries.entries.schemas import ENTRY_TYPES, EntryType, folder_of, suggestion
+from registry_pipeline.registries.entries.library import Entry, Library, check_new_entry, is_split_route
+from registry_pipeline.registries.entries.references import items_of, known_names, put_entry
+from registry_pipeline.registries.entries.schemas import EntryType, folder_of, suggestion
 
 _NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
 
 
-def slug(when_to_use: str) -> str:
-    """Return the slug of `when_to_use`, which identifies a route inside its topic."""
-    return _NOT_IN_SLUGS.sub("-", when_to_use.casefold()).strip("-")
+def slug_of(route: Mapping[str, Any]) -> str:
+    """Return the slug of a route's `when_to_use`, which identifies the route inside its topic."""
+    return _NOT_IN_SLUGS.sub("-", str(route.get("when_to_use", "")).casefold()).strip("-")
 
 
 def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a file with the routes of an entry added or updated.
-
-    Raises:
-        RefusedError: the file contains two other documents (exit 5).
-    """
+    """Return the documents of a file with the routes of an entry; refuse a file that contains two other documents."""
     if is_split_route(entry_type, documents):
         merged = _merge_route({**documents[0], **documents[1]}, entry)
         head = {name: merged[name] for name in merged if name != "routes" and name not in documents[1]}
@@ -45,7 +41,7 @@ def _merge_route(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, 
     """Return the fields of the new entry, with its routes inserted into those of the old one."""
     routes = list(before.get("routes") or [])
     for route in entry.get("routes") or []:
-        put_entry(routes, route, lambda route: slug(str(route.get("when_to_use", ""))))
+        put_entry(routes, route, slug_of)
     # Fields that exist keep their order in the file.
     kept = {name: value for name, value in before.items() if name in entry}
     return {**kept, **entry, "routes": routes}
@@ -54,45 +50,34 @@ def _merge_route(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, 
 def check_route_addition_consistency(
     new_route_entry: Mapping[str, Any], library: Library | None = None
 ) -> list[Finding]:
-    """Return the coordination findings of a route (EN020 to EN023); it need not be in the library.
-
-    Raises:
-        NotFoundError: no library is given, and there is no repository (exit 7).
-    """
-    library = library_or_default(library)
-    return list(check_route(library.new_entry(ENTRY_TYPES["route"], new_route_entry), library))
+    """Return the coordination findings of a route (EN020 to EN023); see `check_new_entry`."""
+    return check_new_entry(check_route, "route", new_route_entry, library)
 
 
 def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about conflicts, the owner, the documents and the stages of a route."""
     yield from _check_conflict(entry, library)
     yield from _check_owner(entry, library)
-    for i, route in _items(entry.value.get("routes")):
-        for j, document in _items(route.get("related_docs")):
+    for i, route in items_of(dict, entry.value.get("routes")):
+        for j, document in items_of(dict, route.get("related_docs")):
             yield from _check_document(entry, library, document, ("routes", i, "related_docs", j))
 
 
 def check_slugs(entry: Entry) -> Iterator[Finding]:
     """Yield the routes of an entry that have the slug of an earlier one (EN002)."""
     known: set[str] = set()
-    for at, route in _items(entry.value.get("routes")):
-        when = route.get("when_to_use")
-        if not isinstance(when, str):
+    for at, route in items_of(dict, entry.value.get("routes")):
+        if not isinstance(route.get("when_to_use"), str):
             continue
-        if slug(when) in known:
-            detail = f"the route {slug(when)} is duplicated in {entry.key}"
-            steps = ("routes", at, "when_to_use")
-            yield entry.finding("EN002", *steps, got=entry.key, detail=detail, advice="join the two")
-        known.add(slug(when))
-
-
-def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:
-    """Return the mappings of a list with their indexes; the schema reports anything else."""
-    return [(at, item) for at, item in enumerate(value) if isinstance(item, dict)] if isinstance(value, list) else []
+        name = slug_of(route)
+        if name in known:
+            detail = f"the route {name} is duplicated in {entry.key}"
+            words = {"detail": detail, "advice": "join the two"}
+            yield entry.finding("EN002", "routes", at, "when_to_use", got=entry.key, **words)
+        known.add(name)
 
 
 def _check_conflict(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the other routes of the same scope and topic with the same priority, or without one (EN020)."""
     owner, priority = entry.value.get("module_id"), entry.value.get("priority")
     for other in library.of("route").get(entry.key, ()):
         other_owner, other_priority = other.value.get("module_id"), other.value.get("priority")
@@ -141,11 +126,11 @@ def _path_problem(library: Library, path: str) -> str:
     # Backslashes and absolute paths would lead elsewhere on other systems.
     if not file_path or file_path.startswith("/") or "\\" in file_path or "\0" in file_path or ".." in parts:
         return "does not stay inside the repository"
-    target = library.root
+    target = library.repository.root
     try:
         for part in parts:
             target = target / part
-            if target.is_symlink() and not target.resolve().is_relative_to(library.root.resolve()):
+            if target.is_symlink() and not target.resolve().is_relative_to(library.repository.root.resolve()):
                 return "leads out of the repository by a link"
         return "" if target.is_file() else "is not a file" if target.exists() else "does not exist"
     except (OSError, RuntimeError):  # a name that the file system refuses, or a cycle of links

@@ -1,77 +1,38 @@
-"""The coordination rules: which rules apply to which type of entry, and their application to all entries.
-
-`registry_coordination.md` and `entries rules` are generated from WHEN.
-"""
+"""The coordination rules: which rules apply to which type of entry, and their application to all entries."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.registries.entries.library import Entry, Library
+from registry_pipeline.registries.entries.library import Check, Entry, Library
 from registry_pipeline.registries.entries.modules import (
     check_ability,
     check_approval,
     check_hook,
     check_instance,
-    check_module_type,
-    check_owner_instance,
     check_type_graph,
 )
-from registry_pipeline.registries.entries.references import find_referrers, member, texts
+from registry_pipeline.registries.entries.references import check_names, find_referrers, items_of, member
 from registry_pipeline.registries.entries.routes import check_file_name, check_route, check_slugs
 from registry_pipeline.registries.entries.schemas import OVERRIDE
 from registry_pipeline.values import replace, value_type
 
-Check = Callable[[Entry, Library], Iterable[Finding]]
 # The checks beyond the schema, by type; a type that the repository defines has none.
 CHECKS: Final[Mapping[str, tuple[Check, ...]]] = MappingProxyType(
     {
         "module_type": (check_type_graph,),
         "module_instance": (check_instance,),
-        "module_maturity": (check_owner_instance, check_module_type),
-        "module_interface": (check_owner_instance, check_approval),
+        "module_maturity": (check_names,),
+        "module_interface": (check_names, check_approval),
         "route": (check_route, check_file_name),
         "ability_low": (check_ability,),
         "ability_high": (check_ability,),
         "hook": (check_hook, check_file_name),
     }
 )
-# fmt: off
-# code, when this changes, check that, a violation is
-WHEN: Final[tuple[tuple[str, str, str, str], ...]] = (
-    ("EN001", "any entry changes", "it is valid by its schema, and its file is YAML 1.2", "write failure"),
-    ("EN002", "any entry changes", "its key is unique, and its file is that of its type", "write failure"),
-    ("EN003", "a schema of the repository changes", "it is a usable JSON Schema; otherwise the shipped schema is used", "warning; failure for a type of the repository's own"),
-    ("EN010", "a module instance or its maturity changes", "its module_type is registered", "failure"),
-    ("EN011", "a module instance changes", "its parent_module is registered, and the parents form no cycle", "failure"),
-    ("EN012", "a module instance or the type graph changes", "each dependency is registered, and the type graph has an edge from type to type", "failure"),
-    ("EN013", "a module type changes", "each edge is declared as outbound of one type and inbound of the other", "warning"),
-    ("EN014", "a maturity or an interface changes", "its module instance is registered", "failure"),
-    ("EN015", "an interface changes", "a lifecycle of RELEASED, SUNSET or REMOVED is approved", "failure"),
-    ("EN020", "a route changes", "no other route has the same scope and topic, unless their priorities differ", "failure"),
-    ("EN021", "a route changes", "its related documents are files of the repository", "failure"),
-    ("EN022", "a route or a module instance changes", "the owner is registered, and the file is not in the folder of another module", "warning"),
-    ("EN023", "a route changes", "its stages are configured", "failure"),
-    ("EN030", "an ability changes", "the modules of its scope are registered", "failure"),
-    ("EN031", "an ability of the high level changes", "the abilities that it calls are registered", "failure"),
-    ("EN032", "an ability changes", "the routes of its modules mention it", "recorded only"),
-    ("EN033", "an ability or a hook changes", "the hooks that it binds are registered (warning), and for that event (failure)", "warning or failure"),
-    ("EN040", "a hook or an ability changes", "each pattern of its ability_scope matches an ability", "warning"),
-    ("EN041", "a hook or an ability changes", "each ability that its ability_scope names is registered", "failure"),
-    ("EN042", "a hook changes", "its event_type and its stage are allowed", "failure"),
-    ("EN043", "a hook changes", "it does not block or address an agent after the ability was called", "warning"),
-    ("EN050", "a route or a hook changes", "its file is named by its key", "warning"),
-    ("EN060", "an entry is removed", "no other entry refers to it", "failure, with the referrers"),
-    ("EN070", "the rule tables of this version change", "AGENTS.md and registry_coordination.md are those that this version generates", "warning"),
-    ("EN090", "any check runs", "no override is active", "warning"),
-)
-# fmt: on
-# No override lifts these: such an entry cannot be written at all.
-WRITE_FAILURES: Final = frozenset({"EN001", "EN002"})
 
 
 @value_type
@@ -82,12 +43,40 @@ class Rule:
     when: str
     check: str
     violation: str
-    severity: Severity
 
 
-def rules() -> tuple[Rule, ...]:
-    """Return the table of rules with the severity of each code."""
-    return tuple(Rule(code, when, check, effect, CODES[code].severity) for code, when, check, effect in WHEN)
+# `registry_coordination.md` and `entries rules` are generated from this table.
+# fmt: off
+RULES: Final = (
+    Rule("EN001", "any entry changes", "it is valid by its schema, and its file is YAML 1.2", "write failure"),
+    Rule("EN002", "any entry changes", "its key is unique, and its file is that of its type", "write failure"),
+    Rule("EN003", "a schema of the repository changes", "it is a usable JSON Schema; otherwise the shipped schema is used", "warning; failure for a type of the repository's own"),
+    Rule("EN010", "a module instance or its maturity changes", "its module_type is registered", "failure"),
+    Rule("EN011", "a module instance changes", "its parent_module is registered, and the parents form no cycle", "failure"),
+    Rule("EN012", "a module instance or the type graph changes", "each dependency is registered, and the type graph has an edge from type to type", "failure"),
+    Rule("EN013", "a module type changes", "each edge is declared as outbound of one type and inbound of the other", "warning"),
+    Rule("EN014", "a maturity or an interface changes", "its module instance is registered", "failure"),
+    Rule("EN015", "an interface changes", "a lifecycle of RELEASED, SUNSET or REMOVED is approved", "failure"),
+    Rule("EN020", "a route changes", "no other route has the same scope and topic, unless their priorities differ", "failure"),
+    Rule("EN021", "a route changes", "its related documents are files of the repository", "failure"),
+    Rule("EN022", "a route or a module instance changes", "the owner is registered, and the file is not in the folder of another module", "warning"),
+    Rule("EN023", "a route changes", "its stages are configured", "failure"),
+    Rule("EN030", "an ability changes", "the modules of its scope are registered", "failure"),
+    Rule("EN031", "an ability of the high level changes", "the abilities that it calls are registered", "failure"),
+    Rule("EN032", "an ability changes", "the routes of its modules mention it", "recorded only"),
+    Rule("EN033", "an ability or a hook changes", "the hooks that it binds are registered (warning), and for that event (failure)", "warning or failure"),
+    Rule("EN040", "a hook or an ability changes", "each pattern of its ability_scope matches an ability", "warning"),
+    Rule("EN041", "a hook or an ability changes", "each ability that its ability_scope names is registered", "failure"),
+    Rule("EN042", "a hook changes", "its event_type and its stage are allowed", "failure"),
+    Rule("EN043", "a hook changes", "it does not block or address an agent after the ability was called", "warning"),
+    Rule("EN050", "a route or a hook changes", "its file is named by its key", "warning"),
+    Rule("EN060", "an entry is removed", "no other entry refers to it", "failure, with the referrers"),
+    Rule("EN070", "the rule tables of this version change", "AGENTS.md and registry_coordination.md are those that this version generates", "warning"),
+    Rule("EN090", "any check runs", "no override is active", "warning"),
+)
+# fmt: on
+# No override lifts these: such an entry cannot be written at all.
+WRITE_FAILURES: Final = frozenset({"EN001", "EN002"})
 
 
 def check_library(library: Library, *, shapes: bool = True) -> tuple[Finding, ...]:
@@ -103,7 +92,7 @@ def check_entry(entry: Entry, library: Library, *, shape: bool = True) -> Iterat
     if shape:
         yield from library.schemas.check(entry.type, entry.value, entry.path, entry.node)
     # A write failure stays a failure, even if a person lists its code on the entry.
-    lifted = {code for _, code in texts(member(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
+    lifted = {code for _, code in items_of(str, member(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
     for violation in check_rules(entry, library):
         is_lifted = violation.code in lifted and violation.severity is Severity.ERROR
         yield replace(violation, severity=Severity.WARNING) if is_lifted else violation

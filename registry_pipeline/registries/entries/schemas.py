@@ -8,21 +8,18 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from registry_pipeline.config import Repository
-from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.config import Config, Entries, Repository
+from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, did_you_mean
-from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_folder
+from registry_pipeline.registries.base.drift import quote_pathspec
+from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_bytes
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml.compose import StrictYamlError, YamlNode
+from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
-from registry_pipeline.yaml.values import read_yaml_values
-
-if TYPE_CHECKING:
-    from registry_pipeline.config import Entries
 
 Folder = Literal["modules", "routes", "abilities_low", "abilities_high", "hooks"]
 # A command may name a family instead of an exact type.
@@ -46,24 +43,16 @@ APPROVAL: Final = "x-approval"
 
 @value_type
 class EntryType:
-    """One type of entry.
-
-    Attributes:
-        key_field: the key that identifies an entry.
-        folder: the key of `[entries]` in the toml with the folder; None for a type that the repository defines.
-        content: the file name in the folder, or its pattern; the path from the root if `folder` is None.
-        list_key: the key of the list of entries; None if a document is one entry.
-        alias: another name of `key_field`.
-    """
+    """One type of entry."""
 
     name: str
     family: str
     key_field: str
-    folder: Folder | None
-    content: str
-    list_key: str | None
+    folder: Folder | None  # the key of `[entries]` in the toml; None for a type that the repository defines
+    content: str  # the file name in the folder, or its pattern; the path from the root if `folder` is None
+    list_key: str | None  # the key of the list of entries; None if a document is one entry
     purpose: str
-    alias: str | None = None
+    alias: str | None = None  # another name of `key_field`
 
     @property
     def schema_name(self) -> str:
@@ -80,8 +69,8 @@ class EntryType:
         if self.name == "route":
             scope, topic = entry.get("scope"), entry.get("topic")
             return f"{scope}.{topic}" if isinstance(scope, str) and isinstance(topic, str) else None
-        names = (self.key_field,) if self.alias is None else (self.key_field, self.alias)
-        return next((entry[name] for name in names if isinstance(entry.get(name), str) and entry[name]), None)
+        keys = (entry.get(name) for name in (self.key_field, self.alias) if name is not None)
+        return next((key for key in keys if isinstance(key, str) and key), None)
 
     def is_same_entry(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
         """Return whether two values are versions of one entry: they have one key and, for routes, one owner."""
@@ -111,7 +100,7 @@ NEEDS_APPROVAL: Final = frozenset({"RELEASED", "SUNSET", "REMOVED"})
 
 
 def folder_of(config: Entries, entry_type: EntryType) -> str:
-    """Return the folder of a type, relative to the repository; "" for a type that the repository defines."""
+    """Return the folder of a type; "" for a type that the repository defines."""
     return "" if entry_type.folder is None else str(getattr(config, entry_type.folder))
 
 
@@ -120,9 +109,18 @@ def content_path(config: Entries, entry_type: EntryType) -> str:
     return f"{folder_of(config, entry_type)}/{entry_type.content}" if entry_type.folder else entry_type.content
 
 
+def entry_pathspecs(config: Config) -> tuple[str, ...]:
+    """Return the git pathspecs of the content files of entries, and of the repository's schemas of entries."""
+    specs = {f":(glob){quote_pathspec(SCHEMA_FOLDER)}/*{SCHEMA_SUFFIX}"}
+    for entry_type in ENTRY_TYPES.values():
+        # Routes may be in subfolders.
+        name = entry_type.content if entry_type.one_file else "**/*.yaml" if entry_type.name == "route" else "*.yaml"
+        specs.add(f":(glob){quote_pathspec(folder_of(config.entries, entry_type))}/{name}")
+    return tuple(sorted(specs))
+
+
 # How `schema` starts the message about keys that the schema does not allow.
 UNKNOWN_KEYS: Final = "unknown keys: "
-_DEFINING_KEYS: Final = ("x-key", "x-content", "x-list", "x-purpose")
 
 
 @value_type
@@ -136,8 +134,8 @@ class EntrySchemas:
 
     def check(self, entry_type: EntryType, value: Mapping[str, Any], path: str, node: YamlNode | None) -> list[Finding]:
         """Return the violations of its schema by an entry in the file `path` (EN001)."""
-        validate = self.validators.get(entry_type.name)
-        return [] if validate is None else _shape_findings(validate(value), self.paths[entry_type.name], path, node)
+        problems = self.validators[entry_type.name](value)
+        return _shape_findings(problems, self.paths[entry_type.name], path, node)
 
 
 def validate_entry(entry: Mapping[str, Any], schema_path: str | os.PathLike[str]) -> list[Finding]:
@@ -161,34 +159,27 @@ def read_schemas(repository: Repository) -> EntrySchemas:
     paths = {name: f"schemas/entries/{entry_type.schema_name}" for name, entry_type in types.items()}
     validators = {name: _shipped_validator(entry_type.schema_name) for name, entry_type in types.items()}
     findings: list[Finding] = []
-    for path, data in _read_repository_schemas(repository, findings).items():
-        name = Path(path).name.removesuffix(SCHEMA_SUFFIX)
+    try:
+        files = sorted(repository.path(SCHEMA_FOLDER).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        files = []
+    for file in files:
+        if not file.name.endswith(SCHEMA_SUFFIX):
+            continue
+        name, path = file.name.removesuffix(SCHEMA_SUFFIX), f"{SCHEMA_FOLDER}/{file.name}"
         try:
+            data = read_yaml_file(file)
             validator = entry_validator(data)
             entry_type = types.get(name) or _read_own_type(name, data)
+        except RegistryPipelineError as error:
+            findings.append(finding("EN003", path, detail=error.message))
         except ValueError as error:
             # Without a shipped schema to fall back to, the entries of the type cannot be checked at all.
             severity = None if name in ENTRY_TYPES else Severity.ERROR
             findings.append(finding("EN003", path, severity=severity, detail=str(error)))
-            continue
-        types[name], paths[name], validators[name] = entry_type, path, validator
+        else:
+            types[name], paths[name], validators[name] = entry_type, path, validator
     return EntrySchemas(types, paths, validators, tuple(findings))
-
-
-def _read_repository_schemas(repository: Repository, findings: list[Finding]) -> dict[str, bytes]:
-    schemas: dict[str, bytes] = {}
-    try:
-        names = sorted(os.listdir(repository.path(SCHEMA_FOLDER)))  # noqa: PTH208 - only names are needed
-    except (FileNotFoundError, NotADirectoryError):
-        return schemas
-    for name in names:
-        path = f"{SCHEMA_FOLDER}/{name}"
-        try:
-            if name.endswith(SCHEMA_SUFFIX):
-                schemas[path] = read_yaml_file(repository.path(path))
-        except RegistryPipelineError as error:
-            findings.append(finding("EN003", path, detail=error.message))
-    return schemas
 
 
 def _read_own_type(name: str, data: bytes) -> EntryType:
@@ -196,39 +187,23 @@ def _read_own_type(name: str, data: bytes) -> EntryType:
     (document,) = read_yaml_values(data)
     if name in FAMILIES:
         raise ValueError(f"{name} is the name of a family; choose another name for the type")
-    key, content, list_key, purpose = (document.get(field) for field in _DEFINING_KEYS)
+    key, content, list_key = (document.get(name) for name in ("x-key", "x-content", "x-list"))
     if not isinstance(key, str) or not isinstance(content, str) or not isinstance(list_key, str):
         raise ValueError("a type of the repository must state where its entries are: x-key, x-content and x-list")  # noqa: TRY004 - bad data, not a wrong argument
     # The file must be one that a run folder can contain.
     if path_codes(content) or content.startswith(".git/") or not content.endswith(".yaml"):
         raise ValueError(f"x-content {content!r} is not a plain path of a .yaml file of the repository")
-    purpose = purpose or document.get("description") or "A type of this repository."
+    purpose = document.get("x-purpose") or document.get("description") or "A type of this repository."
     return EntryType(name, "own", key, None, content, list_key, str(purpose))
 
 
 @cache  # compiling a schema takes longer than checking an entry
 def _shipped_validator(name: str) -> Validator:
-    return entry_validator(shipped_schema(name))
-
-
-def shipped_schema(name: str) -> bytes:
-    """Return the text of a shipped schema.
-
-    Raises:
-        NotFoundError: no such schema ships (exit 7).
-    """
-    try:
-        return (schema_folder() / "entries" / name).read_bytes()
-    except FileNotFoundError:
-        raise NotFoundError(f"no schema {name} ships with this version", "reinstall registry-pipeline") from None
+    return entry_validator(schema_bytes(f"entries/{name}"))
 
 
 def entry_validator(data: bytes) -> Validator:
-    """Return the validator of a JSON Schema that is written in YAML.
-
-    Raises:
-        ValueError: not YAML, not a JSON Schema, or with references to other documents.
-    """
+    """Return the validator of a JSON Schema in YAML; raise ValueError if it is not one, or not self-contained."""
     try:
         documents = read_yaml_values(data)
     except StrictYamlError as error:
@@ -249,7 +224,6 @@ def _shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, n
 
 
 def _wording(problem: SchemaProblem) -> str:
-    """Return the message of a problem; for an unknown key or value with the closest known one."""
     known = (problem.expected or "").split(", ")
     if " is not one of " in problem.message and problem.got is not None:
         return problem.message + suggestion(problem.got.strip("'"), known)

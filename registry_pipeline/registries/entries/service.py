@@ -1,9 +1,9 @@
-"""The operations on registry entries that commands use: read, check, add, remove, initialise."""
+"""The operations on registry entries that commands use."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from registry_pipeline.config import Repository
 from registry_pipeline.files.atomic_write import read_own_file
@@ -11,12 +11,7 @@ from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stag
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.registries.base.claims import find_artifacts
 from registry_pipeline.registries.base.drift import check_tracked_files, file_pathspecs
-from registry_pipeline.registries.entries import (
-    ABILITY_REGISTRY_SPEC,
-    HOOK_REGISTRY_SPEC,
-    MODULE_REGISTRY_SPEC,
-    ROUTE_REGISTRY_SPEC,
-)
+from registry_pipeline.registries.entries import SPECS
 from registry_pipeline.registries.entries.change_plan import (
     Change,
     ChangeRequest,
@@ -25,30 +20,25 @@ from registry_pipeline.registries.entries.change_plan import (
     plan_addition,
     plan_removal,
 )
-from registry_pipeline.registries.entries.documents import check_documents, entry_files, entry_pathspecs
-from registry_pipeline.registries.entries.file_edits import NewEntry
-from registry_pipeline.registries.entries.library import Library, build_library, read_entry_files, read_library
+from registry_pipeline.registries.entries.documents import check_documents, entry_files
+from registry_pipeline.registries.entries.library import Entry, Library, build_library, read_entry_files, read_library
 from registry_pipeline.registries.entries.rules import check_library
-from registry_pipeline.registries.entries.schemas import FAMILIES, FAMILY_OF, read_schemas
+from registry_pipeline.registries.entries.schemas import FAMILIES, FAMILY_OF, entry_pathspecs, read_schemas
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode
 from registry_pipeline.yaml.document import MAX_BYTES
 
-_SPECS: Final = {
-    spec.registry_id: spec
-    for spec in (ABILITY_REGISTRY_SPEC, HOOK_REGISTRY_SPEC, MODULE_REGISTRY_SPEC, ROUTE_REGISTRY_SPEC)
-}
 # How long a command waits for another change to end.
 WAIT_SECONDS: Final = 30.0
 
 
 @value_type
 class GivenEntry:
-    """An entry as the user gave it: its type or family, its values, and the source and position of them."""
+    """An entry as the user gave it; its type may be a family, and `origin` names the source that it was read from."""
 
     type_name: str
-    value: object
+    value: Any
     origin: str
     node: YamlNode | None = None
 
@@ -78,11 +68,7 @@ def read_entries(repository: Repository) -> tuple[Library, Recovery | None]:
 
 
 def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...], Recovery | None]:
-    """Return the registries and all findings about them, their generated documents and their files in git.
-
-    Raises:
-        BusyError: as `read_entries`.
-    """
+    """Return the registries and all findings about them, their generated documents and their files in git."""
     library, recovery = read_entries(repository)
     # git must have every content file, those of the types that the repository defines too.
     own = (entry_type.content for entry_type in library.schemas.types.values() if entry_type.folder is None)
@@ -102,12 +88,11 @@ def add_entries(
         RefusedError: a file cannot be changed with a verified result (exit 5).
         WriteError: writing failed; nothing changed (exit 1).
     """
-    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
-        # The registries are read under the lock: the plan is made for the files that it changes.
-        library = read_library(repository)
-        new_entries = [_resolve_type(library, entry) for entry in given]
-        change = plan_addition(repository, library, new_entries, request)
-        return _write(repository, change, recovery, dry_run=dry_run)
+
+    def plan(library: Library) -> Change:
+        return plan_addition(library, [_to_entry(library, entry) for entry in given], request)
+
+    return _write_planned(repository, plan, dry_run=dry_run)
 
 
 def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
@@ -117,18 +102,15 @@ def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, 
         NotFoundError: there is no such type or entry (exit 7).
         BusyError, RefusedError, WriteError: as `add_entries`.
     """
-    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
-        library = read_library(repository)
-        change = plan_removal(repository, library, [(find_type(library, name), key) for name, key in names])
-        return _write(repository, change, recovery, dry_run=dry_run)
+
+    def plan(library: Library) -> Change:
+        return plan_removal(library, [(find_type(library, name), key) for name, key in names])
+
+    return _write_planned(repository, plan, dry_run=dry_run)
 
 
 def initialise_entries(repository: Repository) -> tuple[str, ...]:
-    """Write the missing schemas and the outdated generated documents; return the paths of the written files.
-
-    Raises:
-        BusyError, RefusedError, WriteError: as `add_entries`.
-    """
+    """Write the missing schemas and the outdated generated documents; return the paths of the written files."""
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS):
         files = entry_files(repository, read_schemas(repository))
         before = {path: read_own_file(repository.path(path), MAX_BYTES) for path in files}
@@ -139,22 +121,26 @@ def initialise_entries(repository: Repository) -> tuple[str, ...]:
 def check_coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return the findings about the sealed files of one registry, with the present files of the other registries."""
     # The other registries report the findings about their own files.
-    spec = _SPECS[sealed.registry_id]
-    sealed_files = {path: report.kept[path] for path in find_artifacts(spec, report.kept)}
+    artifacts = find_artifacts(SPECS[sealed.registry_id], report.kept)
+    sealed_files = {path: report.kept[path] for path in artifacts}
     schemas = read_schemas(repository)
     others, unreadable = read_entry_files(repository, schemas, without_family=FAMILY_OF[sealed.registry_id])
     library = build_library(repository, {**others, **sealed_files}, unreadable, schemas)
     return tuple(f for f in check_library(library) if f.path in sealed_files)
 
 
-def _write(repository: Repository, change: Change, recovery: Recovery | None, *, dry_run: bool) -> WriteResult:
-    is_written = not (change.refused or dry_run)
-    if is_written and change.files:
-        write_files(stage_folder(repository), change.files)
-    return WriteResult(change, is_written, recovery)
+def _write_planned(repository: Repository, plan: Callable[[Library], Change], *, dry_run: bool) -> WriteResult:
+    with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
+        # The registries are read under the lock: the plan is made for the files that it changes.
+        change = plan(read_library(repository))
+        is_written = not (change.refused or dry_run)
+        if is_written and change.files:
+            write_files(stage_folder(repository), change.files)
+        return WriteResult(change, is_written, recovery)
 
 
-def _resolve_type(library: Library, given: GivenEntry) -> NewEntry:
+def _to_entry(library: Library, given: GivenEntry) -> Entry:
+    # The plan reports a value that is not a mapping (EN001).
     name, value = given.type_name, given.value if isinstance(given.value, Mapping) else {}
     chosen = choose_type(library, name, value) if name in FAMILIES else find_type(library, name)
-    return NewEntry(chosen, given.value, given.origin, given.node)  # type: ignore[arg-type]  # the plan reports a value that is not a mapping (EN001)
+    return Entry(chosen, chosen.key_of(value) or "", given.value, given.origin, given.node)
