@@ -167,12 +167,12 @@ def _refuse_retrieval(uri: str) -> NoReturn:
 
 
 def _describe_unusable(error: ValidationError) -> str:
-    if error.kind.name == "$ref" or "registry" in error.message or "does not exist" in error.message:
-        return printable(f"it refers to something that it does not contain: {error.message[:_LONGEST]}")
-    text, is_a_pattern, _ = error.message.partition(' is not a "regex"')
     message = error.message
-    if is_a_pattern:
-        message = f"{_cut(text)} is not a valid pattern, or its repetitions are too large"
+    if error.kind.name == "$ref":
+        return printable(f"it refers to something that it does not contain: {message[:_LONGEST]}")
+    if error.kind.as_dict().get("format") == "regex":
+        pattern = message.removesuffix(' is not a "regex"')
+        message = f"{_cut(pattern)} is not a valid pattern, or its repetitions are too large"
     return printable(f"{json_pointer(error.instance_path)} {message[:_LONGEST]}".strip())
 
 

@@ -49,6 +49,22 @@ def test_a_schema_that_is_nested_too_deeply_is_unusable(depth: int) -> None:
         read_validator(text.encode())
 
 
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        ({"type": "registry"}, "/type"),
+        ({"minimum": "does not exist"}, "/minimum"),
+        ({"minimum": 'x is not a "regex"'}, "/minimum"),
+    ],
+)
+def test_the_words_of_a_schema_do_not_decide_what_is_wrong_with_it(schema: Any, pointer: str) -> None:
+    with pytest.raises(ValueError, match=f"^{pointer} ") as caught:
+        judge(schema)
+
+    assert "refers to" not in str(caught.value)
+    assert "pattern" not in str(caught.value)
+
+
 _NESTED: Any = {"$schema": Draft202012Validator.META_SCHEMA["$id"], "properties": {"a": {"$ref": "#"}}}
 
 
