@@ -261,6 +261,9 @@ def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: An
         return [SchemaProblem("", "nested too deeply")]
     described = (problem for error in errors if (problem := _problem(error, schema)) is not None)
     problems = {problem: _sort_key(problem) for problem in (*described, *_missing_keys(errors))}
+    # An invalid value always has a problem, even if the library names no reason.
+    if not problems:
+        return [SchemaProblem("", "does not satisfy the schema")]
     return sorted(problems, key=lambda problem: (problems[problem], problem.message))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -118,6 +119,23 @@ def test_values_that_the_fast_road_does_not_take_are_judged_all_the_same() -> No
     assert check_value(VERSIONS, {"expected": {}, "x": 10**400, "y": deep}) == []
     for value in (deep, {"expected": deep}, {"\ud800": 1, "expected": 10**400}, {"expected": {"schema_version": deep}}):
         assert check_value(VERSIONS, value)
+
+
+class InvalidWith:
+    """A validator that finds every value invalid, with the given errors."""
+
+    def __init__(self, *errors: Any) -> None:
+        self._errors = errors
+
+    def is_valid(self, _value: object) -> bool:
+        return False
+
+    def iter_errors(self, _value: object) -> Iterator[Any]:
+        yield from self._errors
+
+
+def test_an_invalid_value_has_a_problem_even_if_the_library_gives_no_error() -> None:
+    assert schema._check(cast("Any", InvalidWith()), {}, {}) == [SchemaProblem("", "does not satisfy the schema")]
 
 
 def test_a_value_too_deep_to_show_is_one_problem() -> None:
