@@ -251,14 +251,20 @@ def _shipped(name: str) -> Draft202012Validator:
 
 def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
     try:
-        if validator.is_valid(value):
-            return []
-        errors = [_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
-    except UnicodeEncodeError:
-        # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
-        return [_translated_problem(found) for found in _check(validator, schema, _translated(value, _STAND_INS))]
+        try:
+            return _find_problems(validator, schema, value)
+        except UnicodeEncodeError:
+            # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
+            problems = _find_problems(validator, schema, _translated(value, _STAND_INS))
+            return [_translated_problem(problem) for problem in problems]
     except (ValueError, RecursionError):
         return [SchemaProblem("", "nested too deeply")]
+
+
+def _find_problems(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
+    if validator.is_valid(value):
+        return []
+    errors = [_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
     described = (problem for error in errors if (problem := _problem(error, schema)) is not None)
     problems = {problem: _sort_key(problem) for problem in (*described, *_missing_keys(errors))}
     # An invalid value always has a problem, even if the library names no reason.

@@ -146,6 +146,14 @@ def test_a_value_too_deep_to_show_is_one_problem() -> None:
     assert check_value(VERSIONS, {"expected": deep}) == [SchemaProblem("", "nested too deeply")]
 
 
+def test_a_value_too_deep_to_show_is_one_problem_even_with_half_of_a_surrogate_pair() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert check_value(VERSIONS, {"\ud800": 1, "expected": deep}) == [SchemaProblem("", "nested too deeply")]
+
+
 def test_what_is_told_can_be_written_as_utf_8() -> None:
     (problem,) = check_value(RECORD, valid_record() | {"verdicts": {"\ud800/~": -1}})
 
