@@ -255,8 +255,9 @@ def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: An
             return _find_problems(validator, schema, value)
         except UnicodeEncodeError:
             # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
-            problems = _find_problems(validator, schema, _translated(value, _STAND_INS))
-            return [_translated_problem(problem) for problem in problems]
+            stand_ins, surrogates = _surrogate_tables()
+            problems = _find_problems(validator, schema, _translated(value, stand_ins))
+            return [_translated_problem(problem, surrogates) for problem in problems]
     except (ValueError, RecursionError):
         return [SchemaProblem("", "nested too deeply")]
 
@@ -273,8 +274,11 @@ def _find_problems(validator: Draft202012Validator, schema: Mapping[str, Any], v
     return sorted(problems, key=lambda problem: (problems[problem], problem.message))
 
 
-_STAND_INS: Final = {0xD800 + offset: 0xF0000 + offset for offset in range(0x800)}
-_SURROGATES: Final = {stand_in: surrogate for surrogate, stand_in in _STAND_INS.items()}
+@cache
+def _surrogate_tables() -> tuple[Mapping[int, int], Mapping[int, int]]:
+    """Return the private character that replaces each surrogate, and the reverse."""
+    stand_ins = {0xD800 + offset: 0xF0000 + offset for offset in range(0x800)}
+    return stand_ins, {stand_in: surrogate for surrogate, stand_in in stand_ins.items()}
 
 
 def _translated(value: Any, table: Mapping[int, int]) -> Any:
@@ -285,10 +289,10 @@ def _translated(value: Any, table: Mapping[int, int]) -> Any:
     return value.translate(table) if isinstance(value, str) else value
 
 
-def _translated_problem(problem: SchemaProblem) -> SchemaProblem:
-    path = tuple(_translated(list(problem.path), _SURROGATES))
-    message = printable(problem.message.translate(_SURROGATES))
-    got = None if problem.got is None else printable(problem.got.translate(_SURROGATES))
+def _translated_problem(problem: SchemaProblem, table: Mapping[int, int]) -> SchemaProblem:
+    path = tuple(_translated(list(problem.path), table))
+    message = printable(problem.message.translate(table))
+    got = None if problem.got is None else printable(problem.got.translate(table))
     return SchemaProblem(json_pointer(path), message, path, problem.expected, got)
 
 
