@@ -266,12 +266,12 @@ def _find_problems(validator: Draft202012Validator, schema: Mapping[str, Any], v
     if validator.is_valid(value):
         return []
     errors = [_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
-    described = (problem for error in errors if (problem := _problem(error, schema)) is not None)
-    problems = {problem: _sort_key(problem) for problem in (*described, *_missing_keys(errors))}
+    described = [_describe(error, schema) for error in errors if error.kind.name != "required"]
+    problems = dict.fromkeys([*described, *_missing_keys(errors)])
     # An invalid value always has a problem, even if the library names no reason.
     if not problems:
         return [SchemaProblem("", "does not satisfy the schema")]
-    return sorted(problems, key=lambda problem: (problems[problem], problem.message))
+    return sorted(problems, key=lambda problem: (_sort_key(problem), problem.message))
 
 
 @cache
@@ -322,12 +322,10 @@ def _missing_keys(errors: Iterable[ValidationError]) -> Iterator[SchemaProblem]:
         yield SchemaProblem(json_pointer(path), printable(_cut(message, _LONGEST)), path)
 
 
-def _problem(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem | None:
+def _describe(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:
     keyword, stated, path = error.kind.name, error.kind.as_dict(), tuple(error.instance_path)
     got = printable(_cut(repr(error.instance)))
     expected: str | None = None
-    if keyword == "required":
-        return None
     if keyword in ("additionalProperties", "unevaluatedProperties"):
         message = f"unknown keys: {', '.join(sorted(map(str, stated.get('unexpected', ()))))}"
         expected = printable(", ".join(_known_keys(error, schema))) or None

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -140,6 +141,16 @@ class InvalidWith:
 
 def test_an_invalid_value_has_a_problem_even_if_the_library_gives_no_error() -> None:
     assert schema._check(cast("Any", InvalidWith()), {}, {}) == [SchemaProblem("", "does not satisfy the schema")]
+
+
+def test_a_value_that_only_lacks_keys_is_not_shown() -> None:
+    # An object of many keys takes long to show; the message names the missing keys alone.
+    kind = SimpleNamespace(name="required", as_dict=lambda: {"property": "a"})
+    error_without_instance = SimpleNamespace(kind=kind, instance_path=[])
+
+    (problem,) = schema._check(cast("Any", InvalidWith(error_without_instance)), {}, {})
+
+    assert problem.message == "missing keys: a"
 
 
 def test_a_value_too_deep_to_show_is_one_problem() -> None:
