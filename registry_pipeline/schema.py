@@ -48,7 +48,6 @@ _WORDS: Final[Mapping[str, str]] = {
     "anyOf": "matches none of the allowed forms",
     "oneOf": "does not match exactly one of the allowed forms",
     "not": "has a form that is not allowed",
-    "dependentRequired": "lacks a key that another key requires",
 }
 """The predicate of a message, by keyword of JSON Schema; `limit` is what the schema states."""
 _LIMITED: Final = ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
