@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 
-from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, needed_files
-from registry_pipeline.registries.base.reader import DeferredCall, Previous
 from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline.runs.pointer_file import pointer_hash, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import replace
-
-_check_role_pack = DeferredCall("registry_pipeline.registries.roles.comparison.check_capture")
 
 
 def validate(repository: Repository, sealed: SealedRun) -> Verdict:
@@ -47,13 +39,6 @@ def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -
     if spec is None or spec.rules is None or report.verdict != "pass":
         return ()
     return tuple(spec.rules(repository, sealed, report))
-
-
-def capture_checks(
-    repository: Repository, now: datetime
-) -> Mapping[str, Callable[[bytes, str, Previous | None], CaptureCheck]]:
-    """Return the checks of sources that need more than a schema, by registry id; waivers expire by `now`."""
-    return {ROLE_REGISTRY: partial(_check_role_pack, repository, now)}
 
 
 def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
