@@ -13,6 +13,7 @@ from registry_pipeline.git.tree import Tree
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.values import ExpectedVersions, SystemDrift
 from registry_pipeline.runs.envelope import ADAPTED, InputFile, RunRow
+from registry_pipeline.values import fields
 
 RUN_REGISTRY_ARTIFACT: Final = "RUN_REGISTRY_v0_1.jsonl"
 STATUS_TABLE_ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
@@ -97,7 +98,7 @@ def parse_system_drift(data: bytes | None) -> SystemDrift:
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
         raise make_upstream_error("drift_signals", DRIFT_SIGNALS_ARTIFACT, "system_drift is missing")
-    return SystemDrift(*(flags.get(name) for name in ("canon_dirty", "schema_drift", "threshold_drift")))
+    return SystemDrift(*(flags.get(name) for name in fields(SystemDrift)))
 
 
 _LABEL_FLAGS: Final = re.IGNORECASE | re.MULTILINE
