@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from registry_pipeline.canonical import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
@@ -26,6 +26,8 @@ PROBLEM_LIMIT: Final = 1000
 """Reported problems of one value; more would let hostile input take unbounded memory."""
 _SHOWN: Final = 60
 _LONGEST: Final = 200
+UNPARSABLE: Final = "SCHEMA_UNPARSABLE"
+VIOLATION: Final = "SCHEMA_VIOLATION"
 _PACKAGE: Final = Path(__file__).resolve().parent
 _WORDS: Final[Mapping[str, str]] = {
     "type": "is not of type {limit}",
@@ -56,20 +58,16 @@ _LIMITED: Final = ("const", "pattern", "minimum", "maximum", "minLength", "maxLe
 
 @value_type
 class SchemaProblem:
-    """One violation of a schema.
+    """One violation of a schema, in a short sentence."""
 
-    Attributes:
-        pointer: the JSON pointer of the value; "" is the document.
-        message: a short sentence.
-        path: the steps of the pointer.
-        expected: what the schema states, if that is short.
-        got: the value, if it is short.
-    """
-
+    # The JSON pointer of the value; "" is the document.
     pointer: str
     message: str
+    # The steps of the pointer.
     path: tuple[str | int, ...] = field(default=(), compare=False)
+    # What the schema states, if that is short.
     expected: str | None = field(default=None, compare=False)
+    # The value, if it is short.
     got: str | None = field(default=None, compare=False)
 
 
@@ -79,13 +77,11 @@ Validator = Callable[[object], "list[SchemaProblem]"]
 
 @value_type
 class FileProblem:
-    """One problem of a file: it cannot be parsed at `place`, or the value there violates the schema.
+    """One problem of a file, with the code of its finding."""
 
-    `place` is a line, a JSON pointer, or a line and the pointer of a value on it.
-    """
-
-    kind: Literal["unparsable", "violation"]
-    place: str
+    code: str
+    # A line, a JSON pointer, or a line and the pointer of a value on it; "" is the whole file.
+    location: str
     message: str
 
 
@@ -134,11 +130,6 @@ def check_value(name: str, value: object) -> list[SchemaProblem]:
         NotFoundError: no such schema ships.
     """
     return _check(_shipped(name), read_schema(name), value)
-
-
-def shipped_validator(name: str) -> Validator:
-    """Return the validator of a shipped schema; it raises as `check_value` does."""
-    return partial(check_value, name)
 
 
 def read_validator(data: bytes) -> Validator:
@@ -194,28 +185,28 @@ def _document_problems(data: bytes, validate: Validator, place: str) -> Iterator
     try:
         value = read_strict_json(data)
     except StrictJsonError as error:
-        yield FileProblem("unparsable", place.strip(), str(error))
+        yield FileProblem(UNPARSABLE, place.strip(), str(error))
         return
     for problem in validate(value):
-        yield FileProblem("violation", f"{place}{problem.pointer}".strip(), problem.message)
+        yield FileProblem(VIOLATION, f"{place}{problem.pointer}".strip(), problem.message)
 
 
 def _yaml_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     try:
         documents = read_yaml(data)
     except StrictYamlError as error:
-        yield FileProblem("unparsable", f"line {error.location}", str(error))
+        yield FileProblem(UNPARSABLE, f"line {error.location}", str(error))
         return
     for node in documents:
         for problem in validate(node.value):
             place = f"line {node.at(problem.path).location} {problem.pointer}".strip()
-            yield FileProblem("violation", place, problem.message)
+            yield FileProblem(VIOLATION, place, problem.message)
 
 
 def _line_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     lines = data.split(b"\n")
     if lines.pop():
-        yield FileProblem("unparsable", f"line {len(lines) + 1}", "the last line has no newline")
+        yield FileProblem(UNPARSABLE, f"line {len(lines) + 1}", "the last line has no newline")
         return
     for number, line in enumerate(lines, 1):
         yield from _document_problems(line, validate, f"line {number} ")
@@ -228,17 +219,17 @@ def _row_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
         odd = sorted({repr(name) for name, count in Counter(names).items() if not name or count > 1})
         if odd or not names:
             detail = f"column names that are empty or duplicated: {', '.join(odd)}" if odd else "no header row"
-            yield FileProblem("unparsable", "line 1", detail)
+            yield FileProblem(UNPARSABLE, "line 1", detail)
             return
         for number, cells in rows:
             if len(cells) != len(names):
                 detail = f"{len(cells)} columns instead of {len(names)}" if cells else "an empty line"
-                yield FileProblem("unparsable", f"line {number}", detail)
+                yield FileProblem(UNPARSABLE, f"line {number}", detail)
                 continue
             for problem in validate(dict(zip(names, cells, strict=True))):
-                yield FileProblem("violation", f"line {number} {problem.pointer}".strip(), problem.message)
+                yield FileProblem(VIOLATION, f"line {number} {problem.pointer}".strip(), problem.message)
     except StrictCsvError as error:
-        yield FileProblem("unparsable", f"line {error.line}", str(error))
+        yield FileProblem(UNPARSABLE, f"line {error.line}", str(error))
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any, Final
@@ -22,7 +23,7 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.envelope import InputFile
-from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, read_validator, shipped_validator
+from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, check_value, read_validator
 
 LATEST: Final = "LATEST.txt"
 
@@ -102,7 +103,7 @@ class CaptureReader:
             problems = list(islice(check_bytes(name, data, validator), PROBLEM_LIMIT))
             if problems:
                 first, more = problems[0], len(problems) - 1
-                location = f"{first.place}: " if first.place else ""
+                location = f"{first.location}: " if first.location else ""
                 detail = f"{location}{first.message}" + (f" (and {more} more)" if more else "")
                 self.refuse("CAPTURE_MALFORMED", path, detail=detail)
                 return
@@ -167,7 +168,7 @@ class CaptureReader:
     def _read_validators(self) -> Iterable[Validator]:
         """Return the shipped validator and, if one is configured, the repository's own."""
         if self._validators is None:
-            self._validators = [shipped_validator(f"REGISTRY_{self._registry_id}_v0_1.schema.json")]
+            self._validators = [partial(check_value, f"REGISTRY_{self._registry_id}_v0_1.schema.json")]
             schema_path = self._config.schema
             if schema_path is not None:
                 try:
