@@ -7,7 +7,7 @@ and one line of help. `parse_table` checks a TOML table against such a class and
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final, TypeVar
@@ -211,21 +211,3 @@ def first_problems(problems: Iterable[OptionProblem], limit: int) -> str:
     lines = [problem.to_text() for problem in listed[:limit]]
     more = len(listed) - limit
     return "; ".join([*lines, f"and {more} more"] if more > 0 else lines)
-
-
-def default_text(row: Option) -> str:
-    """Return the default of an option as the reference page shows it."""
-    if row.default is REQUIRED or row.default is None or row.default == ():
-        return "none" if row.default is not REQUIRED or row.default_factory is not None else "required"
-    if isinstance(row.default, tuple):
-        return ", ".join(f"`{value}`" for value in row.default)
-    return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
-
-
-def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
-    """Return key, default and help of every option; `classes` maps a prefix such as `roles.` to its class."""
-    return [
-        (prefix + key, default_text(row), row.help)
-        for prefix, cls in classes.items()
-        for key, row in options_of(cls).items()
-    ]
