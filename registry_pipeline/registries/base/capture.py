@@ -13,9 +13,9 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
-from registry_pipeline.capture_table import CAPTURES, is_reserved_name
+from registry_pipeline.capture_table import CAPTURES, name_problem
 from registry_pipeline.config import Captured, Repository
-from registry_pipeline.files.path_policy import collisions, path_codes
+from registry_pipeline.files.path_policy import collisions
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
@@ -185,10 +185,7 @@ def _find_obstacle(name: str, mode: int) -> str:
     """Return why a file of a folder cannot be captured, or "" if it can."""
     if not S_ISREG(mode):
         return "a folder" if S_ISDIR(mode) else "a link" if S_ISLNK(mode) else "not a regular file"
-    if is_reserved_name(name):
-        return "the name is reserved in run folders"
-    codes = path_codes(name)
-    return f"a run folder cannot contain that name ({', '.join(codes)})" if codes else ""
+    return name_problem(name) or ""
 
 
 def try_parse_strict_json(data: bytes) -> Any:
