@@ -55,9 +55,7 @@ def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> S
 
 
 def active_run(repository: Repository, spec: RegistrySpec) -> SealedRun | None:
-    """Return the active run of a registry, verified, or None.
-
-    None is also returned if its folder is missing, as in a clone without the runs.
+    """Return the active run of a registry, verified; None if there is none, or its folder is missing as in a clone.
 
     Raises:
         EvidenceError: the active run does not verify.

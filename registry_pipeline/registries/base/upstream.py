@@ -42,11 +42,6 @@ def make_upstream_error(registry_id: str, artifact: str, detail: str) -> Evidenc
     return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
 
 
-def first_line(data: bytes) -> bytes:
-    """Return the first line of JSON lines, or `null` if there is none."""
-    return data.split(b"\n", 1)[0] or b"null"
-
-
 def parse_upstream(data: bytes, registry_id: str, artifact: str) -> Any:
     """Return the JSON value of an upstream artifact.
 
@@ -69,19 +64,16 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
         # Lines of other versions have more fields; only these are needed.
         if not isinstance(record, dict) or not _has_row(record):
             raise make_upstream_error("run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record")
-        fields = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
-        rows.append(RunRow(**fields, adapted=_is_adapted(record)))
+        warnings = record.get("warnings")
+        is_adapted = isinstance(warnings, list) and any(str(warning).startswith(ADAPTED) for warning in warnings)
+        members = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
+        rows.append(RunRow(**members, adapted=is_adapted))
     return tuple(rows)
 
 
 _TEXTS: Final = ("run_key", "run_root", "run_id")
 _OPTIONAL_TEXTS: Final = ("created_utc", "operation_id", "git_commit", "working_tree_state")
 _FLAGS: Final = ("has_run_json", "has_manifest_sha256")
-
-
-def _is_adapted(record: Mapping[str, Any]) -> bool:
-    warnings = record.get("warnings")
-    return isinstance(warnings, list) and any(str(warning).startswith(ADAPTED) for warning in warnings)
 
 
 def _has_row(record: Mapping[str, Any]) -> bool:
@@ -107,7 +99,6 @@ _PLAIN_LABEL: Final = re.compile(r"^Version:\s*([A-Za-z0-9_.\-]+)", _LABEL_FLAGS
 _SCHEMA_VERSION: Final = re.compile(r"\bSCHEMA_VERSION\b(.*)", _LABEL_FLAGS)
 _QUOTED: Final = re.compile(r"['\"]([A-Za-z0-9_.\-]+)['\"]", _LABEL_FLAGS)
 _ASSIGNMENT: Final = re.compile(r"\b[A-Z0-9_]*_VERSION\b\s*=\s*['\"]([A-Za-z0-9_.\-]+)['\"]", _LABEL_FLAGS)
-_ENVELOPE_VERSION: Final = "0.1"
 
 
 def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | None, tuple[InputFile, ...]]:
@@ -140,8 +131,9 @@ def find_version(data: bytes) -> str | None:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         document = None
-    if isinstance(document, dict) and isinstance(document.get("version"), str) and document["version"]:
-        return str(document["version"])
+    version = text_member(document, "version")
+    if version:
+        return version
     text = data.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
     match = _LABEL.search(text) or _PLAIN_LABEL.search(text) or _after_schema_version(text) or _ASSIGNMENT.search(text)
     return match[1] if match else None
@@ -157,7 +149,7 @@ def _after_schema_version(text: str) -> re.Match[str] | None:
 
 def read_envelope_version(tree: Tree, path: str) -> str | None:
     """Return "0.1" if the document that defines the run envelope exists, else None."""
-    return _ENVELOPE_VERSION if tree.is_file(path) else None
+    return "0.1" if tree.is_file(path) else None
 
 
 def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
@@ -169,8 +161,10 @@ def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
     expected = document.get("expected") if isinstance(document, dict) else None
     if not isinstance(expected, dict):
         return None
-    return ExpectedVersions(_text(expected.get("schema_version")), _text(expected.get("threshold_pack_version")))
+    return ExpectedVersions(*(text_member(expected, name) for name in fields(ExpectedVersions)))
 
 
-def _text(value: object) -> str | None:
+def text_member(document: object, key: str) -> str | None:
+    """Return a text of a JSON object; None if it is missing or no text, or if the value is no object."""
+    value = document.get(key) if isinstance(document, dict) else None
     return value if isinstance(value, str) else None

@@ -8,18 +8,21 @@ from typing import Any
 
 from registry_pipeline.canonical import parse_instant
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.values import value_type
+from registry_pipeline.values import field, value_type
 
 
 @value_type
 class Operation:
-    """One operation of the catalog; `source_path` is the document that defines it first."""
+    """One operation of the catalog."""
 
     operation_id: str
+    # Empty if the document states none.
     option: str
     name: str
     executables: tuple[str, ...]
+    # The document that defines it first, and the line there.
     source_path: str
+    line: int = field(default=0, compare=False)
 
 
 @value_type
