@@ -72,16 +72,13 @@ class Snapshot:
 
 @value_type
 class DeltaEdge:
-    """One line of the log: the step from one snapshot of a registry to the next.
-
-    Attributes:
-        from_ref: None for the first snapshot.
-        basis: `unknown`, without any path, if one of the two manifests cannot be read.
-    """
+    """One line of the log: the step from one snapshot of a registry to the next."""
 
     registry_id: str
+    # None for the first snapshot.
     from_ref: SealedRef | None
     to_ref: SealedRef
+    # `unknown`, without any path, if one of the two manifests cannot be read.
     basis: Literal["manifest_diff", "unknown"]
     paths: PathChanges
     created_utc: str

@@ -28,16 +28,13 @@ _TIME_FIELDS: Final = b',"created_utc":'
 
 @value_type
 class DeltaLogInputs:
-    """The inputs of `build_delta_log`.
+    """The inputs of `build_delta_log`."""
 
-    Attributes:
-        previous: the bytes of the previous log; empty for the first log.
-        last: the last logged snapshot of each registry that has new ones.
-        new: the snapshots that were sealed since, in any order.
-    """
-
+    # The bytes of the previous log; empty for the first log.
     previous: bytes
+    # The last logged snapshot of each registry that has new ones.
     last: Mapping[str, Snapshot]
+    # The snapshots that were sealed since, in any order.
     new: tuple[Snapshot, ...]
 
 

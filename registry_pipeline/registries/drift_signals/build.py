@@ -22,35 +22,29 @@ _RULES: Final = (
 
 @value_type
 class Past:
-    """What a description of a past day had to leave out.
+    """What a description of a past day had to leave out."""
 
-    Attributes:
-        runs_without_time: number of run folders that state no time.
-        documents_missing: number of configured operation documents that the day's commit lacks or that cannot be read.
-    """
-
+    # Number of run folders that state no time.
     runs_without_time: int
+    # Number of configured operation documents that the day's commit lacks or that cannot be read.
     documents_missing: int
 
 
 @value_type
 class DriftInputs:
-    """The inputs of `build_drift_signals`; the `observed_*` versions are None if they are unknown.
-
-    Attributes:
-        expected: None if the document is missing or cannot be read.
-        tracked: the lines `<sha256> <path>` of the tracked files; None outside git.
-        past: None for the present.
-    """
+    """The inputs of `build_drift_signals`; the `observed_*` versions are None if they are unknown."""
 
     expected_path: str
+    # None if the document is missing or cannot be read.
     expected: ExpectedVersions | None
     observed_run_registry: str | None
     observed_op_status_table: str | None
     observed_run_envelope: str | None
     observed_threshold: str | None
+    # The lines `<sha256> <path>` of the tracked files; None outside git.
     tracked: tuple[bytes, ...] | None
     tracked_missing: bool
+    # None for the present.
     past: Past | None = None
 
 

@@ -61,17 +61,14 @@ def sort_runs_by_time(rows: Iterable[RunRow]) -> DatedRuns:
 
 @value_type
 class CommitFacts:
-    """What one commit states, whatever the day.
-
-    Attributes:
-        drift: without the observed versions of registries.
-        read: the documents that were read; `findings` are about them.
-    """
+    """What one commit states, whatever the day."""
 
     catalog: OperationCatalog
     path_drift: PathDrift | None
+    # Without the observed versions of registries.
     drift: DriftInputs
     documents_missing: int
+    # The documents that were read; `findings` are about them.
     read: tuple[InputFile, ...]
     findings: tuple[Finding, ...]
 
