@@ -77,6 +77,14 @@ def read_strict_json(data: bytes) -> Any:
         raise StrictJsonError("invalid", "an integer of more than 4300 digits") from None
 
 
+def try_parse_strict_json(data: bytes) -> Any:
+    """Return the value of strict JSON, or None if it cannot be parsed."""
+    try:
+        return read_strict_json(data)
+    except StrictJsonError:
+        return None
+
+
 def read_finite_json(data: bytes) -> Any:
     """Parse UTF-8 JSON with finite numbers; faster than `read_strict_json`, because it allows duplicate keys.
 

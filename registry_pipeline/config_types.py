@@ -19,6 +19,7 @@ Place = tuple[str | int, ...]
 REQUIRED: Final = MISSING
 """The default of an option that must be given."""
 _T = TypeVar("_T")
+_Limit = TypeVar("_Limit", int, date)
 _MAX_PATH: Final = 4096
 _MAX_SHOWN: Final = 80
 
@@ -155,9 +156,9 @@ def choice(*texts: str) -> OptionType:
     return parse
 
 
-def between(low: int | date, high: int | date) -> OptionType:
+def between(low: _Limit, high: _Limit) -> OptionType:
     """An integer or a date from `low` to `high`."""
-    kind = type(low)
+    kind: type = type(low)
     name = "integer" if kind is int else "date"
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:

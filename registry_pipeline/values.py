@@ -1,8 +1,7 @@
 """A light immutable value type: `@value_type` is used like `@dataclass(frozen=True, slots=True)`.
 
-A dataclass generates and compiles six methods when its module is imported. Here importing a class costs only the
-class itself: equality, hash and representation are shared functions, and `__init__` is compiled when a class has been
-constructed a few times. See docs/decisions/0015-value-type.md. Imports the standard library only.
+Unlike a dataclass it compiles nothing at import: see docs/decisions/0015-value-type.md. Imports the standard library
+only.
 
     @value_type
     class Ref:
@@ -67,11 +66,7 @@ def replace(instance: _T, /, **changes: Any) -> _T:
 
 
 def fields(cls: type) -> tuple[str, ...]:
-    """Return the names of the fields of a value class, in order.
-
-    Raises:
-        TypeError: the class is no value class.
-    """
+    """Return the names of the fields of a value class, in order; raises as `field_infos`."""
     return tuple(field_infos(cls))
 
 
@@ -118,8 +113,7 @@ def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
         "__value_fields__": described,
         "__setattr__": _refuse_change,
         "__delattr__": _refuse_change,
-        "__getstate__": _getstate,
-        "__setstate__": _setstate,
+        "__reduce__": _reduce,
     }
     body.setdefault("__repr__", _repr)
     compared = tuple(name for name in names if described[name].compare)
@@ -245,10 +239,6 @@ def _repr(self: Any) -> str:
     return f"{type(self).__qualname__}({content})"
 
 
-def _getstate(self: Any) -> list[Any]:
-    return [getattr(self, name) for name in self.__value_fields__]
-
-
-def _setstate(self: Any, state: list[Any]) -> None:
-    for name, content in zip(self.__value_fields__, state, strict=True):
-        object.__setattr__(self, name, content)
+def _reduce(self: Any) -> tuple[type, tuple[Any, ...]]:
+    # pickle and copy would set the fields one by one otherwise.
+    return type(self), tuple(getattr(self, name) for name in self.__value_fields__)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
 from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.git.tree import Tree
 from registry_pipeline.registries.base.reader import SourceContext
@@ -106,18 +107,15 @@ def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | No
 
     A folder is searched file by file in the order of paths. An unreadable source states no version.
     """
-    read: list[InputFile] = []
+    files: list[InputFile] = []
     for source in sources:
         for path in tree.files_under(source) if tree.is_folder(source) else [source]:
-            try:
+            with suppress(OSError):
                 data = tree.read(path)
-            except OSError:
-                continue
-            read.append(InputFile(path, sha256_hex(data)))
-            version = find_version(data)
-            if version is not None:
-                return version, tuple(read)
-    return None, tuple(read)
+                files.append(InputFile(path, sha256_hex(data)))
+                if (version := find_version(data)) is not None:
+                    return version, tuple(files)
+    return None, tuple(files)
 
 
 def find_version(data: bytes) -> str | None:
@@ -154,10 +152,7 @@ def read_envelope_version(tree: Tree, path: str) -> str | None:
 
 def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
     """Return the versions that the expected-versions document states, or None if it is not such a document."""
-    try:
-        document = read_strict_json(data)
-    except StrictJsonError:
-        return None
+    document = try_parse_strict_json(data)
     expected = document.get("expected") if isinstance(document, dict) else None
     if not isinstance(expected, dict):
         return None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json
+from registry_pipeline.canonical import try_parse_strict_json
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.finding import has_errors
@@ -77,11 +77,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
 def _read_previous(context: SourceContext, registry_id: str, artifact: str) -> Any:
     """Return an artifact of a previous snapshot, parsed; None if there is none or it cannot be parsed."""
     previous = context.previous.get(registry_id)
-    data = None if previous is None else previous.files.get(artifact)
-    try:
-        return None if data is None else read_strict_json(data)
-    except StrictJsonError:
-        return None
+    return None if previous is None else try_parse_strict_json(previous.files.get(artifact, b""))
 
 
 def _observed_operations(table: Any) -> frozenset[str] | None:
