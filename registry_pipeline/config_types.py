@@ -19,7 +19,6 @@ Place = tuple[str | int, ...]
 REQUIRED: Final = MISSING
 """The default of an option that must be given."""
 _T = TypeVar("_T")
-_Limit = TypeVar("_Limit", int, date)
 _MAX_PATH: Final = 4096
 _MAX_SHOWN: Final = 80
 
@@ -156,9 +155,9 @@ def choice(*texts: str) -> OptionType:
     return parse
 
 
-def between(low: _Limit, high: _Limit) -> OptionType:
+def between(low: Any, high: Any) -> OptionType:
     """An integer or a date from `low` to `high`."""
-    kind: type = type(low)
+    kind = type(low)
     name = "integer" if kind is int else "date"
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:

@@ -1,8 +1,4 @@
-"""Captured registries: documents of the repository, sealed unchanged.
-
-Contains five rows, their readers, and the builder that all captured registries share. Captures with rules of their own
-(entries, run index, roles) have their own packages. May import `registries.base` and below.
-"""
+"""Captured registries: documents of the repository, sealed unchanged."""
 
 from __future__ import annotations
 

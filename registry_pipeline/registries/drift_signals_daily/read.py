@@ -99,26 +99,24 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
     # (2) The history up to this commit: later commits must not change what is said of the day.
     paths = None if config.op_drift == "commit" else read_path_drift(repository.root, catalog.operations, commit)
     # (3) A document that the past lacks cannot be restored, so its finding is a warning.
-    errors = [finding for finding in catalog.findings if finding.severity is Severity.ERROR]
-    others = [finding for finding in catalog.findings if finding.severity is not Severity.ERROR]
-    warnings = [replace(error, severity=Severity.WARNING) for error in errors]
+    findings = [
+        replace(finding, severity=Severity.WARNING) if finding.severity is Severity.ERROR else finding
+        for finding in catalog.findings
+    ]
     return CommitFacts(
         catalog=catalog,
         path_drift=paths,
         drift=drift,
-        documents_missing=len(errors),
+        documents_missing=sum(finding.severity is Severity.ERROR for finding in catalog.findings),
         read=tuple(dict.fromkeys((*read, *expected_files, *threshold_files))),
-        findings=sorted_findings([*warnings, *others]),
+        findings=sorted_findings(findings),
     )
 
 
 def collect_day_inputs(
     config: Config, facts: CommitFacts, runs: DatedRuns, instant: datetime, version: str
 ) -> BuildInputs:
-    """Return the inputs of the builder for an instant of a day.
-
-    `facts` are those of the day's newest commit; `version` is that of the run registry's lines.
-    """
+    """Return the inputs of the builder for an instant; `version` is that of the run registry's lines."""
     known_runs = runs.until(instant)
     past = Past(runs.without_time, facts.documents_missing)
     drift = replace(facts.drift, observed_run_registry=version if known_runs else None, past=past)
