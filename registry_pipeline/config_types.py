@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from datetime import date
 from pathlib import PurePosixPath
 from typing import Any, Final, TypeVar
 
