@@ -64,11 +64,7 @@ def _check_keys(text: str) -> str:
 
 
 def check_pack_path(text: str) -> str:
-    """Return the path of a role pack in its shortest form.
-
-    Raises:
-        ValueError: no role pack can have that path.
-    """
+    """Return the path of a role pack in its shortest form; raise ValueError if no role pack can have that path."""
     path = check_path(text)
     problem = pack_path_problem(path)
     if problem is not None:

@@ -101,11 +101,7 @@ def has_schema(name: str) -> bool:
 
 @cache
 def schema_bytes(name: str) -> bytes:
-    """Return the bytes of a shipped schema file.
-
-    Raises:
-        NotFoundError: no such schema ships.
-    """
+    """Return the bytes of a shipped schema file; raise NotFoundError if no such schema ships."""
     try:
         return (schema_folder() / name).read_bytes()
     except FileNotFoundError:
@@ -114,11 +110,7 @@ def schema_bytes(name: str) -> bytes:
 
 @cache
 def read_schema(name: str) -> Mapping[str, Any]:
-    """Return a parsed schema, which is shared: do not change it.
-
-    Raises:
-        NotFoundError: no such schema ships.
-    """
+    """Return a parsed schema, which is shared: do not change it. Raises as `schema_bytes`."""
     document: dict[str, Any] = json.loads(schema_bytes(name))
     return document
 

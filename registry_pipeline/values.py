@@ -2,11 +2,6 @@
 
 Unlike a dataclass it compiles nothing at import: see docs/decisions/0015-value-type.md. Imports the standard library
 only.
-
-    @value_type
-    class Ref:
-        run_id: str
-        root: str | None = None
 """
 
 from __future__ import annotations
@@ -71,11 +66,7 @@ def fields(cls: type) -> tuple[str, ...]:
 
 
 def field_infos(cls: type) -> Mapping[str, FieldInfo]:
-    """Return the description of each field of a value class, in order.
-
-    Raises:
-        TypeError: the class is no value class.
-    """
+    """Return the description of each field, in order; raise TypeError if the class is no value class."""
     infos: Mapping[str, FieldInfo] | None = getattr(cls, "__value_fields__", None)
     if infos is None:
         raise TypeError(f"{cls.__name__} is not a value class")

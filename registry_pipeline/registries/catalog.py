@@ -1,7 +1,4 @@
-"""The registry table: one row for each registry, in build order.
-
-The rows of built and captured registries are in the packages of the registries.
-"""
+"""The registry table: one row for each registry, in build order."""
 
 from __future__ import annotations
 
@@ -118,11 +115,7 @@ def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, .
 
 
 def spec_of(registry_id: str) -> RegistrySpec:
-    """Return the row of a registry.
-
-    Raises:
-        NotFoundError: no registry has this id.
-    """
+    """Return the row of a registry; raise NotFoundError if no registry has this id."""
     spec = REGISTRIES.get(registry_id)
     if spec is None:
         raise NotFoundError(f"no registry is called {registry_id!r}", "`registry-pipeline registries` lists them")

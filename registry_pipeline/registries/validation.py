@@ -47,9 +47,7 @@ def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
 
 
 def complete_report(report: SealReport, path: Path | str) -> SealReport:
-    """Return a report with the bytes of the files that `check_run` reads and whose names only the folder states.
-
-    If there are any, the folder is verified again, so that all bytes come from one reading.
-    """
+    """Return a report with the bytes of all files that `check_run` reads, those included that only the folder names."""
+    # Verified again with these, so that all bytes come from one reading.
     more = find_more_needed_files(report, REGISTRIES)
     return verify_folder(path, display_path=report.path, keep=needed_files(REGISTRIES) | more) if more else report

@@ -35,10 +35,7 @@ def needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
 
 
 def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the other files whose bytes `check_run` needs; their names are known from the folder only.
-
-    If there are any, verify the folder again with these kept and check the second report.
-    """
+    """Return the other files whose bytes `check_run` needs; their names are known from the folder only."""
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
     return frozenset(() if spec is None else find_artifacts(spec, relpaths)) - needed_files(specs)
@@ -48,9 +45,6 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
     """Return the verdict of a folder with all findings about its seal, its run.json and its artifacts.
 
     The report must contain the bytes of `needed_files` and `find_more_needed_files`.
-
-    Raises:
-        ValueError: the seal verifies, but a file to check was not kept (an error of the caller).
     """
     relpaths = [entry.relpath for entry in report.entries]
     registry_id, is_named = find_registry(report.run_json, relpaths, specs)

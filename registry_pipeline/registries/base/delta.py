@@ -1,7 +1,4 @@
-"""Lines of the registry delta log, and the difference of two manifests. Pure.
-
-The builder, the reader and the check of the log share these values.
-"""
+"""Lines of the registry delta log, and the difference of two manifests. Pure."""
 
 from __future__ import annotations
 

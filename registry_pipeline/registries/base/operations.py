@@ -44,10 +44,7 @@ class CoverageRow:
 
 
 def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
-    """Return the merged operations and coverage levels, and the documents that they were read from.
-
-    A missing or malformed document is an error: without it, operations would be missing from the status table.
-    """
+    """Return the merged operations and coverage levels, and the documents that they were read from."""
     files: list[InputFile] = []
     findings: list[Finding] = []
     operations: list[Operation] = []
@@ -139,6 +136,7 @@ def _read_documents(
         try:
             data = tree.read(path)
         except OSError as error:
+            # An error: without the document, operations would be missing from the status table.
             findings.append(finding("CATALOG_MISSING", path, detail=error.strerror or "no reason given"))
             continue
         files.append(InputFile(path, sha256_hex(data)))

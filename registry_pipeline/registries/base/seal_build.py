@@ -60,11 +60,7 @@ def find_linked_folder(repository: Repository) -> str | None:
 
 
 def refuse_linked_publish_root(repository: Repository) -> None:
-    """Refuse to write if publish_root is a link or is behind one.
-
-    Raises:
-        RefusedError: it is (exit 5).
-    """
+    """Raise RefusedError (exit 5) if publish_root is a link or is behind one."""
     # The verifier follows no links, so nobody would ever check the runs behind one.
     link = find_linked_folder(repository)
     if link is not None:

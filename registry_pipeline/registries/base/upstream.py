@@ -16,12 +16,21 @@ from registry_pipeline.registries.base.values import ExpectedVersions, SystemDri
 from registry_pipeline.runs.envelope import ADAPTED, InputFile, RunRow
 from registry_pipeline.values import fields
 
-RUN_REGISTRY_ARTIFACT: Final = "RUN_REGISTRY_v0_1.jsonl"
-STATUS_TABLE_ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
-DRIFT_SIGNALS_ARTIFACT: Final = "DRIFT_SIGNALS_v0_1.json"
+ARTIFACTS: Final = {
+    "run_registry": "RUN_REGISTRY_v0_1.jsonl",
+    "op_status_table": "OPERATION_STATUS_TABLE_v0_1.json",
+    "drift_signals": "DRIFT_SIGNALS_v0_1.json",
+}
+"""The artifact that other registries read, by registry id."""
+# The members of a line that the status table reads. Lines of other versions have more.
+_ROW_TYPES: Final = {
+    **dict.fromkeys(("run_key", "run_root", "run_id"), str),
+    **dict.fromkeys(("created_utc", "operation_id", "git_commit", "working_tree_state"), str | None),
+    **dict.fromkeys(("has_run_json", "has_manifest_sha256"), bool),
+}
 
 
-def read_upstream_artifact(context: SourceContext, registry_id: str, artifact: str) -> bytes:
+def read_upstream_artifact(context: SourceContext, registry_id: str) -> bytes:
     """Return the verified bytes of an upstream artifact.
 
     Raises:
@@ -32,27 +41,22 @@ def read_upstream_artifact(context: SourceContext, registry_id: str, artifact: s
     if files is None:
         message = f"there is no run of {registry_id} to build from"
         raise RefusedError(message, f"run `registry-pipeline build {registry_id}`")
-    if artifact not in files:
-        raise make_upstream_error(registry_id, artifact, "the artifact is not in the run")
-    return files[artifact]
+    if ARTIFACTS[registry_id] not in files:
+        raise _make_error(registry_id, "the artifact is not in the run")
+    return files[ARTIFACTS[registry_id]]
 
 
-def make_upstream_error(registry_id: str, artifact: str, detail: str) -> EvidenceError:
-    """Return the error for an upstream artifact that cannot be parsed."""
-    message = f"{registry_id}: {artifact} cannot be parsed ({detail}); it is not used"
+def _make_error(registry_id: str, detail: str, location: str = "") -> EvidenceError:
+    message = f"{registry_id}: {ARTIFACTS[registry_id]}{location} cannot be parsed ({detail}); it is not used"
     return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
 
 
-def parse_upstream(data: bytes, registry_id: str, artifact: str) -> Any:
-    """Return the JSON value of an upstream artifact.
-
-    Raises:
-        EvidenceError: it cannot be parsed.
-    """
+def parse_upstream(data: bytes, registry_id: str, location: str = "") -> Any:
+    """Return the JSON value of an upstream artifact; raise EvidenceError if it cannot be parsed."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise make_upstream_error(registry_id, artifact, str(error)) from None
+        raise _make_error(registry_id, str(error), location) from None
 
 
 def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
@@ -61,36 +65,25 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line:
             continue
-        record = parse_upstream(line, "run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}")
-        # Lines of other versions have more fields; only these are needed.
+        record = parse_upstream(line, "run_registry", f" line {number}")
         if not isinstance(record, dict) or not _has_row(record):
-            raise make_upstream_error("run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record")
+            raise _make_error("run_registry", "it is not a record", f" line {number}")
         warnings = record.get("warnings")
         is_adapted = isinstance(warnings, list) and any(str(warning).startswith(ADAPTED) for warning in warnings)
-        members = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
-        rows.append(RunRow(**members, adapted=is_adapted))
+        rows.append(RunRow(**{name: record[name] for name in _ROW_TYPES}, adapted=is_adapted))
     return tuple(rows)
 
 
-_TEXTS: Final = ("run_key", "run_root", "run_id")
-_OPTIONAL_TEXTS: Final = ("created_utc", "operation_id", "git_commit", "working_tree_state")
-_FLAGS: Final = ("has_run_json", "has_manifest_sha256")
-
-
 def _has_row(record: Mapping[str, Any]) -> bool:
-    return (
-        all(isinstance(record.get(name), str) for name in _TEXTS)
-        and all(name in record and isinstance(record[name], str | None) for name in _OPTIONAL_TEXTS)
-        and all(isinstance(record.get(name), bool) for name in _FLAGS)
-    )
+    return all(name in record and isinstance(record[name], kind) for name, kind in _ROW_TYPES.items())
 
 
-def parse_system_drift(data: bytes | None) -> SystemDrift:
-    """Return the three flags of a drift_signals artifact; None for a flag that is missing."""
-    document = parse_upstream(data or b"null", "drift_signals", DRIFT_SIGNALS_ARTIFACT)
+def parse_system_drift(files: Mapping[str, bytes]) -> SystemDrift:
+    """Return the three flags of a drift_signals snapshot; None for a flag that is missing."""
+    document = parse_upstream(files.get(ARTIFACTS["drift_signals"], b"null"), "drift_signals")
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
-        raise make_upstream_error("drift_signals", DRIFT_SIGNALS_ARTIFACT, "system_drift is missing")
+        raise _make_error("drift_signals", "system_drift is missing")
     return SystemDrift(*(flags.get(name) for name in fields(SystemDrift)))
 
 

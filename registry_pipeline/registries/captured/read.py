@@ -1,7 +1,4 @@
-"""Read the inputs of the captured registries.
-
-A source that is missing or malformed gives a CAPTURE_ finding and no inputs; its registry keeps its active snapshot.
-"""
+"""Read the inputs of the captured registries."""
 
 from __future__ import annotations
 

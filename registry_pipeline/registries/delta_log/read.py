@@ -156,11 +156,7 @@ def check_sealed_log(repository: Repository, sealed: SealedRun, report: SealRepo
 
 
 def read_delta_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the previous log and the new snapshots of every logged registry, those of this build run included.
-
-    Raises:
-        ValueError: the context has no chain facts (a bug of the caller).
-    """
+    """Read the previous log and the new snapshots of every logged registry, those of this build run included."""
     chain = context.chain
     if chain is None:
         raise ValueError("the delta log needs the facts of the activation chain")

@@ -7,8 +7,6 @@ from registry_pipeline.git.repository import read_tracked_digests
 from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.upstream import (
-    RUN_REGISTRY_ARTIFACT,
-    STATUS_TABLE_ARTIFACT,
     parse_expected_versions,
     parse_upstream,
     read_envelope_version,
@@ -29,11 +27,10 @@ def read_drift_signals_inputs(repository: Repository, context: SourceContext) ->
     """
     tree, config = WorkingTree(repository.root), repository.config
     # (1) The versions of the registries that this one is built on: each record states one, so the first is enough.
-    run_registry = read_upstream_artifact(context, "run_registry", RUN_REGISTRY_ARTIFACT)
+    run_registry = read_upstream_artifact(context, "run_registry")
     first_line = run_registry.split(b"\n", 1)[0] or b"null"
-    run_record = parse_upstream(first_line, "run_registry", RUN_REGISTRY_ARTIFACT)
-    status_table = read_upstream_artifact(context, "op_status_table", STATUS_TABLE_ARTIFACT)
-    rows = parse_upstream(status_table, "op_status_table", STATUS_TABLE_ARTIFACT)
+    run_record = parse_upstream(first_line, "run_registry")
+    rows = parse_upstream(read_upstream_artifact(context, "op_status_table"), "op_status_table")
     first_row = rows[0] if isinstance(rows, list) and rows else None
     # (2) The expected versions come from the sealed snapshot, never from the file: only a snapshot is verified. It has
     # one file, which the repository may have renamed.
