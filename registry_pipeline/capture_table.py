@@ -28,8 +28,6 @@ class Capture:
     may_be_renamed: bool = True
     # The other key of the toml that names the source.
     key: str | None = None
-    # The default of that key, if a repository need not have the file.
-    default_path: str | None = None
 
     @property
     def config_key(self) -> str:
@@ -56,20 +54,8 @@ _ALL: Final = (
     Capture("route_registry", None, None, may_be_renamed=False, key="`routes` of [entries]"),
     Capture("ability_registry", None, None, may_be_renamed=False, key="`abilities_low` of [entries]"),
     Capture("hook_registry", None, None, may_be_renamed=False, key="`hooks` of [entries]"),
-    Capture(
-        "overrides_log",
-        None,
-        "overrides-log.jsonl",
-        key="`overrides` of [run_index]",
-        default_path="60-REGISTRY/data/overrides-log.jsonl",
-    ),
-    Capture(
-        "run_index",
-        None,
-        "run-index.jsonl",
-        key="`path` of [run_index]",
-        default_path="60-REGISTRY/data/run-index.jsonl",
-    ),
+    Capture("overrides_log", None, "overrides-log.jsonl", key="`overrides` of [run_index]"),
+    Capture("run_index", None, "run-index.jsonl", key="`path` of [run_index]"),
 )
 CAPTURES: Final = MappingProxyType({capture.registry_id: capture for capture in _ALL})
 """The captured registries by id."""
