@@ -57,11 +57,7 @@ def json_line(value: object) -> bytes:
 
 
 def read_strict_json(data: bytes) -> Any:
-    """Parse UTF-8 JSON without BOM, duplicate keys (after unescaping) or non-finite numbers.
-
-    Raises:
-        StrictJsonError: it is not; the message has the location if the parser knows it.
-    """
+    """Parse UTF-8 JSON; raise StrictJsonError on a BOM, duplicate keys (after unescaping) or non-finite numbers."""
     if data.startswith(codecs.BOM_UTF8):
         raise StrictJsonError("invalid", "the file begins with a byte order mark")
     try:
@@ -88,9 +84,7 @@ def try_parse_strict_json(data: bytes) -> Any:
 def read_finite_json(data: bytes) -> Any:
     """Parse UTF-8 JSON with finite numbers; faster than `read_strict_json`, because it allows duplicate keys.
 
-    Raises:
-        ValueError: the bytes are not JSON, or contain a number that is not finite.
-        RecursionError: the value is nested too deeply.
+    Raises ValueError if the bytes are invalid, and RecursionError if the value is nested too deeply.
     """
     return _FINITE.decode(data.decode("utf-8"))
 

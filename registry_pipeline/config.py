@@ -1,7 +1,4 @@
-"""The repository and its configuration file `registry-pipeline.toml` (docs/reference/configuration.md).
-
-The fields of `Config` and of the classes above it are the table of options.
-"""
+"""The repository and its configuration file `registry-pipeline.toml` (docs/reference/configuration.md)."""
 
 from __future__ import annotations
 
@@ -234,11 +231,7 @@ def find_repository(named: Path | None = None, environ: Mapping[str, str] | None
 
 
 def load_repository(root: Path) -> Repository:
-    """Return the repository at `root` with its toml, or with the defaults if it has none.
-
-    Raises:
-        ConfigError: the toml cannot be read or is invalid; the message names the key.
-    """
+    """Return the repository at `root` with its toml or the defaults; raise ConfigError if the toml is invalid."""
     root = root.resolve()
     try:
         with (root / CONFIG_NAME).open("rb") as file:
@@ -251,12 +244,9 @@ def load_repository(root: Path) -> Repository:
 
 
 def parse_config(data: bytes, root: Path) -> Config:
-    """Return the configuration that a toml text states; `root` decides the default of `pointers`.
-
-    Raises:
-        ConfigError: not UTF-8, not TOML, an unknown key, or a value of the wrong kind.
-    """
+    """Return the configuration that a toml text states; raise ConfigError, which names the key, if it is invalid."""
     document = read_toml(data)
+    # A repository that has the older pointer file keeps it.
     if "pointers" not in document and (root / POINTERS_SEED).is_file():
         document["pointers"] = POINTERS_SEED
     problems: list[OptionProblem] = []
@@ -275,11 +265,7 @@ def parse_config(data: bytes, root: Path) -> Config:
 
 
 def read_toml(data: bytes) -> dict[str, Any]:
-    """Return the tables of a configuration text, in bounded time whatever the text is.
-
-    Raises:
-        ConfigError: too large, not UTF-8, not TOML, nested too deeply, or a number of too many digits.
-    """
+    """Return the tables of a toml text, in bounded time; raise ConfigError if it is too large or not TOML."""
     advice = "fix the line that the message names"
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{CONFIG_NAME} is larger than {_MAX_BYTES >> 10} KiB", "remove what is no configuration")

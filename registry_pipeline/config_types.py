@@ -1,7 +1,6 @@
 """Types of configuration options, and the parser of a table of options.
 
-A class of options is a value class whose fields are made by `option_row`: one row per option with its default, its type
-and one line of help. `parse_table` checks a TOML table against such a class and collects every problem.
+A class of options is a value class whose fields are made by `option_row`. `parse_table` checks a TOML table against it.
 """
 
 from __future__ import annotations
@@ -173,11 +172,7 @@ def between(low: Any, high: Any) -> OptionType:
 
 
 def check_path(path: str) -> str:
-    """Return a repository path in its shortest form.
-
-    Raises:
-        ValueError: it is absolute, leaves the repository, or is too long.
-    """
+    """Return a repository path in its shortest form; raise ValueError if it is absolute or leaves the repository."""
     parts = PurePosixPath(path).parts
     if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or not parts:
         raise ValueError("must be a relative POSIX path inside the repository")

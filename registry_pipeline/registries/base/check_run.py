@@ -1,12 +1,8 @@
-"""Check one run folder: the seal report, then run.json and the artifacts against the shipped schemas.
-
-A run whose run.json names a registry must satisfy all of it. A run that only contains a registry's artifact gets
-warnings. Any other run is checked for its seal alone.
-"""
+"""Check one run folder: the seal report, then run.json and the artifacts against the shipped schemas."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -67,6 +63,7 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
 def _check_registry_run(
     report: SealReport, registry_id: str, spec: RegistrySpec | None, *, is_named: bool
 ) -> Iterator[Finding]:
+    # A run that only contains an artifact of a registry never claimed to satisfy the registry's schemas.
     severity = Severity.ERROR if is_named else Severity.WARNING
     if spec is None:
         yield finding("SCHEMA_UNKNOWN", f"{report.path}/run.json", detail=f"the registry {registry_id!r}")
@@ -86,23 +83,17 @@ def _check_registry_run(
     # (3) rules of the registry that no schema expresses, and missing artifacts
     if spec.sealed_check is not None and report.verdict == "pass":
         yield from spec.sealed_check(report)
-    for name in _expected_artifacts(spec, artifacts):
-        if name not in relpaths:
-            yield _missing_artifact(report.path, name, relpaths)
-
-
-def _expected_artifacts(spec: RegistrySpec, artifacts: Collection[str]) -> tuple[str, ...]:
     # A captured file may have a name of the repository's choice: then the row's name is not expected.
     if artifacts and (spec.is_one_capture or not spec.artifacts):
-        return ()
-    return spec.artifacts or tuple(pattern for pattern, _ in spec.schemas)
-
-
-def _missing_artifact(path: str, artifact: str, relpaths: Iterable[str]) -> Finding:
-    other = next((name for name in sorted(relpaths) if is_other_version(name, artifact)), None)
-    if other is not None:
-        return finding("SCHEMA_UNKNOWN", f"{path}/{other}", detail=f"this version of {artifact}")
-    return finding("ARTIFACT_MISSING", path, expected=artifact)
+        return
+    for expected in spec.artifacts or [pattern for pattern, _ in spec.schemas]:
+        if expected in relpaths:
+            continue
+        other = next((name for name in sorted(relpaths) if is_other_version(name, expected)), None)
+        if other is None:
+            yield finding("ARTIFACT_MISSING", report.path, expected=expected)
+        else:
+            yield finding("SCHEMA_UNKNOWN", f"{report.path}/{other}", detail=f"this version of {expected}")
 
 
 def _report(path: str, problems: Iterable[FileProblem], severity: Severity) -> Iterator[Finding]:

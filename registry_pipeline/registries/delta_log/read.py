@@ -16,7 +16,6 @@ from registry_pipeline.registries.base.claims import (
     find_registry,
     has_delta_log_name,
     read_claims,
-    read_run_keys,
 )
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, Snapshot, parse_delta_log
 from registry_pipeline.registries.base.reader import (
@@ -29,6 +28,7 @@ from registry_pipeline.registries.base.reader import (
 from registry_pipeline.registries.delta_log.build import DeltaLogInputs, check_delta_log
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.envelope_file import read_entries_for_root
+from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -197,7 +197,9 @@ def _find_head_and_claims(
 ) -> tuple[HeadSearch, list[Claim]]:
     """Return the head, and the claims of all run folders that it does not list."""
     specs = context.specs
-    keys = read_run_keys(repository.root, repository.config.run_roots)
+    # An unreadable run root is skipped here; run_registry reports it.
+    listing = list_run_folder_names(repository.root, repository.config.run_roots, lambda _run_root, _error: None)
+    keys = [(run_root, name) for run_root, names in listing for name in names]
     # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
     read = {key for key in keys if has_delta_log_name(key, specs)}
     claims = read_claims(repository.root, [key for key in keys if key in read], specs)
@@ -240,9 +242,10 @@ def _read_new_snapshots(
         if spec is None or not spec.delta or ref is None or pointer.known == "unknown":
             continue
         key = ref.run_root, ref.run_id
-        if ref.run_root in repository.config.run_roots and key not in {*snapshots, *listed, *foreign}:
-            snapshots[key] = Snapshot(pointer.registry_id, ref, None)
-            findings[key] = _unknown_snapshot(ref, "the pointer file")
+        if key in snapshots or key in listed or key in foreign or ref.run_root not in repository.config.run_roots:
+            continue
+        snapshots[key] = Snapshot(pointer.registry_id, ref, None)
+        findings[key] = _unknown_snapshot(ref, "the pointer file")
     return tuple(snapshots.values()), tuple(findings.values())
 
 

@@ -20,10 +20,7 @@ from registry_pipeline.registries.drift_signals.build import DriftInputs
 def read_drift_signals_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Read observed and expected versions and the hashes of the tracked files.
 
-    Raises:
-        RefusedError: a registry to build on is missing.
-        EvidenceError: the artifact of one cannot be parsed.
-        NotFoundError: git cannot be read.
+    Raises as `read_upstream_artifact` and `parse_upstream`, and NotFoundError if git cannot be read.
     """
     tree, config = WorkingTree(repository.root), repository.config
     # (1) The versions of the registries that this one is built on: each record states one, so the first is enough.

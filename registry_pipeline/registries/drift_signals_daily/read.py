@@ -6,8 +6,9 @@ The run folders are those that exist today. The present configuration says where
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
+from operator import itemgetter
 from typing import Final
 
 from registry_pipeline.canonical import parse_instant, sha256_hex
@@ -40,7 +41,7 @@ def last_second(day: date) -> datetime:
 
 @value_type
 class DatedRuns:
-    """The lines of a run registry sorted by stated time, oldest first, and the number of lines without a time."""
+    """The lines of a run registry by stated time, oldest first, and the number of lines without a time."""
 
     instants: tuple[datetime, ...]
     rows: tuple[RunRow, ...]
@@ -51,12 +52,11 @@ class DatedRuns:
         return self.rows[: bisect_right(self.instants, instant)]
 
 
-def sort_runs_by_time(rows: Iterable[RunRow]) -> DatedRuns:
+def sort_runs_by_time(rows: Sequence[RunRow]) -> DatedRuns:
     """Sort runs by their stated time; a time without a zone counts as none."""
-    all_rows = list(rows)
-    dated = [(instant, row) for row in all_rows if (instant := parse_instant(row.created_utc)) is not None]
-    dated.sort(key=lambda pair: pair[0])
-    return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(all_rows) - len(dated))
+    dated = [(instant, row) for row in rows if (instant := parse_instant(row.created_utc)) is not None]
+    dated.sort(key=itemgetter(0))
+    return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(rows) - len(dated))
 
 
 @value_type

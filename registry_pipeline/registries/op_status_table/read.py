@@ -15,9 +15,7 @@ from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 def read_op_status_table_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Read the runs of the run registry, the operations catalog and the previous drift signals.
 
-    Raises:
-        RefusedError: there is no run registry to build on.
-        EvidenceError: the run registry or the previous drift signals cannot be parsed.
+    Raises as `read_upstream_artifact` and `parse_upstream`.
     """
     runs = parse_run_rows(read_upstream_artifact(context, "run_registry"))
     catalog, files = read_operation_catalog(WorkingTree(repository.root), repository.config)
