@@ -17,22 +17,17 @@ _LONGEST: Final = 128
 
 @value_type
 class Capture:
-    """One captured registry.
-
-    Attributes:
-        source: the file or folder that is captured by default; None if another key of the toml names it.
-        artifact: the name of the main artifact; None if files keep their own names.
-        may_be_renamed: whether the toml may give the artifact another name.
-        key: the other key of the toml that names the source.
-        default_path: the default of that key, if a repository need not have the file.
-    """
+    """One captured registry."""
 
     registry_id: str
+    # The file or folder that is captured by default; None if another key of the toml names it.
     source: str | None
+    # The name of the main artifact; None if files keep their own names.
     artifact: str | None
+    # Whether the toml may give the artifact another name.
     may_be_renamed: bool = True
+    # The other key of the toml that names the source.
     key: str | None = None
-    default_path: str | None = None
 
     @property
     def config_key(self) -> str:
@@ -59,33 +54,27 @@ _ALL: Final = (
     Capture("route_registry", None, None, may_be_renamed=False, key="`routes` of [entries]"),
     Capture("ability_registry", None, None, may_be_renamed=False, key="`abilities_low` of [entries]"),
     Capture("hook_registry", None, None, may_be_renamed=False, key="`hooks` of [entries]"),
-    Capture(
-        "overrides_log",
-        None,
-        "overrides-log.jsonl",
-        key="`overrides` of [run_index]",
-        default_path="60-REGISTRY/data/overrides-log.jsonl",
-    ),
-    Capture(
-        "run_index",
-        None,
-        "run-index.jsonl",
-        key="`path` of [run_index]",
-        default_path="60-REGISTRY/data/run-index.jsonl",
-    ),
+    Capture("overrides_log", None, "overrides-log.jsonl", key="`overrides` of [run_index]"),
+    Capture("run_index", None, "run-index.jsonl", key="`path` of [run_index]"),
 )
 CAPTURES: Final = MappingProxyType({capture.registry_id: capture for capture in _ALL})
 """The captured registries by id."""
 OWN_TABLES: Final = MappingProxyType({"role_registry": "roles"})
 """Captured registries that a table of their own in the toml describes."""
-SCHEMA_COPY: Final = ".schema.json"
-"""How the copy of an artifact's schema in a run folder ends."""
 
 
 def is_reserved_name(name: str) -> bool:
-    """Tell whether a run folder may need a name for itself: for its envelope, its seal, or the copy of a schema."""
+    """Return whether a run folder may need a name for itself: for its envelope, its seal, or the copy of a schema."""
     folded = name.casefold()
-    return folded == "run.json" or folded.endswith(SCHEMA_COPY) or "MANIFEST_PATH_RESERVED" in path_codes(name)
+    return folded == "run.json" or folded.endswith(".schema.json") or "MANIFEST_PATH_RESERVED" in path_codes(name)
+
+
+def name_problem(name: str) -> str | None:
+    """Return why a run folder cannot contain a file of the repository under this name, or None if it can."""
+    if is_reserved_name(name):
+        return "the name is reserved in run folders"
+    codes = path_codes(name)
+    return f"a run folder cannot contain that name ({', '.join(codes)})" if codes else None
 
 
 def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str | None:
@@ -102,15 +91,15 @@ def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str 
         if source is not None and capture.source is None:
             return f"{place}.source: {capture.config_key} names it"
         if artifact is not None:
-            taken = artifact in {each for name, each in names.items() if name != registry_id}
-            problem = "another registry's artifact has that name" if taken else _name_problem(capture, artifact)
+            is_taken = any(artifact == other for name, other in names.items() if name != registry_id)
+            problem = "another registry's artifact has that name" if is_taken else _artifact_problem(capture, artifact)
             if problem is not None:
                 return f"{place}.artifact: {artifact!r}: {problem}"
             names[registry_id] = artifact
     return None
 
 
-def _name_problem(capture: Capture, name: str) -> str | None:
+def _artifact_problem(capture: Capture, name: str) -> str | None:
     default = capture.artifact
     if default is None or not capture.may_be_renamed:
         return "its files keep their own names"
@@ -119,9 +108,7 @@ def _name_problem(capture: Capture, name: str) -> str | None:
         return "a name is letters, digits, `_`, `-` and dots, as a file has it"
     if not name.endswith(suffix):
         return f"a name ends with {suffix}, which selects the parser"
-    if is_reserved_name(name):
-        return "the name is reserved in run folders"
-    return None
+    return "the name is reserved in run folders" if is_reserved_name(name) else None
 
 
 ROLE_REGISTRY: Final = "role_registry"
@@ -136,7 +123,6 @@ def pack_path_problem(path: str) -> str | None:
     name = path.rpartition("/")[2]
     if not name.endswith(".json") or not path.isprintable():
         return "a role pack is a file whose name ends with .json"
-    if is_reserved_name(name) or name.casefold() == ROLE_ARTIFACT.casefold():
+    if name.casefold() == ROLE_ARTIFACT.casefold():
         return "the name is reserved in run folders"
-    codes = path_codes(name)
-    return f"a run folder cannot contain that name ({', '.join(codes)})" if codes else None
+    return name_problem(name)

@@ -1,7 +1,4 @@
-"""The repository and its configuration file `registry-pipeline.toml` (docs/reference/configuration.md).
-
-The fields of `Config` and of the classes above it are the table of options.
-"""
+"""The repository and its configuration file `registry-pipeline.toml` (docs/reference/configuration.md)."""
 
 from __future__ import annotations
 
@@ -18,12 +15,11 @@ from registry_pipeline.capture_table import capture_problem, pack_path_problem
 from registry_pipeline.config_types import (
     REQUIRED,
     OptionProblem,
+    between,
     check_path,
     checked_text,
     choice,
-    day,
     first_problems,
-    integer,
     list_of,
     nonempty_text,
     option_row,
@@ -64,18 +60,18 @@ def _check_keys(text: str) -> str:
     return text
 
 
-def _check_pack(text: str) -> str:
-    problem = pack_path_problem(check_path(text))
+def check_pack_path(text: str) -> str:
+    """Return the path of a role pack in its shortest form; raise ValueError if no role pack can have that path."""
+    path = check_path(text)
+    problem = pack_path_problem(path)
     if problem is not None:
         raise ValueError(problem)
-    return check_path(text)
+    return path
 
 
 _paths: Final = list_of(repo_path)
 _texts: Final = list_of(text)
-_file_name: Final = checked_text(_check_file_name)
 _keys: Final = checked_text(_check_keys)
-_pack: Final = checked_text(_check_pack)
 _LAST_DAY: Final = date(2999, 12, 31)  # Dagster makes a partition of each day, and fails near the last day of Python
 
 
@@ -97,7 +93,7 @@ class Adapter:
     """How to read run folders whose envelope is not run.json (decision 7)."""
 
     root: str = option_row(REQUIRED, repo_path, "the run root that the adapter reads")
-    file: str = option_row(REQUIRED, _file_name, "the envelope file in a folder without a run.json")
+    file: str = option_row(REQUIRED, checked_text(_check_file_name), "the envelope file in a folder without a run.json")
     run_id: str | None = option_row(None, _keys, "where the file has the run id: a key, or nested keys with dots")
     created_utc: str | None = option_row(None, _keys, "likewise")
     operation_id: str | None = option_row(None, _keys, "likewise")
@@ -114,7 +110,7 @@ class Adapter:
 class Roles:
     """The role pack."""
 
-    pack: str = option_row("assets/atelier_rolepack_digital_production_studio_v1.json", _pack, "path of the role pack, a .json file")
+    pack: str = option_row("assets/atelier_rolepack_digital_production_studio_v1.json", checked_text(check_pack_path), "path of the role pack, a .json file")
     baseline: str = option_row("main", nonempty_text, "the branch, tag or commit that the pack is compared with")
 
 
@@ -165,8 +161,8 @@ class Config:
     roles: Roles = option_row(Roles(), table(Roles), "the table `[roles]`")
     entries: Entries = option_row(Entries(), table(Entries), "the table `[entries]`")
     run_index: RunIndex = option_row(RunIndex(), table(RunIndex), "the table `[run_index]`")
-    stale_days: int = option_row(2, integer(0, 1_000_000), "an operation is stale at this age in days; at most 1000000")
-    history_start: date | None = option_row(None, day(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")
+    stale_days: int = option_row(2, between(0, 1_000_000), "an operation is stale at this age in days; at most 1000000")
+    history_start: date | None = option_row(None, between(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")
     op_drift: Literal["commit", "paths"] = option_row("commit", choice("commit", "paths"), "how an operation's drift is found; `paths`: only commits that changed its bound executables count")
 
 
@@ -235,15 +231,10 @@ def find_repository(named: Path | None = None, environ: Mapping[str, str] | None
 
 
 def load_repository(root: Path) -> Repository:
-    """Return the repository at `root` with its toml, or with the defaults where it has none.
-
-    Raises:
-        ConfigError: the toml cannot be read or understood; the message names the key.
-    """
+    """Return the repository at `root` with its toml or the defaults; raise ConfigError if the toml is invalid."""
     root = root.resolve()
-    place = root / CONFIG_NAME
     try:
-        with place.open("rb") as file:
+        with (root / CONFIG_NAME).open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         data = b""
@@ -253,36 +244,28 @@ def load_repository(root: Path) -> Repository:
 
 
 def parse_config(data: bytes, root: Path) -> Config:
-    """Return the configuration that a toml text states; `root` decides the default of `pointers`.
-
-    Raises:
-        ConfigError: not UTF-8, not TOML, an unknown key, or a value of the wrong kind.
-    """
+    """Return the configuration that a toml text states; raise ConfigError, which names the key, if it is invalid."""
     document = read_toml(data)
+    # A repository that has the older pointer file keeps it.
     if "pointers" not in document and (root / POINTERS_SEED).is_file():
         document["pointers"] = POINTERS_SEED
     problems: list[OptionProblem] = []
     config = parse_table(Config, document, (), problems)
     if config is None:
         raise ConfigError(first_problems(problems, _MAX_ERRORS), f"fix {CONFIG_NAME}")
-    return _consistent(config)
-
-
-def parse_pack_path(path: str) -> str:
-    """Return the path of a role pack as `[roles]` would have it.
-
-    Raises:
-        ValueError: no role pack can have that path.
-    """
-    return _check_pack(path)
+    _check_run_roots(config)
+    _check_adapters(config)
+    stated = {name: (captured.source, captured.artifact) for name, captured in config.captured.items()}
+    problem = capture_problem(stated)
+    if problem is not None:
+        raise ConfigError(problem, f"fix {CONFIG_NAME}")
+    if config.run_index.path == config.run_index.overrides:
+        raise ConfigError("run_index.path and run_index.overrides name one file", "give each log a file of its own")
+    return config
 
 
 def read_toml(data: bytes) -> dict[str, Any]:
-    """Return the tables of a configuration text, in bounded time whatever the text is.
-
-    Raises:
-        ConfigError: too large, not UTF-8, not TOML, nested too deeply, or a number of too many digits.
-    """
+    """Return the tables of a toml text, in bounded time; raise ConfigError if it is too large or not TOML."""
     advice = "fix the line that the message names"
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{CONFIG_NAME} is larger than {_MAX_BYTES >> 10} KiB", "remove what is no configuration")
@@ -301,7 +284,7 @@ def read_toml(data: bytes) -> dict[str, Any]:
         raise ConfigError(f"{CONFIG_NAME} has an integer of too many digits", "shorten the integer") from None
 
 
-def _consistent(config: Config) -> Config:
+def _check_run_roots(config: Config) -> None:
     for name, values in (("run_roots", config.run_roots), ("options", config.options)):
         if not values or len(set(values)) != len(values):
             raise ConfigError(f"{name} must list at least one value and no value twice", f"fix {CONFIG_NAME}")
@@ -309,30 +292,16 @@ def _consistent(config: Config) -> Config:
         raise ConfigError("publish_root must be in a folder of its own, as `.codex/RUNS` is", "state is kept beside it")
     if config.publish_root not in config.run_roots:
         raise ConfigError("publish_root must be one of run_roots", f"add {config.publish_root!r} to run_roots")
-    roots = set(config.run_roots)
     for inner in config.run_roots:
-        outer = next((str(parent) for parent in PurePosixPath(inner).parents if str(parent) in roots), None)
+        outer = next((str(parent) for parent in PurePosixPath(inner).parents if str(parent) in config.run_roots), None)
         if outer is not None:
             raise ConfigError(
                 f"the run root {inner!r} is inside {outer!r}", "name roots that do not contain each other"
             )
-    _consistent_adapters(config)
-    _consistent_captures(config)
-    if config.run_index.path == config.run_index.overrides:
-        raise ConfigError("run_index.path and run_index.overrides name one file", "give each log a file of its own")
-    return config
 
 
-def _consistent_captures(config: Config) -> None:
-    problem = capture_problem(
-        {name: (captured.source, captured.artifact) for name, captured in config.captured.items()}
-    )
-    if problem is not None:
-        raise ConfigError(problem, f"fix {CONFIG_NAME}")
-
-
-def _consistent_adapters(config: Config) -> None:
-    taken: set[tuple[str, str]] = set()
+def _check_adapters(config: Config) -> None:
+    files: set[tuple[str, str]] = set()
     for number, adapter in enumerate(config.adapters):
         place = f"adapters.{number}"
         if adapter.root not in config.run_roots:
@@ -344,8 +313,8 @@ def _consistent_adapters(config: Config) -> None:
                 f"{place} names no field that it reads from {adapter.file}",
                 'say where the envelope has it, as in `operation_id = "job.operation"`',
             )
-        if (adapter.root, adapter.file) in taken:
+        if (adapter.root, adapter.file) in files:
             raise ConfigError(
                 f"{place}: a second adapter reads {adapter.file} under {adapter.root}", "keep one of them"
             )
-        taken.add((adapter.root, adapter.file))
+        files.add((adapter.root, adapter.file))

@@ -1,14 +1,12 @@
 """Types of configuration options, and the parser of a table of options.
 
-A class of options is a value class whose fields are made by `option_row`: one row per option with its default, its type
-and one line of help. `parse_table` checks a TOML table against such a class and collects every problem.
+A class of options is a value class whose fields are made by `option_row`. `parse_table` checks a TOML table against it.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final, TypeVar
 
@@ -25,10 +23,11 @@ _MAX_SHOWN: Final = 80
 
 @value_type
 class OptionProblem:
-    """What is wrong at a place of the file; for an unknown key, the keys that the table has."""
+    """What is wrong at a place of the file."""
 
     place: Place
     message: str
+    # For an unknown key: the keys that the table has.
     known: tuple[str, ...] | None = None
 
     def to_text(self) -> str:
@@ -59,6 +58,7 @@ class Option(FieldInfo):
 
 def option_row(default: Any, kind: OptionType, help_text: str) -> Any:
     """Return the row of an option: `default` (REQUIRED if there is none, `dict` for an empty table), type and help."""
+    # Declared as Any, because a field has the type of the parsed value.
     return Option(default, kind, help_text)
 
 
@@ -72,7 +72,7 @@ def parse_table(cls: type[_T], content: Any, place: Place, problems: list[Option
     if not isinstance(content, dict):
         problems.append(OptionProblem(place, f"Input should be a valid dictionary or instance of {cls.__name__}"))
         return None
-    before = len(problems)
+    count_before = len(problems)
     rows = options_of(cls)
     given = {}
     for key, row in rows.items():
@@ -80,9 +80,8 @@ def parse_table(cls: type[_T], content: Any, place: Place, problems: list[Option
             given[key] = row.kind(content[key], (*place, key), problems)
         elif row.default is REQUIRED and row.default_factory is None:
             problems.append(OptionProblem((*place, key), "Field required"))
-    known = tuple(rows)
-    problems += [OptionProblem((*place, key), "", known) for key in content if key not in rows]
-    return cls(**given) if len(problems) == before else None
+    problems += [OptionProblem((*place, key), "", tuple(rows)) for key in content if key not in rows]
+    return cls(**given) if len(problems) == count_before else None
 
 
 def table(cls: type) -> OptionType:
@@ -154,45 +153,26 @@ def choice(*texts: str) -> OptionType:
     return parse
 
 
-def integer(low: int, high: int) -> OptionType:
-    """An integer from `low` to `high`."""
+def between(low: Any, high: Any) -> OptionType:
+    """An integer or a date from `low` to `high`."""
+    kind = type(low)
+    name = "integer" if kind is int else "date"
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
-        if not isinstance(content, int) or isinstance(content, bool):
-            problems.append(OptionProblem(place, "Input should be a valid integer"))
-        else:
-            _check_range(content, low, high, place, problems)
+        # By exact type: for Python a boolean is an integer, and an instant is a date.
+        if type(content) is not kind:
+            problems.append(OptionProblem(place, f"Input should be a valid {name}"))
+        elif content > high:
+            problems.append(OptionProblem(place, f"Input should be less than or equal to {high}"))
+        elif content < low:
+            problems.append(OptionProblem(place, f"Input should be greater than or equal to {low}"))
         return content
 
     return parse
-
-
-def day(low: date, high: date) -> OptionType:
-    """A date from `low` to `high`."""
-
-    def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
-        if not isinstance(content, date) or isinstance(content, datetime):
-            problems.append(OptionProblem(place, "Input should be a valid date"))
-        else:
-            _check_range(content, low, high, place, problems)
-        return content
-
-    return parse
-
-
-def _check_range(content: Any, low: Any, high: Any, place: Place, problems: list[OptionProblem]) -> None:
-    if content > high:
-        problems.append(OptionProblem(place, f"Input should be less than or equal to {high}"))
-    elif content < low:
-        problems.append(OptionProblem(place, f"Input should be greater than or equal to {low}"))
 
 
 def check_path(path: str) -> str:
-    """Return a repository path in its shortest form.
-
-    Raises:
-        ValueError: it is absolute, leaves the repository, or is too long.
-    """
+    """Return a repository path in its shortest form; raise ValueError if it is absolute or leaves the repository."""
     parts = PurePosixPath(path).parts
     if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or not parts:
         raise ValueError("must be a relative POSIX path inside the repository")
@@ -205,27 +185,8 @@ repo_path: Final = checked_text(check_path)
 """A path relative to the repository root."""
 
 
-def first_problems(problems: Iterable[OptionProblem], limit: int) -> str:
+def first_problems(problems: Sequence[OptionProblem], limit: int) -> str:
     """Return the first problems in one line, and how many more there are."""
-    listed = list(problems)
-    lines = [problem.to_text() for problem in listed[:limit]]
-    more = len(listed) - limit
+    lines = [problem.to_text() for problem in problems[:limit]]
+    more = len(problems) - limit
     return "; ".join([*lines, f"and {more} more"] if more > 0 else lines)
-
-
-def default_text(row: Option) -> str:
-    """Return the default of an option as the reference page shows it."""
-    if row.default is REQUIRED or row.default is None or row.default == ():
-        return "none" if row.default is not REQUIRED or row.default_factory is not None else "required"
-    if isinstance(row.default, tuple):
-        return ", ".join(f"`{value}`" for value in row.default)
-    return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
-
-
-def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
-    """Return key, default and help of every option; `classes` maps a prefix such as `roles.` to its class."""
-    return [
-        (prefix + key, default_text(row), row.help)
-        for prefix, cls in classes.items()
-        for key, row in options_of(cls).items()
-    ]

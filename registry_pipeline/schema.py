@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from registry_pipeline.canonical import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
 from registry_pipeline.errors import NotFoundError
@@ -26,6 +26,8 @@ PROBLEM_LIMIT: Final = 1000
 """Reported problems of one value; more would let hostile input take unbounded memory."""
 _SHOWN: Final = 60
 _LONGEST: Final = 200
+UNPARSABLE: Final = "SCHEMA_UNPARSABLE"
+VIOLATION: Final = "SCHEMA_VIOLATION"
 _PACKAGE: Final = Path(__file__).resolve().parent
 _WORDS: Final[Mapping[str, str]] = {
     "type": "is not of type {limit}",
@@ -48,7 +50,6 @@ _WORDS: Final[Mapping[str, str]] = {
     "anyOf": "matches none of the allowed forms",
     "oneOf": "does not match exactly one of the allowed forms",
     "not": "has a form that is not allowed",
-    "dependentRequired": "lacks a key that another key requires",
 }
 """The predicate of a message, by keyword of JSON Schema; `limit` is what the schema states."""
 _LIMITED: Final = ("const", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems")
@@ -57,20 +58,16 @@ _LIMITED: Final = ("const", "pattern", "minimum", "maximum", "minLength", "maxLe
 
 @value_type
 class SchemaProblem:
-    """One violation of a schema.
+    """One violation of a schema, in a short sentence."""
 
-    Attributes:
-        pointer: the JSON pointer of the value; "" is the document.
-        message: a short sentence.
-        path: the steps of the pointer.
-        expected: what the schema states, if that is short.
-        got: the value, if it is short.
-    """
-
+    # The JSON pointer of the value; "" is the document.
     pointer: str
     message: str
+    # The steps of the pointer.
     path: tuple[str | int, ...] = field(default=(), compare=False)
+    # What the schema states, if that is short.
     expected: str | None = field(default=None, compare=False)
+    # The value, if it is short.
     got: str | None = field(default=None, compare=False)
 
 
@@ -80,13 +77,11 @@ Validator = Callable[[object], "list[SchemaProblem]"]
 
 @value_type
 class FileProblem:
-    """One problem of a file: it cannot be parsed at `place`, or the value there violates the schema.
+    """One problem of a file, with the code of its finding."""
 
-    `place` is a line, a JSON pointer, or a line and the pointer of a value on it.
-    """
-
-    kind: Literal["unparsable", "violation"]
-    place: str
+    code: str
+    # A line, a JSON pointer, or a line and the pointer of a value on it; "" is the whole file.
+    location: str
     message: str
 
 
@@ -106,11 +101,7 @@ def has_schema(name: str) -> bool:
 
 @cache
 def schema_bytes(name: str) -> bytes:
-    """Return the bytes of a shipped schema file.
-
-    Raises:
-        NotFoundError: no such schema ships.
-    """
+    """Return the bytes of a shipped schema file; raise NotFoundError if no such schema ships."""
     try:
         return (schema_folder() / name).read_bytes()
     except FileNotFoundError:
@@ -119,11 +110,7 @@ def schema_bytes(name: str) -> bytes:
 
 @cache
 def read_schema(name: str) -> Mapping[str, Any]:
-    """Return a parsed schema, which is shared: do not change it.
-
-    Raises:
-        NotFoundError: no such schema ships.
-    """
+    """Return a parsed schema, which is shared: do not change it. Raises as `schema_bytes`."""
     document: dict[str, Any] = json.loads(schema_bytes(name))
     return document
 
@@ -135,11 +122,6 @@ def check_value(name: str, value: object) -> list[SchemaProblem]:
         NotFoundError: no such schema ships.
     """
     return _check(_shipped(name), read_schema(name), value)
-
-
-def shipped_validator(name: str) -> Validator:
-    """Return the validator of a shipped schema; it raises as `check_value` does."""
-    return partial(check_value, name)
 
 
 def read_validator(data: bytes) -> Validator:
@@ -167,12 +149,12 @@ def _refuse_retrieval(uri: str) -> NoReturn:
 
 
 def _describe_unusable(error: ValidationError) -> str:
-    if error.kind.name == "$ref" or "registry" in error.message or "does not exist" in error.message:
-        return printable(f"it refers to something that it does not contain: {error.message[:_LONGEST]}")
-    text, is_a_pattern, _ = error.message.partition(' is not a "regex"')
     message = error.message
-    if is_a_pattern:
-        message = f"{_cut(text)} is not a valid pattern, or its repetitions are too large"
+    if error.kind.name == "$ref":
+        return printable(f"it refers to something that it does not contain: {message[:_LONGEST]}")
+    if error.kind.as_dict().get("format") == "regex":
+        pattern = message.removesuffix(' is not a "regex"')
+        message = f"{_cut(pattern)} is not a valid pattern, or its repetitions are too large"
     return printable(f"{json_pointer(error.instance_path)} {message[:_LONGEST]}".strip())
 
 
@@ -195,28 +177,28 @@ def _document_problems(data: bytes, validate: Validator, place: str) -> Iterator
     try:
         value = read_strict_json(data)
     except StrictJsonError as error:
-        yield FileProblem("unparsable", place.strip(), str(error))
+        yield FileProblem(UNPARSABLE, place.strip(), str(error))
         return
     for problem in validate(value):
-        yield FileProblem("violation", f"{place}{problem.pointer}".strip(), problem.message)
+        yield FileProblem(VIOLATION, f"{place}{problem.pointer}".strip(), problem.message)
 
 
 def _yaml_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     try:
         documents = read_yaml(data)
     except StrictYamlError as error:
-        yield FileProblem("unparsable", f"line {error.location}", str(error))
+        yield FileProblem(UNPARSABLE, f"line {error.location}", str(error))
         return
     for node in documents:
         for problem in validate(node.value):
             place = f"line {node.at(problem.path).location} {problem.pointer}".strip()
-            yield FileProblem("violation", place, problem.message)
+            yield FileProblem(VIOLATION, place, problem.message)
 
 
 def _line_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     lines = data.split(b"\n")
     if lines.pop():
-        yield FileProblem("unparsable", f"line {len(lines) + 1}", "the last line has no newline")
+        yield FileProblem(UNPARSABLE, f"line {len(lines) + 1}", "the last line has no newline")
         return
     for number, line in enumerate(lines, 1):
         yield from _document_problems(line, validate, f"line {number} ")
@@ -229,17 +211,17 @@ def _row_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
         odd = sorted({repr(name) for name, count in Counter(names).items() if not name or count > 1})
         if odd or not names:
             detail = f"column names that are empty or duplicated: {', '.join(odd)}" if odd else "no header row"
-            yield FileProblem("unparsable", "line 1", detail)
+            yield FileProblem(UNPARSABLE, "line 1", detail)
             return
         for number, cells in rows:
             if len(cells) != len(names):
                 detail = f"{len(cells)} columns instead of {len(names)}" if cells else "an empty line"
-                yield FileProblem("unparsable", f"line {number}", detail)
+                yield FileProblem(UNPARSABLE, f"line {number}", detail)
                 continue
             for problem in validate(dict(zip(names, cells, strict=True))):
-                yield FileProblem("violation", f"line {number} {problem.pointer}".strip(), problem.message)
+                yield FileProblem(VIOLATION, f"line {number} {problem.pointer}".strip(), problem.message)
     except StrictCsvError as error:
-        yield FileProblem("unparsable", f"line {error.line}", str(error))
+        yield FileProblem(UNPARSABLE, f"line {error.line}", str(error))
 
 
 @cache
@@ -251,21 +233,34 @@ def _shipped(name: str) -> Draft202012Validator:
 
 def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
     try:
-        if validator.is_valid(value):
-            return []
-        errors = [_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
-    except UnicodeEncodeError:
-        # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
-        return [_translated_problem(found) for found in _check(validator, schema, _translated(value, _STAND_INS))]
+        try:
+            return _find_problems(validator, schema, value)
+        except UnicodeEncodeError:
+            # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
+            stand_ins, surrogates = _surrogate_tables()
+            problems = _find_problems(validator, schema, _translated(value, stand_ins))
+            return [_translated_problem(problem, surrogates) for problem in problems]
     except (ValueError, RecursionError):
         return [SchemaProblem("", "nested too deeply")]
-    described = (problem for error in errors if (problem := _problem(error, schema)) is not None)
-    problems = {problem: _sort_key(problem) for problem in (*described, *_missing_keys(errors))}
-    return sorted(problems, key=lambda problem: (problems[problem], problem.message))
 
 
-_STAND_INS: Final = {0xD800 + offset: 0xF0000 + offset for offset in range(0x800)}
-_SURROGATES: Final = {stand_in: surrogate for surrogate, stand_in in _STAND_INS.items()}
+def _find_problems(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
+    if validator.is_valid(value):
+        return []
+    errors = [_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
+    described = [_describe(error, schema) for error in errors if error.kind.name != "required"]
+    problems = dict.fromkeys([*described, *_missing_keys(errors)])
+    # An invalid value always has a problem, even if the library names no reason.
+    if not problems:
+        return [SchemaProblem("", "does not satisfy the schema")]
+    return sorted(problems, key=lambda problem: (_sort_key(problem), problem.message))
+
+
+@cache
+def _surrogate_tables() -> tuple[Mapping[int, int], Mapping[int, int]]:
+    """Return the private character that replaces each surrogate, and the reverse."""
+    stand_ins = {0xD800 + offset: 0xF0000 + offset for offset in range(0x800)}
+    return stand_ins, {stand_in: surrogate for surrogate, stand_in in stand_ins.items()}
 
 
 def _translated(value: Any, table: Mapping[int, int]) -> Any:
@@ -276,10 +271,10 @@ def _translated(value: Any, table: Mapping[int, int]) -> Any:
     return value.translate(table) if isinstance(value, str) else value
 
 
-def _translated_problem(problem: SchemaProblem) -> SchemaProblem:
-    path = tuple(_translated(list(problem.path), _SURROGATES))
-    message = printable(problem.message.translate(_SURROGATES))
-    got = None if problem.got is None else printable(problem.got.translate(_SURROGATES))
+def _translated_problem(problem: SchemaProblem, table: Mapping[int, int]) -> SchemaProblem:
+    path = tuple(_translated(list(problem.path), table))
+    message = printable(problem.message.translate(table))
+    got = None if problem.got is None else printable(problem.got.translate(table))
     return SchemaProblem(json_pointer(path), message, path, problem.expected, got)
 
 
@@ -309,12 +304,10 @@ def _missing_keys(errors: Iterable[ValidationError]) -> Iterator[SchemaProblem]:
         yield SchemaProblem(json_pointer(path), printable(_cut(message, _LONGEST)), path)
 
 
-def _problem(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem | None:
+def _describe(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:
     keyword, stated, path = error.kind.name, error.kind.as_dict(), tuple(error.instance_path)
     got = printable(_cut(repr(error.instance)))
     expected: str | None = None
-    if keyword == "required":
-        return None
     if keyword in ("additionalProperties", "unevaluatedProperties"):
         message = f"unknown keys: {', '.join(sorted(map(str, stated.get('unexpected', ()))))}"
         expected = printable(", ".join(_known_keys(error, schema))) or None

@@ -1,13 +1,7 @@
 """A light immutable value type: `@value_type` is used like `@dataclass(frozen=True, slots=True)`.
 
-A dataclass generates and compiles six methods when its module is imported. Here importing a class costs only the
-class itself: equality, hash and representation are shared functions, and `__init__` is compiled when a class has been
-constructed a few times. See docs/decisions/0015-value-type.md. Imports the standard library only.
-
-    @value_type
-    class Ref:
-        run_id: str
-        root: str | None = None
+Unlike a dataclass it compiles nothing at import: see docs/decisions/0015-value-type.md. Imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -67,20 +61,12 @@ def replace(instance: _T, /, **changes: Any) -> _T:
 
 
 def fields(cls: type) -> tuple[str, ...]:
-    """Return the names of the fields of a value class, in order.
-
-    Raises:
-        TypeError: the class is no value class.
-    """
+    """Return the names of the fields of a value class, in order; raises as `field_infos`."""
     return tuple(field_infos(cls))
 
 
 def field_infos(cls: type) -> Mapping[str, FieldInfo]:
-    """Return the description of each field of a value class, in order.
-
-    Raises:
-        TypeError: the class is no value class.
-    """
+    """Return the description of each field, in order; raise TypeError if the class is no value class."""
     infos: Mapping[str, FieldInfo] | None = getattr(cls, "__value_fields__", None)
     if infos is None:
         raise TypeError(f"{cls.__name__} is not a value class")
@@ -118,8 +104,7 @@ def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
         "__value_fields__": described,
         "__setattr__": _refuse_change,
         "__delattr__": _refuse_change,
-        "__getstate__": _getstate,
-        "__setstate__": _setstate,
+        "__reduce__": _reduce,
     }
     body.setdefault("__repr__", _repr)
     compared = tuple(name for name in names if described[name].compare)
@@ -245,10 +230,6 @@ def _repr(self: Any) -> str:
     return f"{type(self).__qualname__}({content})"
 
 
-def _getstate(self: Any) -> list[Any]:
-    return [getattr(self, name) for name in self.__value_fields__]
-
-
-def _setstate(self: Any, state: list[Any]) -> None:
-    for name, content in zip(self.__value_fields__, state, strict=True):
-        object.__setattr__(self, name, content)
+def _reduce(self: Any) -> tuple[type, tuple[Any, ...]]:
+    # pickle and copy would set the fields one by one otherwise.
+    return type(self), tuple(getattr(self, name) for name in self.__value_fields__)

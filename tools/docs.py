@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ import click
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
 from registry_pipeline.config import Adapter, Captured, Config, Entries, Roles, RunIndex
-from registry_pipeline.config_types import option_rows
+from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.catalog import REGISTRIES
 
@@ -89,6 +89,24 @@ def configuration_page() -> str:
     lines = ["| key | default | meaning |", "|---|---|---|"]
     lines += [f"| `{key}` | {default} | {_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
     return _OPTIONS.sub(lambda block: block[1] + "\n".join(lines) + block[2], text)
+
+
+def default_text(row: Option) -> str:
+    """Return the default of an option as the reference page shows it."""
+    if row.default is REQUIRED or row.default is None or row.default == ():
+        return "none" if row.default is not REQUIRED or row.default_factory is not None else "required"
+    if isinstance(row.default, tuple):
+        return ", ".join(f"`{value}`" for value in row.default)
+    return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
+
+
+def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
+    """Return key, default and help of every option; `classes` maps a prefix such as `roles.` to its class."""
+    return [
+        (prefix + key, default_text(row), row.help)
+        for prefix, cls in classes.items()
+        for key, row in options_of(cls).items()
+    ]
 
 
 def _cell(text: str) -> str:

@@ -32,7 +32,7 @@ from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.system_health.build import HealthState
-from registry_pipeline.registries.validation import capture_checks, verify_with_artifacts
+from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.listing import RunFolder, RunListing, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -279,13 +279,12 @@ def _explain_inactive(
 
 def _check_sources(repository: Repository, inspection: Inspection, now: datetime) -> Iterator[Finding]:
     """Yield what prevents a new capture of each captured registry; a source that never existed is no finding."""
-    checks = capture_checks(repository, now)
     for registry_id, spec in REGISTRIES.items():
         if spec.kind != "captured" or spec.reader is None:
             continue
         snapshot = inspection.active.get(registry_id)
         previous = {} if snapshot is None else {registry_id: Previous(snapshot.ref.run_id, snapshot.files)}
-        gathered = spec.reader(repository, SourceContext(previous=previous, checks=checks))
+        gathered = spec.reader(repository, SourceContext(previous=previous, started=now))
         checked = () if gathered.check is None else gathered.check.findings
         # The findings of the active run are reported there already. Their line numbers may differ by now.
         verdict = None if snapshot is None else snapshot.verdict

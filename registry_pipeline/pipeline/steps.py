@@ -26,7 +26,6 @@ from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked
 from registry_pipeline.registries.base.sealed_input import read_sealed, sealed_run
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.delta_log.read import find_log_head
-from registry_pipeline.registries.validation import capture_checks
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import RunId, SealedRef
@@ -131,7 +130,6 @@ def build(
         started=run.started,
         chain=_read_chain_facts(repository) if spec.reads_chain else None,
         specs=REGISTRIES,
-        checks=capture_checks(repository, run.started),
     )
     gathered = spec.reader(repository, context)
     all_findings = sorted_findings([*findings, *gathered.findings])

@@ -1,7 +1,4 @@
-"""The registry table: one row for each registry, in build order.
-
-The rows of built and captured registries are in the packages of the registries.
-"""
+"""The registry table: one row for each registry, in build order."""
 
 from __future__ import annotations
 
@@ -26,7 +23,22 @@ from registry_pipeline.registries import (
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.values import replace
 
-_COLLECTION: Final = "a collection: many members, each sealed by itself, and no single active snapshot"
+
+def _collection(registry_id: str, title: str, tag: str, source: str, source_operation_id: str) -> RegistrySpec:
+    return RegistrySpec(
+        registry_id=registry_id,
+        kind="collection",
+        title=title,
+        operation_id="OP-QA13",
+        tag=tag,
+        sources=(source,),
+        pointer=False,
+        delta=False,
+        source_operation_id=source_operation_id,
+        excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
+    )
+
+
 # Rows without a builder: the chain's records, collections, and a database outside the repository.
 _WITHOUT_BUILDER: Final = (
     RegistrySpec(
@@ -44,29 +56,19 @@ _WITHOUT_BUILDER: Final = (
         delta=False,
         excluded_because="a record of a change, not a snapshot that can be active",
     ),
-    RegistrySpec(
-        registry_id="validation_range_results",
-        kind="collection",
-        title="Results of validation over ranges of days, one sealed folder for each range.",
-        operation_id="OP-QA13",
-        tag="seal_validation_range_results",
-        sources=("reports/validation",),
-        pointer=False,
-        delta=False,
-        source_operation_id="OP-D04",
-        excluded_because=_COLLECTION,
+    _collection(
+        "validation_range_results",
+        "Results of validation over ranges of days, one sealed folder for each range.",
+        "seal_validation_range_results",
+        "reports/validation",
+        "OP-D04",
     ),
-    RegistrySpec(
-        registry_id="evidence_pack_registry",
-        kind="collection",
-        title="Evidence packs, one sealed folder for each pack.",
-        operation_id="OP-QA13",
-        tag="seal_evidence_pack",
-        sources=("reports/path1/evidence/runs",),
-        pointer=False,
-        delta=False,
-        source_operation_id="OP-D01",
-        excluded_because=_COLLECTION,
+    _collection(
+        "evidence_pack_registry",
+        "Evidence packs, one sealed folder for each pack.",
+        "seal_evidence_pack",
+        "reports/path1/evidence/runs",
+        "OP-D01",
     ),
     RegistrySpec(
         registry_id="threshold_registry_db",
@@ -110,11 +112,7 @@ def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, .
 
 
 def spec_of(registry_id: str) -> RegistrySpec:
-    """Return the row of a registry.
-
-    Raises:
-        NotFoundError: no registry has this id.
-    """
+    """Return the row of a registry; raise NotFoundError if no registry has this id."""
     spec = REGISTRIES.get(registry_id)
     if spec is None:
         raise NotFoundError(f"no registry is called {registry_id!r}", "`registry-pipeline registries` lists them")

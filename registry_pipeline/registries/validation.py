@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 
-from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, needed_files
-from registry_pipeline.registries.base.reader import DeferredCall, Previous
 from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline.runs.pointer_file import pointer_hash, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import replace
-
-_check_role_pack = DeferredCall("registry_pipeline.registries.roles.comparison.check_capture")
 
 
 def validate(repository: Repository, sealed: SealedRun) -> Verdict:
@@ -49,22 +41,13 @@ def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -
     return tuple(spec.rules(repository, sealed, report))
 
 
-def capture_checks(
-    repository: Repository, now: datetime
-) -> Mapping[str, Callable[[bytes, str, Previous | None], CaptureCheck]]:
-    """Return the checks of sources that need more than a schema, by registry id; waivers expire by `now`."""
-    return {ROLE_REGISTRY: partial(_check_role_pack, repository, now)}
-
-
 def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
     """Verify a run folder and keep the bytes of all files that `check_run` reads."""
     return complete_report(verify_folder(path, display_path=shown, keep=needed_files(REGISTRIES)), path)
 
 
 def complete_report(report: SealReport, path: Path | str) -> SealReport:
-    """Return a report with the bytes of the files that `check_run` reads and whose names only the folder states.
-
-    If there are any, the folder is verified again, so that all bytes come from one reading.
-    """
+    """Return a report with the bytes of all files that `check_run` reads, those included that only the folder names."""
+    # Verified again with these, so that all bytes come from one reading.
     more = find_more_needed_files(report, REGISTRIES)
     return verify_folder(path, display_path=report.path, keep=needed_files(REGISTRIES) | more) if more else report

@@ -169,7 +169,10 @@ def run_documents(case: Case, folder: Path) -> Any:
     catalog, files = read_operation_catalog(WorkingTree(folder), config)
     assert {file.path for file in files} == {*catalogs, *matrices}
     return {
-        "operations": [asdict(operation) for operation in catalog.operations],
+        "operations": [
+            {key: value for key, value in asdict(operation).items() if key != "line"}
+            for operation in catalog.operations
+        ],
         "coverage": dict(catalog.coverage),
         "findings": sort_values(describe(catalog.findings, "code", "path", "location", "expected", "got")),
     }

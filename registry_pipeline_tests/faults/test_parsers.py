@@ -286,7 +286,7 @@ ELSEWHERE: Final = frozenset(
         "registries.run_index.log_file.parse_line",
         "registries.base.upstream.parse_system_drift",
         "registries.base.upstream.parse_upstream",
-        "registries.base.capture.try_parse_strict_json",
+        "canonical.try_parse_strict_json",
         "runs.envelope_file.parse_registry_run_json",
         "yaml.values.read_json_values",
     )

@@ -13,7 +13,7 @@ from registry_pipeline.registries.base.operations import parse_catalog_document,
 
 
 def test_the_addendum_defines_the_eleven_operations_of_the_layer() -> None:
-    found = [d.operation for d in parse_catalog_document(format_operations_addendum(), OPERATIONS_ADDENDUM_PATH)]
+    found = parse_catalog_document(format_operations_addendum(), OPERATIONS_ADDENDUM_PATH)
 
     assert [o.operation_id for o in found] == [f"OP-QA{number:02d}" for number in range(7, 18)]
     assert [o.name for o in found] == [o.name for o in LAYER_OPERATIONS]

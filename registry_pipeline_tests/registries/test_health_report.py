@@ -47,7 +47,7 @@ def test_operations_are_counted_by_what_is_true_of_them() -> None:
     assert count_operations(ROWS, 2) == counts(
         total=7, observed=5, stale=2, drifting=1, legacy_only=1, unobserved=1, coverage_below_c3=2
     )
-    assert [row["operation_id"] for row in group_operations(ROWS, 2).stale] == ["OP-A03", "OP-A02"]
+    assert [row["operation_id"] for row in group_operations(ROWS, 2)["stale"]] == ["OP-A03", "OP-A02"]
 
 
 def test_sections_stand_in_the_order_of_the_contract() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.base.reader import Previous, SourceContext
+from registry_pipeline.registries.roles import comparison
 from registry_pipeline.registries.roles.read import read_pack_file, read_role_registry_inputs, read_staged_pack
 from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline_tests.registries.repositories import commit, git, repository, write
@@ -151,10 +153,11 @@ def test_a_pack_that_never_was_there_is_only_mentioned_and_one_that_is_gone_is_a
     assert told(governed(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
 
 
-def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path) -> None:
+def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {PACK: "["})
     bad = finding("CAPTURE_MALFORMED", PACK, detail="cut")
-    context = SourceContext(checks={"role_registry": lambda _data, _path, _previous: CaptureCheck((bad, bad))})
+    monkeypatch.setattr(comparison, "check_capture", lambda *_args: CaptureCheck((bad, bad)))
+    context = SourceContext(started=datetime(2026, 1, 1, tzinfo=UTC))
 
     gathered = read_role_registry_inputs(governed(tmp_path, PACK), context)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -47,6 +49,10 @@ def test_importing_the_module_imports_neither_library() -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert answer.stdout.strip() == "set()"
+
+
+def test_importing_the_module_builds_no_large_table() -> None:
+    assert [name for name, content in vars(schema).items() if isinstance(content, dict) and len(content) > 1000] == []
 
 
 def test_a_valid_value_does_not_wake_the_judge() -> None:
@@ -120,12 +126,47 @@ def test_values_that_the_fast_road_does_not_take_are_judged_all_the_same() -> No
         assert check_value(VERSIONS, value)
 
 
+class InvalidWith:
+    """A validator that finds every value invalid, with the given errors."""
+
+    def __init__(self, *errors: Any) -> None:
+        self._errors = errors
+
+    def is_valid(self, _value: object) -> bool:
+        return False
+
+    def iter_errors(self, _value: object) -> Iterator[Any]:
+        yield from self._errors
+
+
+def test_an_invalid_value_has_a_problem_even_if_the_library_gives_no_error() -> None:
+    assert schema._check(cast("Any", InvalidWith()), {}, {}) == [SchemaProblem("", "does not satisfy the schema")]
+
+
+def test_a_value_that_only_lacks_keys_is_not_shown() -> None:
+    # An object of many keys takes long to show; the message names the missing keys alone.
+    kind = SimpleNamespace(name="required", as_dict=lambda: {"property": "a"})
+    error_without_instance = SimpleNamespace(kind=kind, instance_path=[])
+
+    (problem,) = schema._check(cast("Any", InvalidWith(error_without_instance)), {}, {})
+
+    assert problem.message == "missing keys: a"
+
+
 def test_a_value_too_deep_to_show_is_one_problem() -> None:
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
 
     assert check_value(VERSIONS, {"expected": deep}) == [SchemaProblem("", "nested too deeply")]
+
+
+def test_a_value_too_deep_to_show_is_one_problem_even_with_half_of_a_surrogate_pair() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert check_value(VERSIONS, {"\ud800": 1, "expected": deep}) == [SchemaProblem("", "nested too deeply")]
 
 
 def test_what_is_told_can_be_written_as_utf_8() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from registry_pipeline import schema
 from registry_pipeline.schema import read_validator
 from registry_pipeline_tests.laws import examples
 
@@ -47,6 +48,56 @@ def test_a_schema_that_is_nested_too_deeply_is_unusable(depth: int) -> None:
 
     with pytest.raises(ValueError, match=r"nested too deeply|Recursion"):
         read_validator(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        ({"type": "registry"}, "/type"),
+        ({"minimum": "does not exist"}, "/minimum"),
+        ({"minimum": 'x is not a "regex"'}, "/minimum"),
+    ],
+)
+def test_the_words_of_a_schema_do_not_decide_what_is_wrong_with_it(schema: Any, pointer: str) -> None:
+    with pytest.raises(ValueError, match=f"^{pointer} ") as caught:
+        judge(schema)
+
+    assert "refers to" not in str(caught.value)
+    assert "pattern" not in str(caught.value)
+
+
+_VIOLATIONS: dict[str, tuple[Any, Any]] = {
+    "type": ("string", 5),
+    "enum": ([1], 5),
+    "const": (1, 5),
+    "pattern": ("a", "b"),
+    "minimum": (6, 5),
+    "maximum": (4, 5),
+    "exclusiveMinimum": (5, 5),
+    "exclusiveMaximum": (5, 5),
+    "multipleOf": (2, 5),
+    "minLength": (2, "b"),
+    "maxLength": (2, "bbb"),
+    "minItems": (1, []),
+    "maxItems": (0, [5]),
+    "minProperties": (1, {}),
+    "maxProperties": (0, {"a": 5}),
+    "uniqueItems": (True, [5, 5]),
+    "contains": ({"type": "string"}, [5]),
+    "anyOf": ([False], 5),
+    "oneOf": ([True, True], 5),
+    "not": (True, 5),
+}
+
+
+def test_every_keyword_with_words_of_its_own_is_worded_with_them() -> None:
+    assert set(schema._WORDS) == set(_VIOLATIONS)
+    for keyword, (stated, value) in _VIOLATIONS.items():
+        (problem,) = judge({keyword: stated})(value)
+        # The words up to the limit of the schema.
+        words = schema._WORDS[keyword].partition("{")[0]
+        if keyword != "anyOf":
+            assert problem.message.startswith(f"{value!r} {words}"), keyword
 
 
 _NESTED: Any = {"$schema": Draft202012Validator.META_SCHEMA["$id"], "properties": {"a": {"$ref": "#"}}}

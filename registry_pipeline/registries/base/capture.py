@@ -6,15 +6,17 @@ A missing or malformed source gives no inputs and a CAPTURE_ finding; the regist
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import Any, Final
+from typing import Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
-from registry_pipeline.capture_table import CAPTURES, is_reserved_name
-from registry_pipeline.config import Captured, Repository
-from registry_pipeline.files.path_policy import collisions, path_codes
+from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
+from registry_pipeline.capture_table import CAPTURES, name_problem
+from registry_pipeline.config import Captured, Repository, RunIndex
+from registry_pipeline.files.path_policy import collisions
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
@@ -22,51 +24,40 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.envelope import InputFile
-from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, read_validator, shipped_validator
+from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, check_value, read_validator
 
 LATEST: Final = "LATEST.txt"
+# Another key of the toml names these sources, and a repository need not have them.
+_DEFAULT_LOGS: Final = {"run_index": RunIndex().path, "overrides_log": RunIndex().overrides}
 
 
 class CaptureReader:
-    """Collects the files and findings of one capture.
-
-    Attributes:
-        files: the captured bytes by artifact name.
-        is_active: the registry has an active snapshot.
-        refused: the source cannot be captured.
-    """
+    """Collects the files and findings of one capture."""
 
     def __init__(self, registry_id: str, repository: Repository, context: SourceContext) -> None:
         self._registry_id = registry_id
         self._row = CAPTURES[registry_id]
         self._repository = repository
         self._config = repository.config.captured.get(registry_id, Captured())
-        previous = context.previous.get(registry_id)
-        self.is_active = previous is not None
-        self._previous_files: Mapping[str, bytes] = {} if previous is None else previous.files
+        # The file or folder that is captured, and the name of the main artifact.
+        self.source = self._config.source or self._row.source or ""
+        self.artifact = self._config.artifact or self._row.artifact or ""
+        # Whether the registry has an active snapshot.
+        self.is_active = registry_id in context.previous
+        self._previous_files = context.previous[registry_id].files if self.is_active else {}
         # Every file that was read, in order and once: these are the inputs of the run.
-        self._captured: dict[InputFile, None] = {}
+        self._inputs: dict[InputFile, None] = {}
         self._findings: list[Finding] = []
         self._validators: list[Validator] | None = None
+        # The captured bytes by artifact name.
         self.files: dict[str, bytes] = {}
+        # Whether the source cannot be captured.
         self.refused = False
-
-    @property
-    def source(self) -> str:
-        """The file or folder that is captured."""
-        return self._config.source or self._row.source or ""
-
-    @property
-    def artifact(self) -> str:
-        """The name of the main artifact."""
-        return self._config.artifact or self._row.artifact or ""
 
     def add(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding about this capture."""
-        added = finding(
-            code, printable(path), severity=severity, registry=self._registry_id, key=self._row.config_key, **details
-        )
-        self._findings.append(added)
+        details |= {"registry": self._registry_id, "key": self._row.config_key}
+        self._findings.append(finding(code, printable(path), severity=severity, **details))
 
     def refuse(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding that makes this capture impossible."""
@@ -76,11 +67,12 @@ class CaptureReader:
     def refuse_missing(self, path: str, error: OSError | str) -> None:
         """Refuse because a source cannot be read."""
         # A source that is not configured and was never captured may simply not exist: that is no warning.
-        default = self._row.source or self._row.default_path
+        default = self._row.source or _DEFAULT_LOGS.get(self._registry_id)
         is_default = not self.is_active and path in (default, f"{default}/{LATEST}")
-        is_absent = isinstance(error, FileNotFoundError | NotADirectoryError) and is_default
+        is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        severity = Severity.INFO if is_default and is_absent else None
         detail = error if isinstance(error, str) else error.strerror or "no reason given"
-        self.refuse("CAPTURE_MISSING", path, severity=Severity.INFO if is_absent else None, detail=detail)
+        self.refuse("CAPTURE_MISSING", path, severity=severity, detail=detail)
 
     def read(self, path: str, most: int = MAX_BYTES) -> bytes | None:
         """Return a file's bytes and record it as an input; refuse and return None if it cannot be read."""
@@ -102,16 +94,13 @@ class CaptureReader:
             problems = list(islice(check_bytes(name, data, validator), PROBLEM_LIMIT))
             if problems:
                 first, more = problems[0], len(problems) - 1
-                location = f"{first.place}: " if first.place else ""
+                location = f"{first.location}: " if first.location else ""
                 detail = f"{location}{first.message}" + (f" (and {more} more)" if more else "")
                 self.refuse("CAPTURE_MALFORMED", path, detail=detail)
                 return
 
     def list_capturable(self, folder: str, is_captured: Callable[[str], bool]) -> list[str] | None:
-        """Return the names in a folder that can be captured, or None if there is no folder.
-
-        Names that `is_captured` selects and that cannot be captured are findings.
-        """
+        """Return the names in a folder that can be captured, or None if there is no folder; the others are findings."""
         path = self._repository.path(folder)
         try:
             names = sorted(entry.name for entry in path.iterdir() if is_captured(entry.name))
@@ -123,7 +112,11 @@ class CaptureReader:
         possible_names = [name for name in names if name not in reasons]
         reasons |= {name: f"its name differs from {other} only in case" for name, other in collisions(possible_names)}
         for name, reason in reasons.items():
-            self._leave_out(f"{folder}/{name}", reason, is_regular=S_ISREG(modes[name]))
+            self.add("CAPTURE_LEFT_OUT", f"{folder}/{name}", detail=reason)
+            if S_ISREG(modes[name]):
+                # Its hash is recorded, so that a later change of the file is visible.
+                with suppress(OSError):
+                    self._record(f"{folder}/{name}", read_regular_file(path / name))
         return [name for name in names if name not in reasons]
 
     def previous_main_artifact(self) -> bytes | None:
@@ -131,9 +124,9 @@ class CaptureReader:
         return self._previous_files.get(self.artifact, next(iter(self._previous_files.values()), None))
 
     def check_version_bump(self, path: str, name: str, *, only_stated: bool = False) -> None:
-        """Add a finding if a file differs from the active snapshot and states the same version.
+        """Add a finding if a file differs from the active snapshot and has the same version.
 
-        With `only_stated`, a file without a version is ignored.
+        A file without a version has a finding too, except with `only_stated`.
         """
         before = self.previous_main_artifact() if name == self.artifact else self._previous_files.get(name)
         now = self.files.get(name)
@@ -148,26 +141,17 @@ class CaptureReader:
     def build_inputs(self, records: int | None = None) -> BuildInputs:
         """Return the inputs of the builder; without files if the source was refused."""
         inputs = None if self.refused or not self.files else CapturedInputs(dict(self.files), records)
-        return BuildInputs(inputs, tuple(self._captured), tuple(self._findings))
+        return BuildInputs(inputs, tuple(self._inputs), tuple(self._findings))
 
     def _record(self, path: str, data: bytes) -> None:
         # run.json cannot state a path that is not printable; the file is then a finding only.
         if path.isprintable():
-            self._captured[InputFile(path, sha256_hex(data))] = None
-
-    def _leave_out(self, path: str, reason: str, *, is_regular: bool) -> None:
-        self.add("CAPTURE_LEFT_OUT", path, detail=reason)
-        if is_regular:
-            # Its hash is recorded, so that a later change of the file is visible.
-            try:
-                self._record(path, read_regular_file(self._repository.path(path)))
-            except OSError:
-                return
+            self._inputs[InputFile(path, sha256_hex(data))] = None
 
     def _read_validators(self) -> Iterable[Validator]:
         """Return the shipped validator and, if one is configured, the repository's own."""
         if self._validators is None:
-            self._validators = [shipped_validator(f"REGISTRY_{self._registry_id}_v0_1.schema.json")]
+            self._validators = [partial(check_value, f"REGISTRY_{self._registry_id}_v0_1.schema.json")]
             schema_path = self._config.schema
             if schema_path is not None:
                 try:
@@ -184,15 +168,4 @@ def _find_obstacle(name: str, mode: int) -> str:
     """Return why a file of a folder cannot be captured, or "" if it can."""
     if not S_ISREG(mode):
         return "a folder" if S_ISDIR(mode) else "a link" if S_ISLNK(mode) else "not a regular file"
-    if is_reserved_name(name):
-        return "the name is reserved in run folders"
-    codes = path_codes(name)
-    return f"a run folder cannot contain that name ({', '.join(codes)})" if codes else ""
-
-
-def try_parse_strict_json(data: bytes) -> Any:
-    """Return the value of strict JSON, or None if it cannot be parsed."""
-    try:
-        return read_strict_json(data)
-    except StrictJsonError:
-        return None
+    return name_problem(name) or ""

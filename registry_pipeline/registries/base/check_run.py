@@ -1,12 +1,9 @@
-"""Check one run folder: the seal report, then run.json and the artifacts against the shipped schemas.
-
-A run whose run.json names a registry must satisfy all of it. A run that only contains a registry's artifact gets
-warnings. Any other run is checked for its seal alone.
-"""
+"""Check one run folder: the seal report, then run.json and the artifacts against the shipped schemas."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -19,15 +16,13 @@ from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import stated_repository_id
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
-from registry_pipeline.schema import PROBLEM_LIMIT, check_bytes, check_value, has_schema, shipped_validator
+from registry_pipeline.schema import PROBLEM_LIMIT, FileProblem, check_bytes, check_value, has_schema
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
 """The schema of run.json of a registry run."""
 MAX_FINDINGS_PER_FILE: Final = 20
 """The most findings about one file; one more finding counts the rest."""
-_CODES: Final = {"unparsable": "SCHEMA_UNPARSABLE", "violation": "SCHEMA_VIOLATION"}
-_Problem = tuple[str, str, str]
-"""A problem of one file: code, location, detail."""
+_ENVELOPE: Final = "ENVELOPE_INVALID"
 
 
 def needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
@@ -36,10 +31,7 @@ def needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
 
 
 def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the other files whose bytes `check_run` needs; their names are known from the folder only.
-
-    If there are any, verify the folder again with these kept and check the second report.
-    """
+    """Return the other files whose bytes `check_run` needs; their names are known from the folder only."""
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
     return frozenset(() if spec is None else find_artifacts(spec, relpaths)) - needed_files(specs)
@@ -48,13 +40,7 @@ def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
     """Return the verdict of a folder with all findings about its seal, its run.json and its artifacts.
 
-    Args:
-        report: the seal report, with the bytes of `needed_files(specs)` and `more_needed_files` kept.
-        specs: the registry table.
-        only_seal: check the seal alone.
-
-    Raises:
-        ValueError: the seal verifies, but a file to check was not kept (an error of the caller).
+    The report must contain the bytes of `needed_files` and `find_more_needed_files`.
     """
     relpaths = [entry.relpath for entry in report.entries]
     registry_id, is_named = find_registry(report.run_json, relpaths, specs)
@@ -77,6 +63,7 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
 def _check_registry_run(
     report: SealReport, registry_id: str, spec: RegistrySpec | None, *, is_named: bool
 ) -> Iterator[Finding]:
+    # A run that only contains an artifact of a registry never claimed to satisfy the registry's schemas.
     severity = Severity.ERROR if is_named else Severity.WARNING
     if spec is None:
         yield finding("SCHEMA_UNKNOWN", f"{report.path}/run.json", detail=f"the registry {registry_id!r}")
@@ -89,77 +76,68 @@ def _check_registry_run(
     relpaths = [entry.relpath for entry in report.entries]
     artifacts = find_artifacts(spec, relpaths)
     for artifact in artifacts:
-        problems = _find_artifact_problems(report, spec, artifact)
+        problems = _find_artifact_problems(report, artifact, spec.schema_of(artifact))
         yield from _report(f"{report.path}/{artifact}", problems, severity)
     if not is_named:
         return
     # (3) rules of the registry that no schema expresses, and missing artifacts
     if spec.sealed_check is not None and report.verdict == "pass":
         yield from spec.sealed_check(report)
-    for name in _expected_artifacts(spec, artifacts):
-        if name not in relpaths:
-            yield _missing_artifact(report.path, name, relpaths)
-
-
-def _expected_artifacts(spec: RegistrySpec, artifacts: Collection[str]) -> tuple[str, ...]:
     # A captured file may have a name of the repository's choice: then the row's name is not expected.
     if artifacts and (spec.is_one_capture or not spec.artifacts):
-        return ()
-    return spec.artifacts or tuple(pattern for pattern, _ in spec.schemas)
+        return
+    for expected in spec.artifacts or [pattern for pattern, _ in spec.schemas]:
+        if expected in relpaths:
+            continue
+        other = next((name for name in sorted(relpaths) if is_other_version(name, expected)), None)
+        if other is None:
+            yield finding("ARTIFACT_MISSING", report.path, expected=expected)
+        else:
+            yield finding("SCHEMA_UNKNOWN", f"{report.path}/{other}", detail=f"this version of {expected}")
 
 
-def _missing_artifact(path: str, artifact: str, relpaths: Iterable[str]) -> Finding:
-    other = next((name for name in sorted(relpaths) if is_other_version(name, artifact)), None)
-    if other is not None:
-        return finding("SCHEMA_UNKNOWN", f"{path}/{other}", detail=f"this version of {artifact}")
-    return finding("ARTIFACT_MISSING", path, expected=artifact)
-
-
-def _report(path: str, problems: Iterable[_Problem], severity: Severity) -> Iterator[Finding]:
+def _report(path: str, problems: Iterable[FileProblem], severity: Severity) -> Iterator[Finding]:
     """Yield findings for the first problems of one file, and one that counts the rest."""
     first = list(islice(problems, PROBLEM_LIMIT))
-    for code, location, detail in first[:MAX_FINDINGS_PER_FILE]:
-        yield finding(code, path, location=location, severity=severity, detail=detail)
+    for problem in first[:MAX_FINDINGS_PER_FILE]:
+        yield finding(problem.code, path, location=problem.location, severity=severity, detail=problem.message)
     rest = len(first) - MAX_FINDINGS_PER_FILE
     if rest > 0:
         at_least = "at least " if len(first) == PROBLEM_LIMIT else ""
-        yield finding(first[-1][0], path, severity=severity, detail=f"and {at_least}{rest} more")
+        yield finding(first[-1].code, path, severity=severity, detail=f"and {at_least}{rest} more")
 
 
-def _find_envelope_problems(run_json: Mapping[str, Any], report: SealReport) -> Iterator[_Problem]:
+def _find_envelope_problems(run_json: Mapping[str, Any], report: SealReport) -> Iterator[FileProblem]:
     problems = check_value(ENVELOPE_SCHEMA, run_json)
     for problem in problems:
-        yield "ENVELOPE_INVALID", problem.pointer, problem.message
+        yield FileProblem(_ENVELOPE, problem.pointer, problem.message)
     if problems:
         return
     # A schema cannot express that fields agree with each other and with the folder.
     run_id = RunId.parse(run_json["run_id"])
     if run_id is None:
-        yield "ENVELOPE_INVALID", "/run_id", "not a timestamp and a tag"
+        yield FileProblem(_ENVELOPE, "/run_id", "not a timestamp and a tag")
     else:
         expected = {"created_utc": utc_text(run_id.stamp), "run_type": run_id.tag, "partition": run_id.partition}
         for key, value in expected.items():
             if run_json.get(key) != value:
-                yield "ENVELOPE_INVALID", f"/{key}", f"run_id says {value!r}"
+                yield FileProblem(_ENVELOPE, f"/{key}", f"run_id says {value!r}")
     outputs = sorted((*(entry.relpath for entry in report.entries), *SEAL_FILES))
     if report.entries and run_json["outputs"] != outputs:
         differing = sorted(set(outputs) ^ set(run_json["outputs"]))
         names = ", ".join(map(repr, differing[:3]))
         detail = f"not the files of the folder: {names}" if differing else "not sorted"
-        yield "ENVELOPE_INVALID", "/outputs", detail
+        yield FileProblem(_ENVELOPE, "/outputs", detail)
 
 
-def _find_artifact_problems(report: SealReport, spec: RegistrySpec, artifact: str) -> Iterator[_Problem]:
-    schema = spec.schema_of(artifact)
+def _find_artifact_problems(report: SealReport, artifact: str, schema: str | None) -> Iterator[FileProblem]:
     if schema is None:
         return
-    if not has_schema(schema):
-        yield "SCHEMA_UNKNOWN", "", f"{artifact} ({schema} does not ship)"
-        return
     data = report.kept.get(artifact)
-    # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
-    if data is not None:
-        for problem in check_bytes(artifact, data, shipped_validator(schema)):
-            yield _CODES[problem.kind], problem.place, problem.message
+    if not has_schema(schema):
+        yield FileProblem("SCHEMA_UNKNOWN", "", f"{artifact} ({schema} does not ship)")
+    elif data is not None:
+        yield from check_bytes(artifact, data, partial(check_value, schema))
     elif report.verdict == "pass":
+        # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
         raise ValueError(f"{artifact} was not kept: verify with keep=needed_files(specs), then more_needed_files")

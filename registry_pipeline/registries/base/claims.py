@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.envelope_file import parse_registry_run_json, read_bytes_nofollow
-from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import field, value_type
 
@@ -86,12 +85,6 @@ class Claim:
     def previous(self) -> SealedRef | None:
         """The previous snapshot of its own registry, as run.json states it."""
         return Inputs.from_json(self.envelope.get("inputs")).previous(self.registry_id)
-
-
-def read_run_keys(root: Path, run_roots: Sequence[str]) -> list[RunKey]:
-    """Return every run folder, by root and name; an unreadable run root is skipped (run_registry reports it)."""
-    listing = list_run_folder_names(root, run_roots, lambda _run_root, _error: None)
-    return [(run_root, name) for run_root, names in listing for name in names]
 
 
 def read_claims(

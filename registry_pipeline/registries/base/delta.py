@@ -1,7 +1,4 @@
-"""Lines of the registry delta log, and the difference of two manifests. Pure.
-
-The builder, the reader and the check of the log share these values.
-"""
+"""Lines of the registry delta log, and the difference of two manifests. Pure."""
 
 from __future__ import annotations
 
@@ -72,16 +69,13 @@ class Snapshot:
 
 @value_type
 class DeltaEdge:
-    """One line of the log: the step from one snapshot of a registry to the next.
-
-    Attributes:
-        from_ref: None for the first snapshot.
-        basis: `unknown`, without any path, if one of the two manifests cannot be read.
-    """
+    """One line of the log: the step from one snapshot of a registry to the next."""
 
     registry_id: str
+    # None for the first snapshot.
     from_ref: SealedRef | None
     to_ref: SealedRef
+    # `unknown`, without any path, if one of the two manifests cannot be read.
     basis: Literal["manifest_diff", "unknown"]
     paths: PathChanges
     created_utc: str
@@ -104,11 +98,7 @@ class DeltaEdge:
 
     @classmethod
     def from_json(cls, value: Any) -> DeltaEdge:
-        """Return the edge that a JSON object states; its `counts` are ignored.
-
-        Raises:
-            ValueError: it does not have the form of an edge.
-        """
+        """Return the edge that a JSON object states, its `counts` ignored; raise ValueError if it states none."""
         if not isinstance(value, dict) or value.keys() != _KEYS or value["delta_version"] != DELTA_VERSION:
             raise ValueError("the keys are not exactly those of an edge of version 0.1")
         before, basis = value["from_ref"], value["delta_basis"]
@@ -130,11 +120,7 @@ class DeltaEdge:
 
 
 def parse_delta_log(data: bytes) -> Iterator[DeltaEdge]:
-    """Yield the edges of a log, in the order of its lines.
-
-    Raises:
-        ValueError: a line is not an edge, or the last one is incomplete; the message names the line.
-    """
+    """Yield the edges of a log in order; raise ValueError with the line if one is incomplete or not an edge."""
     lines = data.decode("utf-8").split("\n")
     if lines.pop():
         raise ValueError(f"line {len(lines) + 1}: the newline is missing")

@@ -19,12 +19,7 @@ from registry_pipeline.registries.base.values import Operation
 
 
 def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
-    """Return the history of the operations' executables up to a commit.
-
-    Args:
-        root: the repository; paths of executables are relative to it.
-        operations: those of the catalog.
-        tip: the newest commit of interest; None outside git or without a commit.
+    """Return the history of the operations' executables up to the commit `tip`; None is no commit or no git.
 
     Raises:
         NotFoundError: git cannot read the history, as in a clone without trees.
@@ -57,18 +52,18 @@ def find_named_paths(executable: str) -> Iterator[str]:
 
 def _read_graph(root: Path, tip: str, paths: Sequence[str]) -> tuple[TouchGraph, frozenset[str]]:
     """Return the history up to a commit, and those of the paths that some commit changed."""
-    # (1) all commits with their parents
+    # (1) All commits with their parents.
     output = ask_git(root, "rev-list", "--topo-order", "--parents", tip, "--") or b""
     lines = [line.split() for line in output.decode("ascii").splitlines()]
     positions = {commits[0]: position for position, commits in enumerate(lines)}
     parents = [[positions[parent] for parent in commits[1:]] for commits in lines]
-    # (2) the commits that changed one of the paths
+    # (2) The commits that changed one of the paths.
     requested = frozenset(paths)
     changes: dict[int, frozenset[str]] = {}
     for commit, names in _read_changes(root, tip, paths):
-        changes[positions[commit]] = frozenset(
-            path for name in names for path in _with_parents(name) if path in requested
-        )
+        # A bound folder is changed by every file in it.
+        folders = (str(folder) for name in names for folder in PurePosixPath(name).parents)
+        changes[positions[commit]] = requested.intersection((*names, *folders))
     is_shallow = ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
     return TouchGraph(positions, parents, changes, is_shallow), frozenset[str]().union(*changes.values())
 
@@ -86,22 +81,13 @@ def _read_changes(root: Path, tip: str, paths: Sequence[str]) -> Iterator[tuple[
         yield commit.decode("ascii"), [os.fsdecode(name) for name in names]
 
 
-def _with_parents(name: str) -> Iterator[str]:
-    """Yield a path and the folders that contain it."""
-    path = PurePosixPath(name)
-    yield path.as_posix()
-    yield from (folder.as_posix() for folder in path.parents)
-
-
 _MAX_NAMES: Final = 3
 
 
 def check_tracked_files(repository: Repository, pathspecs: Sequence[str]) -> tuple[Finding, ...]:
     """Return a finding for each run folder and file that HEAD contains and the working tree lacks, even in part.
 
-    Args:
-        repository: the repository.
-        pathspecs: git pathspecs of the evidence. If git cannot read the repository, the only finding says so.
+    If git cannot read the repository, the only finding says so.
     """
     try:
         missing = read_missing_files(repository.root, pathspecs)
@@ -128,25 +114,21 @@ def quote_pathspec(path: str) -> str:
 def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
     """Return a finding for each run folder with missing files, and for each other missing file.
 
-    Args:
-        missing: files that HEAD contains and the working tree lacks; files directly in a run root are ignored.
-        run_roots: the configured run roots.
+    Files directly in a run root are ignored.
     """
     lost: dict[str, list[str]] = {}
     for path in missing:
         run_root = next((root for root in run_roots if path.startswith(f"{root}/")), None)
         if run_root is None:
-            lost.setdefault(path, [])
+            lost[path] = []
             continue
         # One finding for a whole run folder: its files are useless one by one.
         run_id, _, relpath = path.removeprefix(f"{run_root}/").partition("/")
         if relpath:
             lost.setdefault(f"{run_root}/{run_id}", []).append(relpath)
-    return sorted_findings(
-        finding("TRACKED_MISSING", path, detail=_describe_files(files)) for path, files in lost.items()
-    )
-
-
-def _describe_files(files: list[str]) -> str:
-    names = ", ".join(sorted(files)[:_MAX_NAMES]) + (", ..." if len(files) > _MAX_NAMES else "")
-    return f"{plural(len(files), 'file')} ({names})" if files else "this file"
+    findings = []
+    for path, files in lost.items():
+        names = ", ".join(sorted(files)[:_MAX_NAMES]) + (", ..." if len(files) > _MAX_NAMES else "")
+        detail = f"{plural(len(files), 'file')} ({names})" if files else "this file"
+        findings.append(finding("TRACKED_MISSING", path, detail=detail))
+    return sorted_findings(findings)

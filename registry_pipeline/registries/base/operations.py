@@ -1,7 +1,6 @@
 """Read the operations that a repository allows, and their coverage levels, from its documents.
 
-Markdown comes in two styles, chosen heading by heading and row by row. JSON and YAML are read by
-`operations_structured`. Rules: docs/reference/specification.md, "Operations catalog".
+Rules: docs/reference/specification.md, "Operations catalog".
 """
 
 from __future__ import annotations
@@ -35,14 +34,6 @@ _LEVEL_COLUMN: Final = 3
 
 
 @value_type
-class DefinedOperation:
-    """An operation as one document defines it, with the line of its heading; its `option` may be empty."""
-
-    line: int
-    operation: Operation
-
-
-@value_type
 class CoverageRow:
     """The coverage level that one row of a document states."""
 
@@ -53,13 +44,10 @@ class CoverageRow:
 
 
 def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
-    """Return the merged operations and coverage levels, and the documents that they were read from.
-
-    A missing or malformed document is an error: without it, operations would be missing from the status table.
-    """
+    """Return the merged operations and coverage levels, and the documents that they were read from."""
     files: list[InputFile] = []
     findings: list[Finding] = []
-    operations: list[DefinedOperation] = []
+    operations: list[Operation] = []
     matrix_rows: list[CoverageRow] = []
     catalog_rows: list[CoverageRow] = []
     # (1) the catalog and its addenda
@@ -85,11 +73,12 @@ def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog
     return OperationCatalog(merged, coverage, sorted_findings(findings)), tuple(dict.fromkeys(files))
 
 
-def parse_catalog_document(text: str, path: str) -> list[DefinedOperation]:
+def parse_catalog_document(text: str, path: str) -> list[Operation]:
     """Return the operations of one Markdown catalog; a heading with NON_CANONICAL ends them."""
-    operations: list[DefinedOperation] = []
+    operations: list[Operation] = []
     option = ""
     in_executables = False
+    # Two styles of fields occur: lines and rows of a table.
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if line.startswith("#"):
@@ -99,29 +88,26 @@ def parse_catalog_document(text: str, path: str) -> list[DefinedOperation]:
             if heading := _OPTION_HEADING.match(line):
                 option = heading[1]
             elif heading := _OPERATION_HEADING.fullmatch(line):
-                operation = Operation(heading[1], option, heading[2].strip(), (), path)
-                operations.append(DefinedOperation(number, operation))
+                operations.append(Operation(heading[1], option, heading[2].strip(), (), path, number))
         elif operations and line:
             operations[-1], in_executables = _with_line(operations[-1], line, in_executables=in_executables)
     return operations
 
 
-def _with_line(defined: DefinedOperation, line: str, *, in_executables: bool) -> tuple[DefinedOperation, bool]:
+def _with_line(operation: Operation, line: str, *, in_executables: bool) -> tuple[Operation, bool]:
     """Return the operation with the content of one line, and whether list items after it are executables."""
     field = _FIELD_LINE.match(line) or _FIELD_ROW.fullmatch(line)
     if field is None:
         item = _LIST_ITEM.fullmatch(line) if in_executables else None
-        return (defined, False) if item is None else (_with_executables(defined, item[1]), True)
+        return (operation, False) if item is None else (_add_executables(operation, item[1]), True)
     if field[1] == "Option":
-        return replace(defined, operation=replace(defined.operation, option=field[2].strip(" *`"))), False
-    return _with_executables(defined, field[2]), True
+        return replace(operation, option=field[2].strip(" *`")), False
+    return _add_executables(operation, field[2]), True
 
 
-def _with_executables(defined: DefinedOperation, text: str) -> DefinedOperation:
+def _add_executables(operation: Operation, text: str) -> Operation:
     names = _CODE.findall(text) or [text.strip()]
-    operation = defined.operation
-    executables = (*operation.executables, *(name for name in names if name))
-    return replace(defined, operation=replace(operation, executables=executables))
+    return replace(operation, executables=(*operation.executables, *filter(None, names)))
 
 
 def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
@@ -150,6 +136,7 @@ def _read_documents(
         try:
             data = tree.read(path)
         except OSError as error:
+            # An error: without the document, operations would be missing from the status table.
             findings.append(finding("CATALOG_MISSING", path, detail=error.strerror or "no reason given"))
             continue
         files.append(InputFile(path, sha256_hex(data)))
@@ -164,16 +151,12 @@ def _decode(data: bytes, path: str, findings: list[Finding]) -> str:
         return ""
 
 
-def _parse_structured(
-    data: bytes, path: str, findings: list[Finding]
-) -> tuple[list[DefinedOperation], list[CoverageRow]]:
+def _parse_structured(data: bytes, path: str, findings: list[Finding]) -> tuple[list[Operation], list[CoverageRow]]:
     """Return the operations of a JSON or YAML document, and the levels that it states for them."""
     items, problems = parse_operations_document(data, path)
     findings += problems
     operations = [
-        DefinedOperation(
-            line, Operation(item["operation_id"], item["option"], item["name"], tuple(item["executables"]), path)
-        )
+        Operation(item["operation_id"], item["option"], item["name"], tuple(item["executables"]), path, line)
         for line, item in items
     ]
     levels = [
@@ -185,26 +168,23 @@ def _parse_structured(
 
 
 def _merge_operations(
-    definitions: Iterable[DefinedOperation], options: Sequence[str], findings: list[Finding]
+    operations: Iterable[Operation], options: Sequence[str], findings: list[Finding]
 ) -> tuple[Operation, ...]:
     """Return the first definition of each operation; report contradictions and unknown options."""
-    merged: dict[str, DefinedOperation] = {}
-    for defined in definitions:
-        operation = defined.operation
-        first = merged.setdefault(operation.operation_id, defined)
+    merged: dict[str, Operation] = {}
+    for operation in operations:
+        first = merged.setdefault(operation.operation_id, operation)
         for attribute in ("name", "option"):
-            expected, got = getattr(first.operation, attribute), getattr(operation, attribute)
+            expected, got = getattr(first, attribute), getattr(operation, attribute)
             if expected != got:
-                first_location = f"{first.operation.source_path}:{first.line}"
-                detail = f"{operation.operation_id} has another {attribute} than in {first_location}"
-                findings.append(_contradiction(operation.source_path, defined.line, detail, expected, got))
-    for defined in merged.values():
-        operation = defined.operation
+                detail = f"{operation.operation_id} has another {attribute} than in {first.source_path}:{first.line}"
+                findings.append(_contradiction(operation.source_path, operation.line, detail, expected, got))
+    for operation in merged.values():
         if operation.option not in options:
-            location, got = f"{defined.line}:1", operation.option or None
-            path, detail = operation.source_path, operation.operation_id
+            path, location = operation.source_path, f"{operation.line}:1"
+            got, detail = operation.option or None, operation.operation_id
             findings.append(finding("CATALOG_OPTION_UNKNOWN", path, location=location, got=got, detail=detail))
-    return tuple(defined.operation for defined in merged.values())
+    return tuple(merged.values())
 
 
 def _merge_levels(rows: Iterable[CoverageRow], findings: list[Finding]) -> dict[str, str]:

@@ -31,48 +31,45 @@ class DeferredCall:
 
 @value_type
 class RegistrySpec:
-    """The description of one registry, from which assets, checks, commands and documents are generated.
-
-    Attributes:
-        artifacts: names in the run folder, the main one first.
-        schemas: (artifact name, schema file under `schemas/`); the name may be a pattern if `multi_file`.
-        depends_on: upstream registries, whose snapshots a build reads.
-        after: registries that are built before it in one rebuild, without being upstream.
-        previous_inputs: registries whose active snapshot a build reads with the role `previous`.
-        partitioned: one snapshot a day; not part of a rebuild.
-        append_only: continues its own last run; an unchanged source makes no new run.
-        rules_check_name: the Dagster check of the rules that no schema expresses.
-        record_key: the fields that identify a record of the main artifact.
-        multi_file: a run folder contains further files under their own names.
-        preserve_paths: these names are the paths in the repository, folders included.
-        source_operation_id: the operation whose output is captured.
-        sealed_check: returns the findings of a sealed run from its SealReport alone.
-        reader: gathers the inputs of `builder`.
-    """
+    """The description of one registry, from which assets, checks, commands and documents are generated."""
 
     registry_id: str
     kind: Kind
     title: str
+    # Names in the run folder, the main one first.
     artifacts: tuple[str, ...] = ()
+    # (artifact name, schema file under `schemas/`); the name may be a pattern if `multi_file`.
     schemas: tuple[tuple[str, str], ...] = ()
     version: str = "0.1"
     operation_id: str | None = None
     tag: str | None = None
+    # Upstream registries, whose snapshots a build reads.
     depends_on: tuple[str, ...] = ()
+    # Registries that are built before it in one rebuild, without being upstream.
     after: tuple[str, ...] = ()
+    # Registries whose active snapshot a build reads with the role `previous`.
     previous_inputs: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     pointer: bool = True
     delta: bool = True
+    # One snapshot a day; not part of a rebuild.
     partitioned: bool = False
+    # Continues its own last run; an unchanged source makes no new run.
     append_only: bool = False
+    # The Dagster check of the rules that no schema expresses.
     rules_check_name: str = "rules"
+    # The fields that identify a record of the main artifact.
     record_key: tuple[str, ...] = ()
+    # A run folder contains further files under their own names.
     multi_file: bool = False
+    # These names are the paths in the repository, folders included.
     preserve_paths: bool = False
+    # The operation whose output is captured.
     source_operation_id: str | None = None
     excluded_because: str = ""
+    # Returns the findings of a sealed run from its SealReport alone.
     sealed_check: Callable[[Any], Iterable[Any]] | None = None
+    # Gathers the inputs of `builder`.
     reader: Callable[..., Any] | None = None
     builder: Callable[..., Any] | None = None
     # Checks a sealed run by the registry's own rules: (repository, SealedRun, verified SealReport) -> findings.
@@ -120,63 +117,52 @@ class Previous:
 
 @value_type
 class ChainFacts:
-    """What the activation chain says about runs; plain values, because the chain is a layer above the readers.
+    """What the activation chain says about runs; plain values, because the chain is a layer above the readers."""
 
-    Attributes:
-        marked_bad: the reason by run id.
-        accepted_foreign: the runs of other repositories that may be used here.
-    """
-
+    # The reason by run id.
     marked_bad: Mapping[str, str]
+    # The runs of other repositories that may be used here.
     accepted_foreign: frozenset[RunIdentity]
 
 
 @value_type
 class SourceContext:
-    """What a reader is given beside the repository.
+    """What a reader is given beside the repository."""
 
-    Attributes:
-        upstream: registry id to relpath to the verified bytes of the artifacts that a build is made from.
-        previous: the active snapshots that a build reads as `previous`, by registry id.
-        exclude_runs: (run root, run id) of the runs that this build run has sealed.
-        exclude_dagster_run: the Dagster run id of this build run.
-        on_progress: called with the number of run folders read so far.
-        started: the start of this build run; None outside a build.
-        commit: the commit at the start; None outside git or without a commit.
-        chain: given to registries whose row says `reads_chain`.
-        specs: the registry table.
-        checks: registry id to the check of its source: bytes, path, and the active snapshot, if any.
-    """
-
+    # Registry id to relpath to the verified bytes of the artifacts that a build is made from.
     upstream: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    # The active snapshots that a build reads as `previous`, by registry id.
     previous: Mapping[str, Previous] = field(default_factory=dict)
+    # (run root, run id) of the runs that this build run has sealed.
     exclude_runs: frozenset[tuple[str, str]] = frozenset()
+    # The Dagster run id of this build run.
     exclude_dagster_run: str | None = None
+    # Called with the number of run folders read so far.
     on_progress: Callable[[int], None] | None = None
+    # The start of the command or build run.
     started: datetime | None = None
+    # The commit at the start; None outside git or without a commit.
     commit: str | None = None
+    # Given to registries whose row says `reads_chain`.
     chain: ChainFacts | None = None
+    # The registry table.
     specs: Mapping[str, RegistrySpec] = field(default_factory=dict)
-    checks: Mapping[str, Callable[[bytes, str, Previous | None], CaptureCheck]] = field(default_factory=dict)
 
 
 @value_type
 class BuildInputs:
-    """What a reader returns.
+    """What a reader returns."""
 
-    Attributes:
-        inputs: the argument of the builder; None if nothing can be built.
-        files: the files that were read.
-        registries: the sealed runs that the reader found by itself.
-        coverage: written to run.json by the delta log.
-        check: the result of the check of the source; its findings are reported with the sealed run.
-    """
-
+    # The argument of the builder; None if nothing can be built.
     inputs: Any
+    # The files that were read.
     files: tuple[InputFile, ...] = ()
     findings: tuple[Finding, ...] = ()
+    # The sealed runs that the reader found by itself.
     registries: tuple[InputRegistry, ...] = ()
+    # Written to run.json by the delta log.
     coverage: Mapping[str, Any] | None = None
+    # The result of the check of the source; its findings are reported with the sealed run.
     check: CaptureCheck | None = None
 
 

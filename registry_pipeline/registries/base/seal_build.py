@@ -40,18 +40,15 @@ STATE_NAMES: Final = (
 
 @value_type
 class BuildRun:
-    """One run of a command or of Dagster.
+    """One run of a command or of Dagster."""
 
-    Attributes:
-        started: the start, read from the clock once.
-        git: the git state at the start.
-        dagster_run_id: None on the command line.
-        head: the last activation record at the start; the sealed runs name it as an input.
-    """
-
+    # The start, read from the clock once.
     started: datetime
+    # The git state at the start.
     git: GitState
+    # None on the command line.
     dagster_run_id: str | None = None
+    # The last activation record at the start; the sealed runs name it as an input.
     head: SealedRef | None = None
 
 
@@ -63,11 +60,7 @@ def find_linked_folder(repository: Repository) -> str | None:
 
 
 def refuse_linked_publish_root(repository: Repository) -> None:
-    """Refuse to write if publish_root is a link or is behind one.
-
-    Raises:
-        RefusedError: it is (exit 5).
-    """
+    """Raise RefusedError (exit 5) if publish_root is a link or is behind one."""
     # The verifier follows no links, so nobody would ever check the runs behind one.
     link = find_linked_folder(repository)
     if link is not None:
@@ -112,13 +105,8 @@ def seal_built(
 ) -> SealedRun:
     """Seal artifacts as a new run folder under the next free run id.
 
-    Args:
-        repository: the repository.
-        run: the build run.
-        spec: the registry.
-        built: its artifacts.
-        reuse_attempt: use the folder of an earlier attempt of the same Dagster run if it has the same bytes.
-        before_sealing: called if there is no such folder; it may refuse by raising.
+    With `reuse_attempt`, the folder of an earlier attempt of the same Dagster run is used if it has the same bytes.
+    Otherwise `before_sealing` is called, which may refuse by raising.
 
     Raises:
         NotFoundError: the repository has no publish root yet.

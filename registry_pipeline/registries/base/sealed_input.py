@@ -26,11 +26,7 @@ def sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRu
 
 
 def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
-    """Return the verified folder of a run with the bytes of its artifacts.
-
-    Raises:
-        EvidenceError: it does not verify, or its root differs from the reference.
-    """
+    """Return the verified folder of a run with its artifacts; raise EvidenceError if it is not what `ref` names."""
     registry_id = spec.registry_id
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
     report = verify_referenced_run(repository, ref, keep)
@@ -55,12 +51,9 @@ def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> S
 
 
 def active_run(repository: Repository, spec: RegistrySpec) -> SealedRun | None:
-    """Return the active run of a registry, verified, or None.
+    """Return the active run of a registry; raise EvidenceError if it does not verify.
 
-    None is also returned if its folder is missing, as in a clone without the runs.
-
-    Raises:
-        EvidenceError: the active run does not verify.
+    None if there is none, or if its folder is missing, as in a clone without the runs.
     """
     ref = read_pointers(repository).active(spec.registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():

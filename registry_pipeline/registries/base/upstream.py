@@ -5,21 +5,32 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
 from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.git.tree import Tree
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.values import ExpectedVersions, SystemDrift
 from registry_pipeline.runs.envelope import ADAPTED, InputFile, RunRow
+from registry_pipeline.values import fields
 
-RUN_REGISTRY_ARTIFACT: Final = "RUN_REGISTRY_v0_1.jsonl"
-STATUS_TABLE_ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
-DRIFT_SIGNALS_ARTIFACT: Final = "DRIFT_SIGNALS_v0_1.json"
+ARTIFACTS: Final = {
+    "run_registry": "RUN_REGISTRY_v0_1.jsonl",
+    "op_status_table": "OPERATION_STATUS_TABLE_v0_1.json",
+    "drift_signals": "DRIFT_SIGNALS_v0_1.json",
+}
+"""The artifact that other registries read, by registry id."""
+# The members of a line that the status table reads. Lines of other versions have more.
+_ROW_TYPES: Final = {
+    **dict.fromkeys(("run_key", "run_root", "run_id"), str),
+    **dict.fromkeys(("created_utc", "operation_id", "git_commit", "working_tree_state"), str | None),
+    **dict.fromkeys(("has_run_json", "has_manifest_sha256"), bool),
+}
 
 
-def read_upstream_artifact(context: SourceContext, registry_id: str, artifact: str) -> bytes:
+def read_upstream_artifact(context: SourceContext, registry_id: str) -> bytes:
     """Return the verified bytes of an upstream artifact.
 
     Raises:
@@ -30,32 +41,22 @@ def read_upstream_artifact(context: SourceContext, registry_id: str, artifact: s
     if files is None:
         message = f"there is no run of {registry_id} to build from"
         raise RefusedError(message, f"run `registry-pipeline build {registry_id}`")
-    if artifact not in files:
-        raise make_upstream_error(registry_id, artifact, "the artifact is not in the run")
-    return files[artifact]
+    if ARTIFACTS[registry_id] not in files:
+        raise _make_error(registry_id, "the artifact is not in the run")
+    return files[ARTIFACTS[registry_id]]
 
 
-def make_upstream_error(registry_id: str, artifact: str, detail: str) -> EvidenceError:
-    """Return the error for an upstream artifact that cannot be parsed."""
-    message = f"{registry_id}: {artifact} cannot be parsed ({detail}); it is not used"
+def _make_error(registry_id: str, detail: str, location: str = "") -> EvidenceError:
+    message = f"{registry_id}: {ARTIFACTS[registry_id]}{location} cannot be parsed ({detail}); it is not used"
     return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
 
 
-def first_line(data: bytes) -> bytes:
-    """Return the first line of JSON lines, or `null` if there is none."""
-    return data.split(b"\n", 1)[0] or b"null"
-
-
-def parse_upstream(data: bytes, registry_id: str, artifact: str) -> Any:
-    """Return the JSON value of an upstream artifact.
-
-    Raises:
-        EvidenceError: it cannot be parsed.
-    """
+def parse_upstream(data: bytes, registry_id: str, location: str = "") -> Any:
+    """Return the JSON value of an upstream artifact; raise EvidenceError if it cannot be parsed."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise make_upstream_error(registry_id, artifact, str(error)) from None
+        raise _make_error(registry_id, str(error), location) from None
 
 
 def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
@@ -64,40 +65,26 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line:
             continue
-        record = parse_upstream(line, "run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}")
-        # Lines of other versions have more fields; only these are needed.
+        record = parse_upstream(line, "run_registry", f" line {number}")
         if not isinstance(record, dict) or not _has_row(record):
-            raise make_upstream_error("run_registry", f"{RUN_REGISTRY_ARTIFACT} line {number}", "it is not a record")
-        fields = {name: record[name] for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_FLAGS)}
-        rows.append(RunRow(**fields, adapted=_is_adapted(record)))
+            raise _make_error("run_registry", "it is not a record", f" line {number}")
+        warnings = record.get("warnings")
+        is_adapted = isinstance(warnings, list) and any(str(warning).startswith(ADAPTED) for warning in warnings)
+        rows.append(RunRow(**{name: record[name] for name in _ROW_TYPES}, adapted=is_adapted))
     return tuple(rows)
 
 
-_TEXTS: Final = ("run_key", "run_root", "run_id")
-_OPTIONAL_TEXTS: Final = ("created_utc", "operation_id", "git_commit", "working_tree_state")
-_FLAGS: Final = ("has_run_json", "has_manifest_sha256")
-
-
-def _is_adapted(record: Mapping[str, Any]) -> bool:
-    warnings = record.get("warnings")
-    return isinstance(warnings, list) and any(str(warning).startswith(ADAPTED) for warning in warnings)
-
-
 def _has_row(record: Mapping[str, Any]) -> bool:
-    return (
-        all(isinstance(record.get(name), str) for name in _TEXTS)
-        and all(name in record and isinstance(record[name], str | None) for name in _OPTIONAL_TEXTS)
-        and all(isinstance(record.get(name), bool) for name in _FLAGS)
-    )
+    return all(name in record and isinstance(record[name], kind) for name, kind in _ROW_TYPES.items())
 
 
-def parse_system_drift(data: bytes | None) -> SystemDrift:
-    """Return the three flags of a drift_signals artifact; None for a flag that is missing."""
-    document = parse_upstream(data or b"null", "drift_signals", DRIFT_SIGNALS_ARTIFACT)
+def parse_system_drift(files: Mapping[str, bytes]) -> SystemDrift:
+    """Return the three flags of a drift_signals snapshot; None for a flag that is missing."""
+    document = parse_upstream(files.get(ARTIFACTS["drift_signals"], b"null"), "drift_signals")
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
-        raise make_upstream_error("drift_signals", DRIFT_SIGNALS_ARTIFACT, "system_drift is missing")
-    return SystemDrift(*(flags.get(name) for name in ("canon_dirty", "schema_drift", "threshold_drift")))
+        raise _make_error("drift_signals", "system_drift is missing")
+    return SystemDrift(*(flags.get(name) for name in fields(SystemDrift)))
 
 
 _LABEL_FLAGS: Final = re.IGNORECASE | re.MULTILINE
@@ -106,7 +93,6 @@ _PLAIN_LABEL: Final = re.compile(r"^Version:\s*([A-Za-z0-9_.\-]+)", _LABEL_FLAGS
 _SCHEMA_VERSION: Final = re.compile(r"\bSCHEMA_VERSION\b(.*)", _LABEL_FLAGS)
 _QUOTED: Final = re.compile(r"['\"]([A-Za-z0-9_.\-]+)['\"]", _LABEL_FLAGS)
 _ASSIGNMENT: Final = re.compile(r"\b[A-Z0-9_]*_VERSION\b\s*=\s*['\"]([A-Za-z0-9_.\-]+)['\"]", _LABEL_FLAGS)
-_ENVELOPE_VERSION: Final = "0.1"
 
 
 def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | None, tuple[InputFile, ...]]:
@@ -114,18 +100,15 @@ def read_threshold_version(tree: Tree, sources: Sequence[str]) -> tuple[str | No
 
     A folder is searched file by file in the order of paths. An unreadable source states no version.
     """
-    read: list[InputFile] = []
+    files: list[InputFile] = []
     for source in sources:
         for path in tree.files_under(source) if tree.is_folder(source) else [source]:
-            try:
+            with suppress(OSError):
                 data = tree.read(path)
-            except OSError:
-                continue
-            read.append(InputFile(path, sha256_hex(data)))
-            version = find_version(data)
-            if version is not None:
-                return version, tuple(read)
-    return None, tuple(read)
+                files.append(InputFile(path, sha256_hex(data)))
+                if (version := find_version(data)) is not None:
+                    return version, tuple(files)
+    return None, tuple(files)
 
 
 def find_version(data: bytes) -> str | None:
@@ -139,8 +122,9 @@ def find_version(data: bytes) -> str | None:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         document = None
-    if isinstance(document, dict) and isinstance(document.get("version"), str) and document["version"]:
-        return str(document["version"])
+    version = text_member(document, "version")
+    if version:
+        return version
     text = data.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
     match = _LABEL.search(text) or _PLAIN_LABEL.search(text) or _after_schema_version(text) or _ASSIGNMENT.search(text)
     return match[1] if match else None
@@ -156,20 +140,19 @@ def _after_schema_version(text: str) -> re.Match[str] | None:
 
 def read_envelope_version(tree: Tree, path: str) -> str | None:
     """Return "0.1" if the document that defines the run envelope exists, else None."""
-    return _ENVELOPE_VERSION if tree.is_file(path) else None
+    return "0.1" if tree.is_file(path) else None
 
 
 def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
     """Return the versions that the expected-versions document states, or None if it is not such a document."""
-    try:
-        document = read_strict_json(data)
-    except StrictJsonError:
-        return None
+    document = try_parse_strict_json(data)
     expected = document.get("expected") if isinstance(document, dict) else None
     if not isinstance(expected, dict):
         return None
-    return ExpectedVersions(_text(expected.get("schema_version")), _text(expected.get("threshold_pack_version")))
+    return ExpectedVersions(*(text_member(expected, name) for name in fields(ExpectedVersions)))
 
 
-def _text(value: object) -> str | None:
+def text_member(document: object, key: str) -> str | None:
+    """Return a text of a JSON object; None if it is missing or no text, or if the value is no object."""
+    value = document.get(key) if isinstance(document, dict) else None
     return value if isinstance(value, str) else None

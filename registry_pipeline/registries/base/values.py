@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from registry_pipeline.canonical import parse_instant
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.values import value_type
+from registry_pipeline.values import field, value_type
 
 
 @value_type
 class Operation:
-    """One operation of the catalog; `source_path` is the document that defines it first."""
+    """One operation of the catalog."""
 
     operation_id: str
+    # Empty if the document states none.
     option: str
     name: str
     executables: tuple[str, ...]
+    # The document that defines it first, and the line there.
     source_path: str
+    line: int = field(default=0, compare=False)
 
 
 @value_type
@@ -58,89 +61,23 @@ class CapturedInputs:
 
 @value_type
 class RegistryState:
-    """The state of one registry, for the scorecard.
-
-    Attributes:
-        with_schema: the registry table names a schema for it.
-        sealed: the active snapshot, or else the newest one, verifies.
-        can_be_active: the registry has a pointer.
-        known: its pointer is `true`.
-        reason: why it is not.
-    """
+    """The state of one registry, for the scorecard."""
 
     registry_id: str
+    # The registry table names a schema for it.
     with_schema: bool
+    # The active snapshot, or else the newest one, verifies.
     sealed: bool
+    # The registry has a pointer.
     can_be_active: bool
+    # Its pointer is `true`; if not, `reason` says why.
     known: bool
     reason: str
 
 
-Row = Mapping[str, Any]
-
-
-@value_type
-class OperationGroups:
-    """The rows of a status table by group, in the order of the table; `stale` is sorted oldest first."""
-
-    observed: tuple[Row, ...]
-    stale: tuple[Row, ...]
-    drifting: tuple[Row, ...]
-    legacy_only: tuple[Row, ...]
-    unobserved: tuple[Row, ...]
-    coverage_below_c3: tuple[Row, ...]
-
-
-def is_stale(row: Row, stale_days: int) -> bool:
-    """Return whether an operation is observed and its last run is at least `stale_days` old."""
-    # An unknown age is not stale: nothing shows that the run is old.
-    age = row["staleness_days"]
-    return row["run_evidence_state"] == "OBSERVED" and age is not None and age >= stale_days
-
-
-def group_operations(rows: Sequence[Row], stale_days: int) -> OperationGroups:
-    """Return the groups; one operation may be in several."""
-    return OperationGroups(
-        observed=tuple(row for row in rows if row["run_evidence_state"] == "OBSERVED"),
-        stale=tuple(
-            sorted((row for row in rows if is_stale(row, stale_days)), key=lambda row: -int(row["staleness_days"]))
-        ),
-        drifting=tuple(row for row in rows if row["op_drift"] is True),
-        legacy_only=tuple(row for row in rows if row["run_evidence_state"] == "LEGACY_ONLY"),
-        unobserved=tuple(row for row in rows if row["run_evidence_state"] == "UNOBSERVED"),
-        coverage_below_c3=tuple(row for row in rows if row["coverage_level"] < "C3"),
-    )
-
-
-def count_operations(rows: Sequence[Row], stale_days: int) -> OperationCounts:
-    """Return the number of operations in each group."""
-    groups = group_operations(rows, stale_days)
-    return OperationCounts(
-        total=len(rows),
-        observed=len(groups.observed),
-        stale=len(groups.stale),
-        drifting=len(groups.drifting),
-        legacy_only=len(groups.legacy_only),
-        unobserved=len(groups.unobserved),
-        coverage_below_c3=len(groups.coverage_below_c3),
-    )
-
-
-_DAY: Final = timedelta(days=1)
-
-
-def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
-    """Return the whole days from a timestamp to `as_of`, rounded down; negative if it is in the future.
-
-    None if the timestamp is unknown, invalid, or has no zone (`Z` or `+hh:mm`).
-    """
-    created = parse_instant(created_utc)
-    return None if created is None else (as_of - created) // _DAY
-
-
 @value_type
 class OperationCounts:
-    """The number of operations in each group of a status table."""
+    """The number of operations in a status table, and in each of its groups."""
 
     total: int
     observed: int
@@ -149,3 +86,39 @@ class OperationCounts:
     legacy_only: int
     unobserved: int
     coverage_below_c3: int
+
+
+Row = Mapping[str, Any]
+
+
+def group_operations(rows: Sequence[Row], stale_days: int) -> dict[str, list[Row]]:
+    """Return the rows of a status table by group, stale ones oldest first; one operation may be in several groups."""
+    observed, legacy_only, unobserved = (
+        [row for row in rows if row["run_evidence_state"] == state]
+        for state in ("OBSERVED", "LEGACY_ONLY", "UNOBSERVED")
+    )
+    # An unknown age is not stale: nothing shows that the run is old.
+    stale = [row for row in observed if row["staleness_days"] is not None and row["staleness_days"] >= stale_days]
+    return {
+        "observed": observed,
+        "stale": sorted(stale, key=lambda row: -int(row["staleness_days"])),
+        "drifting": [row for row in rows if row["op_drift"] is True],
+        "legacy_only": legacy_only,
+        "unobserved": unobserved,
+        "coverage_below_c3": [row for row in rows if row["coverage_level"] < "C3"],
+    }
+
+
+def count_operations(rows: Sequence[Row], stale_days: int) -> OperationCounts:
+    """Return the number of operations in each group."""
+    groups = group_operations(rows, stale_days)
+    return OperationCounts(total=len(rows), **{name: len(group) for name, group in groups.items()})
+
+
+def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
+    """Return the whole days from a timestamp to `as_of`, rounded down; negative if it is in the future.
+
+    None if the timestamp is unknown, invalid, or has no zone (`Z` or `+hh:mm`).
+    """
+    created = parse_instant(created_utc)
+    return None if created is None else (as_of - created).days

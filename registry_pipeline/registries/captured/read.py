@@ -1,7 +1,4 @@
-"""Read the inputs of the captured registries.
-
-A source that is missing or malformed gives a CAPTURE_ finding and no inputs; its registry keeps its active snapshot.
-"""
+"""Read the inputs of the captured registries."""
 
 from __future__ import annotations
 
@@ -9,10 +6,10 @@ import os
 from stat import S_ISDIR, S_ISLNK
 from typing import Any, Final
 
-from registry_pipeline.canonical import read_strict_csv
+from registry_pipeline.canonical import read_strict_csv, try_parse_strict_json
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.display import printable
-from registry_pipeline.registries.base.capture import LATEST, CaptureReader, try_parse_strict_json
+from registry_pipeline.registries.base.capture import LATEST, CaptureReader
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 
 _REPORT: Final = "derived_validation_report.json"

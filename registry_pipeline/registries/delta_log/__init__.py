@@ -1,8 +1,4 @@
-"""registry_delta_log: the changes between successive snapshots of each registry.
-
-Contains the row, the reader, the search for the log to continue, and the pure builder and check. May import
-`registries.base` and below.
-"""
+"""registry_delta_log: the changes between successive snapshots of each registry."""
 
 from __future__ import annotations
 

@@ -28,16 +28,13 @@ _TIME_FIELDS: Final = b',"created_utc":'
 
 @value_type
 class DeltaLogInputs:
-    """The inputs of `build_delta_log`.
+    """The inputs of `build_delta_log`."""
 
-    Attributes:
-        previous: the bytes of the previous log; empty for the first log.
-        last: the last logged snapshot of each registry that has new ones.
-        new: the snapshots that were sealed since, in any order.
-    """
-
+    # The bytes of the previous log; empty for the first log.
     previous: bytes
+    # The last logged snapshot of each registry that has new ones.
     last: Mapping[str, Snapshot]
+    # The snapshots that were sealed since, in any order.
     new: tuple[Snapshot, ...]
 
 
@@ -61,8 +58,7 @@ def build_delta_log(inputs: DeltaLogInputs, context: BuildContext) -> Artifacts:
 def _pair_snapshots(inputs: DeltaLogInputs) -> Iterator[tuple[Snapshot | None, Snapshot]]:
     """Yield each new snapshot with the previous snapshot of its registry, in the order of the log."""
     last: dict[str, Snapshot] = dict(inputs.last)
-    # Where two run roots contain one run id, the root decides.
-    for snapshot in sorted(inputs.new, key=lambda s: (s.registry_id, s.ref.run_id, s.ref.run_root)):
+    for snapshot in sorted(inputs.new, key=lambda snapshot: _sort_key(snapshot.registry_id, snapshot.ref)):
         yield last.get(snapshot.registry_id), snapshot
         last[snapshot.registry_id] = snapshot
 
@@ -91,15 +87,9 @@ MAX_FINDINGS: Final = 1000
 def check_delta_log(
     log: bytes, previous: bytes | None, *, path: str, run_id: str, created_utc: str, previous_run_id: str | None
 ) -> tuple[Finding, ...]:
-    """Return the findings about a log; the manifests behind the edges are not read.
+    """Return the findings about the log in the run `run_id`; the manifests behind the edges are not read.
 
-    Args:
-        log: the bytes of the log.
-        previous: the bytes of the previous log; None if there is none, or if it does not verify.
-        path: the log, as findings name it.
-        run_id: the run that contains the log.
-        created_utc: the start of that run.
-        previous_run_id: the run of the previous log; None for the first log.
+    `previous_run_id` is None for the first log, `previous` also if the previous log does not verify.
     """
     findings = _find_violations(log, previous, path, run_id, created_utc, previous_run_id)
     return sorted_findings(islice(findings, MAX_FINDINGS))
@@ -165,13 +155,15 @@ def _check_appended(
     for number, edge in enumerate(edges[first_new:], first_new + 1):
         for detail in _check_edge(edge, lines[number - 1], origin):
             yield finding("DELTA_LINE", path, location=f"line {number}", detail=detail)
-    for number, (before, after) in enumerate(pairwise(edges[first_new:]), first_new + 2):
-        if not _sort_key(before) < _sort_key(after):
+    keys = [_sort_key(edge.registry_id, edge.to_ref) for edge in edges[first_new:]]
+    for number, (before, after) in enumerate(pairwise(keys), first_new + 2):
+        if not before < after:
             yield finding("DELTA_ORDER", path, location=f"line {number}")
 
 
-def _sort_key(edge: DeltaEdge) -> tuple[str, str, str]:
-    return edge.registry_id, edge.to_ref.run_id, edge.to_ref.run_root
+def _sort_key(registry_id: str, ref: SealedRef) -> tuple[str, str, str]:
+    # Where two run roots contain one run id, the root decides.
+    return registry_id, ref.run_id, ref.run_root
 
 
 def _check_edge(edge: DeltaEdge, line: bytes, origin: tuple[str, str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from registry_pipeline.config import Repository
@@ -16,15 +16,8 @@ from registry_pipeline.registries.base.claims import (
     find_registry,
     has_delta_log_name,
     read_claims,
-    read_run_keys,
 )
-from registry_pipeline.registries.base.delta import (
-    DELTA_LOG,
-    LOG_FILE,
-    DeltaEdge,
-    Snapshot,
-    parse_delta_log,
-)
+from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, Snapshot, parse_delta_log
 from registry_pipeline.registries.base.reader import (
     BuildInputs,
     ChainFacts,
@@ -35,6 +28,7 @@ from registry_pipeline.registries.base.reader import (
 from registry_pipeline.registries.delta_log.build import DeltaLogInputs, check_delta_log
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.envelope_file import read_entries_for_root
+from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -84,19 +78,16 @@ def find_head(repository: Repository, logs: Iterable[Claim], chain: ChainFacts) 
         if isinstance(result, DeltaHead)
     }
     if len(heads) > 1:
-        findings.append(_two_heads(list(heads.values())))
+        last = max(heads.values(), key=lambda head: head.ref.run_id).ref
+        names = " and ".join(sorted(head.ref.run_id for head in heads.values()))
+        path = f"{last.run_root}/{last.run_id}"
+        findings.append(finding("DELTA_TWO_HEADS", path, detail=names, run_id=last.run_id))
     elif candidates and not results:
         log = max(candidates, key=lambda log: log.run_id)
         detail = "the logs name each other in a cycle"
         findings.append(finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id))
     usable = heads and not has_errors(findings)
     return HeadSearch(next(iter(heads.values())) if usable else None, sorted_findings(findings))
-
-
-def _two_heads(heads: Sequence[DeltaHead]) -> Finding:
-    last = max(heads, key=lambda head: head.ref.run_id).ref
-    names = " and ".join(sorted(head.ref.run_id for head in heads))
-    return finding("DELTA_TWO_HEADS", f"{last.run_root}/{last.run_id}", detail=names, run_id=last.run_id)
 
 
 def find_foreign(repository: Repository, report: SealReport, chain: ChainFacts) -> Finding | None:
@@ -118,20 +109,10 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
         detail = "the folder has no seal"
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
     # (2) What was sealed and is no valid log is an error: it may have been altered.
-    edges: tuple[DeltaEdge, ...] = ()
-    problem = None
-    if report.verdict != "pass":
-        problem = ", ".join(sorted({f.code for f in report.findings if f.severity is Severity.ERROR}))
-    elif LOG_FILE not in report.kept:
-        problem = f"the folder does not contain {LOG_FILE}"
-    else:
-        try:
-            edges = tuple(parse_delta_log(report.kept[LOG_FILE]))
-        except ValueError as error:
-            problem = str(error)
-    if problem is not None:
-        return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=problem, run_id=log.run_id)
-    data = report.kept[LOG_FILE]
+    try:
+        data, edges = _parse_log(report)
+    except ValueError as error:
+        return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=str(error), run_id=log.run_id)
     previous = Inputs.from_json((report.run_json or {}).get("inputs")).previous(DELTA_LOG)
     # (3) A log that does not start with its previous one does not count, so that the previous one can be continued.
     # A path that run.json states is opened only if it is a run folder of this repository.
@@ -140,6 +121,15 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
         if previous_data is not None and not data.startswith(previous_data):
             return finding("DELTA_PREFIX_BROKEN", log.path, severity=Severity.WARNING, previous=previous.run_id)
     return DeltaHead(SealedRef(log.run_id, log.run_root, LOG_FILE, report.root_sha256 or ""), data, edges)
+
+
+def _parse_log(report: SealReport) -> tuple[bytes, tuple[DeltaEdge, ...]]:
+    """Return the bytes and edges of a sealed log; raise ValueError with the reason if it is no valid log."""
+    if report.verdict != "pass":
+        raise ValueError(", ".join(sorted({f.code for f in report.findings if f.severity is Severity.ERROR})))
+    if LOG_FILE not in report.kept:
+        raise ValueError(f"the folder does not contain {LOG_FILE}")
+    return report.kept[LOG_FILE], tuple(parse_delta_log(report.kept[LOG_FILE]))
 
 
 def _read_log(repository: Repository, ref: SealedRef) -> bytes | None:
@@ -166,11 +156,7 @@ def check_sealed_log(repository: Repository, sealed: SealedRun, report: SealRepo
 
 
 def read_delta_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the previous log and the new snapshots of every logged registry, those of this build run included.
-
-    Raises:
-        ValueError: the context has no chain facts (a bug of the caller).
-    """
+    """Read the previous log and the new snapshots of every logged registry, those of this build run included."""
     chain = context.chain
     if chain is None:
         raise ValueError("the delta log needs the facts of the activation chain")
@@ -181,9 +167,8 @@ def read_delta_log_inputs(repository: Repository, context: SourceContext) -> Bui
     head = search.head
     edges = () if head is None else head.edges
     # (2) The snapshots that it does not list.
-    logged = [
-        claim for claim in claims if claim.registry_id in context.specs and context.specs[claim.registry_id].delta
-    ]
+    logged_ids = {name for name, spec in context.specs.items() if spec.delta}
+    logged = [claim for claim in claims if claim.registry_id in logged_ids]
     new, findings = _read_new_snapshots(repository, context.specs, chain, logged, _run_keys(edges))
     # (3) The last listed snapshot of each registry that has new ones. Its manifest is authenticated by the logged root.
     changed = {snapshot.registry_id for snapshot in new}
@@ -212,7 +197,9 @@ def _find_head_and_claims(
 ) -> tuple[HeadSearch, list[Claim]]:
     """Return the head, and the claims of all run folders that it does not list."""
     specs = context.specs
-    keys = read_run_keys(repository.root, repository.config.run_roots)
+    # An unreadable run root is skipped here; run_registry reports it.
+    listing = list_run_folder_names(repository.root, repository.config.run_roots, lambda _run_root, _error: None)
+    keys = [(run_root, name) for run_root, names in listing for name in names]
     # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
     read = {key for key in keys if has_delta_log_name(key, specs)}
     claims = read_claims(repository.root, [key for key in keys if key in read], specs)
@@ -249,13 +236,13 @@ def _read_new_snapshots(
         elif result is not None:
             snapshots[claim.key] = result
     # A pointer proves that its snapshot existed, even if the folder cannot be read: the edge gets the basis `unknown`.
+    foreign = {key for key, item in findings.items() if item.code == "DELTA_FOREIGN"}
     for pointer in read_pointers(repository).pointers:
         spec, ref = specs.get(pointer.registry_id), pointer.ref
         if spec is None or not spec.delta or ref is None or pointer.known == "unknown":
             continue
         key = ref.run_root, ref.run_id
-        foreign = key in findings and findings[key].code == "DELTA_FOREIGN"
-        if key in snapshots or key in listed or foreign or ref.run_root not in repository.config.run_roots:
+        if key in snapshots or key in listed or key in foreign or ref.run_root not in repository.config.run_roots:
             continue
         snapshots[key] = Snapshot(pointer.registry_id, ref, None)
         findings[key] = _unknown_snapshot(ref, "the pointer file")

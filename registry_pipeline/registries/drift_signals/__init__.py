@@ -1,7 +1,4 @@
-"""drift_signals: the differences between the repository and what it expects.
-
-Contains the row, the reader and the pure builder. May import `registries.base` and below.
-"""
+"""drift_signals: the differences between the repository and what it expects."""
 
 from __future__ import annotations
 

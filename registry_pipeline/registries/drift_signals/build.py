@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from registry_pipeline.canonical import json_document, json_line, sha256_hex
@@ -22,35 +22,29 @@ _RULES: Final = (
 
 @value_type
 class Past:
-    """What a description of a past day had to leave out.
+    """What a description of a past day had to leave out."""
 
-    Attributes:
-        runs_without_time: number of run folders that state no time.
-        documents_missing: number of configured operation documents that the day's commit lacks or that cannot be read.
-    """
-
+    # Number of run folders that state no time.
     runs_without_time: int
+    # Number of configured operation documents that the day's commit lacks or that cannot be read.
     documents_missing: int
 
 
 @value_type
 class DriftInputs:
-    """The inputs of `build_drift_signals`; the `observed_*` versions are None if they are unknown.
-
-    Attributes:
-        expected: None if the document is missing or cannot be read.
-        tracked: the lines `<sha256> <path>` of the tracked files; None outside git.
-        past: None for the present.
-    """
+    """The inputs of `build_drift_signals`; the `observed_*` versions are None if they are unknown."""
 
     expected_path: str
+    # None if the document is missing or cannot be read.
     expected: ExpectedVersions | None
     observed_run_registry: str | None
     observed_op_status_table: str | None
     observed_run_envelope: str | None
     observed_threshold: str | None
+    # The lines `<sha256> <path>` of the tracked files; None outside git.
     tracked: tuple[bytes, ...] | None
     tracked_missing: bool
+    # None for the present.
     past: Past | None = None
 
 
@@ -83,7 +77,7 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
         },
         "system_drift": {**flags, "threshold_drift_computed": flags["threshold_drift"] is not None},
         "op_drift_policy": {"op_drift_requires_evidence": True, "rules": list(_RULES)},
-        "warnings": [*_find_warnings(inputs, expected, flags), *_find_past_warnings(inputs.past)],
+        "warnings": _find_warnings(inputs, expected, flags),
     }
     timeless = {key: value for key, value in document.items() if key != "generated_utc"}
     return Artifacts(
@@ -119,7 +113,7 @@ def _comparison(inputs: DriftInputs, expected: str | None, observed: object, dri
     }
 
 
-def _find_warnings(inputs: DriftInputs, expected: ExpectedVersions, flags: dict[str, bool | None]) -> Iterator[str]:
+def _find_warnings(inputs: DriftInputs, expected: ExpectedVersions, flags: dict[str, bool | None]) -> list[str]:
     conditions = {
         "expected_versions_missing_or_unreadable": inputs.expected is None,
         "expected_threshold_null": expected.threshold_pack_version is None,
@@ -129,11 +123,9 @@ def _find_warnings(inputs: DriftInputs, expected: ExpectedVersions, flags: dict[
         "not_a_git_repository": inputs.tracked is None,
         "tracked_files_missing": inputs.tracked_missing,
     }
-    return (warning for warning, applies in conditions.items() if applies)
-
-
-def _find_past_warnings(past: Past | None) -> list[str]:
-    if past is None:
-        return []
-    counts = {"runs_without_time": past.runs_without_time, "operation_documents_missing": past.documents_missing}
-    return ["as_of_history", *(f"as_of_{name}: {count}" for name, count in counts.items() if count)]
+    warnings = [warning for warning, applies in conditions.items() if applies]
+    past = inputs.past
+    if past is not None:
+        counts = {"runs_without_time": past.runs_without_time, "operation_documents_missing": past.documents_missing}
+        warnings += ["as_of_history", *(f"as_of_{name}: {count}" for name, count in counts.items() if count)]
+    return warnings

@@ -1,7 +1,4 @@
-"""drift_signals_daily: drift signals and operation status of one past day.
-
-Contains the row, the reader and the pure builder, which uses those of drift_signals and op_status_table.
-"""
+"""drift_signals_daily: drift signals and operation status of one past day."""
 
 from __future__ import annotations
 

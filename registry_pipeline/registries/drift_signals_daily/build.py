@@ -27,12 +27,10 @@ class DailyInputs:
 def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Artifacts:
     """Return the drift signals and the status table of a day; the metrics are one point of a plot.
 
-    Args:
-        inputs: the observed version of the status table is taken from the table that is built here.
-        context: the last second of the day, its commit, and an unknown working tree.
+    The context is the last second of the day, its commit, and an unknown working tree.
     """
     table = op_status_table_build.build_op_status_table(inputs.status, context)
-    # A table without a row shows no version.
+    # The observed version is that of the table built here; a table without a row shows none.
     table_version = op_status_table_build.VERSION if table.records else None
     drift_inputs = replace(inputs.drift, observed_op_status_table=table_version)
     drift = drift_signals_build.build_drift_signals(drift_inputs, context)

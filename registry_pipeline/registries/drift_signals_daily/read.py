@@ -6,8 +6,9 @@ The run folders are those that exist today. The present configuration says where
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
+from operator import itemgetter
 from typing import Final
 
 from registry_pipeline.canonical import parse_instant, sha256_hex
@@ -40,7 +41,7 @@ def last_second(day: date) -> datetime:
 
 @value_type
 class DatedRuns:
-    """The lines of a run registry sorted by stated time, oldest first, and the number of lines without a time."""
+    """The lines of a run registry by stated time, oldest first, and the number of lines without a time."""
 
     instants: tuple[datetime, ...]
     rows: tuple[RunRow, ...]
@@ -51,27 +52,23 @@ class DatedRuns:
         return self.rows[: bisect_right(self.instants, instant)]
 
 
-def sort_runs_by_time(rows: Iterable[RunRow]) -> DatedRuns:
+def sort_runs_by_time(rows: Sequence[RunRow]) -> DatedRuns:
     """Sort runs by their stated time; a time without a zone counts as none."""
-    all_rows = list(rows)
-    dated = [(instant, row) for row in all_rows if (instant := parse_instant(row.created_utc)) is not None]
-    dated.sort(key=lambda pair: pair[0])
-    return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(all_rows) - len(dated))
+    dated = [(instant, row) for row in rows if (instant := parse_instant(row.created_utc)) is not None]
+    dated.sort(key=itemgetter(0))
+    return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(rows) - len(dated))
 
 
 @value_type
 class CommitFacts:
-    """What one commit states, whatever the day.
-
-    Attributes:
-        drift: without the observed versions of registries.
-        read: the documents that were read; `findings` are about them.
-    """
+    """What one commit states, whatever the day."""
 
     catalog: OperationCatalog
     path_drift: PathDrift | None
+    # Without the observed versions of registries.
     drift: DriftInputs
     documents_missing: int
+    # The documents that were read; `findings` are about them.
     read: tuple[InputFile, ...]
     findings: tuple[Finding, ...]
 
@@ -102,26 +99,24 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
     # (2) The history up to this commit: later commits must not change what is said of the day.
     paths = None if config.op_drift == "commit" else read_path_drift(repository.root, catalog.operations, commit)
     # (3) A document that the past lacks cannot be restored, so its finding is a warning.
-    errors = [finding for finding in catalog.findings if finding.severity is Severity.ERROR]
-    others = [finding for finding in catalog.findings if finding.severity is not Severity.ERROR]
-    warnings = [replace(error, severity=Severity.WARNING) for error in errors]
+    findings = [
+        replace(finding, severity=Severity.WARNING) if finding.severity is Severity.ERROR else finding
+        for finding in catalog.findings
+    ]
     return CommitFacts(
         catalog=catalog,
         path_drift=paths,
         drift=drift,
-        documents_missing=len(errors),
+        documents_missing=sum(finding.severity is Severity.ERROR for finding in catalog.findings),
         read=tuple(dict.fromkeys((*read, *expected_files, *threshold_files))),
-        findings=sorted_findings([*warnings, *others]),
+        findings=sorted_findings(findings),
     )
 
 
 def collect_day_inputs(
     config: Config, facts: CommitFacts, runs: DatedRuns, instant: datetime, version: str
 ) -> BuildInputs:
-    """Return the inputs of the builder for an instant of a day.
-
-    `facts` are those of the day's newest commit; `version` is that of the run registry's lines.
-    """
+    """Return the inputs of the builder for an instant; `version` is that of the run registry's lines."""
     known_runs = runs.until(instant)
     past = Past(runs.without_time, facts.documents_missing)
     drift = replace(facts.drift, observed_run_registry=version if known_runs else None, past=past)

@@ -1,7 +1,4 @@
-"""op_status_table: the status of every allowed operation.
-
-Contains the row, the reader and the pure builder. May import `registries.base` and below.
-"""
+"""op_status_table: the status of every allowed operation."""
 
 from __future__ import annotations
 

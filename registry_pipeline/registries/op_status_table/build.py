@@ -26,18 +26,15 @@ _NO_LEVEL: Final = "C0"
 
 @value_type
 class OpStatusInputs:
-    """The inputs of `build_op_status_table`.
-
-    Attributes:
-        options: the canonical options, in their order.
-        path_drift: None under the drift rule `commit`.
-    """
+    """The inputs of `build_op_status_table`."""
 
     runs: tuple[RunRow, ...]
     catalog: OperationCatalog
+    # The canonical options, in their order.
     options: tuple[str, ...]
     system_drift: SystemDrift | None
     drift_signals_run: str | None
+    # None under the drift rule `commit`.
     path_drift: PathDrift | None = None
 
 

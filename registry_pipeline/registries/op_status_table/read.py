@@ -8,24 +8,16 @@ from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.registries.base.drift import read_path_drift
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.base.upstream import (
-    DRIFT_SIGNALS_ARTIFACT,
-    RUN_REGISTRY_ARTIFACT,
-    parse_run_rows,
-    parse_system_drift,
-    read_upstream_artifact,
-)
+from registry_pipeline.registries.base.upstream import parse_run_rows, parse_system_drift, read_upstream_artifact
 from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 
 
 def read_op_status_table_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Read the runs of the run registry, the operations catalog and the previous drift signals.
 
-    Raises:
-        RefusedError: there is no run registry to build on.
-        EvidenceError: the run registry or the previous drift signals cannot be parsed.
+    Raises as `read_upstream_artifact` and `parse_upstream`.
     """
-    runs = parse_run_rows(read_upstream_artifact(context, "run_registry", RUN_REGISTRY_ARTIFACT))
+    runs = parse_run_rows(read_upstream_artifact(context, "run_registry"))
     catalog, files = read_operation_catalog(WorkingTree(repository.root), repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
@@ -36,7 +28,7 @@ def read_op_status_table_inputs(repository: Repository, context: SourceContext) 
         runs=runs,
         catalog=catalog,
         options=repository.config.options,
-        system_drift=None if previous is None else parse_system_drift(previous.files.get(DRIFT_SIGNALS_ARTIFACT)),
+        system_drift=None if previous is None else parse_system_drift(previous.files),
         drift_signals_run=None if previous is None else previous.run_id,
         path_drift=read_path_drift(repository.root, catalog.operations, context.commit) if uses_paths else None,
     )

@@ -19,7 +19,7 @@ from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import CODES, finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.git.process import ask_git
-from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
+from registry_pipeline.registries.base.reader import BuildInputs, DeferredCall, SourceContext
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.roles.check import find_pack_violations, make_not_checked, make_registry_document
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
@@ -36,6 +36,8 @@ from registry_pipeline.values import replace, value_type
 
 LINK: Final = b"120000"
 REGULAR: Final = (b"100644", b"100755")
+# Deferred, because `comparison` imports this module.
+_check_capture = DeferredCall("registry_pipeline.registries.roles.comparison.check_capture")
 
 
 def read_pack_file(path: Path, label: str, top: Path | None = None) -> bytes:
@@ -122,8 +124,9 @@ def read_role_registry_inputs(repository: Repository, context: SourceContext) ->
     except NotFoundError as error:
         return BuildInputs(None, (), (_make_missing(repository, context, error),))
     files = [InputFile(path, sha256_hex(data))]
-    check_source = context.checks.get(ROLE_REGISTRY)
-    check = None if check_source is None else check_source(data, path, context.previous.get(ROLE_REGISTRY))
+    check = None
+    if context.started is not None:
+        check = _check_capture(repository, context.started, data, path, context.previous.get(ROLE_REGISTRY))
     errors = () if check is None else check.unusable
     if errors:
         first = errors[0]

@@ -1,7 +1,4 @@
-"""run_registry: one line for every run folder.
-
-Contains the row, the reader, the pure builder and the check for removed runs. May import `registries.base` and below.
-"""
+"""run_registry: one line for every run folder."""
 
 from __future__ import annotations
 

@@ -108,12 +108,7 @@ def check_history(
 ) -> tuple[Finding, ...]:
     """Return a finding for each run of the previous run registry that is missing, left out or resealed.
 
-    Args:
-        previous_rows: the lines of the run registry that was active at build time; None if there was none.
-        current_rows: the lines of the run registry that is checked.
-        run_roots: the configured run roots; runs of other roots are ignored.
-        baseline_name: the previous run registry, as findings name it.
-        explain_missing: why an existing run folder is not listed.
+    The previous one was active at build time; None if there was none. Runs of other run roots are ignored.
     """
     if previous_rows is None:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail="none was active, or its folder is missing"),)

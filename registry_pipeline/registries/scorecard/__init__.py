@@ -1,7 +1,4 @@
-"""governance_scorecard: figures about operations, executables and registries.
-
-Contains the row, the reader and the pure builder. May import `registries.base` and below.
-"""
+"""governance_scorecard: figures about operations, executables and registries."""
 
 from __future__ import annotations
 

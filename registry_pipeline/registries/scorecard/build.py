@@ -21,19 +21,16 @@ _ENFORCED: Final = "C3"
 
 @value_type
 class ScorecardInputs:
-    """The inputs of `build_scorecard`.
-
-    Attributes:
-        observed: the operations that the active status table shows as OBSERVED; None without an active table.
-        missing_executables: the bound executables that name a path, but no existing file.
-        before: the active scorecard; None if there is none.
-    """
+    """The inputs of `build_scorecard`."""
 
     catalog: OperationCatalog
     options: tuple[str, ...]
+    # The operations that the active status table shows as OBSERVED; None without an active table.
     observed: frozenset[str] | None
+    # The bound executables that name a path, but no existing file.
     missing_executables: frozenset[str]
     registries: tuple[RegistryState, ...]
+    # The active scorecard; None if there is none.
     before: Mapping[str, Any] | None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json
+from registry_pipeline.canonical import try_parse_strict_json
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.finding import has_errors
@@ -22,7 +22,7 @@ from registry_pipeline.registries.base.reader import (
     foreign_repository_id,
 )
 from registry_pipeline.registries.base.sealed_input import read_sealed
-from registry_pipeline.registries.base.upstream import STATUS_TABLE_ARTIFACT
+from registry_pipeline.registries.base.upstream import ARTIFACTS
 from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
 from registry_pipeline.runs.envelope import InputRegistry
@@ -36,11 +36,8 @@ _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-
 
 
 def read_scorecard_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the operations, what the active status table observes, and the state of every registry.
-
-    Raises:
-        ValueError: the context has no start or no chain facts (a bug of the caller).
-    """
+    """Read the operations, what the active status table observes, and the state of every registry."""
+    # `reads_chain` of the row makes every build give both.
     if context.started is None or context.chain is None:
         raise ValueError("the scorecard needs the start of the build and the facts of the activation chain")
     tree = WorkingTree(repository.root)
@@ -64,7 +61,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     inputs = ScorecardInputs(
         catalog=catalog,
         options=repository.config.options,
-        observed=_observed_operations(_read_previous(context, "op_status_table", STATUS_TABLE_ARTIFACT)),
+        observed=_observed_operations(_read_previous(context, "op_status_table", ARTIFACTS["op_status_table"])),
         missing_executables=_find_missing_executables(tree, catalog),
         registries=states,
         before=before if isinstance(before, dict) else None,
@@ -77,11 +74,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
 def _read_previous(context: SourceContext, registry_id: str, artifact: str) -> Any:
     """Return an artifact of a previous snapshot, parsed; None if there is none or it cannot be parsed."""
     previous = context.previous.get(registry_id)
-    data = None if previous is None else previous.files.get(artifact)
-    try:
-        return None if data is None else read_strict_json(data)
-    except StrictJsonError:
-        return None
+    return None if previous is None else try_parse_strict_json(previous.files.get(artifact, b""))
 
 
 def _observed_operations(table: Any) -> frozenset[str] | None:

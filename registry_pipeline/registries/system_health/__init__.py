@@ -1,7 +1,4 @@
-"""system_health_report: the health state, its conditions, and a report for people and for programs.
-
-Contains the row and two pure modules. The pipeline reads the inputs. May import `registries.base` and below.
-"""
+"""system_health_report: the health state, its conditions, and a report for people and for programs."""
 
 from __future__ import annotations
 

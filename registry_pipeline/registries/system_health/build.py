@@ -11,7 +11,6 @@ from registry_pipeline.findings.display import markdown_text
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.values import (
     OperationCounts,
-    OperationGroups,
     Row,
     SystemDrift,
     count_operations,
@@ -20,7 +19,7 @@ from registry_pipeline.registries.base.values import (
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Artifacts
-from registry_pipeline.values import asdict, value_type
+from registry_pipeline.values import asdict, fields, value_type
 
 HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
 # UNKNOWN is worse than a degradation that is known not to block, because something that blocks may hide behind it.
@@ -53,35 +52,29 @@ class HealthState:
 
 @value_type
 class HealthFacts:
-    """The inputs of `find_health_state`.
+    """The inputs of `find_health_state`."""
 
-    Attributes:
-        findings: about the active runs, their schemas, the pointer file and the chain.
-        unknown_pointers: ids of the registries that can be active and of which no run is known to be.
-        system_drift: None if no drift_signals are active.
-        operations: None if no op_status_table is active.
-    """
-
+    # About the active runs, their schemas, the pointer file and the chain.
     findings: tuple[Finding, ...]
+    # The registries that can be active and of which no run is known to be.
     unknown_pointers: tuple[str, ...]
+    # None if no drift_signals are active.
     system_drift: SystemDrift | None
+    # None if no op_status_table is active.
     operations: OperationCounts | None
     working_tree_state: str | None
 
 
 @value_type
 class HealthInputs:
-    """The inputs of `render_health_report`.
+    """The inputs of `render_health_report`."""
 
-    Attributes:
-        status_rows: the rows of the active op_status_table.
-        drift_signals: the active drift_signals document.
-        input_sources: the active runs that the report is rendered from, by registry id.
-    """
-
-    status_rows: tuple[Mapping[str, Any], ...]
+    # The rows of the active op_status_table.
+    status_rows: tuple[Row, ...]
+    # The active drift_signals document.
     drift_signals: Mapping[str, Any]
     runs_known: int
+    # The active runs that the report is rendered from, by registry id.
     input_sources: Mapping[str, SealedRef]
     stale_days: int
     health: HealthState
@@ -138,7 +131,7 @@ def _check_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
 
 REPORT: Final = "SYSTEM_HEALTH_REPORT_v0_1.md"
 SUMMARY: Final = "SYSTEM_HEALTH_SUMMARY_v0_1.json"
-_FLAGS: Final = ("canon_dirty", "schema_drift", "threshold_drift")
+_FLAGS: Final = fields(SystemDrift)
 _RUN_COLUMNS: Final = ("operation_id", "option", "operation_name", "last_run_id", "staleness_days", "manifest_state")
 _NO_RUN_COLUMNS: Final = ("operation_id", "option", "operation_name", "coverage_level")
 _SECTIONS: Final = (
@@ -162,7 +155,11 @@ def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifac
         *_render_head(inputs, context),
         *_render_drift(inputs),
         *_render_counts(inputs, counts),
-        *(line for section in _SECTIONS for line in _render_section(inputs, groups, *section)),
+        *(
+            line
+            for title, name, columns in _SECTIONS
+            for line in _render_section(title, groups[name], columns, inputs.max_list)
+        ),
     ]
     # The content hash leaves out the time of the rendering.
     return Artifacts(
@@ -174,18 +171,17 @@ def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifac
 
 
 def _render_summary(
-    inputs: HealthInputs, groups: OperationGroups, counts: dict[str, int], context: BuildContext
+    inputs: HealthInputs, groups: Mapping[str, list[Row]], counts: dict[str, int], context: BuildContext
 ) -> dict[str, Any]:
     """Return the summary, with the keys in the specified order."""
-    names = [name for _, name, _ in _SECTIONS]
-    listed = {name: [row["operation_id"] for row in getattr(groups, name)] for name in names}
+    listed = {name: [row["operation_id"] for row in rows] for name, rows in groups.items()}
     return {
         "generated_utc": context.generated_utc,
         "stale_threshold_days": inputs.stale_days,
         "max_list": inputs.max_list,
         "counts": counts,
-        **{name: listed[name][: inputs.max_list] for name in names},
-        "truncated": {name: len(listed[name]) > inputs.max_list for name in names},
+        **{name: ids[: inputs.max_list] for name, ids in listed.items()},
+        "truncated": {name: len(ids) > inputs.max_list for name, ids in listed.items()},
         "system_drift": {flag: inputs.drift_signals["system_drift"][flag] for flag in _FLAGS},
         "runs_known": inputs.runs_known,
         "input_sources": {name: ref.to_json() for name, ref in sorted(inputs.input_sources.items())},
@@ -227,15 +223,12 @@ def _render_counts(inputs: HealthInputs, counts: dict[str, int]) -> list[str]:
     return ["## Counts", "", *table, "", f"Stale is {inputs.stale_days} days or older.", ""]
 
 
-def _render_section(
-    inputs: HealthInputs, groups: OperationGroups, title: str, name: str, columns: Sequence[str]
-) -> list[str]:
-    rows: tuple[Row, ...] = getattr(groups, name)
+def _render_section(title: str, rows: Sequence[Row], columns: Sequence[str], max_list: int) -> list[str]:
     if not rows:
         return [f"## {title}", "", "None.", ""]
-    cells = [[row[column] for column in columns] for row in rows[: inputs.max_list]]
+    cells = [[row[column] for column in columns] for row in rows[:max_list]]
     # The lists of the summary are cut in the same way; `truncated` says which.
-    note = ["", f"The first {inputs.max_list} of {len(rows)} are shown."] if len(rows) > inputs.max_list else []
+    note = ["", f"The first {max_list} of {len(rows)} are shown."] if len(rows) > max_list else []
     return [f"## {title}", "", *(_render_table(columns, cells) if cells else []), *note, ""]
 
 
