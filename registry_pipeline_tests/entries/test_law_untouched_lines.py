@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry_pipeline_tests.entries.test_law_idempotent import inserted
 from registry_pipeline_tests.entries.yaml_texts import entries, files
 
+BLOCK_HEADER = re.compile(r"\|(\d?)\+?$")
 
+
+@example(("types:\n  - id: a\n    name: |\n      x", [{"id": "a", "name": "x"}]), {"id": "zzz"}, "\n")
 @given(files(), entries(key="zzz"), st.sampled_from(["\n", "\r\n"]))
 def test_a_new_entry_leaves_every_line_where_it_was(
     file: tuple[str, list[dict[str, Any]]], entry: dict[str, Any], newline: str
@@ -22,7 +26,11 @@ def test_a_new_entry_leaves_every_line_where_it_was(
 
     old, new = before.splitlines(), after.splitlines()
     gone = [line[2:] for line in difflib.ndiff(old, new) if line.startswith("- ")]
-    assert gone == (["types: []"] if not file[1] else [])
+    if gone and file[1] and not before.endswith("\n"):
+        # The end of the file ended a block, so its value has no final newline. With a line after it only `|-` says so.
+        assert [BLOCK_HEADER.sub(r"|\1-", line) in new for line in gone] == [True]
+    else:
+        assert gone == (["types: []"] if not file[1] else [])
     assert ("\r\n" in after) == (newline == "\r\n")
 
 
