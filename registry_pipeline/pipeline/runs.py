@@ -1,4 +1,4 @@
-"""Query the run registry (`runs`), and describe one run folder (`show`). No file is read here."""
+"""Query the run registry (`runs`), and describe one run folder (`show`)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import parse_instant, read_finite_json
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import did_you_mean
-from registry_pipeline.pointers.record import ActivationEntry
+from registry_pipeline.pointers.find_runs import FoundRun
+from registry_pipeline.pointers.record import SealedRecord, find_activations_of_run
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.registries.base.check_run import check_run
+from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import ADAPTED, Inputs
+from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
 from registry_pipeline.values import value_type
@@ -169,6 +178,29 @@ def _explain_unknown_values(seen: Mapping[str, set[str | None]], query: RunQuery
             yield f"no run has the {field} {value!r}{question}"
 
 
+def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int) -> RunQueryResult:
+    """Return the records of the active run registry that match a query; the run is verified.
+
+    Raises:
+        NotFoundError: no run registry is active, or its folder is missing.
+        EvidenceError: it does not verify, or contains a line that is not a run record.
+    """
+    advice = "run `registry-pipeline build`"
+    ref = read_pointers(repository).active("run_registry")
+    if ref is None:
+        raise NotFoundError("no run_registry is active, so no runs can be listed", advice)
+    if not run_folder(repository, ref).is_dir():
+        raise NotFoundError(
+            f"the folder of the active run_registry {ref.run_id} is missing", f"restore it, or {advice}"
+        )
+    # The lines are read from the verified artifact, not from the run folders: those may have changed since.
+    data = read_sealed(repository, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
+    try:
+        return select_runs(ref, filter(None, data.split(b"\n")), query, order=order, limit=limit)
+    except ValueError as error:
+        raise EvidenceError(f"the run registry {ref.run_id} cannot be read: {error}", advice) from None
+
+
 @value_type
 class RunDocument:
     """One verified run folder; `active_for` are the registries whose pointers name exactly this content."""
@@ -176,7 +208,7 @@ class RunDocument:
     verdict: Verdict
     report: SealReport
     active_for: tuple[str, ...]
-    activations: tuple[ActivationEntry, ...]
+    activations: tuple[SealedRecord, ...]
 
     @property
     def inputs(self) -> Inputs:
@@ -199,3 +231,19 @@ class RunDocument:
             "activations": [entry.to_json() for entry in self.activations],
             "findings": [f.to_json() for f in verdict.findings],
         }
+
+
+def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocument:
+    """Return one run folder, verified, with the activations that name it (none without a repository)."""
+    report = verify_with_artifacts(found.path, found.shown)
+    verdict = check_run(report, REGISTRIES)
+    if repository is None:
+        return RunDocument(verdict, report, (), ())
+    pointers = read_pointers(repository)
+    refs = [(p.registry_id, ref) for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
+    # Compare run id and root: a copy of the folder elsewhere has the same content, so it counts.
+    active_for = tuple(
+        name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
+    )
+    activations = find_activations_of_run(read_chain_state(repository).records, report.run_id)
+    return RunDocument(verdict, report, active_for, activations)
