@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -84,6 +84,15 @@ class Command(_SuggestingCommand):
         """Write the examples."""
         with formatter.section("Examples"):
             formatter.write_dl([(f"{PROGRAM} {arguments}", does) for arguments, does in self.examples], col_max=46)
+
+
+def command(name: str, *examples: tuple[str, str]) -> Callable[[Callable[..., int]], Command]:
+    """Make a function a command; its first argument is the reporter, the others are the options."""
+
+    def decorate(function: Callable[..., int]) -> Command:
+        return click.command(name, cls=Command, examples=examples)(click.pass_obj(function))
+
+    return decorate
 
 
 @click.pass_context

@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.cli.activation_output import find_actor, refusal_code
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import DaySpan, DaySpanText
 from registry_pipeline.cli.reporter import Column, Page, Reporter, progress
 from registry_pipeline.config import Repository, find_repository
@@ -28,16 +28,13 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal, Verdict
 
 
-@click.command(
+@command(
     "build",
-    cls=Command,
-    examples=[
-        ("build", "build, seal, validate and activate every registry, then render the report"),
-        ("build op_status_table", "that registry and those that depend on it"),
-        ("build run_registry --only", "only that registry, sealed and not activated"),
-        ("build --no-activate --json", "move no pointer; print what was sealed as JSON"),
-        ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "the state of past days, one folder per day"),
-    ],
+    ("build", "build, seal, validate and activate every registry, then render the report"),
+    ("build op_status_table", "that registry and those that depend on it"),
+    ("build run_registry --only", "only that registry, sealed and not activated"),
+    ("build --no-activate --json", "move no pointer; print what was sealed as JSON"),
+    ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "the state of past days, one folder per day"),
 )
 @click.argument("registries", metavar="[REGISTRY]...", nargs=-1)
 @click.option("--only", is_flag=True, help="Build only the named registries, and activate nothing.")
@@ -47,7 +44,6 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, Verdict
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
 @fail_on_option
-@click.pass_obj
 def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which click passes by keyword
     reporter: Reporter,
     registries: tuple[str, ...],

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import CODES
@@ -15,16 +15,12 @@ from registry_pipeline.findings.finding import CodeRow, did_you_mean
 SPECIFICATION: Final = "docs/reference/specification.md"
 
 
-@click.command(
+@command(
     "explain",
-    cls=Command,
-    examples=[
-        ("explain HASH_MISMATCH", "what is wrong, and what to do"),
-        ("explain --json", "the table of all codes"),
-    ],
+    ("explain HASH_MISMATCH", "what is wrong, and what to do"),
+    ("explain --json", "the table of all codes"),
 )
 @click.argument("code", required=False)
-@click.pass_obj
 def explain_command(reporter: Reporter, code: str | None) -> int:
     """Explain the CODE of a finding, or list every code.
 

@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.canonical import short
 from registry_pipeline.cli.exit_codes import ExitCode
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
@@ -34,14 +34,11 @@ from registry_pipeline.registries.catalog import REGISTRIES
 _SEAL_STATES: Final = frozenset(STATES[:3])
 
 
-@click.command(
+@command(
     "runs",
-    cls=Command,
-    examples=[
-        ("runs", "the newest runs"),
-        ("runs --operation OP-A01 --since 2026-02-01 --until 2026-02-28", "the runs of one operation in February"),
-        ("runs --state legacy --state warned --limit 0 --json", "all runs that need a closer look"),
-    ],
+    ("runs", "the newest runs"),
+    ("runs --operation OP-A01 --since 2026-02-01 --until 2026-02-28", "the runs of one operation in February"),
+    ("runs --state legacy --state warned --limit 0 --json", "all runs that need a closer look"),
 )
 @click.option("--operation", "operations", multiple=True, metavar="ID", help="Runs of this operation.")
 @click.option("--option", "options", multiple=True, metavar="OPTION", help="Runs that state this option.")
@@ -51,7 +48,6 @@ _SEAL_STATES: Final = frozenset(STATES[:3])
 @click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant.")
 @click.option("--order", type=click.Choice(ORDERS), default="newest", show_default=True, help="Which come first.")
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
-@click.pass_obj
 def runs_command(reporter: Reporter, /, **options: Any) -> int:
     """List runs from the active run registry.
 
@@ -100,16 +96,12 @@ _ENVELOPE_KEYS: Final = (
 )
 
 
-@click.command(
+@command(
     "show",
-    cls=Command,
-    examples=[
-        ("show latest", "the newest run"),
-        ("show latest --json", "the same with all of run.json"),
-    ],
+    ("show latest", "the newest run"),
+    ("show latest --json", "the same with all of run.json"),
 )
 @click.argument("word", metavar="RUN|PATH")
-@click.pass_obj
 def show_command(reporter: Reporter, word: str) -> int:
     """Show one run and who activated it.
 
@@ -155,17 +147,13 @@ def _facts(run: RunDocument) -> Iterator[tuple[str, str]]:
         yield action, f"{entry.created_utc} by {entry.record.actor}: {entry.record.reason}"
 
 
-@click.command(
+@command(
     "log",
-    cls=Command,
-    examples=[
-        ("log", "the last activations and builds of all registries"),
-        ("log run_registry --limit 0", "all of one registry"),
-    ],
+    ("log", "the last activations and builds of all registries"),
+    ("log run_registry --limit 0", "all of one registry"),
 )
 @click.argument("registry_id", metavar="[REGISTRY]", required=False)
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
-@click.pass_obj
 def log_command(reporter: Reporter, registry_id: str | None, limit: int) -> int:
     """List activations and builds, the newest first.
 
@@ -192,15 +180,11 @@ def _print_log(page: Page, records: Sequence[Mapping[str, Any]]) -> None:
             page.line(f"    {move['registry_id']} -> {move['to_ref']['run_id'] if move['to_ref'] else 'unknown'}")
 
 
-@click.command(
+@command(
     "registries",
-    cls=Command,
-    examples=[
-        ("registries", "every registry, what it is built from, and whether it can be active"),
-        ("registries --json", "the same as a document, with schemas and reasons"),
-    ],
+    ("registries", "every registry, what it is built from, and whether it can be active"),
+    ("registries --json", "the same as a document, with schemas and reasons"),
 )
-@click.pass_obj
 def registries_command(reporter: Reporter) -> int:
     """List the registries.
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import click
-
 from registry_pipeline.canonical import short
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.pipeline.status import Status, read_status
@@ -20,17 +18,13 @@ from registry_pipeline.values import asdict
 _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
 
 
-@click.command(
+@command(
     "status",
-    cls=Command,
-    examples=[
-        ("status", "the state of the nearest repository"),
-        ("-C ../other status --json", "another repository's, as JSON"),
-        ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
-    ],
+    ("status", "the state of the nearest repository"),
+    ("-C ../other status --json", "another repository's, as JSON"),
+    ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
 )
 @fail_on_option
-@click.pass_obj
 def status_command(reporter: Reporter, fail_on: frozenset[str]) -> int:
     """Show active runs, whether they verify, and what to do next.
 

@@ -22,7 +22,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import REPO_VARIABLE, find_repository
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
@@ -195,17 +195,13 @@ def _stop(running: list[subprocess.Popen[bytes]]) -> None:
                 process.wait(max(0.0, deadline - time.monotonic()))
 
 
-@click.command(
+@command(
     "ui",
-    cls=Command,
-    examples=[
-        ("ui", "the asset graph of the nearest repository"),
-        ("-C tides ui --port 3001", "another repository's, on another port"),
-    ],
+    ("ui", "the asset graph of the nearest repository"),
+    ("-C tides ui --port 3001", "another repository's, on another port"),
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="On 127.0.0.1; 0 is any.")
 @click.option("--dagster-home", metavar="DIR", type=click.Path(path_type=Path), help="The folder of Dagster's state.")
-@click.pass_obj
 def ui_command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     """Start Dagster's web UI for this repository.
 

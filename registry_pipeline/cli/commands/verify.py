@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.canonical import is_sha256
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter, progress
 from registry_pipeline.cli.run_argument import find_named_run, is_path
 from registry_pipeline.config import Repository, find_repository
@@ -43,18 +43,15 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
     return value
 
 
-@click.command(
+@command(
     "verify",
-    cls=Command,
-    examples=[
-        ("verify --all", "every run folder, the pointer file and the chain"),
-        ("verify latest", "the newest run; a run id or a root, or its beginning, names another"),
-        ("verify .codex/RUNS/2026-03-01__120000__run_registry_build", "a folder by its path, anywhere"),
-        ("verify --active --format github", "the active runs, as annotations of a workflow"),
-        ("verify --chain", "every activation record, and the pointer file against the last"),
-        ("verify latest --inputs", "the newest run and all its inputs, recursively"),
-        ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
-    ],
+    ("verify --all", "every run folder, the pointer file and the chain"),
+    ("verify latest", "the newest run; a run id or a root, or its beginning, names another"),
+    ("verify .codex/RUNS/2026-03-01__120000__run_registry_build", "a folder by its path, anywhere"),
+    ("verify --active --format github", "the active runs, as annotations of a workflow"),
+    ("verify --chain", "every activation record, and the pointer file against the last"),
+    ("verify latest --inputs", "the newest run and all its inputs, recursively"),
+    ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
 )
 @click.argument("names", metavar="[RUN|PATH]...", nargs=-1)
 @click.option("--all", "all_folders", is_flag=True, help="Every run folder; an unsealed one is listed and passes.")
@@ -69,7 +66,6 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
 @click.option("--strict", is_flag=True, help="With --all: a run that is marked bad fails.")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Number of processes; default: one per processor.")
 @fail_on_option
-@click.pass_obj
 def verify_command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
