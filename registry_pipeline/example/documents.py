@@ -16,8 +16,6 @@ from registry_pipeline.pipeline.init import (
     OPERATIONS_ADDENDUM_PATH,
     list_git_attributes,
     list_git_ignores,
-    list_log_attributes,
-    list_log_ignores,
 )
 
 CATALOG_PATH: Final = "docs/governance/ALLOWED_OPERATIONS_CATALOG_v0_1.md"
@@ -163,8 +161,7 @@ def gitignore() -> str:
         "__pycache__/",
         f"/{REPORTS}/",
         f"/{RIG_ROOT}/",
-        *list_git_ignores(CODEX, POINTERS_PATH, track_runs=False),
-        *list_log_ignores(_LOGS),
+        *list_git_ignores(CODEX, POINTERS_PATH, _LOGS, track_runs=False),
     )
     return "\n".join((*lines, ""))
 
@@ -172,7 +169,7 @@ def gitignore() -> str:
 def gitattributes() -> str:
     """Return `.gitattributes` as `init` would write it, and the team's own run roots."""
     own = (f"{REPORTS}/** -text", f"{RIG_ROOT}/** -text")
-    return "\n".join((*list_git_attributes(CODEX, POINTERS_PATH), *list_log_attributes(_LOGS), *own, ""))
+    return "\n".join((*list_git_attributes(CODEX, POINTERS_PATH, _LOGS), *own, ""))
 
 
 def repository_id(seed: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from signal import SIGINT
 from typing import Any, Final
 
@@ -17,15 +18,14 @@ from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, plural, sorted_findings
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.daily import SealedDay, build_days
+from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
 from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, deferred, rebuild
 from registry_pipeline.pipeline.render import is_report_missing
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.pipeline.steps import hold_build_lock
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
 from registry_pipeline.registries.validation import validate
-from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.sealed_run import Activation, Refusal, Verdict
+from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
 
 
 @command(
@@ -68,10 +68,10 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     """
     if only and not registries:
         raise click.UsageError("--only needs the registries to build")
-    check_daily_arguments(registries, as_of)
+    _check_daily_arguments(registries, as_of)
     repository = find_repository(reporter.settings.repo)
     if as_of is not None:
-        return build_span(reporter, repository, as_of, force=force, fail_on=fail_on)
+        return _build_span(reporter, repository, as_of, force=force, fail_on=fail_on)
     with progress(reporter, "wait for other builds") as bar, hold_build_lock(repository):
         result = rebuild(
             repository,
@@ -109,7 +109,11 @@ def _exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset
 def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     activation = result.activation if isinstance(result.activation, Activation) else None
     return {
-        "built": [_row_to_json(row, row.run.ref) for row in result.built if row.run is not None],
+        "built": [
+            _built_to_json(row.run, row.verdict, row.seconds, row.activated, records=row.records, metrics={})
+            for row in result.built
+            if row.run is not None
+        ],
         "not_built": [row.registry_id for row in result.built if row.run is None],
         "activation_run_id": None if activation is None else activation.record.run_id,
         "report_run_id": None if result.report is None else result.report.ref.run_id,
@@ -118,17 +122,23 @@ def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     }
 
 
-def _row_to_json(row: BuiltRow, ref: SealedRef) -> dict[str, Any]:
-    return built_to_json(
-        row.registry_id,
-        ref,
-        records=row.records,
-        metrics={},
-        verdict=None if row.verdict is None else row.verdict.verdict,
-        activated=row.activated,
-        reused=row.reused,
-        seconds=row.seconds,
-    )
+def _built_to_json(
+    run: SealedRun, verdict: Verdict | None, seconds: float, activated: bool, day: date | None = None, **facts: Any
+) -> dict[str, Any]:
+    """Return a run as an entry of `built`; `facts` are further members."""
+    return {
+        "registry_id": run.registry_id,
+        "partition": None if day is None else str(day),
+        "run_id": run.ref.run_id,
+        "run_root": run.ref.run_root,
+        "relpath": run.ref.relpath,
+        "root_sha256": run.ref.manifest_sha256,
+        **facts,
+        "verdict": None if verdict is None else verdict.verdict,
+        "activated": activated,
+        "reused": run.reused,
+        "seconds": seconds,
+    }
 
 
 def _print_result(page: Page, result: RebuildResult) -> None:
@@ -162,7 +172,6 @@ def _row(row: BuiltRow) -> list[str]:
     return [row.registry_id, row.verdict.verdict, pointer, records, seconds, row.run.ref.run_id]
 
 
-DAILY: Final = "drift_signals_daily"
 _FAIL_ON_METRICS: Final = {
     "drift": ("drifting", "canon_dirty", "schema_drift", "threshold_drift"),
     "stale": ("stale",),
@@ -170,15 +179,14 @@ _FAIL_ON_METRICS: Final = {
 }
 
 
-def check_daily_arguments(registries: Sequence[str], as_of: DaySpan | None) -> None:
-    """Raise a usage error if only one of drift_signals_daily and --as-of is given."""
+def _check_daily_arguments(registries: Sequence[str], as_of: DaySpan | None) -> None:
     if as_of is None and DAILY in registries:
         raise click.UsageError(f"{DAILY} is built for days: add --as-of DATE, or --as-of FIRST..LAST")
     if as_of is not None and set(registries) != {DAILY}:
         raise click.UsageError(f"--as-of is for past days only: build {DAILY} --as-of DATE")
 
 
-def build_span(
+def _build_span(
     reporter: Reporter, repository: Repository, days: DaySpan, *, force: bool, fail_on: frozenset[str]
 ) -> int:
     """Build, seal and validate each day, print the result, and return the exit code."""
@@ -227,26 +235,10 @@ def _daily_exit_code(
     return combine_exit_codes([ExitCode.INVALID_EVIDENCE * failing, ExitCode.FAIL_ON * asked_to_fail])
 
 
-def built_to_json(registry_id: str, ref: SealedRef, *, partition: str | None = None, **facts: Any) -> dict[str, Any]:
-    """Return a run as an entry of `built` in the document of `build`."""
-    identity = {"run_id": ref.run_id, "run_root": ref.run_root, "relpath": ref.relpath}
-    root = {"root_sha256": ref.manifest_sha256}
-    return {"registry_id": registry_id, "partition": partition} | identity | root | facts
-
-
 def _day_to_json(day: SealedDay, verdict: Verdict) -> dict[str, Any]:
-    return built_to_json(
-        DAILY,
-        day.run.ref,
-        partition=str(day.day),
-        git_commit=day.commit,
-        records=day.built.artifacts.records,
-        metrics=dict(day.built.artifacts.metrics),
-        verdict=verdict.verdict,
-        activated=False,
-        reused=day.run.reused,
-        seconds=day.seconds,
-    )
+    artifacts = day.built.artifacts
+    facts = {"git_commit": day.commit, "records": artifacts.records, "metrics": dict(artifacts.metrics)}
+    return _built_to_json(day.run, verdict, day.seconds, False, day.day, **facts)
 
 
 def _print_days(
