@@ -83,25 +83,25 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     runs = [*named, *_list_other_runs(repository, named, request)]
     checked, lineage = _check_runs(reporter, repository, request, runs)
     verdicts = [run.verdict for run in checked]
+    compared = {} if lineage is None else {"inputs_walked": lineage.walked}
     # (2) Compare with the baseline; check the chain and the pointer file.
-    baseline = None
+    baseline_findings: tuple[Finding, ...] = ()
     if repository is not None and request.baseline is not None:
-        baseline = compare_baseline(repository, request.baseline)
+        compared["baseline_runs"], baseline_findings = compare_baseline(repository, request.baseline)
     chain, pointers, findings = _check_chain(reporter, repository, request)
     missing = _find_missing_subjects(request, verdicts, chain, pointers)
     # (3) Put the results together.
     result = combine_verdicts(
         verdicts[: len(named)],
         verdicts[len(named) :],
-        (*findings, *(() if baseline is None else baseline.findings)),
+        (*findings, *baseline_findings),
         require_sealed=request.require_sealed,
         marked_bad=None if chain is None else chain.marked_bad,
         strict=request.strict,
         inputs=() if lineage is None else lineage.findings,
-        compared=({} if lineage is None else {"inputs_walked": lineage.walked})
-        | ({} if baseline is None else {"baseline_runs": baseline.compared}),
     )
-    result = replace(result, verified=bool(named) or baseline is not None or len(missing) < request.subject_count)
+    is_verified = bool(named) or "baseline_runs" in compared or len(missing) < request.subject_count
+    result = replace(result, compared=compared, verified=is_verified)
     reporter.print_result(
         result.to_json(), result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
     )
