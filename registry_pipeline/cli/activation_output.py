@@ -51,8 +51,7 @@ def print_change(
 ) -> int:
     """Render the health report if a pointer moved, print the outcome, and return the exit code.
 
-    `outcome` is None if nothing had to change, which `unchanged_text` says. `run` renders the report; it is None for a
-    refusal before any run was started.
+    `outcome` is None if nothing had to change. `run` is None for a refusal before any run was started.
     """
     activation = outcome if isinstance(outcome, Activation) else None
     report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)

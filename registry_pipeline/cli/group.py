@@ -55,12 +55,9 @@ class _SuggestingCommand(click.Command):
 
 
 class Command(_SuggestingCommand):
-    """A command: its own options, the global ones, and examples that a test runs.
+    """A command: its own options, the global ones, and examples (arguments, what they do) that a test runs.
 
     The callback is given a `Reporter` and returns an exit code. An own option replaces the global option of its name.
-
-    Attributes:
-        examples: pairs of arguments and what they do.
     """
 
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
@@ -105,11 +102,7 @@ def _show_help(ctx: click.Context) -> int | None:
 
 
 class CommandGroup(_SuggestingCommand, click.Group):
-    """The program or a group of commands. A command's module is imported when the command is called.
-
-    Attributes:
-        help_lines: the line of help by command, in the order of the help text.
-    """
+    """The program or a group of commands, with their lines of help. A module is imported when its command is called."""
 
     def __init__(self, *args: Any, members: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
         defaults: dict[str, Any] = {"params": global_options(), "callback": _show_help, "invoke_without_command": True}

@@ -156,13 +156,9 @@ class Reporter:
         *,
         fold_after: int | None = None,
     ) -> None:
-        """Print the result once, in the chosen format.
+        """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text.
 
-        Args:
-            document: the result as JSON.
-            findings: the findings, for GitHub annotations.
-            print_text: prints the result as text.
-            fold_after: number of annotations after which one summary replaces the rest; GitHub shows few per step.
+        After `fold_after` annotations one summary replaces the rest, because GitHub shows few per step.
         """
         if self.settings.format == "json":
             sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
@@ -201,13 +197,10 @@ class Reporter:
 
 @value_type
 class Column:
-    """A column of a table.
+    """A column of a table; `right` aligns numbers.
 
-    Attributes:
-        title: the heading.
-        right: align right, for numbers.
-        below: only for the last column. On a terminal that is too narrow, its cells go on lines of their own below
-            the rows, unbroken, so that they can be copied.
+    `below` is for the last column only: on a terminal that is too narrow, its cells go on lines of their own below the
+    rows, unbroken, so that they can be copied.
     """
 
     title: str

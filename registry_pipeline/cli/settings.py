@@ -23,14 +23,9 @@ _MAX_CLOCK_SKEW: Final = timedelta(days=1)
 
 @value_type
 class Settings:
-    """The global options of a command.
+    """The global options of a command; `now` is the clock of the whole command, in whole seconds UTC.
 
-    Attributes:
-        repo: the directory of -C.
-        format: the output format.
-        verbosity: how often -v was given, minus how often -q was.
-        now: the clock of the whole command, UTC in whole seconds.
-        color: whether colours are allowed.
+    `verbosity` is how often -v was given, minus how often -q was.
     """
 
     repo: Path | None

@@ -47,10 +47,7 @@ _CACHED_COMMITS: Final = 4
 
 @value_type
 class SealedDay:
-    """The run of one day; `run.reused` if an earlier run has the same content.
-
-    `commit` is the newest commit of the day, `seconds` the wall time of its build.
-    """
+    """The run of one day and its newest commit; `run.reused` if an earlier run has the same content."""
 
     day: date
     commit: str
@@ -84,10 +81,7 @@ def build_days(
 
     Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. `force` seals each day
     again, without the cache of object hashes. `on_progress` is called with the number of run folders read so far.
-
-    Raises:
-        RefusedError: one of the days has no history; no day is built.
-        NotFoundError: git cannot read the repository or an object.
+    A day without history is refused before any day is built.
     """
     requested = list(days)
     # (1) Check all days first, so that a wrong range builds nothing.

@@ -129,8 +129,7 @@ def list_git_ignores(
 ) -> tuple[str, ...]:
     """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file.
 
-    All paths are relative to the repository root. `logs` are append-only logs, whose side index and batch intent are
-    local state.
+    All paths are relative to the repository root.
     """
     state_root = publish_root.rpartition("/")[0]
     state = (f"/{state_root}/{name}" for name in STATE_NAMES)
@@ -159,14 +158,12 @@ class InitOutcome:
 def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     """Create the toml file, the addenda, publish_root and the pointer file, and extend git's rule files.
 
-    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added. A second
-    call changes nothing.
+    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added.
 
     Raises:
         NotFoundError: `root` is not a folder, or git cannot read it (exit 7).
         BusyError: a rule file of git was edited meanwhile (exit 6).
         RefusedError: publish_root is behind a link, or a rule file of git is a link (exit 5).
-        WriteError, DurabilityError: the disk refused (exit 1).
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "create it first, or name another folder with -C")

@@ -29,9 +29,6 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> lis
     """Return the activations and builds of one registry, or of all, the newest first, at most `limit` (0: all).
 
     Each is an entry of `records` in the document of `log`. Builds are not verified.
-
-    Raises:
-        NotFoundError: the registry is unknown.
     """
     specs = REGISTRIES.values() if registry_id is None else [spec_of(registry_id)]
     by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag and spec.registry_id != ACTIVATION_TAG}

@@ -94,11 +94,7 @@ class RebuildResult:
 
 
 def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
-    """Return the registries to build, in dependency order: the named ones and, unless `only`, their dependants.
-
-    Raises:
-        NotFoundError: a registry is unknown. RefusedError: a registry cannot be built by name.
-    """
+    """Return the registries to build, in dependency order: the named ones and, unless `only`, their dependants."""
     for registry_id in registry_ids:
         spec = spec_of(registry_id)
         if spec.partitioned:
@@ -128,9 +124,6 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     """Build, seal and validate the selected registries, activate the valid runs, and render the report.
 
     With `only` or without `move` no pointer changes. A valid run that cannot be activated stays sealed, with a finding.
-
-    Raises:
-        EvidenceError, RefusedError, PublishError, BusyError: as the steps.
     """
     run = with_chain_head(repository, run)
     rows: list[BuiltRow] = []

@@ -24,8 +24,7 @@ def render(repository: Repository, run: BuildRun) -> SealedRun:
     """Render the health report from the active runs and seal it; it describes the time `run.started`.
 
     Raises:
-        RefusedError: no op_status_table or no drift_signals is active.
-        EvidenceError: one of them is active and does not verify.
+        RefusedError: no op_status_table or no drift_signals is active. EvidenceError: one does not verify.
     """
     inspection = inspect(repository, run)
     _refuse_missing_inputs(inspection)

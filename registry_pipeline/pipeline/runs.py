@@ -95,7 +95,7 @@ def is_record(value: Any) -> bool:
 
 
 def list_states(record: Record) -> tuple[str, ...]:
-    """Return the states of a record; the seal state says which seal files exist, not whether the run verifies."""
+    """Return the states of a record. The seal state says which seal files exist, not whether the run verifies."""
     # manifest.json and MANIFEST.sha256: none, one of them, or both.
     seal_files = bool(record["has_manifest_json"]) + bool(record["has_manifest_sha256"])
     states = [("unsealed", "partial", "sealed")[seal_files]]
@@ -111,11 +111,7 @@ def list_states(record: Record) -> tuple[str, ...]:
 def select_runs(
     source: SealedRef, lines: Iterable[bytes], query: RunQuery, *, order: Order = "newest", limit: int = 0
 ) -> RunQueryResult:
-    """Return the records of a run registry that match a query, at most `limit` of them (0: all).
-
-    Raises:
-        ValueError: a line is not a run record.
-    """
+    """Return the records that match a query, at most `limit` (0: all); raise ValueError for a line of another form."""
     matches: list[_DatedLine] = []
     undated = 0
     seen: dict[str, set[str | None]] = {field: set() for field, _ in query.values()}
@@ -182,8 +178,7 @@ def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int)
     """Return the records of the active run registry that match a query; the run is verified.
 
     Raises:
-        NotFoundError: no run registry is active, or its folder is missing.
-        EvidenceError: it does not verify, or contains a line that is not a run record.
+        NotFoundError: no run registry is active, or its folder is missing. EvidenceError: it does not verify.
     """
     advice = "run `registry-pipeline build`"
     ref = read_pointers(repository).active("run_registry")

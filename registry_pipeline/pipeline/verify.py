@@ -90,10 +90,7 @@ def verify_inputs(
 
 
 def check_lineage(runs: Iterable[CheckedRun], check: Callable[[SealedRef], CheckedRun | None]) -> Lineage:
-    """Check every recorded input of the runs, upstream or previous, and the inputs of those runs in turn.
-
-    `check` verifies the folder that a reference names, or returns None if there is none.
-    """
+    """Check the recorded inputs of the runs, and theirs in turn; `check` returns None for a missing folder."""
     # Breadth first over a graph in which many runs share their inputs: each folder is verified once.
     checked: dict[tuple[str, str], CheckedRun | None] = {}
     findings: list[Finding] = []
@@ -125,10 +122,7 @@ def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None)
 
 
 def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
-    """Return a finding for each run that a record activated and that is missing or was sealed again.
-
-    Only manifest.json is read; `verify --all` verifies the files.
-    """
+    """Return a finding for each activated run that is missing or was sealed again, by its manifest.json."""
     # (1) The runs that a record activated; of several records the first counts.
     moved = {
         move.to_ref: sealed.ref.run_id
@@ -167,9 +161,7 @@ def _is_removal_accepted(repository: Repository, chain: ChainState, missing: Sea
 
 
 def compare_baseline(repository: Repository, revision: str) -> tuple[int, tuple[Finding, ...]]:
-    """Compare the run folders of a git commit with those on disk, by the roots that their manifests state.
-
-    Returns the number of run folders in the commit, and the findings.
+    """Compare the roots of the run folders of a git commit and on disk; return their number and the findings.
 
     Raises:
         NotFoundError: no git, no such commit, or no run folder in it (exit 7).

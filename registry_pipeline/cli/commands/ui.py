@@ -1,7 +1,4 @@
-"""`ui`: run Dagster's webserver and daemon as child processes; both are stopped together, with all their children.
-
-Dagster is not imported: its programs are looked up beside this Python.
-"""
+"""`ui`: run Dagster's webserver and daemon, found beside this Python, as child processes; both are stopped together."""
 
 from __future__ import annotations
 
@@ -57,13 +54,7 @@ class UiPlan:
 
 
 def serve(plan: UiPlan, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
-    """Run both processes until Ctrl-C; call `on_ready` once with the address.
-
-    Raises:
-        BusyError: the port is in use.
-        NotFoundError: Dagster's programs are not installed.
-        RegistryPipelineError: one of the processes ended by itself.
-    """
+    """Run both processes until Ctrl-C; call `on_ready` once with the address; raise an error if a process ends."""
     port = _find_port(plan.port)
     prepare_home(plan.dagster_home)
     environment = {**os.environ, REPO_VARIABLE: str(plan.repository), "DAGSTER_HOME": str(plan.dagster_home)}
@@ -89,22 +80,14 @@ def serve(plan: UiPlan, on_ready: Callable[[str], None], note: Callable[[str], N
 
 
 def commands(home: Path, port: int) -> tuple[list[str], list[str]]:
-    """Return the command lines of the webserver and of the daemon for a prepared home.
-
-    Raises:
-        NotFoundError: Dagster's programs are not installed.
-    """
+    """Return the command lines of webserver and daemon; raise NotFoundError if Dagster is not installed."""
     workspace = ("-w", str(home / WORKSPACE_FILE))
     web = [_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
     return web, [_program("dagster-daemon"), "run", *workspace]
 
 
 def prepare_home(home: Path) -> None:
-    """Create the Dagster home with its instance and workspace files; existing files are kept.
-
-    Raises:
-        WriteError: the folder cannot be written.
-    """
+    """Create the Dagster home with its instance and workspace files; existing files are kept."""
     for name, data in ((INSTANCE_FILE, shipped_instance_file().read_bytes()), (WORKSPACE_FILE, WORKSPACE.encode())):
         if not (home / name).exists():
             with suppress(BusyError):  # another `ui` was faster
