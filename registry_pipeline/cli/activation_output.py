@@ -21,6 +21,11 @@ from registry_pipeline.runs.pointer_file import pointer_hash
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
 ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
+_UNCHANGED: Final = {
+    "activate": "the run is already active",
+    "rollback": "each registry is already at that run",
+    "mark_bad": "the run is already marked bad",
+}
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
@@ -46,7 +51,6 @@ def print_change(
     outcome: Activation | Refusal | None,
     *,
     action: str,
-    unchanged_text: str,
     other_findings: Iterable[Finding] = (),
 ) -> int:
     """Render the health report if a pointer moved, print the outcome, and return the exit code.
@@ -67,7 +71,7 @@ def print_change(
 
     def print_text(page: Page) -> None:
         if outcome is None:
-            page.line(f"{unchanged_text}; no pointer moved")
+            page.line(f"{_UNCHANGED[action]}; no pointer moved")
         elif isinstance(outcome, Refusal):
             page.line("refused: no pointer moved", style="bold red")
         else:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 import click
 
 from registry_pipeline.canonical import parse_instant, parse_utc
-from registry_pipeline.values import value_type
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_YEAR: Final = 1970
@@ -52,34 +50,21 @@ class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before
         return instant
 
 
-@value_type
-class DaySpan:
-    """The days from the first to the last, both included."""
-
-    first: date
-    last: date
-
-    def __len__(self) -> int:
-        return (self.last - self.first).days + 1
-
-    def __iter__(self) -> Iterator[date]:
-        return (self.first + timedelta(days=count) for count in range(len(self)))
-
-
 class DaySpanText(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """`DATE` or `FIRST..LAST`, with dates as 2026-03-01."""
+    """`DATE` or `FIRST..LAST`, with dates as 2026-03-01; the value is the tuple of these days."""
 
     name = "days"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> DaySpan:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, ...]:
         """Return the days."""
-        if isinstance(value, DaySpan):
+        if isinstance(value, tuple):
             return value
-        first, dots, last = str(value).partition("..")
-        span = DaySpan(self._parse_day(first, param, ctx), self._parse_day(last if dots else first, param, ctx))
-        if span.last < span.first:
-            self.fail(f"{value!r} goes backwards; write {last}..{first}", param, ctx)
-        return span
+        first_text, dots, last_text = str(value).partition("..")
+        first = self._parse_day(first_text, param, ctx)
+        last = self._parse_day(last_text, param, ctx) if dots else first
+        if last < first:
+            self.fail(f"{value!r} goes backwards; write {last_text}..{first_text}", param, ctx)
+        return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
 
     def _parse_day(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> date:
         try:

@@ -35,7 +35,7 @@ class Progress:
 @contextmanager
 def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
     """Draw progress while the block runs, if stderr is a terminal."""
-    if not reporter.shows_progress or total == 0:
+    if reporter.settings.quiet or not sys.stderr.isatty() or total == 0:
         yield Progress()
         return
     from rich import progress as rich_progress  # noqa: PLC0415 - only for a terminal
@@ -112,11 +112,6 @@ def summary_annotation(findings: Sequence[Finding]) -> str:
     return f"::{_LEVELS[highest]} title={len(findings)} more findings::{_escape(text)}"
 
 
-def failure_annotation(text: str) -> str:
-    """Return the failure of a command as a GitHub workflow command."""
-    return f"::error title=registry-pipeline::{_escape(text)}"
-
-
 def _escape(text: str) -> str:
     return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
@@ -188,11 +183,6 @@ class Reporter:
         """Print a line on stderr that is not part of the result."""
         if not self.settings.quiet:
             sys.stderr.write(f"{printable(text)}\n")
-
-    @property
-    def shows_progress(self) -> bool:
-        """Whether stderr is a terminal and the command is not quiet."""
-        return sys.stderr.isatty() and not self.settings.quiet
 
 
 @value_type
@@ -317,4 +307,4 @@ def report_failure(message: str, advice: str, code: int, *, form: Format) -> Non
         document = {"schema_version": SCHEMA_VERSION, "error": failure, "findings": []}
         sys.stdout.write(json_document(document).decode("ascii"))
     elif form == "github":
-        sys.stdout.write(f"{failure_annotation(text)}\n")
+        sys.stdout.write(f"::error title=registry-pipeline::{_escape(text)}\n")

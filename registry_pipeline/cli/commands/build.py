@@ -12,7 +12,7 @@ import click
 from registry_pipeline.cli.activation_output import find_actor, refusal_code
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
-from registry_pipeline.cli.param_types import DaySpan, DaySpanText
+from registry_pipeline.cli.param_types import DaySpanText
 from registry_pipeline.cli.reporter import Column, Page, Reporter, progress
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
@@ -50,7 +50,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     only: bool,
     no_activate: bool,
     force: bool,
-    as_of: DaySpan | None,
+    as_of: tuple[date, ...] | None,
     reason: str,
     actor: str | None,
     fail_on: frozenset[str],
@@ -179,7 +179,7 @@ _FAIL_ON_METRICS: Final = {
 }
 
 
-def _check_daily_arguments(registries: Sequence[str], as_of: DaySpan | None) -> None:
+def _check_daily_arguments(registries: Sequence[str], as_of: tuple[date, ...] | None) -> None:
     if as_of is None and DAILY in registries:
         raise click.UsageError(f"{DAILY} is built for days: add --as-of DATE, or --as-of FIRST..LAST")
     if as_of is not None and set(registries) != {DAILY}:
@@ -187,7 +187,7 @@ def _check_daily_arguments(registries: Sequence[str], as_of: DaySpan | None) -> 
 
 
 def _build_span(
-    reporter: Reporter, repository: Repository, days: DaySpan, *, force: bool, fail_on: frozenset[str]
+    reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: frozenset[str]
 ) -> int:
     """Build, seal and validate each day, print the result, and return the exit code."""
     run = BuildRun(reporter.settings.now, GitState(None, None))
@@ -209,7 +209,7 @@ def _build_span(
         reporter.note("interrupted")
     except RegistryPipelineError:
         if sealed:
-            reporter.note(f"sealed before the failure: {plural(len(sealed), 'day')}, {days.first}..{sealed[-1][0].day}")
+            reporter.note(f"sealed before the failure: {plural(len(sealed), 'day')}, {days[0]}..{sealed[-1][0].day}")
         raise
     is_interrupted = len(sealed) < len(days)
     findings = sorted_findings(f for day, verdict in sealed for f in (*day.built.findings, *verdict.findings))

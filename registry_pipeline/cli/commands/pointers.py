@@ -56,7 +56,7 @@ def activate_command(
     repository = find_repository(reporter.settings.repo)
     named_run = find_named_run(repository, word, registry_id)
     candidate = load_candidate(repository, registry_id, named_run, accept_losses=accept_removed)
-    finish = partial(print_change, reporter, repository, action="activate", unchanged_text="the run is already active")
+    finish = partial(print_change, reporter, repository, action="activate")
     if isinstance(candidate, Refusal):
         return finish(None, candidate)
     run = start_build_run(repository, reporter.settings.now)
@@ -102,9 +102,7 @@ def rollback_command(
         raise click.UsageError("--redo chooses the record itself; leave out ACTIVATION")
     repository = find_repository(reporter.settings.repo)
     chain = read_chain_state(repository)
-    finish = partial(
-        print_change, reporter, repository, action="rollback", unchanged_text="each registry is already at that run"
-    )
+    finish = partial(print_change, reporter, repository, action="rollback")
     if has_errors(chain.findings):
         return finish(None, Refusal(chain.findings))
     target = select_rollback(chain, activation, registry_id, redo=redo)
@@ -132,9 +130,7 @@ def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | No
     bad_run = find_named_run(repository, word)
     run = start_build_run(repository, reporter.settings.now)
     outcome = mark_bad(repository, run, bad_run, actor=find_actor(actor, repository.root), reason=reason)
-    return print_change(
-        reporter, repository, run, outcome, action="mark_bad", unchanged_text="the run is already marked bad"
-    )
+    return print_change(reporter, repository, run, outcome, action="mark_bad")
 
 
 @command(

@@ -24,7 +24,6 @@ from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import REPO_VARIABLE, find_repository
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import create_file
-from registry_pipeline.values import value_type
 
 HOST: Final = "127.0.0.1"
 INSTANCE_FILE: Final = "dagster.yaml"
@@ -44,31 +43,22 @@ _PR_SET_PDEATHSIG: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
-@value_type
-class UiPlan:
-    """The repository to serve, the absolute folder of Dagster's state, and the port (0: any free one)."""
-
-    repository: Path
-    dagster_home: Path
-    port: int
-
-
-def serve(plan: UiPlan, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
+def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
     """Run both processes until Ctrl-C; call `on_ready` once with the address; raise an error if a process ends."""
-    port = _find_port(plan.port)
-    prepare_home(plan.dagster_home)
-    environment = {**os.environ, REPO_VARIABLE: str(plan.repository), "DAGSTER_HOME": str(plan.dagster_home)}
-    log = plan.dagster_home / "ui.log"
+    port = _find_port(port)
+    prepare_home(home)
+    environment = {**os.environ, REPO_VARIABLE: str(root), "DAGSTER_HOME": str(home)}
+    log = home / "ui.log"
     note(f"starting Dagster; its log is {log}")
     url = f"http://{HOST}:{port}"
     running: list[subprocess.Popen[bytes]] = []
     with log.open("ab") as sink:
         try:
-            web, daemon = commands(plan.dagster_home, port)
-            running.append(_start(web, environment, plan.repository, sink.fileno()))
+            web, daemon = commands(home, port)
+            running.append(_start(web, environment, root, sink.fileno()))
             # The daemon starts second: two processes that create the tables of a new Dagster home fail each other.
             _wait_until_ready(url, running, log)
-            running.append(_start(daemon, environment, plan.repository, sink.fileno()))
+            running.append(_start(daemon, environment, root, sink.fileno()))
             on_ready(url)
             while True:
                 _fail_if_ended(running, log)
@@ -193,9 +183,9 @@ def ui_command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     is activated automatically. State is kept in `dagster` beside the publish root; none of it is evidence.
     """
     repository = find_repository(reporter.settings.repo)
-    plan = UiPlan(repository.root, (dagster_home or repository.dagster_home).resolve(), port)
+    home = (dagster_home or repository.dagster_home).resolve()
 
     def print_address(url: str) -> None:
         reporter.print_result({"url": url}, (), lambda page: page.line(f"{url}  (Ctrl-C stops it)", style="bold"))
 
-    return serve(plan, print_address, reporter.note)
+    return serve(repository.root, home, port, print_address, reporter.note)
