@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
+# Every exit code of a command that ends by itself.
 MEANINGS: Final = MappingProxyType(
     {
         ExitCode.FINE: "success",
@@ -43,7 +44,6 @@ MEANINGS: Final = MappingProxyType(
         ExitCode.REPORT_NOT_RENDERED: "done, but the health report is missing: do not repeat the command",
     }
 )
-"""Every exit code of a command that ends by itself, with its meaning."""
 _PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 8, 4)
 
 

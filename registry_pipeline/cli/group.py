@@ -14,6 +14,8 @@ from registry_pipeline.cli.settings import global_options, read_settings
 from registry_pipeline.findings.finding import did_you_mean
 
 PROGRAM: Final = "registry-pipeline"
+# Each command and group: "module:name" in `cli.commands`, and its line of help, in the order in which users need them.
+# A test compares the lines with the help texts of the commands.
 COMMANDS: Final = {
     "init": ("setup:init_command", "Set up a repository, or a plain folder."),
     "example": ("example:example_command", "Make the example repository in DIR."),
@@ -37,10 +39,6 @@ COMMANDS: Final = {
     "explain": ("explain:explain_command", "Explain the CODE of a finding, or list every code."),
     "ui": ("ui:ui_command", "Start Dagster's web UI for this repository."),
 }
-"""Each command and group: "module:name" in `cli.commands`, and its line of help, in the order in which users need them.
-
-A test compares the lines with the help texts of the commands.
-"""
 _GLOBAL_TITLE: Final = "Global options (before or after the command)"
 
 
@@ -55,15 +53,13 @@ class _SuggestingCommand(click.Command):
 
 
 class Command(_SuggestingCommand):
-    """A command: its own options, the global ones, and examples (arguments, what they do) that a test runs.
-
-    The callback is given a `Reporter` and returns an exit code. An own option replaces the global option of its name.
-    """
+    """A command: its own options, the global ones, and examples (arguments, what they do) that a test runs."""
 
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
         self._own_count = len(self.params)
+        # An own option replaces the global option of its name.
         own_names = {name for param in self.params for name in param.opts}
         self.params += [option for option in global_options() if not own_names.intersection(option.opts)]
 

@@ -120,13 +120,13 @@ def _escape_property(text: str) -> str:
     return _escape(text).replace(":", "%3A").replace(",", "%2C")
 
 
+# Version of every JSON document that states no other; raised by a change that readers must know.
 SCHEMA_VERSION: Final = "0.1"
-"""Version of every JSON document that states no other; raised by a change that readers must know."""
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096
 _GAP: Final = "  "
+# Texts whose characters all take one cell of a terminal.
 _ONE_CELL_EACH: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013\u2014\u2026\u2192]*")
-"""Texts whose characters all take one cell of a terminal."""
 _FORCE_COLOR_VARIABLES: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
 _CELL_STYLES: Final = {
     "pass": "green",
@@ -187,14 +187,12 @@ class Reporter:
 
 @value_type
 class Column:
-    """A column of a table; `right` aligns numbers.
-
-    `below` is for the last column only: on a terminal that is too narrow, its cells go on lines of their own below the
-    rows, unbroken, so that they can be copied.
-    """
+    """A column of a table; `right` aligns numbers."""
 
     title: str
     right: bool = False
+    # For the last column only: on a terminal that is too narrow, its cells go on lines of their own below the rows,
+    # unbroken, so that they can be copied.
     below: bool = False
 
 

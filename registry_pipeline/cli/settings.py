@@ -17,21 +17,18 @@ from registry_pipeline.values import value_type
 Format = Literal["text", "json", "github"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
 _KEY: Final = "registry_pipeline.global_options"
+# Clocks of two machines may differ by this much before --now counts as the future.
 _MAX_CLOCK_SKEW: Final = timedelta(days=1)
-"""Clocks of two machines may differ by this much before --now counts as the future."""
 
 
 @value_type
 class Settings:
-    """The global options of a command; `now` is the clock of the whole command, in whole seconds UTC.
-
-    `verbosity` is how often -v was given, minus how often -q was.
-    """
+    """The global options of a command."""
 
     repo: Path | None
     format: Format
-    verbosity: int
-    now: datetime
+    verbosity: int  # how often -v was given, minus how often -q was
+    now: datetime  # the clock of the whole command, in whole seconds UTC
     color: bool
 
     @property

@@ -46,13 +46,11 @@ class RecordChange:
 
 @value_type
 class ArtifactDiff:
-    """How one file differs: by records, as one object, or only that its bytes differ.
-
-    `key` is empty if the records have no key. A changed record then counts as one removed and one added.
-    """
+    """How one file differs: by records, as one object, or only that its bytes differ."""
 
     relpath: str
     kind: Literal["records", "object", "bytes"]
+    # Empty if the records have no key. A changed record then counts as one removed and one added.
     key: tuple[str, ...] = ()
     added: tuple[Record, ...] = ()
     removed: tuple[Record, ...] = ()

@@ -22,8 +22,8 @@ from registry_pipeline.values import value_type
 
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
+# The git pattern of the temporary files that an atomic write creates beside the file.
 TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
-"""The git pattern of the temporary files that an atomic write creates beside the file."""
 
 
 @value_type
@@ -127,10 +127,7 @@ def list_git_attributes(publish_root: str, pointers: str, logs: Iterable[str] = 
 def list_git_ignores(
     publish_root: str, pointers: str, logs: Iterable[str] = (), *, track_runs: bool
 ) -> tuple[str, ...]:
-    """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file.
-
-    All paths are relative to the repository root.
-    """
+    """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file."""
     state_root = publish_root.rpartition("/")[0]
     state = (f"/{state_root}/{name}" for name in STATE_NAMES)
     change_files = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)

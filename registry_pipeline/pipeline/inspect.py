@@ -29,40 +29,32 @@ from registry_pipeline.values import field, value_type
 
 @value_type
 class ActiveSnapshot:
-    """An active run.
-
-    Attributes:
-        verdict: None if the folder is missing.
-        files: the bytes of its artifacts, by name; empty if the run does not verify.
-    """
+    """An active run."""
 
     ref: SealedRef
-    verdict: Verdict | None = None
+    verdict: Verdict | None = None  # None if the folder is missing
     inputs: Inputs = Inputs()
     as_of_utc: str | None = None
+    # The bytes of its artifacts, by name; empty if the run does not verify.
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @value_type
 class Inspection:
-    """The active runs, and every finding about pointer file, chain and active runs.
-
-    Attributes:
-        active: the active run by registry.
-        status_rows: the rows of the active op_status_table, or None. `operations` counts them.
-        drift_signals: the content of the active drift_signals, or None. `drift` are its flags.
-        refuses: whether an error of the pointer file or of the chain refuses every change of pointers.
-    """
+    """The active runs by registry, and every finding about pointer file, chain and active runs."""
 
     pointer_file: PointerFile
     chain: ChainState
     active: Mapping[str, ActiveSnapshot]
     findings: tuple[Finding, ...]
     health: HealthState
+    # The rows of the active op_status_table, and their numbers; None if no valid one is active.
     status_rows: Sequence[Mapping[str, Any]] | None
     operations: OperationCounts | None
+    # The active drift_signals, and its flags; None if no valid one is active.
     drift_signals: Mapping[str, Any] | None
     drift: SystemDrift | None
+    # An error of the pointer file or of the chain refuses every change of pointers.
     refuses: bool
 
 

@@ -81,16 +81,13 @@ class BuiltRow:
 
 @value_type
 class RebuildResult:
-    """The result of a rebuild; activation and report are None if there was nothing to activate or to render.
-
-    `waiting` is whether a valid run could not be activated.
-    """
+    """The result of a rebuild; activation and report are None if there was nothing to activate or to render."""
 
     built: tuple[BuiltRow, ...]
     findings: tuple[Finding, ...]
     activation: Activation | Refusal | None = None
     report: SealedRun | None = None
-    waiting: bool = False
+    waiting: bool = False  # a valid run could not be activated
 
 
 def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:

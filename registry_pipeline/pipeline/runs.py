@@ -33,15 +33,13 @@ _DatedLine = tuple[datetime | None, str, bytes]
 
 @value_type
 class RunQuery:
-    """What to select: a record matches if each non-empty set contains its value and its time is in the span.
-
-    `since` and `until` are both included. A record without a time, or with one without a zone, is in no span.
-    """
+    """What to select: a record matches if each non-empty set contains its value and its time is in the span."""
 
     operations: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
     run_roots: frozenset[str] = frozenset()
     states: frozenset[str] = frozenset()
+    # Both ends are included. A record without a time, or with one without a zone, is in no span.
     since: datetime | None = None
     until: datetime | None = None
 
@@ -58,19 +56,13 @@ class RunQuery:
 
 @value_type
 class RunQueryResult:
-    """The selected records, ordered and cut to the limit.
-
-    Attributes:
-        matched: the number of records before the cut.
-        undated: the number of records left out of the span because they have no time.
-        unknown: a line for each requested value that no record has; empty if any record matched.
-    """
+    """The selected records, ordered and cut to the limit."""
 
     source: SealedRef
     records: tuple[Record, ...]
-    matched: int
-    undated: int
-    unknown: tuple[str, ...]
+    matched: int  # before the cut
+    undated: int  # left out of the span, because they have no time
+    unknown: tuple[str, ...]  # a line for each requested value that no record has; empty if any record matched
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `runs --json`: each record with its states."""

@@ -1,7 +1,4 @@
-"""The steps of the pipeline, and the locks of builds.
-
-Each step takes what the step before returned, so a step cannot be skipped.
-"""
+"""The steps of the pipeline, and the locks of builds. Each step takes what the step before returned."""
 
 from __future__ import annotations
 
@@ -34,8 +31,8 @@ from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 from registry_pipeline.values import replace
 
+# How long a build waits for another writer to finish.
 WAIT_SECONDS: Final = 30.0
-"""How long a build waits for another writer to finish."""
 _BUILD_LOCK: Final = "building"
 
 

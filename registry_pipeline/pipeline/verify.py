@@ -175,22 +175,19 @@ def compare_baseline(repository: Repository, revision: str) -> tuple[int, tuple[
     return len(committed.roots), check_baseline(committed.roots, present, source, explain)
 
 
+# Of the document of `verify`. Since 0.2 the verdict may be `none`.
 SCHEMA_VERSION: Final = "0.2"
-"""Of the document of `verify`. Since 0.2 the verdict may be `none`."""
 
 
 @value_type
 class Verification:
-    """The result of `verify`: the verdict on each folder, and the findings that belong to no single folder.
-
-    Attributes:
-        compared: what else was checked, with numbers: recorded inputs, runs of a baseline.
-        verified: whether anything existed that the options name.
-    """
+    """The result of `verify`: the verdict on each folder, and the findings that belong to no single folder."""
 
     results: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
+    # What else was checked, with numbers: recorded inputs, runs of a baseline.
     compared: Mapping[str, int] = field(default_factory=dict)
+    # Whether anything existed that the options name.
     verified: bool = True
 
     @property
