@@ -96,11 +96,7 @@ _ENVELOPE_KEYS: Final = (
 )
 
 
-@command(
-    "show",
-    ("show latest", "the newest run"),
-    ("show latest --json", "the same with all of run.json"),
-)
+@command("show", ("show latest", "the newest run"), ("show latest --json", "the same with all of run.json"))
 @click.argument("word", metavar="RUN|PATH")
 def show_command(reporter: Reporter, word: str) -> int:
     """Show one run and who activated it.

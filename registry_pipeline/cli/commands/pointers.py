@@ -113,10 +113,7 @@ def rollback_command(
     return finish(run, rollback(repository, run, target, actor=actor, reason=reason, allow_mixed=allow_mixed))
 
 
-@command(
-    "mark-bad",
-    ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"),
-)
+@command("mark-bad", ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"))
 @click.argument("word", metavar="RUN")
 @reason_options
 def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | None) -> int:

@@ -89,7 +89,8 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     if repository is not None and request.baseline is not None:
         compared["baseline_runs"], baseline_findings = compare_baseline(repository, request.baseline)
     chain, pointers, findings = _check_chain(reporter, repository, request)
-    missing = _find_missing_subjects(request, verdicts, chain, pointers)
+    subjects = _find_subjects(request, verdicts, chain, pointers)
+    missing = [noun for noun, exists in subjects.items() if not exists]
     # (3) Put the results together.
     result = combine_verdicts(
         verdicts[: len(named)],
@@ -100,7 +101,7 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
         strict=request.strict,
         inputs=() if lineage is None else lineage.findings,
     )
-    is_verified = bool(named) or "baseline_runs" in compared or len(missing) < request.subject_count
+    is_verified = bool(named) or "baseline_runs" in compared or len(missing) < len(subjects)
     result = replace(result, compared=compared, verified=is_verified)
     reporter.print_result(
         result.to_json(), result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
@@ -132,11 +133,6 @@ class _VerifyOptions:
     def includes_pointers(self) -> bool:
         """Whether the pointer file and the chain are checked, too."""
         return self.all_folders or self.active or self.pointers
-
-    @property
-    def subject_count(self) -> int:
-        """How many options are given that say what to verify."""
-        return self.all_folders + self.active + self.pointers + self.chain
 
     @property
     def needs_repository(self) -> bool:
@@ -203,12 +199,12 @@ def _check_chain(
     return chain, pointers, (*findings, *anchor_findings)
 
 
-def _find_missing_subjects(
+def _find_subjects(
     request: _VerifyOptions, verdicts: Sequence[Verdict], chain: ChainState | None, pointers: PointerFile | None
-) -> tuple[str, ...]:
-    """Return a noun for each option whose subject the repository does not contain."""
+) -> dict[str, bool]:
+    """Return a noun for each option that says what to verify, and whether the repository contains any."""
     has_sealed = any(verdict.verdict in ("pass", "fail") for verdict in verdicts)
-    has_active = pointers is not None and any(pointers.active(p.registry_id) is not None for p in pointers.pointers)
+    has_active = pointers is not None and bool(pointers.active_refs())
     has_records = chain is not None and bool(chain.records or chain.voided)
     subjects = (
         (request.all_folders, has_sealed, "sealed run folder"),
@@ -216,7 +212,7 @@ def _find_missing_subjects(
         (request.pointers, has_active, "pointer to an active run"),
         (request.chain, has_records, "activation record"),
     )
-    return tuple(noun for is_requested, exists, noun in subjects if is_requested and not exists)
+    return {noun: exists for is_requested, exists, noun in subjects if is_requested}
 
 
 def _exit_code(repository: Repository | None, request: _VerifyOptions, result: Verification) -> int:
@@ -228,12 +224,12 @@ def _exit_code(repository: Repository | None, request: _VerifyOptions, result: V
     return combine_exit_codes([exit_code_of(result.all_findings()), nothing, ExitCode.FAIL_ON * asked_to_fail])
 
 
-def _nothing_verified(missing: tuple[str, ...]) -> str:
+def _nothing_verified(missing: Sequence[str]) -> str:
     hint = "`registry-pipeline build` seals and activates the first runs; see `registry-pipeline status`"
     return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {hint}"
 
 
-def _print_result(page: Page, result: Verification, named_count: int, missing: tuple[str, ...]) -> None:
+def _print_result(page: Page, result: Verification, named_count: int, missing: Sequence[str]) -> None:
     """Print each folder that was named or does not pass, with its findings, then the totals."""
     for number, verdict in enumerate(result.results):
         unsealed = verdict.verdict == "unsealed"
