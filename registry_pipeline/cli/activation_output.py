@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -97,10 +97,9 @@ def refusal_code(refusal: Refusal) -> ExitCode:
     return ExitCode.INVALID_EVIDENCE if invalid else ExitCode.REFUSED
 
 
-def find_actor(actor: str | None, root: Path, environ: Mapping[str, str] | None = None) -> str:
+def find_actor(actor: str | None, root: Path) -> str:
     """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
-    variables = os.environ if environ is None else environ
-    for name in (actor, variables.get(ACTOR_VARIABLE), read_identity(root)):
+    for name in (actor, os.environ.get(ACTOR_VARIABLE), read_identity(root)):
         if name is not None and name.strip():
             return name.strip()
     try:

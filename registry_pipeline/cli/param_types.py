@@ -1,4 +1,4 @@
-"""Types of command-line parameters: instants and spans of days, in UTC."""
+"""Command-line parameters that are instants and spans of days, in UTC."""
 
 from __future__ import annotations
 
@@ -50,25 +50,18 @@ class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before
         return instant
 
 
-class DaySpanText(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """`DATE` or `FIRST..LAST`, with dates as 2026-03-01; the value is the tuple of these days."""
-
-    name = "days"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, ...]:
-        """Return the days."""
-        if isinstance(value, tuple):
-            return value
-        first_text, dots, last_text = str(value).partition("..")
-        first = self._parse_day(first_text, param, ctx)
-        last = self._parse_day(last_text, param, ctx) if dots else first
-        if last < first:
-            self.fail(f"{value!r} goes backwards; write {last_text}..{first_text}", param, ctx)
-        return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
-
-    def _parse_day(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> date:
+def parse_days(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[date, ...] | None:
+    """Return the days of an option `DATE` or `FIRST..LAST`, with dates as 2026-03-01."""
+    if value is None:
+        return None
+    texts = value.split("..", 1)
+    days = []
+    for text in texts:
         try:
-            day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+            days.append(date.fromisoformat(text if _DAY.fullmatch(text) else ""))
         except ValueError:
-            day = None
-        return day or self.fail(f"{text!r} is not a day in the form 2026-03-01", param, ctx)
+            raise click.BadParameter(f"{text!r} is not a day in the form 2026-03-01", ctx, param) from None
+    first, last = days[0], days[-1]
+    if last < first:
+        raise click.BadParameter(f"{value!r} goes backwards; write {texts[1]}..{texts[0]}", ctx, param)
+    return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))

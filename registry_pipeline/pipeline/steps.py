@@ -12,7 +12,6 @@ from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError
-from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.files.lock import hold_lock, is_locked
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
@@ -66,15 +65,9 @@ def hold_registry_lock(repository: Repository, registry_id: str) -> AbstractCont
     return _hold(repository, registry_id, f"writer of {registry_id}")
 
 
-@contextmanager
-def _hold(repository: Repository, name: str, purpose: str) -> Iterator[None]:
+def _hold(repository: Repository, name: str, purpose: str) -> AbstractContextManager[None]:
     path = _lock_path(repository, name)
-    try:
-        make_folders(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    with hold_lock(path, repository.root, purpose, wait_seconds=WAIT_SECONDS):
-        yield
+    return hold_lock(path, repository.root, purpose, wait_seconds=WAIT_SECONDS, make_folder=True)
 
 
 def _lock_path(repository: Repository, name: str) -> Path:

@@ -12,7 +12,7 @@ import click
 from registry_pipeline.cli.activation_output import find_actor, refusal_code
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
-from registry_pipeline.cli.param_types import DaySpanText
+from registry_pipeline.cli.param_types import parse_days
 from registry_pipeline.cli.reporter import Column, Page, Reporter, progress
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
@@ -40,7 +40,7 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Ve
 @click.option("--only", is_flag=True, help="Build only the named registries, and activate nothing.")
 @click.option("--no-activate", is_flag=True, help="Move no pointer and render no report.")
 @click.option("--force", is_flag=True, help="Seal a captured registry, a day or a log even if it is unchanged.")
-@click.option("--as-of", type=DaySpanText(), metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
+@click.option("--as-of", callback=parse_days, metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
 @fail_on_option
