@@ -96,7 +96,6 @@ def build_days(
 
 
 def _read_history(repository: Repository, days: Iterable[date], now: datetime) -> History:
-    """Return the git history of the repository; refuse if it does not cover every day."""
     start = repository.config.history_start
     history = read_history(repository.root)
     if history is None:

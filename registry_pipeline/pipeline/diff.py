@@ -145,7 +145,6 @@ def _find_registry(report: SealReport) -> str | None:
 
 
 def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the record key by file name."""
     # A run may also contain an artifact of another registry: its name identifies its key.
     keys = {spec.relpath: spec.record_key for spec in REGISTRIES.values() if spec.relpath and spec.record_key}
     spec = REGISTRIES.get(registry_id or "")

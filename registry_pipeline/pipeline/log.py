@@ -70,7 +70,6 @@ def _log_order(entry: Mapping[str, Any]) -> tuple[str, bool, int, str]:
 
 
 def _read_claims(repository: Repository, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the root and the commit that a run folder states."""
     run = read_run_folder(repository.root, entry["run_root"], entry["run_id"])
     if run is None:
         return {}

@@ -48,11 +48,6 @@ class RunQuery:
         fields = (("operation_id", self.operations), ("option", self.options), ("run_root", self.run_roots))
         return tuple((field, values) for field, values in fields if values)
 
-    @property
-    def has_span(self) -> bool:
-        """Whether the time is restricted."""
-        return self.since is not None or self.until is not None
-
 
 @value_type
 class RunQueryResult:
@@ -106,6 +101,7 @@ def select_runs(
     """Return the records that match a query, at most `limit` (0: all); raise ValueError for a line of another form."""
     matches: list[_DatedLine] = []
     undated = 0
+    has_span = query.since is not None or query.until is not None
     seen: dict[str, set[str | None]] = {field: set() for field, _ in query.values()}
     # Keep the bytes of matching lines and parse the selected ones again: parsed records need far more memory.
     for line in lines:
@@ -116,7 +112,7 @@ def select_runs(
             continue
         # `created_utc` is copied from run.json of any tool, so it may be missing or have no zone.
         instant = parse_instant(record["created_utc"])
-        if query.has_span and instant is None:
+        if has_span and instant is None:
             undated += 1
         elif instant is None or _is_in_span(instant, query):
             matches.append((instant, record["run_key"], line))

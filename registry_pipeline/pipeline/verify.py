@@ -257,7 +257,6 @@ def _mark_bad(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severit
 
 
 def _require_seal(verdict: Verdict) -> Verdict:
-    """Return the verdict with an error if the run is not sealed."""
     if verdict.verdict == "partial" and not verdict.errors():  # a list of hashes, and all of them match
         expected, got = " and ".join(SEAL_FILES), f"only {SEAL_FILES[1]}"
         return _add_findings(verdict, [finding("PARTIAL", verdict.path, expected=expected, got=got)])

@@ -189,7 +189,6 @@ def _check_daily_arguments(registries: Sequence[str], as_of: tuple[date, ...] | 
 def _build_span(
     reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: frozenset[str]
 ) -> int:
-    """Build, seal and validate each day, print the result, and return the exit code."""
     run = BuildRun(reporter.settings.now, GitState(None, None))
     sealed: list[tuple[SealedDay, Verdict]] = []
     try:

@@ -113,8 +113,6 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
 
 @value_type
 class _VerifyOptions:
-    """The options, as click names them."""
-
     names: tuple[str, ...]
     all_folders: bool
     active: bool
@@ -153,7 +151,6 @@ class _VerifyOptions:
 
 
 def _list_other_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
-    """Return the runs of --all or --active that were not named."""
     if repository is None or not (request.all_folders or request.active):
         return []
     named_paths = {run.path for run in named}
