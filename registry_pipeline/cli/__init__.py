@@ -1,7 +1,3 @@
-"""The command line: one of the two interfaces over the pipeline.
-
-Contains the click commands (one file per command in `commands`), the global options, the exit codes and the reporter
-that prints every result. Contains no rules and no import of Dagster or pandas. May import the pipeline and below.
-"""
+"""The command line: options, output and exit codes. It contains no rules; those are in the pipeline and below."""
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -21,6 +21,11 @@ from registry_pipeline.runs.pointer_file import pointer_hash
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
 ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
+_UNCHANGED: Final = {
+    "activate": "the run is already active",
+    "rollback": "each registry is already at that run",
+    "mark_bad": "the run is already marked bad",
+}
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
@@ -46,13 +51,11 @@ def print_change(
     outcome: Activation | Refusal | None,
     *,
     action: str,
-    unchanged_text: str,
     other_findings: Iterable[Finding] = (),
 ) -> int:
     """Render the health report if a pointer moved, print the outcome, and return the exit code.
 
-    `outcome` is None if nothing had to change, which `unchanged_text` says. `run` renders the report; it is None for a
-    refusal before any run was started.
+    `outcome` is None if nothing had to change. `run` is None for a refusal before any run was started.
     """
     activation = outcome if isinstance(outcome, Activation) else None
     report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)
@@ -68,7 +71,7 @@ def print_change(
 
     def print_text(page: Page) -> None:
         if outcome is None:
-            page.line(f"{unchanged_text}; no pointer moved")
+            page.line(f"{_UNCHANGED[action]}; no pointer moved")
         elif isinstance(outcome, Refusal):
             page.line("refused: no pointer moved", style="bold red")
         else:
@@ -94,10 +97,9 @@ def refusal_code(refusal: Refusal) -> ExitCode:
     return ExitCode.INVALID_EVIDENCE if invalid else ExitCode.REFUSED
 
 
-def find_actor(actor: str | None, root: Path, environ: Mapping[str, str] | None = None) -> str:
+def find_actor(actor: str | None, root: Path) -> str:
     """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
-    variables = os.environ if environ is None else environ
-    for name in (actor, variables.get(ACTOR_VARIABLE), read_identity(root)):
+    for name in (actor, os.environ.get(ACTOR_VARIABLE), read_identity(root)):
         if name is not None and name.strip():
             return name.strip()
     try:

@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
+# Every exit code of a command that ends by itself.
 MEANINGS: Final = MappingProxyType(
     {
         ExitCode.FINE: "success",
@@ -43,7 +44,6 @@ MEANINGS: Final = MappingProxyType(
         ExitCode.REPORT_NOT_RENDERED: "done, but the health report is missing: do not repeat the command",
     }
 )
-"""Every exit code of a command that ends by itself, with its meaning."""
 _PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 8, 4)
 
 
@@ -65,31 +65,18 @@ FAIL_ON_REASONS: Final = ("drift", "stale", "coverage", "warning")
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-class _Reasons(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """Comma-separated reasons."""
-
-    name = "reasons"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
-        if isinstance(value, frozenset):
-            return value
-        names = [name.strip() for name in str(value).split(",")]
-        unknown = [name for name in names if name not in FAIL_ON_REASONS]
-        if unknown:
-            self.fail(f"{unknown[0]!r} is none of {', '.join(FAIL_ON_REASONS)}", param, ctx)
-        return frozenset(names)
-
-
 def fail_on_option(command: _Decorated) -> _Decorated:
     """Add `--fail-on` to a command, as the argument `fail_on`: a frozen set of reasons."""
-    return click.option(
-        "--fail-on",
-        type=_Reasons(),
-        default=frozenset(),
-        show_default=False,
-        metavar="LIST",
-        help=f"Exit 4 on any of {','.join(FAIL_ON_REASONS)}.",
-    )(command)
+    about = f"Exit 4 on any of {','.join(FAIL_ON_REASONS)}."
+    return click.option("--fail-on", metavar="LIST", callback=_parse_reasons, help=about)(command)
+
+
+def _parse_reasons(ctx: click.Context, param: click.Parameter, value: str | None) -> frozenset[str]:
+    names = [] if value is None else [name.strip() for name in value.split(",")]
+    unknown = [name for name in names if name not in FAIL_ON_REASONS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(FAIL_ON_REASONS)}", ctx, param)
+    return frozenset(names)
 
 
 def matches_fail_on(

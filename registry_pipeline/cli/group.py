@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -28,18 +28,13 @@ class _SuggestingCommand(click.Command):
 
 
 class Command(_SuggestingCommand):
-    """A command: its own options, the global ones, and examples that a test runs.
-
-    The callback is given a `Reporter` and returns an exit code. An own option replaces the global option of its name.
-
-    Attributes:
-        examples: pairs of arguments and what they do.
-    """
+    """A command: its own options, the global ones, and examples (arguments, what they do) that a test runs."""
 
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
         self._own_count = len(self.params)
+        # An own option replaces the global option of its name.
         own_names = {name for param in self.params for name in param.opts}
         self.params += [option for option in global_options() if not own_names.intersection(option.opts)]
 
@@ -59,6 +54,15 @@ class Command(_SuggestingCommand):
             formatter.write_dl([(f"{PROGRAM} {arguments}", does) for arguments, does in self.examples], col_max=46)
 
 
+def command(name: str, *examples: tuple[str, str]) -> Callable[[Callable[..., int]], Command]:
+    """Make a function a command; its first argument is the reporter, the others are the options."""
+
+    def decorate(function: Callable[..., int]) -> Command:
+        return click.command(name, cls=Command, examples=examples)(click.pass_obj(function))
+
+    return decorate
+
+
 @click.pass_context
 def _show_help(ctx: click.Context) -> int | None:
     # A group without a command is a usage error, answered with the help text.
@@ -69,11 +73,7 @@ def _show_help(ctx: click.Context) -> int | None:
 
 
 class CommandGroup(_SuggestingCommand, click.Group):
-    """The program or a group of commands. A command's module is imported when the command is called.
-
-    Attributes:
-        help_lines: the line of help by command, in the order of the help text.
-    """
+    """The program or a group of commands, with their lines of help. A module is imported when its command is called."""
 
     def __init__(self, *args: Any, members: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
         defaults: dict[str, Any] = {"params": global_options(), "callback": _show_help, "invoke_without_command": True}

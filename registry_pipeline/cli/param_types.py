@@ -1,16 +1,14 @@
-"""Types of command-line parameters: instants and spans of days, in UTC."""
+"""Command-line parameters that are instants and spans of days, in UTC."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 import click
 
 from registry_pipeline.canonical import parse_instant, parse_utc
-from registry_pipeline.values import value_type
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_YEAR: Final = 1970
@@ -52,38 +50,18 @@ class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before
         return instant
 
 
-@value_type
-class DaySpan:
-    """The days from the first to the last, both included."""
-
-    first: date
-    last: date
-
-    def __len__(self) -> int:
-        return (self.last - self.first).days + 1
-
-    def __iter__(self) -> Iterator[date]:
-        return (self.first + timedelta(days=count) for count in range(len(self)))
-
-
-class DaySpanText(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
-    """`DATE` or `FIRST..LAST`, with dates as 2026-03-01."""
-
-    name = "days"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> DaySpan:
-        """Return the days."""
-        if isinstance(value, DaySpan):
-            return value
-        first, dots, last = str(value).partition("..")
-        span = DaySpan(self._parse_day(first, param, ctx), self._parse_day(last if dots else first, param, ctx))
-        if span.last < span.first:
-            self.fail(f"{value!r} goes backwards; write {last}..{first}", param, ctx)
-        return span
-
-    def _parse_day(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> date:
+def parse_days(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[date, ...] | None:
+    """Return the days of an option `DATE` or `FIRST..LAST`, with dates as 2026-03-01."""
+    if value is None:
+        return None
+    texts = value.split("..", 1)
+    days = []
+    for text in texts:
         try:
-            day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+            days.append(date.fromisoformat(text if _DAY.fullmatch(text) else ""))
         except ValueError:
-            day = None
-        return day or self.fail(f"{text!r} is not a day in the form 2026-03-01", param, ctx)
+            raise click.BadParameter(f"{text!r} is not a day in the form 2026-03-01", ctx, param) from None
+    first, last = days[0], days[-1]
+    if last < first:
+        raise click.BadParameter(f"{value!r} goes backwards; write {texts[1]}..{texts[0]}", ctx, param)
+    return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))

@@ -35,7 +35,7 @@ class Progress:
 @contextmanager
 def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
     """Draw progress while the block runs, if stderr is a terminal."""
-    if not reporter.shows_progress or total == 0:
+    if reporter.settings.quiet or not sys.stderr.isatty() or total == 0:
         yield Progress()
         return
     from rich import progress as rich_progress  # noqa: PLC0415 - only for a terminal
@@ -112,11 +112,6 @@ def summary_annotation(findings: Sequence[Finding]) -> str:
     return f"::{_LEVELS[highest]} title={len(findings)} more findings::{_escape(text)}"
 
 
-def failure_annotation(text: str) -> str:
-    """Return the failure of a command as a GitHub workflow command."""
-    return f"::error title=registry-pipeline::{_escape(text)}"
-
-
 def _escape(text: str) -> str:
     return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
@@ -125,13 +120,13 @@ def _escape_property(text: str) -> str:
     return _escape(text).replace(":", "%3A").replace(",", "%2C")
 
 
+# Version of every JSON document that states no other; raised by a change that readers must know.
 SCHEMA_VERSION: Final = "0.1"
-"""Version of every JSON document that states no other; raised by a change that readers must know."""
 _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 _WIDE: Final = 4096
 _GAP: Final = "  "
+# Texts whose characters all take one cell of a terminal.
 _ONE_CELL_EACH: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013\u2014\u2026\u2192]*")
-"""Texts whose characters all take one cell of a terminal."""
 _FORCE_COLOR_VARIABLES: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
 _CELL_STYLES: Final = {
     "pass": "green",
@@ -156,13 +151,9 @@ class Reporter:
         *,
         fold_after: int | None = None,
     ) -> None:
-        """Print the result once, in the chosen format.
+        """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text.
 
-        Args:
-            document: the result as JSON.
-            findings: the findings, for GitHub annotations.
-            print_text: prints the result as text.
-            fold_after: number of annotations after which one summary replaces the rest; GitHub shows few per step.
+        After `fold_after` annotations one summary replaces the rest, because GitHub shows few per step.
         """
         if self.settings.format == "json":
             sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
@@ -193,25 +184,15 @@ class Reporter:
         if not self.settings.quiet:
             sys.stderr.write(f"{printable(text)}\n")
 
-    @property
-    def shows_progress(self) -> bool:
-        """Whether stderr is a terminal and the command is not quiet."""
-        return sys.stderr.isatty() and not self.settings.quiet
-
 
 @value_type
 class Column:
-    """A column of a table.
-
-    Attributes:
-        title: the heading.
-        right: align right, for numbers.
-        below: only for the last column. On a terminal that is too narrow, its cells go on lines of their own below
-            the rows, unbroken, so that they can be copied.
-    """
+    """A column of a table; `right` aligns numbers."""
 
     title: str
     right: bool = False
+    # For the last column only: on a terminal that is too narrow, its cells go on lines of their own below the rows,
+    # unbroken, so that they can be copied.
     below: bool = False
 
 
@@ -324,4 +305,4 @@ def report_failure(message: str, advice: str, code: int, *, form: Format) -> Non
         document = {"schema_version": SCHEMA_VERSION, "error": failure, "findings": []}
         sys.stdout.write(json_document(document).decode("ascii"))
     elif form == "github":
-        sys.stdout.write(f"{failure_annotation(text)}\n")
+        sys.stdout.write(f"::error title=registry-pipeline::{_escape(text)}\n")

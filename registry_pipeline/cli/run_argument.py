@@ -17,11 +17,7 @@ def is_path(name: str) -> bool:
 
 
 def find_repository_for(reporter: Reporter, names: Iterable[str]) -> Repository | None:
-    """Return the repository, or None if there is none and every argument is a path.
-
-    Raises:
-        NotFoundError: there is no repository, and one is needed or was named by -C.
-    """
+    """Return the repository, or None if there is none, -C names none, and every argument is a path."""
     try:
         return find_repository(reporter.settings.repo)
     except NotFoundError:
@@ -31,11 +27,7 @@ def find_repository_for(reporter: Reporter, names: Iterable[str]) -> Repository 
 
 
 def find_named_run(repository: Repository | None, name: str, registry_id: str | None = None) -> FoundRun:
-    """Return the run that an argument names. Only a path can be found without a repository.
-
-    Raises:
-        NotFoundError: no run matches, or more than one.
-    """
+    """Return the run that an argument names; without a repository only a path can be found."""
     if repository is None or is_path(name):
         return locate_folder(Path(name))
     return find_run(repository, name, registry_id)

@@ -17,26 +17,18 @@ from registry_pipeline.values import value_type
 Format = Literal["text", "json", "github"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
 _KEY: Final = "registry_pipeline.global_options"
+# Clocks of two machines may differ by this much before --now counts as the future.
 _MAX_CLOCK_SKEW: Final = timedelta(days=1)
-"""Clocks of two machines may differ by this much before --now counts as the future."""
 
 
 @value_type
 class Settings:
-    """The global options of a command.
-
-    Attributes:
-        repo: the directory of -C.
-        format: the output format.
-        verbosity: how often -v was given, minus how often -q was.
-        now: the clock of the whole command, UTC in whole seconds.
-        color: whether colours are allowed.
-    """
+    """The global options of a command."""
 
     repo: Path | None
     format: Format
-    verbosity: int
-    now: datetime
+    verbosity: int  # how often -v was given, minus how often -q was
+    now: datetime  # the clock of the whole command, in whole seconds UTC
     color: bool
 
     @property

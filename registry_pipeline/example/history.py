@@ -25,8 +25,6 @@ from registry_pipeline.pipeline.init import (
     format_operations_addendum,
     list_git_attributes,
     list_git_ignores,
-    list_log_attributes,
-    list_log_ignores,
 )
 from registry_pipeline.values import value_type
 
@@ -95,12 +93,10 @@ def _generate_files(end: datetime, planted: bytes) -> dict[str, dict[str, bytes]
             "__pycache__/",
             f"/{REPORTS}/",
             f"/{RIG_ROOT}/",
-            *list_git_ignores(CODEX, _POINTERS_PATH, track_runs=False),
-            *list_log_ignores(_LOGS),
+            *list_git_ignores(CODEX, _POINTERS_PATH, _LOGS, track_runs=False),
         ),
         ".gitattributes": _lines(
-            *list_git_attributes(CODEX, _POINTERS_PATH),
-            *list_log_attributes(_LOGS),
+            *list_git_attributes(CODEX, _POINTERS_PATH, _LOGS),
             f"{REPORTS}/** -text",
             f"{RIG_ROOT}/** -text",
         ),

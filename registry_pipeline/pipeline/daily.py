@@ -47,10 +47,7 @@ _CACHED_COMMITS: Final = 4
 
 @value_type
 class SealedDay:
-    """The run of one day; `run.reused` if an earlier run has the same content.
-
-    `commit` is the newest commit of the day, `seconds` the wall time of its build.
-    """
+    """The run of one day and its newest commit; `run.reused` if an earlier run has the same content."""
 
     day: date
     commit: str
@@ -80,14 +77,11 @@ def build_days(
     force: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[SealedDay]:
-    """Build and seal days in the given order, and yield each as soon as its run folder is sealed.
+    """Build and seal days in the given order, and yield each as soon as its run folder is sealed; raises as `seal`.
 
     Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. `force` seals each day
     again, without the cache of object hashes. `on_progress` is called with the number of run folders read so far.
-
-    Raises:
-        RefusedError: one of the days has no history; no day is built.
-        NotFoundError: git cannot read the repository or an object. PublishError: as `seal`.
+    A day without history is refused before any day is built.
     """
     requested = list(days)
     # (1) Check all days first, so that a wrong range builds nothing.
@@ -102,11 +96,6 @@ def build_days(
 
 
 def _read_history(repository: Repository, days: Iterable[date], now: datetime) -> History:
-    """Return the git history of the repository if it covers every day.
-
-    Raises:
-        RefusedError: it does not; the message names the first such day.
-    """
     start = repository.config.history_start
     history = read_history(repository.root)
     if history is None:
@@ -114,9 +103,8 @@ def _read_history(repository: Repository, days: Iterable[date], now: datetime) -
         raise RefusedError(f"{DAILY} is read from git, but {repository.root} has no commit", advice)
     if start is None:
         value = "" if history.first_day is None else f" = {history.first_day} (the day of the first commit)"
-        raise RefusedError(
-            f"history_start is not set: {DAILY} has no days", f"set history_start{value} in {CONFIG_NAME}"
-        )
+        advice = f"set history_start{value} in {CONFIG_NAME}"
+        raise RefusedError(f"history_start is not set: {DAILY} has no days", advice)
     for day in days:
         _refuse_day_without_history(day, start, history, now.astimezone(UTC).date())
     return history

@@ -46,13 +46,11 @@ class RecordChange:
 
 @value_type
 class ArtifactDiff:
-    """How one file differs: by records, as one object, or only that its bytes differ.
-
-    `key` is empty if the records have no key. A changed record then counts as one removed and one added.
-    """
+    """How one file differs: by records, as one object, or only that its bytes differ."""
 
     relpath: str
     kind: Literal["records", "object", "bytes"]
+    # Empty if the records have no key. A changed record then counts as one removed and one added.
     key: tuple[str, ...] = ()
     added: tuple[Record, ...] = ()
     removed: tuple[Record, ...] = ()
@@ -101,12 +99,7 @@ class RunDiff:
 
 
 def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
-    """Return the differences between two runs of one registry.
-
-    Raises:
-        EvidenceError: a run does not verify.
-        ConfigError: they belong to different registries.
-    """
+    """Return the differences between two runs, which must verify and belong to one registry."""
     runs = (before, after)
     # (1) Verify both and compare the manifests.
     old_report, new_report = (_verify(run) for run in runs)
@@ -134,11 +127,7 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
 
 
 def find_registry_of_run(run: FoundRun) -> str | None:
-    """Return the registry of a run, or None if it has none.
-
-    Raises:
-        EvidenceError: the run does not verify.
-    """
+    """Return the registry of a run, or None if it has none; raise EvidenceError if the run does not verify."""
     return _find_registry(_verify(run))
 
 
@@ -156,7 +145,6 @@ def _find_registry(report: SealReport) -> str | None:
 
 
 def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the record key by file name."""
     # A run may also contain an artifact of another registry: its name identifies its key.
     keys = {spec.relpath: spec.record_key for spec in REGISTRIES.values() if spec.relpath and spec.record_key}
     spec = REGISTRIES.get(registry_id or "")
@@ -169,9 +157,7 @@ def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, 
 
 
 def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) -> FoundRun:
-    """Return the run to compare with by default: the active run of the registry.
-
-    For the active run itself, or if none is active, it is the newest sealed run that is older than `run`.
+    """Return the active run of the registry; for that run itself the newest older sealed run.
 
     Raises:
         NotFoundError: there is none.
@@ -207,10 +193,7 @@ def compare_artifact(relpath: str, before: bytes, after: bytes, key: Sequence[st
 
 
 def changed_fields(before: Any, after: Any, pointer: str = "") -> Iterator[FieldChange]:
-    """Yield the differences between two JSON values, by JSON pointer.
-
-    Lists of objects are compared item by item, any other list as a whole.
-    """
+    """Yield the differences between two JSON values; only lists of objects are compared item by item."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
             member = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any, Final
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.files.atomic_write import is_temporary, remove_file, remove_temporary
+from registry_pipeline.files.atomic_write import is_temporary, remove_temporary
 from registry_pipeline.files.durable import cannot_write
 from registry_pipeline.files.lock import is_locked
 from registry_pipeline.findings.codes import finding
@@ -23,18 +22,18 @@ from registry_pipeline.git.repository import read_ignored, read_text_attributes
 from registry_pipeline.pipeline.init import list_git_ignores
 from registry_pipeline.pipeline.render import render_after_change
 from registry_pipeline.pipeline.status import observe
+from registry_pipeline.pointers.obstacles import path_of
 from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, restore_pointer_file, void_records
-from registry_pipeline.pointers.state import intent_path, lock_path, read_chain_state
+from registry_pipeline.pointers.state import intent_path, read_chain_state
+from registry_pipeline.registries.base.drift import make_git_unreadable_finding
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
 from registry_pipeline.registries.entries.library import content_paths
 from registry_pipeline.registries.entries.schemas import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
-from registry_pipeline.runs.sealed_run import Activation, Refusal
-from registry_pipeline.runs.writer import find_leftovers, is_alive, quarantine_folder
+from registry_pipeline.runs.sealed_run import Refusal
+from registry_pipeline.runs.writer import find_leftovers, quarantine_folder
 from registry_pipeline.values import asdict, value_type
 
-# Older versions named the temporary files of role packs and of YAML files after the process.
-_BY_PROCESS: Final = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]{1,10})\.tmp")
-_INDEX_TAIL: Final = 1 << 20
+_LOG_TAIL: Final = 1 << 20
 
 
 def find_temporary_files(repository: Repository) -> tuple[Path, ...]:
@@ -42,26 +41,7 @@ def find_temporary_files(repository: Repository) -> tuple[Path, ...]:
     # Only folders of known files are searched: the whole tree may be large, and is not ours.
     folders = {repository.path(path).parent for path in _list_known_files(repository)}
     folders.update(_list_other_folders(repository))
-    return tuple(
-        path for folder in sorted(folders) for path in _list_tmp_files(folder) if _is_leftover(repository, path)
-    )
-
-
-def remove_temporary_files(repository: Repository) -> tuple[Path, ...]:
-    """Remove the files of `find_temporary_files` that still no writer uses; return the removed ones.
-
-    Raises:
-        WriteError: a file cannot be removed (exit 1).
-    """
-    removed = []
-    for path in find_temporary_files(repository):
-        try:
-            is_removed = remove_temporary(path) if is_temporary(path.name) else remove_file(path)
-        except OSError as error:
-            raise cannot_write(path, error) from None
-        if is_removed:
-            removed.append(path)
-    return tuple(removed)
+    return tuple(path for folder in sorted(folders) for path in _list_temporary_files(folder) if not is_locked(path))
 
 
 def _list_known_files(repository: Repository) -> Iterator[str]:
@@ -83,7 +63,7 @@ def _list_run_log_folders(repository: Repository) -> Iterator[Path]:
     """Yield the folders of the newest run logs inside the repository."""
     try:
         with repository.path(repository.config.run_index.path).open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _INDEX_TAIL))
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
             lines = log.read().split(b"\n")
     except OSError:
         return  # `run-index check` reports a log that cannot be read
@@ -95,32 +75,13 @@ def _list_run_log_folders(repository: Repository) -> Iterator[Path]:
                 yield folder
 
 
-def _list_tmp_files(folder: Path) -> list[Path]:
+def _list_temporary_files(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.name.endswith(".tmp") and e.is_file(follow_symlinks=False)]
+            names = [e.name for e in entries if is_temporary(e.name) and e.is_file(follow_symlinks=False)]
     except OSError:
         return []  # the folder is missing, or the command that needs it reports why it cannot be read
     return [folder / name for name in sorted(names)]
-
-
-def _is_leftover(repository: Repository, path: Path) -> bool:
-    # (1) Today's name: the writer holds a lock on the temporary file itself.
-    if is_temporary(path.name):
-        return not is_locked(path)
-    # (2) The pointer file: the writer holds the lock of the pointer file.
-    pointers = repository.pointer_path
-    if path == pointers.with_name(f"{pointers.name}.tmp"):
-        return not is_locked(lock_path(pointers))
-    # (3) The name of older versions: the writer is the process that it names.
-    match = _BY_PROCESS.fullmatch(path.name)
-    if match is None or is_alive(int(match["pid"])):
-        return False
-    role_pack = repository.path(repository.config.roles.pack)
-    return match["name"].endswith(".yaml") or path.with_name(match["name"]) == role_pack
-
-
-UNREADABLE: Final = "CONFIG_GIT_UNREADABLE"
 
 
 @value_type
@@ -146,9 +107,9 @@ class Repair:
 class DoctorDocument:
     """What was repaired, what was refused and why, and every finding that remains."""
 
-    repairs: tuple[Repair, ...]
-    refused: tuple[Finding, ...]
     findings: tuple[Finding, ...]
+    repairs: tuple[Repair, ...] = ()
+    refused: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `doctor --json`."""
@@ -160,11 +121,7 @@ class DoctorDocument:
 
 
 def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
-    """Return every finding on pointers, chain, active runs, leftovers and rules of git; nothing is written.
-
-    Raises:
-        NotFoundError: a run root or the pointer file exists and cannot be read.
-    """
+    """Return every finding on pointers, chain, active runs, leftovers and rules of git; raises as `observe`."""
     _, inspection, findings = observe(repository, now)
     leftovers = [("DOCTOR_TEMPORARY_LEFTOVER", path) for path in find_temporary_files(repository)]
     leftovers += [("DOCTOR_STAGING_LEFTOVER", left.path) for left in find_leftovers(repository.staging_root)]
@@ -177,9 +134,9 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
         surroundings += [*_check_line_ends(repository), *_check_ignores(repository), *_check_history_start(repository)]
     except NotFoundError as error:
         # `observe` has already reported that git cannot read the repository, unless git failed just now.
-        if not any(reported.code == UNREADABLE for reported in findings):
-            surroundings.append(finding(UNREADABLE, ".git", detail=error.message))
-    return DoctorDocument((), (), sorted_findings((*findings, *surroundings)))
+        unreadable = make_git_unreadable_finding(error)
+        surroundings += [unreadable] if unreadable.code not in {f.code for f in findings} else []
+    return DoctorDocument(sorted_findings((*findings, *surroundings)))
 
 
 def _check_line_ends(repository: Repository) -> Iterator[Finding]:
@@ -221,14 +178,13 @@ def repair(repository: Repository, run: BuildRun, options: RepairOptions) -> Doc
     not_rendered: tuple[Finding, ...] = ()
     # (1) A pending record or a fork. Only on request: nothing is ever completed or voided by itself.
     if options.finish or options.void:
-        resolved, refused, not_rendered = _resolve_records(repository, run, options)
-        repairs += resolved
+        repairs, refused, not_rendered = _resolve_records(repository, run, options)
     # (2) A pointer file that is not that of the last record.
     repairs += _restore_pointer_file(repository)
     # (3) Leftovers of writers that were killed.
     repairs += _remove_leftovers(repository)
     remaining = diagnose(repository, run.started)
-    return DoctorDocument(tuple(repairs), refused, sorted_findings((*remaining.findings, *not_rendered)))
+    return DoctorDocument(sorted_findings((*remaining.findings, *not_rendered)), tuple(repairs), refused)
 
 
 def _resolve_records(
@@ -245,20 +201,15 @@ def _resolve_records(
     if outcome is None:
         return [], (), ()
     repaired = [f for f in chain_findings if f.code in ("CHAIN_PENDING", "CHAIN_FORK", "CHAIN_DETACHED")]
-    locations = [(f.code, f.path) for f in repaired] or [("CHAIN_PENDING", _record_path(outcome))]
+    locations = [(f.code, f.path) for f in repaired] or [("CHAIN_PENDING", path_of(outcome.record))]
     action = "finished" if options.finish else f"voided by {outcome.record.run_id}"
     repairs = [Repair(code, path, action) for code, path in locations]
     if not options.finish or not outcome.moves:
         return repairs, (), ()
     report, not_rendered = render_after_change(repository, run)
     if report is not None:
-        path = f"{report.ref.run_root}/{report.ref.run_id}"
-        repairs.append(Repair("CHAIN_PENDING", path, "rendered the report"))
+        repairs.append(Repair("CHAIN_PENDING", path_of(report.ref), "rendered the report"))
     return repairs, (), not_rendered
-
-
-def _record_path(activation: Activation) -> str:
-    return f"{activation.record.run_root}/{activation.record.run_id}"
 
 
 def _restore_pointer_file(repository: Repository) -> Iterator[Repair]:
@@ -274,8 +225,13 @@ def _restore_pointer_file(repository: Repository) -> Iterator[Repair]:
 
 
 def _remove_leftovers(repository: Repository) -> Iterator[Repair]:
-    for path in remove_temporary_files(repository):
-        yield Repair("DOCTOR_TEMPORARY_LEFTOVER", _relative(repository, path), "removed")
+    for path in find_temporary_files(repository):
+        try:
+            is_removed = remove_temporary(path)
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        if is_removed:
+            yield Repair("DOCTOR_TEMPORARY_LEFTOVER", _relative(repository, path), "removed")
     intent = intent_path(repository.pointer_path)
     if intent.is_file() and remove_leftovers(repository):
         yield Repair("DOCTOR_INTENT_LEFTOVER", _relative(repository, intent), "removed")

@@ -22,8 +22,8 @@ from registry_pipeline.values import value_type
 
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
+# The git pattern of the temporary files that an atomic write creates beside the file.
 TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
-"""The git pattern of the temporary files that an atomic write creates beside the file."""
 
 
 @value_type
@@ -118,31 +118,23 @@ def format_coverage_addendum() -> str:
     return _COVERAGE_HEAD + "".join(rows)
 
 
-def list_git_attributes(publish_root: str, pointers: str) -> tuple[str, ...]:
-    """Return the `.gitattributes` lines of the evidence: a converted line ending would break a seal."""
-    return (f"{publish_root}/** -text", f"{pointers} -text")
+def list_git_attributes(publish_root: str, pointers: str, logs: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the `.gitattributes` lines of evidence and append-only logs, whose line endings git must not convert."""
+    # A converted line ending would break a seal, and would edit every record of a log.
+    return tuple(f"{path} -text" for path in (f"{publish_root}/**", pointers, *logs))
 
 
-def list_git_ignores(publish_root: str, pointers: str, *, track_runs: bool) -> tuple[str, ...]:
-    """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file.
-
-    `publish_root` and `pointers` are relative to the repository root.
-    """
+def list_git_ignores(
+    publish_root: str, pointers: str, logs: Iterable[str] = (), *, track_runs: bool
+) -> tuple[str, ...]:
+    """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file."""
     state_root = publish_root.rpartition("/")[0]
-    state = tuple(f"/{state_root}/{name}" for name in STATE_NAMES)
+    state = (f"/{state_root}/{name}" for name in STATE_NAMES)
     change_files = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)
-    return state + change_files + (() if track_runs else (f"/{publish_root}/", f"/{pointers}"))
-
-
-def list_log_attributes(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the `.gitattributes` lines of append-only logs: a converted line ending would edit every record."""
-    return tuple(f"{path} -text" for path in paths)
-
-
-def list_log_ignores(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the `.gitignore` lines of append-only logs: the side index and the batch intent."""
-    # A torn tail that was moved away is not ignored: somebody has to look at it.
-    return tuple(f"/{path}.{suffix}" for path in paths for suffix in ("index.sqlite3*", "batch"))
+    runs = () if track_runs else (f"/{publish_root}/", f"/{pointers}")
+    # A torn tail of a log that was moved away is not ignored: somebody has to look at it.
+    log_files = (f"/{path}.{suffix}" for path in logs for suffix in ("index.sqlite3*", "batch"))
+    return (*state, *change_files, *runs, *log_files)
 
 
 _CONFIG_HEAD: Final = """\
@@ -160,37 +152,31 @@ class InitOutcome:
     created: tuple[str, ...]
 
 
-@value_type
-class _GitFacts:
-    """What `init` needs to know from git; `tracks_runs` if run folders and pointer file are or shall be tracked."""
-
-    is_checkout: bool
-    first_day: date | None
-    tracks_runs: bool
-
-
 def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     """Create the toml file, the addenda, publish_root and the pointer file, and extend git's rule files.
 
-    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added. A second
-    call changes nothing.
+    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added.
 
     Raises:
         NotFoundError: `root` is not a folder, or git cannot read it (exit 7).
         BusyError: a rule file of git was edited meanwhile (exit 6).
         RefusedError: publish_root is behind a link, or a rule file of git is a link (exit 5).
-        WriteError, DurabilityError: the disk refused (exit 1).
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "create it first, or name another folder with -C")
-    refuse_linked_publish_root(load_repository(root))
+    repository = load_repository(root)
+    refuse_linked_publish_root(repository)
     # Ask git before writing: if git cannot read the repository, nothing is written.
-    git = _read_git_facts(load_repository(root), track_runs=track_runs)
+    is_checkout = read_top_level(repository.root) is not None
+    first_day = read_first_commit_day(repository.root)
+    # Track both or none: a clone with one of them has pointers without evidence, or evidence without pointers.
+    evidence = (repository.config.publish_root, repository.config.pointers)
+    track_runs = track_runs or any(is_tracked(repository.root, path) for path in evidence)
     created: list[str] = []
     # (1) The toml file and the addenda that it names.
     if not (root / CONFIG_NAME).exists():
-        created += _write_config(root.resolve(), git)
-    repository = load_repository(root)
+        created += _write_config(root.resolve(), repository.config, first_day)
+        repository = load_repository(root)
     if repository.config.repository_id is None:
         _add_repository_id(repository.root / CONFIG_NAME)
         repository = load_repository(root)
@@ -198,30 +184,19 @@ def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     # (2) publish_root and an empty pointer file.
     created += _create_publish_root(repository, now)
     # (3) Rules of git, in a checkout only.
-    if git.is_checkout:
-        created += _write_git_rules(repository, git)
+    if is_checkout:
+        created += _write_git_rules(repository, track_runs=track_runs)
     return InitOutcome(repository, tuple(dict.fromkeys(created)))
 
 
-def _read_git_facts(repository: Repository, *, track_runs: bool) -> _GitFacts:
-    paths = (repository.config.publish_root, repository.config.pointers)
-    return _GitFacts(
-        is_checkout=read_top_level(repository.root) is not None,
-        first_day=read_first_commit_day(repository.root),
-        # Track both or none: a clone with one of them has pointers without evidence, or evidence without pointers.
-        tracks_runs=track_runs or any(is_tracked(repository.root, path) for path in paths),
-    )
-
-
-def _write_config(root: Path, git: _GitFacts) -> list[str]:
-    default = load_repository(root).config
+def _write_config(root: Path, default: Config, first_day: date | None) -> list[str]:
     # The toml file comes last: after an interruption the next `init` starts over.
     addenda = {
         OPERATIONS_ADDENDUM_PATH: format_operations_addendum(),
         COVERAGE_ADDENDUM_PATH: format_coverage_addendum(),
     }
     created = [path for path, text in addenda.items() if _create_if_missing(root, path, text)]
-    _create_if_missing(root, CONFIG_NAME, _format_config(root, default, git.first_day))
+    _create_if_missing(root, CONFIG_NAME, _format_config(root, default, first_day))
     return [CONFIG_NAME, *created]
 
 
@@ -280,14 +255,13 @@ def _create_publish_root(repository: Repository, now: datetime) -> list[str]:
     return created
 
 
-def _write_git_rules(repository: Repository, git: _GitFacts) -> list[str]:
+def _write_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
     config = repository.config
-    # Rules for logs that do not exist yet: the first append writes no rules of git.
-    logs = (config.run_index.path, config.run_index.overrides)
-    ignores = list_git_ignores(config.publish_root, config.pointers, track_runs=git.tracks_runs)
+    # Rules for logs that do not exist yet, too: the first append writes no rules of git.
+    paths = (config.publish_root, config.pointers, (config.run_index.path, config.run_index.overrides))
     rules = {
-        ".gitattributes": (*list_git_attributes(config.publish_root, config.pointers), *list_log_attributes(logs)),
-        ".gitignore": (*ignores, *list_log_ignores(logs)),
+        ".gitattributes": list_git_attributes(*paths),
+        ".gitignore": list_git_ignores(*paths, track_runs=track_runs),
     }
     return [name for name, lines in rules.items() if _append_missing_lines(repository.root / name, lines)]
 

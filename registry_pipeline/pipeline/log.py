@@ -1,103 +1,81 @@
-"""The entries that `log` prints, and the builds of the command line."""
+"""The entries of `log`, and the builds of the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.pointers.record import ACTIVATION_TAG, ActivationEntry
-from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.pointers.record import ACTIVATION_TAG, SealedRecord
+from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import builder_name
 from registry_pipeline.registries.base.sealed_input import sealed_run
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
+from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_of
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
-from registry_pipeline.runs.listing import RunFolder, RunListing, SealState, find_dated_runs, list_run_folders
+from registry_pipeline.runs.listing import RunFolder, find_dated_runs, list_run_folders
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
-from registry_pipeline.values import asdict, replace, value_type
+from registry_pipeline.values import value_type
+
+_CATALOG_ORDER: Final = {registry_id: number for number, registry_id in enumerate(REGISTRIES)}
 
 
-@value_type
-class BuildEntry:
-    """One run folder of a registry. Root and commit are as its files state them: nothing is verified."""
+def read_log(repository: Repository, registry_id: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return the activations and builds of one registry, or of all, the newest first, at most `limit` (0: all).
 
-    run_id: str
-    run_root: str
-    created_utc: str
-    registry_id: str
-    root_sha256: str | None
-    seal: SealState
-    git_commit: str | None
-
-
-LogEntry = ActivationEntry | BuildEntry
-
-
-def list_log_entries(
-    listing: RunListing,
-    activations: Iterable[ActivationEntry],
-    specs: Mapping[str, RegistrySpec],
-    registry_id: str | None = None,
-) -> tuple[LogEntry, ...]:
-    """Return the activations and builds of one registry, or of all, the newest first."""
-    by_tag = {
-        spec.tag: name
-        for name, spec in specs.items()
-        if spec.tag and name != ACTIVATION_TAG and registry_id in (None, name)
-    }
-    builds = [
-        BuildEntry(
-            run_id=folder.run_id,
-            run_root=folder.run_root,
-            created_utc=utc_text(run_id.stamp),
-            registry_id=by_tag[run_id.tag],
-            root_sha256=None,
-            seal=folder.seal,
-            git_commit=None,
-        )
+    Each is an entry of `records` in the document of `log`. Builds are not verified.
+    """
+    specs = REGISTRIES.values() if registry_id is None else [spec_of(registry_id)]
+    by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag and spec.registry_id != ACTIVATION_TAG}
+    listing = list_run_folders(repository.root, repository.config.run_roots)
+    entries: list[dict[str, Any]] = [
+        {
+            "kind": "build",
+            "run_id": folder.run_id,
+            "run_root": folder.run_root,
+            "created_utc": utc_text(run_id.stamp),
+            "registry_id": by_tag[run_id.tag],
+            "root_sha256": None,
+            "seal": folder.seal,
+            "git_commit": None,
+        }
         for run_id, folder in find_dated_runs(listing, by_tag)
     ]
-    # An activation can move several registries: it is an entry of each of them.
-    moves = [entry for entry in activations if registry_id is None or entry.moves_of(registry_id)]
-    order = list(specs)
-
-    def sort_key(entry: LogEntry) -> tuple[str, bool, int, str]:
-        # Within one second: builds in the order of the catalog, then the activation that activated them.
-        if isinstance(entry, ActivationEntry):
-            return entry.created_utc, True, 0, entry.ref.run_id
-        return entry.created_utc, False, order.index(entry.registry_id), entry.run_id
-
-    return tuple(sorted((*builds, *moves), key=sort_key, reverse=True))
+    entries += [
+        _activation_to_json(record)
+        for record in read_chain_state(repository).records
+        if registry_id is None or record.moves_of(registry_id)
+    ]
+    newest = sorted(entries, key=_log_order, reverse=True)[: limit or None]
+    # Only the folders of printed entries are read.
+    return [entry | _read_claims(repository, entry) if entry["kind"] == "build" else entry for entry in newest]
 
 
-def add_claims(root: Path, entry: LogEntry) -> LogEntry:
-    """Return a build entry with the root and commit that its folder states; return an activation unchanged."""
-    if isinstance(entry, ActivationEntry):
-        return entry
-    # `git_commit` is text that the folder states: accept nothing but a string.
-    run = read_run_folder(root, entry.run_root, entry.run_id)
+def _activation_to_json(record: SealedRecord) -> dict[str, Any]:
+    # An activation can move several registries.
+    moved = {move.registry_id for move in record.record.moves}
+    return {"kind": "activation", "registry_id": moved.pop() if len(moved) == 1 else None} | record.to_json()
+
+
+def _log_order(entry: Mapping[str, Any]) -> tuple[str, bool, int, str]:
+    # Within one second: builds in the order of the catalog, then the activation that activated them.
+    is_activation = entry["kind"] == "activation"
+    number = 0 if is_activation else _CATALOG_ORDER[entry["registry_id"]]
+    return entry["created_utc"], is_activation, number, entry["run_id"]
+
+
+def _read_claims(repository: Repository, entry: Mapping[str, Any]) -> dict[str, Any]:
+    run = read_run_folder(repository.root, entry["run_root"], entry["run_id"])
     if run is None:
-        return entry
+        return {}
+    # `git_commit` may be any JSON value: accept nothing but a string.
     commit = run.envelope.get("git_commit")
-    return replace(entry, root_sha256=run.claimed_root, git_commit=commit if isinstance(commit, str) else None)
-
-
-def entry_to_json(entry: LogEntry) -> dict[str, Any]:
-    """Return an entry with its kind; an activation has a registry_id only if it moved a single registry."""
-    if isinstance(entry, BuildEntry):
-        return {"kind": "build"} | asdict(entry)
-    moved = {move.registry_id for move in entry.record.moves}
-    return {"kind": "activation", "registry_id": moved.pop() if len(moved) == 1 else None} | entry.to_json()
-
-
-_CATALOG_ORDER = {registry_id: number for number, registry_id in enumerate(REGISTRIES)}
+    return {"root_sha256": run.claimed_root, "git_commit": commit if isinstance(commit, str) else None}
 
 
 @value_type

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Literal
 
@@ -64,46 +64,34 @@ Step = Literal["build", "seal", "validate", "activate", "render"]
 
 @value_type
 class BuiltRow:
-    """The result for one registry.
-
-    Attributes:
-        run: None if nothing was built.
-        seconds: wall time.
-        reused: whether the content had not changed, so that `run` is an earlier run.
-    """
+    """The result for one registry; `run` is None if nothing was built, `seconds` is wall time."""
 
     registry_id: str
-    run: SealedRun | None
-    records: int | None
-    verdict: Verdict | None
-    activated: bool
     seconds: float
-    reused: bool
+    run: SealedRun | None = None
+    records: int | None = None
+    verdict: Verdict | None = None
+    activated: bool = False
+
+    @property
+    def reused(self) -> bool:
+        """Whether the content had not changed, so that `run` is an earlier run."""
+        return self.run is not None and self.run.reused
 
 
 @value_type
 class RebuildResult:
-    """The result of a rebuild.
-
-    Attributes:
-        activation: None if there was nothing to activate.
-        report: None if no report was rendered.
-        waiting: whether a valid run could not be activated.
-    """
+    """The result of a rebuild; activation and report are None if there was nothing to activate or to render."""
 
     built: tuple[BuiltRow, ...]
-    activation: Activation | Refusal | None
-    report: SealedRun | None
     findings: tuple[Finding, ...]
-    waiting: bool
+    activation: Activation | Refusal | None = None
+    report: SealedRun | None = None
+    waiting: bool = False  # a valid run could not be activated
 
 
 def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
-    """Return the registries to build, in dependency order: the named ones and, unless `only`, their dependants.
-
-    Raises:
-        NotFoundError: a registry is unknown. RefusedError: a registry cannot be built by name.
-    """
+    """Return the registries to build, in dependency order: the named ones and, unless `only`, their dependants."""
     for registry_id in registry_ids:
         spec = spec_of(registry_id)
         if spec.partitioned:
@@ -133,9 +121,6 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     """Build, seal and validate the selected registries, activate the valid runs, and render the report.
 
     With `only` or without `move` no pointer changes. A valid run that cannot be activated stays sealed, with a finding.
-
-    Raises:
-        EvidenceError, RefusedError, PublishError, BusyError: as the steps.
     """
     run = with_chain_head(repository, run)
     rows: list[BuiltRow] = []
@@ -160,7 +145,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
         else:
             sealed[spec.registry_id] = row.run
     if only or not move:
-        return RebuildResult(tuple(rows), None, None, sorted_findings(findings), waiting=False)
+        return RebuildResult(tuple(rows), sorted_findings(findings))
     return _activate_rows(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
 
 
@@ -168,7 +153,7 @@ def _build_registry(
     repository: Repository,
     run: BuildRun,
     spec: RegistrySpec,
-    sealed: dict[str, SealedRun],
+    sealed: Mapping[str, SealedRun],
     *,
     force: bool,
     on_step: Callable[[Step, str], None],
@@ -176,22 +161,21 @@ def _build_registry(
 ) -> tuple[BuiltRow, tuple[Finding, ...]]:
     started = time.perf_counter()
     name = spec.registry_id
-    on_step("build", name)
-    built = build(repository, run, spec, sealed, on_progress=on_progress)
-    if isinstance(built, NotBuilt):
-        return BuiltRow(name, None, None, None, False, _seconds_since(started), False), built.findings
-    earlier = None if force else find_unchanged_run(repository, built)
-    if earlier is None:
-        on_step("seal", name)
-    try:
-        sealed_run = earlier or seal(repository, run, spec, built)
-    except HeadMovedError:
-        # A Dagster run (it takes no build lock) has continued the log. Build again, on the log of that run.
-        return _build_registry(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
+    while True:
+        on_step("build", name)
+        built = build(repository, run, spec, sealed, on_progress=on_progress)
+        if isinstance(built, NotBuilt):
+            return BuiltRow(name, _seconds_since(started)), built.findings
+        earlier = None if force else find_unchanged_run(repository, built)
+        if earlier is None:
+            on_step("seal", name)
+        # A Dagster run (it takes no build lock) may continue the log meanwhile: then build again, on its log.
+        with suppress(HeadMovedError):
+            new_run = earlier or seal(repository, run, spec, built)
+            break
     on_step("validate", name)
-    verdict = validate(repository, sealed_run)
-    seconds = _seconds_since(started)
-    row = BuiltRow(name, sealed_run, built.artifacts.records, verdict, False, seconds, earlier is not None)
+    verdict = validate(repository, new_run)
+    row = BuiltRow(name, _seconds_since(started), new_run, built.artifacts.records, verdict)
     return row, (*built.findings, *verdict.findings)
 
 
@@ -232,4 +216,4 @@ def _activate_rows(
             findings += not_rendered
     built = tuple(replace(row, activated=row.registry_id in moved) for row in rows)
     waiting = any(sealed.registry_id not in moved for sealed, _ in passed)
-    return RebuildResult(built, activation, report, sorted_findings(findings), waiting=waiting)
+    return RebuildResult(built, sorted_findings(findings), activation, report, waiting)

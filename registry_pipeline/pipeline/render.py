@@ -24,8 +24,7 @@ def render(repository: Repository, run: BuildRun) -> SealedRun:
     """Render the health report from the active runs and seal it; it describes the time `run.started`.
 
     Raises:
-        RefusedError: no op_status_table or no drift_signals is active.
-        EvidenceError: one of them is active and does not verify.
+        RefusedError: no op_status_table or no drift_signals is active. EvidenceError: one does not verify.
     """
     inspection = inspect(repository, run)
     _refuse_missing_inputs(inspection)
@@ -76,7 +75,7 @@ def _build_report(repository: Repository, run: BuildRun, inspection: Inspection)
     # The run registry has one line per run folder. Without an active one the report counts none.
     lines = b"" if registry is None else registry.files.get(spec_of("run_registry").artifact, b"")
     inputs = HealthInputs(
-        status_rows=inspection.status_rows or (),
+        status_rows=tuple(inspection.status_rows or ()),
         drift_signals=inspection.drift_signals or {},
         runs_known=lines.count(b"\n"),
         input_sources={name: snapshot.ref for name, snapshot in sources.items()},

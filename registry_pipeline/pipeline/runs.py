@@ -1,4 +1,4 @@
-"""Query the run registry (`runs`), and describe one run folder (`show`). No file is read here."""
+"""Query the run registry (`runs`), and describe one run folder (`show`)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import parse_instant, read_finite_json
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import did_you_mean
-from registry_pipeline.pointers.record import ActivationEntry
+from registry_pipeline.pointers.find_runs import FoundRun
+from registry_pipeline.pointers.record import SealedRecord, find_activations_of_run
+from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.registries.base.check_run import check_run
+from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import ADAPTED, Inputs
+from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
 from registry_pipeline.values import value_type
@@ -24,15 +33,13 @@ _DatedLine = tuple[datetime | None, str, bytes]
 
 @value_type
 class RunQuery:
-    """What to select: a record matches if each non-empty set contains its value and its time is in the span.
-
-    `since` and `until` are both included. A record without a time, or with one without a zone, is in no span.
-    """
+    """What to select: a record matches if each non-empty set contains its value and its time is in the span."""
 
     operations: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
     run_roots: frozenset[str] = frozenset()
     states: frozenset[str] = frozenset()
+    # Both ends are included. A record without a time, or with one without a zone, is in no span.
     since: datetime | None = None
     until: datetime | None = None
 
@@ -41,27 +48,16 @@ class RunQuery:
         fields = (("operation_id", self.operations), ("option", self.options), ("run_root", self.run_roots))
         return tuple((field, values) for field, values in fields if values)
 
-    @property
-    def has_span(self) -> bool:
-        """Whether the time is restricted."""
-        return self.since is not None or self.until is not None
-
 
 @value_type
 class RunQueryResult:
-    """The selected records, ordered and cut to the limit.
-
-    Attributes:
-        matched: the number of records before the cut.
-        undated: the number of records left out of the span because they have no time.
-        unknown: a line for each requested value that no record has; empty if any record matched.
-    """
+    """The selected records, ordered and cut to the limit."""
 
     source: SealedRef
     records: tuple[Record, ...]
-    matched: int
-    undated: int
-    unknown: tuple[str, ...]
+    matched: int  # before the cut
+    undated: int  # left out of the span, because they have no time
+    unknown: tuple[str, ...]  # a line for each requested value that no record has; empty if any record matched
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `runs --json`: each record with its states."""
@@ -86,7 +82,7 @@ def is_record(value: Any) -> bool:
 
 
 def list_states(record: Record) -> tuple[str, ...]:
-    """Return the states of a record; the seal state says which seal files exist, not whether the run verifies."""
+    """Return the states of a record. The seal state says which seal files exist, not whether the run verifies."""
     # manifest.json and MANIFEST.sha256: none, one of them, or both.
     seal_files = bool(record["has_manifest_json"]) + bool(record["has_manifest_sha256"])
     states = [("unsealed", "partial", "sealed")[seal_files]]
@@ -102,13 +98,10 @@ def list_states(record: Record) -> tuple[str, ...]:
 def select_runs(
     source: SealedRef, lines: Iterable[bytes], query: RunQuery, *, order: Order = "newest", limit: int = 0
 ) -> RunQueryResult:
-    """Return the records of a run registry that match a query, at most `limit` of them (0: all).
-
-    Raises:
-        ValueError: a line is not a run record.
-    """
+    """Return the records that match a query, at most `limit` (0: all); raise ValueError for a line of another form."""
     matches: list[_DatedLine] = []
     undated = 0
+    has_span = query.since is not None or query.until is not None
     seen: dict[str, set[str | None]] = {field: set() for field, _ in query.values()}
     # Keep the bytes of matching lines and parse the selected ones again: parsed records need far more memory.
     for line in lines:
@@ -119,7 +112,7 @@ def select_runs(
             continue
         # `created_utc` is copied from run.json of any tool, so it may be missing or have no zone.
         instant = parse_instant(record["created_utc"])
-        if query.has_span and instant is None:
+        if has_span and instant is None:
             undated += 1
         elif instant is None or _is_in_span(instant, query):
             matches.append((instant, record["run_key"], line))
@@ -169,6 +162,28 @@ def _explain_unknown_values(seen: Mapping[str, set[str | None]], query: RunQuery
             yield f"no run has the {field} {value!r}{question}"
 
 
+def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int) -> RunQueryResult:
+    """Return the records of the active run registry that match a query; the run is verified.
+
+    Raises:
+        NotFoundError: no run registry is active, or its folder is missing. EvidenceError: it does not verify.
+    """
+    advice = "run `registry-pipeline build`"
+    ref = read_pointers(repository).active("run_registry")
+    if ref is None:
+        raise NotFoundError("no run_registry is active, so no runs can be listed", advice)
+    if not run_folder(repository, ref).is_dir():
+        raise NotFoundError(
+            f"the folder of the active run_registry {ref.run_id} is missing", f"restore it, or {advice}"
+        )
+    # The lines are read from the verified artifact, not from the run folders: those may have changed since.
+    data = read_sealed(repository, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
+    try:
+        return select_runs(ref, filter(None, data.split(b"\n")), query, order=order, limit=limit)
+    except ValueError as error:
+        raise EvidenceError(f"the run registry {ref.run_id} cannot be read: {error}", advice) from None
+
+
 @value_type
 class RunDocument:
     """One verified run folder; `active_for` are the registries whose pointers name exactly this content."""
@@ -176,7 +191,7 @@ class RunDocument:
     verdict: Verdict
     report: SealReport
     active_for: tuple[str, ...]
-    activations: tuple[ActivationEntry, ...]
+    activations: tuple[SealedRecord, ...]
 
     @property
     def inputs(self) -> Inputs:
@@ -199,3 +214,18 @@ class RunDocument:
             "activations": [entry.to_json() for entry in self.activations],
             "findings": [f.to_json() for f in verdict.findings],
         }
+
+
+def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocument:
+    """Return one run folder, verified, with the activations that name it (none without a repository)."""
+    report = verify_with_artifacts(found.path, found.shown)
+    verdict = check_run(report, REGISTRIES)
+    if repository is None:
+        return RunDocument(verdict, report, (), ())
+    refs = read_pointers(repository).active_refs().items()
+    # Compare run id and root: a copy of the folder elsewhere has the same content, so it counts.
+    active_for = tuple(
+        name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
+    )
+    activations = find_activations_of_run(read_chain_state(repository).records, report.run_id)
+    return RunDocument(verdict, report, active_for, activations)

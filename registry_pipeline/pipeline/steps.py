@@ -1,12 +1,9 @@
-"""The steps of the pipeline, and the locks of builds.
-
-Each step takes what the step before returned, so a step cannot be skipped.
-"""
+"""The steps of the pipeline, and the locks of builds. Each step takes what the step before returned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,10 +12,10 @@ from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError
-from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.files.lock import hold_lock, is_locked
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.pointers.obstacles import path_of
 from registry_pipeline.pointers.record import ACTIVATION_TAG
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts, Previous, RegistrySpec, SourceContext
@@ -32,8 +29,8 @@ from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 from registry_pipeline.values import replace
 
+# How long a build waits for another writer to finish.
 WAIT_SECONDS: Final = 30.0
-"""How long a build waits for another writer to finish."""
 _BUILD_LOCK: Final = "building"
 
 
@@ -56,36 +53,20 @@ def hold_build_lock(repository: Repository) -> Iterator[None]:
 
 
 def is_build_in_progress(repository: Repository) -> bool:
-    """Return whether a CLI build of this repository runs on this machine.
-
-    Raises:
-        RefusedError, WriteError: as `files.lock.is_locked`.
-    """
+    """Return whether a CLI build of this repository runs on this machine; raises as `files.lock.is_locked`."""
     return is_locked(_lock_path(repository, _BUILD_LOCK))
 
 
-@contextmanager
-def hold_registry_lock(repository: Repository, registry_id: str) -> Iterator[None]:
-    """Hold the lock of an append-only registry while its head is compared and its next run is sealed.
-
-    Raises:
-        BusyError, RefusedError, WriteError: as `hold_build_lock`.
-    """
+def hold_registry_lock(repository: Repository, registry_id: str) -> AbstractContextManager[None]:
+    """Hold the lock of an append-only registry while its head is compared and its next run is sealed."""
     # Dagster takes no build lock, so the CLI and Dagster share this one. It is held for the sealing only, because a
     # build takes long.
-    with _hold(repository, registry_id, f"writer of {registry_id}"):
-        yield
+    return _hold(repository, registry_id, f"writer of {registry_id}")
 
 
-@contextmanager
-def _hold(repository: Repository, name: str, purpose: str) -> Iterator[None]:
+def _hold(repository: Repository, name: str, purpose: str) -> AbstractContextManager[None]:
     path = _lock_path(repository, name)
-    try:
-        make_folders(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    with hold_lock(path, repository.root, purpose, wait_seconds=WAIT_SECONDS):
-        yield
+    return hold_lock(path, repository.root, purpose, wait_seconds=WAIT_SECONDS, make_folder=True)
 
 
 def _lock_path(repository: Repository, name: str) -> Path:
@@ -115,7 +96,7 @@ def build(
         EvidenceError: an upstream run does not verify or cannot be parsed.
     """
     if spec.reader is None or spec.builder is None:
-        raise RefusedError(f"{spec.registry_id} is not built", f"{spec.excluded_because}")
+        raise RefusedError(f"{spec.registry_id} is not built", spec.excluded_because)
     # (1) Read: upstream runs, previous runs, sources.
     upstream, upstream_refs = _read_upstream(repository, spec, sealed)
     previous, previous_refs, findings = _read_previous(repository, spec)
@@ -136,8 +117,7 @@ def build(
     if gathered.inputs is None:
         return NotBuilt(spec.registry_id, all_findings)
     # (2) Build.
-    as_of_utc = utc_text(run.started)
-    run_id = str(RunId(run.started, spec.tag or spec.registry_id))
+    as_of_utc, run_id = utc_text(run.started), str(RunId(run.started, spec.tag or spec.registry_id))
     artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
     # (3) Record the inputs.
     refs = (*upstream_refs, *previous_refs, *gathered.registries, *list_head_inputs(run.head))
@@ -198,11 +178,11 @@ def _read_previous(
         ref = pointers.active(name)
         if ref is None or not run_folder(repository, ref).is_dir():
             continue
-        path = f"{ref.run_root}/{ref.run_id}"
         try:
             report = read_sealed(repository, REGISTRIES[name], ref)
         except EvidenceError as error:
-            findings.append(finding("POINTER_SEAL_INVALID", path, detail=error.message, severity=Severity.WARNING))
+            path, severity = path_of(ref), Severity.WARNING
+            findings.append(finding("POINTER_SEAL_INVALID", path, detail=error.message, severity=severity))
             continue
         foreign_id = find_foreign_id(repository, report)
         if foreign_id is None:
@@ -212,7 +192,7 @@ def _read_previous(
         findings.append(
             finding(
                 "POINTER_FOREIGN",
-                path,
+                path_of(ref),
                 expected=repository.config.repository_id,
                 got=foreign_id,
                 severity=Severity.WARNING,
@@ -225,12 +205,7 @@ def _read_previous(
 
 
 def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
-    """Seal what was built as a new run folder.
-
-    Raises:
-        RegistryPipelineError: as `seal_built`.
-        HeadMovedError: another writer has continued the append-only registry since it was built; nothing was sealed.
-    """
+    """Seal what was built as a new run folder; raise HeadMovedError if another writer has continued the log."""
     if not spec.append_only or not repository.publish_root.is_dir():
         return seal_built(repository, run, spec, built)
     refuse_linked_publish_root(repository)
@@ -239,11 +214,7 @@ def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built
 
 
 def _refuse_moved_head(repository: Repository, built: Built) -> None:
-    """Refuse to seal a log that does not continue the current head: the log would have two heads.
-
-    Raises:
-        HeadMovedError: the head is not the one that the log was built on.
-    """
+    """Refuse to seal a log that does not continue the current head: the log would have two heads."""
     search = find_log_head(repository, _read_chain_facts(repository), REGISTRIES)
     continued = built.inputs.previous(built.registry_id)
     expected = None if continued is None else continued.run_id
@@ -267,14 +238,13 @@ def find_unchanged_run(repository: Repository, built: Built) -> SealedRun | None
         ref = built.inputs.previous(spec.registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
-    # A run that does not verify, is foreign, or lacks the record of its check is replaced by a new one.
     try:
         report = read_sealed(repository, spec, ref)
     except EvidenceError:
         return None
-    if built.check is not None and COMPARISON not in (report.run_json or {}):
-        return None
-    if find_foreign_id(repository, report) is not None:
+    # A run that is foreign or lacks the record of its check is replaced, like one that does not verify.
+    lacks_check = built.check is not None and COMPARISON not in (report.run_json or {})
+    if lacks_check or find_foreign_id(repository, report) is not None:
         return None
     new_hashes = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
     sealed_hashes = {entry.relpath: entry.sha256 for entry in report.entries if not is_reserved_name(entry.relpath)}

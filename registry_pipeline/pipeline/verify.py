@@ -49,15 +49,6 @@ class Lineage:
     walked: int
 
 
-@value_type
-class Baseline:
-    """A comparison with a git commit; `compared` counts the run folders of the commit."""
-
-    commit: str
-    compared: int
-    findings: tuple[Finding, ...]
-
-
 def check_runs(
     runs: Sequence[FoundRun], *, jobs: int = 1, only_seal: bool = False, on_done: Callable[[int], None] | None = None
 ) -> Iterator[CheckedRun]:
@@ -99,12 +90,7 @@ def verify_inputs(
 
 
 def check_lineage(runs: Iterable[CheckedRun], check: Callable[[SealedRef], CheckedRun | None]) -> Lineage:
-    """Check every recorded input of the runs, upstream or previous, and the inputs of those runs in turn.
-
-    Args:
-        runs: The runs to start with.
-        check: Verifies the folder that a reference names; returns None if there is none. Called once a folder.
-    """
+    """Check the recorded inputs of the runs, and theirs in turn; `check` returns None for a missing folder."""
     # Breadth first over a graph in which many runs share their inputs: each folder is verified once.
     checked: dict[tuple[str, str], CheckedRun | None] = {}
     findings: list[Finding] = []
@@ -136,10 +122,7 @@ def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None)
 
 
 def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
-    """Return a finding for each run that a record activated and that is missing or was sealed again.
-
-    Only manifest.json is read; `verify --all` verifies the files.
-    """
+    """Return a finding for each activated run that is missing or was sealed again, by its manifest.json."""
     # (1) The runs that a record activated; of several records the first counts.
     moved = {
         move.to_ref: sealed.ref.run_id
@@ -177,40 +160,34 @@ def _is_removal_accepted(repository: Repository, chain: ChainState, missing: Sea
     return json_line(f"{missing.run_root}::{missing.run_id}").strip() not in lines
 
 
-def compare_baseline(repository: Repository, revision: str) -> Baseline:
-    """Compare the run folders of a git commit with those on disk, by the roots that their manifests state.
+def compare_baseline(repository: Repository, revision: str) -> tuple[int, tuple[Finding, ...]]:
+    """Compare the roots of the run folders of a git commit and on disk; return their number and the findings.
 
     Raises:
         NotFoundError: no git, no such commit, or no run folder in it (exit 7).
     """
     run_roots = repository.config.run_roots
     committed = read_committed_runs(repository.root, revision, run_roots)
-    present = {
-        (run.run_root, run.run_id): run.claimed_root for run in read_run_folders(repository.root, run_roots).runs
-    }
+    runs = read_run_folders(repository.root, run_roots).runs
+    present = {(run.run_root, run.run_id): run.claimed_root for run in runs}
     source = f"the commit {short(committed.commit)}"
-    findings = check_baseline(committed.roots, present, source, partial(explain_missing_run, repository.root))
-    return Baseline(committed.commit, len(committed.roots), findings)
+    explain = partial(explain_missing_run, repository.root)
+    return len(committed.roots), check_baseline(committed.roots, present, source, explain)
 
 
+# Of the document of `verify`. Since 0.2 the verdict may be `none`.
 SCHEMA_VERSION: Final = "0.2"
-"""Of the document of `verify`. Since 0.2 the verdict may be `none`."""
 
 
 @value_type
 class Verification:
-    """The result of `verify`.
-
-    Attributes:
-        results: the verdict on each folder.
-        findings: the findings that belong to no single folder.
-        compared: what else was checked, with numbers: recorded inputs, runs of a baseline.
-        verified: whether anything existed that the options name.
-    """
+    """The result of `verify`: the verdict on each folder, and the findings that belong to no single folder."""
 
     results: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
+    # What else was checked, with numbers: recorded inputs, runs of a baseline.
     compared: Mapping[str, int] = field(default_factory=dict)
+    # Whether anything existed that the options name.
     verified: bool = True
 
     @property
@@ -249,8 +226,7 @@ def combine_verdicts(
     require_sealed: bool,
     marked_bad: Mapping[str, str] | None = None,
     strict: bool = False,
-    inputs: Iterable[Finding] = (),
-    compared: Mapping[str, int] | None = None,
+    inputs: Sequence[Finding] = (),
 ) -> Verification:
     """Return the result for folders that the user named and for folders that `--all` listed.
 
@@ -265,38 +241,31 @@ def combine_verdicts(
     results += [
         _mark_bad(_require_seal(verdict) if require_sealed else verdict, bad, listed_severity) for verdict in listed
     ]
-    input_findings = tuple(inputs)
-    results = [_add_input_findings(verdict, input_findings) for verdict in results]
+    results = [
+        _add_findings(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"]) for verdict in results
+    ]
     reported = {f for verdict in results for f in verdict.findings}
     # With `--all` a finding of an active run comes twice: from its folder and from its pointer.
-    others = tuple(f for f in (*input_findings, *findings) if f not in reported)
-    return Verification(tuple(results), others, compared or {})
-
-
-def _add_input_findings(verdict: Verdict, findings: tuple[Finding, ...]) -> Verdict:
-    own = [f for f in findings if f.path == f"{verdict.path}/run.json"]
-    return _add_findings(verdict, own, fails=True) if own else verdict
+    return Verification(tuple(results), tuple(f for f in (*inputs, *findings) if f not in reported))
 
 
 def _mark_bad(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity) -> Verdict:
     if verdict.run_id not in marked_bad:
         return verdict
-    reason = marked_bad[verdict.run_id]
-    marked = finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=reason)
-    return _add_findings(verdict, [marked], fails=severity is Severity.ERROR)
-
-
-def _add_findings(verdict: Verdict, findings: Iterable[Finding], *, fails: bool) -> Verdict:
-    # `unsealed` and `partial` stay: they say more than `fail`.
-    outcome = "fail" if fails and verdict.verdict == "pass" else verdict.verdict
-    return replace(verdict, findings=sorted_findings((*verdict.findings, *findings)), verdict=outcome)
+    detail = marked_bad[verdict.run_id]
+    return _add_findings(verdict, [finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=detail)])
 
 
 def _require_seal(verdict: Verdict) -> Verdict:
-    """Return the verdict with an error if the run is not sealed."""
     if verdict.verdict == "partial" and not verdict.errors():  # a list of hashes, and all of them match
-        partial = finding("PARTIAL", verdict.path, expected=" and ".join(SEAL_FILES), got=f"only {SEAL_FILES[1]}")
-        return _add_findings(verdict, [partial], fails=False)
+        expected, got = " and ".join(SEAL_FILES), f"only {SEAL_FILES[1]}"
+        return _add_findings(verdict, [finding("PARTIAL", verdict.path, expected=expected, got=got)])
     if verdict.verdict != "unsealed":
         return verdict
     return replace(verdict, findings=tuple(replace(f, severity=Severity.ERROR) for f in verdict.findings))
+
+
+def _add_findings(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
+    # `unsealed` and `partial` stay: they say more than `fail`.
+    outcome = "fail" if verdict.verdict == "pass" and has_errors(findings) else verdict.verdict
+    return replace(verdict, findings=sorted_findings((*verdict.findings, *findings)), verdict=outcome)

@@ -247,13 +247,12 @@ def _fingerprint(repository: Repository) -> tuple[tuple[tuple[str, str], ...], b
 def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, ActiveRun]:
     """Return the active runs whose folders exist, with the inputs that they record."""
     active: dict[str, ActiveRun] = {}
-    for pointer in pointers.pointers:
-        ref = pointers.active(pointer.registry_id)
-        if ref is not None and run_folder(repository, ref).is_dir():
+    for registry_id, ref in pointers.active_refs().items():
+        if run_folder(repository, ref).is_dir():
             envelope = verify_referenced_run(repository, ref).run_json or {}
             as_of = envelope.get("as_of_utc")
             as_of_utc = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
-            active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), as_of_utc)
+            active[registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), as_of_utc)
     return active
 
 

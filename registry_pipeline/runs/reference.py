@@ -141,6 +141,10 @@ class PointerFile:
         pointer = self.get(registry_id)
         return pointer.ref if pointer is not None and pointer.known is True else None
 
+    def active_refs(self) -> dict[str, SealedRef]:
+        """Return the active reference of each registry that has one, in the order of the file."""
+        return {p.registry_id: ref for p in self.pointers if (ref := self.active(p.registry_id)) is not None}
+
 
 @value_type
 class Move:

@@ -13,6 +13,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository where git knows no user, and neither does the machine."""
     for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
         monkeypatch.setenv(name, "/dev/null")
+    monkeypatch.delenv(ACTOR_VARIABLE, raising=False)
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     return tmp_path
 
@@ -21,15 +22,17 @@ def test_what_is_told_comes_first_then_the_environment_then_git_then_the_login_n
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "kay")
-    assert find_actor(None, root, {}) == "kay"
+    assert find_actor(None, root) == "kay"
 
     subprocess.run(["git", "config", "user.name", "Joan"], cwd=root, check=True)
-    assert find_actor(None, root, {}) == "Joan"
+    assert find_actor(None, root) == "Joan"
     subprocess.run(["git", "config", "user.email", "joan@example.invalid"], cwd=root, check=True)
-    assert find_actor(" ", root, {ACTOR_VARIABLE: ""}) == "Joan <joan@example.invalid>"
+    monkeypatch.setenv(ACTOR_VARIABLE, "")
+    assert find_actor(" ", root) == "Joan <joan@example.invalid>"
 
-    assert find_actor(None, root, {ACTOR_VARIABLE: "Ada"}) == "Ada"
-    assert find_actor("Grace", root, {ACTOR_VARIABLE: "Ada"}) == "Grace"
+    monkeypatch.setenv(ACTOR_VARIABLE, "Ada")
+    assert find_actor(None, root) == "Ada"
+    assert find_actor("Grace", root) == "Grace"
 
 
 def test_somebody_is_named_even_where_the_system_knows_no_login_name(
@@ -40,4 +43,4 @@ def test_somebody_is_named_even_where_the_system_knows_no_login_name(
 
     monkeypatch.setattr("getpass.getuser", unknown)
 
-    assert find_actor(None, root, {}).startswith("uid ")
+    assert find_actor(None, root).startswith("uid ")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,23 +39,6 @@ FILES = {
 }
 
 
-def ended_process() -> int:
-    child = subprocess.Popen(["true"])
-    child.wait()
-    return child.pid
-
-
-def by_process(path: str, pid: int) -> str:
-    return str(Path(path).with_name(f".{Path(path).name}.{pid}.tmp"))
-
-
-OLD: dict[str, Callable[[int], str]] = {
-    "the pointer file of an earlier version": lambda _: f"{POINTERS}.tmp",
-    "the role pack of an earlier version": lambda pid: by_process(PACK, pid),
-    "a YAML file of an earlier version": lambda pid: by_process("modules/overview/type_registry.yaml", pid),
-}
-
-
 @pytest.fixture
 def repository(built: Repository) -> Repository:
     """A built repository whose run index names a run log."""
@@ -81,8 +62,7 @@ def leftovers(repository: Repository) -> list[str]:
 
 
 def test_every_leftover_is_found_and_removed(repository: Repository) -> None:
-    pid = ended_process()
-    names = {str(temporary_path(Path(path))) for path in FILES.values()} | {make(pid) for make in OLD.values()}
+    names = {str(temporary_path(Path(path))) for path in FILES.values()}
     for name in names:
         put(repository, name)
 
@@ -97,27 +77,20 @@ def test_every_leftover_is_found_and_removed(repository: Repository) -> None:
 
 def test_what_a_writer_holds_is_no_leftover(repository: Repository) -> None:
     new = put(repository, str(temporary_path(Path(PACK))))
-    old = put(repository, by_process(PACK, os.getpid()))
-    put(repository, f"{POINTERS}.tmp")
 
-    with new.open("rb") as held, (repository.root / f"{POINTERS}.lock").open("rb") as lock:
+    with new.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert leftovers(repository) == [f"{POINTERS}.tmp"]
-        fcntl.flock(lock, fcntl.LOCK_EX)
         assert leftovers(repository) == []
-        fcntl.flock(lock, fcntl.LOCK_UN)
         assert run_forked(repository, "doctor", "--fix").code == 0
         assert new.exists()
 
-    assert old.exists()
     assert leftovers(repository) == [new.relative_to(repository.root).as_posix()]
 
 
 def test_files_of_other_names_and_other_folders_are_nobodys_leftovers(repository: Repository) -> None:
-    pid = ended_process()
     mine = [
         "notes/.a.registry-pipeline.tmp",
-        f"docs/phase_2_2/.notes.{pid}.tmp",
+        "docs/phase_2_2/.notes.1.tmp",
         "modules/overview/notes.tmp",
         ".registry-pipeline.tmp",
     ]

@@ -144,7 +144,7 @@ def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_ta
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(ui, "commands", programs)
     try:
-        code = ui.serve(ui.UiPlan(tmp_path, tmp_path / "home", 0), stop_when_told, lambda _note: None)
+        code = ui.serve(tmp_path, tmp_path / "home", 0, stop_when_told, lambda _note: None)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,4 +1,1 @@
-"""The commands, one module per command: parse the options, call the pipeline, print through the reporter.
-
-Each module defines `command`. No rules and no import of Dagster belong here.
-"""
+"""The commands: each parses its options, calls the pipeline, and prints through the reporter."""

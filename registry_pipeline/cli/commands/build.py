@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from signal import SIGINT
 from typing import Any, Final
 
@@ -10,51 +11,46 @@ import click
 
 from registry_pipeline.cli.activation_output import find_actor, refusal_code
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command
-from registry_pipeline.cli.param_types import DaySpan, DaySpanText
+from registry_pipeline.cli.group import command
+from registry_pipeline.cli.param_types import parse_days
 from registry_pipeline.cli.reporter import Column, Page, Reporter, progress
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, plural, sorted_findings
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.daily import SealedDay, build_days
+from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
 from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, deferred, rebuild
 from registry_pipeline.pipeline.render import is_report_missing
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.pipeline.steps import hold_build_lock
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
 from registry_pipeline.registries.validation import validate
-from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.sealed_run import Activation, Refusal, Verdict
+from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
 
 
-@click.command(
+@command(
     "build",
-    cls=Command,
-    examples=[
-        ("build", "build, seal, validate and activate every registry, then render the report"),
-        ("build op_status_table", "that registry and those that depend on it"),
-        ("build run_registry --only", "only that registry, sealed and not activated"),
-        ("build --no-activate --json", "move no pointer; print what was sealed as JSON"),
-        ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "the state of past days, one folder per day"),
-    ],
+    ("build", "build, seal, validate and activate every registry, then render the report"),
+    ("build op_status_table", "that registry and those that depend on it"),
+    ("build run_registry --only", "only that registry, sealed and not activated"),
+    ("build --no-activate --json", "move no pointer; print what was sealed as JSON"),
+    ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "the state of past days, one folder per day"),
 )
 @click.argument("registries", metavar="[REGISTRY]...", nargs=-1)
 @click.option("--only", is_flag=True, help="Build only the named registries, and activate nothing.")
 @click.option("--no-activate", is_flag=True, help="Move no pointer and render no report.")
 @click.option("--force", is_flag=True, help="Seal a captured registry, a day or a log even if it is unchanged.")
-@click.option("--as-of", type=DaySpanText(), metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
+@click.option("--as-of", callback=parse_days, metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
 @fail_on_option
-@click.pass_obj
 def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which click passes by keyword
     reporter: Reporter,
     registries: tuple[str, ...],
     only: bool,
     no_activate: bool,
     force: bool,
-    as_of: DaySpan | None,
+    as_of: tuple[date, ...] | None,
     reason: str,
     actor: str | None,
     fail_on: frozenset[str],
@@ -72,10 +68,10 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     """
     if only and not registries:
         raise click.UsageError("--only needs the registries to build")
-    check_daily_arguments(registries, as_of)
+    _check_daily_arguments(registries, as_of)
     repository = find_repository(reporter.settings.repo)
     if as_of is not None:
-        return build_span(reporter, repository, as_of, force=force, fail_on=fail_on)
+        return _build_span(reporter, repository, as_of, force=force, fail_on=fail_on)
     with progress(reporter, "wait for other builds") as bar, hold_build_lock(repository):
         result = rebuild(
             repository,
@@ -113,7 +109,11 @@ def _exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset
 def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     activation = result.activation if isinstance(result.activation, Activation) else None
     return {
-        "built": [_row_to_json(row, row.run.ref) for row in result.built if row.run is not None],
+        "built": [
+            _built_to_json(row.run, row.verdict, row.seconds, row.activated, records=row.records, metrics={})
+            for row in result.built
+            if row.run is not None
+        ],
         "not_built": [row.registry_id for row in result.built if row.run is None],
         "activation_run_id": None if activation is None else activation.record.run_id,
         "report_run_id": None if result.report is None else result.report.ref.run_id,
@@ -122,17 +122,23 @@ def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     }
 
 
-def _row_to_json(row: BuiltRow, ref: SealedRef) -> dict[str, Any]:
-    return built_to_json(
-        row.registry_id,
-        ref,
-        records=row.records,
-        metrics={},
-        verdict=None if row.verdict is None else row.verdict.verdict,
-        activated=row.activated,
-        reused=row.reused,
-        seconds=row.seconds,
-    )
+def _built_to_json(
+    run: SealedRun, verdict: Verdict | None, seconds: float, activated: bool, day: date | None = None, **facts: Any
+) -> dict[str, Any]:
+    """Return a run as an entry of `built`; `facts` are further members."""
+    return {
+        "registry_id": run.registry_id,
+        "partition": None if day is None else str(day),
+        "run_id": run.ref.run_id,
+        "run_root": run.ref.run_root,
+        "relpath": run.ref.relpath,
+        "root_sha256": run.ref.manifest_sha256,
+        **facts,
+        "verdict": None if verdict is None else verdict.verdict,
+        "activated": activated,
+        "reused": run.reused,
+        "seconds": seconds,
+    }
 
 
 def _print_result(page: Page, result: RebuildResult) -> None:
@@ -166,7 +172,6 @@ def _row(row: BuiltRow) -> list[str]:
     return [row.registry_id, row.verdict.verdict, pointer, records, seconds, row.run.ref.run_id]
 
 
-DAILY: Final = "drift_signals_daily"
 _FAIL_ON_METRICS: Final = {
     "drift": ("drifting", "canon_dirty", "schema_drift", "threshold_drift"),
     "stale": ("stale",),
@@ -174,18 +179,16 @@ _FAIL_ON_METRICS: Final = {
 }
 
 
-def check_daily_arguments(registries: Sequence[str], as_of: DaySpan | None) -> None:
-    """Raise a usage error if only one of drift_signals_daily and --as-of is given."""
+def _check_daily_arguments(registries: Sequence[str], as_of: tuple[date, ...] | None) -> None:
     if as_of is None and DAILY in registries:
         raise click.UsageError(f"{DAILY} is built for days: add --as-of DATE, or --as-of FIRST..LAST")
     if as_of is not None and set(registries) != {DAILY}:
         raise click.UsageError(f"--as-of is for past days only: build {DAILY} --as-of DATE")
 
 
-def build_span(
-    reporter: Reporter, repository: Repository, days: DaySpan, *, force: bool, fail_on: frozenset[str]
+def _build_span(
+    reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: frozenset[str]
 ) -> int:
-    """Build, seal and validate each day, print the result, and return the exit code."""
     run = BuildRun(reporter.settings.now, GitState(None, None))
     sealed: list[tuple[SealedDay, Verdict]] = []
     try:
@@ -205,7 +208,7 @@ def build_span(
         reporter.note("interrupted")
     except RegistryPipelineError:
         if sealed:
-            reporter.note(f"sealed before the failure: {plural(len(sealed), 'day')}, {days.first}..{sealed[-1][0].day}")
+            reporter.note(f"sealed before the failure: {plural(len(sealed), 'day')}, {days[0]}..{sealed[-1][0].day}")
         raise
     is_interrupted = len(sealed) < len(days)
     findings = sorted_findings(f for day, verdict in sealed for f in (*day.built.findings, *verdict.findings))
@@ -231,26 +234,10 @@ def _daily_exit_code(
     return combine_exit_codes([ExitCode.INVALID_EVIDENCE * failing, ExitCode.FAIL_ON * asked_to_fail])
 
 
-def built_to_json(registry_id: str, ref: SealedRef, *, partition: str | None = None, **facts: Any) -> dict[str, Any]:
-    """Return a run as an entry of `built` in the document of `build`."""
-    identity = {"run_id": ref.run_id, "run_root": ref.run_root, "relpath": ref.relpath}
-    root = {"root_sha256": ref.manifest_sha256}
-    return {"registry_id": registry_id, "partition": partition} | identity | root | facts
-
-
 def _day_to_json(day: SealedDay, verdict: Verdict) -> dict[str, Any]:
-    return built_to_json(
-        DAILY,
-        day.run.ref,
-        partition=str(day.day),
-        git_commit=day.commit,
-        records=day.built.artifacts.records,
-        metrics=dict(day.built.artifacts.metrics),
-        verdict=verdict.verdict,
-        activated=False,
-        reused=day.run.reused,
-        seconds=day.seconds,
-    )
+    artifacts = day.built.artifacts
+    facts = {"git_commit": day.commit, "records": artifacts.records, "metrics": dict(artifacts.metrics)}
+    return _built_to_json(day.run, verdict, day.seconds, False, day.day, **facts)
 
 
 def _print_days(

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.canonical import short
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
 from registry_pipeline.config import Repository
@@ -29,19 +29,15 @@ _MAX_VALUE: Final = 60
 _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
 
 
-@click.command(
+@command(
     "diff",
-    cls=Command,
-    examples=[
-        ("diff active --registry run_registry", "the active run and the run before it"),
-        ("diff 2026-01-14 active", "a run and the active run of its registry"),
-        ("diff latest --registry drift_signals --json", "the newest run and the active one, in full"),
-    ],
+    ("diff active --registry run_registry", "the active run and the run before it"),
+    ("diff 2026-01-14 active", "a run and the active run of its registry"),
+    ("diff latest --registry drift_signals --json", "the newest run and the active one, in full"),
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="[B]", required=False)
 @click.option("--registry", "registry_id", metavar="REGISTRY", help="The registry of `active` and `latest`.")
-@click.pass_obj
 def diff_command(reporter: Reporter, first: str, second: str | None, registry_id: str | None) -> int:
     """Show the differences between two runs.
 

@@ -7,22 +7,18 @@ from pathlib import Path
 
 import click
 
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter, progress
 from registry_pipeline.example.make import EXAMPLE_SEED, ExampleOutcome, make_example
 
 
-@click.command(
+@command(
     "example",
-    cls=Command,
-    examples=[
-        ("example tides", "the example repository in the new folder tides"),
-        ("example tides --seed 7 --now 2026-03-01T12:00:00Z", "other runs; the same ones at each call"),
-    ],
+    ("example tides", "the example repository in the new folder tides"),
+    ("example tides --seed 7 --now 2026-03-01T12:00:00Z", "other runs; the same ones at each call"),
 )
 @click.argument("target", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=EXAMPLE_SEED, show_default=True, help="Which example: same seed, same bytes.")
-@click.pass_obj
 def example_command(reporter: Reporter, target: Path, seed: int) -> int:
     """Make the example repository in DIR.
 

@@ -6,32 +6,29 @@ from typing import Final
 
 import click
 
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import CodeRow, did_you_mean
 
-SPECIFICATION: Final = "docs/reference/specification.md"
+_SPECIFICATION: Final = "docs/reference/specification.md"
+_MEMBERS: Final = ("code", "severity", "clause", "message", "hint", "prefix")
 
 
-@click.command(
+@command(
     "explain",
-    cls=Command,
-    examples=[
-        ("explain HASH_MISMATCH", "what is wrong, and what to do"),
-        ("explain --json", "the table of all codes"),
-    ],
+    ("explain HASH_MISMATCH", "what is wrong, and what to do"),
+    ("explain --json", "the table of all codes"),
 )
 @click.argument("code", required=False)
-@click.pass_obj
 def explain_command(reporter: Reporter, code: str | None) -> int:
     """Explain the CODE of a finding, or list every code.
 
     Prints the severity, the message, the heading of the specification that describes the rule, and what to do.
     """
     rows = list(CODES.values()) if code is None else [_find_row(code)]
-    document = {"codes": [_row_to_json(row) for row in rows]}
+    document = {"codes": [{name: getattr(row, name) for name in _MEMBERS} for row in rows]}
     reporter.print_result(document, (), _print_table if code is None else lambda page: _print_row(page, rows[0]))
     return 0
 
@@ -45,17 +42,6 @@ def _find_row(code: str) -> CodeRow:
     return row
 
 
-def _row_to_json(row: CodeRow) -> dict[str, str]:
-    return {
-        "code": row.code,
-        "severity": row.severity.value,
-        "clause": row.clause,
-        "message": row.message,
-        "hint": row.hint,
-        "prefix": row.prefix,
-    }
-
-
 def _print_table(page: Page) -> None:
     columns = [Column("code"), Column("severity"), Column("clause"), Column("message", below=True)]
     rows = CODES.values()
@@ -66,5 +52,5 @@ def _print_row(page: Page, row: CodeRow) -> None:
     page.line(f"{row.code} ({row.severity.value})", style="bold")
     page.line(f"  message    {format_template(row.message)}")
     page.line(f"  hint       {format_template(row.hint)}")
-    page.line(f"  reference  {SPECIFICATION}, heading {row.clause}")
+    page.line(f"  reference  {_SPECIFICATION}, heading {row.clause}")
     page.line(f"  shown as   {row.prefix}: {row.code} …")

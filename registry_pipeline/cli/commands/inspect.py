@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import time
 from typing import Any, Final
 
@@ -10,30 +10,35 @@ import click
 
 from registry_pipeline.canonical import short
 from registry_pipeline.cli.exit_codes import ExitCode
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.finding import plural
-from registry_pipeline.pipeline.inspect import RegistryRow, list_registry_rows
-from registry_pipeline.pipeline.log import LogEntry, entry_to_json
-from registry_pipeline.pipeline.runs import ORDERS, STATES, RunDocument, RunQuery, RunQueryResult, list_states
-from registry_pipeline.pipeline.status import read_log, read_run_document, read_runs
-from registry_pipeline.pointers.record import ActivationEntry
+from registry_pipeline.pipeline.log import read_log
+from registry_pipeline.pipeline.runs import (
+    ORDERS,
+    STATES,
+    RunDocument,
+    RunQuery,
+    RunQueryResult,
+    list_states,
+    read_run_document,
+    read_runs,
+)
+from registry_pipeline.pointers.obstacles import can_be_active
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import REGISTRIES
 
 _SEAL_STATES: Final = frozenset(STATES[:3])
 
 
-@click.command(
+@command(
     "runs",
-    cls=Command,
-    examples=[
-        ("runs", "the newest runs"),
-        ("runs --operation OP-A01 --since 2026-02-01 --until 2026-02-28", "the runs of one operation in February"),
-        ("runs --state legacy --state warned --limit 0 --json", "all runs that need a closer look"),
-    ],
+    ("runs", "the newest runs"),
+    ("runs --operation OP-A01 --since 2026-02-01 --until 2026-02-28", "the runs of one operation in February"),
+    ("runs --state legacy --state warned --limit 0 --json", "all runs that need a closer look"),
 )
 @click.option("--operation", "operations", multiple=True, metavar="ID", help="Runs of this operation.")
 @click.option("--option", "options", multiple=True, metavar="OPTION", help="Runs that state this option.")
@@ -43,7 +48,6 @@ _SEAL_STATES: Final = frozenset(STATES[:3])
 @click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant.")
 @click.option("--order", type=click.Choice(ORDERS), default="newest", show_default=True, help="Which come first.")
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
-@click.pass_obj
 def runs_command(reporter: Reporter, /, **options: Any) -> int:
     """List runs from the active run registry.
 
@@ -92,16 +96,8 @@ _ENVELOPE_KEYS: Final = (
 )
 
 
-@click.command(
-    "show",
-    cls=Command,
-    examples=[
-        ("show latest", "the newest run"),
-        ("show latest --json", "the same with all of run.json"),
-    ],
-)
+@command("show", ("show latest", "the newest run"), ("show latest --json", "the same with all of run.json"))
 @click.argument("word", metavar="RUN|PATH")
-@click.pass_obj
 def show_command(reporter: Reporter, word: str) -> int:
     """Show one run and who activated it.
 
@@ -147,63 +143,78 @@ def _facts(run: RunDocument) -> Iterator[tuple[str, str]]:
         yield action, f"{entry.created_utc} by {entry.record.actor}: {entry.record.reason}"
 
 
-@click.command(
+@command(
     "log",
-    cls=Command,
-    examples=[
-        ("log", "the last activations and builds of all registries"),
-        ("log run_registry --limit 0", "all of one registry"),
-    ],
+    ("log", "the last activations and builds of all registries"),
+    ("log run_registry --limit 0", "all of one registry"),
 )
 @click.argument("registry_id", metavar="[REGISTRY]", required=False)
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
-@click.pass_obj
 def log_command(reporter: Reporter, registry_id: str | None, limit: int) -> int:
     """List activations and builds, the newest first.
 
     Shows of each activation who, when, why, and which pointers moved. Activation records are verified; builds are
     not, they are listed by the names of their folders with the roots that these claim.
     """
-    entries = read_log(find_repository(reporter.settings.repo), registry_id, limit)
-    records = [entry_to_json(entry) for entry in entries]
-    reporter.print_result({"records": records, "count": len(records)}, (), lambda page: _print_entries(page, entries))
+    records = read_log(find_repository(reporter.settings.repo), registry_id, limit)
+    reporter.print_result({"records": records, "count": len(records)}, (), lambda page: _print_log(page, records))
     return 0
 
 
-def _print_entries(page: Page, entries: tuple[LogEntry, ...]) -> None:
-    if not entries:
+def _print_log(page: Page, records: Sequence[Mapping[str, Any]]) -> None:
+    if not records:
         page.line("nothing was built or activated yet -> registry-pipeline build")
-    for entry in entries:
-        if isinstance(entry, ActivationEntry):
-            record = entry.record
-            page.line(f"{entry.created_utc}  {record.action} by {record.actor}: {record.reason}", style="bold")
-            for ref in record.runs:
-                page.line(f"    {ref.run_id}")
-            for move in record.moves:
-                page.line(f"    {move.registry_id} -> {'unknown' if move.to_ref is None else move.to_ref.run_id}")
+    for record in records:
+        if record["kind"] == "build":
+            seal = "" if record["seal"] == "sealed" else f" ({record['seal']})"
+            page.line(f"{record['created_utc']}  built {record['run_id']}{seal}")
             continue
-        page.line(f"{entry.created_utc}  built {entry.run_id}{'' if entry.seal == 'sealed' else f' ({entry.seal})'}")
+        page.line(f"{record['created_utc']}  {record['action']} by {record['actor']}: {record['reason']}", style="bold")
+        for ref in record["runs"]:
+            page.line(f"    {ref['run_id']}")
+        for move in record["moves"]:
+            page.line(f"    {move['registry_id']} -> {move['to_ref']['run_id'] if move['to_ref'] else 'unknown'}")
 
 
-@click.command(
+@command(
     "registries",
-    cls=Command,
-    examples=[
-        ("registries", "every registry, what it is built from, and whether it can be active"),
-        ("registries --json", "the same as a document, with schemas and reasons"),
-    ],
+    ("registries", "every registry, what it is built from, and whether it can be active"),
+    ("registries --json", "the same as a document, with schemas and reasons"),
 )
-@click.pass_obj
 def registries_command(reporter: Reporter) -> int:
     """List the registries.
 
     Shows what each one is, what it depends on, and why some can never be active.
     """
-    rows = list_registry_rows(REGISTRIES.values())
-    reporter.print_result({"registries": [row.to_json() for row in rows]}, (), lambda page: _print_rows(page, rows))
+    rows = [_describe_registry(spec) for spec in REGISTRIES.values()]
+    reporter.print_result({"registries": rows}, (), lambda page: _print_registries(page, rows))
     return 0
 
 
-def _print_rows(page: Page, rows: tuple[RegistryRow, ...]) -> None:
+def _describe_registry(spec: RegistrySpec) -> dict[str, Any]:
+    return {
+        "registry_id": spec.registry_id,
+        "kind": spec.kind,
+        "title": spec.title,
+        "artifacts": spec.artifacts,
+        "schemas": dict(spec.schemas),
+        "version": spec.version,
+        "operation_id": spec.operation_id,
+        "tag": spec.tag,
+        "depends_on": spec.depends_on,
+        "feeds_back": spec.previous_inputs,
+        "sources": spec.sources,
+        "pointer": can_be_active(spec),
+        "delta": spec.delta,
+        "excluded_because": spec.excluded_because,
+    }
+
+
+def _print_registries(page: Page, rows: Sequence[Mapping[str, Any]]) -> None:
     columns = [Column("registry"), Column("kind"), Column("pointer"), Column("artifact"), Column("", below=True)]
-    page.table(columns, ([r.registry_id, r.kind, r.pointer, r.artifact, r.note] for r in rows))
+    cells = []
+    for row in rows:
+        sources = f"from {', '.join(row['depends_on'])}" if row["depends_on"] else ""
+        pointer, note = ("yes", sources) if row["pointer"] else ("no", row["excluded_because"])
+        cells.append([row["registry_id"], row["kind"], pointer, (*row["artifacts"], "-")[0], note])
+    page.table(columns, cells)

@@ -8,7 +8,7 @@ import click
 
 from registry_pipeline.cli.activation_output import find_actor, print_change, reason_options
 from registry_pipeline.cli.exit_codes import ExitCode
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.cli.run_argument import find_named_run
 from registry_pipeline.config import find_repository
@@ -21,13 +21,10 @@ from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.runs.sealed_run import Refusal
 
 
-@click.command(
+@command(
     "activate",
-    cls=Command,
-    examples=[
-        ("activate run_registry latest --reason 'reviewed'", "the newest run of that registry"),
-        ("activate drift_signals 2026-03-01__120000__drift_signals_build --reason 'reviewed'", "a run by its id"),
-    ],
+    ("activate run_registry latest --reason 'reviewed'", "the newest run of that registry"),
+    ("activate drift_signals 2026-03-01__120000__drift_signals_build --reason 'reviewed'", "a run by its id"),
 )
 @click.argument("registry_id", metavar="REGISTRY")
 @click.argument("word", metavar="RUN")
@@ -37,7 +34,6 @@ from registry_pipeline.runs.sealed_run import Refusal
 )
 @click.option("--allow-foreign", is_flag=True, help="Activate a run of another repository; the record says so.")
 @click.option("--accept-removed", is_flag=True, help="For run_registry: accept removed runs; the record counts them.")
-@click.pass_obj
 def activate_command(
     reporter: Reporter,
     registry_id: str,
@@ -60,7 +56,7 @@ def activate_command(
     repository = find_repository(reporter.settings.repo)
     named_run = find_named_run(repository, word, registry_id)
     candidate = load_candidate(repository, registry_id, named_run, accept_losses=accept_removed)
-    finish = partial(print_change, reporter, repository, action="activate", unchanged_text="the run is already active")
+    finish = partial(print_change, reporter, repository, action="activate")
     if isinstance(candidate, Refusal):
         return finish(None, candidate)
     run = start_build_run(repository, reporter.settings.now)
@@ -72,14 +68,11 @@ def activate_command(
     return finish(run, outcome, other_findings=findings)
 
 
-@click.command(
+@command(
     "rollback",
-    cls=Command,
-    examples=[
-        ("rollback --reason 'the drift is wrong'", "everything that the last effective activation moved"),
-        ("rollback --redo --reason 'it was right'", "undo the last rollback"),
-        ("rollback --registry drift_signals --reason 'the drift is wrong' --allow-mixed", "only one registry of it"),
-    ],
+    ("rollback --reason 'the drift is wrong'", "everything that the last effective activation moved"),
+    ("rollback --redo --reason 'it was right'", "undo the last rollback"),
+    ("rollback --registry drift_signals --reason 'the drift is wrong' --allow-mixed", "only one registry of it"),
 )
 @click.argument("activation", metavar="[ACTIVATION]", required=False)
 @click.option("--registry", "registry_id", metavar="REGISTRY", help="Move only this registry.")
@@ -88,7 +81,6 @@ def activate_command(
 @click.option(
     "--allow-mixed", is_flag=True, help="Go back even if active registries then depend on runs that are not active."
 )
-@click.pass_obj
 def rollback_command(
     reporter: Reporter,
     activation: str | None,
@@ -110,9 +102,7 @@ def rollback_command(
         raise click.UsageError("--redo chooses the record itself; leave out ACTIVATION")
     repository = find_repository(reporter.settings.repo)
     chain = read_chain_state(repository)
-    finish = partial(
-        print_change, reporter, repository, action="rollback", unchanged_text="each registry is already at that run"
-    )
+    finish = partial(print_change, reporter, repository, action="rollback")
     if has_errors(chain.findings):
         return finish(None, Refusal(chain.findings))
     target = select_rollback(chain, activation, registry_id, redo=redo)
@@ -123,16 +113,9 @@ def rollback_command(
     return finish(run, rollback(repository, run, target, actor=actor, reason=reason, allow_mixed=allow_mixed))
 
 
-@click.command(
-    "mark-bad",
-    cls=Command,
-    examples=[
-        ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"),
-    ],
-)
+@command("mark-bad", ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"))
 @click.argument("word", metavar="RUN")
 @reason_options
-@click.pass_obj
 def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | None) -> int:
     """Mark a run bad, permanently.
 
@@ -144,20 +127,14 @@ def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | No
     bad_run = find_named_run(repository, word)
     run = start_build_run(repository, reporter.settings.now)
     outcome = mark_bad(repository, run, bad_run, actor=find_actor(actor, repository.root), reason=reason)
-    return print_change(
-        reporter, repository, run, outcome, action="mark_bad", unchanged_text="the run is already marked bad"
-    )
+    return print_change(reporter, repository, run, outcome, action="mark_bad")
 
 
-@click.command(
+@command(
     "anchor",
-    cls=Command,
-    examples=[
-        ("anchor", "the hash of the last activation record"),
-        ("anchor --json", "the same with the record's name and the length of the chain"),
-    ],
+    ("anchor", "the hash of the last activation record"),
+    ("anchor --json", "the same with the record's name and the length of the chain"),
 )
-@click.pass_obj
 def anchor_command(reporter: Reporter) -> int:
     """Print the hash of the last activation record.
 

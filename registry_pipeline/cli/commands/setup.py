@@ -8,7 +8,7 @@ import click
 
 from registry_pipeline.cli.activation_output import find_actor
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.finding import Severity, plural
@@ -22,14 +22,11 @@ from registry_pipeline.registries.entries.service import initialise_entries
 from registry_pipeline.values import replace
 
 
-@click.command(
+@command(
     "init",
-    cls=Command,
-    examples=[
-        ("init", "set up the repository of the working directory"),
-        ("-C ../other init --track-runs", "another repository, which tracks its run folders in git"),
-        ("init --entries", "also with the schemas and documents of registry entries"),
-    ],
+    ("init", "set up the repository of the working directory"),
+    ("-C ../other init --track-runs", "another repository, which tracks its run folders in git"),
+    ("init --entries", "also with the schemas and documents of registry entries"),
 )
 @click.option("--track-runs", is_flag=True, help="Let git track run folders and the pointer file; else ignore them.")
 @click.option(
@@ -38,7 +35,6 @@ from registry_pipeline.values import replace
 @click.option("--restart-chain", is_flag=True, help="Seal a new first activation record, because the chain is lost.")
 @click.option("--reason", default="", metavar="TEXT", show_default=False, help="With --restart-chain: why.")
 @click.option("--actor", metavar="NAME", help="With --restart-chain: who; default: git's identity.")
-@click.pass_obj
 def init_command(
     reporter: Reporter, track_runs: bool, entries: bool, restart_chain: bool, reason: str, actor: str | None
 ) -> int:
@@ -91,15 +87,12 @@ def _print_outcome(page: Page, outcome: InitOutcome) -> None:
     page.line("next: registry-pipeline build")
 
 
-@click.command(
+@command(
     "doctor",
-    cls=Command,
-    examples=[
-        ("doctor", "what is wrong, with the command that repairs it"),
-        ("doctor --fix", "repair what needs no decision"),
-        ("doctor --fix --finish", "also complete an interrupted change"),
-        ("doctor --fix --void --reason 'not wanted'", "void the interrupted change instead"),
-    ],
+    ("doctor", "what is wrong, with the command that repairs it"),
+    ("doctor --fix", "repair what needs no decision"),
+    ("doctor --fix --finish", "also complete an interrupted change"),
+    ("doctor --fix --void --reason 'not wanted'", "void the interrupted change instead"),
 )
 @click.option("--fix", is_flag=True, help="Repair what needs no decision; without it nothing is written.")
 @click.option("--finish", is_flag=True, help="Complete the pending record, if its runs still verify.")
@@ -114,7 +107,6 @@ def _print_outcome(page: Page, outcome: InitOutcome) -> None:
 )
 @click.option("--reason", default="", metavar="TEXT", show_default=False, help="Why, for the record of --void.")
 @click.option("--actor", metavar="NAME", help="Who, for the record of --void; default: git's identity.")
-@click.pass_obj
 def doctor_command(
     reporter: Reporter, fix: bool, finish: bool, voided: tuple[str, ...], reason: str, actor: str | None
 ) -> int:

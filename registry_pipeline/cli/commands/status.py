@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import click
+from collections.abc import Mapping
+from typing import Any, Final
 
 from registry_pipeline.canonical import short
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
-from registry_pipeline.pipeline.status import RegistryStatus, StatusDocument, StatusFacts, read_status
+from registry_pipeline.pipeline.status import Status, read_status
+from registry_pipeline.pointers.obstacles import can_be_active
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.values import asdict
 
 _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
 
 
-@click.command(
+@command(
     "status",
-    cls=Command,
-    examples=[
-        ("status", "the state of the nearest repository"),
-        ("-C ../other status --json", "another repository's, as JSON"),
-        ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
-    ],
+    ("status", "the state of the nearest repository"),
+    ("-C ../other status --json", "another repository's, as JSON"),
+    ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
 )
 @fail_on_option
-@click.pass_obj
 def status_command(reporter: Reporter, fail_on: frozenset[str]) -> int:
     """Show active runs, whether they verify, and what to do next.
 
@@ -37,63 +34,68 @@ def status_command(reporter: Reporter, fail_on: frozenset[str]) -> int:
     missing; 7 where git cannot read the repository, or the role pack could not be checked.
     """
     status = read_status(find_repository(reporter.settings.repo), reporter.settings.now)
-    facts = status.facts
-    reporter.print_result(status.to_json(), facts.findings, lambda page: _print_status(page, status))
-    asked_to_fail = matches_fail_on(fail_on, facts.findings, facts.operations, facts.drift)
-    return combine_exit_codes([exit_code_of(facts.findings), ExitCode.FAIL_ON * asked_to_fail])
+    reporter.print_result(status.to_json(), status.findings, lambda page: _print_status(page, status))
+    operations, drift = status.inspection.operations, status.inspection.drift
+    asked_to_fail = matches_fail_on(fail_on, status.findings, operations, drift)
+    return combine_exit_codes([exit_code_of(status.findings), ExitCode.FAIL_ON * asked_to_fail])
 
 
-def _print_status(page: Page, status: StatusDocument) -> None:
-    facts = status.facts
-    commit = "no git commit" if facts.git.commit is None else f"commit {short(facts.git.commit)}"
-    page.line(f"{facts.root}  ({commit}, tree {facts.git.working_tree_state or 'unknown'})")
-    page.line(facts.health.state, style=_HEALTH_STYLES.get(facts.health.state, "bold red"))
-    for condition in facts.health.conditions:
+def _print_status(page: Page, status: Status) -> None:
+    commit = "no git commit" if status.git.commit is None else f"commit {short(status.git.commit)}"
+    page.line(f"{status.root}  ({commit}, tree {status.git.working_tree_state or 'unknown'})")
+    health = status.inspection.health
+    page.line(health.state, style=_HEALTH_STYLES.get(health.state, "bold red"))
+    for condition in health.conditions:
         page.line(f"  {condition.reason}")
     page.line()
     columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
     page.table([*columns, Column("active run", below=True)], map(_row, status.registries))
     _print_inactive(page, status)
-    _print_counts(page, facts)
-    if facts.findings:
+    _print_counts(page, status)
+    if status.findings:
         page.line()
-    page.findings(facts.findings)
+    page.findings(status.findings)
 
 
-def _row(registry: RegistryStatus) -> list[str]:
-    age = "-" if registry.age_days is None else f"{registry.age_days} d"
-    return [registry.registry_id, registry.seal or "-", registry.schema or "-", age, _format_active_run(registry)]
+def _row(registry: Mapping[str, Any]) -> list[str]:
+    age = "-" if registry["age_days"] is None else f"{registry['age_days']} d"
+    checks = [registry["seal"] or "-", registry["schema"] or "-"]
+    return [registry["registry_id"], *checks, age, _format_active_run(registry)]
 
 
-def _format_active_run(registry: RegistryStatus) -> str:
-    if registry.active is not None:
-        return registry.active.ref.run_id
-    if registry.pointer:
+def _format_active_run(registry: Mapping[str, Any]) -> str:
+    if registry["active"] is not None:
+        run_id: str = registry["active"]["run_id"]
+        return run_id
+    if _can_be_active(registry):
         return "(nothing is active)"
-    reason = "(external)" if registry.kind == "external" else "(no pointer)"
-    return reason if registry.newest_run_id is None else f"{reason} newest {registry.newest_run_id}"
+    reason = "(external)" if registry["kind"] == "external" else "(no pointer)"
+    return reason if registry["newest_run_id"] is None else f"{reason} newest {registry['newest_run_id']}"
 
 
-def _print_inactive(page: Page, status: StatusDocument) -> None:
-    inactive = [(r.newest_run_id, r.newest_not_active) for r in status.registries if r.newest_not_active and r.pointer]
+def _can_be_active(registry: Mapping[str, Any]) -> bool:
+    return can_be_active(REGISTRIES[registry["registry_id"]])
+
+
+def _print_inactive(page: Page, status: Status) -> None:
+    inactive = [r for r in status.registries if r["newest_not_active_because"] and _can_be_active(r)]
     if inactive:
         page.line()
         page.line("newest, and not active", style="bold")
-    for run_id, reason in inactive:
-        page.line(f"  {run_id}")
-        page.line(f"    {reason.because}")
-        page.line(f"    -> {reason.next_command}")
+    for registry in inactive:
+        page.line(f"  {registry['newest_run_id']}")
+        page.line(f"    {registry['newest_not_active_because']}")
+        page.line(f"    -> {registry['next_command']}")
 
 
-def _print_counts(page: Page, facts: StatusFacts) -> None:
+def _print_counts(page: Page, status: Status) -> None:
     page.line()
-    if facts.operations is None:
+    operations, listing = status.inspection.operations, status.listing
+    if operations is None:
         page.line("operations  unknown: no op_status_table is active -> registry-pipeline build")
     else:
-        counts = asdict(facts.operations).items()
-        parts = (f"{count} {name.replace('_', ' ')}" for name, count in counts if name != "total")
-        page.line(f"operations  {facts.operations.total}: {', '.join(parts)}")
-    listing = facts.listing
+        parts = (f"{count} {name.replace('_', ' ')}" for name, count in asdict(operations).items() if name != "total")
+        page.line(f"operations  {operations.total}: {', '.join(parts)}")
     by_seal = ", ".join(f"{count} {state}" for state, count in listing.count_by_seal().items())
     page.line(f"runs        {listing.total}: {by_seal} (not verified here)")
     if len(listing.by_root) > 1:

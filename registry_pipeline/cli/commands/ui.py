@@ -1,7 +1,4 @@
-"""`ui`: run Dagster's webserver and daemon as child processes; both are stopped together, with all their children.
-
-Dagster is not imported: its programs are looked up beside this Python.
-"""
+"""`ui`: run Dagster's webserver and daemon, found beside this Python, as child processes; both are stopped together."""
 
 from __future__ import annotations
 
@@ -22,12 +19,11 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import REPO_VARIABLE, find_repository
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import create_file
-from registry_pipeline.values import value_type
 
 HOST: Final = "127.0.0.1"
 INSTANCE_FILE: Final = "dagster.yaml"
@@ -47,37 +43,22 @@ _PR_SET_PDEATHSIG: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
-@value_type
-class UiPlan:
-    """The repository to serve, the absolute folder of Dagster's state, and the port (0: any free one)."""
-
-    repository: Path
-    dagster_home: Path
-    port: int
-
-
-def serve(plan: UiPlan, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
-    """Run both processes until Ctrl-C; call `on_ready` once with the address.
-
-    Raises:
-        BusyError: the port is in use.
-        NotFoundError: Dagster's programs are not installed.
-        RegistryPipelineError: one of the processes ended by itself.
-    """
-    port = _find_port(plan.port)
-    prepare_home(plan.dagster_home)
-    environment = {**os.environ, REPO_VARIABLE: str(plan.repository), "DAGSTER_HOME": str(plan.dagster_home)}
-    log = plan.dagster_home / "ui.log"
+def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
+    """Run both processes until Ctrl-C; call `on_ready` once with the address; raise an error if a process ends."""
+    port = _find_port(port)
+    prepare_home(home)
+    environment = {**os.environ, REPO_VARIABLE: str(root), "DAGSTER_HOME": str(home)}
+    log = home / "ui.log"
     note(f"starting Dagster; its log is {log}")
     url = f"http://{HOST}:{port}"
     running: list[subprocess.Popen[bytes]] = []
     with log.open("ab") as sink:
         try:
-            web, daemon = commands(plan.dagster_home, port)
-            running.append(_start(web, environment, plan.repository, sink.fileno()))
+            web, daemon = commands(home, port)
+            running.append(_start(web, environment, root, sink.fileno()))
             # The daemon starts second: two processes that create the tables of a new Dagster home fail each other.
             _wait_until_ready(url, running, log)
-            running.append(_start(daemon, environment, plan.repository, sink.fileno()))
+            running.append(_start(daemon, environment, root, sink.fileno()))
             on_ready(url)
             while True:
                 _fail_if_ended(running, log)
@@ -89,22 +70,14 @@ def serve(plan: UiPlan, on_ready: Callable[[str], None], note: Callable[[str], N
 
 
 def commands(home: Path, port: int) -> tuple[list[str], list[str]]:
-    """Return the command lines of the webserver and of the daemon for a prepared home.
-
-    Raises:
-        NotFoundError: Dagster's programs are not installed.
-    """
+    """Return the command lines of webserver and daemon; raise NotFoundError if Dagster is not installed."""
     workspace = ("-w", str(home / WORKSPACE_FILE))
     web = [_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
     return web, [_program("dagster-daemon"), "run", *workspace]
 
 
 def prepare_home(home: Path) -> None:
-    """Create the Dagster home with its instance and workspace files; existing files are kept.
-
-    Raises:
-        WriteError: the folder cannot be written.
-    """
+    """Create the Dagster home with its instance and workspace files; existing files are kept."""
     for name, data in ((INSTANCE_FILE, shipped_instance_file().read_bytes()), (WORKSPACE_FILE, WORKSPACE.encode())):
         if not (home / name).exists():
             with suppress(BusyError):  # another `ui` was faster
@@ -195,17 +168,13 @@ def _stop(running: list[subprocess.Popen[bytes]]) -> None:
                 process.wait(max(0.0, deadline - time.monotonic()))
 
 
-@click.command(
+@command(
     "ui",
-    cls=Command,
-    examples=[
-        ("ui", "the asset graph of the nearest repository"),
-        ("-C tides ui --port 3001", "another repository's, on another port"),
-    ],
+    ("ui", "the asset graph of the nearest repository"),
+    ("-C tides ui --port 3001", "another repository's, on another port"),
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="On 127.0.0.1; 0 is any.")
 @click.option("--dagster-home", metavar="DIR", type=click.Path(path_type=Path), help="The folder of Dagster's state.")
-@click.pass_obj
 def ui_command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     """Start Dagster's web UI for this repository.
 
@@ -214,9 +183,9 @@ def ui_command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     is activated automatically. State is kept in `dagster` beside the publish root; none of it is evidence.
     """
     repository = find_repository(reporter.settings.repo)
-    plan = UiPlan(repository.root, (dagster_home or repository.dagster_home).resolve(), port)
+    home = (dagster_home or repository.dagster_home).resolve()
 
     def print_address(url: str) -> None:
         reporter.print_result({"url": url}, (), lambda page: page.line(f"{url}  (Ctrl-C stops it)", style="bold"))
 
-    return serve(plan, print_address, reporter.note)
+    return serve(repository.root, home, port, print_address, reporter.note)

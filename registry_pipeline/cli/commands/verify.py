@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.canonical import is_sha256
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter, progress
 from registry_pipeline.cli.run_argument import find_named_run, is_path
 from registry_pipeline.config import Repository, find_repository
@@ -43,18 +43,15 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
     return value
 
 
-@click.command(
+@command(
     "verify",
-    cls=Command,
-    examples=[
-        ("verify --all", "every run folder, the pointer file and the chain"),
-        ("verify latest", "the newest run; a run id or a root, or its beginning, names another"),
-        ("verify .codex/RUNS/2026-03-01__120000__run_registry_build", "a folder by its path, anywhere"),
-        ("verify --active --format github", "the active runs, as annotations of a workflow"),
-        ("verify --chain", "every activation record, and the pointer file against the last"),
-        ("verify latest --inputs", "the newest run and all its inputs, recursively"),
-        ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
-    ],
+    ("verify --all", "every run folder, the pointer file and the chain"),
+    ("verify latest", "the newest run; a run id or a root, or its beginning, names another"),
+    ("verify .codex/RUNS/2026-03-01__120000__run_registry_build", "a folder by its path, anywhere"),
+    ("verify --active --format github", "the active runs, as annotations of a workflow"),
+    ("verify --chain", "every activation record, and the pointer file against the last"),
+    ("verify latest --inputs", "the newest run and all its inputs, recursively"),
+    ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
 )
 @click.argument("names", metavar="[RUN|PATH]...", nargs=-1)
 @click.option("--all", "all_folders", is_flag=True, help="Every run folder; an unsealed one is listed and passes.")
@@ -69,7 +66,6 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
 @click.option("--strict", is_flag=True, help="With --all: a run that is marked bad fails.")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Number of processes; default: one per processor.")
 @fail_on_option
-@click.pass_obj
 def verify_command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
@@ -87,25 +83,26 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     runs = [*named, *_list_other_runs(repository, named, request)]
     checked, lineage = _check_runs(reporter, repository, request, runs)
     verdicts = [run.verdict for run in checked]
+    compared = {} if lineage is None else {"inputs_walked": lineage.walked}
     # (2) Compare with the baseline; check the chain and the pointer file.
-    baseline = None
+    baseline_findings: tuple[Finding, ...] = ()
     if repository is not None and request.baseline is not None:
-        baseline = compare_baseline(repository, request.baseline)
+        compared["baseline_runs"], baseline_findings = compare_baseline(repository, request.baseline)
     chain, pointers, findings = _check_chain(reporter, repository, request)
-    missing = _find_missing_subjects(request, verdicts, chain, pointers)
+    subjects = _find_subjects(request, verdicts, chain, pointers)
+    missing = [noun for noun, exists in subjects.items() if not exists]
     # (3) Put the results together.
     result = combine_verdicts(
         verdicts[: len(named)],
         verdicts[len(named) :],
-        (*findings, *(() if baseline is None else baseline.findings)),
+        (*findings, *baseline_findings),
         require_sealed=request.require_sealed,
         marked_bad=None if chain is None else chain.marked_bad,
         strict=request.strict,
         inputs=() if lineage is None else lineage.findings,
-        compared=({} if lineage is None else {"inputs_walked": lineage.walked})
-        | ({} if baseline is None else {"baseline_runs": baseline.compared}),
     )
-    result = replace(result, verified=bool(named) or baseline is not None or len(missing) < request.subject_count)
+    is_verified = bool(named) or "baseline_runs" in compared or len(missing) < len(subjects)
+    result = replace(result, compared=compared, verified=is_verified)
     reporter.print_result(
         result.to_json(), result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
     )
@@ -116,8 +113,6 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
 
 @value_type
 class _VerifyOptions:
-    """The options, as click names them."""
-
     names: tuple[str, ...]
     all_folders: bool
     active: bool
@@ -138,11 +133,6 @@ class _VerifyOptions:
         return self.all_folders or self.active or self.pointers
 
     @property
-    def subject_count(self) -> int:
-        """How many options are given that say what to verify."""
-        return self.all_folders + self.active + self.pointers + self.chain
-
-    @property
     def needs_repository(self) -> bool:
         """Whether anything but folders named by their paths is verified."""
         others = self.chain or self.inputs or self.baseline is not None or bool(self.fail_on - {"warning"})
@@ -161,7 +151,6 @@ class _VerifyOptions:
 
 
 def _list_other_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
-    """Return the runs of --all or --active that were not named."""
     if repository is None or not (request.all_folders or request.active):
         return []
     named_paths = {run.path for run in named}
@@ -207,12 +196,12 @@ def _check_chain(
     return chain, pointers, (*findings, *anchor_findings)
 
 
-def _find_missing_subjects(
+def _find_subjects(
     request: _VerifyOptions, verdicts: Sequence[Verdict], chain: ChainState | None, pointers: PointerFile | None
-) -> tuple[str, ...]:
-    """Return a noun for each option whose subject the repository does not contain."""
+) -> dict[str, bool]:
+    """Return a noun for each option that says what to verify, and whether the repository contains any."""
     has_sealed = any(verdict.verdict in ("pass", "fail") for verdict in verdicts)
-    has_active = pointers is not None and any(pointers.active(p.registry_id) is not None for p in pointers.pointers)
+    has_active = pointers is not None and bool(pointers.active_refs())
     has_records = chain is not None and bool(chain.records or chain.voided)
     subjects = (
         (request.all_folders, has_sealed, "sealed run folder"),
@@ -220,7 +209,7 @@ def _find_missing_subjects(
         (request.pointers, has_active, "pointer to an active run"),
         (request.chain, has_records, "activation record"),
     )
-    return tuple(noun for is_requested, exists, noun in subjects if is_requested and not exists)
+    return {noun: exists for is_requested, exists, noun in subjects if is_requested}
 
 
 def _exit_code(repository: Repository | None, request: _VerifyOptions, result: Verification) -> int:
@@ -232,12 +221,12 @@ def _exit_code(repository: Repository | None, request: _VerifyOptions, result: V
     return combine_exit_codes([exit_code_of(result.all_findings()), nothing, ExitCode.FAIL_ON * asked_to_fail])
 
 
-def _nothing_verified(missing: tuple[str, ...]) -> str:
+def _nothing_verified(missing: Sequence[str]) -> str:
     hint = "`registry-pipeline build` seals and activates the first runs; see `registry-pipeline status`"
     return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {hint}"
 
 
-def _print_result(page: Page, result: Verification, named_count: int, missing: tuple[str, ...]) -> None:
+def _print_result(page: Page, result: Verification, named_count: int, missing: Sequence[str]) -> None:
     """Print each folder that was named or does not pass, with its findings, then the totals."""
     for number, verdict in enumerate(result.results):
         unsealed = verdict.verdict == "unsealed"
