@@ -12,7 +12,7 @@ import click
 from registry_pipeline.cli.activation_output import find_actor
 from registry_pipeline.cli.entry_input import read_given
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.files.transaction import Recovery
@@ -90,16 +90,12 @@ def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-@click.command(
+@command(
     "list",
-    cls=Command,
-    examples=[
-        ("entries list", "list every entry with its file and status"),
-        ("entries list --type abilities --json", "the entries of a family, with their values"),
-    ],
+    ("entries list", "list every entry with its file and status"),
+    ("entries list --type abilities --json", "the entries of a family, with their values"),
 )
 @click.option("--type", "name", metavar="TYPE", help="Only entries of a type or a family.")
-@click.pass_obj
 def list_command(reporter: Reporter, name: str | None) -> int:
     """List registry entries.
 
@@ -137,18 +133,14 @@ def _table_row(entry: Entry) -> list[str]:
     return [entry.type.name, entry.key, status, f"{entry.path}:{entry.location()}", description]
 
 
-@click.command(
+@command(
     "check",
-    cls=Command,
-    examples=[
-        ("entries check", "failures and warnings"),
-        ("entries check --all --json", "also what is only recorded, as JSON"),
-        ("entries check --fail-on warning", "exit 4 if there is a warning"),
-    ],
+    ("entries check", "failures and warnings"),
+    ("entries check --all --json", "also what is only recorded, as JSON"),
+    ("entries check --fail-on warning", "exit 4 if there is a warning"),
 )
 @click.option("--all", "show_all", is_flag=True, help="Show also what is only recorded (EN032).")
 @fail_on_option
-@click.pass_obj
 def check_command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -> int:
     """Check all registry entries.
 
@@ -183,13 +175,10 @@ _TYPE: Final = '{"id": "gauge", "description": "Reads one gauge."}'
 _HOOK: Final = '{"id": "tidy", "description": "Tidies up.", "event_type": "SessionStop"}'
 
 
-@click.command(
+@command(
     "add",
-    cls=Command,
-    examples=[
-        (f"entries add --type module_type --entry-json '{_TYPE}'", "add one entry"),
-        (f"entries add --type hook --entry-json '{_HOOK}' --dry-run --diff", "show what would change"),
-    ],
+    (f"entries add --type module_type --entry-json '{_TYPE}'", "add one entry"),
+    (f"entries add --type hook --entry-json '{_HOOK}' --dry-run --diff", "show what would change"),
 )
 @click.argument("sources", metavar="[-]", nargs=-1)
 @click.option("--type", "types", metavar="TYPE", multiple=True, help="The exact type, or a family: modules, routes, …")
@@ -201,7 +190,6 @@ _HOOK: Final = '{"id": "tidy", "description": "Tidies up.", "event_type": "Sessi
 @click.option("--no-check", is_flag=True, help="Write despite failures between registries; the override is recorded.")
 @click.option("--approved-by", metavar="NAME", help="Who approved a lifecycle of RELEASED, SUNSET or REMOVED.")
 @click.option("--actor", metavar="NAME", help="Who overrides; default: the environment's, git's, or the login name.")
-@click.pass_obj
 def add_command(  # noqa: PLR0913 - the options of a command
     reporter: Reporter,
     *,
@@ -236,21 +224,17 @@ def add_command(  # noqa: PLR0913 - the options of a command
     return _print_write_result(reporter, result, diff=diff, dry_run=dry_run)
 
 
-@click.command(
+@command(
     "remove",
-    cls=Command,
-    examples=[
-        ("entries remove module_interface heights_by_station", "remove one entry"),
-        (
-            "entries remove ability_high heights.explain route series.heights --dry-run --diff",
-            "show the removal of two entries in one change",
-        ),
-    ],
+    ("entries remove module_interface heights_by_station", "remove one entry"),
+    (
+        "entries remove ability_high heights.explain route series.heights --dry-run --diff",
+        "show the removal of two entries in one change",
+    ),
 )
 @click.argument("names", metavar="TYPE KEY...", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Check and report; write nothing.")
 @click.option("--diff", is_flag=True, help="Show what changes in the files.")
-@click.pass_obj
 def remove_command(reporter: Reporter, names: tuple[str, ...], dry_run: bool, diff: bool) -> int:
     """Remove entries.
 
@@ -265,12 +249,7 @@ def remove_command(reporter: Reporter, names: tuple[str, ...], dry_run: bool, di
     return _print_write_result(reporter, result, diff=diff, dry_run=dry_run)
 
 
-@click.command(
-    "rules",
-    cls=Command,
-    examples=[("entries rules", "when A changes, check B: by code"), ("entries rules --json", "the same as JSON")],
-)
-@click.pass_obj
+@command("rules", ("entries rules", "when A changes, check B: by code"), ("entries rules --json", "the same as JSON"))
 def rules_command(reporter: Reporter) -> int:
     """Print the rules between the registries.
 

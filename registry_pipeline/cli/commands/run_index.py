@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.cli.commands.logs import machine_option, print_append_result
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
@@ -31,15 +31,12 @@ from registry_pipeline.registries.run_index.service import finish_run, start_run
 _RUN_LOG = click.argument("run_log", metavar="RUNLOG", type=click.Path(dir_okay=False, path_type=Path))
 
 
-@click.command(
+@command(
     "start",
-    cls=Command,
-    examples=[
-        (
-            "run-index start runlogs/night.md --artist ART-heron --genre GEN-ambient --machine C1",
-            "create a run id and write a run log to fill in",
-        )
-    ],
+    (
+        "run-index start runlogs/night.md --artist ART-heron --genre GEN-ambient --machine C1",
+        "create a run id and write a run log to fill in",
+    ),
 )
 @_RUN_LOG
 @click.option("--artist", required=True, metavar="ID", help="The artist of the lane.")
@@ -47,7 +44,6 @@ _RUN_LOG = click.argument("run_log", metavar="RUNLOG", type=click.Path(dir_okay=
 @click.option("--packet", metavar="ID", help="The scripture packet, if it is known.")
 @click.option("--by", "maker", type=click.Choice(MAKERS), default="human", show_default=True, help="Who runs it.")
 @machine_option
-@click.pass_obj
 def start_command(
     reporter: Reporter, run_log: Path, artist: str, genre: str, packet: str | None, maker: str, machine: str | None
 ) -> int:
@@ -72,15 +68,12 @@ def start_command(
     return 0
 
 
-@click.command(
+@command(
     "finish",
-    cls=Command,
-    examples=[
-        (
-            "run-index finish docs/runlogs/RUN-20260105-0900-AAAA.md --corrects run_log_filepath_abs",
-            "append the final record from a run log that was moved",
-        )
-    ],
+    (
+        "run-index finish docs/runlogs/RUN-20260105-0900-AAAA.md --corrects run_log_filepath_abs",
+        "append the final record from a run log that was moved",
+    ),
 )
 @_RUN_LOG
 @click.option(
@@ -91,7 +84,6 @@ def start_command(
     help="A field that differs from the previous record; may be given several times.",
 )
 @machine_option
-@click.pass_obj
 def finish_command(reporter: Reporter, run_log: Path, corrects: tuple[str, ...], machine: str | None) -> int:
     """End a run: append its final record from its run log.
 
@@ -104,15 +96,11 @@ def finish_command(reporter: Reporter, run_log: Path, corrects: tuple[str, ...],
     return print_append_result(reporter, result, run_index_log(repository))
 
 
-@click.command(
+@command(
     "rules",
-    cls=Command,
-    examples=[
-        ("run-index rules", "every rule with its code and severity, and every field"),
-        ("run-index rules --json", "the same for a program"),
-    ],
+    ("run-index rules", "every rule with its code and severity, and every field"),
+    ("run-index rules --json", "the same for a program"),
 )
-@click.pass_obj
 def rules_command(reporter: Reporter) -> int:
     """Print the rules of the run index and the overrides log.
 

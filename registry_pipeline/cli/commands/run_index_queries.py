@@ -11,7 +11,7 @@ import click
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.cli.commands.logs import add_options, format_options, print_records
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import Command, command
 from registry_pipeline.cli.param_types import Moment
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
@@ -75,18 +75,14 @@ _list_options = add_options(
 )
 
 
-@click.command(
+@command(
     "show",
-    cls=Command,
-    examples=[
-        ("run-index show RUN-20260105-0900-AAAA", "the current record"),
-        ("run-index show RUN-20260105-0900-AAAA --history", "all its records, and what each of them changed"),
-    ],
+    ("run-index show RUN-20260105-0900-AAAA", "the current record"),
+    ("run-index show RUN-20260105-0900-AAAA --history", "all its records, and what each of them changed"),
 )
 @click.argument("run", metavar="RUN")
 @click.option("--history", is_flag=True, help="Every record of the run, oldest first, with the fields that changed.")
 @_output_options
-@click.pass_obj
 def show_command(reporter: Reporter, run: str, history: bool, no_index: bool) -> int:
     """Show the records of a run.
 
@@ -221,17 +217,13 @@ def _format_run(record: Record) -> list[str]:
     ]
 
 
-@click.command(
+@command(
     "latest",
-    cls=Command,
-    examples=[
-        ("run-index latest --artist ART-heron --genre GEN-ambient", "the newest success of a lane"),
-        ("run-index latest --json", "the newest of all"),
-    ],
+    ("run-index latest --artist ART-heron --genre GEN-ambient", "the newest success of a lane"),
+    ("run-index latest --json", "the newest of all"),
 )
 @_lane_options
 @_output_options
-@click.pass_obj
 def latest_command(reporter: Reporter, artist_id: str | None, genre_id: str | None, no_index: bool) -> int:
     """Find the latest successful run.
 
@@ -257,19 +249,15 @@ def latest_command(reporter: Reporter, artist_id: str | None, genre_id: str | No
     return 0
 
 
-@click.command(
+@command(
     "list",
-    cls=Command,
-    examples=[
-        ("overrides list", "every override and its status"),
-        ("overrides list --status voided --json", "those that were withdrawn"),
-    ],
+    ("overrides list", "every override and its status"),
+    ("overrides list --status voided --json", "those that were withdrawn"),
 )
 @click.option("--run", metavar="RUN", help="Overrides of this run.")
 @click.option("--type", "kind", type=click.Choice(list(OVERRIDE_TYPES)), help="Overrides of this type.")
 @click.option("--status", type=click.Choice(OVERRIDE_UPDATE.fields["status"].values), help="Overrides in this status.")
 @format_options
-@click.pass_obj
 def list_overrides_command(reporter: Reporter, run: str | None, kind: str | None, status: str | None) -> int:
     """List the overrides.
 
