@@ -149,6 +149,14 @@ def has_errors(findings: Iterable[Finding]) -> bool:
     return any(f.severity is Severity.ERROR for f in findings)
 
 
+def verdict_of(findings: Iterable[Finding]) -> str:
+    """Return `fail`, `warn` or `pass`, by the most severe finding."""
+    severities = {f.severity for f in findings}
+    if Severity.ERROR in severities:
+        return "fail"
+    return "warn" if Severity.WARNING in severities else "pass"
+
+
 def count_findings(findings: Iterable[Finding]) -> dict[str, int]:
     """Return the numbers of errors, warnings and infos, by the names that every JSON document uses."""
     severities = [f.severity for f in findings]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from registry_pipeline.cli.group import Command, CommandGroup
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.files.transaction import Recovery
-from registry_pipeline.findings.finding import Finding, Severity, count_findings
+from registry_pipeline.findings.finding import Severity, count_findings, verdict_of
 from registry_pipeline.registries.entries.change_plan import ChangeRequest, find_type
 from registry_pipeline.registries.entries.rules import rules
 from registry_pipeline.registries.entries.schemas import FAMILIES
@@ -31,12 +30,6 @@ from registry_pipeline.values import asdict
 
 SCHEMA_VERSION: Final = "0.2"
 """Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` instead of `recorded`."""
-
-
-def verdict_of(findings: Iterable[Finding]) -> str:
-    """Return `fail`, `warn` or `pass`, by the most severe finding."""
-    severities = {finding.severity for finding in findings}
-    return "fail" if Severity.ERROR in severities else "warn" if Severity.WARNING in severities else "pass"
 
 
 def recovery_to_json(recovery: Recovery | None) -> Any:

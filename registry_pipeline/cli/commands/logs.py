@@ -22,7 +22,7 @@ from registry_pipeline.cli.settings import FORMATS, remember_format
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import overwrite_file
-from registry_pipeline.findings.finding import Finding, count_findings, has_errors, plural
+from registry_pipeline.findings.finding import Finding, count_findings, has_errors, plural, verdict_of
 from registry_pipeline.registries.run_index.append import AppendResult, parse_batch
 from registry_pipeline.registries.run_index.check import CheckResult
 from registry_pipeline.registries.run_index.log_file import Log, overrides_log, run_index_log
@@ -234,17 +234,11 @@ def print_append_result(reporter: Reporter, result: AppendResult, log_name: str)
 
 def _document(findings: Sequence[Finding], counts: dict[str, int], changed_files: Sequence[str]) -> dict[str, Any]:
     return {
-        "verdict": _verdict(findings),
+        "verdict": verdict_of(findings),
         "findings": [finding.to_json() for finding in findings],
         "counts": counts | count_findings(findings),
         "changed_files": list(changed_files),
     }
-
-
-def _verdict(findings: Sequence[Finding]) -> str:
-    if has_errors(findings):
-        return "fail"
-    return "warn" if any(finding.severity == "warning" for finding in findings) else "pass"
 
 
 def _check_command(kind: LogKind) -> Command:

@@ -7,14 +7,14 @@ from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.findings.finding import Finding, Severity, count_findings
+from registry_pipeline.findings.finding import Finding, count_findings, verdict_of
 from registry_pipeline.registries.roles.baselines import (
     PackCommit,
     read_configured_baseline,
@@ -39,7 +39,6 @@ from registry_pipeline.values import value_type
 
 WAIT_SECONDS: Final = 30.0
 """How long a bump waits for another one."""
-CheckVerdict = Literal["pass", "warn", "fail", "error"]
 
 
 @value_type
@@ -84,14 +83,11 @@ class RolesCheckResult:
         return tuple(violation.finding for violation in self.violations)
 
     @property
-    def verdict(self) -> CheckVerdict:
+    def verdict(self) -> str:
         """`fail` if there is an error, `error` if the pack could not be checked, else `warn` or `pass`."""
-        codes = {result.code for result in self.findings if result.severity is Severity.ERROR}
-        if codes - {NOT_CHECKED}:
-            return "fail"
-        if any(result.code == NOT_CHECKED for result in self.findings):
-            return "error"
-        return "warn" if any(result.severity is Severity.WARNING for result in self.findings) else "pass"
+        checked = [result for result in self.findings if result.code != NOT_CHECKED]
+        verdict = verdict_of(checked)
+        return "error" if verdict != "fail" and len(checked) < len(self.findings) else verdict
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document of `roles check`."""
