@@ -17,10 +17,19 @@ from registry_pipeline.registries.roles.json_text import (
     find_spans,
     format_difference,
 )
-from registry_pipeline.registries.roles.pack import ParsedPack, RoleTexts
+from registry_pipeline.registries.roles.pack import ParsedPack
 from registry_pipeline.registries.roles.snapshot import Problem, Subject
-from registry_pipeline.registries.roles.strict_json import StrictJson
 from registry_pipeline.values import field, replace, value_type
+
+
+@value_type(eq=False)
+class _Piece:
+    """A part of a pack's text that is parsed by itself: a role (at the path `("roles", index)`), or all of it."""
+
+    path: JsonPath
+    begin: int
+    text: str
+    value: Any
 
 
 class PackIndex:
@@ -28,13 +37,12 @@ class PackIndex:
 
     def __init__(self, pack: ParsedPack) -> None:
         self._pack = pack
+        self._text = pack.text
         self._roles: dict[str, list[JsonPath]] = {}
         self._contracts: dict[str, list[JsonPath]] = {}
-        self._lines: Lines | None = None
+        self._pieces: dict[JsonPath, _Piece] = {}
         self._spans: dict[JsonPath, tuple[int, int]] = {}
-        self._document: StrictJson | None = None
-        # A pack that was read role by role is not parsed as a whole: only the roles with problems are parsed again.
-        self._role_texts = RoleTexts(pack.data, pack.by_roles.spans) if pack.by_roles is not None else None
+        self._lines: Lines | None = None
         if pack.snapshot is not None:
             for role, path in zip(pack.snapshot.roles, pack.role_paths, strict=True):
                 self._roles.setdefault(role.role_id, []).append(path)
@@ -83,11 +91,9 @@ class PackIndex:
 
     def read_value(self, path: JsonPath) -> Any:
         """Return the value at a path that exists."""
-        if self._role_texts is not None and path[:1] == ("roles",) and len(path) > 1:
-            value, path = self._role_texts.value(int(path[1])), path[2:]
-        else:
-            value = self._read_document().value
-        for part in path:
+        piece = self._read_piece(path)
+        value = piece.value
+        for part in path[len(piece.path) :]:
             value = value[part]
         return value
 
@@ -97,32 +103,35 @@ class PackIndex:
         if path is None:
             return None
         self.locate([path])
+        piece = self._read_piece(path)
         begin, end = self._spans[path]
-        return self._read_text()[begin:end]
+        return piece.text[begin - piece.begin : end - piece.begin]
 
-    def _read_text(self) -> str:
-        return self._read_document().text if self._role_texts is None else self._pack.data.decode("utf-8")
-
-    def _read_document(self) -> StrictJson:
-        if self._document is None:
-            self._document = self._pack.read_document()
-        return self._document
+    def _read_piece(self, path: JsonPath) -> _Piece:
+        # A pack that was read role by role is not parsed as a whole: only the roles with problems are parsed again.
+        in_role = self._pack.role_spans and path[:1] == ("roles",) and len(path) > 1
+        piece_path = path[:2] if in_role else ()
+        if piece_path not in self._pieces:
+            if in_role:
+                begin, end = self._pack.role_spans[int(path[1])]
+                text = self._text[begin:end]
+                piece = _Piece(piece_path, begin, text, json.loads(text))
+            else:
+                document = self._pack.read_document()
+                piece = _Piece((), 0, document.text, document.value)
+            self._pieces[piece_path] = piece
+        return self._pieces[piece_path]
 
     def locate(self, paths: Iterable[JsonPath | None]) -> None:
         """Find the spans of these paths in one pass over the text; `location` needs them."""
-        missing = {path for path in paths if path is not None} - self._spans.keys()
-        if self._role_texts is not None:
-            inner = {path for path in missing if path[:1] == ("roles",) and len(path) > 1}
-            missing -= inner
-            by_role: dict[int, list[JsonPath]] = {}
-            for path in inner:
-                by_role.setdefault(int(path[1]), []).append(path[2:])
-            for index, rests in by_role.items():
-                role_begin = self._role_texts.begin(index)
-                for rest, (begin, end) in find_spans(self._role_texts.text(index), rests).items():
-                    self._spans["roles", index, *rest] = (role_begin + begin, role_begin + end)
-        if missing and self._pack.readable:
-            self._spans |= find_spans(self._read_text(), missing)
+        by_piece: dict[JsonPath, list[JsonPath]] = {}
+        for path in {path for path in paths if path is not None} - self._spans.keys():
+            by_piece.setdefault(self._read_piece(path).path, []).append(path)
+        for piece_path, group in by_piece.items():
+            piece = self._pieces[piece_path]
+            inner_spans = find_spans(piece.text, (path[len(piece_path) :] for path in group))
+            for path, (begin, end) in inner_spans.items():
+                self._spans[*piece_path, *path] = (piece.begin + begin, piece.begin + end)
 
     def location(self, path: JsonPath | None, offset: int | None = None) -> str | None:
         """Return `line:column` of an offset or of a located path, or None if neither is known."""
@@ -131,7 +140,7 @@ class PackIndex:
                 return None
             offset = self._spans[path][0]
         if self._lines is None:
-            self._lines = Lines(self._read_text())
+            self._lines = Lines(self._text)
         return self._lines.location(offset)
 
 
