@@ -25,18 +25,11 @@ from registry_pipeline.registries.roles.snapshot import (
 )
 from registry_pipeline.registries.roles.strict_json import JsonDefect, StrictJson
 
-# The text of this encoder is the canonical text of an object, unless the object contains
-# - an integer of sixteen digits or more, or a float that Python writes with an exponent or as a whole number: RFC 8785
-#   formats them differently (any other fraction has the same shortest text in both);
-# - a key with a character from U+D800 on: RFC 8785 sorts by UTF-16 units, Python by code points.
-# Both write the same short escapes, and `\u00xx` in lower case.
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
-_SIXTEEN_DIGITS: Final = 10**15
-# From such a character to the end of its string; the group is the colon after a key. The quantifiers are possessive
-# and the next search starts after the string, so each character is read once.
-_REST_OF_STRING: Final = re.compile(r'[\ud800-\U0010ffff][^"\\]*+(?:\\.[^"\\]*+)*+(?:"(:)?)?')
+# A number outside a string that RFC 8785 may format differently; a text inside a string may look like one, too.
+_SPECIAL_NUMBER: Final = re.compile(r"[:,\[]-?(?:[0-9]{16}|[0-9]+[.e])")
 
 
 def canonical_json_sha256(value: object) -> str:
@@ -60,35 +53,11 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
     Raises:
         ValueError: as `canonical_json_sha256`.
     """
-    if _has_special_number(value):
-        return canonical_json_sha256(value)
     text = _ENCODER.encode(value)
-    # Only text that is not ASCII can contain a special key.
-    if not text.isascii() and _has_special_key(text):
+    # RFC 8785 sorts keys by UTF-16 units, Python by code points: they differ for characters from U+D800 on.
+    if _SPECIAL_NUMBER.search(text) or (not text.isascii() and max(text) >= "\ud800"):
         return canonical_json_sha256(value)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def _has_special_key(text: str) -> bool:
-    return any(match[1] for match in _REST_OF_STRING.finditer(text))
-
-
-def _has_special_number(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        container = pending.pop()
-        for item in container.values() if type(container) is dict else container:
-            kind = type(item)
-            if kind is dict or kind is list:
-                pending.append(item)
-            elif kind is int:
-                if not -_SIXTEEN_DIGITS < item < _SIXTEEN_DIGITS:
-                    return True
-            elif kind is float:
-                written = repr(item)
-                if "e" in written or written.endswith((".0", "n", "f")):
-                    return True
-    return False
 
 
 MAX_PROBLEMS: Final = 50_000
@@ -125,7 +94,8 @@ class PackReader:
         """Return the snapshot of the whole pack, or None if it has no array `roles`."""
         pack = self._value
         if not isinstance(pack, dict):
-            self._add_shape("the pack", (), (), "", "is not an object", expected="an object", got=format_value(pack))
+            fillers = {"what": "the pack", "detail": "is not an object"}
+            self._add(Problem("RR020", (), fillers, expected="an object", got=format_value(pack), path=()))
             return None
         self._check_fields("the pack", (), pack, (), PACK_FIELDS, "")
         roles = pack.get("roles")
@@ -216,20 +186,6 @@ class PackReader:
         key = f"{format_pointer(inner_path)} {defect.identity}"
         self._add(Problem(defect.code, ids, {"detail": defect.detail, "where": where}, key=key, offset=defect.offset))
 
-    def _add_shape(
-        self,
-        label: str,
-        ids: tuple[str, ...],
-        path: JsonPath,
-        key: str,
-        detail: str,
-        *,
-        expected: str | None = None,
-        got: str | None = None,
-    ) -> None:
-        fillers = {"what": label, "detail": detail}
-        self._add(Problem("RR020", ids, fillers, key=key, expected=expected, got=got, path=path))
-
     def _check_fields(
         self,
         label: str,
@@ -243,20 +199,26 @@ class PackReader:
         # The list is full: checking further fields would only cost time.
         if self._counts["RR020"] > MAX_PROBLEMS:
             return
+
+        def add(
+            pointer: str, inner: JsonPath, detail: str, expected: str | None = None, got: str | None = None
+        ) -> None:
+            fillers = {"what": label, "detail": detail}
+            problem = Problem("RR020", ids, fillers, key + pointer, expected, got, path=(*path, *inner))
+            self._add(problem)
+
         for name, check in fields.items():
             if name not in value:
-                self._add_shape(label, ids, path, f"{key}/{name}", f"{name} is missing")
+                add(f"/{name}", (), f"{name} is missing")
                 continue
             for inner, expected in check(value[name]):
                 pointer = format_pointer((name, *inner))
                 got = format_value(_find_value(value[name], inner))
-                detail = f"{pointer[1:]} is not {expected}"
-                self._add_shape(label, ids, (*path, name, *inner), key + pointer, detail, expected=expected, got=got)
+                add(pointer, (name, *inner), f"{pointer[1:]} is not {expected}", expected, got)
         for name in sorted(value.keys() - fields.keys()):
             close = did_you_mean(name, fields)
             hint = f"; did you mean {close}?" if close else ""
-            detail = f"unknown field {quote_text(name)}{hint}"
-            self._add_shape(label, ids, (*path, name), f"{key}/{name}", detail, got=quote_text(name))
+            add(f"/{name}", (name,), f"unknown field {quote_text(name)}{hint}", got=quote_text(name))
 
 
 def _read_entry(role_id: str, role: dict[str, Any]) -> RoleSpecEntry:
