@@ -249,5 +249,4 @@ def _find_git_baseline(
     # The input file with the pack's bytes has the path that was configured at the time.
     digest = sha256_hex(pack.data)
     path = next((file.path for file in sealed.inputs.files if file.sha256 == digest), repository.config.roles.pack)
-    result = read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).pack
-    return None if result is None else PublishedPack(parse_pack(result.data, result.source), result.source)
+    return read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).published

@@ -18,15 +18,13 @@ from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.errors import BusyError, NotFoundError
 from registry_pipeline.files.durable import make_folders
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.values import value_type
+from registry_pipeline.values import fields, value_type
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 STORE_NAME: Final = "diagnostics.duckdb"
-EVENT_CODE: Final = "FR-EVT-003"
-EVENT_TYPE: Final = "diagnostic"
-SOURCE: Final = "validator"
+_SOURCE: Final = "validator"
 _WAIT_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
@@ -55,27 +53,22 @@ _ON_CONFLICT: Final = """ON CONFLICT (fingerprint) DO UPDATE SET title = exclude
 
 @value_type
 class Diagnostic:
-    """One violation to be recorded.
-
-    Attributes:
-        fingerprint: 64 hexadecimal digits, the same each time the same violation is found.
-        surface: what was checked.
-        tool: which check found it.
-        job_id: the Dagster run.
-        locations: texts `path:line:column`.
-        status: `open` or `waived`.
-    """
+    """One violation to be recorded; the fingerprint is the same each time the same violation is found."""
 
     fingerprint: str
     message: str
     severity: str
+    # what was checked, and which check found it
     surface: str
     tool: str
     code: str
     tags: tuple[str, ...] = ()
     wsid: str | None = None
+    # the Dagster run
     job_id: str | None = None
+    # texts `path:line:column`
     locations: tuple[str, ...] = ()
+    # `open` or `waived`
     status: str = "open"
 
     @property
@@ -86,22 +79,13 @@ class Diagnostic:
     def to_row(self, seen: str) -> dict[str, Any]:
         """Return the row of the table for a first sighting."""
         title = f"{self.code}: {self.message}"
-        return {
+        return {name: getattr(self, name) for name in fields(Diagnostic)} | {
             "diagnostic_id": self.diagnostic_id,
-            "fingerprint": self.fingerprint,
             "title": title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…",
-            "message": self.message,
-            "severity": self.severity,
-            "source": SOURCE,
-            "surface": self.surface,
-            "tool": self.tool,
-            "code": self.code,
+            "source": _SOURCE,
             "tags": list(self.tags),
-            "wsid": self.wsid,
-            "job_id": self.job_id,
             "locations": list(self.locations),
             "link_confidence": "none" if self.job_id is None else "direct",
-            "status": self.status,
             "count": 1,
             "first_seen": seen,
             "last_seen": seen,
@@ -109,13 +93,13 @@ class Diagnostic:
 
     def to_event(self, seen: str, number: int) -> dict[str, Any]:
         """Return the event of one sighting; events are never removed, so their count makes the id unique."""
-        content = {"diagnostic_id": self.diagnostic_id, "wsid": self.wsid, "severity": self.severity, "source": SOURCE}
-        payload = json.dumps({key: value for key, value in content.items() if value is not None}, separators=(",", ":"))
-        event_id = f"evt_{number + 1:08d}_{sha256_hex(f'{number}{seen}{payload}'.encode())[:12]}"
+        workspace = {} if self.wsid is None else {"wsid": self.wsid}
+        content = {"diagnostic_id": self.diagnostic_id, **workspace, "severity": self.severity, "source": _SOURCE}
+        payload = json.dumps(content, separators=(",", ":"))
         return {
-            "event_id": event_id,
-            "event_code": EVENT_CODE,
-            "event_type": EVENT_TYPE,
+            "event_id": f"evt_{number + 1:08d}_{sha256_hex(f'{number}{seen}{payload}'.encode())[:12]}",
+            "event_code": "FR-EVT-003",
+            "event_type": "diagnostic",
             "recorded_utc": seen,
             "job_id": self.job_id,
             "payload": payload,
