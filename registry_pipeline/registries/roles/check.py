@@ -25,7 +25,7 @@ from registry_pipeline.registries.roles.rules_change import (
     find_append_only_violations,
     find_changes,
     find_highest_versions,
-    format_next_id,
+    make_changed_surface,
 )
 from registry_pipeline.registries.roles.rules_pack import find_pack_problems
 from registry_pipeline.registries.roles.snapshot import Problem, RoleRegistrySnapshot, RoleSpecEntry, Subject
@@ -66,17 +66,7 @@ def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> l
     problems = [_lower_known(problem, known) for problem in find_pack_problems(current)]
     problems += _compare(current, baseline)
     problems.sort(key=lambda problem: (problem.code, problem.ids[::-1], problem.key))
-    return [
-        finding(
-            problem.code,
-            "",
-            expected=problem.expected,
-            got=problem.got,
-            severity=problem.severity,
-            **({"published": "", "detail": ""} | dict(problem.fillers)),
-        )
-        for problem in problems
-    ]
+    return [problem.to_finding("") for problem in problems]
 
 
 def find_pack_violations(pack: ParsedPack) -> tuple[Violation, ...]:
@@ -122,16 +112,9 @@ def _compare_texts(current: ParsedPack, baseline: ParsedPack) -> list[Problem]:
     problems = []
     for contract in contracts:
         subject = Subject(contract.role_id, contract.contract_id, member="schema_json")
-        if index.read_text(subject) == published_index.read_text(subject):
-            continue
-        short_id = contract.contract_id.partition(":")[2].partition(":")[2] or contract.contract_id
-        fillers = {
-            "id": contract.contract_id,
-            "next": format_next_id(contract, highest.get(contract.line, 0)),
-            "kept": short_id,
-        }
-        ids, got = (contract.role_id, contract.contract_id), "unknown, with different characters"
-        problems.append(Problem("RR003", ids, fillers, expected="unknown", got=got, subject=subject))
+        if index.read_text(subject) != published_index.read_text(subject):
+            got = "unknown, with different characters"
+            problems.append(make_changed_surface(contract, "", got, highest.get(contract.line, 0)))
     return problems
 
 

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import SEVERITY_RANK, Finding, Severity
 from registry_pipeline.registries.roles.json_text import (
     Difference,
     JsonPath,
@@ -144,7 +143,6 @@ class PackIndex:
         return self._lines.location(offset)
 
 
-_RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 _CODES_WITH_DIFFERENCES = frozenset({"RR003", "RR012", "RR021", "RR026"})
 
 
@@ -234,7 +232,7 @@ def sort_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
     for group in groups:
         for violation in group:
             previous = kept.get(violation.fingerprint)
-            if previous is None or _RANK[violation.finding.severity] < _RANK[previous.finding.severity]:
+            if previous is None or SEVERITY_RANK[violation.finding.severity] < SEVERITY_RANK[previous.finding.severity]:
                 kept[violation.fingerprint] = violation
     return tuple(sorted(kept.values(), key=lambda violation: violation.sort_key))
 
@@ -261,15 +259,11 @@ def make_violations(
         source = f"{baseline.source}:{published}" if baseline is not None and published is not None else None
         commit = problem.commit or _find_publisher(problem, baseline)
         differences = _find_differences(problem, index, published_index)
-        fillers = {"published": _format_published(source, commit), "detail": format_difference(differences)}
-        located = finding(
-            problem.code,
+        located = problem.to_finding(
             current.path,
-            location=index.location(path, problem.offset),
-            expected=problem.expected,
-            got=problem.got,
-            severity=problem.severity,
-            **(fillers | dict(problem.fillers)),
+            index.location(path, problem.offset),
+            published=_format_published(source, commit),
+            detail=format_difference(differences),
         )
         fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
         violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))

@@ -99,8 +99,9 @@ def _find_changed_surfaces(
         hashes = surfaces[contract.contract_id]
         for old_hashes, origin in published.surfaces[contract.contract_id].items():
             if hashes != old_hashes and _is_changed(hashes, old_hashes):
-                next_version = format_next_id(contract, highest.get(contract.line, 0))
-                yield origin, _make_changed_surface(contract, old_hashes, hashes, next_version)
+                old = next((digest for digest in old_hashes if digest not in hashes), old_hashes[0])
+                new = next((digest for digest in hashes if digest not in old_hashes), hashes[0])
+                yield origin, make_changed_surface(contract, old, new, highest.get(contract.line, 0))
                 break
 
 
@@ -112,20 +113,14 @@ def _is_changed(hashes: tuple[str, ...], old_hashes: tuple[str, ...]) -> bool:
     return bool(set(hashes) - set(old_hashes)) or len(hashes) == len(old_hashes)
 
 
-def _make_changed_surface(
-    contract: RoleContractSurface, old_hashes: tuple[str, ...], hashes: tuple[str, ...], next_version: str
-) -> Problem:
-    old = next((digest for digest in old_hashes if digest not in hashes), old_hashes[0])
-    new = next((digest for digest in hashes if digest not in old_hashes), hashes[0])
-    short_id = ":".join(contract.contract_id.split(":")[2:]) if contract.version else format_id(contract.contract_id)
-    return Problem(
-        "RR003",
-        (contract.role_id, contract.contract_id),
-        {"id": format_id(contract.contract_id), "next": next_version, "kept": short_id},
-        expected=old or "unknown",
-        got=new or "unknown",
-        subject=Subject(contract.role_id, contract.contract_id, member="schema_json"),
-    )
+def make_changed_surface(contract: RoleContractSurface, old: str, new: str, highest: int) -> Problem:
+    """Return RR003; the hashes are empty if unknown, and `highest` is the highest version of the contract."""
+    contract_id = format_id(contract.contract_id)
+    short_id = ":".join(contract_id.split(":")[2:]) if contract.version else contract_id
+    fillers = {"id": contract_id, "next": _format_next_id(contract, highest), "kept": short_id}
+    subject = Subject(contract.role_id, contract.contract_id, member="schema_json")
+    ids = (contract.role_id, contract.contract_id)
+    return Problem("RR003", ids, fillers, expected=old or "unknown", got=new or "unknown", subject=subject)
 
 
 def _find_changed_aliases(
@@ -185,15 +180,14 @@ def _find_low_versions(
         fillers = {
             "id": format_id(contract.contract_id),
             "highest": top_id,
-            "next": format_next_id(contract, highest[contract.line]),
+            "next": _format_next_id(contract, highest[contract.line]),
         }
         subject = Subject(contract_id=contract.contract_id, member="contract_id")
         problem = Problem("RR014", (contract.role_id, contract.contract_id), fillers, subject=subject)
         yield published.origin_of(top_id), problem
 
 
-def format_next_id(contract: RoleContractSurface, highest: int) -> str:
-    """Return the contract_id of the version after `highest`, or a phrase if there is none."""
+def _format_next_id(contract: RoleContractSurface, highest: int) -> str:
     if contract.version is None:
         return "a contract with a well-formed contract_id"
     return f"{contract.line}:{highest + 1}" if highest < MAX_VERSION else "a new role (the last version is taken)"
