@@ -10,7 +10,7 @@ from typing import Any, Final
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.roles.json_text import JsonPath
-from registry_pipeline.values import field, replace, value_type
+from registry_pipeline.values import field, value_type
 
 DEFINITION_FIELDS: Final = (
     "department_id",
@@ -209,5 +209,7 @@ class Problem:
     def to_finding(self, path: str, location: str | None = None, *, published: str = "", detail: str = "") -> Finding:
         """Return the finding; `published` and `detail` fill the message unless the problem has its own."""
         fillers = {"published": published, "detail": detail} | dict(self.fillers)
-        located = finding(self.code, path, location=location, expected=self.expected, got=self.got, **fillers)
-        return located if self.severity is None else replace(located, severity=self.severity)
+        got, severity = self.got, self.severity
+        return finding(
+            self.code, path, location=location, expected=self.expected, got=got, severity=severity, **fillers
+        )
