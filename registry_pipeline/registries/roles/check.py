@@ -97,17 +97,12 @@ def _lower_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, s
 
 def _compare_texts(current: ParsedPack, baseline: ParsedPack) -> list[Problem]:
     """Return RR003 for each surface without canonical bytes in both packs whose characters differ."""
-    if current.snapshot is None or baseline.snapshot is None:
-        return []
-    unknown = {contract.contract_id for contract in baseline.snapshot.contracts if contract.schema_hash is None}
-    contracts = [
-        contract
-        for contract in current.snapshot.contracts
-        if contract.schema_hash is None and contract.contract_id in unknown
-    ]
+    old, new = (() if pack.snapshot is None else pack.snapshot.contracts for pack in (baseline, current))
+    unknown = {contract.contract_id for contract in old if contract.schema_hash is None}
+    contracts = [contract for contract in new if contract.schema_hash is None and contract.contract_id in unknown]
     if not contracts:
         return []
-    highest = find_highest_versions(current.snapshot.contracts)
+    highest = find_highest_versions(new)
     index, published_index = PackIndex(current), PackIndex(baseline)
     problems = []
     for contract in contracts:
@@ -120,29 +115,23 @@ def _compare_texts(current: ParsedPack, baseline: ParsedPack) -> list[Problem]:
 
 @value_type(eq=False)
 class PublishedCommit:
-    """The pack in one commit.
-
-    Attributes:
-        pack: None if the file is missing or cannot be read in it; such a commit is ignored.
-        parents: its parents among the listed commits; None for the previous one of the list.
-    """
+    """The pack in one commit."""
 
     commit: str
+    # None if the file is missing or cannot be read in it; such a commit is ignored.
     pack: ParsedPack | PastPack | None
+    # the parents among the listed commits; None for the previous one of the list
     parents: tuple[str, ...] | None = None
 
 
 @value_type
 class _RoleState:
-    """The roles at one commit.
+    """The roles at one commit."""
 
-    Attributes:
-        number: the commit that declares them: an earlier one if the commit itself has no pack.
-        removed: each role that was removed before, as it last was, with the number of that commit.
-    """
-
+    # the commit that declares them: an earlier one if the commit itself has no pack
     number: int
     roles: Mapping[str, RoleSpecEntry]
+    # each role that was removed before, as it last was, with the number of that commit
     removed: Mapping[str, tuple[RoleSpecEntry, int]]
 
 
@@ -150,7 +139,7 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
     """Return RR001, RR002, RR003, RR010, RR011, RR014 and RR035 of a pack compared with all commits.
 
     Commits come oldest first, parents before children; the pack follows the last. Each violation names the first commit
-    that published what is broken. Whatever `PastPack.load` raises is not caught.
+    that published what is broken.
     """
     if current.snapshot is None:
         return ()
@@ -184,6 +173,7 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
 def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) -> list[tuple[int, Problem]]:
     """Return RR035 for each role_id of the pack that was removed and added again."""
     states: dict[str, _RoleState] = {}
+    # the number of the last commit with a role that came back, and whether it is the same
     returned: dict[str, tuple[int, bool]] = {}
     previous: tuple[str, ...] = ()
     for number, commit in enumerate([*commits, PublishedCommit("", current)]):
@@ -197,11 +187,11 @@ def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) 
         else:
             states[commit.commit] = parents[0] if parents else _RoleState(number, {}, {})
         previous = (commit.commit,)
-    role_ids = {role.role_id for role in current.snapshot.roles} if current.snapshot is not None else set()
+    declared = states[""].roles
     return [
         (number, _make_reused(role_id, is_same=is_same))
         for role_id, (number, is_same) in returned.items()
-        if role_id in role_ids
+        if role_id in declared
     ]
 
 
@@ -211,10 +201,7 @@ def _next_state(
     parents: Sequence[_RoleState],
     returned: dict[str, tuple[int, bool]],
 ) -> _RoleState:
-    """Return the state after a commit.
-
-    Adds to `returned` each role that came back: the number of the last commit with it, and whether it is the same.
-    """
+    """Return the state after a commit, and note each role that came back in `returned`."""
     removed: dict[str, tuple[RoleSpecEntry, int]] = {}
     for parent in parents:
         removed |= parent.removed
@@ -240,14 +227,11 @@ def _make_reused(role_id: str, *, is_same: bool) -> Problem:
 
 
 def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
-    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack.
-
-    Raises:
-        ValueError: the pack has no snapshot.
-    """
-    if pack.snapshot is None:
-        raise ValueError("the pack cannot be read")
+    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack."""
     snapshot = pack.snapshot
+    # The reader refuses to capture such a pack.
+    if snapshot is None:
+        raise ValueError("the pack cannot be read")
     return {
         "registry_version": "0.1",
         "pack_id": snapshot.pack_id,
@@ -278,11 +262,7 @@ def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
 
 
 def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
-    """Return the captured pack under its own name, and ROLE_REGISTRY_v0_1.json; a record is a role.
-
-    Raises:
-        ValueError: the pack has no snapshot; its reader refuses to capture such a pack.
-    """
+    """Return the captured pack under its own name, and ROLE_REGISTRY_v0_1.json; a record is a role."""
     del context  # a pack has no time of its own
     ((name, data),) = inputs.files.items()
     document = make_registry_document(parse_pack(data, name))

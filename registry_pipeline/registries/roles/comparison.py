@@ -52,10 +52,7 @@ def report_not_checked(path: str, error: NotFoundError | EvidenceError) -> Viola
 def apply_pack_waivers(
     repository: Repository, violations: tuple[Violation, ...], now: datetime, *, is_usual: bool
 ) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
-    """Return the violations that remain after the repository's waivers, and the waived ones.
-
-    Waivers are written for the usual comparison. In another one (not `is_usual`) an unused waiver is not reported.
-    """
+    """Return the violations that remain after the repository's waivers, and the waived ones."""
     try:
         data = read_waivers_file(repository)
     except NotFoundError as error:
@@ -63,6 +60,7 @@ def apply_pack_waivers(
     if data is None:
         return violations, ()
     result = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
+    # Waivers are written for the usual comparison, so only that one shows that a waiver is unused.
     remaining = (violation for violation in result.violations if is_usual or violation.finding.code != _UNUSED_WAIVER)
     return tuple(remaining), result.waived
 
@@ -76,10 +74,7 @@ def record_violations(
     tool: str,
     job_id: str | None = None,
 ) -> str | None:
-    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None.
-
-    The store is not evidence: a failure changes no verdict. `job_id` is the Dagster run, if any.
-    """
+    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None."""
     store = repository.state_root / STORE_NAME
     diagnostics = [
         _make_diagnostic(violation, status, tool, job_id)
@@ -91,6 +86,7 @@ def record_violations(
         refuse_outside(store, repository.root)
         record_diagnostics(store, diagnostics, now)
     except (BusyError, NotFoundError, RefusedError, WriteError) as error:
+        # The store is not evidence: a failure changes no verdict.
         return f"not recorded in the diagnostics: {error.message} -> {error.advice}"
     return None
 

@@ -158,16 +158,12 @@ _UNRECORDED = (
 
 @value_type
 class SealedCheck:
-    """The check of a sealed pack.
-
-    Attributes:
-        pack: None if the folder contains none.
-        recorded: False for a run of a version that kept no record.
-    """
+    """The check of a sealed pack; `pack` is None if the folder contains none."""
 
     pack: ParsedPack | None
     violations: tuple[Violation, ...]
     waived: tuple[Violation, ...] = ()
+    # False for a run of a version that kept no record
     recorded: bool = True
 
 

@@ -148,33 +148,25 @@ _CODES_WITH_DIFFERENCES = frozenset({"RR003", "RR012", "RR021", "RR026"})
 
 @value_type(eq=False)
 class PublishedPack:
-    """A published pack: a baseline.
-
-    Attributes:
-        source: its name in messages, such as `main:assets/pack.json`.
-        published_by: the commit that first published a role_id or contract_id, as far as it is known.
-        commit: the commit that contains the pack, None for a file.
-    """
+    """A published pack: a baseline; `source` is its name in messages, such as `main:assets/pack.json`."""
 
     pack: ParsedPack
     source: str
+    # the commit that first published a role_id or contract_id, as far as it is known
     published_by: Mapping[str, str] = field(default_factory=dict)
+    # the commit that contains the pack, None for a file
     commit: str | None = None
 
 
 @value_type
 class Violation:
-    """One violation of the role rules.
-
-    Attributes:
-        finding: its location is `line:column` in the current file.
-        fingerprint: 64 hexadecimal digits made of the code, the ids and the member, independent of the location.
-        baseline_location: `source:line:column`.
-    """
+    """One violation of the role rules; the location of its finding is `line:column` in the current file."""
 
     finding: Finding
     ids: tuple[str, ...]
+    # 64 hexadecimal digits made of the code, the ids and the member, independent of the location
     fingerprint: str
+    # `source:line:column`
     baseline_location: str | None = None
     published_by: str | None = None
     differences: tuple[Difference, ...] = ()

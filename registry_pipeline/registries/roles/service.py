@@ -43,15 +43,7 @@ WAIT_SECONDS: Final = 30.0
 
 @value_type
 class RolesCheckOptions:
-    """The options of `roles check`.
-
-    Attributes:
-        current: a file instead of the configured pack.
-        baseline: `active`, a git revision or a file; None for the configured one.
-        history: compare with every commit that published the pack, too.
-        staged: check the pack in the index instead of the working tree.
-        index_file: the index that git names to a hook.
-    """
+    """The options of `roles check`; `index_file` is the index that git names to a hook."""
 
     current: Path | None = None
     baseline: str | None = None
@@ -62,14 +54,10 @@ class RolesCheckOptions:
 
 @value_type
 class RolesCheckResult:
-    """The result of `roles check`.
-
-    Attributes:
-        baseline: the source of the pack that was compared with, None if there was none.
-        commits: how many commits of the history were compared; 0 without --history.
-    """
+    """The result of `roles check`; `commits` counts the compared commits of the history."""
 
     pack: str
+    # the source of the pack that was compared with, None if there was none
     baseline: str | None
     violations: tuple[Violation, ...]
     waived: tuple[Violation, ...]
@@ -97,8 +85,8 @@ class RolesCheckResult:
             "baseline": self.baseline,
             "findings": [violation.to_json() for violation in self.violations],
             "waived": [violation.to_json() for violation in self.waived],
-            "counts": count_findings(self.findings)
-            | {
+            "counts": {
+                **count_findings(self.findings),
                 "waived": len(self.waived),
                 "roles": self.roles,
                 "contracts": self.contracts,
@@ -191,8 +179,7 @@ def read_records(repository: Repository, *, events: bool) -> tuple[list[dict[str
     """Return the recorded diagnostics, the last seen first, and the events, the newest first, if requested.
 
     Raises:
-        BusyError: another process writes the store (exit 6).
-        NotFoundError: the store cannot be read (exit 7).
+        BusyError, NotFoundError: as `read_diagnostics`.
     """
     store = repository.state_root / STORE_NAME
     return read_diagnostics(store), read_events(store) if events else []
