@@ -82,8 +82,8 @@ def make_not_checked(path: str, reason: str) -> Violation:
 def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapshot) -> list[Problem]:
     if current is None:
         return []
-    ids: PublishedIds[str] = PublishedIds()
-    ids.add(published, "")
+    ids = PublishedIds()
+    ids.add(published, 0)
     append_only = [problem for _, problem in find_append_only_violations(current, ids)]
     return [*append_only, *find_changes(current, published)]
 
@@ -144,11 +144,9 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
     if current.snapshot is None:
         return ()
     # (1) collect all published ids
-    published: PublishedIds[int] = PublishedIds()
-    added: set[int] = set()
+    published = PublishedIds()
     for number, commit in enumerate(commits):
-        if commit.pack is not None and commit.pack.snapshot is not None and id(commit.pack) not in added:
-            added.add(id(commit.pack))
+        if commit.pack is not None and commit.pack.snapshot is not None:
             published.add(commit.pack.snapshot, number)
     # (2) compare, and group the problems by the commit whose pack must be loaded to locate them
     problems: dict[int, list[Problem]] = {}

@@ -120,33 +120,27 @@ def _scan_value(text: str, begin: int, node: dict[Any, Any] | None, spans: dict[
     if node is None or not node.keys() - {None} or text[begin] not in "{[":
         end = _SKIPPER.raw_decode(text, begin)[1]
     else:
-        end = (_scan_object if text[begin] == "{" else _scan_array)(text, begin, node, spans)
+        end = _scan_container(text, begin, node, spans)
     if node is not None and None in node:
         spans[node[None]] = (begin, end)
     return end
 
 
-def _scan_object(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
-    offset = skip_blanks(text, begin + 1)
-    while text[offset] != "}":
-        if text[offset] == ",":
-            offset = skip_blanks(text, offset + 1)
-        key, offset = scan_string(text, offset + 1)
-        offset = skip_blanks(text, skip_blanks(text, offset) + 1)
-        offset = skip_blanks(text, _scan_value(text, offset, node.get(key), spans))
-    return offset + 1
-
-
-def _scan_array(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
+def _scan_container(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
+    is_object = text[begin] == "{"
     last = max((part for part in node if isinstance(part, int)), default=-1)
     offset, index = skip_blanks(text, begin + 1), 0
-    while text[offset] != "]":
-        if index > last:
-            # No requested item follows: skip the whole array with the C scanner.
-            return _SKIPPER.raw_decode(text, begin)[1]
+    while text[offset] != ("}" if is_object else "]"):
         if text[offset] == ",":
             offset = skip_blanks(text, offset + 1)
-        offset = skip_blanks(text, _scan_value(text, offset, node.get(index), spans))
+        key: str | int = index
+        if is_object:
+            key, offset = scan_string(text, offset + 1)
+            offset = skip_blanks(text, skip_blanks(text, offset) + 1)
+        elif index > last:
+            # No requested item follows: skip the whole array with the C scanner.
+            return _SKIPPER.raw_decode(text, begin)[1]
+        offset = skip_blanks(text, _scan_value(text, offset, node.get(key), spans))
         index += 1
     return offset + 1
 

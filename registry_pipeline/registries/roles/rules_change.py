@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from registry_pipeline.registries.roles.json_text import format_id, quote_text
 from registry_pipeline.registries.roles.snapshot import (
@@ -17,49 +17,37 @@ from registry_pipeline.registries.roles.snapshot import (
     Subject,
 )
 
-Origin = TypeVar("Origin", bound=Hashable)
-_UNKNOWN = ""  # replaces the hash of a surface without canonical bytes
+_DIGITS: Final = re.compile("[0-9]+")
+_UNKNOWN: Final = ""  # replaces the hash of a surface without canonical bytes
 
 
-class PublishedIds(Generic[Origin]):
-    """All ids that were ever published, each with its first origin (a commit, or the one baseline)."""
+class PublishedIds:
+    """All ids that were ever published, each with the number of the version that published it first."""
 
     def __init__(self) -> None:
-        self.roles: dict[str, Origin] = {}
+        self.roles: dict[str, int] = {}
         self.contracts: dict[str, RoleContractSurface] = {}
-        self.surfaces: dict[str, dict[tuple[str, ...], Origin]] = {}
-        self.aliases: dict[str, dict[str, Origin]] = {}
-        self._added: dict[int, object] = {}
+        self.surfaces: dict[str, dict[tuple[str, ...], int]] = {}
+        self.aliases: dict[str, dict[str, int]] = {}
 
-    def add(self, snapshot: RoleRegistrySnapshot, origin: Origin) -> None:
-        """Add the ids of a snapshot; an id that is known keeps its first origin."""
-        # Snapshots share the values of roles with the same text, so a value that was added before has nothing new.
+    def add(self, snapshot: RoleRegistrySnapshot, number: int) -> None:
+        """Add the ids of the next version; an id that is known keeps its first number."""
         for role in snapshot.roles:
-            if id(role) not in self._added:
-                # Storing the object keeps its id() from being used again.
-                self._added[id(role)] = role
-                self.roles.setdefault(role.role_id, origin)
-                for alias in role.aliases:
-                    self.aliases.setdefault(alias, {}).setdefault(role.role_id, origin)
-        new = snapshot.contracts
-        # The surfaces of a duplicated id are compared together, so a snapshot with one is added completely.
-        if len({contract.contract_id for contract in new}) == len(new):
-            new = tuple(contract for contract in new if id(contract) not in self._added)
-            self._added |= {id(contract): contract for contract in new}
-        for contract in new:
+            self.roles.setdefault(role.role_id, number)
+            for alias in role.aliases:
+                self.aliases.setdefault(alias, {}).setdefault(role.role_id, number)
+        for contract in snapshot.contracts:
             self.contracts.setdefault(contract.contract_id, contract)
-        for contract_id, hashes in _group_surfaces(new).items():
-            self.surfaces.setdefault(contract_id, {}).setdefault(hashes, origin)
+        for contract_id, hashes in _group_surfaces(snapshot).items():
+            self.surfaces.setdefault(contract_id, {}).setdefault(hashes, number)
 
-    def origin_of(self, contract_id: str) -> Origin:
-        """Return the origin that first published a contract_id."""
+    def find_number(self, contract_id: str) -> int:
+        """Return the number of the version that first published a contract_id."""
         return next(iter(self.surfaces[contract_id].values()))
 
 
-def find_append_only_violations(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> list[tuple[Origin, Problem]]:
-    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the origin of the published id."""
+def find_append_only_violations(current: RoleRegistrySnapshot, published: PublishedIds) -> list[tuple[int, Problem]]:
+    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the version that published the id."""
     return [
         *_find_removed(current, published),
         *_find_changed_surfaces(current, published),
@@ -69,25 +57,23 @@ def find_append_only_violations(
     ]
 
 
-def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds[Origin]) -> Iterable[tuple[Origin, Problem]]:
+def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     role_ids = {role.role_id for role in current.roles}
-    for role_id, origin in published.roles.items():
+    for role_id, number in published.roles.items():
         if role_id not in role_ids:
             subject = Subject(role_id, member="role_id")
-            yield origin, Problem("RR001", (role_id,), {"id": format_id(role_id)}, subject=subject)
+            yield number, Problem("RR001", (role_id,), {"id": format_id(role_id)}, subject=subject)
     contract_ids = {contract.contract_id for contract in current.contracts}
     for contract_id, contract in published.contracts.items():
         if contract_id not in contract_ids:
             ids = (contract.role_id, contract_id)
             subject = Subject(contract.role_id, contract_id, member="contract_id", kind=contract.kind)
             problem = Problem("RR002", ids, {"id": format_id(contract_id)}, subject=subject)
-            yield published.origin_of(contract_id), problem
+            yield published.find_number(contract_id), problem
 
 
-def _find_changed_surfaces(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
-    surfaces = _group_surfaces(current.contracts)
+def _find_changed_surfaces(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
+    surfaces = _group_surfaces(current)
     changed = {name for name, hashes in surfaces.items() if published.surfaces.get(name, {}).keys() - {hashes}}
     if not changed:
         return
@@ -97,11 +83,11 @@ def _find_changed_surfaces(
         if contract.contract_id not in changed:
             continue
         hashes = surfaces[contract.contract_id]
-        for old_hashes, origin in published.surfaces[contract.contract_id].items():
+        for old_hashes, number in published.surfaces[contract.contract_id].items():
             if hashes != old_hashes and _is_changed(hashes, old_hashes):
                 old = next((digest for digest in old_hashes if digest not in hashes), old_hashes[0])
                 new = next((digest for digest in hashes if digest not in old_hashes), hashes[0])
-                yield origin, make_changed_surface(contract, old, new, highest.get(contract.line, 0))
+                yield number, make_changed_surface(contract, old, new, highest.get(contract.line, 0))
                 break
 
 
@@ -123,9 +109,7 @@ def make_changed_surface(contract: RoleContractSurface, old: str, new: str, high
     return Problem("RR003", ids, fillers, expected=old or "unknown", got=new or "unknown", subject=subject)
 
 
-def _find_changed_aliases(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
+def _find_changed_aliases(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     role_ids = {role.role_id for role in current.roles}
     owners_now: dict[str, list[str]] = {}
     for role in current.roles:
@@ -133,7 +117,7 @@ def _find_changed_aliases(
             owners_now.setdefault(alias, []).append(role.role_id)
     for alias, owners in published.aliases.items():
         new_owners = owners_now.get(alias, [])
-        for owner, origin in owners.items():
+        for owner, number in owners.items():
             if owner in new_owners:
                 continue
             if new_owners:
@@ -146,12 +130,10 @@ def _find_changed_aliases(
                 continue  # the missing role is reported
             fillers = {"id": format_id(alias), "role": format_id(owner), "detail": detail}
             subject = Subject(owner, member="aliases", item=alias)
-            yield origin, Problem("RR011", (owner, alias), fillers, subject=subject)
+            yield number, Problem("RR011", (owner, alias), fillers, subject=subject)
 
 
-def _find_reused_role_ids(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
+def _find_reused_role_ids(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     """Yield RR010 for each alias that was the role_id of another role."""
     role_ids = {role.role_id for role in current.roles}
     for role in current.roles:
@@ -164,9 +146,7 @@ def _find_reused_role_ids(
                 yield published.roles[alias], problem
 
 
-def _find_low_versions(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
+def _find_low_versions(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     new = [contract for contract in _unique_contracts(current) if contract.contract_id not in published.contracts]
     if not new:
         return
@@ -177,14 +157,8 @@ def _find_low_versions(
         if contract.version is None or top is None or contract.version >= top:
             continue
         top_id = f"{contract.line}:{top}"
-        fillers = {
-            "id": format_id(contract.contract_id),
-            "highest": top_id,
-            "next": _format_next_id(contract, highest[contract.line]),
-        }
-        subject = Subject(contract_id=contract.contract_id, member="contract_id")
-        problem = Problem("RR014", (contract.role_id, contract.contract_id), fillers, subject=subject)
-        yield published.origin_of(top_id), problem
+        fillers = {"highest": top_id, "next": _format_next_id(contract, highest[contract.line])}
+        yield published.find_number(top_id), _about_contract(contract, "RR014", fillers)
 
 
 def _format_next_id(contract: RoleContractSurface, highest: int) -> str:
@@ -202,25 +176,17 @@ def find_highest_versions(contracts: Iterable[RoleContractSurface]) -> dict[str,
     return highest
 
 
-def _group_surfaces(contracts: Iterable[RoleContractSurface]) -> dict[str, tuple[str, ...]]:
+def _group_surfaces(snapshot: RoleRegistrySnapshot) -> dict[str, tuple[str, ...]]:
     """Return the sorted surface hashes by contract_id; a duplicated id has several."""
-    surfaces: dict[str, tuple[str, ...]] = {}
-    for contract in contracts:
-        hashes = (contract.schema_hash or _UNKNOWN,)
-        previous = surfaces.get(contract.contract_id)
-        surfaces[contract.contract_id] = hashes if previous is None else tuple(sorted(previous + hashes))
-    return surfaces
-
-
-def _unique_contracts(snapshot: RoleRegistrySnapshot) -> list[RoleContractSurface]:
-    """Return the first contract of each id, in the order of the pack."""
-    unique: dict[str, RoleContractSurface] = {}
+    surfaces: dict[str, list[str]] = {}
     for contract in snapshot.contracts:
-        unique.setdefault(contract.contract_id, contract)
-    return list(unique.values())
+        surfaces.setdefault(contract.contract_id, []).append(contract.schema_hash or _UNKNOWN)
+    return {contract_id: tuple(sorted(hashes)) for contract_id, hashes in surfaces.items()}
 
 
-_DIGITS: Final = re.compile("[0-9]+")
+def _unique_contracts(snapshot: RoleRegistrySnapshot) -> Iterable[RoleContractSurface]:
+    # Of a duplicated id the first contract counts.
+    return {contract.contract_id: contract for contract in reversed(snapshot.contracts)}.values()
 
 
 def find_changes(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Problem]:
