@@ -1,7 +1,4 @@
-"""The role pack in git: the baseline in a commit, and the commits that changed the pack.
-
-An unknown history is never taken for a first publish. A shallow clone, or a pack in a commit of another ref, raises.
-"""
+"""The role pack in git: the baseline in a commit, and the commits that changed the pack."""
 
 from __future__ import annotations
 
@@ -59,12 +56,11 @@ def is_commit(root: Path, name: str) -> bool:
 def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Baseline:
     """Return the pack of a revision; `main` is the local branch, else the branch of the remote.
 
-    If HEAD is that commit and contains the current bytes, the pack of its first parent is returned: a check right after
-    a commit compares with the state before it. Without git it is a first publish.
+    If HEAD is that commit and contains the current bytes, it is the pack of the first parent: a check right after a
+    commit compares with the state before it. Without git it is a first publish.
 
     Raises:
-        NotFoundError: git cannot be read, the revision or its pack cannot be found, or it is not known whether some
-            commit published the pack.
+        NotFoundError: the revision cannot be read, or it is not known whether some commit published the pack.
     """
     head = find_commit(root, "HEAD")
     tips = _find_tips(root, name)
@@ -88,10 +84,7 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
     """Return the baseline of a pack that was sealed at a commit, whatever was published since.
 
     It is the pack in the merge base with branch `name`. If the commit is on the branch, it is the commit's own pack, or
-    that of its first parent if the commit contains the current bytes.
-
-    Raises:
-        NotFoundError: as `read_git_baseline`; also if this clone does not have the commit.
+    that of its first parent if the commit contains the current bytes. Raises as `read_git_baseline`.
     """
     if find_commit(root, commit) is None:
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]}", "`git fetch` it")
@@ -111,7 +104,7 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
     """Return every commit up to `tip` (None: HEAD) that changed the pack, oldest first.
 
     Raises:
-        NotFoundError: there is no git repository, git cannot be read, or the clone is shallow.
+        NotFoundError: there is no history, or not all of it.
     """
     start = tip or find_commit(root, "HEAD")
     if start is None:
@@ -126,11 +119,7 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
 
 
 def read_pack_blobs(root: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the id and the bytes of each pack once, in order, from one git process.
-
-    Raises:
-        NotFoundError: git does not have one of them, as in a partial clone.
-    """
+    """Yield the id and the bytes of each pack once, in order, from one git process."""
     with ObjectPipe(root) as pipe:
         yield from pipe.read_each(list(dict.fromkeys(blob_ids)))
 
@@ -195,15 +184,13 @@ def _merge_base(root: Path, first: str, second: str) -> str | None:
 def _prove_first_publish(
     root: Path, path: str, base: str | None, head: str | None, *, revisions: tuple[str, ...] = ()
 ) -> None:
-    """Return if no commit published the pack, apart from those of the change itself (from `base` to `head`).
+    """Raise a NotFoundError if a commit published the pack, apart from those of the change itself (`base` to `head`).
 
     Searches the history of `revisions`, by default of every ref.
-
-    Raises:
-        NotFoundError: a commit published it, or the clone is shallow.
     """
     if ask_git(root, "rev-parse", "--git-dir") is None:
         return
+    # An unknown history is never taken for a first publish.
     _refuse_shallow(root)
     if not revisions:
         head_revision = () if find_commit(root, "HEAD") is None else ("HEAD",)
@@ -254,8 +241,7 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
     """Return the baseline with a name: `active`, a revision of git, or a file in `folder`.
 
     Raises:
-        NotFoundError: it is missing or cannot be read.
-        EvidenceError: the active run does not verify.
+        NotFoundError, EvidenceError: it cannot be read, or the active run does not verify.
     """
     if name == ACTIVE_BASELINE:
         ref = read_pointers(repository).active(ROLE_REGISTRY)
@@ -271,12 +257,7 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
 
 
 def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
-    """Return the pack of a sealed role registry.
-
-    Raises:
-        NotFoundError: the folder is missing or contains no pack.
-        EvidenceError: the folder does not verify.
-    """
+    """Return the pack of a sealed role registry; raises as `find_baseline`."""
     folder = f"{ref.run_root}/{ref.run_id}"
     if not run_folder(repository, ref).is_dir():
         raise NotFoundError(f"the role registry {folder} is missing", "restore its folder from a backup")

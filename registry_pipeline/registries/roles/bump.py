@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
 from registry_pipeline.errors import NotFoundError, RefusedError
@@ -15,7 +14,6 @@ from registry_pipeline.registries.roles.snapshot import (
     SAFE_ID,
     Problem,
     RoleContractKind,
-    RoleContractSurface,
 )
 from registry_pipeline.values import value_type
 
@@ -60,7 +58,7 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
         raise RefusedError(f"role {format_id(role_id)} has no array {kind.field} or no safe id", _FIX_FIRST)
     # (2) make the contract, and insert its text
     line = f"ROLE:{role_id}:{kind}"
-    indexes = _find_versions(pack.snapshot.contracts, pack.contract_paths, list_path, line)
+    indexes = _find_versions(pack, list_path, line)
     if not indexes:
         after, index = None, len(contracts)
         contract: dict[str, Any] = {"contract_id": f"{line}:1", "schema_json": {}}
@@ -78,13 +76,12 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
     return added
 
 
-def _find_versions(
-    contracts: Sequence[RoleContractSurface], paths: Sequence[JsonPath], list_path: JsonPath, line: str
-) -> dict[int, int]:
+def _find_versions(pack: ParsedPack, list_path: JsonPath, line: str) -> dict[int, int]:
     """Return the index of each version of a contract in the array at `list_path`."""
+    contracts = () if pack.snapshot is None else pack.snapshot.contracts
     return {
         contract.version: int(path[3])
-        for contract, path in zip(contracts, paths, strict=True)
+        for contract, path in zip(contracts, pack.contract_paths, strict=True)
         if contract.version is not None and contract.line == line and path[:3] == list_path
     }
 

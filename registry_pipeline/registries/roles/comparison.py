@@ -1,8 +1,7 @@
 """The comparison of a role pack with its baselines, at capture and for a sealed run; its waivers and records.
 
-`roles check`, the build and `status` call `compare_pack`, the only function that decides about a pack. A sealed
-run records its result; `verify`, `activate` and the Dagster checks derive the same verdict from it
-(docs/decisions/0011).
+`roles check`, the build and `status` call `compare_pack`. A sealed run records its result; `verify`, `activate` and the
+Dagster checks derive the same verdict from it (docs/decisions/0011).
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ def _make_diagnostic(violation: Violation, status: str, tool: str, job_id: str |
         code=located.code,
         tags=violation.ids,
         job_id=job_id,
-        locations=(location, *(() if violation.baseline_location is None else (violation.baseline_location,))),
+        locations=tuple(filter(None, (location, violation.baseline_location))),
         status=status,
     )
 

@@ -1,7 +1,6 @@
 """The diagnostics store: each violation that a check found, once, and an event for each time it was found.
 
-One DuckDB file beside publish_root, ignored by git. It is not evidence and no verdict depends on it. One process writes
-at a time; a second one waits for a limited time.
+One DuckDB file beside publish_root, ignored by git. It is not evidence and no verdict depends on it.
 """
 
 from __future__ import annotations
@@ -73,7 +72,8 @@ class Diagnostic:
 
     @property
     def diagnostic_id(self) -> str:
-        """The id, made of the fingerprint: every store has the same."""
+        """The id of the row."""
+        # Made of the fingerprint, so every store has the same.
         return f"diag_{self.fingerprint[:24]}"
 
     def to_row(self, seen: str) -> dict[str, Any]:
@@ -92,10 +92,11 @@ class Diagnostic:
         }
 
     def to_event(self, seen: str, number: int) -> dict[str, Any]:
-        """Return the event of one sighting; events are never removed, so their count makes the id unique."""
+        """Return the event of one sighting, the `number`-th of the store."""
         workspace = {} if self.wsid is None else {"wsid": self.wsid}
         content = {"diagnostic_id": self.diagnostic_id, **workspace, "severity": self.severity, "source": _SOURCE}
         payload = json.dumps(content, separators=(",", ":"))
+        # Events are never removed, so their number makes the id unique.
         return {
             "event_id": f"evt_{number + 1:08d}_{sha256_hex(f'{number}{seen}{payload}'.encode())[:12]}",
             "event_code": "FR-EVT-003",
@@ -140,18 +141,13 @@ def read_diagnostics(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> lis
     """Return every diagnostic as an object, the last seen first; none if there is no store.
 
     Raises:
-        BusyError: another process used the store for `wait_seconds`.
-        NotFoundError: it cannot be read.
+        BusyError, NotFoundError: another process used the store for `wait_seconds`, or it cannot be read.
     """
     return _read_table(store, "diagnostics", "last_seen DESC, code, fingerprint", wait_seconds)
 
 
 def read_events(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dict[str, Any]]:
-    """Return every event with its parsed payload, the newest first.
-
-    Raises:
-        BusyError, NotFoundError: as `read_diagnostics`.
-    """
+    """Return every event with its parsed payload, the newest first; raises as `read_diagnostics`."""
     rows = _read_table(store, "flight_recorder_events", "recorded_utc DESC, event_id", wait_seconds)
     return [row | {"payload": json.loads(row["payload"])} for row in rows]
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from registry_pipeline.findings.display import is_hidden
 from registry_pipeline.values import value_type
 
+# The keys and indexes that lead to a value inside a JSON value.
 JsonPath = tuple[str | int, ...]
-"""The keys and indexes that lead to a value inside a JSON value."""
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_:.-]{1,160}")
 _MAX_QUOTED: Final = 200
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
@@ -22,11 +22,7 @@ _SKIPPER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 def scan_string(text: str, begin: int) -> tuple[str, int]:
-    """Return the JSON string whose first character after the quote is at `begin`, and the offset after it.
-
-    Raises:
-        json.JSONDecodeError: the text is not a JSON string.
-    """
+    """Return the JSON string whose first character after the quote is at `begin`, and the offset after it."""
     # The C function of json's own decoder; typeshed does not declare it.
     result: tuple[str, int] = json.decoder.scanstring(text, begin)  # type: ignore[attr-defined]
     return result
@@ -99,10 +95,7 @@ def format_pointer(path: JsonPath) -> str:
 
 
 def find_spans(text: str, paths: Iterable[JsonPath]) -> dict[JsonPath, tuple[int, int]]:
-    """Return the begin and end offset of the value at each path in a valid JSON text, without paths that are missing.
-
-    Of a duplicated key the last value counts, as in the parsed value.
-    """
+    """Return the begin and end offset of the value at each path that a valid JSON text contains."""
     # A tree of the requested keys and indexes; the entry None of a node is the path that ends there.
     tree: dict[Any, Any] = {}
     for path in paths:
@@ -111,6 +104,7 @@ def find_spans(text: str, paths: Iterable[JsonPath]) -> dict[JsonPath, tuple[int
             node = node.setdefault(part, {})
         node[None] = path
     spans: dict[JsonPath, tuple[int, int]] = {}
+    # Of a duplicated key the last value counts, as in the parsed value.
     _scan_value(text, skip_blanks(text, 0), tree, spans)
     return spans
 
@@ -159,15 +153,12 @@ class Difference:
     new: str | None
 
     def to_json(self) -> dict[str, str | None]:
-        """Return the difference with the keys pointer, old and new."""
+        """Return the difference as a JSON object."""
         return {"pointer": self.pointer, "old": self.old, "new": self.new}
 
 
 def find_differences(old: Any, new: Any) -> tuple[Difference, ...]:
-    """Return the first 20 differences of two JSON values; a 21st entry says that there are more.
-
-    Numbers are compared as numbers: 1 and 1.0 are equal, true and 1 are not.
-    """
+    """Return the first 20 differences of two JSON values; a 21st entry says that there are more."""
     differences = tuple(islice(_compare(old, new, ()), MAX_DIFFERENCES + 1))
     if len(differences) > MAX_DIFFERENCES:
         return (*differences[:MAX_DIFFERENCES], Difference("", "…", "more differences, which are not listed"))
@@ -194,6 +185,7 @@ def _compare(old: Any, new: Any, path: JsonPath) -> Iterator[Difference]:
             old_item = old[index] if index < len(old) else _ABSENT
             new_item = new[index] if index < len(new) else _ABSENT
             yield from _compare(old_item, new_item, (*path, index))
+    # Numbers are compared as numbers: 1 and 1.0 are equal, true and 1 are not.
     elif isinstance(old, bool) is not isinstance(new, bool) or old != new:
         yield Difference(
             format_pointer(path),

@@ -30,24 +30,19 @@ _MAX_CACHED: Final = 1 << 14
 
 @value_type(eq=False)
 class ParsedPack:
-    """A role pack.
-
-    Attributes:
-        path: the path that findings name.
-        snapshot: None if the bytes have no JSON value or no array `roles`.
-        problems: the problems that need no baseline.
-        role_paths, contract_paths: the JSON paths of the snapshot's roles and contracts, in its order.
-        document: the text with its value; None if the pack was read role by role.
-        role_spans: the begin and end of each role in the text; only if the pack was read role by role.
-    """
+    """A role pack; `path` is what findings name, and `problems` are those that need no baseline."""
 
     path: str
     data: bytes
+    # None if the bytes have no JSON value or no array `roles`
     snapshot: RoleRegistrySnapshot | None
     problems: tuple[Problem, ...]
+    # the JSON paths of the snapshot's roles and contracts, in its order
     role_paths: tuple[JsonPath, ...]
     contract_paths: tuple[JsonPath, ...]
+    # the text with its value; None if the pack was read role by role
     document: StrictJson | None = None
+    # the begin and end of each role in the text, if the pack was read role by role
     role_spans: tuple[tuple[int, int], ...] = ()
 
     def load(self) -> ParsedPack:

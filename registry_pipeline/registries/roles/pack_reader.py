@@ -13,6 +13,7 @@ from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries.roles.json_text import JsonPath, format_id, format_pointer, format_value, quote_text
 from registry_pipeline.registries.roles.snapshot import (
     CONTRACT_FIELDS,
+    DEFINITION_FIELDS,
     PACK_FIELDS,
     ROLE_FIELDS,
     Problem,
@@ -36,8 +37,7 @@ def canonical_json_sha256(value: object) -> str:
     """Return the sha256 of the RFC 8785 bytes of a JSON value, as 64 hexadecimal digits.
 
     Raises:
-        ValueError: the value has no canonical bytes: NaN, an infinity, an integer beyond 2^53-1, a lone surrogate, a
-            key that is not a string, a type that JSON does not have, or too many levels.
+        ValueError: the value has no canonical bytes, such as NaN, an integer beyond 2^53-1, or a lone surrogate.
     """
     import rfc8785  # noqa: PLC0415 - most surfaces take the fast way below
 
@@ -48,11 +48,7 @@ def canonical_json_sha256(value: object) -> str:
 
 
 def parsed_json_sha256(value: dict[str, Any]) -> str:
-    """Return the same as `canonical_json_sha256`, but three times faster, for an object from a JSON parser.
-
-    Raises:
-        ValueError: as `canonical_json_sha256`.
-    """
+    """Return the same as `canonical_json_sha256`, but three times faster, for an object from a JSON parser."""
     text = _ENCODER.encode(value)
     # RFC 8785 sorts keys by UTF-16 units, Python by code points: they differ for characters from U+D800 on.
     if _SPECIAL_NUMBER.search(text) or (not text.isascii() and max(text) >= "\ud800"):
@@ -60,16 +56,9 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+# How many problems of one code are listed; further ones are summed up in one.
 MAX_PROBLEMS: Final = 50_000
-"""How many problems of one code are listed; further ones are summed up in one."""
 _TEXT_FIELDS: Final = ("department_id", "display_name", "lifecycle", "vocab_namespace", "proposal_policy")
-_LIST_FIELDS: Final = (
-    "modes_supported",
-    "content_profiles_supported",
-    "claim_features",
-    "allowed_models",
-    "allowed_tools",
-)
 
 
 class PackReader:
@@ -223,7 +212,9 @@ class PackReader:
 
 def _read_entry(role_id: str, role: dict[str, Any]) -> RoleSpecEntry:
     texts: dict[str, Any] = {name: _string_or_none(role.get(name)) for name in _TEXT_FIELDS}
-    lists: dict[str, Any] = {name: _strings_or_none(role.get(name)) for name in _LIST_FIELDS}
+    lists: dict[str, Any] = {
+        name: _strings_or_none(role.get(name)) for name in DEFINITION_FIELDS if name not in _TEXT_FIELDS
+    }
     return RoleSpecEntry(role_id=role_id, aliases=_strings_or_none(role.get("aliases")) or (), **texts, **lists)
 
 

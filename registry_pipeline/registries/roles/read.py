@@ -1,7 +1,4 @@
-"""Reads role packs from the working tree and from git's index, the waivers, and the inputs of a build.
-
-A pack must be a regular file that no link leads to: git's history of a link is not the history of the pack.
-"""
+"""Reads role packs from the working tree and from git's index, the waivers, and the inputs of a build."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def read_pack_file(path: Path, label: str, top: Path | None = None) -> bytes:
     """Return the bytes of a pack; `label` is its name in messages. Below `top` no parent folder may be a link.
 
     Raises:
-        NotFoundError: it is missing, a link or behind one, not a regular file, unreadable, or too large.
+        NotFoundError: it cannot be read, is too large, or is no regular file.
     """
     try:
         _refuse_links(path, label, top)
@@ -54,6 +51,7 @@ def read_pack_file(path: Path, label: str, top: Path | None = None) -> bytes:
 
 
 def _refuse_links(path: Path, label: str, top: Path | None) -> None:
+    # Git's history of a link is not the history of the pack.
     parents = [] if top is None else [parent for parent in path.parents if parent.is_relative_to(top) and parent != top]
     for link in (path, *parents):
         if stat.S_ISLNK(os.lstat(link).st_mode):
@@ -64,10 +62,8 @@ def _refuse_links(path: Path, label: str, top: Path | None) -> None:
 def read_staged_pack(root: Path, path: str, index_file: str | None = None) -> bytes:
     """Return the pack in git's index, which the next commit will contain.
 
-    `index_file` is the index that git names to a hook; for `git commit -a` it is not the usual one.
-
-    Raises:
-        NotFoundError: it is not in the index, in conflict, a link, or too large; or there is no git repository.
+    `index_file` is the index that git names to a hook; for `git commit -a` it is not the usual one. Raises as
+    `read_pack_file`.
     """
     index = _own_index(root, index_file)
     output = ask_git(root, "ls-files", "--stage", "-z", "--", f":(literal){path}", index_file=index)
@@ -100,11 +96,7 @@ def _own_index(root: Path, index_file: str | None) -> str | None:
 
 
 def read_waivers_file(repository: Repository) -> bytes | None:
-    """Return the bytes of the repository's waivers, or None if it has none.
-
-    Raises:
-        NotFoundError: the file exists and cannot be read.
-    """
+    """Return the bytes of the repository's waivers, or None if it has none; raises as `read_pack_file`."""
     try:
         return read_regular_file(repository.path(WAIVERS_PATH))
     except (FileNotFoundError, NotADirectoryError):

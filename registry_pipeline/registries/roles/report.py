@@ -189,12 +189,12 @@ class Violation:
             ValueError: the value has another shape.
         """
         base = Finding.from_json(value)
-        ids, optional = value.get("ids"), (value.get("baseline_location"), value.get("published_by"))
-        if not isinstance(ids, list) or not all(isinstance(text, str) for text in (*ids, value.get("fingerprint"))):
+        ids, fingerprint = value.get("ids"), value.get("fingerprint")
+        optional = (value.get("baseline_location"), value.get("published_by"))
+        texts = isinstance(ids, list) and all(isinstance(text, str) for text in (*ids, fingerprint))
+        if not texts or not all(isinstance(text, str | None) for text in optional):
             raise ValueError("not a violation")
-        if not all(isinstance(text, str | None) for text in optional):
-            raise ValueError("not a violation")
-        return cls(base, tuple(ids), value["fingerprint"], *optional)
+        return cls(base, tuple(ids), fingerprint, *optional)
 
     @property
     def sort_key(self) -> tuple[str, tuple[str, ...], tuple[int, ...], str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from registry_pipeline.registries.roles.json_text import format_id, quote_text
+from registry_pipeline.registries.roles.rules_pack import make_alias_problem
 from registry_pipeline.registries.roles.snapshot import (
     DEFINITION_FIELDS,
     MAX_VERSION,
@@ -140,10 +141,7 @@ def _find_reused_role_ids(current: RoleRegistrySnapshot, published: PublishedIds
         for alias in role.aliases:
             if alias in published.roles and alias not in role_ids:
                 detail = "the published role_id of another role"
-                fillers = {"id": format_id(alias), "role": format_id(role.role_id), "detail": detail}
-                subject = Subject(role.role_id, member="aliases", item=alias)
-                problem = Problem("RR010", (role.role_id, alias), fillers, key="published", subject=subject)
-                yield published.roles[alias], problem
+                yield published.roles[alias], make_alias_problem(role.role_id, alias, detail, key="published")
 
 
 def _find_low_versions(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:

@@ -61,9 +61,14 @@ def _check_aliases(snapshot: RoleRegistrySnapshot) -> Iterator[Problem]:
                 detail = f"an alias of role {format_id(owners[alias])} already"
             owners.setdefault(alias, role.role_id)
             if detail:
-                fillers = {"id": format_id(alias), "role": format_id(role.role_id), "detail": detail}
-                subject = Subject(role.role_id, member="aliases", item=alias)
-                yield Problem("RR010", (role.role_id, alias), fillers, key=detail, subject=subject)
+                yield make_alias_problem(role.role_id, alias, detail, key=detail)
+
+
+def make_alias_problem(role_id: str, alias: str, detail: str, key: str) -> Problem:
+    """Return RR010: the alias of a role is taken."""
+    fillers = {"id": format_id(alias), "role": format_id(role_id), "detail": detail}
+    subject = Subject(role_id, member="aliases", item=alias)
+    return Problem("RR010", (role_id, alias), fillers, key=key, subject=subject)
 
 
 def _check_contracts(snapshot: RoleRegistrySnapshot) -> Iterator[Problem]:

@@ -37,8 +37,8 @@ from registry_pipeline.registries.roles.report import Violation, sort_violations
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline.values import value_type
 
+# How long a bump waits for another one.
 WAIT_SECONDS: Final = 30.0
-"""How long a bump waits for another one."""
 
 
 @value_type
@@ -106,10 +106,7 @@ class BumpResult:
 
 
 def check_roles(repository: Repository, options: RolesCheckOptions, now: datetime) -> RolesCheckResult:
-    """Return the comparison of the role pack with its baseline, and with its history if requested.
-
-    Nothing is written. Whatever cannot be read is a finding (RR030) beside those of the rest.
-    """
+    """Return the comparison of the role pack with its baseline; whatever cannot be read is a finding (RR030)."""
     path = repository.config.roles.pack if options.current is None else options.current.as_posix()
     try:
         pack = parse_pack(_read_current(repository, options, path), path)
@@ -176,11 +173,7 @@ def record_check(repository: Repository, result: RolesCheckResult, now: datetime
 
 
 def read_records(repository: Repository, *, events: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the recorded diagnostics, the last seen first, and the events, the newest first, if requested.
-
-    Raises:
-        BusyError, NotFoundError: as `read_diagnostics`.
-    """
+    """Return the recorded diagnostics and the events, if requested; raises as `read_diagnostics`."""
     store = repository.state_root / STORE_NAME
     return read_diagnostics(store), read_events(store) if events else []
 

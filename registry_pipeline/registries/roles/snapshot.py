@@ -12,6 +12,7 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.roles.json_text import JsonPath
 from registry_pipeline.values import field, value_type
 
+# The fields whose change in a published role is reported (RR026); lists are compared as sets.
 DEFINITION_FIELDS: Final = (
     "department_id",
     "modes_supported",
@@ -22,7 +23,6 @@ DEFINITION_FIELDS: Final = (
     "vocab_namespace",
     "proposal_policy",
 )
-"""The fields whose change in a published role is reported (RR026); lists are compared as sets."""
 
 
 class RoleContractKind(StrEnum):
@@ -97,10 +97,10 @@ SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9})")
 # Versions are 32-bit unsigned integers for every user of the pack.
 MAX_VERSION: Final = 2**32 - 1
+# How many wrong items of one array are listed.
 MAX_ITEMS: Final = 1_000
-"""How many wrong items of one array are listed."""
+# A path inside a field, and what is expected there.
 ShapeError = tuple[JsonPath, str]
-"""A path inside a field, and what is expected there."""
 ShapeCheck = Callable[[Any], list[ShapeError]]
 
 

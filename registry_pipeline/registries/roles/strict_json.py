@@ -13,8 +13,8 @@ from registry_pipeline.values import replace, value_type
 
 MAX_DEPTH: Final = 64
 MAX_INTEGER: Final = 2**53 - 1
+# How many defects of one code are listed for one text; further ones are counted.
 MAX_DEFECTS: Final = 1_000
-"""How many defects of one code are listed for one text; further ones are counted."""
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -187,7 +187,6 @@ class _Tokenizer:
 
 
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_PAIR_OF_ESCAPES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _CONTAINERS: Final = frozenset({dict, list})
 
 
@@ -235,9 +234,10 @@ def parse_strict_json(text: str) -> StrictJson:
 def _read_fast(text: str) -> Any:
     """Return the value of a strict text; raise a ValueError or RecursionError if it may have a defect."""
     value = _STRICT.decode(text)
-    may_be_deep = text.count("{") + text.count("[") > MAX_DEPTH
-    if (may_be_deep and _is_deep(value)) or ("\\" in text and _has_lone_surrogate(text)):
-        raise ValueError("the text may be too deep or have a lone surrogate")
+    if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(value):
+        raise ValueError("the text is nested too deeply")
+    if "\\" in text and _SURROGATE_ESCAPE.search(text) is not None:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses half of a pair
     return value
 
 
@@ -247,13 +247,6 @@ def _is_deep(value: Any) -> bool:
         items = (item for outer in containers for item in (outer.values() if type(outer) is dict else outer))
         containers = [item for item in items if type(item) in _CONTAINERS]
     return bool(containers)
-
-
-def _has_lone_surrogate(text: str) -> bool:
-    if _SURROGATE_ESCAPE.search(text) is None:
-        return False
-    without_pairs = _PAIR_OF_ESCAPES.sub("-", text.replace("\\\\", "--"))
-    return _SURROGATE_ESCAPE.search(without_pairs) is not None
 
 
 def _refuse_constant(token: str) -> NoReturn:
