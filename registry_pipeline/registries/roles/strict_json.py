@@ -6,8 +6,9 @@ import codecs
 import json
 import re
 from collections import Counter
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
+from registry_pipeline.canonical import STRICT_HOOKS
 from registry_pipeline.registries.roles.json_text import JsonPath, quote_text, scan_string, skip_blanks, truncate
 from registry_pipeline.values import replace, value_type
 
@@ -249,17 +250,6 @@ def _is_deep(value: Any) -> bool:
     return bool(containers)
 
 
-def _refuse_constant(token: str) -> NoReturn:
-    raise ValueError(f"{token} is not a JSON number")
-
-
-def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("a key is duplicated")
-    return members
-
-
 def _exact_integer(token: str) -> int:
     # Nearly all numbers are short, and a pack has thousands.
     if len(token) > 15 and is_out_of_range(token):
@@ -267,17 +257,6 @@ def _exact_integer(token: str) -> int:
     return int(token)
 
 
-def _exact_float(token: str) -> float:
-    if is_out_of_range(token):
-        raise ValueError("a number is out of range")
-    return float(token)
-
-
-_STRICT: Final = json.JSONDecoder(
-    object_pairs_hook=_make_object,
-    parse_constant=_refuse_constant,
-    parse_int=_exact_integer,
-    parse_float=_exact_float,
-)
+_STRICT: Final = json.JSONDecoder(**STRICT_HOOKS, parse_int=_exact_integer)
 # Python refuses integers of more than 4300 digits. One that is out of range only needs some number in its stead.
 _LENIENT: Final = json.JSONDecoder(parse_int=lambda token: float(token) if is_out_of_range(token) else int(token))
