@@ -186,11 +186,13 @@ def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) 
             states[commit.commit] = parents[0] if parents else _RoleState(number, {}, {})
         previous = (commit.commit,)
     declared = states[""].roles
-    return [
-        (number, _make_reused(role_id, is_same=is_same))
-        for role_id, (number, is_same) in returned.items()
-        if role_id in declared
-    ]
+    problems: list[tuple[int, Problem]] = []
+    for role_id, (number, is_same) in returned.items():
+        if role_id in declared:
+            fillers = {"id": format_id(role_id), "detail": "unchanged" if is_same else "as another role"}
+            subject, severity = Subject(role_id, member="role_id"), Severity.WARNING if is_same else None
+            problems.append((number, Problem("RR035", (role_id,), fillers, subject=subject, severity=severity)))
+    return problems
 
 
 def _next_state(
@@ -212,16 +214,6 @@ def _next_state(
             is_same = role.definition == roles[role_id].definition
             returned[role_id] = (last, is_same and returned.get(role_id, (0, True))[1])
     return _RoleState(number, roles, removed)
-
-
-def _make_reused(role_id: str, *, is_same: bool) -> Problem:
-    return Problem(
-        "RR035",
-        (role_id,),
-        {"id": format_id(role_id), "detail": "unchanged" if is_same else "as another role"},
-        subject=Subject(role_id, member="role_id"),
-        severity=Severity.WARNING if is_same else None,
-    )
 
 
 def make_registry_document(pack: ParsedPack) -> dict[str, Any]:

@@ -150,12 +150,8 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
 def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
     violations = check_against_baseline(pack, baseline.published)
     # The history is only read for violations: then they are formatted again with the commit that published the id.
-    ids = {
-        subject_id
-        for violation in violations
-        if violation.finding.severity is not Severity.INFO
-        for subject_id in violation.ids
-    }
+    reported = [violation for violation in violations if violation.finding.severity is not Severity.INFO]
+    ids = {subject_id for violation in reported for subject_id in violation.ids}
     published = add_publishers(repository, baseline, ids)
     return violations if published is None else check_against_baseline(pack, published)
 

@@ -11,12 +11,7 @@ from typing import Final
 from registry_pipeline.registries.roles.json_text import JsonPath, Lines, find_spans
 from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS, PackReader
 from registry_pipeline.registries.roles.rules_pack import find_pack_problems
-from registry_pipeline.registries.roles.snapshot import (
-    Problem,
-    RoleContractSurface,
-    RoleRegistrySnapshot,
-    RoleSpecEntry,
-)
+from registry_pipeline.registries.roles.snapshot import Problem, RoleRegistrySnapshot
 from registry_pipeline.registries.roles.strict_json import StrictJson, parse_strict_json, read_strict_json
 from registry_pipeline.values import replace, value_type
 
@@ -104,17 +99,8 @@ def parse_whole_pack(data: bytes, path: str) -> ParsedPack:
     )
 
 
-@value_type(eq=False)
-class _ParsedRole:
-    """What the text of one role declares; its JSON paths start with ("roles", 0) wherever the role is."""
-
-    entry: RoleSpecEntry
-    contracts: tuple[RoleContractSurface, ...]
-    contract_paths: tuple[JsonPath, ...]
-    problems: tuple[Problem, ...]
-
-
-_cache: dict[bytes, _ParsedRole] = {}
+# The reader of each role, by the hash of its text. Its JSON paths start with ("roles", 0) wherever the role is.
+_cache: dict[bytes, PackReader] = {}
 
 
 def clear_role_cache() -> None:
@@ -137,14 +123,14 @@ def read_by_roles(data: bytes, path: str) -> ParsedPack | None:
     if frame is None or frame.defects or not isinstance(frame.value, dict) or frame.value.get("roles") != []:
         return None
     # (2) each piece must be a strict object with a role_id
-    roles: list[_ParsedRole] = []
+    roles: list[PackReader] = []
     for begin, end in spans:
         role = _read_cached(text[begin:end])
         if role is None:
             return None
         roles.append(role)
     # (3) problems of duplicated ids are numbered, which a role alone cannot know
-    entries = tuple(role.entry for role in roles)
+    entries = tuple(role.roles[0] for role in roles)
     contracts = tuple(contract for role in roles for contract in role.contracts)
     if len({entry.role_id for entry in entries}) < len(entries):
         return None
@@ -191,7 +177,7 @@ def _find_role_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _read_cached(text: str) -> _ParsedRole | None:
+def _read_cached(text: str) -> PackReader | None:
     # The hash instead of the text: the schemas of a role take far more memory than what is kept of it.
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     role = _cache.get(digest)
@@ -204,7 +190,7 @@ def _read_cached(text: str) -> _ParsedRole | None:
     return role
 
 
-def _read_role(text: str) -> _ParsedRole | None:
+def _read_role(text: str) -> PackReader | None:
     # Inside two arrays the role is nested as deep as in its pack.
     document = parse_strict_json(f"[[{text}]]")
     value = document.value
@@ -214,7 +200,7 @@ def _read_role(text: str) -> _ParsedRole | None:
         return None
     reader = PackReader()
     reader.read_role(value, ("roles", 0))
-    return _ParsedRole(reader.roles[0], tuple(reader.contracts), tuple(reader.contract_paths), tuple(reader.problems))
+    return reader
 
 
 def _move(problem: Problem, index: int) -> Problem:

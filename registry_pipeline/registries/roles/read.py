@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT, ROLE_REGISTRY, WAIVERS_PATH, is_reserved_name
-from registry_pipeline.config import Repository
+from registry_pipeline.config import Repository, Roles
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import CODES, finding
@@ -137,7 +137,7 @@ def _make_missing(repository: Repository, context: SourceContext, error: NotFoun
     # A repository without roles gets no warning: the default path was never used.
     path = repository.config.roles.pack
     never_existed = not os.path.lexists(repository.path(path)) and ROLE_REGISTRY not in context.previous
-    is_default = path == type(repository.config.roles)().pack
+    is_default = path == Roles().pack
     severity = Severity.INFO if never_existed and is_default else None
     return finding("CAPTURE_MISSING", path, severity=severity, detail=error.message, key="`pack` of [roles]")
 

@@ -33,10 +33,8 @@ class Waiver:
     """The approval of the violation with this fingerprint, until the end of the day `expires` (UTC)."""
 
     fingerprint: str
-    reason: str
-    approver: str
     expires: date
-    location: str | None = None
+    location: str | None
 
 
 @value_type
@@ -92,8 +90,7 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
         if not errors:
             fingerprints.add(row["fingerprint"])
             expires = date.fromisoformat(row["expires"])
-            location = locate(("waivers", index))
-            rows.append(Waiver(row["fingerprint"], row["reason"], row["approver"], expires, location))
+            rows.append(Waiver(row["fingerprint"], expires, locate(("waivers", index))))
     return Waivers(path, tuple(rows), sort_violations(violations))
 
 
