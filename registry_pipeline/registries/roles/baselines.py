@@ -23,7 +23,6 @@ from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import replace, value_type
 
-_DEFAULT: Final = "main"
 _SHORT: Final = 12
 # How many commits, the oldest first, are searched for the one that published an id.
 _MAX_COMMITS: Final = 2000
@@ -65,7 +64,7 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Basel
     head = find_commit(root, "HEAD")
     tips = _find_tips(root, name)
     if not tips:
-        if name != _DEFAULT:
+        if name != DEFAULT_BASELINE:
             raise NotFoundError(f"git knows no commit {name!r}", "name another with --baseline, or `git fetch` it")
         _prove_first_publish(root, path, None, None)
         return Baseline(None)
@@ -80,7 +79,7 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Basel
     return Baseline(previous, tip)
 
 
-def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, name: str = _DEFAULT) -> Baseline:
+def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, name: str = DEFAULT_BASELINE) -> Baseline:
     """Return the baseline of a pack that was sealed at a commit, whatever was published since.
 
     It is the pack in the merge base with branch `name`. If the commit is on the branch, it is the commit's own pack, or
@@ -127,7 +126,7 @@ def read_pack_blobs(root: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, 
 def _find_tips(root: Path, name: str) -> list[tuple[str, str]]:
     """Return the label in messages and the id of each commit that a name means."""
     revisions = [(name, name)]
-    if name == _DEFAULT:
+    if name == DEFAULT_BASELINE:
         revisions = [("main", "refs/heads/main"), ("origin/main", "refs/remotes/origin/main")]
     return [(label, tip) for label, revision in revisions if (tip := find_commit(root, revision)) is not None]
 

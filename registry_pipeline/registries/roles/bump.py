@@ -37,8 +37,7 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
     A `contract_version` in its schema_json is increased. All other characters stay, apart from the comma between both.
 
     Raises:
-        NotFoundError: the pack has no such role.
-        RefusedError: the pack has errors that make it ambiguous, or the last version is used.
+        NotFoundError, RefusedError: the pack has no such role, is ambiguous, or has the last version.
     """
     pack = parse_pack(data, path)
     label = path or "the pack"

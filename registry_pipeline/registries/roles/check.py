@@ -7,7 +7,7 @@ from typing import Any
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT
-from registry_pipeline.findings.codes import CODES, finding
+from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.roles.json_text import format_id
@@ -16,7 +16,7 @@ from registry_pipeline.registries.roles.report import (
     PackIndex,
     PublishedPack,
     Violation,
-    make_fingerprint,
+    make_violation,
     make_violations,
     sort_violations,
 )
@@ -45,8 +45,7 @@ def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) 
     if baseline is None or published is None:
         violations = make_violations([*current.problems, *_compare(current.snapshot, _EMPTY)], current, None)
         if baseline is None:
-            first_publish = Violation(finding("RR031", current.path), (), make_fingerprint("RR031", ()))
-            return sort_violations([*violations, first_publish])
+            return sort_violations([*violations, make_violation("RR031", current.path)])
         reason = f"the baseline {baseline.source} is not a valid RolePack"
         return sort_violations([*violations, make_not_checked(current.path, reason)])
     known = {problem.identity for problem in baseline.pack.problems}
@@ -76,7 +75,7 @@ def find_pack_violations(pack: ParsedPack) -> tuple[Violation, ...]:
 
 def make_not_checked(path: str, reason: str) -> Violation:
     """Return RR030: a pack or its baseline could not be checked (exit 7 on the command line)."""
-    return Violation(finding("RR030", path, detail=reason), (), make_fingerprint("RR030", (), reason))
+    return make_violation("RR030", path, key=reason, detail=reason)
 
 
 def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapshot) -> list[Problem]:

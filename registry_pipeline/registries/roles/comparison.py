@@ -39,8 +39,6 @@ from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 
 NOT_CHECKED: Final = "RR030"
-FIRST_PUBLISH: Final = "RR031"
-_UNUSED_WAIVER: Final = "RR032"
 
 
 def report_not_checked(path: str, error: NotFoundError | EvidenceError) -> Violation:
@@ -60,7 +58,7 @@ def apply_pack_waivers(
         return violations, ()
     result = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
     # Waivers are written for the usual comparison, so only that one shows that a waiver is unused.
-    remaining = (violation for violation in result.violations if is_usual or violation.finding.code != _UNUSED_WAIVER)
+    remaining = (violation for violation in result.violations if is_usual or violation.finding.code != "RR032")
     return tuple(remaining), result.waived
 
 
@@ -107,9 +105,6 @@ def _make_diagnostic(violation: Violation, status: str, tool: str, job_id: str |
     )
 
 
-_TOOL: Final = "role_registry append_only"
-
-
 @value_type
 class Comparison:
     """A pack compared with all its baselines; `tip` is the commit whose history contains the first of them."""
@@ -143,7 +138,8 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
         baselines += [] if baseline.published is None else [baseline.published]
     violations = sort_violations(*groups)
     if baselines:
-        violations = tuple(violation for violation in violations if violation.finding.code != FIRST_PUBLISH)
+        # A pack with any baseline is no first publish.
+        violations = tuple(violation for violation in violations if violation.finding.code != "RR031")
     return Comparison(tuple(baselines), tip, violations)
 
 
@@ -204,7 +200,8 @@ def check_role_registry(repository: Repository, sealed: SealedRun, report: SealR
         return findings
     run_id = run_json.get("dagster_run_id")
     job_id = run_id if isinstance(run_id, str) else None
-    note = record_violations(repository, violations, waived, created, tool=_TOOL, job_id=job_id)
+    tool = "role_registry append_only"
+    note = record_violations(repository, violations, waived, created, tool=tool, job_id=job_id)
     return findings if note is None else (*findings, finding("DIAGNOSTICS_NOT_RECORDED", report.path, detail=note))
 
 

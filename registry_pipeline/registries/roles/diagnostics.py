@@ -114,8 +114,7 @@ def record_diagnostics(
 
     Raises:
         BusyError: another process used the store for `wait_seconds`.
-        NotFoundError: the store cannot be opened or written; nothing was changed.
-        RefusedError, WriteError: its lock is a link, leads outside, or cannot be created.
+        NotFoundError, RefusedError, WriteError: the store or its lock cannot be used; nothing was changed.
     """
     if not diagnostics:
         return 0
@@ -138,11 +137,7 @@ def record_diagnostics(
 
 
 def read_diagnostics(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dict[str, Any]]:
-    """Return every diagnostic as an object, the last seen first; none if there is no store.
-
-    Raises:
-        BusyError, NotFoundError: another process used the store for `wait_seconds`, or it cannot be read.
-    """
+    """Return every diagnostic as an object, the last seen first; raises as `record_diagnostics`."""
     return _read_table(store, "diagnostics", "last_seen DESC, code, fingerprint", wait_seconds)
 
 
@@ -153,6 +148,7 @@ def read_events(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dic
 
 
 def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> list[dict[str, Any]]:
+    # No violation was found yet.
     if not store.exists():
         return []
     names = list(_column_types(table))
@@ -174,8 +170,7 @@ def _column_types(table: str) -> dict[str, str]:
 
 
 def _count_rows(connection: DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-    return 0 if row is None else int(row[0])
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608
 
 
 @contextmanager

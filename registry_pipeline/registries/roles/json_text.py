@@ -77,8 +77,6 @@ def _escape_hidden(text: str) -> str:
 class Lines:
     """The line ends of a text. A line ends with LF; a column counts characters from 1."""
 
-    __slots__ = ("_ends",)
-
     def __init__(self, text: str) -> None:
         self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
 

@@ -160,13 +160,12 @@ class PackReader:
 
     def _add_defect(self, defect: JsonDefect) -> None:
         """Add a defect of the text, with the role and contract that contain it."""
-        path = defect.path
+        path = inner_path = defect.path
         ids: tuple[str, ...] = ()
-        inner_path = path
         if len(path) >= 2 and path[0] == "roles":
             role_id = _find_value(self._value, (*path[:2], "role_id"))
             contract_id = _find_value(self._value, (*path[:4], "contract_id")) if len(path) > 4 else None
-            if len(path) > 4 and path[4] == "schema_json":
+            if path[4:5] == ("schema_json",):
                 self._defective_surfaces.add(path[:5])
             ids = tuple(subject_id for subject_id in (role_id, contract_id) if isinstance(subject_id, str))
             inner_path = path[4:] if isinstance(contract_id, str) else path[2:] if ids else path
@@ -228,11 +227,9 @@ def _strings_or_none(value: Any) -> tuple[str, ...] | None:
 
 def _find_value(value: Any, path: JsonPath) -> Any:
     """Return the value at a path, or None if there is none."""
-    for part in path:
-        if isinstance(part, int) and isinstance(value, list) and part < len(value):
+    try:
+        for part in path:
             value = value[part]
-        elif isinstance(part, str) and isinstance(value, dict):
-            value = value.get(part)
-        else:
-            return None
+    except (KeyError, IndexError, TypeError):
+        return None
     return value

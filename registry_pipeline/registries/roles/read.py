@@ -24,7 +24,7 @@ from registry_pipeline.registries.roles.report import (
     PublishedPack,
     Violation,
     as_warning,
-    make_fingerprint,
+    make_violation,
     sort_violations,
 )
 from registry_pipeline.runs.envelope import COMPARISON, InputFile
@@ -166,11 +166,10 @@ def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
 
 
 def make_comparison_record(
-    pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Iterable[Violation], waived: Iterable[Violation]
+    pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Sequence[Violation], waived: Iterable[Violation]
 ) -> dict[str, Any]:
     """Return the object `comparison` of run.json: the result of a pack's check."""
     own = {violation.fingerprint for violation in find_pack_violations(pack)}
-    violations = list(violations)
     return {
         "pack": pack.path,
         "baselines": [
@@ -226,7 +225,7 @@ def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ..
         document = None
     if pack.snapshot is None or document == make_registry_document(pack):
         return ()
-    return (Violation(finding("RR036", pack.path), (), make_fingerprint("RR036", ())),)
+    return (make_violation("RR036", pack.path),)
 
 
 def _read_recorded(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:

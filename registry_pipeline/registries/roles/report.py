@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import SEVERITY_RANK, Finding, Severity
 from registry_pipeline.registries.roles.json_text import (
     Difference,
@@ -183,11 +184,8 @@ class Violation:
 
     @classmethod
     def from_json(cls, value: Any) -> Violation:
-        """Return the violation that `to_json` wrote, without its differences; the message contains the first of them.
-
-        Raises:
-            ValueError: the value has another shape.
-        """
+        """Return the violation that `to_json` wrote, without its differences; another shape is a ValueError."""
+        # The message contains the first of the differences.
         base = Finding.from_json(value)
         ids, fingerprint = value.get("ids"), value.get("fingerprint")
         optional = (value.get("baseline_location"), value.get("published_by"))
@@ -203,6 +201,11 @@ class Violation:
         location = (int(line), int(column)) if line.isdigit() and column.isdigit() else (0, 0)
         # Reversed ids: the contract is the last one.
         return (self.finding.code, self.ids[::-1], location, self.finding.message)
+
+
+def make_violation(code: str, path: str, location: str | None = None, *, key: str = "", detail: str = "") -> Violation:
+    """Return a violation about no id; `key` distinguishes several of one code."""
+    return Violation(finding(code, path, location=location, detail=detail), (), make_fingerprint(code, (), key))
 
 
 def make_fingerprint(code: str, ids: Sequence[str], key: str = "") -> str:
@@ -245,11 +248,13 @@ def make_violations(
         published_paths = [published_index.find_published_path(problem) for problem in problems]
         published_index.locate(published_paths)
     # (2) format
+    published_by = {} if baseline is None else baseline.published_by
     violations = []
     for problem, path, published_path in zip(problems, paths, published_paths, strict=True):
         published = published_index.location(published_path) if published_index is not None else None
         source = f"{baseline.source}:{published}" if baseline is not None and published is not None else None
-        commit = problem.commit or _find_publisher(problem, baseline)
+        publishers = (published_by[name] for name in reversed(problem.ids) if name in published_by)
+        commit = problem.commit or next(publishers, None)
         differences = _find_differences(problem, index, published_index)
         located = problem.to_finding(
             current.path,
@@ -260,11 +265,6 @@ def make_violations(
         fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
         violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))
     return violations
-
-
-def _find_publisher(problem: Problem, baseline: PublishedPack | None) -> str | None:
-    published_by = {} if baseline is None else baseline.published_by
-    return next((published_by[name] for name in reversed(problem.ids) if name in published_by), None)
 
 
 def _format_published(source: str | None, commit: str | None) -> str:

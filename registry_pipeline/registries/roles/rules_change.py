@@ -223,10 +223,8 @@ def _check_new_version(
     if version > 1 and version - 1 not in versions and predecessor not in published:
         yield _about_contract(contract, "RR013", {"expected_id": predecessor})
     lower = max((number for number in versions if number < version), default=None)
-    if lower is not None and contract.schema_hash is not None:
-        other = versions[lower]
-        if other.schema_hash == contract.schema_hash:
-            yield _about_contract(contract, "RR015", {"other": other.contract_id})
+    if lower is not None and contract.schema_hash is not None and versions[lower].schema_hash == contract.schema_hash:
+        yield _about_contract(contract, "RR015", {"other": versions[lower].contract_id})
 
 
 def _about_contract(contract: RoleContractSurface, code: str, fillers: dict[str, str]) -> Problem:

@@ -182,10 +182,8 @@ def bump_contract(repository: Repository, role_id: str, kind: RoleContractKind, 
     """Add the next version of a role's contract to the configured pack; no other line of it changes.
 
     Raises:
-        NotFoundError: the pack cannot be read, or has no such role (exit 7).
-        RefusedError: the pack has errors that prevent the addition, or there is no next version (exit 5).
-        BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile (exit 6).
-        WriteError: writing failed; the pack is unchanged (exit 1).
+        BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile.
+        WriteError: writing failed; the pack is unchanged.
     """
     label = repository.config.roles.pack
     path = repository.path(label)

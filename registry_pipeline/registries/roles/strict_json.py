@@ -57,8 +57,6 @@ class _StopError(ValueError):
 class _Level:
     """An open object (`keys` are those read so far) or an open array (`keys` is None)."""
 
-    __slots__ = ("count", "keys", "name")
-
     def __init__(self, keys: set[str] | None) -> None:
         self.keys = keys
         self.count = 0
