@@ -112,7 +112,12 @@ def _finite(token: str) -> float:
 
 
 # Shared by all documents: `json.loads` with these hooks would create a decoder for each call.
-_STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_non_finite, parse_float=_finite)
+STRICT_HOOKS: Final[dict[str, Any]] = {
+    "object_pairs_hook": _object,
+    "parse_constant": _non_finite,
+    "parse_float": _finite,
+}
+_STRICT: Final = json.JSONDecoder(**STRICT_HOOKS)
 _FINITE: Final = json.JSONDecoder(parse_constant=_non_finite, parse_float=_finite)
 
 

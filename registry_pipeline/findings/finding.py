@@ -32,7 +32,7 @@ class Severity(StrEnum):
 
 
 _NUMBER: Final = re.compile(r"([0-9]{1,18})")
-_SEVERITY_RANK: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+SEVERITY_RANK: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 @value_type
@@ -122,7 +122,7 @@ class Finding:
         """Sort by path, severity (errors first), code and location; line 9 comes before line 10."""
         parts = _NUMBER.split(self.location or "")
         location = tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
-        return (self.path, _SEVERITY_RANK[self.severity], self.code, location, self.message)
+        return (self.path, SEVERITY_RANK[self.severity], self.code, location, self.message)
 
 
 def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -133,6 +133,14 @@ def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def has_errors(findings: Iterable[Finding]) -> bool:
     """Return whether any finding is an error."""
     return any(f.severity is Severity.ERROR for f in findings)
+
+
+def verdict_of(findings: Iterable[Finding]) -> str:
+    """Return `fail`, `warn` or `pass`, by the most severe finding."""
+    severities = {f.severity for f in findings}
+    if Severity.ERROR in severities:
+        return "fail"
+    return "warn" if Severity.WARNING in severities else "pass"
 
 
 def count_findings(findings: Iterable[Finding]) -> dict[str, int]:

@@ -128,7 +128,8 @@ PARSERS: Final[Mapping[str, Parser]] = {
         lambda data: pack.parse_whole_pack(data, "p.json"), (SMALL.encode(),)
     ),
     "registries.roles.strict_json.read_strict_json": Parser(strict_json.read_strict_json, (SMALL.encode(),)),
-    "registries.roles.pack.read_by_roles": Parser(pack.read_by_roles, (SMALL.encode(),)),
+    "registries.roles.strict_json.parse_strict_json": Parser(_text(strict_json.parse_strict_json), (SMALL.encode(),)),
+    "registries.roles.pack.read_by_roles": Parser(lambda data: pack.read_by_roles(data, "p.json"), (SMALL.encode(),)),
     "registries.roles.waivers.parse_waivers": Parser(
         lambda data: waivers.parse_waivers(data, "w.json"), _json({"waivers_version": "0.1", "waivers": []})
     ),

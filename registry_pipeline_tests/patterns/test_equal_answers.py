@@ -8,7 +8,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry_pipeline.registries.base.upstream import find_version
-from registry_pipeline.registries.roles.pack_reader import _ENCODER, _has_special_key
 from registry_pipeline.registries.scorecard.read import _PATH
 from registry_pipeline.schema import read_schema
 from registry_pipeline_tests.laws import examples
@@ -23,7 +22,6 @@ _VERSIONS = tuple(
     )
 )
 _PATHS = re.compile(r"[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-z0-9]+")
-_KEY = re.compile(r'[\ud800-\U0010ffff](?:[^"\\]|\\.)*":')
 _NUMBER = re.compile(r"^([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)?(?!\n)$")
 
 
@@ -53,25 +51,6 @@ def test_a_text_states_the_version_that_the_four_patterns_find(text: str) -> Non
 @example("a.b-c a.b/ a/b/ /a x.")
 def test_the_same_paths_are_found_in_an_executable(text: str) -> None:
     assert _PATH.findall(text) == _PATHS.findall(text)
-
-
-@given(_texts("\U0001f600", "\ud800", "a", '"', "\\", ":", "\n", "{", ",", '":', '\\"'))
-@examples(1000)
-def test_the_same_texts_have_a_key_that_sorts_otherwise_in_utf_16(text: str) -> None:
-    assert _has_special_key(text) == (_KEY.search(text) is not None)
-
-
-@given(
-    st.recursive(
-        _texts("\U0001f600", "\uffff", "a", '"', "\\", ":"),
-        lambda inner: st.dictionaries(_texts("\U0001f600", "\uffff", "a", '"', "\\", ":"), inner) | st.lists(inner),
-    )
-)
-@examples(300)
-def test_the_same_json_objects_have_such_a_key(value: object) -> None:
-    text = _ENCODER.encode({"value": value})
-
-    assert _has_special_key(text) == (_KEY.search(text) is not None)
 
 
 @given(_texts("1", "0", ".", "+", "-", "e", "E", "\n", "a"))

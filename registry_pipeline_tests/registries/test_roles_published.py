@@ -36,8 +36,8 @@ def published(root: Path, *texts: str | None) -> list[str]:
 
 def baseline(root: Path, current: str, name: str = "main") -> tuple[str, str] | None:
     """Return where the baseline comes from and its text, None on a first publish."""
-    found = read_git_baseline(root, PACK, name, current.encode()).pack
-    return None if found is None else (found.source, found.data.decode())
+    found = read_git_baseline(root, PACK, name, current.encode()).published
+    return None if found is None else (found.source, found.pack.data.decode())
 
 
 def unknown(root: Path, current: str = "new", name: str = "main") -> str:
@@ -209,9 +209,9 @@ def test_a_path_is_taken_literally(root: Path) -> None:
     commit(root, {odd: "one", "assets/other.json": "x"})
     commit(root, {"assets/other.json": "y"})
 
-    found = read_git_baseline(root, odd, "main", b"new").pack
+    found = read_git_baseline(root, odd, "main", b"new").published
     assert found is not None
-    assert found.data == b"one"
+    assert found.pack.data == b"one"
     assert len(read_pack_commits(root, None, odd)) == 1
 
 
@@ -248,8 +248,8 @@ def test_outside_git_there_is_no_history(tmp_path: Path) -> None:
 
 
 def sealed_at(root: Path, commit_id: str, current: str, name: str = "main") -> str | None:
-    found = read_commit_baseline(root, PACK, commit_id, current.encode(), name).pack
-    return None if found is None else found.data.decode()
+    found = read_commit_baseline(root, PACK, commit_id, current.encode(), name).published
+    return None if found is None else found.pack.data.decode()
 
 
 def test_a_sealed_pack_is_compared_with_what_its_commit_knew_whatever_came_later(root: Path) -> None:
@@ -294,24 +294,24 @@ def rolled_back_runs(root: Path, config: str = f'[roles]\npack = "{PACK}"\n') ->
 def test_a_pack_that_moves_is_compared_with_where_the_baseline_has_it(root: Path) -> None:
     rolled_back_runs(root)
 
-    found = read_git_baseline(root, "new.json", "main", b"two").pack
+    found = read_git_baseline(root, "new.json", "main", b"two").published
 
     assert found is not None
-    assert (found.source, found.data) == (f"main:{PACK}", b"one")
+    assert (found.source, found.pack.data) == (f"main:{PACK}", b"one")
 
 
 def test_a_move_that_was_just_committed_is_compared_with_the_first_parent(root: Path) -> None:
     rolled_back_runs(root)
     commit(root, {CONFIG: '[roles]\npack = "new.json"\n', "new.json": "two", PACK: "left behind"})
 
-    found = read_git_baseline(root, "new.json", "main", b"two").pack
+    found = read_git_baseline(root, "new.json", "main", b"two").published
 
     assert found is not None
-    assert (found.source, found.data) == (f"main~1:{PACK}", b"one")
+    assert (found.source, found.pack.data) == (f"main~1:{PACK}", b"one")
 
 
 @pytest.mark.parametrize("config", ["", "[", "roles = 1", "[roles]\npack = 1", '[roles]\npack = "../x.json"'])
 def test_a_configuration_that_names_no_other_pack_leads_nowhere(root: Path, config: str) -> None:
     rolled_back_runs(root, config)
 
-    assert read_git_baseline(root, "new.json", "main", b"two").pack is None
+    assert read_git_baseline(root, "new.json", "main", b"two").published is None

@@ -37,7 +37,7 @@ def told(pack: ParsedPack) -> tuple[object, ...]:
     """Return all that a pack tells, and where."""
     return (
         pack.snapshot,
-        pack.readable,
+        pack.read_document().readable,
         pack.role_paths,
         pack.contract_paths,
         [(each.identity, each.expected, each.path, each.offset, dict(each.fillers)) for each in pack.problems],
@@ -65,7 +65,7 @@ def test_every_case(case: Case) -> None:
 def test_however_it_is_written(style: dict[str, Any], ends: str) -> None:
     data = json.dumps(base_pack(), **style).replace("\n", ends).encode("utf-8")
 
-    assert read_by_roles(data) is not None
+    assert read_by_roles(data, "p") is not None
     alike(data)
 
 
@@ -73,7 +73,7 @@ def test_a_role_on_each_line() -> None:
     roles = ",\n  ".join(json.dumps(each) for each in base_pack()["roles"])
     data = f'{{"pack_id": "p", "pack_version": "1", "spec_id": "s", "roles": [\n  {roles}\n]}}'.encode()
 
-    assert read_by_roles(data) is not None
+    assert read_by_roles(data, "p") is not None
     alike(data)
 
 
@@ -123,7 +123,7 @@ def test_two_roles_with_the_same_defects_at_other_places() -> None:
     base = base_pack()
     base["roles"] = [role(name, lifecycle="gone", tools=[1], allowed_tools=[1]) for name in ("a", "b", "c")]
 
-    assert read_by_roles(written(base)) is not None
+    assert read_by_roles(written(base), "p") is not None
     alike(written(base))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.files.transaction import Recovery
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.findings.finding import Finding, Severity, count_findings
+from registry_pipeline.findings.finding import Severity, count_findings, verdict_of
 from registry_pipeline.registries.entries.change_plan import ChangeRequest, find_type
 from registry_pipeline.registries.entries.library import Entry
 from registry_pipeline.registries.entries.rules import RULES
@@ -33,12 +32,6 @@ from registry_pipeline.values import asdict
 
 # Of the documents of `entries add`, `remove` and `check`. Since 0.2 `counts` has `infos` instead of `recorded`.
 _SCHEMA_VERSION: Final = "0.2"
-
-
-def verdict_of(findings: Iterable[Finding]) -> str:
-    """Return `fail`, `warn` or `pass`, by the most severe finding."""
-    severities = {finding.severity for finding in findings}
-    return "fail" if Severity.ERROR in severities else "warn" if Severity.WARNING in severities else "pass"
 
 
 def _recovery_to_json(recovery: Recovery | None) -> Any:

@@ -21,7 +21,7 @@ from registry_pipeline.cli.settings import FORMATS, remember_format
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import overwrite_file
-from registry_pipeline.findings.finding import Finding, count_findings, has_errors, plural
+from registry_pipeline.findings.finding import Finding, count_findings, has_errors, plural, verdict_of
 from registry_pipeline.registries.run_index.append import AppendResult, parse_batch
 from registry_pipeline.registries.run_index.log_file import Log, overrides_log, run_index_log
 from registry_pipeline.registries.run_index.merge import MergeResult, merge_files
@@ -217,7 +217,7 @@ def _print_outcome(
 ) -> None:
     """Print findings, then lines, of which the last is the summary; JSON has counts, changed files and `members`."""
     document = {
-        "verdict": _verdict(findings),
+        "verdict": verdict_of(findings),
         "findings": [finding.to_json() for finding in findings],
         "counts": counts | count_findings(findings),
         "changed_files": list(changed),
@@ -230,12 +230,6 @@ def _print_outcome(
         page.line(lines[-1], style="bold red" if failed else "bold green")
 
     reporter.print_result(document | members, findings, print_text)
-
-
-def _verdict(findings: Sequence[Finding]) -> str:
-    if has_errors(findings):
-        return "fail"
-    return "warn" if any(finding.severity == "warning" for finding in findings) else "pass"
 
 
 def _check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[str, str]]) -> Command:

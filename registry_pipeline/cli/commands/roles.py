@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,11 @@ from registry_pipeline.cli.exit_codes import (
     fail_on_option,
     matches_fail_on,
 )
-from registry_pipeline.cli.group import Command
+from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.codes import rows_of_family
-from registry_pipeline.findings.finding import plural
+from registry_pipeline.findings.finding import count_findings, plural
 from registry_pipeline.registries.roles.service import (
     BumpResult,
     RolesCheckOptions,
@@ -34,19 +33,15 @@ from registry_pipeline.registries.roles.service import (
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 
 _FOLD_AFTER = 10
-_INDEX_VARIABLE = "GIT_INDEX_FILE"
 
 
-@click.command(
+@command(
     "check",
-    cls=Command,
-    examples=[
-        ("roles check", "the pack in the working tree against main"),
-        ("roles check --staged", "the content of the next commit, for a pre-commit hook"),
-        ("roles check --baseline active --json", "against the active snapshot, as one document"),
-        ("roles check --history --fail-on warning", "against every commit that published the pack; warnings fail too"),
-        ("roles check --format github", "as workflow annotations, summed up after ten"),
-    ],
+    ("roles check", "the pack in the working tree against main"),
+    ("roles check --staged", "the content of the next commit, for a pre-commit hook"),
+    ("roles check --baseline active --json", "against the active snapshot, as one document"),
+    ("roles check --history --fail-on warning", "against every commit that published the pack; warnings fail too"),
+    ("roles check --format github", "as workflow annotations, summed up after ten"),
 )
 @click.option(
     "--current",
@@ -60,7 +55,6 @@ _INDEX_VARIABLE = "GIT_INDEX_FILE"
 @click.option("--history", is_flag=True, help="Compare with every commit that published the pack, too.")
 @click.option("--staged", is_flag=True, help="Check the pack in git's index instead of the working tree.")
 @fail_on_option
-@click.pass_obj
 def check_command(
     reporter: Reporter,
     /,
@@ -83,7 +77,8 @@ def check_command(
         names = ", ".join(sorted(fail_on - {"warning"}, key=FAIL_ON_REASONS.index))
         raise click.UsageError(f"--fail-on {names} is for runs: a role pack can fail on warning only")
     repository = find_repository(reporter.settings.repo)
-    index_file = os.environ.get(_INDEX_VARIABLE) if staged else None
+    # Git names the index of the commit to a hook.
+    index_file = os.environ.get("GIT_INDEX_FILE") if staged else None
     options = RolesCheckOptions(current, baseline, history, staged, index_file)
     result = check_roles(repository, options, reporter.settings.now)
     note = record_check(repository, result, reporter.settings.now)
@@ -92,9 +87,8 @@ def check_command(
     )
     if note is not None:
         reporter.note(note)
-    return combine_exit_codes(
-        [exit_code_of(result.findings), ExitCode.FAIL_ON * matches_fail_on(fail_on, result.findings)]
-    )
+    failed_on = ExitCode.FAIL_ON * matches_fail_on(fail_on, result.findings)
+    return combine_exit_codes([exit_code_of(result.findings), failed_on])
 
 
 def _print_check(page: Page, result: RolesCheckResult) -> None:
@@ -102,28 +96,25 @@ def _print_check(page: Page, result: RolesCheckResult) -> None:
     for violation in result.waived:
         subject = ", ".join(violation.ids) or violation.finding.path
         page.line(f"waived    {violation.finding.code} {subject}", style="dim")
-    counts = result.to_json()["counts"]
+    counts = count_findings(result.findings)
+    verdict = result.verdict if result.verdict in ("pass", "warn") else result.verdict.upper()
     compared = f"against {result.baseline}" if result.baseline is not None else "with nothing to compare with"
     past = f" and {plural(result.commits, 'commit')} of its history" if result.commits else ""
     page.line(
-        f"{result.verdict if result.verdict in ('pass', 'warn') else result.verdict.upper()}: {result.pack}: "
+        f"{verdict}: {result.pack}: "
         f"{plural(result.roles, 'role')}, {plural(result.contracts, 'contract')} {compared}{past}; "
         f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}",
         style={"pass": "bold green", "warn": "bold yellow"}.get(result.verdict, "bold red"),
     )
 
 
-@click.command(
+@command(
     "diagnostics",
-    cls=Command,
-    examples=[
-        ("roles diagnostics", "every violation that was found, the last seen first"),
-        ("roles diagnostics --events --json", "with the events that reported them"),
-    ],
+    ("roles diagnostics", "every violation that was found, the last seen first"),
+    ("roles diagnostics --events --json", "with the events that reported them"),
 )
 @click.option("--events", is_flag=True, help="List the events (FR-EVT-003), too.")
 @click.option("--limit", type=click.IntRange(min=1), help="List at most this many of each.")
-@click.pass_obj
 def diagnostics_command(reporter: Reporter, /, *, events: bool, limit: int | None) -> int:
     """List the violations that checks of the role pack found.
 
@@ -134,15 +125,11 @@ def diagnostics_command(reporter: Reporter, /, *, events: bool, limit: int | Non
     diagnostics, event_rows = read_records(find_repository(reporter.settings.repo), events=events)
     diagnostics, event_rows = diagnostics[:limit], event_rows[:limit]
     document = {"diagnostics": diagnostics, "events": event_rows, "count": len(diagnostics), "findings": []}
-    reporter.print_result(
-        document, (), lambda page: _print_diagnostics(page, diagnostics, event_rows if events else None)
-    )
+    reporter.print_result(document, (), lambda page: _print_diagnostics(page, diagnostics, event_rows, events=events))
     return 0
 
 
-def _print_diagnostics(
-    page: Page, diagnostics: Sequence[dict[str, Any]], events: Sequence[dict[str, Any]] | None
-) -> None:
+def _print_diagnostics(page: Page, diagnostics: list[Any], event_rows: list[Any], *, events: bool) -> None:
     if not diagnostics:
         page.line("no violation was found yet")
         return
@@ -150,27 +137,23 @@ def _print_diagnostics(
     keys = [column.replace(" ", "_") for column in columns]
     rows = [[str(row[key]) for key in keys] for row in diagnostics]
     page.table([Column(name, right=name == "count", below=name == "message") for name in columns], rows)
-    if events is not None:
+    if events:
         page.line()
-        event_rows = [
+        event_cells = [
             (event["recorded_utc"], event["event_code"], event["payload"]["diagnostic_id"], event["job_id"] or "-")
-            for event in events
+            for event in event_rows
         ]
-        page.table([Column(name) for name in ("recorded", "event", "diagnostic", "run")], event_rows)
+        page.table([Column(name) for name in ("recorded", "event", "diagnostic", "run")], event_cells)
 
 
-@click.command(
+@command(
     "bump",
-    cls=Command,
-    examples=[
-        ("roles bump chart_designer C --dry-run", "show what would be added, and where"),
-        ("roles bump chart_designer C", "add the next version of what the role produces"),
-    ],
+    ("roles bump chart_designer C --dry-run", "show what would be added, and where"),
+    ("roles bump chart_designer C", "add the next version of what the role produces"),
 )
 @click.argument("role_id", metavar="ROLE")
 @click.argument("kind", metavar="X|C", type=click.Choice([kind.value for kind in RoleContractKind]))
 @click.option("--dry-run", is_flag=True, help="Show what would be added, and write nothing.")
-@click.pass_obj
 def bump_command(reporter: Reporter, /, *, role_id: str, kind: str, dry_run: bool) -> int:
     """Add the next version of a role's contract to the role pack.
 
@@ -197,8 +180,7 @@ def _print_bump(page: Page, result: BumpResult) -> None:
         page.line("next: change its schema_json, then registry-pipeline roles check", style="dim")
 
 
-@click.command("rules", cls=Command, examples=[("roles rules", "every code, its severity and its message")])
-@click.pass_obj
+@command("rules", ("roles rules", "every code, its severity and its message"))
 def rules_command(reporter: Reporter, /) -> int:
     """List the rules of the role pack.
 

@@ -1,7 +1,6 @@
 """The role registry: parses a role pack, checks it against what was published, and seals its content.
 
-This module exports the registry's SPEC. Everything about role packs belongs in this package; commands use `service`
-and `snapshot` only. It may import `registries.base`, `runs` and the layers below, and no other registry.
+Commands use `service` and `snapshot` only.
 """
 
 from __future__ import annotations

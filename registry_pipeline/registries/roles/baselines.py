@@ -1,12 +1,10 @@
-"""The role pack in git: the baseline in a commit, and the commits that changed the pack.
-
-An unknown history is never taken for a first publish. A shallow clone, or a pack in a commit of another ref, raises.
-"""
+"""The role pack in git: the baseline in a commit, and the commits that changed the pack."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,107 +23,87 @@ from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import replace, value_type
 
-_DEFAULT: Final = "main"
 _SHORT: Final = 12
+# How many commits, the oldest first, are searched for the one that published an id.
+_MAX_COMMITS: Final = 2000
 _OTHER_BASELINE: Final = "name another with --baseline"
 
 
 @value_type
-class GitPack:
-    """The pack in a commit; `source` is its name in messages, such as `main:assets/pack.json`."""
+class Baseline:
+    """A published pack, None for a first publish; `tip` is the commit whose history contains it."""
 
-    data: bytes
-    source: str
-    commit: str
-
-
-@value_type
-class GitBaseline:
-    """The published pack, None for a first publish; `tip` is the commit of the requested name, if there is one."""
-
-    pack: GitPack | None
-    tip: str | None
+    published: PublishedPack | None
+    tip: str | None = None
 
 
 @value_type
 class PackCommit:
-    """A commit that changed the pack.
-
-    Attributes:
-        parents: its parents among the commits of the same list.
-        blob_id: None if the commit has no readable pack.
-    """
+    """A commit that changed the pack; `parents` are its parents among the commits of the same list."""
 
     commit: str
     parents: tuple[str, ...]
+    # None if the commit has no readable pack
     blob_id: str | None
 
 
 def is_commit(root: Path, name: str) -> bool:
     """Return whether a name is a commit in git; `main` may exist as origin/main only."""
-    return any(find_commit(root, revision) is not None for _, revision in _candidates(name))
+    return bool(_find_tips(root, name))
 
 
-def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> GitBaseline:
+def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Baseline:
     """Return the pack of a revision; `main` is the local branch, else the branch of the remote.
 
-    If HEAD is that commit and contains the current bytes, the pack of its first parent is returned: a check right after
-    a commit compares with the state before it. Without git it is a first publish.
+    If HEAD is that commit and contains the current bytes, it is the pack of the first parent: a check right after a
+    commit compares with the state before it. Without git it is a first publish.
 
     Raises:
-        NotFoundError: git cannot be read, the revision or its pack cannot be found, or it is not known whether some
-            commit published the pack.
+        NotFoundError: the revision cannot be read, or it is not known whether some commit published the pack.
     """
     head = find_commit(root, "HEAD")
-    tips = [(label, tip) for label, name_in_git in _candidates(name) if (tip := find_commit(root, name_in_git))]
-    if not tips and name != _DEFAULT:
-        raise NotFoundError(f"git knows no commit {name!r}", "name another with --baseline, or `git fetch` it")
-    for label, tip in tips:
-        pack = _find_pack(root, tip, path, label)
-        if pack is None:
-            continue
-        if tip != head or pack.data != current:
-            return GitBaseline(pack, tip)
-        parent = _first_parent(root, tip)
-        previous = None if parent is None else _find_pack(root, parent, path, f"{label}~1")
-        if previous is None:
-            _prove_first_publish(root, path, parent, head)
-        return GitBaseline(previous, tip)
-    first_tip = tips[0][1] if tips else None
-    _prove_first_publish(root, path, first_tip, head if tips else None)
-    return GitBaseline(None, first_tip)
+    tips = _find_tips(root, name)
+    if not tips:
+        if name != DEFAULT_BASELINE:
+            raise NotFoundError(f"git knows no commit {name!r}", "name another with --baseline, or `git fetch` it")
+        _prove_first_publish(root, path, None, None)
+        return Baseline(None)
+    packs = ((label, tip, _find_pack(root, tip, path, label)) for label, tip in tips)
+    label, tip, pack = next((row for row in packs if row[2] is not None), (*tips[0], None))
+    if pack is not None and (tip != head or pack.pack.data != current):
+        return Baseline(pack, tip)
+    parent = _first_parent(root, tip) if pack is not None else tip
+    previous = None if parent is None or pack is None else _find_pack(root, parent, path, f"{label}~1")
+    if previous is None:
+        _prove_first_publish(root, path, parent, head)
+    return Baseline(previous, tip)
 
 
-def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, name: str = _DEFAULT) -> GitBaseline:
+def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, name: str = DEFAULT_BASELINE) -> Baseline:
     """Return the baseline of a pack that was sealed at a commit, whatever was published since.
 
     It is the pack in the merge base with branch `name`. If the commit is on the branch, it is the commit's own pack, or
-    that of its first parent if the commit contains the current bytes.
-
-    Raises:
-        NotFoundError: as `read_git_baseline`; also if this clone does not have the commit.
+    that of its first parent if the commit contains the current bytes. Raises as `read_git_baseline`.
     """
-    # (1) find where the commit left the branch
     if find_commit(root, commit) is None:
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]}", "`git fetch` it")
-    tips = [tip for _, revision in _candidates(name) if (tip := find_commit(root, revision)) is not None]
-    base = next((fork for tip in tips if (fork := _merge_base(root, tip, commit)) is not None), commit)
-    # (2) read the pack there, or in the first parent if that is the pack itself
+    forks = (_merge_base(root, tip, commit) for _, tip in _find_tips(root, name))
+    base = next((fork for fork in forks if fork is not None), commit)
     pack = _find_pack(root, base, path, base[:_SHORT])
-    if pack is not None and (base != commit or pack.data != current):
-        return GitBaseline(pack, base)
+    if pack is not None and (base != commit or pack.pack.data != current):
+        return Baseline(pack, base)
     parent = _first_parent(root, base) if pack is not None else base
     previous = None if parent is None or pack is None else _find_pack(root, parent, path, parent[:_SHORT])
     if previous is None:
         _prove_first_publish(root, path, parent, commit, revisions=(commit,))
-    return GitBaseline(previous, base)
+    return Baseline(previous, base)
 
 
 def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommit, ...]:
     """Return every commit up to `tip` (None: HEAD) that changed the pack, oldest first.
 
     Raises:
-        NotFoundError: there is no git repository, git cannot be read, or the clone is shallow.
+        NotFoundError: there is no history, or not all of it.
     """
     start = tip or find_commit(root, "HEAD")
     if start is None:
@@ -140,23 +118,20 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
 
 
 def read_pack_blobs(root: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the id and the bytes of each pack once, in order, from one git process.
-
-    Raises:
-        NotFoundError: git does not have one of them, as in a partial clone.
-    """
+    """Yield the id and the bytes of each pack once, in order, from one git process."""
     with ObjectPipe(root) as pipe:
         yield from pipe.read_each(list(dict.fromkeys(blob_ids)))
 
 
-def _candidates(name: str) -> tuple[tuple[str, str], ...]:
-    """Return the label in messages and the revision of each commit that a name may mean."""
-    if name == _DEFAULT:
-        return (("main", "refs/heads/main"), ("origin/main", "refs/remotes/origin/main"))
-    return ((name, name),)
+def _find_tips(root: Path, name: str) -> list[tuple[str, str]]:
+    """Return the label in messages and the id of each commit that a name means."""
+    revisions = [(name, name)]
+    if name == DEFAULT_BASELINE:
+        revisions = [("main", "refs/heads/main"), ("origin/main", "refs/remotes/origin/main")]
+    return [(label, tip) for label, revision in revisions if (tip := find_commit(root, revision)) is not None]
 
 
-def _read_file(root: Path, commit: str, path: str, label: str) -> GitPack | None:
+def _read_file(root: Path, commit: str, path: str, label: str) -> bytes | None:
     """Return the file at a path in a commit, or None if there is none."""
     # :(literal) turns off wildcards in the path. -l gives the size before the content is read.
     output = ask_git(root, "ls-tree", "-z", "-l", commit, "--", f":(literal){path}") or b""
@@ -164,28 +139,29 @@ def _read_file(root: Path, commit: str, path: str, label: str) -> GitPack | None
     if not tab:
         return None
     mode, _, object_id, size = entry.split()
-    source = f"{label}:{path}"
     if mode not in REGULAR:
-        raise NotFoundError(f"{source} is {'a link' if mode == LINK else 'not a file'}", _OTHER_BASELINE)
+        raise NotFoundError(f"{label}:{path} is {'a link' if mode == LINK else 'not a file'}", _OTHER_BASELINE)
     if int(size) > MAX_BYTES:
-        raise NotFoundError(f"{source} is larger than {MAX_BYTES >> 20} MiB", _OTHER_BASELINE)
-    return GitPack(ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b"", source, commit)
+        raise NotFoundError(f"{label}:{path} is larger than {MAX_BYTES >> 20} MiB", _OTHER_BASELINE)
+    return ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b""
 
 
-def _find_pack(root: Path, commit: str, path: str, label: str) -> GitPack | None:
+def _find_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack | None:
     """Return the pack in a commit: at `path`, else at the path that the commit's own configuration names."""
-    pack = _read_file(root, commit, path, label)
-    if pack is not None:
-        return pack
-    # The pack may have been moved since; it stays published.
-    config = _read_file(root, commit, CONFIG_NAME, commit[:_SHORT])
-    former_path = Roles().pack
-    try:
-        table = {} if config is None else read_toml(config.data).get("roles", {})
-        former_path = check_pack_path(table["pack"]) if "pack" in table else former_path
-    except (ValueError, TypeError, AttributeError, ConfigError):
-        pass  # an invalid configuration names no other path
-    return None if former_path == path else _read_file(root, commit, former_path, label)
+    data = _read_file(root, commit, path, label)
+    if data is None:
+        # The pack may have been moved since; it stays published.
+        config = _read_file(root, commit, CONFIG_NAME, commit[:_SHORT])
+        former_path = Roles().pack
+        try:
+            table = {} if config is None else read_toml(config).get("roles", {})
+            former_path = check_pack_path(table["pack"]) if "pack" in table else former_path
+        except (ValueError, TypeError, AttributeError, ConfigError):
+            pass  # an invalid configuration names no other path
+        data = None if former_path == path else _read_file(root, commit, former_path, label)
+        path = former_path
+    source = f"{label}:{path}"
+    return None if data is None else PublishedPack(parse_pack(data, source), source, commit=commit)
 
 
 def _first_parent(root: Path, commit: str) -> str | None:
@@ -207,15 +183,13 @@ def _merge_base(root: Path, first: str, second: str) -> str | None:
 def _prove_first_publish(
     root: Path, path: str, base: str | None, head: str | None, *, revisions: tuple[str, ...] = ()
 ) -> None:
-    """Return if no commit published the pack, apart from those of the change itself (from `base` to `head`).
+    """Raise a NotFoundError if a commit published the pack, apart from those of the change itself (`base` to `head`).
 
     Searches the history of `revisions`, by default of every ref.
-
-    Raises:
-        NotFoundError: a commit published it, or the clone is shallow.
     """
     if ask_git(root, "rev-parse", "--git-dir") is None:
         return
+    # An unknown history is never taken for a first publish.
     _refuse_shallow(root)
     if not revisions:
         head_revision = () if find_commit(root, "HEAD") is None else ("HEAD",)
@@ -254,18 +228,6 @@ def _find_blobs(root: Path, commits: Sequence[str], path: str) -> list[str | Non
     return [row[2].decode("ascii") if row[0] == b"blob" and int(row[1]) <= MAX_BYTES else None for row in rows]
 
 
-_MAX_COMMITS: Final = 2000
-"""How many commits, oldest first, are searched for the one that published an id."""
-
-
-@value_type
-class Baseline:
-    """A published pack, None for a first publish; `tip` is the commit whose history contains it."""
-
-    published: PublishedPack | None
-    tip: str | None = None
-
-
 def read_configured_baseline(repository: Repository) -> str:
     """Return the configured baseline; `main` if `active` is configured and no role registry is active."""
     name = repository.config.roles.baseline
@@ -278,8 +240,7 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
     """Return the baseline with a name: `active`, a revision of git, or a file in `folder`.
 
     Raises:
-        NotFoundError: it is missing or cannot be read.
-        EvidenceError: the active run does not verify.
+        NotFoundError, EvidenceError: it cannot be read, or the active run does not verify.
     """
     if name == ACTIVE_BASELINE:
         ref = read_pointers(repository).active(ROLE_REGISTRY)
@@ -288,24 +249,14 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
         return Baseline(read_sealed_pack(repository, ref))
     # A revision wins over a file with the same name: git is the usual baseline.
     if name == DEFAULT_BASELINE or is_commit(repository.root, name):
-        baseline = read_git_baseline(repository.root, repository.config.roles.pack, name, pack.data)
-        if baseline.pack is None:
-            return Baseline(None, baseline.tip)
-        source = baseline.pack.source
-        published = parse_pack(baseline.pack.data, source)
-        return Baseline(PublishedPack(published, source, commit=baseline.pack.commit), baseline.tip)
+        return read_git_baseline(repository.root, repository.config.roles.pack, name, pack.data)
     if not (folder / name).exists():
         raise NotFoundError(f"{name!r} is neither a git revision nor a file", "name another with --baseline")
     return Baseline(PublishedPack(parse_pack(read_pack_file(folder / name, name), name), name))
 
 
 def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
-    """Return the pack of a sealed role registry.
-
-    Raises:
-        NotFoundError: the folder is missing or contains no pack.
-        EvidenceError: the folder does not verify.
-    """
+    """Return the pack of a sealed role registry; raises as `find_baseline`."""
     folder = f"{ref.run_root}/{ref.run_id}"
     if not run_folder(repository, ref).is_dir():
         raise NotFoundError(f"the role registry {folder} is missing", "restore its folder from a backup")
@@ -319,42 +270,37 @@ def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
 
 def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) -> PublishedPack | None:
     """Return the baseline's pack with the commits that first published some ids, or None if no commit is known."""
-    published = baseline.published
-    if published is None:
+    if baseline.published is None:
         return None
-    published_by = _find_publishers(repository, baseline.tip, ids & _declared_ids(published.pack))
-    return replace(published, published_by=published_by) if published_by else None
-
-
-def _declared_ids(pack: ParsedPack) -> set[str]:
-    snapshot = pack.snapshot
-    if snapshot is None:
-        return set()
-    return {role.role_id for role in snapshot.roles} | {contract.contract_id for contract in snapshot.contracts}
-
-
-def _find_publishers(repository: Repository, tip: str | None, ids: set[str]) -> Mapping[str, str]:
-    """Return the first commit that published each id, as far as git knows."""
+    ids = ids & _declared_ids(baseline.published.pack)
     publishers: dict[str, str] = {}
-    if not ids:
-        return publishers
-    try:
-        commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)[:_MAX_COMMITS]
-        first_commits: dict[str, str] = {}
-        for commit in commits:
-            if commit.blob_id is not None:
-                first_commits.setdefault(commit.blob_id, commit.commit)
-        for blob_id, data in read_pack_blobs(repository.root, list(first_commits)):
+    # The commit is an addition to a finding, which is valid without it.
+    with suppress(NotFoundError):
+        for commit, data in _read_first_packs(repository, baseline.tip) if ids else ():
             # Most packs are not parsed: their bytes contain none of the ids. An escape may hide one.
-            names = [
+            names = {
                 name
                 for name in ids - publishers.keys()
                 if f'"{name}"'.encode("utf-8", "surrogatepass") in data or b"\\u" in data
-            ]
-            declared = _declared_ids(parse_pack(data, "")) if names else set()
-            publishers |= {name: first_commits[blob_id] for name in names if name in declared}
+            }
+            publishers |= dict.fromkeys(names & _declared_ids(parse_pack(data, "")) if names else (), commit)
             if len(publishers) == len(ids):
                 break
-    except NotFoundError:
-        return publishers  # the commit is an addition to a finding, which is valid without it
-    return publishers
+    return replace(baseline.published, published_by=publishers) if publishers else None
+
+
+def _declared_ids(pack: ParsedPack) -> set[str]:
+    if pack.snapshot is None:
+        return set()
+    ids = {role.role_id for role in pack.snapshot.roles}
+    return ids | {contract.contract_id for contract in pack.snapshot.contracts}
+
+
+def _read_first_packs(repository: Repository, tip: str | None) -> Iterator[tuple[str, bytes]]:
+    """Yield each version of the pack with the first commit that contains it, the oldest first."""
+    first_commits: dict[str, str] = {}
+    for commit in read_pack_commits(repository.root, tip, repository.config.roles.pack)[:_MAX_COMMITS]:
+        if commit.blob_id is not None:
+            first_commits.setdefault(commit.blob_id, commit.commit)
+    for blob_id, data in read_pack_blobs(repository.root, list(first_commits)):
+        yield first_commits[blob_id], data

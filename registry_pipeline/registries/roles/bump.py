@@ -10,12 +10,10 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.registries.roles.json_text import JsonPath, find_spans, format_id
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.snapshot import (
-    CONTRACT_ID,
     MAX_VERSION,
     SAFE_ID,
     Problem,
     RoleContractKind,
-    contract_version,
 )
 from registry_pipeline.values import value_type
 
@@ -39,8 +37,7 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
     A `contract_version` in its schema_json is increased. All other characters stay, apart from the comma between both.
 
     Raises:
-        NotFoundError: the pack has no such role.
-        RefusedError: the pack has errors that make it ambiguous, or the last version is used.
+        NotFoundError, RefusedError: the pack has no such role, is ambiguous, or has the last version.
     """
     pack = parse_pack(data, path)
     label = path or "the pack"
@@ -59,38 +56,33 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
     if not isinstance(contracts, list) or SAFE_ID.fullmatch(role_id) is None:
         raise RefusedError(f"role {format_id(role_id)} has no array {kind.field} or no safe id", _FIX_FIRST)
     # (2) make the contract, and insert its text
-    newest = _find_newest(contracts, role_id, kind)
-    if newest is None:
+    line = f"ROLE:{role_id}:{kind}"
+    indexes = _find_versions(pack, list_path, line)
+    if not indexes:
         after, index = None, len(contracts)
-        contract: dict[str, Any] = {"contract_id": f"ROLE:{role_id}:{kind}:1", "schema_json": {}}
+        contract: dict[str, Any] = {"contract_id": f"{line}:1", "schema_json": {}}
         text = _append_first(document.text, list_path, len(contracts), contract)
     else:
-        after, index = contracts[newest]["contract_id"], newest + 1
-        contract = _copy_contract(contracts[newest], f"ROLE:{role_id}:{kind}", _next_number(after))
-        text = _insert_copy(document.text, (*list_path, newest), contract)
+        version = max(indexes)
+        after, index = f"{line}:{version}", indexes[version] + 1
+        if version == MAX_VERSION:
+            raise RefusedError(f"{after} is the last possible version", "publish a new role")
+        contract = _copy_contract(contracts[index - 1], line, version + 1)
+        text = _insert_copy(document.text, (*list_path, index - 1), contract)
     added = AddedVersion(text.encode("utf-8"), contract["contract_id"], after)
     # (3) parse the result, and refuse it if anything else changed
     _verify(pack, added, list_path, index, contract)
     return added
 
 
-def _find_newest(contracts: list[Any], role_id: str, kind: RoleContractKind) -> int | None:
-    """Return the index of the highest version of this role and kind."""
-    versions: dict[int, int] = {}
-    for index, contract in enumerate(contracts):
-        contract_id = contract.get("contract_id") if isinstance(contract, dict) else None
-        match = CONTRACT_ID.fullmatch(contract_id) if isinstance(contract_id, str) else None
-        version = contract_version(match[0]) if match is not None else None
-        if match is not None and version is not None and (match[1], match[2]) == (role_id, kind.value):
-            versions[version] = index
-    return versions[max(versions)] if versions else None
-
-
-def _next_number(contract_id: str) -> int:
-    version = contract_version(contract_id) or 0
-    if version >= MAX_VERSION:
-        raise RefusedError(f"{contract_id} is the last possible version", "publish a new role")
-    return version + 1
+def _find_versions(pack: ParsedPack, list_path: JsonPath, line: str) -> dict[int, int]:
+    """Return the index of each version of a contract in the array at `list_path`."""
+    contracts = () if pack.snapshot is None else pack.snapshot.contracts
+    return {
+        contract.version: int(path[3])
+        for contract, path in zip(contracts, pack.contract_paths, strict=True)
+        if contract.version is not None and contract.line == line and path[:3] == list_path
+    }
 
 
 def _copy_contract(contract: dict[str, Any], line: str, version: int) -> dict[str, Any]:
@@ -126,7 +118,7 @@ def _append_first(text: str, path: JsonPath, count: int, contract: dict[str, Any
     """Return the text with the first contract of its kind at the end of the array at `path`."""
     begin, end = find_spans(text, [path])[path]
     line_begin = text.rfind("\n", 0, begin) + 1
-    margin = text[line_begin : len(text[line_begin:begin]) - len(text[line_begin:begin].lstrip(" \t")) + line_begin]
+    margin = _leading_blanks(text[line_begin:begin])
     newline = "\r\n" if "\r\n" in text else "\n"
     if "\n" in text:
         unit = _find_indentation(text)
@@ -141,11 +133,12 @@ def _append_first(text: str, path: JsonPath, count: int, contract: dict[str, Any
 
 def _find_indentation(text: str) -> str:
     """Return the blanks of one level: those before the first member of the pack."""
-    for line in text.split("\n")[1:]:
-        blank = line[: len(line) - len(line.lstrip(" \t"))]
-        if blank and line.strip():
-            return blank
-    return "  "
+    lines = (line for line in text.split("\n")[1:] if line.strip())
+    return next(filter(None, map(_leading_blanks, lines)), "  ")
+
+
+def _leading_blanks(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _verify(pack: ParsedPack, added: AddedVersion, path: JsonPath, index: int, contract: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT
-from registry_pipeline.findings.codes import CODES, finding
+from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.roles.json_text import format_id
@@ -16,7 +16,7 @@ from registry_pipeline.registries.roles.report import (
     PackIndex,
     PublishedPack,
     Violation,
-    make_fingerprint,
+    make_violation,
     make_violations,
     sort_violations,
 )
@@ -25,7 +25,7 @@ from registry_pipeline.registries.roles.rules_change import (
     find_append_only_violations,
     find_changes,
     find_highest_versions,
-    format_next_id,
+    make_changed_surface,
 )
 from registry_pipeline.registries.roles.rules_pack import find_pack_problems
 from registry_pipeline.registries.roles.snapshot import Problem, RoleRegistrySnapshot, RoleSpecEntry, Subject
@@ -45,8 +45,7 @@ def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) 
     if baseline is None or published is None:
         violations = make_violations([*current.problems, *_compare(current.snapshot, _EMPTY)], current, None)
         if baseline is None:
-            first_publish = Violation(finding("RR031", current.path), (), make_fingerprint("RR031", ()))
-            return sort_violations([*violations, first_publish])
+            return sort_violations([*violations, make_violation("RR031", current.path)])
         reason = f"the baseline {baseline.source} is not a valid RolePack"
         return sort_violations([*violations, make_not_checked(current.path, reason)])
     known = {problem.identity for problem in baseline.pack.problems}
@@ -66,17 +65,7 @@ def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> l
     problems = [_lower_known(problem, known) for problem in find_pack_problems(current)]
     problems += _compare(current, baseline)
     problems.sort(key=lambda problem: (problem.code, problem.ids[::-1], problem.key))
-    return [
-        finding(
-            problem.code,
-            "",
-            expected=problem.expected,
-            got=problem.got,
-            severity=problem.severity,
-            **({"published": "", "detail": ""} | dict(problem.fillers)),
-        )
-        for problem in problems
-    ]
+    return [problem.to_finding("") for problem in problems]
 
 
 def find_pack_violations(pack: ParsedPack) -> tuple[Violation, ...]:
@@ -86,14 +75,14 @@ def find_pack_violations(pack: ParsedPack) -> tuple[Violation, ...]:
 
 def make_not_checked(path: str, reason: str) -> Violation:
     """Return RR030: a pack or its baseline could not be checked (exit 7 on the command line)."""
-    return Violation(finding("RR030", path, detail=reason), (), make_fingerprint("RR030", (), reason))
+    return make_violation("RR030", path, key=reason, detail=reason)
 
 
 def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapshot) -> list[Problem]:
     if current is None:
         return []
-    ids: PublishedIds[str] = PublishedIds()
-    ids.add(published, "")
+    ids = PublishedIds()
+    ids.add(published, 0)
     append_only = [problem for _, problem in find_append_only_violations(current, ids)]
     return [*append_only, *find_changes(current, published)]
 
@@ -107,59 +96,41 @@ def _lower_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, s
 
 def _compare_texts(current: ParsedPack, baseline: ParsedPack) -> list[Problem]:
     """Return RR003 for each surface without canonical bytes in both packs whose characters differ."""
-    if current.snapshot is None or baseline.snapshot is None:
-        return []
-    unknown = {contract.contract_id for contract in baseline.snapshot.contracts if contract.schema_hash is None}
-    contracts = [
-        contract
-        for contract in current.snapshot.contracts
-        if contract.schema_hash is None and contract.contract_id in unknown
-    ]
+    old, new = (() if pack.snapshot is None else pack.snapshot.contracts for pack in (baseline, current))
+    unknown = {contract.contract_id for contract in old if contract.schema_hash is None}
+    contracts = [contract for contract in new if contract.schema_hash is None and contract.contract_id in unknown]
     if not contracts:
         return []
-    highest = find_highest_versions(current.snapshot.contracts)
+    highest = find_highest_versions(new)
     index, published_index = PackIndex(current), PackIndex(baseline)
     problems = []
     for contract in contracts:
         subject = Subject(contract.role_id, contract.contract_id, member="schema_json")
-        if index.read_text(subject) == published_index.read_text(subject):
-            continue
-        short_id = contract.contract_id.partition(":")[2].partition(":")[2] or contract.contract_id
-        fillers = {
-            "id": contract.contract_id,
-            "next": format_next_id(contract, highest.get(contract.line, 0)),
-            "kept": short_id,
-        }
-        ids, got = (contract.role_id, contract.contract_id), "unknown, with different characters"
-        problems.append(Problem("RR003", ids, fillers, expected="unknown", got=got, subject=subject))
+        if index.read_text(subject) != published_index.read_text(subject):
+            got = "unknown, with different characters"
+            problems.append(make_changed_surface(contract, "", got, highest.get(contract.line, 0)))
     return problems
 
 
 @value_type(eq=False)
 class PublishedCommit:
-    """The pack in one commit.
-
-    Attributes:
-        pack: None if the file is missing or cannot be read in it; such a commit is ignored.
-        parents: its parents among the listed commits; None for the previous one of the list.
-    """
+    """The pack in one commit."""
 
     commit: str
+    # None if the file is missing or cannot be read in it; such a commit is ignored.
     pack: ParsedPack | PastPack | None
+    # the parents among the listed commits; None for the previous one of the list
     parents: tuple[str, ...] | None = None
 
 
 @value_type
 class _RoleState:
-    """The roles at one commit.
+    """The roles at one commit."""
 
-    Attributes:
-        number: the commit that declares them: an earlier one if the commit itself has no pack.
-        removed: each role that was removed before, as it last was, with the number of that commit.
-    """
-
+    # the commit that declares them: an earlier one if the commit itself has no pack
     number: int
     roles: Mapping[str, RoleSpecEntry]
+    # each role that was removed before, as it last was, with the number of that commit
     removed: Mapping[str, tuple[RoleSpecEntry, int]]
 
 
@@ -167,16 +138,14 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
     """Return RR001, RR002, RR003, RR010, RR011, RR014 and RR035 of a pack compared with all commits.
 
     Commits come oldest first, parents before children; the pack follows the last. Each violation names the first commit
-    that published what is broken. Whatever `PastPack.load` raises is not caught.
+    that published what is broken.
     """
     if current.snapshot is None:
         return ()
     # (1) collect all published ids
-    published: PublishedIds[int] = PublishedIds()
-    added: set[int] = set()
+    published = PublishedIds()
     for number, commit in enumerate(commits):
-        if commit.pack is not None and commit.pack.snapshot is not None and id(commit.pack) not in added:
-            added.add(id(commit.pack))
+        if commit.pack is not None and commit.pack.snapshot is not None:
             published.add(commit.pack.snapshot, number)
     # (2) compare, and group the problems by the commit whose pack must be loaded to locate them
     problems: dict[int, list[Problem]] = {}
@@ -201,6 +170,7 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
 def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) -> list[tuple[int, Problem]]:
     """Return RR035 for each role_id of the pack that was removed and added again."""
     states: dict[str, _RoleState] = {}
+    # the number of the last commit with a role that came back, and whether it is the same
     returned: dict[str, tuple[int, bool]] = {}
     previous: tuple[str, ...] = ()
     for number, commit in enumerate([*commits, PublishedCommit("", current)]):
@@ -214,12 +184,14 @@ def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) 
         else:
             states[commit.commit] = parents[0] if parents else _RoleState(number, {}, {})
         previous = (commit.commit,)
-    role_ids = {role.role_id for role in current.snapshot.roles} if current.snapshot is not None else set()
-    return [
-        (number, _make_reused(role_id, is_same=is_same))
-        for role_id, (number, is_same) in returned.items()
-        if role_id in role_ids
-    ]
+    declared = states[""].roles
+    problems: list[tuple[int, Problem]] = []
+    for role_id, (number, is_same) in returned.items():
+        if role_id in declared:
+            fillers = {"id": format_id(role_id), "detail": "unchanged" if is_same else "as another role"}
+            subject, severity = Subject(role_id, member="role_id"), Severity.WARNING if is_same else None
+            problems.append((number, Problem("RR035", (role_id,), fillers, subject=subject, severity=severity)))
+    return problems
 
 
 def _next_state(
@@ -228,10 +200,7 @@ def _next_state(
     parents: Sequence[_RoleState],
     returned: dict[str, tuple[int, bool]],
 ) -> _RoleState:
-    """Return the state after a commit.
-
-    Adds to `returned` each role that came back: the number of the last commit with it, and whether it is the same.
-    """
+    """Return the state after a commit, and note each role that came back in `returned`."""
     removed: dict[str, tuple[RoleSpecEntry, int]] = {}
     for parent in parents:
         removed |= parent.removed
@@ -246,25 +215,12 @@ def _next_state(
     return _RoleState(number, roles, removed)
 
 
-def _make_reused(role_id: str, *, is_same: bool) -> Problem:
-    return Problem(
-        "RR035",
-        (role_id,),
-        {"id": format_id(role_id), "detail": "unchanged" if is_same else "as another role"},
-        subject=Subject(role_id, member="role_id"),
-        severity=Severity.WARNING if is_same else None,
-    )
-
-
 def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
-    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack.
-
-    Raises:
-        ValueError: the pack has no snapshot.
-    """
-    if pack.snapshot is None:
-        raise ValueError("the pack cannot be read")
+    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack."""
     snapshot = pack.snapshot
+    # The reader refuses to capture such a pack.
+    if snapshot is None:
+        raise ValueError("the pack cannot be read")
     return {
         "registry_version": "0.1",
         "pack_id": snapshot.pack_id,
@@ -295,11 +251,7 @@ def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
 
 
 def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
-    """Return the captured pack under its own name, and ROLE_REGISTRY_v0_1.json; a record is a role.
-
-    Raises:
-        ValueError: the pack has no snapshot; its reader refuses to capture such a pack.
-    """
+    """Return the captured pack under its own name, and ROLE_REGISTRY_v0_1.json; a record is a role."""
     del context  # a pack has no time of its own
     ((name, data),) = inputs.files.items()
     document = make_registry_document(parse_pack(data, name))

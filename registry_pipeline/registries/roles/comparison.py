@@ -1,8 +1,7 @@
 """The comparison of a role pack with its baselines, at capture and for a sealed run; its waivers and records.
 
-`roles check`, the build and `status` call `compare_pack`, the only function that decides about a pack. A sealed
-run records its result; `verify`, `activate` and the Dagster checks derive the same verdict from it
-(docs/decisions/0011).
+`roles check`, the build and `status` call `compare_pack`. A sealed run records its result; `verify`, `activate` and the
+Dagster checks derive the same verdict from it (docs/decisions/0011).
 """
 
 from __future__ import annotations
@@ -40,8 +39,6 @@ from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 
 NOT_CHECKED: Final = "RR030"
-FIRST_PUBLISH: Final = "RR031"
-_UNUSED_WAIVER: Final = "RR032"
 
 
 def report_not_checked(path: str, error: NotFoundError | EvidenceError) -> Violation:
@@ -52,10 +49,7 @@ def report_not_checked(path: str, error: NotFoundError | EvidenceError) -> Viola
 def apply_pack_waivers(
     repository: Repository, violations: tuple[Violation, ...], now: datetime, *, is_usual: bool
 ) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
-    """Return the violations that remain after the repository's waivers, and the waived ones.
-
-    Waivers are written for the usual comparison. In another one (not `is_usual`) an unused waiver is not reported.
-    """
+    """Return the violations that remain after the repository's waivers, and the waived ones."""
     try:
         data = read_waivers_file(repository)
     except NotFoundError as error:
@@ -63,7 +57,8 @@ def apply_pack_waivers(
     if data is None:
         return violations, ()
     result = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
-    remaining = (violation for violation in result.violations if is_usual or violation.finding.code != _UNUSED_WAIVER)
+    # Waivers are written for the usual comparison, so only that one shows that a waiver is unused.
+    remaining = (violation for violation in result.violations if is_usual or violation.finding.code != "RR032")
     return tuple(remaining), result.waived
 
 
@@ -76,10 +71,7 @@ def record_violations(
     tool: str,
     job_id: str | None = None,
 ) -> str | None:
-    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None.
-
-    The store is not evidence: a failure changes no verdict. `job_id` is the Dagster run, if any.
-    """
+    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None."""
     store = repository.state_root / STORE_NAME
     diagnostics = [
         _make_diagnostic(violation, status, tool, job_id)
@@ -91,6 +83,7 @@ def record_violations(
         refuse_outside(store, repository.root)
         record_diagnostics(store, diagnostics, now)
     except (BusyError, NotFoundError, RefusedError, WriteError) as error:
+        # The store is not evidence: a failure changes no verdict.
         return f"not recorded in the diagnostics: {error.message} -> {error.advice}"
     return None
 
@@ -107,12 +100,9 @@ def _make_diagnostic(violation: Violation, status: str, tool: str, job_id: str |
         code=located.code,
         tags=violation.ids,
         job_id=job_id,
-        locations=(location, *(() if violation.baseline_location is None else (violation.baseline_location,))),
+        locations=tuple(filter(None, (location, violation.baseline_location))),
         status=status,
     )
-
-
-_TOOL: Final = "role_registry append_only"
 
 
 @value_type
@@ -148,19 +138,16 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
         baselines += [] if baseline.published is None else [baseline.published]
     violations = sort_violations(*groups)
     if baselines:
-        violations = tuple(violation for violation in violations if violation.finding.code != FIRST_PUBLISH)
+        # A pack with any baseline is no first publish.
+        violations = tuple(violation for violation in violations if violation.finding.code != "RR031")
     return Comparison(tuple(baselines), tip, violations)
 
 
 def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
     violations = check_against_baseline(pack, baseline.published)
     # The history is only read for violations: then they are formatted again with the commit that published the id.
-    ids = {
-        subject_id
-        for violation in violations
-        if violation.finding.severity is not Severity.INFO
-        for subject_id in violation.ids
-    }
+    reported = [violation for violation in violations if violation.finding.severity is not Severity.INFO]
+    ids = {subject_id for violation in reported for subject_id in violation.ids}
     published = add_publishers(repository, baseline, ids)
     return violations if published is None else check_against_baseline(pack, published)
 
@@ -213,7 +200,8 @@ def check_role_registry(repository: Repository, sealed: SealedRun, report: SealR
         return findings
     run_id = run_json.get("dagster_run_id")
     job_id = run_id if isinstance(run_id, str) else None
-    note = record_violations(repository, violations, waived, created, tool=_TOOL, job_id=job_id)
+    tool = "role_registry append_only"
+    note = record_violations(repository, violations, waived, created, tool=tool, job_id=job_id)
     return findings if note is None else (*findings, finding("DIAGNOSTICS_NOT_RECORDED", report.path, detail=note))
 
 
@@ -249,5 +237,4 @@ def _find_git_baseline(
     # The input file with the pack's bytes has the path that was configured at the time.
     digest = sha256_hex(pack.data)
     path = next((file.path for file in sealed.inputs.files if file.sha256 == digest), repository.config.roles.pack)
-    result = read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).pack
-    return None if result is None else PublishedPack(parse_pack(result.data, result.source), result.source)
+    return read_commit_baseline(repository.root, path, commit, pack.data, repository.config.roles.baseline).published

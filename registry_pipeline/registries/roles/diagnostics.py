@@ -1,7 +1,6 @@
 """The diagnostics store: each violation that a check found, once, and an event for each time it was found.
 
-One DuckDB file beside publish_root, ignored by git. It is not evidence and no verdict depends on it. One process writes
-at a time; a second one waits for a limited time.
+One DuckDB file beside publish_root, ignored by git. It is not evidence and no verdict depends on it.
 """
 
 from __future__ import annotations
@@ -18,15 +17,13 @@ from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.errors import BusyError, NotFoundError
 from registry_pipeline.files.durable import make_folders
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.values import value_type
+from registry_pipeline.values import fields, value_type
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 STORE_NAME: Final = "diagnostics.duckdb"
-EVENT_CODE: Final = "FR-EVT-003"
-EVENT_TYPE: Final = "diagnostic"
-SOURCE: Final = "validator"
+_SOURCE: Final = "validator"
 _WAIT_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
@@ -55,67 +52,55 @@ _ON_CONFLICT: Final = """ON CONFLICT (fingerprint) DO UPDATE SET title = exclude
 
 @value_type
 class Diagnostic:
-    """One violation to be recorded.
-
-    Attributes:
-        fingerprint: 64 hexadecimal digits, the same each time the same violation is found.
-        surface: what was checked.
-        tool: which check found it.
-        job_id: the Dagster run.
-        locations: texts `path:line:column`.
-        status: `open` or `waived`.
-    """
+    """One violation to be recorded; the fingerprint is the same each time the same violation is found."""
 
     fingerprint: str
     message: str
     severity: str
+    # what was checked, and which check found it
     surface: str
     tool: str
     code: str
     tags: tuple[str, ...] = ()
     wsid: str | None = None
+    # the Dagster run
     job_id: str | None = None
+    # texts `path:line:column`
     locations: tuple[str, ...] = ()
+    # `open` or `waived`
     status: str = "open"
 
     @property
     def diagnostic_id(self) -> str:
-        """The id, made of the fingerprint: every store has the same."""
+        """The id of the row."""
+        # Made of the fingerprint, so every store has the same.
         return f"diag_{self.fingerprint[:24]}"
 
     def to_row(self, seen: str) -> dict[str, Any]:
         """Return the row of the table for a first sighting."""
         title = f"{self.code}: {self.message}"
-        return {
+        return {name: getattr(self, name) for name in fields(Diagnostic)} | {
             "diagnostic_id": self.diagnostic_id,
-            "fingerprint": self.fingerprint,
             "title": title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…",
-            "message": self.message,
-            "severity": self.severity,
-            "source": SOURCE,
-            "surface": self.surface,
-            "tool": self.tool,
-            "code": self.code,
+            "source": _SOURCE,
             "tags": list(self.tags),
-            "wsid": self.wsid,
-            "job_id": self.job_id,
             "locations": list(self.locations),
             "link_confidence": "none" if self.job_id is None else "direct",
-            "status": self.status,
             "count": 1,
             "first_seen": seen,
             "last_seen": seen,
         }
 
     def to_event(self, seen: str, number: int) -> dict[str, Any]:
-        """Return the event of one sighting; events are never removed, so their count makes the id unique."""
-        content = {"diagnostic_id": self.diagnostic_id, "wsid": self.wsid, "severity": self.severity, "source": SOURCE}
-        payload = json.dumps({key: value for key, value in content.items() if value is not None}, separators=(",", ":"))
-        event_id = f"evt_{number + 1:08d}_{sha256_hex(f'{number}{seen}{payload}'.encode())[:12]}"
+        """Return the event of one sighting, the `number`-th of the store."""
+        workspace = {} if self.wsid is None else {"wsid": self.wsid}
+        content = {"diagnostic_id": self.diagnostic_id, **workspace, "severity": self.severity, "source": _SOURCE}
+        payload = json.dumps(content, separators=(",", ":"))
+        # Events are never removed, so their number makes the id unique.
         return {
-            "event_id": event_id,
-            "event_code": EVENT_CODE,
-            "event_type": EVENT_TYPE,
+            "event_id": f"evt_{number + 1:08d}_{sha256_hex(f'{number}{seen}{payload}'.encode())[:12]}",
+            "event_code": "FR-EVT-003",
+            "event_type": "diagnostic",
             "recorded_utc": seen,
             "job_id": self.job_id,
             "payload": payload,
@@ -129,8 +114,7 @@ def record_diagnostics(
 
     Raises:
         BusyError: another process used the store for `wait_seconds`.
-        NotFoundError: the store cannot be opened or written; nothing was changed.
-        RefusedError, WriteError: its lock is a link, leads outside, or cannot be created.
+        NotFoundError, RefusedError, WriteError: the store or its lock cannot be used; nothing was changed.
     """
     if not diagnostics:
         return 0
@@ -153,26 +137,18 @@ def record_diagnostics(
 
 
 def read_diagnostics(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dict[str, Any]]:
-    """Return every diagnostic as an object, the last seen first; none if there is no store.
-
-    Raises:
-        BusyError: another process used the store for `wait_seconds`.
-        NotFoundError: it cannot be read.
-    """
+    """Return every diagnostic as an object, the last seen first; raises as `record_diagnostics`."""
     return _read_table(store, "diagnostics", "last_seen DESC, code, fingerprint", wait_seconds)
 
 
 def read_events(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dict[str, Any]]:
-    """Return every event with its parsed payload, the newest first.
-
-    Raises:
-        BusyError, NotFoundError: as `read_diagnostics`.
-    """
+    """Return every event with its parsed payload, the newest first; raises as `read_diagnostics`."""
     rows = _read_table(store, "flight_recorder_events", "recorded_utc DESC, event_id", wait_seconds)
     return [row | {"payload": json.loads(row["payload"])} for row in rows]
 
 
 def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> list[dict[str, Any]]:
+    # No violation was found yet.
     if not store.exists():
         return []
     names = list(_column_types(table))
@@ -194,8 +170,7 @@ def _column_types(table: str) -> dict[str, str]:
 
 
 def _count_rows(connection: DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-    return 0 if row is None else int(row[0])
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608
 
 
 @contextmanager

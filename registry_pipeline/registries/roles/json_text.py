@@ -12,8 +12,8 @@ from typing import Any, Final
 from registry_pipeline.findings.display import is_hidden
 from registry_pipeline.values import value_type
 
+# The keys and indexes that lead to a value inside a JSON value.
 JsonPath = tuple[str | int, ...]
-"""The keys and indexes that lead to a value inside a JSON value."""
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_:.-]{1,160}")
 _MAX_QUOTED: Final = 200
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
@@ -22,11 +22,7 @@ _SKIPPER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 def scan_string(text: str, begin: int) -> tuple[str, int]:
-    """Return the JSON string whose first character after the quote is at `begin`, and the offset after it.
-
-    Raises:
-        json.JSONDecodeError: the text is not a JSON string.
-    """
+    """Return the JSON string whose first character after the quote is at `begin`, and the offset after it."""
     # The C function of json's own decoder; typeshed does not declare it.
     result: tuple[str, int] = json.decoder.scanstring(text, begin)  # type: ignore[attr-defined]
     return result
@@ -81,8 +77,6 @@ def _escape_hidden(text: str) -> str:
 class Lines:
     """The line ends of a text. A line ends with LF; a column counts characters from 1."""
 
-    __slots__ = ("_ends",)
-
     def __init__(self, text: str) -> None:
         self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
 
@@ -99,10 +93,7 @@ def format_pointer(path: JsonPath) -> str:
 
 
 def find_spans(text: str, paths: Iterable[JsonPath]) -> dict[JsonPath, tuple[int, int]]:
-    """Return the begin and end offset of the value at each path in a valid JSON text, without paths that are missing.
-
-    Of a duplicated key the last value counts, as in the parsed value.
-    """
+    """Return the begin and end offset of the value at each path that a valid JSON text contains."""
     # A tree of the requested keys and indexes; the entry None of a node is the path that ends there.
     tree: dict[Any, Any] = {}
     for path in paths:
@@ -111,6 +102,7 @@ def find_spans(text: str, paths: Iterable[JsonPath]) -> dict[JsonPath, tuple[int
             node = node.setdefault(part, {})
         node[None] = path
     spans: dict[JsonPath, tuple[int, int]] = {}
+    # Of a duplicated key the last value counts, as in the parsed value.
     _scan_value(text, skip_blanks(text, 0), tree, spans)
     return spans
 
@@ -120,33 +112,27 @@ def _scan_value(text: str, begin: int, node: dict[Any, Any] | None, spans: dict[
     if node is None or not node.keys() - {None} or text[begin] not in "{[":
         end = _SKIPPER.raw_decode(text, begin)[1]
     else:
-        end = (_scan_object if text[begin] == "{" else _scan_array)(text, begin, node, spans)
+        end = _scan_container(text, begin, node, spans)
     if node is not None and None in node:
         spans[node[None]] = (begin, end)
     return end
 
 
-def _scan_object(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
-    offset = skip_blanks(text, begin + 1)
-    while text[offset] != "}":
-        if text[offset] == ",":
-            offset = skip_blanks(text, offset + 1)
-        key, offset = scan_string(text, offset + 1)
-        offset = skip_blanks(text, skip_blanks(text, offset) + 1)
-        offset = skip_blanks(text, _scan_value(text, offset, node.get(key), spans))
-    return offset + 1
-
-
-def _scan_array(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
+def _scan_container(text: str, begin: int, node: dict[Any, Any], spans: dict[JsonPath, tuple[int, int]]) -> int:
+    is_object = text[begin] == "{"
     last = max((part for part in node if isinstance(part, int)), default=-1)
     offset, index = skip_blanks(text, begin + 1), 0
-    while text[offset] != "]":
-        if index > last:
-            # No requested item follows: skip the whole array with the C scanner.
-            return _SKIPPER.raw_decode(text, begin)[1]
+    while text[offset] != ("}" if is_object else "]"):
         if text[offset] == ",":
             offset = skip_blanks(text, offset + 1)
-        offset = skip_blanks(text, _scan_value(text, offset, node.get(index), spans))
+        key: str | int = index
+        if is_object:
+            key, offset = scan_string(text, offset + 1)
+            offset = skip_blanks(text, skip_blanks(text, offset) + 1)
+        elif index > last:
+            # No requested item follows: skip the whole array with the C scanner.
+            return _SKIPPER.raw_decode(text, begin)[1]
+        offset = skip_blanks(text, _scan_value(text, offset, node.get(key), spans))
         index += 1
     return offset + 1
 
@@ -165,15 +151,12 @@ class Difference:
     new: str | None
 
     def to_json(self) -> dict[str, str | None]:
-        """Return the difference with the keys pointer, old and new."""
+        """Return the difference as a JSON object."""
         return {"pointer": self.pointer, "old": self.old, "new": self.new}
 
 
 def find_differences(old: Any, new: Any) -> tuple[Difference, ...]:
-    """Return the first 20 differences of two JSON values; a 21st entry says that there are more.
-
-    Numbers are compared as numbers: 1 and 1.0 are equal, true and 1 are not.
-    """
+    """Return the first 20 differences of two JSON values; a 21st entry says that there are more."""
     differences = tuple(islice(_compare(old, new, ()), MAX_DIFFERENCES + 1))
     if len(differences) > MAX_DIFFERENCES:
         return (*differences[:MAX_DIFFERENCES], Difference("", "…", "more differences, which are not listed"))
@@ -200,6 +183,7 @@ def _compare(old: Any, new: Any, path: JsonPath) -> Iterator[Difference]:
             old_item = old[index] if index < len(old) else _ABSENT
             new_item = new[index] if index < len(new) else _ABSENT
             yield from _compare(old_item, new_item, (*path, index))
+    # Numbers are compared as numbers: 1 and 1.0 are equal, true and 1 are not.
     elif isinstance(old, bool) is not isinstance(new, bool) or old != new:
         yield Difference(
             format_pointer(path),

@@ -13,6 +13,7 @@ from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries.roles.json_text import JsonPath, format_id, format_pointer, format_value, quote_text
 from registry_pipeline.registries.roles.snapshot import (
     CONTRACT_FIELDS,
+    DEFINITION_FIELDS,
     PACK_FIELDS,
     ROLE_FIELDS,
     Problem,
@@ -25,26 +26,18 @@ from registry_pipeline.registries.roles.snapshot import (
 )
 from registry_pipeline.registries.roles.strict_json import JsonDefect, StrictJson
 
-# The text of this encoder is the canonical text of an object, unless the object contains
-# - an integer of sixteen digits or more, or a float that Python writes with an exponent or as a whole number: RFC 8785
-#   formats them differently (any other fraction has the same shortest text in both);
-# - a key with a character from U+D800 on: RFC 8785 sorts by UTF-16 units, Python by code points.
-# Both write the same short escapes, and `\u00xx` in lower case.
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
-_SIXTEEN_DIGITS: Final = 10**15
-# From such a character to the end of its string; the group is the colon after a key. The quantifiers are possessive
-# and the next search starts after the string, so each character is read once.
-_REST_OF_STRING: Final = re.compile(r'[\ud800-\U0010ffff][^"\\]*+(?:\\.[^"\\]*+)*+(?:"(:)?)?')
+# A number outside a string that RFC 8785 may format differently; a text inside a string may look like one, too.
+_SPECIAL_NUMBER: Final = re.compile(r"[:,\[]-?(?:[0-9]{16}|[0-9]+[.e])")
 
 
 def canonical_json_sha256(value: object) -> str:
     """Return the sha256 of the RFC 8785 bytes of a JSON value, as 64 hexadecimal digits.
 
     Raises:
-        ValueError: the value has no canonical bytes: NaN, an infinity, an integer beyond 2^53-1, a lone surrogate, a
-            key that is not a string, a type that JSON does not have, or too many levels.
+        ValueError: the value has no canonical bytes, such as NaN, an integer beyond 2^53-1, or a lone surrogate.
     """
     import rfc8785  # noqa: PLC0415 - most surfaces take the fast way below
 
@@ -55,52 +48,17 @@ def canonical_json_sha256(value: object) -> str:
 
 
 def parsed_json_sha256(value: dict[str, Any]) -> str:
-    """Return the same as `canonical_json_sha256`, but three times faster, for an object from a JSON parser.
-
-    Raises:
-        ValueError: as `canonical_json_sha256`.
-    """
-    if _has_special_number(value):
-        return canonical_json_sha256(value)
+    """Return the same as `canonical_json_sha256`, but three times faster, for an object from a JSON parser."""
     text = _ENCODER.encode(value)
-    # Only text that is not ASCII can contain a special key.
-    if not text.isascii() and _has_special_key(text):
+    # RFC 8785 sorts keys by UTF-16 units, Python by code points: they differ for characters from U+D800 on.
+    if _SPECIAL_NUMBER.search(text) or (not text.isascii() and max(text) >= "\ud800"):
         return canonical_json_sha256(value)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _has_special_key(text: str) -> bool:
-    return any(match[1] for match in _REST_OF_STRING.finditer(text))
-
-
-def _has_special_number(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        container = pending.pop()
-        for item in container.values() if type(container) is dict else container:
-            kind = type(item)
-            if kind is dict or kind is list:
-                pending.append(item)
-            elif kind is int:
-                if not -_SIXTEEN_DIGITS < item < _SIXTEEN_DIGITS:
-                    return True
-            elif kind is float:
-                written = repr(item)
-                if "e" in written or written.endswith((".0", "n", "f")):
-                    return True
-    return False
-
-
+# How many problems of one code are listed; further ones are summed up in one.
 MAX_PROBLEMS: Final = 50_000
-"""How many problems of one code are listed; further ones are summed up in one."""
 _TEXT_FIELDS: Final = ("department_id", "display_name", "lifecycle", "vocab_namespace", "proposal_policy")
-_LIST_FIELDS: Final = (
-    "modes_supported",
-    "content_profiles_supported",
-    "claim_features",
-    "allowed_models",
-    "allowed_tools",
-)
 
 
 class PackReader:
@@ -125,7 +83,8 @@ class PackReader:
         """Return the snapshot of the whole pack, or None if it has no array `roles`."""
         pack = self._value
         if not isinstance(pack, dict):
-            self._add_shape("the pack", (), (), "", "is not an object", expected="an object", got=format_value(pack))
+            fillers = {"what": "the pack", "detail": "is not an object"}
+            self._add(Problem("RR020", (), fillers, expected="an object", got=format_value(pack), path=()))
             return None
         self._check_fields("the pack", (), pack, (), PACK_FIELDS, "")
         roles = pack.get("roles")
@@ -201,13 +160,12 @@ class PackReader:
 
     def _add_defect(self, defect: JsonDefect) -> None:
         """Add a defect of the text, with the role and contract that contain it."""
-        path = defect.path
+        path = inner_path = defect.path
         ids: tuple[str, ...] = ()
-        inner_path = path
         if len(path) >= 2 and path[0] == "roles":
             role_id = _find_value(self._value, (*path[:2], "role_id"))
             contract_id = _find_value(self._value, (*path[:4], "contract_id")) if len(path) > 4 else None
-            if len(path) > 4 and path[4] == "schema_json":
+            if path[4:5] == ("schema_json",):
                 self._defective_surfaces.add(path[:5])
             ids = tuple(subject_id for subject_id in (role_id, contract_id) if isinstance(subject_id, str))
             inner_path = path[4:] if isinstance(contract_id, str) else path[2:] if ids else path
@@ -215,20 +173,6 @@ class PackReader:
         # The identity distinguishes a new defect from an old one at the same path.
         key = f"{format_pointer(inner_path)} {defect.identity}"
         self._add(Problem(defect.code, ids, {"detail": defect.detail, "where": where}, key=key, offset=defect.offset))
-
-    def _add_shape(
-        self,
-        label: str,
-        ids: tuple[str, ...],
-        path: JsonPath,
-        key: str,
-        detail: str,
-        *,
-        expected: str | None = None,
-        got: str | None = None,
-    ) -> None:
-        fillers = {"what": label, "detail": detail}
-        self._add(Problem("RR020", ids, fillers, key=key, expected=expected, got=got, path=path))
 
     def _check_fields(
         self,
@@ -243,25 +187,33 @@ class PackReader:
         # The list is full: checking further fields would only cost time.
         if self._counts["RR020"] > MAX_PROBLEMS:
             return
+
+        def add(
+            pointer: str, inner: JsonPath, detail: str, expected: str | None = None, got: str | None = None
+        ) -> None:
+            fillers = {"what": label, "detail": detail}
+            problem = Problem("RR020", ids, fillers, key + pointer, expected, got, path=(*path, *inner))
+            self._add(problem)
+
         for name, check in fields.items():
             if name not in value:
-                self._add_shape(label, ids, path, f"{key}/{name}", f"{name} is missing")
+                add(f"/{name}", (), f"{name} is missing")
                 continue
             for inner, expected in check(value[name]):
                 pointer = format_pointer((name, *inner))
                 got = format_value(_find_value(value[name], inner))
-                detail = f"{pointer[1:]} is not {expected}"
-                self._add_shape(label, ids, (*path, name, *inner), key + pointer, detail, expected=expected, got=got)
+                add(pointer, (name, *inner), f"{pointer[1:]} is not {expected}", expected, got)
         for name in sorted(value.keys() - fields.keys()):
             close = did_you_mean(name, fields)
             hint = f"; did you mean {close}?" if close else ""
-            detail = f"unknown field {quote_text(name)}{hint}"
-            self._add_shape(label, ids, (*path, name), f"{key}/{name}", detail, got=quote_text(name))
+            add(f"/{name}", (name,), f"unknown field {quote_text(name)}{hint}", got=quote_text(name))
 
 
 def _read_entry(role_id: str, role: dict[str, Any]) -> RoleSpecEntry:
     texts: dict[str, Any] = {name: _string_or_none(role.get(name)) for name in _TEXT_FIELDS}
-    lists: dict[str, Any] = {name: _strings_or_none(role.get(name)) for name in _LIST_FIELDS}
+    lists: dict[str, Any] = {
+        name: _strings_or_none(role.get(name)) for name in DEFINITION_FIELDS if name not in _TEXT_FIELDS
+    }
     return RoleSpecEntry(role_id=role_id, aliases=_strings_or_none(role.get("aliases")) or (), **texts, **lists)
 
 
@@ -275,11 +227,9 @@ def _strings_or_none(value: Any) -> tuple[str, ...] | None:
 
 def _find_value(value: Any, path: JsonPath) -> Any:
     """Return the value at a path, or None if there is none."""
-    for part in path:
-        if isinstance(part, int) and isinstance(value, list) and part < len(value):
+    try:
+        for part in path:
             value = value[part]
-        elif isinstance(part, str) and isinstance(value, dict):
-            value = value.get(part)
-        else:
-            return None
+    except (KeyError, IndexError, TypeError):
+        return None
     return value

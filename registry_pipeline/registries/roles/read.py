@@ -1,7 +1,4 @@
-"""Reads role packs from the working tree and from git's index, the waivers, and the inputs of a build.
-
-A pack must be a regular file that no link leads to: git's history of a link is not the history of the pack.
-"""
+"""Reads role packs from the working tree and from git's index, the waivers, and the inputs of a build."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT, ROLE_REGISTRY, WAIVERS_PATH, is_reserved_name
-from registry_pipeline.config import Repository
+from registry_pipeline.config import Repository, Roles
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import CODES, finding
@@ -27,7 +24,7 @@ from registry_pipeline.registries.roles.report import (
     PublishedPack,
     Violation,
     as_warning,
-    make_fingerprint,
+    make_violation,
     sort_violations,
 )
 from registry_pipeline.runs.envelope import COMPARISON, InputFile
@@ -44,7 +41,7 @@ def read_pack_file(path: Path, label: str, top: Path | None = None) -> bytes:
     """Return the bytes of a pack; `label` is its name in messages. Below `top` no parent folder may be a link.
 
     Raises:
-        NotFoundError: it is missing, a link or behind one, not a regular file, unreadable, or too large.
+        NotFoundError: it cannot be read, is too large, or is no regular file.
     """
     try:
         _refuse_links(path, label, top)
@@ -56,6 +53,7 @@ def read_pack_file(path: Path, label: str, top: Path | None = None) -> bytes:
 
 
 def _refuse_links(path: Path, label: str, top: Path | None) -> None:
+    # Git's history of a link is not the history of the pack.
     parents = [] if top is None else [parent for parent in path.parents if parent.is_relative_to(top) and parent != top]
     for link in (path, *parents):
         if stat.S_ISLNK(os.lstat(link).st_mode):
@@ -66,10 +64,8 @@ def _refuse_links(path: Path, label: str, top: Path | None) -> None:
 def read_staged_pack(root: Path, path: str, index_file: str | None = None) -> bytes:
     """Return the pack in git's index, which the next commit will contain.
 
-    `index_file` is the index that git names to a hook; for `git commit -a` it is not the usual one.
-
-    Raises:
-        NotFoundError: it is not in the index, in conflict, a link, or too large; or there is no git repository.
+    `index_file` is the index that git names to a hook; for `git commit -a` it is not the usual one. Raises as
+    `read_pack_file`.
     """
     index = _own_index(root, index_file)
     output = ask_git(root, "ls-files", "--stage", "-z", "--", f":(literal){path}", index_file=index)
@@ -102,11 +98,7 @@ def _own_index(root: Path, index_file: str | None) -> str | None:
 
 
 def read_waivers_file(repository: Repository) -> bytes | None:
-    """Return the bytes of the repository's waivers, or None if it has none.
-
-    Raises:
-        NotFoundError: the file exists and cannot be read.
-    """
+    """Return the bytes of the repository's waivers, or None if it has none; raises as `read_pack_file`."""
     try:
         return read_regular_file(repository.path(WAIVERS_PATH))
     except (FileNotFoundError, NotADirectoryError):
@@ -148,7 +140,7 @@ def _make_missing(repository: Repository, context: SourceContext, error: NotFoun
     # A repository without roles gets no warning: the default path was never used.
     path = repository.config.roles.pack
     never_existed = not os.path.lexists(repository.path(path)) and ROLE_REGISTRY not in context.previous
-    is_default = path == type(repository.config.roles)().pack
+    is_default = path == Roles().pack
     severity = Severity.INFO if never_existed and is_default else None
     return finding("CAPTURE_MISSING", path, severity=severity, detail=error.message, key="`pack` of [roles]")
 
@@ -161,16 +153,12 @@ _UNRECORDED = (
 
 @value_type
 class SealedCheck:
-    """The check of a sealed pack.
-
-    Attributes:
-        pack: None if the folder contains none.
-        recorded: False for a run of a version that kept no record.
-    """
+    """The check of a sealed pack; `pack` is None if the folder contains none."""
 
     pack: ParsedPack | None
     violations: tuple[Violation, ...]
     waived: tuple[Violation, ...] = ()
+    # False for a run of a version that kept no record
     recorded: bool = True
 
 
@@ -181,11 +169,10 @@ def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
 
 
 def make_comparison_record(
-    pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Iterable[Violation], waived: Iterable[Violation]
+    pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Sequence[Violation], waived: Iterable[Violation]
 ) -> dict[str, Any]:
     """Return the object `comparison` of run.json: the result of a pack's check."""
     own = {violation.fingerprint for violation in find_pack_violations(pack)}
-    violations = list(violations)
     return {
         "pack": pack.path,
         "baselines": [
@@ -241,7 +228,7 @@ def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ..
         document = None
     if pack.snapshot is None or document == make_registry_document(pack):
         return ()
-    return (Violation(finding("RR036", pack.path), (), make_fingerprint("RR036", ())),)
+    return (make_violation("RR036", pack.path),)
 
 
 def _read_recorded(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:

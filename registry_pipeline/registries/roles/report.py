@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import SEVERITY_RANK, Finding, Severity
 from registry_pipeline.registries.roles.json_text import (
     Difference,
     JsonPath,
@@ -17,10 +17,19 @@ from registry_pipeline.registries.roles.json_text import (
     find_spans,
     format_difference,
 )
-from registry_pipeline.registries.roles.pack import ParsedPack, RoleTexts
+from registry_pipeline.registries.roles.pack import ParsedPack
 from registry_pipeline.registries.roles.snapshot import Problem, Subject
-from registry_pipeline.registries.roles.strict_json import StrictJson
 from registry_pipeline.values import field, replace, value_type
+
+
+@value_type(eq=False)
+class _Piece:
+    """A part of a pack's text that is parsed by itself: a role (at the path `("roles", index)`), or all of it."""
+
+    path: JsonPath
+    begin: int
+    text: str
+    value: Any
 
 
 class PackIndex:
@@ -28,13 +37,12 @@ class PackIndex:
 
     def __init__(self, pack: ParsedPack) -> None:
         self._pack = pack
+        self._text = pack.text
         self._roles: dict[str, list[JsonPath]] = {}
         self._contracts: dict[str, list[JsonPath]] = {}
-        self._lines: Lines | None = None
+        self._pieces: dict[JsonPath, _Piece] = {}
         self._spans: dict[JsonPath, tuple[int, int]] = {}
-        self._document: StrictJson | None = None
-        # A pack that was read role by role is not parsed as a whole: only the roles with problems are parsed again.
-        self._role_texts = RoleTexts(pack.data, pack.by_roles.spans) if pack.by_roles is not None else None
+        self._lines: Lines | None = None
         if pack.snapshot is not None:
             for role, path in zip(pack.snapshot.roles, pack.role_paths, strict=True):
                 self._roles.setdefault(role.role_id, []).append(path)
@@ -83,11 +91,9 @@ class PackIndex:
 
     def read_value(self, path: JsonPath) -> Any:
         """Return the value at a path that exists."""
-        if self._role_texts is not None and path[:1] == ("roles",) and len(path) > 1:
-            value, path = self._role_texts.value(int(path[1])), path[2:]
-        else:
-            value = self._read_document().value
-        for part in path:
+        piece = self._read_piece(path)
+        value = piece.value
+        for part in path[len(piece.path) :]:
             value = value[part]
         return value
 
@@ -97,32 +103,35 @@ class PackIndex:
         if path is None:
             return None
         self.locate([path])
+        piece = self._read_piece(path)
         begin, end = self._spans[path]
-        return self._read_text()[begin:end]
+        return piece.text[begin - piece.begin : end - piece.begin]
 
-    def _read_text(self) -> str:
-        return self._read_document().text if self._role_texts is None else self._pack.data.decode("utf-8")
-
-    def _read_document(self) -> StrictJson:
-        if self._document is None:
-            self._document = self._pack.read_document()
-        return self._document
+    def _read_piece(self, path: JsonPath) -> _Piece:
+        # A pack that was read role by role is not parsed as a whole: only the roles with problems are parsed again.
+        in_role = self._pack.role_spans and path[:1] == ("roles",) and len(path) > 1
+        piece_path = path[:2] if in_role else ()
+        if piece_path not in self._pieces:
+            if in_role:
+                begin, end = self._pack.role_spans[int(path[1])]
+                text = self._text[begin:end]
+                piece = _Piece(piece_path, begin, text, json.loads(text))
+            else:
+                document = self._pack.read_document()
+                piece = _Piece((), 0, document.text, document.value)
+            self._pieces[piece_path] = piece
+        return self._pieces[piece_path]
 
     def locate(self, paths: Iterable[JsonPath | None]) -> None:
         """Find the spans of these paths in one pass over the text; `location` needs them."""
-        missing = {path for path in paths if path is not None} - self._spans.keys()
-        if self._role_texts is not None:
-            inner = {path for path in missing if path[:1] == ("roles",) and len(path) > 1}
-            missing -= inner
-            by_role: dict[int, list[JsonPath]] = {}
-            for path in inner:
-                by_role.setdefault(int(path[1]), []).append(path[2:])
-            for index, rests in by_role.items():
-                role_begin = self._role_texts.begin(index)
-                for rest, (begin, end) in find_spans(self._role_texts.text(index), rests).items():
-                    self._spans["roles", index, *rest] = (role_begin + begin, role_begin + end)
-        if missing and self._pack.readable:
-            self._spans |= find_spans(self._read_text(), missing)
+        by_piece: dict[JsonPath, list[JsonPath]] = {}
+        for path in {path for path in paths if path is not None} - self._spans.keys():
+            by_piece.setdefault(self._read_piece(path).path, []).append(path)
+        for piece_path, group in by_piece.items():
+            piece = self._pieces[piece_path]
+            inner_spans = find_spans(piece.text, (path[len(piece_path) :] for path in group))
+            for path, (begin, end) in inner_spans.items():
+                self._spans[*piece_path, *path] = (piece.begin + begin, piece.begin + end)
 
     def location(self, path: JsonPath | None, offset: int | None = None) -> str | None:
         """Return `line:column` of an offset or of a located path, or None if neither is known."""
@@ -131,43 +140,34 @@ class PackIndex:
                 return None
             offset = self._spans[path][0]
         if self._lines is None:
-            self._lines = Lines(self._read_text())
+            self._lines = Lines(self._text)
         return self._lines.location(offset)
 
 
-_RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 _CODES_WITH_DIFFERENCES = frozenset({"RR003", "RR012", "RR021", "RR026"})
 
 
 @value_type(eq=False)
 class PublishedPack:
-    """A published pack: a baseline.
-
-    Attributes:
-        source: its name in messages, such as `main:assets/pack.json`.
-        published_by: the commit that first published a role_id or contract_id, as far as it is known.
-        commit: the commit that contains the pack, None for a file.
-    """
+    """A published pack: a baseline; `source` is its name in messages, such as `main:assets/pack.json`."""
 
     pack: ParsedPack
     source: str
+    # the commit that first published a role_id or contract_id, as far as it is known
     published_by: Mapping[str, str] = field(default_factory=dict)
+    # the commit that contains the pack, None for a file
     commit: str | None = None
 
 
 @value_type
 class Violation:
-    """One violation of the role rules.
-
-    Attributes:
-        finding: its location is `line:column` in the current file.
-        fingerprint: 64 hexadecimal digits made of the code, the ids and the member, independent of the location.
-        baseline_location: `source:line:column`.
-    """
+    """One violation of the role rules; the location of its finding is `line:column` in the current file."""
 
     finding: Finding
     ids: tuple[str, ...]
+    # 64 hexadecimal digits made of the code, the ids and the member, independent of the location
     fingerprint: str
+    # `source:line:column`
     baseline_location: str | None = None
     published_by: str | None = None
     differences: tuple[Difference, ...] = ()
@@ -184,18 +184,15 @@ class Violation:
 
     @classmethod
     def from_json(cls, value: Any) -> Violation:
-        """Return the violation that `to_json` wrote, without its differences; the message contains the first of them.
-
-        Raises:
-            ValueError: the value has another shape.
-        """
+        """Return the violation that `to_json` wrote, without its differences; another shape is a ValueError."""
+        # The message contains the first of the differences.
         base = Finding.from_json(value)
-        ids, optional = value.get("ids"), (value.get("baseline_location"), value.get("published_by"))
-        if not isinstance(ids, list) or not all(isinstance(text, str) for text in (*ids, value.get("fingerprint"))):
+        ids, fingerprint = value.get("ids"), value.get("fingerprint")
+        optional = (value.get("baseline_location"), value.get("published_by"))
+        texts = isinstance(ids, list) and all(isinstance(text, str) for text in (*ids, fingerprint))
+        if not texts or not all(isinstance(text, str | None) for text in optional):
             raise ValueError("not a violation")
-        if not all(isinstance(text, str | None) for text in optional):
-            raise ValueError("not a violation")
-        return cls(base, tuple(ids), value["fingerprint"], *optional)
+        return cls(base, tuple(ids), fingerprint, *optional)
 
     @property
     def sort_key(self) -> tuple[str, tuple[str, ...], tuple[int, ...], str]:
@@ -204,6 +201,11 @@ class Violation:
         location = (int(line), int(column)) if line.isdigit() and column.isdigit() else (0, 0)
         # Reversed ids: the contract is the last one.
         return (self.finding.code, self.ids[::-1], location, self.finding.message)
+
+
+def make_violation(code: str, path: str, location: str | None = None, *, key: str = "", detail: str = "") -> Violation:
+    """Return a violation about no id; `key` distinguishes several of one code."""
+    return Violation(finding(code, path, location=location, detail=detail), (), make_fingerprint(code, (), key))
 
 
 def make_fingerprint(code: str, ids: Sequence[str], key: str = "") -> str:
@@ -225,7 +227,7 @@ def sort_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
     for group in groups:
         for violation in group:
             previous = kept.get(violation.fingerprint)
-            if previous is None or _RANK[violation.finding.severity] < _RANK[previous.finding.severity]:
+            if previous is None or SEVERITY_RANK[violation.finding.severity] < SEVERITY_RANK[previous.finding.severity]:
                 kept[violation.fingerprint] = violation
     return tuple(sorted(kept.values(), key=lambda violation: violation.sort_key))
 
@@ -246,30 +248,23 @@ def make_violations(
         published_paths = [published_index.find_published_path(problem) for problem in problems]
         published_index.locate(published_paths)
     # (2) format
+    published_by = {} if baseline is None else baseline.published_by
     violations = []
     for problem, path, published_path in zip(problems, paths, published_paths, strict=True):
         published = published_index.location(published_path) if published_index is not None else None
         source = f"{baseline.source}:{published}" if baseline is not None and published is not None else None
-        commit = problem.commit or _find_publisher(problem, baseline)
+        publishers = (published_by[name] for name in reversed(problem.ids) if name in published_by)
+        commit = problem.commit or next(publishers, None)
         differences = _find_differences(problem, index, published_index)
-        fillers = {"published": _format_published(source, commit), "detail": format_difference(differences)}
-        located = finding(
-            problem.code,
+        located = problem.to_finding(
             current.path,
-            location=index.location(path, problem.offset),
-            expected=problem.expected,
-            got=problem.got,
-            severity=problem.severity,
-            **(fillers | dict(problem.fillers)),
+            index.location(path, problem.offset),
+            published=_format_published(source, commit),
+            detail=format_difference(differences),
         )
         fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
         violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))
     return violations
-
-
-def _find_publisher(problem: Problem, baseline: PublishedPack | None) -> str | None:
-    published_by = {} if baseline is None else baseline.published_by
-    return next((published_by[name] for name in reversed(problem.ids) if name in published_by), None)
 
 
 def _format_published(source: str | None, commit: str | None) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from registry_pipeline.registries.roles.json_text import format_id, quote_text
+from registry_pipeline.registries.roles.rules_pack import make_alias_problem
 from registry_pipeline.registries.roles.snapshot import (
     DEFINITION_FIELDS,
     MAX_VERSION,
@@ -17,49 +18,37 @@ from registry_pipeline.registries.roles.snapshot import (
     Subject,
 )
 
-Origin = TypeVar("Origin", bound=Hashable)
-_UNKNOWN = ""  # replaces the hash of a surface without canonical bytes
+_DIGITS: Final = re.compile("[0-9]+")
+_UNKNOWN: Final = ""  # replaces the hash of a surface without canonical bytes
 
 
-class PublishedIds(Generic[Origin]):
-    """All ids that were ever published, each with its first origin (a commit, or the one baseline)."""
+class PublishedIds:
+    """All ids that were ever published, each with the number of the version that published it first."""
 
     def __init__(self) -> None:
-        self.roles: dict[str, Origin] = {}
+        self.roles: dict[str, int] = {}
         self.contracts: dict[str, RoleContractSurface] = {}
-        self.surfaces: dict[str, dict[tuple[str, ...], Origin]] = {}
-        self.aliases: dict[str, dict[str, Origin]] = {}
-        self._added: dict[int, object] = {}
+        self.surfaces: dict[str, dict[tuple[str, ...], int]] = {}
+        self.aliases: dict[str, dict[str, int]] = {}
 
-    def add(self, snapshot: RoleRegistrySnapshot, origin: Origin) -> None:
-        """Add the ids of a snapshot; an id that is known keeps its first origin."""
-        # Snapshots share the values of roles with the same text, so a value that was added before has nothing new.
+    def add(self, snapshot: RoleRegistrySnapshot, number: int) -> None:
+        """Add the ids of the next version; an id that is known keeps its first number."""
         for role in snapshot.roles:
-            if id(role) not in self._added:
-                # Storing the object keeps its id() from being used again.
-                self._added[id(role)] = role
-                self.roles.setdefault(role.role_id, origin)
-                for alias in role.aliases:
-                    self.aliases.setdefault(alias, {}).setdefault(role.role_id, origin)
-        new = snapshot.contracts
-        # The surfaces of a duplicated id are compared together, so a snapshot with one is added completely.
-        if len({contract.contract_id for contract in new}) == len(new):
-            new = tuple(contract for contract in new if id(contract) not in self._added)
-            self._added |= {id(contract): contract for contract in new}
-        for contract in new:
+            self.roles.setdefault(role.role_id, number)
+            for alias in role.aliases:
+                self.aliases.setdefault(alias, {}).setdefault(role.role_id, number)
+        for contract in snapshot.contracts:
             self.contracts.setdefault(contract.contract_id, contract)
-        for contract_id, hashes in _group_surfaces(new).items():
-            self.surfaces.setdefault(contract_id, {}).setdefault(hashes, origin)
+        for contract_id, hashes in _group_surfaces(snapshot).items():
+            self.surfaces.setdefault(contract_id, {}).setdefault(hashes, number)
 
-    def origin_of(self, contract_id: str) -> Origin:
-        """Return the origin that first published a contract_id."""
+    def find_number(self, contract_id: str) -> int:
+        """Return the number of the version that first published a contract_id."""
         return next(iter(self.surfaces[contract_id].values()))
 
 
-def find_append_only_violations(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> list[tuple[Origin, Problem]]:
-    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the origin of the published id."""
+def find_append_only_violations(current: RoleRegistrySnapshot, published: PublishedIds) -> list[tuple[int, Problem]]:
+    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the version that published the id."""
     return [
         *_find_removed(current, published),
         *_find_changed_surfaces(current, published),
@@ -69,25 +58,23 @@ def find_append_only_violations(
     ]
 
 
-def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds[Origin]) -> Iterable[tuple[Origin, Problem]]:
+def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     role_ids = {role.role_id for role in current.roles}
-    for role_id, origin in published.roles.items():
+    for role_id, number in published.roles.items():
         if role_id not in role_ids:
             subject = Subject(role_id, member="role_id")
-            yield origin, Problem("RR001", (role_id,), {"id": format_id(role_id)}, subject=subject)
+            yield number, Problem("RR001", (role_id,), {"id": format_id(role_id)}, subject=subject)
     contract_ids = {contract.contract_id for contract in current.contracts}
     for contract_id, contract in published.contracts.items():
         if contract_id not in contract_ids:
             ids = (contract.role_id, contract_id)
             subject = Subject(contract.role_id, contract_id, member="contract_id", kind=contract.kind)
             problem = Problem("RR002", ids, {"id": format_id(contract_id)}, subject=subject)
-            yield published.origin_of(contract_id), problem
+            yield published.find_number(contract_id), problem
 
 
-def _find_changed_surfaces(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
-    surfaces = _group_surfaces(current.contracts)
+def _find_changed_surfaces(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
+    surfaces = _group_surfaces(current)
     changed = {name for name, hashes in surfaces.items() if published.surfaces.get(name, {}).keys() - {hashes}}
     if not changed:
         return
@@ -97,10 +84,11 @@ def _find_changed_surfaces(
         if contract.contract_id not in changed:
             continue
         hashes = surfaces[contract.contract_id]
-        for old_hashes, origin in published.surfaces[contract.contract_id].items():
+        for old_hashes, number in published.surfaces[contract.contract_id].items():
             if hashes != old_hashes and _is_changed(hashes, old_hashes):
-                next_version = format_next_id(contract, highest.get(contract.line, 0))
-                yield origin, _make_changed_surface(contract, old_hashes, hashes, next_version)
+                old = next((digest for digest in old_hashes if digest not in hashes), old_hashes[0])
+                new = next((digest for digest in hashes if digest not in old_hashes), hashes[0])
+                yield number, make_changed_surface(contract, old, new, highest.get(contract.line, 0))
                 break
 
 
@@ -112,25 +100,17 @@ def _is_changed(hashes: tuple[str, ...], old_hashes: tuple[str, ...]) -> bool:
     return bool(set(hashes) - set(old_hashes)) or len(hashes) == len(old_hashes)
 
 
-def _make_changed_surface(
-    contract: RoleContractSurface, old_hashes: tuple[str, ...], hashes: tuple[str, ...], next_version: str
-) -> Problem:
-    old = next((digest for digest in old_hashes if digest not in hashes), old_hashes[0])
-    new = next((digest for digest in hashes if digest not in old_hashes), hashes[0])
-    short_id = ":".join(contract.contract_id.split(":")[2:]) if contract.version else format_id(contract.contract_id)
-    return Problem(
-        "RR003",
-        (contract.role_id, contract.contract_id),
-        {"id": format_id(contract.contract_id), "next": next_version, "kept": short_id},
-        expected=old or "unknown",
-        got=new or "unknown",
-        subject=Subject(contract.role_id, contract.contract_id, member="schema_json"),
-    )
+def make_changed_surface(contract: RoleContractSurface, old: str, new: str, highest: int) -> Problem:
+    """Return RR003; the hashes are empty if unknown, and `highest` is the highest version of the contract."""
+    contract_id = format_id(contract.contract_id)
+    short_id = ":".join(contract_id.split(":")[2:]) if contract.version else contract_id
+    fillers = {"id": contract_id, "next": _format_next_id(contract, highest), "kept": short_id}
+    subject = Subject(contract.role_id, contract.contract_id, member="schema_json")
+    ids = (contract.role_id, contract.contract_id)
+    return Problem("RR003", ids, fillers, expected=old or "unknown", got=new or "unknown", subject=subject)
 
 
-def _find_changed_aliases(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
+def _find_changed_aliases(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     role_ids = {role.role_id for role in current.roles}
     owners_now: dict[str, list[str]] = {}
     for role in current.roles:
@@ -138,7 +118,7 @@ def _find_changed_aliases(
             owners_now.setdefault(alias, []).append(role.role_id)
     for alias, owners in published.aliases.items():
         new_owners = owners_now.get(alias, [])
-        for owner, origin in owners.items():
+        for owner, number in owners.items():
             if owner in new_owners:
                 continue
             if new_owners:
@@ -151,27 +131,20 @@ def _find_changed_aliases(
                 continue  # the missing role is reported
             fillers = {"id": format_id(alias), "role": format_id(owner), "detail": detail}
             subject = Subject(owner, member="aliases", item=alias)
-            yield origin, Problem("RR011", (owner, alias), fillers, subject=subject)
+            yield number, Problem("RR011", (owner, alias), fillers, subject=subject)
 
 
-def _find_reused_role_ids(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
+def _find_reused_role_ids(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     """Yield RR010 for each alias that was the role_id of another role."""
     role_ids = {role.role_id for role in current.roles}
     for role in current.roles:
         for alias in role.aliases:
             if alias in published.roles and alias not in role_ids:
                 detail = "the published role_id of another role"
-                fillers = {"id": format_id(alias), "role": format_id(role.role_id), "detail": detail}
-                subject = Subject(role.role_id, member="aliases", item=alias)
-                problem = Problem("RR010", (role.role_id, alias), fillers, key="published", subject=subject)
-                yield published.roles[alias], problem
+                yield published.roles[alias], make_alias_problem(role.role_id, alias, detail, key="published")
 
 
-def _find_low_versions(
-    current: RoleRegistrySnapshot, published: PublishedIds[Origin]
-) -> Iterable[tuple[Origin, Problem]]:
+def _find_low_versions(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     new = [contract for contract in _unique_contracts(current) if contract.contract_id not in published.contracts]
     if not new:
         return
@@ -182,18 +155,11 @@ def _find_low_versions(
         if contract.version is None or top is None or contract.version >= top:
             continue
         top_id = f"{contract.line}:{top}"
-        fillers = {
-            "id": format_id(contract.contract_id),
-            "highest": top_id,
-            "next": format_next_id(contract, highest[contract.line]),
-        }
-        subject = Subject(contract_id=contract.contract_id, member="contract_id")
-        problem = Problem("RR014", (contract.role_id, contract.contract_id), fillers, subject=subject)
-        yield published.origin_of(top_id), problem
+        fillers = {"highest": top_id, "next": _format_next_id(contract, highest[contract.line])}
+        yield published.find_number(top_id), _about_contract(contract, "RR014", fillers)
 
 
-def format_next_id(contract: RoleContractSurface, highest: int) -> str:
-    """Return the contract_id of the version after `highest`, or a phrase if there is none."""
+def _format_next_id(contract: RoleContractSurface, highest: int) -> str:
     if contract.version is None:
         return "a contract with a well-formed contract_id"
     return f"{contract.line}:{highest + 1}" if highest < MAX_VERSION else "a new role (the last version is taken)"
@@ -208,25 +174,17 @@ def find_highest_versions(contracts: Iterable[RoleContractSurface]) -> dict[str,
     return highest
 
 
-def _group_surfaces(contracts: Iterable[RoleContractSurface]) -> dict[str, tuple[str, ...]]:
+def _group_surfaces(snapshot: RoleRegistrySnapshot) -> dict[str, tuple[str, ...]]:
     """Return the sorted surface hashes by contract_id; a duplicated id has several."""
-    surfaces: dict[str, tuple[str, ...]] = {}
-    for contract in contracts:
-        hashes = (contract.schema_hash or _UNKNOWN,)
-        previous = surfaces.get(contract.contract_id)
-        surfaces[contract.contract_id] = hashes if previous is None else tuple(sorted(previous + hashes))
-    return surfaces
-
-
-def _unique_contracts(snapshot: RoleRegistrySnapshot) -> list[RoleContractSurface]:
-    """Return the first contract of each id, in the order of the pack."""
-    unique: dict[str, RoleContractSurface] = {}
+    surfaces: dict[str, list[str]] = {}
     for contract in snapshot.contracts:
-        unique.setdefault(contract.contract_id, contract)
-    return list(unique.values())
+        surfaces.setdefault(contract.contract_id, []).append(contract.schema_hash or _UNKNOWN)
+    return {contract_id: tuple(sorted(hashes)) for contract_id, hashes in surfaces.items()}
 
 
-_DIGITS: Final = re.compile("[0-9]+")
+def _unique_contracts(snapshot: RoleRegistrySnapshot) -> Iterable[RoleContractSurface]:
+    # Of a duplicated id the first contract counts.
+    return {contract.contract_id: contract for contract in reversed(snapshot.contracts)}.values()
 
 
 def find_changes(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Problem]:
@@ -265,10 +223,8 @@ def _check_new_version(
     if version > 1 and version - 1 not in versions and predecessor not in published:
         yield _about_contract(contract, "RR013", {"expected_id": predecessor})
     lower = max((number for number in versions if number < version), default=None)
-    if lower is not None and contract.schema_hash is not None:
-        other = versions[lower]
-        if other.schema_hash == contract.schema_hash:
-            yield _about_contract(contract, "RR015", {"other": other.contract_id})
+    if lower is not None and contract.schema_hash is not None and versions[lower].schema_hash == contract.schema_hash:
+        yield _about_contract(contract, "RR015", {"other": versions[lower].contract_id})
 
 
 def _about_contract(contract: RoleContractSurface, code: str, fillers: dict[str, str]) -> Problem:

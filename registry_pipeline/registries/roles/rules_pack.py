@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 
 from registry_pipeline.registries.roles.json_text import format_id, quote_text
 from registry_pipeline.registries.roles.snapshot import (
@@ -12,57 +12,47 @@ from registry_pipeline.registries.roles.snapshot import (
     Problem,
     RoleContractSurface,
     RoleRegistrySnapshot,
-    RoleSpecEntry,
     Subject,
 )
 
 
 def find_pack_problems(snapshot: RoleRegistrySnapshot) -> list[Problem]:
     """Return the rules that a pack breaks by itself; each further occurrence of a duplicated id is reported again."""
-    return [
-        *find_role_problems(snapshot.roles),
-        *find_alias_problems(snapshot.roles),
-        *find_contract_problems(snapshot.contracts),
-    ]
+    return [*_check_roles(snapshot), *_check_aliases(snapshot), *_check_contracts(snapshot)]
 
 
-def find_role_problems(roles: Iterable[RoleSpecEntry]) -> list[Problem]:
-    """RR004 (duplicated role_id) and RR006 (form of ids)."""
-    problems: list[Problem] = []
+def _check_roles(snapshot: RoleRegistrySnapshot) -> Iterator[Problem]:
+    """Yield RR004 (duplicated role_id) and RR006 (form of ids)."""
     counts: Counter[str] = Counter()
-    for role in roles:
+    for role in snapshot.roles:
         occurrence = counts[role.role_id]
         counts[role.role_id] += 1
-        key = _occurrence_key(occurrence)
         if occurrence:
             fillers = {"id": format_id(role.role_id), "times": _format_times(occurrence)}
             subject = Subject(role.role_id, member="role_id", occurrence=occurrence)
-            problems.append(Problem("RR004", (role.role_id,), fillers, key=key, subject=subject))
+            yield Problem("RR004", (role.role_id,), fillers, key=_occurrence_key(occurrence), subject=subject)
         named_ids = [("role_id", role.role_id), ("department_id", role.department_id)]
         named_ids += [("alias", alias) for alias in role.aliases]
         for member, value in named_ids:
             if value is not None and SAFE_ID.fullmatch(value) is None:
-                problems.append(_make_unsafe(role, member, value, occurrence))
-    return problems
+                yield _make_unsafe(role.role_id, member, value, occurrence)
 
 
-def _make_unsafe(role: RoleSpecEntry, member: str, value: str, occurrence: int) -> Problem:
-    ids = (role.role_id,) if member == "role_id" else (role.role_id, value)
-    is_alias = member == "alias"
-    subject = Subject(
-        role.role_id, member="aliases" if is_alias else member, item=value if is_alias else None, occurrence=occurrence
-    )
+def _make_unsafe(role_id: str, member: str, value: str, occurrence: int) -> Problem:
+    subject = Subject(role_id, member=member, occurrence=occurrence)
+    if member == "alias":
+        subject = Subject(role_id, member="aliases", item=value, occurrence=occurrence)
+    ids = (role_id,) if member == "role_id" else (role_id, value)
     fillers = {"member": member, "id": format_id(value)}
     key = member + _occurrence_key(occurrence)
     return Problem("RR006", ids, fillers, key=key, got=quote_text(value), subject=subject)
 
 
-def find_alias_problems(roles: Sequence[RoleSpecEntry]) -> list[Problem]:
-    """RR010 within the pack: an alias that is a role_id, or an alias twice."""
-    problems: list[Problem] = []
-    role_ids = {role.role_id for role in roles}
+def _check_aliases(snapshot: RoleRegistrySnapshot) -> Iterator[Problem]:
+    """Yield RR010 within the pack: an alias that is a role_id, or an alias twice."""
+    role_ids = {role.role_id for role in snapshot.roles}
     owners: dict[str, str] = {}
-    for role in roles:
+    for role in snapshot.roles:
         for alias in role.aliases:
             detail = ""
             if alias in role_ids:
@@ -71,25 +61,27 @@ def find_alias_problems(roles: Sequence[RoleSpecEntry]) -> list[Problem]:
                 detail = f"an alias of role {format_id(owners[alias])} already"
             owners.setdefault(alias, role.role_id)
             if detail:
-                fillers = {"id": format_id(alias), "role": format_id(role.role_id), "detail": detail}
-                subject = Subject(role.role_id, member="aliases", item=alias)
-                problems.append(Problem("RR010", (role.role_id, alias), fillers, key=detail, subject=subject))
-    return problems
+                yield make_alias_problem(role.role_id, alias, detail, key=detail)
 
 
-def find_contract_problems(contracts: Iterable[RoleContractSurface]) -> list[Problem]:
-    """RR005 (duplicated contract_id) and RR007 to RR009 (form of the contract_id, its role, its list)."""
-    problems: list[Problem] = []
+def make_alias_problem(role_id: str, alias: str, detail: str, key: str) -> Problem:
+    """Return RR010: the alias of a role is taken."""
+    fillers = {"id": format_id(alias), "role": format_id(role_id), "detail": detail}
+    subject = Subject(role_id, member="aliases", item=alias)
+    return Problem("RR010", (role_id, alias), fillers, key=key, subject=subject)
+
+
+def _check_contracts(snapshot: RoleRegistrySnapshot) -> Iterator[Problem]:
+    """Yield RR005 (duplicated contract_id) and RR007 to RR009 (form of the contract_id, its role, its list)."""
     counts: Counter[str] = Counter()
-    for contract in contracts:
+    for contract in snapshot.contracts:
         occurrence = counts[contract.contract_id]
         counts[contract.contract_id] += 1
         match = CONTRACT_ID.fullmatch(contract.contract_id) if contract.version is not None else None
         named = None if match is None else match.group(1, 2)
         # Nearly all contracts are valid: nothing is prepared for a message before this.
         if occurrence or named != (contract.role_id, contract.kind):
-            problems += _check_contract(contract, named, occurrence)
-    return problems
+            yield from _check_contract(contract, named, occurrence)
 
 
 def _check_contract(

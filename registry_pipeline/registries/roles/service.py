@@ -7,14 +7,14 @@ from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.findings.finding import Finding, Severity, count_findings
+from registry_pipeline.findings.finding import Finding, count_findings, verdict_of
 from registry_pipeline.registries.roles.baselines import (
     PackCommit,
     read_configured_baseline,
@@ -37,22 +37,13 @@ from registry_pipeline.registries.roles.report import Violation, sort_violations
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline.values import value_type
 
+# How long a bump waits for another one.
 WAIT_SECONDS: Final = 30.0
-"""How long a bump waits for another one."""
-CheckVerdict = Literal["pass", "warn", "fail", "error"]
 
 
 @value_type
 class RolesCheckOptions:
-    """The options of `roles check`.
-
-    Attributes:
-        current: a file instead of the configured pack.
-        baseline: `active`, a git revision or a file; None for the configured one.
-        history: compare with every commit that published the pack, too.
-        staged: check the pack in the index instead of the working tree.
-        index_file: the index that git names to a hook.
-    """
+    """The options of `roles check`; `index_file` is the index that git names to a hook."""
 
     current: Path | None = None
     baseline: str | None = None
@@ -63,14 +54,10 @@ class RolesCheckOptions:
 
 @value_type
 class RolesCheckResult:
-    """The result of `roles check`.
-
-    Attributes:
-        baseline: the source of the pack that was compared with, None if there was none.
-        commits: how many commits of the history were compared; 0 without --history.
-    """
+    """The result of `roles check`; `commits` counts the compared commits of the history."""
 
     pack: str
+    # the source of the pack that was compared with, None if there was none
     baseline: str | None
     violations: tuple[Violation, ...]
     waived: tuple[Violation, ...]
@@ -84,14 +71,11 @@ class RolesCheckResult:
         return tuple(violation.finding for violation in self.violations)
 
     @property
-    def verdict(self) -> CheckVerdict:
+    def verdict(self) -> str:
         """`fail` if there is an error, `error` if the pack could not be checked, else `warn` or `pass`."""
-        codes = {result.code for result in self.findings if result.severity is Severity.ERROR}
-        if codes - {NOT_CHECKED}:
-            return "fail"
-        if any(result.code == NOT_CHECKED for result in self.findings):
-            return "error"
-        return "warn" if any(result.severity is Severity.WARNING for result in self.findings) else "pass"
+        checked = [result for result in self.findings if result.code != NOT_CHECKED]
+        verdict = verdict_of(checked)
+        return "error" if verdict != "fail" and len(checked) < len(self.findings) else verdict
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document of `roles check`."""
@@ -101,8 +85,8 @@ class RolesCheckResult:
             "baseline": self.baseline,
             "findings": [violation.to_json() for violation in self.violations],
             "waived": [violation.to_json() for violation in self.waived],
-            "counts": count_findings(self.findings)
-            | {
+            "counts": {
+                **count_findings(self.findings),
                 "waived": len(self.waived),
                 "roles": self.roles,
                 "contracts": self.contracts,
@@ -122,10 +106,7 @@ class BumpResult:
 
 
 def check_roles(repository: Repository, options: RolesCheckOptions, now: datetime) -> RolesCheckResult:
-    """Return the comparison of the role pack with its baseline, and with its history if requested.
-
-    Nothing is written. Whatever cannot be read is a finding (RR030) beside those of the rest.
-    """
+    """Return the comparison of the role pack with its baseline; whatever cannot be read is a finding (RR030)."""
     path = repository.config.roles.pack if options.current is None else options.current.as_posix()
     try:
         pack = parse_pack(_read_current(repository, options, path), path)
@@ -192,12 +173,7 @@ def record_check(repository: Repository, result: RolesCheckResult, now: datetime
 
 
 def read_records(repository: Repository, *, events: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the recorded diagnostics, the last seen first, and the events, the newest first, if requested.
-
-    Raises:
-        BusyError: another process writes the store (exit 6).
-        NotFoundError: the store cannot be read (exit 7).
-    """
+    """Return the recorded diagnostics and the events, if requested; raises as `read_diagnostics`."""
     store = repository.state_root / STORE_NAME
     return read_diagnostics(store), read_events(store) if events else []
 
@@ -206,10 +182,8 @@ def bump_contract(repository: Repository, role_id: str, kind: RoleContractKind, 
     """Add the next version of a role's contract to the configured pack; no other line of it changes.
 
     Raises:
-        NotFoundError: the pack cannot be read, or has no such role (exit 7).
-        RefusedError: the pack has errors that prevent the addition, or there is no next version (exit 5).
-        BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile (exit 6).
-        WriteError: writing failed; the pack is unchanged (exit 1).
+        BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile.
+        WriteError: writing failed; the pack is unchanged.
     """
     label = repository.config.roles.pack
     path = repository.path(label)

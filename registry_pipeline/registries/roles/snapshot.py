@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
-from registry_pipeline.findings.finding import Severity
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.roles.json_text import JsonPath
 from registry_pipeline.values import field, value_type
 
+# The fields whose change in a published role is reported (RR026); lists are compared as sets.
 DEFINITION_FIELDS: Final = (
     "department_id",
     "modes_supported",
@@ -22,7 +23,6 @@ DEFINITION_FIELDS: Final = (
     "vocab_namespace",
     "proposal_policy",
 )
-"""The fields whose change in a published role is reported (RR026); lists are compared as sets."""
 
 
 class RoleContractKind(StrEnum):
@@ -41,15 +41,14 @@ class RoleContractKind(StrEnum):
 class RoleContractSurface:
     """One contract of a role.
 
-    Attributes:
-        role_id, kind: the role and the list that contain it; the id may disagree (RR008, RR009).
-        version: None if the id does not have the form `ROLE:<role_id>:X|C:<ver>`.
-        schema_hash: sha256 of the RFC 8785 bytes of schema_json as 64 hexadecimal digits; None if it has none.
+    `schema_hash` is the sha256 of the RFC 8785 bytes of schema_json as 64 hexadecimal digits; None if it has none.
     """
 
     contract_id: str
+    # The role and the list that contain it; the id may disagree (RR008, RR009).
     role_id: str
     kind: RoleContractKind
+    # None if the id does not have the form `ROLE:<role_id>:X|C:<ver>`
     version: int | None
     schema_hash: str | None
 
@@ -98,108 +97,85 @@ SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9})")
 # Versions are 32-bit unsigned integers for every user of the pack.
 MAX_VERSION: Final = 2**32 - 1
+# How many wrong items of one array are listed.
 MAX_ITEMS: Final = 1_000
-"""How many wrong items of one array are listed."""
-_MODES: Final = ("representational", "conceptual")
-_POLICIES: Final = ("disabled", "queue_only", "auto_accept_with_threshold")
-_LIFECYCLES: Final = ("active", "deprecated")
+# A path inside a field, and what is expected there.
 ShapeError = tuple[JsonPath, str]
-"""A path inside a field, and what is expected there."""
 ShapeCheck = Callable[[Any], list[ShapeError]]
 
 
 def contract_version(contract_id: str) -> int | None:
     """Return the version in a contract id, or None if it does not have the form `ROLE:<role_id>:X|C:<ver>`."""
     match = CONTRACT_ID.fullmatch(contract_id)
-    version = None if match is None else int(match[3])
-    return version if version is not None and version <= MAX_VERSION else None
+    return int(match[3]) if match is not None and int(match[3]) <= MAX_VERSION else None
 
 
-def _check_string(value: Any) -> list[ShapeError]:
-    return [] if isinstance(value, str) else [((), "a string")]
+def _type(expected: str, kind: type) -> ShapeCheck:
+    return lambda value: [] if isinstance(value, kind) else [((), expected)]
 
 
-def _check_object(value: Any) -> list[ShapeError]:
-    return [] if isinstance(value, dict) else [((), "an object")]
+def _choice(*choices: str) -> ShapeCheck:
+    return lambda value: [] if value in choices else [((), " or ".join(choices))]
 
 
-def _check_items(items: list[Any], expected: str, is_valid: Callable[[Any], bool]) -> list[ShapeError]:
-    wrong = [index for index, item in enumerate(items) if not is_valid(item)]
-    errors: list[ShapeError] = [((index,), expected) for index in wrong[:MAX_ITEMS]]
-    if len(wrong) > MAX_ITEMS:
-        errors.append(((), f"right in {len(wrong) - MAX_ITEMS} more of its items"))
-    return errors
+def _array(expected: str, check_item: ShapeCheck, min_items: int = 0) -> ShapeCheck:
+    def check(value: Any) -> list[ShapeError]:
+        if not isinstance(value, list) or len(value) < min_items:
+            return [((), expected)]
+        errors: list[ShapeError] = []
+        for index, item in enumerate(value):
+            errors += [((index,), expected_item) for _, expected_item in check_item(item)]
+        if len(errors) > MAX_ITEMS:
+            errors[MAX_ITEMS:] = [((), f"right in {len(errors) - MAX_ITEMS} more of its items")]
+        return errors
+
+    return check
 
 
-def _check_strings(value: Any) -> list[ShapeError]:
-    if not isinstance(value, list):
-        return [((), "an array of strings")]
-    # The usual arrays are valid: this test is several times faster than the loop.
-    if not value or set(map(type, value)) == {str}:
-        return []
-    return _check_items(value, "a string", lambda item: isinstance(item, str))
-
-
-def _check_objects(value: Any) -> list[ShapeError]:
-    if not isinstance(value, list):
-        return [((), "an array of objects")]
-    return _check_items(value, "an object", lambda item: isinstance(item, dict))
-
-
-def _check_choice(choices: tuple[str, ...]) -> ShapeCheck:
-    expected = " or ".join(choices)
-    return lambda value: [] if isinstance(value, str) and value in choices else [((), expected)]
-
-
-def _check_modes(value: Any) -> list[ShapeError]:
-    expected = " or ".join(_MODES)
-    if not isinstance(value, list) or not value:
-        return [((), f"a non-empty array of {expected}")]
-    return _check_items(value, expected, lambda item: isinstance(item, str) and item in _MODES)
-
-
-PACK_FIELDS: Final[Mapping[str, ShapeCheck]] = MappingProxyType(
-    {"pack_id": _check_string, "pack_version": _check_string, "spec_id": _check_string, "roles": _check_objects}
-)
-ROLE_FIELDS: Final[Mapping[str, ShapeCheck]] = MappingProxyType(
-    {
-        "role_id": _check_string,
-        "department_id": _check_string,
-        "display_name": _check_string,
-        "modes_supported": _check_modes,
-        "content_profiles_supported": _check_strings,
-        "claim_features": _check_strings,
-        "extract_contracts": _check_objects,
-        "produce_contracts": _check_objects,
-        "allowed_models": _check_strings,
-        "allowed_tools": _check_strings,
-        "vocab_namespace": _check_string,
-        "proposal_policy": _check_choice(_POLICIES),
-        "aliases": _check_strings,
-        "lifecycle": _check_choice(_LIFECYCLES),
-    }
-)
-CONTRACT_FIELDS: Final[Mapping[str, ShapeCheck]] = MappingProxyType(
-    {"contract_id": _check_string, "schema_json": _check_object}
-)
+_STRING: Final = _type("a string", str)
+_OBJECT: Final = _type("an object", dict)
+_STRINGS: Final = _array("an array of strings", _STRING)
+_OBJECTS: Final = _array("an array of objects", _OBJECT)
+_MODE: Final = _choice("representational", "conceptual")
+PACK_FIELDS: Final[Mapping[str, ShapeCheck]] = {
+    "pack_id": _STRING,
+    "pack_version": _STRING,
+    "spec_id": _STRING,
+    "roles": _OBJECTS,
+}
+ROLE_FIELDS: Final[Mapping[str, ShapeCheck]] = {
+    "role_id": _STRING,
+    "department_id": _STRING,
+    "display_name": _STRING,
+    "modes_supported": _array("a non-empty array of representational or conceptual", _MODE, min_items=1),
+    "content_profiles_supported": _STRINGS,
+    "claim_features": _STRINGS,
+    "extract_contracts": _OBJECTS,
+    "produce_contracts": _OBJECTS,
+    "allowed_models": _STRINGS,
+    "allowed_tools": _STRINGS,
+    "vocab_namespace": _STRING,
+    "proposal_policy": _choice("disabled", "queue_only", "auto_accept_with_threshold"),
+    "aliases": _STRINGS,
+    "lifecycle": _choice("active", "deprecated"),
+}
+CONTRACT_FIELDS: Final[Mapping[str, ShapeCheck]] = {"contract_id": _STRING, "schema_json": _OBJECT}
 
 
 @value_type
 class Subject:
     """What a problem is about: the contract if `contract_id` is given, else the role, else the pack itself.
 
-    Attributes:
-        member: a field of it.
-        item: a text in that field.
-        kind: the list that contained a contract which is now missing.
-        occurrence: counts from 0 where an id is duplicated.
+    `member` is a field of it, and `item` a text in that field.
     """
 
     role_id: str | None = None
     contract_id: str | None = None
     member: str | None = None
     item: str | None = None
+    # the list that contained a contract which is now missing
     kind: RoleContractKind | None = None
+    # counts from 0 where an id is duplicated
     occurrence: int = 0
 
 
@@ -207,28 +183,33 @@ class Subject:
 class Problem:
     """One broken rule.
 
-    Attributes:
-        ids: what it is about; problems are sorted by them.
-        fillers: the values for the message template of the code.
-        key: distinguishes problems of one code and the same ids; code, ids and key make the fingerprint.
-        path, offset: where it is in the pack; if neither is known, `subject` is looked up.
-        commit: the commit that published what is broken.
-        severity: None for the severity of the code.
+    `fillers` are the values for the message template of the code, `commit` is the one that published what is broken.
     """
 
     code: str
+    # Problems are sorted by what they are about. Code, ids and key make the fingerprint.
     ids: tuple[str, ...]
     fillers: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
     expected: str | None = None
     got: str | None = None
+    # where it is in the pack; if neither is known, `subject` is looked up
     path: JsonPath | None = None
     offset: int | None = None
     subject: Subject | None = None
     commit: str | None = None
+    # None for the severity of the code
     severity: Severity | None = None
 
     @property
     def identity(self) -> tuple[str, tuple[str, ...], str, str | None]:
         """The key by which the same problem is recognised in two packs."""
         return (self.code, self.ids, self.key, self.got)
+
+    def to_finding(self, path: str, location: str | None = None, *, published: str = "", detail: str = "") -> Finding:
+        """Return the finding; `published` and `detail` fill the message unless the problem has its own."""
+        fillers = {"published": published, "detail": detail} | dict(self.fillers)
+        got, severity = self.got, self.severity
+        return finding(
+            self.code, path, location=location, expected=self.expected, got=got, severity=severity, **fillers
+        )

@@ -1,8 +1,4 @@
-"""Strict JSON: one value without duplicated keys, inexact numbers, lone surrogates or deep nesting.
-
-Fast path: json's C scanner, with checks on the text around it. If they fail, a tokenizer reports every defect
-with its offset; it takes four times as long. Both take time linear in the text.
-"""
+"""Strict JSON: one value without duplicated keys, inexact numbers, lone surrogates or deep nesting."""
 
 from __future__ import annotations
 
@@ -10,34 +6,30 @@ import codecs
 import json
 import re
 from collections import Counter
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
+from registry_pipeline.canonical import STRICT_HOOKS
 from registry_pipeline.registries.roles.json_text import JsonPath, quote_text, scan_string, skip_blanks, truncate
-from registry_pipeline.values import value_type
+from registry_pipeline.values import replace, value_type
 
 MAX_DEPTH: Final = 64
 MAX_INTEGER: Final = 2**53 - 1
+# How many defects of one code are listed for one text; further ones are counted.
 MAX_DEFECTS: Final = 1_000
-"""How many defects of one code are listed for one text; further ones are counted."""
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @value_type
 class JsonDefect:
-    """A reason why a text is not strict JSON.
+    """A reason why a text is not strict JSON, with the offset of a character and the path of the value around it."""
 
-    Attributes:
-        code: RR017 to RR019 or RR027 to RR029.
-        offset: the character that shows the defect.
-        path: the JSON path of the value that contains it.
-        identity: a text that does not change with the wording of `detail`; fingerprints are made of it.
-    """
-
+    # RR017 to RR019 or RR027 to RR029
     code: str
     offset: int
     path: JsonPath
     detail: str
+    # Fingerprints are made of it, so it does not change with the wording of `detail`.
     identity: str
 
 
@@ -65,8 +57,6 @@ class _StopError(ValueError):
 class _Level:
     """An open object (`keys` are those read so far) or an open array (`keys` is None)."""
 
-    __slots__ = ("count", "keys", "name")
-
     def __init__(self, keys: set[str] | None) -> None:
         self.keys = keys
         self.count = 0
@@ -86,8 +76,7 @@ class _Tokenizer:
         try:
             offset = self._read_value(skip_blanks(self._text, 0))
             while self._levels:
-                read = self._read_item if self._levels[-1].keys is None else self._read_member
-                offset = read(skip_blanks(self._text, offset))
+                offset = self._read_next(skip_blanks(self._text, offset))
             offset = skip_blanks(self._text, offset)
             if offset < len(self._text):
                 self._note("RR028", offset, "unexpected text after the end")
@@ -143,42 +132,39 @@ class _Tokenizer:
             self._note("RR019", offset, "a string has half of a surrogate pair")
         return value, end
 
-    def _read_item(self, offset: int) -> int:
+    def _read_next(self, offset: int) -> int:
+        """Read the next member or item of the innermost level, or its end; return the offset after it."""
         level = self._levels[-1]
-        if self._peek(offset) == "]":
+        closing = "]" if level.keys is None else "}"
+        if self._peek(offset) == closing:
             self._levels.pop()
             return offset + 1
         if level.count:
-            offset = self._read_comma(offset, "]")
-        level.name = level.count
+            offset = self._read_comma(offset, closing)
+        if level.keys is None:
+            level.name = level.count
+        else:
+            offset = self._read_key(offset, level, level.keys)
         level.count += 1
         return self._read_value(offset)
 
-    def _read_member(self, offset: int) -> int:
-        level = self._levels[-1]
-        if self._peek(offset) == "}":
-            self._levels.pop()
-            return offset + 1
-        if level.count:
-            offset = self._read_comma(offset, "}")
+    def _read_key(self, offset: int, level: _Level, keys: set[str]) -> int:
         if self._peek(offset) != '"':
             raise self._unexpected(offset)
-        level.count += 1
         # Until the key is known, a defect belongs to the member "".
         level.name = ""
         key, end = self._read_string(offset)
         level.name = key
-        if level.keys is not None:
+        if key in keys:
             # Quoting costs time, so a key beyond the limit is only counted.
-            if key in level.keys:
-                quoted = quote_text(key) if self._counts["RR027"] < MAX_DEFECTS else ""
-                identity = f"the key {quoted} stands twice in one object"
-                self._note("RR027", offset, f"the key {quoted} is duplicated", identity)
-            level.keys.add(key)
+            quoted = quote_text(key) if self._counts["RR027"] < MAX_DEFECTS else ""
+            identity = f"the key {quoted} stands twice in one object"
+            self._note("RR027", offset, f"the key {quoted} is duplicated", identity)
+        keys.add(key)
         end = skip_blanks(self._text, end)
         if self._peek(end) != ":":
             raise self._unexpected(end)
-        return self._read_value(skip_blanks(self._text, end + 1))
+        return skip_blanks(self._text, end + 1)
 
     def _read_comma(self, offset: int, closing: str) -> int:
         if self._text[offset] != ",":
@@ -199,130 +185,76 @@ class _Tokenizer:
         return _StopError("RR028", offset, detail)
 
 
-# Only a number of sixteen digits or with an exponent can be out of range.
-_LARGE_NUMBER: Final = re.compile(rb"[0-9](?:[0-9]{15}|[eE])")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_PAIR_OF_ESCAPES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _CONTAINERS: Final = frozenset({dict, list})
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}",:0123456789eE'))
 
 
 @value_type(eq=False)
 class StrictJson:
-    """A JSON text with its value and defects.
-
-    Attributes:
-        text: the text without a byte order mark.
-        value: None if not readable; of a duplicated key the last value, as in most parsers.
-        readable: whether there is a value (not after RR028, RR029, or bytes that are not UTF-8).
-        defects: in the order of the text.
-    """
+    """A JSON text without a byte order mark, with its value and its defects in the order of the text."""
 
     text: str
+    # None if not readable; of a duplicated key the last value, as in most parsers.
     value: Any
+    # False after RR028, RR029, or bytes that are not UTF-8.
     readable: bool
-    defects: tuple[JsonDefect, ...]
-
-
-class _DoubtError(ValueError):
-    """The fast path cannot show that the text is strict."""
+    defects: tuple[JsonDefect, ...] = ()
 
 
 def read_strict_json(data: bytes) -> StrictJson:
-    """Return the value and the defects of a JSON text; nothing is raised."""
+    """Return the value and the defects of a JSON text; nothing is raised, and the time is linear in the size."""
     defects: list[JsonDefect] = []
-    # (1) decode
     if data.startswith(codecs.BOM_UTF8):
         data = data[3:]
-        defects.append(
-            JsonDefect("RR017", 0, (), "the file starts with a byte order mark", "it begins with a byte order mark")
-        )
+        detail, identity = "the file starts with a byte order mark", "it begins with a byte order mark"
+        defects.append(JsonDefect("RR017", 0, (), detail, identity))
     try:
-        text = data.decode("utf-8")
+        result = parse_strict_json(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         text = data[: error.start].decode("utf-8")
         reason = f"is not UTF-8: {error.reason}"
         defects.append(JsonDefect("RR017", len(text), (), f"the file {reason}", f"it {reason}"))
         return StrictJson(text, None, readable=False, defects=tuple(defects))
+    return replace(result, defects=(*defects, *result.defects))
+
+
+def parse_strict_json(text: str) -> StrictJson:
+    """Return the same as `read_strict_json` for a text that is decoded."""
+    # The tokenizer finds every defect, but takes four times as long as a decoder that refuses any.
     try:
-        # (2) fast path
-        return StrictJson(text, _read_fast(text, data), readable=True, defects=tuple(defects))
+        return StrictJson(text, _read_fast(text), readable=True)
     except (ValueError, RecursionError):
-        defects += find_defects(text)
-    # (3) after a defect that leaves the text readable, the value is still checked by the other rules
+        defects = find_defects(text)
+    # After a defect that leaves the text readable, the value is still checked by the other rules.
     readable = not any(defect.code in {"RR028", "RR029"} for defect in defects)
-    return StrictJson(text, _LENIENT.decode(text) if readable else None, readable=readable, defects=tuple(defects))
+    return StrictJson(text, _LENIENT.decode(text) if readable else None, readable, tuple(defects))
 
 
-def _read_fast(text: str, data: bytes) -> Any:
-    structure = _remove_strings(data)
-    if _may_be_deep(structure.translate(None, _NOT_BRACKETS)) or (b"\\" in data and _has_lone_surrogate(text)):
-        raise _DoubtError
-    value = (_EXACT if _LARGE_NUMBER.search(structure) else _PLAIN).decode(text)
-    # Each member has a colon. A duplicated key leaves one member for two colons.
-    if _count_members(value) != structure.count(b":"):
-        raise _DoubtError
+def _read_fast(text: str) -> Any:
+    """Return the value of a strict text; raise a ValueError or RecursionError if it may have a defect."""
+    value = _STRICT.decode(text)
+    if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(value):
+        raise ValueError("the text is nested too deeply")
+    if "\\" in text and _SURROGATE_ESCAPE.search(text) is not None:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses half of a pair
     return value
 
 
-def _remove_strings(data: bytes) -> bytes:
-    """Return the brackets, commas, colons and digits outside strings."""
-    if b"\\" in data:
-        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Every second part between quotes is a string. If a string does not end, the parser refuses the text.
-    return b"".join(data.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
-
-
-def _count_members(value: Any) -> int:
-    count, pending = 0, [value]
-    while pending:
-        container = pending.pop()
-        if type(container) is dict:
-            count += len(container)
-            pending += [item for item in container.values() if type(item) in _CONTAINERS]
-        elif type(container) is list:
-            pending += [item for item in container if type(item) in _CONTAINERS]
-    return count
-
-
-def _may_be_deep(brackets: bytes) -> bool:
-    # Each replacement removes at most one level, so brackets that are gone after 32 rounds of two replacements have
-    # at most 64 levels. The parser refuses brackets that are not balanced.
-    for _ in range(MAX_DEPTH // 2):
-        if not brackets:
-            return False
-        rest = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if len(rest) == len(brackets):
-            return True
-        brackets = rest
-    return bool(brackets)
-
-
-def _has_lone_surrogate(text: str) -> bool:
-    if _SURROGATE_ESCAPE.search(text) is None:
-        return False
-    without_pairs = _PAIR_OF_ESCAPES.sub("-", text.replace("\\\\", "--"))
-    return _SURROGATE_ESCAPE.search(without_pairs) is not None
-
-
-def _refuse_constant(_token: str) -> NoReturn:
-    raise _DoubtError
+def _is_deep(value: Any) -> bool:
+    containers = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
+        items = (item for outer in containers for item in (outer.values() if type(outer) is dict else outer))
+        containers = [item for item in items if type(item) in _CONTAINERS]
+    return bool(containers)
 
 
 def _exact_integer(token: str) -> int:
-    if is_out_of_range(token):
-        raise _DoubtError
+    # Nearly all numbers are short, and a pack has thousands.
+    if len(token) > 15 and is_out_of_range(token):
+        raise ValueError("an integer is out of range")
     return int(token)
 
 
-def _exact_float(token: str) -> float:
-    if is_out_of_range(token):
-        raise _DoubtError
-    return float(token)
-
-
-_PLAIN: Final = json.JSONDecoder(parse_constant=_refuse_constant)
-_EXACT: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_exact_integer, parse_float=_exact_float)
+_STRICT: Final = json.JSONDecoder(**STRICT_HOOKS, parse_int=_exact_integer)
 # Python refuses integers of more than 4300 digits. One that is out of range only needs some number in its stead.
 _LENIENT: Final = json.JSONDecoder(parse_int=lambda token: float(token) if is_out_of_range(token) else int(token))

@@ -16,7 +16,7 @@ from registry_pipeline.registries.roles.json_text import (
     format_value,
     quote_text,
 )
-from registry_pipeline.registries.roles.report import Violation, make_fingerprint, sort_violations
+from registry_pipeline.registries.roles.report import Violation, make_fingerprint, make_violation, sort_violations
 from registry_pipeline.registries.roles.strict_json import read_strict_json
 from registry_pipeline.values import value_type
 
@@ -33,10 +33,8 @@ class Waiver:
     """The approval of the violation with this fingerprint, until the end of the day `expires` (UTC)."""
 
     fingerprint: str
-    reason: str
-    approver: str
     expires: date
-    location: str | None = None
+    location: str | None
 
 
 @value_type
@@ -63,37 +61,28 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
     """
     document = read_strict_json(data)
     lines = Lines(document.text)
-    violations = [
-        _make_invalid(path, lines.location(defect.offset), format_pointer(defect.path), defect.detail)
-        for defect in document.defects
-    ]
     # An ambiguous file approves nothing.
-    if violations:
-        return Waivers(path, (), sort_violations(violations))
-    rows: list[Waiver] = []
-    fingerprints: set[str] = set()
-
-    def locate(json_path: JsonPath) -> str | None:
-        span = find_spans(document.text, [json_path]).get(json_path)
-        return lines.location(span[0]) if span else None
-
-    def add_error(json_path: JsonPath, detail: str) -> None:
-        violations.append(_make_invalid(path, locate(json_path), format_pointer(json_path), detail))
-
-    for json_path, detail in _check_file(document.value):
-        add_error(json_path, detail)
+    if document.defects:
+        defects = [
+            _make_invalid(path, lines.location(defect.offset), format_pointer(defect.path), defect.detail)
+            for defect in document.defects
+        ]
+        return Waivers(path, (), sort_violations(defects))
+    errors = _check_file(document.value)
     content = document.value.get("waivers") if isinstance(document.value, dict) else None
+    valid: dict[str, tuple[JsonPath, date]] = {}
     for index, row in enumerate(content if isinstance(content, list) else ()):
-        errors = _check_row(row)
-        if not errors and row["fingerprint"] in fingerprints:
-            errors = ["its fingerprint is duplicated"]
-        for error in errors:
-            add_error(("waivers", index), error)
-        if not errors:
-            fingerprints.add(row["fingerprint"])
-            expires = date.fromisoformat(row["expires"])
-            location = locate(("waivers", index))
-            rows.append(Waiver(row["fingerprint"], row["reason"], row["approver"], expires, location))
+        row_errors = _check_row(row)
+        if not row_errors and row["fingerprint"] in valid:
+            row_errors = ["its fingerprint is duplicated"]
+        errors += [(("waivers", index), error) for error in row_errors]
+        if not row_errors:
+            valid[row["fingerprint"]] = (("waivers", index), date.fromisoformat(row["expires"]))
+    paths = [json_path for json_path, _ in (*errors, *valid.values())]
+    spans = find_spans(document.text, paths)
+    locations = {json_path: lines.location(begin) for json_path, (begin, _) in spans.items()}
+    rows = [Waiver(name, expires, locations[json_path]) for name, (json_path, expires) in valid.items()]
+    violations = [_make_invalid(path, locations.get(item), format_pointer(item), detail) for item, detail in errors]
     return Waivers(path, tuple(rows), sort_violations(violations))
 
 
@@ -120,8 +109,7 @@ def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date
 
 
 def _make_invalid(path: str, location: str | None, key: str, detail: str) -> Violation:
-    located = finding("RR034", path, location=location, detail=detail)
-    return Violation(located, (), make_fingerprint("RR034", (), f"{key} {detail}"))
+    return make_violation("RR034", path, location, key=f"{key} {detail}", detail=detail)
 
 
 def _check_file(value: Any) -> list[tuple[JsonPath, str]]:
