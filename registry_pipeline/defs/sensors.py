@@ -40,6 +40,7 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
 from registry_pipeline.pointers.obstacles import ActiveRun, find_age_obstacle
+from registry_pipeline.pointers.state import read_active_runs
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
@@ -142,7 +143,7 @@ def _format_reason(finding: Finding) -> str:
 def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple[list[Materialization], list[str]]:
     """Return the checked builds that are newer than the active runs, and why other newest builds are not candidates."""
     pointers = pointer_file.read_pointers(repository)
-    active = activation.read_active_runs(repository, pointers)
+    active = read_active_runs(repository, pointers)
     registry_ids = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
     builds = {registry_id: event_log.materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids}
     candidates: list[Materialization] = []

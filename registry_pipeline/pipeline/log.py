@@ -9,7 +9,7 @@ from typing import Any
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.pointers.record import ACTIVATION_TAG, ActivationEntry
+from registry_pipeline.pointers.record import ACTIVATION_TAG, SealedRecord
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import builder_name
 from registry_pipeline.registries.base.sealed_input import sealed_run
@@ -37,12 +37,12 @@ class BuildEntry:
     git_commit: str | None
 
 
-LogEntry = ActivationEntry | BuildEntry
+LogEntry = SealedRecord | BuildEntry
 
 
 def list_log_entries(
     listing: RunListing,
-    activations: Iterable[ActivationEntry],
+    activations: Iterable[SealedRecord],
     specs: Mapping[str, RegistrySpec],
     registry_id: str | None = None,
 ) -> tuple[LogEntry, ...]:
@@ -70,7 +70,7 @@ def list_log_entries(
 
     def sort_key(entry: LogEntry) -> tuple[str, bool, int, str]:
         # Within one second: builds in the order of the catalog, then the activation that activated them.
-        if isinstance(entry, ActivationEntry):
+        if isinstance(entry, SealedRecord):
             return entry.created_utc, True, 0, entry.ref.run_id
         return entry.created_utc, False, order.index(entry.registry_id), entry.run_id
 
@@ -79,7 +79,7 @@ def list_log_entries(
 
 def add_claims(root: Path, entry: LogEntry) -> LogEntry:
     """Return a build entry with the root and commit that its folder states; return an activation unchanged."""
-    if isinstance(entry, ActivationEntry):
+    if isinstance(entry, SealedRecord):
         return entry
     # `git_commit` is text that the folder states: accept nothing but a string.
     run = read_run_folder(root, entry.run_root, entry.run_id)

@@ -19,10 +19,9 @@ from registry_pipeline.pipeline.inspect import Inspection, inspect, list_evidenc
 from registry_pipeline.pipeline.log import LogEntry, add_claims, list_log_entries
 from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, RunQueryResult, select_runs
 from registry_pipeline.pointers.activation import Obstacle, explain_newest, newest_runs, read_claims
-from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.obstacles import ActivationState, ActiveRun, can_be_active
-from registry_pipeline.pointers.record import ACTIVATION_TAG, ActivationEntry, find_activation, find_activations_of_run
+from registry_pipeline.pointers.record import ACTIVATION_TAG, SealedRecord, find_activation, find_activations_of_run
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.drift import check_tracked, make_git_unreadable_finding
@@ -146,7 +145,7 @@ class StatusDocument:
 def describe_registry(
     spec: RegistrySpec,
     inspection: Inspection,
-    activations: Sequence[ActivationEntry],
+    activations: Sequence[SealedRecord],
     newest_run_id: str | None,
     obstacle: Obstacle | None,
     now: datetime,
@@ -170,7 +169,7 @@ def describe_registry(
 
 
 def _describe_active_run(
-    inspection: Inspection, activations: Sequence[ActivationEntry], name: str, ref: SealedRef
+    inspection: Inspection, activations: Sequence[SealedRecord], name: str, ref: SealedRef
 ) -> ActiveStatus:
     pointer, entry = inspection.pointer_file.get(name), find_activation(activations, name, ref)
     # The pointer file may be edited by hand: print its time only if it is one.
@@ -245,7 +244,7 @@ def read_status(repository: Repository, now: datetime) -> StatusDocument:
     # (2) The newest run of each registry, and why it is not active.
     newest = newest_runs(listing, REGISTRIES)
     obstacles = _explain_inactive(repository, inspection, newest)
-    activations = _list_activations(inspection.chain)
+    activations = inspection.chain.records
     registries = tuple(
         describe_registry(
             spec, inspection, activations, newest[name].run_id if name in newest else None, obstacles.get(name), now
@@ -323,10 +322,6 @@ def _read_main_artifact(repository: Repository, registry_id: str, built: SealedR
         return None
 
 
-def _list_activations(chain: ChainState) -> tuple[ActivationEntry, ...]:
-    return chain.records
-
-
 def read_log(repository: Repository, registry_id: str | None, limit: int) -> tuple[LogEntry, ...]:
     """Return activations and builds, the newest first, at most `limit` of them (0: all).
 
@@ -336,7 +331,7 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> tup
     if registry_id is not None:
         spec_of(registry_id)
     listing = list_run_folders(repository.root, repository.config.run_roots)
-    entries = list_log_entries(listing, _list_activations(read_chain_state(repository)), REGISTRIES, registry_id)
+    entries = list_log_entries(listing, read_chain_state(repository).records, REGISTRIES, registry_id)
     # Only the folders of printed entries are read.
     return tuple(add_claims(repository.root, entry) for entry in (entries[:limit] if limit else entries))
 
@@ -376,5 +371,5 @@ def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocu
     active_for = tuple(
         name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
     )
-    activations = find_activations_of_run(_list_activations(read_chain_state(repository)), report.run_id)
+    activations = find_activations_of_run(read_chain_state(repository).records, report.run_id)
     return RunDocument(verdict, report, active_for, activations)

@@ -25,7 +25,7 @@ from registry_pipeline.pointers.obstacles import (
     mixed_finding,
 )
 from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_activation
-from registry_pipeline.pointers.state import read_activation_state, read_active_runs, read_chain_state
+from registry_pipeline.pointers.state import read_activation_state, read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.reader import RegistrySpec
@@ -43,7 +43,6 @@ from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import Activation, Refusal, RunVerdict, SealedRun, Verdict
 from registry_pipeline.values import value_type
 
-__all__ = ["ValidatedRun", "activate", "read_active_runs", "read_chain_state", "select_activatable"]
 ValidatedRun = tuple[SealedRun, Verdict]
 
 

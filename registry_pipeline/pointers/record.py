@@ -292,9 +292,6 @@ def _of_last_record(moves: Sequence[RecordedMove]) -> tuple[RecordedMove, ...]:
     return tuple(recorded for recorded in moves if recorded.number == last)
 
 
-ActivationEntry = SealedRecord
-
-
 def find_activation(entries: Sequence[SealedRecord], registry_id: str, ref: SealedRef) -> SealedRecord | None:
     """Return the last record that moved a registry's pointer to a run; None for a pointer older than the chain."""
     return next((e for e in reversed(entries) if any(move.to_ref == ref for move in e.moves_of(registry_id))), None)

@@ -20,7 +20,7 @@ from registry_pipeline.pipeline.inspect import RegistryRow, list_registry_rows
 from registry_pipeline.pipeline.log import LogEntry, entry_to_json
 from registry_pipeline.pipeline.runs import ORDERS, STATES, RunDocument, RunQuery, RunQueryResult, list_states
 from registry_pipeline.pipeline.status import read_log, read_run_document, read_runs
-from registry_pipeline.pointers.record import ActivationEntry
+from registry_pipeline.pointers.record import SealedRecord
 from registry_pipeline.registries.catalog import REGISTRIES
 
 _SEAL_STATES: Final = frozenset(STATES[:3])
@@ -174,7 +174,7 @@ def _print_entries(page: Page, entries: tuple[LogEntry, ...]) -> None:
     if not entries:
         page.line("nothing was built or activated yet -> registry-pipeline build")
     for entry in entries:
-        if isinstance(entry, ActivationEntry):
+        if isinstance(entry, SealedRecord):
             record = entry.record
             page.line(f"{entry.created_utc}  {record.action} by {record.actor}: {record.reason}", style="bold")
             for ref in record.runs:
