@@ -133,7 +133,7 @@ def pointers_version(pointers: PointerFile) -> DataVersion:
 def _moves_metadata(moved: Activation | None) -> metadata.Metadata:
     if moved is None:
         return {"moved": 0}
-    record = printable(f"{moved.record.run_root}/{moved.record.run_id}")
+    record = printable(moved.record.path)
     return {"moved": len(moved.moves), "activation_record": record} | metadata.findings_metadata(moved.findings)
 
 

@@ -196,7 +196,7 @@ def _select_set(newest: Materialization, candidates: Sequence[Materialization]) 
         for registry_id, ref in ({} if build.sealed is None else build.sealed.inputs.upstream()).items():
             # An upstream that is not a candidate is active already or ruled out; no other build may replace it.
             selected.pop(registry_id, None)
-            pending += [c for c in candidates if c.sealed is not None and c.sealed.ref.same_run(ref)][:1]
+            pending += [c for c in candidates if c.sealed is not None and c.sealed.ref.identity == ref.identity][:1]
     return list(selected.values())
 
 
@@ -205,8 +205,9 @@ def _as_checked_run(build: Materialization) -> tuple[SealedRun, Verdict]:
     sealed = build.sealed
     if sealed is None:
         raise ValueError("a candidate has a sealed run")
-    path = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
-    return sealed, Verdict(path, sealed.ref.run_id, build.registry_id, "pass", sealed.ref.manifest_sha256, ())
+    return sealed, Verdict(
+        sealed.ref.path, sealed.ref.run_id, build.registry_id, "pass", sealed.ref.manifest_sha256, ()
+    )
 
 
 def request(instance: DagsterInstance, repository: Repository, proposal: Proposal) -> RunRequest | SkipReason:

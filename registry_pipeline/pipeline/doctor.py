@@ -253,13 +253,13 @@ def _resolve_records(
         return repairs, (), ()
     report, not_rendered = render_after_change(repository, run)
     if report is not None:
-        path = f"{report.ref.run_root}/{report.ref.run_id}"
+        path = report.ref.path
         repairs.append(Repair("CHAIN_PENDING", path, "rendered the report"))
     return repairs, (), not_rendered
 
 
 def _record_path(activation: Activation) -> str:
-    return f"{activation.record.run_root}/{activation.record.run_id}"
+    return activation.record.path
 
 
 def _restore_pointer_file(repository: Repository) -> Iterator[Repair]:

@@ -133,7 +133,7 @@ def _check_pointer_file(
 def _read_active_run(repository: Repository, registry_id: str, ref: SealedRef) -> ActiveSnapshot:
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(registry_id, ref, None, Inputs(), None, {})
-    report = verify_with_artifacts(run_folder(repository, ref), f"{ref.run_root}/{ref.run_id}")
+    report = verify_with_artifacts(run_folder(repository, ref), ref.path)
     verdict = check_run(report, REGISTRIES)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")

@@ -200,7 +200,7 @@ def _read_previous(
         ref = pointers.active(name)
         if ref is None or not run_folder(repository, ref).is_dir():
             continue
-        path = f"{ref.run_root}/{ref.run_id}"
+        path = ref.path
         try:
             report = read_sealed(repository, REGISTRIES[name], ref)
         except EvidenceError as error:

@@ -122,7 +122,7 @@ def check_lineage(runs: Iterable[CheckedRun], check: Callable[[SealedRef], Check
 
 
 def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None) -> Iterator[Finding]:
-    name = f"{recorded.role} {recorded.registry_id} {recorded.ref.run_root}/{recorded.ref.run_id}"
+    name = f"{recorded.role} {recorded.registry_id} {recorded.ref.path}"
     if checked is None:
         yield finding("INPUT_REF_MISSING", path, detail=name)
         return
@@ -150,7 +150,7 @@ def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding
     # (2) Compare the root that the record names with the one that the folder states.
     findings: list[Finding] = []
     for ref, record in moved.items():
-        path = f"{ref.run_root}/{ref.run_id}"
+        path = ref.path
         root = read_stated_root(repository.path(path))
         if not os.path.lexists(repository.path(path)):
             accepted = _is_removal_accepted(repository, chain, ref)

@@ -13,7 +13,6 @@ from typing import Literal
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.pointers.obstacles import path_of
 from registry_pipeline.pointers.record import (
     ACCEPTED_FOREIGN,
     MUTATION_POLICY,
@@ -131,7 +130,7 @@ def _without_retired(chain: ChainRecords, kept: Iterable[SealedRecord]) -> tuple
     """Return the chain without the records that a restart retired, and the roots of these records."""
     runs = [run for r in kept if r.record.action == "init" for run in r.record.runs]
     roots = frozenset(run.manifest_sha256 for run in runs)
-    paths = {path_of(run) for run in runs}
+    paths = {run.path for run in runs}
     records = tuple(r for r in chain.records if r.ref.manifest_sha256 not in roots)
     # A folder that does not verify has no certain root, so a restart names it by its path.
     broken = tuple(f for f in chain.broken if f.path not in paths)
@@ -196,11 +195,11 @@ def _check_named(
     by_run = {r.ref.run_id: r for r in chain.records}
     broken = {f.path for f in chain.broken}
     for named_by, ref in named:
-        if ref.manifest_sha256 in roots or path_of(ref) in broken:
+        if ref.manifest_sha256 in roots or ref.path in broken:
             continue
         other = by_run.get(ref.run_id)
         if other is None:
-            yield finding("CHAIN_RECORD_MISSING", path_of(ref), detail=f"{named_by} names it")
+            yield finding("CHAIN_RECORD_MISSING", ref.path, detail=f"{named_by} names it")
         else:
             expected, got = ref.manifest_sha256, other.ref.manifest_sha256
             detail = f"{named_by} names it with another root hash"
@@ -212,7 +211,7 @@ def _find_head(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Seale
     followed = {r.record.previous.manifest_sha256 for r in standing if r.record.previous is not None}
     leaves = [r for r in standing if r.ref.manifest_sha256 not in followed]
     named = {r.record.previous for r in chain.records} | {run for r in chain.records for run in r.record.runs}
-    paths = {path_of(ref) for ref in named if ref is not None}
+    paths = {ref.path for ref in named if ref is not None}
     # A broken folder that no record names may have been the head.
     if len(leaves) != 1 or any(f.path not in paths for f in chain.broken):
         return None

@@ -18,7 +18,6 @@ from registry_pipeline.pointers.obstacles import (
     InconsistentInput,
     can_be_active,
     find_inconsistent_inputs,
-    path_of,
 )
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, is_foreign
@@ -122,7 +121,7 @@ def _check_active(
         expected = " or ".join(artifacts) or "null"
         yield entry.finding("POINTER_NOT_PAYLOAD", "/active_ref/relpath", expected=expected, got=ref.relpath)
     if verdict is None:
-        yield entry.finding("POINTER_RUN_MISSING", "/active_ref/run_id", got=path_of(ref))
+        yield entry.finding("POINTER_RUN_MISSING", "/active_ref/run_id", got=ref.path)
         return
     if not verdict.passed:
         codes = sorted({f.code for f in verdict.errors()}) or [verdict.verdict]

@@ -56,14 +56,14 @@ def find_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Fin
     if candidate.run.ref.run_id in state.rolled_back_runs:
         # An operator decided against this run, so it is never proposed again automatically.
         registry_id = candidate.run.registry_id
-        yield finding("ACTIVATE_ROLLED_BACK", path_of(candidate.run.ref), registry=registry_id)
+        yield finding("ACTIVATE_ROLLED_BACK", candidate.run.ref.path, registry=registry_id)
     yield from find_age_obstacle(candidate.run, state.active.get(candidate.run.registry_id))
 
 
 def find_run_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Finding]:
     """Yield the obstacles that refuse a rollback too: those of the run itself, whatever is active."""
     run, verdict, ref = candidate.run, candidate.verdict, candidate.run.ref
-    path = path_of(ref)
+    path = ref.path
     if not can_be_active(state.specs.get(run.registry_id)):
         yield finding("ACTIVATE_NO_POINTER", path, detail=run.registry_id)
     # A pointer names folders directly in a run root; anything else could be outside the repository.
@@ -89,7 +89,7 @@ def _check_origin(candidate: Candidate, state: ActivationState) -> Iterator[Find
     if is_foreign(stated, own):
         yield finding(
             "ACTIVATE_FOREIGN",
-            path_of(ref),
+            ref.path,
             expected=own,
             got=stated,
             severity=Severity.WARNING if ref.identity in state.accepted_foreign else Severity.ERROR,
@@ -99,7 +99,7 @@ def _check_origin(candidate: Candidate, state: ActivationState) -> Iterator[Find
     # Repositories and runs of older versions have no id, so this is only a warning.
     elif (own is None) != (stated is None):
         detail = "the run states no repository_id" if stated is None else "this repository has no repository_id"
-        yield finding("ACTIVATE_ORIGIN_UNKNOWN", path_of(ref), expected=own, got=stated, detail=detail)
+        yield finding("ACTIVATE_ORIGIN_UNKNOWN", ref.path, expected=own, got=stated, detail=detail)
 
 
 def find_age_obstacle(run: SealedRun, active: ActiveRun | None) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ def find_age_obstacle(run: SealedRun, active: ActiveRun | None) -> Iterator[Find
     as_of = parse_utc(run.as_of_utc)
     if active is not None and active_as_of is not None and as_of is not None and as_of < active_as_of:
         expected = f"{active.as_of_utc} or later"
-        yield finding("ACTIVATE_OLDER", path_of(run.ref), expected=expected, got=run.as_of_utc)
+        yield finding("ACTIVATE_OLDER", run.ref.path, expected=expected, got=run.as_of_utc)
 
 
 def find_joint_obstacles(runs: Iterable[SealedRun], state: ActivationState) -> Mapping[str, InconsistentInput]:
@@ -167,17 +167,12 @@ def mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None =
 
 def _input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
     expected, got = "no active run" if edge.active is None else edge.active.run_id, edge.recorded.run_id
-    return finding(code, path_of(ref), expected=expected, got=got, detail=detail, registry=registry)
+    return finding(code, ref.path, expected=expected, got=got, detail=detail, registry=registry)
 
 
 def as_active(run: SealedRun) -> ActiveRun:
     """Return a run as it is compared when it is active."""
     return ActiveRun(run.ref, run.inputs, run.as_of_utc)
-
-
-def path_of(ref: SealedRef) -> str:
-    """Return the path of a run folder, relative to the repository."""
-    return f"{ref.run_root}/{ref.run_id}"
 
 
 @value_type
@@ -224,7 +219,7 @@ def find_inconsistent_inputs(
         for registry_id, run in sorted(active.items())
         for upstream_id, recorded in sorted(run.inputs.upstream().items())
         if can_be_active(specs.get(upstream_id))
-        and ((upstream := active.get(upstream_id)) is None or not upstream.ref.same_run(recorded))
+        and ((upstream := active.get(upstream_id)) is None or upstream.ref.identity != recorded.identity)
     )
 
 

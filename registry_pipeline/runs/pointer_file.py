@@ -238,10 +238,9 @@ def read_pointers(repository: Repository) -> PointerFile:
 
 def run_folder(repository: Repository, ref: SealedRef) -> Path:
     """Return the folder that a reference names, whether it exists or not."""
-    return repository.path(ref.run_root) / ref.run_id
+    return repository.path(ref.path)
 
 
 def verify_referenced_run(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
     """Verify a referenced folder and return the report, with the bytes of the files named in `keep`."""
-    display_path = f"{ref.run_root}/{ref.run_id}"
-    return verify_folder(repository.path(display_path), display_path=display_path, keep=keep)
+    return verify_folder(repository.path(ref.path), display_path=ref.path, keep=keep)

@@ -75,9 +75,10 @@ class SealedRef:
         """The run and its content, whichever run root and file the reference names."""
         return self.run_id, self.manifest_sha256
 
-    def same_run(self, other: SealedRef) -> bool:
-        """Return whether both references have the same identity."""
-        return self.identity == other.identity
+    @property
+    def path(self) -> str:
+        """The run folder, relative to the repository."""
+        return f"{self.run_root}/{self.run_id}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the reference."""

@@ -96,7 +96,7 @@ def find_head(repository: Repository, logs: Iterable[Claim], chain: ChainFacts) 
 def _two_heads(heads: Sequence[DeltaHead]) -> Finding:
     last = max(heads, key=lambda head: head.ref.run_id).ref
     names = " and ".join(sorted(head.ref.run_id for head in heads))
-    return finding("DELTA_TWO_HEADS", f"{last.run_root}/{last.run_id}", detail=names, run_id=last.run_id)
+    return finding("DELTA_TWO_HEADS", last.path, detail=names, run_id=last.run_id)
 
 
 def find_foreign(repository: Repository, report: SealReport, chain: ChainFacts) -> Finding | None:
@@ -300,8 +300,7 @@ def _merge_foreign(repository: Repository, findings: Iterable[Finding]) -> tuple
 
 
 def _unknown_snapshot(ref: SealedRef, named_by: str) -> Finding:
-    path = f"{ref.run_root}/{ref.run_id}"
-    return finding("DELTA_SNAPSHOT_UNKNOWN", path, expected=ref.manifest_sha256, detail=named_by)
+    return finding("DELTA_SNAPSHOT_UNKNOWN", ref.path, expected=ref.manifest_sha256, detail=named_by)
 
 
 def _find_late(edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]) -> list[Finding]:
@@ -309,7 +308,7 @@ def _find_late(edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]) -> lis
     for edge in edges:
         newest[edge.registry_id] = max(newest.get(edge.registry_id, ""), edge.to_ref.run_id)
     return [
-        finding("DELTA_LATE", f"{s.ref.run_root}/{s.ref.run_id}", detail=newest[s.registry_id])
+        finding("DELTA_LATE", s.ref.path, detail=newest[s.registry_id])
         for s in snapshots
         if s.ref.run_id < newest.get(s.registry_id, "")
     ]

@@ -306,7 +306,7 @@ def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
         NotFoundError: the folder is missing or contains no pack.
         EvidenceError: the folder does not verify.
     """
-    folder = f"{ref.run_root}/{ref.run_id}"
+    folder = ref.path
     if not run_folder(repository, ref).is_dir():
         raise NotFoundError(f"the role registry {folder} is missing", "restore its folder from a backup")
     pack = find_pack(read_sealed(repository, ROLE_REGISTRY_SPEC, ref).kept)
