@@ -1,7 +1,5 @@
 """The two assets of activation: the pointers, and the health report on the active runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final

@@ -1,7 +1,5 @@
 """The assets that are built: one per registry of the build order."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final, TypedDict

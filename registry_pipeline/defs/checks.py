@@ -1,7 +1,5 @@
 """The blocking checks of every sealed asset: seal, schema and rules."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 

@@ -4,8 +4,6 @@ A run of many partitions seals each one by itself. There is no value for the IO 
 of all partitions together, so each partition's own content hash is in its metadata.
 """
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The IO manager: seals the result of an asset as a run folder, and loads only verified folders."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency

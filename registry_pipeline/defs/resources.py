@@ -1,7 +1,5 @@
 """The repository as a Dagster resource, and the translation of errors to step failures."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

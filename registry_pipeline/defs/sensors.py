@@ -1,7 +1,5 @@
 """The jobs, and the sensor that proposes checked snapshots for activation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

@@ -6,6 +6,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -135,6 +136,8 @@ def test_a_materialization_and_a_build_at_once_leave_one_log(tmp_path: Path) -> 
 
     for each in both:
         each.start()
+    wait([each.sentinel for each in both])
+    barrier.abort()  # a process that failed early must not leave the other waiting
     for each in both:
         each.join()
 

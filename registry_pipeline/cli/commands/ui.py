@@ -44,7 +44,7 @@ _POLL_SECONDS: Final = 0.2
 _START_SECONDS: Final = 120
 _STOP_SECONDS: Final = 20
 _PR_SET_PDEATHSIG: Final = 1
-_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
 @value_type
