@@ -9,12 +9,11 @@ import errno
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from stat import S_ISREG
 from typing import Final
 
 from registry_pipeline.config import Adapter
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.files.read import MAX_BYTES
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
@@ -24,7 +23,6 @@ from registry_pipeline.runs.envelope_file import decode_text, parse_adapted, par
 from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.values import replace, value_type
 
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _HASH_FILE: Final = "MANIFEST.sha256"
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
@@ -207,29 +205,16 @@ def _check_adapters(adapters: Sequence[Adapter], runs: Sequence[ScannedRun]) -> 
 def _read_file(path: str, name: str) -> tuple[int, bytes | str]:
     """Return the size of a file, and its bytes or a text that says why it cannot be read."""
     try:
-        return _read_descriptor(os.open(path, _OPEN))
+        data = read_regular_file(path, follow_links=False)
     except FileNotFoundError:
         raise
     except OSError as error:
-        # The name without its folder: an artifact must not contain the path of the repository.
-        return os.lstat(path).st_size, str(OSError(error.errno, error.strerror, name))
-
-
-def _read_descriptor(descriptor: int) -> tuple[int, bytes | str]:
-    try:
-        status = os.fstat(descriptor)
-        if not S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file")
-        size = status.st_size
-        if size > MAX_BYTES:
-            return size, f"larger than {MAX_BYTES >> 20} MiB"
-        data = os.read(descriptor, size + 1)
-        if len(data) != size:  # the file is being written to, or the read was short
-            while len(data) <= MAX_BYTES and (more := os.read(descriptor, 1 << 16)):
-                data += more
-    finally:
-        os.close(descriptor)
-    return size, data
+        # An artifact contains this text: with the name without its folder, worded as the system words its errors.
+        reason = error.strerror or ""
+        if error.errno != errno.EFBIG:
+            reason = str(OSError(error.errno, reason.capitalize(), name))
+        return os.lstat(path).st_size, reason
+    return len(data), data
 
 
 def claimed_root(data: bytes | str | None) -> str | None:
