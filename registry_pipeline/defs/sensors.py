@@ -37,7 +37,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
-from registry_pipeline.pointers.obstacles import ActiveRun, find_age_obstacle
+from registry_pipeline.pointers.plan import find_age_obstacle
 from registry_pipeline.pointers.state import read_active_runs
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
@@ -160,7 +160,7 @@ def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple
     return candidates, reasons
 
 
-def _find_obstacle(instance: DagsterInstance, build: Materialization, active: ActiveRun | None) -> str | None:
+def _find_obstacle(instance: DagsterInstance, build: Materialization, active: SealedRun | None) -> str | None:
     """Return why the event log rules out a build, or None."""
     if build.sealed is None:
         return "its source made no run"

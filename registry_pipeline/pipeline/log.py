@@ -9,7 +9,7 @@ from typing import Any
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.pointers.record import ACTIVATION_TAG, SealedRecord
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, SealedRecord
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import builder_name
 from registry_pipeline.registries.base.sealed_input import sealed_run

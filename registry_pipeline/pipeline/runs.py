@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import parse_instant, read_finite_json
 from registry_pipeline.findings.finding import did_you_mean
-from registry_pipeline.pointers.record import SealedRecord
+from registry_pipeline.pointers.chain import SealedRecord
 from registry_pipeline.runs.envelope import ADAPTED, Inputs
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealReport, Verdict

@@ -19,9 +19,9 @@ from registry_pipeline.pipeline.inspect import Inspection, inspect, list_evidenc
 from registry_pipeline.pipeline.log import LogEntry, add_claims, list_log_entries
 from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, RunQueryResult, select_runs
 from registry_pipeline.pointers.activation import Obstacle, explain_newest, newest_runs, read_claims
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.obstacles import ActivationState, ActiveRun, can_be_active
-from registry_pipeline.pointers.record import ACTIVATION_TAG, SealedRecord, find_activation, find_activations_of_run
+from registry_pipeline.pointers.plan import ActivationState, can_be_active
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.drift import check_tracked, make_git_unreadable_finding
@@ -35,7 +35,7 @@ from registry_pipeline.registries.validation import capture_checks, verify_with_
 from registry_pipeline.runs.listing import RunFolder, RunListing, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.sealed_run import Verdict
+from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 from registry_pipeline.values import asdict, fields, value_type
 
 CheckState = Literal["pass", "fail", "missing"]
@@ -171,7 +171,9 @@ def describe_registry(
 def _describe_active_run(
     inspection: Inspection, activations: Sequence[SealedRecord], name: str, ref: SealedRef
 ) -> ActiveStatus:
-    pointer, entry = inspection.pointer_file.get(name), find_activation(activations, name, ref)
+    pointer = inspection.pointer_file.get(name)
+    # Without an entry the pointer is older than the chain.
+    entry = next((e for e in reversed(activations) if any(move.to_ref == ref for move in e.moves_of(name))), None)
     # The pointer file may be edited by hand: print its time only if it is one.
     activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     if entry is None:
@@ -259,7 +261,7 @@ def _explain_inactive(
     repository: Repository, inspection: Inspection, newest: Mapping[str, RunFolder]
 ) -> Mapping[str, Obstacle]:
     active = {
-        name: ActiveRun(snapshot.ref, snapshot.inputs, snapshot.as_of_utc)
+        name: SealedRun(name, snapshot.ref, snapshot.inputs, snapshot.as_of_utc or "")
         for name, snapshot in inspection.active.items()
         if snapshot.verdict is not None
     }
@@ -371,5 +373,5 @@ def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocu
     active_for = tuple(
         name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
     )
-    activations = find_activations_of_run(read_chain_state(repository).records, report.run_id)
-    return RunDocument(verdict, report, active_for, activations)
+    activations = [entry for entry in read_chain_state(repository).records if report.run_id in entry.run_ids]
+    return RunDocument(verdict, report, active_for, tuple(activations))

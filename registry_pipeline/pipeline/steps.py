@@ -19,7 +19,7 @@ from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.files.lock import hold_lock, is_locked
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.pointers.record import ACTIVATION_TAG
+from registry_pipeline.pointers.chain import ACTIVATION_TAG
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts, Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built

@@ -15,9 +15,8 @@ from registry_pipeline.errors import EvidenceError
 from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
-from registry_pipeline.pointers.chain import ChainState
+from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
 from registry_pipeline.pointers.find_runs import FoundRun, locate_run
-from registry_pipeline.pointers.record import ACCEPTED_REMOVED
 from registry_pipeline.registries.base.check_run import check_run, needed_files
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of

@@ -13,8 +13,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.pointers.obstacles import (
-    ActiveRun,
+from registry_pipeline.pointers.plan import (
     InconsistentInput,
     can_be_active,
     find_inconsistent_inputs,
@@ -23,7 +22,7 @@ from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, is_foreign
 from registry_pipeline.runs.pointer_file import has_registry_id
 from registry_pipeline.runs.reference import Pointer, PointerFile, RunIdentity, SealedRef
-from registry_pipeline.runs.sealed_run import Verdict
+from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 from registry_pipeline.values import replace, value_type
 
 
@@ -64,7 +63,7 @@ def check_pointers(
         accepted_foreign: The runs of other repositories that the chain accepts.
     """
     findings: list[Finding] = []
-    active: dict[str, ActiveRun] = {}
+    active: dict[str, SealedRun] = {}
     entries = _list_entries(pointer_file, repository.config.pointers)
     for registry_id, entry in entries.items():
         spec, ref = specs.get(registry_id), entry.pointer.ref
@@ -78,7 +77,7 @@ def check_pointers(
             findings += _check_active(entry, ref, spec, verdict, marked_bad)
             if verdict is not None:
                 findings += _check_origin(entry, ref, verdict, repository.config.repository_id, accepted_foreign)
-                active[registry_id] = ActiveRun(ref, inputs_of(ref) or Inputs(), None)
+                active[registry_id] = SealedRun(registry_id, ref, inputs_of(ref) or Inputs(), "")
     findings += [_mixed(entries[edge.registry_id], edge) for edge in find_inconsistent_inputs(active, specs)]
     return sorted_findings(findings)
 

@@ -14,10 +14,8 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.obstacles import find_run_obstacles
-from registry_pipeline.pointers.plan import ActivationPlan, plan_init, plan_void
-from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, SealedRecord
+from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, ChainState, SealedRecord
+from registry_pipeline.pointers.plan import ActivationPlan, find_run_obstacles, plan_init, plan_void
 from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
 from registry_pipeline.pointers.state import (
     pointer_lock,
@@ -140,7 +138,7 @@ def _require_reason(reason: str, action: str) -> None:
 def _find_records_to_retire(repository: Repository) -> list[SealedRef]:
     """Return every activation record that exists or that a report names; a broken one with the root that it states."""
     chain = read_chain(repository)
-    refs = {record.ref for record in chain.records} | {witness.ref for witness in chain.witnesses}
+    refs = {record.ref for record in chain.records} | {ref for _, ref in chain.witnesses}
     for broken in chain.broken:
         run_root, _, run_id = broken.path.rpartition("/")
         root = read_stated_root(repository.path(broken.path)) or sha256_hex(b"")
@@ -227,8 +225,8 @@ def check_withdrawal(chain: ChainState, chosen: Sequence[SealedRecord]) -> Withd
     """
     voided: dict[str, SealedRecord] = {}
     for record in chosen:
-        voided |= {r.ref.manifest_sha256: r for r in _find_branch(chain.records, record)}
-    kept = [r for r in chain.records if r.ref.manifest_sha256 not in voided]
+        voided |= {r.root: r for r in _find_branch(chain.records, record)}
+    kept = [r for r in chain.records if r.root not in voided]
     leaves = [r for r in kept if not _followers(kept, r)]
     names = ", ".join(record.ref.run_id for record in chosen)
     if len(leaves) != 1:
@@ -245,10 +243,10 @@ def check_withdrawal(chain: ChainState, chosen: Sequence[SealedRecord]) -> Withd
 
 def _find_branch(records: Sequence[SealedRecord], record: SealedRecord) -> list[SealedRecord]:
     """Return a record, the records from the fork to it, and all that follow; without a fork, the record and those."""
-    by_root = {r.ref.manifest_sha256: r for r in records}
+    by_root: dict[str | None, SealedRecord] = {r.root: r for r in records}
     current = record
-    while (previous := current.record.previous) is not None:
-        parent = by_root.get(previous.manifest_sha256)
+    while current.previous_root is not None:
+        parent = by_root.get(current.previous_root)
         if parent is None or len(_followers(records, parent)) > 1:
             return _with_followers(records, current)
         current = parent
@@ -265,5 +263,4 @@ def _with_followers(records: Sequence[SealedRecord], first: SealedRecord) -> lis
 
 
 def _followers(records: Collection[SealedRecord], record: SealedRecord) -> list[SealedRecord]:
-    root = record.ref.manifest_sha256
-    return [r for r in records if r.record.previous is not None and r.record.previous.manifest_sha256 == root]
+    return [r for r in records if r.previous_root == record.root]

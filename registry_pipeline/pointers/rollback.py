@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RefusedError
 from registry_pipeline.findings.finding import plural
-from registry_pipeline.pointers.chain import ChainState
+from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ACTIVATION_TAG, ChainState, SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.obstacles import Candidate
-from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_mark_bad, plan_rollback
-from registry_pipeline.pointers.record import (
-    ACCEPTED_REMOVED,
-    ACTIVATION_TAG,
-    SealedRecord,
-    find_last_moves,
-    find_last_rollback,
-    list_refs_after,
-)
+from registry_pipeline.pointers.plan import ActivationRequest, Candidate, PlanResult, plan_mark_bad, plan_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -31,6 +23,65 @@ from registry_pipeline.runs.pointer_file import pointer_hash, read_pointers, ver
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.values import replace, value_type
+
+
+@value_type
+class _RecordedMove:
+    """A move, its record, and the number of the record in the chain."""
+
+    number: int
+    record: SealedRecord
+    move: Move
+
+
+class _RegistryHistory:
+    """The moves of one registry that are in effect, and for each rollback that can be undone the moves it removed."""
+
+    def __init__(self) -> None:
+        self.in_effect: list[_RecordedMove] = []
+        self.rollbacks: list[tuple[_RecordedMove, list[_RecordedMove]]] = []
+
+    def apply(self, recorded: _RecordedMove) -> None:
+        # (1) An activation adds its move. A rollback before it can no longer be undone.
+        if recorded.record.record.action != "rollback":
+            self.in_effect.append(recorded)
+            self.rollbacks.clear()
+            return
+        # (2) A rollback removes the move that replaced the run it returns to, and every later one. This comes first:
+        # a repeated rollback always goes further back.
+        target = recorded.move.to_ref
+        matches = [number for number, earlier in enumerate(self.in_effect) if earlier.move.from_ref == target]
+        if matches:
+            self.rollbacks.append((recorded, self.in_effect[matches[-1] :]))
+            del self.in_effect[matches[-1] :]
+        # (3) A rollback to the run that the last rollback left undoes that rollback.
+        elif self.rollbacks and self.rollbacks[-1][1][-1].move.to_ref == target:
+            self.in_effect += self.rollbacks.pop()[1]
+        else:
+            self.in_effect.append(recorded)
+
+
+def _find_last_moves(
+    records: Sequence[SealedRecord], registry_id: str | None, *, redo: bool
+) -> tuple[_RecordedMove, ...]:
+    """Return the moves to undo of the last record that has any: those in effect, or with `redo` those of a rollback."""
+    # Registries are replayed separately: a rollback of one does not affect the others.
+    histories: defaultdict[str, _RegistryHistory] = defaultdict(_RegistryHistory)
+    for number, sealed in enumerate(records):
+        for move in sealed.moves_of(registry_id):
+            histories[move.registry_id].apply(_RecordedMove(number, sealed, move))
+    last_moves = [
+        (history.rollbacks[-1][0] if redo else history.in_effect[-1])
+        for history in histories.values()
+        if (history.rollbacks if redo else history.in_effect)
+    ]
+    last = max((recorded.number for recorded in last_moves), default=None)
+    return tuple(recorded for recorded in last_moves if recorded.number == last)
+
+
+def _list_refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
+    """Return the active run of each registry that these records moved, None if they left it without one."""
+    return {move.registry_id: move.to_ref for sealed in records for move in sealed.record.moves}
 
 
 @value_type
@@ -60,21 +111,22 @@ def select_rollback(
     if registry_id is not None:
         spec_of(registry_id)
     if word is None:
-        recorded = (find_last_rollback if redo else find_last_moves)(chain.records, registry_id)
+        recorded = _find_last_moves(chain.records, registry_id, redo=redo)
         if not recorded:
             missing = "no rollback to undo" if redo else "no activation in effect"
             raise NotFoundError(f"there is {missing}; nothing changed", "run `registry-pipeline log`")
         record, moves = recorded[0].record, tuple(item.move for item in recorded)
     else:
         record = find_record(chain.records, word)
-        moves = tuple(move for move in record.record.moves if registry_id in (None, move.registry_id))
+        moves = record.moves_of(registry_id)
     if not moves:
         moved = "nothing" if registry_id is None else f"no {registry_id}"
         raise RefusedError(f"{record.ref.run_id} ({record.record.action}) moved {moved}", "run `registry-pipeline log`")
     # The earlier state is restored only if all moves are undone and no later record changed these registries.
-    after_record = list_refs_after(chain.records[: chain.records.index(record) + 1])
-    now = {name: ref for name, ref in list_refs_after(chain.records).items() if name in after_record or ref is not None}
-    return RollbackTarget(record, moves, restores=after_record == now and len(moves) == len(record.record.moves))
+    after_record = _list_refs_after(chain.records[: chain.records.index(record) + 1])
+    now = _list_refs_after(chain.records)
+    is_last_change = after_record == {name: ref for name, ref in now.items() if name in after_record or ref is not None}
+    return RollbackTarget(record, moves, restores=is_last_change and len(moves) == len(record.record.moves))
 
 
 def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:

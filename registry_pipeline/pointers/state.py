@@ -7,36 +7,37 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.canonical import StrictJsonError, json_document, parse_utc, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pointers.chain import ChainState, check_chain
-from registry_pipeline.pointers.obstacles import ActivationState, ActiveRun
-from registry_pipeline.pointers.record import (
+from registry_pipeline.pointers.chain import (
     ACTIVATION_TAG,
     AFTER_FILE,
     RECORD_FILE,
-    REPORT_TAG,
     ActivationRecord,
     ChainRecords,
+    ChainState,
     Intent,
     SealedRecord,
-    Witness,
+    check_chain,
 )
+from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import PointerFile, RunId, SealedRef
-from registry_pipeline.runs.sealed_run import SealReport
+from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
 
+_REPORT_TAG: Final = "system_health_render"
+"""The tag of a health report, which names the head of the chain at its time."""
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 
@@ -71,9 +72,9 @@ def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
     return ((run_root, str(run_id)) for run_root, run_id in _list_folders(repository, ACTIVATION_TAG))
 
 
-def _witnesses(repository: Repository) -> Iterator[Witness]:
+def _witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
     """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
-    reports = list(_list_folders(repository, REPORT_TAG))
+    reports = list(_list_folders(repository, _REPORT_TAG))
     if not reports:
         return
     run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
@@ -83,7 +84,7 @@ def _witnesses(repository: Repository) -> Iterator[Witness]:
     foreign = is_foreign(stated_repository_id(report.run_json), repository.config.repository_id)
     if report.verdict == "pass" and not foreign:
         inputs = Inputs.from_json((report.run_json or {}).get("inputs"))
-        yield from (Witness(str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
+        yield from ((str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
 
 def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
@@ -244,16 +245,16 @@ def _fingerprint(repository: Repository) -> tuple[tuple[tuple[str, str], ...], b
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
-def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, ActiveRun]:
+def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, SealedRun]:
     """Return the active runs whose folders exist, with the inputs that they record."""
-    active: dict[str, ActiveRun] = {}
+    active: dict[str, SealedRun] = {}
     for pointer in pointers.pointers:
         ref = pointers.active(pointer.registry_id)
         if ref is not None and run_folder(repository, ref).is_dir():
             envelope = verify_referenced_run(repository, ref).run_json or {}
             as_of = envelope.get("as_of_utc")
-            as_of_utc = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
-            active[pointer.registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), as_of_utc)
+            as_of_utc, inputs = as_of if isinstance(as_of, str) else "", Inputs.from_json(envelope.get("inputs"))
+            active[pointer.registry_id] = SealedRun(pointer.registry_id, ref, inputs, as_of_utc)
     return active
 
 

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import refuse_changed, replace_file
 from registry_pipeline.findings.finding import Severity, sorted_findings
-from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.obstacles import Candidate
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
 from registry_pipeline.pointers.plan import (
     ActivationPlan,
     ActivationRequest,
+    Candidate,
     NothingToMove,
     PlanResult,
-    empty_pointer_file,
     plan_init,
-    pointer_file_bytes,
 )
-from registry_pipeline.pointers.record import ACTIVATION_TAG, FIRST_REASON
 from registry_pipeline.pointers.state import (
     pointer_lock,
     read_activation_state,
@@ -37,9 +35,11 @@ from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, pointer_hash, read_pointer_bytes
-from registry_pipeline.runs.reference import RunId, SealedRef
+from registry_pipeline.runs.reference import RunId, SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal
 from registry_pipeline.values import value_type
+
+_FIRST_REASON: Final = "the first record of the chain"
 
 
 @value_type
@@ -96,7 +96,7 @@ def change_pointers(
         remove_intent(repository.pointer_path)
         # (4) The first change of a repository seals an `init` record before its own.
         if plan.record.previous is None:
-            first = plan_init(locked.pointers, actor=request.actor, reason=FIRST_REASON)
+            first = plan_init(locked.pointers, actor=request.actor, reason=_FIRST_REASON)
             plan = plan.following(commit(repository, run, first))
         # (5) Write the intent, seal the record, replace the pointer file, remove the intent.
         record = commit(repository, run, plan)

@@ -18,7 +18,7 @@ from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.runs.reference import Known, Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.reference import POINTER_CONTRACT_VERSION, Known, Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.schema import json_pointer
@@ -26,7 +26,6 @@ from registry_pipeline.schema import json_pointer
 _REF_KEYS: Final = ("run_id", "run_root", "relpath", "manifest_sha256")
 _REGISTRY_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FOLDER_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}")
-_CONTRACT_VERSION: Final = "0.1"
 _MAX_BYTES: Final = 4 * 1024 * 1024
 _MAX_POINTERS: Final = 1000
 _TOP_LEVEL: Final[Mapping[str, tuple[type, ...]]] = {
@@ -150,7 +149,7 @@ def parse_pointer_file(data: bytes | None, display_path: str) -> tuple[PointerFi
     report = _PointerFindings(display_path)
     document = _read_document(data, report)
     pointers: tuple[Pointer, ...] = ()
-    if document.get("pointer_contract_version") == _CONTRACT_VERSION:
+    if document.get("pointer_contract_version") == POINTER_CONTRACT_VERSION:
         pointers = _read_pointers(document.get("pointers"), report)
     return PointerFile(document, pointers, sha256_hex(data)), sorted_findings(report.findings)
 
@@ -171,9 +170,9 @@ def _read_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
         report.add("POINTER_SHAPE", "", detail="the top level is not an object")
         return {}
     version = document.get("pointer_contract_version")
-    if version != _CONTRACT_VERSION:
+    if version != POINTER_CONTRACT_VERSION:
         location, detail = "/pointer_contract_version", "a version that this tool does not know"
-        report.add("POINTER_SHAPE", location, expected=_CONTRACT_VERSION, got=version, detail=detail)
+        report.add("POINTER_SHAPE", location, expected=POINTER_CONTRACT_VERSION, got=version, detail=detail)
     for key, types in _TOP_LEVEL.items():
         if key in document and not isinstance(document[key], types):
             report.add("POINTER_SHAPE", f"/{key}", detail=f"{key} has the wrong type", got=document[key])

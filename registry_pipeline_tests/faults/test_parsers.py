@@ -23,7 +23,7 @@ from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.errors import ConfigError, EvidenceError
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.git import tree as git_tree
-from registry_pipeline.pointers.record import ActivationRecord, Intent
+from registry_pipeline.pointers.chain import ActivationRecord, Intent
 from registry_pipeline.registries.base import delta, operations, upstream
 from registry_pipeline.registries.base.delta import DeltaEdge, PathChanges
 from registry_pipeline.registries.roles import pack, strict_json, waivers

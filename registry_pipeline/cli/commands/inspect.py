@@ -20,7 +20,7 @@ from registry_pipeline.pipeline.inspect import RegistryRow, list_registry_rows
 from registry_pipeline.pipeline.log import LogEntry, entry_to_json
 from registry_pipeline.pipeline.runs import ORDERS, STATES, RunDocument, RunQuery, RunQueryResult, list_states
 from registry_pipeline.pipeline.status import read_log, read_run_document, read_runs
-from registry_pipeline.pointers.record import SealedRecord
+from registry_pipeline.pointers.chain import SealedRecord
 from registry_pipeline.registries.catalog import REGISTRIES
 
 _SEAL_STATES: Final = frozenset(STATES[:3])
