@@ -93,61 +93,6 @@ def is_foreign(stated_id: str | None, repository_id: str | None) -> bool:
 
 
 @value_type
-class RunEnvelope:
-    """The content of run.json of a registry run."""
-
-    run_id: str
-    created_utc: str
-    run_type: str
-    registry_id: str
-    option: str
-    operation_id: str
-    git: GitState
-    as_of_utc: str
-    partition: str | None
-    inputs: Inputs
-    outputs: tuple[str, ...]
-    builder_name: str
-    builder_version: str
-    dagster_run_id: str | None
-    source_operation_id: str | None = None
-    coverage: Mapping[str, Any] | None = None
-    comparison: Mapping[str, Any] | None = None
-    repository_id: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document; optional keys without a value are absent."""
-        document: dict[str, Any] = {
-            "run_id": self.run_id,
-            "created_utc": self.created_utc,
-            "run_type": self.run_type,
-            "registry_id": self.registry_id,
-            "option": self.option,
-            "operation_id": self.operation_id,
-            "git_commit": self.git.commit,
-            "working_tree_state": self.git.working_tree_state,
-        }
-        if self.repository_id is not None:
-            document["repository_id"] = self.repository_id
-        # Keys keep this order: published run.json files are compared byte by byte.
-        document["as_of_utc"] = self.as_of_utc
-        if self.partition is not None:
-            document["partition"] = self.partition
-        document |= {
-            "inputs": self.inputs.to_json(),
-            "outputs": list(self.outputs),
-            "builder": {"name": self.builder_name, "version": self.builder_version},
-        }
-        optional = {
-            "dagster_run_id": self.dagster_run_id,
-            "source_operation_id": self.source_operation_id,
-            "coverage": None if self.coverage is None else dict(self.coverage),
-            COMPARISON: None if self.comparison is None else dict(self.comparison),
-        }
-        return document | {key: value for key, value in optional.items() if value is not None}
-
-
-@value_type
 class BuildContext:
     """The moment of a build, for pure builders.
 

@@ -5,21 +5,20 @@ Rules: docs/reference/specification.md, "Lists of hashes".
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.files.path_policy import SEAL_FILES, bad_characters, path_codes
+from registry_pipeline.files.path_policy import bad_characters, path_codes
 from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector, encodable
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.runs.check_manifest import ManifestResult
 from registry_pipeline.runs.tree import Tree
 from registry_pipeline.values import replace, value_type
 
-_SHA256_FILE: Final = SEAL_FILES[1]
+_HASH_FILE: Final = "MANIFEST.sha256"
 # `*` marks a file that was read in binary mode, which makes no difference here.
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", re.DOTALL)
 _SEAL_LINE: Final = re.compile(r"ROOT_SHA256.*|[0-9a-f]{64} [ *](?:\./)?manifest\.json", re.DOTALL)
@@ -27,31 +26,20 @@ _SEAL_LINE: Final = re.compile(r"ROOT_SHA256.*|[0-9a-f]{64} [ *](?:\./)?manifest
 _WARNING_IF_UNLISTED: Final = ("UNLISTED_FILE", "UNLISTED_DIR", "NOT_REGULAR")
 
 
-def check_sha256sum_file(
-    folder: int, entries: Sequence[os.DirEntry[str]], display_path: str
-) -> tuple[Finding, ...] | None:
-    """Return the findings of a folder whose only seal file is a list of hashes; None if it is part of a seal.
+def check_sha256sum_file(folder: int, display_path: str) -> tuple[Finding, ...] | None:
+    """Return the findings of an open folder whose only seal file is a list of hashes; None if it is part of a seal.
 
     If no file is missing or different, the last finding says how many files match.
-
-    Args:
-        folder: descriptor of the open folder.
-        entries: the directory entries of the folder.
-        display_path: the folder's path in findings.
     """
-    if not any(entry.name == _SHA256_FILE and entry.is_file(follow_symlinks=False) for entry in entries):
-        return None
     collector = FindingCollector(display_path)
-    tree = Tree(collector, ())
-    data = tree.read_document(folder, _SHA256_FILE, "MANIFEST_SHA256")
+    tree = Tree(folder, collector)
+    data = tree.read_document(_HASH_FILE, "MANIFEST_SHA256")
     lines = None if data is None else read_hash_lines(data, collector)
     if not lines or any(map(_SEAL_LINE.fullmatch, lines)) or not any(map(_LINE.fullmatch, lines)):
         return None
     hashes = _parse_lines(lines, collector)
     # The hashes are recomputed within the same limits as those of a seal.
-    tree.expect_hashes(hashes)
-    tree.walk(folder, list(entries))
-    tree.report_missing_files(hashes)
+    tree.compare_hashes(hashes)
     listed_paths = {f"{collector.shown}/{encodable(relpath)}" for relpath in hashes}
     findings = [
         replace(finding, severity=Severity.WARNING)
@@ -72,20 +60,19 @@ def _parse_lines(lines: Sequence[str], collector: FindingCollector) -> Mapping[s
     for number, line in enumerate(lines, 1):
         match, location = _LINE.fullmatch(line), f"{number}:1"
         if match is None:
-            collector.add("HASHFILE_LINE_FORM", _SHA256_FILE, location=location, got=line)
+            collector.add("HASHFILE_LINE_FORM", _HASH_FILE, location=location, got=line)
             continue
         digest, path = match.groups()
         codes = path_codes(path)
         for code in codes:
-            collector.add(code, _SHA256_FILE, location=location, got=path, detail=bad_characters(path))
+            collector.add(code, _HASH_FILE, location=location, got=path, detail=bad_characters(path))
         if path in hashes:
-            collector.add("HASHFILE_DUPLICATE_LINE", _SHA256_FILE, location=location, got=path)
+            collector.add("HASHFILE_DUPLICATE_LINE", _HASH_FILE, location=location, got=path)
         elif not codes:
             hashes[path] = digest
     return hashes
 
 
-_HASH_FILE: Final = "MANIFEST.sha256"
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _FILE_LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)", re.DOTALL)
 _ROOT_LINE: Final = re.compile(r"ROOT_SHA256  ([0-9a-f]{64})")
