@@ -168,7 +168,7 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
     """
     _, inspection, findings = observe(repository, now)
     leftovers = [("DOCTOR_TEMPORARY_LEFTOVER", path) for path in find_temporary_files(repository)]
-    leftovers += [("DOCTOR_STAGING_LEFTOVER", left.path) for left in find_leftovers(repository.staging_root)]
+    leftovers += [("DOCTOR_STAGING_LEFTOVER", path) for path in find_leftovers(repository.staging_root)]
     # While a change is pending, its intent is needed to finish it.
     intent = intent_path(repository.pointer_path)
     if inspection.chain.state in ("committed", "not_chained") and intent.is_file():
@@ -283,7 +283,7 @@ def _remove_leftovers(repository: Repository) -> Iterator[Repair]:
     for leftover in find_leftovers(repository.staging_root):
         target = quarantine_folder(leftover, repository.state_root / "quarantine")
         action = f"moved to {_relative(repository, target)}"
-        yield Repair("DOCTOR_STAGING_LEFTOVER", _relative(repository, leftover.path), action)
+        yield Repair("DOCTOR_STAGING_LEFTOVER", _relative(repository, leftover), action)
 
 
 def _relative(repository: Repository, path: Path) -> str:

@@ -33,13 +33,9 @@ _UNPARSED: Final = object()
 
 @value_type
 class ManifestResult:
-    """The usable parts of a manifest.
+    """The usable parts of a manifest: every path that it lists, and the entries without an error.
 
-    Attributes:
-        listed_paths: every path that it lists.
-        valid_entries: the entries without an error, in their order.
-        by_path: the first valid entry of each path.
-        is_valid: no finding was reported.
+    `by_path` has the first valid entry of each path. `is_valid` is False if any finding was reported.
     """
 
     listed_paths: frozenset[str]

@@ -99,7 +99,6 @@ class BuildContext:
     Attributes:
         as_of: the instant that the artifacts describe.
         generated_utc: the start of the build run.
-        git: the git state at that start.
         run_id: the id under which the run is sealed, unless another folder has it.
     """
 
@@ -140,10 +139,7 @@ class ScannedFile:
 class AdaptedBy:
     """The adapter that read the envelope of a run folder without run.json.
 
-    Attributes:
-        file: the file that the adapter reads.
-        fields: the adapter's dotted keys in that file by envelope field.
-        problem: the warning text if that file cannot be read, else None.
+    `fields` are its dotted keys in `file` by envelope field; `problem` is the warning text if that cannot be read.
     """
 
     file: str

@@ -52,8 +52,7 @@ def parse_registry_run_json(data: bytes | None) -> dict[str, Any] | None:
 def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
     """Return the run.json fields that the run registry uses, and the warning text if there are none.
 
-    Args:
-        data: the bytes; None if there is no run.json; a text with the reason if it cannot be read.
+    `data` is None if there is no run.json, and a text with the reason if it cannot be read.
     """
     if data is None:
         return {}, "missing run.json"

@@ -91,14 +91,7 @@ class HashFileResult:
 def check_hash_file(
     data: bytes, manifest: ManifestResult | None, manifest_sha256: str | None, collector: FindingCollector
 ) -> HashFileResult:
-    """Check the bytes of MANIFEST.sha256 and return the hashes that they give.
-
-    Args:
-        data: the bytes of MANIFEST.sha256.
-        manifest: the checked manifest.json; None if it cannot be parsed.
-        manifest_sha256: the hash of manifest.json; None if it cannot be read.
-        collector: receives the findings.
-    """
+    """Check the bytes of MANIFEST.sha256 against manifest.json (None if unusable), and return the hashes it gives."""
     if manifest is not None and manifest.is_valid and manifest_sha256 is not None:
         root = _root_of_exact_file(data, manifest, manifest_sha256)
         if root is not None:

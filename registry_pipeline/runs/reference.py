@@ -21,14 +21,7 @@ POINTER_CONTRACT_VERSION: Final = "0.1"
 
 @value_type
 class RunId:
-    """The parts of a run id; `str()` returns the id.
-
-    Attributes:
-        stamp: UTC, whole seconds.
-        tag: the kind of run.
-        partition: the day that a daily snapshot describes, as YYYY-MM-DD.
-        number: 1 for a name without a suffix.
-    """
+    """The parts of a run id; `str()` returns the id. `partition` is the day that a daily snapshot describes."""
 
     stamp: datetime
     tag: str
@@ -123,12 +116,9 @@ class Pointer:
 
 @value_type
 class PointerFile:
-    """The parsed pointer file.
+    """The parsed pointer file: its object with unknown keys too, and its valid entries.
 
-    Attributes:
-        document: the top-level object with all of its keys, unknown ones included, in their order.
-        pointers: the valid entries.
-        sha256: the hash of the bytes that were read; None if there is no file.
+    `sha256` is that of the bytes that were read, None if there is no file.
     """
 
     document: Mapping[str, Any]
