@@ -124,7 +124,7 @@ def _activate(
 
 def pointers_version(pointers: PointerFile) -> DataVersion:
     """Return the hash of the active roots, without timestamps, so that nothing downstream is stale without a move."""
-    roots = {p.registry_id: p.ref.manifest_sha256 for p in pointers.pointers if p.known is True and p.ref is not None}
+    roots = {name: ref.manifest_sha256 for name, ref in pointers.active_refs().items()}
     return DataVersion(sha256_hex(json_line(dict(sorted(roots.items())))))
 
 

@@ -74,9 +74,9 @@ def inspect(repository: Repository, run: BuildRun) -> Inspection:
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
     active = {
-        pointer.registry_id: _read_active_run(repository, pointer.registry_id, ref)
-        for pointer in pointers.pointers
-        if (ref := pointers.active(pointer.registry_id)) is not None and ref.run_root in repository.config.run_roots
+        registry_id: _read_active_run(repository, registry_id, ref)
+        for registry_id, ref in pointers.active_refs().items()
+        if ref.run_root in repository.config.run_roots
     }
     # (3) Check the pointers against the runs.
     findings = sorted_findings(

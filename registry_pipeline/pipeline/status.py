@@ -367,11 +367,10 @@ def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocu
     verdict = check_run(report, REGISTRIES)
     if repository is None:
         return RunDocument(verdict, report, (), ())
-    pointers = read_pointers(repository)
-    refs = [(p.registry_id, ref) for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
+    refs = read_pointers(repository).active_refs()
     # Compare run id and root: a copy of the folder elsewhere has the same content, so it counts.
     active_for = tuple(
-        name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
+        name for name, ref in refs.items() if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
     )
     activations = [entry for entry in read_chain_state(repository).records if report.run_id in entry.run_ids]
     return RunDocument(verdict, report, active_for, tuple(activations))

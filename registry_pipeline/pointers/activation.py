@@ -12,6 +12,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
+from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.plan import (
     ActivationRequest,
@@ -25,7 +26,7 @@ from registry_pipeline.pointers.plan import (
     plan_activation,
 )
 from registry_pipeline.pointers.state import read_activation_state, read_chain_state
-from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
+from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -118,7 +119,7 @@ def activate(
     return change_pointers(repository, run, hashes.pop(), request, _plan)
 
 
-def _plan(request: ActivationRequest, _locked: LockedState) -> PlanResult:
+def _plan(request: ActivationRequest, _pointers: bytes, _chain: ChainState) -> PlanResult:
     return plan_activation(request)
 
 

@@ -53,14 +53,14 @@ def check_pointers(
     """Return the findings about parsed pointers; the runs of pointers that are not `true` are not checked.
 
     Args:
-        pointer_file: The parsed pointer file.
-        repository: The repository, for its run roots, its id and the path of the pointer file.
-        specs: The registry table.
-        verdict_of: Returns the verdict on a run in a configured run root, None if its folder is missing.
-        inputs_of: Returns the recorded inputs of such a run, None if it records none.
-        now: The present; an activation cannot be later.
-        marked_bad: Reason by run id.
-        accepted_foreign: The runs of other repositories that the chain accepts.
+        pointer_file: the parsed pointer file.
+        repository: for its run roots, its id and the path of the pointer file.
+        specs: the registry table.
+        verdict_of: returns the verdict on a run in a configured run root, None if its folder is missing.
+        inputs_of: returns the recorded inputs of such a run, None if it records none.
+        now: an activation cannot be later.
+        marked_bad: reason by run id.
+        accepted_foreign: the runs of other repositories that the chain accepts.
     """
     findings: list[Finding] = []
     active: dict[str, SealedRun] = {}

@@ -44,9 +44,8 @@ def list_all_runs(repository: Repository) -> list[FoundRun]:
 
 def list_active_runs(repository: Repository) -> list[FoundRun]:
     """Return the active runs whose folders exist, by registry."""
-    pointers = read_pointers(repository)
-    refs = [ref for p in pointers.pointers if (ref := pointers.active(p.registry_id)) is not None]
-    runs = [locate_run(repository, ref.run_root, ref.run_id) for ref in refs]
+    refs = read_pointers(repository).active_refs()
+    runs = [locate_run(repository, ref.run_root, ref.run_id) for ref in refs.values()]
     return [run for run in runs if run.path.is_dir()]
 
 

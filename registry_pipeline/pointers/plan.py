@@ -272,11 +272,8 @@ def plan_mark_bad(request: ActivationRequest, pointers: bytes, run: SealedRef) -
     """Return the change that prevents every later activation of a run; pointers to it become `false`.
 
     `pointers` are the bytes that the request was parsed from.
-
-    Raises:
-        ConfigError: the reason is missing (exit 2).
     """
-    _require_reason(request, "marking a run bad")
+    require_reason(request.reason, "marking a run bad")
     changed = [
         replace(p, known=False, notes=request.reason)
         for p in request.pointers.pointers
@@ -299,11 +296,10 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
 
     Raises:
         ConfigError: `allow_mixed` or `allow_foreign` without a reason (exit 2).
-        ValueError: two candidates for one registry, or no pointer file was read (a bug of the caller).
     """
     for option, given in (("--allow-mixed", request.allow_mixed), ("--allow-foreign", request.allow_foreign)):
         if given:
-            _require_reason(request, option)
+            require_reason(request.reason, option)
     runs = {candidate.run.registry_id: candidate.run for candidate in request.candidates}
     if len(runs) != len(request.candidates) or request.pointers.sha256 is None:
         raise ValueError("a plan needs one candidate for each registry and an existing pointer file")
@@ -326,16 +322,10 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
 def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restores: bool) -> PlanResult:
     """Return the change that undoes moves of one record: each registry returns to the run that its move replaced.
 
-    Args:
-        request: its candidates are the runs to return to, validated again.
-        undone: the moves to undo. A registry whose move replaced nothing has no active run afterwards.
-        restores: the change restores exactly the state before that record, so inconsistent inputs are only warnings.
-
-    Raises:
-        ConfigError: the reason is missing (exit 2).
-        ValueError: the candidates are not the runs to return to (a bug of the caller).
+    The candidates are the runs to return to, validated again. A registry whose move replaced nothing has no active run
+    afterwards. If the change `restores` exactly the state before that record, inconsistent inputs are only warnings.
     """
-    _require_reason(request, "a rollback")
+    require_reason(request.reason, "a rollback")
     targets = {move.registry_id: move.from_ref for move in undone}
     if {c.run.registry_id: c.run.ref for c in request.candidates} != {n: ref for n, ref in targets.items() if ref}:
         raise ValueError("the candidates of a rollback are the runs that were replaced")
@@ -393,6 +383,7 @@ def _is_foreign(request: ActivationRequest, candidate: Candidate) -> bool:
     return is_foreign(candidate.verdict.repository_id, request.state.repository_id)
 
 
-def _require_reason(request: ActivationRequest, action: str) -> None:
-    if not request.reason.strip():
+def require_reason(reason: str, action: str) -> None:
+    """Raise ConfigError (exit 2) if the reason of a change is missing."""
+    if not reason.strip():
         raise ConfigError(f"{action} needs a reason", "add --reason TEXT")

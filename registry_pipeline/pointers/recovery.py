@@ -1,6 +1,7 @@
 """Repair the chain on request: complete or void a pending record, restart the chain, restore the pointer file.
 
-`doctor --fix` and `init --restart-chain` call these functions. Each holds the lock that every change holds.
+`doctor --fix` and `init --restart-chain` call these functions. Each takes the lock of every change, and raises
+BusyError (exit 6) if another one holds it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import ConfigError, EvidenceError, RefusedError
+from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, ChainState, SealedRecord
-from registry_pipeline.pointers.plan import ActivationPlan, find_run_obstacles, plan_init, plan_void
+from registry_pipeline.pointers.plan import ActivationPlan, find_run_obstacles, plan_init, plan_void, require_reason
 from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
 from registry_pipeline.pointers.state import (
     pointer_lock,
@@ -30,7 +31,6 @@ from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
-from registry_pipeline.values import value_type
 
 _MOST_LOSSES: Final = 10
 PENDING: Final = "pending"
@@ -41,7 +41,6 @@ def complete_pending(repository: Repository) -> Activation | Refusal | None:
     """Replace the pointer file with the state of the pending record; None if nothing is pending.
 
     Raises:
-        BusyError: another change holds the lock.
         EvidenceError: the folder of the record changed meanwhile.
     """
     with pointer_lock(repository.pointer_path, repository.root):
@@ -80,22 +79,18 @@ def void_records(
     Raises:
         RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
         NotFoundError: a word matches no record or several.
-        BusyError: another change holds the lock.
         ConfigError: the reason is missing (exit 2).
     """
-    _require_reason(reason, "voiding a record")
+    require_reason(reason, "voiding a record")
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
         if PENDING in words and chain.state != "pending":
             return None
-        withdrawal = check_withdrawal(chain, [_find_named(chain, word) for word in words])
-        plan = plan_void(
-            read_state_after(repository, withdrawal.last),
-            [record.ref for record in withdrawal.records],
-            previous=withdrawal.last.ref,
-            actor=actor,
-            reason=reason,
-        )
+        # A chain with a pending record has a head.
+        named = [chain.head if word == PENDING and chain.head else find_record(chain.records, word) for word in words]
+        voided, last = _check_void(chain, named)
+        pointers = read_state_after(repository, last)
+        plan = plan_void(pointers, [r.ref for r in voided], previous=last.ref, actor=actor, reason=reason)
         return _seal_without_move(repository, run, plan)
 
 
@@ -106,10 +101,9 @@ def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: 
 
     Raises:
         RefusedError: the chain has no error, or the pointer file is missing (exit 5).
-        BusyError: another change holds the lock (exit 6).
         ConfigError: the reason is missing (exit 2).
     """
-    _require_reason(reason, "restarting the chain")
+    require_reason(reason, "restarting the chain")
     with pointer_lock(repository.pointer_path, repository.root):
         state = read_locked_state(repository)
         losses = [f for f in state.chain.findings if f.severity is Severity.ERROR]
@@ -130,11 +124,6 @@ def _seal_without_move(repository: Repository, run: BuildRun, plan: ActivationPl
     return Activation(plan.record.action, (), ref, plan.record.after_sha256)
 
 
-def _require_reason(reason: str, action: str) -> None:
-    if not reason.strip():
-        raise ConfigError(f"{action} needs a reason", "add --reason TEXT")
-
-
 def _find_records_to_retire(repository: Repository) -> list[SealedRef]:
     """Return every activation record that exists or that a report names; a broken one with the root that it states."""
     chain = read_chain(repository)
@@ -144,12 +133,6 @@ def _find_records_to_retire(repository: Repository) -> list[SealedRef]:
         root = read_stated_root(repository.path(broken.path)) or sha256_hex(b"")
         refs.add(SealedRef(run_id, run_root, RECORD_FILE, root))
     return sorted(refs)
-
-
-def _find_named(chain: ChainState, word: str) -> SealedRecord:
-    if word == PENDING and chain.head is not None:
-        return chain.head
-    return find_record(chain.records, word)
 
 
 def read_state_after(repository: Repository, record: SealedRecord) -> bytes:
@@ -170,9 +153,6 @@ def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | No
     """Restore the head's state over a rewound or edited pointer file; None if it is neither.
 
     Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file.
-
-    Raises:
-        BusyError: another change holds the lock.
     """
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
@@ -196,11 +176,7 @@ def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> None:
 
 
 def remove_leftovers(repository: Repository) -> bool:
-    """Remove the intent and the temporary file of ended changes; return False if a change needs a repair first.
-
-    Raises:
-        BusyError: another change holds the lock.
-    """
+    """Remove the intent and the temporary file of ended changes; return False if a change needs a repair first."""
     with pointer_lock(repository.pointer_path, repository.root):
         if read_locked_state(repository).chain.state not in ("committed", "not_chained"):
             return False
@@ -209,16 +185,8 @@ def remove_leftovers(repository: Repository) -> bool:
     return True
 
 
-@value_type
-class Withdrawal:
-    """The records to void, and the last record that remains, which the `void` follows."""
-
-    records: tuple[SealedRecord, ...]
-    last: SealedRecord
-
-
-def check_withdrawal(chain: ChainState, chosen: Sequence[SealedRecord]) -> Withdrawal:
-    """Return the records to void: each chosen one with its branch, from the fork to the leaf.
+def _check_void(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[Collection[SealedRecord], SealedRecord]:
+    """Return the chosen records, each with its branch from the fork to the leaf, and the last record that remains.
 
     Raises:
         RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
@@ -238,7 +206,7 @@ def check_withdrawal(chain: ChainState, chosen: Sequence[SealedRecord]) -> Withd
     pending = chain.head if chain.state == "pending" else None
     if any(r is not pending for r in _followers(voided.values(), leaves[0])):
         raise RefusedError(f"{names} is in effect and not part of a fork", "undo it with `registry-pipeline rollback`")
-    return Withdrawal(tuple(voided.values()), leaves[0])
+    return voided.values(), leaves[0]
 
 
 def _find_branch(records: Sequence[SealedRecord], record: SealedRecord) -> list[SealedRecord]:

@@ -6,13 +6,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RefusedError
+from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.findings.finding import plural
 from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ACTIVATION_TAG, ChainState, SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.plan import ActivationRequest, Candidate, PlanResult, plan_mark_bad, plan_rollback
+from registry_pipeline.pointers.plan import (
+    ActivationRequest,
+    Candidate,
+    PlanResult,
+    plan_mark_bad,
+    plan_rollback,
+    require_reason,
+)
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
+from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
 from registry_pipeline.registries.catalog import spec_of
@@ -98,11 +105,7 @@ def select_rollback(
 ) -> RollbackTarget:
     """Return the moves to undo: those of the record `word`, or else of the last activation still in effect.
 
-    Args:
-        chain: the chain, without errors.
-        word: a run id, or the start of a run id or root hash.
-        registry_id: undo only the move of this registry.
-        redo: undo the last rollback that was neither undone nor followed by an activation.
+    With `redo` the last rollback is undone, unless an activation followed it. `registry_id` selects a single move.
 
     Raises:
         NotFoundError: there is no such record, `word` matches several, or the registry is unknown (exit 7).
@@ -157,7 +160,7 @@ def rollback(
 
     Raises:
         BusyError: another change holds the lock, or happened meanwhile (exit 6).
-        ConfigError: the reason is missing.
+        ConfigError: the reason is missing (exit 2).
     """
     # (1) Validate the runs to return to again: they may have changed since they were active.
     pointer_sha256 = pointer_hash(repository)
@@ -169,8 +172,8 @@ def rollback(
     )
 
     # (2) Under the lock: plan the rollback, seal its record, replace the pointer file.
-    def make_plan(request: ActivationRequest, locked: LockedState) -> PlanResult:
-        if target.record.ref not in [sealed.ref for sealed in locked.chain.records]:
+    def make_plan(request: ActivationRequest, _pointers: bytes, chain: ChainState) -> PlanResult:
+        if target.record.ref not in [sealed.ref for sealed in chain.records]:
             raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing changed", "see the log")
         return plan_rollback(request, target.moves, restores=target.restores)
 
@@ -203,16 +206,14 @@ def mark_bad(
 
     Raises:
         RefusedError: the folder is an activation record, is not sealed, or is outside the run roots (exit 5).
-        BusyError: another change holds the lock, or happened meanwhile (exit 6).
-        ConfigError: the reason is missing.
+        BusyError, ConfigError: as `rollback`.
     """
-    if not reason.strip():
-        raise ConfigError("marking a run bad needs a reason", "add --reason TEXT")
+    require_reason(reason, "marking a run bad")
     pointer_sha256 = pointer_hash(repository)
     ref = _find_ref_to_mark(repository, found)
 
-    def make_plan(request: ActivationRequest, locked: LockedState) -> PlanResult:
-        return plan_mark_bad(request, locked.pointers, ref)
+    def make_plan(request: ActivationRequest, pointers: bytes, _chain: ChainState) -> PlanResult:
+        return plan_mark_bad(request, pointers, ref)
 
     return change_pointers(repository, run, pointer_sha256, ChangeRequest(actor, reason), make_plan)
 

@@ -137,7 +137,6 @@ def write_intent(pointer_path: Path, run_id: str, before: str, after: str) -> No
 
     Raises:
         BusyError: an intent exists (exit 6).
-        WriteError, DurabilityError: the intent could not be written durably; none is left (exit 1).
     """
     try:
         create_file(intent_path(pointer_path), json_document(Intent(run_id, before, after).to_json()))
@@ -164,11 +163,7 @@ def read_intent(pointer_path: Path) -> Intent | None:
 
 
 def remove_intent(pointer_path: Path) -> None:
-    """Remove the intent if it exists; its change must be committed or never sealed.
-
-    Raises:
-        WriteError: the file cannot be removed (exit 1).
-    """
+    """Remove the intent if it exists; its change must be committed or never sealed."""
     remove_file(intent_path(pointer_path))
 
 
@@ -184,11 +179,7 @@ CHANGE_WAIT_SECONDS: Final = 2.0
 def pointer_lock(
     pointer_path: Path, root: Path, *, shared: bool = False, wait_seconds: float = CHANGE_WAIT_SECONDS
 ) -> AbstractContextManager[None]:
-    """Hold the lock of the pointer file of the repository at `root`; readers share it.
-
-    Raises:
-        BusyError, RefusedError, NotFoundError, WriteError: see `files.lock.hold_lock`.
-    """
+    """Hold the lock of the pointer file of the repository at `root`; readers share it. Errors: see `hold_lock`."""
     return hold_lock(lock_path(pointer_path), root, "activation", shared=shared, wait_seconds=wait_seconds)
 
 
@@ -248,13 +239,12 @@ def _fingerprint(repository: Repository) -> tuple[tuple[tuple[str, str], ...], b
 def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, SealedRun]:
     """Return the active runs whose folders exist, with the inputs that they record."""
     active: dict[str, SealedRun] = {}
-    for pointer in pointers.pointers:
-        ref = pointers.active(pointer.registry_id)
-        if ref is not None and run_folder(repository, ref).is_dir():
+    for registry_id, ref in pointers.active_refs().items():
+        if run_folder(repository, ref).is_dir():
             envelope = verify_referenced_run(repository, ref).run_json or {}
             as_of = envelope.get("as_of_utc")
             as_of_utc, inputs = as_of if isinstance(as_of, str) else "", Inputs.from_json(envelope.get("inputs"))
-            active[pointer.registry_id] = SealedRun(pointer.registry_id, ref, inputs, as_of_utc)
+            active[registry_id] = SealedRun(registry_id, ref, inputs, as_of_utc)
     return active
 
 

@@ -53,15 +53,8 @@ class ChangeRequest:
     allow_foreign: bool = False
 
 
-@value_type
-class LockedState:
-    """The bytes of the pointer file and the chain, read under the lock."""
-
-    pointers: bytes
-    chain: ChainState
-
-
-PlanFunction = Callable[[ActivationRequest, LockedState], PlanResult]
+PlanFunction = Callable[[ActivationRequest, bytes, ChainState], PlanResult]
+"""Returns the change for a request, the bytes of the pointer file and the chain, all read under the lock."""
 
 
 def change_pointers(
@@ -69,12 +62,8 @@ def change_pointers(
 ) -> Activation | Refusal | None:
     """Make one change with a sealed record; None if there is nothing to change.
 
-    Args:
-        repository: the repository whose pointers change.
-        run: its start is the time of the change.
-        seen_sha256: the hash of the pointer file when the candidates were validated.
-        request: who changes what, and why.
-        make_plan: returns the change for the state under the lock.
+    The start of `run` is the time of the change. `seen_sha256` is the hash of the pointer file when the candidates were
+    validated.
 
     Raises:
         BusyError: another change holds the lock, or the pointer file changed since `seen_sha256` (exit 6).
@@ -86,8 +75,8 @@ def change_pointers(
     with pointer_lock(repository.pointer_path, repository.root):
         refuse_changed(repository.pointer_path, seen_sha256)
         # (2) Read the state and plan the change. A refusal seals nothing.
-        locked = LockedState(_read_or_create_pointers(repository, run), read_locked_state(repository).chain)
-        plan = _plan_change(repository, run, request, locked, make_plan)
+        pointers, chain = _read_or_create_pointers(repository, run), read_locked_state(repository).chain
+        plan = _plan_change(repository, run, request, pointers, chain, make_plan)
         if isinstance(plan, Refusal):
             return plan
         if isinstance(plan, NothingToMove):
@@ -96,7 +85,7 @@ def change_pointers(
         remove_intent(repository.pointer_path)
         # (4) The first change of a repository seals an `init` record before its own.
         if plan.record.previous is None:
-            first = plan_init(locked.pointers, actor=request.actor, reason=_FIRST_REASON)
+            first = plan_init(pointers, actor=request.actor, reason=_FIRST_REASON)
             plan = plan.following(commit(repository, run, first))
         # (5) Write the intent, seal the record, replace the pointer file, remove the intent.
         record = commit(repository, run, plan)
@@ -117,10 +106,14 @@ def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:
 
 
 def _plan_change(
-    repository: Repository, run: BuildRun, request: ChangeRequest, locked: LockedState, make_plan: PlanFunction
+    repository: Repository,
+    run: BuildRun,
+    request: ChangeRequest,
+    data: bytes,
+    chain: ChainState,
+    make_plan: PlanFunction,
 ) -> PlanResult:
-    pointers, malformed = parse_pointer_file(locked.pointers, repository.config.pointers)
-    chain = locked.chain
+    pointers, malformed = parse_pointer_file(data, repository.config.pointers)
     # Any error of the pointer file or the chain refuses every change, whatever is requested.
     errors = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
     if errors:
@@ -137,7 +130,7 @@ def _plan_change(
         allow_foreign=request.allow_foreign,
         own_notes=frozenset(sealed.record.reason for sealed in chain.records),
     )
-    return make_plan(activation, locked)
+    return make_plan(activation, data, chain)
 
 
 def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:

@@ -129,10 +129,13 @@ class PointerFile:
         """Return the pointer of a registry, or None if the file does not name it."""
         return next((p for p in self.pointers if p.registry_id == registry_id), None)
 
+    def active_refs(self) -> dict[str, SealedRef]:
+        """Return the reference to the active run of each registry that has one."""
+        return {p.registry_id: p.ref for p in self.pointers if p.known is True and p.ref is not None}
+
     def active(self, registry_id: str) -> SealedRef | None:
-        """Return the active reference of a registry, or None."""
-        pointer = self.get(registry_id)
-        return pointer.ref if pointer is not None and pointer.known is True else None
+        """Return the reference to the active run of a registry, or None."""
+        return self.active_refs().get(registry_id)
 
 
 @value_type

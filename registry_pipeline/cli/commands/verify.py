@@ -212,7 +212,7 @@ def _find_missing_subjects(
 ) -> tuple[str, ...]:
     """Return a noun for each option whose subject the repository does not contain."""
     has_sealed = any(verdict.verdict in ("pass", "fail") for verdict in verdicts)
-    has_active = pointers is not None and any(pointers.active(p.registry_id) is not None for p in pointers.pointers)
+    has_active = pointers is not None and bool(pointers.active_refs())
     has_records = chain is not None and bool(chain.records or chain.voided)
     subjects = (
         (request.all_folders, has_sealed, "sealed run folder"),
