@@ -102,11 +102,7 @@ def activate(
 ) -> Activation | Refusal | None:
     """Activate these runs in one change with a sealed record; None if all are active already.
 
-    `run.started` is the time of the activation.
-
-    Raises:
-        BusyError: another change holds the lock, or the pointer file changed since the runs were validated (exit 6).
-        NotFoundError: the pointer file is missing although activation records exist.
+    `run.started` is the time of the activation. Errors are those of `change_pointers`.
     """
     if not validated:
         return None
@@ -129,9 +125,6 @@ def load_candidate(
     """Return a run with its verdict, or a refusal if no root hash can be computed.
 
     With `accept_losses` removed runs do not make a run_registry fail; the activation record counts them.
-
-    Raises:
-        NotFoundError: the registry is unknown.
     """
     spec = spec_of(registry_id)
     run_root = found.run_root or _find_run_root(repository, found.path)

@@ -190,12 +190,9 @@ class SealedRecord:
 
 @value_type
 class ChainRecords:
-    """The activation records on disk.
+    """The activation records on disk that verify, by run id, and a finding for each that does not.
 
-    Attributes:
-        records: those that verify, by run id.
-        broken: a finding for each folder that does not verify.
-        witnesses: (run id, reference) of health reports and the record that each names as the head of its time.
+    `witnesses` are health reports, each with the record that it names as the head of its time.
     """
 
     pointer_path: str

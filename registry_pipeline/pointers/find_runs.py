@@ -109,11 +109,7 @@ def locate_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
 
 
 def locate_folder(path: Path) -> FoundRun:
-    """Return the run folder at a path.
-
-    Raises:
-        NotFoundError: the path does not exist.
-    """
+    """Return the run folder at a path that exists."""
     if not path.is_symlink() and not path.exists():
         raise NotFoundError(f"{path} does not exist", "a path needs a slash; a word without one is a run id")
     return FoundRun(path, str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links

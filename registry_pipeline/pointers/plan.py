@@ -1,7 +1,6 @@
 """Decide whether a change of the pointers is permitted, and what it writes. Pure.
 
-Activation, rollback, the Dagster sensor, `build` and `status` use the same obstacles: see "Activation" in
-docs/reference/specification.md.
+See "Activation" in docs/reference/specification.md.
 """
 
 from __future__ import annotations
@@ -39,11 +38,9 @@ from registry_pipeline.values import replace, value_type
 
 @value_type
 class Candidate:
-    """A run proposed for activation, with its verdict.
+    """A run proposed for activation, with its verdict."""
 
-    `status` derives the verdict from the unverified folder, the sensor from passed checks.
-    Activation validates the run again.
-    """
+    # `status` derives the verdict from the unverified folder, the sensor from passed checks.
 
     run: SealedRun
     verdict: Verdict
@@ -225,11 +222,7 @@ class ActivationPlan:
 
     @property
     def artifacts(self) -> Artifacts:
-        """The files of the activation record's run folder.
-
-        Raises:
-            ValueError: the record has no predecessor and is not `init` (a bug of the caller).
-        """
+        """The files of the activation record's run folder."""
         if (self.record.previous is None) != (self.record.action == "init"):
             raise ValueError("every record except `init` needs a predecessor")
         record = json_document(self.record.to_json())

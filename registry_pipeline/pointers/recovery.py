@@ -38,11 +38,7 @@ PENDING: Final = "pending"
 
 
 def complete_pending(repository: Repository) -> Activation | Refusal | None:
-    """Replace the pointer file with the state of the pending record; None if nothing is pending.
-
-    Raises:
-        EvidenceError: the folder of the record changed meanwhile.
-    """
+    """Replace the pointer file with the state of the pending record; None if nothing is pending."""
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
         head = chain.head
@@ -186,11 +182,7 @@ def remove_leftovers(repository: Repository) -> bool:
 
 
 def _check_void(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[Collection[SealedRecord], SealedRecord]:
-    """Return the chosen records, each with its branch from the fork to the leaf, and the last record that remains.
-
-    Raises:
-        RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
-    """
+    """Return the chosen records, each with its branch from the fork to the leaf, and the last record that remains."""
     voided: dict[str, SealedRecord] = {}
     for record in chosen:
         voided |= {r.root: r for r in _find_branch(chain.records, record)}

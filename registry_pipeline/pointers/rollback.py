@@ -133,11 +133,7 @@ def select_rollback(
 
 
 def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
-    """Return the one record with this run id, or whose run id or root hash starts with `word`.
-
-    Raises:
-        NotFoundError: no record matches, or several do.
-    """
+    """Return the one record with this run id, or whose run id or root hash starts with `word`."""
     matches = [r for r in records if r.ref.run_id == word] or [
         r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)
     ]

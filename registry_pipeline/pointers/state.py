@@ -64,11 +64,7 @@ def read_chain(repository: Repository) -> ChainRecords:
 
 
 def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
-    """Yield run root and run id of every folder with the name of an activation record, without reading it.
-
-    Raises:
-        NotFoundError: a run root exists and cannot be listed (exit 7).
-    """
+    """Yield run root and run id of every folder with the name of an activation record, without reading it."""
     return ((run_root, str(run_id)) for run_root, run_id in _list_folders(repository, ACTIVATION_TAG))
 
 
@@ -103,11 +99,7 @@ def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId
 
 
 def _parse(run_root: str, report: SealReport) -> SealedRecord:
-    """Return the record of a verified folder.
-
-    Raises:
-        ValueError: the seal, the record or the state in it is invalid; the message says which.
-    """
+    """Return the record of a verified folder, or raise ValueError with what is invalid."""
     if report.verdict != "pass" or report.root_sha256 is None:
         raise ValueError(", ".join(sorted({f.code for f in report.findings})) or report.verdict)
     envelope = report.run_json or {}
@@ -133,11 +125,7 @@ def intent_path(pointer_path: Path) -> Path:
 
 
 def write_intent(pointer_path: Path, run_id: str, before: str, after: str) -> None:
-    """Write which record is about to be sealed, and the hashes of the pointer file before and after it.
-
-    Raises:
-        BusyError: an intent exists (exit 6).
-    """
+    """Write which record is about to be sealed, and the hashes of the pointer file before and after it."""
     try:
         create_file(intent_path(pointer_path), json_document(Intent(run_id, before, after).to_json()))
     except DurabilityError:
@@ -262,10 +250,7 @@ def read_activation_state(repository: Repository, chain: ChainState, pointers: P
 
 
 def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
-    """Return the repository_id of a verified run if it belongs to another repository and was not accepted, else None.
-
-    A run without a repository_id is not foreign.
-    """
+    """Return the repository_id of a verified run of another repository that was not accepted, else None."""
     own_id = repository.config.repository_id
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
     if foreign_repository_id(report, own_id, frozenset()) is None:

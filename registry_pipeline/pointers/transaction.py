@@ -165,11 +165,7 @@ def _interrupted_change(
 
 
 def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
-    """Seal the record of a plan under exactly this run id, or without one under the next free run id.
-
-    Raises:
-        RegistryPipelineError: another writer took the run id; the pointer file is unchanged.
-    """
+    """Seal the record of a plan under exactly this run id, or without one under the next free run id."""
     expected = run_id or _free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
     sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, reuse_attempt=False)

@@ -94,12 +94,9 @@ def is_foreign(stated_id: str | None, repository_id: str | None) -> bool:
 
 @value_type
 class BuildContext:
-    """The moment of a build, for pure builders.
+    """The moment of a build, for pure builders: the artifacts describe `as_of`, the run starts at `generated_utc`.
 
-    Attributes:
-        as_of: the instant that the artifacts describe.
-        generated_utc: the start of the build run.
-        run_id: the id under which the run is sealed, unless another folder has it.
+    The run is sealed as `run_id`, unless another folder has that name.
     """
 
     as_of: datetime
@@ -112,10 +109,7 @@ class BuildContext:
 class CaptureCheck:
     """The check of a captured source.
 
-    Attributes:
-        unusable: why the source cannot be captured at all; empty if it can.
-        findings: everything that the check reports.
-        record: the part that run.json keeps under `comparison`.
+    `unusable` says why it cannot be captured at all. run.json keeps `record` under `comparison`.
     """
 
     unusable: tuple[Finding, ...] = ()
@@ -151,10 +145,8 @@ class AdaptedBy:
 class ScannedRun:
     """One run folder as scanned: files, sizes and envelope, none of it verified.
 
-    Attributes:
-        envelope: fields of run.json, or those that an adapter found; empty if nothing could be read.
-        run_json_problem: the warning text if run.json is missing or cannot be read, else None.
-        claimed_root: the root that MANIFEST.sha256 claims, not verified.
+    `envelope` are the fields of run.json, or those that an adapter found. `run_json_problem` is the warning text if
+    run.json cannot be read. MANIFEST.sha256 claims `claimed_root`.
     """
 
     run_root: str

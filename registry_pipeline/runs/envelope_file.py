@@ -64,10 +64,7 @@ def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | N
 
 
 def parse_adapted(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str, Any], AdaptedBy]:
-    """Return the fields that an adapter finds in its file, under their run.json names, and how they were read.
-
-    Values keep whatever type they have; missing fields are left out.
-    """
+    """Return the fields that an adapter finds in its file, under their run.json names, and how they were read."""
     fields = adapter.fields()
     value, problem = _parse(data, adapter.file)
     if not isinstance(value, dict):
@@ -93,11 +90,7 @@ def _parse(data: bytes | str, name: str) -> tuple[Any, str | None]:
 
 
 def decode_text(data: bytes) -> str:
-    """Return UTF-8 text with every line end as a line feed, as Python reads a text file.
-
-    Raises:
-        UnicodeDecodeError: the bytes are not UTF-8.
-    """
+    """Return UTF-8 text with every line end as a line feed, as Python reads a text file."""
     text = data.decode("utf-8")
     # The warnings keep Python's messages, which count lines.
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

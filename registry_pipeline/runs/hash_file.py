@@ -1,7 +1,4 @@
-"""Check a folder against a plain list of hashes: a MANIFEST.sha256 as `sha256sum` writes it, without a seal.
-
-Rules: docs/reference/specification.md, "Lists of hashes".
-"""
+"""Check MANIFEST.sha256: the one of a seal, and a plain list of hashes as `sha256sum` writes it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Parse the pointer file strictly, and follow its references.
-
-Rules: docs/reference/specification.md, "Pointer file".
-"""
+"""Parse the pointer file strictly, and follow its references: "Pointer file" in docs/reference/specification.md."""
 
 from __future__ import annotations
 
@@ -59,10 +56,8 @@ def _format_value(value: object) -> str:
 
 
 def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindings) -> Pointer | None:
-    """Return the pointer of an entry, or None if its registry, state or reference is invalid.
-
-    Unknown keys of an entry are ignored, because a rewrite keeps them; a reference has exactly its four keys.
-    """
+    """Return the pointer of an entry, or None if its registry, state or reference is invalid."""
+    # Unknown keys of an entry are ignored, because a rewrite keeps them.
     count_before = len(report.findings)
     registry_id = entry.get("registry_id")
     if not isinstance(registry_id, str) or not _REGISTRY_ID.fullmatch(registry_id):
@@ -138,12 +133,7 @@ def _read_asof(value: Any, location: str, report: _PointerFindings, *, required:
 
 
 def parse_pointer_file(data: bytes | None, display_path: str) -> tuple[PointerFile, tuple[Finding, ...]]:
-    """Return the valid pointers of the file, and every finding about its bytes.
-
-    Args:
-        data: the bytes; None if there is no file.
-        display_path: the file's path in findings.
-    """
+    """Return the valid pointers of the file, and every finding about its bytes (None if there is no file)."""
     if data is None:
         return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", display_path),)
     report = _PointerFindings(display_path)

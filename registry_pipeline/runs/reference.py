@@ -116,10 +116,7 @@ class Pointer:
 
 @value_type
 class PointerFile:
-    """The parsed pointer file: its object with unknown keys too, and its valid entries.
-
-    `sha256` is that of the bytes that were read, None if there is no file.
-    """
+    """The parsed pointer file: its object with unknown keys too, its valid entries, and the hash of its bytes."""
 
     document: Mapping[str, Any]
     pointers: tuple[Pointer, ...]

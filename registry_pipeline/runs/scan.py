@@ -1,7 +1,4 @@
-"""Scan the run roots: every run folder with its direct files and the fields of its run.json, none of it verified.
-
-Folders of a git commit are scanned the same way for a comparison. The builder of run_registry words the warnings.
-"""
+"""Scan run roots, or those of a commit: run folders with their direct files and run.json, none of it verified."""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ def verify_folder(
 
     Args:
         path: the folder.
-        display_path: the folder's path in findings (default: `path`).
-        expect_run_id: the name that the folder will have (default: its name).
+        display_path: the folder's path in findings, if it is another.
+        expect_run_id: the name that the folder will have, if it is another.
         keep: relpaths of files whose hashed bytes the report contains.
     """
     # With a slash at its end a link would be followed.
@@ -150,11 +150,8 @@ def verify_folders(
 ) -> Generator[SealReport, None, None]:
     """Verify many folders and yield the reports in the order of `paths`.
 
-    Args:
-        paths: each folder with its path in findings.
-        jobs: the number of processes; the reports do not depend on it.
-        keep: as for `verify_folder`, or a function of the path in findings.
-        on_done: called with the number of verified folders, after each.
+    Each folder is given with its path in findings, of which `keep` can be a function. The reports do not depend on the
+    number of processes. `on_done` is called with the number of verified folders, after each.
     """
     work = ((os.fspath(path), name, keep(name) if callable(keep) else keep) for path, name in paths)
     if jobs > 1 and len(paths) > 1:
@@ -229,10 +226,7 @@ def _format_finding(finding: Finding) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify the folders named on the command line and return the exit code: 0, 2 (usage), 3 (invalid) or 7.
-
-    7 is for a folder that does not exist or cannot be read at all.
-    """
+    """Verify the folders named on the command line and return 0, 2 (usage), 3 (invalid) or 7 (missing)."""
     import argparse  # noqa: PLC0415 - this program only, not the commands
 
     parser = argparse.ArgumentParser(

@@ -35,11 +35,7 @@ _STAGED_NAME: Final = re.compile(r".+\.(?P<pid>[0-9]{1,10})\.[0-9a-f]{8}")
 
 
 def find_leftovers(staging_root: Path) -> tuple[Path, ...]:
-    """Return the staging folders whose processes have ended, by name; they were never published.
-
-    Raises:
-        NotFoundError: the staging folder cannot be listed.
-    """
+    """Return the staging folders whose processes have ended, by name; they were never published."""
     try:
         names = sorted(os.listdir(staging_root))  # noqa: PTH208 - only names are needed
     except (FileNotFoundError, NotADirectoryError):
@@ -53,11 +49,7 @@ def find_leftovers(staging_root: Path) -> tuple[Path, ...]:
 
 
 def quarantine_folder(leftover: Path, quarantine_root: Path) -> Path:
-    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path.
-
-    Raises:
-        PublishError: it could not be moved.
-    """
+    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path."""
     name = leftover.name
     try:
         make_folders(quarantine_root)
@@ -129,10 +121,8 @@ def seal_folders(
 ) -> list[PublishedFolder]:
     """Publish many sealed run folders with one synchronisation of the disk, in the order of `requests`.
 
-    All are staged and verified before the first is renamed. Folders published before a failure stay.
-
-    Raises:
-        PublishError, DurabilityError: as `seal_folder`.
+    All are staged and verified before the first is renamed. Folders published before a failure stay. Errors are those
+    of `seal_folder`.
     """
     published: dict[int, PublishedFolder] = {}
     pending = dict(enumerate(requests))
