@@ -142,10 +142,8 @@ def load_candidate(
 def _find_run_root(repository: Repository, folder: Path) -> str:
     """Return the run root that contains a folder, else its parent, which the plan refuses."""
     parent = Path(os.path.abspath(folder)).parent  # noqa: PTH100 - resolve() would follow a linked run folder
-    for run_root in repository.config.run_roots:
-        if repository.path(run_root).resolve() == parent.resolve():
-            return run_root
-    return str(parent)
+    matches = (r for r in repository.config.run_roots if repository.path(r).resolve() == parent.resolve())
+    return next(matches, str(parent))
 
 
 @value_type
@@ -173,9 +171,8 @@ def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
     scanned = read_run_folder(root, folder.run_root, folder.run_id) if sealed else None
     claimed_root = "" if scanned is None else scanned.claimed_root or ""
     envelope = (read_run_json(root / folder.path) if sealed else None) or {}
-    verdict: RunVerdict = "fail" if folder.seal == "sealed" else folder.seal
-    if envelope and is_sha256(claimed_root):
-        verdict = "pass"
+    complete: RunVerdict = "pass" if envelope and is_sha256(claimed_root) else "fail"
+    verdict = complete if folder.seal == "sealed" else folder.seal
     as_of = envelope.get("as_of_utc")
     ref = SealedRef(folder.run_id, folder.run_root, None, claimed_root)
     inputs = Inputs.from_json(envelope.get("inputs"))
@@ -208,10 +205,8 @@ def _explain_own(claim: Candidate, state: ActivationState, *, pointers_valid: bo
         # The registry table says why; the finding does not.
         return Obstacle(state.specs[name].excluded_because)
     if not pointers_valid:
-        return Obstacle(
-            "the pointer file or the chain has an error; nothing can be activated until it is fixed",
-            f"{_PROGRAM} doctor",
-        )
+        because = "the pointer file or the chain has an error; nothing can be activated until it is fixed"
+        return Obstacle(because, f"{_PROGRAM} doctor")
     if first is None:
         return None
     if first.code == "ACTIVATE_NOT_VERIFIED" and claim.verdict.verdict == "fail":

@@ -14,16 +14,16 @@ from registry_pipeline.runs.reference import MUTATION_POLICY, Move, RunIdentity,
 from registry_pipeline.values import asdict, field, replace, value_type
 
 Action = Literal["init", "activate", "rollback", "mark_bad", "void"]
+# The registry id of an activation record, and the tag of its run folder.
 ACTIVATION_TAG: Final = "pointer_activation"
-"""The registry id of an activation record, and the tag of its run folder."""
 RECORD_FILE: Final = "POINTER_ACTIVATION_v0_1.json"
 AFTER_FILE: Final = "POINTERS_AFTER.json"
 ACTIVATION_VERSION: Final = "0.1"
 # Keys of `verdicts` that are absent if they count nothing: removed runs that were accepted, and foreign runs.
 ACCEPTED_REMOVED: Final = "accepted_removed"
 ACCEPTED_FOREIGN: Final = "accepted_foreign"
+# The start of the reason of an `init` record that replaces a lost chain.
 RESTART_PREFIX: Final = "chain restarted: "
-"""The start of the reason of an `init` record that replaces a lost chain."""
 _SHOWN_KEYS: Final = ("action", "actor", "reason", "moves", "runs")
 _HASH_KEYS: Final = ("pointer_sha256_before", "pointer_sha256_after")
 _RECORD_KEYS: Final = {"activation_version", "verdicts", "previous_activation", *_SHOWN_KEYS, *_HASH_KEYS}
@@ -212,7 +212,6 @@ class ChainState:
         state: a row of the table in the specification.
         head: None if the chain is not started, lost or broken.
         records: the standing records, from `init` to the head.
-        marked_bad: reason by run id.
         rolled_back_runs: run ids that a rollback deactivated; `build` and the sensor never propose them.
     """
 

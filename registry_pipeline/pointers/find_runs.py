@@ -53,10 +53,7 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
     """Return the run that a word names: `active`, `active~N`, `latest`, or the start of a run id or root hash.
 
     `active` is the active run of `registry_id`, `active~N` the one N moves earlier. `latest` is the newest run of
-    `registry_id`, or else of all registries.
-
-    Raises:
-        NotFoundError: the word names no run, or several.
+    `registry_id`, or else of all registries. A word that names no run, or several, is a NotFoundError.
     """
     active = _ACTIVE.fullmatch(word)
     if active is not None:

@@ -48,14 +48,7 @@ class Candidate:
 
 @value_type
 class ActivationState:
-    """The state that candidates are compared with.
-
-    Attributes:
-        active: the active run of each registry whose folder exists.
-        marked_bad: reason by run id.
-        rolled_back_runs: run ids that a rollback deactivated.
-        accepted_foreign: runs of other repositories that may be activated.
-    """
+    """The state that candidates are compared with: the active runs whose folders exist, and what the chain says."""
 
     active: Mapping[str, SealedRun]
     specs: Mapping[str, RegistrySpec]
@@ -182,13 +175,10 @@ def _input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail
 
 @value_type
 class ActivationRequest:
-    """Everything that a plan depends on.
+    """Everything that a plan depends on. The candidates, one for each registry, are activated together or not at all.
 
-    Attributes:
-        candidates: activated together or not at all, at most one for each registry.
-        pointers: the pointer file as read under the lock.
-        previous: the head of the chain, None before the first record.
-        own_notes: the reasons in the records, which this tool copied into the notes of pointers.
+    `previous` is the head of the chain. `own_notes` are the reasons in its records, which this tool wrote as notes of
+    pointers.
     """
 
     candidates: tuple[Candidate, ...]
@@ -257,7 +247,7 @@ def _plan_unchanged(
 ) -> ActivationPlan:
     """Return a record that leaves the pointer file as it is."""
     digest = sha256_hex(pointers)
-    record = ActivationRecord(action, (), tuple(runs), actor, reason, count_verdicts(()), digest, digest, previous)
+    record = ActivationRecord(action, (), tuple(runs), actor, reason, _count_verdicts(()), digest, digest, previous)
     return ActivationPlan(record, pointers)
 
 
@@ -345,7 +335,7 @@ def _build_plan(
     if not moves:
         return NothingToMove(findings)
     after = pointer_file_bytes(with_moves(request.pointers, moves, request.now_utc, request.reason, request.own_notes))
-    verdicts = count_verdicts(candidate.verdict for candidate in request.candidates)
+    verdicts = _count_verdicts(candidate.verdict for candidate in request.candidates)
     # A plan with a foreign run that is not accepted was refused before, so every one that moves is accepted.
     moved = {move.to_ref for move in moves}
     if foreign := sum(c.run.ref in moved and _is_foreign(request, c) for c in request.candidates):
@@ -364,7 +354,7 @@ def _build_plan(
     return ActivationPlan(record, after, findings)
 
 
-def count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
+def _count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Return the `verdicts` of a record: how many of each, and how many removed runs were accepted, if any."""
     verdicts = list(verdicts)
     counts = Counter(verdict.verdict for verdict in verdicts)

@@ -33,8 +33,8 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
 _MOST_LOSSES: Final = 10
+# The word that names the pending record on the command line.
 PENDING: Final = "pending"
-"""The word that names the pending record on the command line."""
 
 
 def complete_pending(repository: Repository) -> Activation | Refusal | None:
@@ -74,8 +74,6 @@ def void_records(
 
     Raises:
         RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
-        NotFoundError: a word matches no record or several.
-        ConfigError: the reason is missing (exit 2).
     """
     require_reason(reason, "voiding a record")
     with pointer_lock(repository.pointer_path, repository.root):
@@ -97,7 +95,6 @@ def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: 
 
     Raises:
         RefusedError: the chain has no error, or the pointer file is missing (exit 5).
-        ConfigError: the reason is missing (exit 2).
     """
     require_reason(reason, "restarting the chain")
     with pointer_lock(repository.pointer_path, repository.root):

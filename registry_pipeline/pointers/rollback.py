@@ -31,59 +31,56 @@ from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.values import replace, value_type
 
-
-@value_type
-class _RecordedMove:
-    """A move, its record, and the number of the record in the chain."""
-
-    number: int
-    record: SealedRecord
-    move: Move
+# A move with the number of its record in the chain.
+_NumberedMove = tuple[int, Move]
 
 
 class _RegistryHistory:
     """The moves of one registry that are in effect, and for each rollback that can be undone the moves it removed."""
 
     def __init__(self) -> None:
-        self.in_effect: list[_RecordedMove] = []
-        self.rollbacks: list[tuple[_RecordedMove, list[_RecordedMove]]] = []
+        self.in_effect: list[_NumberedMove] = []
+        self.rollbacks: list[tuple[_NumberedMove, list[_NumberedMove]]] = []
 
-    def apply(self, recorded: _RecordedMove) -> None:
+    def apply(self, number: int, move: Move, *, is_rollback: bool) -> None:
         # (1) An activation adds its move. A rollback before it can no longer be undone.
-        if recorded.record.record.action != "rollback":
-            self.in_effect.append(recorded)
+        if not is_rollback:
+            self.in_effect.append((number, move))
             self.rollbacks.clear()
             return
         # (2) A rollback removes the move that replaced the run it returns to, and every later one. This comes first:
         # a repeated rollback always goes further back.
-        target = recorded.move.to_ref
-        matches = [number for number, earlier in enumerate(self.in_effect) if earlier.move.from_ref == target]
+        matches = [index for index, (_, earlier) in enumerate(self.in_effect) if earlier.from_ref == move.to_ref]
         if matches:
-            self.rollbacks.append((recorded, self.in_effect[matches[-1] :]))
+            self.rollbacks.append(((number, move), self.in_effect[matches[-1] :]))
             del self.in_effect[matches[-1] :]
+            return
         # (3) A rollback to the run that the last rollback left undoes that rollback.
-        elif self.rollbacks and self.rollbacks[-1][1][-1].move.to_ref == target:
-            self.in_effect += self.rollbacks.pop()[1]
+        _, removed = self.rollbacks[-1] if self.rollbacks else (None, [])
+        if removed and removed[-1][1].to_ref == move.to_ref:
+            self.in_effect += removed
+            self.rollbacks.pop()
         else:
-            self.in_effect.append(recorded)
+            self.in_effect.append((number, move))
 
 
 def _find_last_moves(
     records: Sequence[SealedRecord], registry_id: str | None, *, redo: bool
-) -> tuple[_RecordedMove, ...]:
-    """Return the moves to undo of the last record that has any: those in effect, or with `redo` those of a rollback."""
+) -> tuple[SealedRecord, tuple[Move, ...]] | None:
+    """Return the last record with moves to undo, and these: moves in effect, or with `redo` those of a rollback."""
     # Registries are replayed separately: a rollback of one does not affect the others.
     histories: defaultdict[str, _RegistryHistory] = defaultdict(_RegistryHistory)
     for number, sealed in enumerate(records):
         for move in sealed.moves_of(registry_id):
-            histories[move.registry_id].apply(_RecordedMove(number, sealed, move))
-    last_moves = [
-        (history.rollbacks[-1][0] if redo else history.in_effect[-1])
-        for history in histories.values()
-        if (history.rollbacks if redo else history.in_effect)
-    ]
-    last = max((recorded.number for recorded in last_moves), default=None)
-    return tuple(recorded for recorded in last_moves if recorded.number == last)
+            histories[move.registry_id].apply(number, move, is_rollback=sealed.record.action == "rollback")
+    if redo:
+        candidates = [history.rollbacks[-1][0] for history in histories.values() if history.rollbacks]
+    else:
+        candidates = [history.in_effect[-1] for history in histories.values() if history.in_effect]
+    if not candidates:
+        return None
+    last = max(number for number, _ in candidates)
+    return records[last], tuple(move for number, move in candidates if number == last)
 
 
 def _list_refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
@@ -114,11 +111,11 @@ def select_rollback(
     if registry_id is not None:
         spec_of(registry_id)
     if word is None:
-        recorded = _find_last_moves(chain.records, registry_id, redo=redo)
-        if not recorded:
+        found = _find_last_moves(chain.records, registry_id, redo=redo)
+        if found is None:
             missing = "no rollback to undo" if redo else "no activation in effect"
             raise NotFoundError(f"there is {missing}; nothing changed", "run `registry-pipeline log`")
-        record, moves = recorded[0].record, tuple(item.move for item in recorded)
+        record, moves = found
     else:
         record = find_record(chain.records, word)
         moves = record.moves_of(registry_id)

@@ -36,20 +36,16 @@ from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
 
+# The tag of a health report, which names the head of the chain at its time.
 _REPORT_TAG: Final = "system_health_render"
-"""The tag of a health report, which names the head of the chain at its time."""
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 
 def read_chain(repository: Repository) -> ChainRecords:
-    """Return every activation record under the run roots; a copy of one in another run root counts once.
-
-    Raises:
-        NotFoundError: a run root exists and cannot be listed (exit 7).
-    """
+    """Return every activation record under the run roots; raise NotFoundError if a run root cannot be listed."""
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
-    for run_root, run_id in list_record_folders(repository):
+    for run_root, run_id in _list_folders(repository, ACTIVATION_TAG):
         path = f"{run_root}/{run_id}"
         report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
         try:
@@ -61,11 +57,6 @@ def read_chain(repository: Repository) -> ChainRecords:
             records.setdefault(sealed.ref.manifest_sha256, sealed)
     ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
     return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(repository)))
-
-
-def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
-    """Yield run root and run id of every folder with the name of an activation record, without reading it."""
-    return ((run_root, str(run_id)) for run_root, run_id in _list_folders(repository, ACTIVATION_TAG))
 
 
 def _witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
@@ -160,8 +151,8 @@ def lock_path(pointer_path: Path) -> Path:
     return pointer_path.with_name(pointer_path.name + ".lock")
 
 
+# How long a change waits for readers, which share the lock for a moment.
 CHANGE_WAIT_SECONDS: Final = 2.0
-"""How long a change waits for readers, which share the lock for a moment."""
 
 
 def pointer_lock(
@@ -218,9 +209,9 @@ def read_locked_state(repository: Repository) -> PointerState:
     return PointerState(pointers, check_chain(records, pointers, read_intent(repository.pointer_path)))
 
 
-def _fingerprint(repository: Repository) -> tuple[tuple[tuple[str, str], ...], bytes | None, Intent | None]:
+def _fingerprint(repository: Repository) -> tuple[object, ...]:
     # Every change of the pointers changes at least one of these.
-    folders = tuple(list_record_folders(repository))
+    folders = tuple(_list_folders(repository, ACTIVATION_TAG))
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 

@@ -53,8 +53,8 @@ class ChangeRequest:
     allow_foreign: bool = False
 
 
+# Returns the change for a request, the bytes of the pointer file and the chain, all read under the lock.
 PlanFunction = Callable[[ActivationRequest, bytes, ChainState], PlanResult]
-"""Returns the change for a request, the bytes of the pointer file and the chain, all read under the lock."""
 
 
 def change_pointers(

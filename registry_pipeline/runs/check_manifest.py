@@ -130,7 +130,6 @@ def _quote(value: Any) -> str:
 
 
 def _check_entry(index: int, item: Any, collector: FindingCollector) -> ManifestEntry | None:
-    """Return the entry, or None after reporting what is wrong with its values."""
     if not isinstance(item, dict):
         collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_kind(item)}")
         return None

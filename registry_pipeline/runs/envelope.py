@@ -12,8 +12,8 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import asdict, field, value_type
 
 Role = Literal["upstream", "previous"]
+# The key of run.json that contains the recorded check of a captured source.
 COMPARISON: Final = "comparison"
-"""The key of run.json that contains the recorded check of a captured source."""
 
 
 @value_type
@@ -117,8 +117,8 @@ class CaptureCheck:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
+# How the warning starts in a line of the run registry whose envelope an adapter read.
 ADAPTED: Final = "envelope read by adapter "
-"""How the warning starts in a line of the run registry whose envelope an adapter read."""
 
 
 @value_type

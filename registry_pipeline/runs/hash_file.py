@@ -13,7 +13,7 @@ from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.runs.check_manifest import ManifestResult
 from registry_pipeline.runs.tree import Tree
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import replace
 
 _HASH_FILE: Final = "MANIFEST.sha256"
 # `*` marks a file that was read in binary mode, which makes no difference here.
@@ -52,7 +52,6 @@ def check_sha256sum_file(folder: int, display_path: str) -> tuple[Finding, ...] 
 
 
 def _parse_lines(lines: Sequence[str], collector: FindingCollector) -> Mapping[str, str]:
-    """Return the first hash of each path that breaks no path rule."""
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match, location = _LINE.fullmatch(line), f"{number}:1"
@@ -77,25 +76,20 @@ _ROOT_LINE: Final = re.compile(r"ROOT_SHA256  ([0-9a-f]{64})")
 _MIN_LINE_BYTES: Final = 68
 
 
-@value_type
-class HashFileResult:
-    """The root recomputed from the file lines, and the listed hash of manifest.json; None without such lines."""
-
-    root_sha256: str | None
-    manifest_sha256: str | None
-
-
 def check_hash_file(
     data: bytes, manifest: ManifestResult | None, manifest_sha256: str | None, collector: FindingCollector
-) -> HashFileResult:
-    """Check the bytes of MANIFEST.sha256 against manifest.json (None if unusable), and return the hashes it gives."""
+) -> tuple[str | None, str | None]:
+    """Check the bytes of MANIFEST.sha256 against manifest.json (None if unusable).
+
+    Returns the root recomputed from the file lines, and the listed hash of manifest.json; None without such lines.
+    """
     if manifest is not None and manifest.is_valid and manifest_sha256 is not None:
         root = _root_of_exact_file(data, manifest, manifest_sha256)
         if root is not None:
-            return HashFileResult(root, manifest_sha256)
+            return root, manifest_sha256
     lines = read_hash_lines(data, collector)
     if lines is None:
-        return HashFileResult(None, None)
+        return None, None
     # (1) the ROOT_SHA256 line
     claimed_root = _check_root_line(lines, collector)
     # (2) the form of the file lines
@@ -114,7 +108,7 @@ def check_hash_file(
     root = sha256_hex("".join(sorted(f"{line}\n" for _, line in file_lines)).encode()) if file_lines else None
     if claimed_root is not None and claimed_root != root:
         collector.add("ROOT_MISMATCH", _HASH_FILE, expected=root, got=claimed_root)
-    return HashFileResult(root, dict(reversed(pairs)).get("manifest.json"))
+    return root, dict(reversed(pairs)).get("manifest.json")
 
 
 def _root_of_exact_file(data: bytes, manifest: ManifestResult, manifest_sha256: str) -> str | None:
@@ -151,9 +145,8 @@ def read_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | Non
         collector.add("HASHFILE_NEWLINES", _HASH_FILE, detail="there is no final newline" if text else "it is empty")
     lines = text.removesuffix("\n").split("\n") if text else []
     if "" in lines:
-        collector.add(
-            "HASHFILE_NEWLINES", _HASH_FILE, location=f"{lines.index('') + 1}:1", detail="there is a blank line"
-        )
+        location = f"{lines.index('') + 1}:1"
+        collector.add("HASHFILE_NEWLINES", _HASH_FILE, location=location, detail="there is a blank line")
     return [line for line in lines if line]
 
 
@@ -161,9 +154,8 @@ def _check_root_line(lines: list[str], collector: FindingCollector) -> str | Non
     """Return the root that the last ROOT_SHA256 line claims, or None."""
     numbers = [number for number, line in enumerate(lines, 1) if line.startswith(_ROOT_KEYWORD)]
     if len(numbers) != 1:
-        collector.add(
-            "HASHFILE_ROOT_LINE", _HASH_FILE, expected=1, got=len(numbers), detail=f"there are {len(numbers)}"
-        )
+        detail = f"there are {len(numbers)}"
+        collector.add("HASHFILE_ROOT_LINE", _HASH_FILE, expected=1, got=len(numbers), detail=detail)
     elif numbers[0] != len(lines):
         collector.add("HASHFILE_ROOT_LINE", _HASH_FILE, location=f"{numbers[0]}:1", detail="it is not the last line")
     claimed = None

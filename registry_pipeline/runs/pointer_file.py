@@ -19,8 +19,9 @@ from registry_pipeline.runs.reference import POINTER_CONTRACT_VERSION, Known, Po
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.schema import json_pointer
+from registry_pipeline.values import fields
 
-_REF_KEYS: Final = ("run_id", "run_root", "relpath", "manifest_sha256")
+_REF_KEYS: Final = fields(SealedRef)
 _REGISTRY_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FOLDER_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _MAX_BYTES: Final = 4 * 1024 * 1024
@@ -41,14 +42,11 @@ class _PointerFindings:
 
     def add(self, code: str, location: str, *, expected: object = None, got: object = None, detail: str = "") -> None:
         """Add a finding at a JSON pointer of the file."""
-        value = None if got is None else _format_value(got)
-        self.findings.append(
-            finding(code, self.display_path, location=location, expected=expected, got=value, detail=detail)
-        )
+        path, value = self.display_path, None if got is None else _format_value(got)
+        self.findings.append(finding(code, path, location=location, expected=expected, got=value, detail=detail))
 
 
 def _format_value(value: object) -> str:
-    """Return a value as findings show it; objects, arrays and long texts are shortened."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
     text = printable(value if isinstance(value, str) else repr(value))
@@ -67,7 +65,8 @@ def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindi
     if not isinstance(notes, str):
         report.add("POINTER_SHAPE", f"{location}/notes", detail="notes is not a string", got=notes)
     known = _read_known(entry.get("active_ref_known"), location, report)
-    if known == "unknown" and _is_unknown_ref(entry.get("active_ref")):
+    # Older tools write an object of nulls if nothing is active.
+    if known == "unknown" and entry.get("active_ref") == dict.fromkeys(_REF_KEYS):
         ref = None
     else:
         ref = _read_ref(entry.get("active_ref"), f"{location}/active_ref", report, required=known is True)
@@ -78,11 +77,6 @@ def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindi
     is_unknown = known == "unknown" and stamp == "unknown"
     asof = None if is_unknown else _read_asof(stamp, location, report, required=known is True)
     return Pointer(str(registry_id), ref, known, asof, notes)
-
-
-def _is_unknown_ref(value: Any) -> bool:
-    """Return whether a reference is an object of four nulls: older tools write it if nothing is active."""
-    return isinstance(value, dict) and set(value) == set(_REF_KEYS) and not any(x is not None for x in value.values())
 
 
 def _read_known(value: Any, location: str, report: _PointerFindings) -> Known | None:
@@ -199,11 +193,7 @@ def has_registry_id(entry: Any) -> bool:
 
 
 def read_pointer_bytes(repository: Repository) -> bytes | None:
-    """Return the bytes of the pointer file, or None if there is none.
-
-    Raises:
-        NotFoundError: it cannot be read.
-    """
+    """Return the bytes of the pointer file, None if there is none; raise NotFoundError if it cannot be read."""
     try:
         return repository.pointer_path.read_bytes()
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import json_document
-from registry_pipeline.values import asdict, value_type
+from registry_pipeline.values import asdict, fields, value_type
 
 _RUN_ID: Final = re.compile(
     r"(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}__[0-9]{6})__(?P<tag>[A-Za-z0-9][A-Za-z0-9_.-]*?)"
@@ -52,8 +52,8 @@ class RunId:
 
 
 Known = bool | Literal["unknown"]
+# A run id and the ROOT_SHA256 of the folder: one run with one content, in whatever run root.
 RunIdentity = tuple[str, str]
-"""A run id and the ROOT_SHA256 of the folder: one run with one content, in whatever run root."""
 
 
 @value_type(order=True)
@@ -84,13 +84,11 @@ class SealedRef:
         """Return the reference that a JSON object states, or None if it has another shape."""
         if not isinstance(value, dict):
             return None
-        run_id, root, relpath = value.get("run_id"), value.get("run_root"), value.get("relpath")
-        digest = value.get("manifest_sha256")
-        if not (isinstance(run_id, str) and isinstance(root, str) and isinstance(digest, str)):
+        parts: list[Any] = [value.get(key) for key in fields(cls)]
+        run_id, root, relpath, digest = parts
+        if not all(isinstance(text, str) for text in (run_id, root, digest)):
             return None
-        if not (relpath is None or isinstance(relpath, str)):
-            return None
-        return cls(run_id, root, relpath, digest)
+        return cls(run_id, root, relpath, digest) if relpath is None or isinstance(relpath, str) else None
 
 
 @value_type
@@ -148,11 +146,11 @@ class Move:
         return asdict(self)
 
 
+# The `mutation_policy` of pointer files that this tool wrote; without records they are reported as CHAIN_LOST.
 MUTATION_POLICY: Final = (
     "Changed by `registry-pipeline` only. Every change seals an activation record that names the state before and "
     "after it; an edit by hand is found and refused."
 )
-"""The `mutation_policy` of pointer files that this tool wrote; without records they are reported as CHAIN_LOST."""
 
 
 def empty_pointer_file(now_utc: str) -> PointerFile:

@@ -44,13 +44,9 @@ def read_run_folders(
 ) -> RunScan:
     """Return every run folder directly under the run roots.
 
-    Args:
-        root: the repository.
-        run_roots: paths relative to `root`; a missing one is skipped.
-        exclude_runs: (run_root, run_id) of folders that the caller has sealed itself.
-        exclude_dagster_run: the caller's Dagster run id; a retry must not see the folders of its first attempt.
-        adapters: for folders without run.json; the first adapter of a root whose file exists reads the envelope.
-        on_progress: called with the number of folders read, every 256 folders and at the end.
+    Folders in `exclude_runs`, as (run_root, run_id), and those of the caller's Dagster run are left out: a retry must
+    not see what its first attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope
+    of a folder without run.json. `on_progress` is called with the number of folders read.
     """
     runs: list[ScannedRun] = []
     findings: list[Finding] = []

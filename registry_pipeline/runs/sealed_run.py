@@ -76,9 +76,7 @@ class Verdict:
 
     Attributes:
         verdict: `unsealed` without seal files, `partial` with one of the two.
-        root_sha256: the recomputed root; None if there is none.
         pointer_sha256: the hash of the pointer file at the time of the check, if an activation is intended.
-        artifact: the name of the main artifact in the folder.
         repository_id: the one that the verified run.json states.
     """
 

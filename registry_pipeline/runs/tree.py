@@ -21,8 +21,8 @@ from registry_pipeline.runs.manifest import ManifestEntry
 
 MAX_DEPTH: Final = 64
 MAX_DOCUMENT_BYTES: Final = 64 * 2**20
+# The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second.
 MAX_HOLE_BYTES: Final = 2**30
-"""The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 # Larger buffers are slower: each is a new mapping of zeroed pages (measured: 256 KiB costs 2.3 times as much).

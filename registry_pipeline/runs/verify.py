@@ -45,11 +45,8 @@ def verify_folder(
 ) -> SealReport:
     """Verify one folder and return every finding; invalid evidence never raises.
 
-    Args:
-        path: the folder.
-        display_path: the folder's path in findings, if it is another.
-        expect_run_id: the name that the folder will have, if it is another.
-        keep: relpaths of files whose hashed bytes the report contains.
+    Findings name `display_path` if it is given. `expect_run_id` is the name that the folder will have, if it is not yet
+    its name. `keep` are relpaths of files whose hashed bytes the report contains.
     """
     # With a slash at its end a link would be followed.
     text = os.fspath(path).rstrip("/") or "/"
@@ -135,10 +132,11 @@ def _check_hash_file(
     data = tree.read_document("MANIFEST.sha256", "MANIFEST_SHA256")
     if data is None:
         return None
-    result = check_hash_file(data, manifest, None if manifest_json is None else sha256_hex(manifest_json), collector)
-    if manifest_json is not None and result.manifest_sha256 is not None:
-        check_line_ends(manifest_json, result.manifest_sha256, "manifest.json", collector)
-    return result.root_sha256
+    digest = None if manifest_json is None else sha256_hex(manifest_json)
+    root, listed_digest = check_hash_file(data, manifest, digest, collector)
+    if manifest_json is not None and listed_digest is not None:
+        check_line_ends(manifest_json, listed_digest, "manifest.json", collector)
+    return root
 
 
 def verify_folders(

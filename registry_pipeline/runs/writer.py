@@ -75,8 +75,8 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+# Returns all files of a run, run.json among them, for the run id under which it is published.
 FilesFor = Callable[[RunId], Mapping[str, bytes]]
-"""Returns all files of a run, run.json among them, for the run id under which it is published."""
 _MAX_FSYNCS: Final = 16
 _MAX_NUMBER: Final = 999
 _READ_ONLY: Final = 0o555
@@ -187,7 +187,6 @@ def _refuse_invalid_paths(files: Mapping[str, bytes]) -> None:
 
 
 def _write_sealed(staging: str, files: Mapping[str, bytes]) -> str:
-    """Write the files and the seal, and return the root hash."""
     # (2) Write every file once, take the manifest from what the disk returns, write the hash file last.
     for relpath, data in files.items():
         _write(staging, relpath, data)
@@ -219,7 +218,6 @@ def _read_entries(staging: str) -> Iterator[ManifestEntry]:
 
 
 def _make_durable(stagings: Sequence[str]) -> None:
-    """Give the directories their permissions, and sync all files and directories."""
     levels = [level for staging in stagings for level in os.walk(staging, topdown=False)]
     # The permissions are set here, so that a kill right after the rename leaves a folder that all can verify. The
     # directories stay writable until then, because a writer that fails removes them.
