@@ -109,7 +109,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
         lambda data: list(delta.parse_delta_log(data)), (json.dumps(_EDGE).encode() + b"\n",), (ValueError,)
     ),
     "model.activation": Parser(_value(ActivationRecord.from_json), _json(_RECORD), (ValueError,)),
-    "pointers.record.intent": Parser(
+    "pointers.chain.intent": Parser(
         _value(Intent.from_json), _json({"run_id": "r", "before": "a" * 64, "after": "b" * 64}), _STRICT
     ),
     "model.envelope": Parser(
