@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from registry_pipeline.canonical import json_document
-from registry_pipeline.pointers.record import ACTIVATION_TAG, RECORD_FILE
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, RECORD_FILE
 from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.reference import SealedRef
 

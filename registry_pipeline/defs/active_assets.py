@@ -124,14 +124,14 @@ def _activate(
 
 def pointers_version(pointers: PointerFile) -> DataVersion:
     """Return the hash of the active roots, without timestamps, so that nothing downstream is stale without a move."""
-    roots = {p.registry_id: p.ref.manifest_sha256 for p in pointers.pointers if p.known is True and p.ref is not None}
+    roots = {name: ref.manifest_sha256 for name, ref in pointers.active_refs().items()}
     return DataVersion(sha256_hex(json_line(dict(sorted(roots.items())))))
 
 
 def _moves_metadata(moved: Activation | None) -> metadata.Metadata:
     if moved is None:
         return {"moved": 0}
-    record = printable(f"{moved.record.run_root}/{moved.record.run_id}")
+    record = printable(moved.record.path)
     return {"moved": len(moved.moves), "activation_record": record} | metadata.findings_metadata(moved.findings)
 
 

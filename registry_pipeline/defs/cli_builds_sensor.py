@@ -135,7 +135,7 @@ def _input_versions(instance: DagsterInstance, run: SealedRun, group_ids: Collec
     for name, ref in run.inputs.upstream().items():
         # An unchanged capture is not in the group: it was built earlier, perhaps through Dagster.
         latest = [] if name in group_ids else event_log.materializations(instance, name, limit=1)
-        same = [m.data_version for m in latest if m.sealed is not None and m.sealed.ref.same_run(ref)]
+        same = [m.data_version for m in latest if m.sealed is not None and m.sealed.ref.identity == ref.identity]
         versions[f"{_INPUT_VERSION}{name}"] = next(iter(same), None) or ref.manifest_sha256
     return versions
 

@@ -236,7 +236,7 @@ def _types(document: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
 
 def pointers_metadata(pointers: PointerFile) -> Metadata:
     """Return the state of the pointer file: the number of active registries, a row per registry, and its hash."""
-    active = [pointer for pointer in pointers.pointers if pointer.known is True and pointer.ref is not None]
+    active = pointers.active_refs()
     return {
         "active_registries": len(active),
         **{pointer.registry_id: _format_pointer(pointer) for pointer in pointers.pointers},

@@ -37,7 +37,8 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
-from registry_pipeline.pointers.obstacles import ActiveRun, find_age_obstacle
+from registry_pipeline.pointers.plan import find_age_obstacle
+from registry_pipeline.pointers.state import read_active_runs
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
@@ -138,7 +139,7 @@ def _format_reason(finding: Finding) -> str:
 def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple[list[Materialization], list[str]]:
     """Return the checked builds that are newer than the active runs, and why other newest builds are not candidates."""
     pointers = pointer_file.read_pointers(repository)
-    active = activation.read_active_runs(repository, pointers)
+    active = read_active_runs(repository, pointers)
     registry_ids = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
     builds = {registry_id: event_log.materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids}
     candidates: list[Materialization] = []
@@ -157,7 +158,7 @@ def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple
     return candidates, reasons
 
 
-def _find_obstacle(instance: DagsterInstance, build: Materialization, active: ActiveRun | None) -> str | None:
+def _find_obstacle(instance: DagsterInstance, build: Materialization, active: SealedRun | None) -> str | None:
     """Return why the event log rules out a build, or None."""
     if build.sealed is None:
         return "its source made no run"
@@ -190,7 +191,7 @@ def _select_set(newest: Materialization, candidates: Sequence[Materialization]) 
         for registry_id, ref in ({} if build.sealed is None else build.sealed.inputs.upstream()).items():
             # An upstream that is not a candidate is active already or ruled out; no other build may replace it.
             selected.pop(registry_id, None)
-            pending += [c for c in candidates if c.sealed is not None and c.sealed.ref.same_run(ref)][:1]
+            pending += [c for c in candidates if c.sealed is not None and c.sealed.ref.identity == ref.identity][:1]
     return list(selected.values())
 
 
@@ -199,8 +200,9 @@ def _as_checked_run(build: Materialization) -> tuple[SealedRun, Verdict]:
     sealed = build.sealed
     if sealed is None:
         raise ValueError("a candidate has a sealed run")
-    path = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
-    return sealed, Verdict(path, sealed.ref.run_id, build.registry_id, "pass", sealed.ref.manifest_sha256, ())
+    return sealed, Verdict(
+        sealed.ref.path, sealed.ref.run_id, build.registry_id, "pass", sealed.ref.manifest_sha256, ()
+    )
 
 
 def request(instance: DagsterInstance, repository: Repository, proposal: Proposal) -> RunRequest | SkipReason:

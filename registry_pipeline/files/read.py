@@ -5,23 +5,34 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import Final
 
 MAX_BYTES: Final = 64 << 20
+_OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 
-def read_regular_file(path: Path, most: int = MAX_BYTES) -> bytes:
-    """Return the bytes of a regular file, links followed; a pipe or device is refused and not waited for.
+def read_regular_file(path: Path | str, most: int = MAX_BYTES, *, follow_links: bool = True) -> bytes:
+    """Return the bytes of a regular file; a pipe or device is refused and not waited for.
 
     Raises:
-        OSError: it is missing, unreadable, not a regular file, or has more bytes than `most`.
+        OSError: it is missing, unreadable, not a regular file, or has more bytes than `most` (EFBIG).
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as file:
-        if not S_ISREG(os.fstat(descriptor).st_mode):
+    descriptor = os.open(path, _OPEN if follow_links else _OPEN | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        data = file.read(most + 1)
+        # One read is enough for nearly every file; a scan of many thousand folders is nothing but system calls.
+        data = os.read(descriptor, min(status.st_size, most) + 1)
+        if len(data) != status.st_size:
+            # The file is being written to, or the read was short.
+            while len(data) <= most and (more := os.read(descriptor, 1 << 16)):
+                data += more
+    finally:
+        os.close(descriptor)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB")
     return data

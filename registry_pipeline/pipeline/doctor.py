@@ -22,7 +22,6 @@ from registry_pipeline.git.repository import read_ignored, read_text_attributes
 from registry_pipeline.pipeline.init import list_git_ignores
 from registry_pipeline.pipeline.render import render_after_change
 from registry_pipeline.pipeline.status import observe
-from registry_pipeline.pointers.obstacles import path_of
 from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, restore_pointer_file, void_records
 from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.registries.base.drift import make_git_unreadable_finding
@@ -124,7 +123,7 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
     """Return every finding on pointers, chain, active runs, leftovers and rules of git; raises as `observe`."""
     _, inspection, findings = observe(repository, now)
     leftovers = [("DOCTOR_TEMPORARY_LEFTOVER", path) for path in find_temporary_files(repository)]
-    leftovers += [("DOCTOR_STAGING_LEFTOVER", left.path) for left in find_leftovers(repository.staging_root)]
+    leftovers += [("DOCTOR_STAGING_LEFTOVER", path) for path in find_leftovers(repository.staging_root)]
     # While a change is pending, its intent is needed to finish it.
     intent = intent_path(repository.pointer_path)
     if inspection.chain.state in ("committed", "not_chained") and intent.is_file():
@@ -201,14 +200,14 @@ def _resolve_records(
     if outcome is None:
         return [], (), ()
     repaired = [f for f in chain_findings if f.code in ("CHAIN_PENDING", "CHAIN_FORK", "CHAIN_DETACHED")]
-    locations = [(f.code, f.path) for f in repaired] or [("CHAIN_PENDING", path_of(outcome.record))]
+    locations = [(f.code, f.path) for f in repaired] or [("CHAIN_PENDING", outcome.record.path)]
     action = "finished" if options.finish else f"voided by {outcome.record.run_id}"
     repairs = [Repair(code, path, action) for code, path in locations]
     if not options.finish or not outcome.moves:
         return repairs, (), ()
     report, not_rendered = render_after_change(repository, run)
     if report is not None:
-        repairs.append(Repair("CHAIN_PENDING", path_of(report.ref), "rendered the report"))
+        repairs.append(Repair("CHAIN_PENDING", report.ref.path, "rendered the report"))
     return repairs, (), not_rendered
 
 
@@ -238,7 +237,7 @@ def _remove_leftovers(repository: Repository) -> Iterator[Repair]:
     for leftover in find_leftovers(repository.staging_root):
         target = quarantine_folder(leftover, repository.state_root / "quarantine")
         action = f"moved to {_relative(repository, target)}"
-        yield Repair("DOCTOR_STAGING_LEFTOVER", _relative(repository, leftover.path), action)
+        yield Repair("DOCTOR_STAGING_LEFTOVER", _relative(repository, leftover), action)
 
 
 def _relative(repository: Repository, path: Path) -> str:

@@ -16,8 +16,8 @@ from registry_pipeline.files.atomic_write import create_file, overwrite_file, re
 from registry_pipeline.files.durable import cannot_write, make_folders
 from registry_pipeline.git.first_parent import read_first_commit_day
 from registry_pipeline.git.repository import is_tracked, read_top_level
-from registry_pipeline.pointers.plan import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.registries.base.seal_build import STATE_NAMES, refuse_linked_publish_root
+from registry_pipeline.runs.reference import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.values import value_type
 
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"

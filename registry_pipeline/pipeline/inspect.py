@@ -10,7 +10,7 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.check_pointers import check_pointers
-from registry_pipeline.pointers.obstacles import can_be_active, path_of
+from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.drift import file_pathspecs
@@ -105,7 +105,7 @@ def inspect(repository: Repository, run: BuildRun) -> Inspection:
 def _read_active_run(repository: Repository, ref: SealedRef) -> ActiveSnapshot:
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(ref)
-    report = verify_with_artifacts(run_folder(repository, ref), path_of(ref))
+    report = verify_with_artifacts(run_folder(repository, ref), ref.path)
     verdict = check_run(report, REGISTRIES)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.pointers.record import ACTIVATION_TAG, SealedRecord
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, SealedRecord
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import builder_name
 from registry_pipeline.registries.base.sealed_input import sealed_run

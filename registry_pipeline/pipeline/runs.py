@@ -10,8 +10,8 @@ from registry_pipeline.canonical import parse_instant, read_finite_json
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import did_you_mean
+from registry_pipeline.pointers.chain import SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.record import SealedRecord, find_activations_of_run
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.sealed_input import read_sealed
@@ -227,5 +227,5 @@ def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocu
     active_for = tuple(
         name for name, ref in refs if (ref.run_id, ref.manifest_sha256) == (report.run_id, report.root_sha256)
     )
-    activations = find_activations_of_run(read_chain_state(repository).records, report.run_id)
-    return RunDocument(verdict, report, active_for, activations)
+    activations = [record for record in read_chain_state(repository).records if report.run_id in record.run_ids]
+    return RunDocument(verdict, report, active_for, tuple(activations))

@@ -23,8 +23,8 @@ from registry_pipeline.pipeline.inspect import (
     summarize_operations,
 )
 from registry_pipeline.pointers.activation import Obstacle, explain_newest, newest_runs, read_claims
-from registry_pipeline.pointers.obstacles import ActivationState, ActiveRun
-from registry_pipeline.pointers.record import ACTIVATION_TAG, find_activation
+from registry_pipeline.pointers.chain import ACTIVATION_TAG
+from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.drift import check_tracked, make_git_unreadable_finding
 from registry_pipeline.registries.base.reader import Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, list_own_paths
@@ -34,6 +34,7 @@ from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.runs.listing import RunFolder, RunListing, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.values import asdict, fields, value_type
 
 
@@ -129,7 +130,10 @@ def _describe_registry(
 
 
 def _describe_active_run(inspection: Inspection, name: str, ref: SealedRef) -> dict[str, Any]:
-    pointer, entry = inspection.pointer_file.get(name), find_activation(inspection.chain.records, name, ref)
+    pointer = inspection.pointer_file.get(name)
+    # A pointer that is older than the chain has no record.
+    records = reversed(inspection.chain.records)
+    entry = next((record for record in records if any(move.to_ref == ref for move in record.moves_of(name))), None)
     # The pointer file may be edited by hand: print its time only if it is one.
     activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     return {
@@ -157,7 +161,7 @@ def _explain_inactive(
     repository: Repository, inspection: Inspection, newest: Mapping[str, RunFolder]
 ) -> Mapping[str, Obstacle]:
     active = {
-        name: ActiveRun(snapshot.ref, snapshot.inputs, snapshot.as_of_utc)
+        name: SealedRun(name, snapshot.ref, snapshot.inputs, snapshot.as_of_utc or "")
         for name, snapshot in inspection.active.items()
         if snapshot.verdict is not None
     }

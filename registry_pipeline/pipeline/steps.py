@@ -15,8 +15,7 @@ from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError
 from registry_pipeline.files.lock import hold_lock, is_locked
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.pointers.obstacles import path_of
-from registry_pipeline.pointers.record import ACTIVATION_TAG
+from registry_pipeline.pointers.chain import ACTIVATION_TAG
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts, Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
@@ -181,7 +180,7 @@ def _read_previous(
         try:
             report = read_sealed(repository, REGISTRIES[name], ref)
         except EvidenceError as error:
-            path, severity = path_of(ref), Severity.WARNING
+            path, severity = ref.path, Severity.WARNING
             findings.append(finding("POINTER_SEAL_INVALID", path, detail=error.message, severity=severity))
             continue
         foreign_id = find_foreign_id(repository, report)
@@ -192,7 +191,7 @@ def _read_previous(
         findings.append(
             finding(
                 "POINTER_FOREIGN",
-                path_of(ref),
+                ref.path,
                 expected=repository.config.repository_id,
                 got=foreign_id,
                 severity=Severity.WARNING,

@@ -15,9 +15,8 @@ from registry_pipeline.errors import EvidenceError
 from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
-from registry_pipeline.pointers.chain import ChainState
+from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
 from registry_pipeline.pointers.find_runs import FoundRun, locate_run
-from registry_pipeline.pointers.record import ACCEPTED_REMOVED
 from registry_pipeline.registries.base.check_run import check_run, needed_files
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
@@ -108,7 +107,7 @@ def check_lineage(runs: Iterable[CheckedRun], check: Callable[[SealedRef], Check
 
 
 def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None) -> Iterator[Finding]:
-    name = f"{recorded.role} {recorded.registry_id} {recorded.ref.run_root}/{recorded.ref.run_id}"
+    name = f"{recorded.role} {recorded.registry_id} {recorded.ref.path}"
     if checked is None:
         yield finding("INPUT_REF_MISSING", path, detail=name)
         return
@@ -133,7 +132,7 @@ def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding
     # (2) Compare the root that the record names with the one that the folder states.
     findings: list[Finding] = []
     for ref, record in moved.items():
-        path = f"{ref.run_root}/{ref.run_id}"
+        path = ref.path
         root = read_stated_root(repository.path(path))
         if not os.path.lexists(repository.path(path)):
             accepted = _is_removal_accepted(repository, chain, ref)

@@ -11,22 +11,22 @@ from registry_pipeline.canonical import is_sha256
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.pointers import obstacles
+from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
+from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.obstacles import (
+from registry_pipeline.pointers.plan import (
+    ActivationRequest,
     ActivationState,
     Candidate,
     InconsistentInput,
-    as_active,
+    PlanResult,
     find_inconsistent_inputs,
-    find_joint_obstacles,
     find_obstacles,
     mixed_finding,
+    plan_activation,
 )
-from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_activation
-from registry_pipeline.pointers.state import read_activation_state, read_active_runs, read_chain_state
-from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
+from registry_pipeline.pointers.state import read_activation_state, read_chain_state
+from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -41,19 +41,53 @@ from registry_pipeline.runs.pointer_file import read_pointers, verify_referenced
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import Activation, Refusal, RunVerdict, SealedRun, Verdict
-from registry_pipeline.values import value_type
+from registry_pipeline.values import replace, value_type
 
-__all__ = ["ValidatedRun", "activate", "read_active_runs", "read_chain_state", "select_activatable"]
 ValidatedRun = tuple[SealedRun, Verdict]
+_PROGRAM: Final = "registry-pipeline"
 
 
 def select_activatable(
     repository: Repository, validated: Sequence[ValidatedRun]
 ) -> tuple[tuple[ValidatedRun, ...], tuple[Finding, ...]]:
-    """Return the runs that can be activated together, and a warning for each run that cannot."""
+    """Return the runs that can be activated together, and a warning for each run that cannot.
+
+    Only decisions of an operator and consistency matter here. Every other obstacle makes the activation itself fail.
+    """
     state = read_activation_state(repository, read_chain_state(repository), read_pointers(repository))
-    selected, findings = obstacles.select_activatable([Candidate(*pair) for pair in validated], state)
-    return tuple((candidate.run, candidate.verdict) for candidate in selected), findings
+    findings: list[Finding] = []
+    proposed: dict[str, ValidatedRun] = {}
+    for run, verdict in validated:
+        obstacles = find_obstacles(Candidate(run, verdict), state)
+        decisions = [f for f in obstacles if f.code in ("ACTIVATE_MARKED_BAD", "ACTIVATE_ROLLED_BACK")]
+        findings += decisions[:1]
+        if not decisions:
+            proposed[run.registry_id] = run, verdict
+    # Consistency is checked last: a run that is not proposed must not count as active.
+    blocked = find_blocked_candidates({name: run for name, (run, _) in proposed.items()}, state.active, state.specs)
+    findings += [mixed_finding(edge, proposed[name][0].ref) for name, edge in blocked.items()]
+    selected = tuple(pair for name, pair in proposed.items() if name not in blocked)
+    return selected, sorted_findings(replace(obstacle, severity=Severity.WARNING) for obstacle in findings)
+
+
+def find_blocked_candidates(
+    candidates: Mapping[str, SealedRun], active: Mapping[str, SealedRun], specs: Mapping[str, RegistrySpec]
+) -> Mapping[str, InconsistentInput]:
+    """Return the candidates that cannot be activated, each with the reason; all others can be activated together."""
+    # Removing one candidate can make another inconsistent, so remove them one by one until none is. For the runs of
+    # one build this leaves the largest set that can be activated.
+    blocked: dict[str, InconsistentInput] = {}
+    while True:
+        remaining = {name: run for name, run in candidates.items() if name not in blocked}
+        changed = frozenset(
+            name for name, run in remaining.items() if name not in active or active[name].ref != run.ref
+        )
+        edges = find_inconsistent_inputs({**active, **remaining}, specs)
+        edge = next((edge for edge in edges if edge.touches(changed)), None)
+        if edge is None:
+            return blocked
+        # The depending run is removed if it would change; otherwise it stays active and its upstream cannot change.
+        blocked[edge.registry_id if edge.registry_id in changed else edge.upstream_id] = edge
 
 
 def activate(
@@ -68,11 +102,7 @@ def activate(
 ) -> Activation | Refusal | None:
     """Activate these runs in one change with a sealed record; None if all are active already.
 
-    `run.started` is the time of the activation.
-
-    Raises:
-        BusyError: another change holds the lock, or the pointer file changed since the runs were validated (exit 6).
-        NotFoundError: the pointer file is missing although activation records exist.
+    `run.started` is the time of the activation. Errors are those of `change_pointers`.
     """
     if not validated:
         return None
@@ -85,7 +115,7 @@ def activate(
     return change_pointers(repository, run, hashes.pop(), request, _plan)
 
 
-def _plan(request: ActivationRequest, _locked: LockedState) -> PlanResult:
+def _plan(request: ActivationRequest, _pointers: bytes, _chain: ChainState) -> PlanResult:
     return plan_activation(request)
 
 
@@ -95,9 +125,6 @@ def load_candidate(
     """Return a run with its verdict, or a refusal if no root hash can be computed.
 
     With `accept_losses` removed runs do not make a run_registry fail; the activation record counts them.
-
-    Raises:
-        NotFoundError: the registry is unknown.
     """
     spec = spec_of(registry_id)
     run_root = found.run_root or _find_run_root(repository, found.path)
@@ -115,13 +142,8 @@ def load_candidate(
 def _find_run_root(repository: Repository, folder: Path) -> str:
     """Return the run root that contains a folder, else its parent, which the plan refuses."""
     parent = Path(os.path.abspath(folder)).parent  # noqa: PTH100 - resolve() would follow a linked run folder
-    for run_root in repository.config.run_roots:
-        if repository.path(run_root).resolve() == parent.resolve():
-            return run_root
-    return str(parent)
-
-
-_PROGRAM: Final = "registry-pipeline"
+    matches = (r for r in repository.config.run_roots if repository.path(r).resolve() == parent.resolve())
+    return next(matches, str(parent))
 
 
 @value_type
@@ -149,9 +171,8 @@ def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
     scanned = read_run_folder(root, folder.run_root, folder.run_id) if sealed else None
     claimed_root = "" if scanned is None else scanned.claimed_root or ""
     envelope = (read_run_json(root / folder.path) if sealed else None) or {}
-    verdict: RunVerdict = "fail" if folder.seal == "sealed" else folder.seal
-    if envelope and is_sha256(claimed_root):
-        verdict = "pass"
+    complete: RunVerdict = "pass" if envelope and is_sha256(claimed_root) else "fail"
+    verdict = complete if folder.seal == "sealed" else folder.seal
     as_of = envelope.get("as_of_utc")
     ref = SealedRef(folder.run_id, folder.run_root, None, claimed_root)
     inputs = Inputs.from_json(envelope.get("inputs"))
@@ -170,7 +191,8 @@ def explain_newest(
     `pointers_valid` is False if the pointer file or the chain has an error: then nothing can be activated.
     """
     own = {name: _explain_own(claim, state, pointers_valid=pointers_valid) for name, claim in claims.items()}
-    joint = find_joint_obstacles((claims[name].run for name, reason in own.items() if reason is None), state)
+    free = {name: claims[name].run for name, obstacle in own.items() if obstacle is None}
+    joint = find_blocked_candidates(free, state.active, state.specs)
     return {name: reason or _explain_joint(claims[name], joint.get(name), state) for name, reason in own.items()}
 
 
@@ -183,10 +205,8 @@ def _explain_own(claim: Candidate, state: ActivationState, *, pointers_valid: bo
         # The registry table says why; the finding does not.
         return Obstacle(state.specs[name].excluded_because)
     if not pointers_valid:
-        return Obstacle(
-            "the pointer file or the chain has an error; nothing can be activated until it is fixed",
-            f"{_PROGRAM} doctor",
-        )
+        because = "the pointer file or the chain has an error; nothing can be activated until it is fixed"
+        return Obstacle(because, f"{_PROGRAM} doctor")
     if first is None:
         return None
     if first.code == "ACTIVATE_NOT_VERIFIED" and claim.verdict.verdict == "fail":
@@ -200,7 +220,7 @@ def _explain_joint(claim: Candidate, edge: InconsistentInput | None, state: Acti
     name, ref = claim.run.registry_id, claim.run.ref
     if edge is None:
         # It could be activated together with other candidates: explain what prevents activating it alone.
-        edges = find_inconsistent_inputs({**state.active, name: as_active(claim.run)}, state.specs)
+        edges = find_inconsistent_inputs({**state.active, name: claim.run}, state.specs)
         edge = next((edge for edge in edges if edge.touches(frozenset({name}))), None)
     if edge is None:
         because = "it was built with --only or --no-activate, or a check stopped its activation"

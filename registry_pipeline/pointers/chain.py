@@ -1,29 +1,205 @@
-"""The activation chain: which records stand, which is the head, and how the pointer file compares with it. Pure.
-
-See docs/reference/specification.md, "Chain", for the rules and the table of states.
-"""
+"""The activation records, and the chain that they form: see "Chain" in docs/reference/specification.md. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
-from typing import Literal
+from typing import Any, Final, Literal, get_args
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, is_sha256, read_strict_json, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.pointers.obstacles import path_of
-from registry_pipeline.pointers.record import (
-    ACCEPTED_FOREIGN,
-    MUTATION_POLICY,
-    RESTART_PREFIX,
-    ChainRecords,
-    Intent,
-    SealedRecord,
-)
-from registry_pipeline.runs.reference import RunIdentity, SealedRef
-from registry_pipeline.values import field, replace, value_type
+from registry_pipeline.runs.reference import MUTATION_POLICY, Move, RunIdentity, SealedRef
+from registry_pipeline.values import asdict, field, replace, value_type
+
+Action = Literal["init", "activate", "rollback", "mark_bad", "void"]
+# The registry id of an activation record, and the tag of its run folder.
+ACTIVATION_TAG: Final = "pointer_activation"
+RECORD_FILE: Final = "POINTER_ACTIVATION_v0_1.json"
+AFTER_FILE: Final = "POINTERS_AFTER.json"
+ACTIVATION_VERSION: Final = "0.1"
+# Keys of `verdicts` that are absent if they count nothing: removed runs that were accepted, and foreign runs.
+ACCEPTED_REMOVED: Final = "accepted_removed"
+ACCEPTED_FOREIGN: Final = "accepted_foreign"
+# The start of the reason of an `init` record that replaces a lost chain.
+RESTART_PREFIX: Final = "chain restarted: "
+_SHOWN_KEYS: Final = ("action", "actor", "reason", "moves", "runs")
+_HASH_KEYS: Final = ("pointer_sha256_before", "pointer_sha256_after")
+_RECORD_KEYS: Final = {"activation_version", "verdicts", "previous_activation", *_SHOWN_KEYS, *_HASH_KEYS}
+
+
+@value_type
+class ActivationRecord:
+    """One change of the pointer file: who made it and why, the moves, and the hash of the file before and after.
+
+    Attributes:
+        runs: the runs marked bad, or the records that a `void` or `init` record voids or retires.
+        verdicts: the number of runs by verdict, and of accepted removed and foreign runs.
+        previous: the record that this one follows, None only for `init`.
+    """
+
+    action: Action
+    moves: tuple[Move, ...]
+    runs: tuple[SealedRef, ...]
+    actor: str
+    reason: str
+    verdicts: Mapping[str, int]
+    before_sha256: str
+    after_sha256: str
+    previous: SealedRef | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of POINTER_ACTIVATION_v0_1.json, with its keys in order."""
+        return {
+            "activation_version": ACTIVATION_VERSION,
+            "action": self.action,
+            "moves": [move.to_json() for move in self.moves],
+            "runs": [run.to_json() for run in self.runs],
+            "actor": self.actor,
+            "reason": self.reason,
+            "verdicts": dict(self.verdicts),
+            "pointer_sha256_before": self.before_sha256,
+            "pointer_sha256_after": self.after_sha256,
+            "previous_activation": None if self.previous is None else self.previous.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> ActivationRecord:
+        """Return the record that a parsed document states.
+
+        Raises:
+            ValueError: it is not a valid record; the message says why.
+        """
+        # A record is evidence, so an unknown key is an error and not ignored.
+        if not isinstance(value, dict) or set(value) != _RECORD_KEYS:
+            raise ValueError("the keys are not exactly those of an activation record")
+        if value["activation_version"] != ACTIVATION_VERSION or value["action"] not in get_args(Action):
+            raise ValueError("activation_version or action is unknown")
+        if not all(isinstance(value[key], str) for key in ("actor", "reason")):
+            raise ValueError("actor and reason must be text")
+        if not all(is_sha256(value[key]) for key in _HASH_KEYS):
+            raise ValueError("a hash of the pointer file is not 64 lower-case hexadecimal digits")
+        for key in ("moves", "runs"):
+            if not isinstance(value[key], list):
+                raise ValueError(f"{key} must be a list")  # noqa: TRY004 -- ValueError for every invalid document
+        verdicts, previous = value["verdicts"], value["previous_activation"]
+        if not isinstance(verdicts, dict) or not all(type(n) is int and n >= 0 for n in verdicts.values()):
+            raise ValueError("verdicts must map verdicts to counts")
+        record = cls(
+            action=value["action"],
+            moves=tuple(_move(item) for item in value["moves"]),
+            runs=tuple(_ref(item, "runs") for item in value["runs"]),
+            actor=value["actor"],
+            reason=value["reason"],
+            verdicts=verdicts,
+            before_sha256=value["pointer_sha256_before"],
+            after_sha256=value["pointer_sha256_after"],
+            previous=None if previous is None else _ref(previous, "previous_activation"),
+        )
+        record._check_consistency()
+        return record
+
+    def _check_consistency(self) -> None:
+        if (self.action == "init") != (self.previous is None):
+            raise ValueError("the `init` record has no predecessor, and every other record has one")
+        if self.action in ("init", "void") and (self.moves or self.before_sha256 != self.after_sha256):
+            raise ValueError(f"`{self.action}` changes the pointer file, which it must not")
+        if self.action == "activate" and not self.moves:
+            raise ValueError("`activate` moves nothing")
+        if self.runs and self.action in ("activate", "rollback"):
+            raise ValueError(f"`{self.action}` names {len(self.runs)} runs")
+        if not self.runs and self.action in ("mark_bad", "void"):
+            raise ValueError(f"`{self.action}` names no run")
+
+
+@value_type
+class Intent:
+    """The next step of a writer that holds the lock: seal the record `run_id`, then replace the pointer file."""
+
+    run_id: str
+    before: str
+    after: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `<pointer file>.intent`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Intent | None:
+        """Return the intent in a parsed document, or None if it has another form."""
+        if not isinstance(value, dict) or not isinstance(value.get("run_id"), str):
+            return None
+        if not (is_sha256(value.get("before")) and is_sha256(value.get("after"))):
+            return None
+        return cls(value["run_id"], value["before"], value["after"])
+
+
+def _ref(value: Any, key: str) -> SealedRef:
+    ref = SealedRef.from_json(value)
+    if ref is None or not is_sha256(ref.manifest_sha256):
+        raise ValueError(f"{key} contains an invalid sealed reference")
+    return ref
+
+
+def _move(value: Any) -> Move:
+    if not isinstance(value, dict) or set(value) != {"registry_id", "from_ref", "to_ref"}:
+        raise ValueError("moves contains an invalid move")
+    if not isinstance(value["registry_id"], str):
+        raise ValueError("registry_id of a move must be text")  # noqa: TRY004 -- as above
+    before, after = (None if value[key] is None else _ref(value[key], "moves") for key in ("from_ref", "to_ref"))
+    return Move(value["registry_id"], before, after)
+
+
+@value_type
+class SealedRecord:
+    """An activation record whose folder verifies; `repository_id` is what its run.json states, or None."""
+
+    path: str
+    ref: SealedRef
+    created_utc: str
+    record: ActivationRecord
+    repository_id: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The root hash of the record's folder, by which other records name it."""
+        return self.ref.manifest_sha256
+
+    @property
+    def previous_root(self) -> str | None:
+        """The root hash of the record that this one follows."""
+        return None if self.record.previous is None else self.record.previous.manifest_sha256
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The ids of the runs that it moved a pointer to or from, marked bad, voided or retired."""
+        refs = [*self.record.runs, *(ref for move in self.record.moves for ref in (move.from_ref, move.to_ref))]
+        return frozenset(ref.run_id for ref in refs if ref is not None)
+
+    def moves_of(self, registry_id: str | None) -> tuple[Move, ...]:
+        """Return the moves of one registry, or all moves."""
+        return tuple(move for move in self.record.moves if registry_id in (None, move.registry_id))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as `log`, `show` and `status` report it."""
+        document = {"run_id": self.ref.run_id, "run_root": self.ref.run_root, "created_utc": self.created_utc}
+        record = self.record.to_json()
+        return document | {"root_sha256": self.root} | {key: record[key] for key in _SHOWN_KEYS}
+
+
+@value_type
+class ChainRecords:
+    """The activation records on disk that verify, by run id, and a finding for each that does not.
+
+    `witnesses` are health reports, each with the record that it names as the head of its time.
+    """
+
+    pointer_path: str
+    records: tuple[SealedRecord, ...] = ()
+    broken: tuple[Finding, ...] = ()
+    witnesses: tuple[tuple[str, SealedRef], ...] = ()
+
 
 State = Literal["not_chained", "lost", "committed", "pending", "rewound", "edited", "broken"]
 
@@ -36,7 +212,6 @@ class ChainState:
         state: a row of the table in the specification.
         head: None if the chain is not started, lost or broken.
         records: the standing records, from `init` to the head.
-        marked_bad: reason by run id.
         rolled_back_runs: run ids that a rollback deactivated; `build` and the sensor never propose them.
     """
 
@@ -56,24 +231,26 @@ class ChainState:
     def accepted_foreign(self, repository_id: str | None) -> frozenset[RunIdentity]:
         """Return the runs that this repository's own records activated with `--allow-foreign`."""
         # A record that a fork inherited accepted its runs for another repository.
-        return frozenset(
-            move.to_ref.identity
-            for sealed in self.records
-            if sealed.repository_id == repository_id and sealed.record.verdicts.get(ACCEPTED_FOREIGN)
-            for move in sealed.record.moves
-            if move.to_ref is not None
-        )
+        own = [r.record for r in self.records if r.repository_id == repository_id]
+        moves = [move for record in own if record.verdicts.get(ACCEPTED_FOREIGN) for move in record.moves]
+        return frozenset(move.to_ref.identity for move in moves if move.to_ref is not None)
 
 
 def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
     """Return the chain compared with the pointer file, whose bytes are None if there is no file."""
     # (1) Leave out voided records, then those that a restart of the chain retired.
     voided = _find_voided(chain.records)
-    kept = tuple(r for r in chain.records if r.ref.manifest_sha256 not in voided)
-    chain, retired = _without_retired(chain, kept)
-    standing = tuple(r for r in kept if r.ref.manifest_sha256 not in retired)
+    kept = [r for r in chain.records if r.root not in voided]
+    retired = [run for r in kept if r.record.action == "init" for run in r.record.runs]
+    retired_roots = frozenset(run.manifest_sha256 for run in retired)
+    # A folder that does not verify has no certain root, so a restart names it by its path.
+    retired_paths = {run.path for run in retired}
+    broken = tuple(f for f in chain.broken if f.path not in retired_paths)
+    all_records = chain.records
+    chain = replace(chain, records=tuple(r for r in all_records if r.root not in retired_roots), broken=broken)
+    standing = tuple(r for r in kept if r.root not in retired_roots)
     # (2) Check the links, and the records that health reports name.
-    findings = [*chain.broken, *_check_links(chain, standing), *_check_witnesses(chain, retired)]
+    findings = [*broken, *_check_links(chain, standing), *_check_named(chain.witnesses, chain, retired_roots)]
     findings += [
         finding("CHAIN_RESTARTED", r.path, detail=r.record.reason)
         for r in standing
@@ -81,34 +258,28 @@ def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | No
     ]
     # (3) Compare the pointer file with the head.
     head = _find_head(chain, standing)
-    state, pointer_finding = _compare_pointers(head, chain, pointers, intent)
-    if pointer_finding is not None:
-        findings.append(pointer_finding)
+    state, pointer_findings = _compare_pointers(head, chain, pointers, intent)
+    findings += pointer_findings
     # Marks of bad runs and rollbacks count even if a restart retired their records.
+    rollbacks = [move for r in kept if r.record.action == "rollback" for move in r.record.moves]
     return ChainState(
         state=state,
         head=head,
         findings=sorted_findings(findings),
         records=standing if head is None else _walk_back(head, standing),
-        voided=tuple(r for r in chain.records if r.ref.manifest_sha256 in voided),
+        voided=tuple(r for r in all_records if r.root in voided),
         marked_bad={
             run.run_id: r.record.reason for r in kept if r.record.action == "mark_bad" for run in r.record.runs
         },
-        rolled_back_runs=frozenset(
-            move.from_ref.run_id
-            for r in kept
-            if r.record.action == "rollback"
-            for move in r.record.moves
-            if move.from_ref is not None
-        ),
+        rolled_back_runs=frozenset(move.from_ref.run_id for move in rollbacks if move.from_ref is not None),
     )
 
 
 def check_anchor(chain: ChainState, root_sha256: str, shown: str) -> tuple[Finding, ...]:
     """Return CHAIN_ANCHOR_MISSING if no record, standing or voided, has the expected root hash."""
-    if any(sealed.ref.manifest_sha256 == root_sha256 for sealed in (*chain.records, *chain.voided)):
+    if any(sealed.root == root_sha256 for sealed in (*chain.records, *chain.voided)):
         return ()
-    got = "no activation record" if chain.head is None else chain.head.ref.manifest_sha256
+    got = "no activation record" if chain.head is None else chain.head.root
     return (finding("CHAIN_ANCHOR_MISSING", shown, expected=root_sha256, got=got),)
 
 
@@ -118,7 +289,7 @@ def _find_voided(records: Iterable[SealedRecord]) -> frozenset[str]:
     for sealed in records:
         if sealed.record.action == "void":
             for run in sealed.record.runs:
-                voids[run.manifest_sha256].add(sealed.ref.manifest_sha256)
+                voids[run.manifest_sha256].add(sealed.root)
     voided: set[str] = set()
     # A void comes before what it voids. There is no cycle, since a record names others by their hashes.
     for root in TopologicalSorter(voids).static_order():
@@ -127,30 +298,14 @@ def _find_voided(records: Iterable[SealedRecord]) -> frozenset[str]:
     return frozenset(voided)
 
 
-def _without_retired(chain: ChainRecords, kept: Iterable[SealedRecord]) -> tuple[ChainRecords, frozenset[str]]:
-    """Return the chain without the records that a restart retired, and the roots of these records."""
-    runs = [run for r in kept if r.record.action == "init" for run in r.record.runs]
-    roots = frozenset(run.manifest_sha256 for run in runs)
-    paths = {path_of(run) for run in runs}
-    records = tuple(r for r in chain.records if r.ref.manifest_sha256 not in roots)
-    # A folder that does not verify has no certain root, so a restart names it by its path.
-    broken = tuple(f for f in chain.broken if f.path not in paths)
-    return replace(chain, records=records, broken=broken), roots
-
-
 def _is_own_file(pointers: bytes | None) -> bool:
     """Return whether this tool wrote the pointer file and something was activated in it."""
     try:
-        document = None if pointers is None else read_strict_json(pointers)
+        document = read_strict_json(pointers or b"")
     except StrictJsonError:
         return False
-    if not isinstance(document, dict) or document.get("mutation_policy") != MUTATION_POLICY:
-        return False
-    return bool(document.get("pointers"))
-
-
-def _check_witnesses(chain: ChainRecords, retired: frozenset[str]) -> Iterator[Finding]:
-    return _check_named([(witness.run_id, witness.ref) for witness in chain.witnesses], chain, retired)
+    is_own = isinstance(document, dict) and document.get("mutation_policy") == MUTATION_POLICY
+    return is_own and bool(document.get("pointers"))
 
 
 def _check_links(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Iterator[Finding]:
@@ -161,23 +316,18 @@ def _check_links(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Ite
         named += [(sealed.ref.run_id, ref) for ref in (sealed.record.previous, *voided) if ref is not None]
     yield from _check_named(named, chain)
     # (2) A standing record follows a standing record, and starts from its state.
-    by_root = {r.ref.manifest_sha256: r for r in chain.records}
-    standing_roots = {r.ref.manifest_sha256 for r in standing}
-    followers: defaultdict[str, list[SealedRecord]] = defaultdict(list)
+    by_root: dict[str | None, SealedRecord] = {r.root: r for r in chain.records}
+    standing_roots = {r.root for r in standing}
+    followers: defaultdict[str | None, list[SealedRecord]] = defaultdict(list)
     for sealed in standing:
-        previous_ref = sealed.record.previous
-        followers["" if previous_ref is None else previous_ref.manifest_sha256].append(sealed)
-        previous = None if previous_ref is None else by_root.get(previous_ref.manifest_sha256)
-        if previous is not None and previous.ref.manifest_sha256 not in standing_roots:
+        followers[sealed.previous_root].append(sealed)
+        previous = by_root.get(sealed.previous_root)
+        if previous is not None and previous.root not in standing_roots:
             yield finding("CHAIN_DETACHED", sealed.path, detail=f"its predecessor {previous.ref.run_id} is voided")
         elif previous is not None and previous.record.after_sha256 != sealed.record.before_sha256:
-            yield finding(
-                "CHAIN_DETACHED",
-                sealed.path,
-                expected=previous.record.after_sha256,
-                got=sealed.record.before_sha256,
-                detail=f"its state before differs from the state after {previous.ref.run_id}",
-            )
+            detail = f"its state before differs from the state after {previous.ref.run_id}"
+            expected, got = previous.record.after_sha256, sealed.record.before_sha256
+            yield finding("CHAIN_DETACHED", sealed.path, expected=expected, got=got, detail=detail)
     # (3) No two standing records follow the same one.
     for rivals in followers.values():
         if len(rivals) > 1:
@@ -188,31 +338,27 @@ def _check_links(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Ite
 def _check_named(
     named: Iterable[tuple[str, SealedRef]], chain: ChainRecords, retired: frozenset[str] = frozenset()
 ) -> Iterator[Finding]:
-    """Yield a finding for each named record that neither exists nor is already reported as broken.
-
-    `named` are pairs of the run that names a record and the reference of that record.
-    """
-    roots = {r.ref.manifest_sha256 for r in chain.records} | retired
+    """Yield a finding for each (naming run, record) whose record neither exists nor is reported as broken already."""
+    roots = {r.root for r in chain.records} | retired
     by_run = {r.ref.run_id: r for r in chain.records}
     broken = {f.path for f in chain.broken}
     for named_by, ref in named:
-        if ref.manifest_sha256 in roots or path_of(ref) in broken:
+        if ref.manifest_sha256 in roots or ref.path in broken:
             continue
         other = by_run.get(ref.run_id)
         if other is None:
-            yield finding("CHAIN_RECORD_MISSING", path_of(ref), detail=f"{named_by} names it")
+            yield finding("CHAIN_RECORD_MISSING", ref.path, detail=f"{named_by} names it")
         else:
-            expected, got = ref.manifest_sha256, other.ref.manifest_sha256
-            detail = f"{named_by} names it with another root hash"
-            yield finding("CHAIN_RECORD_EDITED", other.path, expected=expected, got=got, detail=detail)
+            detail, expected = f"{named_by} names it with another root hash", ref.manifest_sha256
+            yield finding("CHAIN_RECORD_EDITED", other.path, expected=expected, got=other.root, detail=detail)
 
 
 def _find_head(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> SealedRecord | None:
     """Return the one standing record that no other follows, or None if that is not certain."""
-    followed = {r.record.previous.manifest_sha256 for r in standing if r.record.previous is not None}
-    leaves = [r for r in standing if r.ref.manifest_sha256 not in followed]
+    followed = {r.previous_root for r in standing}
+    leaves = [r for r in standing if r.root not in followed]
     named = {r.record.previous for r in chain.records} | {run for r in chain.records for run in r.record.runs}
-    paths = {path_of(ref) for ref in named if ref is not None}
+    paths = {ref.path for ref in named if ref is not None}
     # A broken folder that no record names may have been the head.
     if len(leaves) != 1 or any(f.path not in paths for f in chain.broken):
         return None
@@ -220,34 +366,31 @@ def _find_head(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Seale
 
 
 def _walk_back(head: SealedRecord, standing: tuple[SealedRecord, ...]) -> tuple[SealedRecord, ...]:
-    by_root = {r.ref.manifest_sha256: r for r in standing}
-    records: list[SealedRecord] = []
-    current: SealedRecord | None = head
-    while current is not None:
-        records.append(current)
-        previous = current.record.previous
-        current = None if previous is None else by_root.get(previous.manifest_sha256)
+    by_root: dict[str | None, SealedRecord] = {r.root: r for r in standing}
+    records = [head]
+    while (previous := by_root.get(records[-1].previous_root)) is not None:
+        records.append(previous)
     return tuple(reversed(records))
 
 
 def _compare_pointers(
     head: SealedRecord | None, chain: ChainRecords, pointers: bytes | None, intent: Intent | None
-) -> tuple[State, Finding | None]:
+) -> tuple[State, tuple[Finding, ...]]:
     """Return the state of the pointer file, which is the first matching row of the table in the specification."""
     if not chain.records and not chain.broken:
         if _is_own_file(pointers):
-            return "lost", finding("CHAIN_LOST", chain.pointer_path)
-        return "not_chained", finding("CHAIN_NOT_STARTED", chain.pointer_path)
+            return "lost", (finding("CHAIN_LOST", chain.pointer_path),)
+        return "not_chained", (finding("CHAIN_NOT_STARTED", chain.pointer_path),)
     if head is None:
-        return "broken", None
+        return "broken", ()
     digest = None if pointers is None else sha256_hex(pointers)
     record = head.record
     if digest == record.after_sha256:
-        return "committed", None
+        return "committed", ()
     state: State = "edited"
     code, path = "POINTER_EDITED", chain.pointer_path
     if digest == record.before_sha256 and intent is not None and intent.run_id == head.ref.run_id:
         state, code, path = "pending", "CHAIN_PENDING", head.path
     elif digest == record.before_sha256 or any(digest == r.record.after_sha256 for r in chain.records):
         state, code = "rewound", "POINTER_REWOUND"
-    return state, finding(code, path, expected=record.after_sha256, got=digest or "no pointer file")
+    return state, (finding(code, path, expected=record.after_sha256, got=digest or "no pointer file"),)

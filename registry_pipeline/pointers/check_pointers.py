@@ -1,31 +1,26 @@
-"""Check the pointer file against the registry table, the run folders and the chain.
-
-`parse_pointer_file` in `runs.pointer_file` checks the form of the file; invalid entries are not in its result.
-"""
+"""Check the parsed pointer file against the registry table, the run folders and the chain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from registry_pipeline.canonical import parse_utc
 from registry_pipeline.config import Repository
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.pointers.obstacles import (
-    ActiveRun,
-    InconsistentInput,
+from registry_pipeline.pointers.plan import (
     can_be_active,
     find_inconsistent_inputs,
-    path_of,
 )
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs, is_foreign
 from registry_pipeline.runs.pointer_file import has_registry_id
 from registry_pipeline.runs.reference import Pointer, PointerFile, RunIdentity, SealedRef
-from registry_pipeline.runs.sealed_run import Verdict
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.runs.sealed_run import SealedRun, Verdict
+from registry_pipeline.values import value_type
 
 
 @value_type
@@ -36,9 +31,8 @@ class _Entry:
     location: str
     pointer: Pointer
 
-    def finding(self, code: str, key: str, *, expected: object = None, got: object = None, **words: str) -> Finding:
-        location = f"{self.location}{key}"
-        return finding(code, self.path, location=location, expected=expected, got=got, severity=None, **words)
+    def finding(self, code: str, key: str, *, severity: Severity | None = None, **words: Any) -> Finding:
+        return finding(code, self.path, location=f"{self.location}{key}", severity=severity, **words)
 
 
 def check_pointers(
@@ -54,22 +48,15 @@ def check_pointers(
 ) -> tuple[Finding, ...]:
     """Return the findings about parsed pointers; the runs of pointers that are not `true` are not checked.
 
-    Args:
-        pointer_file: The parsed pointer file.
-        repository: The repository, for its run roots, its id and the path of the pointer file.
-        specs: The registry table.
-        verdict_of: Returns the verdict on a run in a configured run root, None if its folder is missing.
-        inputs_of: Returns the recorded inputs of such a run, None if it records none.
-        now: The present; an activation cannot be later.
-        marked_bad: Reason by run id.
-        accepted_foreign: The runs of other repositories that the chain accepts.
+    `verdict_of` returns the verdict on a run in a configured run root, None if its folder is missing. `inputs_of`
+    returns its recorded inputs, if there are any. No activation may be later than `now`.
     """
     findings: list[Finding] = []
-    active: dict[str, ActiveRun] = {}
+    active: dict[str, SealedRun] = {}
     entries = _list_entries(pointer_file, repository.config.pointers)
     for registry_id, entry in entries.items():
         spec, ref = specs.get(registry_id), entry.pointer.ref
-        findings += [*_check_registry(entry, spec), *_check_time(entry, now)]
+        findings += _check_registry_and_time(entry, spec, now)
         if ref is not None and ref.run_root not in repository.config.run_roots:
             expected = ", ".join(repository.config.run_roots)
             code, key = "POINTER_RUN_ROOT", "/active_ref/run_root"
@@ -79,8 +66,12 @@ def check_pointers(
             findings += _check_active(entry, ref, spec, verdict, marked_bad)
             if verdict is not None:
                 findings += _check_origin(entry, ref, verdict, repository.config.repository_id, accepted_foreign)
-                active[registry_id] = ActiveRun(ref, inputs_of(ref) or Inputs(), None)
-    findings += [_mixed(entries[edge.registry_id], edge) for edge in find_inconsistent_inputs(active, specs)]
+                active[registry_id] = SealedRun(registry_id, ref, inputs_of(ref) or Inputs(), "")
+    for edge in find_inconsistent_inputs(active, specs):
+        words: dict[str, Any] = {"detail": edge.upstream_id, "registry": edge.upstream_id, "got": edge.recorded.run_id}
+        expected_run = None if edge.active is None else edge.active.run_id
+        entry = entries[edge.registry_id]
+        findings.append(entry.finding("POINTER_INPUTS_MIXED", "/active_ref", expected=expected_run, **words))
     return sorted_findings(findings)
 
 
@@ -93,18 +84,15 @@ def _list_entries(pointer_file: PointerFile, path: str) -> dict[str, _Entry]:
     return {p.registry_id: _Entry(path, f"/pointers/{numbers[p.registry_id]}", p) for p in pointer_file.pointers}
 
 
-def _check_registry(entry: _Entry, spec: RegistrySpec | None) -> Iterator[Finding]:
-    known = entry.pointer.known
-    if not can_be_active(spec) and (spec is None or known is True):
-        unknown = entry.finding("POINTER_UNKNOWN_REGISTRY", "/registry_id", got=entry.pointer.registry_id)
+def _check_registry_and_time(entry: _Entry, spec: RegistrySpec | None, now: datetime) -> Iterator[Finding]:
+    pointer = entry.pointer
+    if not can_be_active(spec) and (spec is None or pointer.known is True):
         # Without an active run this may be a registry of a later version.
-        yield unknown if known is True else replace(unknown, severity=Severity.WARNING)
-
-
-def _check_time(entry: _Entry, now: datetime) -> Iterator[Finding]:
-    asof = parse_utc(entry.pointer.asof_utc)
+        severity = None if pointer.known is True else Severity.WARNING
+        yield entry.finding("POINTER_UNKNOWN_REGISTRY", "/registry_id", severity=severity, got=pointer.registry_id)
+    asof = parse_utc(pointer.asof_utc)
     if asof is not None and asof > now:
-        yield entry.finding("POINTER_ASOF", "/active_asof_utc", got=entry.pointer.asof_utc, detail="in the future")
+        yield entry.finding("POINTER_ASOF", "/active_asof_utc", got=pointer.asof_utc, detail="in the future")
 
 
 def _check_active(
@@ -122,7 +110,7 @@ def _check_active(
         expected = " or ".join(artifacts) or "null"
         yield entry.finding("POINTER_NOT_PAYLOAD", "/active_ref/relpath", expected=expected, got=ref.relpath)
     if verdict is None:
-        yield entry.finding("POINTER_RUN_MISSING", "/active_ref/run_id", got=path_of(ref))
+        yield entry.finding("POINTER_RUN_MISSING", "/active_ref/run_id", got=ref.path)
         return
     if not verdict.passed:
         codes = sorted({f.code for f in verdict.errors()}) or [verdict.verdict]
@@ -144,16 +132,10 @@ def _check_origin(
     stated = verdict.repository_id
     if is_foreign(stated, own):
         accepted = ref.identity in accepted_foreign
-        foreign = entry.finding(
-            "POINTER_FOREIGN",
-            "/active_ref",
-            expected=own,
-            got=stated,
-            detail=f"{'an' if accepted else 'no'} activation record of this repository accepts it",
-            registry=entry.pointer.registry_id,
-            run_id=ref.run_id,
-        )
-        yield replace(foreign, severity=Severity.WARNING) if accepted else foreign
+        severity = Severity.WARNING if accepted else None
+        detail = f"{'an' if accepted else 'no'} activation record of this repository accepts it"
+        words = {"detail": detail, "registry": entry.pointer.registry_id, "run_id": ref.run_id}
+        yield entry.finding("POINTER_FOREIGN", "/active_ref", severity=severity, expected=own, got=stated, **words)
     elif own is None and stated is not None:
         # The id of this repository was removed: a run states one only if its repository had one.
         yield entry.finding("POINTER_ORIGIN_UNKNOWN", "/active_ref", got=stated)
@@ -168,9 +150,3 @@ def _list_artifacts(spec: RegistrySpec | None, ref: SealedRef, verdict: Verdict 
     # The file name of a captured source differs from run to run.
     captured = ref.relpath if verdict is None else verdict.artifact
     return spec.artifacts if captured is None else (captured,)
-
-
-def _mixed(entry: _Entry, edge: InconsistentInput) -> Finding:
-    expected, upstream_id = None if edge.active is None else edge.active.run_id, edge.upstream_id
-    words = {"detail": upstream_id, "registry": upstream_id}
-    return entry.finding("POINTER_INPUTS_MIXED", "/active_ref", expected=expected, got=edge.recorded.run_id, **words)

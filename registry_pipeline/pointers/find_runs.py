@@ -44,8 +44,8 @@ def list_all_runs(repository: Repository) -> list[FoundRun]:
 
 def list_active_runs(repository: Repository) -> list[FoundRun]:
     """Return the active runs whose folders exist, by registry."""
-    refs = read_pointers(repository).active_refs().values()
-    runs = [locate_run(repository, ref.run_root, ref.run_id) for ref in refs]
+    refs = read_pointers(repository).active_refs()
+    runs = [locate_run(repository, ref.run_root, ref.run_id) for ref in refs.values()]
     return [run for run in runs if run.path.is_dir()]
 
 
@@ -53,10 +53,7 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
     """Return the run that a word names: `active`, `active~N`, `latest`, or the start of a run id or root hash.
 
     `active` is the active run of `registry_id`, `active~N` the one N moves earlier. `latest` is the newest run of
-    `registry_id`, or else of all registries.
-
-    Raises:
-        NotFoundError: the word names no run, or several.
+    `registry_id`, or else of all registries. A word that names no run, or several, is a NotFoundError.
     """
     active = _ACTIVE.fullmatch(word)
     if active is not None:
@@ -109,11 +106,7 @@ def locate_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
 
 
 def locate_folder(path: Path) -> FoundRun:
-    """Return the run folder at a path.
-
-    Raises:
-        NotFoundError: the path does not exist.
-    """
+    """Return the run folder at a path that exists."""
     if not path.is_symlink() and not path.exists():
         raise NotFoundError(f"{path} does not exist", "a path needs a slash; a word without one is a run id")
     return FoundRun(path, str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links

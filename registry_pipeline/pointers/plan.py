@@ -1,128 +1,184 @@
-"""Plan a change of the pointers: the new pointer file and its record, or the reasons to refuse. Pure."""
+"""Decide whether a change of the pointers is permitted, and what it writes. Pure.
+
+See "Activation" in docs/reference/specification.md.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
-from registry_pipeline.canonical import json_document, sha256_hex
+from registry_pipeline.canonical import json_document, parse_utc, sha256_hex
 from registry_pipeline.errors import ConfigError
+from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.pointers.obstacles import (
-    ActivationState,
-    Candidate,
-    find_inconsistencies,
-    find_obstacles,
-    find_run_obstacles,
-)
-from registry_pipeline.pointers.record import (
+from registry_pipeline.pointers.chain import (
     ACCEPTED_FOREIGN,
     ACCEPTED_REMOVED,
     AFTER_FILE,
-    MUTATION_POLICY,
     RECORD_FILE,
     Action,
     ActivationRecord,
 )
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import is_foreign
-from registry_pipeline.runs.reference import Known, Move, Pointer, PointerFile, SealedRef
-from registry_pipeline.runs.sealed_run import Artifacts, Refusal, Verdict
+from registry_pipeline.runs.reference import (
+    Move,
+    PointerFile,
+    RunIdentity,
+    SealedRef,
+    pointer_file_bytes,
+    with_moves,
+    with_pointers,
+)
+from registry_pipeline.runs.sealed_run import Artifacts, Refusal, RunVerdict, SealedRun, Verdict
 from registry_pipeline.values import replace, value_type
 
-POINTER_CONTRACT_VERSION: Final = "0.1"
-DESCRIPTION: Final = "Which sealed run is active for each registry; nothing is active by name or by recency."
+
+@value_type
+class Candidate:
+    """A run proposed for activation, with its verdict."""
+
+    # `status` derives the verdict from the unverified folder, the sensor from passed checks.
+
+    run: SealedRun
+    verdict: Verdict
 
 
-def empty_pointer_file(now_utc: str) -> PointerFile:
-    """Return the pointer file of a repository without active runs."""
-    document = {
-        "pointer_contract_version": POINTER_CONTRACT_VERSION,
-        "description": DESCRIPTION,
-        "mutation_policy": MUTATION_POLICY,
-        "last_updated_utc": now_utc,
-        "pointers": [],
-    }
-    return PointerFile(document, (), None)
+@value_type
+class ActivationState:
+    """The state that candidates are compared with: the active runs whose folders exist, and what the chain says."""
+
+    active: Mapping[str, SealedRun]
+    specs: Mapping[str, RegistrySpec]
+    run_roots: tuple[str, ...]
+    marked_bad: Mapping[str, str]
+    rolled_back_runs: frozenset[str] = frozenset()
+    repository_id: str | None = None
+    accepted_foreign: frozenset[RunIdentity] = frozenset()
 
 
-def pointer_file_bytes(file: PointerFile) -> bytes:
-    """Return the bytes of the file: JSON with indent 2, pointers sorted by registry, unknown keys kept."""
-    old_entries = file.document.get("pointers")
-    if not isinstance(old_entries, list):
-        old_entries = []
-    entries = {entry.get("registry_id"): entry for entry in old_entries if isinstance(entry, dict)}
-    pointers = sorted(file.pointers, key=lambda pointer: pointer.registry_id)
-    document = dict(file.document)
-    document["pointers"] = [_entry(entries.get(p.registry_id, {}), p) for p in pointers]
-    return json_document(document)
+def can_be_active(spec: RegistrySpec | None) -> bool:
+    """Return whether runs of a registry can be active: it is known, has a pointer and is not external."""
+    return spec is not None and spec.pointer and spec.kind != "external"
 
 
-def _entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
-    # An entry that means the same keeps the form in which an older tool wrote it.
-    entry = pointer.to_json()
-    same_ref = pointer.ref is None and _is_object_of_nulls(before.get("active_ref"))
-    same_asof = pointer.asof_utc is None and before.get("active_asof_utc") == "unknown"
-    if pointer.known == "unknown" and before.get("active_ref_known") == "unknown" and same_ref:
-        entry["active_ref"] = before["active_ref"]
-        entry["active_asof_utc"] = "unknown" if same_asof else entry["active_asof_utc"]
-    return dict(before) | entry
+def find_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Finding]:
+    """Yield every obstacle to activating a run that does not depend on other registries."""
+    yield from find_run_obstacles(candidate, state)
+    run = candidate.run
+    # An operator decided against this run, so it is never proposed again automatically.
+    if run.ref.run_id in state.rolled_back_runs:
+        yield finding("ACTIVATE_ROLLED_BACK", run.ref.path, registry=run.registry_id)
+    yield from find_age_obstacle(run, state.active.get(run.registry_id))
 
 
-def _is_object_of_nulls(value: object) -> bool:
-    return isinstance(value, dict) and bool(value) and all(item is None for item in value.values())
+def find_run_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Finding]:
+    """Yield the obstacles that refuse a rollback too: those of the run itself, whatever is active."""
+    run, verdict, ref = candidate.run, candidate.verdict, candidate.run.ref
+    path = ref.path
+    if not can_be_active(state.specs.get(run.registry_id)):
+        yield finding("ACTIVATE_NO_POINTER", path, detail=run.registry_id)
+    # A pointer names folders directly in a run root; anything else could be outside the repository.
+    if ref.run_root not in state.run_roots or "/" in ref.run_id or ref.run_id in ("", ".", ".."):
+        yield finding("ACTIVATE_OUTSIDE_ROOTS", path, expected=", ".join(state.run_roots), got=ref.run_root)
+    if ref.run_id in state.marked_bad:
+        yield finding("ACTIVATE_MARKED_BAD", path, detail=state.marked_bad[ref.run_id])
+    if not verdict.passed:
+        codes = ", ".join(sorted({f.code for f in verdict.errors()})) or verdict.verdict
+        yield finding("ACTIVATE_NOT_VERIFIED", path, expected="pass", got=verdict.verdict, detail=codes)
+    # A verdict counts only for the root hash that was validated: the folder may have changed since.
+    if verdict.run_id != ref.run_id or verdict.root_sha256 != ref.manifest_sha256:
+        got = f"{verdict.run_id} {verdict.root_sha256 or 'without a root'}"
+        yield finding("ACTIVATE_VERDICT_STALE", path, expected=f"{ref.run_id} {ref.manifest_sha256}", got=got)
+    if verdict.registry_id != run.registry_id:
+        got = verdict.registry_id or "no registry"
+        yield finding("ACTIVATE_OTHER_REGISTRY", path, expected=run.registry_id, got=got)
+    own, stated = state.repository_id, verdict.repository_id
+    if is_foreign(stated, own):
+        # `--allow-foreign` turns the refusal into a warning.
+        severity = Severity.WARNING if ref.identity in state.accepted_foreign else Severity.ERROR
+        words = {"registry": run.registry_id, "run_id": ref.run_id}
+        yield finding("ACTIVATE_FOREIGN", path, expected=own, got=stated, severity=severity, **words)
+    # Repositories and runs of older versions have no id, so this is only a warning.
+    elif (own is None) != (stated is None):
+        detail = "the run states no repository_id" if stated is None else "this repository has no repository_id"
+        yield finding("ACTIVATE_ORIGIN_UNKNOWN", path, expected=own, got=stated, detail=detail)
 
 
-def with_moves(
-    file: PointerFile, moves: Iterable[Move], now_utc: str, reason: str, own_notes: Collection[str] = ()
-) -> PointerFile:
-    """Return the file after the moves; a pointer that moves to no run becomes `"unknown"`.
+def find_age_obstacle(run: SealedRun, active: SealedRun | None) -> Iterator[Finding]:
+    """Yield ACTIVATE_OLDER if both as-of times are known and the run's is earlier than that of the active run."""
+    active_as_of = None if active is None else parse_utc(active.as_of_utc)
+    as_of = parse_utc(run.as_of_utc)
+    if active is not None and active_as_of is not None and as_of is not None and as_of < active_as_of:
+        yield finding("ACTIVATE_OLDER", run.ref.path, expected=f"{active.as_of_utc} or later", got=run.as_of_utc)
 
-    The notes of a moved pointer become `reason`, unless they are a user's: `own_notes` are the notes of this tool.
+
+@value_type
+class InconsistentInput:
+    """A run of `registry_id` that was built from `recorded`, while `active` is the active run of `upstream_id`."""
+
+    registry_id: str
+    ref: SealedRef
+    upstream_id: str
+    recorded: SealedRef
+    active: SealedRef | None
+
+    def touches(self, registry_ids: frozenset[str]) -> bool:
+        """Return whether one of the registries is at either end of the edge."""
+        return self.registry_id in registry_ids or self.upstream_id in registry_ids
+
+
+def find_inconsistent_inputs(
+    active: Mapping[str, SealedRun], specs: Mapping[str, RegistrySpec]
+) -> tuple[InconsistentInput, ...]:
+    """Return the inputs of active runs that are not the active runs of their registries, by registry and upstream."""
+    # An active run whose folder is missing is not in `active`, so an input that names it is inconsistent.
+    return tuple(
+        InconsistentInput(registry_id, run.ref, upstream_id, recorded, None if upstream is None else upstream.ref)
+        for registry_id, run in sorted(active.items())
+        for upstream_id, recorded in sorted(run.inputs.upstream().items())
+        if can_be_active(specs.get(upstream_id))
+        and ((upstream := active.get(upstream_id)) is None or upstream.ref.identity != recorded.identity)
+    )
+
+
+def find_inconsistencies(
+    state: ActivationState, runs: Iterable[SealedRun], moved: frozenset[str], *, allow_mixed: bool
+) -> Iterator[Finding]:
+    """Yield the inconsistent inputs of the state after `moved` registries change to `runs` or to no run.
+
+    Those at a moved registry are ACTIVATE_MIXED, which refuses. All others, and all with `allow_mixed`, are warnings.
     """
-    pointers = {pointer.registry_id: pointer for pointer in file.pointers}
-    for move in moves:
-        name, ref = move.registry_id, move.to_ref
-        # The run was verified for this change, so its pointer is `true` as of now.
-        known: Known = "unknown" if ref is None else True
-        before = pointers[name].notes if name in pointers else ""
-        notes = before if ref is not None and before and before not in own_notes else reason
-        pointers[name] = Pointer(name, ref, known, None if ref is None else now_utc, notes)
-    return _changed(file, pointers.values(), now_utc)
+    unmoved = {name: active for name, active in state.active.items() if name not in moved}
+    for edge in find_inconsistent_inputs(unmoved | {run.registry_id: run for run in runs}, state.specs):
+        # An inconsistency elsewhere existed before this change, so it does not refuse the change.
+        if edge.touches(moved) and not allow_mixed:
+            yield mixed_finding(edge, edge.ref, edge.upstream_id if edge.upstream_id in moved else edge.registry_id)
+        else:
+            detail, registry_id = edge.upstream_id, edge.registry_id
+            yield _input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, detail=detail, registry=registry_id)
 
 
-def with_marked_bad(file: PointerFile, run_id: str, now_utc: str, notes: str) -> PointerFile:
-    """Return the file in which every active pointer to a run is `false`, with the reason as its notes."""
-    pointers = [
-        replace(p, known=False, notes=notes) if p.known is True and p.ref is not None and p.ref.run_id == run_id else p
-        for p in file.pointers
-    ]
-    return _changed(file, pointers, now_utc)
+def mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None = None) -> Finding:
+    """Return ACTIVATE_MIXED about the run `ref`; its hint is to build `rebuilt`, or else the upstream registry."""
+    active = "no run of it is active" if edge.active is None else f"{edge.active.run_id} is active"
+    detail = f"{edge.registry_id} ({edge.ref.run_id}) would depend on {edge.recorded.run_id}, but {active}"
+    return _input_finding("ACTIVATE_MIXED", edge, ref, detail=detail, registry=rebuilt or edge.upstream_id)
 
 
-def _changed(file: PointerFile, pointers: Iterable[Pointer], now_utc: str) -> PointerFile:
-    document = dict(file.document)
-    # A missing last_updated_utc is added before the pointers, which stay last.
-    if "last_updated_utc" not in document:
-        rest = document.pop("pointers", [])
-        document |= {"last_updated_utc": now_utc, "pointers": rest}
-    document["last_updated_utc"] = now_utc
-    changed = PointerFile(document, tuple(pointers), None)
-    return replace(changed, sha256=sha256_hex(pointer_file_bytes(changed)))
-
-
-_VERDICTS: Final = ("pass", "fail", "unsealed", "partial")
+def _input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
+    expected, got = "no active run" if edge.active is None else edge.active.run_id, edge.recorded.run_id
+    return finding(code, ref.path, expected=expected, got=got, detail=detail, registry=registry)
 
 
 @value_type
 class ActivationRequest:
-    """Everything that a plan depends on.
+    """Everything that a plan depends on. The candidates, one for each registry, are activated together or not at all.
 
-    Attributes:
-        candidates: activated together or not at all, at most one for each registry.
-        pointers: the pointer file as read under the lock.
-        previous: the head of the chain, None before the first record.
-        own_notes: the reasons in the records, which this tool copied into the notes of pointers.
+    `previous` is the head of the chain. `own_notes` are the reasons in its records, which this tool wrote as notes of
+    pointers.
     """
 
     candidates: tuple[Candidate, ...]
@@ -156,11 +212,7 @@ class ActivationPlan:
 
     @property
     def artifacts(self) -> Artifacts:
-        """The files of the activation record's run folder.
-
-        Raises:
-            ValueError: the record has no predecessor and is not `init` (a bug of the caller).
-        """
+        """The files of the activation record's run folder."""
         if (self.record.previous is None) != (self.record.action == "init"):
             raise ValueError("every record except `init` needs a predecessor")
         record = json_document(self.record.to_json())
@@ -179,13 +231,47 @@ PlanResult = ActivationPlan | NothingToMove | Refusal
 
 
 def plan_init(pointers: bytes, *, actor: str, reason: str, retired: Iterable[SealedRef] = ()) -> ActivationPlan:
-    """Return the first record of a chain, which leaves the pointer file as it is.
+    """Return the first record of a chain; `retired` are the records of a lost chain that it replaces."""
+    return _plan_unchanged("init", pointers, retired, actor, reason, None)
 
-    `pointers` are the bytes of that file, `retired` the records of a lost chain that this one replaces.
-    """
+
+def plan_void(
+    pointers: bytes, records: Iterable[SealedRef], *, previous: SealedRef, actor: str, reason: str
+) -> ActivationPlan:
+    """Return the record that takes others out of the chain; `pointers` is the state after `previous`, which remains."""
+    return _plan_unchanged("void", pointers, sorted(records), actor, reason, previous)
+
+
+def _plan_unchanged(
+    action: Action, pointers: bytes, runs: Iterable[SealedRef], actor: str, reason: str, previous: SealedRef | None
+) -> ActivationPlan:
+    """Return a record that leaves the pointer file as it is."""
     digest = sha256_hex(pointers)
-    record = ActivationRecord("init", (), tuple(retired), actor, reason, count_verdicts(()), digest, digest, None)
+    record = ActivationRecord(action, (), tuple(runs), actor, reason, _count_verdicts(()), digest, digest, previous)
     return ActivationPlan(record, pointers)
+
+
+def plan_mark_bad(request: ActivationRequest, pointers: bytes, run: SealedRef) -> ActivationPlan | NothingToMove:
+    """Return the change that prevents every later activation of a run; pointers to it become `false`.
+
+    `pointers` are the bytes that the request was parsed from.
+    """
+    require_reason(request.reason, "marking a run bad")
+    changed = [
+        replace(p, known=False, notes=request.reason)
+        for p in request.pointers.pointers
+        if p.known is True and p.ref is not None and p.ref.run_id == run.run_id
+    ]
+    if run.run_id in request.state.marked_bad and not changed:
+        return NothingToMove()
+    record = _plan_unchanged("mark_bad", pointers, (run,), request.actor, request.reason, request.previous).record
+    after = pointers
+    if changed:
+        after = pointer_file_bytes(with_pointers(request.pointers, changed, request.now_utc))
+    # Nothing refuses this: an active bad run is worse than an inconsistent set, which is only a warning.
+    emptied = frozenset(pointer.registry_id for pointer in changed)
+    warnings = sorted_findings(find_inconsistencies(request.state, (), emptied, allow_mixed=True))
+    return ActivationPlan(replace(record, after_sha256=sha256_hex(after)), after, warnings)
 
 
 def plan_activation(request: ActivationRequest) -> PlanResult:
@@ -193,11 +279,10 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
 
     Raises:
         ConfigError: `allow_mixed` or `allow_foreign` without a reason (exit 2).
-        ValueError: two candidates for one registry, or no pointer file was read (a bug of the caller).
     """
     for option, given in (("--allow-mixed", request.allow_mixed), ("--allow-foreign", request.allow_foreign)):
         if given:
-            _require_reason(request, option)
+            require_reason(request.reason, option)
     runs = {candidate.run.registry_id: candidate.run for candidate in request.candidates}
     if len(runs) != len(request.candidates) or request.pointers.sha256 is None:
         raise ValueError("a plan needs one candidate for each registry and an existing pointer file")
@@ -220,16 +305,10 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
 def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restores: bool) -> PlanResult:
     """Return the change that undoes moves of one record: each registry returns to the run that its move replaced.
 
-    Args:
-        request: its candidates are the runs to return to, validated again.
-        undone: the moves to undo. A registry whose move replaced nothing has no active run afterwards.
-        restores: the change restores exactly the state before that record, so inconsistent inputs are only warnings.
-
-    Raises:
-        ConfigError: the reason is missing (exit 2).
-        ValueError: the candidates are not the runs to return to (a bug of the caller).
+    The candidates are the runs to return to, validated again. A registry whose move replaced nothing has no active run
+    afterwards. If the change `restores` exactly the state before that record, inconsistent inputs are only warnings.
     """
-    _require_reason(request, "a rollback")
+    require_reason(request.reason, "a rollback")
     targets = {move.registry_id: move.from_ref for move in undone}
     if {c.run.registry_id: c.run.ref for c in request.candidates} != {n: ref for n, ref in targets.items() if ref}:
         raise ValueError("the candidates of a rollback are the runs that were replaced")
@@ -247,53 +326,6 @@ def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restore
     return _build_plan(replace(request, candidates=moving), "rollback", moves, findings)
 
 
-def plan_mark_bad(request: ActivationRequest, pointers: bytes, run: SealedRef) -> ActivationPlan | NothingToMove:
-    """Return the change that prevents every later activation of a run; pointers to it become `false`.
-
-    `pointers` are the bytes that the request was parsed from.
-
-    Raises:
-        ConfigError: the reason is missing (exit 2).
-    """
-    _require_reason(request, "marking a run bad")
-    affected = [
-        p for p in request.pointers.pointers if p.known is True and p.ref is not None and p.ref.run_id == run.run_id
-    ]
-    if run.run_id in request.state.marked_bad and not affected:
-        return NothingToMove()
-    after = pointers
-    if affected:
-        after = pointer_file_bytes(with_marked_bad(request.pointers, run.run_id, request.now_utc, request.reason))
-    # Nothing refuses this: an active bad run is worse than an inconsistent set, which is only a warning.
-    emptied = frozenset(pointer.registry_id for pointer in affected)
-    warnings = sorted_findings(find_inconsistencies(request.state, (), emptied, allow_mixed=True))
-    record = ActivationRecord(
-        action="mark_bad",
-        moves=(),
-        runs=(run,),
-        actor=request.actor,
-        reason=request.reason,
-        verdicts=count_verdicts(()),
-        before_sha256=sha256_hex(pointers),
-        after_sha256=sha256_hex(after),
-        previous=request.previous,
-    )
-    return ActivationPlan(record, after, warnings)
-
-
-def plan_void(
-    pointers: bytes, records: Iterable[SealedRef], *, previous: SealedRef, actor: str, reason: str
-) -> ActivationPlan:
-    """Return the record that takes other records out of the chain; it leaves the pointer file as it is.
-
-    `pointers` is the state after `previous`, the last record that remains.
-    """
-    digest = sha256_hex(pointers)
-    voided = tuple(sorted(records))
-    record = ActivationRecord("void", (), voided, actor, reason, count_verdicts(()), digest, digest, previous)
-    return ActivationPlan(record, pointers)
-
-
 def _build_plan(
     request: ActivationRequest, action: Action, moves: tuple[Move, ...], findings: Iterable[Finding]
 ) -> PlanResult:
@@ -303,13 +335,18 @@ def _build_plan(
     if not moves:
         return NothingToMove(findings)
     after = pointer_file_bytes(with_moves(request.pointers, moves, request.now_utc, request.reason, request.own_notes))
+    verdicts = _count_verdicts(candidate.verdict for candidate in request.candidates)
+    # A plan with a foreign run that is not accepted was refused before, so every one that moves is accepted.
+    moved = {move.to_ref for move in moves}
+    if foreign := sum(c.run.ref in moved and _is_foreign(request, c) for c in request.candidates):
+        verdicts[ACCEPTED_FOREIGN] = foreign
     record = ActivationRecord(
         action=action,
         moves=moves,
         runs=(),
         actor=request.actor,
         reason=request.reason,
-        verdicts=count_verdicts(c.verdict for c in request.candidates) | _count_foreign(request, moves),
+        verdicts=verdicts,
         before_sha256=request.pointers.sha256 or "",
         after_sha256=sha256_hex(after),
         previous=request.previous,
@@ -317,25 +354,19 @@ def _build_plan(
     return ActivationPlan(record, after, findings)
 
 
-def count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
+def _count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Return the `verdicts` of a record: how many of each, and how many removed runs were accepted, if any."""
     verdicts = list(verdicts)
     counts = Counter(verdict.verdict for verdict in verdicts)
     accepted = sum(f.code == "RUN_REMOVED" and f.severity is Severity.WARNING for v in verdicts for f in v.findings)
-    return {name: counts[name] for name in _VERDICTS} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
-
-
-def _count_foreign(request: ActivationRequest, moves: Sequence[Move]) -> dict[str, int]:
-    # A plan with a foreign run that is not accepted was refused before, so every one that moves is accepted.
-    moved = {move.to_ref for move in moves}
-    count = sum(c.run.ref in moved and _is_foreign(request, c) for c in request.candidates)
-    return {ACCEPTED_FOREIGN: count} if count else {}
+    return {name: counts[name] for name in get_args(RunVerdict)} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
 
 
 def _is_foreign(request: ActivationRequest, candidate: Candidate) -> bool:
     return is_foreign(candidate.verdict.repository_id, request.state.repository_id)
 
 
-def _require_reason(request: ActivationRequest, action: str) -> None:
-    if not request.reason.strip():
+def require_reason(reason: str, action: str) -> None:
+    """Raise ConfigError (exit 2) if the reason of a change is missing."""
+    if not reason.strip():
         raise ConfigError(f"{action} needs a reason", "add --reason TEXT")

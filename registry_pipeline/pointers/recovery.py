@@ -1,6 +1,7 @@
 """Repair the chain on request: complete or void a pending record, restart the chain, restore the pointer file.
 
-`doctor --fix` and `init --restart-chain` call these functions. Each holds the lock that every change holds.
+`doctor --fix` and `init --restart-chain` call these functions. Each takes the lock of every change, and raises
+BusyError (exit 6) if another one holds it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import ConfigError, EvidenceError, RefusedError
+from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
-from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.obstacles import find_run_obstacles
-from registry_pipeline.pointers.plan import ActivationPlan, plan_init, plan_void
-from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, SealedRecord
+from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, ChainState, SealedRecord
+from registry_pipeline.pointers.plan import ActivationPlan, find_run_obstacles, plan_init, plan_void, require_reason
 from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
 from registry_pipeline.pointers.state import (
     pointer_lock,
@@ -32,20 +31,14 @@ from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
-from registry_pipeline.values import value_type
 
 _MOST_LOSSES: Final = 10
+# The word that names the pending record on the command line.
 PENDING: Final = "pending"
-"""The word that names the pending record on the command line."""
 
 
 def complete_pending(repository: Repository) -> Activation | Refusal | None:
-    """Replace the pointer file with the state of the pending record; None if nothing is pending.
-
-    Raises:
-        BusyError: another change holds the lock.
-        EvidenceError: the folder of the record changed meanwhile.
-    """
+    """Replace the pointer file with the state of the pending record; None if nothing is pending."""
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
         head = chain.head
@@ -81,23 +74,17 @@ def void_records(
 
     Raises:
         RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
-        NotFoundError: a word matches no record or several.
-        BusyError: another change holds the lock.
-        ConfigError: the reason is missing (exit 2).
     """
-    _require_reason(reason, "voiding a record")
+    require_reason(reason, "voiding a record")
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
         if PENDING in words and chain.state != "pending":
             return None
-        withdrawal = check_withdrawal(chain, [_find_named(chain, word) for word in words])
-        plan = plan_void(
-            read_state_after(repository, withdrawal.last),
-            [record.ref for record in withdrawal.records],
-            previous=withdrawal.last.ref,
-            actor=actor,
-            reason=reason,
-        )
+        # A chain with a pending record has a head.
+        named = [chain.head if word == PENDING and chain.head else find_record(chain.records, word) for word in words]
+        voided, last = _check_void(chain, named)
+        pointers = read_state_after(repository, last)
+        plan = plan_void(pointers, [r.ref for r in voided], previous=last.ref, actor=actor, reason=reason)
         return _seal_without_move(repository, run, plan)
 
 
@@ -108,10 +95,8 @@ def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: 
 
     Raises:
         RefusedError: the chain has no error, or the pointer file is missing (exit 5).
-        BusyError: another change holds the lock (exit 6).
-        ConfigError: the reason is missing (exit 2).
     """
-    _require_reason(reason, "restarting the chain")
+    require_reason(reason, "restarting the chain")
     with pointer_lock(repository.pointer_path, repository.root):
         state = read_locked_state(repository)
         losses = [f for f in state.chain.findings if f.severity is Severity.ERROR]
@@ -132,26 +117,15 @@ def _seal_without_move(repository: Repository, run: BuildRun, plan: ActivationPl
     return Activation(plan.record.action, (), ref, plan.record.after_sha256)
 
 
-def _require_reason(reason: str, action: str) -> None:
-    if not reason.strip():
-        raise ConfigError(f"{action} needs a reason", "add --reason TEXT")
-
-
 def _find_records_to_retire(repository: Repository) -> list[SealedRef]:
     """Return every activation record that exists or that a report names; a broken one with the root that it states."""
     chain = read_chain(repository)
-    refs = {record.ref for record in chain.records} | {witness.ref for witness in chain.witnesses}
+    refs = {record.ref for record in chain.records} | {ref for _, ref in chain.witnesses}
     for broken in chain.broken:
         run_root, _, run_id = broken.path.rpartition("/")
         root = read_stated_root(repository.path(broken.path)) or sha256_hex(b"")
         refs.add(SealedRef(run_id, run_root, RECORD_FILE, root))
     return sorted(refs)
-
-
-def _find_named(chain: ChainState, word: str) -> SealedRecord:
-    if word == PENDING and chain.head is not None:
-        return chain.head
-    return find_record(chain.records, word)
 
 
 def read_state_after(repository: Repository, record: SealedRecord) -> bytes:
@@ -172,9 +146,6 @@ def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | No
     """Restore the head's state over a rewound or edited pointer file; None if it is neither.
 
     Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file.
-
-    Raises:
-        BusyError: another change holds the lock.
     """
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
@@ -198,11 +169,7 @@ def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> None:
 
 
 def remove_leftovers(repository: Repository) -> bool:
-    """Remove the intent and the temporary file of ended changes; return False if a change needs a repair first.
-
-    Raises:
-        BusyError: another change holds the lock.
-    """
+    """Remove the intent and the temporary file of ended changes; return False if a change needs a repair first."""
     with pointer_lock(repository.pointer_path, repository.root):
         if read_locked_state(repository).chain.state not in ("committed", "not_chained"):
             return False
@@ -211,24 +178,12 @@ def remove_leftovers(repository: Repository) -> bool:
     return True
 
 
-@value_type
-class Withdrawal:
-    """The records to void, and the last record that remains, which the `void` follows."""
-
-    records: tuple[SealedRecord, ...]
-    last: SealedRecord
-
-
-def check_withdrawal(chain: ChainState, chosen: Sequence[SealedRecord]) -> Withdrawal:
-    """Return the records to void: each chosen one with its branch, from the fork to the leaf.
-
-    Raises:
-        RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
-    """
+def _check_void(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[Collection[SealedRecord], SealedRecord]:
+    """Return the chosen records, each with its branch from the fork to the leaf, and the last record that remains."""
     voided: dict[str, SealedRecord] = {}
     for record in chosen:
-        voided |= {r.ref.manifest_sha256: r for r in _find_branch(chain.records, record)}
-    kept = [r for r in chain.records if r.ref.manifest_sha256 not in voided]
+        voided |= {r.root: r for r in _find_branch(chain.records, record)}
+    kept = [r for r in chain.records if r.root not in voided]
     leaves = [r for r in kept if not _followers(kept, r)]
     names = ", ".join(record.ref.run_id for record in chosen)
     if len(leaves) != 1:
@@ -240,15 +195,15 @@ def check_withdrawal(chain: ChainState, chosen: Sequence[SealedRecord]) -> Withd
     pending = chain.head if chain.state == "pending" else None
     if any(r is not pending for r in _followers(voided.values(), leaves[0])):
         raise RefusedError(f"{names} is in effect and not part of a fork", "undo it with `registry-pipeline rollback`")
-    return Withdrawal(tuple(voided.values()), leaves[0])
+    return voided.values(), leaves[0]
 
 
 def _find_branch(records: Sequence[SealedRecord], record: SealedRecord) -> list[SealedRecord]:
     """Return a record, the records from the fork to it, and all that follow; without a fork, the record and those."""
-    by_root = {r.ref.manifest_sha256: r for r in records}
+    by_root: dict[str | None, SealedRecord] = {r.root: r for r in records}
     current = record
-    while (previous := current.record.previous) is not None:
-        parent = by_root.get(previous.manifest_sha256)
+    while current.previous_root is not None:
+        parent = by_root.get(current.previous_root)
         if parent is None or len(_followers(records, parent)) > 1:
             return _with_followers(records, current)
         current = parent
@@ -265,5 +220,4 @@ def _with_followers(records: Sequence[SealedRecord], first: SealedRecord) -> lis
 
 
 def _followers(records: Collection[SealedRecord], record: SealedRecord) -> list[SealedRecord]:
-    root = record.ref.manifest_sha256
-    return [r for r in records if r.record.previous is not None and r.record.previous.manifest_sha256 == root]
+    return [r for r in records if r.previous_root == record.root]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RefusedError
+from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.findings.finding import plural
-from registry_pipeline.pointers.chain import ChainState
+from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ACTIVATION_TAG, ChainState, SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
-from registry_pipeline.pointers.obstacles import Candidate
-from registry_pipeline.pointers.plan import ActivationRequest, PlanResult, plan_mark_bad, plan_rollback
-from registry_pipeline.pointers.record import (
-    ACCEPTED_REMOVED,
-    ACTIVATION_TAG,
-    SealedRecord,
-    find_last_moves,
-    find_last_rollback,
-    list_refs_after,
+from registry_pipeline.pointers.plan import (
+    ActivationRequest,
+    Candidate,
+    PlanResult,
+    plan_mark_bad,
+    plan_rollback,
+    require_reason,
 )
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.pointers.transaction import ChangeRequest, LockedState, change_pointers
+from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import sealed_run
 from registry_pipeline.registries.catalog import spec_of
@@ -31,6 +30,62 @@ from registry_pipeline.runs.pointer_file import pointer_hash, read_pointers, ver
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.values import replace, value_type
+
+# A move with the number of its record in the chain.
+_NumberedMove = tuple[int, Move]
+
+
+class _RegistryHistory:
+    """The moves of one registry that are in effect, and for each rollback that can be undone the moves it removed."""
+
+    def __init__(self) -> None:
+        self.in_effect: list[_NumberedMove] = []
+        self.rollbacks: list[tuple[_NumberedMove, list[_NumberedMove]]] = []
+
+    def apply(self, number: int, move: Move, *, is_rollback: bool) -> None:
+        # (1) An activation adds its move. A rollback before it can no longer be undone.
+        if not is_rollback:
+            self.in_effect.append((number, move))
+            self.rollbacks.clear()
+            return
+        # (2) A rollback removes the move that replaced the run it returns to, and every later one. This comes first:
+        # a repeated rollback always goes further back.
+        matches = [index for index, (_, earlier) in enumerate(self.in_effect) if earlier.from_ref == move.to_ref]
+        if matches:
+            self.rollbacks.append(((number, move), self.in_effect[matches[-1] :]))
+            del self.in_effect[matches[-1] :]
+            return
+        # (3) A rollback to the run that the last rollback left undoes that rollback.
+        _, removed = self.rollbacks[-1] if self.rollbacks else (None, [])
+        if removed and removed[-1][1].to_ref == move.to_ref:
+            self.in_effect += removed
+            self.rollbacks.pop()
+        else:
+            self.in_effect.append((number, move))
+
+
+def _find_last_moves(
+    records: Sequence[SealedRecord], registry_id: str | None, *, redo: bool
+) -> tuple[SealedRecord, tuple[Move, ...]] | None:
+    """Return the last record with moves to undo, and these: moves in effect, or with `redo` those of a rollback."""
+    # Registries are replayed separately: a rollback of one does not affect the others.
+    histories: defaultdict[str, _RegistryHistory] = defaultdict(_RegistryHistory)
+    for number, sealed in enumerate(records):
+        for move in sealed.moves_of(registry_id):
+            histories[move.registry_id].apply(number, move, is_rollback=sealed.record.action == "rollback")
+    if redo:
+        candidates = [history.rollbacks[-1][0] for history in histories.values() if history.rollbacks]
+    else:
+        candidates = [history.in_effect[-1] for history in histories.values() if history.in_effect]
+    if not candidates:
+        return None
+    last = max(number for number, _ in candidates)
+    return records[last], tuple(move for number, move in candidates if number == last)
+
+
+def _list_refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
+    """Return the active run of each registry that these records moved, None if they left it without one."""
+    return {move.registry_id: move.to_ref for sealed in records for move in sealed.record.moves}
 
 
 @value_type
@@ -47,11 +102,7 @@ def select_rollback(
 ) -> RollbackTarget:
     """Return the moves to undo: those of the record `word`, or else of the last activation still in effect.
 
-    Args:
-        chain: the chain, without errors.
-        word: a run id, or the start of a run id or root hash.
-        registry_id: undo only the move of this registry.
-        redo: undo the last rollback that was neither undone nor followed by an activation.
+    With `redo` the last rollback is undone, unless an activation followed it. `registry_id` selects a single move.
 
     Raises:
         NotFoundError: there is no such record, `word` matches several, or the registry is unknown (exit 7).
@@ -60,29 +111,26 @@ def select_rollback(
     if registry_id is not None:
         spec_of(registry_id)
     if word is None:
-        recorded = (find_last_rollback if redo else find_last_moves)(chain.records, registry_id)
-        if not recorded:
+        found = _find_last_moves(chain.records, registry_id, redo=redo)
+        if found is None:
             missing = "no rollback to undo" if redo else "no activation in effect"
             raise NotFoundError(f"there is {missing}; nothing changed", "run `registry-pipeline log`")
-        record, moves = recorded[0].record, tuple(item.move for item in recorded)
+        record, moves = found
     else:
         record = find_record(chain.records, word)
-        moves = tuple(move for move in record.record.moves if registry_id in (None, move.registry_id))
+        moves = record.moves_of(registry_id)
     if not moves:
         moved = "nothing" if registry_id is None else f"no {registry_id}"
         raise RefusedError(f"{record.ref.run_id} ({record.record.action}) moved {moved}", "run `registry-pipeline log`")
     # The earlier state is restored only if all moves are undone and no later record changed these registries.
-    after_record = list_refs_after(chain.records[: chain.records.index(record) + 1])
-    now = {name: ref for name, ref in list_refs_after(chain.records).items() if name in after_record or ref is not None}
-    return RollbackTarget(record, moves, restores=after_record == now and len(moves) == len(record.record.moves))
+    after_record = _list_refs_after(chain.records[: chain.records.index(record) + 1])
+    now = _list_refs_after(chain.records)
+    is_last_change = after_record == {name: ref for name, ref in now.items() if name in after_record or ref is not None}
+    return RollbackTarget(record, moves, restores=is_last_change and len(moves) == len(record.record.moves))
 
 
 def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
-    """Return the one record with this run id, or whose run id or root hash starts with `word`.
-
-    Raises:
-        NotFoundError: no record matches, or several do.
-    """
+    """Return the one record with this run id, or whose run id or root hash starts with `word`."""
     matches = [r for r in records if r.ref.run_id == word] or [
         r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)
     ]
@@ -105,7 +153,7 @@ def rollback(
 
     Raises:
         BusyError: another change holds the lock, or happened meanwhile (exit 6).
-        ConfigError: the reason is missing.
+        ConfigError: the reason is missing (exit 2).
     """
     # (1) Validate the runs to return to again: they may have changed since they were active.
     pointer_sha256 = pointer_hash(repository)
@@ -117,8 +165,8 @@ def rollback(
     )
 
     # (2) Under the lock: plan the rollback, seal its record, replace the pointer file.
-    def make_plan(request: ActivationRequest, locked: LockedState) -> PlanResult:
-        if target.record.ref not in [sealed.ref for sealed in locked.chain.records]:
+    def make_plan(request: ActivationRequest, _pointers: bytes, chain: ChainState) -> PlanResult:
+        if target.record.ref not in [sealed.ref for sealed in chain.records]:
             raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing changed", "see the log")
         return plan_rollback(request, target.moves, restores=target.restores)
 
@@ -151,16 +199,14 @@ def mark_bad(
 
     Raises:
         RefusedError: the folder is an activation record, is not sealed, or is outside the run roots (exit 5).
-        BusyError: another change holds the lock, or happened meanwhile (exit 6).
-        ConfigError: the reason is missing.
+        BusyError, ConfigError: as `rollback`.
     """
-    if not reason.strip():
-        raise ConfigError("marking a run bad needs a reason", "add --reason TEXT")
+    require_reason(reason, "marking a run bad")
     pointer_sha256 = pointer_hash(repository)
     ref = _find_ref_to_mark(repository, found)
 
-    def make_plan(request: ActivationRequest, locked: LockedState) -> PlanResult:
-        return plan_mark_bad(request, locked.pointers, ref)
+    def make_plan(request: ActivationRequest, pointers: bytes, _chain: ChainState) -> PlanResult:
+        return plan_mark_bad(request, pointers, ref)
 
     return change_pointers(repository, run, pointer_sha256, ChangeRequest(actor, reason), make_plan)
 

@@ -7,48 +7,45 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.canonical import StrictJsonError, json_document, parse_utc, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pointers.chain import ChainState, check_chain
-from registry_pipeline.pointers.obstacles import ActivationState, ActiveRun
-from registry_pipeline.pointers.record import (
+from registry_pipeline.pointers.chain import (
     ACTIVATION_TAG,
     AFTER_FILE,
     RECORD_FILE,
-    REPORT_TAG,
     ActivationRecord,
     ChainRecords,
+    ChainState,
     Intent,
     SealedRecord,
-    Witness,
+    check_chain,
 )
+from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import PointerFile, RunId, SealedRef
-from registry_pipeline.runs.sealed_run import SealReport
+from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
 
+# The tag of a health report, which names the head of the chain at its time.
+_REPORT_TAG: Final = "system_health_render"
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 
 def read_chain(repository: Repository) -> ChainRecords:
-    """Return every activation record under the run roots; a copy of one in another run root counts once.
-
-    Raises:
-        NotFoundError: a run root exists and cannot be listed (exit 7).
-    """
+    """Return every activation record under the run roots; raise NotFoundError if a run root cannot be listed."""
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
-    for run_root, run_id in list_record_folders(repository):
+    for run_root, run_id in _list_folders(repository, ACTIVATION_TAG):
         path = f"{run_root}/{run_id}"
         report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
         try:
@@ -62,18 +59,9 @@ def read_chain(repository: Repository) -> ChainRecords:
     return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(repository)))
 
 
-def list_record_folders(repository: Repository) -> Iterator[tuple[str, str]]:
-    """Yield run root and run id of every folder with the name of an activation record, without reading it.
-
-    Raises:
-        NotFoundError: a run root exists and cannot be listed (exit 7).
-    """
-    return ((run_root, str(run_id)) for run_root, run_id in _list_folders(repository, ACTIVATION_TAG))
-
-
-def _witnesses(repository: Repository) -> Iterator[Witness]:
+def _witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
     """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
-    reports = list(_list_folders(repository, REPORT_TAG))
+    reports = list(_list_folders(repository, _REPORT_TAG))
     if not reports:
         return
     run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
@@ -83,7 +71,7 @@ def _witnesses(repository: Repository) -> Iterator[Witness]:
     foreign = is_foreign(stated_repository_id(report.run_json), repository.config.repository_id)
     if report.verdict == "pass" and not foreign:
         inputs = Inputs.from_json((report.run_json or {}).get("inputs"))
-        yield from (Witness(str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
+        yield from ((str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
 
 def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
@@ -102,11 +90,7 @@ def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId
 
 
 def _parse(run_root: str, report: SealReport) -> SealedRecord:
-    """Return the record of a verified folder.
-
-    Raises:
-        ValueError: the seal, the record or the state in it is invalid; the message says which.
-    """
+    """Return the record of a verified folder, or raise ValueError with what is invalid."""
     if report.verdict != "pass" or report.root_sha256 is None:
         raise ValueError(", ".join(sorted({f.code for f in report.findings})) or report.verdict)
     envelope = report.run_json or {}
@@ -132,12 +116,7 @@ def intent_path(pointer_path: Path) -> Path:
 
 
 def write_intent(pointer_path: Path, run_id: str, before: str, after: str) -> None:
-    """Write which record is about to be sealed, and the hashes of the pointer file before and after it.
-
-    Raises:
-        BusyError: an intent exists (exit 6).
-        WriteError, DurabilityError: the intent could not be written durably; none is left (exit 1).
-    """
+    """Write which record is about to be sealed, and the hashes of the pointer file before and after it."""
     try:
         create_file(intent_path(pointer_path), json_document(Intent(run_id, before, after).to_json()))
     except DurabilityError:
@@ -163,11 +142,7 @@ def read_intent(pointer_path: Path) -> Intent | None:
 
 
 def remove_intent(pointer_path: Path) -> None:
-    """Remove the intent if it exists; its change must be committed or never sealed.
-
-    Raises:
-        WriteError: the file cannot be removed (exit 1).
-    """
+    """Remove the intent if it exists; its change must be committed or never sealed."""
     remove_file(intent_path(pointer_path))
 
 
@@ -176,18 +151,14 @@ def lock_path(pointer_path: Path) -> Path:
     return pointer_path.with_name(pointer_path.name + ".lock")
 
 
+# How long a change waits for readers, which share the lock for a moment.
 CHANGE_WAIT_SECONDS: Final = 2.0
-"""How long a change waits for readers, which share the lock for a moment."""
 
 
 def pointer_lock(
     pointer_path: Path, root: Path, *, shared: bool = False, wait_seconds: float = CHANGE_WAIT_SECONDS
 ) -> AbstractContextManager[None]:
-    """Hold the lock of the pointer file of the repository at `root`; readers share it.
-
-    Raises:
-        BusyError, RefusedError, NotFoundError, WriteError: see `files.lock.hold_lock`.
-    """
+    """Hold the lock of the pointer file of the repository at `root`; readers share it. Errors: see `hold_lock`."""
     return hold_lock(lock_path(pointer_path), root, "activation", shared=shared, wait_seconds=wait_seconds)
 
 
@@ -238,21 +209,21 @@ def read_locked_state(repository: Repository) -> PointerState:
     return PointerState(pointers, check_chain(records, pointers, read_intent(repository.pointer_path)))
 
 
-def _fingerprint(repository: Repository) -> tuple[tuple[tuple[str, str], ...], bytes | None, Intent | None]:
+def _fingerprint(repository: Repository) -> tuple[object, ...]:
     # Every change of the pointers changes at least one of these.
-    folders = tuple(list_record_folders(repository))
+    folders = tuple(_list_folders(repository, ACTIVATION_TAG))
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
-def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, ActiveRun]:
+def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, SealedRun]:
     """Return the active runs whose folders exist, with the inputs that they record."""
-    active: dict[str, ActiveRun] = {}
+    active: dict[str, SealedRun] = {}
     for registry_id, ref in pointers.active_refs().items():
         if run_folder(repository, ref).is_dir():
             envelope = verify_referenced_run(repository, ref).run_json or {}
             as_of = envelope.get("as_of_utc")
-            as_of_utc = as_of if isinstance(as_of, str) and parse_utc(as_of) is not None else None
-            active[registry_id] = ActiveRun(ref, Inputs.from_json(envelope.get("inputs")), as_of_utc)
+            as_of_utc, inputs = as_of if isinstance(as_of, str) else "", Inputs.from_json(envelope.get("inputs"))
+            active[registry_id] = SealedRun(registry_id, ref, inputs, as_of_utc)
     return active
 
 
@@ -270,10 +241,7 @@ def read_activation_state(repository: Repository, chain: ChainState, pointers: P
 
 
 def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
-    """Return the repository_id of a verified run if it belongs to another repository and was not accepted, else None.
-
-    A run without a repository_id is not foreign.
-    """
+    """Return the repository_id of a verified run of another repository that was not accepted, else None."""
     own_id = repository.config.repository_id
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
     if foreign_repository_id(report, own_id, frozenset()) is None:

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import refuse_changed, replace_file
 from registry_pipeline.findings.finding import Severity, sorted_findings
-from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.obstacles import Candidate
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
 from registry_pipeline.pointers.plan import (
     ActivationPlan,
     ActivationRequest,
+    Candidate,
     NothingToMove,
     PlanResult,
-    empty_pointer_file,
     plan_init,
-    pointer_file_bytes,
 )
-from registry_pipeline.pointers.record import ACTIVATION_TAG, FIRST_REASON
 from registry_pipeline.pointers.state import (
     pointer_lock,
     read_activation_state,
@@ -37,9 +35,11 @@ from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, pointer_hash, read_pointer_bytes
-from registry_pipeline.runs.reference import RunId, SealedRef
+from registry_pipeline.runs.reference import RunId, SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal
 from registry_pipeline.values import value_type
+
+_FIRST_REASON: Final = "the first record of the chain"
 
 
 @value_type
@@ -53,15 +53,8 @@ class ChangeRequest:
     allow_foreign: bool = False
 
 
-@value_type
-class LockedState:
-    """The bytes of the pointer file and the chain, read under the lock."""
-
-    pointers: bytes
-    chain: ChainState
-
-
-PlanFunction = Callable[[ActivationRequest, LockedState], PlanResult]
+# Returns the change for a request, the bytes of the pointer file and the chain, all read under the lock.
+PlanFunction = Callable[[ActivationRequest, bytes, ChainState], PlanResult]
 
 
 def change_pointers(
@@ -69,12 +62,8 @@ def change_pointers(
 ) -> Activation | Refusal | None:
     """Make one change with a sealed record; None if there is nothing to change.
 
-    Args:
-        repository: the repository whose pointers change.
-        run: its start is the time of the change.
-        seen_sha256: the hash of the pointer file when the candidates were validated.
-        request: who changes what, and why.
-        make_plan: returns the change for the state under the lock.
+    The start of `run` is the time of the change. `seen_sha256` is the hash of the pointer file when the candidates were
+    validated.
 
     Raises:
         BusyError: another change holds the lock, or the pointer file changed since `seen_sha256` (exit 6).
@@ -86,8 +75,8 @@ def change_pointers(
     with pointer_lock(repository.pointer_path, repository.root):
         refuse_changed(repository.pointer_path, seen_sha256)
         # (2) Read the state and plan the change. A refusal seals nothing.
-        locked = LockedState(_read_or_create_pointers(repository, run), read_locked_state(repository).chain)
-        plan = _plan_change(repository, run, request, locked, make_plan)
+        pointers, chain = _read_or_create_pointers(repository, run), read_locked_state(repository).chain
+        plan = _plan_change(repository, run, request, pointers, chain, make_plan)
         if isinstance(plan, Refusal):
             return plan
         if isinstance(plan, NothingToMove):
@@ -96,7 +85,7 @@ def change_pointers(
         remove_intent(repository.pointer_path)
         # (4) The first change of a repository seals an `init` record before its own.
         if plan.record.previous is None:
-            first = plan_init(locked.pointers, actor=request.actor, reason=FIRST_REASON)
+            first = plan_init(pointers, actor=request.actor, reason=_FIRST_REASON)
             plan = plan.following(commit(repository, run, first))
         # (5) Write the intent, seal the record, replace the pointer file, remove the intent.
         record = commit(repository, run, plan)
@@ -117,10 +106,14 @@ def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:
 
 
 def _plan_change(
-    repository: Repository, run: BuildRun, request: ChangeRequest, locked: LockedState, make_plan: PlanFunction
+    repository: Repository,
+    run: BuildRun,
+    request: ChangeRequest,
+    data: bytes,
+    chain: ChainState,
+    make_plan: PlanFunction,
 ) -> PlanResult:
-    pointers, malformed = parse_pointer_file(locked.pointers, repository.config.pointers)
-    chain = locked.chain
+    pointers, malformed = parse_pointer_file(data, repository.config.pointers)
     # Any error of the pointer file or the chain refuses every change, whatever is requested.
     errors = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
     if errors:
@@ -137,7 +130,7 @@ def _plan_change(
         allow_foreign=request.allow_foreign,
         own_notes=frozenset(sealed.record.reason for sealed in chain.records),
     )
-    return make_plan(activation, locked)
+    return make_plan(activation, data, chain)
 
 
 def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:
@@ -172,11 +165,7 @@ def _interrupted_change(
 
 
 def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
-    """Seal the record of a plan under exactly this run id, or without one under the next free run id.
-
-    Raises:
-        RegistryPipelineError: another writer took the run id; the pointer file is unchanged.
-    """
+    """Seal the record of a plan under exactly this run id, or without one under the next free run id."""
     expected = run_id or _free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
     sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, reuse_attempt=False)

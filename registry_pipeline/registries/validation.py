@@ -19,7 +19,7 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     """Return the verdict on a sealed run, bound to the recomputed root and to the pointer file of this moment."""
     # The pointer file is hashed first: if it changes during the validation, the verdict must not match it.
     pointers = pointer_hash(repository)
-    path = f"{sealed.ref.run_root}/{sealed.ref.run_id}"
+    path = sealed.ref.path
     report = verify_with_artifacts(run_folder(repository, sealed.ref), path)
     verdict = check_run(report, REGISTRIES)
     findings = list(verdict.findings)

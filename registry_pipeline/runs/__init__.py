@@ -1,4 +1,1 @@
-"""Run folders and the pointer file as data: ids, run.json, listing, manifest, writer and verifier.
-
-Rules of one registry do not belong here: those are in `registries`. May import `schema`, `config`, `git` and below.
-"""
+"""Run folders and the pointer file, without rules of any registry: ids, run.json, manifest, writer and verifier."""

@@ -1,7 +1,4 @@
-"""Check manifest.json, and what the seal requires of run.json. Pure.
-
-Rules: docs/reference/specification.md, "Manifest", "Path rules" and "run.json".
-"""
+"""Check manifest.json, and what the seal requires of run.json: "Manifest" in docs/reference/specification.md. Pure."""
 
 from __future__ import annotations
 
@@ -33,13 +30,9 @@ _UNPARSED: Final = object()
 
 @value_type
 class ManifestResult:
-    """The usable parts of a manifest.
+    """The usable parts of a manifest: every path that it lists, and the entries without an error.
 
-    Attributes:
-        listed_paths: every path that it lists.
-        valid_entries: the entries without an error, in their order.
-        by_path: the first valid entry of each path.
-        is_valid: no finding was reported.
+    `by_path` has the first valid entry of each path. `is_valid` is False if any finding was reported.
     """
 
     listed_paths: frozenset[str]
@@ -137,7 +130,6 @@ def _quote(value: Any) -> str:
 
 
 def _check_entry(index: int, item: Any, collector: FindingCollector) -> ManifestEntry | None:
-    """Return the entry, or None after reporting what is wrong with its values."""
     if not isinstance(item, dict):
         collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_kind(item)}")
         return None
@@ -177,10 +169,8 @@ def _check_paths(listed: list[tuple[int, str]], collector: FindingCollector) -> 
 
 
 def _parse_plain_manifest(data: bytes) -> list[ManifestEntry] | None:
-    """Return the entries of a manifest in exactly the form that we write, else None.
-
-    This takes 0.6 of the time of the JSON parser and the check of every key.
-    """
+    """Return the entries of a manifest in exactly the form that we write, else None."""
+    # This takes 0.6 of the time of the JSON parser and the check of every key.
     if not data.isascii():
         return None
     text = data.decode("ascii")

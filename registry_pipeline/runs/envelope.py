@@ -12,8 +12,8 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import asdict, field, value_type
 
 Role = Literal["upstream", "previous"]
+# The key of run.json that contains the recorded check of a captured source.
 COMPARISON: Final = "comparison"
-"""The key of run.json that contains the recorded check of a captured source."""
 
 
 @value_type
@@ -93,69 +93,10 @@ def is_foreign(stated_id: str | None, repository_id: str | None) -> bool:
 
 
 @value_type
-class RunEnvelope:
-    """The content of run.json of a registry run."""
-
-    run_id: str
-    created_utc: str
-    run_type: str
-    registry_id: str
-    option: str
-    operation_id: str
-    git: GitState
-    as_of_utc: str
-    partition: str | None
-    inputs: Inputs
-    outputs: tuple[str, ...]
-    builder_name: str
-    builder_version: str
-    dagster_run_id: str | None
-    source_operation_id: str | None = None
-    coverage: Mapping[str, Any] | None = None
-    comparison: Mapping[str, Any] | None = None
-    repository_id: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document; optional keys without a value are absent."""
-        document: dict[str, Any] = {
-            "run_id": self.run_id,
-            "created_utc": self.created_utc,
-            "run_type": self.run_type,
-            "registry_id": self.registry_id,
-            "option": self.option,
-            "operation_id": self.operation_id,
-            "git_commit": self.git.commit,
-            "working_tree_state": self.git.working_tree_state,
-        }
-        if self.repository_id is not None:
-            document["repository_id"] = self.repository_id
-        # Keys keep this order: published run.json files are compared byte by byte.
-        document["as_of_utc"] = self.as_of_utc
-        if self.partition is not None:
-            document["partition"] = self.partition
-        document |= {
-            "inputs": self.inputs.to_json(),
-            "outputs": list(self.outputs),
-            "builder": {"name": self.builder_name, "version": self.builder_version},
-        }
-        optional = {
-            "dagster_run_id": self.dagster_run_id,
-            "source_operation_id": self.source_operation_id,
-            "coverage": None if self.coverage is None else dict(self.coverage),
-            COMPARISON: None if self.comparison is None else dict(self.comparison),
-        }
-        return document | {key: value for key, value in optional.items() if value is not None}
-
-
-@value_type
 class BuildContext:
-    """The moment of a build, for pure builders.
+    """The moment of a build, for pure builders: the artifacts describe `as_of`, the run starts at `generated_utc`.
 
-    Attributes:
-        as_of: the instant that the artifacts describe.
-        generated_utc: the start of the build run.
-        git: the git state at that start.
-        run_id: the id under which the run is sealed, unless another folder has it.
+    The run is sealed as `run_id`, unless another folder has that name.
     """
 
     as_of: datetime
@@ -168,10 +109,7 @@ class BuildContext:
 class CaptureCheck:
     """The check of a captured source.
 
-    Attributes:
-        unusable: why the source cannot be captured at all; empty if it can.
-        findings: everything that the check reports.
-        record: the part that run.json keeps under `comparison`.
+    `unusable` says why it cannot be captured at all. run.json keeps `record` under `comparison`.
     """
 
     unusable: tuple[Finding, ...] = ()
@@ -179,8 +117,8 @@ class CaptureCheck:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
+# How the warning starts in a line of the run registry whose envelope an adapter read.
 ADAPTED: Final = "envelope read by adapter "
-"""How the warning starts in a line of the run registry whose envelope an adapter read."""
 
 
 @value_type
@@ -195,10 +133,7 @@ class ScannedFile:
 class AdaptedBy:
     """The adapter that read the envelope of a run folder without run.json.
 
-    Attributes:
-        file: the file that the adapter reads.
-        fields: the adapter's dotted keys in that file by envelope field.
-        problem: the warning text if that file cannot be read, else None.
+    `fields` are its dotted keys in `file` by envelope field; `problem` is the warning text if that cannot be read.
     """
 
     file: str
@@ -210,10 +145,8 @@ class AdaptedBy:
 class ScannedRun:
     """One run folder as scanned: files, sizes and envelope, none of it verified.
 
-    Attributes:
-        envelope: fields of run.json, or those that an adapter found; empty if nothing could be read.
-        run_json_problem: the warning text if run.json is missing or cannot be read, else None.
-        claimed_root: the root that MANIFEST.sha256 claims, not verified.
+    `envelope` are the fields of run.json, or those that an adapter found. `run_json_problem` is the warning text if
+    run.json cannot be read. MANIFEST.sha256 claims `claimed_root`.
     """
 
     run_root: str

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
 from registry_pipeline.config import Adapter
-from registry_pipeline.files.read import MAX_BYTES, read_regular_file
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.runs.check_manifest import check_manifest
 from registry_pipeline.runs.envelope import AdaptedBy
 from registry_pipeline.runs.manifest import ManifestEntry
 
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_CHUNK: Final = 1 << 16
 _FIELDS: Final = (
     "created_utc",
     "created_at",
@@ -28,27 +25,6 @@ _FIELDS: Final = (
     "working_tree_state",
     "dagster_run_id",
 )
-
-
-def read_bytes_nofollow(path: str) -> bytes | None:
-    """Return the bytes of a file that is no link, unverified, or None if it cannot be read.
-
-    Of a file that is larger than MAX_BYTES, more than MAX_BYTES are returned.
-    """
-    try:
-        descriptor = os.open(path, _OPEN)
-    except (OSError, ValueError):
-        return None
-    try:
-        # One read is enough for nearly every file; a scan of many thousand folders is nothing but system calls.
-        data = os.read(descriptor, _CHUNK)
-        while len(data) >= _CHUNK and len(data) <= MAX_BYTES and (more := os.read(descriptor, len(data))):
-            data += more
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return data
 
 
 def read_run_json(folder: Path) -> dict[str, Any] | None:
@@ -76,8 +52,7 @@ def parse_registry_run_json(data: bytes | None) -> dict[str, Any] | None:
 def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
     """Return the run.json fields that the run registry uses, and the warning text if there are none.
 
-    Args:
-        data: the bytes; None if there is no run.json; a text with the reason if it cannot be read.
+    `data` is None if there is no run.json, and a text with the reason if it cannot be read.
     """
     if data is None:
         return {}, "missing run.json"
@@ -89,10 +64,7 @@ def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | N
 
 
 def parse_adapted(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str, Any], AdaptedBy]:
-    """Return the fields that an adapter finds in its file, under their run.json names, and how they were read.
-
-    Values keep whatever type they have; missing fields are left out.
-    """
+    """Return the fields that an adapter finds in its file, under their run.json names, and how they were read."""
     fields = adapter.fields()
     value, problem = _parse(data, adapter.file)
     if not isinstance(value, dict):
@@ -118,11 +90,7 @@ def _parse(data: bytes | str, name: str) -> tuple[Any, str | None]:
 
 
 def decode_text(data: bytes) -> str:
-    """Return UTF-8 text with every line end as a line feed, as Python reads a text file.
-
-    Raises:
-        UnicodeDecodeError: the bytes are not UTF-8.
-    """
+    """Return UTF-8 text with every line end as a line feed, as Python reads a text file."""
     text = data.decode("utf-8")
     # The warnings keep Python's messages, which count lines.
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
@@ -140,8 +108,9 @@ def read_stated_root(folder: Path) -> str | None:
 
 
 def _read_manifest(folder: Path) -> tuple[str | None, tuple[ManifestEntry, ...]]:
-    data = read_bytes_nofollow(str(folder / "manifest.json"))
-    if data is None or len(data) > MAX_BYTES:
+    try:
+        data = read_regular_file(folder / "manifest.json", follow_links=False)
+    except (OSError, ValueError):  # a name in a record may contain a NUL
         return None, ()
     manifest = check_manifest(data, FindingCollector("manifest.json"))
     if manifest is None or not manifest.is_valid:

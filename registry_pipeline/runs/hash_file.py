@@ -1,25 +1,21 @@
-"""Check a folder against a plain list of hashes: a MANIFEST.sha256 as `sha256sum` writes it, without a seal.
-
-Rules: docs/reference/specification.md, "Lists of hashes".
-"""
+"""Check MANIFEST.sha256: the one of a seal, and a plain list of hashes as `sha256sum` writes it."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.files.path_policy import SEAL_FILES, bad_characters, path_codes
+from registry_pipeline.files.path_policy import bad_characters, path_codes
 from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector, encodable
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.runs.check_manifest import ManifestResult
 from registry_pipeline.runs.tree import Tree
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import replace
 
-_SHA256_FILE: Final = SEAL_FILES[1]
+_HASH_FILE: Final = "MANIFEST.sha256"
 # `*` marks a file that was read in binary mode, which makes no difference here.
 _LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", re.DOTALL)
 _SEAL_LINE: Final = re.compile(r"ROOT_SHA256.*|[0-9a-f]{64} [ *](?:\./)?manifest\.json", re.DOTALL)
@@ -27,31 +23,20 @@ _SEAL_LINE: Final = re.compile(r"ROOT_SHA256.*|[0-9a-f]{64} [ *](?:\./)?manifest
 _WARNING_IF_UNLISTED: Final = ("UNLISTED_FILE", "UNLISTED_DIR", "NOT_REGULAR")
 
 
-def check_sha256sum_file(
-    folder: int, entries: Sequence[os.DirEntry[str]], display_path: str
-) -> tuple[Finding, ...] | None:
-    """Return the findings of a folder whose only seal file is a list of hashes; None if it is part of a seal.
+def check_sha256sum_file(folder: int, display_path: str) -> tuple[Finding, ...] | None:
+    """Return the findings of an open folder whose only seal file is a list of hashes; None if it is part of a seal.
 
     If no file is missing or different, the last finding says how many files match.
-
-    Args:
-        folder: descriptor of the open folder.
-        entries: the directory entries of the folder.
-        display_path: the folder's path in findings.
     """
-    if not any(entry.name == _SHA256_FILE and entry.is_file(follow_symlinks=False) for entry in entries):
-        return None
     collector = FindingCollector(display_path)
-    tree = Tree(collector, ())
-    data = tree.read_document(folder, _SHA256_FILE, "MANIFEST_SHA256")
+    tree = Tree(folder, collector)
+    data = tree.read_document(_HASH_FILE, "MANIFEST_SHA256")
     lines = None if data is None else read_hash_lines(data, collector)
     if not lines or any(map(_SEAL_LINE.fullmatch, lines)) or not any(map(_LINE.fullmatch, lines)):
         return None
     hashes = _parse_lines(lines, collector)
     # The hashes are recomputed within the same limits as those of a seal.
-    tree.expect_hashes(hashes)
-    tree.walk(folder, list(entries))
-    tree.report_missing_files(hashes)
+    tree.compare_hashes(hashes)
     listed_paths = {f"{collector.shown}/{encodable(relpath)}" for relpath in hashes}
     findings = [
         replace(finding, severity=Severity.WARNING)
@@ -67,25 +52,23 @@ def check_sha256sum_file(
 
 
 def _parse_lines(lines: Sequence[str], collector: FindingCollector) -> Mapping[str, str]:
-    """Return the first hash of each path that breaks no path rule."""
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match, location = _LINE.fullmatch(line), f"{number}:1"
         if match is None:
-            collector.add("HASHFILE_LINE_FORM", _SHA256_FILE, location=location, got=line)
+            collector.add("HASHFILE_LINE_FORM", _HASH_FILE, location=location, got=line)
             continue
         digest, path = match.groups()
         codes = path_codes(path)
         for code in codes:
-            collector.add(code, _SHA256_FILE, location=location, got=path, detail=bad_characters(path))
+            collector.add(code, _HASH_FILE, location=location, got=path, detail=bad_characters(path))
         if path in hashes:
-            collector.add("HASHFILE_DUPLICATE_LINE", _SHA256_FILE, location=location, got=path)
+            collector.add("HASHFILE_DUPLICATE_LINE", _HASH_FILE, location=location, got=path)
         elif not codes:
             hashes[path] = digest
     return hashes
 
 
-_HASH_FILE: Final = "MANIFEST.sha256"
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _FILE_LINE: Final = re.compile(r"([0-9a-f]{64})  (.+)", re.DOTALL)
 _ROOT_LINE: Final = re.compile(r"ROOT_SHA256  ([0-9a-f]{64})")
@@ -93,32 +76,20 @@ _ROOT_LINE: Final = re.compile(r"ROOT_SHA256  ([0-9a-f]{64})")
 _MIN_LINE_BYTES: Final = 68
 
 
-@value_type
-class HashFileResult:
-    """The root recomputed from the file lines, and the listed hash of manifest.json; None without such lines."""
-
-    root_sha256: str | None
-    manifest_sha256: str | None
-
-
 def check_hash_file(
     data: bytes, manifest: ManifestResult | None, manifest_sha256: str | None, collector: FindingCollector
-) -> HashFileResult:
-    """Check the bytes of MANIFEST.sha256 and return the hashes that they give.
+) -> tuple[str | None, str | None]:
+    """Check the bytes of MANIFEST.sha256 against manifest.json (None if unusable).
 
-    Args:
-        data: the bytes of MANIFEST.sha256.
-        manifest: the checked manifest.json; None if it cannot be parsed.
-        manifest_sha256: the hash of manifest.json; None if it cannot be read.
-        collector: receives the findings.
+    Returns the root recomputed from the file lines, and the listed hash of manifest.json; None without such lines.
     """
     if manifest is not None and manifest.is_valid and manifest_sha256 is not None:
         root = _root_of_exact_file(data, manifest, manifest_sha256)
         if root is not None:
-            return HashFileResult(root, manifest_sha256)
+            return root, manifest_sha256
     lines = read_hash_lines(data, collector)
     if lines is None:
-        return HashFileResult(None, None)
+        return None, None
     # (1) the ROOT_SHA256 line
     claimed_root = _check_root_line(lines, collector)
     # (2) the form of the file lines
@@ -137,7 +108,7 @@ def check_hash_file(
     root = sha256_hex("".join(sorted(f"{line}\n" for _, line in file_lines)).encode()) if file_lines else None
     if claimed_root is not None and claimed_root != root:
         collector.add("ROOT_MISMATCH", _HASH_FILE, expected=root, got=claimed_root)
-    return HashFileResult(root, dict(reversed(pairs)).get("manifest.json"))
+    return root, dict(reversed(pairs)).get("manifest.json")
 
 
 def _root_of_exact_file(data: bytes, manifest: ManifestResult, manifest_sha256: str) -> str | None:
@@ -174,9 +145,8 @@ def read_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | Non
         collector.add("HASHFILE_NEWLINES", _HASH_FILE, detail="there is no final newline" if text else "it is empty")
     lines = text.removesuffix("\n").split("\n") if text else []
     if "" in lines:
-        collector.add(
-            "HASHFILE_NEWLINES", _HASH_FILE, location=f"{lines.index('') + 1}:1", detail="there is a blank line"
-        )
+        location = f"{lines.index('') + 1}:1"
+        collector.add("HASHFILE_NEWLINES", _HASH_FILE, location=location, detail="there is a blank line")
     return [line for line in lines if line]
 
 
@@ -184,9 +154,8 @@ def _check_root_line(lines: list[str], collector: FindingCollector) -> str | Non
     """Return the root that the last ROOT_SHA256 line claims, or None."""
     numbers = [number for number, line in enumerate(lines, 1) if line.startswith(_ROOT_KEYWORD)]
     if len(numbers) != 1:
-        collector.add(
-            "HASHFILE_ROOT_LINE", _HASH_FILE, expected=1, got=len(numbers), detail=f"there are {len(numbers)}"
-        )
+        detail = f"there are {len(numbers)}"
+        collector.add("HASHFILE_ROOT_LINE", _HASH_FILE, expected=1, got=len(numbers), detail=detail)
     elif numbers[0] != len(lines):
         collector.add("HASHFILE_ROOT_LINE", _HASH_FILE, location=f"{numbers[0]}:1", detail="it is not the last line")
     claimed = None

@@ -68,14 +68,10 @@ def list_run_folder_names(
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield each run root with the sorted names of its run folders; a missing run root is skipped.
 
-    This is the only listing of run roots: one `os.scandir` each, and no folder is opened.
-
-    Args:
-        root: the repository.
-        run_roots: paths relative to `root`; a repeated one is listed once.
-        on_error: called for a run root that exists and cannot be listed; it is skipped if this returns.
-        is_run_folder: selects the entries of a run root (default: directories that are not links).
+    `on_error` is called for a run root that exists and cannot be listed. `is_run_folder` selects the entries of a run
+    root (default: directories that are not links).
     """
+    # This is the only listing of run roots: one system call for each, and no folder is opened.
     for run_root in dict.fromkeys(run_roots):
         try:
             with os.scandir(os.fspath(root / run_root)) as entries:

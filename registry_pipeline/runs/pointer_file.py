@@ -1,7 +1,4 @@
-"""Parse the pointer file strictly, and follow its references.
-
-Rules: docs/reference/specification.md, "Pointer file".
-"""
+"""Parse the pointer file strictly, and follow its references: "Pointer file" in docs/reference/specification.md."""
 
 from __future__ import annotations
 
@@ -18,15 +15,15 @@ from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.runs.reference import Known, Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.reference import POINTER_CONTRACT_VERSION, Known, Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.schema import json_pointer
+from registry_pipeline.values import fields
 
-_REF_KEYS: Final = ("run_id", "run_root", "relpath", "manifest_sha256")
+_REF_KEYS: Final = fields(SealedRef)
 _REGISTRY_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FOLDER_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}")
-_CONTRACT_VERSION: Final = "0.1"
 _MAX_BYTES: Final = 4 * 1024 * 1024
 _MAX_POINTERS: Final = 1000
 _TOP_LEVEL: Final[Mapping[str, tuple[type, ...]]] = {
@@ -45,14 +42,11 @@ class _PointerFindings:
 
     def add(self, code: str, location: str, *, expected: object = None, got: object = None, detail: str = "") -> None:
         """Add a finding at a JSON pointer of the file."""
-        value = None if got is None else _format_value(got)
-        self.findings.append(
-            finding(code, self.display_path, location=location, expected=expected, got=value, detail=detail)
-        )
+        path, value = self.display_path, None if got is None else _format_value(got)
+        self.findings.append(finding(code, path, location=location, expected=expected, got=value, detail=detail))
 
 
 def _format_value(value: object) -> str:
-    """Return a value as findings show it; objects, arrays and long texts are shortened."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
     text = printable(value if isinstance(value, str) else repr(value))
@@ -60,10 +54,8 @@ def _format_value(value: object) -> str:
 
 
 def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindings) -> Pointer | None:
-    """Return the pointer of an entry, or None if its registry, state or reference is invalid.
-
-    Unknown keys of an entry are ignored, because a rewrite keeps them; a reference has exactly its four keys.
-    """
+    """Return the pointer of an entry, or None if its registry, state or reference is invalid."""
+    # Unknown keys of an entry are ignored, because a rewrite keeps them.
     count_before = len(report.findings)
     registry_id = entry.get("registry_id")
     if not isinstance(registry_id, str) or not _REGISTRY_ID.fullmatch(registry_id):
@@ -73,7 +65,8 @@ def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindi
     if not isinstance(notes, str):
         report.add("POINTER_SHAPE", f"{location}/notes", detail="notes is not a string", got=notes)
     known = _read_known(entry.get("active_ref_known"), location, report)
-    if known == "unknown" and _is_unknown_ref(entry.get("active_ref")):
+    # Older tools write an object of nulls if nothing is active.
+    if known == "unknown" and entry.get("active_ref") == dict.fromkeys(_REF_KEYS):
         ref = None
     else:
         ref = _read_ref(entry.get("active_ref"), f"{location}/active_ref", report, required=known is True)
@@ -84,11 +77,6 @@ def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindi
     is_unknown = known == "unknown" and stamp == "unknown"
     asof = None if is_unknown else _read_asof(stamp, location, report, required=known is True)
     return Pointer(str(registry_id), ref, known, asof, notes)
-
-
-def _is_unknown_ref(value: Any) -> bool:
-    """Return whether a reference is an object of four nulls: older tools write it if nothing is active."""
-    return isinstance(value, dict) and set(value) == set(_REF_KEYS) and not any(x is not None for x in value.values())
 
 
 def _read_known(value: Any, location: str, report: _PointerFindings) -> Known | None:
@@ -139,18 +127,13 @@ def _read_asof(value: Any, location: str, report: _PointerFindings, *, required:
 
 
 def parse_pointer_file(data: bytes | None, display_path: str) -> tuple[PointerFile, tuple[Finding, ...]]:
-    """Return the valid pointers of the file, and every finding about its bytes.
-
-    Args:
-        data: the bytes; None if there is no file.
-        display_path: the file's path in findings.
-    """
+    """Return the valid pointers of the file, and every finding about its bytes (None if there is no file)."""
     if data is None:
         return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", display_path),)
     report = _PointerFindings(display_path)
     document = _read_document(data, report)
     pointers: tuple[Pointer, ...] = ()
-    if document.get("pointer_contract_version") == _CONTRACT_VERSION:
+    if document.get("pointer_contract_version") == POINTER_CONTRACT_VERSION:
         pointers = _read_pointers(document.get("pointers"), report)
     return PointerFile(document, pointers, sha256_hex(data)), sorted_findings(report.findings)
 
@@ -171,9 +154,9 @@ def _read_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
         report.add("POINTER_SHAPE", "", detail="the top level is not an object")
         return {}
     version = document.get("pointer_contract_version")
-    if version != _CONTRACT_VERSION:
+    if version != POINTER_CONTRACT_VERSION:
         location, detail = "/pointer_contract_version", "a version that this tool does not know"
-        report.add("POINTER_SHAPE", location, expected=_CONTRACT_VERSION, got=version, detail=detail)
+        report.add("POINTER_SHAPE", location, expected=POINTER_CONTRACT_VERSION, got=version, detail=detail)
     for key, types in _TOP_LEVEL.items():
         if key in document and not isinstance(document[key], types):
             report.add("POINTER_SHAPE", f"/{key}", detail=f"{key} has the wrong type", got=document[key])
@@ -210,11 +193,7 @@ def has_registry_id(entry: Any) -> bool:
 
 
 def read_pointer_bytes(repository: Repository) -> bytes | None:
-    """Return the bytes of the pointer file, or None if there is none.
-
-    Raises:
-        NotFoundError: it cannot be read.
-    """
+    """Return the bytes of the pointer file, None if there is none; raise NotFoundError if it cannot be read."""
     try:
         return repository.pointer_path.read_bytes()
     except FileNotFoundError:
@@ -238,10 +217,9 @@ def read_pointers(repository: Repository) -> PointerFile:
 
 def run_folder(repository: Repository, ref: SealedRef) -> Path:
     """Return the folder that a reference names, whether it exists or not."""
-    return repository.path(ref.run_root) / ref.run_id
+    return repository.path(ref.path)
 
 
 def verify_referenced_run(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
     """Verify a referenced folder and return the report, with the bytes of the files named in `keep`."""
-    display_path = f"{ref.run_root}/{ref.run_id}"
-    return verify_folder(repository.path(display_path), display_path=display_path, keep=keep)
+    return verify_folder(repository.path(ref.path), display_path=ref.path, keep=keep)

@@ -1,13 +1,14 @@
-"""Run ids (`YYYY-MM-DD__HHMMSS__<tag>[__asof_YYYY-MM-DD][__NN]`) and references to sealed runs."""
+"""Run ids (`YYYY-MM-DD__HHMMSS__<tag>[__asof_YYYY-MM-DD][__NN]`), references to sealed runs, and pointers to them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from registry_pipeline.values import asdict, value_type
+from registry_pipeline.canonical import json_document
+from registry_pipeline.values import asdict, fields, value_type
 
 _RUN_ID: Final = re.compile(
     r"(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}__[0-9]{6})__(?P<tag>[A-Za-z0-9][A-Za-z0-9_.-]*?)"
@@ -15,18 +16,12 @@ _RUN_ID: Final = re.compile(
 )
 _STAMP: Final = "%Y-%m-%d__%H%M%S"
 _MAX_LENGTH: Final = 255
+POINTER_CONTRACT_VERSION: Final = "0.1"
 
 
 @value_type
 class RunId:
-    """The parts of a run id; `str()` returns the id.
-
-    Attributes:
-        stamp: UTC, whole seconds.
-        tag: the kind of run.
-        partition: the day that a daily snapshot describes, as YYYY-MM-DD.
-        number: 1 for a name without a suffix.
-    """
+    """The parts of a run id; `str()` returns the id. `partition` is the day that a daily snapshot describes."""
 
     stamp: datetime
     tag: str
@@ -57,8 +52,8 @@ class RunId:
 
 
 Known = bool | Literal["unknown"]
+# A run id and the ROOT_SHA256 of the folder: one run with one content, in whatever run root.
 RunIdentity = tuple[str, str]
-"""A run id and the ROOT_SHA256 of the folder: one run with one content, in whatever run root."""
 
 
 @value_type(order=True)
@@ -75,9 +70,10 @@ class SealedRef:
         """The run and its content, whichever run root and file the reference names."""
         return self.run_id, self.manifest_sha256
 
-    def same_run(self, other: SealedRef) -> bool:
-        """Return whether both references have the same identity."""
-        return self.identity == other.identity
+    @property
+    def path(self) -> str:
+        """The run folder, relative to the repository."""
+        return f"{self.run_root}/{self.run_id}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the reference."""
@@ -88,13 +84,11 @@ class SealedRef:
         """Return the reference that a JSON object states, or None if it has another shape."""
         if not isinstance(value, dict):
             return None
-        run_id, root, relpath = value.get("run_id"), value.get("run_root"), value.get("relpath")
-        digest = value.get("manifest_sha256")
-        if not (isinstance(run_id, str) and isinstance(root, str) and isinstance(digest, str)):
+        parts: list[Any] = [value.get(key) for key in fields(cls)]
+        run_id, root, relpath, digest = parts
+        if not all(isinstance(text, str) for text in (run_id, root, digest)):
             return None
-        if not (relpath is None or isinstance(relpath, str)):
-            return None
-        return cls(run_id, root, relpath, digest)
+        return cls(run_id, root, relpath, digest) if relpath is None or isinstance(relpath, str) else None
 
 
 @value_type
@@ -120,13 +114,7 @@ class Pointer:
 
 @value_type
 class PointerFile:
-    """The parsed pointer file.
-
-    Attributes:
-        document: the top-level object with all of its keys, unknown ones included, in their order.
-        pointers: the valid entries.
-        sha256: the hash of the bytes that were read; None if there is no file.
-    """
+    """The parsed pointer file: its object with unknown keys too, its valid entries, and the hash of its bytes."""
 
     document: Mapping[str, Any]
     pointers: tuple[Pointer, ...]
@@ -137,7 +125,7 @@ class PointerFile:
         return next((p for p in self.pointers if p.registry_id == registry_id), None)
 
     def active(self, registry_id: str) -> SealedRef | None:
-        """Return the active reference of a registry, or None."""
+        """Return the reference to the active run of a registry, or None."""
         pointer = self.get(registry_id)
         return pointer.ref if pointer is not None and pointer.known is True else None
 
@@ -157,3 +145,71 @@ class Move:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of the move in an activation record."""
         return asdict(self)
+
+
+# The `mutation_policy` of pointer files that this tool wrote; without records they are reported as CHAIN_LOST.
+MUTATION_POLICY: Final = (
+    "Changed by `registry-pipeline` only. Every change seals an activation record that names the state before and "
+    "after it; an edit by hand is found and refused."
+)
+
+
+def empty_pointer_file(now_utc: str) -> PointerFile:
+    """Return the pointer file of a repository without active runs."""
+    document = {
+        "pointer_contract_version": POINTER_CONTRACT_VERSION,
+        "description": "Which sealed run is active for each registry; nothing is active by name or by recency.",
+        "mutation_policy": MUTATION_POLICY,
+        "last_updated_utc": now_utc,
+        "pointers": [],
+    }
+    return PointerFile(document, (), None)
+
+
+def with_moves(
+    file: PointerFile, moves: Iterable[Move], now_utc: str, reason: str, own_notes: Collection[str] = ()
+) -> PointerFile:
+    """Return the file after the moves; a pointer that moves to no run becomes `"unknown"`.
+
+    The notes of a moved pointer become `reason`, unless they are a user's: `own_notes` are the notes of this tool.
+    """
+    changed = []
+    for move in moves:
+        name, ref, before = move.registry_id, move.to_ref, file.get(move.registry_id)
+        old_notes = "" if before is None else before.notes
+        notes = old_notes if ref is not None and old_notes not in own_notes else ""
+        # The run was verified for this change, so its pointer is `true` as of now.
+        known: Known = "unknown" if ref is None else True
+        changed.append(Pointer(name, ref, known, None if ref is None else now_utc, notes or reason))
+    return with_pointers(file, changed, now_utc)
+
+
+def with_pointers(file: PointerFile, changed: Iterable[Pointer], now_utc: str) -> PointerFile:
+    """Return the file with changed or additional pointers."""
+    pointers = {pointer.registry_id: pointer for pointer in (*file.pointers, *changed)}
+    document = {**file.document, "last_updated_utc": now_utc}
+    # A missing last_updated_utc is added before the pointers, which stay last.
+    if "last_updated_utc" not in file.document:
+        document["pointers"] = document.pop("pointers", [])
+    return PointerFile(document, tuple(pointers.values()), None)
+
+
+def pointer_file_bytes(file: PointerFile) -> bytes:
+    """Return the bytes of the file: JSON with indent 2, pointers sorted by registry, unknown keys kept."""
+    old_entries = file.document.get("pointers")
+    if not isinstance(old_entries, list):
+        old_entries = []
+    entries = {entry.get("registry_id"): entry for entry in old_entries if isinstance(entry, dict)}
+    pointers = sorted(file.pointers, key=lambda pointer: pointer.registry_id)
+    return json_document({**file.document, "pointers": [_entry(entries.get(p.registry_id, {}), p) for p in pointers]})
+
+
+def _entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
+    entry = {**before, **pointer.to_json()}
+    is_unknown = pointer.ref is None and pointer.known == before.get("active_ref_known") == "unknown"
+    # Older tools write an object of nulls for "no run": an entry that means the same keeps their form.
+    if is_unknown and isinstance(before.get("active_ref"), dict):
+        entry["active_ref"] = before["active_ref"]
+        if pointer.asof_utc is None and before.get("active_asof_utc") == "unknown":
+            entry["active_asof_utc"] = "unknown"
+    return entry

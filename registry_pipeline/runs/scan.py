@@ -1,7 +1,4 @@
-"""Scan the run roots: every run folder with its direct files and the fields of its run.json, none of it verified.
-
-Folders of a git commit are scanned the same way for a comparison. The builder of run_registry words the warnings.
-"""
+"""Scan run roots, or those of a commit: run folders with their direct files and run.json, none of it verified."""
 
 from __future__ import annotations
 
@@ -9,12 +6,11 @@ import errno
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from stat import S_ISREG
 from typing import Final
 
 from registry_pipeline.config import Adapter
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.files.read import MAX_BYTES
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
@@ -25,7 +21,6 @@ from registry_pipeline.runs.envelope_file import decode_text, parse_adapted, par
 from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.values import replace, value_type
 
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _HASH_FILE: Final = "MANIFEST.sha256"
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
@@ -50,13 +45,9 @@ def read_run_folders(
 ) -> RunScan:
     """Return every run folder directly under the run roots.
 
-    Args:
-        root: the repository.
-        run_roots: paths relative to `root`; a missing one is skipped.
-        exclude_runs: (run_root, run_id) of folders that the caller has sealed itself.
-        exclude_dagster_run: the caller's Dagster run id; a retry must not see the folders of its first attempt.
-        adapters: read the envelopes of folders without run.json; the first adapter of a root whose file exists wins.
-        on_progress: called with the number of folders read, every 256 folders and at the end.
+    Folders in `exclude_runs`, as (run_root, run_id), and those of the caller's Dagster run are left out: a retry must
+    not see what its first attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope
+    of a folder without run.json. `on_progress` is called with the number of folders read.
     """
     runs: list[ScannedRun] = []
     findings: list[Finding] = []
@@ -72,9 +63,10 @@ def read_run_folders(
             count += 1
             if on_progress is not None and count % _PROGRESS_EVERY == 0:
                 on_progress(count)
-            if run is None or _is_of_dagster_run(run, exclude_dagster_run):
+            if run is None:
                 continue
-            runs.append(run)
+            if exclude_dagster_run is None or run.envelope.get("dagster_run_id") != exclude_dagster_run:
+                runs.append(run)
     if on_progress is not None:
         on_progress(count)
     findings += _check_adapters(adapters, runs)
@@ -90,21 +82,18 @@ def explain_missing_run(root: Path, run_root: str, run_id: str) -> str | None:
     """Return why the scan did not list an existing run folder, or None if the folder does not exist."""
     root_path = os.fspath(root / run_root)
     folder = f"{root_path}/{run_id}"
-    for path, subject in ((root_path, run_root), (folder, "it")):
-        try:
-            os.scandir(path).close()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if path == folder and isinstance(error, NotADirectoryError):
-                return None
-            return f"{subject} cannot be read: {_reason(error)}"
+    subject = run_root
+    try:
+        os.scandir(root_path).close()
+        subject = "it"
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        is_file = subject == "it" and isinstance(error, NotADirectoryError)
+        return None if is_file else f"{subject} cannot be read: {_reason(error)}"
     # It can be listed now, so it was missing or unreadable only while the run roots were scanned.
     return "it is now a link" if os.path.islink(folder) else "it exists again"  # noqa: PTH114 - no pathlib here
-
-
-def _is_of_dagster_run(run: ScannedRun, dagster_run_id: str | None) -> bool:
-    return dagster_run_id is not None and run.envelope.get("dagster_run_id") == dagster_run_id
 
 
 def _list_run_ids(root: Path, run_roots: Sequence[str], findings: list[Finding]) -> list[tuple[str, list[str]]]:
@@ -114,7 +103,7 @@ def _list_run_ids(root: Path, run_roots: Sequence[str], findings: list[Finding])
         if entry.is_dir(follow_symlinks=False):
             return True
         if entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - no pathlib here
-            findings.append(finding("RUN_FOLDER_LINK", _display_path(run_root, entry.name)))
+            findings.append(finding("RUN_FOLDER_LINK", f"{run_root}/{_display_name(entry.name)}"))
         return False
 
     def report(run_root: str, error: OSError) -> None:
@@ -147,7 +136,8 @@ def _read_run(
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        findings.append(finding("RUN_FOLDER_UNREADABLE", _display_path(run_root, run_id), detail=_reason(error)))
+        path = f"{run_root}/{_display_name(run_id)}"
+        findings.append(finding("RUN_FOLDER_UNREADABLE", path, detail=_reason(error)))
         return None
     envelope, problem = parse_run_json(contents.get("run.json"))
     run = ScannedRun(
@@ -179,10 +169,11 @@ def _with_adapted_envelope(
     envelope, adapted_by = parse_adapted(data, adapter)
     stated_id = envelope.get("run_id", run.run_id)
     if stated_id != run.run_id:
-        path = f"{_display_path(run.run_root, run.run_id)}/{adapter.file}"
+        name = _display_name(run.run_id)
+        path = f"{run.run_root}/{name}/{adapter.file}"
         is_text = isinstance(stated_id, str)
         got = stated_id.encode("utf-8", "backslashreplace").decode()[:200] if is_text else "no text"
-        findings.append(finding("ADAPTER_RUN_ID_MISMATCH", path, expected=_display_name(run.run_id), got=got))
+        findings.append(finding("ADAPTER_RUN_ID_MISMATCH", path, expected=name, got=got))
     return replace(run, envelope=envelope, adapted_by=adapted_by)
 
 
@@ -208,53 +199,31 @@ def _check_adapters(adapters: Sequence[Adapter], runs: Sequence[ScannedRun]) -> 
 def _read_file(path: str, name: str) -> tuple[int, bytes | str]:
     """Return the size of a file, and its bytes or a text that says why it cannot be read."""
     try:
-        return _read_descriptor(os.open(path, _OPEN))
+        data = read_regular_file(path, follow_links=False)
     except FileNotFoundError:
         raise
     except OSError as error:
-        # The name without its folder: an artifact must not contain the path of the repository.
-        return os.lstat(path).st_size, str(OSError(error.errno, error.strerror, name))
-
-
-def _read_descriptor(descriptor: int) -> tuple[int, bytes | str]:
-    try:
-        status = os.fstat(descriptor)
-        if not S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file")
-        size = status.st_size
-        if size > MAX_BYTES:
-            return size, f"larger than {MAX_BYTES >> 20} MiB"
-        data = os.read(descriptor, size + 1)
-        if len(data) != size:  # the file is being written to, or the read was short
-            while len(data) <= MAX_BYTES and (more := os.read(descriptor, 1 << 16)):
-                data += more
-    finally:
-        os.close(descriptor)
-    return size, data
+        # An artifact contains this text: with the name without its folder, worded as the system words its errors.
+        reason = error.strerror or ""
+        if error.errno != errno.EFBIG:
+            reason = str(OSError(error.errno, reason.capitalize(), name))
+        return os.lstat(path).st_size, reason
+    return len(data), data
 
 
 def claimed_root(data: bytes | str | None) -> str | None:
     """Return the root that a MANIFEST.sha256 claims: the last word of the first ROOT_SHA256 line with a value."""
-    if not isinstance(data, bytes):
-        return None
     try:
-        text = decode_text(data)
+        text = decode_text(data) if isinstance(data, bytes) else ""
     except UnicodeDecodeError:
         return None
-    for line in text.split("\n"):
-        if _ROOT_KEYWORD in line:
-            parts = line.split()
-            if len(parts) > 1 and parts[0] == _ROOT_KEYWORD:
-                return parts[-1]
-    return None
+    # Most lines are of files, and a substring search costs less than splitting them.
+    lines = (line.split() for line in text.split("\n") if _ROOT_KEYWORD in line)
+    return next((words[-1] for words in lines if len(words) > 1 and words[0] == _ROOT_KEYWORD), None)
 
 
 def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
-
-
-def _display_path(run_root: str, name: str) -> str:
-    return f"{run_root}/{_display_name(name)}"
 
 
 def _display_name(name: str) -> str:

@@ -20,12 +20,10 @@ class Artifacts:
     """The result of a builder.
 
     Attributes:
-        files: bytes by relpath.
         records: the number of records in the main artifact.
         content_sha256: the hash of the content without its timestamps (Dagster's data version).
         metrics: numbers for plots.
-        files_for: returns the files for a run id, if the content names its own run; `files` are then those of the
-            run id in the build context.
+        files_for: returns the files for a run id, if the content names its own run.
     """
 
     files: Mapping[str, bytes]
@@ -41,14 +39,7 @@ class Artifacts:
 
 @value_type
 class Built:
-    """Artifacts and what run.json states about them.
-
-    Attributes:
-        findings: about the sources.
-        partition: the day that a daily snapshot describes.
-        coverage: what a delta log covers of every registry.
-        check: the check of a source against its published version.
-    """
+    """Artifacts and what run.json states about them; `findings` are about the sources."""
 
     registry_id: str
     artifacts: Artifacts
@@ -85,10 +76,8 @@ class Verdict:
 
     Attributes:
         verdict: `unsealed` without seal files, `partial` with one of the two.
-        root_sha256: the recomputed root; None if there is none.
         pointer_sha256: the hash of the pointer file at the time of the check, if an activation is intended.
-        artifact: the name of the main artifact in the folder; None if there is none.
-        repository_id: the one stated by the verified run.json.
+        repository_id: the one that the verified run.json states.
     """
 
     path: str
@@ -112,14 +101,8 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of `results` in the JSON of `verify`."""
-        return {
-            "path": self.path,
-            "run_id": self.run_id,
-            "registry_id": self.registry_id,
-            "verdict": self.verdict,
-            "root_sha256": self.root_sha256,
-            "findings": [f.to_json() for f in self.findings],
-        }
+        keys = ("path", "run_id", "registry_id", "verdict", "root_sha256")
+        return {key: getattr(self, key) for key in keys} | {"findings": [f.to_json() for f in self.findings]}
 
 
 @value_type
@@ -142,14 +125,10 @@ class Refusal:
 
 @value_type
 class SealReport:
-    """What the verifier recomputed of one folder.
+    """What the verifier recomputed of one folder, whose name is `run_id`.
 
-    Attributes:
-        path: the folder's path as the caller shows it.
-        run_id: the folder's name.
-        entries: those of manifest.json; empty if it cannot be parsed.
-        run_json: the parsed object; None if it cannot be parsed.
-        kept: the bytes of the files that the caller requested, exactly those that were hashed.
+    `entries` and `run_json` are empty or None if their files cannot be parsed. `kept` are the bytes of the files that
+    the caller requested, exactly those that were hashed.
     """
 
     path: str

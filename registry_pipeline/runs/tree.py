@@ -21,29 +21,25 @@ from registry_pipeline.runs.manifest import ManifestEntry
 
 MAX_DEPTH: Final = 64
 MAX_DOCUMENT_BYTES: Final = 64 * 2**20
+# The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second.
 MAX_HOLE_BYTES: Final = 2**30
-"""The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 # Larger buffers are slower: each is a new mapping of zeroed pages (measured: 256 KiB costs 2.3 times as much).
 _CHUNK: Final = 32 * 2**10
-_KINDS: Final = (
-    (stat.S_ISLNK, "a symbolic link"),
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISREG, "a regular file"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISBLK, "a block device"),
-    (stat.S_ISCHR, "a character device"),
-)
+_KINDS: Final = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFREG: "a regular file",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFCHR: "a character device",
+}
 
 
 def open_directory(name: str, parent: int | None = None) -> int:
-    """Return a descriptor of a real directory, resolved in `parent` if given.
-
-    Raises:
-        OSError: it is missing, a link, not a directory, or cannot be read.
-    """
+    """Return a descriptor of a directory that is no link, resolved in `parent` if given."""
     return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
@@ -53,27 +49,26 @@ def describe_kind(name: str, parent: int | None = None) -> str:
         mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     except (OSError, ValueError):
         return "nothing"
-    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "an unknown kind")
+    return _KINDS.get(stat.S_IFMT(mode), "an unknown kind")
 
 
-def list_entries(folder: int) -> list[os.DirEntry[str]]:
-    """Return the entries of an open directory, sorted by name."""
+def _list_entries(folder: int) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return sorted(entries, key=attrgetter("name"))
 
 
 class Tree:
-    """One pass over the files of one folder, with findings for all that differs from the manifest.
-
-    Before `expect` or `expect_hashes` nothing is compared, and no file counts as unlisted.
+    """One pass over the files of an open folder, with findings for all that differs from what was sealed.
 
     Attributes:
+        top: the entries directly in the folder, by name.
         kept: the bytes of run.json and of the files named in `keep`, exactly those that were hashed.
     """
 
-    __slots__ = ("_collector", "_entries", "_hashes", "_holes_left", "_keep", "_listed", "_seen", "_unvisited", "kept")
-
-    def __init__(self, collector: FindingCollector, keep: Collection[str]) -> None:
+    def __init__(self, folder: int, collector: FindingCollector, keep: Collection[str] = ()) -> None:
+        self.top = {entry.name: entry for entry in _list_entries(folder)}
+        self.kept: dict[str, bytes] = {}
+        self._folder = folder
         self._collector = collector
         self._keep = keep
         self._listed: Collection[str] | None = None
@@ -82,19 +77,16 @@ class Tree:
         self._holes_left = MAX_HOLE_BYTES
         self._seen: set[str] = set()
         self._unvisited: list[str] = []
-        self.kept: dict[str, bytes] = {}
 
-    def expect(self, manifest: ManifestResult | None) -> None:
-        """Compare the files with the entries of a manifest, if there is one."""
-        if manifest is not None:
-            self._listed, self._entries = manifest.listed_paths, manifest.by_path
-
-    def expect_hashes(self, hashes: Mapping[str, str]) -> None:
-        """Compare the files with a list of hashes by relpath; it states no sizes."""
-        self._listed = self._hashes = hashes
-
-    def read_document(self, folder: int, name: str, code_prefix: str) -> bytes | None:
-        """Return the bytes of a top-level seal file; None if it is too large, not a regular file or unreadable."""
+    def read_document(self, name: str, code_prefix: str) -> bytes | None:
+        """Return the bytes of a top-level seal file; None, with a finding, if it cannot be used."""
+        if name not in self.top:
+            self._collector.add(f"{code_prefix}_MISSING", name)
+            return None
+        if not self.top[name].is_file(follow_symlinks=False):
+            got = describe_kind(name, self._folder)
+            self._collector.add(f"{code_prefix}_NOT_REGULAR", name, expected="a regular file", got=got)
+            return None
 
         def read(file: int, status: os.stat_result, name: str) -> bytes | None:
             if status.st_size > MAX_DOCUMENT_BYTES:
@@ -103,13 +95,25 @@ class Tree:
             return _read(file, status.st_size)
 
         try:
-            return self._visit_file(folder, name, name, read)
+            return self._visit_file(self._folder, name, name, read)
         except OSError as error:
             self._collector.add("UNREADABLE", name, detail=error.strerror)
             return None
 
-    def walk(self, folder: int, entries: list[os.DirEntry[str]], prefix: str = "", depth: int = 0) -> None:
-        """Visit everything in an open directory with these entries."""
+    def compare(self, manifest: ManifestResult | None) -> None:
+        """Read every file and compare it with a manifest; without one no file counts as unlisted."""
+        if manifest is not None:
+            self._listed, self._entries = manifest.listed_paths, manifest.by_path
+        self._walk(self._folder, self.top.values())
+        self._report_missing_files()
+
+    def compare_hashes(self, hashes: Mapping[str, str]) -> None:
+        """Read every file and compare it with a list of hashes by relpath, which states no sizes."""
+        self._listed = self._hashes = hashes
+        self._walk(self._folder, self.top.values())
+        self._report_missing_files()
+
+    def _walk(self, folder: int, entries: Iterable[os.DirEntry[str]], prefix: str = "", depth: int = 0) -> None:
         for entry in entries:
             name = entry.name
             relpath = prefix + name
@@ -126,11 +130,10 @@ class Tree:
             except OSError as error:
                 self._collector.add("UNREADABLE", relpath, detail=error.strerror)
 
-    def report_missing_files(self, relpaths: Iterable[str]) -> None:
-        """Report each of these paths that the walk did not find; call it after the walk."""
+    def _report_missing_files(self) -> None:
         # A folder that could not be listed is reported itself; its files may well exist.
         unvisited = tuple(self._unvisited)
-        for relpath in relpaths:
+        for relpath in self._listed or ():
             if relpath not in self._seen and not relpath.startswith(unvisited):
                 self._collector.add("FILE_MISSING", relpath)
 
@@ -141,11 +144,11 @@ class Tree:
             return
         folder = open_directory(name, parent)
         try:
-            entries = list_entries(folder)
+            entries = _list_entries(folder)
             self._unvisited.pop()
             if not entries:
                 self._collector.add("UNLISTED_DIR", relpath)
-            self.walk(folder, entries, f"{relpath}/", depth)
+            self._walk(folder, entries, f"{relpath}/", depth)
         finally:
             os.close(folder)
 

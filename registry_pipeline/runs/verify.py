@@ -27,7 +27,7 @@ from registry_pipeline.runs.check_manifest import ManifestResult, check_manifest
 from registry_pipeline.runs.hash_file import check_hash_file, check_sha256sum_file
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.sealed_run import RunVerdict, SealReport
-from registry_pipeline.runs.tree import Tree, check_line_ends, describe_kind, list_entries, open_directory
+from registry_pipeline.runs.tree import Tree, check_line_ends, describe_kind, open_directory
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -45,11 +45,8 @@ def verify_folder(
 ) -> SealReport:
     """Verify one folder and return every finding; invalid evidence never raises.
 
-    Args:
-        path: the folder.
-        display_path: the folder's path in findings (default: `path`).
-        expect_run_id: the name that the folder will have (default: its name).
-        keep: relpaths of files whose hashed bytes the report contains.
+    Findings name `display_path` if it is given. `expect_run_id` is the name that the folder will have, if it is not yet
+    its name. `keep` are relpaths of files whose hashed bytes the report contains.
     """
     # With a slash at its end a link would be followed.
     text = os.fspath(path).rstrip("/") or "/"
@@ -79,34 +76,28 @@ def _empty_report(collector: FindingCollector, name: str, verdict: RunVerdict) -
 
 def _verify_open(folder: int, name: str, keep: Collection[str], collector: FindingCollector) -> SealReport:
     # (1) The folder is a real directory and can be listed.
-    entries = list_entries(folder)
-    top = {entry.name: entry for entry in entries}
+    tree = Tree(folder, collector, keep)
     # (2) Seal files: without any it is unsealed; with one it is partial and is checked as far as possible.
-    seal_files = [seal_file for seal_file in SEAL_FILES if seal_file in top]
+    seal_files = [seal_file for seal_file in SEAL_FILES if seal_file in tree.top]
     if not seal_files:
         collector.add("UNSEALED")
         return _empty_report(collector, name, "unsealed")
     if seal_files == ["MANIFEST.sha256"]:
-        list_findings = check_sha256sum_file(folder, entries, collector.shown)
+        list_findings = check_sha256sum_file(folder, collector.shown)
         if list_findings is not None:
             list_verdict: RunVerdict = "fail" if has_errors(list_findings) else "partial"
             return SealReport(collector.shown, encodable(name), list_verdict, None, (), None, list_findings)
     if len(seal_files) < len(SEAL_FILES):
         collector.add("PARTIAL", expected=" and ".join(SEAL_FILES), got=f"only {seal_files[0]}")
     # (3) manifest.json: strict JSON, shape, order, canonical text, path policy
-    tree = Tree(collector, keep)
-    manifest_json = _read_seal_file(folder, "manifest.json", "MANIFEST_JSON", top, tree, collector)
+    manifest_json = tree.read_document("manifest.json", "MANIFEST_JSON")
     manifest = None if manifest_json is None else check_manifest(manifest_json, collector)
-    # (4) every file of the tree, compared with its entry
-    tree.expect(manifest)
-    tree.walk(folder, entries)
+    # (4) every file of the tree, compared with its entry; listed files that the tree lacks
+    tree.compare(manifest)
     # (5) run.json, from the bytes that step 4 hashed
-    run_json = _check_run_json(tree.kept.get("run.json"), name, top, manifest, collector)
-    # (6) listed files that the tree lacks
-    if manifest is not None:
-        tree.report_missing_files(manifest.listed_paths)
-    # (7) MANIFEST.sha256: text, lines, agreement with manifest.json; (8) the root, recomputed
-    root = _check_hash_file(folder, top, tree, manifest_json, manifest, collector)
+    run_json = _check_run_json(tree, name, manifest, collector)
+    # (6) MANIFEST.sha256: text, lines, agreement with manifest.json; the root, recomputed
+    root = _check_hash_file(tree, manifest_json, manifest, collector)
     findings = collector.findings()
     verdict: RunVerdict = "fail" if has_errors(findings) else "pass"
     return SealReport(
@@ -121,55 +112,31 @@ def _verify_open(folder: int, name: str, keep: Collection[str], collector: Findi
     )
 
 
-def _read_seal_file(
-    folder: int,
-    name: str,
-    code_prefix: str,
-    top: Mapping[str, os.DirEntry[str]],
-    tree: Tree,
-    collector: FindingCollector,
-) -> bytes | None:
-    if name not in top:
-        collector.add(f"{code_prefix}_MISSING", name)
-        return None
-    if not top[name].is_file(follow_symlinks=False):
-        collector.add(f"{code_prefix}_NOT_REGULAR", name, expected="a regular file", got=describe_kind(name, folder))
-        return None
-    return tree.read_document(folder, name, code_prefix)
-
-
 def _check_run_json(
-    data: bytes | None,
-    name: str,
-    top: Mapping[str, os.DirEntry[str]],
-    manifest: ManifestResult | None,
-    collector: FindingCollector,
+    tree: Tree, name: str, manifest: ManifestResult | None, collector: FindingCollector
 ) -> Mapping[str, Any] | None:
     if manifest is not None and "run.json" not in manifest.listed_paths:
         collector.add("RUN_JSON_NOT_SEALED", "run.json")
-    if "run.json" not in top:
+    if "run.json" not in tree.top:
         collector.add("RUN_JSON_MISSING", "run.json")
-    elif not top["run.json"].is_file(follow_symlinks=False):
+    elif not tree.top["run.json"].is_file(follow_symlinks=False):
         collector.add("RUN_JSON_NOT_REGULAR", "run.json", expected="a regular file")
+    data = tree.kept.get("run.json")
     return None if data is None else check_run_json(data, name, collector)
 
 
 def _check_hash_file(
-    folder: int,
-    top: Mapping[str, os.DirEntry[str]],
-    tree: Tree,
-    manifest_json: bytes | None,
-    manifest: ManifestResult | None,
-    collector: FindingCollector,
+    tree: Tree, manifest_json: bytes | None, manifest: ManifestResult | None, collector: FindingCollector
 ) -> str | None:
     """Return the recomputed root, or None if there is no usable MANIFEST.sha256."""
-    data = _read_seal_file(folder, "MANIFEST.sha256", "MANIFEST_SHA256", top, tree, collector)
+    data = tree.read_document("MANIFEST.sha256", "MANIFEST_SHA256")
     if data is None:
         return None
-    result = check_hash_file(data, manifest, None if manifest_json is None else sha256_hex(manifest_json), collector)
-    if manifest_json is not None and result.manifest_sha256 is not None:
-        check_line_ends(manifest_json, result.manifest_sha256, "manifest.json", collector)
-    return result.root_sha256
+    digest = None if manifest_json is None else sha256_hex(manifest_json)
+    root, listed_digest = check_hash_file(data, manifest, digest, collector)
+    if manifest_json is not None and listed_digest is not None:
+        check_line_ends(manifest_json, listed_digest, "manifest.json", collector)
+    return root
 
 
 def verify_folders(
@@ -181,11 +148,8 @@ def verify_folders(
 ) -> Generator[SealReport, None, None]:
     """Verify many folders and yield the reports in the order of `paths`.
 
-    Args:
-        paths: each folder with its path in findings.
-        jobs: the number of processes; the reports do not depend on it.
-        keep: as for `verify_folder`, or a function of the path in findings.
-        on_done: called with the number of verified folders, after each.
+    Each folder is given with its path in findings, of which `keep` can be a function. The reports do not depend on the
+    number of processes. `on_done` is called with the number of verified folders, after each.
     """
     work = ((os.fspath(path), name, keep(name) if callable(keep) else keep) for path, name in paths)
     if jobs > 1 and len(paths) > 1:
@@ -260,10 +224,7 @@ def _format_finding(finding: Finding) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify the folders named on the command line and return the exit code: 0, 2 (usage), 3 (invalid) or 7.
-
-    7 is for a folder that does not exist or cannot be read at all.
-    """
+    """Verify the folders named on the command line and return 0, 2 (usage), 3 (invalid) or 7 (missing)."""
     import argparse  # noqa: PLC0415 - this program only, not the commands
 
     parser = argparse.ArgumentParser(

@@ -9,11 +9,13 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import DurabilityError, NotFoundError, PublishError
+from registry_pipeline.files.atomic_write import write_descriptor
 from registry_pipeline.files.durable import (
     make_folders,
     rename_noreplace,
@@ -29,23 +31,11 @@ from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
 
-_STAGED_NAME: Final = re.compile(r"(?P<run_id>.+)\.(?P<pid>[0-9]{1,10})\.(?P<nonce>[0-9a-f]{8})")
+_STAGED_NAME: Final = re.compile(r".+\.(?P<pid>[0-9]{1,10})\.[0-9a-f]{8}")
 
 
-@value_type
-class Leftover:
-    """A staging folder whose process has ended; it was never published."""
-
-    path: Path
-    run_id: str
-
-
-def find_leftovers(staging_root: Path) -> tuple[Leftover, ...]:
-    """Return the staging folders whose processes have ended, by name; folders with other names are ignored.
-
-    Raises:
-        NotFoundError: the staging folder cannot be listed.
-    """
+def find_leftovers(staging_root: Path) -> tuple[Path, ...]:
+    """Return the staging folders whose processes have ended, by name; they were never published."""
     try:
         names = sorted(os.listdir(staging_root))  # noqa: PTH208 - only names are needed
     except (FileNotFoundError, NotADirectoryError):
@@ -55,27 +45,19 @@ def find_leftovers(staging_root: Path) -> tuple[Leftover, ...]:
     matches = [match for name in names if (match := _STAGED_NAME.fullmatch(name)) is not None]
     # Processes are looked up on this machine only. A writer on another machine that shares the disk looks dead: its
     # folder is kept in quarantine, and its publishing fails without leaving anything behind.
-    return tuple(
-        Leftover(staging_root / match[0], match["run_id"]) for match in matches if not is_alive(int(match["pid"]))
-    )
+    return tuple(staging_root / match[0] for match in matches if not is_alive(int(match["pid"])))
 
 
-def quarantine_folder(leftover: Leftover, quarantine_root: Path) -> Path:
-    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path.
-
-    Raises:
-        PublishError: it could not be moved.
-    """
-    name = leftover.path.name
+def quarantine_folder(leftover: Path, quarantine_root: Path) -> Path:
+    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path."""
+    name = leftover.name
     try:
         make_folders(quarantine_root)
         for number in count(1):
             target = quarantine_root / (name if number == 1 else f"{name}.{number}")
-            try:
-                rename_noreplace(str(leftover.path), str(target))
-            except FileExistsError:
-                continue
-            break
+            with suppress(FileExistsError):
+                rename_noreplace(str(leftover), str(target))
+                break
     except OSError as error:
         message = f"{name} cannot be moved to quarantine: {error.strerror}"
         raise PublishError(message, write_advice(error, quarantine_root)) from None
@@ -89,12 +71,12 @@ def is_alive(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass
     return True
 
 
+# Returns all files of a run, run.json among them, for the run id under which it is published.
 FilesFor = Callable[[RunId], Mapping[str, bytes]]
-"""Returns all files of a run, run.json among them, for the run id under which it is published."""
 _MAX_FSYNCS: Final = 16
 _MAX_NUMBER: Final = 999
 _READ_ONLY: Final = 0o555
@@ -119,7 +101,6 @@ class PublishedFolder:
 
 @value_type
 class _Staged:
-    index: int
     staging: str
     run_id: RunId
     root_sha256: str
@@ -140,39 +121,38 @@ def seal_folders(
 ) -> list[PublishedFolder]:
     """Publish many sealed run folders with one synchronisation of the disk, in the order of `requests`.
 
-    All are staged and verified before the first is renamed. Folders published before a failure stay.
-
-    Raises:
-        PublishError: one could not be published; the run root contains nothing of it.
-        DurabilityError: the folders that it names are published and complete, but the disk did not confirm it.
+    All are staged and verified before the first is renamed. Folders published before a failure stay. Errors are those
+    of `seal_folder`.
     """
     published: dict[int, PublishedFolder] = {}
-    pending = [(index, run_id, files_for) for index, (run_id, files_for) in enumerate(requests)]
+    pending = dict(enumerate(requests))
     while pending:
         stagings: list[str] = []
         try:
             staged = _stage_all(publish_root, staging_root, pending, stagings)
-            done = _publish_all(publish_root, staged)
+            published |= _publish_all(publish_root, staged)
         except OSError as error:
             raise _publish_error(error) from error
         finally:
             # Published folders were renamed; those that still exist here were not published.
             for staging in stagings:
                 shutil.rmtree(staging, ignore_errors=True)
-        published |= done
         # A faster writer took the name: stage again under the next one, because the files contain their run id.
-        taken = {folder.index: folder.run_id for folder in staged if folder.index not in done}
-        pending = [(index, _next(taken[index]), files_for) for index, _, files_for in pending if index in taken]
+        pending = {
+            index: (_next(staged[index].run_id), files_for)
+            for index, (_, files_for) in pending.items()
+            if index not in published
+        }
     return [published[index] for index in range(len(requests))]
 
 
 def _stage_all(
-    publish_root: Path, staging_root: Path, pending: Sequence[tuple[int, RunId, FilesFor]], stagings: list[str]
-) -> list[_Staged]:
+    publish_root: Path, staging_root: Path, pending: Mapping[int, tuple[RunId, FilesFor]], stagings: list[str]
+) -> dict[int, _Staged]:
     """Stage and verify many folders; each staging folder is added to `stagings` as soon as it exists."""
     make_folders(staging_root)
-    staged = []
-    for index, requested_id, files_for in pending:
+    staged = {}
+    for index, (requested_id, files_for) in pending.items():
         run_id = requested_id
         while os.path.lexists(publish_root / str(run_id)):
             run_id = _next(run_id)
@@ -184,10 +164,10 @@ def _stage_all(
         stagings.append(staging)
         # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
         share_with_group(staging, staging_root)
-        staged.append(_Staged(index, staging, run_id, _write_sealed(staging, files)))
+        staged[index] = _Staged(staging, run_id, _write_sealed(staging, files))
     _make_durable(stagings)
     # (3) Verify with the strict rules, under the final name.
-    for folder in staged:
+    for folder in staged.values():
         _refuse_unverified(folder)
     return staged
 
@@ -207,7 +187,6 @@ def _refuse_invalid_paths(files: Mapping[str, bytes]) -> None:
 
 
 def _write_sealed(staging: str, files: Mapping[str, bytes]) -> str:
-    """Write the files and the seal, and return the root hash."""
     # (2) Write every file once, take the manifest from what the disk returns, write the hash file last.
     for relpath, data in files.items():
         _write(staging, relpath, data)
@@ -226,9 +205,7 @@ def _write(staging: str, relpath: str, data: bytes) -> None:
     descriptor = os.open(f"{staging}/{relpath}", _CREATE, _READ_ONLY_FILE)
     try:
         os.fchmod(descriptor, _READ_ONLY_FILE)  # whatever the umask took away
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        write_descriptor(descriptor, data)
     finally:
         os.close(descriptor)
 
@@ -241,7 +218,6 @@ def _read_entries(staging: str) -> Iterator[ManifestEntry]:
 
 
 def _make_durable(stagings: Sequence[str]) -> None:
-    """Give the directories their permissions, and sync all files and directories."""
     levels = [level for staging in stagings for level in os.walk(staging, topdown=False)]
     # The permissions are set here, so that a kill right after the rename leaves a folder that all can verify. The
     # directories stay writable until then, because a writer that fails removes them.
@@ -266,18 +242,16 @@ def _refuse_unverified(folder: _Staged) -> None:
         raise PublishError(f"the new folder does not verify: {reason}", "nothing was published; fix the builder")
 
 
-def _publish_all(publish_root: Path, staged: Sequence[_Staged]) -> dict[int, PublishedFolder]:
+def _publish_all(publish_root: Path, staged: Mapping[int, _Staged]) -> dict[int, PublishedFolder]:
     """Rename the staged folders, and return the published ones; a folder whose name was taken is left out."""
     published: dict[int, PublishedFolder] = {}
     try:
-        for folder in staged:
+        for index, folder in staged.items():
             target = publish_root / str(folder.run_id)
             # (4) The rename replaces nothing: a folder with this name stays.
-            try:
+            with suppress(FileExistsError):
                 rename_noreplace(folder.staging, str(target))
-            except FileExistsError:
-                continue
-            published[folder.index] = PublishedFolder(target, folder.run_id, folder.root_sha256)
+                published[index] = PublishedFolder(target, folder.run_id, folder.root_sha256)
     finally:
         # After a failed rename too: the folders that were renamed before it stay.
         if published:

@@ -11,9 +11,6 @@ import pytest
 from registry_pipeline.pipeline import rebuild, steps
 from registry_pipeline.pipeline import verify as pipeline_verify
 from registry_pipeline.pointers import (
-    activation as pointers_activation,
-)
-from registry_pipeline.pointers import (
     rollback as pointers_rollback,
 )
 from registry_pipeline.pointers import (
@@ -47,9 +44,9 @@ def build_by_command_line(repo: DagsterRepo) -> rebuild.RebuildResult:
 
 def check_whole(repo: DagsterRepo) -> None:
     """The chain verifies and the pointer file is what its last record left."""
-    state = pointers_activation.read_chain_state(repo.governed)
-    assert (state.state, state.findings) == ("committed", ())
-    assert pipeline_verify.check_moved_runs(repo.governed, state) == ()
+    chain = state.read_chain_state(repo.governed)
+    assert (chain.state, chain.findings) == ("committed", ())
+    assert pipeline_verify.check_moved_runs(repo.governed, chain) == ()
 
 
 @pytest.mark.parametrize("step", ["write_intent", "seal_record", "replace_file", "remove_intent"])
@@ -93,7 +90,7 @@ def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(ac
     before = activated.active()
     activated.rebuild()
     request = activated.requested()
-    target = pointers_rollback.select_rollback(pointers_activation.read_chain_state(activated.governed))
+    target = pointers_rollback.select_rollback(state.read_chain_state(activated.governed))
     run = seal_build.start_build_run(activated.governed, LATER)
     undone = pointers_rollback.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
     assert isinstance(undone, Activation)
@@ -101,7 +98,7 @@ def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(ac
     activated.execute_request(request)
 
     check_whole(activated)
-    records = pointers_activation.read_chain_state(activated.governed).records
+    records = state.read_chain_state(activated.governed).records
     assert undone.record in [sealed.ref for sealed in records]
     assert activated.active() != before or not activated.active()
 

@@ -12,9 +12,9 @@ from registry_pipeline.defs import event_log
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor, daily_rebuild_schedule
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import rebuild
-from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline.pointers import find_runs
 from registry_pipeline.pointers import rollback as pointers_rollback
+from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
@@ -124,7 +124,7 @@ def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(a
     governed, before = activated.governed, activated.active()
     newer = activated.rebuild()
     activated.execute_request(activated.requested())
-    chosen = pointers_rollback.select_rollback(pointers_activation.read_chain_state(governed))
+    chosen = pointers_rollback.select_rollback(read_chain_state(governed))
     undone = pointers_rollback.rollback(
         governed, seal_build.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong"
     )

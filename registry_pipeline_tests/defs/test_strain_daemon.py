@@ -16,7 +16,7 @@ from dagster import DagsterInstance
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.active_assets import ACTIVATE_JOB
 from registry_pipeline.defs.sensors import OVERDUE_TAG, REBUILD_JOB
-from registry_pipeline.pointers import activation as pointers_activation
+from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.defs.conftest import POINTED, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
@@ -71,7 +71,7 @@ def test_a_daemon_killed_in_a_rebuild_and_in_an_activation_moves_the_pointers_ex
 
     machine.start(machine.daemon)
     moved = until("the move", lambda: run_that_is(served, ACTIVATE_JOB, "SUCCESS"), WORK_SECONDS)
-    chain = pointers_activation.read_chain_state(governed)
+    chain = read_chain_state(governed)
     pointers = served.newest("active_registry_pointers")
     assert served.runs(ACTIVATE_JOB) == {moved: "SUCCESS", torn: "FAILURE"}
     assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), 2), "the first record, and the move"

@@ -23,7 +23,7 @@ from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.errors import ConfigError, EvidenceError
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.git import tree as git_tree
-from registry_pipeline.pointers.record import ActivationRecord, Intent
+from registry_pipeline.pointers.chain import ActivationRecord, Intent
 from registry_pipeline.registries.base import delta, operations, upstream
 from registry_pipeline.registries.base.delta import DeltaEdge, PathChanges
 from registry_pipeline.registries.roles import pack, strict_json, waivers
@@ -109,7 +109,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
         lambda data: list(delta.parse_delta_log(data)), (json.dumps(_EDGE).encode() + b"\n",), (ValueError,)
     ),
     "model.activation": Parser(_value(ActivationRecord.from_json), _json(_RECORD), (ValueError,)),
-    "pointers.record.intent": Parser(
+    "pointers.chain.intent": Parser(
         _value(Intent.from_json), _json({"run_id": "r", "before": "a" * 64, "after": "b" * 64}), _STRICT
     ),
     "model.envelope": Parser(

@@ -24,7 +24,7 @@ from pathlib import Path
 from registry_pipeline.pipeline.rebuild import rebuild
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
-from registry_pipeline.pointers.activation import read_chain_state
+from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.recovery import PENDING, complete_pending, void_records
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.config import load_repository

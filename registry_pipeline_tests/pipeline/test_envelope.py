@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from registry_pipeline.config import load_repository
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pipeline.verify import check_runs
 from registry_pipeline.pointers.find_runs import list_active_runs
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.runs.envelope import Inputs, RunEnvelope
+from registry_pipeline.registries.base.seal_build import BuildRun, make_run_json
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.runs.envelope import CaptureCheck, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers
+from registry_pipeline.runs.reference import RunId
+from registry_pipeline.runs.sealed_run import Artifacts, Built
 from registry_pipeline.schema import check_value
 from registry_pipeline.values import replace
 from registry_pipeline_tests.pipeline.conftest import World
@@ -24,26 +29,24 @@ KEYS = [
     *("repository_id", "as_of_utc", "partition", "inputs", "outputs", "builder", "dagster_run_id"),
     *("source_operation_id", "coverage", "comparison"),
 ]
-WHOLE = RunEnvelope(
-    run_id="2026-03-01__120000__registry_delta_log_build__asof_2026-02-28",
-    created_utc="2026-03-01T12:00:00Z",
-    run_type="registry_delta_log_build",
-    registry_id="registry_delta_log",
-    option="QA",
-    operation_id="OP-QA07",
-    git=GitState("a" * 40, "clean"),
-    as_of_utc="2026-03-01T12:00:00Z",
-    partition="2026-02-28",
-    inputs=Inputs(),
-    outputs=("run.json",),
-    builder_name="registry_pipeline.registry_delta_log",
-    builder_version="1",
-    dagster_run_id="d",
-    source_operation_id="OP-A01",
-    coverage={"records": 0, "registries": []},
-    comparison={"pack": "p.json", "baselines": [], "tolerated": [], "violations": [], "waived": []},
-    repository_id="shop-harbour",
-)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SPEC = replace(spec_of("registry_delta_log"), operation_id="OP-QA07", source_operation_id="OP-A01")
+PARTS: dict[str, Any] = {
+    "repository_id": "shop-harbour",
+    "run": BuildRun(NOON, GitState("a" * 40, "clean"), "d"),
+    "spec": SPEC,
+    "built": Built(
+        "registry_delta_log",
+        Artifacts({}, 0, ""),
+        Inputs(),
+        "2026-03-01T12:00:00Z",
+        coverage={"records": 0, "registries": []},
+        check=CaptureCheck(record={"pack": "p.json", "baselines": [], "tolerated": [], "violations": [], "waived": []}),
+    ),
+    "run_id": RunId(NOON, "registry_delta_log_build", "2026-02-28"),
+    "outputs": ["run.json"],
+    "builder": {"name": "registry_pipeline.registry_delta_log", "version": "1"},
+}
 
 
 def with_id(world: World) -> World:
@@ -55,17 +58,21 @@ def test_the_keys_of_run_json_stand_in_the_documented_order() -> None:
     section = SPECIFICATION.read_text(encoding="utf-8").split("\n### run.json\n")[1].split("\n### ")[0]
 
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    assert documented == KEYS == list(WHOLE.to_json())
-    assert check_value("RUN_ENVELOPE_v0_1.schema.json", WHOLE.to_json()) == []
+    assert documented == KEYS == list(make_run_json(**PARTS))
+    assert check_value("RUN_ENVELOPE_v0_1.schema.json", make_run_json(**PARTS)) == []
 
 
 def test_a_key_that_has_nothing_to_say_is_absent_and_the_order_stays() -> None:
-    bare = replace(WHOLE, partition=None, dagster_run_id=None, source_operation_id=None, coverage=None)
-    bare = replace(bare, comparison=None)
+    bare = PARTS | {
+        "run": replace(PARTS["run"], dagster_run_id=None),
+        "spec": replace(SPEC, source_operation_id=None),
+        "built": replace(PARTS["built"], coverage=None, check=None),
+        "run_id": replace(PARTS["run_id"], partition=None),
+    }
 
     absent = {"partition", "dagster_run_id", "source_operation_id", "coverage", "comparison"}
-    assert list(bare.to_json()) == [key for key in KEYS if key not in absent]
-    assert list(replace(bare, repository_id=None).to_json()) == [
+    assert list(make_run_json(**bare)) == [key for key in KEYS if key not in absent]
+    assert list(make_run_json(**bare | {"repository_id": None})) == [
         key for key in KEYS if key not in {*absent, "repository_id"}
     ]
 

@@ -19,11 +19,16 @@ from typing import Any
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.config import Repository, load_repository
-from registry_pipeline.pointers.chain import check_chain
-from registry_pipeline.pointers.plan import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.pointers.record import ACTIVATION_TAG, AFTER_FILE, RECORD_FILE, ActivationRecord, Intent
+from registry_pipeline.pointers.chain import (
+    ACTIVATION_TAG,
+    AFTER_FILE,
+    RECORD_FILE,
+    ActivationRecord,
+    Intent,
+    check_chain,
+)
 from registry_pipeline.pointers.state import read_chain
-from registry_pipeline.runs.reference import Move, Pointer, SealedRef
+from registry_pipeline.runs.reference import Move, Pointer, SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.values import replace
 from registry_pipeline_tests.sealed_folders import RUNS, seal_activation, seal_plainly
 

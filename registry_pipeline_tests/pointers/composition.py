@@ -11,18 +11,17 @@ from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.files.atomic_write import refuse_changed, replace_file
-from registry_pipeline.pointers.chain import ChainState, check_chain
-from registry_pipeline.pointers.plan import (
-    ActivationPlan,
-    NothingToMove,
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, RECORD_FILE, ChainState, check_chain
+from registry_pipeline.pointers.plan import ActivationPlan, NothingToMove, plan_activation, plan_init
+from registry_pipeline.pointers.state import pointer_lock, read_chain, read_intent, remove_intent, write_intent
+from registry_pipeline.runs.reference import (
+    Pointer,
+    PointerFile,
+    RunId,
+    SealedRef,
     empty_pointer_file,
-    plan_activation,
-    plan_init,
     pointer_file_bytes,
 )
-from registry_pipeline.pointers.record import ACTIVATION_TAG, RECORD_FILE
-from registry_pipeline.pointers.state import pointer_lock, read_chain, read_intent, remove_intent, write_intent
-from registry_pipeline.runs.reference import Pointer, PointerFile, RunId, SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import replace

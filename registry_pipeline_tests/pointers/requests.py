@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.pointers.obstacles import ActivationState, ActiveRun, Candidate
-from registry_pipeline.pointers.plan import ActivationRequest, empty_pointer_file, pointer_file_bytes
+from registry_pipeline.pointers.plan import ActivationRequest, ActivationState, Candidate
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
-from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 from registry_pipeline.values import replace
 
@@ -75,11 +74,7 @@ def request(
     present = list(active)
     pointers = changes.pop("pointers", pointers_to([*present, *absent]))
     state = ActivationState(
-        active={
-            r.registry_id: ActiveRun(r.ref, r.inputs, r.as_of_utc)
-            for r in present
-            if pointers.active(r.registry_id) == r.ref
-        },
+        active={r.registry_id: r for r in present if pointers.active(r.registry_id) == r.ref},
         specs=SPECS,
         run_roots=(RUNS, "reports/runs"),
         marked_bad=marked_bad or {},

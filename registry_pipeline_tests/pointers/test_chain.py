@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.pointers.chain import check_chain
-from registry_pipeline.pointers.record import AFTER_FILE, RECORD_FILE, ChainRecords
+from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, ChainRecords, check_chain
 from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.values import replace
 from registry_pipeline_tests.cases.layout import find_cases

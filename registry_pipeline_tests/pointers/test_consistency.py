@@ -8,10 +8,12 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.pointers.obstacles import ActiveRun, find_blocked_candidates, find_inconsistent_inputs
+from registry_pipeline.pointers.activation import find_blocked_candidates
+from registry_pipeline.pointers.plan import find_inconsistent_inputs
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import SealedRun
 
 GRAPH: Mapping[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("a", "b"), "d": ("c",)}
 SPECS = {
@@ -27,12 +29,12 @@ def ref(name: str, version: int) -> SealedRef:
 
 
 @st.composite
-def states(draw: st.DrawFn, *, one_build: bool) -> dict[str, ActiveRun]:
+def states(draw: st.DrawFn, *, one_build: bool) -> dict[str, SealedRun]:
     """Some of the registries, each at one of three versions, built from any versions of their upstreams.
 
     Those of one build agree: what one of them rests on is the other, where both are there.
     """
-    state: dict[str, ActiveRun] = {}
+    state: dict[str, SealedRun] = {}
     for name, upstream in GRAPH.items():
         if draw(st.booleans()):
             inputs = tuple(
@@ -41,18 +43,18 @@ def states(draw: st.DrawFn, *, one_build: bool) -> dict[str, ActiveRun]:
                 )
                 for u in upstream
             )
-            state[name] = ActiveRun(ref(name, draw(st.integers(0, 2))), Inputs(inputs), None)
+            state[name] = SealedRun(name, ref(name, draw(st.integers(0, 2))), Inputs(inputs), "")
     return state
 
 
-def may_move(chosen: Mapping[str, ActiveRun], active: Mapping[str, ActiveRun]) -> bool:
+def may_move(chosen: Mapping[str, SealedRun], active: Mapping[str, SealedRun]) -> bool:
     changed = frozenset(name for name, run in chosen.items() if name not in active or active[name].ref != run.ref)
     return not any(edge.touches(changed) for edge in find_inconsistent_inputs({**active, **chosen}, SPECS))
 
 
 @given(candidates=states(one_build=True), active=states(one_build=False))
 def test_what_moves_is_a_set_that_may_move_and_no_larger_one_may(
-    candidates: dict[str, ActiveRun], active: dict[str, ActiveRun]
+    candidates: dict[str, SealedRun], active: dict[str, SealedRun]
 ) -> None:
     held = find_blocked_candidates(candidates, active, SPECS)
     moving = {name: run for name, run in candidates.items() if name not in held}
@@ -70,7 +72,7 @@ def test_what_moves_is_a_set_that_may_move_and_no_larger_one_may(
 
 @given(candidates=states(one_build=False), active=states(one_build=False))
 def test_what_moves_may_move_even_where_candidates_contradict_each_other(
-    candidates: dict[str, ActiveRun], active: dict[str, ActiveRun]
+    candidates: dict[str, SealedRun], active: dict[str, SealedRun]
 ) -> None:
     held = find_blocked_candidates(candidates, active, SPECS)
 
@@ -80,11 +82,11 @@ def test_what_moves_may_move_even_where_candidates_contradict_each_other(
 def test_each_that_is_held_back_is_told_the_edge_that_holds_it() -> None:
     old, new = ref("a", 0), ref("a", 1)
     active = {
-        "a": ActiveRun(old, Inputs(), None),
-        "b": ActiveRun(ref("b", 0), Inputs((InputRegistry("a", "upstream", old),)), None),
+        "a": SealedRun("a", old, Inputs(), ""),
+        "b": SealedRun("b", ref("b", 0), Inputs((InputRegistry("a", "upstream", old),)), ""),
     }
 
-    held = find_blocked_candidates({"a": ActiveRun(new, Inputs(), None)}, active, SPECS)
+    held = find_blocked_candidates({"a": SealedRun("a", new, Inputs(), "")}, active, SPECS)
 
     assert held["a"].registry_id == "b"
     assert held["a"].recorded == old

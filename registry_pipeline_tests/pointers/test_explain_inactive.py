@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry_pipeline.pointers.activation import Obstacle, explain_newest
-from registry_pipeline.pointers.obstacles import ActivationState, Candidate, as_active
+from registry_pipeline.pointers.plan import ActivationState, Candidate
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import SealedRef
@@ -32,8 +32,7 @@ def explain(
         for name, claim in newest.items()
         if active.get(name) != claim
     }
-    runs = {name: as_active(claim) for name, claim in active.items()}
-    state = ActivationState(runs, REGISTRIES, (ROOT,), marked_bad or {}, rolled_back_runs)
+    state = ActivationState(active, REGISTRIES, (ROOT,), marked_bad or {}, rolled_back_runs)
     return explain_newest(claims, state, pointers_valid=pointers_valid)
 
 

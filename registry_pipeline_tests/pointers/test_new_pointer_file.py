@@ -8,9 +8,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.pointers.plan import empty_pointer_file, pointer_file_bytes, with_moves
-from registry_pipeline.runs.reference import Move, Pointer, PointerFile
+from registry_pipeline.runs.reference import (
+    Move,
+    Pointer,
+    PointerFile,
+    empty_pointer_file,
+    pointer_file_bytes,
+    with_moves,
+)
 
 from .requests import NOW, UPSTREAM, ref
 
@@ -104,10 +109,3 @@ def test_law_notes_that_this_tool_wrote_become_the_new_reason(file: PointerFile,
     after = with_moves(file, moves, NOW, "because", own)
 
     assert {after.get(move.registry_id).notes for move in moves} <= {"because"}  # type: ignore[union-attr]
-
-
-@given(pointer_files(), moves_of())
-def test_law_the_hash_of_the_new_file_is_that_of_its_bytes(file: PointerFile, moves: list[Move]) -> None:
-    after = with_moves(file, moves, NOW, "because")
-
-    assert after.sha256 == sha256_hex(pointer_file_bytes(after))

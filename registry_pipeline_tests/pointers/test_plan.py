@@ -11,16 +11,9 @@ from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.pointers.plan import (
-    ActivationPlan,
-    ActivationRequest,
-    NothingToMove,
-    plan_activation,
-    plan_init,
-    pointer_file_bytes,
-)
-from registry_pipeline.pointers.record import ActivationRecord
-from registry_pipeline.runs.reference import Move, Pointer
+from registry_pipeline.pointers.chain import ActivationRecord
+from registry_pipeline.pointers.plan import ActivationPlan, ActivationRequest, NothingToMove, plan_activation, plan_init
+from registry_pipeline.runs.reference import Move, Pointer, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun
 from registry_pipeline.schema import check_value
 from registry_pipeline.values import replace

@@ -20,9 +20,8 @@ from registry_pipeline.pointers.plan import (
     plan_mark_bad,
     plan_rollback,
     plan_void,
-    pointer_file_bytes,
 )
-from registry_pipeline.runs.reference import Move, Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.reference import Move, Pointer, PointerFile, SealedRef, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun
 from registry_pipeline.values import replace
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.pointers.record import ActivationRecord, Intent
+from registry_pipeline.pointers.chain import ActivationRecord, Intent
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.values import replace
 

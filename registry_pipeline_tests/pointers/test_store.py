@@ -11,7 +11,7 @@ import pytest
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, RegistryPipelineError
 from registry_pipeline.files import atomic_write
-from registry_pipeline.pointers.record import Intent
+from registry_pipeline.pointers.chain import Intent
 from registry_pipeline.pointers.state import intent_path, read_intent, remove_intent, write_intent
 
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'

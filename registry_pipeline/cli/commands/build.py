@@ -152,7 +152,7 @@ def _print_result(page: Page, result: RebuildResult) -> None:
     elif result.waiting:
         page.line("sealed, not activated: no pointer moved", style="bold yellow")
     if result.report is not None:
-        page.line(f"rendered {result.report.ref.run_root}/{result.report.ref.run_id}")
+        page.line(f"rendered {result.report.ref.path}")
     # Most repositories have few of the sources that can be captured: one line for all of them is enough.
     missing_sources = [f for f in result.findings if f.code == "CAPTURE_MISSING" and f.severity is Severity.INFO]
     if page.settings.verbosity > 0:

@@ -27,7 +27,7 @@ from registry_pipeline.pipeline.runs import (
     read_run_document,
     read_runs,
 )
-from registry_pipeline.pointers.obstacles import can_be_active
+from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import REGISTRIES
 

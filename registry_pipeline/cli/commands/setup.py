@@ -67,7 +67,7 @@ def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
     repository = find_repository(reporter.settings.repo)
     run = start_build_run(repository, reporter.settings.now)
     activation = recovery.restart_chain(repository, run, actor=find_actor(actor, repository.root), reason=reason)
-    path = f"{activation.record.run_root}/{activation.record.run_id}"
+    path = activation.record.path
 
     def print_text(page: Page) -> None:
         page.line(f"the activation chain starts again with {path}")

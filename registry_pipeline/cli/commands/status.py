@@ -11,7 +11,7 @@ from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.pipeline.status import Status, read_status
-from registry_pipeline.pointers.obstacles import can_be_active
+from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.values import asdict
 

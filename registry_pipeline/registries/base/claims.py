@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.capture_table import is_reserved_name
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
-from registry_pipeline.runs.envelope_file import parse_registry_run_json, read_bytes_nofollow
+from registry_pipeline.runs.envelope_file import parse_registry_run_json
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import field, value_type
 
@@ -115,13 +116,20 @@ def has_delta_log_name(key: RunKey, specs: Mapping[str, RegistrySpec]) -> bool:
 def _read_claim(
     folder: str, run_root: str, run_id: str, specs: Mapping[str, RegistrySpec], artifacts: frozenset[str]
 ) -> Claim | None:
-    envelope = parse_registry_run_json(read_bytes_nofollow(f"{folder}/run.json"))
+    envelope = parse_registry_run_json(_read(f"{folder}/run.json"))
     if envelope is not None:
         return Claim(envelope["registry_id"], run_root, run_id, envelope)
     # Older runs name no registry: their hash file shows whether they contain an artifact.
-    hash_file = read_bytes_nofollow(f"{folder}/MANIFEST.sha256") or b""
+    hash_file = _read(f"{folder}/MANIFEST.sha256") or b""
     relpaths = [line[_DIGEST_AND_BLANKS:] for line in hash_file.decode("utf-8", "replace").splitlines()]
     registry_id = None if artifacts.isdisjoint(relpaths) else find_registry(None, relpaths, specs)[0]
     if registry_id is None and has_delta_log_name((run_root, run_id), specs):
         registry_id = DELTA_LOG
     return None if registry_id is None else Claim(registry_id, run_root, run_id, {})
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return read_regular_file(path, follow_links=False)
+    except OSError:
+        return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from registry_pipeline import schema
 from registry_pipeline.canonical import json_document, utc_text
@@ -19,7 +19,7 @@ from registry_pipeline.git.repository import read_git_state
 from registry_pipeline.git.values import GitState
 from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.runs.envelope import RunEnvelope
+from registry_pipeline.runs.envelope import COMPARISON
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun
@@ -148,28 +148,47 @@ def build_run_files(
         name = spec.schema_of(artifact)
         if name is not None:
             files[f"{PurePosixPath(artifact).stem}.schema.json"] = schema.schema_bytes(name)
-    envelope = RunEnvelope(
-        run_id=str(run_id),
-        created_utc=utc_text(run.started),
-        run_type=run_id.tag,
-        registry_id=spec.registry_id,
-        option="QA",
-        operation_id=spec.operation_id or "",
-        git=run.git,
-        as_of_utc=built.as_of_utc,
-        partition=run_id.partition,
-        inputs=built.inputs,
-        outputs=tuple(sorted((*files, "run.json", *SEAL_FILES))),
-        builder_name=builder_name(spec.registry_id),
-        builder_version=version("registry-pipeline"),
-        dagster_run_id=run.dagster_run_id,
-        source_operation_id=spec.source_operation_id,
-        coverage=built.coverage,
-        comparison=None if built.check is None else built.check.record,
-        repository_id=repository_id,
-    )
-    files["run.json"] = json_document(envelope.to_json())
+    outputs = sorted((*files, "run.json", *SEAL_FILES))
+    builder = {"name": builder_name(spec.registry_id), "version": version("registry-pipeline")}
+    files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))
     return files
+
+
+_OPTIONAL_KEYS: Final = ("repository_id", "partition", "dagster_run_id", "source_operation_id", "coverage", COMPARISON)
+
+
+def make_run_json(
+    repository_id: str | None,
+    run: BuildRun,
+    spec: RegistrySpec,
+    built: Built,
+    run_id: RunId,
+    outputs: Sequence[str],
+    builder: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the content of run.json; optional keys without a value are absent."""
+    # Keys keep this order: published run.json files are compared byte by byte.
+    document = {
+        "run_id": str(run_id),
+        "created_utc": utc_text(run.started),
+        "run_type": run_id.tag,
+        "registry_id": spec.registry_id,
+        "option": "QA",
+        "operation_id": spec.operation_id or "",
+        "git_commit": run.git.commit,
+        "working_tree_state": run.git.working_tree_state,
+        "repository_id": repository_id,
+        "as_of_utc": built.as_of_utc,
+        "partition": run_id.partition,
+        "inputs": built.inputs.to_json(),
+        "outputs": outputs,
+        "builder": builder,
+        "dagster_run_id": run.dagster_run_id,
+        "source_operation_id": spec.source_operation_id,
+        "coverage": built.coverage,
+        COMPARISON: None if built.check is None else built.check.record,
+    }
+    return {key: value for key, value in document.items() if value is not None or key not in _OPTIONAL_KEYS}
 
 
 def find_previous_attempt(

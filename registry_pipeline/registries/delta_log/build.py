@@ -146,7 +146,7 @@ def _check_sequence(edges: Sequence[DeltaEdge], path: str) -> Iterator[Finding]:
 
 
 def _format_ref(ref: SealedRef | None) -> str:
-    return "null" if ref is None else f"{ref.run_root}/{ref.run_id}"
+    return "null" if ref is None else ref.path
 
 
 def _check_appended(

@@ -287,8 +287,7 @@ def _merge_foreign(repository: Repository, findings: Iterable[Finding]) -> tuple
 
 
 def _unknown_snapshot(ref: SealedRef, named_by: str) -> Finding:
-    path = f"{ref.run_root}/{ref.run_id}"
-    return finding("DELTA_SNAPSHOT_UNKNOWN", path, expected=ref.manifest_sha256, detail=named_by)
+    return finding("DELTA_SNAPSHOT_UNKNOWN", ref.path, expected=ref.manifest_sha256, detail=named_by)
 
 
 def _find_late(edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]) -> list[Finding]:
@@ -296,7 +295,7 @@ def _find_late(edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]) -> lis
     for edge in edges:
         newest[edge.registry_id] = max(newest.get(edge.registry_id, ""), edge.to_ref.run_id)
     return [
-        finding("DELTA_LATE", f"{s.ref.run_root}/{s.ref.run_id}", detail=newest[s.registry_id])
+        finding("DELTA_LATE", s.ref.path, detail=newest[s.registry_id])
         for s in snapshots
         if s.ref.run_id < newest.get(s.registry_id, "")
     ]
