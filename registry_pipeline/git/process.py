@@ -66,8 +66,12 @@ def ask_git(
     # A broken ref is only a warning for git, which then answers as if the ref did not exist.
     if done.returncode in (0, none_found) and "ignoring broken ref" not in message:
         return done.stdout
+    raise _explain_refusal(root, top, message)
+
+
+def _explain_refusal(root: Path, top: Path, message: str) -> NotFoundError:
     if "not a git repository (or any" in message:
-        raise NotFoundError(
+        return NotFoundError(
             f"git cannot read {root}: {top / '.git'} exists and is damaged or unreadable",
             "restore it from another clone; remove it only if the folder shall be outside git",
         )
@@ -75,7 +79,7 @@ def ask_git(
     advice = f"see what `git -C {root} status` says"
     if "dubious ownership" in message:
         advice = f"if you trust it: git config --global --add safe.directory {root}"
-    raise NotFoundError(f"git cannot read {root}: {reason}", advice)
+    return NotFoundError(f"git cannot read {root}: {reason}", advice)
 
 
 def find_git_repository(root: Path) -> Path | None:
