@@ -27,6 +27,7 @@ _SHA: Final = "0123456789abcdef" * 4
 
 CODE: Final[Mapping[str, Worst]] = {
     "canonical:_INSTANT": Worst(f"{_DAY}T10:00:00.", "0", "x"),
+    "example.history:_MOMENT": Worst("{{", "1", "d"),
     "canonical:_UTC": Worst(f"{_DAY}T10:00:00", "0", "Z"),
     "cli.param_types:_DAY": Worst("2026-03-", "0", ""),
     "cli.entry_input:_ESCAPE": Worst("", "\\ud83d", "\\"),
@@ -93,7 +94,6 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.base.upstream:_LABEL": Worst("", "\n**Version**:", ""),
     "registries.base.upstream:_PLAIN_LABEL": Worst("", "\nVersion:\n", "\n"),
     "registries.base.upstream:_QUOTED": Worst("", "'a", " "),
-    "pipeline.doctor:_BY_PROCESS": Worst(".", ".1", "x"),
     "registries.base.drift:quote_pathspec": Worst("", "*", "a"),
     "registries.base.upstream:_SCHEMA_VERSION": Worst("", "SCHEMA_VERSION ", ""),
     "runs.pointer_file:_FOLDER_NAME": Worst("", "a", "/"),
