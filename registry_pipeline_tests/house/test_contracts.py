@@ -18,13 +18,13 @@ BREAKS = {
     "registries": ("registries/run_registry/build.py", "import registry_pipeline.registries.drift_signals.build"),
     "root": ("__init__.py", "import registry_pipeline.errors"),
     "pure": ("registries/drift_signals/build.py", "import os"),
-    "dagster": ("pipeline/registries.py", "import dagster"),
+    "dagster": ("pipeline/runs.py", "import dagster"),
     "writers": ("cli/commands/status.py", "import registry_pipeline.runs.writer"),
     "example": ("cli/commands/status.py", "import registry_pipeline.example.make"),
     "yaml": ("config.py", "import yaml"),
-    "processes": ("pipeline/registries.py", "import subprocess"),
+    "processes": ("pipeline/runs.py", "import subprocess"),
     "canonical": ("canonical.py", "import rfc8785"),
-    "dataclasses": ("pipeline/registries.py", "import dataclasses"),
+    "dataclasses": ("pipeline/runs.py", "import dataclasses"),
 }
 
 
