@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.pointers.check_pointers import check_pointers
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.schema import check_value
-from registry_pipeline_tests.pointers.registry_rows import POINTERS_SCHEMA, SPECS
 
 TEXT = st.text(st.characters(), max_size=8) | st.sampled_from(["", "..", "a/b", "\x00", "\ud800", "\n", "unknown"])
 JSON = st.recursive(
@@ -39,7 +39,7 @@ REF = st.fixed_dictionaries(
 )
 ENTRY = st.fixed_dictionaries(
     {
-        "registry_id": mostly(st.sampled_from([*SPECS, "weather"])),
+        "registry_id": mostly(st.sampled_from([*REGISTRIES, "weather"])),
         "active_ref": mostly(REF),
         "active_ref_known": mostly(st.sampled_from([True, False, "unknown"])),
         "active_asof_utc": mostly(st.just("2026-03-01T10:00:00Z")),
@@ -56,7 +56,7 @@ def judge(parsed: PointerFile) -> None:
     check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config()),
-        specs=SPECS,
+        specs=REGISTRIES,
         verdict_of=lambda _: None,
         inputs_of=lambda _: None,
         now=datetime(2026, 3, 1, 12, tzinfo=UTC),
@@ -84,4 +84,4 @@ def test_what_the_parser_accepts_the_schema_accepts(document: Any) -> None:
     _, told = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
 
     if not told:
-        assert check_value(POINTERS_SCHEMA, document) == []
+        assert check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", document) == []

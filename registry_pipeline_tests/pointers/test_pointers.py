@@ -10,12 +10,12 @@ import pytest
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.pointers.check_pointers import check_pointers
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.pointers.pointer_store import NOW, POINTERS, check_pointer_file, inputs_of
-from registry_pipeline_tests.pointers.registry_rows import POINTERS_SCHEMA, SPECS
 
 
 def read_case(name: str) -> bytes | None:
@@ -32,10 +32,10 @@ def test_what_the_schema_refuses_the_parser_refuses_too(case: Case) -> None:
 
     _, form = parse_pointer_file(data, POINTERS)
 
-    if check_value(POINTERS_SCHEMA, document):
+    if check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", document):
         assert form
     if not form:
-        assert check_value(POINTERS_SCHEMA, document) == []
+        assert check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", document) == []
 
 
 def test_keys_that_are_not_ours_are_kept_in_their_place() -> None:
@@ -102,7 +102,7 @@ def test_only_runs_under_a_configured_root_are_verified() -> None:
     check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config(pointers=POINTERS)),
-        specs=SPECS,
+        specs=REGISTRIES,
         verdict_of=lambda ref: asked.append(ref.run_id),
         inputs_of=inputs_of,
         now=NOW,
