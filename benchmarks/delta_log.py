@@ -46,11 +46,11 @@ ARTIFACTS = {
 }
 
 
-def write_run(root: Path, number: int, tag: str, files: dict[str, bytes], **told: str) -> None:
+def write_run(root: Path, number: int, tag: str, files: dict[str, bytes], **fields: str) -> None:
     """Write one sealed folder, an hour after the one before; nothing is synced."""
     stamp = BEGUN + timedelta(hours=number)
     run_id = f"{stamp:%Y-%m-%d__%H%M%S}__{tag}"
-    envelope = {"run_id": run_id, "created_utc": f"{stamp:%Y-%m-%dT%H:%M:%SZ}", **told}
+    envelope = {"run_id": run_id, "created_utc": f"{stamp:%Y-%m-%dT%H:%M:%SZ}", **fields}
     files = {**files, "run.json": json.dumps(envelope, indent=2).encode()}
     manifest = build_manifest(make_entry(name, data) for name, data in files.items())
     folder = root / RUNS / run_id

@@ -64,8 +64,8 @@ def documents() -> dict[str, str]:
         catalog += [f"### {operation}: Made up", f"Option: {option}", ""]
         matrix += [f"| {operation} | {option} | E1 | C3 | because |"]
     expected = '{"version": "1", "expected": {"schema_version": "0.1", "threshold_pack_version": "v1"}}'
-    told = {"docs/catalog.md": "\n".join(catalog), "docs/matrix.md": "\n".join(matrix), "docs/expected.json": expected}
-    return told | {
+    files = {"docs/catalog.md": "\n".join(catalog), "docs/matrix.md": "\n".join(matrix), "docs/expected.json": expected}
+    return files | {
         "docs/threshold.json": '{"version": "v1"}',
         "registry-pipeline.toml": TOML,
         ".gitignore": "/.codex/\n",

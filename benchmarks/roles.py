@@ -89,8 +89,8 @@ def plain(current: bytes, baseline: bytes) -> list[str]:
 
 def ours(current: bytes, baseline: bytes) -> list[str]:
     """Return what drifted, by the check with all its rules."""
-    told = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "p"), "main:p"))
-    return sorted(each.ids[-1] for each in told if each.finding.code == "RR003")
+    violations = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "p"), "main:p"))
+    return sorted(each.ids[-1] for each in violations if each.finding.code == "RR003")
 
 
 def of_history(versions: list[bytes]) -> list[str]:
@@ -99,8 +99,8 @@ def of_history(versions: list[bytes]) -> list[str]:
     packs = [
         parsed.setdefault(data, parse_pack(data, "p")) if data not in parsed else parsed[data] for data in versions
     ]
-    told = check_history(packs[-1], [PublishedCommit(str(number), each) for number, each in enumerate(packs)])
-    return sorted(each.ids[-1] for each in told if each.finding.code == "RR003")
+    violations = check_history(packs[-1], [PublishedCommit(str(number), each) for number, each in enumerate(packs)])
+    return sorted(each.ids[-1] for each in violations if each.finding.code == "RR003")
 
 
 def plain_history(versions: list[bytes]) -> list[str]:

@@ -67,8 +67,8 @@ def script(root: Path, path: str) -> list[str]:
 
 def ours(repository: Repository) -> list[str]:
     """Return what drifted, by the check."""
-    told = check_roles(repository, RolesCheckOptions(history=True), NOW)
-    return sorted(each.ids[-1] for each in told.violations if each.finding.code == "RR003")
+    report = check_roles(repository, RolesCheckOptions(history=True), NOW)
+    return sorted(each.ids[-1] for each in report.violations if each.finding.code == "RR003")
 
 
 def read(repository: Repository, path: str) -> int:

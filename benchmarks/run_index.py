@@ -230,12 +230,12 @@ def main() -> None:
         print(f"run index: {count:,} records, {size} MiB, {multiprocessing.cpu_count()} processors", flush=True)
         index_costs(log, count)
         for query in QUERIES:
-            told = {way: asked(Path(place), way, query, count) for way in WAYS}
-            answers = {tuple(found) for _, _, found in told.values()}
+            results = {way: asked(Path(place), way, query, count) for way in WAYS}
+            answers = {tuple(found) for _, _, found in results.values()}
             assert len(answers) == 1, f"{query}: the ways disagree"
-            base = told["plain JSON scan"][0]
+            base = results["plain JSON scan"][0]
             print(f"{query} ({len(answers.pop())} records)")
-            for way, (seconds, peak, _) in told.items():
+            for way, (seconds, peak, _) in results.items():
                 print(f"  {way:32s} {seconds * 1e3:10.2f} ms  {base / seconds:9.1f}x  {peak:6.0f} MiB")
 
 

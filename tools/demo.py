@@ -168,8 +168,8 @@ def _shown(target: Path) -> int:
     same = verified.returncode == _EVIDENCE_INVALID and found == expected and status.returncode == 0
     for path in sorted(expected.keys() ^ found.keys() | {p for p in expected if found.get(p) != expected[p]}):
         print(f"     NOT AS PLANTED {path}: expected {expected.get(path)}, got {found.get(path)}")
-    told = "the planted ones and no others" if found == expected else "not the planted ones"
-    print(f"     exit {verified.returncode}, findings in {len(found)} folders: {told}")
+    verdict = "the planted ones and no others" if found == expected else "not the planted ones"
+    print(f"     exit {verified.returncode}, findings in {len(found)} folders: {verdict}")
     _farewell(target)
     return 0 if same else 1
 

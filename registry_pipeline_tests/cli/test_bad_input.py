@@ -23,7 +23,7 @@ def _sound(ended: Ended) -> Ended:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("run_roots = [", "is not TOML"),
         ("stael_days = 3\n", "did you mean 'stale_days'?"),
@@ -47,13 +47,13 @@ def _sound(ended: Ended) -> Ended:
         ('op_drift = "path"\n', "op_drift"),
     ],
 )
-def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str, told: str) -> None:
+def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str, message: str) -> None:
     (built.root / "registry-pipeline.toml").write_text(text)
 
     ended = _sound(built("status"))
 
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert told in ended.err
+    assert message in ended.err
 
 
 def test_a_malformed_toml_stops_every_verb_that_needs_the_repository(built: Repository) -> None:
@@ -83,9 +83,9 @@ def test_a_missing_or_malformed_catalog_or_matrix_is_told_and_the_old_stays_acti
 
     ended = _sound(built("build", "--json", now=LATER))
 
-    told = ended.document("build")
-    assert (ended.code, told["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
-    assert document in {f["path"] for f in told["findings"] if f["severity"] == "error"}
+    build_document = ended.document("build")
+    assert (ended.code, build_document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    assert document in {f["path"] for f in build_document["findings"] if f["severity"] == "error"}
     assert before == built.active("op_status_table")
     assert built("status", now=LATER).code == 0
 
@@ -96,10 +96,14 @@ def test_a_first_build_without_a_catalog_tells_what_is_missing_and_activates_wha
 
     ended = _sound(known("build", "--json"))
 
-    told = ended.document("build")
-    assert (ended.code, told["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
-    assert "CATALOG_MISSING" in {f["code"] for f in told["findings"]}
-    assert [row["registry_id"] for row in told["built"] if row["activated"]] == ["run_registry", *CAPTURES, *OWN_TABLES]
+    document = ended.document("build")
+    assert (ended.code, document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    assert "CATALOG_MISSING" in {f["code"] for f in document["findings"]}
+    assert [row["registry_id"] for row in document["built"] if row["activated"]] == [
+        "run_registry",
+        *CAPTURES,
+        *OWN_TABLES,
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"a": 1, "a": 1}', b"\xff\x00"])

@@ -41,7 +41,7 @@ def insert(path: Path, value: bytes) -> bytes:
     return path.read_bytes().replace(b"{", b'{"more": ' + value + b", ", 1)
 
 
-def told(ended: Ended, verb: str) -> set[tuple[str, str]]:
+def codes_and_paths(ended: Ended, verb: str) -> set[tuple[str, str]]:
     """Return the code and path of each finding but those that the repository has anyway."""
     return {(each["code"], each["path"]) for each in sound(ended).document(verb)["findings"]}
 
@@ -104,7 +104,7 @@ def test_such_a_value_in_a_captured_document_is_a_finding(
 ) -> None:
     (built.root / path).write_bytes(insert(built.root / path, value))
 
-    assert (code, path) in told(built("build", "--json", now=LATER), "build")
+    assert (code, path) in codes_and_paths(built("build", "--json", now=LATER), "build")
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
@@ -115,7 +115,7 @@ def test_such_a_value_in_a_role_pack_is_a_violation(built: Repository, value: by
 
     assert ended.code == 3
     assert {"RR018", "RR029"} & {each["code"] for each in ended.document("roles-check")["findings"]}
-    assert {code for code, _ in told(built("build", "role_registry", "--json", now=LATER), "build")} & {
+    assert {code for code, _ in codes_and_paths(built("build", "role_registry", "--json", now=LATER), "build")} & {
         "RR018",
         "CAPTURE_MALFORMED",
     }
@@ -141,7 +141,7 @@ def test_such_a_value_in_the_pointer_file_refuses_every_move(built: Repository, 
     status, build = sound(built("status", "--json")), sound(built("build", "--json", now=LATER))
 
     assert (status.code, build.code) == (3, 3)
-    assert ("POINTER_SHAPE", POINTERS) in told(status, "status")
+    assert ("POINTER_SHAPE", POINTERS) in codes_and_paths(status, "status")
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
@@ -153,7 +153,7 @@ def test_such_a_value_in_an_activation_record_breaks_the_chain(built: Repository
     ended = sound(built("verify", "--chain", "--pointers", "--json"))
 
     assert ended.code == 3
-    assert any(code.startswith("CHAIN_") for code, _ in told(ended, "verify"))
+    assert any(code.startswith("CHAIN_") for code, _ in codes_and_paths(ended, "verify"))
     assert sound(built("status")).code == 3
 
 
@@ -167,7 +167,7 @@ def test_such_a_value_in_a_run_json_is_a_finding_and_the_run_stays_listed(built:
     codes = {each["code"] for each in ended.document("verify")["results"][0]["findings"]}
     assert (ended.code, bool(codes & {"RUN_JSON_INVALID", "RUN_JSON_NON_FINITE"})) == (3, True)
     build = sound(built("build", "run_registry", "--json", now=LATER))
-    assert ("RUN_RESEALED", f".codex/RUNS/{folder.name}") in told(build, "build")
+    assert ("RUN_RESEALED", f".codex/RUNS/{folder.name}") in codes_and_paths(build, "build")
     assert folder.name in sound(built("runs", "--limit", "0", "--json", now=LATER)).out
 
 
@@ -248,15 +248,17 @@ def test_a_pattern_that_cannot_be_used_is_a_finding_of_its_schema(built: Reposit
     own.write_text(json.dumps({"properties": {"id": {"pattern": pattern}}}))
     _capture_with(built, {"properties": {"version": {"pattern": pattern}}})
 
-    assert ("EN003", f"{SCHEMA_FOLDER}/hook.schema.yaml") in told(built("entries", "check", "--json"), "entries-check")
-    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in told(_build(built), "build")
+    assert ("EN003", f"{SCHEMA_FOLDER}/hook.schema.yaml") in codes_and_paths(
+        built("entries", "check", "--json"), "entries-check"
+    )
+    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in codes_and_paths(_build(built), "build")
 
 
 def test_a_schema_with_too_many_levels_is_a_finding(built: Repository) -> None:
     text = '{"properties": {"a": ' * 300 + "true" + "}}" * 300
     _capture_with(built, json.loads(text))
 
-    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in told(_build(built), "build")
+    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in codes_and_paths(_build(built), "build")
 
 
 @pytest.mark.parametrize("pattern", [SLOW, r"^(a*)*b\1$"], ids=["nested repetitions", "a back reference"])
@@ -264,7 +266,7 @@ def test_a_pattern_that_backtracks_for_ever_ends_with_a_finding(built: Repositor
     _capture_with(built, {"properties": {"version": {"pattern": pattern}}})
     _change_versions(built, version="a" * 60 + "!")
 
-    assert ("CAPTURE_MALFORMED", VERSIONS) in told(_build(built), "build")
+    assert ("CAPTURE_MALFORMED", VERSIONS) in codes_and_paths(_build(built), "build")
 
 
 def test_a_pattern_that_backtracks_for_ever_in_a_schema_of_entries_ends_with_a_finding(built: Repository) -> None:
@@ -274,14 +276,14 @@ def test_a_pattern_that_backtracks_for_ever_in_a_schema_of_entries_ends_with_a_f
     path = built.root / HOOK
     path.write_text(path.read_text() + f"x-more: {'a' * 60}!\n")
 
-    assert ("EN001", HOOK) in told(built("entries", "check", "--json"), "entries-check")
+    assert ("EN001", HOOK) in codes_and_paths(built("entries", "check", "--json"), "entries-check")
 
 
 def test_a_number_that_cannot_be_compared_with_its_schema_is_a_finding(built: Repository) -> None:
     _capture_with(built, {"properties": {"more": {"multipleOf": 7}}})
     _change_versions(built, more=10**400)
 
-    assert ("CAPTURE_MALFORMED", VERSIONS) in told(_build(built), "build")
+    assert ("CAPTURE_MALFORMED", VERSIONS) in codes_and_paths(_build(built), "build")
 
 
 def _build(repository: Repository) -> Ended:
@@ -304,7 +306,9 @@ def test_a_table_of_very_many_columns_is_checked_in_bounded_time(built: Reposito
     names = ",".join(f"c{number}" for number in range(200_000))
     (built.root / INDEX).write_text(f"{names},c0\n")
 
-    assert ("CAPTURE_MALFORMED", INDEX) in told(built("build", "fingerprint_index", "--only", "--json"), "build")
+    assert ("CAPTURE_MALFORMED", INDEX) in codes_and_paths(
+        built("build", "fingerprint_index", "--only", "--json"), "build"
+    )
 
 
 def test_a_long_ledger_that_lost_an_entry_is_compared_in_bounded_time(built: Repository) -> None:

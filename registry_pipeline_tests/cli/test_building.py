@@ -24,21 +24,21 @@ def test_init_then_build_makes_a_governed_repository_of_any_folder_with_runs(kno
 
     assert "registry-pipeline.toml" in made["created"]
     assert again["created"] == []
-    told = ended.document("build")
-    assert (ended.code, [row["registry_id"] for row in told["built"]]) == (
+    document = ended.document("build")
+    assert (ended.code, [row["registry_id"] for row in document["built"]]) == (
         0,
         [spec.registry_id for spec in BUILD_ORDER],
     )
-    assert [row["activated"] for row in told["built"]] == [spec.pointer for spec in BUILD_ORDER]
-    assert (known.runs / told["report_run_id"] / "SYSTEM_HEALTH_REPORT_v0_1.md").is_file()
-    assert known.active("run_registry") == told["built"][0]["run_id"]
+    assert [row["activated"] for row in document["built"]] == [spec.pointer for spec in BUILD_ORDER]
+    assert (known.runs / document["report_run_id"] / "SYSTEM_HEALTH_REPORT_v0_1.md").is_file()
+    assert known.active("run_registry") == document["built"][0]["run_id"]
 
 
 def test_build_in_text_names_every_run_and_where_the_report_is(built: Repository) -> None:
-    told = built("build", now=LATER).out
+    text = built("build", now=LATER).out
 
-    assert "2026-03-02__120000__op_status_table_build" in told
-    assert "rendered .codex/RUNS/2026-03-02__120000__system_health_render" in told
+    assert "2026-03-02__120000__op_status_table_build" in text
+    assert "rendered .codex/RUNS/2026-03-02__120000__system_health_render" in text
 
 
 def test_only_and_no_activate_move_no_pointer(built: Repository) -> None:
@@ -103,15 +103,15 @@ def test_activate_moves_one_pointer_and_says_who_and_why(built: Repository) -> N
         "activate", "drift_signals", "latest", "--reason", "reviewed", "--actor", "Grace", "--json", now=LATER
     )
 
-    told = ended.document("activate")
-    assert (ended.code, told["action"]) == (0, "activate")
-    assert [(m["registry_id"], m["to_ref"]["run_id"]) for m in told["moves"]] == [
+    document = ended.document("activate")
+    assert (ended.code, document["action"]) == (0, "activate")
+    assert [(m["registry_id"], m["to_ref"]["run_id"]) for m in document["moves"]] == [
         ("drift_signals", "2026-03-02__120000__drift_signals_build")
     ]
     assert built.active("drift_signals") == "2026-03-02__120000__drift_signals_build"
     assert "activate by Grace: reviewed" in built("log").out
     assert built("verify", "--active", "--pointers", now=LATER).code == 0
-    assert (built.runs / told["report_run_id"]).is_dir()
+    assert (built.runs / document["report_run_id"]).is_dir()
 
 
 def test_activating_what_is_active_moves_nothing(built: Repository) -> None:
@@ -199,13 +199,13 @@ def test_an_interrupt_ends_with_130_and_leaves_no_half_made_run(built: Repositor
     while not any(built.runs.glob("2026-03-02*")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
-    told = process.communicate()[1].decode()
+    output = process.communicate()[1].decode()
 
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     assert process.returncode in (0, 130)  # 0 where it had ended before
     if process.returncode == 130:
         assert before == built.pointers.read_bytes()
-        assert "interrupted" in told
+        assert "interrupted" in output
     assert built("verify", "--active", "--pointers", now=LATER).code == 0
     assert not any((built.root / ".codex/.staging").iterdir())
 

@@ -22,10 +22,10 @@ def test_rollback_takes_the_last_activation_back_and_renders_the_report(built: R
 
     ended = built("rollback", "--reason", "wrong", "--actor", "Grace", "--json", now=LATEST)
 
-    told = ended.document("rollback")
-    assert (ended.code, told["action"], len(told["moves"])) == (0, "rollback", 4)  # captures were unchanged
+    document = ended.document("rollback")
+    assert (ended.code, document["action"], len(document["moves"])) == (0, "rollback", 4)  # captures were unchanged
     assert built.active("drift_signals") == FIRST
-    assert (built.runs / told["report_run_id"]).is_dir()
+    assert (built.runs / document["report_run_id"]).is_dir()
     assert "rollback by Grace: wrong" in built("log").out
     assert "a rollback deactivated this run" in built("status", now=LATEST).out
     assert built("verify", "--active", "--chain", now=LATEST).code == 0
@@ -131,8 +131,8 @@ def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(
 def test_a_run_marked_bad_is_false_listed_and_never_activated_again(built: Repository) -> None:
     ended = built("mark-bad", FIRST, "--reason", "wrong clock", "--json", now=LATER)
 
-    told = ended.document("mark-bad")
-    assert (ended.code, told["action"], told["moves"]) == (0, "mark_bad", [])
+    document = ended.document("mark-bad")
+    assert (ended.code, document["action"], document["moves"]) == (0, "mark_bad", [])
     pointer = next(
         p for p in json.loads(built.pointers.read_bytes())["pointers"] if p["registry_id"] == "drift_signals"
     )
@@ -223,8 +223,12 @@ def pend(built: Repository) -> None:
     before = built.pointers.read_bytes()
     built("build", now=LATER)
     record = built.runs / "2026-03-02__120000__pointer_activation"
-    told = json.loads((record / "POINTER_ACTIVATION_v0_1.json").read_bytes())
-    intent = {"run_id": record.name, "before": told["pointer_sha256_before"], "after": told["pointer_sha256_after"]}
+    record_document = json.loads((record / "POINTER_ACTIVATION_v0_1.json").read_bytes())
+    intent = {
+        "run_id": record.name,
+        "before": record_document["pointer_sha256_before"],
+        "after": record_document["pointer_sha256_after"],
+    }
     (built.root / f"{built.pointers}.intent").write_text(json.dumps(intent), encoding="utf-8")
     built.pointers.write_bytes(before)
 

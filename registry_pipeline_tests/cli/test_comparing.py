@@ -16,7 +16,7 @@ DRIFT = "2026-03-01__120000__drift_signals_build"
 OLD_RUN = "2026-02-01__010000__op-a02"
 
 
-def told(ended: Ended) -> set[tuple[str, str]]:
+def codes_and_paths(ended: Ended) -> set[tuple[str, str]]:
     """Return (code, path) of every error of `verify --json`."""
     document = ended.document("verify")
     findings = [*document["findings"], *(f for result in document["results"] for f in result["findings"])]
@@ -48,7 +48,7 @@ def test_an_input_that_is_gone_fails_the_run_that_names_it(built: Repository) ->
 
     paths = {f".codex/RUNS/{DRIFT}/run.json", ".codex/RUNS/2026-03-01__120000__op_status_table_build/run.json"}
     assert ended.code == 3
-    assert told(ended) == {("INPUT_REF_MISSING", path) for path in paths}
+    assert codes_and_paths(ended) == {("INPUT_REF_MISSING", path) for path in paths}
     assert ended.document("verify")["results"][0]["verdict"] == "fail"
     assert built("verify", DRIFT).code == 0
 
@@ -73,7 +73,7 @@ def test_nothing_is_lost_since_a_commit_however_many_runs_were_added(built: Repo
 
     ended = built("verify", "--baseline", "HEAD", "--json")
 
-    assert (ended.code, told(ended)) == (0, set())
+    assert (ended.code, codes_and_paths(ended)) == (0, set())
     assert ended.document("verify")["counts"]["baseline_runs"] > 10
     assert "of the commit compared by claimed root" in built("verify", "--baseline", "HEAD").out
 
@@ -89,7 +89,7 @@ def test_a_run_of_the_commit_that_is_gone_resealed_or_a_link_is_told(built: Repo
     ended = built("verify", "--baseline", "HEAD", "--json")
 
     assert ended.code == 3
-    assert told(ended) == {
+    assert codes_and_paths(ended) == {
         ("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}"),
         ("RUN_LEFT_OUT", f".codex/RUNS/{DRIFT}"),
         ("RUN_RESEALED", f".codex/RUNS/{RUN_REGISTRY}"),
@@ -105,7 +105,9 @@ def test_the_governed_repository_may_be_a_folder_of_the_checkout(built: Reposito
 
     assert built("verify", "--baseline", "HEAD").code == 0
     shutil.rmtree(built.runs / OLD_RUN)
-    assert told(built("verify", "--baseline", "HEAD", "--json")) == {("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}")}
+    assert codes_and_paths(built("verify", "--baseline", "HEAD", "--json")) == {
+        ("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}")
+    }
 
 
 def test_what_cannot_be_compared_is_exit_7_and_says_what_to_do(built: Repository, tmp_path: Path) -> None:
@@ -173,8 +175,8 @@ def test_a_seal_that_is_required_fails_what_is_merely_there(built: Repository) -
 
     assert (listed.code, required.code) == (0, 3)
     assert [r["verdict"] for r in required.document("verify")["results"]].count("unsealed") == 1
-    assert told(listed) == set()
-    assert told(required) == {("UNSEALED", ".codex/RUNS/legacy")}
+    assert codes_and_paths(listed) == set()
+    assert codes_and_paths(required) == {("UNSEALED", ".codex/RUNS/legacy")}
     assert (listed.document("verify")["verdict"], required.document("verify")["verdict"]) == ("pass", "fail")
     text = built("verify", "--all", "--require-sealed")
     assert "unsealed  .codex/RUNS/legacy\nSEAL_INVALID: UNSEALED .codex/RUNS/legacy" in text.out

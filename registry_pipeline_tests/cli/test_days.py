@@ -34,15 +34,15 @@ def past(made: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
 def test_each_day_of_a_span_is_told_with_its_folder_and_its_figures(past: Repository) -> None:
     ended = past(*DAILY, "2026-02-08..2026-02-11", "--json")
 
-    told = ended.document("build")
+    document = ended.document("build")
     assert ended.code == 0
-    assert [row["partition"] for row in told["built"]] == ["2026-02-08", "2026-02-09", "2026-02-10", "2026-02-11"]
-    assert [row["metrics"]["threshold_drift"] for row in told["built"]] == [1, 1, 0, 0]
-    assert {(row["registry_id"], row["verdict"], row["activated"], row["reused"]) for row in told["built"]} == {
+    assert [row["partition"] for row in document["built"]] == ["2026-02-08", "2026-02-09", "2026-02-10", "2026-02-11"]
+    assert [row["metrics"]["threshold_drift"] for row in document["built"]] == [1, 1, 0, 0]
+    assert {(row["registry_id"], row["verdict"], row["activated"], row["reused"]) for row in document["built"]} == {
         ("drift_signals_daily", "pass", False, False)
     }
-    assert all((past.runs / row["run_id"] / "MANIFEST.sha256").is_file() for row in told["built"])
-    assert (told["interrupted"], told["activation_run_id"], told["report_run_id"]) == (False, None, None)
+    assert all((past.runs / row["run_id"] / "MANIFEST.sha256").is_file() for row in document["built"])
+    assert (document["interrupted"], document["activation_run_id"], document["report_run_id"]) == (False, None, None)
 
 
 def test_one_day_is_a_span_of_one_and_moves_no_pointer(past: Repository) -> None:
@@ -154,12 +154,12 @@ def test_ctrl_c_stops_between_two_days_and_tells_which_are_sealed(past: Reposito
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate()
 
-    told = json.loads(out)
+    document = json.loads(out)
     sealed = {path.name for path in past.runs.iterdir() if "asof" in path.name}
     assert process.returncode == 130
-    assert told["interrupted"]
-    assert {row["run_id"] for row in told["built"]} == sealed
-    assert {row["verdict"] for row in told["built"]} == {"pass"}
+    assert document["interrupted"]
+    assert {row["run_id"] for row in document["built"]} == sealed
+    assert {row["verdict"] for row in document["built"]} == {"pass"}
     assert past("verify", "--all").out.count("FAIL") == 0
     assert not any((past.root / ".codex/.staging").iterdir())
 

@@ -41,8 +41,8 @@ def test_it_explains_what_two_rebuilds_changed(example: Repository) -> None:
     text = example("diff", "active", "--registry", "op_status_table").out
 
     main = next(a for a in table["artifacts"] if a["relpath"] == "OPERATION_STATUS_TABLE_v0_1.json")
-    told = {change["key"]["operation_id"]: change["fields"] for change in main["changed"]}
-    level = next(field for field in told["OP-A01"] if field["field"] == "/coverage_level")
+    changes = {change["key"]["operation_id"]: change["fields"] for change in main["changed"]}
+    level = next(field for field in changes["OP-A01"] if field["field"] == "/coverage_level")
     assert (main["key"], level["change"], level["after"]) == (["operation_id"], "changed", "C1")
     assert (main["added"], main["removed"]) == ([], [])
     grown = runs["artifacts"][0]
@@ -76,18 +76,18 @@ def test_without_a_second_run_the_older_of_the_two_comes_first(built: Repository
 
 
 def test_the_named_run_tells_whose_active_is_meant(seen: Repository) -> None:
-    told = seen("diff", "active", "2026-01-14", "--json").document("diff")
+    document = seen("diff", "active", "2026-01-14", "--json").document("diff")
 
-    assert told["registry_id"] == "run_registry"
-    assert told["before"]["run_id"] == seen.active("run_registry")
-    assert told["after"]["run_id"].startswith("2026-01-14")
+    assert document["registry_id"] == "run_registry"
+    assert document["before"]["run_id"] == seen.active("run_registry")
+    assert document["after"]["run_id"].startswith("2026-01-14")
 
 
 def test_paths_that_came_and_went_are_told(seen: Repository) -> None:
-    told = seen("diff", "2026-01-12", "2026-01-14", "--json").document("diff")
+    document = seen("diff", "2026-01-12", "2026-01-14", "--json").document("diff")
     text = seen("diff", "2026-01-14", "2026-01-12").out
 
-    assert told["paths"] == {
+    assert document["paths"] == {
         "added": ["RUN_REGISTRY_v0_1.schema.json"],
         "removed": [],
         "modified": ["RUN_REGISTRY_v0_1.jsonl", "run.json"],

@@ -150,11 +150,14 @@ def test_an_entry_comes_from_standard_input(empty: Repository, source: tuple[str
 
 
 def test_json_with_its_own_escapes_is_read_as_json(empty: Repository) -> None:
-    told = "\U0001f600 and \\ud83d\\ude00"  # the second is what it says
+    description = "\U0001f600 and \\ud83d\\ude00"  # the second is what it says
 
-    assert add(empty, "--type", "module_type", "--entry-json", json.dumps({"id": "a", "description": told})).code == 0
+    assert (
+        add(empty, "--type", "module_type", "--entry-json", json.dumps({"id": "a", "description": description})).code
+        == 0
+    )
 
-    assert read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"][0]["description"] == told
+    assert read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"][0]["description"] == description
 
 
 def test_the_families_of_the_seed_find_the_exact_type(empty: Repository) -> None:

@@ -28,16 +28,16 @@ USAGE = {
 }
 
 
-@pytest.mark.parametrize(("words", "code", "told"), USAGE.values(), ids=USAGE)
+@pytest.mark.parametrize(("words", "code", "message"), USAGE.values(), ids=USAGE)
 def test_bad_words_end_with_one_line_and_change_nothing(
-    two: Repository, words: tuple[str, ...], code: int, told: str
+    two: Repository, words: tuple[str, ...], code: int, message: str
 ) -> None:
     before = two.files()
 
     ended = two("entries", *words)
 
     assert (ended.code, ended.err.count("\n")) == (code, 1)
-    assert told in ended.err
+    assert message in ended.err
     assert two.files() == before
 
 

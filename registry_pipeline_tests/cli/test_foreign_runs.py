@@ -273,15 +273,15 @@ def logged(repository: Repository, now: str) -> tuple[set[str], set[str]]:
 
 
 def test_a_foreign_snapshot_is_an_edge_of_the_delta_log_only_after_it_was_accepted(visited: Repository) -> None:
-    runs, told = logged(visited, LATER)
+    runs, findings = logged(visited, LATER)
     assert FOREIGN_RUN not in runs
-    assert "DELTA_FOREIGN" in told
+    assert "DELTA_FOREIGN" in findings
 
     visited(*ACTIVATE, "--allow-foreign", now=LATEST)
 
-    runs, told = logged(visited, LATEST)
+    runs, findings = logged(visited, LATEST)
     assert FOREIGN_RUN in runs
-    assert "DELTA_FOREIGN" not in told
+    assert "DELTA_FOREIGN" not in findings
 
 
 def sealed_registries(repository: Repository, now: str) -> int:

@@ -22,8 +22,8 @@ def test_the_repository_is_named_by_option_by_variable_or_by_where_one_stands(
     env = environment(home)
     by_option = call("-C", str(seen.root), "status", "--json", cwd=tmp_path, env=env)
     after = call("status", "--repo", str(seen.root), "--json", cwd=tmp_path, env=env)
-    told = {**env, "REGISTRY_PIPELINE_REPO": str(seen.root)}
-    by_variable = call("status", "--json", cwd=tmp_path, env=told)
+    with_variable = {**env, "REGISTRY_PIPELINE_REPO": str(seen.root)}
+    by_variable = call("status", "--json", cwd=tmp_path, env=with_variable)
     below = call("status", "--json", cwd=seen.runs, env=env)
 
     for ended in (by_option, after, by_variable, below):
@@ -102,9 +102,9 @@ def test_the_first_and_the_last_clock_are_taken(seen: Repository, now: str) -> N
 def test_a_failure_in_json_is_one_document_too(tmp_path: Path, home: Path) -> None:
     ended = call("stat", "--json", cwd=tmp_path, env=environment(home))
 
-    told = json.loads(ended.out)
-    assert told["error"]["exit_code"] == ended.code == 2
-    assert told["error"]["message"] == "unknown command stat; did you mean status?"
+    document = json.loads(ended.out)
+    assert document["error"]["exit_code"] == ended.code == 2
+    assert document["error"]["message"] == "unknown command stat; did you mean status?"
 
 
 def test_a_failure_for_github_is_an_annotation(tmp_path: Path, home: Path) -> None:
@@ -124,20 +124,20 @@ def test_without_a_verb_the_help_is_shown_and_the_usage_is_wrong(tmp_path: Path,
 
 
 def test_quiet_tells_errors_only(seen: Repository) -> None:
-    told = seen("verify", "--all", "-q")
+    result = seen("verify", "--all", "-q")
 
-    assert told.code == 3
-    assert told.out
-    assert all("INVALID: " in line for line in told.out.splitlines())
+    assert result.code == 3
+    assert result.out
+    assert all("INVALID: " in line for line in result.out.splitlines())
     assert seen("status", "-q").out == ""
 
 
 def test_a_pipe_gets_neither_colours_nor_progress_nor_cut_cells(seen: Repository) -> None:
-    told = seen("status")
+    result = seen("status")
 
-    assert "\x1b" not in told.out + told.err
-    assert "2026-03-01__120000__seal_expected_versions" in told.out
-    assert told.err == ""
+    assert "\x1b" not in result.out + result.err
+    assert "2026-03-01__120000__seal_expected_versions" in result.out
+    assert result.err == ""
 
 
 def _on_a_terminal(seen: Repository, *words: str, columns: int = 100, **more: str) -> str:

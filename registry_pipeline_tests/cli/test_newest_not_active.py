@@ -146,12 +146,12 @@ def test_status_tells_why_and_what_to_do_next_and_that_can_be_done(built: Reposi
 
     ended = built("status", "--json", now=LAST)
 
-    told = next(r for r in ended.document("status")["registries"] if r["registry_id"] == row.registry_id)
-    assert row.because in told["newest_not_active_because"]
-    assert told["next_command"].startswith(f"registry-pipeline {row.next_command}")
-    assert told["newest_run_id"].startswith("2026-03-02")
-    assert f"    -> {told['next_command']}\n" in built("status", now=LAST).out
-    words = shlex.split(told["next_command"])[1:]
+    status_row = next(r for r in ended.document("status")["registries"] if r["registry_id"] == row.registry_id)
+    assert row.because in status_row["newest_not_active_because"]
+    assert status_row["next_command"].startswith(f"registry-pipeline {row.next_command}")
+    assert status_row["newest_run_id"].startswith("2026-03-02")
+    assert f"    -> {status_row['next_command']}\n" in built("status", now=LAST).out
+    words = shlex.split(status_row["next_command"])[1:]
     assert built(*words, now=LAST).code == row.code
 
 
@@ -169,10 +169,10 @@ def test_an_altered_active_run_does_not_hold_back_the_newest(built: Repository) 
     built_alone(built, "drift_signals")
     built.tamper("2026-03-01__120000__seal_expected_versions", "EXPECTED_VERSIONS_v0_1_snapshot.json")
 
-    told = built("status", "--json", now=LAST)
+    status = built("status", "--json", now=LAST)
 
-    row = next(r for r in told.document("status")["registries"] if r["registry_id"] == "drift_signals")
-    assert (told.code, row["newest_not_active_because"].startswith("it was built with --only or --no-activate")) == (
+    row = next(r for r in status.document("status")["registries"] if r["registry_id"] == "drift_signals")
+    assert (status.code, row["newest_not_active_because"].startswith("it was built with --only or --no-activate")) == (
         3,
         True,
     )

@@ -189,7 +189,7 @@ def unknown(ended: Ended) -> str:
 
 
 @pytest.mark.parametrize(
-    ("state", "words", "told"),
+    ("state", "words", "message"),
     [
         ("gone", (), "the file does not exist"),
         ("link", (), "is a link"),
@@ -206,7 +206,7 @@ def unknown(ended: Ended) -> str:
     ],
 )
 def test_what_cannot_be_checked_ends_with_seven_and_says_why(
-    root: Path, studio: Studio, state: str, words: tuple[str, ...], told: str
+    root: Path, studio: Studio, state: str, words: tuple[str, ...], message: str
 ) -> None:
     place = root / PACK
     if state in ("gone", "link", "folder", "unstaged"):
@@ -231,7 +231,7 @@ def test_what_cannot_be_checked_ends_with_seven_and_says_why(
         commit(root, {PACK: "not json"})
         git(root, "checkout", "-q", "-f", "work")
 
-    assert told in unknown(studio("check", *words, "--json"))
+    assert message in unknown(studio("check", *words, "--json"))
 
 
 def test_a_shallow_clone_of_the_last_commit_does_not_know_what_was_before(
@@ -368,16 +368,16 @@ def test_every_violation_is_remembered_once_and_counted(root: Path, studio: Stud
     studio("check", "--staged")
     studio("check")
 
-    told = studio("diagnostics", "--events", "--json").document("roles-diagnostics")
+    document = studio("diagnostics", "--events", "--json").document("roles-diagnostics")
 
-    assert sorted((row["code"], row["count"]) for row in told["diagnostics"]) == [
+    assert sorted((row["code"], row["count"]) for row in document["diagnostics"]) == [
         ("RR001", 2),
         ("RR002", 2),
         ("RR002", 2),
     ]
-    assert {row["tool"] for row in told["diagnostics"]} == {"roles check"}
-    assert {row["job_id"] for row in told["diagnostics"]} == {None}
-    assert len(told["events"]) == 6
+    assert {row["tool"] for row in document["diagnostics"]} == {"roles check"}
+    assert {row["job_id"] for row in document["diagnostics"]} == {None}
+    assert len(document["events"]) == 6
     assert studio("diagnostics", "--limit", "1", "--json").document("roles-diagnostics")["count"] == 1
     text = studio("diagnostics", "--events").out
     assert text.count("RR002") == 2
@@ -430,7 +430,7 @@ def test_bump_adds_the_next_version_and_touches_no_other_line(root: Path, studio
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("nobody", "C"), 7, "nobody"),
         (("producer", "Z"), 2, "'X', 'C'"),
@@ -438,12 +438,12 @@ def test_bump_adds_the_next_version_and_touches_no_other_line(root: Path, studio
     ],
 )
 def test_what_cannot_be_bumped_is_told_and_changes_nothing(
-    root: Path, studio: Studio, words: tuple[str, ...], code: int, told: str
+    root: Path, studio: Studio, words: tuple[str, ...], code: int, message: str
 ) -> None:
     ended = studio("bump", *words)
 
     assert ended.code == code
-    assert told in ended.err
+    assert message in ended.err
     assert (root / PACK).read_text() == SMALL
 
 
@@ -459,9 +459,9 @@ def test_a_defective_pack_or_a_link_is_not_bumped(root: Path, studio: Studio) ->
 
 
 def test_the_rules_are_those_of_the_table(studio: Studio) -> None:
-    told = studio("rules", "--json").document("roles-rules")
+    document = studio("rules", "--json").document("roles-rules")
 
-    assert [rule["code"] for rule in told["rules"]] == [row.code for row in rows_of_family("roles")]
+    assert [rule["code"] for rule in document["rules"]] == [row.code for row in rows_of_family("roles")]
     text = studio("rules").out
     assert all(row.code in text for row in rows_of_family("roles"))
     assert "{" not in text.replace("{1,64}", "")

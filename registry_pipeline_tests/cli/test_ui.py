@@ -59,11 +59,11 @@ def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, 
     watchdog.start()
     home = built.root / ".codex/dagster"
     try:
-        told = json.loads(b"".join(process.stdout.readline() for _ in range(4)))
+        document = json.loads(b"".join(process.stdout.readline() for _ in range(4)))
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{told['url']}/server_info", timeout=PATIENCE) as answer:
+        with opener.open(f"{document['url']}/server_info", timeout=PATIENCE) as answer:
             assert "dagster_version" in json.load(answer)
-        assert told["url"].startswith("http://127.0.0.1:")
+        assert document["url"].startswith("http://127.0.0.1:")
         assert len(_session_leaders_of(home)) >= 2
     finally:
         process.send_signal(number)
@@ -129,15 +129,15 @@ time.sleep(600)
 def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_tables_of_a_new_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered, told = tmp_path / "answered", tmp_path / "daemon.part"
+    answered, daemon_file = tmp_path / "answered", tmp_path / "daemon.part"
 
     def programs(_home: Path, port: int) -> tuple[list[str], list[str]]:
         web = [sys.executable, "-c", _WEB, str(port), str(answered)]
-        return web, [sys.executable, "-c", _DAEMON, str(answered), str(told)]
+        return web, [sys.executable, "-c", _DAEMON, str(answered), str(daemon_file)]
 
     def stop_when_told(_url: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not told.with_suffix(".told").exists() and time.monotonic() < deadline:
+        while not daemon_file.with_suffix(".told").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         raise KeyboardInterrupt
 
@@ -150,4 +150,4 @@ def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_ta
             signal.signal(number, handler)
 
     assert code == 0
-    assert told.with_suffix(".told").read_text() == "second"
+    assert daemon_file.with_suffix(".told").read_text() == "second"

@@ -12,13 +12,13 @@ RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 def test_all_judges_every_folder_and_lists_the_unsealed_without_failing_for_them(seen: Repository) -> None:
     ended = seen("verify", "--all", "--json")
 
-    told = ended.document("verify")
-    by_run = {r["run_id"]: r["verdict"] for r in told["results"]}
-    assert (ended.code, told["verdict"]) == (3, "fail")
+    document = ended.document("verify")
+    by_run = {r["run_id"]: r["verdict"] for r in document["results"]}
+    assert (ended.code, document["verdict"]) == (3, "fail")
     assert (by_run[RUN_REGISTRY], by_run["legacy"], by_run["two_roots"]) == ("pass", "unsealed", "partial")
-    assert told["counts"]["runs"] == len(told["results"])
-    assert told["counts"]["runs"] == sum(told["counts"][v] for v in ("pass", "fail", "unsealed", "partial"))
-    assert {f["severity"] for r in told["results"] if r["verdict"] == "unsealed" for f in r["findings"]} == {"info"}
+    assert document["counts"]["runs"] == len(document["results"])
+    assert document["counts"]["runs"] == sum(document["counts"][v] for v in ("pass", "fail", "unsealed", "partial"))
+    assert {f["severity"] for r in document["results"] if r["verdict"] == "unsealed" for f in r["findings"]} == {"info"}
 
 
 def test_the_text_has_one_line_for_each_folder_that_is_not_sound_and_a_summary(seen: Repository) -> None:

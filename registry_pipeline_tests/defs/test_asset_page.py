@@ -21,9 +21,9 @@ def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_r
 
 
 def test_the_order_and_the_indentation_of_a_json_array_are_no_change() -> None:
-    told = metadata.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
+    changes = metadata.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
 
-    assert told == {"records_change": 0, "records_added": 0, "records_removed": 0}
+    assert changes == {"records_change": 0, "records_added": 0, "records_removed": 0}
 
 
 def test_no_change_is_told_against_a_snapshot_that_is_not_json() -> None:
@@ -87,11 +87,11 @@ def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
 
 
 def test_a_finding_is_told_with_what_was_expected_what_was_found_and_what_to_do() -> None:
-    told = metadata.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
+    text = metadata.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
 
-    assert told.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
-    assert "(expected 1, got 2)" in told
-    assert told.endswith("_rebuild the run; never edit a sealed run_")
+    assert text.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
+    assert "(expected 1, got 2)" in text
+    assert text.endswith("_rebuild the run; never edit a sealed run_")
 
 
 def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the_notes() -> None:

@@ -10,14 +10,14 @@ from registry_pipeline.runs.sealed_run import RunVerdict, Verdict
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES
 
 
-def told(code: str) -> Finding:
+def make_finding(code: str) -> Finding:
     """Return a finding with the weight and the clause of its row, whatever words its message takes."""
     row = CODES[code]
     return Finding(code, row.severity, "runs/a", None, row.message, None, None, row.clause, row.hint)
 
 
 def passed(code: str | None, verdict: RunVerdict) -> dict[str, bool]:
-    findings = () if code is None else (told(code),)
+    findings = () if code is None else (make_finding(code),)
     judged = Verdict("runs/a", "a", "run_registry", verdict, "0" * 64, findings)
     return {name: check_result(name, judged).passed for name in CHECK_NAMES}
 
@@ -37,7 +37,7 @@ def test_a_verdict_that_did_not_pass_fails_at_least_one_check_whatever_was_found
 
 
 def test_a_warning_is_told_and_fails_nothing() -> None:
-    findings = (told("RUN_HISTORY_UNKNOWN"),)
+    findings = (make_finding("RUN_HISTORY_UNKNOWN"),)
     judged = Verdict("runs/a", "a", "run_registry", "pass", "0" * 64, findings)
 
     result = check_result("rules", judged)

@@ -197,8 +197,8 @@ def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
     checks = verdicts_of(result, ROLE_REGISTRY)
     assert checks == {"seal": True, "schema": True, "append_only": case.exit_code == 0}
     (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "append_only"]
-    told = str(check.metadata["findings"].value)
-    errors = sorted((code, place or None) for code, place in _LINE.findall(told))
+    findings_text = str(check.metadata["findings"].value)
+    errors = sorted((code, place or None) for code, place in _LINE.findall(findings_text))
     if checks["append_only"]:
         sealed = page_of(result, ROLE_REGISTRY)["run_id"]
         if before is None or before.run_id != sealed:
@@ -208,7 +208,7 @@ def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
     else:
         assert "check append_only failed" in repo.skipped()
         assert repo.active().get(ROLE_REGISTRY) == before
-    return Verdict(case.exit_code, errors, len(re.findall(r"\*\*RR020\*\* warning", told)))
+    return Verdict(case.exit_code, errors, len(re.findall(r"\*\*RR020\*\* warning", findings_text)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -62,9 +62,9 @@ def reported(answer: SensorResult | SkipReason) -> dict[str, AssetMaterializatio
 
 
 def reason(answer: SensorResult | SkipReason) -> str:
-    told = answer if isinstance(answer, SkipReason) else answer.skip_reason
-    assert isinstance(told, SkipReason), answer
-    return told.skip_message or ""
+    skip_reason = answer if isinstance(answer, SkipReason) else answer.skip_reason
+    assert isinstance(skip_reason, SkipReason), answer
+    return skip_reason.skip_message or ""
 
 
 def check(repo: DagsterRepo, answer: SensorResult | SkipReason) -> ExecuteInProcessResult:
@@ -201,8 +201,8 @@ def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Dagst
     version = {name: (event.tags or {})[event_log.DATA_VERSION_TAG] for name, event in events.items()}
     for registry_id in sealed(fresh):
         tags, upstreams = events[registry_id].tags or {}, REGISTRIES[registry_id].depends_on
-        told = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
-        assert told == {name: version[name] for name in upstreams}
+        input_versions = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
+        assert input_versions == {name: version[name] for name in upstreams}
 
 
 def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(activated: DagsterRepo) -> None:

@@ -28,11 +28,13 @@ def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(known_repository, root, symlinks=True)
     command = [sys.executable, "-m", "registry_pipeline", "-C", str(root), "--json", "ui", "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    told = root.parent / "told.json"
-    with told.open("wb") as out:
+    address_file = root.parent / "told.json"
+    with address_file.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, env=environment, start_new_session=True)
     try:
-        yield Served(until("the address", lambda: _address(told, process), START_SECONDS), load_repository(root))
+        yield Served(
+            until("the address", lambda: _address(address_file, process), START_SECONDS), load_repository(root)
+        )
         process.send_signal(signal.SIGINT)
         assert process.wait(WORK_SECONDS) == 0
     finally:
@@ -42,10 +44,10 @@ def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         make_removable(root)
 
 
-def _address(told: Path, process: subprocess.Popen[bytes]) -> str | None:
+def _address(address_file: Path, process: subprocess.Popen[bytes]) -> str | None:
     assert process.poll() is None, "`ui` ended by itself"
     try:
-        url: str = json.loads(told.read_bytes())["url"]
+        url: str = json.loads(address_file.read_bytes())["url"]
     except ValueError:
         return None
     return url

@@ -40,10 +40,12 @@ PIECES = [
 
 @given(st.one_of(files().map(lambda file: file[0]), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
 def test_both_readers_agree_or_refuse_alike(text: str) -> None:
-    assert told(read_yaml_values, text) == told(lambda data: [node.value for node in read_yaml(data)], text)
+    assert read_or_message(read_yaml_values, text) == read_or_message(
+        lambda data: [node.value for node in read_yaml(data)], text
+    )
 
 
-def told(reader: Callable[[bytes], list[Any]], text: str) -> str:
+def read_or_message(reader: Callable[[bytes], list[Any]], text: str) -> str:
     """Return what a reader says: the values, or why and where it refuses."""
     try:
         return json.dumps(reader(text.encode()), sort_keys=True)

@@ -148,14 +148,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("data", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_strict_yaml_is_refused_and_never_overwritten(tmp_path: Path, data: bytes, told: str) -> None:
+@pytest.mark.parametrize(("data", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_strict_yaml_is_refused_and_never_overwritten(tmp_path: Path, data: bytes, message: str) -> None:
     place = tmp_path / "a.yaml"
     place.write_bytes(data)
 
-    with pytest.raises(RefusedError, match=told):
+    with pytest.raises(RefusedError, match=message):
         load_yaml(place)
-    with pytest.raises(RefusedError, match=told):
+    with pytest.raises(RefusedError, match=message):
         dump_yaml(place, {"a": 1})
 
     assert place.read_bytes() == data
@@ -221,15 +221,15 @@ def test_the_other_road_loses_no_comment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         ([{"id": "a"}, {"id": "a"}], "two entries have the key 'a'"),
         ({"one": [], "two": []}, "not a list of entries"),
         ({"one": 1}, "not a list of entries"),
     ],
 )
-def test_data_that_is_no_list_of_entries_is_refused(data: object, told: str) -> None:
-    with pytest.raises(RefusedError, match=told):
+def test_data_that_is_no_list_of_entries_is_refused(data: object, message: str) -> None:
+    with pytest.raises(RefusedError, match=message):
         insert_or_update_entry(data, "id", {"id": "a", "x": 1})
 
 

@@ -23,9 +23,9 @@ class Folders:
         for run_id, inputs in runs.items():
             self.roots[run_id] = seal_plainly(root, run_id, {"data.txt": b"1\n"}, {"inputs": self.inputs(inputs)})
 
-    def inputs(self, told: list[Any]) -> dict[str, Any]:
-        named = [each for each in told if "run" in each]
-        files = [{"path": each["file"], "sha256": "0" * 64} for each in told if "file" in each]
+    def inputs(self, input_specs: list[Any]) -> dict[str, Any]:
+        named = [each for each in input_specs if "run" in each]
+        files = [{"path": each["file"], "sha256": "0" * 64} for each in input_specs if "file" in each]
         return {"registries": [self._named(each) for each in named], "files": files}
 
     def _named(self, each: Mapping[str, Any]) -> dict[str, Any]:

@@ -230,8 +230,8 @@ def test_of_what_is_logged_only_the_last_manifests_are_read(story: Story, monkey
     monkeypatch.setattr(os, "open", heard)
     story.read()
 
-    told = {f"{Path(path).parent.name}/{Path(path).name}" for path in opened if "drift_signals_build/" in path}
-    assert told == {
+    opened_files = {f"{Path(path).parent.name}/{Path(path).name}" for path in opened if "drift_signals_build/" in path}
+    assert opened_files == {
         "2026-01-19__101010__drift_signals_build/manifest.json",
         "2026-01-20__101010__drift_signals_build/run.json",
         "2026-01-20__101010__drift_signals_build/MANIFEST.sha256",

@@ -61,13 +61,13 @@ def write_scenario(story: Mapping[str, Any], root: Path) -> ChainOnDisk:
     refs: dict[str, SealedRef] = {}
     after: dict[str, str] = {}
     (root / RUNS).mkdir(parents=True)
-    for number, told in enumerate(story["records"]):
-        begins = told.get("before") or (after[told["follows"]] if told["follows"] else "start")
-        after[told["name"]] = begins if told["action"] in ("init", "void") else told["name"]
-        record = _record(told, refs, state(begins), state(after[told["name"]]))
+    for number, spec in enumerate(story["records"]):
+        begins = spec.get("before") or (after[spec["follows"]] if spec["follows"] else "start")
+        after[spec["name"]] = begins if spec["action"] in ("init", "void") else spec["name"]
+        record = _record(spec, refs, state(begins), state(after[spec["name"]]))
         run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
-        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[told["name"]])}
-        refs[told["name"]] = seal_activation(root, run_id, files)
+        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[spec["name"]])}
+        refs[spec["name"]] = seal_activation(root, run_id, files)
     if "report" in story:
         ref = refs[story["report"]]
         named = {"registry_id": ACTIVATION_TAG, "role": "previous", "sealed_ref": ref.to_json()}
@@ -97,20 +97,20 @@ def check_scenario(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
     }
 
 
-def _record(told: Mapping[str, Any], refs: Mapping[str, SealedRef], before: bytes, after: bytes) -> ActivationRecord:
-    moves = [Move("run_registry", run_ref(run_id), None) for run_id in told.get("moves_away", ())]
-    if told["action"] == "activate":
-        moves = [Move("run_registry", None, run_ref(told["name"]))]
+def _record(spec: Mapping[str, Any], refs: Mapping[str, SealedRef], before: bytes, after: bytes) -> ActivationRecord:
+    moves = [Move("run_registry", run_ref(run_id), None) for run_id in spec.get("moves_away", ())]
+    if spec["action"] == "activate":
+        moves = [Move("run_registry", None, run_ref(spec["name"]))]
     return ActivationRecord(
-        action=told["action"],
+        action=spec["action"],
         moves=tuple(moves),
-        runs=tuple(refs.get(run) or run_ref(run) for run in told.get("runs", ())),
+        runs=tuple(refs.get(run) or run_ref(run) for run in spec.get("runs", ())),
         actor="a story",
-        reason=told.get("reason", ""),
+        reason=spec.get("reason", ""),
         verdicts={},
         before_sha256=sha256_hex(before),
         after_sha256=sha256_hex(after),
-        previous=refs[told["follows"]] if told["follows"] else None,
+        previous=refs[spec["follows"]] if spec["follows"] else None,
     )
 
 

@@ -18,13 +18,13 @@ from registry_pipeline_tests.sealed_folders import RUNS, seal_plainly
 STORIES = {case.name: case for case in find_cases("chain")}
 
 
-def told(root: Path, story: str) -> ChainOnDisk:
+def read_scenario(root: Path, story: str) -> ChainOnDisk:
     return write_scenario(STORIES[story].arguments, root)
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_only_what_is_whole_lets_the_next_change_through(tmp_path: Path, story: str) -> None:
-    tale = told(tmp_path, story)
+    tale = read_scenario(tmp_path, story)
     judged = check_chain(read_chain(tale.repository), tale.pointers, tale.intent)
     whole = story.startswith(("committed", "not_chained", "CHAIN_RESTARTED"))
 
@@ -42,7 +42,7 @@ def test_every_chain_code_has_a_story_that_bears_its_name() -> None:
 
 
 def test_a_finding_says_where_and_what_was_expected(tmp_path: Path) -> None:
-    tale = told(tmp_path, "POINTER_EDITED__absent")
+    tale = read_scenario(tmp_path, "POINTER_EDITED__absent")
     (finding,) = check_chain(read_chain(tale.repository), tale.pointers, tale.intent).findings
 
     assert finding.path == tale.repository.config.pointers
@@ -51,7 +51,7 @@ def test_a_finding_says_where_and_what_was_expected(tmp_path: Path) -> None:
 
 
 def test_a_fork_names_every_branch(tmp_path: Path) -> None:
-    tale = told(tmp_path, "CHAIN_FORK__after_a_merge")
+    tale = read_scenario(tmp_path, "CHAIN_FORK__after_a_merge")
     findings = check_chain(read_chain(tale.repository), tale.pointers, tale.intent).findings
     rivals = [tale.refs[name].run_id for name in ("second", "rival")]
 
@@ -61,7 +61,7 @@ def test_a_fork_names_every_branch(tmp_path: Path) -> None:
 
 def test_the_order_in_which_records_are_found_does_not_matter(tmp_path: Path) -> None:
     for number, story in enumerate(STORIES):
-        tale = told(tmp_path / str(number), story)
+        tale = read_scenario(tmp_path / str(number), story)
         found = read_chain(tale.repository)
         turned = replace(found, records=found.records[::-1], broken=found.broken[::-1])
         one, other = (check_chain(records, tale.pointers, tale.intent) for records in (found, turned))
@@ -70,7 +70,7 @@ def test_the_order_in_which_records_are_found_does_not_matter(tmp_path: Path) ->
 
 
 def test_a_copy_of_a_record_under_another_run_root_counts_once(tmp_path: Path) -> None:
-    tale = told(tmp_path, "committed__chain_of_three")
+    tale = read_scenario(tmp_path, "committed__chain_of_three")
     elsewhere = tmp_path / "reports" / "runs"
     elsewhere.mkdir(parents=True)
     folder = tale.refs["first"].run_id
@@ -83,7 +83,7 @@ def test_a_copy_of_a_record_under_another_run_root_counts_once(tmp_path: Path) -
 
 
 def test_other_run_folders_are_not_opened(tmp_path: Path) -> None:
-    tale = told(tmp_path, "committed__init")
+    tale = read_scenario(tmp_path, "committed__init")
     seal_plainly(tmp_path, "2026-02-03__000000__run_registry_build", {"A.json": b"{}"}, {})
     (tmp_path / RUNS / "2026-02-03__000000__pointer_activation_notes").mkdir()
     (tmp_path / RUNS / "pointer_activation").mkdir()
@@ -93,7 +93,7 @@ def test_other_run_folders_are_not_opened(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_only_bears_the_name_of_a_record_is_told(tmp_path: Path) -> None:
-    tale = told(tmp_path, "committed__init")
+    tale = read_scenario(tmp_path, "committed__init")
     name = "2026-02-03__000000__pointer_activation"
     init = tmp_path / RUNS / tale.refs["init"].run_id
     files = {file: (init / file).read_bytes() for file in (RECORD_FILE, AFTER_FILE)}

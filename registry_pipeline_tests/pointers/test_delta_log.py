@@ -39,16 +39,16 @@ def test_a_byte_of_the_beginning_that_is_another_is_found(place: int, change: in
     grown = bytearray(KNOWN)
     grown[place] ^= change
 
-    told = check_delta_log(bytes(grown), KNOWN, **{**FIRST, "previous_run_id": "the one before"})
+    findings = check_delta_log(bytes(grown), KNOWN, **{**FIRST, "previous_run_id": "the one before"})
 
-    assert "DELTA_PREFIX_BROKEN" in {f.code for f in told}
+    assert "DELTA_PREFIX_BROKEN" in {f.code for f in findings}
 
 
 @given(st.integers(0, len(KNOWN) - 1))
 def test_a_log_that_was_cut_does_not_begin_with_its_previous(length: int) -> None:
-    told = check_delta_log(KNOWN[:length], KNOWN, **{**FIRST, "previous_run_id": "the one before"})
+    findings = check_delta_log(KNOWN[:length], KNOWN, **{**FIRST, "previous_run_id": "the one before"})
 
-    assert "DELTA_PREFIX_BROKEN" in {f.code for f in told}
+    assert "DELTA_PREFIX_BROKEN" in {f.code for f in findings}
 
 
 @given(st.binary(max_size=80), st.none() | st.binary(max_size=80))

@@ -32,18 +32,18 @@ def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
         or (row["manifest_root_sha256"] is not None and after[key] != row["manifest_root_sha256"])
     }
 
-    told = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
+    findings = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
 
-    assert {f"{root}/{run}" for root, run in lost} == {f.path for f in told}
+    assert {f"{root}/{run}" for root, run in lost} == {f.path for f in findings}
 
 
 @given(st.sets(st.tuples(st.sampled_from([*RUN_ROOTS, "assets"]), st.sampled_from("ab"), st.sampled_from("xyzw"))))
 def test_each_run_folder_and_each_other_file_that_git_misses_is_told_once(missing: set[tuple[str, str, str]]) -> None:
     lost = {f"{root}/{run}" if root in RUN_ROOTS else f"{root}/{run}/{file}" for root, run, file in missing}
 
-    told = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
+    findings = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
 
-    assert sorted(lost) == sorted(f.path for f in told)
+    assert sorted(lost) == sorted(f.path for f in findings)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))

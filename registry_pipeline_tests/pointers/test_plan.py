@@ -206,9 +206,9 @@ def test_a_run_whose_pointer_is_not_true_is_no_upstream() -> None:
     assert codes(request([OP1], [RR1], pointers=stale)) == ["ACTIVATE_MIXED"]
 
 
-@pytest.mark.parametrize("told", ["", "yesterday"])
-def test_an_unknown_instant_is_not_called_older(told: str) -> None:
-    accepted(request([replace(RR1, as_of_utc=told)], [RR2]))
+@pytest.mark.parametrize("as_of_utc", ["", "yesterday"])
+def test_an_unknown_instant_is_not_called_older(as_of_utc: str) -> None:
+    accepted(request([replace(RR1, as_of_utc=as_of_utc)], [RR2]))
 
 
 MIXED: dict[str, tuple[list[SealedRun], dict[str, Any], str]] = {
@@ -268,11 +268,11 @@ def test_the_set_is_judged_on_the_state_after_the_move(what: str) -> None:
 def test_a_mixed_edge_that_does_not_refuse_is_told_as_a_warning(
     candidates: list[SealedRun], state: dict[str, Any]
 ) -> None:
-    (told,) = accepted(request(candidates, **state)).findings
+    (warning,) = accepted(request(candidates, **state)).findings
 
-    assert (told.code, told.severity) == ("POINTER_INPUTS_MIXED", Severity.WARNING)
-    assert (told.expected, told.got) == (RR2.ref.run_id, RR1.ref.run_id)
-    assert told.path == f"{RUNS}/{OP1.ref.run_id}"
+    assert (warning.code, warning.severity) == ("POINTER_INPUTS_MIXED", Severity.WARNING)
+    assert (warning.expected, warning.got) == (RR2.ref.run_id, RR1.ref.run_id)
+    assert warning.path == f"{RUNS}/{OP1.ref.run_id}"
 
 
 def test_previous_inputs_do_not_count_in_the_closure() -> None:
@@ -298,13 +298,13 @@ def test_a_plan_without_a_pointer_file_or_with_two_runs_of_one_registry_is_a_mis
 def test_the_refusal_names_both_runs_and_what_to_build() -> None:
     refusal = plan_activation(request([RR2], [RR1, OP1]))
     assert isinstance(refusal, Refusal)
-    (told,) = refusal.findings
+    (error,) = refusal.findings
 
-    assert told.message == (
+    assert error.message == (
         "after this change op_status_table (2026-02-01__000000__op_status_table_build) would depend on "
         "2026-02-01__000000__run_registry_build, but 2026-02-02__000000__run_registry_build is active"
     )
-    assert (told.expected, told.got) == (RR2.ref.run_id, RR1.ref.run_id)
+    assert (error.expected, error.got) == (RR2.ref.run_id, RR1.ref.run_id)
 
 
 def test_the_same_run_under_another_relpath_is_the_same_upstream() -> None:

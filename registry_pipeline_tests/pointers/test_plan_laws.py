@@ -65,8 +65,8 @@ def test_law_after_an_accepted_plan_no_edge_at_a_moved_registry_is_mixed(asked: 
     mixed = mixed_at_a_moved_registry(asked)
 
     if isinstance(plan, Refusal):
-        told = {f.code for f in plan.findings if f.severity == "error"}
-        assert ("ACTIVATE_MIXED" in told) == bool(mixed and not asked.allow_mixed)
+        error_codes = {f.code for f in plan.findings if f.severity == "error"}
+        assert ("ACTIVATE_MIXED" in error_codes) == bool(mixed and not asked.allow_mixed)
     else:
         assert not mixed or asked.allow_mixed
 
@@ -123,8 +123,8 @@ def test_law_no_foreign_run_moves_without_permission_and_a_record_counts_those_t
 
     plain, permitted = plan_activation(refused), plan_activation(allowed)
 
-    told = {f.path for f in plain.findings if f.code == "ACTIVATE_FOREIGN"}
-    assert told == {f"{ref.run_root}/{ref.run_id}" for ref in foreign}
+    foreign_paths = {f.path for f in plain.findings if f.code == "ACTIVATE_FOREIGN"}
+    assert foreign_paths == {f"{ref.run_root}/{ref.run_id}" for ref in foreign}
     assert isinstance(plain, Refusal) or not foreign
     if isinstance(permitted, ActivationPlan):
         moved = {move.to_ref for move in permitted.moves}

@@ -72,16 +72,16 @@ def test_any_bytes_are_judged(data: bytes) -> None:
 
 @given(JSON | DOCUMENT)
 def test_any_json_is_judged_and_told_in_text_that_can_be_written(document: Any) -> None:
-    parsed, told = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
+    parsed, findings = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
 
-    for each in told:
+    for each in findings:
         json.dumps(each.to_json(), ensure_ascii=False).encode()
     judge(parsed)
 
 
 @given(DOCUMENT)
 def test_what_the_parser_accepts_the_schema_accepts(document: Any) -> None:
-    _, told = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
+    _, findings = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
 
-    if not told:
+    if not findings:
         assert check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", document) == []

@@ -66,17 +66,17 @@ def test_nothing_is_read_through_a_broken_entry(code: str) -> None:
 def test_a_file_beyond_any_honest_size_is_refused_unread() -> None:
     padded = (read_case("good__full_stack") or b"") + b" " * (4 * 1024 * 1024)
 
-    parsed, (told,) = parse_pointer_file(padded, POINTERS)
+    parsed, (found,) = parse_pointer_file(padded, POINTERS)
 
-    assert (told.code, parsed.pointers) == ("POINTER_SHAPE", ())
+    assert (found.code, parsed.pointers) == ("POINTER_SHAPE", ())
 
 
 def test_more_pointers_than_any_table_has_are_one_finding() -> None:
     document = {"pointer_contract_version": "0.1", "pointers": [{}] * 1001}
 
-    _, told = parse_pointer_file(json.dumps(document).encode(), POINTERS)
+    _, findings = parse_pointer_file(json.dumps(document).encode(), POINTERS)
 
-    assert [f.location for f in told] == ["/pointers"]
+    assert [f.location for f in findings] == ["/pointers"]
 
 
 def test_the_moment_of_activation_may_be_now() -> None:
@@ -88,11 +88,11 @@ def test_the_moment_of_activation_may_be_now() -> None:
 def test_a_mixed_set_names_both_runs_and_the_command() -> None:
     parsed, _ = parse_pointer_file(read_case("POINTER_INPUTS_MIXED__rebuilt_alone"), POINTERS)
 
-    (told,) = check_pointer_file(parsed, NOW)
+    (found,) = check_pointer_file(parsed, NOW)
 
-    assert told.expected == "2026-03-02__100000__run_registry_build"
-    assert told.got == "2026-03-01__100000__run_registry_build"
-    assert "build run_registry" in told.hint
+    assert found.expected == "2026-03-02__100000__run_registry_build"
+    assert found.got == "2026-03-01__100000__run_registry_build"
+    assert "build run_registry" in found.hint
 
 
 def test_only_runs_under_a_configured_root_are_verified() -> None:

@@ -45,7 +45,7 @@ histories = st.dictionaries(
     st.tuples(st.sampled_from(["drift_signals", "run_registry"]), st.integers(1, 28)),
     st.none() | _manifests,
     max_size=8,
-).map(lambda told: [snapshot(name, number, manifest) for (name, number), manifest in told.items()])
+).map(lambda manifests: [snapshot(name, number, manifest) for (name, number), manifest in manifests.items()])
 
 
 def log_of(
@@ -159,7 +159,7 @@ def judged(log: bytes, previous: bytes | None, run_id: str, previous_run_id: str
 def test_what_cannot_be_read_has_no_paths_on_either_side() -> None:
     history = [snapshot("x", 1, {"a": "1" * 64}), snapshot("x", 2, None), snapshot("x", 3, {"a": "1" * 64})]
 
-    told = [json.loads(line) for line in log_of(history).splitlines()]
+    manifests = [json.loads(line) for line in log_of(history).splitlines()]
 
-    assert [edge["delta_basis"] for edge in told] == ["manifest_diff", "unknown", "unknown"]
-    assert [edge["counts"] for edge in told[1:]] == [{"added": 0, "removed": 0, "modified": 0}] * 2
+    assert [edge["delta_basis"] for edge in manifests] == ["manifest_diff", "unknown", "unknown"]
+    assert [edge["counts"] for edge in manifests[1:]] == [{"added": 0, "removed": 0, "modified": 0}] * 2

@@ -59,9 +59,9 @@ def test_a_history_is_told_alike_however_it_was_read(current: bytes, versions: l
     one_by_one = [PublishedCommit(f"c{n}", parse_whole_pack(data, "p")) for n, data in enumerate(versions)]
     lean = [PublishedCommit(f"c{n}", past(data)) for n, data in enumerate(versions)]
 
-    told = check_history(parse_whole_pack(current, "p"), one_by_one)
+    violations = check_history(parse_whole_pack(current, "p"), one_by_one)
 
-    assert check_history(parse_pack(current, "p"), lean) == told
+    assert check_history(parse_pack(current, "p"), lean) == violations
 
 
 def test_only_what_is_told_of_is_read_again() -> None:

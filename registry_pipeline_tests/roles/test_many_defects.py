@@ -16,9 +16,9 @@ def test_defects_of_a_text_are_told_up_to_a_number() -> None:
 
 
 def test_wrong_items_of_an_array_are_told_up_to_a_number() -> None:
-    told = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * MAX_ITEMS + b"1, 1]}", "p"), None)
+    violations = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * MAX_ITEMS + b"1, 1]}", "p"), None)
 
-    wrong = [each.finding for each in told if "/" in each.finding.message or "items" in each.finding.message]
+    wrong = [each.finding for each in violations if "/" in each.finding.message or "items" in each.finding.message]
     assert len(wrong) == MAX_ITEMS + 1
     assert sum("in 2 more of its items" in each.message for each in wrong) == 1
 

@@ -22,8 +22,8 @@ def pack(last: str = "{}", count: int = ENOUGH) -> bytes:
 
 
 def errors(current: bytes, baseline: bytes) -> list[Violation]:
-    told = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "b"), "main:p"))
-    return [each for each in told if each.finding.severity is Severity.ERROR]
+    violations = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "b"), "main:p"))
+    return [each for each in violations if each.finding.severity is Severity.ERROR]
 
 
 def test_what_the_baseline_has_too_is_no_error_also_where_it_is_not_listed() -> None:

@@ -33,7 +33,7 @@ STYLES: list[dict[str, Any]] = [
 ]
 
 
-def told(pack: ParsedPack) -> tuple[object, ...]:
+def describe_pack(pack: ParsedPack) -> tuple[object, ...]:
     """Return all that a pack tells, and where."""
     return (
         pack.snapshot,
@@ -48,11 +48,11 @@ def told(pack: ParsedPack) -> tuple[object, ...]:
 
 
 def alike(data: bytes) -> None:
-    whole = told(parse_whole_pack(data, "p"))
+    whole = describe_pack(parse_whole_pack(data, "p"))
 
     clear_role_cache()
-    assert told(parse_pack(data, "p")) == whole
-    assert told(parse_pack(data, "p")) == whole, "the second time, when its roles are known"
+    assert describe_pack(parse_pack(data, "p")) == whole
+    assert describe_pack(parse_pack(data, "p")) == whole, "the second time, when its roles are known"
 
 
 @pytest.mark.parametrize("case", find_cases("roles"), ids=lambda case: case.id)

@@ -32,8 +32,8 @@ def pack_of(text: str | bytes) -> ParsedPack:
 
 def sealed(pack: ParsedPack, record: Any = None, document: Any = None) -> SealReport:
     """Return the report of a sealed run of a pack; without a record it is a run of an old version."""
-    told = make_registry_document(pack) if document is None else document
-    files = {ROLE_ARTIFACT: json_document(told), "pack.json": pack.data}
+    registry_document = make_registry_document(pack) if document is None else document
+    files = {ROLE_ARTIFACT: json_document(registry_document), "pack.json": pack.data}
     run_json = {} if record is None else {"comparison": json.loads(json_document(record))}
     return SealReport(FOLDER, FOLDER.rpartition("/")[2], "pass", "0" * 64, (), run_json, (), files)
 

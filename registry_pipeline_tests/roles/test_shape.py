@@ -19,10 +19,10 @@ def test_an_unknown_key_in_the_place_of_a_missing_one_is_told() -> None:
     base = base_pack()
     base["roles"][1]["alias"] = base["roles"][1].pop("aliases")
 
-    told = [each.finding.message for each in check_against_baseline(parse_pack(written(base), "p"), None)]
+    messages = [each.finding.message for each in check_against_baseline(parse_pack(written(base), "p"), None)]
 
-    assert any("aliases is missing" in each for each in told)
-    assert any("did you mean aliases?" in each for each in told)
+    assert any("aliases is missing" in each for each in messages)
+    assert any("did you mean aliases?" in each for each in messages)
 
 
 def test_a_defect_of_the_second_of_two_is_not_excused_by_that_of_the_first() -> None:
@@ -31,9 +31,11 @@ def test_a_defect_of_the_second_of_two_is_not_excused_by_that_of_the_first() -> 
     before = written(base)
     base["roles"][1]["lifecycle"] = "gone"
 
-    told = check_against_baseline(parse_pack(written(base), "p"), PublishedPack(parse_pack(before, "p"), "main:p"))
+    violations = check_against_baseline(
+        parse_pack(written(base), "p"), PublishedPack(parse_pack(before, "p"), "main:p")
+    )
 
-    errors = [each for each in told if each.finding.severity is Severity.ERROR]
+    errors = [each for each in violations if each.finding.severity is Severity.ERROR]
     assert [each.finding.code for each in errors] == ["RR020"]
 
 
@@ -41,15 +43,15 @@ def test_an_alias_that_three_roles_have_is_told_with_its_first_owner() -> None:
     base = base_pack()
     base["roles"] = [role(name, aliases=["hand"]) for name in ("a", "b", "c")]
 
-    told = [each.finding.message for each in check_against_baseline(parse_pack(written(base), "p"), None)]
+    messages = [each.finding.message for each in check_against_baseline(parse_pack(written(base), "p"), None)]
 
-    assert sum("an alias of role a already" in each for each in told) == 2
+    assert sum("an alias of role a already" in each for each in messages) == 2
 
 
 def test_as_many_wrong_items_as_are_listed_leave_no_rest() -> None:
-    told = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * (MAX_ITEMS - 1) + b"1]}", "p"), None)
+    violations = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * (MAX_ITEMS - 1) + b"1]}", "p"), None)
 
-    assert not any("more of its items" in each.finding.message for each in told)
+    assert not any("more of its items" in each.finding.message for each in violations)
 
 
 def test_a_first_version_is_added_behind_contracts_of_another_id() -> None:

@@ -157,10 +157,10 @@ def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:
 
     for record, row, other in zip(records, rows, held, strict=True):
         for name in query.columns_of(records):
-            told = record.get(name)
-            text = told if isinstance(told, str) else "" if told is None else json.dumps(told)
+            value = record.get(name)
+            text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
             assert row[name] == text
-            assert other[name] == (json.dumps(told) if isinstance(told, dict) else told)
+            assert other[name] == (json.dumps(value) if isinstance(value, dict) else value)
     assert relation.columns == [*query.COLUMNS, "mood"]
     assert relation.types[relation.columns.index("version_ids")] == "VARCHAR[]"
 

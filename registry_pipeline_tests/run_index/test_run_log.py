@@ -47,9 +47,9 @@ def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
     first = finish_run(repository, place, corrects=(), machine_id="C2", now=LATER)
     again = finish_run(repository, place, corrects=(), machine_id="C2", now=LATER)
 
-    told = {"record_type": "RUN", "run_id": run_id, **FIELDS, "qa_gate2": "FAIL"}
+    expected = {"record_type": "RUN", "run_id": run_id, **FIELDS, "qa_gate2": "FAIL"}
     assert run_id == "RUN-20260228-2359-AAAA"
-    assert first.added == ({**told, "run_log_filepath_abs": str(place), "notes": "it: rained, ö"},)
+    assert first.added == ({**expected, "run_log_filepath_abs": str(place), "notes": "it: rained, ö"},)
     assert list(first.added[0]) == [
         *("record_type", "run_id", "created_utc", "created_by", "machine_id", "artist_id", "genre_id"),
         *("qa_gate2", "run_log_filepath_abs", "notes"),

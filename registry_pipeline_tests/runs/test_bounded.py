@@ -95,9 +95,9 @@ def _hollow(folder: Path, sizes: dict[str, int]) -> list[tuple[str, str]]:
 def test_holes_are_hashed_up_to_a_limit_for_the_whole_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs_tree, "MAX_HOLE_BYTES", 5 * 2**20)
 
-    told = _hollow(folder, {"a": 2**21, "b": 2**21, "c": 2**21, "d": 2**19})
+    findings = _hollow(folder, {"a": 2**21, "b": 2**21, "c": 2**21, "d": 2**19})
 
-    assert told == [("FILE_SPARSE", "RUN/c")]
+    assert findings == [("FILE_SPARSE", "RUN/c")]
 
 
 def test_what_is_refused_is_not_kept_in_memory_either(tmp_path: Path) -> None:

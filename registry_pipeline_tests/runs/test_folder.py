@@ -211,11 +211,11 @@ def test_a_missing_run_root_is_refused_with_advice(doors: Doors) -> None:
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record what is made durable and renamed, in order, each by the last part of its name."""
-    told: list[str] = []
+    calls: list[str] = []
 
     def record(name: str, real: Callable[..., None]) -> None:
         def call(path: str, *rest: str) -> None:
-            told.append(f"{name} {Path(path).name.split('.')[0] if name == 'sync' else 'folder'}")
+            calls.append(f"{name} {Path(path).name.split('.')[0] if name == 'sync' else 'folder'}")
             real(path, *rest)
 
         monkeypatch.setattr(f"registry_pipeline.runs.writer.{real.__name__}", call)
@@ -223,7 +223,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     record("sync", durable.sync_path)
     record("sync all of", durable.sync_filesystem)
     record("rename", durable.rename_noreplace)
-    return told
+    return calls
 
 
 def test_files_then_directories_deepest_first_are_durable_before_the_rename_and_the_name_after_it(

@@ -157,10 +157,10 @@ def test_both_verifiers_tell_the_same_of_any_folder(
         folder = Path(scratch) / RUN_ID
         write_tree(folder, sealed_files({"data.jsonl": b"1\r\n2\n", "notes/readme.md": b"# A\n", **extra}, order))
         folder = _spoil(folder, steps)
-        verdict, told = config_key(verify_folder(folder, display_path="RUN"))
+        verdict, findings = config_key(verify_folder(folder, display_path="RUN"))
         event(f"verdict {verdict}")
 
-        assert read_plainly(folder) == (verdict, told)
+        assert read_plainly(folder) == (verdict, findings)
 
 
 @pytest.mark.parametrize("name", ["plain_reading.py", "plain_json.py", "plain_list.py", "plain_paths.py"])
