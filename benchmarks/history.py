@@ -6,7 +6,7 @@ could not be read. Against it, in turns:
 
 - `drift_signals_daily` of all 365 days with nothing known before: every object read, every day built, sealed, synced;
 - the same with the digests of an earlier backfill in the cache;
-- the same with every day sealed already: each is built, compared with its verified folder, and stands;
+- the same with every day sealed already: each is built, compared with its verified folder, and kept;
 - what the first does without sealing, which tells how much of it is the disk.
 
 Then the growth: seconds over days, and over files.
@@ -129,7 +129,7 @@ def hash_once(root: Path, names: bytes) -> int:
 
 
 def build(repository: Repository, days: list[date], *, force: bool = False) -> None:
-    """Build and seal the days as both doors do."""
+    """Build and seal the days as both interfaces do."""
     for _ in build_days(repository, BuildRun(NOW, GitState(None, None)), days, force=force):
         pass
 

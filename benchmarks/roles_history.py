@@ -1,6 +1,6 @@
 """`roles check --history` over N commits, and a script that shows each: python benchmarks/roles_history.py [N].
 
-N commits (default 500) each change a pack of forty roles; between any two stands a commit that does not touch it. Each
+N commits (default 500) each change a pack of forty roles; between any two is a commit that does not touch it. Each
 way gives the contract_ids whose surface is not the one that was published first:
 
 - the script lists the commits with `git log`, calls `git show <commit>:<pack>` for each, and hashes every surface by

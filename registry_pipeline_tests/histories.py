@@ -2,7 +2,7 @@
 
 | day        | commit | what changed                                                                 |
 |------------|--------|------------------------------------------------------------------------------|
-| 2026-01-05 | first  | OP-A01; versions 0.1 and v1 expected, v1 in force                             |
+| 2026-01-05 | first  | OP-A01; versions 0.1 and v1 expected, v1 active                               |
 | 2026-01-20 | second | the pack says v2: thresholds drift                                            |
 | 2026-02-10 | third  | in the day's last second: OP-A02 joins, v2 is expected                        |
 | 2026-02-15 | side   | on a side branch: v9 is expected, and seen by nobody before it is merged      |

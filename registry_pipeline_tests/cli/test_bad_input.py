@@ -196,7 +196,7 @@ def _read_only(root: Path) -> tuple[str, ...]:
     return ()
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_a_read_only_tree_is_looked_at_and_not_built_in(built: Repository) -> None:
     prefix = _read_only(built.root)
 

@@ -40,7 +40,7 @@ def codes(document: Any) -> dict[str, str]:
 
 
 def reseal(folder: Path, **changes: bytes) -> None:
-    """Change files of a run folder and seal it anew, as somebody who can write there would."""
+    """Change files of a run folder and seal it again, as somebody who can write there could."""
     folder.chmod(0o755)
     for name, data in changes.items():
         (folder / name).chmod(0o644)

@@ -53,14 +53,14 @@ def test_a_tampered_log_is_refused_by_name_and_marking_it_bad_goes_back_to_the_o
 
     refused = build(built, 1)
     marked = built("mark-bad", grown, "--reason", "altered", now=at(2))
-    mended = build(built, 3)
+    repaired = build(built, 3)
 
     assert refused.code == 3
     assert delta_codes(refused) == {"DELTA_HEAD_NOT_VERIFIED": f".codex/RUNS/{grown}"}
     assert refused.document("build")["not_built"] == ["registry_delta_log"]
     assert marked.code == 0, marked.err
-    assert mended.code == 0
-    now = mended.document("build")["built"][0]["run_id"]
+    assert repaired.code == 0
+    now = repaired.document("build")["built"][0]["run_id"]
     assert edges(built, now)[: len(edges(built, LOG))] == edges(built, LOG)
 
 
@@ -118,8 +118,8 @@ def test_mark_bad_takes_a_log_whose_hash_file_is_gone(built: Repository) -> None
     folder.chmod(0o755)
     (folder / "MANIFEST.sha256").unlink()
 
-    refused, marked, anew = build(built, 0), built("mark-bad", LOG, "--reason", "x", now=at(1)), build(built, 2)
+    refused, marked, rebuilt = build(built, 0), built("mark-bad", LOG, "--reason", "x", now=at(1)), build(built, 2)
 
     assert delta_codes(refused) == {"DELTA_HEAD_NOT_VERIFIED": f".codex/RUNS/{LOG}"}
-    assert (refused.code, marked.code, anew.code) == (3, 0, 0)
-    assert edges(built, anew.document("build")["built"][0]["run_id"])[0]["from_ref"] is None
+    assert (refused.code, marked.code, rebuilt.code) == (3, 0, 0)
+    assert edges(built, rebuilt.document("build")["built"][0]["run_id"])[0]["from_ref"] is None

@@ -80,8 +80,8 @@ def test_no_check_is_recorded_and_listed_until_the_entry_is_written_again(two: R
     ended = two("entries", "add", "--type", "module_instance", "--entry-json", bad, "--no-check")
     checked = two("entries", "check", "--json")
     fussy = two("entries", "check", "--fail-on", "warning")
-    mended = bad.replace("guage", "gauge")
-    again = two("entries", "add", "--type", "module_instance", "--entry-json", mended, "--update")
+    corrected = bad.replace("guage", "gauge")
+    again = two("entries", "add", "--type", "module_instance", "--entry-json", corrected, "--update")
     clean = two("entries", "check", "--json")
 
     assert ended.code == 0

@@ -161,7 +161,7 @@ def test_a_repository_that_takes_another_id_shows_its_old_runs_as_foreign_until_
     # Inherited runs are not fed back either, so there is nothing to compare the list of run folders with.
     assert codes(rebuilt, "build").items() >= {"POINTER_FOREIGN": "warning", "RUN_HISTORY_UNKNOWN": "warning"}.items()
     active = {p["registry_id"]: p["active_ref"]["run_id"] for p in json.loads(built.pointers.read_bytes())["pointers"]}
-    assert "expected_versions" in active  # its source did not change, and yet it was captured anew
+    assert "expected_versions" in active  # captured again although its source did not change
     assert {envelope(built, run_id)["repository_id"] for run_id in active.values()} == {OTHER}
     assert "POINTER_FOREIGN" not in codes(built("status", "--json", now=LATER), "status")
 

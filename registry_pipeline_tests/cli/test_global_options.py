@@ -152,21 +152,21 @@ def _on_a_terminal(seen: Repository, *words: str, columns: int = 100, **more: st
     return done.stdout.decode()
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_a_terminal_gets_colours_unless_they_are_declined(seen: Repository) -> None:
     assert "\x1b[" in _on_a_terminal(seen, "status", "--now", "2026-03-01T12:00:00Z")
     assert "\x1b[" not in _on_a_terminal(seen, "status", "--no-color")
     assert "\x1b[" not in _on_a_terminal(seen, "status", NO_COLOR="1")
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_a_terminal_is_never_wider_than_it_is_for_tables(seen: Repository) -> None:
     lines = _on_a_terminal(seen, "registries", "--no-color").splitlines()
 
     assert max(map(len, lines)) <= 100
 
 
-@pytest.mark.door
+@pytest.mark.process
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_run_id_is_never_folded_so_that_it_can_be_copied(seen: Repository, columns: int) -> None:
     shown = _on_a_terminal(seen, "status", "--no-color", columns=columns)

@@ -135,7 +135,7 @@ def build_at_once(root: str, barrier: Barrier) -> None:
     sys.exit(main(["-C", root, "--now", LATER, "build"]))
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_two_processes_that_build_at_once_leave_one_log(empty: GovernedRepository) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)

@@ -1,4 +1,4 @@
-"""`runs`: the run registry that is in force, asked."""
+"""`runs`: queries of the active run registry."""
 
 from __future__ import annotations
 

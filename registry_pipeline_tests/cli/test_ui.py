@@ -42,7 +42,7 @@ def _session_leaders_of(home: Path) -> set[int]:
     return found
 
 
-@pytest.mark.door
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, number: signal.Signals) -> None:
     process = subprocess.Popen(
@@ -118,14 +118,14 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
 """
 _DAEMON = """
 import pathlib, sys, time
-told = pathlib.Path(sys.argv[2])
-told.write_text("second" if pathlib.Path(sys.argv[1]).exists() else "too early")
-told.rename(told.with_suffix(".told"))
+report = pathlib.Path(sys.argv[2])
+report.write_text("second" if pathlib.Path(sys.argv[1]).exists() else "too early")
+report.rename(report.with_suffix(".done"))
 time.sleep(600)
 """
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_tables_of_a_new_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +137,7 @@ def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_ta
 
     def stop_when_told(_url: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not daemon_file.with_suffix(".told").exists() and time.monotonic() < deadline:
+        while not daemon_file.with_suffix(".done").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         raise KeyboardInterrupt
 
@@ -150,4 +150,4 @@ def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_ta
             signal.signal(number, handler)
 
     assert code == 0
-    assert daemon_file.with_suffix(".told").read_text() == "second"
+    assert daemon_file.with_suffix(".done").read_text() == "second"

@@ -1,4 +1,4 @@
-"""A verdict, told as three checks."""
+"""A verdict is reported by three asset checks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def make_finding(code: str) -> Finding:
 
 def passed(code: str | None, verdict: RunVerdict) -> dict[str, bool]:
     findings = () if code is None else (make_finding(code),)
-    judged = Verdict("runs/a", "a", "run_registry", verdict, "0" * 64, findings)
-    return {name: check_result(name, judged).passed for name in CHECK_NAMES}
+    report = Verdict("runs/a", "a", "run_registry", verdict, "0" * 64, findings)
+    return {name: check_result(name, report).passed for name in CHECK_NAMES}
 
 
 def test_each_finding_fails_the_check_of_its_clause_and_no_other() -> None:
@@ -38,9 +38,9 @@ def test_a_verdict_that_did_not_pass_fails_at_least_one_check_whatever_was_found
 
 def test_a_warning_is_told_and_fails_nothing() -> None:
     findings = (make_finding("RUN_HISTORY_UNKNOWN"),)
-    judged = Verdict("runs/a", "a", "run_registry", "pass", "0" * 64, findings)
+    report = Verdict("runs/a", "a", "run_registry", "pass", "0" * 64, findings)
 
-    result = check_result("rules", judged)
+    result = check_result("rules", report)
 
     assert result.passed
     assert (result.description or "").startswith("RUN_HISTORY_UNKNOWN: ")

@@ -1,4 +1,4 @@
-"""Days as partitions: what a run of one and of many seals, shows and judges, and how it is cancelled."""
+"""Days as partitions: what a run of one or many days seals, shows and checks, and how it is cancelled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, failure_of, make_removable, verdicts_of
+from registry_pipeline_tests.defs.conftest import (
+    DagsterRepo,
+    failure_of,
+    make_removable,
+    open_dagster_repo,
+    verdicts_of,
+)
 from registry_pipeline_tests.histories import make_historic
 from registry_pipeline_tests.registries.repositories import git
 
@@ -47,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def past(made: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
     root = tmp_path / "repository"
     shutil.copytree(made, root, symlinks=True)
-    with door_of(root) as repo:
+    with open_dagster_repo(root) as repo:
         yield repo
     make_removable(root)
 

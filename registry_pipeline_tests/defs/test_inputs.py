@@ -162,12 +162,12 @@ def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest
 
     again = from_failure(fresh, parent.run_id)
 
-    judged = {
+    checked_roots = {
         e.metadata[ROOT_KEY].value
         for e in again.get_asset_check_evaluations()
         if e.asset_key.path[-1] == "op_status_table"
     }
-    assert judged == {root}
+    assert checked_roots == {root}
     assert root != latest
 
 

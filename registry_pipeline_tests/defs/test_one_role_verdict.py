@@ -19,7 +19,7 @@ from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.cli.main import main
 from registry_pipeline_tests.cli.conftest import NOON, Ended, Repository, environment
 from registry_pipeline_tests.copies import copied_repository, make_removable
-from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, page_of, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, open_dagster_repo, page_of, verdicts_of
 from registry_pipeline_tests.old_role_pack import (
     DEFECTS,
     OLD,
@@ -215,7 +215,7 @@ def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
 def test_every_entry_point_gives_the_same_verdict(case: Case, prepared: Path, home: Path, tmp_path: Path) -> None:
     quick = QuickRepository(prepared, home)
     verdicts = checked_by_commands(quick, case)
-    with copied_repository(prepared, tmp_path / "dagster") as copy, door_of(copy) as repo:
+    with copied_repository(prepared, tmp_path / "dagster") as copy, open_dagster_repo(copy) as repo:
         verdicts["Dagster"] = checked_by_dagster(repo, case)
     verdicts |= sealed_by_commands(quick)
 

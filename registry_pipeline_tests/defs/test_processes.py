@@ -17,7 +17,7 @@ from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG
 from registry_pipeline_tests.defs.conftest import DagsterRepo
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 CHOSEN = ("run_registry", "expected_versions", "op_status_table")  # two that begin together, one that reads another
 

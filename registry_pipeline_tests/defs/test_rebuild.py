@@ -29,11 +29,11 @@ def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointe
 
     made = repo.folders() - first_rebuild.folders_before
     runs = [find_runs.find_run(repo.governed, name) for name in made]
-    judged = [checked.verdict for checked in pipeline_verify.check_runs(runs)]
+    verdicts = [checked.verdict for checked in pipeline_verify.check_runs(runs)]
 
     assert {page_of(result, name)["run_id"] for name in REGISTRIES} == made
-    assert {verdict.root_sha256 for verdict in judged} == set(roots_of(result).values())
-    assert all(verdict.passed for verdict in judged)
+    assert {verdict.root_sha256 for verdict in verdicts} == set(roots_of(result).values())
+    assert all(verdict.passed for verdict in verdicts)
     for name in REGISTRIES:
         assert verdicts_of(result, name) == dict.fromkeys(catalog.spec_of(name).check_names, True)
     assert repo.governed.pointer_path.read_bytes() == first_rebuild.pointers_before

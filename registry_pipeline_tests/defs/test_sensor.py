@@ -19,7 +19,7 @@ from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES, DagsterRepo, page_of
-from registry_pipeline_tests.defs.event_log import judge, newest
+from registry_pipeline_tests.defs.event_log import newest, record_check
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 UNJUDGED = dict.fromkeys(CHECK_NAMES, "has no result")
@@ -36,7 +36,7 @@ def test_the_newest_verdict_on_a_materialization_holds(rebuilt: DagsterRepo) -> 
     made = newest(rebuilt, "drift_signals")
     assert made.sealed is not None
 
-    judge(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
+    record_check(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
 
     assert event_log.find_unpassed_checks(rebuilt.instance, made) == dict.fromkeys(CHECK_NAMES, "failed")
     assert "drift_signals" not in rebuilt.asked_for()

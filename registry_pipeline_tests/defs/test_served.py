@@ -18,7 +18,7 @@ from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(known_repository, root, symlinks=True)
     command = [sys.executable, "-m", "registry_pipeline", "-C", str(root), "--json", "ui", "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    address_file = root.parent / "told.json"
+    address_file = root.parent / "address.json"
     with address_file.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, env=environment, start_new_session=True)
     try:

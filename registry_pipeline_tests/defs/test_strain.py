@@ -37,7 +37,7 @@ from registry_pipeline_tests.defs.conftest import (
     upstream_of,
     verdicts_of,
 )
-from registry_pipeline_tests.defs.event_log import judge, newest, repeat
+from registry_pipeline_tests.defs.event_log import newest, record_check, repeat
 from registry_pipeline_tests.defs.served import WORK_SECONDS
 
 
@@ -80,11 +80,11 @@ def made_by(result: Any) -> dict[str, str]:
 def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
     fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell = metadata.sealed_metadata
+    describe = metadata.sealed_metadata
     tries: list[str] = []
 
     def torn(governed: Any, sealed: Any, content: Any) -> metadata.Metadata:
-        page = tell(governed, sealed, content)
+        page = describe(governed, sealed, content)
         if "run_registry" in page["run_id"]:
             tries.append(page["run_id"])
             if len(tries) == 1:
@@ -176,11 +176,11 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
 
     unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
-    judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
+    record_check(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another root"
-    judge(rebuilt, again, storage_id=first.storage_id, root=root)
+    record_check(rebuilt, again, storage_id=first.storage_id, root=root)
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another materialization"
-    judge(rebuilt, again, storage_id=again.storage_id, root=root)
+    record_check(rebuilt, again, storage_id=again.storage_id, root=root)
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == {}
 
 
@@ -190,11 +190,11 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
 def overlapping(
     repo: DagsterRepo, older_waits_at: str, newer_waits_at: str | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Let an older rebuild stand still at a registry while a newer one begins; return what each of them made.
+    """Pause an older rebuild at a registry while a newer one begins; return what each of them made.
 
-    With `newer_waits_at` the newer one stands still there in turn, until the older one has ended.
+    With `newer_waits_at` the newer one pauses there in turn, until the older one has ended.
     """
-    older_stands, older_may_go, newer_stands, older_is_over = Event(), Event(), Event(), Event()
+    older_paused, older_may_go, newer_paused, older_is_over = Event(), Event(), Event(), Event()
     results: dict[str, ExecuteInProcessResult] = {}
     order: list[str | None] = []
 
@@ -202,10 +202,10 @@ def overlapping(
         if run_id not in order:
             order.append(run_id)
         if order.index(run_id) == 0 and registry_id == older_waits_at:
-            older_stands.set()
+            older_paused.set()
             assert older_may_go.wait(WORK_SECONDS)
         elif order.index(run_id) == 1 and registry_id == newer_waits_at:
-            newer_stands.set()
+            newer_paused.set()
             assert older_is_over.wait(WORK_SECONDS)
 
     def rebuild(name: str, *done: Event) -> None:
@@ -216,10 +216,10 @@ def overlapping(
     with before_each_build(wait), stamped_a_minute_apart():
         older = Thread(target=rebuild, args=("older", older_is_over))
         older.start()
-        assert older_stands.wait(WORK_SECONDS)
-        newer = Thread(target=rebuild, args=("newer", newer_stands))
+        assert older_paused.wait(WORK_SECONDS)
+        newer = Thread(target=rebuild, args=("newer", newer_paused))
         newer.start()
-        assert newer_stands.wait(WORK_SECONDS)
+        assert newer_paused.wait(WORK_SECONDS)
         older_may_go.set()
         older.join()
         newer.join()

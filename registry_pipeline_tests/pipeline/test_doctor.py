@@ -1,4 +1,4 @@
-"""The table of conditions of `doctor`: each is found, changes nothing by being looked at, and its command mends it."""
+"""The table of conditions of `doctor`: each is found, looking at it changes nothing, and its command repairs it."""
 
 from __future__ import annotations
 
@@ -160,11 +160,11 @@ def test_a_condition_is_found_with_its_command_and_nothing_is_changed(sound: Wor
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_the_command_that_is_named_mends_it(sound: World, condition: str) -> None:
-    cause, code, _, mend = CONDITIONS[condition]
+    cause, code, _, fix = CONDITIONS[condition]
     cause(sound)
     assert code in found(sound)
 
-    mend(sound)
+    fix(sound)
 
     assert found(sound) == []
 

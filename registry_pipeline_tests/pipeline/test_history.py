@@ -38,7 +38,7 @@ DAY = date(2026, 2, 12)
 
 @dataclass(frozen=True)
 class Past:
-    """The repository of `histories`, and days built in it with a clock that stands still."""
+    """The repository of `histories`, and days built in it with a fixed clock."""
 
     historic: Historic
 

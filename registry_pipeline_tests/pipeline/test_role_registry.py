@@ -52,7 +52,7 @@ def studio(tmp_path: Path) -> Iterator[World]:
 
 
 def build(world: World, *, minutes: int = 0) -> BuiltRow:
-    """Build the role registry, put it in force if it may be, and return its row."""
+    """Build the role registry, activate it if possible, and return its row."""
     return next(row for row in world.build(ROLE_REGISTRY, minutes=minutes).built if row.registry_id == ROLE_REGISTRY)
 
 

@@ -56,37 +56,37 @@ def run_ref(run_id: str) -> SealedRef:
     return SealedRef(run_id, RUNS, "A.json", sha256_hex(run_id.encode()))
 
 
-def write_scenario(story: Mapping[str, Any], root: Path) -> ChainOnDisk:
+def write_scenario(scenario: Mapping[str, Any], root: Path) -> ChainOnDisk:
     """Write a scenario to the disk."""
     refs: dict[str, SealedRef] = {}
     after: dict[str, str] = {}
     (root / RUNS).mkdir(parents=True)
-    for number, spec in enumerate(story["records"]):
+    for number, spec in enumerate(scenario["records"]):
         begins = spec.get("before") or (after[spec["follows"]] if spec["follows"] else "start")
         after[spec["name"]] = begins if spec["action"] in ("init", "void") else spec["name"]
         record = _record(spec, refs, state(begins), state(after[spec["name"]]))
         run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
         files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[spec["name"]])}
         refs[spec["name"]] = seal_activation(root, run_id, files)
-    if "report" in story:
-        ref = refs[story["report"]]
+    if "report" in scenario:
+        ref = refs[scenario["report"]]
         named = {"registry_id": ACTIVATION_TAG, "role": "previous", "sealed_ref": ref.to_json()}
         envelope = {"registry_id": "system_health_report", "inputs": {"registries": [named], "files": []}}
         seal_plainly(root, "2026-02-01__000100__system_health_render", {"REPORT.md": b"fine\n"}, envelope)
-    for name, what in story.get("damage", {}).items():
+    for name, what in scenario.get("damage", {}).items():
         DAMAGE[what](root / RUNS / refs[name].run_id)
-    pointer = story["pointer"]
+    pointer = scenario["pointer"]
     pointers = None if pointer == "absent" else OURS.get(pointer) or state(after.get(pointer, pointer))
-    names = story.get("intent")
+    names = scenario.get("intent")
     intent = None if names in (None, "torn") else Intent(refs[names].run_id, "a" * 64, "b" * 64)
     return ChainOnDisk(load_repository(root), refs, pointers, intent)
 
 
-def check_scenario(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
+def check_scenario(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Return what is found of a scenario's chain, with the names of the records instead of run ids."""
-    scenario = write_scenario(story, root)
-    names = {ref.run_id: name for name, ref in scenario.refs.items()}
-    chain = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent)
+    on_disk = write_scenario(scenario, root)
+    names = {ref.run_id: name for name, ref in on_disk.refs.items()}
+    chain = check_chain(read_chain(on_disk.repository), on_disk.pointers, on_disk.intent)
     return {
         "state": chain.state,
         "head": None if chain.head is None else names[chain.head.ref.run_id],
@@ -119,7 +119,7 @@ def _rewrite(folder: Path, name: str, data: bytes) -> None:
 
 
 def _resealed(folder: Path, change: Mapping[str, Any], after: bytes | None = None) -> None:
-    """Seal the folder anew with another content, as someone who knows the format would."""
+    """Seal the folder again with another content, as someone who knows the format could."""
     document = json.loads((folder / RECORD_FILE).read_bytes()) | dict(change)
     files = {RECORD_FILE: json_document(document), AFTER_FILE: after or (folder / AFTER_FILE).read_bytes()}
     shutil.rmtree(folder)

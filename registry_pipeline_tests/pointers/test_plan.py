@@ -233,13 +233,17 @@ MIXED: dict[str, tuple[list[SealedRun], dict[str, Any], str]] = {
         {"active": [RR1, OP1, EV1, DS1]},
         "",
     ),
-    "a run that records no inputs is not judged": ([run("op_status_table", 2)], {"active": [RR2]}, ""),
-    "an active run that records no inputs is not judged": (
+    "a run that records no inputs is not checked": ([run("op_status_table", 2)], {"active": [RR2]}, ""),
+    "an active run that records no inputs is not checked": (
         [RR2],
         {"active": [RR1, run("op_status_table", 1)]},
         "",
     ),
-    "an edge to a registry without a pointer is not judged": ([run("run_registry", 2, system_health_report=1)], {}, ""),
+    "an edge to a registry without a pointer is not checked": (
+        [run("run_registry", 2, system_health_report=1)],
+        {},
+        "",
+    ),
     "the upstream is active but its folder is absent": ([OP1], {"absent": [RR1]}, "op_status_table"),
     "a move replaces an active run whose folder is absent": ([RR2], {"absent": [RR1]}, ""),
     "what rests on the moved one is active, its folder absent": ([RR2], {"active": [RR1], "absent": [OP1]}, ""),

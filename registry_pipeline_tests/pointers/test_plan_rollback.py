@@ -55,8 +55,8 @@ def going_back(asked: ActivationRequest, plan: ActivationPlan, **changes: str) -
         for m in plan.moves
         if m.from_ref is not None
     ]
-    judged = tuple(candidate(each, **changes) for each in replaced)
-    request = replace(asked, pointers=parsed(plan), candidates=judged, allow_mixed=False)
+    candidates = tuple(candidate(each, **changes) for each in replaced)
+    request = replace(asked, pointers=parsed(plan), candidates=candidates, allow_mixed=False)
     return with_state(request, active={})
 
 

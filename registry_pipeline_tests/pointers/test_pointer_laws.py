@@ -1,4 +1,4 @@
-"""Laws: any bytes and any JSON are judged and never raise; what passes the parser passes the schema."""
+"""Laws: the parser takes any bytes and any JSON and never raises; what passes the parser passes the schema."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ DOCUMENT = st.fixed_dictionaries(
 )
 
 
-def judge(parsed: PointerFile) -> None:
+def check(parsed: PointerFile) -> None:
     check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config()),
@@ -67,7 +67,7 @@ def judge(parsed: PointerFile) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_judged(data: bytes) -> None:
     parsed, _ = parse_pointer_file(data, "pointers.json")
-    judge(parsed)
+    check(parsed)
 
 
 @given(JSON | DOCUMENT)
@@ -76,7 +76,7 @@ def test_any_json_is_judged_and_told_in_text_that_can_be_written(document: Any) 
 
     for each in findings:
         json.dumps(each.to_json(), ensure_ascii=False).encode()
-    judge(parsed)
+    check(parsed)
 
 
 @given(DOCUMENT)

@@ -8,7 +8,7 @@ import pytest
 
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.registries.base import check_run as judged
+from registry_pipeline.registries.base import check_run as check_run_module
 from registry_pipeline.registries.base.check_run import check_run, needed_files
 from registry_pipeline.registries.base.claims import find_registry
 from registry_pipeline.registries.catalog import REGISTRIES
@@ -47,7 +47,7 @@ def test_a_file_with_endless_faults_is_judged_in_bounded_work() -> None:
 
     verdict = check_run(replace(report, kept=kept), REGISTRIES)
 
-    assert len(verdict.findings) == judged.MAX_FINDINGS_PER_FILE + 1
+    assert len(verdict.findings) == check_run_module.MAX_FINDINGS_PER_FILE + 1
     assert "at least 980 more" in {f.message.rsplit(": and ")[-1] for f in verdict.findings}
 
 

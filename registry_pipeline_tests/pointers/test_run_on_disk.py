@@ -30,7 +30,7 @@ def sealed(case: Case, root: Path) -> Path:
 
 
 def judgeable(folder: Path) -> SealReport:
-    """Verify a folder, and once more where it holds files to judge whose names only it knows."""
+    """Verify a folder, and verify it again if it contains files to check whose names only it states."""
     report = verify_folder(folder, keep=needed_files(REGISTRIES))
     more = find_more_needed_files(report, REGISTRIES)
     return verify_folder(folder, keep=needed_files(REGISTRIES) | more) if more else report

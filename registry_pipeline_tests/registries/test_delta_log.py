@@ -134,7 +134,7 @@ def test_a_log_grows_at_its_end_alone_and_leads_on_whatever_arrives_when(
 ) -> None:
     there = {each.ref.run_id + each.registry_id for each in first}
     second = [each for each in second if each.ref.run_id + each.registry_id not in there]
-    # One folder belongs to one registry: its place is told apart by it.
+    # A folder belongs to one registry, so its path identifies it.
     history = [replace(e, ref=replace(e.ref, run_root=e.registry_id)) for e in (*first, *second)]
     before = log_of(history[: len(first)])
     shuffled = history[len(first) :]
@@ -145,11 +145,11 @@ def test_a_log_grows_at_its_end_alone_and_leads_on_whatever_arrives_when(
     assert after.startswith(before)
     assert after == log_of(history[len(first) :], before, history, LATER)
     assert {edge.to_ref for edge in parse_delta_log(after)} == {each.ref for each in history}
-    assert judged(before, None, FIRST) == ()
-    assert judged(after, before, SECOND, FIRST) == ()
+    assert codes_of(before, None, FIRST) == ()
+    assert codes_of(after, before, SECOND, FIRST) == ()
 
 
-def judged(log: bytes, previous: bytes | None, run_id: str, previous_run_id: str | None = None) -> tuple[object, ...]:
+def codes_of(log: bytes, previous: bytes | None, run_id: str, previous_run_id: str | None = None) -> tuple[object, ...]:
     created = "2026-03-01T12:00:00Z" if run_id == FIRST else "2026-03-02T12:00:00Z"
     return check_delta_log(
         log, previous, path="log", run_id=run_id, created_utc=created, previous_run_id=previous_run_id

@@ -1,4 +1,4 @@
-"""The scorecard's figures: counted from the catalog and the registry table, compared with the scorecard in force."""
+"""The scorecard's figures: counted from the catalog and the registry table, compared with the active scorecard."""
 
 from __future__ import annotations
 

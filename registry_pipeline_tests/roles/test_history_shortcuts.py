@@ -66,7 +66,7 @@ def test_a_history_is_told_alike_however_it_was_read(current: bytes, versions: l
 
 def test_only_what_is_told_of_is_read_again() -> None:
     def never() -> ParsedPack:
-        raise AssertionError("nothing is told of this pack")
+        raise AssertionError("no finding is expected for this pack")
 
     data = made([])
     lean = [PublishedCommit("c0", past(data)), PublishedCommit("c1", PastPack(parse_pack(data, "p").snapshot, never))]

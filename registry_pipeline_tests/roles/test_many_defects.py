@@ -1,4 +1,4 @@
-"""Of very many defects the first are told, and that there are more."""
+"""Of very many violations, the first are reported, and that there are more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a place is told to stand, there it stands."""
+"""The reported position of a value is where the value is in the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from registry_pipeline_tests.roles.json_strategies import VALUES, texts_of
 
 
 def places(value: Any, place: JsonPath = ()) -> Iterator[tuple[JsonPath, Any]]:
-    """Yield every place of a value, and what stands there."""
+    """Yield every position in a value, and what is there."""
     yield place, value
     if isinstance(value, dict):
         for key, inner in value.items():

@@ -99,7 +99,7 @@ def test_the_store_is_state_that_init_has_ignored() -> None:
 
 @contextmanager
 def writer(store: Path, name: str, *, times: int = 1, wait: float = 600) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that records once it is told to."""
+    """Start a process that records when it is signalled."""
     words = [
         sys.executable,
         "-m",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from registry_pipeline_tests.runs.plain_json import read_document
-from registry_pipeline_tests.runs.plain_list import judge_list
+from registry_pipeline_tests.runs.plain_list import check_list
 from registry_pipeline_tests.runs.plain_paths import collide, path_faults
 
 SEAL_FILES = ("manifest.json", "MANIFEST.sha256")
@@ -25,25 +25,25 @@ TOO_LARGE = 64 * 2**20
 MOST_HOLES = 2**30
 WARNINGS = {"WARN_HARDLINK", "WARN_CRLF", "SEAL_BROKEN_EOL", "UNSEALED"}
 
-Told = set[tuple[str, str]]
+Findings = set[tuple[str, str]]
 """Pairs of code and relpath; the folder itself has the empty relpath."""
 
 
-def read_plainly(folder: Path) -> tuple[str, Told]:
-    """Return the verdict on a folder and everything that is told of it."""
-    verdict, findings = _judge(folder)
+def read_plainly(folder: Path) -> tuple[str, Findings]:
+    """Return the verdict on a folder and its findings."""
+    verdict, findings = _verify(folder)
     return verdict, {(code, path.encode("utf-8", "backslashreplace").decode()) for code, path in findings}
 
 
-def _judge(folder: Path) -> tuple[str, Told]:
+def _verify(folder: Path) -> tuple[str, Findings]:
     if folder.is_symlink() or not folder.is_dir():
         return "fail", {("FOLDER_NOT_DIRECTORY", "")}
     present = [name for name in SEAL_FILES if _exists(folder / name)]
     if not present:
         return "unsealed", {("UNSEALED", "")}
-    findings: Told = set() if len(present) == 2 else {("PARTIAL", "")}
+    findings: Findings = set() if len(present) == 2 else {("PARTIAL", "")}
     files = dict(_walk(folder, "", 0, findings))
-    of_list = judge_list(folder, files, findings) if present == ["MANIFEST.sha256"] else None
+    of_list = check_list(folder, files, findings) if present == ["MANIFEST.sha256"] else None
     if of_list is not None:
         return of_list
     manifest = _read_seal_file(folder, "manifest.json", "MANIFEST_JSON", findings)
@@ -54,12 +54,12 @@ def _judge(folder: Path) -> tuple[str, Told]:
             item["relpath"] for item in document if isinstance(item, dict) and isinstance(item.get("relpath"), str)
         ]
         entries = [item for index, item in enumerate(document) if _is_whole(item, findings)]
-        _judge_manifest(manifest, document, listed, findings)
-        _judge_tree(files, listed, entries, findings)
+        _check_manifest(manifest, document, listed, findings)
+        _check_tree(files, listed, entries, findings)
     else:
         findings |= {("WARN_HARDLINK", path) for path, file in files.items() if file.stat().st_nlink > 1}
-    _judge_run_json(folder, listed, findings)
-    _judge_hash_file(folder, manifest, listed, entries, findings)
+    _check_run_json(folder, listed, findings)
+    _check_hash_file(folder, manifest, listed, entries, findings)
     if len(present) < 2:
         return "partial", findings
     return ("fail" if {code for code, _ in findings} - WARNINGS else "pass"), findings
@@ -69,7 +69,7 @@ def _exists(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def _walk(folder: Path, prefix: str, depth: int, findings: Told) -> Iterator[tuple[str, Path]]:
+def _walk(folder: Path, prefix: str, depth: int, findings: Findings) -> Iterator[tuple[str, Path]]:
     """Row "tree": yield the regular files but the two top-level seal files."""
     for path in folder.iterdir():
         relpath = prefix + path.name
@@ -87,7 +87,7 @@ def _walk(folder: Path, prefix: str, depth: int, findings: Told) -> Iterator[tup
             yield from _walk(path, f"{relpath}/", depth + 1, findings)
 
 
-def _read_seal_file(folder: Path, name: str, family: str, findings: Told) -> bytes | None:
+def _read_seal_file(folder: Path, name: str, family: str, findings: Findings) -> bytes | None:
     path = folder / name
     if not _exists(path):
         findings.add((f"{family}_MISSING", name))
@@ -102,7 +102,7 @@ def _read_seal_file(folder: Path, name: str, family: str, findings: Told) -> byt
     return None
 
 
-def _is_whole(item: Any, findings: Told) -> bool:
+def _is_whole(item: Any, findings: Findings) -> bool:
     """Row "entries": tell what is wrong with one, and whether its three values can be used."""
     if not isinstance(item, dict):
         findings.add(("MANIFEST_SHAPE", "manifest.json"))
@@ -123,7 +123,7 @@ def _is_whole(item: Any, findings: Told) -> bool:
     return all(sound.values())
 
 
-def _judge_manifest(data: bytes, document: list[Any], listed: list[str], findings: Told) -> None:
+def _check_manifest(data: bytes, document: list[Any], listed: list[str], findings: Findings) -> None:
     """Rows "strictly ascending", "canonical dump" and "relpath"."""
     rules = {
         "MANIFEST_ORDER": listed != sorted(set(listed)),
@@ -144,7 +144,7 @@ def _dumps(document: list[Any]) -> Iterator[str]:
         yield json.dumps(alphabetical, indent=2, ensure_ascii=ascii_only) + "\n"
 
 
-def _judge_tree(files: dict[str, Path], listed: list[str], entries: list[dict[str, Any]], findings: Told) -> None:
+def _check_tree(files: dict[str, Path], listed: list[str], entries: list[dict[str, Any]], findings: Findings) -> None:
     """Rows "nothing unlisted", "hard link" and "content"."""
     present = set(files) | {path for code, path in findings if code == "NOT_REGULAR"} | set(SEAL_FILES)
     too_deep = tuple(f"{path}/" for code, path in findings if code == "TREE_TOO_DEEP")
@@ -162,10 +162,10 @@ def _judge_tree(files: dict[str, Path], listed: list[str], entries: list[dict[st
         first.setdefault(entry["relpath"], entry)
     for path, entry in first.items():
         if path in files:
-            _judge_content(files[path], entry, findings)
+            _check_content(files[path], entry, findings)
 
 
-def _judge_content(file: Path, entry: dict[str, Any], findings: Told) -> None:
+def _check_content(file: Path, entry: dict[str, Any], findings: Findings) -> None:
     path, status = entry["relpath"], file.stat()
     if path == "run.json" and status.st_size > TOO_LARGE and status.st_size == entry["bytes"]:
         return
@@ -185,7 +185,7 @@ def _matches_other_line_ends(data: bytes, digest: str) -> bool:
     return digest in {hashlib.sha256(text).hexdigest() for text in converted}
 
 
-def _judge_run_json(folder: Path, listed: list[str] | None, findings: Told) -> None:
+def _check_run_json(folder: Path, listed: list[str] | None, findings: Findings) -> None:
     """Rows "run.json"."""
     path = folder / "run.json"
     if listed is not None and "run.json" not in listed:
@@ -218,14 +218,18 @@ def _is_instant(value: Any) -> bool:
         return False
 
 
-def _judge_hash_file(
-    folder: Path, manifest: bytes | None, listed: list[str] | None, entries: list[dict[str, Any]] | None, findings: Told
+def _check_hash_file(
+    folder: Path,
+    manifest: bytes | None,
+    listed: list[str] | None,
+    entries: list[dict[str, Any]] | None,
+    findings: Findings,
 ) -> None:
     """Rows "MANIFEST.sha256" and "root"."""
     data = _read_seal_file(folder, "MANIFEST.sha256", "MANIFEST_SHA256", findings)
     if data is None:
         return
-    tell = set[str]()
+    codes = set[str]()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -233,25 +237,25 @@ def _judge_hash_file(
         return
     if "\r" in text:
         all_crlf = "\r" not in text.replace("\r\n", "") and "\n" not in text.replace("\r\n", "")
-        tell.add("WARN_CRLF" if all_crlf else "HASHFILE_NEWLINES")
+        codes.add("WARN_CRLF" if all_crlf else "HASHFILE_NEWLINES")
         text = text.replace("\r\n", "\n")
     if not text.endswith("\n") or text.startswith("\n") or "\n\n" in text:
-        tell.add("HASHFILE_NEWLINES")
+        codes.add("HASHFILE_NEWLINES")
     lines = [line for line in text.split("\n") if line]
     roots = [line for line in lines if line.startswith("ROOT_SHA256")]
     files = [line for line in lines if not line.startswith("ROOT_SHA256")]
     claims = [line[13:] for line in roots if re.fullmatch("ROOT_SHA256  [0-9a-f]{64}", line)]
     if len(roots) != 1 or len(claims) != 1 or lines[-1] != roots[0]:
-        tell.add("HASHFILE_ROOT_LINE")
+        codes.add("HASHFILE_ROOT_LINE")
     root = hashlib.sha256(("\n".join(sorted(files)) + "\n").encode()).hexdigest()
     if claims and (claims[-1] != root or not files):
-        tell.add("ROOT_MISMATCH")
+        codes.add("ROOT_MISMATCH")
     well_formed = [line for line in files if re.fullmatch("[0-9a-f]{64}  (?s:.+)", line)]
     if well_formed != files:
-        tell.add("HASHFILE_LINE_FORM")
+        codes.add("HASHFILE_LINE_FORM")
     pairs = [(line[66:], line[:64]) for line in well_formed]
-    tell.update(_pair_faults(pairs, manifest, listed, entries))
-    findings |= {(code, "MANIFEST.sha256") for code in tell}
+    codes.update(_pair_faults(pairs, manifest, listed, entries))
+    findings |= {(code, "MANIFEST.sha256") for code in codes}
     said = dict(reversed(pairs)).get("manifest.json")
     if manifest is not None and said is not None and _matches_other_line_ends(manifest, said):
         findings.add(("SEAL_BROKEN_EOL", "manifest.json"))

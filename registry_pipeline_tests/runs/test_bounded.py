@@ -28,7 +28,7 @@ def test_there_are_many_cases() -> None:
     assert len(find_cases("pointers")) >= 24
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_no_case_hangs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "registry_pipeline_tests.runs.watchdog", str(tmp_path), SECONDS],
@@ -82,7 +82,7 @@ def test_an_array_of_no_entries_is_not_gone_through(folder: Path) -> None:
 
 
 def _hollow(folder: Path, sizes: dict[str, int]) -> list[tuple[str, str]]:
-    """Return code and relpath of what is told of a folder whose files are one hole each."""
+    """Return code and relpath of each finding about a folder whose files are one hole each."""
     files = seal({**{name: bytes(size) for name, size in sizes.items()}, "run.json": sealed_files()["run.json"]})
     write_tree(folder, {name: data for name, data in files.items() if name not in sizes})
     for name, size in sizes.items():

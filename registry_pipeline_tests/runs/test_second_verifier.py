@@ -27,7 +27,7 @@ from registry_pipeline_tests.runs.case_specs import (
     verify_case,
     write_tree,
 )
-from registry_pipeline_tests.runs.plain_reading import Told, read_plainly
+from registry_pipeline_tests.runs.plain_reading import Findings, read_plainly
 
 # What these cases need is the real verifier's own: a fault of the system, or its limit on what is gone through.
 OUT_OF_REACH = (
@@ -39,7 +39,7 @@ OUT_OF_REACH = (
 CASES = [case for case in find_cases("seal") if not case.folder.name.startswith(OUT_OF_REACH)]
 
 
-def config_key(report: SealReport) -> tuple[str, Told]:
+def config_key(report: SealReport) -> tuple[str, Findings]:
     """Return what is compared of a report: verdict, and code and relpath of each finding."""
     return report.verdict, {(f.code, f.path.removeprefix(report.path).removeprefix("/")) for f in report.findings}
 
