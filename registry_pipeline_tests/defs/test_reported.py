@@ -1,4 +1,4 @@
-"""What the command line seals appears in Dagster: whole sets, without a run, checked by Dagster itself (issue 4, 7)."""
+"""What the command line seals appears in Dagster: complete builds only, without a run, checked by Dagster itself."""
 
 from __future__ import annotations
 

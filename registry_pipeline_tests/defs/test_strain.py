@@ -1,4 +1,4 @@
-"""Dagster under strain: issue 3, item 6, one section a word of its list, in its order.
+"""Dagster under load: overlapping rebuilds, failed steps, repeated checks and refused activations.
 
 The daemon restarted in the middle is in `test_strain_daemon`: it takes real processes.
 """

@@ -1,4 +1,4 @@
-"""`--accept-removed`: a run that is gone fails the next run registry until somebody accepts the loss (SPEC 4.1)."""
+"""`--accept-removed`: a removed run fails the next run registry until somebody accepts the removal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of an activation: refusals, races, and a process killed at each step (SPEC 5)."""
+"""The protocol of an activation: refusals, races, and a process killed at each step."""
 
 from __future__ import annotations
 

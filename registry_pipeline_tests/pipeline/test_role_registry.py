@@ -1,4 +1,4 @@
-"""The sealed role registry against the snapshot before it and against git, and what is remembered of it (SPEC 9)."""
+"""The sealed role registry against the previous snapshot and against git, and its diagnostics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going back: what a rollback restores, what it refuses, and what a bad run can never be again (SPEC 5)."""
+"""Rollback: what it restores and what it refuses; a run that is marked bad is never active again."""
 
 from __future__ import annotations
 

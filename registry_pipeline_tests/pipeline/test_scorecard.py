@@ -1,4 +1,4 @@
-"""The scorecard of a repository, recomputed from its documents and folders by other means (SPEC 4.6)."""
+"""The scorecard of a repository, recomputed from its documents and folders in another way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of `activate/__init__`, composed as the runbook composes it, with its steps open to a killer."""
+"""The protocol of an activation, composed as the pipeline composes it, with steps that a test can interrupt."""
 
 from __future__ import annotations
 

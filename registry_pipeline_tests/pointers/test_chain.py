@@ -1,4 +1,4 @@
-"""The state table of SPEC 5, row by row, and what is found in a chain that does not hold."""
+"""The state table of the specification ("Chain"), row by row, and the findings of an invalid chain."""
 
 from __future__ import annotations
 

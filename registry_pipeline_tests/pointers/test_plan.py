@@ -1,4 +1,4 @@
-"""The gate of the runbook's fourth step: what moves, what is refused and with which code (SPEC 5)."""
+"""Plans of activations: what moves, what is refused and with which code (specification, "Activation")."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def worlds(draw: st.DrawFn) -> ActivationRequest:
 
 
 def state_after(asked: ActivationRequest) -> dict[str, tuple[SealedRef, dict[str, SealedRef]]]:
-    """Return the active runs that are there after the move, as a plain reading of SPEC 5 has them."""
+    """Return the active runs that are there after the move, computed in another way than `plan_activation` does."""
     after = {name: (run.ref, run.inputs.upstream()) for name, run in asked.state.active.items()}
     for candidate in asked.candidates:
         after[candidate.run.registry_id] = (candidate.run.ref, candidate.run.inputs.upstream())

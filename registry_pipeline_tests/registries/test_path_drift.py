@@ -1,4 +1,4 @@
-"""The drift rule `paths`, asked of real repositories (SPEC 4.2)."""
+"""The drift rule `paths` in real repositories (specification, "op_status_table")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the seed names is importable from `registry_pipeline.roles` and does what it says."""
+"""The documented functions of `registry_pipeline.roles`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second verifier on folders that carry a list of hashes and no seal: SPEC 2.2 and issue 4, read plainly."""
+"""The second verifier for folders with a list of hashes and no seal (specification, "Lists of hashes")."""
 
 from __future__ import annotations
 

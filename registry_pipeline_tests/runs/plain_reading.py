@@ -1,4 +1,4 @@
-"""A second verifier: SPEC 2.2 read plainly, row by row, without speed, without descriptors and without the program.
+"""A second verifier: the rules of the specification one by one, slow and simple, without the code of the product.
 
 It imports nothing of registry_pipeline and keeps to the words of the table, so that a mistake of the real verifier is
 not repeated here. What it leaves out: files that change meanwhile or cannot be read, and the cap on findings.

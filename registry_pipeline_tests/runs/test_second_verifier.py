@@ -1,4 +1,4 @@
-"""Law: the verifier and a plain reading of SPEC 2.2 tell the same of every folder.
+"""Law: the verifier and a second, simple verifier report the same of every folder.
 
 Drawn are a good folder and a few steps that may spoil it: the steps of the seal cases, on any file, with any value.
 """
