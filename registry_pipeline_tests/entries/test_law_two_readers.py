@@ -39,7 +39,7 @@ PIECES = [
 
 
 @given(st.one_of(files().map(lambda file: file[0]), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
-def test_both_readers_agree_or_refuse_alike(text: str) -> None:
+def test_both_readers_agree_or_both_refuse(text: str) -> None:
     assert read_or_message(read_yaml_values, text) == read_or_message(
         lambda data: [node.value for node in read_yaml(data)], text
     )

@@ -1,4 +1,4 @@
-"""The state table of the specification ("Chain"), row by row, for every change of the pointer file and every step that it can die at."""
+"""The state table of the specification ("Chain"), row by row, for every change of the pointer file and every killed step."""
 
 from __future__ import annotations
 

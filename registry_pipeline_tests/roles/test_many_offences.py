@@ -26,11 +26,11 @@ def errors(current: bytes, baseline: bytes) -> list[Violation]:
     return [each for each in violations if each.finding.severity is Severity.ERROR]
 
 
-def test_what_the_baseline_has_too_is_no_error_also_where_it_is_not_listed() -> None:
+def test_a_violation_that_the_baseline_has_is_no_error_even_if_it_is_not_listed() -> None:
     assert errors(pack(), pack()) == []
 
 
-def test_one_defect_put_for_another_among_those_that_are_not_listed_is_an_error() -> None:
+def test_a_violation_that_replaces_an_unlisted_one_is_an_error() -> None:
     (error,) = errors(pack('{"lifecycle": "gone"}'), pack())
 
     assert error.finding.code == "RR020"

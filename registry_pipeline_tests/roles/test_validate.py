@@ -56,7 +56,7 @@ def test_a_new_role_with_a_new_contract_passes() -> None:
     assert codes(RoleRegistrySnapshot((*BASE.roles, RoleSpecEntry("grip")), (SURFACE, new))) == []
 
 
-def test_all_is_told_at_once_by_code_and_id() -> None:
+def test_all_violations_are_reported_at_once_by_code_and_id() -> None:
     current = RoleRegistrySnapshot(
         (RoleSpecEntry("Zoe"), RoleSpecEntry("editor"), RoleSpecEntry("editor"), RoleSpecEntry("Ann")), ()
     )
@@ -72,13 +72,13 @@ def test_all_is_told_at_once_by_code_and_id() -> None:
     ]
 
 
-def test_what_the_baseline_has_too_is_a_warning() -> None:
+def test_a_violation_that_the_baseline_has_is_a_warning() -> None:
     both = RoleRegistrySnapshot((RoleSpecEntry("Zoe"),), ())
 
     assert [(f.code, f.severity) for f in validate(both, both)] == [("RR006", Severity.WARNING)]
 
 
-def test_snapshots_tell_what_packs_tell() -> None:
+def test_snapshots_give_the_same_violations_as_packs() -> None:
     compared = 0
     for case in find_cases("roles"):
         files = case.files()
@@ -99,7 +99,7 @@ def test_snapshots_tell_what_packs_tell() -> None:
     assert compared > 200
 
 
-def test_the_document_tells_roles_and_surfaces() -> None:
+def test_the_registry_document_contains_roles_and_surfaces() -> None:
     pack = parse_pack(written(base_pack()), "p")
 
     document = make_registry_document(pack)
@@ -115,7 +115,7 @@ def test_the_document_tells_roles_and_surfaces() -> None:
     assert document["pack_sha256"] == pack.sha256
 
 
-def test_a_snapshot_is_checked_against_the_one_before() -> None:
+def test_a_snapshot_is_checked_against_the_previous_one() -> None:
     before = parse_pack(written(base_pack()), "p")
     after = parse_pack(written({**base_pack(), "roles": base_pack()["roles"][:2]}), "p")
 
@@ -127,7 +127,7 @@ def test_a_snapshot_is_checked_against_the_one_before() -> None:
     )
 
 
-def test_could_not_check_says_why() -> None:
+def test_a_check_that_is_impossible_says_why() -> None:
     violation = make_not_checked("assets/pack.json", "a shallow clone")
 
     assert (violation.finding.code, violation.finding.path) == ("RR030", "assets/pack.json")
@@ -147,7 +147,7 @@ def test_a_baseline_names_the_commit_that_published_an_id() -> None:
     assert violations[1].finding.message.endswith(f"({where}, published by commit 0123456789ab)")
 
 
-def test_ids_are_told_where_they_stand() -> None:
+def test_ids_are_reported_with_their_positions() -> None:
     pack = parse_pack(written(base_pack()), "p")
 
     assert pack.location_of("editor") == place_of(pack.data, '"role_id": ^"editor"')
@@ -156,7 +156,7 @@ def test_ids_are_told_where_they_stand() -> None:
     assert parse_pack(b"{", "p").location_of("grip") is None
 
 
-def test_every_occurrence_of_a_key_of_a_violation_is_json() -> None:
+def test_every_location_of_a_violation_is_valid_json() -> None:
     before = parse_pack(written(base_pack()), "p")
     changed = base_pack()
     changed["roles"][1]["extract_contracts"][0] = contract("ROLE:editor:X:1", title="Long cut")
