@@ -56,7 +56,7 @@ def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str
     assert message in ended.err
 
 
-def test_a_malformed_toml_stops_every_verb_that_needs_the_repository(built: Repository) -> None:
+def test_a_malformed_toml_stops_every_command_that_needs_the_repository(built: Repository) -> None:
     (built.root / "registry-pipeline.toml").write_text("run_roots = [")
 
     for words in (("build",), ("verify", "--all"), ("log",), ("init",)):
@@ -72,7 +72,7 @@ def test_a_missing_toml_means_the_defaults(known: Repository) -> None:
     "document", ["OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md", "OVC_ENFORCEMENT_COVERAGE_MATRIX_v0.1.md"]
 )
 @pytest.mark.parametrize("damage", ["missing", "malformed"])
-def test_a_missing_or_malformed_catalog_or_matrix_is_told_and_the_old_stays_active(
+def test_a_missing_or_malformed_catalog_or_matrix_is_reported_and_the_old_stays_active(
     built: Repository, document: str, damage: str
 ) -> None:
     before = built.active("op_status_table")
@@ -90,7 +90,7 @@ def test_a_missing_or_malformed_catalog_or_matrix_is_told_and_the_old_stays_acti
     assert built("status", now=LATER).code == 0
 
 
-def test_a_first_build_without_a_catalog_tells_what_is_missing_and_activates_what_it_can(known: Repository) -> None:
+def test_a_first_build_without_a_catalog_reports_it_and_activates_the_rest(known: Repository) -> None:
     known("init")
     (known.root / "OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md").unlink()
 
@@ -118,7 +118,7 @@ def test_a_malformed_pointer_file_is_a_finding_that_refuses_every_move(built: Re
     assert data == built.pointers.read_bytes()
 
 
-def test_a_missing_pointer_file_is_told_with_the_command_that_makes_one(known: Repository) -> None:
+def test_a_missing_pointer_file_is_reported_with_the_command_that_makes_one(known: Repository) -> None:
     known.pointers.unlink()
 
     ended = _sound(known("status", "--json"))
@@ -128,7 +128,7 @@ def test_a_missing_pointer_file_is_told_with_the_command_that_makes_one(known: R
     assert "registry-pipeline init" in findings[0]["hint"]
 
 
-def test_a_pointer_file_that_vanished_after_an_activation_is_not_made_anew(built: Repository) -> None:
+def test_a_pointer_file_that_was_removed_after_an_activation_is_not_made_again(built: Repository) -> None:
     built.pointers.unlink()
 
     status, build = _sound(built("status", "--json")), _sound(built("build", now=LATER))
@@ -138,7 +138,7 @@ def test_a_pointer_file_that_vanished_after_an_activation_is_not_made_anew(built
     assert not built.pointers.exists()
 
 
-def test_an_empty_repository_is_initialised_built_and_looked_at(tmp_path: Path, home: Path) -> None:
+def test_an_empty_repository_is_initialised_built_and_shown(tmp_path: Path, home: Path) -> None:
     root = tmp_path / "empty"
     root.mkdir()
     empty = Repository(root, home)
@@ -163,7 +163,7 @@ def _path_without_git(tmp_path: Path) -> str:
     return str(shown)
 
 
-def test_without_git_looking_works_says_that_git_is_unknown_and_exits_7(built: Repository, tmp_path: Path) -> None:
+def test_without_git_reading_commands_report_unknown_git_state_and_exit_7(built: Repository, tmp_path: Path) -> None:
     path = _path_without_git(tmp_path)
 
     status = _sound(built("status", "--json", PATH=path))
@@ -197,7 +197,7 @@ def _read_only(root: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.process
-def test_a_read_only_tree_is_looked_at_and_not_built_in(built: Repository) -> None:
+def test_a_read_only_tree_can_be_read_and_not_built(built: Repository) -> None:
     prefix = _read_only(built.root)
 
     status = _sound(built("status", "--json", prefix=prefix))
@@ -222,7 +222,7 @@ def test_a_tampered_upstream_is_refused_by_name_and_nothing_is_built_on_it(built
     assert before == {path.name for path in built.runs.iterdir()}
 
 
-def test_a_whole_rebuild_mends_an_altered_active_run(built: Repository) -> None:
+def test_a_complete_rebuild_replaces_an_altered_active_run(built: Repository) -> None:
     built.tamper(built.active("drift_signals"), "DRIFT_SIGNALS_v0_1.json")
     assert built("status").code == 3
 
@@ -232,7 +232,7 @@ def test_a_whole_rebuild_mends_an_altered_active_run(built: Repository) -> None:
     assert built("status", now=LATER).code == 0
 
 
-def test_an_unexpected_failure_is_one_line_and_a_traceback_for_those_who_ask(tmp_path: Path, home: Path) -> None:
+def test_an_unexpected_failure_is_one_line_and_a_traceback_with_verbose(tmp_path: Path, home: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import registry_pipeline.findings.codes as codes\n"
         "class Broken(dict):\n"

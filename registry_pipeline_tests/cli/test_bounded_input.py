@@ -72,7 +72,7 @@ TOML = {
 
 
 @pytest.mark.parametrize(("text", "message"), TOML.values(), ids=TOML)
-def test_a_toml_that_is_too_much_is_one_line_and_exit_2(built: Repository, text: str, message: str) -> None:
+def test_a_toml_with_an_extreme_value_is_one_line_and_exit_2(built: Repository, text: str, message: str) -> None:
     (built.root / "registry-pipeline.toml").write_text(text + "\n")
 
     ended = sound(built("status"))
@@ -99,7 +99,7 @@ SOURCES = {
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize(("path", "code"), SOURCES.items(), ids=SOURCES)
-def test_such_a_value_in_a_captured_document_is_a_finding(
+def test_an_extreme_value_in_a_captured_document_is_a_finding(
     built: Repository, path: str, code: str, value: bytes
 ) -> None:
     (built.root / path).write_bytes(insert(built.root / path, value))
@@ -108,7 +108,7 @@ def test_such_a_value_in_a_captured_document_is_a_finding(
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_such_a_value_in_a_role_pack_is_a_violation(built: Repository, value: bytes) -> None:
+def test_an_extreme_value_in_a_role_pack_is_a_violation(built: Repository, value: bytes) -> None:
     (built.root / PACK).write_bytes(insert(built.root / PACK, value))
 
     ended = sound(built("roles", "check", "--json"))
@@ -123,7 +123,9 @@ def test_such_a_value_in_a_role_pack_is_a_violation(built: Repository, value: by
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize(("noun", "path"), [("run-index", RUN_INDEX), ("overrides", OVERRIDES)])
-def test_such_a_value_in_a_log_is_a_finding_of_its_line(built: Repository, noun: str, path: str, value: bytes) -> None:
+def test_an_extreme_value_in_a_log_is_a_finding_of_its_line(
+    built: Repository, noun: str, path: str, value: bytes
+) -> None:
     (built.root / path).write_bytes(insert(built.root / path, value))
 
     ended = sound(built(noun, "check", "--json"))
@@ -135,7 +137,7 @@ def test_such_a_value_in_a_log_is_a_finding_of_its_line(built: Repository, noun:
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_such_a_value_in_the_pointer_file_refuses_every_move(built: Repository, value: bytes) -> None:
+def test_an_extreme_value_in_the_pointer_file_refuses_every_move(built: Repository, value: bytes) -> None:
     built.pointers.write_bytes(insert(built.pointers, value))
 
     status, build = sound(built("status", "--json")), sound(built("build", "--json", now=LATER))
@@ -146,7 +148,7 @@ def test_such_a_value_in_the_pointer_file_refuses_every_move(built: Repository, 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("name", ["POINTER_ACTIVATION_v0_1.json", "POINTERS_AFTER.json"])
-def test_such_a_value_in_an_activation_record_breaks_the_chain(built: Repository, name: str, value: bytes) -> None:
+def test_an_extreme_value_in_an_activation_record_breaks_the_chain(built: Repository, name: str, value: bytes) -> None:
     folder = built.runs / f"{STAMP}__pointer_activation__02"
     reseal(folder, **{name: insert(folder / name, value)})
 
@@ -158,7 +160,7 @@ def test_such_a_value_in_an_activation_record_breaks_the_chain(built: Repository
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_such_a_value_in_a_run_json_is_a_finding_and_the_run_stays_listed(built: Repository, value: bytes) -> None:
+def test_an_extreme_value_in_a_run_json_is_a_finding_and_the_run_stays_listed(built: Repository, value: bytes) -> None:
     folder = built.runs / "2026-02-03__030000__op-b02"
     reseal(folder, **{"run.json": insert(folder / "run.json", value)})
 
@@ -184,7 +186,7 @@ def test_a_run_id_with_a_number_of_thousands_of_digits_is_a_finding(built: Repos
 
 
 @pytest.mark.parametrize("value", [b"1e400", b"Infinity", b"NaN"])
-def test_a_sealed_artifact_with_a_number_that_json_has_not_can_be_compared_and_its_runs_are_not_listed(
+def test_a_sealed_artifact_with_a_number_outside_json_can_be_compared_and_not_queried(
     built: Repository, value: bytes
 ) -> None:
     drift, runs = (f"{STAMP}__{name}_build" for name in ("drift_signals", "run_registry"))
@@ -212,7 +214,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("value", ENTRIES.values(), ids=ENTRIES)
-def test_such_a_value_in_an_entry_is_a_finding_at_its_line(built: Repository, value: str) -> None:
+def test_an_extreme_value_in_an_entry_is_a_finding_at_its_line(built: Repository, value: str) -> None:
     path = built.root / HOOK
     path.write_text(path.read_text() + f"x-more: {value}\n")
     line = path.read_text().count("\n")
@@ -225,7 +227,7 @@ def test_such_a_value_in_an_entry_is_a_finding_at_its_line(built: Repository, va
 
 
 @pytest.mark.parametrize("value", ENTRIES.values(), ids=ENTRIES)
-def test_such_an_entry_is_not_added(built: Repository, value: str) -> None:
+def test_an_entry_with_an_extreme_value_is_not_added(built: Repository, value: str) -> None:
     before = built.files()
 
     ended = sound(built("entries", "add", "--type", "hook", "--entry-json", f'{{"id": "a", "x-more": {value}}}'))
@@ -262,14 +264,14 @@ def test_a_schema_with_too_many_levels_is_a_finding(built: Repository) -> None:
 
 
 @pytest.mark.parametrize("pattern", [SLOW, r"^(a*)*b\1$"], ids=["nested repetitions", "a back reference"])
-def test_a_pattern_that_backtracks_for_ever_ends_with_a_finding(built: Repository, pattern: str) -> None:
+def test_a_pattern_that_backtracks_without_end_is_a_finding(built: Repository, pattern: str) -> None:
     _capture_with(built, {"properties": {"version": {"pattern": pattern}}})
     _change_versions(built, version="a" * 60 + "!")
 
     assert ("CAPTURE_MALFORMED", VERSIONS) in codes_and_paths(_build(built), "build")
 
 
-def test_a_pattern_that_backtracks_for_ever_in_a_schema_of_entries_ends_with_a_finding(built: Repository) -> None:
+def test_a_pattern_that_backtracks_without_end_in_a_schema_of_entries_is_a_finding(built: Repository) -> None:
     own = built.root / SCHEMA_FOLDER / "hook.schema.yaml"
     own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text(json.dumps({"properties": {"x-more": {"pattern": SLOW}}}))
@@ -326,5 +328,5 @@ def test_a_long_ledger_that_lost_an_entry_is_compared_in_bounded_time(built: Rep
 
 
 @pytest.mark.parametrize("jobs", ["0", "1025", "9" * 30])
-def test_a_number_of_processes_that_no_machine_has_is_a_usage_error(built: Repository, jobs: str) -> None:
+def test_a_huge_number_of_processes_is_a_usage_error(built: Repository, jobs: str) -> None:
     assert sound(built("verify", "--all", "--jobs", jobs)).code == 2

@@ -52,7 +52,7 @@ def reseal(folder: Path, **changes: bytes) -> None:
         (folder / name).write_bytes(data)
 
 
-def test_every_capture_is_in_force_with_its_files_and_its_producers_operation(built: Repository) -> None:
+def test_every_capture_is_active_with_its_files_and_its_producers_operation(built: Repository) -> None:
     held = {
         registry_id: sorted(path.name for path in (built.runs / f"{STAMP}__{tag}").iterdir())
         for registry_id, tag in TAGS.items()
@@ -111,7 +111,7 @@ def test_unchanged_sources_make_no_folder_unless_forced(built: Repository) -> No
     assert {row["run_id"] for row in forced["built"]} == {f"2026-03-02__120000__{tag}" for tag in TAGS.values()}
 
 
-def test_a_sibling_or_a_pack_that_changed_or_came_or_went_is_a_change(built: Repository) -> None:
+def test_a_changed_added_or_removed_file_is_a_change(built: Repository) -> None:
     (built.root / DERIVED / "one/derived_validation_report.md").write_text("# PASS again\n")
     (built.root / PACKS / "state_plane_v0_2_default_v1.json").unlink()
     (built.root / PACKS / "new.json").write_text('{"version": "v1"}\n')
@@ -125,7 +125,7 @@ def test_a_sibling_or_a_pack_that_changed_or_came_or_went_is_a_change(built: Rep
     assert by_registry["threshold_packs_file"]["records"] == 2
 
 
-def test_latest_alone_changes_nothing_that_is_active(built: Repository) -> None:
+def test_a_change_of_latest_alone_changes_no_active_run(built: Repository) -> None:
     """Another folder with the same bytes is the same capture; another content becomes active by a build only."""
     before = built.pointers.read_bytes()
     shutil.copytree(built.root / DERIVED / "one", built.root / DERIVED / "two")
@@ -152,7 +152,7 @@ def test_latest_alone_changes_nothing_that_is_active(built: Repository) -> None:
         (PACK, b"[]", "role_registry", "CAPTURE_MALFORMED"),
     ],
 )
-def test_a_source_that_is_missing_or_malformed_is_told_and_its_registry_stays_as_it_is(
+def test_a_missing_or_malformed_source_is_reported_and_its_registry_stays(
     built: Repository, path: str, damage: bytes | None, registry_id: str, code: str
 ) -> None:
     before = pointer(built, registry_id)
@@ -171,7 +171,7 @@ def test_a_source_that_is_missing_or_malformed_is_told_and_its_registry_stays_as
     assert not list(built.runs.glob(f"2026-03-02*{TAGS[registry_id]}*"))
 
 
-def test_what_was_never_there_is_no_warning(known: Repository) -> None:
+def test_a_source_that_never_existed_is_no_warning(known: Repository) -> None:
     for path in (LEDGER, INDEX):
         (known.root / path).unlink()
     shutil.rmtree(known.root / DERIVED)
@@ -185,7 +185,7 @@ def test_what_was_never_there_is_no_warning(known: Repository) -> None:
     assert "CAPTURE_MISSING" not in {each["code"] for each in known("status", "--json").document("status")["findings"]}
 
 
-def test_what_was_never_there_is_told_in_one_line_unless_more_is_asked_for(known: Repository) -> None:
+def test_sources_that_never_existed_are_one_line_unless_verbose(known: Repository) -> None:
     for path in (LEDGER, INDEX):
         (known.root / path).unlink()
     known("init")
@@ -198,7 +198,7 @@ def test_what_was_never_there_is_told_in_one_line_unless_more_is_asked_for(known
     assert "nothing to capture at" not in at_length.out
 
 
-def test_packs_are_judged_by_the_shipped_schema_whatever_their_folder_says(built: Repository) -> None:
+def test_packs_are_checked_by_the_shipped_schema_not_by_a_copy_in_their_folder(built: Repository) -> None:
     folder = built.runs / f"{STAMP}__seal_threshold_packs"
     reseal(folder, **{"c3_regime_trend_v1.json": b"[]\n", "c3_regime_trend_v1.schema.json": b"true\n"})
 
@@ -218,7 +218,7 @@ def test_packs_are_judged_by_the_shipped_schema_whatever_their_folder_says(built
     assert built("show", folder.name).code == 3
 
 
-def test_an_altered_pack_is_found_and_captured_anew(built: Repository) -> None:
+def test_an_altered_pack_is_found_and_captured_again(built: Repository) -> None:
     built.tamper(f"{STAMP}__seal_threshold_packs", "c3_regime_trend_v1.json")
 
     assert built("verify", "--active").code == 3
@@ -229,7 +229,7 @@ def test_an_altered_pack_is_found_and_captured_anew(built: Repository) -> None:
     assert built("verify", "--active", "--pointers", now=LATER).code == 0
 
 
-def test_a_capture_under_a_name_of_ones_own_holds_with_and_without_the_toml(built: Repository) -> None:
+def test_a_renamed_capture_is_valid_with_and_without_the_toml(built: Repository) -> None:
     toml = built.root / "registry-pipeline.toml"
     before = toml.read_text()
     names = {"fingerprint_index": "index.csv", "expected_versions": "versions.json"}
@@ -266,7 +266,7 @@ def test_a_pointer_that_names_no_file_of_the_capture_is_found(built: Repository)
     assert "POINTER_NOT_PAYLOAD" in {found["code"] for found in verify_document["findings"]}
 
 
-def test_rollback_and_show_know_a_registry_of_many_files(built: Repository) -> None:
+def test_rollback_and_show_work_for_a_registry_of_many_files(built: Repository) -> None:
     (built.root / PACKS / "new.json").write_text('{"version": "v1"}\n')
     built("build", "threshold_packs_file", now=LATER)
 

@@ -12,11 +12,11 @@ from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, call, envi
 
 
 @pytest.mark.parametrize("words", [("--json", "status"), ("status", "--json"), ("--format", "json", "status")])
-def test_options_are_taken_before_and_after_the_verb(seen: Repository, words: tuple[str, ...]) -> None:
+def test_options_are_accepted_before_and_after_the_command(seen: Repository, words: tuple[str, ...]) -> None:
     assert seen(*words).document("status")["health_state"] == "DEGRADED_NON_BLOCKING"
 
 
-def test_the_repository_is_named_by_option_by_variable_or_by_where_one_stands(
+def test_the_repository_is_named_by_option_variable_or_working_directory(
     seen: Repository, tmp_path: Path, home: Path
 ) -> None:
     env = environment(home)
@@ -30,7 +30,7 @@ def test_the_repository_is_named_by_option_by_variable_or_by_where_one_stands(
         assert ended.document("status")["repository"]["root"] == str(seen.root)
 
 
-def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home: Path) -> None:
+def test_outside_a_repository_one_line_says_what_to_do(tmp_path: Path, home: Path) -> None:
     ended = call("status", cwd=tmp_path, env=environment(home))
 
     assert (ended.code, ended.out) == (7, "")
@@ -58,7 +58,7 @@ def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home
         (("activate", "run_registry", "latest"), "Missing option '--reason'"),
     ],
 )
-def test_a_usage_error_is_one_line_that_names_what_was_meant(
+def test_a_usage_error_is_one_line_with_a_suggestion(
     tmp_path: Path, home: Path, words: tuple[str, ...], meant: str
 ) -> None:
     ended = call(*words, cwd=tmp_path, env=environment(home))
@@ -72,7 +72,7 @@ def in_hours(hours: int) -> str:
 
 
 @pytest.mark.parametrize("verb", [("build",), ("run-index", "check"), ("status",)])
-def test_a_clock_that_is_more_than_a_day_ahead_needs_a_word(built: Repository, verb: tuple[str, ...]) -> None:
+def test_a_clock_more_than_a_day_ahead_needs_an_option(built: Repository, verb: tuple[str, ...]) -> None:
     before = built.files()
 
     ended = built(*verb, now=in_hours(25))
@@ -87,12 +87,14 @@ def test_a_clock_that_is_more_than_a_day_ahead_needs_a_word(built: Repository, v
     ("hours", "words"),
     [(23, ("status",)), (25, ("status", "--allow-future")), (25, ("--allow-future", "status"))],
 )
-def test_less_than_a_day_or_a_word_is_enough(seen: Repository, hours: int, words: tuple[str, ...]) -> None:
+def test_a_clock_less_than_a_day_ahead_or_with_the_option_is_accepted(
+    seen: Repository, hours: int, words: tuple[str, ...]
+) -> None:
     assert seen(*words, now=in_hours(hours)).err == ""
 
 
 @pytest.mark.parametrize("now", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-def test_the_first_and_the_last_clock_are_taken(seen: Repository, now: str) -> None:
+def test_the_first_and_the_last_clock_are_accepted(seen: Repository, now: str) -> None:
     ended = seen("status", "--allow-future", now=now)
 
     assert ended.code in (0, 3), ended.err  # 3: seen from 1970, an active run is of the future
@@ -116,14 +118,14 @@ def test_a_failure_for_github_is_an_annotation(tmp_path: Path, home: Path) -> No
     )
 
 
-def test_without_a_verb_the_help_is_shown_and_the_usage_is_wrong(tmp_path: Path, home: Path) -> None:
+def test_without_a_command_the_help_is_shown_as_a_usage_error(tmp_path: Path, home: Path) -> None:
     ended = call(cwd=tmp_path, env=environment(home))
 
     assert (ended.code, ended.out) == (2, "")
     assert "Exit codes:" in ended.err
 
 
-def test_quiet_tells_errors_only(seen: Repository) -> None:
+def test_quiet_prints_errors_only(seen: Repository) -> None:
     result = seen("verify", "--all", "-q")
 
     assert result.code == 3

@@ -140,7 +140,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_status_tells_why_and_what_to_do_next_and_that_can_be_done(built: Repository, name: str) -> None:
+def test_status_gives_the_reason_and_a_next_command_that_works(built: Repository, name: str) -> None:
     row = ROWS[name]
     row.make(built)
 
@@ -155,7 +155,7 @@ def test_status_tells_why_and_what_to_do_next_and_that_can_be_done(built: Reposi
     assert built(*words, now=LAST).code == row.code
 
 
-def test_what_was_built_is_active_after_the_next_command_and_needs_no_reason(built: Repository) -> None:
+def test_a_built_run_is_active_after_the_next_command_and_needs_no_reason(built: Repository) -> None:
     built_alone(built, "run_registry")
     assert built("build", "run_registry", now=LAST).code == 0
 
@@ -165,7 +165,7 @@ def test_what_was_built_is_active_after_the_next_command_and_needs_no_reason(bui
     assert {r["newest_not_active_because"] for r in pointed if r["kind"] in ("built", "captured")} == {None}
 
 
-def test_an_altered_active_run_does_not_hold_back_the_newest(built: Repository) -> None:
+def test_an_altered_active_run_does_not_block_the_newest(built: Repository) -> None:
     built_alone(built, "drift_signals")
     built.tamper("2026-03-01__120000__seal_expected_versions", "EXPECTED_VERSIONS_v0_1_snapshot.json")
 

@@ -39,7 +39,7 @@ def test_a_run_is_shown_with_what_each_record_changed(known: Repository) -> None
     assert known("run-index", "show", "RUN-20260105-0900-ZZZZ").code == 7
 
 
-def test_one_answer_in_every_form(known: Repository, tmp_path: Path) -> None:
+def test_a_query_has_the_same_result_in_every_format(known: Repository, tmp_path: Path) -> None:
     words = ("run-index", "list", "--view", "all", "--order-by", "created_utc")
 
     document = known(*words, "--format", "json").document("run-index-list")
@@ -74,7 +74,7 @@ def test_one_answer_in_every_form(known: Repository, tmp_path: Path) -> None:
         (("run-index", "lst"), "did you mean list"),
     ],
 )
-def test_what_cannot_be_understood_is_a_usage_error(known: Repository, words: tuple[str, ...], message: str) -> None:
+def test_an_invalid_query_is_a_usage_error(known: Repository, words: tuple[str, ...], message: str) -> None:
     ended = known(*words)
 
     assert (ended.code, message in ended.err) == (2, True)
@@ -82,7 +82,7 @@ def test_what_cannot_be_understood_is_a_usage_error(known: Repository, words: tu
     assert not (known.root / "x").exists()
 
 
-def test_days_count_whole_and_lanes_narrow(known: Repository) -> None:
+def test_both_days_are_included_and_lanes_filter(known: Repository) -> None:
     def runs(*words: str) -> list[str]:
         document = known("run-index", "list", *words, "--json").document("run-index-list")
         return [each["run_id"] for each in document["records"]]
@@ -119,7 +119,7 @@ def _latest(repository: Repository) -> str:
     return str(document["records"][0]["run_id"])
 
 
-def test_a_batch_is_appended_as_a_whole_or_not_at_all(known: Repository, tmp_path: Path) -> None:
+def test_a_batch_is_appended_completely_or_not_at_all(known: Repository, tmp_path: Path) -> None:
     before = (known.root / RUN_INDEX).read_bytes()
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
     good.write_text(json.dumps(a_success(1)) + "\n" + json.dumps(a_run(2)))
@@ -216,7 +216,7 @@ def test_the_overrides_are_merged_by_the_same_rule(known: Repository, tmp_path: 
     assert known("overrides", "check", "--json").document("overrides-check")["counts"]["records"] == 2
 
 
-def test_what_fails_is_told_by_its_code(known: Repository) -> None:
+def test_violations_are_reported_by_code(known: Repository) -> None:
     log = known.root / RUN_INDEX
     log.write_bytes(log.read_bytes() + b"\n" + b"no json\n" + b'{"torn')
 
@@ -245,7 +245,7 @@ def test_the_active_snapshot_is_a_baseline_too(built: Repository) -> None:
     assert lost["location"] == f"line 1 of {built.active('run_index')}"
 
 
-def test_a_long_batch_is_told_in_short(known: Repository, tmp_path: Path) -> None:
+def test_a_long_batch_is_summarised(known: Repository, tmp_path: Path) -> None:
     batch = tmp_path / "batch.jsonl"
     batch.write_text("".join(json.dumps(a_run(number)) + "\n" for number in range(60)))
 
@@ -255,7 +255,7 @@ def test_a_long_batch_is_told_in_short(known: Repository, tmp_path: Path) -> Non
     assert lines[-2:] == ["and 40 more", f"60 records appended to {RUN_INDEX}"]
 
 
-def test_without_a_log_there_is_nothing_to_ask(known: Repository) -> None:
+def test_without_a_log_there_is_nothing_to_query(known: Repository) -> None:
     (known.root / RUN_INDEX).unlink()
     (known.root / OVERRIDES).unlink()
 
@@ -266,7 +266,7 @@ def test_without_a_log_there_is_nothing_to_ask(known: Repository) -> None:
         assert "there is no 60-REGISTRY" in ended.document("error")["error"]["message"]
 
 
-def test_asking_writes_the_side_index_and_nothing_else(known: Repository) -> None:
+def test_a_query_writes_only_the_side_index(known: Repository) -> None:
     before = known.files()
 
     known("run-index", "list")
@@ -297,7 +297,7 @@ def test_a_row_removed_from_the_side_index_hides_no_record_and_admits_no_duplica
         assert log.read_bytes() == before
 
 
-def test_csv_is_safe_to_open_in_a_spreadsheet_unless_it_is_asked_for_raw(known: Repository) -> None:
+def test_csv_is_safe_to_open_in_a_spreadsheet_unless_raw(known: Repository) -> None:
     with (known.root / RUN_INDEX).open("ab") as file:
         file.write(json_line(a_run(1, notes="=HYPERLINK(1)", created_utc="2027-01-01T00:00Z")))
     words = ("run-index", "list", "-n", "1", "--format")
@@ -349,7 +349,7 @@ sys.stdout.buffer.write(data)
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["there", "yet to come"])
-def test_init_leaves_the_line_ends_of_a_log_alone_and_ignores_its_index(known: Repository, there: bool) -> None:
+def test_init_keeps_the_line_ends_of_a_log_and_ignores_its_index(known: Repository, there: bool) -> None:
     if not there:
         (known.root / RUN_INDEX).unlink()
         (known.root / OVERRIDES).unlink()
@@ -360,7 +360,7 @@ def test_init_leaves_the_line_ends_of_a_log_alone_and_ignores_its_index(known: R
     assert f"{OVERRIDES} -text" in (known.root / ".gitattributes").read_text().splitlines()
 
 
-def test_the_rules_are_told_with_their_codes_and_fields(known: Repository) -> None:
+def test_the_rules_are_listed_with_codes_and_fields(known: Repository) -> None:
     document = known("run-index", "rules", "--json").document("run-index-rules")
 
     assert {each["code"] for each in document["rules"]} >= {"RI001", "RI030", "RI031", "RI050"}

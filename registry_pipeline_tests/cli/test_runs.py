@@ -12,7 +12,7 @@ from registry_pipeline_tests.cli.conftest import Repository
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 
 
-def test_every_line_of_the_active_registry_can_be_had(seen: Repository) -> None:
+def test_every_line_of_the_active_registry_is_listed(seen: Repository) -> None:
     ended = seen("runs", "--limit", "0", "--order", "registry", "--json")
 
     document = ended.document("runs")
@@ -23,7 +23,7 @@ def test_every_line_of_the_active_registry_can_be_had(seen: Repository) -> None:
     assert document["run_registry"]["run_id"] == seen.active("run_registry")
 
 
-def test_a_question_of_all_kinds_is_answered(seen: Repository) -> None:
+def test_all_filters_can_be_combined(seen: Repository) -> None:
     words = ("--operation", "OP-B01", "--option", "B", "--root", "reports/runs", "--state", "unsealed")
 
     document = seen("runs", *words, "--since", "2026-02-25", "--until", "2026-02-25", "--json").document("runs")
@@ -42,13 +42,13 @@ def test_the_text_has_a_table_and_says_what_was_left_out(seen: Repository) -> No
     assert "without a time left out" in last
 
 
-def test_an_unknown_operation_is_no_failure_and_the_right_one_is_named(seen: Repository) -> None:
+def test_an_unknown_operation_is_no_failure_and_a_similar_one_is_named(seen: Repository) -> None:
     ended = seen("runs", "--operation", "OP-A1")
 
     assert (ended.code, "did you mean 'OP-A01'?" in ended.out) == (0, True)
 
 
-def test_without_an_active_registry_there_is_nothing_to_ask(known: Repository) -> None:
+def test_without_an_active_registry_there_is_nothing_to_query(known: Repository) -> None:
     ended = known("runs")
 
     assert (ended.code, ended.out) == (7, "")
@@ -56,7 +56,7 @@ def test_without_an_active_registry_there_is_nothing_to_ask(known: Repository) -
     assert "registry-pipeline build" in ended.err
 
 
-def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(built: Repository) -> None:
+def test_an_active_registry_that_is_missing_or_invalid_is_not_queried(built: Repository) -> None:
     built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
     assert built("runs").code == 3
     shutil.rmtree(built.runs / RUN_REGISTRY)
@@ -77,9 +77,7 @@ def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(bu
         (("--limit", "-1"), "-1"),
     ],
 )
-def test_a_question_that_cannot_be_understood_is_a_usage_error(
-    seen: Repository, words: tuple[str, ...], message: str
-) -> None:
+def test_an_invalid_filter_is_a_usage_error(seen: Repository, words: tuple[str, ...], message: str) -> None:
     ended = seen("runs", *words)
 
     assert (ended.code, message in ended.err) == (2, True)

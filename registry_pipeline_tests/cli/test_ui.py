@@ -80,7 +80,7 @@ def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, 
     assert (home / "dagster.yaml").read_bytes() == shipped_instance_file().read_bytes()
 
 
-def test_a_port_that_is_taken_is_told(built: Repository) -> None:
+def test_a_used_port_is_reported(built: Repository) -> None:
     import socket
 
     with socket.socket() as taken:
@@ -102,7 +102,7 @@ def test_the_users_own_file_in_the_dagster_home_stays(tmp_path: Path, name: str)
     assert [p.read_text() for p in tmp_path.iterdir() if p.name != name] == [other]
 
 
-def test_what_is_served_is_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
+def test_ui_serves_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
     for command in commands(tmp_path, 3000):
         assert command[-2:] == ["-w", str(tmp_path / "workspace.yaml")]
 
@@ -126,9 +126,7 @@ time.sleep(600)
 
 
 @pytest.mark.process
-def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_tables_of_a_new_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_daemon_is_started_after_the_webserver_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answered, daemon_file = tmp_path / "answered", tmp_path / "daemon.part"
 
     def programs(_home: Path, port: int) -> tuple[list[str], list[str]]:

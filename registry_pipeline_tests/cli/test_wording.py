@@ -35,7 +35,7 @@ def test_an_annotation_names_file_line_and_code() -> None:
     )
 
 
-def test_a_line_and_column_become_the_place_and_a_json_pointer_stays_text() -> None:
+def test_a_line_and_column_become_the_position_and_a_json_pointer_stays_text() -> None:
     placed = finding("POINTER_DUPLICATE", "p.json", location="3:7")
     pointed = finding("POINTER_TRISTATE", "p.json", location="/pointers/0")
 
@@ -53,12 +53,12 @@ def test_an_annotation_escapes_what_would_end_it_early() -> None:
     assert len(line.splitlines()) == 1
 
 
-def test_control_characters_are_told_by_their_escapes() -> None:
+def test_control_characters_are_printed_as_escapes() -> None:
     assert printable("a\x1b[2J\u202eb\n\ud800é") == "a\\x1b[2J\\u202eb\\n\\ud800é"
 
 
 @given(st.text())
-def test_whatever_is_printed_stays_on_one_line_and_commands_nothing(text: str) -> None:
+def test_printed_text_stays_on_one_line_and_controls_no_terminal(text: str) -> None:
     shown = printable(text)
 
     assert len(shown.splitlines()) <= 1

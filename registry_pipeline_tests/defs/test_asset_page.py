@@ -10,7 +10,7 @@ from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 
 
-def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_removed() -> None:
+def test_a_changed_record_counts_as_one_added_and_one_removed() -> None:
     before, after = b'{"n":1}\n{"n":2}\n', b'{"n":1}\n{"n":3}\n{"n":4}\n'
 
     assert metadata.changes("A.jsonl", before, after) == {
@@ -26,7 +26,7 @@ def test_the_order_and_the_indentation_of_a_json_array_are_no_change() -> None:
     assert changes == {"records_change": 0, "records_added": 0, "records_removed": 0}
 
 
-def test_no_change_is_told_against_a_snapshot_that_is_not_json() -> None:
+def test_no_change_is_reported_against_a_snapshot_that_is_not_json() -> None:
     assert metadata.changes("A.json", b"{", b"[]") == {}
 
 
@@ -66,7 +66,7 @@ def test_a_preview_shows_ten_records_and_says_that_there_are_more() -> None:
     assert lines[-1].startswith("… more records")
 
 
-def test_a_preview_keeps_a_table_whole_whatever_stands_in_a_cell() -> None:
+def test_a_preview_keeps_its_table_with_any_text_in_a_cell() -> None:
     table = metadata.markdown_table([{"a": "x|y\nz", "b": None, "c": True}])
 
     assert table.splitlines()[-1] == "| x\\|y z |  | true |"
@@ -86,7 +86,7 @@ def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
         assert types <= {"string", "integer", "number", "boolean", "array", "object", "null"}, spec.registry_id
 
 
-def test_a_finding_is_told_with_what_was_expected_what_was_found_and_what_to_do() -> None:
+def test_a_finding_is_shown_with_expected_value_actual_value_and_hint() -> None:
     text = metadata.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
 
     assert text.startswith("- **ROOT_MISMATCH** error `runs/a`: ")

@@ -29,14 +29,14 @@ def test_each_finding_fails_the_check_of_its_clause_and_no_other() -> None:
     assert passed("RUN_REMOVED", "fail") == {"seal": True, "schema": True, "rules": False}
 
 
-def test_a_verdict_that_did_not_pass_fails_at_least_one_check_whatever_was_found() -> None:
+def test_a_verdict_that_did_not_pass_fails_at_least_one_check() -> None:
     assert not passed("UNSEALED", "unsealed")["seal"]
     for row in CODES.values():
         if row.severity is Severity.ERROR:
             assert list(passed(row.code, "fail").values()).count(False) == 1, row.code
 
 
-def test_a_warning_is_told_and_fails_nothing() -> None:
+def test_a_warning_is_shown_and_fails_nothing() -> None:
     findings = (make_finding("RUN_HISTORY_UNKNOWN"),)
     report = Verdict("runs/a", "a", "run_registry", "pass", "0" * 64, findings)
 

@@ -92,7 +92,7 @@ def test_findings_of_a_hostile_folder_are_text() -> None:
             assert markup_in(text) == [], text
 
 
-def test_a_failure_tells_its_sentence_and_its_advice_with_escapes() -> None:
+def test_a_failure_shows_its_message_and_advice_with_escapes() -> None:
     with pytest.raises(Exception, match="gpj") as raised, as_dagster_failure():
         raise RefusedError(f"no {HOSTILE}", f"see {HOSTILE}")
 

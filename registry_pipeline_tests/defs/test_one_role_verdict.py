@@ -252,7 +252,7 @@ def test_a_sealed_run_has_the_same_verdict_without_git_and_without_the_repositor
 
 
 @pytest.mark.parametrize("case", [CASES[1]], ids=str)
-def test_an_unchanged_pack_fails_once_main_published_what_it_lacks(case: Case, prepared: Path, home: Path) -> None:
+def test_an_unchanged_pack_fails_after_main_published_what_it_lacks(case: Case, prepared: Path, home: Path) -> None:
     repo = QuickRepository(prepared, home)
     git(prepared, "checkout", "-q", "-b", "work")
     git(prepared, "checkout", "-q", "main")

@@ -60,7 +60,7 @@ def previous_of(repo: DagsterRepo, run_id: str) -> list[str]:
     return [each["sealed_ref"]["run_id"] for each in repo.run_json(run_id)["inputs"]["registries"]]
 
 
-def test_a_log_that_the_command_line_continued_meanwhile_is_built_again_on_its_head(
+def test_a_log_that_the_command_line_continued_is_built_again_on_its_head(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = head_of(rebuilt.governed)
@@ -91,7 +91,7 @@ def test_two_dagster_runs_that_log_the_same_snapshots_leave_one_log(
     assert page_of(again, DELTA_LOG)["state"] == "unchanged"
 
 
-def test_a_log_that_is_always_late_fails_the_step_with_what_to_do(
+def test_a_log_that_always_loses_the_race_fails_the_step_with_a_hint(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_sealing(monkeypatch, continue_the_log(rebuilt), times=4)
@@ -122,7 +122,7 @@ def materialize_at_once(root: str, barrier: Barrier) -> None:
 
 
 @pytest.mark.process
-def test_a_materialization_and_a_build_at_once_leave_one_log(tmp_path: Path) -> None:
+def test_a_concurrent_materialization_and_build_leave_one_log(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     root.mkdir()
     name = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")

@@ -49,7 +49,7 @@ def test_both_are_sealed_with_their_records_counted(first_rebuild: FirstRebuild)
     assert verdicts_of(first_rebuild.result, "overrides_log") == PASSED
 
 
-def test_what_was_appended_is_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
+def test_appended_records_are_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
     _append(activated.governed.root, RUN_INDEX, a_success(1))
 
     result = activated.materialize("overrides_log", "run_index")
@@ -86,7 +86,7 @@ def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: DagsterRepo
     assert f"RI050: a line of {activated.active()['run_index'].run_id} was removed or changed" in refusal
 
 
-def test_a_line_that_git_alone_remembers_blocks_too(activated: DagsterRepo) -> None:
+def test_a_line_that_only_git_contains_blocks_too(activated: DagsterRepo) -> None:
     root = activated.governed.root
     before = (root / OVERRIDES).read_bytes()
     _append(root, OVERRIDES, VOIDED | {"status": "resolved"})

@@ -69,7 +69,7 @@ def test_the_code_location_has_the_name_that_dg_gives_it(served: Served) -> None
     assert served.location()["repositoryLocationName"] == "registry_pipeline"
 
 
-def test_a_rebuild_launched_through_graphql_is_put_in_force_by_the_sensor_and_reported(
+def test_a_rebuild_launched_through_graphql_is_activated_by_the_sensor_and_reported(
     served: Served, launched: str
 ) -> None:
     report = until("the report", lambda: served.newest("system_health_report"), WORK_SECONDS)
@@ -106,7 +106,7 @@ def test_the_page_of_the_graph_shows_every_asset(served: Served, launched: str, 
     assert (tmp_path / "graph.png").stat().st_size > 0
 
 
-def test_what_the_command_line_seals_meanwhile_appears_and_is_checked_by_dagster(served: Served, launched: str) -> None:
+def test_runs_that_the_command_line_seals_appear_and_are_checked_by_dagster(served: Served, launched: str) -> None:
     assert launched == "SUCCESS"
     until("the report of the rebuild", lambda: served.newest("system_health_report"), WORK_SECONDS)
     built = subprocess.run(

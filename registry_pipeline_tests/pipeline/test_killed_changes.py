@@ -1,4 +1,4 @@
-"""The state table of the specification ("Chain"), row by row, for every change of the pointer file and every killed step."""
+"""The state table of the specification ("Chain"), row by row, for every change and every step at which it is killed."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_other_run_folders_are_not_opened(tmp_path: Path) -> None:
     assert read_chain(scenario.repository).broken == ()
 
 
-def test_a_folder_that_only_bears_the_name_of_a_record_is_told(tmp_path: Path) -> None:
+def test_a_folder_with_only_the_name_of_a_record_is_reported(tmp_path: Path) -> None:
     scenario = read_scenario(tmp_path, "committed__init")
     name = "2026-02-03__000000__pointer_activation"
     init = tmp_path / RUNS / scenario.refs["init"].run_id
@@ -112,7 +112,7 @@ def test_a_repository_without_run_roots_is_not_chained(tmp_path: Path) -> None:
     assert check_chain(found, None, None).state == "not_chained"
 
 
-def test_judging_needs_no_disk() -> None:
+def test_checking_the_chain_reads_no_disk() -> None:
     state = check_chain(ChainRecords("pointers.json"), b"anything", None)
 
     assert [(f.code, f.path) for f in state.findings] == [("CHAIN_NOT_STARTED", "pointers.json")]

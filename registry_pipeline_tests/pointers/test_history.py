@@ -21,7 +21,7 @@ ROWS = st.lists(ROW, max_size=6, unique_by=lambda row: (row["run_root"], row["ru
 
 
 @given(ROWS, ROWS)
-def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
+def test_a_finding_is_reported_exactly_for_listed_runs_that_are_missing_or_resealed(
     then: list[dict[str, str | None]], now: list[dict[str, str | None]]
 ) -> None:
     after = {(row["run_root"], row["run_id"]): row["manifest_root_sha256"] for row in now}
@@ -38,7 +38,7 @@ def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
 
 
 @given(st.sets(st.tuples(st.sampled_from([*RUN_ROOTS, "assets"]), st.sampled_from("ab"), st.sampled_from("xyzw"))))
-def test_each_run_folder_and_each_other_file_that_git_misses_is_told_once(missing: set[tuple[str, str, str]]) -> None:
+def test_each_missing_run_folder_or_tracked_file_is_reported_once(missing: set[tuple[str, str, str]]) -> None:
     lost = {f"{root}/{run}" if root in RUN_ROOTS else f"{root}/{run}/{file}" for root, run, file in missing}
 
     findings = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
@@ -47,5 +47,5 @@ def test_each_run_folder_and_each_other_file_that_git_misses_is_told_once(missin
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
-def test_any_bytes_are_judged(before: bytes, after: bytes) -> None:
+def test_any_bytes_are_checked(before: bytes, after: bytes) -> None:
     check_history(before, after, RUN_ROOTS)

@@ -37,7 +37,7 @@ def checked_run(name: str, graph: dict[str, list[str]], state: State) -> Checked
 
 
 @given(GRAPHS, STATES, st.lists(st.sampled_from(NAMES), max_size=3, unique=True))
-def test_every_reachable_edge_is_judged_and_every_folder_asked_for_once(
+def test_every_reachable_input_is_checked_and_every_folder_is_read_once(
     graph: dict[str, list[str]], states: dict[str, State], begin: list[str]
 ) -> None:
     asked: Counter[str] = Counter()

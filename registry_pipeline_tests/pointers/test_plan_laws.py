@@ -60,7 +60,7 @@ def mixed_at_a_moved_registry(asked: ActivationRequest) -> list[str]:
 
 
 @given(worlds())
-def test_law_after_an_accepted_plan_no_edge_at_a_moved_registry_is_mixed(asked: ActivationRequest) -> None:
+def test_law_after_an_accepted_plan_moved_registries_have_consistent_inputs(asked: ActivationRequest) -> None:
     plan = plan_activation(asked)
     mixed = mixed_at_a_moved_registry(asked)
 
@@ -97,7 +97,7 @@ def test_law_planning_is_deterministic_and_the_order_of_candidates_does_not_matt
 
 
 @given(worlds())
-def test_law_what_was_accepted_once_is_nothing_to_move_twice(asked: ActivationRequest) -> None:
+def test_law_an_accepted_plan_leaves_nothing_to_move(asked: ActivationRequest) -> None:
     if not isinstance(plan_activation(asked), ActivationPlan):
         return
     runs_after = {c.run.registry_id: c.run for c in asked.candidates}

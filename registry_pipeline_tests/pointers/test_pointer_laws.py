@@ -65,13 +65,13 @@ def check(parsed: PointerFile) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_judged(data: bytes) -> None:
+def test_any_bytes_are_checked(data: bytes) -> None:
     parsed, _ = parse_pointer_file(data, "pointers.json")
     check(parsed)
 
 
 @given(JSON | DOCUMENT)
-def test_any_json_is_judged_and_told_in_text_that_can_be_written(document: Any) -> None:
+def test_any_json_is_checked_with_printable_findings(document: Any) -> None:
     parsed, findings = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
 
     for each in findings:
@@ -80,7 +80,7 @@ def test_any_json_is_judged_and_told_in_text_that_can_be_written(document: Any) 
 
 
 @given(DOCUMENT)
-def test_what_the_parser_accepts_the_schema_accepts(document: Any) -> None:
+def test_the_schema_accepts_what_the_parser_accepts(document: Any) -> None:
     _, findings = parse_pointer_file(json.dumps(document).encode(), "pointers.json")
 
     if not findings:

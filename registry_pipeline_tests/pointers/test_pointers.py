@@ -23,7 +23,7 @@ def read_case(name: str) -> bytes | None:
 
 
 @pytest.mark.parametrize("case", find_cases("pointers"), ids=lambda case: case.id)
-def test_what_the_schema_refuses_the_parser_refuses_too(case: Case) -> None:
+def test_the_parser_refuses_what_the_schema_refuses(case: Case) -> None:
     data = read_case(case.name)
     try:
         document = json.loads(data or b"")
@@ -38,7 +38,7 @@ def test_what_the_schema_refuses_the_parser_refuses_too(case: Case) -> None:
         assert check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", document) == []
 
 
-def test_keys_that_are_not_ours_are_kept_in_their_place() -> None:
+def test_unknown_keys_are_kept_in_their_place() -> None:
     data = read_case("good__further_top_level_keys") or b""
 
     parsed, _ = parse_pointer_file(data, POINTERS)
@@ -46,7 +46,7 @@ def test_keys_that_are_not_ours_are_kept_in_their_place() -> None:
     assert list(parsed.document) == list(json.loads(data))
 
 
-def test_a_pointer_that_was_found_invalid_is_not_in_force() -> None:
+def test_an_invalid_pointer_is_not_active() -> None:
     parsed, _ = parse_pointer_file(read_case("good__found_invalid_is_not_verified_as_active"), POINTERS)
 
     assert parsed.active("run_registry") is None
@@ -63,7 +63,7 @@ def test_nothing_is_read_through_a_broken_entry(code: str) -> None:
         assert parsed.active("run_registry") is None
 
 
-def test_a_file_beyond_any_honest_size_is_refused_unread() -> None:
+def test_a_file_that_is_too_large_is_refused_unread() -> None:
     padded = (read_case("good__full_stack") or b"") + b" " * (4 * 1024 * 1024)
 
     parsed, (found,) = parse_pointer_file(padded, POINTERS)
@@ -71,7 +71,7 @@ def test_a_file_beyond_any_honest_size_is_refused_unread() -> None:
     assert (found.code, parsed.pointers) == ("POINTER_SHAPE", ())
 
 
-def test_more_pointers_than_any_table_has_are_one_finding() -> None:
+def test_too_many_pointers_are_one_finding() -> None:
     document = {"pointer_contract_version": "0.1", "pointers": [{}] * 1001}
 
     _, findings = parse_pointer_file(json.dumps(document).encode(), POINTERS)
@@ -79,7 +79,7 @@ def test_more_pointers_than_any_table_has_are_one_finding() -> None:
     assert [f.location for f in findings] == ["/pointers"]
 
 
-def test_the_moment_of_activation_may_be_now() -> None:
+def test_the_time_of_activation_may_be_now() -> None:
     parsed, _ = parse_pointer_file(read_case("good__full_stack"), POINTERS)
 
     assert check_pointer_file(parsed, datetime(2026, 3, 1, 10, 0, 0, tzinfo=UTC)) == ()

@@ -46,7 +46,7 @@ def test_a_good_registry_run_passes(case: Case, tmp_path: Path) -> None:
     assert verdict.root_sha256 == report.root_sha256
 
 
-def test_an_altered_artifact_is_told_by_the_seal_and_still_judged_by_the_schema(tmp_path: Path) -> None:
+def test_an_altered_artifact_is_reported_by_the_seal_and_still_checked_by_the_schema(tmp_path: Path) -> None:
     folder = sealed(Case("schema", "good__drift_signals"), tmp_path)
     path = folder / "DRIFT_SIGNALS_v0_1.json"
     path.write_bytes(path.read_bytes().replace(b'"drift_version": "0.1"', b'"drift_version": "9.9"'))

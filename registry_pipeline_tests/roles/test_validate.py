@@ -156,17 +156,17 @@ def test_ids_are_reported_with_their_positions() -> None:
     assert parse_pack(b"{", "p").location_of("grip") is None
 
 
-def test_every_location_of_a_violation_is_valid_json() -> None:
+def test_a_violation_as_json_contains_no_control_characters() -> None:
     before = parse_pack(written(base_pack()), "p")
     changed = base_pack()
     changed["roles"][1]["extract_contracts"][0] = contract("ROLE:editor:X:1", title="Long cut")
     changed["roles"].append(role("grip\ud83c".encode("utf-8", "replace").decode() + "\x1b[31m"))
 
-    locations = [
+    documents = [
         each.to_json()
         for each in check_against_baseline(parse_pack(written(changed), "p"), PublishedPack(before, "main:p"))
     ]
 
-    assert json.loads(json.dumps(locations)) == locations
-    assert "\x1b" not in "".join(each["message"] for each in locations)
-    assert locations[0]["differences"] == [{"pointer": "/title", "old": '"Cut"', "new": '"Long cut"'}]
+    assert json.loads(json.dumps(documents)) == documents
+    assert "\x1b" not in "".join(each["message"] for each in documents)
+    assert documents[0]["differences"] == [{"pointer": "/title", "old": '"Cut"', "new": '"Long cut"'}]
