@@ -57,7 +57,7 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/entries.py
 	$(BIN)/python benchmarks/run_index.py
 
-soak: .venv/.ready ## what takes longer: kills at every call, power cuts, laws with ten times the examples
+soak: .venv/.ready ## what takes longer: kills at every call, power cuts, property tests with ten times the examples
 	$(BIN)/python -m pytest -n 2 -m "soak or hypothesis" --hypothesis-profile=soak --timeout=14400
 
 docs: .venv/.ready ## rewrite the generated parts of the documents

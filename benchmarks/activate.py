@@ -1,8 +1,8 @@
 """What an activation costs as the chain of records grows: python benchmarks/activate.py [N].
 
-Puts N snapshots (default 300) in force one after another and tells what the activations cost at several lengths of the
+Activates N snapshots (default 300) one after another, and prints what the activations cost at several lengths of the
 chain, beside a plain script that replaces the pointer file and appends a line to a log. Each activation reads the
-whole chain from its bytes, so that its cost grows with it; the script believes its log and its cost stays.
+whole chain from its bytes, so its cost grows with the chain. The script trusts its log, so its cost stays the same.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ FIELDS = ("run_type", "option", "operation_id", "git_commit", "working_tree_stat
 
 
 def ours(root: Path) -> bytes:
-    """Scan and build as the runbook does."""
+    """Scan and build as the pipeline does."""
     scan = read_run_folders(root, [RUN_ROOT])
     context = BuildContext(datetime(2026, 1, 1, tzinfo=UTC), "", GitState(None, None))
     return build_run_registry(RunRegistryInputs(scan.runs), context).files[ARTIFACT]

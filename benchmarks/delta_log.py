@@ -1,6 +1,6 @@
 """The delta log with one new snapshot, against a script that rebuilds it whole: python benchmarks/delta_log.py [N].
 
-N sealed snapshots of four registries (default 2,000) are logged, and one more has come; among them stand as many run
+N sealed snapshots of four registries (default 2,000) are logged, and one more has come; among them are as many run
 folders of other operations. Each way gives the bytes of the new log:
 
 - the script verifies every snapshot from its bytes, compares each manifest with the one before and writes all edges;
@@ -46,11 +46,11 @@ ARTIFACTS = {
 }
 
 
-def write_run(root: Path, number: int, tag: str, files: dict[str, bytes], **told: str) -> None:
+def write_run(root: Path, number: int, tag: str, files: dict[str, bytes], **fields: str) -> None:
     """Write one sealed folder, an hour after the one before; nothing is synced."""
     stamp = BEGUN + timedelta(hours=number)
     run_id = f"{stamp:%Y-%m-%d__%H%M%S}__{tag}"
-    envelope = {"run_id": run_id, "created_utc": f"{stamp:%Y-%m-%dT%H:%M:%SZ}", **told}
+    envelope = {"run_id": run_id, "created_utc": f"{stamp:%Y-%m-%dT%H:%M:%SZ}", **fields}
     files = {**files, "run.json": json.dumps(envelope, indent=2).encode()}
     manifest = build_manifest(make_entry(name, data) for name, data in files.items())
     folder = root / RUNS / run_id
@@ -85,7 +85,7 @@ def prepare(root: Path, count: int) -> Repository:
 
 
 def build(repository: Repository, minute: int, *, publish: bool) -> bytes:
-    """Build a log as the runbook does; with `publish` seal and judge it too."""
+    """Build a log as the pipeline does; with `publish` seal and check it too."""
     run = BuildRun(datetime(2027, 1, 1, 0, minute, tzinfo=UTC), GitState(None, None))
     built = steps.build(repository, run, SPEC, {})
     assert isinstance(built, Built), built
@@ -96,7 +96,7 @@ def build(repository: Repository, minute: int, *, publish: bool) -> bytes:
 
 
 def publish_and_remove(repository: Repository) -> None:
-    """Build, seal and judge a log, and take it away again."""
+    """Build, seal and check a log, and remove it."""
     build(repository, 3, publish=True)
     folder = repository.publish_root / "2027-01-01__000300__registry_delta_log_build"
     folder.chmod(0o755)

@@ -6,7 +6,7 @@ could not be read. Against it, in turns:
 
 - `drift_signals_daily` of all 365 days with nothing known before: every object read, every day built, sealed, synced;
 - the same with the digests of an earlier backfill in the cache;
-- the same with every day sealed already: each is built, compared with its verified folder, and stands;
+- the same with every day sealed already: each is built, compared with its verified folder, and kept;
 - what the first does without sealing, which tells how much of it is the disk.
 
 Then the growth: seconds over days, and over files.
@@ -64,8 +64,8 @@ def documents() -> dict[str, str]:
         catalog += [f"### {operation}: Made up", f"Option: {option}", ""]
         matrix += [f"| {operation} | {option} | E1 | C3 | because |"]
     expected = '{"version": "1", "expected": {"schema_version": "0.1", "threshold_pack_version": "v1"}}'
-    told = {"docs/catalog.md": "\n".join(catalog), "docs/matrix.md": "\n".join(matrix), "docs/expected.json": expected}
-    return told | {
+    files = {"docs/catalog.md": "\n".join(catalog), "docs/matrix.md": "\n".join(matrix), "docs/expected.json": expected}
+    return files | {
         "docs/threshold.json": '{"version": "v1"}',
         "registry-pipeline.toml": TOML,
         ".gitignore": "/.codex/\n",
@@ -129,7 +129,7 @@ def hash_once(root: Path, names: bytes) -> int:
 
 
 def build(repository: Repository, days: list[date], *, force: bool = False) -> None:
-    """Build and seal the days as both doors do."""
+    """Build and seal the days as both interfaces do."""
     for _ in build_days(repository, BuildRun(NOW, GitState(None, None)), days, force=force):
         pass
 

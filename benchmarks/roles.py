@@ -7,7 +7,7 @@ the contract_ids whose surface is another one:
 - ours reads strictly (duplicate keys, numbers, depth), hashes, and applies every role rule;
 - the last row tells them too: line and column in both files, and the JSON pointers that differ.
 
-A table of hashing alone stands before it, since strict reading has its price. What is remembered of surfaces is
+A table of hashing alone comes first, because strict parsing has its own cost. What is remembered of surfaces is
 forgotten before each round; within one, two packs share what did not change. The last table is a history: M versions
 of a pack of forty roles (M is N / 20), each parsed and judged.
 """
@@ -89,8 +89,8 @@ def plain(current: bytes, baseline: bytes) -> list[str]:
 
 def ours(current: bytes, baseline: bytes) -> list[str]:
     """Return what drifted, by the check with all its rules."""
-    told = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "p"), "main:p"))
-    return sorted(each.ids[-1] for each in told if each.finding.code == "RR003")
+    violations = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "p"), "main:p"))
+    return sorted(each.ids[-1] for each in violations if each.finding.code == "RR003")
 
 
 def of_history(versions: list[bytes]) -> list[str]:
@@ -99,8 +99,8 @@ def of_history(versions: list[bytes]) -> list[str]:
     packs = [
         parsed.setdefault(data, parse_pack(data, "p")) if data not in parsed else parsed[data] for data in versions
     ]
-    told = check_history(packs[-1], [PublishedCommit(str(number), each) for number, each in enumerate(packs)])
-    return sorted(each.ids[-1] for each in told if each.finding.code == "RR003")
+    violations = check_history(packs[-1], [PublishedCommit(str(number), each) for number, each in enumerate(packs)])
+    return sorted(each.ids[-1] for each in violations if each.finding.code == "RR003")
 
 
 def plain_history(versions: list[bytes]) -> list[str]:
@@ -133,7 +133,7 @@ def main() -> None:
         {
             "plain loop: json, rfc8785, sha256": lambda: plain(same, baseline),
             "strict, with every rule": lambda: ours(same, baseline),
-            "strict, with every rule and a hundredth told": lambda: ours(changed, baseline),
+            "strict, with every rule and a hundredth reported": lambda: ours(changed, baseline),
         },
         before=clear_role_cache,
     )

@@ -1,6 +1,6 @@
 """`roles check --history` over N commits, and a script that shows each: python benchmarks/roles_history.py [N].
 
-N commits (default 500) each change a pack of forty roles; between any two stands a commit that does not touch it. Each
+N commits (default 500) each change a pack of forty roles; between any two is a commit that does not touch it. Each
 way gives the contract_ids whose surface is not the one that was published first:
 
 - the script lists the commits with `git log`, calls `git show <commit>:<pack>` for each, and hashes every surface by
@@ -67,8 +67,8 @@ def script(root: Path, path: str) -> list[str]:
 
 def ours(repository: Repository) -> list[str]:
     """Return what drifted, by the check."""
-    told = check_roles(repository, RolesCheckOptions(history=True), NOW)
-    return sorted(each.ids[-1] for each in told.violations if each.finding.code == "RR003")
+    report = check_roles(repository, RolesCheckOptions(history=True), NOW)
+    return sorted(each.ids[-1] for each in report.violations if each.finding.code == "RR003")
 
 
 def read(repository: Repository, path: str) -> int:

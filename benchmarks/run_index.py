@@ -3,12 +3,12 @@
 A log of N records (default 1,000,000) in a hundred lanes; one run in ten has a second record. Every query is asked
 
 - by a plain scan: `json.loads` of every line, current records by a dictionary, as one would write it in ten minutes;
-- of DuckDB, which reads the JSON lines with the columns that it is told;
+- of DuckDB, which reads the JSON lines with the columns that it is given;
 - of our own scan, which validates every line of the log;
 - of the side index, which reads and validates what it points at.
 
-The answers are compared by run ids. Each way runs in a process of its own, and its peak of resident memory is told; the
-time is that of the question, imports left out. Then the index is built, and refreshed behind a thousand new records.
+The answers are compared by run ids. Each way runs in a process of its own, and its peak of resident memory is printed.
+The time is that of the query, without imports. Then the index is built, and refreshed behind a thousand new records.
 """
 
 from __future__ import annotations
@@ -230,12 +230,12 @@ def main() -> None:
         print(f"run index: {count:,} records, {size} MiB, {multiprocessing.cpu_count()} processors", flush=True)
         index_costs(log, count)
         for query in QUERIES:
-            told = {way: asked(Path(place), way, query, count) for way in WAYS}
-            answers = {tuple(found) for _, _, found in told.values()}
+            results = {way: asked(Path(place), way, query, count) for way in WAYS}
+            answers = {tuple(found) for _, _, found in results.values()}
             assert len(answers) == 1, f"{query}: the ways disagree"
-            base = told["plain JSON scan"][0]
+            base = results["plain JSON scan"][0]
             print(f"{query} ({len(answers.pop())} records)")
-            for way, (seconds, peak, _) in told.items():
+            for way, (seconds, peak, _) in results.items():
                 print(f"  {way:32s} {seconds * 1e3:10.2f} ms  {base / seconds:9.1f}x  {peak:6.0f} MiB")
 
 

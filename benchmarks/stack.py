@@ -1,4 +1,4 @@
-"""The whole stack on N run folders, by both doors, against a plain script: python benchmarks/stack.py [N].
+"""The whole stack on N run folders, by both interfaces, against a plain script: python benchmarks/stack.py [N].
 
 N run folders (default 10,000) under a governed folder that has an operations catalog. Each way is one process,
 from its start to its end:
@@ -8,7 +8,7 @@ from its start to its end:
 - `registry-pipeline build` builds, seals, validates and activates all registries and renders the report;
 - the same folder through Dagster, in process: every asset and every check of the rebuild job, without activation.
 
-The import of Dagster is a good part of the last; it is told apart.
+The import of Dagster is a large part of the last; it is printed separately.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ _FILES = {
     f"{DERIVED}/one/derived_validation_report.md": "# PASS\n",
     RUN_INDEX: _lines(_RUN, _RUN | _SECOND_VERSION, _RUN | _ALLOWED),
     OVERRIDES: _lines(_OVERRIDE),
-    f"{RUN_LOGS}/RUN-20260105-0900-AAAA.md": f"{_RUN_LOG}notes: told twice\n---\n\n# Run log\n",
+    f"{RUN_LOGS}/RUN-20260105-0900-AAAA.md": f"{_RUN_LOG}notes: two versions\n---\n\n# Run log\n",
 }
 
 

@@ -1,4 +1,4 @@
-"""Copies of repositories with sealed runs in them: made, damaged, and given back to whoever removes them."""
+"""Make, damage and remove copies of repositories with sealed runs."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 | day        | commit | what changed                                                                 |
 |------------|--------|------------------------------------------------------------------------------|
-| 2026-01-05 | first  | OP-A01; versions 0.1 and v1 expected, v1 in force                             |
+| 2026-01-05 | first  | OP-A01; versions 0.1 and v1 expected, v1 active                               |
 | 2026-01-20 | second | the pack says v2: thresholds drift                                            |
 | 2026-02-10 | third  | in the day's last second: OP-A02 joins, v2 is expected                        |
 | 2026-02-15 | side   | on a side branch: v9 is expected, and seen by nobody before it is merged      |
@@ -57,8 +57,8 @@ class Historic:
 
 
 def catalog(*operations: str) -> str:
-    told = "".join(f"### {each}: Name of {each}\n\nBound Executables:\n- `jobs/one.py`\n\n" for each in operations)
-    return f"# Operations\n\n## Option A\n\n{told}"
+    sections = "".join(f"### {each}: Name of {each}\n\nBound Executables:\n- `jobs/one.py`\n\n" for each in operations)
+    return f"# Operations\n\n## Option A\n\n{sections}"
 
 
 def matrix(*operations: str) -> str:
@@ -97,5 +97,7 @@ def make_historic(root: Path) -> Historic:
     git(root, "checkout", "-q", "main")
     git(root, "merge", "-q", "--no-ff", "-m", "x", "side", at="2026-02-20T12:00:00Z")
     commits["merge"] = git(root, "rev-parse", "HEAD")
-    write(root, {f".codex/RUNS/{name}/run.json": json.dumps({"run_id": name, **told}) for name, told in RUNS.items()})
+    write(
+        root, {f".codex/RUNS/{name}/run.json": json.dumps({"run_id": name, **fields}) for name, fields in RUNS.items()}
+    )
     return Historic(root, commits)

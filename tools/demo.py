@@ -1,4 +1,4 @@
-"""`make demo`: the whole runbook on the example repository, through Dagster, in under two minutes.
+"""`make demo`: all steps of the pipeline on the example repository, through Dagster, in under two minutes.
 
 Makes the example, runs the rebuild job in process, lets the activation sensor propose and executes what it asks for,
 prints `status`, and verifies every run folder. Exits 0 exactly when `verify --all` exits 3 with the findings that were
@@ -34,7 +34,9 @@ Value = TypeVar("Value")
 def main() -> int:
     """Run the demo; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--dir", type=Path, default=Path(".demo/example"), help="where the example is made, anew")
+    parser.add_argument(
+        "--dir", type=Path, default=Path(".demo/example"), help="where the example is made; an earlier one is replaced"
+    )
     target: Path = parser.parse_args().dir
     try:
         _make_room(target)
@@ -68,11 +70,11 @@ def _make_room(target: Path) -> None:
 def _example(target: Path) -> ExampleOutcome:
     target.parent.mkdir(parents=True, exist_ok=True)
 
-    def tell(done: int, of: int) -> None:
+    def show_progress(done: int, of: int) -> None:
         if sys.stdout.isatty():
             print(f"\r==> make the example repository ... {done}/{of}", end="", flush=True)
 
-    return make_example(target, datetime.now(UTC), on_progress=tell)  # noqa: TID251 - a door too
+    return make_example(target, datetime.now(UTC), on_progress=show_progress)  # noqa: TID251 - an entry point
 
 
 def _dagster(repository: Path, home: Path) -> None:
@@ -88,7 +90,7 @@ def _dagster(repository: Path, home: Path) -> None:
         "activate, and render the report", lambda: graph.execute("activate_pointers_job", requested)
     ):
         print(f"     {asset:<28}{state}")
-    last = datetime.now(UTC).date() - timedelta(days=1)  # noqa: TID251 - a door too
+    last = datetime.now(UTC).date() - timedelta(days=1)  # noqa: TID251 - an entry point
     days = _step("backfill the last seven days", lambda: graph.backfill(last - timedelta(days=6), last))
     print(f"     drift_signals_daily         {len(days)} days, {days[0]} to {days[-1]}")
 
@@ -168,14 +170,14 @@ def _shown(target: Path) -> int:
     same = verified.returncode == _EVIDENCE_INVALID and found == expected and status.returncode == 0
     for path in sorted(expected.keys() ^ found.keys() | {p for p in expected if found.get(p) != expected[p]}):
         print(f"     NOT AS PLANTED {path}: expected {expected.get(path)}, got {found.get(path)}")
-    told = "the planted ones and no others" if found == expected else "not the planted ones"
-    print(f"     exit {verified.returncode}, findings in {len(found)} folders: {told}")
+    verdict = "the planted ones and no others" if found == expected else "not the planted ones"
+    print(f"     exit {verified.returncode}, findings in {len(found)} folders: {verdict}")
     _farewell(target)
     return 0 if same else 1
 
 
 def _found(document: bytes) -> dict[str, dict[str, Any]]:
-    """Return what `verify` told of each folder that is not simply fine, in the form of the planted document."""
+    """Return what `verify` found in each folder with findings, in the form of the planted document."""
     try:
         answer = json.loads(document)
     except ValueError:

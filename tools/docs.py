@@ -170,9 +170,9 @@ def _run(command: str, folder: Path) -> list[str]:
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    told = (done.stdout + done.stderr).replace(str(folder), "…")
-    told = re.sub(r"(?m)(?<= )\d+\.\d\d(?=$|  )", "0.05", told)  # seconds, which no clock holds still
-    lines = [line.rstrip() for line in told.splitlines()]
+    output = (done.stdout + done.stderr).replace(str(folder), "…")
+    output = re.sub(r"(?m)(?<= )\d+\.\d\d(?=$|  )", "0.05", output)  # seconds, which no clock holds still
+    lines = [line.rstrip() for line in output.splitlines()]
     return [*lines, *([f"[exit {done.returncode}]"] if done.returncode else [])]
 
 

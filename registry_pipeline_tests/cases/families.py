@@ -35,7 +35,6 @@ from registry_pipeline_tests.pipeline.delta_scenarios import run_scenario
 from registry_pipeline_tests.pipeline.lineage_scenarios import check_lineage
 from registry_pipeline_tests.pointers.chain_scenarios import check_scenario
 from registry_pipeline_tests.pointers.pointer_store import NOW, POINTERS, check_pointer_file
-from registry_pipeline_tests.pointers.registry_rows import SPECS
 from registry_pipeline_tests.pointers.sealed_report import RUN_FOLDER, report_of
 from registry_pipeline_tests.registries.builder_values import CONTEXT
 from registry_pipeline_tests.run_index.run_cases import run_run_index_case
@@ -239,7 +238,7 @@ def run_roles(case: Case, _: Path) -> Any:
 
 
 def run_schema(case: Case, _: Path) -> Any:
-    verdict = check_run(report_of(case), SPECS)
+    verdict = check_run(report_of(case), REGISTRIES)
     findings = describe(verdict.findings, "code", "severity", "path", "location")
     for finding in findings:
         finding["path"] = finding["path"].removeprefix(RUN_FOLDER).removeprefix("/")

@@ -166,7 +166,7 @@ def apply_edits(data: bytes, edits: Iterable[tuple[Any, Any]]) -> bytes:
 
 
 def to_text(value: Any) -> str:
-    """Return the text that a string, a list of lines or a repetition stands for."""
+    """Return the text that a string, a list of lines or a repetition describes."""
     if isinstance(value, str):
         return value
     return "".join(

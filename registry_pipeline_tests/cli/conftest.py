@@ -30,7 +30,7 @@ Call = Callable[..., Ended]
 
 @dataclass(frozen=True)
 class Repository:
-    """A governed repository, and the command line called in it with a clock that stands still."""
+    """A governed repository, and the command line called in it with a fixed clock."""
 
     root: Path
     home: Path

@@ -18,7 +18,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_told_comes_first_then_the_environment_then_git_then_the_login_name(
+def test_the_actor_is_the_option_then_the_variable_then_git_then_the_login_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "kay")
@@ -35,9 +35,7 @@ def test_what_is_told_comes_first_then_the_environment_then_git_then_the_login_n
     assert find_actor("Grace", root) == "Grace"
 
 
-def test_somebody_is_named_even_where_the_system_knows_no_login_name(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_actor_is_named_even_without_a_login_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown() -> str:
         raise KeyError
 

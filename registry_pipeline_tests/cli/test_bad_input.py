@@ -23,7 +23,7 @@ def _sound(ended: Ended) -> Ended:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("run_roots = [", "is not TOML"),
         ("stael_days = 3\n", "did you mean 'stale_days'?"),
@@ -47,16 +47,16 @@ def _sound(ended: Ended) -> Ended:
         ('op_drift = "path"\n', "op_drift"),
     ],
 )
-def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str, told: str) -> None:
+def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str, message: str) -> None:
     (built.root / "registry-pipeline.toml").write_text(text)
 
     ended = _sound(built("status"))
 
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert told in ended.err
+    assert message in ended.err
 
 
-def test_a_malformed_toml_stops_every_verb_that_needs_the_repository(built: Repository) -> None:
+def test_a_malformed_toml_stops_every_command_that_needs_the_repository(built: Repository) -> None:
     (built.root / "registry-pipeline.toml").write_text("run_roots = [")
 
     for words in (("build",), ("verify", "--all"), ("log",), ("init",)):
@@ -72,7 +72,7 @@ def test_a_missing_toml_means_the_defaults(known: Repository) -> None:
     "document", ["OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md", "OVC_ENFORCEMENT_COVERAGE_MATRIX_v0.1.md"]
 )
 @pytest.mark.parametrize("damage", ["missing", "malformed"])
-def test_a_missing_or_malformed_catalog_or_matrix_is_told_and_the_old_stays_active(
+def test_a_missing_or_malformed_catalog_or_matrix_is_reported_and_the_old_stays_active(
     built: Repository, document: str, damage: str
 ) -> None:
     before = built.active("op_status_table")
@@ -83,23 +83,27 @@ def test_a_missing_or_malformed_catalog_or_matrix_is_told_and_the_old_stays_acti
 
     ended = _sound(built("build", "--json", now=LATER))
 
-    told = ended.document("build")
-    assert (ended.code, told["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
-    assert document in {f["path"] for f in told["findings"] if f["severity"] == "error"}
+    build_document = ended.document("build")
+    assert (ended.code, build_document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    assert document in {f["path"] for f in build_document["findings"] if f["severity"] == "error"}
     assert before == built.active("op_status_table")
     assert built("status", now=LATER).code == 0
 
 
-def test_a_first_build_without_a_catalog_tells_what_is_missing_and_activates_what_it_can(known: Repository) -> None:
+def test_a_first_build_without_a_catalog_reports_it_and_activates_the_rest(known: Repository) -> None:
     known("init")
     (known.root / "OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md").unlink()
 
     ended = _sound(known("build", "--json"))
 
-    told = ended.document("build")
-    assert (ended.code, told["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
-    assert "CATALOG_MISSING" in {f["code"] for f in told["findings"]}
-    assert [row["registry_id"] for row in told["built"] if row["activated"]] == ["run_registry", *CAPTURES, *OWN_TABLES]
+    document = ended.document("build")
+    assert (ended.code, document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    assert "CATALOG_MISSING" in {f["code"] for f in document["findings"]}
+    assert [row["registry_id"] for row in document["built"] if row["activated"]] == [
+        "run_registry",
+        *CAPTURES,
+        *OWN_TABLES,
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"a": 1, "a": 1}', b"\xff\x00"])
@@ -114,7 +118,7 @@ def test_a_malformed_pointer_file_is_a_finding_that_refuses_every_move(built: Re
     assert data == built.pointers.read_bytes()
 
 
-def test_a_missing_pointer_file_is_told_with_the_command_that_makes_one(known: Repository) -> None:
+def test_a_missing_pointer_file_is_reported_with_the_command_that_makes_one(known: Repository) -> None:
     known.pointers.unlink()
 
     ended = _sound(known("status", "--json"))
@@ -124,7 +128,7 @@ def test_a_missing_pointer_file_is_told_with_the_command_that_makes_one(known: R
     assert "registry-pipeline init" in findings[0]["hint"]
 
 
-def test_a_pointer_file_that_vanished_after_an_activation_is_not_made_anew(built: Repository) -> None:
+def test_a_pointer_file_that_was_removed_after_an_activation_is_not_made_again(built: Repository) -> None:
     built.pointers.unlink()
 
     status, build = _sound(built("status", "--json")), _sound(built("build", now=LATER))
@@ -134,7 +138,7 @@ def test_a_pointer_file_that_vanished_after_an_activation_is_not_made_anew(built
     assert not built.pointers.exists()
 
 
-def test_an_empty_repository_is_initialised_built_and_looked_at(tmp_path: Path, home: Path) -> None:
+def test_an_empty_repository_is_initialised_built_and_shown(tmp_path: Path, home: Path) -> None:
     root = tmp_path / "empty"
     root.mkdir()
     empty = Repository(root, home)
@@ -159,7 +163,7 @@ def _path_without_git(tmp_path: Path) -> str:
     return str(shown)
 
 
-def test_without_git_looking_works_says_that_git_is_unknown_and_exits_7(built: Repository, tmp_path: Path) -> None:
+def test_without_git_reading_commands_report_unknown_git_state_and_exit_7(built: Repository, tmp_path: Path) -> None:
     path = _path_without_git(tmp_path)
 
     status = _sound(built("status", "--json", PATH=path))
@@ -192,8 +196,8 @@ def _read_only(root: Path) -> tuple[str, ...]:
     return ()
 
 
-@pytest.mark.door
-def test_a_read_only_tree_is_looked_at_and_not_built_in(built: Repository) -> None:
+@pytest.mark.process
+def test_a_read_only_tree_can_be_read_and_not_built(built: Repository) -> None:
     prefix = _read_only(built.root)
 
     status = _sound(built("status", "--json", prefix=prefix))
@@ -218,7 +222,7 @@ def test_a_tampered_upstream_is_refused_by_name_and_nothing_is_built_on_it(built
     assert before == {path.name for path in built.runs.iterdir()}
 
 
-def test_a_whole_rebuild_mends_an_altered_active_run(built: Repository) -> None:
+def test_a_complete_rebuild_replaces_an_altered_active_run(built: Repository) -> None:
     built.tamper(built.active("drift_signals"), "DRIFT_SIGNALS_v0_1.json")
     assert built("status").code == 3
 
@@ -228,7 +232,7 @@ def test_a_whole_rebuild_mends_an_altered_active_run(built: Repository) -> None:
     assert built("status", now=LATER).code == 0
 
 
-def test_an_unexpected_failure_is_one_line_and_a_traceback_for_those_who_ask(tmp_path: Path, home: Path) -> None:
+def test_an_unexpected_failure_is_one_line_and_a_traceback_with_verbose(tmp_path: Path, home: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import registry_pipeline.findings.codes as codes\n"
         "class Broken(dict):\n"

@@ -41,7 +41,7 @@ def insert(path: Path, value: bytes) -> bytes:
     return path.read_bytes().replace(b"{", b'{"more": ' + value + b", ", 1)
 
 
-def told(ended: Ended, verb: str) -> set[tuple[str, str]]:
+def codes_and_paths(ended: Ended, verb: str) -> set[tuple[str, str]]:
     """Return the code and path of each finding but those that the repository has anyway."""
     return {(each["code"], each["path"]) for each in sound(ended).document(verb)["findings"]}
 
@@ -72,7 +72,7 @@ TOML = {
 
 
 @pytest.mark.parametrize(("text", "message"), TOML.values(), ids=TOML)
-def test_a_toml_that_is_too_much_is_one_line_and_exit_2(built: Repository, text: str, message: str) -> None:
+def test_a_toml_with_an_extreme_value_is_one_line_and_exit_2(built: Repository, text: str, message: str) -> None:
     (built.root / "registry-pipeline.toml").write_text(text + "\n")
 
     ended = sound(built("status"))
@@ -99,23 +99,23 @@ SOURCES = {
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize(("path", "code"), SOURCES.items(), ids=SOURCES)
-def test_such_a_value_in_a_captured_document_is_a_finding(
+def test_an_extreme_value_in_a_captured_document_is_a_finding(
     built: Repository, path: str, code: str, value: bytes
 ) -> None:
     (built.root / path).write_bytes(insert(built.root / path, value))
 
-    assert (code, path) in told(built("build", "--json", now=LATER), "build")
+    assert (code, path) in codes_and_paths(built("build", "--json", now=LATER), "build")
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_such_a_value_in_a_role_pack_is_a_violation(built: Repository, value: bytes) -> None:
+def test_an_extreme_value_in_a_role_pack_is_a_violation(built: Repository, value: bytes) -> None:
     (built.root / PACK).write_bytes(insert(built.root / PACK, value))
 
     ended = sound(built("roles", "check", "--json"))
 
     assert ended.code == 3
     assert {"RR018", "RR029"} & {each["code"] for each in ended.document("roles-check")["findings"]}
-    assert {code for code, _ in told(built("build", "role_registry", "--json", now=LATER), "build")} & {
+    assert {code for code, _ in codes_and_paths(built("build", "role_registry", "--json", now=LATER), "build")} & {
         "RR018",
         "CAPTURE_MALFORMED",
     }
@@ -123,7 +123,9 @@ def test_such_a_value_in_a_role_pack_is_a_violation(built: Repository, value: by
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize(("noun", "path"), [("run-index", RUN_INDEX), ("overrides", OVERRIDES)])
-def test_such_a_value_in_a_log_is_a_finding_of_its_line(built: Repository, noun: str, path: str, value: bytes) -> None:
+def test_an_extreme_value_in_a_log_is_a_finding_of_its_line(
+    built: Repository, noun: str, path: str, value: bytes
+) -> None:
     (built.root / path).write_bytes(insert(built.root / path, value))
 
     ended = sound(built(noun, "check", "--json"))
@@ -135,30 +137,30 @@ def test_such_a_value_in_a_log_is_a_finding_of_its_line(built: Repository, noun:
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_such_a_value_in_the_pointer_file_refuses_every_move(built: Repository, value: bytes) -> None:
+def test_an_extreme_value_in_the_pointer_file_refuses_every_move(built: Repository, value: bytes) -> None:
     built.pointers.write_bytes(insert(built.pointers, value))
 
     status, build = sound(built("status", "--json")), sound(built("build", "--json", now=LATER))
 
     assert (status.code, build.code) == (3, 3)
-    assert ("POINTER_SHAPE", POINTERS) in told(status, "status")
+    assert ("POINTER_SHAPE", POINTERS) in codes_and_paths(status, "status")
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("name", ["POINTER_ACTIVATION_v0_1.json", "POINTERS_AFTER.json"])
-def test_such_a_value_in_an_activation_record_breaks_the_chain(built: Repository, name: str, value: bytes) -> None:
+def test_an_extreme_value_in_an_activation_record_breaks_the_chain(built: Repository, name: str, value: bytes) -> None:
     folder = built.runs / f"{STAMP}__pointer_activation__02"
     reseal(folder, **{name: insert(folder / name, value)})
 
     ended = sound(built("verify", "--chain", "--pointers", "--json"))
 
     assert ended.code == 3
-    assert any(code.startswith("CHAIN_") for code, _ in told(ended, "verify"))
+    assert any(code.startswith("CHAIN_") for code, _ in codes_and_paths(ended, "verify"))
     assert sound(built("status")).code == 3
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_such_a_value_in_a_run_json_is_a_finding_and_the_run_stays_listed(built: Repository, value: bytes) -> None:
+def test_an_extreme_value_in_a_run_json_is_a_finding_and_the_run_stays_listed(built: Repository, value: bytes) -> None:
     folder = built.runs / "2026-02-03__030000__op-b02"
     reseal(folder, **{"run.json": insert(folder / "run.json", value)})
 
@@ -167,7 +169,7 @@ def test_such_a_value_in_a_run_json_is_a_finding_and_the_run_stays_listed(built:
     codes = {each["code"] for each in ended.document("verify")["results"][0]["findings"]}
     assert (ended.code, bool(codes & {"RUN_JSON_INVALID", "RUN_JSON_NON_FINITE"})) == (3, True)
     build = sound(built("build", "run_registry", "--json", now=LATER))
-    assert ("RUN_RESEALED", f".codex/RUNS/{folder.name}") in told(build, "build")
+    assert ("RUN_RESEALED", f".codex/RUNS/{folder.name}") in codes_and_paths(build, "build")
     assert folder.name in sound(built("runs", "--limit", "0", "--json", now=LATER)).out
 
 
@@ -184,7 +186,7 @@ def test_a_run_id_with_a_number_of_thousands_of_digits_is_a_finding(built: Repos
 
 
 @pytest.mark.parametrize("value", [b"1e400", b"Infinity", b"NaN"])
-def test_a_sealed_artifact_with_a_number_that_json_has_not_can_be_compared_and_its_runs_are_not_listed(
+def test_a_sealed_artifact_with_a_number_outside_json_can_be_compared_and_not_queried(
     built: Repository, value: bytes
 ) -> None:
     drift, runs = (f"{STAMP}__{name}_build" for name in ("drift_signals", "run_registry"))
@@ -212,7 +214,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("value", ENTRIES.values(), ids=ENTRIES)
-def test_such_a_value_in_an_entry_is_a_finding_at_its_line(built: Repository, value: str) -> None:
+def test_an_extreme_value_in_an_entry_is_a_finding_at_its_line(built: Repository, value: str) -> None:
     path = built.root / HOOK
     path.write_text(path.read_text() + f"x-more: {value}\n")
     line = path.read_text().count("\n")
@@ -225,7 +227,7 @@ def test_such_a_value_in_an_entry_is_a_finding_at_its_line(built: Repository, va
 
 
 @pytest.mark.parametrize("value", ENTRIES.values(), ids=ENTRIES)
-def test_such_an_entry_is_not_added(built: Repository, value: str) -> None:
+def test_an_entry_with_an_extreme_value_is_not_added(built: Repository, value: str) -> None:
     before = built.files()
 
     ended = sound(built("entries", "add", "--type", "hook", "--entry-json", f'{{"id": "a", "x-more": {value}}}'))
@@ -248,40 +250,42 @@ def test_a_pattern_that_cannot_be_used_is_a_finding_of_its_schema(built: Reposit
     own.write_text(json.dumps({"properties": {"id": {"pattern": pattern}}}))
     _capture_with(built, {"properties": {"version": {"pattern": pattern}}})
 
-    assert ("EN003", f"{SCHEMA_FOLDER}/hook.schema.yaml") in told(built("entries", "check", "--json"), "entries-check")
-    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in told(_build(built), "build")
+    assert ("EN003", f"{SCHEMA_FOLDER}/hook.schema.yaml") in codes_and_paths(
+        built("entries", "check", "--json"), "entries-check"
+    )
+    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in codes_and_paths(_build(built), "build")
 
 
 def test_a_schema_with_too_many_levels_is_a_finding(built: Repository) -> None:
     text = '{"properties": {"a": ' * 300 + "true" + "}}" * 300
     _capture_with(built, json.loads(text))
 
-    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in told(_build(built), "build")
+    assert ("CAPTURE_SCHEMA_UNUSABLE", "own.json") in codes_and_paths(_build(built), "build")
 
 
 @pytest.mark.parametrize("pattern", [SLOW, r"^(a*)*b\1$"], ids=["nested repetitions", "a back reference"])
-def test_a_pattern_that_backtracks_for_ever_ends_with_a_finding(built: Repository, pattern: str) -> None:
+def test_a_pattern_that_backtracks_without_end_is_a_finding(built: Repository, pattern: str) -> None:
     _capture_with(built, {"properties": {"version": {"pattern": pattern}}})
     _change_versions(built, version="a" * 60 + "!")
 
-    assert ("CAPTURE_MALFORMED", VERSIONS) in told(_build(built), "build")
+    assert ("CAPTURE_MALFORMED", VERSIONS) in codes_and_paths(_build(built), "build")
 
 
-def test_a_pattern_that_backtracks_for_ever_in_a_schema_of_entries_ends_with_a_finding(built: Repository) -> None:
+def test_a_pattern_that_backtracks_without_end_in_a_schema_of_entries_is_a_finding(built: Repository) -> None:
     own = built.root / SCHEMA_FOLDER / "hook.schema.yaml"
     own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text(json.dumps({"properties": {"x-more": {"pattern": SLOW}}}))
     path = built.root / HOOK
     path.write_text(path.read_text() + f"x-more: {'a' * 60}!\n")
 
-    assert ("EN001", HOOK) in told(built("entries", "check", "--json"), "entries-check")
+    assert ("EN001", HOOK) in codes_and_paths(built("entries", "check", "--json"), "entries-check")
 
 
 def test_a_number_that_cannot_be_compared_with_its_schema_is_a_finding(built: Repository) -> None:
     _capture_with(built, {"properties": {"more": {"multipleOf": 7}}})
     _change_versions(built, more=10**400)
 
-    assert ("CAPTURE_MALFORMED", VERSIONS) in told(_build(built), "build")
+    assert ("CAPTURE_MALFORMED", VERSIONS) in codes_and_paths(_build(built), "build")
 
 
 def _build(repository: Repository) -> Ended:
@@ -304,7 +308,9 @@ def test_a_table_of_very_many_columns_is_checked_in_bounded_time(built: Reposito
     names = ",".join(f"c{number}" for number in range(200_000))
     (built.root / INDEX).write_text(f"{names},c0\n")
 
-    assert ("CAPTURE_MALFORMED", INDEX) in told(built("build", "fingerprint_index", "--only", "--json"), "build")
+    assert ("CAPTURE_MALFORMED", INDEX) in codes_and_paths(
+        built("build", "fingerprint_index", "--only", "--json"), "build"
+    )
 
 
 def test_a_long_ledger_that_lost_an_entry_is_compared_in_bounded_time(built: Repository) -> None:
@@ -322,5 +328,5 @@ def test_a_long_ledger_that_lost_an_entry_is_compared_in_bounded_time(built: Rep
 
 
 @pytest.mark.parametrize("jobs", ["0", "1025", "9" * 30])
-def test_a_number_of_processes_that_no_machine_has_is_a_usage_error(built: Repository, jobs: str) -> None:
+def test_a_huge_number_of_processes_is_a_usage_error(built: Repository, jobs: str) -> None:
     assert sound(built("verify", "--all", "--jobs", jobs)).code == 2

@@ -17,28 +17,28 @@ from registry_pipeline_tests.lock_waits import give_up_locks_at_once
 LATER = "2026-03-02T12:00:00Z"
 
 
-def test_init_then_build_makes_a_governed_repository_of_any_folder_with_runs(known: Repository) -> None:
+def test_init_and_build_work_in_any_folder_with_runs(known: Repository) -> None:
     made = known("init", "--json").document("init")
     again = known("init", "--json").document("init")
     ended = known("build", "--json")
 
     assert "registry-pipeline.toml" in made["created"]
     assert again["created"] == []
-    told = ended.document("build")
-    assert (ended.code, [row["registry_id"] for row in told["built"]]) == (
+    document = ended.document("build")
+    assert (ended.code, [row["registry_id"] for row in document["built"]]) == (
         0,
         [spec.registry_id for spec in BUILD_ORDER],
     )
-    assert [row["activated"] for row in told["built"]] == [spec.pointer for spec in BUILD_ORDER]
-    assert (known.runs / told["report_run_id"] / "SYSTEM_HEALTH_REPORT_v0_1.md").is_file()
-    assert known.active("run_registry") == told["built"][0]["run_id"]
+    assert [row["activated"] for row in document["built"]] == [spec.pointer for spec in BUILD_ORDER]
+    assert (known.runs / document["report_run_id"] / "SYSTEM_HEALTH_REPORT_v0_1.md").is_file()
+    assert known.active("run_registry") == document["built"][0]["run_id"]
 
 
-def test_build_in_text_names_every_run_and_where_the_report_is(built: Repository) -> None:
-    told = built("build", now=LATER).out
+def test_the_text_of_build_names_every_run_and_the_report(built: Repository) -> None:
+    text = built("build", now=LATER).out
 
-    assert "2026-03-02__120000__op_status_table_build" in told
-    assert "rendered .codex/RUNS/2026-03-02__120000__system_health_render" in told
+    assert "2026-03-02__120000__op_status_table_build" in text
+    assert "rendered .codex/RUNS/2026-03-02__120000__system_health_render" in text
 
 
 def test_only_and_no_activate_move_no_pointer(built: Repository) -> None:
@@ -53,7 +53,7 @@ def test_only_and_no_activate_move_no_pointer(built: Repository) -> None:
     assert before == built.pointers.read_bytes()
 
 
-def test_a_named_registry_takes_what_depends_on_it_along(built: Repository) -> None:
+def test_a_named_registry_is_built_with_its_dependants(built: Repository) -> None:
     ended = built("build", "op_status_table", "--json", now=LATER)
 
     assert [row["registry_id"] for row in ended.document("build")["built"]] == [
@@ -64,7 +64,7 @@ def test_a_named_registry_takes_what_depends_on_it_along(built: Repository) -> N
     assert ended.code == 0
 
 
-def test_a_capture_whose_source_is_unchanged_makes_no_folder_unless_it_is_forced(built: Repository) -> None:
+def test_an_unchanged_capture_makes_no_folder_unless_forced(built: Repository) -> None:
     kept = built("build", "--json", now=LATER).document("build")
     forced = built("build", "expected_versions", "--force", "--json", now="2026-03-03T12:00:00Z").document("build")
 
@@ -74,7 +74,7 @@ def test_a_capture_whose_source_is_unchanged_makes_no_folder_unless_it_is_forced
     assert forced["built"][0]["run_id"] == "2026-03-03__120000__seal_expected_versions"
 
 
-def test_build_fails_where_it_is_asked_to(built: Repository) -> None:
+def test_build_fails_on_request(built: Repository) -> None:
     assert built("build", "--fail-on", "coverage", now=LATER).code == 4
 
 
@@ -103,18 +103,18 @@ def test_activate_moves_one_pointer_and_says_who_and_why(built: Repository) -> N
         "activate", "drift_signals", "latest", "--reason", "reviewed", "--actor", "Grace", "--json", now=LATER
     )
 
-    told = ended.document("activate")
-    assert (ended.code, told["action"]) == (0, "activate")
-    assert [(m["registry_id"], m["to_ref"]["run_id"]) for m in told["moves"]] == [
+    document = ended.document("activate")
+    assert (ended.code, document["action"]) == (0, "activate")
+    assert [(m["registry_id"], m["to_ref"]["run_id"]) for m in document["moves"]] == [
         ("drift_signals", "2026-03-02__120000__drift_signals_build")
     ]
     assert built.active("drift_signals") == "2026-03-02__120000__drift_signals_build"
     assert "activate by Grace: reviewed" in built("log").out
     assert built("verify", "--active", "--pointers", now=LATER).code == 0
-    assert (built.runs / told["report_run_id"]).is_dir()
+    assert (built.runs / document["report_run_id"]).is_dir()
 
 
-def test_activating_what_is_active_moves_nothing(built: Repository) -> None:
+def test_activating_an_active_run_moves_nothing(built: Repository) -> None:
     before = built.files()
 
     ended = built("activate", "run_registry", "latest", "--reason", "again", "--json")
@@ -146,7 +146,7 @@ def test_a_mixed_set_is_refused_unless_it_is_allowed(built: Repository) -> None:
         ("run_registry", "./elsewhere/2026-03-01__120000__run_registry_build", "ACTIVATE_OUTSIDE_ROOTS"),
     ],
 )
-def test_what_may_not_be_active_is_refused_with_its_reason(
+def test_a_run_that_must_not_be_active_is_refused_with_a_reason(
     built: Repository, registry_id: str, word: str, code: str
 ) -> None:
     (built.root / "elsewhere").mkdir()
@@ -199,18 +199,18 @@ def test_an_interrupt_ends_with_130_and_leaves_no_half_made_run(built: Repositor
     while not any(built.runs.glob("2026-03-02*")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
-    told = process.communicate()[1].decode()
+    output = process.communicate()[1].decode()
 
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     assert process.returncode in (0, 130)  # 0 where it had ended before
     if process.returncode == 130:
         assert before == built.pointers.read_bytes()
-        assert "interrupted" in told
+        assert "interrupted" in output
     assert built("verify", "--active", "--pointers", now=LATER).code == 0
     assert not any((built.root / ".codex/.staging").iterdir())
 
 
-def test_the_example_is_deterministic_and_what_was_planted_is_what_verify_finds(tmp_path: Path, home: Path) -> None:
+def test_the_example_is_deterministic_and_verify_finds_exactly_the_planted_defects(tmp_path: Path, home: Path) -> None:
     env = environment(home)
     made = call("example", "tides", "--now", NOON, "--json", cwd=tmp_path, env=env)
     planted = {folder["path"]: folder["verdict"] for folder in made.document("example")["planted"]}

@@ -40,7 +40,7 @@ def codes(document: Any) -> dict[str, str]:
 
 
 def reseal(folder: Path, **changes: bytes) -> None:
-    """Change files of a run folder and seal it anew, as somebody who can write there would."""
+    """Change files of a run folder and seal it again, as somebody who can write there could."""
     folder.chmod(0o755)
     for name, data in changes.items():
         (folder / name).chmod(0o644)
@@ -52,7 +52,7 @@ def reseal(folder: Path, **changes: bytes) -> None:
         (folder / name).write_bytes(data)
 
 
-def test_every_capture_is_in_force_with_its_files_and_its_producers_operation(built: Repository) -> None:
+def test_every_capture_is_active_with_its_files_and_its_producers_operation(built: Repository) -> None:
     held = {
         registry_id: sorted(path.name for path in (built.runs / f"{STAMP}__{tag}").iterdir())
         for registry_id, tag in TAGS.items()
@@ -111,30 +111,30 @@ def test_unchanged_sources_make_no_folder_unless_forced(built: Repository) -> No
     assert {row["run_id"] for row in forced["built"]} == {f"2026-03-02__120000__{tag}" for tag in TAGS.values()}
 
 
-def test_a_sibling_or_a_pack_that_changed_or_came_or_went_is_a_change(built: Repository) -> None:
+def test_a_changed_added_or_removed_file_is_a_change(built: Repository) -> None:
     (built.root / DERIVED / "one/derived_validation_report.md").write_text("# PASS again\n")
     (built.root / PACKS / "state_plane_v0_2_default_v1.json").unlink()
     (built.root / PACKS / "new.json").write_text('{"version": "v1"}\n')
 
-    told = rows(built("build", *TAGS, "--only", "--json", now=LATER).document("build"))
+    by_registry = rows(built("build", *TAGS, "--only", "--json", now=LATER).document("build"))
 
-    assert {name for name, row in told.items() if not row["reused"]} == {
+    assert {name for name, row in by_registry.items() if not row["reused"]} == {
         "derived_validation_reports",
         "threshold_packs_file",
     }
-    assert told["threshold_packs_file"]["records"] == 2
+    assert by_registry["threshold_packs_file"]["records"] == 2
 
 
-def test_latest_alone_changes_nothing_that_is_active(built: Repository) -> None:
+def test_a_change_of_latest_alone_changes_no_active_run(built: Repository) -> None:
     """Another folder with the same bytes is the same capture; another content becomes active by a build only."""
     before = built.pointers.read_bytes()
     shutil.copytree(built.root / DERIVED / "one", built.root / DERIVED / "two")
     (built.root / DERIVED / "LATEST.txt").write_text("two\n")
 
     assert built("status", "--json", now=LATER).code == 0
-    told = rows(built("build", "derived_validation_reports", "--json", now=LATER).document("build"))
+    by_registry = rows(built("build", "derived_validation_reports", "--json", now=LATER).document("build"))
 
-    assert told["derived_validation_reports"]["reused"]
+    assert by_registry["derived_validation_reports"]["reused"]
     assert built.pointers.read_bytes() == before
 
 
@@ -152,7 +152,7 @@ def test_latest_alone_changes_nothing_that_is_active(built: Repository) -> None:
         (PACK, b"[]", "role_registry", "CAPTURE_MALFORMED"),
     ],
 )
-def test_a_source_that_is_missing_or_malformed_is_told_and_its_registry_stays_as_it_is(
+def test_a_missing_or_malformed_source_is_reported_and_its_registry_stays(
     built: Repository, path: str, damage: bytes | None, registry_id: str, code: str
 ) -> None:
     before = pointer(built, registry_id)
@@ -160,32 +160,32 @@ def test_a_source_that_is_missing_or_malformed_is_told_and_its_registry_stays_as
     if damage is not None:
         (built.root / path).write_bytes(damage)
 
-    told = built("build", *TAGS, "--json", now=LATER)
+    result = built("build", *TAGS, "--json", now=LATER)
     seen = built("status", "--json", now=LATER)
 
-    document = told.document("build")
-    assert (told.code, document["not_built"]) == (0, [registry_id])
+    document = result.document("build")
+    assert (result.code, document["not_built"]) == (0, [registry_id])
     assert codes(document)[path] == codes(seen.document("status"))[path] == code
     assert pointer(built, registry_id) == before
     assert seen.code == 0
     assert not list(built.runs.glob(f"2026-03-02*{TAGS[registry_id]}*"))
 
 
-def test_what_was_never_there_is_no_warning(known: Repository) -> None:
+def test_a_source_that_never_existed_is_no_warning(known: Repository) -> None:
     for path in (LEDGER, INDEX):
         (known.root / path).unlink()
     shutil.rmtree(known.root / DERIVED)
     known("init")
 
-    told = known("build", "--json").document("build")
+    document = known("build", "--json").document("build")
 
-    found = [each for each in told["findings"] if each["code"] == "CAPTURE_MISSING"]
-    assert told["not_built"] == ["migration_ledger", "fingerprint_index", "derived_validation_reports"]
+    found = [each for each in document["findings"] if each["code"] == "CAPTURE_MISSING"]
+    assert document["not_built"] == ["migration_ledger", "fingerprint_index", "derived_validation_reports"]
     assert {each["severity"] for each in found} == {"info"}
     assert "CAPTURE_MISSING" not in {each["code"] for each in known("status", "--json").document("status")["findings"]}
 
 
-def test_what_was_never_there_is_told_in_one_line_unless_more_is_asked_for(known: Repository) -> None:
+def test_sources_that_never_existed_are_one_line_unless_verbose(known: Repository) -> None:
     for path in (LEDGER, INDEX):
         (known.root / path).unlink()
     known("init")
@@ -198,7 +198,7 @@ def test_what_was_never_there_is_told_in_one_line_unless_more_is_asked_for(known
     assert "nothing to capture at" not in at_length.out
 
 
-def test_packs_are_judged_by_the_shipped_schema_whatever_their_folder_says(built: Repository) -> None:
+def test_packs_are_checked_by_the_shipped_schema_not_by_a_copy_in_their_folder(built: Repository) -> None:
     folder = built.runs / f"{STAMP}__seal_threshold_packs"
     reseal(folder, **{"c3_regime_trend_v1.json": b"[]\n", "c3_regime_trend_v1.schema.json": b"true\n"})
 
@@ -207,8 +207,8 @@ def test_packs_are_judged_by_the_shipped_schema_whatever_their_folder_says(built
     many = built("verify", "--all", "--jobs", "2", "--json").document("verify")
     only_seal = built("verify", folder.name, "--only", "seal", "--json").document("verify")
 
-    for told in (one, some, many):
-        result = next(each for each in told["results"] if each["run_id"] == folder.name)
+    for build_result in (one, some, many):
+        result = next(each for each in build_result["results"] if each["run_id"] == folder.name)
         assert result["verdict"] == "fail"
         assert [(f["code"], f["path"].rpartition("/")[2]) for f in result["findings"]] == [
             ("SCHEMA_VIOLATION", "c3_regime_trend_v1.json")
@@ -218,36 +218,36 @@ def test_packs_are_judged_by_the_shipped_schema_whatever_their_folder_says(built
     assert built("show", folder.name).code == 3
 
 
-def test_an_altered_pack_is_found_and_captured_anew(built: Repository) -> None:
+def test_an_altered_pack_is_found_and_captured_again(built: Repository) -> None:
     built.tamper(f"{STAMP}__seal_threshold_packs", "c3_regime_trend_v1.json")
 
     assert built("verify", "--active").code == 3
-    told = rows(built("build", "threshold_packs_file", "--json", now=LATER).document("build"))
+    by_registry = rows(built("build", "threshold_packs_file", "--json", now=LATER).document("build"))
 
-    assert told["threshold_packs_file"]["activated"]
+    assert by_registry["threshold_packs_file"]["activated"]
     assert built.active("threshold_packs_file") == "2026-03-02__120000__seal_threshold_packs"
     assert built("verify", "--active", "--pointers", now=LATER).code == 0
 
 
-def test_a_capture_under_a_name_of_ones_own_holds_with_and_without_the_toml(built: Repository) -> None:
+def test_a_renamed_capture_is_valid_with_and_without_the_toml(built: Repository) -> None:
     toml = built.root / "registry-pipeline.toml"
     before = toml.read_text()
     names = {"fingerprint_index": "index.csv", "expected_versions": "versions.json"}
     toml.write_text(before + "".join(f'[captured.{key}]\nartifact = "{name}"\n' for key, name in names.items()))
 
-    told = rows(built("build", "--json", now=LATER).document("build"))
+    by_registry = rows(built("build", "--json", now=LATER).document("build"))
 
-    assert {name for name in TAGS if not told[name]["reused"]} == set(names)
-    assert pointer(built, "fingerprint_index")["relpath"] == told["fingerprint_index"]["relpath"] == "index.csv"
-    assert (built.runs / told["fingerprint_index"]["run_id"] / "index.schema.json").is_file()
-    drift = json.loads((built.runs / told["drift_signals"]["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
+    assert {name for name in TAGS if not by_registry[name]["reused"]} == set(names)
+    assert pointer(built, "fingerprint_index")["relpath"] == by_registry["fingerprint_index"]["relpath"] == "index.csv"
+    assert (built.runs / by_registry["fingerprint_index"]["run_id"] / "index.schema.json").is_file()
+    drift = json.loads((built.runs / by_registry["drift_signals"]["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert drift["expected"]["schema_version"]["expected"] == "0.1"
     toml.write_text(before)
     assert built("verify", "--active", "--pointers", now=LATER).code == 0
     assert built("status", now=LATER).code == 0
     again = built("activate", "fingerprint_index", "latest", "--reason", "by hand", now=LATER)
     assert (again.code, pointer(built, "fingerprint_index")["relpath"]) == (0, "index.csv")
-    folder = built.runs / told["fingerprint_index"]["run_id"]
+    folder = built.runs / by_registry["fingerprint_index"]["run_id"]
     folder.chmod(0o755)
     shutil.rmtree(folder)
     clone = built("verify", "--pointers", "--json", now=LATER).document("verify")
@@ -261,12 +261,12 @@ def test_a_pointer_that_names_no_file_of_the_capture_is_found(built: Repository)
             each["active_ref"]["relpath"] = "index.csv"
     built.pointers.write_text(json.dumps(document, indent=2) + "\n")
 
-    told = built("verify", "--pointers", "--json").document("verify")
+    verify_document = built("verify", "--pointers", "--json").document("verify")
 
-    assert "POINTER_NOT_PAYLOAD" in {found["code"] for found in told["findings"]}
+    assert "POINTER_NOT_PAYLOAD" in {found["code"] for found in verify_document["findings"]}
 
 
-def test_rollback_and_show_know_a_registry_of_many_files(built: Repository) -> None:
+def test_rollback_and_show_work_for_a_registry_of_many_files(built: Repository) -> None:
     (built.root / PACKS / "new.json").write_text('{"version": "v1"}\n')
     built("build", "threshold_packs_file", now=LATER)
 
@@ -275,8 +275,8 @@ def test_rollback_and_show_know_a_registry_of_many_files(built: Repository) -> N
     assert ended.code == 0
     assert built.active("threshold_packs_file") == f"{STAMP}__seal_threshold_packs"
     assert pointer(built, "threshold_packs_file")["relpath"] is None
-    told = built("show", f"{STAMP}__seal_threshold_packs", "--json").document("show")
-    assert (told["verdict"], told["active_for"]) == ("pass", ["threshold_packs_file"])
+    document = built("show", f"{STAMP}__seal_threshold_packs", "--json").document("show")
+    assert (document["verdict"], document["active_for"]) == ("pass", ["threshold_packs_file"])
 
 
 def test_the_database_stays_unknown_with_its_reason(built: Repository) -> None:

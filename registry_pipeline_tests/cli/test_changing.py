@@ -17,21 +17,21 @@ FIRST, SECOND = "2026-03-01__120000__drift_signals_build", "2026-03-02__120000__
 ACTIVATION = "2026-03-01__120000__pointer_activation__02"
 
 
-def test_rollback_takes_the_last_activation_back_and_renders_the_report(built: Repository) -> None:
+def test_rollback_undoes_the_last_activation_and_renders_the_report(built: Repository) -> None:
     assert built("build", now=LATER).code == 0
 
     ended = built("rollback", "--reason", "wrong", "--actor", "Grace", "--json", now=LATEST)
 
-    told = ended.document("rollback")
-    assert (ended.code, told["action"], len(told["moves"])) == (0, "rollback", 4)  # captures were unchanged
+    document = ended.document("rollback")
+    assert (ended.code, document["action"], len(document["moves"])) == (0, "rollback", 4)  # captures were unchanged
     assert built.active("drift_signals") == FIRST
-    assert (built.runs / told["report_run_id"]).is_dir()
+    assert (built.runs / document["report_run_id"]).is_dir()
     assert "rollback by Grace: wrong" in built("log").out
     assert "a rollback deactivated this run" in built("status", now=LATEST).out
     assert built("verify", "--active", "--chain", now=LATEST).code == 0
 
 
-def test_rollback_in_text_tells_what_it_takes_back_and_what_moved(built: Repository) -> None:
+def test_the_text_of_rollback_names_the_undone_activation_and_the_moves(built: Repository) -> None:
     built("build", now=LATER)
 
     ended = built("rollback", "--reason", "wrong", now=LATEST)
@@ -92,7 +92,7 @@ def test_a_rollback_that_is_refused_changes_nothing(built: Repository) -> None:
         (("activate", "drift_signals", "active~1", "--reason", "x"), 7),
     ],
 )
-def test_what_cannot_be_done_says_so_by_its_exit_code_and_changes_nothing(
+def test_an_impossible_change_has_its_exit_code_and_changes_nothing(
     built: Repository, words: tuple[str, ...], code: int
 ) -> None:
     before = built.files()
@@ -106,9 +106,7 @@ def test_what_cannot_be_done_says_so_by_its_exit_code_and_changes_nothing(
     }
 
 
-def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(
-    built: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_held_lock_prevents_rollback_marking_and_repair(built: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     give_up_locks_at_once(monkeypatch)
     intent_path(built.pointers).write_text("{", encoding="utf-8")
     before = built.files()
@@ -128,11 +126,11 @@ def test_a_held_lock_lets_nothing_be_taken_back_marked_or_mended(
     assert built.files() == before
 
 
-def test_a_run_marked_bad_is_false_listed_and_never_activated_again(built: Repository) -> None:
+def test_a_run_marked_bad_has_a_false_pointer_and_is_never_activated_again(built: Repository) -> None:
     ended = built("mark-bad", FIRST, "--reason", "wrong clock", "--json", now=LATER)
 
-    told = ended.document("mark-bad")
-    assert (ended.code, told["action"], told["moves"]) == (0, "mark_bad", [])
+    document = ended.document("mark-bad")
+    assert (ended.code, document["action"], document["moves"]) == (0, "mark_bad", [])
     pointer = next(
         p for p in json.loads(built.pointers.read_bytes())["pointers"] if p["registry_id"] == "drift_signals"
     )
@@ -142,7 +140,7 @@ def test_a_run_marked_bad_is_false_listed_and_never_activated_again(built: Repos
     assert FIRST in built("log").out
 
 
-def test_a_bad_run_is_listed_with_its_reason_and_fails_where_it_is_named_or_with_strict(built: Repository) -> None:
+def test_a_bad_run_is_listed_with_its_reason_and_fails_if_named_or_with_strict(built: Repository) -> None:
     built("build", now=LATER)
     assert built("mark-bad", FIRST, "--reason", "wrong clock", now=LATEST).code == 0
     known = built("verify", "--all", "--json", now=LATEST)
@@ -160,7 +158,7 @@ def test_a_bad_run_is_listed_with_its_reason_and_fails_where_it_is_named_or_with
     assert built("verify", f".codex/RUNS/{SECOND}", now=LATEST).code == 0
 
 
-def test_what_anchor_prints_is_in_the_chain_until_its_tail_is_cut(built: Repository) -> None:
+def test_the_anchor_is_in_the_chain_until_its_tail_is_removed(built: Repository) -> None:
     before = built.pointers.read_bytes()
     built("build", now=LATER)
     printed, document = built("anchor", now=LATER), built("anchor", "--json", now=LATER).document("anchor")
@@ -187,9 +185,7 @@ def test_what_anchor_prints_is_in_the_chain_until_its_tail_is_cut(built: Reposit
     assert [f["code"] for f in cut.document("verify")["findings"]] == ["CHAIN_ANCHOR_MISSING"]
 
 
-def test_a_chain_that_does_not_hold_is_not_anchored_and_one_that_has_not_begun_is_not_found(
-    built: Repository, known: Repository
-) -> None:
+def test_an_invalid_chain_is_not_anchored_and_a_missing_one_is_not_found(built: Repository, known: Repository) -> None:
     built.tamper(ACTIVATION, "POINTERS_AFTER.json")
 
     ended = built("anchor", "--json")
@@ -200,7 +196,7 @@ def test_a_chain_that_does_not_hold_is_not_anchored_and_one_that_has_not_begun_i
     assert known("anchor").code == 7
 
 
-def test_doctor_tells_and_changes_nothing_and_fix_mends_what_needs_no_decision(built: Repository) -> None:
+def test_doctor_reports_and_changes_nothing_and_fix_repairs_what_needs_no_decision(built: Repository) -> None:
     in_force = built.pointers.read_bytes()
     built.pointers.write_bytes(in_force.replace(b'"notes": "build"', b'"notes": "just this once"'))
     before = built.files()
@@ -223,13 +219,17 @@ def pend(built: Repository) -> None:
     before = built.pointers.read_bytes()
     built("build", now=LATER)
     record = built.runs / "2026-03-02__120000__pointer_activation"
-    told = json.loads((record / "POINTER_ACTIVATION_v0_1.json").read_bytes())
-    intent = {"run_id": record.name, "before": told["pointer_sha256_before"], "after": told["pointer_sha256_after"]}
+    record_document = json.loads((record / "POINTER_ACTIVATION_v0_1.json").read_bytes())
+    intent = {
+        "run_id": record.name,
+        "before": record_document["pointer_sha256_before"],
+        "after": record_document["pointer_sha256_after"],
+    }
     (built.root / f"{built.pointers}.intent").write_text(json.dumps(intent), encoding="utf-8")
     built.pointers.write_bytes(before)
 
 
-def test_doctor_finishes_or_voids_a_pending_change_as_told_and_not_otherwise(built: Repository) -> None:
+def test_doctor_completes_or_voids_a_pending_change_only_on_request(built: Repository) -> None:
     pend(built)
     assert "CHAIN_INVALID: CHAIN_PENDING" in built("doctor", now=LATEST).out
     assert built("doctor", "--fix", now=LATEST).code == 3
@@ -243,7 +243,7 @@ def test_doctor_finishes_or_voids_a_pending_change_as_told_and_not_otherwise(bui
     assert built("verify", "--chain", now=LATEST).code == 0
 
 
-def test_doctor_voids_with_a_reason_that_the_log_tells(built: Repository) -> None:
+def test_doctor_voids_with_a_reason_that_the_log_shows(built: Repository) -> None:
     pend(built)
 
     voided = built("doctor", "--fix", "--void", "--reason", "not wanted", now=LATEST)
@@ -253,7 +253,7 @@ def test_doctor_voids_with_a_reason_that_the_log_tells(built: Repository) -> Non
     assert "void by Ada: not wanted" in built("log").out
 
 
-def test_a_pending_change_whose_run_was_altered_is_not_finished(built: Repository) -> None:
+def test_a_pending_change_of_an_altered_run_is_not_completed(built: Repository) -> None:
     pend(built)
     built.tamper(SECOND, "DRIFT_SIGNALS_v0_1.json")
 
@@ -263,7 +263,7 @@ def test_a_pending_change_whose_run_was_altered_is_not_finished(built: Repositor
     assert "ACTIVATE_NOT_VERIFIED" in {f["code"] for f in refused.document("doctor")["refused"]}
 
 
-def test_a_removed_run_is_accepted_with_a_reason_and_told(built: Repository) -> None:
+def test_a_removed_run_is_accepted_with_a_reason_and_shown(built: Repository) -> None:
     built("build", now=LATER)
     (built.runs / FIRST).chmod(0o755)
     shutil.rmtree(built.runs / FIRST)
@@ -278,7 +278,7 @@ def test_a_removed_run_is_accepted_with_a_reason_and_told(built: Repository) -> 
     assert {"RUN_REMOVED", "POINTER_INPUTS_MIXED"} <= {f["code"] for f in accepted.document("activate")["findings"]}
 
 
-def test_active_tilde_one_is_what_was_in_force_before(built: Repository) -> None:
+def test_active_tilde_one_is_the_previous_active_run(built: Repository) -> None:
     built("build", now=LATER)
 
     refused = built("activate", "drift_signals", "active~1", "--reason", "x", "--json", now=LATEST)

@@ -16,7 +16,7 @@ DRIFT = "2026-03-01__120000__drift_signals_build"
 OLD_RUN = "2026-02-01__010000__op-a02"
 
 
-def told(ended: Ended) -> set[tuple[str, str]]:
+def codes_and_paths(ended: Ended) -> set[tuple[str, str]]:
     """Return (code, path) of every error of `verify --json`."""
     document = ended.document("verify")
     findings = [*document["findings"], *(f for result in document["results"] for f in result["findings"])]
@@ -33,7 +33,7 @@ def replace_with_link(folder: Path) -> None:
     folder.symlink_to(folder.parents[2] / "elsewhere")
 
 
-def test_inputs_are_walked_and_counted(seen: Repository) -> None:
+def test_inputs_are_followed_and_counted(seen: Repository) -> None:
     ended = seen("verify", DRIFT, "--inputs", "--json")
 
     assert ended.code == 0
@@ -41,19 +41,19 @@ def test_inputs_are_walked_and_counted(seen: Repository) -> None:
     assert "inputs    3 runs followed, recursively" in seen("verify", DRIFT, "--inputs").out
 
 
-def test_an_input_that_is_gone_fails_the_run_that_names_it(built: Repository) -> None:
+def test_a_missing_input_fails_the_run_that_names_it(built: Repository) -> None:
     shutil.rmtree(built.runs / RUN_REGISTRY)
 
     ended = built("verify", DRIFT, "--inputs", "--json")
 
     paths = {f".codex/RUNS/{DRIFT}/run.json", ".codex/RUNS/2026-03-01__120000__op_status_table_build/run.json"}
     assert ended.code == 3
-    assert told(ended) == {("INPUT_REF_MISSING", path) for path in paths}
+    assert codes_and_paths(ended) == {("INPUT_REF_MISSING", path) for path in paths}
     assert ended.document("verify")["results"][0]["verdict"] == "fail"
     assert built("verify", DRIFT).code == 0
 
 
-def test_an_altered_input_is_told_at_the_run_that_rests_on_it(built: Repository) -> None:
+def test_an_altered_input_is_reported_at_the_run_that_uses_it(built: Repository) -> None:
     built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
 
     ended = built("verify", DRIFT, "--inputs")
@@ -63,7 +63,7 @@ def test_an_altered_input_is_told_at_the_run_that_rests_on_it(built: Repository)
     assert f"-> run `registry-pipeline verify {RUN_REGISTRY}`" in ended.out
 
 
-def test_inputs_need_runs_to_begin_with(seen: Repository) -> None:
+def test_inputs_needs_runs_to_start_from(seen: Repository) -> None:
     assert seen("verify", "--inputs", "--pointers").code == 2
 
 
@@ -73,12 +73,12 @@ def test_nothing_is_lost_since_a_commit_however_many_runs_were_added(built: Repo
 
     ended = built("verify", "--baseline", "HEAD", "--json")
 
-    assert (ended.code, told(ended)) == (0, set())
+    assert (ended.code, codes_and_paths(ended)) == (0, set())
     assert ended.document("verify")["counts"]["baseline_runs"] > 10
     assert "of the commit compared by claimed root" in built("verify", "--baseline", "HEAD").out
 
 
-def test_a_run_of_the_commit_that_is_gone_resealed_or_a_link_is_told(built: Repository) -> None:
+def test_a_run_of_the_commit_that_is_missing_resealed_or_a_link_is_reported(built: Repository) -> None:
     track(built)
     shutil.rmtree(built.runs / OLD_RUN)
     replace_with_link(built.runs / DRIFT)
@@ -89,7 +89,7 @@ def test_a_run_of_the_commit_that_is_gone_resealed_or_a_link_is_told(built: Repo
     ended = built("verify", "--baseline", "HEAD", "--json")
 
     assert ended.code == 3
-    assert told(ended) == {
+    assert codes_and_paths(ended) == {
         ("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}"),
         ("RUN_LEFT_OUT", f".codex/RUNS/{DRIFT}"),
         ("RUN_RESEALED", f".codex/RUNS/{RUN_REGISTRY}"),
@@ -97,7 +97,7 @@ def test_a_run_of_the_commit_that_is_gone_resealed_or_a_link_is_told(built: Repo
     assert git(built.root, "rev-parse", "HEAD")[:12] in built("verify", "--baseline", "HEAD").out
 
 
-def test_the_governed_repository_may_be_a_folder_of_the_checkout(built: Repository, tmp_path: Path) -> None:
+def test_the_repository_may_be_a_folder_of_the_checkout(built: Repository, tmp_path: Path) -> None:
     shutil.rmtree(built.root / ".git")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "--force", "--all", ".")
@@ -105,10 +105,12 @@ def test_the_governed_repository_may_be_a_folder_of_the_checkout(built: Reposito
 
     assert built("verify", "--baseline", "HEAD").code == 0
     shutil.rmtree(built.runs / OLD_RUN)
-    assert told(built("verify", "--baseline", "HEAD", "--json")) == {("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}")}
+    assert codes_and_paths(built("verify", "--baseline", "HEAD", "--json")) == {
+        ("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}")
+    }
 
 
-def test_what_cannot_be_compared_is_exit_7_and_says_what_to_do(built: Repository, tmp_path: Path) -> None:
+def test_a_baseline_that_cannot_be_compared_exits_7_and_says_what_to_do(built: Repository, tmp_path: Path) -> None:
     def failed(*words: str) -> str:
         ended = built("verify", "--baseline", *words)
         assert (ended.code, ended.out, ended.err.count("\n")) == (7, "", 1)
@@ -129,7 +131,7 @@ def test_what_cannot_be_compared_is_exit_7_and_says_what_to_do(built: Repository
     assert "the clone is shallow" in failed("HEAD~1")
 
 
-def test_a_run_that_is_gone_stops_the_build_and_names_the_registry_that_lists_it(built: Repository) -> None:
+def test_a_removed_run_stops_the_build_and_names_the_registry_that_lists_it(built: Repository) -> None:
     resting = ("run_registry", "op_status_table", "drift_signals")
     before = [built.active(name) for name in resting]
     shutil.rmtree(built.runs / OLD_RUN)
@@ -142,7 +144,7 @@ def test_a_run_that_is_gone_stops_the_build_and_names_the_registry_that_lists_it
     assert before == [built.active(name) for name in resting]
 
 
-def test_a_run_that_is_there_and_cannot_be_listed_is_not_called_removed(built: Repository) -> None:
+def test_an_existing_run_that_cannot_be_listed_is_not_reported_as_removed(built: Repository) -> None:
     replace_with_link(built.runs / OLD_RUN)
     shutil.rmtree(built.root / "reports/runs")
     (built.root / "reports/runs").write_text("no folder")
@@ -164,7 +166,7 @@ def test_runs_of_a_root_that_is_no_longer_configured_are_no_loss(built: Reposito
     assert built("build", now=LATER).code == 0
 
 
-def test_a_seal_that_is_required_fails_what_is_merely_there(built: Repository) -> None:
+def test_require_sealed_fails_unsealed_folders(built: Repository) -> None:
     for folder in [*built.runs.iterdir(), *(built.root / "reports/runs").iterdir()]:
         if folder.is_dir() and folder.name != "legacy" and "120000" not in folder.name:
             shutil.rmtree(folder)
@@ -173,8 +175,8 @@ def test_a_seal_that_is_required_fails_what_is_merely_there(built: Repository) -
 
     assert (listed.code, required.code) == (0, 3)
     assert [r["verdict"] for r in required.document("verify")["results"]].count("unsealed") == 1
-    assert told(listed) == set()
-    assert told(required) == {("UNSEALED", ".codex/RUNS/legacy")}
+    assert codes_and_paths(listed) == set()
+    assert codes_and_paths(required) == {("UNSEALED", ".codex/RUNS/legacy")}
     assert (listed.document("verify")["verdict"], required.document("verify")["verdict"]) == ("pass", "fail")
     text = built("verify", "--all", "--require-sealed")
     assert "unsealed  .codex/RUNS/legacy\nSEAL_INVALID: UNSEALED .codex/RUNS/legacy" in text.out

@@ -66,7 +66,7 @@ def one_line_of_advice(ended: Ended) -> bool:
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_status_doctor_and_verify_print_what_they_find_and_exit_7(
+def test_status_doctor_and_verify_print_their_findings_and_exit_7(
     tracked: Repository, damage: Callable[[Path], None]
 ) -> None:
     damage(tracked.root)
@@ -94,7 +94,7 @@ def test_build_seals_nothing_and_exits_7(tracked: Repository, damage: Callable[[
 
 
 @pytest.mark.parametrize("damage", [d for d in DAMAGES if d is not corrupt_index], ids=lambda damage: damage.__name__)
-def test_roles_check_does_not_take_damage_for_a_first_publish(
+def test_roles_check_does_not_report_damage_as_a_first_publish(
     tracked: Repository, damage: Callable[[Path], None]
 ) -> None:
     git(tracked.root, "branch", "-M", "main")
@@ -110,7 +110,7 @@ def test_roles_check_does_not_take_damage_for_a_first_publish(
 
 
 @pytest.mark.parametrize("damage", [empty_head, corrupt_index], ids=lambda damage: damage.__name__)
-def test_every_other_command_that_asks_git_exits_7_and_changes_nothing(
+def test_every_other_command_that_needs_git_exits_7_and_changes_nothing(
     tracked: Repository, damage: Callable[[Path], None]
 ) -> None:
     assert tracked("build", "--no-activate", now=LATER).code == 0
@@ -144,7 +144,7 @@ def test_past_days_are_not_built_from_a_damaged_repository(tracked: Repository) 
     assert tracked("build", "drift_signals_daily", "--as-of", "2026-02-01").code == 7
 
 
-def test_init_leaves_a_folder_with_a_damaged_repository_as_it_is(tmp_path: Path, home: Path) -> None:
+def test_init_does_not_change_a_folder_with_a_damaged_repository(tmp_path: Path, home: Path) -> None:
     root = tmp_path / "new"
     commit(repository(root), {"a": "1"})
     git(root, "config", "user.name", "Ada")
@@ -156,7 +156,7 @@ def test_init_leaves_a_folder_with_a_damaged_repository_as_it_is(tmp_path: Path,
     assert sorted(path.name for path in root.iterdir()) == [".git", "a"]
 
 
-def test_a_damaged_repository_inside_another_checkout_is_not_answered_for_by_that(
+def test_a_damaged_repository_inside_another_checkout_does_not_use_that_checkout(
     tracked_repository: Path, tmp_path: Path, home: Path
 ) -> None:
     commit(repository(tmp_path / "outer"), {"a": "1"})

@@ -31,18 +31,18 @@ def past(made: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
         yield Repository(root, home)
 
 
-def test_each_day_of_a_span_is_told_with_its_folder_and_its_figures(past: Repository) -> None:
+def test_each_day_of_a_span_is_listed_with_its_folder_and_figures(past: Repository) -> None:
     ended = past(*DAILY, "2026-02-08..2026-02-11", "--json")
 
-    told = ended.document("build")
+    document = ended.document("build")
     assert ended.code == 0
-    assert [row["partition"] for row in told["built"]] == ["2026-02-08", "2026-02-09", "2026-02-10", "2026-02-11"]
-    assert [row["metrics"]["threshold_drift"] for row in told["built"]] == [1, 1, 0, 0]
-    assert {(row["registry_id"], row["verdict"], row["activated"], row["reused"]) for row in told["built"]} == {
+    assert [row["partition"] for row in document["built"]] == ["2026-02-08", "2026-02-09", "2026-02-10", "2026-02-11"]
+    assert [row["metrics"]["threshold_drift"] for row in document["built"]] == [1, 1, 0, 0]
+    assert {(row["registry_id"], row["verdict"], row["activated"], row["reused"]) for row in document["built"]} == {
         ("drift_signals_daily", "pass", False, False)
     }
-    assert all((past.runs / row["run_id"] / "MANIFEST.sha256").is_file() for row in told["built"])
-    assert (told["interrupted"], told["activation_run_id"], told["report_run_id"]) == (False, None, None)
+    assert all((past.runs / row["run_id"] / "MANIFEST.sha256").is_file() for row in document["built"])
+    assert (document["interrupted"], document["activation_run_id"], document["report_run_id"]) == (False, None, None)
 
 
 def test_one_day_is_a_span_of_one_and_moves_no_pointer(past: Repository) -> None:
@@ -77,7 +77,7 @@ def test_an_unknown_drift_is_a_question_mark(past: Repository) -> None:
         (("build", "drift_signals_daily", "run_registry", "--as-of", "2026-02-01"), "--as-of is for past days only"),
     ],
 )
-def test_words_that_name_no_days_are_usage_errors_that_say_what_to_write(
+def test_invalid_days_are_usage_errors_that_say_what_to_write(
     past: Repository, words: tuple[str, ...], message: str
 ) -> None:
     ended = past(*words)
@@ -125,11 +125,11 @@ def test_a_plain_folder_is_refused(tmp_path: Path, home: Path) -> None:
         ("warning", "2026-02-12", 0),
     ],
 )
-def test_days_fail_where_they_are_asked_to(past: Repository, reason: str, days: str, code: int) -> None:
+def test_days_fail_on_request(past: Repository, reason: str, days: str, code: int) -> None:
     assert past(*DAILY, days, "--fail-on", reason).code == code
 
 
-def test_where_an_object_is_missing_in_the_middle_the_days_before_it_stand_and_are_told(past: Repository) -> None:
+def test_days_before_a_missing_git_object_are_sealed_and_listed(past: Repository) -> None:
     done = subprocess.run(
         ["git", "rev-parse", "side:docs/expected.json"], cwd=past.root, capture_output=True, text=True, check=True
     )
@@ -144,7 +144,7 @@ def test_where_an_object_is_missing_in_the_middle_the_days_before_it_stand_and_a
     assert len([path for path in past.runs.iterdir() if "asof" in path.name]) == 2
 
 
-def test_ctrl_c_stops_between_two_days_and_tells_which_are_sealed(past: Repository, home: Path) -> None:
+def test_ctrl_c_stops_between_two_days_and_lists_the_sealed_ones(past: Repository, home: Path) -> None:
     """Sixty thousand days would take minutes."""
     words = [*PROGRAM, *DAILY, "2026-01-05..2199-12-31", "--json", "--now", "2200-01-01T00:00:00Z", "--allow-future"]
     with subprocess.Popen(words, cwd=past.root, env=environment(home), stdout=subprocess.PIPE) as process:
@@ -154,12 +154,12 @@ def test_ctrl_c_stops_between_two_days_and_tells_which_are_sealed(past: Reposito
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate()
 
-    told = json.loads(out)
+    document = json.loads(out)
     sealed = {path.name for path in past.runs.iterdir() if "asof" in path.name}
     assert process.returncode == 130
-    assert told["interrupted"]
-    assert {row["run_id"] for row in told["built"]} == sealed
-    assert {row["verdict"] for row in told["built"]} == {"pass"}
+    assert document["interrupted"]
+    assert {row["run_id"] for row in document["built"]} == sealed
+    assert {row["verdict"] for row in document["built"]} == {"pass"}
     assert past("verify", "--all").out.count("FAIL") == 0
     assert not any((past.root / ".codex/.staging").iterdir())
 

@@ -28,7 +28,7 @@ def edges(repository: Repository, run_id: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (repository.runs / run_id / FILE).read_bytes().splitlines()]
 
 
-def test_a_build_tells_the_log_among_its_rows_and_moves_no_pointer_for_it(built: Repository) -> None:
+def test_a_build_lists_the_log_and_moves_no_pointer_for_it(built: Repository) -> None:
     ended = built("build", "--json", now=at(0))
 
     row = ended.document("build")["built"][-1]
@@ -38,7 +38,7 @@ def test_a_build_tells_the_log_among_its_rows_and_moves_no_pointer_for_it(built:
     assert FILE.encode() not in built.pointers.read_bytes()
 
 
-def test_where_nothing_is_new_the_log_stays_the_same_unless_it_is_forced(built: Repository) -> None:
+def test_without_changes_the_log_stays_the_same_unless_forced(built: Repository) -> None:
     same, forced = build(built, 0), build(built, 1, "--force")
 
     assert [row["reused"] for row in same.document("build")["built"]] == [True]
@@ -47,24 +47,24 @@ def test_where_nothing_is_new_the_log_stays_the_same_unless_it_is_forced(built: 
     assert (same.code, forced.code) == (0, 0)
 
 
-def test_a_tampered_log_is_refused_by_name_and_marking_it_bad_goes_back_to_the_one_before(built: Repository) -> None:
+def test_a_tampered_log_is_refused_and_marking_it_bad_continues_the_previous_one(built: Repository) -> None:
     grown = built("build", "--json", now=at(0)).document("build")["built"][-1]["run_id"]
     built.tamper(grown, FILE)
 
     refused = build(built, 1)
     marked = built("mark-bad", grown, "--reason", "altered", now=at(2))
-    mended = build(built, 3)
+    repaired = build(built, 3)
 
     assert refused.code == 3
     assert delta_codes(refused) == {"DELTA_HEAD_NOT_VERIFIED": f".codex/RUNS/{grown}"}
     assert refused.document("build")["not_built"] == ["registry_delta_log"]
     assert marked.code == 0, marked.err
-    assert mended.code == 0
-    now = mended.document("build")["built"][0]["run_id"]
+    assert repaired.code == 0
+    now = repaired.document("build")["built"][0]["run_id"]
     assert edges(built, now)[: len(edges(built, LOG))] == edges(built, LOG)
 
 
-def test_the_other_registries_are_built_and_activated_though_the_log_is_refused(built: Repository) -> None:
+def test_other_registries_are_built_and_activated_when_the_log_is_refused(built: Repository) -> None:
     built.tamper(LOG, FILE)
 
     ended = built("build", now=at(0))
@@ -113,13 +113,13 @@ def test_a_run_that_arrives_late_gets_an_edge_from_the_last_one_and_a_warning(bu
     assert edge["from_ref"]["run_id"] == built.active("run_registry")
 
 
-def test_mark_bad_takes_a_log_whose_hash_file_is_gone(built: Repository) -> None:
+def test_mark_bad_accepts_a_log_without_its_hash_file(built: Repository) -> None:
     folder = built.runs / LOG
     folder.chmod(0o755)
     (folder / "MANIFEST.sha256").unlink()
 
-    refused, marked, anew = build(built, 0), built("mark-bad", LOG, "--reason", "x", now=at(1)), build(built, 2)
+    refused, marked, rebuilt = build(built, 0), built("mark-bad", LOG, "--reason", "x", now=at(1)), build(built, 2)
 
     assert delta_codes(refused) == {"DELTA_HEAD_NOT_VERIFIED": f".codex/RUNS/{LOG}"}
-    assert (refused.code, marked.code, anew.code) == (3, 0, 0)
-    assert edges(built, anew.document("build")["built"][0]["run_id"])[0]["from_ref"] is None
+    assert (refused.code, marked.code, rebuilt.code) == (3, 0, 0)
+    assert edges(built, rebuilt.document("build")["built"][0]["run_id"])[0]["from_ref"] is None

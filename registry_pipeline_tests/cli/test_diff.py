@@ -41,8 +41,8 @@ def test_it_explains_what_two_rebuilds_changed(example: Repository) -> None:
     text = example("diff", "active", "--registry", "op_status_table").out
 
     main = next(a for a in table["artifacts"] if a["relpath"] == "OPERATION_STATUS_TABLE_v0_1.json")
-    told = {change["key"]["operation_id"]: change["fields"] for change in main["changed"]}
-    level = next(field for field in told["OP-A01"] if field["field"] == "/coverage_level")
+    changes = {change["key"]["operation_id"]: change["fields"] for change in main["changed"]}
+    level = next(field for field in changes["OP-A01"] if field["field"] == "/coverage_level")
     assert (main["key"], level["change"], level["after"]) == (["operation_id"], "changed", "C1")
     assert (main["added"], main["removed"]) == ([], [])
     grown = runs["artifacts"][0]
@@ -75,19 +75,19 @@ def test_without_a_second_run_the_older_of_the_two_comes_first(built: Repository
     assert (active["before"]["run_id"], active["after"]["run_id"]) == ("2026-01-14__101010__run_registry_build", first)
 
 
-def test_the_named_run_tells_whose_active_is_meant(seen: Repository) -> None:
-    told = seen("diff", "active", "2026-01-14", "--json").document("diff")
+def test_the_named_run_selects_the_registry_of_active(seen: Repository) -> None:
+    document = seen("diff", "active", "2026-01-14", "--json").document("diff")
 
-    assert told["registry_id"] == "run_registry"
-    assert told["before"]["run_id"] == seen.active("run_registry")
-    assert told["after"]["run_id"].startswith("2026-01-14")
+    assert document["registry_id"] == "run_registry"
+    assert document["before"]["run_id"] == seen.active("run_registry")
+    assert document["after"]["run_id"].startswith("2026-01-14")
 
 
-def test_paths_that_came_and_went_are_told(seen: Repository) -> None:
-    told = seen("diff", "2026-01-12", "2026-01-14", "--json").document("diff")
+def test_added_and_removed_paths_are_listed(seen: Repository) -> None:
+    document = seen("diff", "2026-01-12", "2026-01-14", "--json").document("diff")
     text = seen("diff", "2026-01-14", "2026-01-12").out
 
-    assert told["paths"] == {
+    assert document["paths"] == {
         "added": ["RUN_REGISTRY_v0_1.schema.json"],
         "removed": [],
         "modified": ["RUN_REGISTRY_v0_1.jsonl", "run.json"],
@@ -96,7 +96,7 @@ def test_paths_that_came_and_went_are_told(seen: Repository) -> None:
     assert "- RUN_REGISTRY_v0_1.schema.json" in text
 
 
-def test_a_run_and_itself_are_the_same_byte_for_byte(seen: Repository) -> None:
+def test_a_run_compared_with_itself_is_identical(seen: Repository) -> None:
     ended = seen("diff", "2026-01-12", "2026-01-12")
 
     assert ended.code == 0
@@ -129,7 +129,7 @@ def test_runs_of_different_registries_are_not_compared(seen: Repository) -> None
     assert "2026-01-13__101010__drift_signals_build is of drift_signals" in ended.err
 
 
-def test_what_cannot_be_meant_is_said(known: Repository) -> None:
+def test_runs_that_cannot_be_compared_are_reported(known: Repository) -> None:
     alone = known("diff", "2026-02-01")
     first = known("diff", "2026-01-20")
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_meant_is_said(known: Repository) -> None:
     assert "no run of migration_ledger is older than" in first.err
 
 
-def test_runs_of_no_registry_and_paths_outside_of_any_repository_are_compared(seen: Repository, tmp_path: Path) -> None:
+def test_runs_without_a_registry_and_paths_outside_a_repository_are_compared(seen: Repository, tmp_path: Path) -> None:
     names = [next(p for p in sorted(seen.runs.iterdir()) if p.name.startswith(f"2026-02-0{n}")) for n in (1, 2)]
     copies = [shutil.copytree(path, tmp_path / path.name) for path in names]
 

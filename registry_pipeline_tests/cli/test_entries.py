@@ -43,7 +43,7 @@ def add(repository: Repository, *words: str) -> Ended:
     return repository("entries", "add", "--json", *words)
 
 
-def test_an_entry_is_written_and_told(empty: Repository) -> None:
+def test_an_entry_is_written_and_reported(empty: Repository) -> None:
     document = add(empty, "--type", "module_type", "--entry-json", GAUGE).document("entries-add")
 
     assert document["verdict"] == "pass"
@@ -60,7 +60,7 @@ def test_the_second_time_nothing_changes(two: Repository) -> None:
     assert two.files() == before
 
 
-def test_a_failure_is_refused_with_its_place_and_what_was_meant_and_nothing_changes(two: Repository) -> None:
+def test_an_invalid_entry_is_refused_with_location_and_suggestion_and_nothing_changes(two: Repository) -> None:
     before = two.files()
 
     ended = add(two, "--type", "module_instance", "--entry-json", HERON.replace("gauge", "guage").replace("heron", "h"))
@@ -80,8 +80,8 @@ def test_no_check_is_recorded_and_listed_until_the_entry_is_written_again(two: R
     ended = two("entries", "add", "--type", "module_instance", "--entry-json", bad, "--no-check")
     checked = two("entries", "check", "--json")
     fussy = two("entries", "check", "--fail-on", "warning")
-    mended = bad.replace("guage", "gauge")
-    again = two("entries", "add", "--type", "module_instance", "--entry-json", mended, "--update")
+    corrected = bad.replace("guage", "gauge")
+    again = two("entries", "add", "--type", "module_instance", "--entry-json", corrected, "--update")
     clean = two("entries", "check", "--json")
 
     assert ended.code == 0
@@ -94,7 +94,7 @@ def test_no_check_is_recorded_and_listed_until_the_entry_is_written_again(two: R
     assert clean.document("entries-check")["findings"] == []
 
 
-def test_content_that_fails_exits_3_and_that_which_is_no_yaml_does_not_stop_the_rest(two: Repository) -> None:
+def test_invalid_content_exits_3_and_a_file_that_is_no_yaml_does_not_stop_the_rest(two: Repository) -> None:
     (two.root / INSTANCES).write_bytes((two.root / INSTANCES).read_bytes().replace(b"gauge", b"guage"))
     (two.root / ".system/hooks").mkdir(parents=True)
     (two.root / ".system/hooks/torn.yaml").write_text("id: [\n")
@@ -150,14 +150,17 @@ def test_an_entry_comes_from_standard_input(empty: Repository, source: tuple[str
 
 
 def test_json_with_its_own_escapes_is_read_as_json(empty: Repository) -> None:
-    told = "\U0001f600 and \\ud83d\\ude00"  # the second is what it says
+    description = "\U0001f600 and \\ud83d\\ude00"  # the second is what it says
 
-    assert add(empty, "--type", "module_type", "--entry-json", json.dumps({"id": "a", "description": told})).code == 0
+    assert (
+        add(empty, "--type", "module_type", "--entry-json", json.dumps({"id": "a", "description": description})).code
+        == 0
+    )
 
-    assert read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"][0]["description"] == told
+    assert read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"][0]["description"] == description
 
 
-def test_the_families_of_the_seed_find_the_exact_type(empty: Repository) -> None:
+def test_a_family_name_selects_the_exact_type(empty: Repository) -> None:
     entries = {
         "modules": [
             GAUGE,
@@ -213,13 +216,13 @@ def test_the_script_reads_the_arguments_of_its_process(empty: Repository) -> Non
     assert (empty.root / TYPES).is_file()
 
 
-def test_the_script_of_the_seed_is_installed_by_its_name() -> None:
+def test_the_second_script_is_installed_by_its_name() -> None:
     place = Path(__file__).parents[2] / "pyproject.toml"
 
     assert 'registry_add_entry = "registry_pipeline.cli.main:add_entry"' in place.read_text()
 
 
-def test_an_entry_that_is_referred_to_stays_and_both_go_together(two: Repository) -> None:
+def test_a_referenced_entry_is_removed_only_with_its_referrer(two: Repository) -> None:
     refused = two("entries", "remove", "module_type", "gauge", "--json")
     both = two("entries", "remove", "module_type", "gauge", "module_instance", "heron", "--json")
 
@@ -230,7 +233,7 @@ def test_an_entry_that_is_referred_to_stays_and_both_go_together(two: Repository
     assert two("entries", "list", "--json").document("entries-list")["count"] == 0
 
 
-def test_init_writes_schemas_and_documents_once_and_check_tells_their_drift(two: Repository) -> None:
+def test_init_writes_schemas_and_documents_once_and_check_reports_their_drift(two: Repository) -> None:
     first = two("init", "--entries", "--json").document("init")
     second = two("init", "--entries", "--json").document("init")
     agents = two.root / ".system/registry/AGENTS.md"
@@ -247,7 +250,7 @@ def test_init_writes_schemas_and_documents_once_and_check_tells_their_drift(two:
     assert agents.read_text() == whole
 
 
-def test_a_document_of_ones_own_is_never_overwritten(two: Repository) -> None:
+def test_a_document_of_the_user_is_never_overwritten(two: Repository) -> None:
     agents = two.root / ".system/registry/AGENTS.md"
     agents.parent.mkdir(parents=True)
     agents.write_text("# Ours\n")
@@ -292,7 +295,7 @@ def test_findings_are_annotations_for_a_workflow(two: Repository) -> None:
     assert out.startswith(f"::error file={INSTANCES},line=4,col=18,title=EN010::")
 
 
-def test_a_copy_of_a_repository_checks_alike(two: Repository, tmp_path: Path) -> None:
+def test_a_copy_of_a_repository_has_the_same_findings(two: Repository, tmp_path: Path) -> None:
     shutil.copytree(two.root, tmp_path / "copy")
 
     first, second = (

@@ -28,20 +28,20 @@ USAGE = {
 }
 
 
-@pytest.mark.parametrize(("words", "code", "told"), USAGE.values(), ids=USAGE)
-def test_bad_words_end_with_one_line_and_change_nothing(
-    two: Repository, words: tuple[str, ...], code: int, told: str
+@pytest.mark.parametrize(("words", "code", "message"), USAGE.values(), ids=USAGE)
+def test_bad_arguments_are_one_line_and_change_nothing(
+    two: Repository, words: tuple[str, ...], code: int, message: str
 ) -> None:
     before = two.files()
 
     ended = two("entries", *words)
 
     assert (ended.code, ended.err.count("\n")) == (code, 1)
-    assert told in ended.err
+    assert message in ended.err
     assert two.files() == before
 
 
-def test_outside_of_a_repository_there_is_nothing_to_check(tmp_path: Path, home: Path) -> None:
+def test_outside_a_repository_there_is_nothing_to_check(tmp_path: Path, home: Path) -> None:
     (tmp_path / "plain").mkdir()
 
     assert Repository(tmp_path / "plain", home)("entries", "check").code == 7
@@ -51,7 +51,7 @@ ADD_OTHER = ("add", "--type", "module_type", "--entry-json", GAUGE.replace("gaug
 
 
 @pytest.mark.parametrize("words", [ADD_OTHER, ("remove", "module_type", "gauge")], ids=["add", "remove"])
-def test_a_lock_that_is_held_for_all_of_the_wait_is_exit_6(
+def test_a_lock_that_stays_held_exits_6(
     two: Repository, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     before = two.files()
@@ -66,7 +66,7 @@ def test_a_lock_that_is_held_for_all_of_the_wait_is_exit_6(
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "a/" * 3000, "circle"], ids=["long", "deep", "a circle of links"])
-def test_a_document_whose_path_no_file_system_takes_is_refused(two: Repository, path: str) -> None:
+def test_a_document_with_an_impossible_path_is_refused(two: Repository, path: str) -> None:
     (two.root / "circle").symlink_to("circle")
     before = two.files()
 
@@ -77,7 +77,7 @@ def test_a_document_whose_path_no_file_system_takes_is_refused(two: Repository, 
     assert two.files() == before
 
 
-def test_a_file_in_the_place_of_a_folder_is_one_line(empty: Repository) -> None:
+def test_a_file_in_place_of_a_folder_is_reported_in_one_line(empty: Repository) -> None:
     (empty.root / "modules").write_text("not a folder")
 
     ended = empty("entries", "add", "--type", "module_type", "--entry-json", GAUGE)

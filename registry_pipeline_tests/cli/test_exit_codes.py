@@ -31,9 +31,9 @@ def test_of_several_codes_the_first_of_1_2_6_3_7_5_8_4_is_used(held: tuple[int, 
 
 
 @given(st.lists(st.sampled_from([int(code) for code in MEANINGS])))
-def test_the_code_told_is_one_that_holds_whatever_the_order(held: list[int]) -> None:
-    told = combine_exit_codes(held)
+def test_the_combined_exit_code_does_not_depend_on_the_order(held: list[int]) -> None:
+    combined = combine_exit_codes(held)
 
-    assert told in {*held, 0}
-    assert told == combine_exit_codes(reversed(held))
-    assert (told == 0) == (not any(held))
+    assert combined in {*held, 0}
+    assert combined == combine_exit_codes(reversed(held))
+    assert (combined == 0) == (not any(held))

@@ -95,7 +95,7 @@ def test_a_run_of_another_repository_is_refused_and_nothing_changes(visited: Rep
     assert (visited.pointers.read_bytes(), sorted(path.name for path in visited.runs.iterdir())) == before
 
 
-def test_with_permission_and_a_reason_it_is_activated_and_the_record_keeps_both(visited: Repository) -> None:
+def test_with_permission_and_a_reason_a_foreign_run_is_activated_and_recorded(visited: Repository) -> None:
     accepted = visited(*ACTIVATE, "--allow-foreign", "--json", now=LATEST)
 
     assert (accepted.code, codes(accepted, "activate")) == (0, {"ACTIVATE_FOREIGN": "warning"})
@@ -147,7 +147,7 @@ def test_a_rollback_to_a_foreign_run_that_was_accepted_once_needs_no_new_permiss
     assert codes(visited("status", "--json", now=LAST), "status")["POINTER_FOREIGN"] == "warning"
 
 
-def test_a_repository_that_takes_another_id_shows_its_old_runs_as_foreign_until_they_are_rebuilt(
+def test_a_repository_with_a_new_id_shows_old_runs_as_foreign_until_they_are_rebuilt(
     built: Repository,
 ) -> None:
     write_id(built, f'repository_id = "{OTHER}"\n')
@@ -161,7 +161,7 @@ def test_a_repository_that_takes_another_id_shows_its_old_runs_as_foreign_until_
     # Inherited runs are not fed back either, so there is nothing to compare the list of run folders with.
     assert codes(rebuilt, "build").items() >= {"POINTER_FOREIGN": "warning", "RUN_HISTORY_UNKNOWN": "warning"}.items()
     active = {p["registry_id"]: p["active_ref"]["run_id"] for p in json.loads(built.pointers.read_bytes())["pointers"]}
-    assert "expected_versions" in active  # its source did not change, and yet it was captured anew
+    assert "expected_versions" in active  # captured again although its source did not change
     assert {envelope(built, run_id)["repository_id"] for run_id in active.values()} == {OTHER}
     assert "POINTER_FOREIGN" not in codes(built("status", "--json", now=LATER), "status")
 
@@ -169,7 +169,7 @@ def test_a_repository_that_takes_another_id_shows_its_old_runs_as_foreign_until_
     assert (back.code, codes(back, "rollback")["ACTIVATE_FOREIGN"]) == (5, "error")
 
 
-def test_a_build_names_the_foreign_run_that_it_would_rest_on(built: Repository) -> None:
+def test_a_build_names_the_foreign_run_that_it_would_use(built: Repository) -> None:
     write_id(built, f'repository_id = "{OTHER}"\n')
 
     ended = built("build", "op_status_table", "--only", now=LATER)
@@ -242,7 +242,7 @@ def pend(repository: Repository, *words: str) -> None:
     repository.pointers.write_bytes(before)
 
 
-def test_an_accepted_change_that_is_pending_is_finished_as_it_was_accepted(visited: Repository) -> None:
+def test_a_pending_accepted_change_is_completed_as_it_was_accepted(visited: Repository) -> None:
     pend(visited, *ACTIVATE, "--allow-foreign")
 
     finished = visited("doctor", "--fix", "--finish", now=LAST)
@@ -251,7 +251,7 @@ def test_an_accepted_change_that_is_pending_is_finished_as_it_was_accepted(visit
     assert visited.active("governance_scorecard") == FOREIGN_RUN
 
 
-def test_a_pending_change_to_a_run_that_is_foreign_by_now_is_not_finished(built: Repository) -> None:
+def test_a_pending_change_to_a_run_that_became_foreign_is_not_completed(built: Repository) -> None:
     assert built("build", "governance_scorecard", "--only", now=LATER).code == 0
     pend(built, *ACTIVATE)
     write_id(built, f'repository_id = "{OTHER}"\n')
@@ -273,15 +273,15 @@ def logged(repository: Repository, now: str) -> tuple[set[str], set[str]]:
 
 
 def test_a_foreign_snapshot_is_an_edge_of_the_delta_log_only_after_it_was_accepted(visited: Repository) -> None:
-    runs, told = logged(visited, LATER)
+    runs, findings = logged(visited, LATER)
     assert FOREIGN_RUN not in runs
-    assert "DELTA_FOREIGN" in told
+    assert "DELTA_FOREIGN" in findings
 
     visited(*ACTIVATE, "--allow-foreign", now=LATEST)
 
-    runs, told = logged(visited, LATEST)
+    runs, findings = logged(visited, LATEST)
     assert FOREIGN_RUN in runs
-    assert "DELTA_FOREIGN" not in told
+    assert "DELTA_FOREIGN" not in findings
 
 
 def sealed_registries(repository: Repository, now: str) -> int:

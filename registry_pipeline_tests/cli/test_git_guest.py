@@ -60,7 +60,7 @@ def configure(root: Path, marker: Path) -> None:
     git(root, "config", "core.hooksPath", "hooks")
 
 
-def test_git_itself_would_run_the_drivers(malicious: Repository, marker: Path) -> None:
+def test_plain_git_would_run_the_drivers(malicious: Repository, marker: Path) -> None:
     git(malicious.root, "-c", "core.fsmonitor=false", "-c", "filter.included.required=false", "status")
 
     assert marker.exists()
@@ -144,7 +144,7 @@ def test_the_drivers_of_a_submodule_are_not_run_and_its_changes_count(tmp_path: 
     ],
     ids=["ext", "uploadpack", "ssh", "vcs"],
 )
-def test_no_transport_is_started_for_an_object_that_the_clone_lacks(
+def test_no_transport_is_started_for_a_missing_object(
     tracked: Repository, tmp_path: Path, marker: Path, settings: dict[str, str]
 ) -> None:
     helper, wrapper = tmp_path / "bin/git-remote-evil", tmp_path / "bin/git"

@@ -12,25 +12,25 @@ from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, call, envi
 
 
 @pytest.mark.parametrize("words", [("--json", "status"), ("status", "--json"), ("--format", "json", "status")])
-def test_options_are_taken_before_and_after_the_verb(seen: Repository, words: tuple[str, ...]) -> None:
+def test_options_are_accepted_before_and_after_the_command(seen: Repository, words: tuple[str, ...]) -> None:
     assert seen(*words).document("status")["health_state"] == "DEGRADED_NON_BLOCKING"
 
 
-def test_the_repository_is_named_by_option_by_variable_or_by_where_one_stands(
+def test_the_repository_is_named_by_option_variable_or_working_directory(
     seen: Repository, tmp_path: Path, home: Path
 ) -> None:
     env = environment(home)
     by_option = call("-C", str(seen.root), "status", "--json", cwd=tmp_path, env=env)
     after = call("status", "--repo", str(seen.root), "--json", cwd=tmp_path, env=env)
-    told = {**env, "REGISTRY_PIPELINE_REPO": str(seen.root)}
-    by_variable = call("status", "--json", cwd=tmp_path, env=told)
+    with_variable = {**env, "REGISTRY_PIPELINE_REPO": str(seen.root)}
+    by_variable = call("status", "--json", cwd=tmp_path, env=with_variable)
     below = call("status", "--json", cwd=seen.runs, env=env)
 
     for ended in (by_option, after, by_variable, below):
         assert ended.document("status")["repository"]["root"] == str(seen.root)
 
 
-def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home: Path) -> None:
+def test_outside_a_repository_one_line_says_what_to_do(tmp_path: Path, home: Path) -> None:
     ended = call("status", cwd=tmp_path, env=environment(home))
 
     assert (ended.code, ended.out) == (7, "")
@@ -58,7 +58,7 @@ def test_outside_of_any_repository_one_line_says_what_to_do(tmp_path: Path, home
         (("activate", "run_registry", "latest"), "Missing option '--reason'"),
     ],
 )
-def test_a_usage_error_is_one_line_that_names_what_was_meant(
+def test_a_usage_error_is_one_line_with_a_suggestion(
     tmp_path: Path, home: Path, words: tuple[str, ...], meant: str
 ) -> None:
     ended = call(*words, cwd=tmp_path, env=environment(home))
@@ -72,7 +72,7 @@ def in_hours(hours: int) -> str:
 
 
 @pytest.mark.parametrize("verb", [("build",), ("run-index", "check"), ("status",)])
-def test_a_clock_that_is_more_than_a_day_ahead_needs_a_word(built: Repository, verb: tuple[str, ...]) -> None:
+def test_a_clock_more_than_a_day_ahead_needs_an_option(built: Repository, verb: tuple[str, ...]) -> None:
     before = built.files()
 
     ended = built(*verb, now=in_hours(25))
@@ -87,12 +87,14 @@ def test_a_clock_that_is_more_than_a_day_ahead_needs_a_word(built: Repository, v
     ("hours", "words"),
     [(23, ("status",)), (25, ("status", "--allow-future")), (25, ("--allow-future", "status"))],
 )
-def test_less_than_a_day_or_a_word_is_enough(seen: Repository, hours: int, words: tuple[str, ...]) -> None:
+def test_a_clock_less_than_a_day_ahead_or_with_the_option_is_accepted(
+    seen: Repository, hours: int, words: tuple[str, ...]
+) -> None:
     assert seen(*words, now=in_hours(hours)).err == ""
 
 
 @pytest.mark.parametrize("now", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-def test_the_first_and_the_last_clock_are_taken(seen: Repository, now: str) -> None:
+def test_the_first_and_the_last_clock_are_accepted(seen: Repository, now: str) -> None:
     ended = seen("status", "--allow-future", now=now)
 
     assert ended.code in (0, 3), ended.err  # 3: seen from 1970, an active run is of the future
@@ -102,9 +104,9 @@ def test_the_first_and_the_last_clock_are_taken(seen: Repository, now: str) -> N
 def test_a_failure_in_json_is_one_document_too(tmp_path: Path, home: Path) -> None:
     ended = call("stat", "--json", cwd=tmp_path, env=environment(home))
 
-    told = json.loads(ended.out)
-    assert told["error"]["exit_code"] == ended.code == 2
-    assert told["error"]["message"] == "unknown command stat; did you mean status?"
+    document = json.loads(ended.out)
+    assert document["error"]["exit_code"] == ended.code == 2
+    assert document["error"]["message"] == "unknown command stat; did you mean status?"
 
 
 def test_a_failure_for_github_is_an_annotation(tmp_path: Path, home: Path) -> None:
@@ -116,28 +118,28 @@ def test_a_failure_for_github_is_an_annotation(tmp_path: Path, home: Path) -> No
     )
 
 
-def test_without_a_verb_the_help_is_shown_and_the_usage_is_wrong(tmp_path: Path, home: Path) -> None:
+def test_without_a_command_the_help_is_shown_as_a_usage_error(tmp_path: Path, home: Path) -> None:
     ended = call(cwd=tmp_path, env=environment(home))
 
     assert (ended.code, ended.out) == (2, "")
     assert "Exit codes:" in ended.err
 
 
-def test_quiet_tells_errors_only(seen: Repository) -> None:
-    told = seen("verify", "--all", "-q")
+def test_quiet_prints_errors_only(seen: Repository) -> None:
+    result = seen("verify", "--all", "-q")
 
-    assert told.code == 3
-    assert told.out
-    assert all("INVALID: " in line for line in told.out.splitlines())
+    assert result.code == 3
+    assert result.out
+    assert all("INVALID: " in line for line in result.out.splitlines())
     assert seen("status", "-q").out == ""
 
 
 def test_a_pipe_gets_neither_colours_nor_progress_nor_cut_cells(seen: Repository) -> None:
-    told = seen("status")
+    result = seen("status")
 
-    assert "\x1b" not in told.out + told.err
-    assert "2026-03-01__120000__seal_expected_versions" in told.out
-    assert told.err == ""
+    assert "\x1b" not in result.out + result.err
+    assert "2026-03-01__120000__seal_expected_versions" in result.out
+    assert result.err == ""
 
 
 def _on_a_terminal(seen: Repository, *words: str, columns: int = 100, **more: str) -> str:
@@ -152,21 +154,21 @@ def _on_a_terminal(seen: Repository, *words: str, columns: int = 100, **more: st
     return done.stdout.decode()
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_a_terminal_gets_colours_unless_they_are_declined(seen: Repository) -> None:
     assert "\x1b[" in _on_a_terminal(seen, "status", "--now", "2026-03-01T12:00:00Z")
     assert "\x1b[" not in _on_a_terminal(seen, "status", "--no-color")
     assert "\x1b[" not in _on_a_terminal(seen, "status", NO_COLOR="1")
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_a_terminal_is_never_wider_than_it_is_for_tables(seen: Repository) -> None:
     lines = _on_a_terminal(seen, "registries", "--no-color").splitlines()
 
     assert max(map(len, lines)) <= 100
 
 
-@pytest.mark.door
+@pytest.mark.process
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_run_id_is_never_folded_so_that_it_can_be_copied(seen: Repository, columns: int) -> None:
     shown = _on_a_terminal(seen, "status", "--no-color", columns=columns)

@@ -39,7 +39,7 @@ def test_the_table_of_a_group_has_the_first_line_of_each_command(group: CommandG
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_says_what_it_does_in_a_line_and_then_in_a_paragraph(name: str) -> None:
+def test_every_command_has_a_line_of_help_and_a_paragraph(name: str) -> None:
     command = COMMANDS[name]
     first, *paragraphs = (command.help or "").split("\n\n")
 
@@ -61,7 +61,7 @@ def test_the_help_of_every_command_shows_its_examples(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_document_of_every_command_has_a_schema_that_ships(name: str) -> None:
+def test_the_document_of_every_command_has_a_shipped_schema(name: str) -> None:
     assert has_schema(f"cli/{name.replace(' ', '-')}.schema.json")
 
 

@@ -47,16 +47,16 @@ def test_no_command_prints_a_hidden_character(hostile: Repository) -> None:
         ("run-index", "show", HOSTILE),
         ("status", "--verbose", "-C", HOSTILE),
     ]
-    told = ""
+    printed = ""
     for number, words in enumerate(commands):
         ended = hostile(*words, now=f"2026-03-02T12:{number:02}:00Z", REGISTRY_PIPELINE_ACTOR="")
 
         assert hidden_in(ended.out) == [], words
         assert hidden_in(ended.err) == [], words
         assert "Traceback (most" not in ended.err or "--verbose" in words
-        told += ended.out + ended.err
+        printed += ended.out + ended.err
 
-    assert told.count("\\u202egpj.exe\\u2066\\u3164\\x9b1m") > 8
+    assert printed.count("\\u202egpj.exe\\u2066\\u3164\\x9b1m") > 8
 
 
 def test_the_log_names_the_author_of_git_with_escapes(hostile: Repository) -> None:

@@ -75,7 +75,7 @@ def test_every_leftover_is_found_and_removed(repository: Repository) -> None:
     assert leftovers(repository) == []
 
 
-def test_what_a_writer_holds_is_no_leftover(repository: Repository) -> None:
+def test_a_file_of_a_live_writer_is_no_leftover(repository: Repository) -> None:
     new = put(repository, str(temporary_path(Path(PACK))))
 
     with new.open("rb") as held:
@@ -87,7 +87,7 @@ def test_what_a_writer_holds_is_no_leftover(repository: Repository) -> None:
     assert leftovers(repository) == [new.relative_to(repository.root).as_posix()]
 
 
-def test_files_of_other_names_and_other_folders_are_nobodys_leftovers(repository: Repository) -> None:
+def test_files_with_other_names_and_in_other_folders_are_no_leftovers(repository: Repository) -> None:
     mine = [
         "notes/.a.registry-pipeline.tmp",
         "docs/phase_2_2/.notes.1.tmp",

@@ -53,7 +53,7 @@ def linked(known: Repository) -> Repository:
 
 
 @pytest.mark.parametrize(("folder", "words"), FOLDERS.values(), ids=FOLDERS)
-def test_a_folder_that_leads_outside_is_refused_and_nothing_is_written_there(
+def test_a_link_to_outside_is_refused_and_nothing_is_written_there(
     linked: Repository, tmp_path: Path, folder: str, words: tuple[str, ...]
 ) -> None:
     outside = tmp_path / "outside"
@@ -69,9 +69,7 @@ def test_a_folder_that_leads_outside_is_refused_and_nothing_is_written_there(
 
 
 @pytest.mark.parametrize(("folder", "words"), FOLDERS.values(), ids=FOLDERS)
-def test_a_folder_that_leads_to_another_one_inside_is_used(
-    linked: Repository, folder: str, words: tuple[str, ...]
-) -> None:
+def test_a_link_to_a_folder_inside_is_used(linked: Repository, folder: str, words: tuple[str, ...]) -> None:
     move_behind_link(linked.root / folder, linked.root / "inside/it")
 
     ended = linked(*words)

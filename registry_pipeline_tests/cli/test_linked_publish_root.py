@@ -68,7 +68,7 @@ def test_a_command_that_writes_refuses_before_it_writes(linked: tuple[Repository
 @pytest.mark.parametrize(
     ("words", "schema"), [(("status",), "status"), (("verify", "--active"), "verify"), (("doctor",), "doctor")]
 )
-def test_a_command_that_reads_reports_it_and_goes_on(
+def test_a_command_that_reads_reports_it_and_continues(
     linked: tuple[Repository, str], words: tuple[str, ...], schema: str
 ) -> None:
     repository, link = linked
@@ -84,7 +84,7 @@ def test_a_real_folder_is_not_reported(built: Repository) -> None:
     assert "CONFIG_PUBLISH_ROOT_LINK" not in built("status", "--json").out
 
 
-def test_init_of_a_new_repository_does_not_follow_a_link_that_leads_nowhere(tmp_path: Path, home: Path) -> None:
+def test_init_of_a_new_repository_does_not_follow_a_broken_link(tmp_path: Path, home: Path) -> None:
     root = tmp_path / "new"
     root.mkdir()
     (root / ".codex").symlink_to(tmp_path / "nowhere")

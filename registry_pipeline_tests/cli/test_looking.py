@@ -15,10 +15,10 @@ from registry_pipeline_tests.cli.conftest import Repository, call, environment
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 
 
-def test_status_tells_for_each_registry_what_is_active_and_by_whom(seen: Repository) -> None:
-    told = seen("status", "--json").document("status")
+def test_status_shows_the_active_run_and_its_actor_for_each_registry(seen: Repository) -> None:
+    document = seen("status", "--json").document("status")
 
-    by_id = {row["registry_id"]: row for row in told["registries"]}
+    by_id = {row["registry_id"]: row for row in document["registries"]}
     assert set(by_id) == set(REGISTRIES) - {"pointer_activation"}
     row = by_id["run_registry"]
     assert row["active"] | {"manifest_sha256": ""} == {
@@ -34,21 +34,25 @@ def test_status_tells_for_each_registry_what_is_active_and_by_whom(seen: Reposit
 
 
 def test_status_counts_runs_by_root_and_operations_by_state(seen: Repository) -> None:
-    told = seen("status", "--json").document("status")
+    document = seen("status", "--json").document("status")
 
-    assert told["runs"]["total"] == sum(told["runs"]["by_root"].values()) == sum(told["runs"]["by_seal"].values())
-    assert told["runs"]["by_root"]["reports/runs"] == 2
-    assert told["operations"]["total"] == 20
-    assert told["repository"]["working_tree_state"] == "dirty"
-
-
-def test_age_is_in_whole_days_of_the_clock_that_is_told(seen: Repository) -> None:
-    told = seen("status", "--json", now="2026-03-09T11:59:59Z").document("status")
-
-    assert {row["age_days"] for row in told["registries"] if row["active"]} == {7}
+    assert (
+        document["runs"]["total"]
+        == sum(document["runs"]["by_root"].values())
+        == sum(document["runs"]["by_seal"].values())
+    )
+    assert document["runs"]["by_root"]["reports/runs"] == 2
+    assert document["operations"]["total"] == 20
+    assert document["repository"]["working_tree_state"] == "dirty"
 
 
-def test_status_fails_where_it_is_asked_to(seen: Repository) -> None:
+def test_age_is_in_full_days_of_the_given_clock(seen: Repository) -> None:
+    document = seen("status", "--json", now="2026-03-09T11:59:59Z").document("status")
+
+    assert {row["age_days"] for row in document["registries"] if row["active"]} == {7}
+
+
+def test_status_fails_on_request(seen: Repository) -> None:
     assert seen("status").code == 0
     assert seen("status", "--fail-on", "drift").code == 4
     assert seen("status", "--fail-on", "coverage,warning").code == 4
@@ -75,13 +79,13 @@ def test_status_exits_3_when_an_active_run_was_altered(built: Repository) -> Non
 
     ended = built("status", "--json")
 
-    told = ended.document("status")
-    row = next(r for r in told["registries"] if r["registry_id"] == "run_registry")
-    assert (ended.code, row["seal"], told["health_state"]) == (3, "fail", "DEGRADED_BLOCKING")
-    assert "HASH_MISMATCH" in {f["code"] for f in told["findings"]}
+    document = ended.document("status")
+    row = next(r for r in document["registries"] if r["registry_id"] == "run_registry")
+    assert (ended.code, row["seal"], document["health_state"]) == (3, "fail", "DEGRADED_BLOCKING")
+    assert "HASH_MISMATCH" in {f["code"] for f in document["findings"]}
 
 
-def test_an_active_run_whose_folder_is_gone_is_missing(built: Repository) -> None:
+def test_an_active_run_without_a_folder_is_missing(built: Repository) -> None:
     shutil.rmtree(built.runs / RUN_REGISTRY)
 
     ended = built("status", "--json")
@@ -90,46 +94,46 @@ def test_an_active_run_whose_folder_is_gone_is_missing(built: Repository) -> Non
     assert (ended.code, row["seal"], row["age_days"]) == (3, "missing", None)
 
 
-def test_log_tells_activations_and_builds_the_newest_first(seen: Repository) -> None:
-    told = seen("log", "--json").document("log")
+def test_log_lists_activations_and_builds_the_newest_first(seen: Repository) -> None:
+    document = seen("log", "--json").document("log")
 
-    kinds = [(r["kind"], r.get("action"), r["registry_id"]) for r in told["records"]]
+    kinds = [(r["kind"], r.get("action"), r["registry_id"]) for r in document["records"]]
     assert kinds[:3] == [
         ("activation", "activate", None),
         ("activation", "init", None),
         ("build", None, "system_health_report"),
     ]
     assert [kind for kind in kinds if kind[2] == "op_status_table"] == [("build", None, "op_status_table")]
-    assert all(r["root_sha256"] for r in told["records"])
-    stamps = [r["created_utc"] for r in told["records"]]
+    assert all(r["root_sha256"] for r in document["records"])
+    stamps = [r["created_utc"] for r in document["records"]]
     assert stamps == sorted(stamps, reverse=True)
 
 
-def test_log_of_one_registry_tells_of_it_alone(seen: Repository) -> None:
-    told = seen("log", "drift_signals", "--limit", "0", "--json").document("log")
+def test_log_of_one_registry_lists_only_that_registry(seen: Repository) -> None:
+    document = seen("log", "drift_signals", "--limit", "0", "--json").document("log")
 
-    assert {r["registry_id"] for r in told["records"] if r["kind"] == "build"} == {"drift_signals"}
-    assert [r["action"] for r in told["records"] if r["kind"] == "activation"] == ["activate"]
+    assert {r["registry_id"] for r in document["records"] if r["kind"] == "build"} == {"drift_signals"}
+    assert [r["action"] for r in document["records"] if r["kind"] == "activation"] == ["activate"]
     assert "activate by Ada: build" in seen("log", "drift_signals").out
 
 
-def test_log_is_cut_where_it_is_told_to(seen: Repository) -> None:
+def test_log_is_limited_by_its_option(seen: Repository) -> None:
     assert seen("log", "--limit", "2", "--json").document("log")["count"] == 2
 
 
-def test_show_tells_envelope_seal_inputs_files_and_activations(seen: Repository) -> None:
+def test_show_prints_envelope_seal_inputs_files_and_activations(seen: Repository) -> None:
     ended = seen("show", "2026-03-01__120000__drift", "--json")
 
-    told = ended.document("show")
-    assert (ended.code, told["verdict"], told["active_for"]) == (0, "pass", ["drift_signals"])
-    assert told["run"]["registry_id"] == "drift_signals"
-    assert {i["registry_id"] for i in told["inputs"]["registries"] if i["role"] == "upstream"} == {
+    document = ended.document("show")
+    assert (ended.code, document["verdict"], document["active_for"]) == (0, "pass", ["drift_signals"])
+    assert document["run"]["registry_id"] == "drift_signals"
+    assert {i["registry_id"] for i in document["inputs"]["registries"] if i["role"] == "upstream"} == {
         "run_registry",
         "op_status_table",
         "expected_versions",
     }
-    assert "DRIFT_SIGNALS_v0_1.json" in {file["relpath"] for file in told["files"]}
-    assert [a["action"] for a in told["activations"]] == ["activate"]
+    assert "DRIFT_SIGNALS_v0_1.json" in {file["relpath"] for file in document["files"]}
+    assert [a["action"] for a in document["activations"]] == ["activate"]
     assert "by Ada: build" in seen("show", "2026-03-01__120000__drift").out
 
 
@@ -148,30 +152,30 @@ def test_show_of_an_unsealed_run_exits_3_and_of_none_7(seen: Repository) -> None
 
 
 @pytest.mark.parametrize("word", ["HASH_MISMATCH", "hash_mismatch"])
-def test_explain_tells_the_row_of_a_code(seen: Repository, word: str) -> None:
-    told = seen("explain", word, "--json").document("explain")
+def test_explain_prints_the_row_of_a_code(seen: Repository, word: str) -> None:
+    document = seen("explain", word, "--json").document("explain")
 
-    assert [row["code"] for row in told["codes"]] == ["HASH_MISMATCH"]
+    assert [row["code"] for row in document["codes"]] == ["HASH_MISMATCH"]
     assert "never edit a sealed run" in seen("explain", word).out
 
 
-def test_explain_lists_every_code_and_names_the_one_that_was_meant(seen: Repository) -> None:
-    told = seen("explain", "--json").document("explain")
+def test_explain_lists_every_code_and_suggests_a_similar_one(seen: Repository) -> None:
+    document = seen("explain", "--json").document("explain")
     unknown = seen("explain", "HASHMISMATCH")
 
-    assert [row["code"] for row in told["codes"]] == list(CODES)
+    assert [row["code"] for row in document["codes"]] == list(CODES)
     assert (unknown.code, "did you mean HASH_MISMATCH?" in unknown.err) == (7, True)
 
 
 def test_registries_are_the_rows_of_the_catalog(seen: Repository) -> None:
-    told = seen("registries", "--json").document("registries")
+    document = seen("registries", "--json").document("registries")
 
-    assert [row["registry_id"] for row in told["registries"]] == list(REGISTRIES)
-    assert all(row["pointer"] or row["excluded_because"] for row in told["registries"])
+    assert [row["registry_id"] for row in document["registries"]] == list(REGISTRIES)
+    assert all(row["pointer"] or row["excluded_because"] for row in document["registries"])
     assert "an external database" in seen("registries").out
 
 
-def test_looking_changes_nothing(built: Repository) -> None:
+def test_reading_commands_change_nothing(built: Repository) -> None:
     before = built.files()
 
     for words in (("status",), ("log",), ("show", "latest"), ("registries",), ("verify", "--all"), ("explain",)):

@@ -153,7 +153,7 @@ def test_two_bumps_at_once_both_last_and_the_second_follows_the_first(
     assert set(made) <= contract_ids(studio)
 
 
-def test_a_bump_that_waited_long_enough_for_another_one_is_exit_6(
+def test_a_bump_that_waited_too_long_for_another_one_exits_6(
     studio: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(service, "WAIT_SECONDS", 0.05)
@@ -168,7 +168,7 @@ def test_a_bump_that_waited_long_enough_for_another_one_is_exit_6(
     assert "ROLE:chart_designer:C:4" not in contract_ids(studio)
 
 
-def test_a_pack_that_an_editor_saves_meanwhile_is_not_overwritten(studio: Repository) -> None:
+def test_a_pack_that_an_editor_saves_at_the_same_time_is_not_overwritten(studio: Repository) -> None:
     def save() -> None:
         (studio.root / PACK).write_text(SMALL + "\n")
 
@@ -179,7 +179,7 @@ def test_a_pack_that_an_editor_saves_meanwhile_is_not_overwritten(studio: Reposi
     assert (studio.root / PACK).read_text() == SMALL + "\n"
 
 
-def test_a_bump_leaves_nothing_beside_the_pack_and_a_killed_one_a_file_that_the_next_removes(
+def test_a_bump_removes_the_temporary_file_of_a_killed_one(
     studio: Repository,
 ) -> None:
     pack = studio.root / PACK
@@ -207,7 +207,7 @@ NAMED_FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
 
 
 @pytest.mark.parametrize(("name", "words", "module", "call"), NAMED_FILES.values(), ids=NAMED_FILES)
-def test_a_file_that_appears_while_a_command_makes_it_is_kept(
+def test_a_file_that_appears_while_a_command_creates_it_is_kept(
     known: Repository, name: str, words: tuple[str, ...], module: str, call: str
 ) -> None:
     target = known.root / name

@@ -140,22 +140,22 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_status_tells_why_and_what_to_do_next_and_that_can_be_done(built: Repository, name: str) -> None:
+def test_status_gives_the_reason_and_a_next_command_that_works(built: Repository, name: str) -> None:
     row = ROWS[name]
     row.make(built)
 
     ended = built("status", "--json", now=LAST)
 
-    told = next(r for r in ended.document("status")["registries"] if r["registry_id"] == row.registry_id)
-    assert row.because in told["newest_not_active_because"]
-    assert told["next_command"].startswith(f"registry-pipeline {row.next_command}")
-    assert told["newest_run_id"].startswith("2026-03-02")
-    assert f"    -> {told['next_command']}\n" in built("status", now=LAST).out
-    words = shlex.split(told["next_command"])[1:]
+    status_row = next(r for r in ended.document("status")["registries"] if r["registry_id"] == row.registry_id)
+    assert row.because in status_row["newest_not_active_because"]
+    assert status_row["next_command"].startswith(f"registry-pipeline {row.next_command}")
+    assert status_row["newest_run_id"].startswith("2026-03-02")
+    assert f"    -> {status_row['next_command']}\n" in built("status", now=LAST).out
+    words = shlex.split(status_row["next_command"])[1:]
     assert built(*words, now=LAST).code == row.code
 
 
-def test_what_was_built_is_active_after_the_next_command_and_needs_no_reason(built: Repository) -> None:
+def test_a_built_run_is_active_after_the_next_command_and_needs_no_reason(built: Repository) -> None:
     built_alone(built, "run_registry")
     assert built("build", "run_registry", now=LAST).code == 0
 
@@ -165,14 +165,14 @@ def test_what_was_built_is_active_after_the_next_command_and_needs_no_reason(bui
     assert {r["newest_not_active_because"] for r in pointed if r["kind"] in ("built", "captured")} == {None}
 
 
-def test_an_altered_active_run_does_not_hold_back_the_newest(built: Repository) -> None:
+def test_an_altered_active_run_does_not_block_the_newest(built: Repository) -> None:
     built_alone(built, "drift_signals")
     built.tamper("2026-03-01__120000__seal_expected_versions", "EXPECTED_VERSIONS_v0_1_snapshot.json")
 
-    told = built("status", "--json", now=LAST)
+    status = built("status", "--json", now=LAST)
 
-    row = next(r for r in told.document("status")["registries"] if r["registry_id"] == "drift_signals")
-    assert (told.code, row["newest_not_active_because"].startswith("it was built with --only or --no-activate")) == (
+    row = next(r for r in status.document("status")["registries"] if r["registry_id"] == "drift_signals")
+    assert (status.code, row["newest_not_active_because"].startswith("it was built with --only or --no-activate")) == (
         3,
         True,
     )

@@ -47,7 +47,7 @@ def test_run_folders_without_a_seal_are_listed_and_are_nothing_to_verify(empty: 
     assert (document["verdict"], document["counts"]["unsealed"]) == ("none", 1)
 
 
-def test_an_error_is_a_failure_where_nothing_was_verified(empty: Repository) -> None:
+def test_an_error_fails_even_if_nothing_was_verified(empty: Repository) -> None:
     pointers = next((empty.root / ".codex").glob("*.json"))
     pointers.write_text("{", encoding="utf-8")
 
@@ -62,7 +62,7 @@ def test_without_a_pointer_file_the_pointers_are_nothing_to_verify(empty: Reposi
     assert empty("verify", "--pointers").code == 7
 
 
-def test_a_pointer_file_that_names_nothing_any_more_is_nothing_to_verify(built: Repository) -> None:
+def test_a_pointer_file_without_active_runs_is_nothing_to_verify(built: Repository) -> None:
     assert built("rollback", "--reason", "x").code == 0
 
     codes = {words: built("verify", *words).code for words in (("--active",), ("--pointers",), ("--chain",))}

@@ -83,7 +83,7 @@ def status_rows(rig: Repository) -> dict[str, Any]:
     return {row["operation_id"]: row for row in rows}
 
 
-def test_an_adapted_run_is_evidence_and_only_what_was_touched_drifts(rig: Repository) -> None:
+def test_an_adapted_run_is_evidence_and_only_changed_operations_drift(rig: Repository) -> None:
     rows = status_rows(rig)
 
     adapted, ours = rows["OP-B01"], rows["OP-A01"]
@@ -96,7 +96,7 @@ def test_an_adapted_run_is_evidence_and_only_what_was_touched_drifts(rig: Reposi
     assert (ours["op_drift"], ours["op_drift_reasons"]) == (True, ["op_drift_paths_touched"])
 
 
-def test_a_run_of_a_commit_that_history_lost_is_unknown_to_the_status(rig: Repository) -> None:
+def test_a_run_of_a_commit_outside_history_has_an_unknown_status(rig: Repository) -> None:
     rig_run(rig.root, "b2", "d" * 40, times={"start": "2026-03-01T00:00:00Z"})
 
     row = status_rows(rig)["OP-B01"]
@@ -105,12 +105,12 @@ def test_a_run_of_a_commit_that_history_lost_is_unknown_to_the_status(rig: Repos
     assert row["warnings"][-1] == "op_drift unknown: the commit of the latest run is not in the history"
 
 
-def test_folders_with_a_list_are_listed_and_fail_nothing_until_they_are_named(rig: Repository) -> None:
+def test_folders_with_a_hash_list_fail_only_if_they_are_named(rig: Repository) -> None:
     every = rig("verify", "--all", "--json")
-    told = {each["run_id"]: each for each in every.document("verify")["results"]}
+    by_run = {each["run_id"]: each for each in every.document("verify")["results"]}
     assert every.document("verify")["verdict"] == "none"  # a list of hashes is no seal
-    assert (every.code, told["b1"]["verdict"], told["b1"]["root_sha256"]) == (7, "partial", None)
-    assert [(f["code"], f["severity"]) for f in told["b1"]["findings"]] == [("HASHES_VERIFIED", "info")]
+    assert (every.code, by_run["b1"]["verdict"], by_run["b1"]["root_sha256"]) == (7, "partial", None)
+    assert [(f["code"], f["severity"]) for f in by_run["b1"]["findings"]] == [("HASHES_VERIFIED", "info")]
     assert rig("verify", "--all", "--require-sealed").code == 3
     for word in ("b1", "rig/runs/b1"):
         ended = rig("verify", word, "--json")
@@ -124,20 +124,20 @@ def test_one_changed_byte_in_a_listed_folder_fails(rig: Repository) -> None:
 
     ended = rig("verify", "--all", "--json")
 
-    told = {each["run_id"]: each for each in ended.document("verify")["results"]}
-    assert (ended.code, told["b1"]["verdict"]) == (3, "fail")
-    assert [f["code"] for f in told["b1"]["findings"]] == ["HASH_MISMATCH"]
+    by_run = {each["run_id"]: each for each in ended.document("verify")["results"]}
+    assert (ended.code, by_run["b1"]["verdict"]) == (3, "fail")
+    assert [f["code"] for f in by_run["b1"]["findings"]] == ["HASH_MISMATCH"]
 
 
-def test_what_an_adapter_cannot_read_is_told_by_the_build_and_breaks_nothing(rig: Repository) -> None:
+def test_the_build_reports_what_an_adapter_cannot_read_and_continues(rig: Repository) -> None:
     rig_run(rig.root, "copy", "d" * 40, id="b1")
     (rig.root / "rig/runs/b1/meta.json").write_bytes(b"\x00garbage")
 
     ended = rig("build", "run_registry", "--only", "--json")
 
-    told = ended.document("build")
-    assert (ended.code, told["built"][0]["records"]) == (0, 3)
-    assert [f["path"] for f in told["findings"] if f["code"] == "ADAPTER_RUN_ID_MISMATCH"] == [
+    document = ended.document("build")
+    assert (ended.code, document["built"][0]["records"]) == (0, 3)
+    assert [f["path"] for f in document["findings"] if f["code"] == "ADAPTER_RUN_ID_MISMATCH"] == [
         "rig/runs/copy/meta.json"
     ]
 
@@ -148,20 +148,20 @@ def test_a_malformed_yaml_catalog_builds_no_status_table_and_names_the_line(rig:
 
     ended = rig("build", "--json")
 
-    told = ended.document("build")
+    document = ended.document("build")
     assert ended.code == 7
-    assert "op_status_table" in told["not_built"]
-    (found,) = [f for f in told["findings"] if f["code"] == "CATALOG_MALFORMED"]
+    assert "op_status_table" in document["not_built"]
+    (found,) = [f for f in document["findings"] if f["code"] == "CATALOG_MALFORMED"]
     assert (found["path"], found["location"]) == ("operations.yaml", "4:1")
 
 
-def test_an_operation_of_both_documents_is_told_where_they_differ(rig: Repository) -> None:
+def test_an_operation_that_differs_in_two_documents_is_reported(rig: Repository) -> None:
     with (rig.root / "catalog.md").open("a") as file:
         file.write("\n## Option B\n### OP-B01: Prediction\n")
 
-    told = rig("build", "--json").document("build")
+    document = rig("build", "--json").document("build")
 
-    (found,) = [f for f in told["findings"] if f["code"] == "CATALOG_CONTRADICTION"]
+    (found,) = [f for f in document["findings"] if f["code"] == "CATALOG_CONTRADICTION"]
     assert (found["path"], found["location"], found["expected"], found["got"]) == (
         "operations.yaml",
         "3:1",

@@ -68,7 +68,7 @@ def test_a_reference_of_four_nulls_means_that_nothing_is_active(known: Repositor
     assert [f["code"] for f in findings(known, "verify", "--pointers") if f["severity"] == "error"] == []
 
 
-def test_a_build_replaces_it_and_keeps_what_is_not_ours(known: Repository) -> None:
+def test_a_build_replaces_the_reference_and_keeps_unknown_keys(known: Repository) -> None:
     before = write(known, unknown("run_registry", "no sealed run yet"), unknown("threshold_registry_db", "external"))
 
     assert known("build").code == 0
@@ -84,7 +84,7 @@ def test_a_build_replaces_it_and_keeps_what_is_not_ours(known: Repository) -> No
     assert entries(known)["drift_signals"]["notes"] == "build"
 
 
-def test_a_run_that_this_clone_lacks_is_reported_once_and_the_build_that_replaces_it_goes_through(
+def test_a_run_that_this_clone_lacks_is_reported_once_and_the_build_replaces_it(
     known: Repository,
 ) -> None:
     entry = unknown("drift_signals", "sealed by hand") | {
@@ -128,7 +128,7 @@ def test_a_seal_file_is_no_payload(known: Repository, known_run: bool) -> None:
         ({"active_asof_utc": "unknown "}, "POINTER_ASOF"),
     ],
 )
-def test_only_the_whole_form_means_unknown(known: Repository, change: dict[str, Any], code: str) -> None:
+def test_only_four_nulls_mean_unknown(known: Repository, change: dict[str, Any], code: str) -> None:
     write(known, unknown("run_registry", "") | change)
 
     assert code in {f["code"] for f in findings(known, "verify", "--pointers")}

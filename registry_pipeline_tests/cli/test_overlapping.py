@@ -44,7 +44,7 @@ def folders(repository: GovernedRepository) -> list[str]:
 
 
 @pytest.mark.parametrize("words", [(), (DELTA_LOG,), ("drift_signals_daily", "--as-of", "2026-02-05")])
-def test_a_build_beside_another_one_changes_nothing_and_exits_6(
+def test_a_build_during_another_one_changes_nothing_and_exits_6(
     repository: GovernedRepository,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -85,12 +85,12 @@ def test_a_build_begins_when_the_other_one_has_ended(
 @pytest.mark.parametrize(
     "words", [("status",), ("verify", "--active"), ("log",), ("runs",), ("show", "latest"), ("doctor",)]
 )
-def test_nobody_who_reads_waits_for_a_build(repository: GovernedRepository, words: tuple[str, ...]) -> None:
+def test_reading_commands_do_not_wait_for_a_build(repository: GovernedRepository, words: tuple[str, ...]) -> None:
     with hold_build_lock(repository), steps.hold_registry_lock(repository, DELTA_LOG):
         assert main(["-C", str(repository.root), "--now", LATER, *words]) == 0
 
 
-def test_a_log_that_somebody_continued_meanwhile_is_built_again_on_the_new_head(
+def test_a_log_that_another_process_continued_is_built_again_on_the_new_head(
     repository: GovernedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster seals a log, without the lock of a build, between our reading of the head and our sealing."""
@@ -135,7 +135,7 @@ def build_at_once(root: str, barrier: Barrier) -> None:
     sys.exit(main(["-C", root, "--now", LATER, "build"]))
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_two_processes_that_build_at_once_leave_one_log(empty: GovernedRepository) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)

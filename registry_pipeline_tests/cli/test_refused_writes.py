@@ -110,7 +110,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("words", "number"), CASES.values(), ids=CASES)
-def test_a_disk_that_refuses_is_exit_1_with_the_same_words_in_every_command(
+def test_a_refused_write_exits_1_with_the_same_message_in_every_command(
     filled: Repository, words: tuple[str, ...], number: int
 ) -> None:
     before = evidence(filled)

@@ -84,7 +84,7 @@ def test_mark_bad_says_that_it_is_done(
     assert document["activation_run_id"] == "2026-03-02__120000__pointer_activation"
 
 
-def test_where_nothing_is_active_no_report_is_missing(built: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_active_runs_no_report_is_missing(built: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     code, document = call(built, capsys, "rollback", ACTIVATION, "--reason", "wrong", "--now", LATEST)
 
     assert (code, document["report_run_id"]) == (0, None)

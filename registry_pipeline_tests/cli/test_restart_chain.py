@@ -72,7 +72,7 @@ def test_verify_chain_finds_a_superseded_run_that_was_sealed_again(built: Reposi
     assert built("verify", "--active", now=LATEST).code == 0
 
 
-def test_a_restart_names_the_loss_and_the_next_build_goes_through(plain: Repository) -> None:
+def test_a_restart_names_the_loss_and_the_next_build_succeeds(plain: Repository) -> None:
     before = plain.pointers.read_bytes()
     remove_records(plain, "pointer_activation")
 

@@ -66,7 +66,7 @@ def test_a_pack_that_only_grew_passes(root: Path, studio: Studio) -> None:
     assert ended.out == f"pass: {PACK}: 3 roles, 6 contracts against main:{PACK}; 0 errors, 0 warnings\n"
 
 
-def test_what_drifted_or_went_fails_with_every_violation_both_places_and_the_commit(root: Path, studio: Studio) -> None:
+def test_changed_and_removed_contracts_fail_with_both_positions_and_the_commit(root: Path, studio: Studio) -> None:
     write(root, {PACK: SHRUNK.replace("producer C 1", "something else")})
     first = git(root, "rev-parse", "main~1")
 
@@ -82,7 +82,7 @@ def test_what_drifted_or_went_fails_with_every_violation_both_places_and_the_com
     assert document["counts"] | {"errors": 4, "roles": 1, "contracts": 2} == document["counts"]
 
 
-def test_the_text_tells_each_violation_on_a_line_and_then_the_sum(root: Path, studio: Studio) -> None:
+def test_the_text_has_a_line_for_each_violation_and_a_total(root: Path, studio: Studio) -> None:
     write(root, {PACK: SHRUNK})
 
     *lines, last = studio("check").out.splitlines()
@@ -96,7 +96,7 @@ def test_the_text_tells_each_violation_on_a_line_and_then_the_sum(root: Path, st
     assert last.startswith(f"FAIL: {PACK}: 1 role, 2 contracts against main:{PACK}; 3 errors")
 
 
-def test_a_warning_is_a_verdict_of_its_own_and_fails_where_it_is_asked_to(root: Path, studio: Studio) -> None:
+def test_a_warning_is_a_verdict_of_its_own_and_fails_on_request(root: Path, studio: Studio) -> None:
     write(root, {PACK: SMALL.replace('"vocab_namespace": ""', '"vocab_namespace": "other"', 1)})
 
     assert checked(studio) == (0, "warn", ["RR026"])
@@ -104,7 +104,7 @@ def test_a_warning_is_a_verdict_of_its_own_and_fails_where_it_is_asked_to(root: 
     assert studio("check", "--fail-on", "drift").code == 2
 
 
-def test_a_commit_on_main_is_judged_by_what_it_changed(root: Path, studio: Studio) -> None:
+def test_a_commit_on_main_is_compared_with_its_parent(root: Path, studio: Studio) -> None:
     git(root, "checkout", "-q", "main")
     commit(root, {PACK: DRIFTED})
 
@@ -115,7 +115,7 @@ def test_a_commit_on_main_is_judged_by_what_it_changed(root: Path, studio: Studi
     assert checked(studio, "--history") == (3, "fail", ["RR003"])
 
 
-def test_the_index_is_judged_and_not_the_disk(root: Path, studio: Studio) -> None:
+def test_staged_checks_the_index_and_not_the_disk(root: Path, studio: Studio) -> None:
     write(root, {PACK: DRIFTED})
     git(root, "add", "-A")
     write(root, {PACK: SMALL})
@@ -169,7 +169,7 @@ def test_the_toml_names_pack_and_baseline(root: Path, studio: Studio) -> None:
     )
 
 
-def test_a_first_publish_is_told_and_judged_by_its_own_rules(tmp_path: Path, home: Path) -> None:
+def test_a_first_publish_is_reported_and_checked_by_its_own_rules(tmp_path: Path, home: Path) -> None:
     root = repository(tmp_path / "new")
     commit(root, TOML)
     write(root, {PACK: SMALL.replace('"lifecycle": "active"', '"lifecycle": "gone"', 1)})
@@ -189,7 +189,7 @@ def unknown(ended: Ended) -> str:
 
 
 @pytest.mark.parametrize(
-    ("state", "words", "told"),
+    ("state", "words", "message"),
     [
         ("gone", (), "the file does not exist"),
         ("link", (), "is a link"),
@@ -205,8 +205,8 @@ def unknown(ended: Ended) -> str:
         ("nobaseline", (), "not a valid RolePack"),
     ],
 )
-def test_what_cannot_be_checked_ends_with_seven_and_says_why(
-    root: Path, studio: Studio, state: str, words: tuple[str, ...], told: str
+def test_a_check_that_is_impossible_exits_7_and_says_why(
+    root: Path, studio: Studio, state: str, words: tuple[str, ...], message: str
 ) -> None:
     place = root / PACK
     if state in ("gone", "link", "folder", "unstaged"):
@@ -231,12 +231,10 @@ def test_what_cannot_be_checked_ends_with_seven_and_says_why(
         commit(root, {PACK: "not json"})
         git(root, "checkout", "-q", "-f", "work")
 
-    assert told in unknown(studio("check", *words, "--json"))
+    assert message in unknown(studio("check", *words, "--json"))
 
 
-def test_a_shallow_clone_of_the_last_commit_does_not_know_what_was_before(
-    root: Path, home: Path, tmp_path: Path
-) -> None:
+def test_a_shallow_clone_of_the_last_commit_has_no_baseline(root: Path, home: Path, tmp_path: Path) -> None:
     git(root, "checkout", "-q", "main")
     commit(root, {PACK: DRIFTED})
     git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "main", f"file://{root}", "clone")
@@ -246,7 +244,7 @@ def test_a_shallow_clone_of_the_last_commit_does_not_know_what_was_before(
     assert "shallow" in unknown(ended)
 
 
-def test_without_git_it_cannot_be_checked(root: Path, home: Path, tmp_path: Path) -> None:
+def test_without_git_the_pack_cannot_be_checked(root: Path, home: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
 
     ended = call("roles", "check", "--json", cwd=root, env=environment(home, PATH=str(tmp_path / "bin")))
@@ -277,9 +275,7 @@ def test_a_plain_folder_is_a_first_publish_unless_a_file_is_named(home: Path, tm
         (b"null", "RR020"),
     ],
 )
-def test_bytes_that_are_no_pack_are_violations_and_never_a_traceback(
-    root: Path, studio: Studio, data: bytes, code: str
-) -> None:
+def test_invalid_bytes_are_violations_and_never_a_traceback(root: Path, studio: Studio, data: bytes, code: str) -> None:
     (root / PACK).write_bytes(data)
 
     ended = studio("check", "--json")
@@ -289,14 +285,14 @@ def test_bytes_that_are_no_pack_are_violations_and_never_a_traceback(
     assert code in codes(ended.document("roles-check"))
 
 
-def test_a_pack_of_fifty_megabytes_is_judged(root: Path, studio: Studio) -> None:
+def test_a_pack_of_fifty_megabytes_is_checked(root: Path, studio: Studio) -> None:
     big = pack(role("producer", X=(1,), display_name="x" * (50 << 20)), role("chart_designer", C=(1, 2)))
     write(root, {PACK: big})
 
     assert checked(studio) == (0, "pass", [])
 
 
-def test_past_ten_annotations_the_rest_is_one(tmp_path: Path, home: Path) -> None:
+def test_after_ten_annotations_the_rest_is_summarised(tmp_path: Path, home: Path) -> None:
     root = repository(tmp_path / "many")
     commit(root, {**TOML, PACK: pack(*(role(f"role_{n:02}", C=()) for n in range(14)), role("kept", C=()))})
     write(root, {PACK: pack(role("kept", C=()))})
@@ -325,7 +321,7 @@ def waiver(fingerprint: str, expires: str = "2026-03-01") -> str:
     return json.dumps({"waivers_version": "0.1", "waivers": [row]})
 
 
-def test_a_waiver_takes_a_violation_out_until_its_day_is_over(root: Path, studio: Studio) -> None:
+def test_a_waiver_removes_a_violation_until_its_day_is_over(root: Path, studio: Studio) -> None:
     write(root, {PACK: SMALL.replace('"vocab_namespace": ""', '"vocab_namespace": "other"', 1)})
     (found,) = studio("check", "--json").document("roles-check")["findings"]
     waivers = root / "docs/governance/ROLE_WAIVERS_v0_1.json"
@@ -356,28 +352,28 @@ def test_a_waiver_of_a_removed_role_is_itself_a_violation(root: Path, studio: St
     assert checked(studio) == (3, "fail", ["RR001", "RR002", "RR002", "RR034"])
 
 
-def test_a_waivers_file_that_cannot_be_read_is_told(root: Path, studio: Studio) -> None:
+def test_an_unreadable_waivers_file_is_reported(root: Path, studio: Studio) -> None:
     (root / "docs/governance/ROLE_WAIVERS_v0_1.json").mkdir(parents=True)
 
     assert checked(studio) == (7, "error", ["RR030"])
 
 
-def test_every_violation_is_remembered_once_and_counted(root: Path, studio: Studio) -> None:
+def test_every_violation_is_recorded_once_and_counted(root: Path, studio: Studio) -> None:
     write(root, {PACK: SHRUNK})
     studio("check")
     studio("check", "--staged")
     studio("check")
 
-    told = studio("diagnostics", "--events", "--json").document("roles-diagnostics")
+    document = studio("diagnostics", "--events", "--json").document("roles-diagnostics")
 
-    assert sorted((row["code"], row["count"]) for row in told["diagnostics"]) == [
+    assert sorted((row["code"], row["count"]) for row in document["diagnostics"]) == [
         ("RR001", 2),
         ("RR002", 2),
         ("RR002", 2),
     ]
-    assert {row["tool"] for row in told["diagnostics"]} == {"roles check"}
-    assert {row["job_id"] for row in told["diagnostics"]} == {None}
-    assert len(told["events"]) == 6
+    assert {row["tool"] for row in document["diagnostics"]} == {"roles check"}
+    assert {row["job_id"] for row in document["diagnostics"]} == {None}
+    assert len(document["events"]) == 6
     assert studio("diagnostics", "--limit", "1", "--json").document("roles-diagnostics")["count"] == 1
     text = studio("diagnostics", "--events").out
     assert text.count("RR002") == 2
@@ -385,14 +381,14 @@ def test_every_violation_is_remembered_once_and_counted(root: Path, studio: Stud
     assert git(root, "status", "--porcelain") == f"M {PACK}"
 
 
-def test_where_nothing_was_found_there_is_no_store(root: Path, studio: Studio) -> None:
+def test_without_violations_there_is_no_store(root: Path, studio: Studio) -> None:
     assert studio("check").code == 0
 
     assert not (root / ".codex").exists()
     assert studio("diagnostics").out == "no violation was found yet\n"
 
 
-def test_a_store_that_cannot_be_used_is_a_note_and_changes_no_verdict(root: Path, studio: Studio) -> None:
+def test_an_unusable_store_is_a_note_and_changes_no_verdict(root: Path, studio: Studio) -> None:
     write(root, {PACK: DRIFTED, ".codex/diagnostics.duckdb": "no database"})
 
     ended = studio("check")
@@ -406,7 +402,7 @@ def test_a_store_that_cannot_be_used_is_a_note_and_changes_no_verdict(root: Path
     assert "move it away" in json.loads(asked.out)["error"]["advice"]
 
 
-def test_bump_adds_the_next_version_and_touches_no_other_line(root: Path, studio: Studio) -> None:
+def test_bump_adds_the_next_version_and_changes_no_other_line(root: Path, studio: Studio) -> None:
     place = root / PACK
     place.chmod(0o640)
 
@@ -430,24 +426,24 @@ def test_bump_adds_the_next_version_and_touches_no_other_line(root: Path, studio
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("nobody", "C"), 7, "nobody"),
         (("producer", "Z"), 2, "'X', 'C'"),
         (("producer",), 2, "Missing argument"),
     ],
 )
-def test_what_cannot_be_bumped_is_told_and_changes_nothing(
-    root: Path, studio: Studio, words: tuple[str, ...], code: int, told: str
+def test_an_impossible_bump_is_reported_and_changes_nothing(
+    root: Path, studio: Studio, words: tuple[str, ...], code: int, message: str
 ) -> None:
     ended = studio("bump", *words)
 
     assert ended.code == code
-    assert told in ended.err
+    assert message in ended.err
     assert (root / PACK).read_text() == SMALL
 
 
-def test_a_defective_pack_or_a_link_is_not_bumped(root: Path, studio: Studio) -> None:
+def test_an_invalid_pack_or_a_link_is_not_bumped(root: Path, studio: Studio) -> None:
     write(root, {PACK: SMALL[:-20]})
     assert studio("bump", "producer", "C").code == 5
     assert (root / PACK).read_text() == SMALL[:-20]
@@ -459,15 +455,15 @@ def test_a_defective_pack_or_a_link_is_not_bumped(root: Path, studio: Studio) ->
 
 
 def test_the_rules_are_those_of_the_table(studio: Studio) -> None:
-    told = studio("rules", "--json").document("roles-rules")
+    document = studio("rules", "--json").document("roles-rules")
 
-    assert [rule["code"] for rule in told["rules"]] == [row.code for row in rows_of_family("roles")]
+    assert [rule["code"] for rule in document["rules"]] == [row.code for row in rows_of_family("roles")]
     text = studio("rules").out
     assert all(row.code in text for row in rows_of_family("roles"))
     assert "{" not in text.replace("{1,64}", "")
 
 
-def test_a_check_that_finds_nothing_does_not_pay_for_the_store(root: Path, home: Path) -> None:
+def test_a_check_without_violations_does_not_import_the_store(root: Path, home: Path) -> None:
     imports = "import sys; from registry_pipeline.cli.main import main"
     script = f"{imports}; main(['roles', 'check']); print('duckdb' in sys.modules)"
     done = subprocess.run(
@@ -486,7 +482,7 @@ def test_a_process_that_records_violations_prints_nothing_else_at_its_end(root: 
     assert (ended.code, ended.err) == (3, "")
 
 
-def test_it_may_be_asked_for_from_a_folder_inside(root: Path, home: Path) -> None:
+def test_roles_check_works_in_a_subfolder(root: Path, home: Path) -> None:
     ended = call("roles", "check", cwd=root / "assets", env=environment(home))
 
     assert ended.code == 0

@@ -29,17 +29,17 @@ VOIDED = {
 
 
 def test_a_run_is_shown_with_what_each_record_changed(known: Repository) -> None:
-    told = known("run-index", "show", FIRST, "--history", "--json").document("run-index-show")
+    document = known("run-index", "show", FIRST, "--history", "--json").document("run-index-show")
     text = known("run-index", "show", FIRST, "--history").out
 
-    assert [each["line"] for each in told["history"]] == [1, 2]
-    assert [change["field"] for change in told["history"][1]["changes"]] == ["version_ids", "last_updated_utc"]
+    assert [each["line"] for each in document["history"]] == [1, 2]
+    assert [change["field"] for change in document["history"][1]["changes"]] == ["version_ids", "last_updated_utc"]
     assert "~ version_ids  VER-20260105-0940-AAAA -> VER-20260105-0940-AAAA, VER-20260106-0950-AAAA" in text
     assert known("run-index", "show", FIRST, "--json").document("run-index-show")["count"] == 1
     assert known("run-index", "show", "RUN-20260105-0900-ZZZZ").code == 7
 
 
-def test_one_answer_in_every_form(known: Repository, tmp_path: Path) -> None:
+def test_a_query_has_the_same_result_in_every_format(known: Repository, tmp_path: Path) -> None:
     words = ("run-index", "list", "--view", "all", "--order-by", "created_utc")
 
     document = known(*words, "--format", "json").document("run-index-list")
@@ -58,7 +58,7 @@ def test_one_answer_in_every_form(known: Repository, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--json", "run-index", "list", "--format", "csv"), "contradicts"),
         (("run-index", "list", "--json", "--format", "table"), "contradicts"),
@@ -74,18 +74,18 @@ def test_one_answer_in_every_form(known: Repository, tmp_path: Path) -> None:
         (("run-index", "lst"), "did you mean list"),
     ],
 )
-def test_what_cannot_be_understood_is_a_usage_error(known: Repository, words: tuple[str, ...], told: str) -> None:
+def test_an_invalid_query_is_a_usage_error(known: Repository, words: tuple[str, ...], message: str) -> None:
     ended = known(*words)
 
-    assert (ended.code, told in ended.err) == (2, True)
+    assert (ended.code, message in ended.err) == (2, True)
     assert "Traceback" not in ended.err
     assert not (known.root / "x").exists()
 
 
-def test_days_count_whole_and_lanes_narrow(known: Repository) -> None:
+def test_both_days_are_included_and_lanes_filter(known: Repository) -> None:
     def runs(*words: str) -> list[str]:
-        told = known("run-index", "list", *words, "--json").document("run-index-list")
-        return [each["run_id"] for each in told["records"]]
+        document = known("run-index", "list", *words, "--json").document("run-index-list")
+        return [each["run_id"] for each in document["records"]]
 
     assert runs() == [ALLOWED, FIRST]
     assert runs("--since", "2026-01-05", "--until", "2026-01-05") == [FIRST]
@@ -104,9 +104,9 @@ def test_a_voided_override_makes_its_run_a_finding_again(known: Repository) -> N
 
     assert done["changed_files"] == [OVERRIDES]
     assert ended.code == 3
-    told = ended.document("run-index-check")
-    assert (told["verdict"], [each["code"] for each in told["findings"]]) == ("fail", ["RI031"])
-    assert "OVR-20260107-0855-BBBB is voided since 2026-01-08T08:00Z" in told["findings"][0]["got"]
+    document = ended.document("run-index-check")
+    assert (document["verdict"], [each["code"] for each in document["findings"]]) == ("fail", ["RI031"])
+    assert "OVR-20260107-0855-BBBB is voided since 2026-01-08T08:00Z" in document["findings"][0]["got"]
     assert _latest(known) == FIRST
     failed = known("run-index", "failed-uniqueness", "--json").document("run-index-failed-uniqueness")
     assert [each["run_id"] for each in failed["records"]] == [ALLOWED]
@@ -115,11 +115,11 @@ def test_a_voided_override_makes_its_run_a_finding_again(known: Repository) -> N
 
 
 def _latest(repository: Repository) -> str:
-    told = repository("run-index", "latest", "--artist", "ART-heron", "--json").document("run-index-latest")
-    return str(told["records"][0]["run_id"])
+    document = repository("run-index", "latest", "--artist", "ART-heron", "--json").document("run-index-latest")
+    return str(document["records"][0]["run_id"])
 
 
-def test_a_batch_is_appended_as_a_whole_or_not_at_all(known: Repository, tmp_path: Path) -> None:
+def test_a_batch_is_appended_completely_or_not_at_all(known: Repository, tmp_path: Path) -> None:
     before = (known.root / RUN_INDEX).read_bytes()
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
     good.write_text(json.dumps(a_success(1)) + "\n" + json.dumps(a_run(2)))
@@ -175,8 +175,12 @@ def test_two_machines_logs_are_merged_into_one(known: Repository, tmp_path: Path
     other.write_text(json.dumps(a_run(1, machine_id="C2")) + "\n")
     mine, target = str(known.root / RUN_INDEX), str(tmp_path / "both.jsonl")
 
-    told = known("run-index", "merge", mine, str(other), "-o", target, "--json").document("run-index-merge")
-    assert (told["counts"]["only_in_a"], told["counts"]["only_in_b"], told["changed_files"]) == (3, 1, [target])
+    document = known("run-index", "merge", mine, str(other), "-o", target, "--json").document("run-index-merge")
+    assert (document["counts"]["only_in_a"], document["counts"]["only_in_b"], document["changed_files"]) == (
+        3,
+        1,
+        [target],
+    )
     assert (
         known("run-index", "merge", str(other), mine, "-o", target, "--json").document("run-index-merge")[
             "changed_files"
@@ -206,22 +210,22 @@ def test_the_overrides_are_merged_by_the_same_rule(known: Repository, tmp_path: 
     mine, other = known.root / OVERRIDES, tmp_path / "c2.jsonl"
     other.write_text(json.dumps(VOIDED) + "\n")
 
-    told = known("overrides", "merge", str(mine), str(other), "-o", str(mine), "--json").document("overrides-merge")
+    document = known("overrides", "merge", str(mine), str(other), "-o", str(mine), "--json").document("overrides-merge")
 
-    assert told["counts"]["only_in_b"] == 1
+    assert document["counts"]["only_in_b"] == 1
     assert known("overrides", "check", "--json").document("overrides-check")["counts"]["records"] == 2
 
 
-def test_what_fails_is_told_by_its_code(known: Repository) -> None:
+def test_violations_are_reported_by_code(known: Repository) -> None:
     log = known.root / RUN_INDEX
     log.write_bytes(log.read_bytes() + b"\n" + b"no json\n" + b'{"torn')
 
     ended = known("run-index", "check", "--format", "github")
-    told = known("run-index", "check", "--json").document("run-index-check")
+    document = known("run-index", "check", "--json").document("run-index-check")
 
     assert ended.code == 3
     assert [line.split(" ")[0] for line in ended.out.splitlines()] == ["::error", "::warning", "::warning"]
-    assert told["counts"] == {
+    assert document["counts"] == {
         "lines": 5, "records": 3, "runs": 2, "errors": 1, "warnings": 2, "infos": 0,
     }  # fmt: skip
     log.write_bytes(log.read_bytes().replace(b"no json\n", b"").replace(b'{"torn', b""))
@@ -235,13 +239,13 @@ def test_the_active_snapshot_is_a_baseline_too(built: Repository) -> None:
     assert built("overrides", "check", "--baseline", "active").code == 0
     log.write_bytes(log.read_bytes().replace(b'"PASS"', b'"FAIL"', 1))
 
-    told = built("run-index", "check", "--baseline", "active", "--json").document("run-index-check")
+    document = built("run-index", "check", "--baseline", "active", "--json").document("run-index-check")
 
-    lost = next(each for each in told["findings"] if each["code"] == "RI050")
+    lost = next(each for each in document["findings"] if each["code"] == "RI050")
     assert lost["location"] == f"line 1 of {built.active('run_index')}"
 
 
-def test_a_long_batch_is_told_in_short(known: Repository, tmp_path: Path) -> None:
+def test_a_long_batch_is_summarised(known: Repository, tmp_path: Path) -> None:
     batch = tmp_path / "batch.jsonl"
     batch.write_text("".join(json.dumps(a_run(number)) + "\n" for number in range(60)))
 
@@ -251,7 +255,7 @@ def test_a_long_batch_is_told_in_short(known: Repository, tmp_path: Path) -> Non
     assert lines[-2:] == ["and 40 more", f"60 records appended to {RUN_INDEX}"]
 
 
-def test_without_a_log_there_is_nothing_to_ask(known: Repository) -> None:
+def test_without_a_log_there_is_nothing_to_query(known: Repository) -> None:
     (known.root / RUN_INDEX).unlink()
     (known.root / OVERRIDES).unlink()
 
@@ -262,7 +266,7 @@ def test_without_a_log_there_is_nothing_to_ask(known: Repository) -> None:
         assert "there is no 60-REGISTRY" in ended.document("error")["error"]["message"]
 
 
-def test_asking_writes_the_side_index_and_nothing_else(known: Repository) -> None:
+def test_a_query_writes_only_the_side_index(known: Repository) -> None:
     before = known.files()
 
     known("run-index", "list")
@@ -293,7 +297,7 @@ def test_a_row_removed_from_the_side_index_hides_no_record_and_admits_no_duplica
         assert log.read_bytes() == before
 
 
-def test_csv_is_safe_to_open_in_a_spreadsheet_unless_it_is_asked_for_raw(known: Repository) -> None:
+def test_csv_is_safe_to_open_in_a_spreadsheet_unless_raw(known: Repository) -> None:
     with (known.root / RUN_INDEX).open("ab") as file:
         file.write(json_line(a_run(1, notes="=HYPERLINK(1)", created_utc="2027-01-01T00:00Z")))
     words = ("run-index", "list", "-n", "1", "--format")
@@ -307,9 +311,9 @@ def test_csv_is_safe_to_open_in_a_spreadsheet_unless_it_is_asked_for_raw(known: 
     assert (known("run-index", "list", "--raw").code, known(*words, "json", "--raw").code) == (2, 2)
     assert "--raw belongs to --format csv" in known("overrides", "list", "--raw").err
     for verb in (("run-index", "list"), ("run-index", "show"), ("run-index", "latest"), ("overrides", "list")):
-        told = " ".join(known(*verb, "--help").out.split())
-        assert "gets an apostrophe before it" in told
-        assert "--raw" in told
+        help_text = " ".join(known(*verb, "--help").out.split())
+        assert "gets an apostrophe before it" in help_text
+        assert "--raw" in help_text
 
 
 def test_csv_on_a_terminal_shows_hidden_characters_as_escapes(known: Repository) -> None:
@@ -345,7 +349,7 @@ sys.stdout.buffer.write(data)
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["there", "yet to come"])
-def test_init_leaves_the_line_ends_of_a_log_alone_and_ignores_its_index(known: Repository, there: bool) -> None:
+def test_init_keeps_the_line_ends_of_a_log_and_ignores_its_index(known: Repository, there: bool) -> None:
     if not there:
         (known.root / RUN_INDEX).unlink()
         (known.root / OVERRIDES).unlink()
@@ -356,11 +360,11 @@ def test_init_leaves_the_line_ends_of_a_log_alone_and_ignores_its_index(known: R
     assert f"{OVERRIDES} -text" in (known.root / ".gitattributes").read_text().splitlines()
 
 
-def test_the_rules_are_told_with_their_codes_and_fields(known: Repository) -> None:
-    told = known("run-index", "rules", "--json").document("run-index-rules")
+def test_the_rules_are_listed_with_codes_and_fields(known: Repository) -> None:
+    document = known("run-index", "rules", "--json").document("run-index-rules")
 
-    assert {each["code"] for each in told["rules"]} >= {"RI001", "RI030", "RI031", "RI050"}
-    run = next(each for each in told["record_types"] if each["record_type"] == "RUN")
+    assert {each["code"] for each in document["rules"]} >= {"RI001", "RI030", "RI031", "RI050"}
+    run = next(each for each in document["record_types"] if each["record_type"] == "RUN")
     assert [each["field"] for each in run["fields"] if each["required"]] == [
         *("record_type", "run_id", "created_utc", "created_by", "machine_id", "artist_id", "genre_id", "qa_gate2")
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from registry_pipeline_tests.cli.conftest import Repository
 
 
-def test_a_record_of_a_whole_second_is_not_after_a_part_of_it(known: Repository) -> None:
+def test_a_record_of_a_full_second_is_not_after_a_fraction_of_it(known: Repository) -> None:
     def count(*words: str) -> int:
         return int(known("run-index", "list", "--json", *words).document("run-index-list")["count"])
 

@@ -1,4 +1,4 @@
-"""`runs`: the run registry that is in force, asked."""
+"""`runs`: queries of the active run registry."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from registry_pipeline_tests.cli.conftest import Repository
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 
 
-def test_every_line_of_the_active_registry_can_be_had(seen: Repository) -> None:
+def test_every_line_of_the_active_registry_is_listed(seen: Repository) -> None:
     ended = seen("runs", "--limit", "0", "--order", "registry", "--json")
 
-    told = ended.document("runs")
+    document = ended.document("runs")
     artifact = seen.runs / RUN_REGISTRY / "RUN_REGISTRY_v0_1.jsonl"
     lines = [json.loads(line) for line in artifact.read_bytes().splitlines()]
-    assert (ended.code, told["count"], told["matched"]) == (0, len(lines), len(lines))
-    assert [{k: v for k, v in each.items() if k != "states"} for each in told["records"]] == lines
-    assert told["run_registry"]["run_id"] == seen.active("run_registry")
+    assert (ended.code, document["count"], document["matched"]) == (0, len(lines), len(lines))
+    assert [{k: v for k, v in each.items() if k != "states"} for each in document["records"]] == lines
+    assert document["run_registry"]["run_id"] == seen.active("run_registry")
 
 
-def test_a_question_of_all_kinds_is_answered(seen: Repository) -> None:
+def test_all_filters_can_be_combined(seen: Repository) -> None:
     words = ("--operation", "OP-B01", "--option", "B", "--root", "reports/runs", "--state", "unsealed")
 
-    told = seen("runs", *words, "--since", "2026-02-25", "--until", "2026-02-25", "--json").document("runs")
+    document = seen("runs", *words, "--since", "2026-02-25", "--until", "2026-02-25", "--json").document("runs")
 
-    assert [each["run_id"] for each in told["records"]] == ["2026-02-25__000000__op-b01"]
+    assert [each["run_id"] for each in document["records"]] == ["2026-02-25__000000__op-b01"]
     assert seen("runs", *words, "--since", "2026-02-25T00:00:01Z", "--json").document("runs")["count"] == 0
 
 
@@ -42,13 +42,13 @@ def test_the_text_has_a_table_and_says_what_was_left_out(seen: Repository) -> No
     assert "without a time left out" in last
 
 
-def test_an_unknown_operation_is_no_failure_and_the_right_one_is_named(seen: Repository) -> None:
+def test_an_unknown_operation_is_no_failure_and_a_similar_one_is_named(seen: Repository) -> None:
     ended = seen("runs", "--operation", "OP-A1")
 
     assert (ended.code, "did you mean 'OP-A01'?" in ended.out) == (0, True)
 
 
-def test_without_an_active_registry_there_is_nothing_to_ask(known: Repository) -> None:
+def test_without_an_active_registry_there_is_nothing_to_query(known: Repository) -> None:
     ended = known("runs")
 
     assert (ended.code, ended.out) == (7, "")
@@ -56,7 +56,7 @@ def test_without_an_active_registry_there_is_nothing_to_ask(known: Repository) -
     assert "registry-pipeline build" in ended.err
 
 
-def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(built: Repository) -> None:
+def test_an_active_registry_that_is_missing_or_invalid_is_not_queried(built: Repository) -> None:
     built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
     assert built("runs").code == 3
     shutil.rmtree(built.runs / RUN_REGISTRY)
@@ -66,7 +66,7 @@ def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(bu
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--since", "yesterday"), "neither a day"),
         (("--since", "2026-02-30"), "neither a day"),
@@ -77,12 +77,10 @@ def test_an_active_registry_that_is_not_there_or_does_not_verify_is_not_asked(bu
         (("--limit", "-1"), "-1"),
     ],
 )
-def test_a_question_that_cannot_be_understood_is_a_usage_error(
-    seen: Repository, words: tuple[str, ...], told: str
-) -> None:
+def test_an_invalid_filter_is_a_usage_error(seen: Repository, words: tuple[str, ...], message: str) -> None:
     ended = seen("runs", *words)
 
-    assert (ended.code, told in ended.err) == (2, True)
+    assert (ended.code, message in ended.err) == (2, True)
     assert "Traceback" not in ended.err
 
 

@@ -101,7 +101,7 @@ def entry(name: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("umask", ["0002", "0027", "0077"])
-def test_two_users_of_one_group_work_in_turns_whatever_their_umask(
+def test_two_users_of_one_group_can_work_in_turns_with_any_umask(
     checkout: Path, server: subprocess.Popen[str], umask: str
 ) -> None:
     ada, grace = (User(uid, umask, checkout, server) for uid in (ADA, GRACE))

@@ -65,7 +65,7 @@ def test_one_deleted_file_of_a_run_folder_is_named_with_the_command_that_restore
 
 
 @pytest.mark.parametrize("path", [PACK, RUN_INDEX, OVERRIDES, MODULES, POINTERS])
-def test_every_kind_of_evidence_is_missed_by_status(tracked: Repository, path: str) -> None:
+def test_status_reports_every_kind_of_missing_evidence(tracked: Repository, path: str) -> None:
     delete(tracked.root, path)
 
     ended = tracked("status", "--json")
@@ -73,7 +73,7 @@ def test_every_kind_of_evidence_is_missed_by_status(tracked: Repository, path: s
     assert (ended.code, missing(ended, "status")) == (3, [path])
 
 
-def test_what_was_removed_by_a_commit_or_taken_out_of_the_index_alone_is_not_missing(tracked: Repository) -> None:
+def test_evidence_removed_by_a_commit_or_from_the_index_only_is_not_missing(tracked: Repository) -> None:
     git(tracked.root, "rm", "-r", "-q", "--cached", OLD)
     assert missing(tracked("verify", "--chain", "--json"), "verify") == []
 
@@ -85,7 +85,7 @@ def test_what_was_removed_by_a_commit_or_taken_out_of_the_index_alone_is_not_mis
     assert (ended.code, missing(ended, "verify")) == (0, [])
 
 
-def test_a_sparse_checkout_misses_nothing(tracked: Repository) -> None:
+def test_a_sparse_checkout_has_no_missing_files(tracked: Repository) -> None:
     make_removable(tracked.root / ".codex")
     git(tracked.root, "update-index", "-q", "--refresh")
     git(tracked.root, "sparse-checkout", "set", "--no-cone", "/*", f"!/{OLD}")
@@ -107,7 +107,7 @@ def test_outside_git_and_before_the_first_commit_nothing_is_missing(built: Repos
     assert (ended.code, missing(ended, "verify")) == (0, [])
 
 
-def test_the_checks_of_the_logs_and_of_the_entries_miss_their_own_files(tracked: Repository) -> None:
+def test_the_checks_of_logs_and_entries_report_their_own_missing_files(tracked: Repository) -> None:
     delete(tracked.root, OVERRIDES)
     delete(tracked.root, MODULES)
     delete(tracked.root, OLD)
@@ -140,7 +140,7 @@ STATE_VERBS = ("config", "check-ignore", "status", "diff-index")
 
 
 @pytest.mark.parametrize(("below", "processes"), [("", 3), ("outer/inner", 4)])
-def test_status_starts_two_processes_of_git_more_than_for_the_state_alone(
+def test_status_starts_two_git_processes_more_than_the_state_needs(
     tracked: Repository, tmp_path: Path, home: Path, below: str, processes: int
 ) -> None:
     trace = tmp_path / "git"

@@ -42,7 +42,7 @@ def _session_leaders_of(home: Path) -> set[int]:
     return found
 
 
-@pytest.mark.door
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, number: signal.Signals) -> None:
     process = subprocess.Popen(
@@ -59,11 +59,11 @@ def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, 
     watchdog.start()
     home = built.root / ".codex/dagster"
     try:
-        told = json.loads(b"".join(process.stdout.readline() for _ in range(4)))
+        document = json.loads(b"".join(process.stdout.readline() for _ in range(4)))
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{told['url']}/server_info", timeout=PATIENCE) as answer:
+        with opener.open(f"{document['url']}/server_info", timeout=PATIENCE) as answer:
             assert "dagster_version" in json.load(answer)
-        assert told["url"].startswith("http://127.0.0.1:")
+        assert document["url"].startswith("http://127.0.0.1:")
         assert len(_session_leaders_of(home)) >= 2
     finally:
         process.send_signal(number)
@@ -80,7 +80,7 @@ def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, 
     assert (home / "dagster.yaml").read_bytes() == shipped_instance_file().read_bytes()
 
 
-def test_a_port_that_is_taken_is_told(built: Repository) -> None:
+def test_a_used_port_is_reported(built: Repository) -> None:
     import socket
 
     with socket.socket() as taken:
@@ -102,7 +102,7 @@ def test_the_users_own_file_in_the_dagster_home_stays(tmp_path: Path, name: str)
     assert [p.read_text() for p in tmp_path.iterdir() if p.name != name] == [other]
 
 
-def test_what_is_served_is_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
+def test_ui_serves_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
     for command in commands(tmp_path, 3000):
         assert command[-2:] == ["-w", str(tmp_path / "workspace.yaml")]
 
@@ -118,26 +118,24 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
 """
 _DAEMON = """
 import pathlib, sys, time
-told = pathlib.Path(sys.argv[2])
-told.write_text("second" if pathlib.Path(sys.argv[1]).exists() else "too early")
-told.rename(told.with_suffix(".told"))
+report = pathlib.Path(sys.argv[2])
+report.write_text("second" if pathlib.Path(sys.argv[1]).exists() else "too early")
+report.rename(report.with_suffix(".done"))
 time.sleep(600)
 """
 
 
-@pytest.mark.door
-def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_tables_of_a_new_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answered, told = tmp_path / "answered", tmp_path / "daemon.part"
+@pytest.mark.process
+def test_the_daemon_is_started_after_the_webserver_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, daemon_file = tmp_path / "answered", tmp_path / "daemon.part"
 
     def programs(_home: Path, port: int) -> tuple[list[str], list[str]]:
         web = [sys.executable, "-c", _WEB, str(port), str(answered)]
-        return web, [sys.executable, "-c", _DAEMON, str(answered), str(told)]
+        return web, [sys.executable, "-c", _DAEMON, str(answered), str(daemon_file)]
 
     def stop_when_told(_url: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not told.with_suffix(".told").exists() and time.monotonic() < deadline:
+        while not daemon_file.with_suffix(".done").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         raise KeyboardInterrupt
 
@@ -150,4 +148,4 @@ def test_the_daemon_is_started_when_the_webserver_answers_since_both_make_the_ta
             signal.signal(number, handler)
 
     assert code == 0
-    assert told.with_suffix(".told").read_text() == "second"
+    assert daemon_file.with_suffix(".done").read_text() == "second"

@@ -9,19 +9,19 @@ from registry_pipeline_tests.cli.conftest import Repository, call, environment
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 
 
-def test_all_judges_every_folder_and_lists_the_unsealed_without_failing_for_them(seen: Repository) -> None:
+def test_all_verifies_every_folder_and_lists_the_unsealed_without_failing(seen: Repository) -> None:
     ended = seen("verify", "--all", "--json")
 
-    told = ended.document("verify")
-    by_run = {r["run_id"]: r["verdict"] for r in told["results"]}
-    assert (ended.code, told["verdict"]) == (3, "fail")
+    document = ended.document("verify")
+    by_run = {r["run_id"]: r["verdict"] for r in document["results"]}
+    assert (ended.code, document["verdict"]) == (3, "fail")
     assert (by_run[RUN_REGISTRY], by_run["legacy"], by_run["two_roots"]) == ("pass", "unsealed", "partial")
-    assert told["counts"]["runs"] == len(told["results"])
-    assert told["counts"]["runs"] == sum(told["counts"][v] for v in ("pass", "fail", "unsealed", "partial"))
-    assert {f["severity"] for r in told["results"] if r["verdict"] == "unsealed" for f in r["findings"]} == {"info"}
+    assert document["counts"]["runs"] == len(document["results"])
+    assert document["counts"]["runs"] == sum(document["counts"][v] for v in ("pass", "fail", "unsealed", "partial"))
+    assert {f["severity"] for r in document["results"] if r["verdict"] == "unsealed" for f in r["findings"]} == {"info"}
 
 
-def test_the_text_has_one_line_for_each_folder_that_is_not_sound_and_a_summary(seen: Repository) -> None:
+def test_the_text_has_one_line_for_each_invalid_folder_and_a_summary(seen: Repository) -> None:
     lines = seen("verify", "--all").out.splitlines()
 
     assert "unsealed  .codex/RUNS/legacy" in lines
@@ -30,13 +30,13 @@ def test_the_text_has_one_line_for_each_folder_that_is_not_sound_and_a_summary(s
     assert lines[-1].startswith("FAIL: ")
 
 
-def test_an_unsealed_folder_fails_where_it_is_named(seen: Repository) -> None:
+def test_an_unsealed_folder_fails_if_it_is_named(seen: Repository) -> None:
     for word in ("legacy", ".codex/RUNS/legacy"):
         ended = seen("verify", word, "--json")
         assert (ended.code, ended.document("verify")["results"][0]["verdict"]) == (3, "unsealed")
 
 
-def test_an_unsealed_folder_fails_under_all_where_seals_are_required(built: Repository) -> None:
+def test_an_unsealed_folder_fails_with_all_and_require_sealed(built: Repository) -> None:
     for folder in [f for f in built.runs.iterdir() if f.is_dir() and not (f / "MANIFEST.sha256").exists()]:
         if folder.name != "legacy":
             shutil.rmtree(folder)
@@ -56,7 +56,7 @@ def test_a_run_is_named_by_word_by_prefix_by_root_or_by_path(seen: Repository) -
         assert (ended.code, ended.document("verify")["results"][0]["run_id"]) == (0, RUN_REGISTRY)
 
 
-def test_a_path_needs_no_governed_repository(seen: Repository, tmp_path: Path, home: Path) -> None:
+def test_a_path_needs_no_repository(seen: Repository, tmp_path: Path, home: Path) -> None:
     shutil.copytree(seen.runs / RUN_REGISTRY, tmp_path / RUN_REGISTRY)
 
     ended = call("verify", f"{tmp_path}/{RUN_REGISTRY}", "--json", cwd=tmp_path, env=environment(home))
@@ -64,11 +64,11 @@ def test_a_path_needs_no_governed_repository(seen: Repository, tmp_path: Path, h
     assert (ended.code, ended.document("verify")["verdict"]) == (0, "pass")
 
 
-def test_a_path_that_is_not_there_could_not_be_checked(seen: Repository) -> None:
+def test_a_missing_path_cannot_be_checked(seen: Repository) -> None:
     assert seen("verify", "./nobody").code == 7
 
 
-def test_active_and_pointers_judge_what_is_in_force(built: Repository) -> None:
+def test_active_and_pointers_verify_the_active_runs(built: Repository) -> None:
     assert built("verify", "--active", "--pointers").code == 0
     built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
 
@@ -88,7 +88,7 @@ def test_an_edited_pointer_file_is_a_finding_of_the_chain(built: Repository) -> 
         assert "POINTER_EDITED" in {f["code"] for f in ended.document("verify")["findings"]}
 
 
-def test_the_seal_alone_is_judged_where_that_is_asked(built: Repository) -> None:
+def test_only_the_seal_is_checked_on_request(built: Repository) -> None:
     folder = built.runs / "2026-01-10__101010__run_registry_build"
 
     whole = built("verify", folder.name, "--json").document("verify")["results"][0]

@@ -89,8 +89,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             os._exit(code)
     os.close(to_out)
     os.close(to_err)
-    with os.fdopen(out, "rb") as told, os.fdopen(err, "rb") as complained:
-        texts = told.read().decode(), complained.read().decode()
+    with os.fdopen(out, "rb") as stdout, os.fdopen(err, "rb") as complained:
+        texts = stdout.read().decode(), complained.read().decode()
     return {"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "out": texts[0], "err": texts[1]}
 
 

@@ -1,4 +1,4 @@
-"""`[captured.<registry_id>]` in the toml: what may be said of a captured registry (SPEC 1; decision 6)."""
+"""`[captured.<registry_id>]` in the toml: what may be configured of a captured registry (decision 6)."""
 
 from __future__ import annotations
 

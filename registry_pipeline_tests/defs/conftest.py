@@ -101,7 +101,7 @@ class DagsterRepo:
         return self.execute("activate_pointers_job", run_config=ops, tags=dict(request.tags))
 
     def asked_for(self) -> dict[str, str]:
-        """Return the runs that the sensor asks to put in force, by registry."""
+        """Return the runs that the sensor requests to activate, by registry."""
         config = dict(self.requested().run_config)["ops"]["active_registry_pointers"]["config"]
         return {name: run["run_id"] for name, run in config["runs"].items()}
 
@@ -154,7 +154,7 @@ def rebuild_job_of_the_environment() -> JobDefinition:
 
 
 def from_failure(repo: DagsterRepo, run_id: str) -> JobExecutionResult:
-    """Execute a failed rebuild again as the user interface does: what succeeded in it is not done anew."""
+    """Execute a failed rebuild again as the user interface does: what succeeded in it is not done again."""
     return execute_job(
         reconstructable(rebuild_job_of_the_environment),
         instance=repo.instance,
@@ -198,7 +198,7 @@ def _one_engine_per_database() -> Iterator[None]:
 
 
 @contextmanager
-def door_of(root: Path) -> Iterator[DagsterRepo]:
+def open_dagster_repo(root: Path) -> Iterator[DagsterRepo]:
     """Open the Dagster repo of a repository, with the instance file that ships."""
     governed = load_repository(root)
     prepare_home(governed.dagster_home)
@@ -209,7 +209,7 @@ def door_of(root: Path) -> Iterator[DagsterRepo]:
 @contextmanager
 def copy_of(source: Path, root: Path) -> Iterator[DagsterRepo]:
     shutil.copytree(source, root, symlinks=True)
-    with door_of(root) as repo:
+    with open_dagster_repo(root) as repo:
         yield repo
     make_removable(root)
 
@@ -260,7 +260,7 @@ def activated_repository(rebuilt_repository: Path, tmp_path_factory: pytest.Temp
     """The same, after the sensor's request was granted."""
     root = tmp_path_factory.mktemp("activated") / "repository"
     shutil.copytree(rebuilt_repository, root, symlinks=True)
-    with door_of(root) as repo:
+    with open_dagster_repo(root) as repo:
         assert repo.execute_request(repo.requested()).success
     return root
 

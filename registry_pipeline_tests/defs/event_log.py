@@ -23,7 +23,7 @@ def repeat(repo: DagsterRepo, made: Materialization) -> Materialization:
     return newest(repo, made.registry_id)
 
 
-def judge(repo: DagsterRepo, made: Materialization, *, storage_id: int, root: str, passed: bool = True) -> None:
+def record_check(repo: DagsterRepo, made: Materialization, *, storage_id: int, root: str, passed: bool = True) -> None:
     """Report every check of a registry with the target and the root that are given."""
     for name in catalog.spec_of(made.registry_id).check_names:
         target = AssetCheckEvaluationTargetMaterializationData(storage_id=storage_id, run_id="", timestamp=0.0)

@@ -22,7 +22,7 @@ from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.conftest import POINTED, DagsterRepo, failure_of, page_of, troubles
 
 
-def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_then_renders(
+def test_the_sensor_requests_a_complete_rebuild_and_the_job_activates_it_in_one_record(
     rebuilt: DagsterRepo,
 ) -> None:
     before = rebuilt.folders()
@@ -44,7 +44,7 @@ def test_the_sensor_asks_for_a_whole_rebuild_and_the_job_moves_it_in_one_record_
     assert rebuilt.skipped() == "the newest build of every registry is active"
 
 
-def test_record_and_report_bear_the_moment_of_activation(rebuilt: DagsterRepo) -> None:
+def test_record_and_report_have_the_time_of_activation(rebuilt: DagsterRepo) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
     repo = dataclasses.replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
 
@@ -66,7 +66,7 @@ def test_materialize_all_moves_no_pointer_and_the_report_says_that_nothing_is_ac
     assert "none is active" in page_of(result, "system_health_report")["state"]
 
 
-def test_materialize_all_renders_the_state_that_is_in_force(activated: DagsterRepo) -> None:
+def test_materialize_all_renders_the_active_state(activated: DagsterRepo) -> None:
     active = activated.active()
 
     result = activated.materialize()
@@ -77,7 +77,7 @@ def test_materialize_all_renders_the_state_that_is_in_force(activated: DagsterRe
     assert active["drift_signals"].run_id in {i["sealed_ref"]["run_id"] for i in report["inputs"]["registries"]}
 
 
-def test_a_request_is_not_heeded_outside_its_job(rebuilt: DagsterRepo) -> None:
+def test_a_request_has_no_effect_outside_its_job(rebuilt: DagsterRepo) -> None:
     config = dict(rebuilt.requested().run_config)["ops"]
     job = rebuilt.definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
@@ -88,7 +88,7 @@ def test_a_request_is_not_heeded_outside_its_job(rebuilt: DagsterRepo) -> None:
     assert not rebuilt.active()
 
 
-def test_the_job_judges_anew_and_refuses_what_was_altered_since_the_checks(rebuilt: DagsterRepo) -> None:
+def test_the_job_verifies_again_and_refuses_runs_altered_since_the_checks(rebuilt: DagsterRepo) -> None:
     request = rebuilt.requested()
     altered = find_runs.list_all_runs(rebuilt.governed)
     drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
@@ -116,7 +116,7 @@ def write_id(repo: DagsterRepo, repository_id: str) -> DagsterRepo:
     return dataclasses.replace(repo, governed=load_repository(repo.governed.root))
 
 
-def test_the_job_refuses_runs_of_another_repository_and_the_sensor_does_not_ask_again(fresh: DagsterRepo) -> None:
+def test_the_job_refuses_foreign_runs_and_the_sensor_does_not_request_them_again(fresh: DagsterRepo) -> None:
     repo = write_id(fresh, "repository-a")
     assert repo.rebuild().success
     request = repo.requested()
@@ -146,9 +146,7 @@ def test_runs_of_this_repository_are_activated_without_a_warning(fresh: DagsterR
     }
 
 
-def test_a_lost_race_is_tried_again_with_verdicts_made_anew(
-    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_race_is_retried_with_new_verdicts(rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     activate, tries = pointers_activation.activate, []
 
     def slower(*args: Any, **options: Any) -> Any:
@@ -166,9 +164,7 @@ def test_a_lost_race_is_tried_again_with_verdicts_made_anew(
     assert len(rebuilt.active()) == len(POINTED)
 
 
-def test_a_failing_check_leaves_the_pointers_where_they_were(
-    activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_check_moves_no_pointer(activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     active, build = activated.active(), steps.build
 
     def with_a_wrong_field(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
@@ -188,7 +184,7 @@ def test_a_failing_check_leaves_the_pointers_where_they_were(
     assert activated.active() == active
 
 
-def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way(
+def test_the_newest_complete_rebuild_wins_over_a_newer_incomplete_one(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resting = ("run_registry", "op_status_table", "drift_signals")
@@ -208,20 +204,20 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_one_that_stopped_half_way
     assert {name: asked_for[name] for name in resting} == {name: complete[name] for name in resting}
 
 
-def test_of_two_complete_rebuilds_the_newer_is_asked_for(rebuilt: DagsterRepo) -> None:
+def test_of_two_complete_rebuilds_the_newer_is_requested(rebuilt: DagsterRepo) -> None:
     newer = rebuilt.rebuild()
 
     assert rebuilt.asked_for() == {name: page_of(newer, name)["run_id"] for name in POINTED}
 
 
-def test_a_registry_rebuilt_alone_is_left_waiting_with_the_reason(activated: DagsterRepo) -> None:
+def test_a_registry_rebuilt_alone_is_not_activated_and_has_a_reason(activated: DagsterRepo) -> None:
     activated.materialize("run_registry")
 
     assert "run_registry" in activated.skipped()
     assert "would depend on" in activated.skipped()
 
 
-def test_a_named_folder_that_is_gone_is_refused_and_no_traceback(rebuilt: DagsterRepo) -> None:
+def test_a_missing_named_folder_is_refused_without_a_traceback(rebuilt: DagsterRepo) -> None:
     request = rebuilt.requested()
     gone = rebuilt.governed.publish_root / rebuilt.asked_for()["drift_signals"]
     gone.chmod(0o755)
@@ -233,7 +229,7 @@ def test_a_named_folder_that_is_gone_is_refused_and_no_traceback(rebuilt: Dagste
     assert not rebuilt.active()
 
 
-def test_the_pointers_have_the_data_version_of_what_is_in_force(activated: DagsterRepo) -> None:
+def test_the_pointers_have_the_data_version_of_the_active_runs(activated: DagsterRepo) -> None:
     before = _data_version(activated)
     activated.materialize("active_registry_pointers")
     unmoved = _data_version(activated)

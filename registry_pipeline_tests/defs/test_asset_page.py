@@ -10,7 +10,7 @@ from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 
 
-def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_removed() -> None:
+def test_a_changed_record_counts_as_one_added_and_one_removed() -> None:
     before, after = b'{"n":1}\n{"n":2}\n', b'{"n":1}\n{"n":3}\n{"n":4}\n'
 
     assert metadata.changes("A.jsonl", before, after) == {
@@ -21,12 +21,12 @@ def test_changes_are_counted_in_records_and_a_changed_one_is_one_added_and_one_r
 
 
 def test_the_order_and_the_indentation_of_a_json_array_are_no_change() -> None:
-    told = metadata.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
+    changes = metadata.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
 
-    assert told == {"records_change": 0, "records_added": 0, "records_removed": 0}
+    assert changes == {"records_change": 0, "records_added": 0, "records_removed": 0}
 
 
-def test_no_change_is_told_against_a_snapshot_that_is_not_json() -> None:
+def test_no_change_is_reported_against_a_snapshot_that_is_not_json() -> None:
     assert metadata.changes("A.json", b"{", b"[]") == {}
 
 
@@ -66,7 +66,7 @@ def test_a_preview_shows_ten_records_and_says_that_there_are_more() -> None:
     assert lines[-1].startswith("… more records")
 
 
-def test_a_preview_keeps_a_table_whole_whatever_stands_in_a_cell() -> None:
+def test_a_preview_keeps_its_table_with_any_text_in_a_cell() -> None:
     table = metadata.markdown_table([{"a": "x|y\nz", "b": None, "c": True}])
 
     assert table.splitlines()[-1] == "| x\\|y z |  | true |"
@@ -86,12 +86,12 @@ def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
         assert types <= {"string", "integer", "number", "boolean", "array", "object", "null"}, spec.registry_id
 
 
-def test_a_finding_is_told_with_what_was_expected_what_was_found_and_what_to_do() -> None:
-    told = metadata.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
+def test_a_finding_is_shown_with_expected_value_actual_value_and_hint() -> None:
+    text = metadata.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
 
-    assert told.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
-    assert "(expected 1, got 2)" in told
-    assert told.endswith("_rebuild the run; never edit a sealed run_")
+    assert text.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
+    assert "(expected 1, got 2)" in text
+    assert text.endswith("_rebuild the run; never edit a sealed run_")
 
 
 def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the_notes() -> None:

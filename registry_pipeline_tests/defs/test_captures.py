@@ -44,7 +44,7 @@ def test_many_files_are_shown_as_a_table_of_files(first_rebuild: FirstRebuild) -
     assert reports["preview"].startswith("```json")
 
 
-def test_materialized_twice_an_unchanged_capture_stands_for_the_active_run(activated: DagsterRepo) -> None:
+def test_an_unchanged_capture_that_is_materialized_twice_returns_the_active_run(activated: DagsterRepo) -> None:
     active, before = activated.active(), activated.folders()
 
     result = activated.materialize(*CAPTURED)
@@ -60,7 +60,7 @@ def test_materialized_twice_an_unchanged_capture_stands_for_the_active_run(activ
     assert activated.skipped()
 
 
-def test_what_changed_is_counted_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
+def test_changes_are_counted_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
     root = activated.governed.root
     (root / PACKS / "new.json").write_text('{"version": "v1"}\n')
     (root / PACKS / "c3_regime_trend_v1.json").write_text('{"version": "v0.3", "lookback": 12}\n')
@@ -87,7 +87,7 @@ def test_what_changed_is_counted_sealed_checked_and_proposed(activated: DagsterR
         (f"{DERIVED}/LATEST.txt", b"/etc", "derived_validation_reports", "CAPTURE_LATEST_INVALID"),
     ],
 )
-def test_a_source_that_cannot_be_captured_stands_for_the_active_run_and_tells_why(
+def test_a_source_that_cannot_be_captured_returns_the_active_run_with_a_reason(
     activated: DagsterRepo, path: str, damage: bytes | None, registry_id: str, code: str
 ) -> None:
     active, before = activated.active()[registry_id], activated.folders()

@@ -1,4 +1,4 @@
-"""A verdict, told as three checks."""
+"""A verdict is reported by three asset checks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from registry_pipeline.runs.sealed_run import RunVerdict, Verdict
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES
 
 
-def told(code: str) -> Finding:
+def make_finding(code: str) -> Finding:
     """Return a finding with the weight and the clause of its row, whatever words its message takes."""
     row = CODES[code]
     return Finding(code, row.severity, "runs/a", None, row.message, None, None, row.clause, row.hint)
 
 
 def passed(code: str | None, verdict: RunVerdict) -> dict[str, bool]:
-    findings = () if code is None else (told(code),)
-    judged = Verdict("runs/a", "a", "run_registry", verdict, "0" * 64, findings)
-    return {name: check_result(name, judged).passed for name in CHECK_NAMES}
+    findings = () if code is None else (make_finding(code),)
+    report = Verdict("runs/a", "a", "run_registry", verdict, "0" * 64, findings)
+    return {name: check_result(name, report).passed for name in CHECK_NAMES}
 
 
 def test_each_finding_fails_the_check_of_its_clause_and_no_other() -> None:
@@ -29,18 +29,18 @@ def test_each_finding_fails_the_check_of_its_clause_and_no_other() -> None:
     assert passed("RUN_REMOVED", "fail") == {"seal": True, "schema": True, "rules": False}
 
 
-def test_a_verdict_that_did_not_pass_fails_at_least_one_check_whatever_was_found() -> None:
+def test_a_verdict_that_did_not_pass_fails_at_least_one_check() -> None:
     assert not passed("UNSEALED", "unsealed")["seal"]
     for row in CODES.values():
         if row.severity is Severity.ERROR:
             assert list(passed(row.code, "fail").values()).count(False) == 1, row.code
 
 
-def test_a_warning_is_told_and_fails_nothing() -> None:
-    findings = (told("RUN_HISTORY_UNKNOWN"),)
-    judged = Verdict("runs/a", "a", "run_registry", "pass", "0" * 64, findings)
+def test_a_warning_is_shown_and_fails_nothing() -> None:
+    findings = (make_finding("RUN_HISTORY_UNKNOWN"),)
+    report = Verdict("runs/a", "a", "run_registry", "pass", "0" * 64, findings)
 
-    result = check_result("rules", judged)
+    result = check_result("rules", report)
 
     assert result.passed
     assert (result.description or "").startswith("RUN_HISTORY_UNKNOWN: ")

@@ -50,8 +50,8 @@ def test_a_failure_fails_the_check_alone_and_no_pointer_moves(
     result = activated.materialize(name)
 
     assert verdicts_of(result, name) == {**PASSED, "coordination": False}
-    (told,) = [e for e in result.get_asset_check_evaluations() if not e.passed]
-    assert code in (told.description or "")
+    (evaluation,) = [e for e in result.get_asset_check_evaluations() if not e.passed]
+    assert code in (evaluation.description or "")
     assert activated.skipped()
     assert activated.active() == before
 
@@ -66,5 +66,5 @@ def test_an_overridden_failure_is_a_warning_and_passes(activated: DagsterRepo) -
 
     assert result.success, troubles(result)
     assert verdicts_of(result, "module_registry") == PASSED
-    (told,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "coordination"]
-    assert "EN090" in (told.description or "")
+    (evaluation,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "coordination"]
+    assert "EN090" in (evaluation.description or "")

@@ -23,7 +23,7 @@ def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_
     assert first_rebuild.repo.run_json(page_of(first_rebuild.result, DELTA_LOG)["run_id"])["inputs"]["registries"] == []
 
 
-def test_its_page_tells_numbers_and_the_newest_edges(first_rebuild: FirstRebuild) -> None:
+def test_its_page_shows_numbers_and_the_newest_edges(first_rebuild: FirstRebuild) -> None:
     page = page_of(first_rebuild.result, DELTA_LOG)
 
     log = (first_rebuild.repo.governed.publish_root / page["run_id"] / LOG_FILE).read_bytes()
@@ -44,7 +44,7 @@ def test_a_second_rebuild_continues_the_log_of_the_first(rebuilt: DagsterRepo) -
     assert 0 < page["edges_added"] < page["records"]
 
 
-def test_where_nothing_is_new_it_materializes_again_with_the_folder_that_it_continues(rebuilt: DagsterRepo) -> None:
+def test_without_changes_it_materializes_again_with_the_same_folder(rebuilt: DagsterRepo) -> None:
     first = rebuilt.materialize(DELTA_LOG)
     folders = rebuilt.folders()
 
@@ -95,8 +95,8 @@ def test_the_preview_shows_the_newest_first_and_counts_the_others() -> None:
     refs = [SealedRef("x", "y", None, f"{number:064x}") for number in range(12)]
     edges = [DeltaEdge(f"r{n}", None, ref, "unknown", PathChanges(), "z", "w") for n, ref in enumerate(refs)]
 
-    told = metadata.newest_edges(b"".join(json_line(edge.to_json()) for edge in edges)).splitlines()
+    preview = metadata.newest_edges(b"".join(json_line(edge.to_json()) for edge in edges)).splitlines()
 
-    assert [row.split(" | ")[0] for row in told[2:12]] == [f"| r{n}" for n in range(11, 1, -1)]
-    assert told[-1] == "… 2 older records in the run folder."
+    assert [row.split(" | ")[0] for row in preview[2:12]] == [f"| r{n}" for n in range(11, 1, -1)]
+    assert preview[-1] == "… 2 older records in the run folder."
     assert metadata.newest_edges(b"") == "No records."

@@ -19,7 +19,7 @@ def test_every_registry_of_the_stack_has_an_asset_with_a_code_version_and_all_bl
             assert f"{spec.registry_id}:{name} (blocking)" in drawn["checks"]
 
 
-def test_the_rebuild_leaves_out_what_moves_pointers() -> None:
+def test_the_rebuild_job_excludes_assets_that_move_pointers() -> None:
     rebuilt = {AssetKey(spec.registry_id).to_user_string() for spec in BUILD_ORDER}
 
     assert set(picture(defs)["jobs"]["rebuild_job"]) == rebuilt

@@ -1,4 +1,4 @@
-"""Days as partitions: what a run of one and of many seals, shows and judges, and how it is cancelled."""
+"""Days as partitions: what a run of one or many days seals, shows and checks, and how it is cancelled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, failure_of, make_removable, verdicts_of
+from registry_pipeline_tests.defs.conftest import (
+    DagsterRepo,
+    failure_of,
+    make_removable,
+    open_dagster_repo,
+    verdicts_of,
+)
 from registry_pipeline_tests.histories import make_historic
 from registry_pipeline_tests.registries.repositories import git
 
@@ -47,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def past(made: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
     root = tmp_path / "repository"
     shutil.copytree(made, root, symlinks=True)
-    with door_of(root) as repo:
+    with open_dagster_repo(root) as repo:
         yield repo
     make_removable(root)
 
@@ -100,7 +106,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: DagsterRe
     assert verdicts_of(result, DAILY) == dict.fromkeys(catalog.spec_of(DAILY).check_names, True)
 
 
-def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(past: DagsterRepo) -> None:
+def test_each_partition_of_a_run_has_its_own_folder_and_page(past: DagsterRepo) -> None:
     result = past.execute(DAILY_JOB, **span("2026-01-18", "2026-02-21"))
 
     assert result.success
@@ -115,7 +121,7 @@ def test_many_partitions_of_one_run_are_as_many_folders_each_with_its_own_page(p
     assert checks == dict.fromkeys(catalog.spec_of(DAILY).check_names, 35)
 
 
-def test_partitions_that_are_made_again_name_the_folders_that_stand_unless_forced(past: DagsterRepo) -> None:
+def test_partitions_that_are_built_again_name_the_existing_folders_unless_forced(past: DagsterRepo) -> None:
     first = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
     again = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
     forced = pages(past.execute(DAILY_JOB, run_config=FORCE, **span("2026-02-09", "2026-02-12")))
@@ -145,7 +151,7 @@ def test_one_days_damage_fails_the_check_of_the_whole_run(past: DagsterRepo, mon
     assert "HASH_MISMATCH" in str(seal.metadata["findings"].value)
 
 
-def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(past: DagsterRepo) -> None:
+def test_checks_that_are_executed_alone_verify_the_newest_folder_of_every_day(past: DagsterRepo) -> None:
     old = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
     new = pages(past.execute(DAILY_JOB, run_config=FORCE, partition_key="2026-02-12"))
     alone = asset_job("alone", AssetSelection.checks_for_assets(DAILY))
@@ -161,9 +167,7 @@ def test_checks_that_are_executed_alone_judge_the_newest_folder_of_every_day(pas
     assert verdicts_of(broken, DAILY)["seal"] is False
 
 
-def test_a_day_that_is_refused_fails_with_a_sentence_and_what_to_do(
-    past: DagsterRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_day_fails_with_a_message_and_a_hint(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     (past.governed.root / ".git").rename(past.governed.root / "gone")
 
     result = past.execute(DAILY_JOB, partition_key="2026-02-12")
@@ -172,7 +176,7 @@ def test_a_day_that_is_refused_fails_with_a_sentence_and_what_to_do(
     assert "read from git" in failure_of(result, DAILY)
 
 
-def test_a_run_that_fails_in_the_middle_tells_of_the_days_that_it_sealed(past: DagsterRepo) -> None:
+def test_a_run_that_fails_in_the_middle_reports_the_days_that_it_sealed(past: DagsterRepo) -> None:
     root = past.governed.root
     blob = git(root, "rev-parse", "side:docs/expected.json")
     (root / ".git/objects" / blob[:2] / blob[2:]).unlink()
@@ -186,7 +190,7 @@ def test_a_run_that_fails_in_the_middle_tells_of_the_days_that_it_sealed(past: D
     assert names == {name for name in past.folders() if "asof" in name}
 
 
-def test_a_cancelled_run_ends_between_two_days_and_tells_of_those_that_it_sealed(
+def test_a_cancelled_run_ends_between_two_days_and_reports_the_sealed_ones(
     past: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Dagster cancels a run: an interrupt of the process that executes it."""
@@ -237,13 +241,13 @@ def test_without_a_first_day_the_definitions_load_without_history_and_say_so(
     assert definitions.resolve_job_def("rebuild_job").name == "rebuild_job"
 
 
-def test_loading_asks_git_nothing(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_does_not_start_git(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     assert build_defs(past.governed.root).resolve_assets_def(DAILY).partitions_def is not None
 
 
-def test_loading_warns_of_nothing(past: DagsterRepo) -> None:
+def test_loading_gives_no_warning(past: DagsterRepo) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         build_defs(past.governed.root)

@@ -19,7 +19,7 @@ from registry_pipeline_tests.defs.conftest import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 from registry_pipeline_tests.histories import FIRST_DAY, make_historic
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 DAYS = [str(FIRST_DAY + timedelta(days=count)) for count in range(60)]
 CHECKOUT = Path(__file__).parents[2]
@@ -73,10 +73,10 @@ def backfill(served: Served, days: list[str], **request: Any) -> list[str]:
 
     def over() -> list[str] | None:
         state = served.graphql(STATE, id=answer["backfillId"])
-        told, runs = state["partitionBackfillOrError"], state["runsOrError"]["results"]
-        assert told["status"] in ("REQUESTED", "COMPLETED", "COMPLETED_SUCCESS"), state
+        backfill_state, runs = state["partitionBackfillOrError"], state["runsOrError"]["results"]
+        assert backfill_state["status"] in ("REQUESTED", "COMPLETED", "COMPLETED_SUCCESS"), state
         assert not [run for run in runs if run["status"] == "FAILURE"], state
-        return None if told["status"] == "REQUESTED" else [run["runId"] for run in runs]
+        return None if backfill_state["status"] == "REQUESTED" else [run["runId"] for run in runs]
 
     return until("the backfill", over, WORK_SECONDS)
 

@@ -78,9 +78,9 @@ def test_a_note_of_the_pointer_file_is_shown_with_escapes(hostile: DagsterRepo) 
 
 
 def test_findings_of_a_hostile_folder_are_text() -> None:
-    told = finding("HASH_MISMATCH", f"runs/{HOSTILE}", location=HOSTILE, expected=HOSTILE, got=HOSTILE)
+    mismatch = finding("HASH_MISMATCH", f"runs/{HOSTILE}", location=HOSTILE, expected=HOSTILE, got=HOSTILE)
     schema = finding("SCHEMA_VIOLATION", "runs/a", detail=HOSTILE)
-    verdict = Verdict(f"runs/{HOSTILE}", "a", "run_registry", "fail", "0" * 64, (told, schema))
+    verdict = Verdict(f"runs/{HOSTILE}", "a", "run_registry", "fail", "0" * 64, (mismatch, schema))
 
     for result in (
         *(check_result(name, verdict) for name in ("seal", "schema")),
@@ -92,7 +92,7 @@ def test_findings_of_a_hostile_folder_are_text() -> None:
             assert markup_in(text) == [], text
 
 
-def test_a_failure_tells_its_sentence_and_its_advice_with_escapes() -> None:
+def test_a_failure_shows_its_message_and_advice_with_escapes() -> None:
     with pytest.raises(Exception, match="gpj") as raised, as_dagster_failure():
         raise RefusedError(f"no {HOSTILE}", f"see {HOSTILE}")
 

@@ -41,7 +41,7 @@ from registry_pipeline_tests.defs.conftest import (
 from registry_pipeline_tests.defs.served import WORK_SECONDS
 
 
-def test_dagster_tells_an_upstream_of_the_run_from_one_outside_as_it_did_on_the_pinned_release() -> None:
+def test_dagster_distinguishes_upstreams_of_the_run_as_in_the_pinned_release() -> None:
     seen: list[tuple[str, str | None, str | None]] = []
 
     class Recording(IOManager):
@@ -79,7 +79,7 @@ def test_an_asset_executed_alone_reads_the_active_upstream_and_not_the_newest(ac
     assert upstream_of(activated, page_of(alone, "op_status_table")["run_id"]) == {"run_registry": active}
 
 
-def test_an_asset_executed_alone_where_nothing_is_active_is_refused_with_the_command_to_run(
+def test_an_asset_executed_alone_without_active_runs_is_refused_with_a_command(
     rebuilt: DagsterRepo,
 ) -> None:
     alone = rebuilt.materialize("op_status_table")
@@ -100,7 +100,7 @@ def test_a_tampered_upstream_is_refused_by_name(activated: DagsterRepo) -> None:
     assert "does not verify" in str(troubles(alone))
 
 
-def test_a_re_execution_asks_git_anew_though_it_inherits_its_parents_tags(rebuilt: DagsterRepo) -> None:
+def test_a_re_execution_reads_git_again_although_it_inherits_its_parents_tags(rebuilt: DagsterRepo) -> None:
     first = rebuilt.instance.get_runs()[0]
     inherited = {COMMIT_TAG: "0" * 40, TREE_TAG: "dirty", TAKEN_TAG: first.run_id, PARENT_RUN_ID_TAG: first.run_id}
 
@@ -117,9 +117,7 @@ def test_the_resource_outside_an_execution_says_so() -> None:
         _ = RepositoryResource(root=".").instance
 
 
-def test_steps_that_begin_at_the_same_moment_ask_git_once(
-    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     run = rebuilt.instance.get_runs()[0]
     rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run"})
     ask, asked = seal_build.start_build_run, []
@@ -143,7 +141,7 @@ def test_steps_that_begin_at_the_same_moment_ask_git_once(
     assert len(asked) == 1
 
 
-def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest(
+def test_a_check_executed_again_verifies_the_run_of_its_parent_and_not_the_latest(
     fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
@@ -162,16 +160,16 @@ def test_a_check_executed_again_judges_what_its_parent_sealed_and_not_the_latest
 
     again = from_failure(fresh, parent.run_id)
 
-    judged = {
+    checked_roots = {
         e.metadata[ROOT_KEY].value
         for e in again.get_asset_check_evaluations()
         if e.asset_key.path[-1] == "op_status_table"
     }
-    assert judged == {root}
+    assert checked_roots == {root}
     assert root != latest
 
 
-def test_a_folder_altered_since_its_checks_reaches_no_asset(
+def test_a_folder_altered_since_its_checks_is_not_given_to_an_asset(
     fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     validate, build, built = registries_validation.validate, steps.build, []
@@ -198,7 +196,7 @@ def test_a_folder_altered_since_its_checks_reaches_no_asset(
     assert "does not verify" in str(troubles(result))
 
 
-def test_an_asset_fails_where_git_cannot_read_the_repository_and_seals_no_folder_without_a_commit(
+def test_an_asset_fails_without_git_and_seals_no_folder_without_a_commit(
     rebuilt: DagsterRepo,
 ) -> None:
     (rebuilt.governed.root / ".git/HEAD").write_bytes(b"")

@@ -15,7 +15,7 @@ from registry_pipeline.cli.commands.ui import WORKSPACE, shipped_instance_file
 CHECKOUT = Path(__file__).parent.parent.parent
 
 
-def test_the_instance_file_is_understood_and_switches_off_what_it_says(tmp_path: Path) -> None:
+def test_dagster_accepts_the_instance_file_and_its_switches(tmp_path: Path) -> None:
     shutil.copyfile(shipped_instance_file(), tmp_path / "dagster.yaml")
 
     with DagsterInstance.from_config(str(tmp_path)) as instance:

@@ -19,7 +19,7 @@ from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.cli.main import main
 from registry_pipeline_tests.cli.conftest import NOON, Ended, Repository, environment
 from registry_pipeline_tests.copies import copied_repository, make_removable
-from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, page_of, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, open_dagster_repo, page_of, verdicts_of
 from registry_pipeline_tests.old_role_pack import (
     DEFECTS,
     OLD,
@@ -197,8 +197,8 @@ def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
     checks = verdicts_of(result, ROLE_REGISTRY)
     assert checks == {"seal": True, "schema": True, "append_only": case.exit_code == 0}
     (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "append_only"]
-    told = str(check.metadata["findings"].value)
-    errors = sorted((code, place or None) for code, place in _LINE.findall(told))
+    findings_text = str(check.metadata["findings"].value)
+    errors = sorted((code, place or None) for code, place in _LINE.findall(findings_text))
     if checks["append_only"]:
         sealed = page_of(result, ROLE_REGISTRY)["run_id"]
         if before is None or before.run_id != sealed:
@@ -208,14 +208,14 @@ def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
     else:
         assert "check append_only failed" in repo.skipped()
         assert repo.active().get(ROLE_REGISTRY) == before
-    return Verdict(case.exit_code, errors, len(re.findall(r"\*\*RR020\*\* warning", told)))
+    return Verdict(case.exit_code, errors, len(re.findall(r"\*\*RR020\*\* warning", findings_text)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_entry_point_gives_the_same_verdict(case: Case, prepared: Path, home: Path, tmp_path: Path) -> None:
     quick = QuickRepository(prepared, home)
     verdicts = checked_by_commands(quick, case)
-    with copied_repository(prepared, tmp_path / "dagster") as copy, door_of(copy) as repo:
+    with copied_repository(prepared, tmp_path / "dagster") as copy, open_dagster_repo(copy) as repo:
         verdicts["Dagster"] = checked_by_dagster(repo, case)
     verdicts |= sealed_by_commands(quick)
 
@@ -252,7 +252,7 @@ def test_a_sealed_run_has_the_same_verdict_without_git_and_without_the_repositor
 
 
 @pytest.mark.parametrize("case", [CASES[1]], ids=str)
-def test_an_unchanged_pack_fails_once_main_published_what_it_lacks(case: Case, prepared: Path, home: Path) -> None:
+def test_an_unchanged_pack_fails_after_main_published_what_it_lacks(case: Case, prepared: Path, home: Path) -> None:
     repo = QuickRepository(prepared, home)
     git(prepared, "checkout", "-q", "-b", "work")
     git(prepared, "checkout", "-q", "main")

@@ -19,7 +19,7 @@ from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline_tests.copies import make_removable
-from registry_pipeline_tests.defs.conftest import DagsterRepo, door_of, failure_of, page_of, troubles
+from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of, open_dagster_repo, page_of, troubles
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
 from registry_pipeline_tests.log_heads import head_of
 
@@ -60,7 +60,7 @@ def previous_of(repo: DagsterRepo, run_id: str) -> list[str]:
     return [each["sealed_ref"]["run_id"] for each in repo.run_json(run_id)["inputs"]["registries"]]
 
 
-def test_a_log_that_the_command_line_continued_meanwhile_is_built_again_on_its_head(
+def test_a_log_that_the_command_line_continued_is_built_again_on_its_head(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = head_of(rebuilt.governed)
@@ -91,7 +91,7 @@ def test_two_dagster_runs_that_log_the_same_snapshots_leave_one_log(
     assert page_of(again, DELTA_LOG)["state"] == "unchanged"
 
 
-def test_a_log_that_is_always_late_fails_the_step_with_what_to_do(
+def test_a_log_that_always_loses_the_race_fails_the_step_with_a_hint(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_sealing(monkeypatch, continue_the_log(rebuilt), times=4)
@@ -113,16 +113,16 @@ def build_at_once(root: str, barrier: Barrier) -> None:
 
 
 def materialize_at_once(root: str, barrier: Barrier) -> None:
-    """Materialize all that is built, with its checks; a failure is told in place of the exit code."""
-    with door_of(Path(root)) as repo:
+    """Materialize all that is built, with its checks; a failure is returned in place of the exit code."""
+    with open_dagster_repo(Path(root)) as repo:
         wait_for_locks_without_limit()
         barrier.wait()
         result = repo.rebuild()
         sys.exit("\n".join(troubles(result)) if not result.success else 0)
 
 
-@pytest.mark.door
-def test_a_materialization_and_a_build_at_once_leave_one_log(tmp_path: Path) -> None:
+@pytest.mark.process
+def test_a_concurrent_materialization_and_build_leave_one_log(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     root.mkdir()
     name = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")
@@ -141,7 +141,7 @@ def test_a_materialization_and_a_build_at_once_leave_one_log(tmp_path: Path) -> 
     for each in both:
         each.join()
 
-    with door_of(root) as repo:
+    with open_dagster_repo(root) as repo:
         assert [each.exitcode for each in both] == [0, 0]
         assert head_of(repo.governed)
     assert main(["-C", str(root), "verify", "--all", "--jobs", "1"]) == 0

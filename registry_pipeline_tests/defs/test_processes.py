@@ -17,7 +17,7 @@ from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG
 from registry_pipeline_tests.defs.conftest import DagsterRepo
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 CHOSEN = ("run_registry", "expected_versions", "op_status_table")  # two that begin together, one that reads another
 
@@ -39,7 +39,7 @@ def count_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return notes
 
 
-def test_steps_in_processes_of_their_own_share_the_stamp_and_one_look_at_git(
+def test_steps_in_separate_processes_share_the_timestamp_and_the_git_state(
     fresh: DagsterRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))

@@ -50,7 +50,7 @@ def check_whole(repo: DagsterRepo) -> None:
 
 
 @pytest.mark.parametrize("step", ["write_intent", "seal_record", "replace_file", "remove_intent"])
-def test_the_sensor_between_two_steps_of_an_activation_asks_for_nothing_wrong(
+def test_the_sensor_between_two_steps_of_an_activation_requests_nothing_wrong(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The reader inside the writer's process cannot take the writer's lock: it says so instead of guessing."""
@@ -86,7 +86,7 @@ def test_a_build_of_the_command_line_between_request_and_job_wins_and_the_job_mo
     check_whole(rebuilt)
 
 
-def test_a_rollback_of_the_command_line_between_request_and_job_is_kept_whole(activated: DagsterRepo) -> None:
+def test_a_rollback_of_the_command_line_between_request_and_job_is_kept(activated: DagsterRepo) -> None:
     before = activated.active()
     activated.rebuild()
     request = activated.requested()

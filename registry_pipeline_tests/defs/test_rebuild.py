@@ -24,22 +24,22 @@ from registry_pipeline_tests.defs.conftest import (
 )
 
 
-def test_a_rebuild_seals_one_folder_a_registry_that_verifies_and_moves_no_pointer(first_rebuild: FirstRebuild) -> None:
+def test_a_rebuild_seals_one_valid_folder_per_registry_and_moves_no_pointer(first_rebuild: FirstRebuild) -> None:
     repo, result = first_rebuild.repo, first_rebuild.result
 
     made = repo.folders() - first_rebuild.folders_before
     runs = [find_runs.find_run(repo.governed, name) for name in made]
-    judged = [checked.verdict for checked in pipeline_verify.check_runs(runs)]
+    verdicts = [checked.verdict for checked in pipeline_verify.check_runs(runs)]
 
     assert {page_of(result, name)["run_id"] for name in REGISTRIES} == made
-    assert {verdict.root_sha256 for verdict in judged} == set(roots_of(result).values())
-    assert all(verdict.passed for verdict in judged)
+    assert {verdict.root_sha256 for verdict in verdicts} == set(roots_of(result).values())
+    assert all(verdict.passed for verdict in verdicts)
     for name in REGISTRIES:
         assert verdicts_of(result, name) == dict.fromkeys(catalog.spec_of(name).check_names, True)
     assert repo.governed.pointer_path.read_bytes() == first_rebuild.pointers_before
 
 
-def test_all_folders_of_a_run_bear_the_start_of_the_run_and_its_git_state(first_rebuild: FirstRebuild) -> None:
+def test_all_folders_of_a_run_have_its_start_time_and_git_state(first_rebuild: FirstRebuild) -> None:
     repo, result = first_rebuild.repo, first_rebuild.result
 
     record = repo.instance.get_run_record_by_id(result.run_id)
@@ -53,11 +53,11 @@ def test_all_folders_of_a_run_bear_the_start_of_the_run_and_its_git_state(first_
     assert {(e["git_commit"], e["working_tree_state"]) for e in envelopes} == {(tags[COMMIT_TAG], tags[TREE_TAG])}
 
 
-def test_git_is_asked_once_a_run(first_rebuild: FirstRebuild) -> None:
+def test_git_is_read_once_per_run(first_rebuild: FirstRebuild) -> None:
     assert first_rebuild.git_asked_in == [first_rebuild.result.run_id]
 
 
-def test_the_asset_page_tells_the_folder_its_root_and_numbers_to_plot(first_rebuild: FirstRebuild) -> None:
+def test_the_asset_page_shows_the_folder_its_root_hash_and_numbers_to_plot(first_rebuild: FirstRebuild) -> None:
     page = page_of(first_rebuild.result, "drift_signals")
     rows = page_of(first_rebuild.result, "run_registry")
 
@@ -70,7 +70,7 @@ def test_the_asset_page_tells_the_folder_its_root_and_numbers_to_plot(first_rebu
     assert "records_change" not in rows, "nothing is active: there is no change to tell"
 
 
-def test_the_page_tells_how_records_changed_against_the_active_snapshot(activated: DagsterRepo) -> None:
+def test_the_page_shows_how_records_changed_since_the_active_snapshot(activated: DagsterRepo) -> None:
     result = activated.rebuild()
 
     page = page_of(result, "run_registry")
@@ -106,7 +106,7 @@ def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: Da
 
 
 @pytest.mark.parametrize(("damage", "code"), [(None, "CAPTURE_MISSING"), (b"{", "CAPTURE_MALFORMED")])
-def test_a_capture_without_a_source_is_told_and_skips_nobody(
+def test_a_capture_without_a_source_is_reported_and_skips_no_other_asset(
     fresh: DagsterRepo, damage: bytes | None, code: str
 ) -> None:
     source = fresh.governed.path(fresh.governed.config.expected_versions)
@@ -123,7 +123,7 @@ def test_a_capture_without_a_source_is_told_and_skips_nobody(
     assert "its source made no run" not in str(fresh.requested())
 
 
-def test_a_capture_that_lost_its_source_stands_for_the_active_snapshot(activated: DagsterRepo) -> None:
+def test_a_capture_that_lost_its_source_returns_the_active_snapshot(activated: DagsterRepo) -> None:
     activated.governed.path(activated.governed.config.expected_versions).unlink()
 
     result = activated.rebuild()
@@ -135,7 +135,7 @@ def test_a_capture_that_lost_its_source_stands_for_the_active_snapshot(activated
     assert page["run_id"] in {i["sealed_ref"]["run_id"] for i in drift["inputs"]["registries"]}
 
 
-def test_an_error_of_the_runbook_is_told_with_its_advice_and_no_traceback(
+def test_an_error_of_the_pipeline_is_shown_with_its_advice_and_no_traceback(
     fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_args: object, **_options: object) -> None:
@@ -152,7 +152,7 @@ def test_an_error_of_the_runbook_is_told_with_its_advice_and_no_traceback(
     assert failed.user_failure_data.metadata["advice"].value == "rebuild it"
 
 
-def test_a_removed_run_fails_its_blocking_check_and_stops_what_rests_on_it(activated: DagsterRepo) -> None:
+def test_a_removed_run_fails_its_blocking_check_and_stops_its_dependants(activated: DagsterRepo) -> None:
     pointers = activated.governed.pointer_path.read_bytes()
     gone = activated.governed.publish_root / "legacy"
     for file in gone.iterdir():

@@ -1,4 +1,4 @@
-"""What the command line seals appears in Dagster: whole sets, without a run, checked by Dagster itself (issue 4, 7)."""
+"""What the command line seals appears in Dagster: complete builds only, without a run, checked by Dagster itself."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def reported(answer: SensorResult | SkipReason) -> dict[str, AssetMaterializatio
 
 
 def reason(answer: SensorResult | SkipReason) -> str:
-    told = answer if isinstance(answer, SkipReason) else answer.skip_reason
-    assert isinstance(told, SkipReason), answer
-    return told.skip_message or ""
+    skip_reason = answer if isinstance(answer, SkipReason) else answer.skip_reason
+    assert isinstance(skip_reason, SkipReason), answer
+    return skip_reason.skip_message or ""
 
 
 def check(repo: DagsterRepo, answer: SensorResult | SkipReason) -> ExecuteInProcessResult:
@@ -94,7 +94,7 @@ def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: DagsterRepo) ->
         assert event_log.find_unpassed_checks(fresh.instance, made) == {}
 
 
-def test_what_is_told_once_is_not_told_again(fresh: DagsterRepo) -> None:
+def test_a_reported_build_is_not_reported_again(fresh: DagsterRepo) -> None:
     build(fresh)
     answer = tick(fresh)
     assert isinstance(answer, SensorResult)
@@ -103,7 +103,7 @@ def test_what_is_told_once_is_not_told_again(fresh: DagsterRepo) -> None:
     assert "Dagster knows it already" in reason(tick(fresh, None))
 
 
-def test_of_what_was_sealed_before_the_first_tick_the_newest_set_is_told(fresh: DagsterRepo) -> None:
+def test_of_builds_before_the_first_tick_the_newest_is_reported(fresh: DagsterRepo) -> None:
     build(fresh)
     build(fresh, minutes=1)
     build(fresh, "run_registry", "--only", minutes=2)
@@ -128,7 +128,7 @@ def test_a_set_that_another_repository_sealed_is_not_reported(fresh: DagsterRepo
     assert "run_registry" in reported(tick(fresh))
 
 
-def test_later_sets_are_told_one_a_tick_in_their_order(fresh: DagsterRepo) -> None:
+def test_later_sets_are_reported_one_per_tick_in_order(fresh: DagsterRepo) -> None:
     build(fresh)
     first = tick(fresh)
     build(fresh, minutes=1)
@@ -143,7 +143,7 @@ def test_later_sets_are_told_one_a_tick_in_their_order(fresh: DagsterRepo) -> No
     assert [first.cursor, second.cursor, third.cursor] == [utc_text(NOON + timedelta(minutes=m)) for m in range(3)]
 
 
-def test_a_part_of_a_set_would_displace_what_fits_together_and_is_not_told(rebuilt: DagsterRepo) -> None:
+def test_a_partial_set_would_displace_consistent_runs_and_is_not_reported(rebuilt: DagsterRepo) -> None:
     before = newest(rebuilt, "run_registry")
     build(rebuilt, "run_registry", "--only")
 
@@ -157,7 +157,7 @@ def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: DagsterRepo) 
     assert "Dagster knows a later build" in reason(tick(rebuilt))
 
 
-def test_a_build_that_is_under_way_is_waited_for(fresh: DagsterRepo) -> None:
+def test_the_sensor_waits_for_a_build_in_progress(fresh: DagsterRepo) -> None:
     build(fresh)
 
     with steps.hold_build_lock(fresh.governed):
@@ -166,7 +166,7 @@ def test_a_build_that_is_under_way_is_waited_for(fresh: DagsterRepo) -> None:
     assert reported(tick(fresh))
 
 
-def test_the_checks_of_one_set_are_over_before_the_next_is_told(fresh: DagsterRepo) -> None:
+def test_the_checks_of_one_set_end_before_the_next_is_reported(fresh: DagsterRepo) -> None:
     build(fresh)
     create_run_for_test(fresh.instance, job_name=CHECK_JOB, status=DagsterRunStatus.STARTED)
 
@@ -186,7 +186,7 @@ def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRe
     assert event_log.find_unpassed_checks(fresh.instance, newest(fresh, "run_registry")) == {}
 
 
-def test_the_activation_sensor_leaves_to_the_command_line_what_it_sealed(fresh: DagsterRepo) -> None:
+def test_the_activation_sensor_does_not_activate_builds_of_the_command_line(fresh: DagsterRepo) -> None:
     build(fresh, "--no-activate")
     check(fresh, tick(fresh))
 
@@ -201,8 +201,8 @@ def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Dagst
     version = {name: (event.tags or {})[event_log.DATA_VERSION_TAG] for name, event in events.items()}
     for registry_id in sealed(fresh):
         tags, upstreams = events[registry_id].tags or {}, REGISTRIES[registry_id].depends_on
-        told = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
-        assert told == {name: version[name] for name in upstreams}
+        input_versions = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
+        assert input_versions == {name: version[name] for name in upstreams}
 
 
 def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(activated: DagsterRepo) -> None:
@@ -229,7 +229,7 @@ def test_the_page_shows_the_run_its_records_and_its_folder(fresh: DagsterRepo) -
     assert json.loads(lines[0])["run_id"] in str(page["preview"])
 
 
-def test_a_folder_that_an_older_tool_named_alike_is_not_ours(fresh: DagsterRepo) -> None:
+def test_a_folder_of_an_older_tool_with_a_similar_name_is_not_reported(fresh: DagsterRepo) -> None:
     """The repository holds registry runs of the seeds' tools, under the names that ours have."""
     assert list(fresh.governed.publish_root.glob("*__drift_signals_build"))
 
@@ -253,7 +253,7 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
     assert "Dagster knows it already" in reason(tick(with_days))
 
 
-def test_a_plain_folder_is_told_of_and_breaks_nothing(fresh: DagsterRepo) -> None:
+def test_a_plain_folder_is_reported_and_breaks_nothing(fresh: DagsterRepo) -> None:
     gone = replace(fresh.governed, root=fresh.governed.root / "docs")
 
     assert not steps.is_build_in_progress(gone)

@@ -17,7 +17,7 @@ def rewrite(repo: DagsterRepo, text: str) -> None:
     repo.governed.path(PACK).write_text(text)
 
 
-def test_its_own_check_blocks_and_says_what_it_looks_at(first_rebuild: FirstRebuild) -> None:
+def test_its_own_check_blocks_and_describes_itself(first_rebuild: FirstRebuild) -> None:
     graph = first_rebuild.repo.definitions.resolve_asset_graph()
     check = graph.get_check_spec(AssetCheckKey(AssetKey(ROLE_REGISTRY), "append_only"))
 
@@ -26,7 +26,7 @@ def test_its_own_check_blocks_and_says_what_it_looks_at(first_rebuild: FirstRebu
     assert verdicts_of(first_rebuild.result, ROLE_REGISTRY) == PASSED
 
 
-def test_its_page_tells_roles_and_contracts_as_numbers(first_rebuild: FirstRebuild) -> None:
+def test_its_page_shows_roles_and_contracts_as_numbers(first_rebuild: FirstRebuild) -> None:
     page = page_of(first_rebuild.result, ROLE_REGISTRY)
 
     assert (page["records"], page["roles"], page["contracts"]) == (2, 2, 4)
@@ -47,7 +47,7 @@ def test_a_pack_that_grew_is_proposed_and_activated(activated: DagsterRepo) -> N
 
 
 @pytest.mark.parametrize(("text", "code"), [(DRIFTED, "RR003"), (SHRUNK, "RR001")])
-def test_a_pack_that_broke_its_word_fails_the_check_and_the_pointer_stays(
+def test_a_pack_with_violations_fails_the_check_and_the_pointer_stays(
     activated: DagsterRepo, text: str, code: str
 ) -> None:
     before = activated.governed.pointer_path.read_bytes()
@@ -63,7 +63,7 @@ def test_a_pack_that_broke_its_word_fails_the_check_and_the_pointer_stays(
     assert activated.governed.pointer_path.read_bytes() == before
 
 
-def test_what_the_check_found_is_remembered_with_the_run_that_found_it(activated: DagsterRepo) -> None:
+def test_violations_of_the_check_are_recorded_with_their_dagster_run(activated: DagsterRepo) -> None:
     rewrite(activated, DRIFTED)
 
     runs = [activated.materialize(ROLE_REGISTRY).run_id for _ in range(2)]
@@ -74,7 +74,7 @@ def test_what_the_check_found_is_remembered_with_the_run_that_found_it(activated
     assert {event["job_id"] for event in read_events(store)} == set(runs)
 
 
-def test_a_store_that_cannot_be_used_changes_no_check(activated: DagsterRepo) -> None:
+def test_an_unusable_store_changes_no_check(activated: DagsterRepo) -> None:
     (activated.governed.state_root / STORE_NAME).write_text("no database")
     rewrite(activated, DRIFTED)
     failing = activated.materialize(ROLE_REGISTRY)
@@ -87,7 +87,7 @@ def test_a_store_that_cannot_be_used_changes_no_check(activated: DagsterRepo) ->
 
 
 @pytest.mark.parametrize(("text", "code"), [(None, "CAPTURE_MISSING"), ("[", "CAPTURE_MALFORMED")])
-def test_a_pack_that_is_gone_or_cannot_be_read_stands_for_the_active_snapshot(
+def test_a_missing_or_unreadable_pack_returns_the_active_snapshot(
     activated: DagsterRepo, text: str | None, code: str
 ) -> None:
     active = activated.active()[ROLE_REGISTRY]
@@ -102,7 +102,7 @@ def test_a_pack_that_is_gone_or_cannot_be_read_stands_for_the_active_snapshot(
     assert verdicts_of(result, ROLE_REGISTRY) == PASSED
 
 
-def test_an_unchanged_pack_is_judged_again_and_makes_no_folder(activated: DagsterRepo) -> None:
+def test_an_unchanged_pack_is_checked_again_and_makes_no_folder(activated: DagsterRepo) -> None:
     before = activated.folders()
 
     result = activated.materialize(ROLE_REGISTRY)

@@ -49,7 +49,7 @@ def test_both_are_sealed_with_their_records_counted(first_rebuild: FirstRebuild)
     assert verdicts_of(first_rebuild.result, "overrides_log") == PASSED
 
 
-def test_what_was_appended_is_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
+def test_appended_records_are_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
     _append(activated.governed.root, RUN_INDEX, a_success(1))
 
     result = activated.materialize("overrides_log", "run_index")
@@ -69,9 +69,9 @@ def test_a_gate_without_its_outputs_blocks(activated: DagsterRepo) -> None:
 def test_a_voided_override_blocks_the_index_that_did_not_change(activated: DagsterRepo) -> None:
     _append(activated.governed.root, OVERRIDES, VOIDED)
 
-    told = _refusal(activated, "run_index")
+    refusal = _refusal(activated, "run_index")
 
-    assert "RI031: qa_gate2 is PASS although uniqueness_hook is FAIL" in told
+    assert "RI031: qa_gate2 is PASS although uniqueness_hook is FAIL" in refusal
     assert verdicts_of(activated.materialize("overrides_log"), "overrides_log") == PASSED
 
 
@@ -81,12 +81,12 @@ def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: DagsterRepo
     first, *rest = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([first.replace(b'"human"', b'"gpt"')] * (edit == "changed") + rest))
 
-    told = _refusal(activated, "run_index")
+    refusal = _refusal(activated, "run_index")
 
-    assert f"RI050: a line of {activated.active()['run_index'].run_id} was removed or changed" in told
+    assert f"RI050: a line of {activated.active()['run_index'].run_id} was removed or changed" in refusal
 
 
-def test_a_line_that_git_alone_remembers_blocks_too(activated: DagsterRepo) -> None:
+def test_a_line_that_only_git_contains_blocks_too(activated: DagsterRepo) -> None:
     root = activated.governed.root
     before = (root / OVERRIDES).read_bytes()
     _append(root, OVERRIDES, VOIDED | {"status": "resolved"})
@@ -94,9 +94,9 @@ def test_a_line_that_git_alone_remembers_blocks_too(activated: DagsterRepo) -> N
     git(root, "commit", "--quiet", "-m", "an update")
     (root / OVERRIDES).write_bytes(before + json.dumps(VOIDED).encode() + b"\n")
 
-    told = _refusal(activated, "overrides_log")
+    refusal = _refusal(activated, "overrides_log")
 
-    assert "RI050: a line of commit " in told
+    assert "RI050: a line of commit " in refusal
 
 
 def test_a_log_that_ends_in_the_middle_of_a_line_is_not_captured(activated: DagsterRepo) -> None:

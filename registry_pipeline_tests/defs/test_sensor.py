@@ -19,7 +19,7 @@ from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES, DagsterRepo, page_of
-from registry_pipeline_tests.defs.event_log import judge, newest
+from registry_pipeline_tests.defs.event_log import newest, record_check
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 UNJUDGED = dict.fromkeys(CHECK_NAMES, "has no result")
@@ -32,11 +32,11 @@ def failed_try(repo: DagsterRepo, status: DagsterRunStatus, **tags: str) -> None
     )
 
 
-def test_the_newest_verdict_on_a_materialization_holds(rebuilt: DagsterRepo) -> None:
+def test_the_newest_verdict_on_a_materialization_counts(rebuilt: DagsterRepo) -> None:
     made = newest(rebuilt, "drift_signals")
     assert made.sealed is not None
 
-    judge(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
+    record_check(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
 
     assert event_log.find_unpassed_checks(rebuilt.instance, made) == dict.fromkeys(CHECK_NAMES, "failed")
     assert "drift_signals" not in rebuilt.asked_for()
@@ -58,11 +58,11 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
     assert "check seal has no result" in activated.skipped()
 
 
-def test_where_nothing_was_built_it_names_the_job_that_builds(fresh: DagsterRepo) -> None:
+def test_without_builds_the_sensor_names_the_job_that_builds(fresh: DagsterRepo) -> None:
     assert fresh.skipped() == "nothing was built through Dagster yet: launch rebuild_job"
 
 
-def test_a_run_that_is_not_over_is_waited_for(rebuilt: DagsterRepo) -> None:
+def test_the_sensor_waits_for_a_run_in_progress(rebuilt: DagsterRepo) -> None:
     run = rebuilt.instance.get_runs()[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(run), "is_finished", property(lambda _run: False))
@@ -72,7 +72,7 @@ def test_a_run_that_is_not_over_is_waited_for(rebuilt: DagsterRepo) -> None:
     assert rebuilt.asked_for()
 
 
-def test_the_same_set_has_the_same_run_key_until_a_try_has_failed(rebuilt: DagsterRepo) -> None:
+def test_the_same_set_has_the_same_run_key_until_an_attempt_fails(rebuilt: DagsterRepo) -> None:
     first = rebuilt.requested()
 
     assert rebuilt.requested().run_key == first.run_key
@@ -80,26 +80,26 @@ def test_the_same_set_has_the_same_run_key_until_a_try_has_failed(rebuilt: Dagst
     assert rebuilt.requested().run_key == f"{first.tags[CLOSURE_TAG]}:1" != first.run_key
 
 
-def test_it_gives_up_at_the_third_failed_try(rebuilt: DagsterRepo) -> None:
+def test_the_sensor_gives_up_after_three_failed_attempts(rebuilt: DagsterRepo) -> None:
     for status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE):
         failed_try(rebuilt, status)
 
     assert rebuilt.skipped().startswith(f"given up after {TRIES} failed runs")
 
 
-def test_it_does_not_ask_while_a_try_is_under_way(rebuilt: DagsterRepo) -> None:
+def test_the_sensor_requests_nothing_while_an_attempt_is_in_progress(rebuilt: DagsterRepo) -> None:
     failed_try(rebuilt, DagsterRunStatus.STARTED)
 
     assert "is activating" in rebuilt.skipped()
 
 
-def test_what_was_in_force_and_was_replaced_is_not_proposed_again(rebuilt: DagsterRepo) -> None:
+def test_a_replaced_active_run_is_not_proposed_again(rebuilt: DagsterRepo) -> None:
     failed_try(rebuilt, DagsterRunStatus.SUCCESS)
 
     assert rebuilt.skipped().startswith("was active and was replaced")
 
 
-def test_a_build_that_describes_an_older_moment_than_the_active_run_is_left_alone(rebuilt: DagsterRepo) -> None:
+def test_a_build_of_an_older_time_than_the_active_run_is_not_proposed(rebuilt: DagsterRepo) -> None:
     record = rebuilt.instance.get_run_records()[0]
     later = datetime.fromtimestamp(record.start_time or 0, UTC) + timedelta(hours=1)
     run = seal_build.start_build_run(rebuilt.governed, later)
@@ -108,19 +108,19 @@ def test_a_build_that_describes_an_older_moment_than_the_active_run_is_left_alon
     assert "the as-of time of the run is earlier than that of the active run" in rebuilt.skipped()
 
 
-def test_the_sensor_is_on_and_the_schedule_is_off_until_somebody_turns_it() -> None:
+def test_the_sensor_is_on_and_the_schedule_is_off_by_default() -> None:
     assert activation_sensor.default_status is DefaultSensorStatus.RUNNING
     assert daily_rebuild_schedule.default_status is DefaultScheduleStatus.STOPPED
     assert daily_rebuild_schedule.execution_timezone == "UTC"
 
 
-def test_a_repository_that_cannot_be_read_is_told_and_not_a_crash(rebuilt: DagsterRepo) -> None:
+def test_an_unreadable_repository_is_reported_without_a_crash(rebuilt: DagsterRepo) -> None:
     (rebuilt.governed.root / "registry-pipeline.toml").write_text("unknown_key = 1\n", encoding="utf-8")
 
     assert "unknown key" in rebuilt.skipped()
 
 
-def test_what_a_rollback_moved_away_is_not_proposed_again_and_a_newer_build_is(activated: DagsterRepo) -> None:
+def test_a_rolled_back_run_is_not_proposed_again_and_a_newer_build_is(activated: DagsterRepo) -> None:
     governed, before = activated.governed, activated.active()
     newer = activated.rebuild()
     activated.execute_request(activated.requested())

@@ -18,7 +18,7 @@ from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,13 @@ def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(known_repository, root, symlinks=True)
     command = [sys.executable, "-m", "registry_pipeline", "-C", str(root), "--json", "ui", "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    told = root.parent / "told.json"
-    with told.open("wb") as out:
+    address_file = root.parent / "address.json"
+    with address_file.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, env=environment, start_new_session=True)
     try:
-        yield Served(until("the address", lambda: _address(told, process), START_SECONDS), load_repository(root))
+        yield Served(
+            until("the address", lambda: _address(address_file, process), START_SECONDS), load_repository(root)
+        )
         process.send_signal(signal.SIGINT)
         assert process.wait(WORK_SECONDS) == 0
     finally:
@@ -42,10 +44,10 @@ def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         make_removable(root)
 
 
-def _address(told: Path, process: subprocess.Popen[bytes]) -> str | None:
+def _address(address_file: Path, process: subprocess.Popen[bytes]) -> str | None:
     assert process.poll() is None, "`ui` ended by itself"
     try:
-        url: str = json.loads(told.read_bytes())["url"]
+        url: str = json.loads(address_file.read_bytes())["url"]
     except ValueError:
         return None
     return url
@@ -67,7 +69,7 @@ def test_the_code_location_has_the_name_that_dg_gives_it(served: Served) -> None
     assert served.location()["repositoryLocationName"] == "registry_pipeline"
 
 
-def test_a_rebuild_launched_through_graphql_is_put_in_force_by_the_sensor_and_reported(
+def test_a_rebuild_launched_through_graphql_is_activated_by_the_sensor_and_reported(
     served: Served, launched: str
 ) -> None:
     report = until("the report", lambda: served.newest("system_health_report"), WORK_SECONDS)
@@ -104,7 +106,7 @@ def test_the_page_of_the_graph_shows_every_asset(served: Served, launched: str, 
     assert (tmp_path / "graph.png").stat().st_size > 0
 
 
-def test_what_the_command_line_seals_meanwhile_appears_and_is_checked_by_dagster(served: Served, launched: str) -> None:
+def test_runs_that_the_command_line_seals_appear_and_are_checked_by_dagster(served: Served, launched: str) -> None:
     assert launched == "SUCCESS"
     until("the report of the rebuild", lambda: served.newest("system_health_report"), WORK_SECONDS)
     built = subprocess.run(

@@ -1,4 +1,4 @@
-"""Dagster under strain: issue 3, item 6, one section a word of its list, in its order.
+"""Dagster under load: overlapping rebuilds, failed steps, repeated checks and refused activations.
 
 The daemon restarted in the middle is in `test_strain_daemon`: it takes real processes.
 """
@@ -37,7 +37,7 @@ from registry_pipeline_tests.defs.conftest import (
     upstream_of,
     verdicts_of,
 )
-from registry_pipeline_tests.defs.event_log import judge, newest, repeat
+from registry_pipeline_tests.defs.event_log import newest, record_check, repeat
 from registry_pipeline_tests.defs.served import WORK_SECONDS
 
 
@@ -77,14 +77,12 @@ def made_by(result: Any) -> dict[str, str]:
 # Retry after publish.
 
 
-def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
-    fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tell = metadata.sealed_metadata
+def test_a_retried_step_finds_the_folder_that_it_published(fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    describe = metadata.sealed_metadata
     tries: list[str] = []
 
     def torn(governed: Any, sealed: Any, content: Any) -> metadata.Metadata:
-        page = tell(governed, sealed, content)
+        page = describe(governed, sealed, content)
         if "run_registry" in page["run_id"]:
             tries.append(page["run_id"])
             if len(tries) == 1:
@@ -105,7 +103,7 @@ def test_a_step_tried_again_after_its_folder_was_published_finds_that_folder(
 # Half-failed run.
 
 
-def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(activated: DagsterRepo) -> None:
+def test_runs_sealed_by_a_partly_failed_rebuild_stay_sealed_and_inactive(activated: DagsterRepo) -> None:
     active, before = activated.active(), activated.folders()
 
     sealed = made_by(half_failed(activated))
@@ -122,7 +120,7 @@ def test_what_a_half_failed_run_sealed_stays_sealed_and_is_not_put_in_force(acti
 # Re-execution from failure.
 
 
-def test_a_re_execution_from_failure_builds_on_what_its_parent_sealed_seals_nothing_twice_and_all_move_together(
+def test_a_re_execution_from_failure_reuses_its_parents_runs_and_all_are_activated_together(
     activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(REPO_VARIABLE, str(activated.governed.root))
@@ -145,7 +143,7 @@ def test_a_re_execution_from_failure_builds_on_what_its_parent_sealed_seals_noth
 # A check executed alone.
 
 
-def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(rebuilt: DagsterRepo) -> None:
+def test_a_check_executed_alone_verifies_the_latest_run_and_withdraws_a_candidate(rebuilt: DagsterRepo) -> None:
     before, made = rebuilt.asked_for(), newest(rebuilt, "drift_signals")
     assert made.sealed is not None
     artifact = rebuilt.governed.publish_root / made.sealed.ref.run_id / "DRIFT_SIGNALS_v0_1.json"
@@ -164,7 +162,7 @@ def test_a_check_executed_alone_judges_the_latest_and_takes_a_candidate_back(reb
 # A build newer than a passed check.
 
 
-def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_and_for_no_newer_build(
+def test_a_passed_check_counts_only_for_its_storage_id_and_root_hash(
     rebuilt: DagsterRepo,
 ) -> None:
     first = newest(rebuilt, "drift_signals")
@@ -176,11 +174,11 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
 
     unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
-    judge(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
+    record_check(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another root"
-    judge(rebuilt, again, storage_id=first.storage_id, root=root)
+    record_check(rebuilt, again, storage_id=first.storage_id, root=root)
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another materialization"
-    judge(rebuilt, again, storage_id=again.storage_id, root=root)
+    record_check(rebuilt, again, storage_id=again.storage_id, root=root)
     assert event_log.find_unpassed_checks(rebuilt.instance, again) == {}
 
 
@@ -190,11 +188,11 @@ def test_a_passed_check_counts_for_the_storage_id_and_the_root_that_it_judged_an
 def overlapping(
     repo: DagsterRepo, older_waits_at: str, newer_waits_at: str | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Let an older rebuild stand still at a registry while a newer one begins; return what each of them made.
+    """Pause an older rebuild at a registry while a newer one begins; return what each of them made.
 
-    With `newer_waits_at` the newer one stands still there in turn, until the older one has ended.
+    With `newer_waits_at` the newer one pauses there in turn, until the older one has ended.
     """
-    older_stands, older_may_go, newer_stands, older_is_over = Event(), Event(), Event(), Event()
+    older_paused, older_may_go, newer_paused, older_is_over = Event(), Event(), Event(), Event()
     results: dict[str, ExecuteInProcessResult] = {}
     order: list[str | None] = []
 
@@ -202,10 +200,10 @@ def overlapping(
         if run_id not in order:
             order.append(run_id)
         if order.index(run_id) == 0 and registry_id == older_waits_at:
-            older_stands.set()
+            older_paused.set()
             assert older_may_go.wait(WORK_SECONDS)
         elif order.index(run_id) == 1 and registry_id == newer_waits_at:
-            newer_stands.set()
+            newer_paused.set()
             assert older_is_over.wait(WORK_SECONDS)
 
     def rebuild(name: str, *done: Event) -> None:
@@ -216,10 +214,10 @@ def overlapping(
     with before_each_build(wait), stamped_a_minute_apart():
         older = Thread(target=rebuild, args=("older", older_is_over))
         older.start()
-        assert older_stands.wait(WORK_SECONDS)
-        newer = Thread(target=rebuild, args=("newer", newer_stands))
+        assert older_paused.wait(WORK_SECONDS)
+        newer = Thread(target=rebuild, args=("newer", newer_paused))
         newer.start()
-        assert newer_stands.wait(WORK_SECONDS)
+        assert newer_paused.wait(WORK_SECONDS)
         older_may_go.set()
         older.join()
         newer.join()
@@ -242,7 +240,7 @@ def stamped_a_minute_apart() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("newer_waits_at", [None, "drift_signals"])
-def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_left_with_its_reason(
+def test_of_two_overlapping_rebuilds_the_newer_complete_one_is_activated(
     activated: DagsterRepo, newer_waits_at: str | None
 ) -> None:
     older, newer = overlapping(activated, "op_status_table", newer_waits_at)
@@ -260,7 +258,7 @@ def test_of_two_overlapping_rebuilds_the_newer_whole_one_moves_and_the_older_is_
 # A refused advance.
 
 
-def test_a_refused_advance_is_not_asked_for_again_until_the_pointer_file_changes(activated: DagsterRepo) -> None:
+def test_a_refused_activation_is_not_requested_again_until_the_pointer_file_changes(activated: DagsterRepo) -> None:
     pointers = activated.governed.pointer_path
     before = pointers.read_bytes()
     activated.rebuild()
@@ -279,7 +277,7 @@ def test_a_refused_advance_is_not_asked_for_again_until_the_pointer_file_changes
 # A failed advance asked for again.
 
 
-def test_a_failed_advance_is_asked_for_again_under_new_keys_three_times_in_all_and_then_given_up(
+def test_a_failed_activation_is_requested_three_times_with_new_keys(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_options: object) -> None:

@@ -20,7 +20,7 @@ from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.defs.conftest import POINTED, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def files_of(root: Path) -> dict[str, bytes]:
     return {path.as_posix(): (root / path).read_bytes() for path in paths if path.parts[0] != ".codex"}
 
 
-def told(found: tuple[Finding, ...]) -> list[dict[str, Any]]:
+def describe_findings(found: tuple[Finding, ...]) -> list[dict[str, Any]]:
     """Return findings without what their codes say anyway."""
     kept = ("code", "severity", "path", "location", "message", "expected", "got")
     return [{name: value for name, value in each.to_json().items() if name in kept} for each in found]
@@ -50,7 +50,7 @@ def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
     if options.pop("check", False):
         _, found, _ = check_entries(repository)
         assert files_of(root) == before
-        return {"outcome": "checked", "findings": told(found)}
+        return {"outcome": "checked", "findings": describe_findings(found)}
     removed = options.pop("remove", None)
     if removed is None:
         asked = ChangeRequest("Ada", NOON, **options)
@@ -63,7 +63,7 @@ def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
     changed = {path: data for path, data in sorted(after.items()) if data != before.get(path)}
     outcome = {
         "outcome": "written" if written.written else "refused",
-        "findings": told(written.change.findings),
+        "findings": describe_findings(written.change.findings),
         "changed": {path: diff_lines(before.get(path, b""), data) for path, data in changed.items()},
     }
     return outcome | ({"gone": gone} if gone else {})

@@ -20,7 +20,7 @@ WRITTEN = [case for case in CASES if case.expected["outcome"] == "written"]
 
 
 @pytest.mark.parametrize("case", WRITTEN, ids=lambda case: case.id)
-def test_what_was_written_passes_the_check(case: Case, tmp_path: Path) -> None:
+def test_a_written_entry_passes_the_check(case: Case, tmp_path: Path) -> None:
     before = write_repository(case, tmp_path / "before" / "repository")
     had_errors = has_errors(check_library(read_library(before)))
     run_entries_case(case, tmp_path)

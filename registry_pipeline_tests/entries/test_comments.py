@@ -38,28 +38,28 @@ def changed(text: str, after: object) -> str:
         ("c", "  # of c\n  - id: c\n    # in c\n"),
     ],
 )
-def test_an_entry_that_goes_takes_its_own_comments_and_no_other(gone: str, lost: str) -> None:
+def test_removing_an_entry_removes_its_own_comments_only(gone: str, lost: str) -> None:
     (data,) = read_yaml_values(BETWEEN.encode())
     kept = [each for each in data["types"] if each["id"] != gone]
 
     assert changed(BETWEEN, {"types": kept}) == BETWEEN.replace(lost, "")
 
 
-def test_a_key_that_goes_leaves_comments_that_are_of_nobody() -> None:
+def test_removing_a_key_keeps_comments_that_belong_to_nothing() -> None:
     assert changed("a: 1\nb: 2\n  # in b\n\n# of nobody\n\nc: 3\n", {"a": 1, "c": 3}) == "a: 1\n\n# of nobody\n\nc: 3\n"
 
 
-def test_a_new_last_entry_comes_behind_the_comments_in_the_one_before() -> None:
+def test_a_new_last_entry_follows_the_comments_of_the_previous_one() -> None:
     text = "types:\n  - id: a\n    # in a\n# foot\n"
 
     assert changed(text, {"types": [{"id": "a"}, {"id": "b"}]}) == text.replace("# foot", "  - id: b\n# foot")
 
 
-def test_a_comment_behind_an_empty_list_stays_with_its_key() -> None:
+def test_a_comment_after_an_empty_list_stays_with_its_key() -> None:
     assert changed("types: [] # kinds\n", {"types": [{"id": "a"}]}) == "types: # kinds\n  - id: a\n"
 
 
-def test_the_other_road_keeps_the_layout_of_lines_that_it_need_not_change() -> None:
+def test_the_round_trip_keeps_the_layout_of_unchanged_lines() -> None:
     text = "types:\n  - &a\n    id: a\n    d: &d x\n  - id: y\n    d: [p,  q]\n  - id: z\n    d: *d\n"
     entries = [{"id": "a", "d": "new"}, {"id": "y", "d": ["p", "q"]}, {"id": "z", "d": "x"}]
 

@@ -76,7 +76,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("check", "good", "bad", "codes"), ENTRIES.values(), ids=ENTRIES)
-def test_problems_are_told_by_code_and_a_good_entry_has_none(
+def test_problems_have_codes_and_a_valid_entry_has_none(
     here: Path, check: Check, good: dict[str, Any], bad: dict[str, Any], codes: list[str]
 ) -> None:
     problems = check(bad)
@@ -89,11 +89,11 @@ def test_problems_are_told_by_code_and_a_good_entry_has_none(
 
 @pytest.mark.parametrize("check", [row[0] for row in ENTRIES.values()], ids=ENTRIES)
 @pytest.mark.parametrize("entry", [{}, {"match": 1, "hooks": [], "routes": {}, "scope": "x", "dependencies": None}])
-def test_an_entry_of_any_shape_is_no_crash(here: Path, check: Check, entry: dict[str, Any]) -> None:
+def test_an_entry_of_any_shape_does_not_crash(here: Path, check: Check, entry: dict[str, Any]) -> None:
     assert isinstance(check(entry), list)
 
 
-def test_where_there_is_no_repository_nothing_can_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_repository_nothing_can_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REGISTRY_PIPELINE_REPO", raising=False)
 

@@ -18,7 +18,7 @@ def shuffled(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]
 
 
 @given(shuffled())
-def test_the_order_of_insertion_leaves_no_trace(both: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
+def test_the_order_of_insertion_does_not_matter(both: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
     ends = []
     for order in both:
         data = b"types: []\n"

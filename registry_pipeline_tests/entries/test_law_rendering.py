@@ -13,7 +13,7 @@ from registry_pipeline_tests.entries.yaml_texts import VALUES
 
 
 @given(VALUES)
-def test_what_is_written_is_read_again(value: Any) -> None:
+def test_a_written_value_is_read_back(value: Any) -> None:
     block = "\n".join(block_lines({"k": value}, 0, Style())) + "\n"
     flow = f"k: {flow_text(value)}\n"
 

@@ -21,7 +21,9 @@ def dumped(document: Any) -> str:
 
 
 @given(files(), entries())
-def test_both_roads_end_at_the_same_values(file: tuple[str, list[dict[str, Any]]], entry: dict[str, Any]) -> None:
+def test_both_ways_of_writing_give_the_same_values(
+    file: tuple[str, list[dict[str, Any]]], entry: dict[str, Any]
+) -> None:
     spliced = inserted(file[0].encode(), entry)
 
     yaml = _round_trip_parser()

@@ -60,7 +60,7 @@ def test_a_schema_has_every_field_of_the_specification_and_no_other(entry_type: 
 
 
 @pytest.mark.parametrize("entry_type", ENTRY_TYPES.values(), ids=ENTRY_TYPES)
-def test_a_schema_says_of_itself_what_the_table_says(entry_type: EntryType) -> None:
+def test_a_schema_describes_itself_as_the_table_does(entry_type: EntryType) -> None:
     schema, config = schema_of(entry_type), Entries()
 
     assert (schema["x-type"], schema["x-key"]) == (entry_type.name, entry_type.key_field)
@@ -68,7 +68,7 @@ def test_a_schema_says_of_itself_what_the_table_says(entry_type: EntryType) -> N
     assert (schema.get("x-list"), schema.get("x-alias")) == (entry_type.list_key, entry_type.alias)
 
 
-def test_the_words_of_the_schemas_are_those_of_the_tables() -> None:
+def test_the_enumerations_of_the_schemas_are_those_of_the_tables() -> None:
     hook, interface = schema_of(ENTRY_TYPES["hook"]), schema_of(ENTRY_TYPES["module_interface"])
 
     assert tuple(hook["properties"]["event_type"]["enum"]) == EVENTS
@@ -76,13 +76,13 @@ def test_the_words_of_the_schemas_are_those_of_the_tables() -> None:
     assert set(interface["properties"]["x-approval"]["properties"]["lifecycle"]["enum"]) == NEEDS_APPROVAL
 
 
-def test_every_schema_that_ships_is_of_a_type() -> None:
+def test_every_shipped_schema_belongs_to_a_type() -> None:
     names = {path.name for path in (schema_folder() / "entries").iterdir()}
 
     assert names == {each.schema_name for each in ENTRY_TYPES.values()}
 
 
-def test_an_entry_is_judged_by_a_schema_in_a_file() -> None:
+def test_an_entry_is_checked_by_a_schema_in_a_file() -> None:
     place = schema_folder() / "entries" / "hook.schema.yaml"
     good = {"id": "tidy", "description": "Tidies.", "event_type": "SessionStop", "x-team": "Ours"}
 
@@ -109,7 +109,7 @@ SCHEMAS = {
 
 
 @pytest.mark.parametrize("data", SCHEMAS.values(), ids=SCHEMAS)
-def test_a_schema_that_cannot_judge_is_told(tmp_path: Path, data: bytes) -> None:
+def test_an_unusable_schema_is_reported(tmp_path: Path, data: bytes) -> None:
     place = tmp_path / "a.schema.yaml"
     place.write_bytes(data)
 
@@ -119,6 +119,6 @@ def test_a_schema_that_cannot_judge_is_told(tmp_path: Path, data: bytes) -> None
         validate_entry({}, place)
 
 
-def test_a_schema_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_schema_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         validate_entry({}, tmp_path / "none.schema.yaml")

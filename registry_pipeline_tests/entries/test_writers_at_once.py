@@ -63,7 +63,7 @@ def test_ten_processes_that_add_different_entries_at_once_all_succeed(tmp_path: 
 
 
 @pytest.mark.parametrize("verb", ["add", "remove", "init --entries"])
-def test_a_writer_that_waited_long_enough_is_told_so_and_changes_nothing(
+def test_a_writer_that_waited_too_long_reports_it_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     repository = make_small(tmp_path / "repository")
@@ -82,7 +82,7 @@ def test_a_writer_that_waited_long_enough_is_told_so_and_changes_nothing(
     assert contents_of(repository.root) == BEFORE
 
 
-def test_a_writer_that_waits_is_let_in_when_the_other_one_ends(tmp_path: Path) -> None:
+def test_a_waiting_writer_continues_when_the_other_one_ends(tmp_path: Path) -> None:
     repository = make_small(tmp_path / "repository")
     waiting = threading.Thread(target=add_type, args=(repository, "second"))
 
@@ -94,9 +94,7 @@ def test_a_writer_that_waits_is_let_in_when_the_other_one_ends(tmp_path: Path) -
     assert set(check_entries(repository)[0].of("module_type")) == {"gauge", "second"}
 
 
-def test_a_change_that_was_interrupted_is_finished_by_the_next_reader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_reader_completes_an_interrupted_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = make_small(tmp_path / "repository")
     child = os.fork()
     if child == 0:

@@ -28,7 +28,7 @@ LINKS = {
 
 
 @pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
-def test_content_that_is_or_lies_behind_a_link_is_told_and_never_written(tmp_path: Path, link: str) -> None:
+def test_content_behind_a_link_is_reported_and_never_written(tmp_path: Path, link: str) -> None:
     repository = make_small(tmp_path / "repository")
     outside = tmp_path / "outside"
     (repository.root / link).rename(outside)
@@ -67,7 +67,7 @@ def test_modes_are_kept_and_new_files_are_readable(tmp_path: Path) -> None:
     assert (repository.root / HOOK).stat().st_mode & 0o777 == 0o644
 
 
-def test_a_dry_run_and_a_refusal_leave_no_trace(tmp_path: Path) -> None:
+def test_a_dry_run_and_a_refusal_change_nothing(tmp_path: Path) -> None:
     repository = make_small(tmp_path / "repository")
 
     dry = add_entries(repository, THREE, ASKED, dry_run=True)

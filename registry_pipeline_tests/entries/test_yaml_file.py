@@ -50,7 +50,7 @@ def test_values_are_those_of_yaml_1_2(file: Path) -> None:
     assert entry["version"] == 10
 
 
-def test_what_was_loaded_and_dumped_leaves_every_byte_and_the_file_itself(file: Path) -> None:
+def test_loading_and_dumping_leaves_the_file_unchanged(file: Path) -> None:
     before = file.stat()
 
     dump_yaml(file, load_yaml(file))
@@ -59,7 +59,7 @@ def test_what_was_loaded_and_dumped_leaves_every_byte_and_the_file_itself(file: 
     assert file.stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_a_comment_travels_with_its_entry(file: Path) -> None:
+def test_a_comment_moves_with_its_entry(file: Path) -> None:
     data = load_yaml(file)
     insert_or_update_entry(data["types"], "id", {"id": "lock", "description": "Between."})
     dump_yaml(file, data)
@@ -111,7 +111,7 @@ def test_anchors_and_merge_keys_stay_as_they_are(tmp_path: Path) -> None:
     assert place.read_text() == text + "  - id: o\n    a: 3\n"
 
 
-def test_an_alias_whose_anchor_goes_keeps_its_value(tmp_path: Path) -> None:
+def test_an_alias_keeps_its_value_when_its_anchor_is_removed(tmp_path: Path) -> None:
     place = tmp_path / "a.yaml"
     place.write_text("list:\n  - id: m\n    tags: &t [a]\n  - id: o\n    tags: *t\n")
 
@@ -120,7 +120,7 @@ def test_an_alias_whose_anchor_goes_keeps_its_value(tmp_path: Path) -> None:
     assert read_yaml_values(place.read_bytes()) == [{"list": [{"id": "o", "tags": ["a"]}]}]
 
 
-def test_what_cannot_be_changed_without_losing_a_comment_is_refused(tmp_path: Path) -> None:
+def test_a_change_that_would_lose_a_comment_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "a.yaml"
     text = "list: [\n  a, # about a\n  b, # about b\n]\n"
     place.write_text(text)
@@ -149,20 +149,22 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("data", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_strict_yaml_is_refused_and_never_overwritten(tmp_path: Path, data: bytes, told: str) -> None:
+@pytest.mark.parametrize(("data", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_text_that_is_no_strict_yaml_is_refused_and_never_overwritten(
+    tmp_path: Path, data: bytes, message: str
+) -> None:
     place = tmp_path / "a.yaml"
     place.write_bytes(data)
 
-    with pytest.raises(RefusedError, match=told):
+    with pytest.raises(RefusedError, match=message):
         load_yaml(place)
-    with pytest.raises(RefusedError, match=told):
+    with pytest.raises(RefusedError, match=message):
         dump_yaml(place, {"a": 1})
 
     assert place.read_bytes() == data
 
 
-def test_a_missing_file_a_link_and_a_pipe_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_a_link_and_a_pipe_are_reported(tmp_path: Path) -> None:
     import os
 
     (tmp_path / "link.yaml").symlink_to(tmp_path / "elsewhere.yaml")
@@ -197,7 +199,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize(("before", "after"), LAYOUTS.values(), ids=LAYOUTS)
-def test_an_entry_is_laid_out_as_its_neighbours_are(before: str, after: str) -> None:
+def test_an_entry_has_the_layout_of_its_neighbours(before: str, after: str) -> None:
     (document,) = read_yaml_values(before.encode())
     types = insert_or_update_entry(list(document["types"] or []), "id", {"id": "b"})
 
@@ -205,7 +207,7 @@ def test_an_entry_is_laid_out_as_its_neighbours_are(before: str, after: str) -> 
 
 
 @pytest.mark.parametrize("before", ["a: 1\n", "a: 1"])
-def test_a_document_more_comes_behind_a_mark_and_goes_with_it(before: str) -> None:
+def test_another_document_is_added_and_removed_with_its_marker(before: str) -> None:
     both = rewrite(before.encode(), [{"a": 1}, {"b": 2}], "a.yaml")
 
     assert both == b"a: 1\n---\nb: 2\n"
@@ -213,7 +215,7 @@ def test_a_document_more_comes_behind_a_mark_and_goes_with_it(before: str) -> No
     assert read_yaml_values(rewrite(both, [{"b": 2}], "a.yaml")) == [{"b": 2}]
 
 
-def test_the_other_road_loses_no_comment() -> None:
+def test_the_round_trip_loses_no_comment() -> None:
     text = "types: [ # open\n  {id: a}, # A\n]\n"
 
     with suppress(EditError):
@@ -224,15 +226,15 @@ def test_the_other_road_loses_no_comment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         ([{"id": "a"}, {"id": "a"}], "two entries have the key 'a'"),
         ({"one": [], "two": []}, "not a list of entries"),
         ({"one": 1}, "not a list of entries"),
     ],
 )
-def test_data_that_is_no_list_of_entries_is_refused(data: object, told: str) -> None:
-    with pytest.raises(RefusedError, match=told):
+def test_data_that_is_not_a_list_of_entries_is_refused(data: object, message: str) -> None:
+    with pytest.raises(RefusedError, match=message):
         insert_or_update_entry(data, "id", {"id": "a", "x": 1})
 
 
@@ -242,7 +244,7 @@ def test_an_entry_without_its_key_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "types:\n", "a: &i 1\nb: &i 2\nc: *i\n"])
-def test_what_was_read_and_is_written_unchanged_leaves_the_bytes(tmp_path: Path, text: str) -> None:
+def test_writing_unchanged_values_leaves_the_bytes(tmp_path: Path, text: str) -> None:
     place = tmp_path / "file.yaml"
     place.write_text(text)
 
@@ -252,7 +254,7 @@ def test_what_was_read_and_is_written_unchanged_leaves_the_bytes(tmp_path: Path,
 
 
 @pytest.mark.parametrize("value", [{1: 2}, {"a": {1, 2}}, [object()], {"a": date(2026, 3, 1)}, {"a": float("nan")}])
-def test_what_json_does_not_have_is_refused_and_not_written_as_a_text(file: Path, value: object) -> None:
+def test_a_value_outside_json_is_refused_and_not_written_as_text(file: Path, value: object) -> None:
     with pytest.raises(RefusedError, match="is no"):
         dump_yaml(file, value)
 
@@ -266,11 +268,11 @@ def test_a_tab_that_the_second_reader_cannot_read_is_a_refusal(file: Path) -> No
         load_yaml(file)
 
 
-def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RegistryPipelineError, match="cannot be written: there is no folder"):
         dump_yaml(tmp_path / "new" / "file.yaml", {"a": 1})
 
 
-def test_a_folder_in_the_place_of_a_file_is_a_refusal(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="not a regular file"):
         load_yaml(tmp_path)

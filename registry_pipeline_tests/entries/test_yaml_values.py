@@ -73,7 +73,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("data", "location", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_json_cannot_say_is_refused_with_its_place(data: bytes, location: str, message: str) -> None:
+def test_a_value_that_json_cannot_express_is_refused_with_its_position(
+    data: bytes, location: str, message: str
+) -> None:
     for reader in (read_yaml, read_yaml_values):
         with pytest.raises(StrictYamlError) as refused:
             reader(data)
@@ -82,7 +84,7 @@ def test_what_json_cannot_say_is_refused_with_its_place(data: bytes, location: s
         assert refused.value.kind == ("duplicate_key" if "duplicated" in message else "invalid")
 
 
-def test_aliases_and_merge_keys_are_read_and_what_is_stated_wins() -> None:
+def test_aliases_and_merge_keys_are_read_and_explicit_keys_win() -> None:
     data = b"x: &x {a: 1, b: 2}\ny: *x\nz:\n  b: 3\n  <<: *x\nw:\n  <<: [*x, {c: 4, a: 9}]\n"
 
     (document,) = read_yaml_values(data)
@@ -115,7 +117,7 @@ def test_an_empty_text_has_no_document_and_two_have_two() -> None:
     assert read_yaml_values(b"a: 1\n---\nb: 2\n") == [{"a": 1}, {"b": 2}]
 
 
-def test_values_that_python_takes_for_equal_differ() -> None:
+def test_values_that_python_considers_equal_differ() -> None:
     assert not same_value(1, True)
     assert not same_value(1, 1.0)
     assert not same_value([0], [False])

@@ -29,7 +29,7 @@ class Written:
 
 
 def write_runs(root: Path, runs: Iterable[ExampleRun]) -> None:
-    """Write the folders as the runbook does: what nobody of ours sealed as it is, the rest through the writer."""
+    """Write the folders as `make_example` does: those of other tools as they are, the rest with the writer."""
     ours = []
     for run in runs:
         run_id = RunId.parse(run.run_id)

@@ -24,7 +24,7 @@ from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.example.conftest import Written
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 LEDGER = "schema/applied_migrations.json"
 VALIDATIONS = "artifacts/derived_validation"
 

@@ -20,7 +20,7 @@ from registry_pipeline.registries.run_registry.read import read_run_registry_inp
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline_tests.example.conftest import Written
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 REGISTRY = "RUN_REGISTRY_v0_1.jsonl"
 TABLE = "OPERATION_STATUS_TABLE_v0_1.json"

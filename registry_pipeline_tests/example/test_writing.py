@@ -10,7 +10,7 @@ from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipeli
 from registry_pipeline.example.make import ExampleRepository, write_commits, write_plain_run
 from registry_pipeline_tests.example.conftest import Written
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 WRITER = """
 import hashlib, os, sys
@@ -70,7 +70,7 @@ def test_the_same_example_everywhere_whatever_the_surroundings(tmp_path: Path) -
 
 
 def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
-    """Known answers: whoever changes the example on purpose writes the new ones here."""
+    """Known answers: a deliberate change of the example changes them, too."""
     digest = hashlib.sha256()
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())

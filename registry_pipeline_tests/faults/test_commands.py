@@ -112,25 +112,25 @@ def check_point(prepared: Prepared, tmp_path: Path, point: int, fault: str, offs
     where = f"{prepared.name}: {fault} at point {point} of {prepared.points}, offset {offset}"
     with prepared.copy(tmp_path / "faulty") as repository:
         outcome = run(repository, *prepared.command.words, point=point, fault=fault)
-        told = f"{where}\n{outcome.out}\n{outcome.err}"
+        context = f"{where}\n{outcome.out}\n{outcome.err}"
         after = digests(repository.root)
-        check_runs(prepared, repository, after, told)
-        check_owned_files(prepared, after, told)
-        check_answer(prepared, repository, outcome, after, told)
+        check_runs(prepared, repository, after, context)
+        check_owned_files(prepared, after, context)
+        check_answer(prepared, repository, outcome, after, context)
         if recover:
-            check_recovery(prepared, repository, told)
+            check_recovery(prepared, repository, context)
 
 
-def check_runs(prepared: Prepared, repository: Repository, after: Mapping[str, str], told: str) -> None:
+def check_runs(prepared: Prepared, repository: Repository, after: Mapping[str, str], context: str) -> None:
     """Law 1: run folders stay as they were, and a new one is complete and verifies."""
     before = {path: digest for path, digest in prepared.before.items() if path.startswith(_RUNS)}
-    assert {path: after.get(path) for path in before} == before, told
+    assert {path: after.get(path) for path in before} == before, context
     known = {path.name for path in (prepared.source / ".codex/RUNS").iterdir()}
     for folder in sorted(path for path in repository.runs.iterdir() if path.name not in known):
-        assert verify_folder(folder).verdict == "pass", f"{folder.name} {told}"
+        assert verify_folder(folder).verdict == "pass", f"{folder.name} {context}"
 
 
-def check_owned_files(prepared: Prepared, after: Mapping[str, str], told: str) -> None:
+def check_owned_files(prepared: Prepared, after: Mapping[str, str], context: str) -> None:
     """Law 2: every file of people has the bytes of before or of after."""
     expected = dict(prepared.before) | dict(prepared.after)
     for path, digest in after.items():
@@ -140,44 +140,44 @@ def check_owned_files(prepared: Prepared, after: Mapping[str, str], told: str) -
             continue  # a log may end in a torn line, which the next append sets aside; a new toml has an id of its own
         changed = prepared.command.owned or ("ACTIVE_REGISTRY_POINTERS",)
         allowed = {prepared.before.get(path), prepared.after.get(path)}
-        assert digest in allowed or (any(mark in path for mark in changed) and path in expected), f"{path} {told}"
+        assert digest in allowed or (any(mark in path for mark in changed) and path in expected), f"{path} {context}"
 
 
 def check_answer(
-    prepared: Prepared, repository: Repository, outcome: Outcome, after: Mapping[str, str], told: str
+    prepared: Prepared, repository: Repository, outcome: Outcome, after: Mapping[str, str], context: str
 ) -> None:
     """Laws 3 and 4: an acknowledged effect is there, and an error is one line with a documented code that is true."""
     if outcome.killed:
         return
-    assert outcome.code in _DOCUMENTED, told
-    assert "Traceback" not in outcome.err, told
-    assert "this is a bug" not in outcome.err, told
+    assert outcome.code in _DOCUMENTED, context
+    assert "Traceback" not in outcome.err, context
+    assert "this is a bug" not in outcome.err, context
     if outcome.code in (0, 8):
-        assert prepared.command.count(repository) == 1, told
+        assert prepared.command.count(repository) == 1, context
     elif "nothing changed" in outcome.err or "no pointer moved" in outcome.err:
         pointers = repository.pointers.relative_to(repository.root).as_posix()
-        assert after[pointers] == prepared.before[pointers], told
+        assert after[pointers] == prepared.before[pointers], context
     elif outcome.code == 1:
-        assert " -> " in outcome.err, f"no advice: {told}"
+        assert " -> " in outcome.err, f"no advice: {context}"
 
 
-def check_recovery(prepared: Prepared, repository: Repository, told: str) -> None:
+def check_recovery(prepared: Prepared, repository: Repository, context: str) -> None:
     """Law 5: doctor repairs what is left, a repetition brings the effect once, and nothing temporary stays."""
     status = run(repository, "status", "--json", "--now", LAST)
-    assert status.code in (0, 3), f"{status} {told}"
+    assert status.code in (0, 3), f"{status} {context}"
     codes = {f["code"] for f in json.loads(status.out)["findings"]}
     fix = ("doctor", "--fix", *(("--finish",) if "CHAIN_PENDING" in codes else ()), "--now", LAST)
-    assert run(repository, *fix).code in (0, 3), told
+    assert run(repository, *fix).code in (0, 3), context
     if prepared.command.count(repository) == 0:
         again = run(
             repository,
             *(LAST if word.startswith("2026-03-0") and word.endswith("Z") else word for word in prepared.command.words),
         )
-        assert again.code == 0, f"{again} {told}"
+        assert again.code == 0, f"{again} {context}"
     if prepared.name != "build":  # a build that is repeated has runs of its own
-        assert prepared.command.count(repository) == 1, told
-    assert run(repository, "doctor", "--fix", "--now", LAST).code in (0, 3), told
+        assert prepared.command.count(repository) == 1, context
+    assert run(repository, "doctor", "--fix", "--now", LAST).code in (0, 3), context
     verified = run(repository, "verify", "--active", "--chain", "--now", LAST)
-    assert verified.code == 0, f"{verified} {told}"
+    assert verified.code == 0, f"{verified} {context}"
     left = [path for path in digests(repository.root) if is_temporary(Path(path).name) or path.endswith(".intent")]
-    assert left == [], told
+    assert left == [], context

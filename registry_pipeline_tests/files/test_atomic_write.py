@@ -87,7 +87,7 @@ def test_a_new_folder_is_shared_with_the_group_that_may_write_to_its_parent(
 def test_a_new_folder_of_another_group_than_its_parent_is_not_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in /tmp: everybody may write there, and the new folder has the group of whoever makes it."""
+    """As in /tmp: everybody may write there, and a new folder has the group of the user who makes it."""
     tmp_path.chmod(0o2775)
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)

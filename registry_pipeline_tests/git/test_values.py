@@ -11,7 +11,7 @@ from registry_pipeline_tests.laws import examples
 
 @st.composite
 def graphs(draw: st.DrawFn) -> TouchGraph:
-    """A history of up to twelve commits; each leads to some that stand behind it, as in git's topological order."""
+    """A history of up to twelve commits; each has parents after it in the list, as in git's topological order."""
     size = draw(st.integers(1, 12))
     parents = [
         draw(st.lists(st.integers(place + 1, size - 1), max_size=3, unique=True)) if place + 1 < size else []

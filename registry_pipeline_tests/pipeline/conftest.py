@@ -28,7 +28,7 @@ class Who(TypedDict):
 
 @dataclass(frozen=True)
 class World:
-    """A governed repository and a clock that stands still."""
+    """A governed repository and a fixed clock."""
 
     repository: Repository
 
@@ -63,7 +63,7 @@ class World:
 
 
 def all_in_force(outcome: RebuildResult) -> bool:
-    """Tell whether everything that was built and can be in force is: moved now, or unchanged."""
+    """Return whether every built registry that can be active is active: moved now, or unchanged."""
     rows = [row for row in outcome.built if REGISTRIES[row.registry_id].pointer]
     return bool(rows) and all(row.activated or row.reused for row in rows)
 

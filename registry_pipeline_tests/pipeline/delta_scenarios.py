@@ -1,7 +1,7 @@
-"""Scenarios of run folders and delta logs, in steps: the `story` of cases in `cases/delta`.
+"""Scenarios of run folders and delta logs, in steps: the `scenario` of cases in `cases/delta`.
 
 A scenario makes a plain governed folder and seals, logs, alters; then one more log is built, and what that tells and
-appends is compared with the case. The steps are the methods of `Story`.
+appends is compared with the case. The steps are the methods of `Scenario`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ SPEC = spec_of(DELTA_LOG)
 
 
 @dataclass
-class Story:
+class Scenario:
     """A governed folder in the making; every method is a step."""
 
     repository: Repository
     minutes: int = 0
 
     @classmethod
-    def begin(cls, root: Path) -> Story:
+    def begin(cls, root: Path) -> Scenario:
         root.mkdir()
         initialize(root, track_runs=False, now=NOON)
         return cls(load_repository(root))
@@ -103,7 +103,7 @@ class Story:
         (self.repository.root / "elsewhere" / run_id).rename(self.repository.publish_root / run_id)
 
     def forge(self, run_id: str) -> None:
-        """Seal a log anew that says of itself what it said, with another first line."""
+        """Seal a log again with the same run.json and another first line."""
         folder = self.folder(run_id)
         log = (folder / LOG_FILE).read_text(encoding="utf-8").replace('"added":2', '"added":3', 1)
         envelope = json.loads((folder / "run.json").read_bytes())
@@ -130,7 +130,7 @@ class Story:
         }
         self.repository.pointer_path.write_bytes(json_document(document))
 
-    def tell(self, steps: Sequence[Mapping[str, Any]]) -> None:
+    def run_steps(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """Do the steps: each names its method and its arguments."""
         for step in steps:
             words = dict(step)
@@ -139,21 +139,21 @@ class Story:
 
 def run_scenario(steps: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     """Return what the log is that is built after the steps. It must pass its validation when it is sealed."""
-    story = Story.begin(folder / "governed")
+    scenario = Scenario.begin(folder / "governed")
     try:
-        story.tell(steps)
-        story.minutes += 1
-        built = story.read()
+        scenario.run_steps(steps)
+        scenario.minutes += 1
+        built = scenario.read()
         if isinstance(built, Built):
-            story.minutes -= 1
-            story.log()
+            scenario.minutes -= 1
+            scenario.log()
         return outcome(built)
     finally:
         make_removable(folder)
 
 
 def outcome(built: Built | NotBuilt) -> dict[str, Any]:
-    """Return what a case expects of the log that its story ends with."""
+    """Return what a case expects of the log that its scenario ends with."""
     named = built.inputs.previous(DELTA_LOG) if isinstance(built, Built) else None
     return {
         "built": isinstance(built, Built),

@@ -14,7 +14,7 @@ STEPS = {
     "after the replacement": ("pointers.transaction", "replace_file", "after"),
     "after all": ("pointers.transaction", "remove_intent", "after"),
 }
-"""Step to module of the runbook, the function of the protocol, and whether the process dies before or after it."""
+"""Step to module, function of the protocol, and whether the process dies before or after it."""
 
 _PROGRAM = """
 import os, sys

@@ -23,9 +23,9 @@ class Folders:
         for run_id, inputs in runs.items():
             self.roots[run_id] = seal_plainly(root, run_id, {"data.txt": b"1\n"}, {"inputs": self.inputs(inputs)})
 
-    def inputs(self, told: list[Any]) -> dict[str, Any]:
-        named = [each for each in told if "run" in each]
-        files = [{"path": each["file"], "sha256": "0" * 64} for each in told if "file" in each]
+    def inputs(self, input_specs: list[Any]) -> dict[str, Any]:
+        named = [each for each in input_specs if "run" in each]
+        files = [{"path": each["file"], "sha256": "0" * 64} for each in input_specs if "file" in each]
         return {"registries": [self._named(each) for each in named], "files": files}
 
     def _named(self, each: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,13 +52,13 @@ class Folders:
                 seal_plainly(self.root, run_id, {"data.txt": b"2\n"}, {})
 
 
-def check_lineage(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
+def check_lineage(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Return what `verify --inputs` finds of the runs named by `begin`, and how many inputs it follows."""
-    folders = Folders(root, story["runs"])
-    for happening in story["then"]:
+    folders = Folders(root, scenario["runs"])
+    for happening in scenario["then"]:
         folders.happen(*happening)
     repository = load_repository(root)
-    runs = [find_run(repository, run_id) for run_id in story["begin"]]
+    runs = [find_run(repository, run_id) for run_id in scenario["begin"]]
     lineage = verify_inputs(repository, runs, list(check_runs(runs)))
     return {
         "walked": lineage.walked,

@@ -1,4 +1,4 @@
-"""`--accept-removed`: a run that is gone fails the next run registry until somebody accepts the loss (SPEC 4.1)."""
+"""`--accept-removed`: a removed run fails the next run registry until somebody accepts the removal."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def lose_a_run(world: World) -> str:
 
 def proposed(world: World, *, accept_losses: bool) -> ValidatedRun:
     found = find_run(world.repository, "latest", "run_registry")
-    judged = load_candidate(world.repository, "run_registry", found, accept_losses=accept_losses)
-    assert not isinstance(judged, Refusal)
-    return judged
+    candidate = load_candidate(world.repository, "run_registry", found, accept_losses=accept_losses)
+    assert not isinstance(candidate, Refusal)
+    return candidate
 
 
 def accepted(world: World, minutes: int) -> Activation | Refusal | None:
-    judged = proposed(world, accept_losses=True)
-    return activate(world.repository, world.run(minutes), [judged], **WHO, allow_mixed=True)
+    candidate = proposed(world, accept_losses=True)
+    return activate(world.repository, world.run(minutes), [candidate], **WHO, allow_mixed=True)
 
 
 def test_a_loss_refuses_until_it_is_accepted_and_the_record_counts_it(built: World) -> None:

@@ -1,4 +1,4 @@
-"""The protocol of an activation: refusals, races, and a process killed at each step (SPEC 5)."""
+"""The protocol of an activation: refusals, races, and a process killed at each step."""
 
 from __future__ import annotations
 
@@ -137,12 +137,12 @@ def alone(world: World, minutes: int) -> tuple[SealedRun, Verdict]:
 
 
 def test_a_verdict_made_before_the_pointers_moved_is_too_old(built: World) -> None:
-    judged = alone(built, 1)
+    candidates = alone(built, 1)
     built.build(minutes=2)
     before = built.names()
 
     with pytest.raises(BusyError, match="changed since"):
-        activate(built.repository, built.run(3), [judged], actor="Ada", reason="late")
+        activate(built.repository, built.run(3), [candidates], actor="Ada", reason="late")
 
     assert built.names() == before
 

@@ -23,7 +23,7 @@ from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.captured_sources import INDEX
 from registry_pipeline_tests.pipeline.conftest import World
-from registry_pipeline_tests.pipeline.delta_scenarios import Story
+from registry_pipeline_tests.pipeline.delta_scenarios import Scenario
 
 SPEC = REGISTRIES[DELTA_LOG]
 
@@ -50,8 +50,8 @@ def envelope(world: World, run: SealedRun) -> Any:
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Story:
-    return Story.begin(tmp_path / "governed")
+def scenario(tmp_path: Path) -> Scenario:
+    return Scenario.begin(tmp_path / "governed")
 
 
 def test_it_stands_last_behind_every_eligible_registry_of_the_stack() -> None:
@@ -143,10 +143,10 @@ def test_the_envelope_tells_what_is_covered_skipped_and_excluded_and_why(world: 
     assert check_value("RUN_ENVELOPE_v0_1.schema.json", document) == []
 
 
-def test_where_nothing_is_sealed_every_eligible_registry_is_skipped(story: Story) -> None:
-    story.log()
+def test_where_nothing_is_sealed_every_eligible_registry_is_skipped(scenario: Scenario) -> None:
+    scenario.log()
 
-    rows = json.loads((story.folder("2026-03-01__120100__registry_delta_log_build") / "run.json").read_bytes())[
+    rows = json.loads((scenario.folder("2026-03-01__120100__registry_delta_log_build") / "run.json").read_bytes())[
         "coverage"
     ]
     assert rows["records"] == 0
@@ -175,31 +175,31 @@ def log_step(world: World, run: BuildRun) -> SealedRun:
     return find_unchanged_run(world.repository, made) or seal(world.repository, run, SPEC, made)
 
 
-def test_a_log_that_drops_a_line_of_its_previous_fails_and_the_next_build_goes_on_from_that(story: Story) -> None:
-    story.seal("2026-01-10__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "{}\n"})
-    first = story.log()
-    story.seal("2026-01-11__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "[]\n"})
-    second = story.log()
-    story.forge(second.ref.run_id)
-    root = read_stated_root(story.folder(second.ref.run_id))
+def test_a_log_that_drops_a_line_of_its_previous_fails_and_the_next_build_goes_on_from_that(scenario: Scenario) -> None:
+    scenario.seal("2026-01-10__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "{}\n"})
+    first = scenario.log()
+    scenario.seal("2026-01-11__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "[]\n"})
+    second = scenario.log()
+    scenario.forge(second.ref.run_id)
+    root = read_stated_root(scenario.folder(second.ref.run_id))
 
     forged = SealedRun(DELTA_LOG, SealedRef(second.ref.run_id, ".codex/RUNS", LOG_FILE, root or ""), second.inputs, "")
-    verdict = validate(story.repository, forged)
+    verdict = validate(scenario.repository, forged)
 
     assert "DELTA_PREFIX_BROKEN" in {f.code for f in verdict.errors()}
     assert not verdict.passed
-    assert story.log().inputs.previous(DELTA_LOG) == first.ref
+    assert scenario.log().inputs.previous(DELTA_LOG) == first.ref
 
 
 @pytest.mark.parametrize("step", ["lose", "tamper"])
-def test_a_log_whose_previous_is_gone_or_altered_passes_with_a_warning(story: Story, step: str) -> None:
-    story.seal("2026-01-10__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "{}\n"})
-    first = story.log()
-    story.seal("2026-01-11__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "[]\n"})
-    second = story.log()
-    getattr(story, step)(first.ref.run_id, *([LOG_FILE] if step == "tamper" else []))
+def test_a_log_whose_previous_is_gone_or_altered_passes_with_a_warning(scenario: Scenario, step: str) -> None:
+    scenario.seal("2026-01-10__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "{}\n"})
+    first = scenario.log()
+    scenario.seal("2026-01-11__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "[]\n"})
+    second = scenario.log()
+    getattr(scenario, step)(first.ref.run_id, *([LOG_FILE] if step == "tamper" else []))
 
-    verdict = validate(story.repository, second)
+    verdict = validate(scenario.repository, second)
 
     assert verdict.passed
     assert [f.code for f in verdict.findings] == ["DELTA_PREVIOUS_UNKNOWN"]
@@ -215,12 +215,14 @@ def test_a_log_that_cannot_be_continued_stops_nobody_else(built: World) -> None:
     assert all(row.activated or row.reused for row in outcome.built[:-1] if row.run is not None)
 
 
-def test_of_what_is_logged_only_the_last_manifests_are_read(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_what_is_logged_only_the_last_manifests_are_read(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for day in range(10, 20):
-        story.seal(f"2026-01-{day}__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": f"{day}\n"})
-        story.seal(f"2026-01-{day}__101010__op-a01", {"notes.md": f"{day}\n"})
-    story.log()
-    story.seal("2026-01-20__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "20\n"})
+        scenario.seal(f"2026-01-{day}__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": f"{day}\n"})
+        scenario.seal(f"2026-01-{day}__101010__op-a01", {"notes.md": f"{day}\n"})
+    scenario.log()
+    scenario.seal("2026-01-20__101010__drift_signals_build", {"DRIFT_SIGNALS_v0_1.json": "20\n"})
     opened, ask = [], os.open
 
     def heard(path: Any, *arguments: Any, **options: Any) -> int:
@@ -228,21 +230,21 @@ def test_of_what_is_logged_only_the_last_manifests_are_read(story: Story, monkey
         return ask(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", heard)
-    story.read()
+    scenario.read()
 
-    told = {f"{Path(path).parent.name}/{Path(path).name}" for path in opened if "drift_signals_build/" in path}
-    assert told == {
+    opened_files = {f"{Path(path).parent.name}/{Path(path).name}" for path in opened if "drift_signals_build/" in path}
+    assert opened_files == {
         "2026-01-19__101010__drift_signals_build/manifest.json",
         "2026-01-20__101010__drift_signals_build/run.json",
         "2026-01-20__101010__drift_signals_build/MANIFEST.sha256",
     }
 
 
-def test_a_run_json_that_writes_its_key_with_escapes_names_a_registry_all_the_same(story: Story) -> None:
+def test_a_run_json_that_writes_its_key_with_escapes_names_a_registry_all_the_same(scenario: Scenario) -> None:
     run_id = "2026-01-10__101010__x"
     text = f'{{"run_id": "{run_id}", "created_utc": "2026-01-10T10:10:10Z", "registry\\u005fid": "run_registry"}}\n'
     manifest = build_manifest([make_entry("run.json", text.encode())])
-    folder = story.repository.publish_root / run_id
+    folder = scenario.repository.publish_root / run_id
     folder.mkdir()
     for name, data in (
         ("run.json", text.encode()),
@@ -252,13 +254,14 @@ def test_a_run_json_that_writes_its_key_with_escapes_names_a_registry_all_the_sa
         (folder / name).write_bytes(data)
 
     assert [
-        edge.registry_id for edge in parse_delta_log((story.folder(story.log().ref.run_id) / LOG_FILE).read_bytes())
+        edge.registry_id
+        for edge in parse_delta_log((scenario.folder(scenario.log().ref.run_id) / LOG_FILE).read_bytes())
     ] == ["run_registry"]
 
 
-def test_a_manifest_is_believed_as_far_as_it_gives_the_root(story: Story) -> None:
-    story.seal("2026-01-10__101010__x", {"a.md": "a"})
-    folder = story.folder("2026-01-10__101010__x")
+def test_a_manifest_is_believed_as_far_as_it_gives_the_root(scenario: Scenario) -> None:
+    scenario.seal("2026-01-10__101010__x", {"a.md": "a"})
+    folder = scenario.folder("2026-01-10__101010__x")
     root = read_stated_root(folder)
     assert root is not None
 

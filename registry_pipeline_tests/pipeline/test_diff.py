@@ -76,16 +76,16 @@ def test_making_the_changes_leads_from_one_object_to_the_other(before: dict[str,
 def test_the_records_of_the_second_are_those_of_the_first_without_with_and_changed(
     before: list[Any], after: list[Any]
 ) -> None:
-    told = compare_artifact("a.jsonl", lines(before), lines(after), ("id",))
+    comparison = compare_artifact("a.jsonl", lines(before), lines(after), ("id",))
     old = {record["id"]: record for record in before}
 
-    made = {number: record for number, record in old.items() if record not in told.removed}
-    made |= {record["id"]: record for record in told.added}
+    made = {number: record for number, record in old.items() if record not in comparison.removed}
+    made |= {record["id"]: record for record in comparison.added}
     assert set(made) == {record["id"] for record in after}
-    assert {change.key["id"] for change in told.changed} == {
+    assert {change.key["id"] for change in comparison.changed} == {
         r["id"] for r in after if r["id"] in old and not _same(old[r["id"]], r)
     }
-    assert told.unchanged + len(told.changed) + len(told.added) == len(after)
+    assert comparison.unchanged + len(comparison.changed) + len(comparison.added) == len(after)
 
 
 @given(tables, tables, st.sampled_from([(), ("id",)]))
@@ -99,9 +99,9 @@ def test_from_there_back_what_was_added_is_removed(before: list[Any], after: lis
 
 
 def test_a_field_that_is_null_is_not_a_field_that_is_absent() -> None:
-    told = list(changed_fields({"a": None, "b": 1}, {"b": None, "c": None}))
+    changes = list(changed_fields({"a": None, "b": 1}, {"b": None, "c": None}))
 
-    assert told == [
+    assert changes == [
         FieldChange("/a", "removed", None, None),
         FieldChange("/b", "changed", 1, None),
         FieldChange("/c", "added", None, None),
@@ -123,19 +123,26 @@ def test_lists_of_objects_are_compared_by_place_and_others_as_a_whole() -> None:
 
 
 def test_rows_of_csv_are_records() -> None:
-    told = compare_artifact("a.csv", b"id,n\r\n1,a\r\n2,b\r\n", b"id,n\r\n2,c\r\n3,d\r\n", ("id",))
+    comparison = compare_artifact("a.csv", b"id,n\r\n1,a\r\n2,b\r\n", b"id,n\r\n2,c\r\n3,d\r\n", ("id",))
 
-    assert told.added == ({"id": "3", "n": "d"},)
-    assert told.removed == ({"id": "1", "n": "a"},)
-    assert [(dict(c.key), c.fields) for c in told.changed] == [({"id": "2"}, (FieldChange("/n", "changed", "b", "c"),))]
+    assert comparison.added == ({"id": "3", "n": "d"},)
+    assert comparison.removed == ({"id": "1", "n": "a"},)
+    assert [(dict(c.key), c.fields) for c in comparison.changed] == [
+        ({"id": "2"}, (FieldChange("/n", "changed", "b", "c"),))
+    ]
 
 
 def test_where_a_key_does_not_tell_records_apart_whole_records_are_compared() -> None:
-    told = compare_artifact(
+    comparison = compare_artifact(
         "a.jsonl", lines([{"id": 1, "n": 1}, {"id": 1, "n": 2}]), lines([{"id": 1, "n": 1}]), ("id",)
     )
 
-    assert (told.key, told.added, told.removed, told.unchanged) == ((), (), ({"id": 1, "n": 2},), 1)
+    assert (comparison.key, comparison.added, comparison.removed, comparison.unchanged) == (
+        (),
+        (),
+        ({"id": 1, "n": 2},),
+        1,
+    )
 
 
 def test_what_cannot_be_taken_apart_differs_as_bytes() -> None:

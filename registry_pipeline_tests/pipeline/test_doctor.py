@@ -1,4 +1,4 @@
-"""The table of conditions of `doctor`: each is found, changes nothing by being looked at, and its command mends it."""
+"""The table of conditions of `doctor`: each is found, looking at it changes nothing, and its command repairs it."""
 
 from __future__ import annotations
 
@@ -151,20 +151,20 @@ def test_a_condition_is_found_with_its_command_and_nothing_is_changed(sound: Wor
     cause(sound)
     before = everything(sound)
 
-    told = [f for f in diagnosed(sound) if f.code == code]
+    findings = [f for f in diagnosed(sound) if f.code == code]
 
-    assert told
-    assert all(command in f.hint for f in told)
+    assert findings
+    assert all(command in f.hint for f in findings)
     assert everything(sound) == before
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_the_command_that_is_named_mends_it(sound: World, condition: str) -> None:
-    cause, code, _, mend = CONDITIONS[condition]
+    cause, code, _, fix = CONDITIONS[condition]
     cause(sound)
     assert code in found(sound)
 
-    mend(sound)
+    fix(sound)
 
     assert found(sound) == []
 
@@ -175,10 +175,10 @@ def test_fix_alone_leaves_what_needs_a_decision_or_is_not_its_own(sound: World, 
     cause(sound)
     before = everything(sound)
 
-    told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
+    repair = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
 
-    assert told.repairs == ()
-    assert code in {f.code for f in told.findings}
+    assert repair.repairs == ()
+    assert code in {f.code for f in repair.findings}
     assert {p: v for p, v in everything(sound).items() if not p.endswith(".lock")} == {
         p: v for p, v in before.items() if not p.endswith(".lock")
     }
@@ -189,12 +189,12 @@ def test_what_a_pointer_file_said_before_it_was_written_over_is_kept_in_quaranti
     edited(sound)
     said = sound.repository.pointer_path.read_bytes()
 
-    told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
+    repair = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
 
     kept = [p.read_bytes() for p in (sound.repository.state_root / "quarantine").iterdir()]
     assert sound.repository.pointer_path.read_bytes() == in_force
     assert kept == [said]
-    assert [m.code for m in told.repairs] == ["POINTER_EDITED"]
+    assert [m.code for m in repair.repairs] == ["POINTER_EDITED"]
 
 
 def test_a_leftover_goes_to_quarantine_whole_and_twice_under_two_names(sound: World) -> None:
@@ -231,11 +231,11 @@ def test_several_conditions_are_mended_at_once_a_refusal_leaves_the_pending_one(
     assert built is not None
     sound.tamper(built.run_id, "DRIFT_SIGNALS_v0_1.json")
 
-    told = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace", finish=True))
+    repair = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace", finish=True))
 
-    assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in told.refused}
-    assert [m.code for m in told.repairs] == ["DOCTOR_STAGING_LEFTOVER"]
-    assert "CHAIN_PENDING" in {f.code for f in told.findings}
+    assert "ACTIVATE_NOT_VERIFIED" in {f.code for f in repair.refused}
+    assert [m.code for m in repair.repairs] == ["DOCTOR_STAGING_LEFTOVER"]
+    assert "CHAIN_PENDING" in {f.code for f in repair.findings}
 
 
 def test_a_read_only_tree_can_be_looked_at(sound: World) -> None:
@@ -245,12 +245,12 @@ def test_a_read_only_tree_can_be_looked_at(sound: World) -> None:
     for folder in folders:
         folder.chmod(0o555)
     try:
-        told = found(sound)
+        findings = found(sound)
     finally:
         for folder in folders:
             folder.chmod(0o755)
 
-    assert {"POINTER_EDITED", "DOCTOR_STAGING_LEFTOVER"} <= set(told)
+    assert {"POINTER_EDITED", "DOCTOR_STAGING_LEFTOVER"} <= set(findings)
 
 
 def test_outside_git_nothing_is_said_of_its_rules(tmp_path: Path) -> None:

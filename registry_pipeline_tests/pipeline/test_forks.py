@@ -1,4 +1,4 @@
-"""Two clones that each activate, merged by git: a fork that is found, refused, and settled by a void (SPEC 5)."""
+"""Two clones that each activate, merged by git: a fork that is found, refused, and resolved by a void."""
 
 from __future__ import annotations
 

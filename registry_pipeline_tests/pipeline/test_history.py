@@ -38,7 +38,7 @@ DAY = date(2026, 2, 12)
 
 @dataclass(frozen=True)
 class Past:
-    """The repository of `histories`, and days built in it with a clock that stands still."""
+    """The repository of `histories`, and days built in it with a fixed clock."""
 
     historic: Historic
 
@@ -149,8 +149,8 @@ def test_a_day_is_what_the_live_builders_would_have_said_in_its_last_second(
     there = tmp_path / "then"
     subprocess.run(["git", "clone", "-q", past.root, there], check=True)
     git(there, "checkout", "-q", sealed.commit)
-    for name, told in RUNS.items():
-        created = parse_instant(str(told.get("created_utc")))
+    for name, fields in RUNS.items():
+        created = parse_instant(str(fields.get("created_utc")))
         if created is not None and created <= last_second(day):
             shutil.copytree(past.root / ".codex/RUNS" / name, there / ".codex/RUNS" / name)
     (there / ".codex/RUNS").mkdir(parents=True, exist_ok=True)
@@ -209,8 +209,8 @@ def test_a_run_that_arrives_late_makes_a_new_folder_of_its_day(past: Past) -> No
     past.build(DAY)
     folder = past.root / ".codex/RUNS/arrived"
     folder.mkdir()
-    told = {"run_id": "arrived", "created_utc": "2026-02-12T10:00:00Z", "operation_id": "OP-A01"}
-    (folder / "run.json").write_text(json.dumps(told), encoding="utf-8")
+    fields = {"run_id": "arrived", "created_utc": "2026-02-12T10:00:00Z", "operation_id": "OP-A01"}
+    (folder / "run.json").write_text(json.dumps(fields), encoding="utf-8")
 
     (after,) = past.build(DAY, minutes=60)
 

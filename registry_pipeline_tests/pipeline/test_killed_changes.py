@@ -1,4 +1,4 @@
-"""The state table of SPEC 5, row by row, for every change of the pointer file and every step that it can die at."""
+"""The state table of the specification ("Chain"), row by row, for every change and every step at which it is killed."""
 
 from __future__ import annotations
 

@@ -13,18 +13,18 @@ def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
     built.build(minutes=1)
     runs = find_runs.list_all_runs(built.repository)
 
-    judged = list(pipeline_verify.check_runs(runs))
+    checked_runs = list(pipeline_verify.check_runs(runs))
 
-    lineage = pipeline_verify.verify_inputs(built.repository, runs, judged)
+    lineage = pipeline_verify.verify_inputs(built.repository, runs, checked_runs)
 
-    recorded = {recorded.ref.run_id for each in judged for recorded in each.inputs.registries}
+    recorded = {recorded.ref.run_id for each in checked_runs for recorded in each.inputs.registries}
     assert lineage.findings == ()
     assert lineage.walked == len(recorded) > 0
 
 
 def test_only_the_runs_that_are_not_judged_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = find_runs.list_all_runs(built.repository)
-    judged = list(pipeline_verify.check_runs(runs))
+    checked_runs = list(pipeline_verify.check_runs(runs))
     monkeypatch.setattr("registry_pipeline.pipeline.verify.verify_folders", None)
 
-    assert pipeline_verify.verify_inputs(built.repository, runs, judged).findings == ()
+    assert pipeline_verify.verify_inputs(built.repository, runs, checked_runs).findings == ()

@@ -1,4 +1,4 @@
-"""The sealed role registry against the snapshot before it and against git, and what is remembered of it (SPEC 9)."""
+"""The sealed role registry against the previous snapshot and against git, and its diagnostics."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def studio(tmp_path: Path) -> Iterator[World]:
 
 
 def build(world: World, *, minutes: int = 0) -> BuiltRow:
-    """Build the role registry, put it in force if it may be, and return its row."""
+    """Build the role registry, activate it if possible, and return its row."""
     return next(row for row in world.build(ROLE_REGISTRY, minutes=minutes).built if row.registry_id == ROLE_REGISTRY)
 
 
-def told(verdict: Verdict | None, *weights: Severity) -> list[str]:
+def codes_of(verdict: Verdict | None, *weights: Severity) -> list[str]:
     """Return the codes of a verdict, of these weights or of all."""
     assert verdict is not None
     return [found.code for found in verdict.findings if not weights or found.severity in weights]
@@ -69,7 +69,7 @@ def diagnostics(world: World) -> list[dict[str, Any]]:
 def test_a_snapshot_holds_the_pack_and_the_surfaces_and_is_activated(studio: World) -> None:
     row = build(studio)
 
-    assert (row.activated, row.records, told(row.verdict)) == (True, 2, [])
+    assert (row.activated, row.records, codes_of(row.verdict)) == (True, 2, [])
     folder = studio.runs / studio.active(ROLE_REGISTRY)
     assert (folder / Path(PACK).name).read_text() == SMALL
     document = json.loads((folder / ROLE_ARTIFACT).read_bytes())
@@ -101,7 +101,7 @@ def test_a_pack_that_broke_its_word_is_sealed_and_never_in_force(studio: World, 
     row = build(studio, minutes=1)
 
     assert row.run is not None
-    assert (row.activated, told(row.verdict)) == (False, codes)
+    assert (row.activated, codes_of(row.verdict)) == (False, codes)
     assert studio.active(ROLE_REGISTRY) == active
     assert f"{row.run.ref.run_id}/{Path(PACK).name}" in (row.verdict.findings[0].path if row.verdict else "")
     assert sorted(each["code"] for each in diagnostics(studio)) == codes
@@ -124,7 +124,7 @@ def test_without_a_snapshot_before_it_git_speaks(studio: World) -> None:
 
     row = build(studio)
 
-    assert (row.activated, told(row.verdict)) == (False, ["RR003"])
+    assert (row.activated, codes_of(row.verdict)) == (False, ["RR003"])
 
 
 def test_a_change_that_is_on_a_branch_is_judged_by_where_it_left_main(studio: World) -> None:
@@ -132,7 +132,7 @@ def test_a_change_that_is_on_a_branch_is_judged_by_where_it_left_main(studio: Wo
     commit(studio.root, {PACK: SHRUNK})
     commit(studio.root, {"other.txt": "x"})
 
-    assert told(build(studio).verdict) == ["RR001", "RR002", "RR002"]
+    assert codes_of(build(studio).verdict) == ["RR001", "RR002", "RR002"]
 
 
 def test_a_first_publish_is_told_and_may_be_in_force(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_first_publish_is_told_and_may_be_in_force(tmp_path: Path) -> None:
 
     row = build(world)
 
-    assert (row.activated, told(row.verdict)) == (True, ["RR031"])
+    assert (row.activated, codes_of(row.verdict)) == (True, ["RR031"])
     make_removable(root)
 
 
@@ -156,8 +156,8 @@ def test_outside_git_the_snapshot_before_it_speaks_alone(tmp_path: Path) -> None
 
     second = build(world, minutes=1)
 
-    assert (first.activated, told(first.verdict)) == (True, ["RR031"])
-    assert (second.activated, told(second.verdict)) == (False, ["RR003"])
+    assert (first.activated, codes_of(first.verdict)) == (True, ["RR031"])
+    assert (second.activated, codes_of(second.verdict)) == (False, ["RR003"])
     make_removable(tmp_path)
 
 
@@ -170,11 +170,11 @@ def test_a_build_that_git_cannot_answer_could_not_check_and_activates_nothing(st
 
     row = build(studio, minutes=1)
 
-    assert (row.activated, told(row.verdict, Severity.ERROR)) == (False, ["RR030"])
+    assert (row.activated, codes_of(row.verdict, Severity.ERROR)) == (False, ["RR030"])
     assert studio.active(ROLE_REGISTRY) == active
     assert check_roles(studio.repository, RolesCheckOptions(), NOON).verdict == "error"
     write(studio.root, {PACK: DRIFTED})
-    assert told(build(studio, minutes=2).verdict, Severity.ERROR) == ["RR003", "RR030"]
+    assert codes_of(build(studio, minutes=2).verdict, Severity.ERROR) == ["RR003", "RR030"]
 
 
 def test_an_active_snapshot_that_was_altered_leaves_the_decision_to_git(studio: World) -> None:
@@ -183,7 +183,7 @@ def test_an_active_snapshot_that_was_altered_leaves_the_decision_to_git(studio: 
 
     row = build(studio, minutes=1)
 
-    assert (row.activated, told(row.verdict)) == (True, [])
+    assert (row.activated, codes_of(row.verdict)) == (True, [])
 
 
 def test_outside_git_an_altered_snapshot_is_no_first_publish(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_outside_git_an_altered_snapshot_is_no_first_publish(tmp_path: Path) -> 
 
     row = build(world, minutes=1)
 
-    assert (row.activated, told(row.verdict, Severity.ERROR)) == (False, ["RR030"])
+    assert (row.activated, codes_of(row.verdict, Severity.ERROR)) == (False, ["RR030"])
     make_removable(tmp_path)
 
 
@@ -206,8 +206,8 @@ def test_a_configured_file_is_the_baseline_of_every_entry_point(studio: World) -
 
     row = build(world)
 
-    assert told(row.verdict) == ["RR001", "RR002", "RR002"]
-    assert [f.code for f in check_roles(world.repository, RolesCheckOptions(), NOON).findings] == told(row.verdict)
+    assert codes_of(row.verdict) == ["RR001", "RR002", "RR002"]
+    assert [f.code for f in check_roles(world.repository, RolesCheckOptions(), NOON).findings] == codes_of(row.verdict)
 
 
 def test_the_first_build_of_a_repository_that_compares_with_its_active_snapshot_asks_main(studio: World) -> None:
@@ -218,7 +218,7 @@ def test_the_first_build_of_a_repository_that_compares_with_its_active_snapshot_
     row = build(world)
 
     assert (first.verdict, first.baseline) == ("pass", f"main~1:{PACK}")
-    assert (row.activated, told(row.verdict)) == (True, [])
+    assert (row.activated, codes_of(row.verdict)) == (True, [])
     assert (check_roles(world.repository, RolesCheckOptions(), NOON).baseline or "").startswith(".codex/RUNS/")
 
 
@@ -244,8 +244,8 @@ def test_a_run_without_a_record_is_compared_with_what_its_commit_knew(studio: Wo
 
     verdict = validate(studio.repository, old)
 
-    assert (verdict.passed, set(told(verdict)), told(verdict, Severity.ERROR)) == (True, {"RR020", "RR030"}, [])
-    assert told(validate(studio.repository, drifted), Severity.ERROR) == ["RR003"]
+    assert (verdict.passed, set(codes_of(verdict)), codes_of(verdict, Severity.ERROR)) == (True, {"RR020", "RR030"}, [])
+    assert codes_of(validate(studio.repository, drifted), Severity.ERROR) == ["RR003"]
     assert not isinstance(activate_run(studio, drifted, 2), Activation)
     assert isinstance(activate_run(studio, old, 3), Activation)
 
@@ -256,7 +256,7 @@ def test_the_next_build_replaces_an_active_run_without_a_record(studio: World) -
 
     row = build(studio, minutes=2)
 
-    assert (row.reused, row.activated, told(row.verdict)) == (False, True, [])
+    assert (row.reused, row.activated, codes_of(row.verdict)) == (False, True, [])
     commit(studio.root, {PACK: GROWN})
     assert build(studio, minutes=3).activated
     assert isinstance(activate_run(studio, old, 4), Refusal)  # it is older than the active run, as any other is
@@ -301,8 +301,8 @@ def test_a_store_that_cannot_be_used_is_mentioned_and_changes_no_verdict(studio:
 
     row = build(studio)
 
-    assert told(row.verdict, Severity.ERROR) == ["RR003"]
-    assert told(row.verdict, Severity.INFO) == ["DIAGNOSTICS_NOT_RECORDED"]
+    assert codes_of(row.verdict, Severity.ERROR) == ["RR003"]
+    assert codes_of(row.verdict, Severity.INFO) == ["DIAGNOSTICS_NOT_RECORDED"]
 
 
 def test_a_document_that_does_not_tell_its_pack_fails(studio: World) -> None:
@@ -318,7 +318,7 @@ def test_a_document_that_does_not_tell_its_pack_fails(studio: World) -> None:
 
     verdict = validate(studio.repository, seal(studio.repository, studio.run(), spec, built))
 
-    assert told(verdict) == ["RR036"]
+    assert codes_of(verdict) == ["RR036"]
 
 
 def test_a_folder_without_a_pack_cannot_be_checked_and_fails(studio: World) -> None:
@@ -332,7 +332,7 @@ def test_a_folder_without_a_pack_cannot_be_checked_and_fails(studio: World) -> N
 
     verdict = validate(studio.repository, seal(studio.repository, studio.run(), spec, built))
 
-    assert told(verdict) == ["RR030"]
+    assert codes_of(verdict) == ["RR030"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 70 + "]" * 70, '{"roles": {}}'])
@@ -355,7 +355,7 @@ def test_a_pack_with_a_key_twice_is_sealed_and_fails(studio: World) -> None:
     row = build(studio)
 
     assert not row.activated
-    assert "RR027" in told(row.verdict, Severity.ERROR)
+    assert "RR027" in codes_of(row.verdict, Severity.ERROR)
 
 
 def test_waivers_hold_by_the_day_of_the_snapshot(studio: World) -> None:
@@ -367,7 +367,7 @@ def test_waivers_hold_by_the_day_of_the_snapshot(studio: World) -> None:
 
     built = build(studio, minutes=1)
 
-    assert (violation.finding.code, built.activated, told(built.verdict)) == ("RR026", True, [])
+    assert (violation.finding.code, built.activated, codes_of(built.verdict)) == ("RR026", True, [])
     assert [each["status"] for each in diagnostics(studio)] == ["waived"]
     assert built.run is not None
     assert WAIVERS_PATH in {file.path for file in built.run.inputs.files}

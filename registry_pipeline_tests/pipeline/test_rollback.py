@@ -1,4 +1,4 @@
-"""Going back: what a rollback restores, what it refuses, and what a bad run can never be again (SPEC 5)."""
+"""Rollback: what it restores and what it refuses; a run that is marked bad is never active again."""
 
 from __future__ import annotations
 
@@ -270,17 +270,17 @@ def test_a_bad_run_whose_folder_is_altered_can_be_marked_as_the_pointer_names_it
 def test_what_a_rollback_moved_away_from_is_proposed_by_nobody_and_activated_by_people(world: World) -> None:
     run_ids = {name: world.active(name) for name in BUILT}
     back(world, 30)
-    judged = []
+    checked_runs = []
     for name, run_id in run_ids.items():
         proposed = load_candidate(world.repository, name, find_run(world.repository, run_id))
         assert not isinstance(proposed, Refusal)
-        judged.append(proposed)
+        checked_runs.append(proposed)
 
-    movable, held = select_activatable(world.repository, judged)
+    movable, held = select_activatable(world.repository, checked_runs)
 
     assert movable == ()
     assert {f.code for f in held} == {"ACTIVATE_ROLLED_BACK"}
-    assert isinstance(activate(world.repository, world.run(31), judged, **WHO), Activation)
+    assert isinstance(activate(world.repository, world.run(31), checked_runs, **WHO), Activation)
     assert {name: world.active(name) for name in BUILT} == run_ids
 
 

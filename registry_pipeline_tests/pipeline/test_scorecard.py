@@ -1,4 +1,4 @@
-"""The scorecard of a repository, recomputed from its documents and folders by other means (SPEC 4.6)."""
+"""The scorecard of a repository, recomputed from its documents and folders in another way."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from registry_pipeline_tests.pipeline.conftest import World
 
 def scorecard(world: World) -> dict[str, Any]:
     active = world.runs / world.active("governance_scorecard")
-    told: dict[str, Any] = json.loads((active / "GOVERNANCE_SCORECARD_v0_2.json").read_bytes())
-    return told
+    document: dict[str, Any] = json.loads((active / "GOVERNANCE_SCORECARD_v0_2.json").read_bytes())
+    return document
 
 
 def recomputed(world: World) -> tuple[dict[str, str], list[str]]:
@@ -36,17 +36,17 @@ def test_the_figures_are_those_of_the_documents(world: World) -> None:
     world.build()
     world.build("governance_scorecard", minutes=1)
 
-    told, (levels, bound) = scorecard(world), recomputed(world)
+    document, (levels, bound) = scorecard(world), recomputed(world)
 
     enforced = sum(level in ("C3", "C4", "C5") for level in levels.values())
     table = json.loads((world.runs / world.active("op_status_table") / "OPERATION_STATUS_TABLE_v0_1.json").read_bytes())
-    assert told["operations"] == {
+    assert document["operations"] == {
         "canonical": len(levels),
         "observed": sum(row["run_evidence_state"] == "OBSERVED" for row in table),
         "by_level": {f"C{n}": list(levels.values()).count(f"C{n}") for n in range(6)},
         "c3_plus": {"count": enforced, "of": len(levels), "percent": float(f"{100 * enforced / len(levels):.1f}")},
     }
-    assert told["executables"] == {
+    assert document["executables"] == {
         "bound": len(bound),
         "missing": sorted(name for name in bound if not any(job in name for job in jobs)),
     }
@@ -56,7 +56,7 @@ def test_the_registries_that_it_calls_sealed_are_those_that_sha256sum_accepts(wo
     world.build()
     world.build("governance_scorecard", minutes=1)
 
-    told = scorecard(world)["registries"]
+    registries = scorecard(world)["registries"]
 
     pointers = json.loads(world.repository.pointer_path.read_bytes())["pointers"]
     active = {p["registry_id"]: p["active_ref"]["run_id"] for p in pointers if p["active_ref_known"] is True}
@@ -70,9 +70,9 @@ def test_the_registries_that_it_calls_sealed_are_those_that_sha256sum_accepts(wo
         ).returncode
         == 0
     ]
-    assert told["sealed"] == len(sealed)
-    assert (told["total"], told["pointer_known"]) == (len(REGISTRIES), len(active))
-    assert {row["registry_id"] for row in told["unknown"]} == {
+    assert registries["sealed"] == len(sealed)
+    assert (registries["total"], registries["pointer_known"]) == (len(REGISTRIES), len(active))
+    assert {row["registry_id"] for row in registries["unknown"]} == {
         name for name, spec in REGISTRIES.items() if spec.pointer and name not in active
     }
 

@@ -21,22 +21,22 @@ def test_a_folder_without_a_seal_fails_where_it_was_named_and_not_where_it_is_me
 
 
 def test_a_finding_about_a_pointer_fails_the_whole() -> None:
-    told = combine_verdicts([SOUND], [], [finding("POINTER_EDITED", "p.json")], require_sealed=False)
+    combined = combine_verdicts([SOUND], [], [finding("POINTER_EDITED", "p.json")], require_sealed=False)
 
-    assert (told.verdict, told.to_json()["verdict"], told.counts()["errors"]) == ("fail", "fail", 1)
+    assert (combined.verdict, combined.to_json()["verdict"], combined.counts()["errors"]) == ("fail", "fail", 1)
 
 
 def test_what_a_folder_has_told_is_not_told_again() -> None:
     broken = _verdict("new", "fail", "HASH_MISMATCH")
 
-    told = combine_verdicts([], [broken], broken.findings, require_sealed=False)
+    combined = combine_verdicts([], [broken], broken.findings, require_sealed=False)
 
-    assert (told.findings, told.counts()["errors"]) == ((), 1)
+    assert (combined.findings, combined.counts()["errors"]) == ((), 1)
 
 
 def test_counts_add_up() -> None:
-    told = combine_verdicts([SOUND], [UNSEALED, _verdict("half", "partial", "PARTIAL")], [], require_sealed=False)
+    combined = combine_verdicts([SOUND], [UNSEALED, _verdict("half", "partial", "PARTIAL")], [], require_sealed=False)
 
-    counts = told.counts()
+    counts = combined.counts()
     assert counts["runs"] == counts["pass"] + counts["fail"] + counts["unsealed"] + counts["partial"] == 3
-    assert {f.severity for f in told.all_findings()} == {Severity.INFO, Severity.ERROR}
+    assert {f.severity for f in combined.all_findings()} == {Severity.INFO, Severity.ERROR}

@@ -1,4 +1,4 @@
-"""Build, seal, validate, activate, render: the walk as a whole."""
+"""The pipeline steps together: build, seal, validate, activate, render."""
 
 from __future__ import annotations
 

@@ -61,37 +61,37 @@ def run_ref(run_id: str) -> SealedRef:
     return SealedRef(run_id, RUNS, "A.json", sha256_hex(run_id.encode()))
 
 
-def write_scenario(story: Mapping[str, Any], root: Path) -> ChainOnDisk:
+def write_scenario(scenario: Mapping[str, Any], root: Path) -> ChainOnDisk:
     """Write a scenario to the disk."""
     refs: dict[str, SealedRef] = {}
     after: dict[str, str] = {}
     (root / RUNS).mkdir(parents=True)
-    for number, told in enumerate(story["records"]):
-        begins = told.get("before") or (after[told["follows"]] if told["follows"] else "start")
-        after[told["name"]] = begins if told["action"] in ("init", "void") else told["name"]
-        record = _record(told, refs, state(begins), state(after[told["name"]]))
+    for number, spec in enumerate(scenario["records"]):
+        begins = spec.get("before") or (after[spec["follows"]] if spec["follows"] else "start")
+        after[spec["name"]] = begins if spec["action"] in ("init", "void") else spec["name"]
+        record = _record(spec, refs, state(begins), state(after[spec["name"]]))
         run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
-        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[told["name"]])}
-        refs[told["name"]] = seal_activation(root, run_id, files)
-    if "report" in story:
-        ref = refs[story["report"]]
+        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[spec["name"]])}
+        refs[spec["name"]] = seal_activation(root, run_id, files)
+    if "report" in scenario:
+        ref = refs[scenario["report"]]
         named = {"registry_id": ACTIVATION_TAG, "role": "previous", "sealed_ref": ref.to_json()}
         envelope = {"registry_id": "system_health_report", "inputs": {"registries": [named], "files": []}}
         seal_plainly(root, "2026-02-01__000100__system_health_render", {"REPORT.md": b"fine\n"}, envelope)
-    for name, what in story.get("damage", {}).items():
+    for name, what in scenario.get("damage", {}).items():
         DAMAGE[what](root / RUNS / refs[name].run_id)
-    pointer = story["pointer"]
+    pointer = scenario["pointer"]
     pointers = None if pointer == "absent" else OURS.get(pointer) or state(after.get(pointer, pointer))
-    names = story.get("intent")
+    names = scenario.get("intent")
     intent = None if names in (None, "torn") else Intent(refs[names].run_id, "a" * 64, "b" * 64)
     return ChainOnDisk(load_repository(root), refs, pointers, intent)
 
 
-def check_scenario(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
+def check_scenario(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Return what is found of a scenario's chain, with the names of the records instead of run ids."""
-    scenario = write_scenario(story, root)
-    names = {ref.run_id: name for name, ref in scenario.refs.items()}
-    chain = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent)
+    on_disk = write_scenario(scenario, root)
+    names = {ref.run_id: name for name, ref in on_disk.refs.items()}
+    chain = check_chain(read_chain(on_disk.repository), on_disk.pointers, on_disk.intent)
     return {
         "state": chain.state,
         "head": None if chain.head is None else names[chain.head.ref.run_id],
@@ -102,20 +102,20 @@ def check_scenario(story: Mapping[str, Any], root: Path) -> dict[str, Any]:
     }
 
 
-def _record(told: Mapping[str, Any], refs: Mapping[str, SealedRef], before: bytes, after: bytes) -> ActivationRecord:
-    moves = [Move("run_registry", run_ref(run_id), None) for run_id in told.get("moves_away", ())]
-    if told["action"] == "activate":
-        moves = [Move("run_registry", None, run_ref(told["name"]))]
+def _record(spec: Mapping[str, Any], refs: Mapping[str, SealedRef], before: bytes, after: bytes) -> ActivationRecord:
+    moves = [Move("run_registry", run_ref(run_id), None) for run_id in spec.get("moves_away", ())]
+    if spec["action"] == "activate":
+        moves = [Move("run_registry", None, run_ref(spec["name"]))]
     return ActivationRecord(
-        action=told["action"],
+        action=spec["action"],
         moves=tuple(moves),
-        runs=tuple(refs.get(run) or run_ref(run) for run in told.get("runs", ())),
+        runs=tuple(refs.get(run) or run_ref(run) for run in spec.get("runs", ())),
         actor="a story",
-        reason=told.get("reason", ""),
+        reason=spec.get("reason", ""),
         verdicts={},
         before_sha256=sha256_hex(before),
         after_sha256=sha256_hex(after),
-        previous=refs[told["follows"]] if told["follows"] else None,
+        previous=refs[spec["follows"]] if spec["follows"] else None,
     )
 
 
@@ -124,7 +124,7 @@ def _rewrite(folder: Path, name: str, data: bytes) -> None:
 
 
 def _resealed(folder: Path, change: Mapping[str, Any], after: bytes | None = None) -> None:
-    """Seal the folder anew with another content, as someone who knows the format would."""
+    """Seal the folder again with another content, as someone who knows the format could."""
     document = json.loads((folder / RECORD_FILE).read_bytes()) | dict(change)
     files = {RECORD_FILE: json_document(document), AFTER_FILE: after or (folder / AFTER_FILE).read_bytes()}
     shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The protocol of `activate/__init__`, composed as the runbook composes it, with its steps open to a killer."""
+"""The protocol of an activation, composed as the pipeline composes it, with steps that a test can interrupt."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def make_store(repository: Repository) -> None:
 
 
 def read_state(repository: Repository) -> ChainState:
-    """Return the chain as it is judged now."""
+    """Return the state of the chain now."""
     return check_chain(
         read_chain(repository), repository.pointer_path.read_bytes(), read_intent(repository.pointer_path)
     )
 
 
 def activate(repository: Repository, run: SealedRun, seen_sha256: str, reached: Reached = lambda _step: None) -> bool:
-    """Put one run in force; tell whether anything moved. `seen_sha256` is the pointer file that its verdict saw."""
+    """Activate one run and return whether any pointer moved. `seen_sha256` is the pointer file that its verdict saw."""
     with pointer_lock(repository.pointer_path, repository.root):
         reached("lock")
         refuse_changed(repository.pointer_path, seen_sha256)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from registry_pipeline.canonical import read_strict_json, sha256_hex
 from registry_pipeline.registries.base.check_run import find_more_needed_files, needed_files
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.values import replace
 from registry_pipeline_tests.cases.layout import Case
-from registry_pipeline_tests.pointers.registry_rows import SPECS
 
 RUN_FOLDER = ".codex/RUNS/case"
 
@@ -26,5 +26,5 @@ def report_of(case: Case) -> SealReport:
         run_json=run_json,
         findings=(),
     )
-    keep = needed_files(SPECS) | find_more_needed_files(report, SPECS)
+    keep = needed_files(REGISTRIES) | find_more_needed_files(report, REGISTRIES)
     return replace(report, kept={name: data for name, data in files.items() if name in keep})

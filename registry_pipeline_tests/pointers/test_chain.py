@@ -1,4 +1,4 @@
-"""The state table of SPEC 5, row by row, and what is found in a chain that does not hold."""
+"""The state table of the specification ("Chain"), row by row, and the findings of an invalid chain."""
 
 from __future__ import annotations
 
@@ -14,90 +14,90 @@ from registry_pipeline_tests.cases.layout import find_cases
 from registry_pipeline_tests.pointers.chain_scenarios import ChainOnDisk, write_scenario
 from registry_pipeline_tests.sealed_folders import RUNS, seal_plainly
 
-STORIES = {case.name: case for case in find_cases("chain")}
+SCENARIOS = {case.name: case for case in find_cases("chain")}
 
 
-def told(root: Path, story: str) -> ChainOnDisk:
-    return write_scenario(STORIES[story].arguments, root)
+def read_scenario(root: Path, name: str) -> ChainOnDisk:
+    return write_scenario(SCENARIOS[name].arguments, root)
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_only_what_is_whole_lets_the_next_change_through(tmp_path: Path, story: str) -> None:
-    tale = told(tmp_path, story)
-    judged = check_chain(read_chain(tale.repository), tale.pointers, tale.intent)
-    whole = story.startswith(("committed", "not_chained", "CHAIN_RESTARTED"))
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_only_a_valid_chain_allows_the_next_change(tmp_path: Path, name: str) -> None:
+    scenario = read_scenario(tmp_path, name)
+    state = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent)
+    is_valid = name.startswith(("committed", "not_chained", "CHAIN_RESTARTED"))
 
-    assert judged.refuses is not whole
+    assert state.refuses is not is_valid
 
 
-def test_every_chain_code_has_a_story_that_bears_its_name() -> None:
-    on_the_disk = {"CHAIN_RUN_MISSING", "CHAIN_RUN_RESEALED"}  # runbook/test_moved_runs.py
+def test_every_chain_code_has_a_case_that_is_named_after_it() -> None:
+    on_the_disk = {"CHAIN_RUN_MISSING", "CHAIN_RUN_RESEALED"}  # pipeline/test_moved_runs.py
     about_chains = {code for code, row in CODES.items() if row.family == "chain"} - on_the_disk
-    shown = {code for story in STORIES.values() for code in story.expected["codes"]}
-    named = {story.split("__")[0] for story in STORIES}
+    shown = {code for case in SCENARIOS.values() for code in case.expected["codes"]}
+    named = {name.split("__")[0] for name in SCENARIOS}
 
     assert shown == about_chains
     assert about_chains - named <= {"CHAIN_NOT_STARTED"}
 
 
 def test_a_finding_says_where_and_what_was_expected(tmp_path: Path) -> None:
-    tale = told(tmp_path, "POINTER_EDITED__absent")
-    (finding,) = check_chain(read_chain(tale.repository), tale.pointers, tale.intent).findings
+    scenario = read_scenario(tmp_path, "POINTER_EDITED__absent")
+    (finding,) = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent).findings
 
-    assert finding.path == tale.repository.config.pointers
+    assert finding.path == scenario.repository.config.pointers
     assert finding.got == "no pointer file"
     assert finding.expected is not None
 
 
 def test_a_fork_names_every_branch(tmp_path: Path) -> None:
-    tale = told(tmp_path, "CHAIN_FORK__after_a_merge")
-    findings = check_chain(read_chain(tale.repository), tale.pointers, tale.intent).findings
-    rivals = [tale.refs[name].run_id for name in ("second", "rival")]
+    scenario = read_scenario(tmp_path, "CHAIN_FORK__after_a_merge")
+    findings = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent).findings
+    rivals = [scenario.refs[name].run_id for name in ("second", "rival")]
 
     assert [f.path for f in findings] == [f"{RUNS}/{run_id}" for run_id in rivals]
     assert all(run_id in f.message for f in findings for run_id in rivals)
 
 
 def test_the_order_in_which_records_are_found_does_not_matter(tmp_path: Path) -> None:
-    for number, story in enumerate(STORIES):
-        tale = told(tmp_path / str(number), story)
-        found = read_chain(tale.repository)
+    for number, name in enumerate(SCENARIOS):
+        scenario = read_scenario(tmp_path / str(number), name)
+        found = read_chain(scenario.repository)
         turned = replace(found, records=found.records[::-1], broken=found.broken[::-1])
-        one, other = (check_chain(records, tale.pointers, tale.intent) for records in (found, turned))
+        one, other = (check_chain(records, scenario.pointers, scenario.intent) for records in (found, turned))
 
         assert (one.state, one.head, one.findings) == (other.state, other.head, other.findings)
 
 
 def test_a_copy_of_a_record_under_another_run_root_counts_once(tmp_path: Path) -> None:
-    tale = told(tmp_path, "committed__chain_of_three")
+    scenario = read_scenario(tmp_path, "committed__chain_of_three")
     elsewhere = tmp_path / "reports" / "runs"
     elsewhere.mkdir(parents=True)
-    folder = tale.refs["first"].run_id
+    folder = scenario.refs["first"].run_id
     (elsewhere / folder).mkdir()
     for path in (tmp_path / RUNS / folder).iterdir():
         (elsewhere / folder / path.name).write_bytes(path.read_bytes())
 
-    state = check_chain(read_chain(tale.repository), tale.pointers, None)
+    state = check_chain(read_chain(scenario.repository), scenario.pointers, None)
     assert (state.state, state.findings) == ("committed", ())
 
 
 def test_other_run_folders_are_not_opened(tmp_path: Path) -> None:
-    tale = told(tmp_path, "committed__init")
+    scenario = read_scenario(tmp_path, "committed__init")
     seal_plainly(tmp_path, "2026-02-03__000000__run_registry_build", {"A.json": b"{}"}, {})
     (tmp_path / RUNS / "2026-02-03__000000__pointer_activation_notes").mkdir()
     (tmp_path / RUNS / "pointer_activation").mkdir()
 
-    assert len(read_chain(tale.repository).records) == 1
-    assert read_chain(tale.repository).broken == ()
+    assert len(read_chain(scenario.repository).records) == 1
+    assert read_chain(scenario.repository).broken == ()
 
 
-def test_a_folder_that_only_bears_the_name_of_a_record_is_told(tmp_path: Path) -> None:
-    tale = told(tmp_path, "committed__init")
+def test_a_folder_with_only_the_name_of_a_record_is_reported(tmp_path: Path) -> None:
+    scenario = read_scenario(tmp_path, "committed__init")
     name = "2026-02-03__000000__pointer_activation"
-    init = tmp_path / RUNS / tale.refs["init"].run_id
+    init = tmp_path / RUNS / scenario.refs["init"].run_id
     files = {file: (init / file).read_bytes() for file in (RECORD_FILE, AFTER_FILE)}
     seal_plainly(tmp_path, name, files, {"registry_id": "run_registry"})
-    (finding,) = check_chain(read_chain(tale.repository), tale.pointers, None).findings
+    (finding,) = check_chain(read_chain(scenario.repository), scenario.pointers, None).findings
 
     assert (finding.code, finding.path) == ("CHAIN_RECORD_EDITED", f"{RUNS}/{name}")
 
@@ -111,7 +111,7 @@ def test_a_repository_without_run_roots_is_not_chained(tmp_path: Path) -> None:
     assert check_chain(found, None, None).state == "not_chained"
 
 
-def test_judging_needs_no_disk() -> None:
+def test_checking_the_chain_reads_no_disk() -> None:
     state = check_chain(ChainRecords("pointers.json"), b"anything", None)
 
     assert [(f.code, f.path) for f in state.findings] == [("CHAIN_NOT_STARTED", "pointers.json")]

@@ -53,7 +53,7 @@ def may_move(chosen: Mapping[str, SealedRun], active: Mapping[str, SealedRun]) -
 
 
 @given(candidates=states(one_build=True), active=states(one_build=False))
-def test_what_moves_is_a_set_that_may_move_and_no_larger_one_may(
+def test_the_selected_set_can_be_activated_and_no_larger_one_can(
     candidates: dict[str, SealedRun], active: dict[str, SealedRun]
 ) -> None:
     held = find_blocked_candidates(candidates, active, SPECS)
@@ -71,7 +71,7 @@ def test_what_moves_is_a_set_that_may_move_and_no_larger_one_may(
 
 
 @given(candidates=states(one_build=False), active=states(one_build=False))
-def test_what_moves_may_move_even_where_candidates_contradict_each_other(
+def test_the_selected_set_can_be_activated_even_if_candidates_are_inconsistent(
     candidates: dict[str, SealedRun], active: dict[str, SealedRun]
 ) -> None:
     held = find_blocked_candidates(candidates, active, SPECS)
@@ -79,7 +79,7 @@ def test_what_moves_may_move_even_where_candidates_contradict_each_other(
     assert may_move({name: run for name, run in candidates.items() if name not in held}, active)
 
 
-def test_each_that_is_held_back_is_told_the_edge_that_holds_it() -> None:
+def test_each_blocked_candidate_has_the_input_that_blocks_it() -> None:
     old, new = ref("a", 0), ref("a", 1)
     active = {
         "a": SealedRun("a", old, Inputs(), ""),

@@ -23,7 +23,7 @@ FIRST: dict[str, Any] = {
 }
 
 
-def test_what_the_original_tools_wrote_is_valid() -> None:
+def test_logs_of_the_original_tools_are_valid() -> None:
     assert check_delta_log(KNOWN, None, **FIRST) == ()
     assert [problem for line in KNOWN.splitlines() for problem in check_value(SCHEMA, json.loads(line))] == []
 
@@ -35,28 +35,28 @@ def test_an_edge_without_a_basis_has_no_paths() -> None:
 
 
 @given(st.integers(0, len(KNOWN) - 1), st.integers(1, 255))
-def test_a_byte_of_the_beginning_that_is_another_is_found(place: int, change: int) -> None:
+def test_a_changed_byte_in_the_previous_log_is_found(place: int, change: int) -> None:
     grown = bytearray(KNOWN)
     grown[place] ^= change
 
-    told = check_delta_log(bytes(grown), KNOWN, **{**FIRST, "previous_run_id": "the one before"})
+    findings = check_delta_log(bytes(grown), KNOWN, **{**FIRST, "previous_run_id": "the one before"})
 
-    assert "DELTA_PREFIX_BROKEN" in {f.code for f in told}
+    assert "DELTA_PREFIX_BROKEN" in {f.code for f in findings}
 
 
 @given(st.integers(0, len(KNOWN) - 1))
-def test_a_log_that_was_cut_does_not_begin_with_its_previous(length: int) -> None:
-    told = check_delta_log(KNOWN[:length], KNOWN, **{**FIRST, "previous_run_id": "the one before"})
+def test_a_truncated_log_does_not_start_with_its_previous_log(length: int) -> None:
+    findings = check_delta_log(KNOWN[:length], KNOWN, **{**FIRST, "previous_run_id": "the one before"})
 
-    assert "DELTA_PREFIX_BROKEN" in {f.code for f in told}
+    assert "DELTA_PREFIX_BROKEN" in {f.code for f in findings}
 
 
 @given(st.binary(max_size=80), st.none() | st.binary(max_size=80))
-def test_any_bytes_are_judged(log: bytes, previous: bytes | None) -> None:
+def test_any_bytes_are_checked(log: bytes, previous: bytes | None) -> None:
     check_delta_log(log, previous, **FIRST)
 
 
-def test_of_a_log_with_very_many_faults_not_all_are_told() -> None:
+def test_the_number_of_findings_of_a_log_is_limited() -> None:
     line = KNOWN.splitlines(keepends=True)[0]
 
     assert len(check_delta_log(line * 3 * MAX_FINDINGS, None, **FIRST)) == MAX_FINDINGS

@@ -43,18 +43,18 @@ ACTIVE = {
 ALONE = {"run_registry": run("run_registry", 2)}
 
 
-def test_what_is_active_needs_no_reason() -> None:
+def test_an_active_run_has_no_obstacle() -> None:
     assert explain(ACTIVE, ACTIVE) == {}
 
 
-def test_a_registry_rebuilt_alone_waits_for_what_rests_on_the_old_one() -> None:
+def test_a_registry_rebuilt_alone_is_blocked_by_its_dependants() -> None:
     reason = explain(ALONE, ACTIVE)["run_registry"]
 
     assert "op_status_table (d1_op_status_table) would depend on d1_run_registry" in reason.because
     assert reason.next_command == "registry-pipeline build run_registry"
 
 
-def test_a_run_built_from_what_is_not_active_names_the_upstream_to_build() -> None:
+def test_a_run_built_from_an_inactive_run_names_the_upstream_to_build() -> None:
     reason = explain({"op_status_table": run("op_status_table", 2, run_registry=2)}, ACTIVE)["op_status_table"]
 
     assert "would depend on d2_run_registry" in reason.because
@@ -69,13 +69,13 @@ def test_runs_that_could_only_move_together_are_built_again_together() -> None:
     }
 
 
-def test_a_run_that_nothing_holds_back_can_be_activated_by_name() -> None:
+def test_a_run_without_obstacles_can_be_activated_by_name() -> None:
     reason = explain(ALONE, {})["run_registry"]
 
     assert reason.next_command == "registry-pipeline activate run_registry d2_run_registry --reason TEXT"
 
 
-def test_a_run_itself_may_be_the_reason() -> None:
+def test_the_obstacle_may_be_the_run_itself() -> None:
     assert explain(ALONE, ACTIVE, verdict="unsealed")["run_registry"].because == "the run does not verify: unsealed"
     assert explain(ALONE, ACTIVE, verdict="partial")["run_registry"].because == "the run does not verify: partial"
     assert (
@@ -90,7 +90,7 @@ def test_a_run_itself_may_be_the_reason() -> None:
     )
 
 
-def test_nothing_moves_while_the_pointers_are_not_settled() -> None:
+def test_nothing_moves_while_the_pointers_are_invalid() -> None:
     assert explain(ALONE, ACTIVE, pointers_valid=False)["run_registry"].next_command == "registry-pipeline doctor"
 
 

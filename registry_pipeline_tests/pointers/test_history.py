@@ -21,7 +21,7 @@ ROWS = st.lists(ROW, max_size=6, unique_by=lambda row: (row["run_root"], row["ru
 
 
 @given(ROWS, ROWS)
-def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
+def test_a_finding_is_reported_exactly_for_listed_runs_that_are_missing_or_resealed(
     then: list[dict[str, str | None]], now: list[dict[str, str | None]]
 ) -> None:
     after = {(row["run_root"], row["run_id"]): row["manifest_root_sha256"] for row in now}
@@ -32,20 +32,20 @@ def test_a_loss_is_told_exactly_where_a_listed_run_is_gone_or_has_another_root(
         or (row["manifest_root_sha256"] is not None and after[key] != row["manifest_root_sha256"])
     }
 
-    told = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
+    findings = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
 
-    assert {f"{root}/{run}" for root, run in lost} == {f.path for f in told}
+    assert {f"{root}/{run}" for root, run in lost} == {f.path for f in findings}
 
 
 @given(st.sets(st.tuples(st.sampled_from([*RUN_ROOTS, "assets"]), st.sampled_from("ab"), st.sampled_from("xyzw"))))
-def test_each_run_folder_and_each_other_file_that_git_misses_is_told_once(missing: set[tuple[str, str, str]]) -> None:
+def test_each_missing_run_folder_or_tracked_file_is_reported_once(missing: set[tuple[str, str, str]]) -> None:
     lost = {f"{root}/{run}" if root in RUN_ROOTS else f"{root}/{run}/{file}" for root, run, file in missing}
 
-    told = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
+    findings = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
 
-    assert sorted(lost) == sorted(f.path for f in told)
+    assert sorted(lost) == sorted(f.path for f in findings)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
-def test_any_bytes_are_judged(before: bytes, after: bytes) -> None:
+def test_any_bytes_are_checked(before: bytes, after: bytes) -> None:
     check_history(before, after, RUN_ROOTS)

@@ -1,4 +1,4 @@
-"""The walk of recorded inputs as a function: every run once, whatever the graph, and every broken edge told."""
+"""The walk through recorded inputs: it visits every run once in any graph, and reports every broken edge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ref(name: str) -> SealedRef:
     return SealedRef(name, "runs", None, name * 64)
 
 
-def judged(name: str, graph: dict[str, list[str]], state: State) -> CheckedRun:
+def checked_run(name: str, graph: dict[str, list[str]], state: State) -> CheckedRun:
     root = "f" * 64 if state == "resealed" else name * 64
     verdict = Verdict(f"runs/{name}", name, None, "fail" if state == "failing" else "pass", root, ())
     edges = tuple(InputRegistry("run_registry", "upstream", ref(other)) for other in graph.get(name, []))
@@ -37,14 +37,14 @@ def judged(name: str, graph: dict[str, list[str]], state: State) -> CheckedRun:
 
 
 @given(GRAPHS, STATES, st.lists(st.sampled_from(NAMES), max_size=3, unique=True))
-def test_every_reachable_edge_is_judged_and_every_folder_asked_for_once(
+def test_every_reachable_input_is_checked_and_every_folder_is_read_once(
     graph: dict[str, list[str]], states: dict[str, State], begin: list[str]
 ) -> None:
     asked: Counter[str] = Counter()
 
-    def judge(named: SealedRef) -> CheckedRun | None:
+    def read_run(named: SealedRef) -> CheckedRun | None:
         asked[named.run_id] += 1
-        return None if states[named.run_id] == "gone" else judged(named.run_id, graph, states[named.run_id])
+        return None if states[named.run_id] == "gone" else checked_run(named.run_id, graph, states[named.run_id])
 
     reached, edges, waiting = set[str](), set[tuple[str, str]](), list(begin)
     while waiting:
@@ -54,7 +54,7 @@ def test_every_reachable_edge_is_judged_and_every_folder_asked_for_once(
         reached |= fresh
         waiting += [other for other in fresh if states[other] != "gone"]
 
-    lineage = check_lineage([judged(name, graph, "sound") for name in begin], judge)
+    lineage = check_lineage([checked_run(name, graph, "sound") for name in begin], read_run)
 
     assert asked == Counter(reached)
     assert lineage.walked == len(reached)

@@ -22,7 +22,7 @@ from .requests import NOW, UPSTREAM, ref
 OURS = ("pointer_contract_version", "description", "mutation_policy", "last_updated_utc", "pointers")
 
 
-def test_a_new_pointer_file_has_the_keys_of_spec_5_in_their_order() -> None:
+def test_a_new_pointer_file_has_the_documented_keys_in_their_order() -> None:
     text = pointer_file_bytes(empty_pointer_file(NOW)).decode()
 
     assert tuple(json.loads(text)) == OURS
@@ -76,7 +76,7 @@ def test_law_a_rewrite_keeps_every_key_in_its_place(file: PointerFile, moves: li
 
 
 @given(pointer_files(), moves_of())
-def test_law_a_pointer_that_did_not_move_keeps_its_entry_whole(file: PointerFile, moves: list[Move]) -> None:
+def test_law_a_pointer_that_did_not_move_keeps_its_entry(file: PointerFile, moves: list[Move]) -> None:
     moved = {move.registry_id for move in moves}
     before = {e["registry_id"]: e for e in file.document["pointers"]}
     after = {e["registry_id"]: e for e in json.loads(pointer_file_bytes(with_moves(file, moves, NOW, "")))["pointers"]}

@@ -1,4 +1,4 @@
-"""The gate of the runbook's fourth step: what moves, what is refused and with which code (SPEC 5)."""
+"""Plans of activations: what moves, what is refused and with which code (specification, "Activation")."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def codes(asked: ActivationRequest) -> list[str]:
     return sorted({f.code for f in plan.findings if f.severity is Severity.ERROR})
 
 
-def test_a_passing_run_is_put_in_force_with_the_keys_of_the_runbook() -> None:
+def test_a_passing_run_is_activated_with_all_keys_of_a_pointer() -> None:
     plan = accepted(request([RR1]))
     after = json.loads(plan.after_bytes)
 
@@ -63,7 +63,7 @@ def test_a_passing_run_is_put_in_force_with_the_keys_of_the_runbook() -> None:
     assert after["last_updated_utc"] == NOW
 
 
-def test_the_record_says_what_spec_5_lists_in_that_order() -> None:
+def test_the_record_has_the_documented_keys_in_their_order() -> None:
     asked = request([RR2], [RR1])
     plan = accepted(asked)
     document = json.loads(plan.artifacts.files["POINTER_ACTIVATION_v0_1.json"])
@@ -84,7 +84,7 @@ def test_the_record_says_what_spec_5_lists_in_that_order() -> None:
     assert ActivationRecord.from_json(document) == plan.record
 
 
-def test_init_takes_the_pointer_file_as_it_is_and_has_no_predecessor() -> None:
+def test_init_keeps_the_pointer_file_and_has_no_predecessor() -> None:
     odd = b'{"pointers": [],    "$schema": "theirs"}\r\n'
     plan = plan_init(odd, actor="a test", reason="")
 
@@ -102,18 +102,18 @@ def test_a_plan_made_before_init_follows_it_once_it_is_sealed() -> None:
     assert early.following(HEAD) == accepted(request([RR1]))
 
 
-def test_one_rebuild_moves_whole_in_one_plan() -> None:
+def test_one_plan_activates_a_complete_rebuild() -> None:
     plan = accepted(request([DS2, RR2, OP2], [RR1, OP1, DS1, EV1]))
 
     assert [m.registry_id for m in plan.moves] == ["drift_signals", "op_status_table", "run_registry"]
     assert plan.findings == ()
 
 
-def test_what_is_active_already_is_no_move() -> None:
+def test_an_active_run_is_no_move() -> None:
     assert plan_activation(request([RR1], [RR1])) == NothingToMove()
 
 
-def test_in_a_set_only_what_is_not_yet_active_moves() -> None:
+def test_only_the_runs_of_a_set_that_are_not_active_move() -> None:
     plan = accepted(request([RR2, EV1], [RR1, EV1]))
 
     assert plan.moves == (Move("run_registry", RR1.ref, RR2.ref),)
@@ -164,13 +164,13 @@ REFUSED: dict[str, tuple[str, ActivationRequest]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_the_gate_refuses(what: str) -> None:
+def test_an_invalid_activation_is_refused(what: str) -> None:
     code, asked = REFUSED[what]
 
     assert codes(asked) == [code]
 
 
-def test_a_refusal_tells_every_reason_at_once() -> None:
+def test_a_refusal_gives_every_reason_at_once() -> None:
     bad = candidate(RR1, verdict="fail", root_sha256=None, registry_id=None)
     asked = request([bad], [RR2, OP2], marked_bad={RR1.ref.run_id: "x"})
 
@@ -184,11 +184,11 @@ def test_a_refusal_tells_every_reason_at_once() -> None:
     ]
 
 
-def test_one_bad_candidate_holds_the_whole_set() -> None:
+def test_one_bad_candidate_refuses_the_whole_set() -> None:
     assert codes(request([RR2, candidate(EV2, verdict="fail")], [RR1, EV1])) == ["ACTIVATE_NOT_VERIFIED"]
 
 
-def test_an_active_run_that_fails_now_is_refused_and_not_called_done() -> None:
+def test_an_active_run_that_fails_now_is_refused_and_not_reported_as_active() -> None:
     assert codes(request([candidate(RR1, verdict="fail")], [RR1])) == ["ACTIVATE_NOT_VERIFIED"]
 
 
@@ -199,9 +199,9 @@ def test_a_run_whose_pointer_is_not_true_is_no_upstream() -> None:
     assert codes(request([OP1], [RR1], pointers=stale)) == ["ACTIVATE_MIXED"]
 
 
-@pytest.mark.parametrize("told", ["", "yesterday"])
-def test_an_unknown_instant_is_not_called_older(told: str) -> None:
-    accepted(request([replace(RR1, as_of_utc=told)], [RR2]))
+@pytest.mark.parametrize("as_of_utc", ["", "yesterday"])
+def test_a_run_with_an_unknown_time_is_not_considered_older(as_of_utc: str) -> None:
+    accepted(request([replace(RR1, as_of_utc=as_of_utc)], [RR2]))
 
 
 MIXED: dict[str, tuple[list[SealedRun], dict[str, Any], str]] = {
@@ -226,13 +226,17 @@ MIXED: dict[str, tuple[list[SealedRun], dict[str, Any], str]] = {
         {"active": [RR1, OP1, EV1, DS1]},
         "",
     ),
-    "a run that records no inputs is not judged": ([run("op_status_table", 2)], {"active": [RR2]}, ""),
-    "an active run that records no inputs is not judged": (
+    "a run that records no inputs is not checked": ([run("op_status_table", 2)], {"active": [RR2]}, ""),
+    "an active run that records no inputs is not checked": (
         [RR2],
         {"active": [RR1, run("op_status_table", 1)]},
         "",
     ),
-    "an edge to a registry without a pointer is not judged": ([run("run_registry", 2, system_health_report=1)], {}, ""),
+    "an edge to a registry without a pointer is not checked": (
+        [run("run_registry", 2, system_health_report=1)],
+        {},
+        "",
+    ),
     "the upstream is active but its folder is absent": ([OP1], {"absent": [RR1]}, "op_status_table"),
     "a move replaces an active run whose folder is absent": ([RR2], {"absent": [RR1]}, ""),
     "what rests on the moved one is active, its folder absent": ([RR2], {"active": [RR1], "absent": [OP1]}, ""),
@@ -242,7 +246,7 @@ MIXED: dict[str, tuple[list[SealedRun], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", MIXED)
-def test_the_set_is_judged_on_the_state_after_the_move(what: str) -> None:
+def test_the_set_is_checked_on_the_state_after_the_move(what: str) -> None:
     candidates, state, rebuild = MIXED[what]
     plan = plan_activation(request(candidates, **state))
 
@@ -258,17 +262,17 @@ def test_the_set_is_judged_on_the_state_after_the_move(what: str) -> None:
     ("candidates", "state"),
     [([EV2], {"active": [RR2, OP1, EV1]}), ([RR2], {"active": [RR1, OP1], "allow_mixed": True})],
 )
-def test_a_mixed_edge_that_does_not_refuse_is_told_as_a_warning(
+def test_an_inconsistent_input_that_does_not_refuse_is_a_warning(
     candidates: list[SealedRun], state: dict[str, Any]
 ) -> None:
-    (told,) = accepted(request(candidates, **state)).findings
+    (warning,) = accepted(request(candidates, **state)).findings
 
-    assert (told.code, told.severity) == ("POINTER_INPUTS_MIXED", Severity.WARNING)
-    assert (told.expected, told.got) == (RR2.ref.run_id, RR1.ref.run_id)
-    assert told.path == f"{RUNS}/{OP1.ref.run_id}"
+    assert (warning.code, warning.severity) == ("POINTER_INPUTS_MIXED", Severity.WARNING)
+    assert (warning.expected, warning.got) == (RR2.ref.run_id, RR1.ref.run_id)
+    assert warning.path == f"{RUNS}/{OP1.ref.run_id}"
 
 
-def test_previous_inputs_do_not_count_in_the_closure() -> None:
+def test_previous_inputs_do_not_count_for_consistency() -> None:
     fed_back = replace(
         OP1, inputs=replace(OP1.inputs, registries=tuple(replace(i, role="previous") for i in OP1.inputs.registries))
     )
@@ -276,12 +280,12 @@ def test_previous_inputs_do_not_count_in_the_closure() -> None:
     accepted(request([fed_back]))
 
 
-def test_mixing_without_a_reason_is_a_mistake_of_usage() -> None:
+def test_allowing_mixed_runs_without_a_reason_is_a_usage_error() -> None:
     with pytest.raises(ConfigError, match="reason"):
         plan_activation(request([RR2], [RR1, OP1], allow_mixed=True, reason=" "))
 
 
-def test_a_plan_without_a_pointer_file_or_with_two_runs_of_one_registry_is_a_mistake_of_the_caller() -> None:
+def test_a_plan_without_a_pointer_file_or_with_two_runs_of_one_registry_raises_value_error() -> None:
     with pytest.raises(ValueError, match="pointer file"):
         plan_activation(request([RR1], pointers=replace(pointers_to([]), sha256=None)))
     with pytest.raises(ValueError, match="one candidate"):
@@ -291,13 +295,13 @@ def test_a_plan_without_a_pointer_file_or_with_two_runs_of_one_registry_is_a_mis
 def test_the_refusal_names_both_runs_and_what_to_build() -> None:
     refusal = plan_activation(request([RR2], [RR1, OP1]))
     assert isinstance(refusal, Refusal)
-    (told,) = refusal.findings
+    (error,) = refusal.findings
 
-    assert told.message == (
+    assert error.message == (
         "after this change op_status_table (2026-02-01__000000__op_status_table_build) would depend on "
         "2026-02-01__000000__run_registry_build, but 2026-02-02__000000__run_registry_build is active"
     )
-    assert (told.expected, told.got) == (RR2.ref.run_id, RR1.ref.run_id)
+    assert (error.expected, error.got) == (RR2.ref.run_id, RR1.ref.run_id)
 
 
 def test_the_same_run_under_another_relpath_is_the_same_upstream() -> None:
@@ -326,7 +330,7 @@ def test_a_foreign_run_is_activated_with_permission_and_the_record_counts_it() -
     assert check_value("REGISTRY_pointer_activation_v0_1.schema.json", record) == []
 
 
-def test_permission_without_a_reason_is_a_mistake_of_usage() -> None:
+def test_permission_without_a_reason_is_a_usage_error() -> None:
     with pytest.raises(ConfigError, match="--allow-foreign needs a reason"):
         plan_activation(request([RR1], repository_id=OWN, allow_foreign=True, reason=" "))
 
@@ -359,11 +363,11 @@ def test_a_run_that_cannot_be_compared_is_activated_with_a_warning(
 
 
 @pytest.mark.parametrize(("own", "stated"), [(OWN, OWN), (None, None)])
-def test_a_run_of_the_repository_is_activated_without_a_word(own: str | None, stated: str | None) -> None:
+def test_a_run_of_the_repository_is_activated_without_a_warning(own: str | None, stated: str | None) -> None:
     assert accepted(request([candidate(RR1, repository_id=stated)], repository_id=own)).findings == ()
 
 
-def test_every_code_of_the_gate_is_refused_by_a_test() -> None:
+def test_every_activation_error_has_a_test() -> None:
     of_the_gate = {code for code, row in CODES.items() if row.family == "activation" and row.severity is Severity.ERROR}
 
     assert {code for code, _ in REFUSED.values()} == of_the_gate
@@ -372,7 +376,7 @@ def test_every_code_of_the_gate_is_refused_by_a_test() -> None:
 @pytest.mark.parametrize(
     "plan", [plan_init(b"{}\n", actor="a test", reason=""), accepted(request([DS2, RR2, OP2], [RR1, OP1, DS1, EV1]))]
 )
-def test_what_is_sealed_passes_the_shipped_schemas(plan: ActivationPlan) -> None:
+def test_sealed_records_pass_the_shipped_schemas(plan: ActivationPlan) -> None:
     record = json.loads(plan.artifacts.files["POINTER_ACTIVATION_v0_1.json"])
 
     assert check_value("REGISTRY_pointer_activation_v0_1.schema.json", record) == []

@@ -41,7 +41,7 @@ def worlds(draw: st.DrawFn) -> ActivationRequest:
 
 
 def state_after(asked: ActivationRequest) -> dict[str, tuple[SealedRef, dict[str, SealedRef]]]:
-    """Return the active runs that are there after the move, as a plain reading of SPEC 5 has them."""
+    """Return the active runs that are there after the move, computed in another way than `plan_activation` does."""
     after = {name: (run.ref, run.inputs.upstream()) for name, run in asked.state.active.items()}
     for candidate in asked.candidates:
         after[candidate.run.registry_id] = (candidate.run.ref, candidate.run.inputs.upstream())
@@ -60,13 +60,13 @@ def mixed_at_a_moved_registry(asked: ActivationRequest) -> list[str]:
 
 
 @given(worlds())
-def test_law_after_an_accepted_plan_no_edge_at_a_moved_registry_is_mixed(asked: ActivationRequest) -> None:
+def test_law_after_an_accepted_plan_moved_registries_have_consistent_inputs(asked: ActivationRequest) -> None:
     plan = plan_activation(asked)
     mixed = mixed_at_a_moved_registry(asked)
 
     if isinstance(plan, Refusal):
-        told = {f.code for f in plan.findings if f.severity == "error"}
-        assert ("ACTIVATE_MIXED" in told) == bool(mixed and not asked.allow_mixed)
+        error_codes = {f.code for f in plan.findings if f.severity == "error"}
+        assert ("ACTIVATE_MIXED" in error_codes) == bool(mixed and not asked.allow_mixed)
     else:
         assert not mixed or asked.allow_mixed
 
@@ -97,7 +97,7 @@ def test_law_planning_is_deterministic_and_the_order_of_candidates_does_not_matt
 
 
 @given(worlds())
-def test_law_what_was_accepted_once_is_nothing_to_move_twice(asked: ActivationRequest) -> None:
+def test_law_an_accepted_plan_leaves_nothing_to_move(asked: ActivationRequest) -> None:
     if not isinstance(plan_activation(asked), ActivationPlan):
         return
     runs_after = {c.run.registry_id: c.run for c in asked.candidates}
@@ -123,8 +123,8 @@ def test_law_no_foreign_run_moves_without_permission_and_a_record_counts_those_t
 
     plain, permitted = plan_activation(refused), plan_activation(allowed)
 
-    told = {f.path for f in plain.findings if f.code == "ACTIVATE_FOREIGN"}
-    assert told == {f"{ref.run_root}/{ref.run_id}" for ref in foreign}
+    foreign_paths = {f.path for f in plain.findings if f.code == "ACTIVATE_FOREIGN"}
+    assert foreign_paths == {f"{ref.run_root}/{ref.run_id}" for ref in foreign}
     assert isinstance(plain, Refusal) or not foreign
     if isinstance(permitted, ActivationPlan):
         moved = {move.to_ref for move in permitted.moves}

@@ -54,13 +54,13 @@ def going_back(asked: ActivationRequest, plan: ActivationPlan, **changes: str) -
         for m in plan.moves
         if m.from_ref is not None
     ]
-    judged = tuple(candidate(each, **changes) for each in replaced)
-    request = replace(asked, pointers=parsed(plan), candidates=judged, allow_mixed=False)
+    candidates = tuple(candidate(each, **changes) for each in replaced)
+    request = replace(asked, pointers=parsed(plan), candidates=candidates, allow_mixed=False)
     return with_state(request, active={})
 
 
 @given(worlds())
-def test_law_taking_an_activation_back_restores_each_pointer_that_it_moved(asked: ActivationRequest) -> None:
+def test_law_a_rollback_restores_each_pointer_that_the_activation_moved(asked: ActivationRequest) -> None:
     plan = plan_activation(asked)
     if not isinstance(plan, ActivationPlan):
         return
@@ -78,7 +78,7 @@ def test_law_taking_an_activation_back_restores_each_pointer_that_it_moved(asked
 
 
 @given(worlds())
-def test_law_taking_a_rollback_back_puts_the_activation_in_force_again(asked: ActivationRequest) -> None:
+def test_law_undoing_a_rollback_activates_the_runs_again(asked: ActivationRequest) -> None:
     plan = plan_activation(asked)
     if not isinstance(plan, ActivationPlan):
         return
@@ -99,7 +99,7 @@ def test_law_taking_a_rollback_back_puts_the_activation_in_force_again(asked: Ac
 
 
 @given(worlds(), st.sampled_from(["bad", "fail", "unsealed", "partial", "another root"]))
-def test_law_nothing_ever_goes_back_to_a_run_that_is_bad_or_does_not_verify(asked: ActivationRequest, how: str) -> None:
+def test_law_no_rollback_activates_a_run_that_is_bad_or_does_not_verify(asked: ActivationRequest, how: str) -> None:
     plan = plan_activation(asked)
     if not isinstance(plan, ActivationPlan):
         return
@@ -113,7 +113,7 @@ def test_law_nothing_ever_goes_back_to_a_run_that_is_bad_or_does_not_verify(aske
 
 
 @given(worlds())
-def test_law_what_is_there_already_is_nothing_to_take_back(asked: ActivationRequest) -> None:
+def test_law_a_rollback_to_the_active_state_has_nothing_to_move(asked: ActivationRequest) -> None:
     plan = plan_activation(asked)
     if not isinstance(plan, ActivationPlan):
         return
@@ -125,14 +125,14 @@ def test_law_what_is_there_already_is_nothing_to_take_back(asked: ActivationRequ
 MOVE = (Move("run_registry", OLD.ref, NEW.ref),)
 
 
-def test_a_rollback_may_go_back_to_an_older_instant_where_an_activation_may_not() -> None:
+def test_a_rollback_may_activate_an_older_run_and_an_activation_may_not() -> None:
     asked = request([OLD], [NEW])
 
     assert isinstance(plan_activation(asked), Refusal)
     assert isinstance(plan_rollback(asked, MOVE, restores=False), ActivationPlan)
 
 
-def test_an_edge_that_a_partial_rollback_would_mix_refuses_unless_it_is_allowed() -> None:
+def test_a_partial_rollback_that_leaves_inconsistent_inputs_is_refused_unless_allowed() -> None:
     table = run("op_status_table", 2, run_registry=2)
     asked = request([OLD], [NEW, table])
 
@@ -145,7 +145,7 @@ def test_an_edge_that_a_partial_rollback_would_mix_refuses_unless_it_is_allowed(
     assert [f.code for f in allowed.findings] == ["POINTER_INPUTS_MIXED"]
 
 
-def test_a_registry_that_goes_back_to_nothing_leaves_those_that_rest_on_it_mixed() -> None:
+def test_a_registry_without_an_active_run_makes_its_dependants_inconsistent() -> None:
     table = run("op_status_table", 2, run_registry=2)
 
     refused = plan_rollback(request([], [NEW, table]), (Move("run_registry", None, NEW.ref),), restores=False)
@@ -154,7 +154,7 @@ def test_a_registry_that_goes_back_to_nothing_leaves_those_that_rest_on_it_mixed
     assert [(f.code, f.expected) for f in refused.findings] == [("ACTIVATE_MIXED", "no active run")]
 
 
-def test_a_rollback_demands_the_verdicts_on_what_it_goes_back_to() -> None:
+def test_a_rollback_requires_verdicts_on_the_runs_that_it_restores() -> None:
     with pytest.raises(ValueError, match="runs that were replaced"):
         plan_rollback(request([], [NEW]), MOVE, restores=True)
     with pytest.raises(ConfigError):
@@ -165,7 +165,7 @@ def marked(asked: ActivationRequest, bad: SealedRef) -> ActivationPlan | Nothing
     return plan_mark_bad(asked, pointer_file_bytes(asked.pointers), bad)
 
 
-def test_marking_an_active_run_bad_makes_its_pointer_false_and_keeps_what_it_names() -> None:
+def test_marking_an_active_run_bad_makes_its_pointer_false_and_keeps_its_reference() -> None:
     plan = marked(request([], [NEW, run("op_status_table", 2, run_registry=2)]), NEW.ref)
 
     assert isinstance(plan, ActivationPlan)
@@ -194,7 +194,7 @@ def test_a_run_is_marked_bad_once_but_a_pointer_that_names_it_still_is_made_fals
         marked(request([], [NEW], reason=""), NEW.ref)
 
 
-def test_a_void_leaves_the_state_that_stands_before_it() -> None:
+def test_a_void_keeps_the_state_before_it() -> None:
     gone = [ref("run_registry", 3), ref("run_registry", 2)]
     plan = plan_void(b"{}\n", gone, previous=HEAD, actor="Ada", reason="twice")
 

@@ -10,12 +10,12 @@ import pytest
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.pointers.check_pointers import check_pointers
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.pointers.pointer_store import NOW, POINTERS, check_pointer_file, inputs_of
-from registry_pipeline_tests.pointers.registry_rows import POINTERS_SCHEMA, SPECS
 
 
 def read_case(name: str) -> bytes | None:
@@ -23,7 +23,7 @@ def read_case(name: str) -> bytes | None:
 
 
 @pytest.mark.parametrize("case", find_cases("pointers"), ids=lambda case: case.id)
-def test_what_the_schema_refuses_the_parser_refuses_too(case: Case) -> None:
+def test_the_parser_refuses_what_the_schema_refuses(case: Case) -> None:
     data = read_case(case.name)
     try:
         document = json.loads(data or b"")
@@ -32,13 +32,13 @@ def test_what_the_schema_refuses_the_parser_refuses_too(case: Case) -> None:
 
     _, form = parse_pointer_file(data, POINTERS)
 
-    if check_value(POINTERS_SCHEMA, document):
+    if check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", document):
         assert form
     if not form:
-        assert check_value(POINTERS_SCHEMA, document) == []
+        assert check_value("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", document) == []
 
 
-def test_keys_that_are_not_ours_are_kept_in_their_place() -> None:
+def test_unknown_keys_are_kept_in_their_place() -> None:
     data = read_case("good__further_top_level_keys") or b""
 
     parsed, _ = parse_pointer_file(data, POINTERS)
@@ -46,7 +46,7 @@ def test_keys_that_are_not_ours_are_kept_in_their_place() -> None:
     assert list(parsed.document) == list(json.loads(data))
 
 
-def test_a_pointer_that_was_found_invalid_is_not_in_force() -> None:
+def test_an_invalid_pointer_is_not_active() -> None:
     parsed, _ = parse_pointer_file(read_case("good__found_invalid_is_not_verified_as_active"), POINTERS)
 
     assert parsed.active("run_registry") is None
@@ -63,23 +63,23 @@ def test_nothing_is_read_through_a_broken_entry(code: str) -> None:
         assert parsed.active("run_registry") is None
 
 
-def test_a_file_beyond_any_honest_size_is_refused_unread() -> None:
+def test_a_file_that_is_too_large_is_refused_unread() -> None:
     padded = (read_case("good__full_stack") or b"") + b" " * (4 * 1024 * 1024)
 
-    parsed, (told,) = parse_pointer_file(padded, POINTERS)
+    parsed, (found,) = parse_pointer_file(padded, POINTERS)
 
-    assert (told.code, parsed.pointers) == ("POINTER_SHAPE", ())
+    assert (found.code, parsed.pointers) == ("POINTER_SHAPE", ())
 
 
-def test_more_pointers_than_any_table_has_are_one_finding() -> None:
+def test_too_many_pointers_are_one_finding() -> None:
     document = {"pointer_contract_version": "0.1", "pointers": [{}] * 1001}
 
-    _, told = parse_pointer_file(json.dumps(document).encode(), POINTERS)
+    _, findings = parse_pointer_file(json.dumps(document).encode(), POINTERS)
 
-    assert [f.location for f in told] == ["/pointers"]
+    assert [f.location for f in findings] == ["/pointers"]
 
 
-def test_the_moment_of_activation_may_be_now() -> None:
+def test_the_time_of_activation_may_be_now() -> None:
     parsed, _ = parse_pointer_file(read_case("good__full_stack"), POINTERS)
 
     assert check_pointer_file(parsed, datetime(2026, 3, 1, 10, 0, 0, tzinfo=UTC)) == ()
@@ -88,11 +88,11 @@ def test_the_moment_of_activation_may_be_now() -> None:
 def test_a_mixed_set_names_both_runs_and_the_command() -> None:
     parsed, _ = parse_pointer_file(read_case("POINTER_INPUTS_MIXED__rebuilt_alone"), POINTERS)
 
-    (told,) = check_pointer_file(parsed, NOW)
+    (found,) = check_pointer_file(parsed, NOW)
 
-    assert told.expected == "2026-03-02__100000__run_registry_build"
-    assert told.got == "2026-03-01__100000__run_registry_build"
-    assert "build run_registry" in told.hint
+    assert found.expected == "2026-03-02__100000__run_registry_build"
+    assert found.got == "2026-03-01__100000__run_registry_build"
+    assert "build run_registry" in found.hint
 
 
 def test_only_runs_under_a_configured_root_are_verified() -> None:
@@ -102,7 +102,7 @@ def test_only_runs_under_a_configured_root_are_verified() -> None:
     check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config(pointers=POINTERS)),
-        specs=SPECS,
+        specs=REGISTRIES,
         verdict_of=lambda ref: asked.append(ref.run_id),
         inputs_of=inputs_of,
         now=NOW,

@@ -114,7 +114,7 @@ AFTER_A_KILL = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_after_a_step_the_state_has_a_name(repository: Repository, step: str) -> None:
+def test_a_process_killed_after_a_step_leaves_a_documented_state(repository: Repository, step: str) -> None:
     activate(repository, FIRST, pointer_hash(repository))
     seen = pointer_hash(repository)
 
@@ -133,7 +133,7 @@ def test_killed_after_a_step_the_state_has_a_name(repository: Repository, step: 
 
 
 @pytest.mark.parametrize("step", ["intent", "seal", "swap", "remove"])
-def test_killed_while_init_is_sealed_the_next_change_goes_on(repository: Repository, step: str) -> None:
+def test_the_next_change_continues_after_a_kill_during_init(repository: Repository, step: str) -> None:
     seen = pointer_hash(repository)
 
     assert in_a_process(lambda: activate(repository, FIRST, seen, dying_after(step, 1))) == KILLED
@@ -156,7 +156,7 @@ def dying_before_call(number: int) -> None:
     sys.addaudithook(watch)
 
 
-def test_killed_before_any_call_nobody_reads_half_a_state(repository: Repository, tmp_path: Path) -> None:
+def test_a_process_killed_before_any_call_leaves_no_partial_state(repository: Repository, tmp_path: Path) -> None:
     activate(repository, FIRST, pointer_hash(repository))
     before, kept = repository.pointer_path.read_bytes(), tmp_path / "kept"
     shutil.copytree(tmp_path / ".codex", kept)
@@ -208,9 +208,7 @@ def test_of_two_processes_exactly_one_wins_and_the_loser_changes_nothing(reposit
         assert read_state(repository).findings == ()
 
 
-def test_a_writer_that_holds_the_lock_is_not_waited_for(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_does_not_wait_for_a_held_lock(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     give_up_locks_at_once(monkeypatch)
     seen, folders = pointer_hash(repository), sorted(repository.publish_root.iterdir())
 

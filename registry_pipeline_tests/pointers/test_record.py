@@ -22,7 +22,7 @@ BACK = ActivationRecord("rollback", (Move("run_registry", REF, None),), (), "a t
 
 
 @pytest.mark.parametrize("record", [ACTIVATE, INIT, VOID, MARK, BACK])
-def test_a_record_reads_back_as_it_was_written(record: ActivationRecord) -> None:
+def test_a_written_record_is_read_back(record: ActivationRecord) -> None:
     assert ActivationRecord.from_json(record.to_json()) == record
 
 
@@ -74,7 +74,7 @@ def test_a_malformed_record_is_not_read(what: str) -> None:
         ActivationRecord.from_json(MALFORMED[what])
 
 
-def test_an_intent_reads_back_as_it_was_written() -> None:
+def test_a_written_intent_is_read_back() -> None:
     intent = Intent("2026-02-01__000000__pointer_activation", BEFORE, AFTER)
 
     assert Intent.from_json(intent.to_json()) == intent

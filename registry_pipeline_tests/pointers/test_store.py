@@ -39,7 +39,7 @@ def test_an_intent_is_read_back_and_removed(pointer: Path) -> None:
     assert listing(pointer) == ["POINTERS.json"]
 
 
-def test_an_intent_is_never_written_over(pointer: Path) -> None:
+def test_an_intent_is_never_overwritten(pointer: Path) -> None:
     write_intent(pointer, "some-run", BEFORE, AFTER)
 
     with pytest.raises(BusyError):
@@ -56,7 +56,7 @@ def test_a_torn_intent_names_nothing(pointer: Path, text: bytes) -> None:
     assert read_intent(pointer) is None
 
 
-def test_an_intent_that_the_disk_refuses_leaves_none(pointer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_of_an_intent_leaves_no_file(pointer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_folder: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 

@@ -1,4 +1,4 @@
-"""Inputs of the builders, told in few words, and strategies that make many."""
+"""Short constructors of builder inputs, and strategies that generate them."""
 
 from __future__ import annotations
 

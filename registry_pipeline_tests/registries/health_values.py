@@ -1,4 +1,4 @@
-"""Status rows, facts and report inputs, told in few words."""
+"""Short constructors of status rows, facts and report inputs."""
 
 from __future__ import annotations
 

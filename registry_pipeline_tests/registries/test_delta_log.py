@@ -45,7 +45,7 @@ histories = st.dictionaries(
     st.tuples(st.sampled_from(["drift_signals", "run_registry"]), st.integers(1, 28)),
     st.none() | _manifests,
     max_size=8,
-).map(lambda told: [snapshot(name, number, manifest) for (name, number), manifest in told.items()])
+).map(lambda manifests: [snapshot(name, number, manifest) for (name, number), manifest in manifests.items()])
 
 
 def log_of(
@@ -134,7 +134,7 @@ def test_a_log_grows_at_its_end_alone_and_leads_on_whatever_arrives_when(
 ) -> None:
     there = {each.ref.run_id + each.registry_id for each in first}
     second = [each for each in second if each.ref.run_id + each.registry_id not in there]
-    # One folder belongs to one registry: its place is told apart by it.
+    # A folder belongs to one registry, so its path identifies it.
     history = [replace(e, ref=replace(e.ref, run_root=e.registry_id)) for e in (*first, *second)]
     before = log_of(history[: len(first)])
     shuffled = history[len(first) :]
@@ -145,11 +145,11 @@ def test_a_log_grows_at_its_end_alone_and_leads_on_whatever_arrives_when(
     assert after.startswith(before)
     assert after == log_of(history[len(first) :], before, history, LATER)
     assert {edge.to_ref for edge in parse_delta_log(after)} == {each.ref for each in history}
-    assert judged(before, None, FIRST) == ()
-    assert judged(after, before, SECOND, FIRST) == ()
+    assert codes_of(before, None, FIRST) == ()
+    assert codes_of(after, before, SECOND, FIRST) == ()
 
 
-def judged(log: bytes, previous: bytes | None, run_id: str, previous_run_id: str | None = None) -> tuple[object, ...]:
+def codes_of(log: bytes, previous: bytes | None, run_id: str, previous_run_id: str | None = None) -> tuple[object, ...]:
     created = "2026-03-01T12:00:00Z" if run_id == FIRST else "2026-03-02T12:00:00Z"
     return check_delta_log(
         log, previous, path="log", run_id=run_id, created_utc=created, previous_run_id=previous_run_id
@@ -159,7 +159,7 @@ def judged(log: bytes, previous: bytes | None, run_id: str, previous_run_id: str
 def test_what_cannot_be_read_has_no_paths_on_either_side() -> None:
     history = [snapshot("x", 1, {"a": "1" * 64}), snapshot("x", 2, None), snapshot("x", 3, {"a": "1" * 64})]
 
-    told = [json.loads(line) for line in log_of(history).splitlines()]
+    manifests = [json.loads(line) for line in log_of(history).splitlines()]
 
-    assert [edge["delta_basis"] for edge in told] == ["manifest_diff", "unknown", "unknown"]
-    assert [edge["counts"] for edge in told[1:]] == [{"added": 0, "removed": 0, "modified": 0}] * 2
+    assert [edge["delta_basis"] for edge in manifests] == ["manifest_diff", "unknown", "unknown"]
+    assert [edge["counts"] for edge in manifests[1:]] == [{"added": 0, "removed": 0, "modified": 0}] * 2

@@ -41,7 +41,7 @@ def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "told"),
+    ("name", "data", "message"),
     [
         ("o.yaml", b"a: " + b"x" * MAX_BYTES, "the document is larger than 256 KiB"),
         ("o.json", b" " * (MAX_BYTES + 1), "the document is larger than 256 KiB"),
@@ -56,11 +56,11 @@ def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None
         ("o.json", b"\xff", "not JSON: "),
     ],
 )
-def test_garbage_for_a_machine_is_told_in_bounded_time(name: str, data: bytes, told: str) -> None:
+def test_garbage_for_a_machine_is_told_in_bounded_time(name: str, data: bytes, message: str) -> None:
     operations, (found,) = parse_operations_document(data, name)
 
     assert (operations, found.code, found.severity.value) == ([], "CATALOG_MALFORMED", "error")
-    assert told in found.message
+    assert message in found.message
 
 
 @given(st.binary(max_size=80) | st.text("ab:-[]{}&*!|>%@`\"'#,?\n \t01.~", max_size=60).map(str.encode))

@@ -1,4 +1,4 @@
-"""The drift rule `paths`: what is said of an operation, by what commits touched since its latest run (SPEC 4.2)."""
+"""The drift rule `paths`: the status of an operation by what commits touched since its latest run."""
 
 from __future__ import annotations
 

@@ -21,15 +21,15 @@ def signals(inputs: DriftInputs, under: BuildContext = CONTEXT) -> dict[str, Any
 
 
 def test_where_all_is_as_expected_nothing_drifts() -> None:
-    told = signals(drift_inputs())
+    document = signals(drift_inputs())
 
-    assert told["system_drift"] == {
+    assert document["system_drift"] == {
         "canon_dirty": False,
         "schema_drift": False,
         "threshold_drift": False,
         "threshold_drift_computed": True,
     }
-    assert told["warnings"] == []
+    assert document["warnings"] == []
 
 
 def test_where_nothing_was_observed_nothing_is_invented() -> None:
@@ -38,22 +38,22 @@ def test_where_nothing_was_observed_nothing_is_invented() -> None:
     )
     made = build_drift_signals(drift_inputs(**nothing, tracked=None), context(None, None))
 
-    told = json.loads(made.files[ARTIFACT])
-    assert told["canon_tree_hash"] is None
-    assert told["expected"]["schema_version"] == {
+    document = json.loads(made.files[ARTIFACT])
+    assert document["canon_tree_hash"] is None
+    assert document["expected"]["schema_version"] == {
         "expected": None,
         "computed": False,
         "observed": {"run_registry": None, "op_status_table": None, "run_envelope": None},
         "drift": None,
         "source_path": "docs/expected.json",
     }
-    assert told["system_drift"] == {
+    assert document["system_drift"] == {
         "canon_dirty": False,
         "schema_drift": None,
         "threshold_drift": None,
         "threshold_drift_computed": False,
     }
-    assert told["warnings"] == [
+    assert document["warnings"] == [
         "expected_versions_missing_or_unreadable",
         "expected_threshold_null",
         "observed_threshold_version_not_found",
@@ -69,10 +69,10 @@ def test_where_nothing_was_observed_nothing_is_invented() -> None:
 def test_any_observed_version_that_differs_is_schema_drift_and_an_unknown_one_makes_it_unknown(
     name: str, value: str | None, drift: bool | None
 ) -> None:
-    told = signals(drift_inputs(**{name: value}))
+    document = signals(drift_inputs(**{name: value}))
 
-    assert told["system_drift"]["schema_drift"] is drift
-    assert told["warnings"] == ([] if drift else ["schema_drift_unknown"])
+    assert document["system_drift"]["schema_drift"] is drift
+    assert document["warnings"] == ([] if drift else ["schema_drift_unknown"])
 
 
 def test_an_expected_document_that_states_nothing_is_not_a_missing_one() -> None:
@@ -84,10 +84,10 @@ def test_an_expected_document_that_states_nothing_is_not_a_missing_one() -> None
 
 
 def test_a_dirty_tree_and_missing_files_are_told() -> None:
-    told = signals(drift_inputs(tracked_missing=True), context(state="dirty"))
+    document = signals(drift_inputs(tracked_missing=True), context(state="dirty"))
 
-    assert told["system_drift"]["canon_dirty"] is True
-    assert told["warnings"] == ["tracked_files_missing"]
+    assert document["system_drift"]["canon_dirty"] is True
+    assert document["warnings"] == ["tracked_files_missing"]
 
 
 def test_the_tree_hash_sorts_whole_lines_bytewise() -> None:

@@ -75,15 +75,15 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(("data", "told"), DAMAGES.values(), ids=DAMAGES)
-def test_one_malformed_file_refuses_the_family_and_no_other(root: Path, data: bytes, told: str) -> None:
+@pytest.mark.parametrize(("data", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_one_malformed_file_refuses_the_family_and_no_other(root: Path, data: bytes, message: str) -> None:
     (root / INSTANCES).write_bytes(data)
 
     gathered = read(root, "module_registry")
 
     (found,) = gathered.findings
     assert (gathered.inputs, found.code, found.path) == (None, "CAPTURE_MALFORMED", INSTANCES)
-    assert told in found.message
+    assert message in found.message
     assert read(root, "hook_registry").inputs is not None
 
 

@@ -246,10 +246,10 @@ def test_a_bare_repository_and_a_broken_link_are_told_apart_from_no_repository(t
         assert "status" in caught.value.advice
 
 
-def fake_git(folder: Path, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_git(folder: Path, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = folder / "bin" / "git"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\necho '{told}' >&2\nexit 128\n", encoding="utf-8")
+    program.write_text(f"#!/bin/sh\necho '{output}' >&2\nexit 128\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
 

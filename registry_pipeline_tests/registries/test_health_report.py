@@ -65,27 +65,27 @@ def test_sections_stand_in_the_order_of_the_contract() -> None:
 
 def test_the_summary_has_the_keys_of_the_contract_and_obeys_its_schema() -> None:
     conditions = (HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty"),)
-    told = summary(*ROWS, health=HealthState("DEGRADED_NON_BLOCKING", conditions))
+    document = summary(*ROWS, health=HealthState("DEGRADED_NON_BLOCKING", conditions))
 
     schema = json.loads(SCHEMA.read_bytes())
-    jsonschema.validate(told, schema)
-    assert list(told) == schema["required"]
-    assert told["counts"]["total_ops"] == 7
-    assert told["stale"] == ["OP-A03", "OP-A02"]
-    assert told["system_drift"] == {"canon_dirty": False, "schema_drift": None, "threshold_drift": True}
+    jsonschema.validate(document, schema)
+    assert list(document) == schema["required"]
+    assert document["counts"]["total_ops"] == 7
+    assert document["stale"] == ["OP-A03", "OP-A02"]
+    assert document["system_drift"] == {"canon_dirty": False, "schema_drift": None, "threshold_drift": True}
 
 
 def test_long_tables_are_cut_with_a_line_that_says_so() -> None:
     rows = [status_row(f"OP-A{number:02}") for number in range(1, 23)]
 
     text = report(*rows)
-    told = summary(*rows)
+    document = summary(*rows)
 
     assert "OP-A20" in text
     assert "OP-A21" not in text
     assert text.count("The first 20 of 22 are shown.") == 1
-    assert len(told["observed"]) == 20
-    assert told["truncated"] == {
+    assert len(document["observed"]) == 20
+    assert document["truncated"] == {
         "observed": True,
         "stale": False,
         "drifting": False,

@@ -60,10 +60,10 @@ CAUSES = [
 
 @pytest.mark.parametrize(("state", "cause"), CAUSES)
 def test_each_condition_causes_its_state_and_is_named(state: str, cause: dict[str, Any]) -> None:
-    judged = find_health_state(facts(**cause))
+    result = find_health_state(facts(**cause))
 
-    assert judged.state == state
-    assert [condition.state for condition in judged.conditions] == ([] if state == "HEALTHY" else [state])
+    assert result.state == state
+    assert [condition.state for condition in result.conditions] == ([] if state == "HEALTHY" else [state])
 
 
 @given(st.lists(st.sampled_from(CAUSES), max_size=5))
@@ -73,11 +73,11 @@ def test_the_most_severe_condition_holds_and_stands_first(causes: list[tuple[str
         together = merged.get("findings", ()) + cause.get("findings", ())
         merged = merged | cause | ({"findings": together} if together else {})
 
-    judged = find_health_state(facts(**merged))
+    state = find_health_state(facts(**merged))
 
-    ranks = [SEVERITY.index(condition.state) for condition in judged.conditions]
+    ranks = [SEVERITY.index(condition.state) for condition in state.conditions]
     assert ranks == sorted(ranks, reverse=True)
-    assert judged.state == (judged.conditions[0].state if judged.conditions else "HEALTHY")
+    assert state.state == (state.conditions[0].state if state.conditions else "HEALTHY")
 
 
 def test_one_dirty_tree_is_told_once() -> None:

@@ -56,8 +56,8 @@ def registry(data: bytes) -> dict[str, dict[str, bytes]]:
 
 def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
     write(tmp_path, {".codex/RUNS/a/x": "", ".codex/RUNS/b/x": "", "reports/runs/a/x": ""})
-    told: list[int] = []
-    context = SourceContext(exclude_runs=frozenset({(".codex/RUNS", "a")}), on_progress=told.append)
+    progress: list[int] = []
+    context = SourceContext(exclude_runs=frozenset({(".codex/RUNS", "a")}), on_progress=progress.append)
 
     gathered = read_run_registry_inputs(Repository(tmp_path, Config()), context)
 
@@ -65,7 +65,7 @@ def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
         (".codex/RUNS", "b"),
         ("reports/runs", "a"),
     ]
-    assert told == [2]
+    assert progress == [2]
 
 
 def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_documents(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The bytes of the seeds' own tools, from the same files at the same clock, in the runbook's order."""
+"""The bytes that earlier tools wrote, from the same files with the same clock, in the same order."""
 
 from __future__ import annotations
 

@@ -209,12 +209,12 @@ def test_one_pass_over_the_runs_tells_what_a_search_for_each_operation_tells(
         *rng.sample(runs, len(runs)), catalog=OperationCatalog(tuple(rng.sample(found, len(found))), {}, ())
     )
 
-    told = [
+    latest_runs = [
         (s["operation_id"], s["run_evidence_state"], s["last_run_id"], any("multiple" in w for w in s["warnings"]))
         for s in table(inputs)
     ]
 
-    assert sorted(told) == sorted(naive_status(inputs, o) for o in found if o.option in inputs.options)
+    assert sorted(latest_runs) == sorted(naive_status(inputs, o) for o in found if o.option in inputs.options)
     assert build_op_status_table(inputs, CONTEXT) == build_op_status_table(shuffled, CONTEXT)
 
 

@@ -1,4 +1,4 @@
-"""The drift rule `paths`, asked of real repositories (SPEC 4.2)."""
+"""The drift rule `paths` in real repositories (specification, "op_status_table")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from registry_pipeline.registries.base.drift import find_named_paths, read_path_
 from registry_pipeline.registries.base.values import Operation
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 
 def operation(number: int, *executables: str) -> Operation:

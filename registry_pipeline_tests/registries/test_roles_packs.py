@@ -98,10 +98,10 @@ def test_the_index_that_a_hook_is_told_of_counts_if_it_is_of_this_checkout(
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "message"),
     [("absent", "not in the index"), ("link", "a link"), ("conflict", "in conflict"), ("outside", "no git repository")],
 )
-def test_what_the_index_cannot_give_is_told(tmp_path: Path, state: str, told: str) -> None:
+def test_what_the_index_cannot_give_is_told(tmp_path: Path, state: str, message: str) -> None:
     root = tmp_path / "r"
     root.mkdir()
     if state != "outside":
@@ -118,7 +118,7 @@ def test_what_the_index_cannot_give_is_told(tmp_path: Path, state: str, told: st
         with (root / "info").open() as info:
             subprocess.run(["git", "update-index", "--index-info"], cwd=root, stdin=info, check=True)
 
-    with pytest.raises(NotFoundError, match=told):
+    with pytest.raises(NotFoundError, match=message):
         staged(root)
 
 
@@ -139,18 +139,18 @@ def test_a_capture_is_the_pack_under_its_own_name_with_the_waivers_as_input(tmp_
 def test_a_pack_that_never_was_there_is_only_mentioned_and_one_that_is_gone_is_a_warning(tmp_path: Path) -> None:
     before = SourceContext(previous={"role_registry": Previous("a", {})})
 
-    def told(repository: Repository, context: SourceContext) -> tuple[str, Severity]:
+    def code_and_severity(repository: Repository, context: SourceContext) -> tuple[str, Severity]:
         gathered = read_role_registry_inputs(repository, context)
         assert gathered.inputs is None
         (found,) = gathered.findings
         return found.code, found.severity
 
-    assert told(governed(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.INFO)
-    assert told(governed(tmp_path), before) == ("CAPTURE_MISSING", Severity.WARNING)
-    assert told(governed(tmp_path, PACK), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
+    assert code_and_severity(governed(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.INFO)
+    assert code_and_severity(governed(tmp_path), before) == ("CAPTURE_MISSING", Severity.WARNING)
+    assert code_and_severity(governed(tmp_path, PACK), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
     (tmp_path / "assets").mkdir()
     (tmp_path / DEFAULT).symlink_to("nowhere")
-    assert told(governed(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
+    assert code_and_severity(governed(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
 
 
 def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,11 +242,11 @@ def test_a_run_json_that_cannot_be_opened_is_told_without_the_place_of_the_repos
 def test_progress_is_told_and_ends_with_the_total(tmp_path: Path) -> None:
     for number in range(600):
         (tmp_path / ROOT / f"r{number:03}").mkdir(parents=True)
-    told: list[int] = []
+    counts: list[int] = []
 
-    read_run_folders(tmp_path, [ROOT], on_progress=told.append)
+    read_run_folders(tmp_path, [ROOT], on_progress=counts.append)
 
-    assert told == [256, 512, 600]
+    assert counts == [256, 512, 600]
 
 
 def test_a_scan_leaves_access_nothing_changed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The scorecard's figures: counted from the catalog and the registry table, compared with the scorecard in force."""
+"""The scorecard's figures: counted from the catalog and the registry table, compared with the active scorecard."""
 
 from __future__ import annotations
 
@@ -45,33 +45,33 @@ def test_the_seeds_figures_31_of_36_are_86_1_percent() -> None:
     operations = [operation(number) for number in range(36)]
     coverage = {each.operation_id: "C3" if number < 20 else "C4" for number, each in enumerate(operations[:31])}
 
-    told = scorecard(inputs(*operations, coverage=coverage | {operations[31].operation_id: "C2"}))
+    document = scorecard(inputs(*operations, coverage=coverage | {operations[31].operation_id: "C2"}))
 
-    assert told["operations"]["c3_plus"] == {"count": 31, "of": 36, "percent": 86.1}
-    assert told["operations"]["by_level"] == {"C0": 4, "C1": 0, "C2": 1, "C3": 20, "C4": 11, "C5": 0}
+    assert document["operations"]["c3_plus"] == {"count": 31, "of": 36, "percent": 86.1}
+    assert document["operations"]["by_level"] == {"C0": 4, "C1": 0, "C2": 1, "C3": 20, "C4": 11, "C5": 0}
 
 
 def test_the_seeds_figures_9_of_13_registries_are_sealed() -> None:
     rows = [standing(f"registry_{number:02d}", sealed=number < 9) for number in range(13)]
 
-    told = scorecard(inputs(registries=tuple(rows)))["registries"]
+    figures = scorecard(inputs(registries=tuple(rows)))["registries"]
 
-    assert (told["sealed"], told["total"]) == (9, 13)
+    assert (figures["sealed"], figures["total"]) == (9, 13)
 
 
 def test_an_operation_whose_option_is_not_configured_does_not_count() -> None:
-    told = scorecard(inputs(operation(1), operation(1, "Z", "jobs/z.py")))
+    document = scorecard(inputs(operation(1), operation(1, "Z", "jobs/z.py")))
 
-    assert told["operations"]["canonical"] == 1
-    assert told["executables"]["bound"] == 0
+    assert document["operations"]["canonical"] == 1
+    assert document["executables"]["bound"] == 0
 
 
 def test_an_executable_bound_twice_counts_once_and_what_is_missing_is_named() -> None:
     bound = [operation(1, "A", "jobs/a.py", "jobs/b.py"), operation(2, "A", "jobs/b.py")]
 
-    told = scorecard(inputs(*bound, missing_executables=frozenset({"jobs/b.py"})))
+    document = scorecard(inputs(*bound, missing_executables=frozenset({"jobs/b.py"})))
 
-    assert told["executables"] == {"bound": 2, "missing": ["jobs/b.py"]}
+    assert document["executables"] == {"bound": 2, "missing": ["jobs/b.py"]}
 
 
 def test_without_an_active_status_table_nobody_knows_what_was_observed() -> None:
@@ -84,7 +84,7 @@ def test_a_percent_of_nothing_is_unknown() -> None:
 
 
 def test_a_registry_that_can_be_active_and_is_not_known_is_told_with_its_reason() -> None:
-    told = scorecard(
+    document = scorecard(
         inputs(
             registries=(
                 standing("b_registry", known=False, reason="an external database"),
@@ -94,8 +94,8 @@ def test_a_registry_that_can_be_active_and_is_not_known_is_told_with_its_reason(
         )
     )["registries"]
 
-    assert told["unknown"] == [{"registry_id": "b_registry", "reason": "an external database"}]
-    assert told["pointer_known"] == 1
+    assert document["unknown"] == [{"registry_id": "b_registry", "reason": "an external database"}]
+    assert document["pointer_known"] == 1
 
 
 def test_the_change_is_figure_by_figure_and_null_where_there_is_nothing_to_compare() -> None:

@@ -18,7 +18,7 @@ from registry_pipeline_tests.roles.json_strategies import VALUES
 
 
 @given(VALUES, VALUES)
-def test_there_is_a_difference_exactly_where_the_canonical_bytes_differ(old: Any, new: Any) -> None:
+def test_values_differ_exactly_if_their_canonical_bytes_differ(old: Any, new: Any) -> None:
     assert (find_differences(old, new) == ()) == (rfc8785.dumps(old) == rfc8785.dumps(new))
 
 
@@ -27,7 +27,7 @@ def test_a_value_written_and_read_again_has_no_difference(value: Any) -> None:
     assert find_differences(value, json.loads(json.dumps(value))) == ()
 
 
-def test_places_are_json_pointers_with_both_values() -> None:
+def test_differences_have_a_json_pointer_and_both_values() -> None:
     old = {"a": {"b/c": [1, 2]}, "gone": None}
     new = {"a": {"b/c": [1, 3, "x"]}, "new": "é\x1b"}
 
@@ -39,7 +39,7 @@ def test_places_are_json_pointers_with_both_values() -> None:
     )
 
 
-def test_a_shorter_array_lacks_its_end() -> None:
+def test_the_end_that_a_shorter_array_lacks_is_a_difference() -> None:
     assert find_differences([1, 2], [1]) == (Difference("/1", "2", None),)
 
 
@@ -47,7 +47,7 @@ def test_another_kind_of_value_is_one_difference() -> None:
     assert find_differences({"a": [1]}, {"a": {"b": 1}}) == (Difference("/a", "[1]", '{"b": 1}'),)
 
 
-def test_there_are_never_too_many() -> None:
+def test_the_number_of_differences_is_limited() -> None:
     found = find_differences({"list": list(range(1000))}, {"list": [-1 - n for n in range(1000)]})
 
     assert len(found) == MAX_DIFFERENCES + 1
@@ -61,7 +61,7 @@ def test_long_values_are_cut() -> None:
     assert len(found.new or "") < 250
 
 
-def test_words_tell_the_first_three() -> None:
+def test_a_message_contains_the_first_three() -> None:
     words = format_difference(find_differences([1, 2, 3, 4], [5, 6, 7, 8]))
 
     assert words == "; /0: 1 became 5; /1: 2 became 6; /2: 3 became 7 and more"

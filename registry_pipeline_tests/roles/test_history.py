@@ -33,7 +33,7 @@ def commits(*packs: ParsedPack | None) -> list[PublishedCommit]:
     return [PublishedCommit(f"c{number}", each) for number, each in enumerate(packs)]
 
 
-def told(violations: tuple[Violation, ...]) -> list[tuple[Any, ...]]:
+def describe_violations(violations: tuple[Violation, ...]) -> list[tuple[Any, ...]]:
     return [(v.finding.code, v.finding.severity.value, v.ids[-1], v.published_by) for v in violations]
 
 
@@ -45,62 +45,65 @@ def other_editor(p: dict[str, Any]) -> None:
     p["roles"][EDITOR]["department_id"] = "story"
 
 
-def test_what_every_commit_published_is_kept() -> None:
+def test_a_pack_that_keeps_every_published_id_passes() -> None:
     grown = pack(lambda p: p["roles"].append(role("grip")))
 
     assert check_history(grown, commits(pack(), pack(), grown)) == ()
     assert check_history(grown, []) == ()
 
 
-def test_what_an_old_commit_published_and_the_baseline_no_longer_has_is_told_with_its_commit() -> None:
+def test_an_id_that_an_old_commit_published_is_reported_with_its_commit() -> None:
     grown = pack(lambda p: p["roles"].append(role("grip", extract_contracts=[contract("ROLE:grip:X:1")])))
 
     violations = check_history(pack(), commits(pack(), grown, pack(), pack()))
 
-    assert told(violations) == [("RR001", "error", "grip", "c1"), ("RR002", "error", "ROLE:grip:X:1", "c1")]
+    assert describe_violations(violations) == [
+        ("RR001", "error", "grip", "c1"),
+        ("RR002", "error", "ROLE:grip:X:1", "c1"),
+    ]
     assert violations[0].baseline_location == place_of(grown.data, '"role_id": ^"grip"', "c1:assets/pack.json")
     assert "published by commit c1" in violations[0].finding.message
 
 
-def test_drift_is_told_against_the_commit_whose_surface_it_left() -> None:
+def test_a_changed_surface_is_reported_against_the_commit_that_published_it() -> None:
     drifted = pack(lambda p: extract(p, EDITOR)[0]["schema_json"].update(title="Long cut"))
 
     (violation,) = check_history(drifted, commits(pack(), pack(), drifted, drifted))
 
-    assert told((violation,)) == [("RR003", "error", "ROLE:editor:X:1", "c0")]
+    assert describe_violations((violation,)) == [("RR003", "error", "ROLE:editor:X:1", "c0")]
     assert [each.to_json() for each in violation.differences] == [
         {"pointer": "/title", "old": '"Cut"', "new": '"Long cut"'}
     ]
 
 
-def test_drift_and_back_again_is_drift_of_the_time_between() -> None:
+def test_a_surface_that_changed_and_changed_back_is_drift_of_the_commits_between() -> None:
     drifted = pack(lambda p: extract(p, EDITOR)[0]["schema_json"].update(title="Long cut"))
 
-    assert told(check_history(pack(), commits(pack(), drifted, pack()))) == [
+    assert describe_violations(check_history(pack(), commits(pack(), drifted, pack()))) == [
         ("RR003", "error", "ROLE:editor:X:1", "c1")
     ]
 
 
-def test_a_role_id_that_comes_back_as_another_role_is_reuse() -> None:
+def test_a_role_id_that_returns_as_another_role_is_reuse() -> None:
     violations = check_history(pack(other_editor), commits(pack(), pack(without_editor)))
 
-    assert told(violations) == [("RR035", "error", "editor", "c0")]
+    assert describe_violations(violations) == [("RR035", "error", "editor", "c0")]
     assert "added again as another role" in violations[0].finding.message
 
 
-def test_a_role_that_comes_back_as_it_was_is_only_pointed_out() -> None:
+def test_a_role_that_returns_unchanged_is_only_a_warning() -> None:
     history = commits(pack(), pack(without_editor), pack(), pack())
 
-    assert told(check_history(pack(), history)) == [("RR035", "warning", "editor", "c0")]
+    assert describe_violations(check_history(pack(), history)) == [("RR035", "warning", "editor", "c0")]
 
 
-def test_reuse_in_the_past_is_not_forgotten() -> None:
+def test_reuse_in_an_old_commit_is_reported() -> None:
     history = commits(pack(), pack(without_editor), pack(other_editor), pack(other_editor))
 
-    assert told(check_history(pack(other_editor), history)) == [("RR035", "error", "editor", "c0")]
+    assert describe_violations(check_history(pack(other_editor), history)) == [("RR035", "error", "editor", "c0")]
 
 
-def test_reuse_is_not_told_of_a_role_that_is_gone_again() -> None:
+def test_reuse_is_not_reported_for_a_role_that_was_removed_again() -> None:
     history = commits(pack(), pack(without_editor), pack(other_editor))
 
     codes = {v.finding.code for v in check_history(pack(without_editor), history)}
@@ -141,22 +144,24 @@ def test_a_role_removed_on_a_branch_that_was_merged_and_put_back_later_is_reused
         PublishedCommit("back", pack(other_editor), ("merge",)),
     ]
 
-    assert [(code, commit) for code, _, _, commit in told(check_history(pack(other_editor), history))] in [
+    assert [
+        (code, commit) for code, _, _, commit in describe_violations(check_history(pack(other_editor), history))
+    ] in [
         [("RR035", "root")],
         [("RR035", "other")],
     ]
 
 
-def test_a_commit_that_says_nothing_changes_nothing() -> None:
+def test_a_commit_without_a_readable_pack_changes_nothing() -> None:
     broken = parse_pack(b"<<<<<<<", "assets/pack.json")
 
     assert check_history(pack(), commits(pack(), None, broken, pack())) == ()
-    assert told(check_history(pack(other_editor), commits(pack(), None, pack(without_editor), broken))) == [
-        ("RR035", "error", "editor", "c0")
-    ]
+    assert describe_violations(
+        check_history(pack(other_editor), commits(pack(), None, pack(without_editor), broken))
+    ) == [("RR035", "error", "editor", "c0")]
 
 
-def test_a_version_below_the_highest_that_was_ever_published() -> None:
+def test_a_version_below_the_highest_published_one_is_an_error() -> None:
     third = pack(lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:3", title="Third")))
     late = pack(
         several(
@@ -165,38 +170,42 @@ def test_a_version_below_the_highest_that_was_ever_published() -> None:
         )
     )
 
-    assert told(check_history(late, commits(pack(), third))) == [("RR014", "error", "ROLE:editor:X:2", "c1")]
+    assert describe_violations(check_history(late, commits(pack(), third))) == [
+        ("RR014", "error", "ROLE:editor:X:2", "c1")
+    ]
 
 
-def test_an_alias_that_once_was_another_roles_id() -> None:
+def test_an_alias_that_was_the_id_of_another_role_is_an_error() -> None:
     grown = pack(lambda p: p["roles"].append(role("grip")))
     taken = pack(lambda p: p["roles"][EDITOR].update(aliases=["grip"]))
 
-    assert told(check_history(taken, commits(grown, pack()))) == [
+    assert describe_violations(check_history(taken, commits(grown, pack()))) == [
         ("RR001", "error", "grip", "c0"),
         ("RR010", "error", "grip", "c0"),
     ]
 
 
-def test_an_alias_that_moved_long_ago() -> None:
+def test_an_alias_that_moved_in_an_old_commit_is_an_error() -> None:
     moved = pack(lambda p: (p["roles"][0].update(aliases=[]), p["roles"][EDITOR].update(aliases=["line_producer"])))
 
-    assert told(check_history(moved, commits(pack(), moved, moved))) == [("RR011", "error", "line_producer", "c0")]
-
-
-def test_a_pack_that_cannot_be_read_is_left_to_its_own_check() -> None:
-    assert check_history(parse_pack(b"{", "p"), commits(pack())) == ()
-
-
-def test_reuse_as_another_role_stays_reuse_when_it_comes_back_once_more_as_it_was_last() -> None:
-    history = commits(pack(), pack(without_editor), pack(other_editor), pack(without_editor), pack(other_editor))
-
-    assert [(code, severity) for code, severity, _, _ in told(check_history(pack(other_editor), history))] == [
-        ("RR035", "error")
+    assert describe_violations(check_history(moved, commits(pack(), moved, moved))) == [
+        ("RR011", "error", "line_producer", "c0")
     ]
 
 
-def test_a_second_beginning_removes_nothing() -> None:
+def test_an_unreadable_pack_is_left_to_its_own_check() -> None:
+    assert check_history(parse_pack(b"{", "p"), commits(pack())) == ()
+
+
+def test_reuse_stays_reuse_when_the_role_returns_once_more() -> None:
+    history = commits(pack(), pack(without_editor), pack(other_editor), pack(without_editor), pack(other_editor))
+
+    assert [
+        (code, severity) for code, severity, _, _ in describe_violations(check_history(pack(other_editor), history))
+    ] == [("RR035", "error")]
+
+
+def test_a_second_root_commit_removes_nothing() -> None:
     history = [
         PublishedCommit("root", pack(), ()),
         PublishedCommit("other root", pack(without_editor), ()),
@@ -206,7 +215,7 @@ def test_a_second_beginning_removes_nothing() -> None:
     assert check_history(pack(other_editor), history) == ()
 
 
-def test_of_a_role_that_stood_twice_the_first_is_what_comes_back() -> None:
+def test_the_first_of_two_duplicate_roles_is_compared_when_it_returns() -> None:
     twice = pack(lambda p: p["roles"].append({**p["roles"][EDITOR], "department_id": "story"}))
 
     violations = check_history(pack(), commits(twice, pack(without_editor)))
@@ -216,7 +225,7 @@ def test_of_a_role_that_stood_twice_the_first_is_what_comes_back() -> None:
     ]
 
 
-def test_a_contract_that_stood_twice_may_be_put_right_also_where_versions_share_it() -> None:
+def test_a_duplicate_contract_may_be_corrected_even_if_versions_share_it() -> None:
     snapshot = pack(lambda p: extract(p, EDITOR)[0]["schema_json"].update(title="Old")).snapshot
     current = pack()
     now = current.snapshot

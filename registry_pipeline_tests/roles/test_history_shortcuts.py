@@ -55,18 +55,18 @@ VERSIONS = st.lists(st.integers(0, len(CHANGES) - 1), max_size=3).map(made)
 
 
 @given(VERSIONS, st.lists(VERSIONS, max_size=6))
-def test_a_history_is_told_alike_however_it_was_read(current: bytes, versions: list[bytes]) -> None:
+def test_a_history_gives_the_same_violations_however_it_was_read(current: bytes, versions: list[bytes]) -> None:
     one_by_one = [PublishedCommit(f"c{n}", parse_whole_pack(data, "p")) for n, data in enumerate(versions)]
     lean = [PublishedCommit(f"c{n}", past(data)) for n, data in enumerate(versions)]
 
-    told = check_history(parse_whole_pack(current, "p"), one_by_one)
+    violations = check_history(parse_whole_pack(current, "p"), one_by_one)
 
-    assert check_history(parse_pack(current, "p"), lean) == told
+    assert check_history(parse_pack(current, "p"), lean) == violations
 
 
-def test_only_what_is_told_of_is_read_again() -> None:
+def test_only_packs_with_violations_are_parsed_again() -> None:
     def never() -> ParsedPack:
-        raise AssertionError("nothing is told of this pack")
+        raise AssertionError("no finding is expected for this pack")
 
     data = made([])
     lean = [PublishedCommit("c0", past(data)), PublishedCommit("c1", PastPack(parse_pack(data, "p").snapshot, never))]

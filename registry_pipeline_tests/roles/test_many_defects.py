@@ -1,4 +1,4 @@
-"""Of very many defects the first are told, and that there are more."""
+"""Of very many violations, the first are reported, and that there are more."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from registry_pipeline.registries.roles.snapshot import MAX_ITEMS
 from registry_pipeline.registries.roles.strict_json import MAX_DEFECTS, read_strict_json
 
 
-def test_defects_of_a_text_are_told_up_to_a_number() -> None:
+def test_errors_of_a_text_are_reported_up_to_a_limit() -> None:
     read = read_strict_json(b"[" + b"1e999," * MAX_DEFECTS + b"1e999, 1e999]")
 
     assert [defect.code for defect in read.defects] == ["RR018"] * (MAX_DEFECTS + 1)
     assert read.defects[-1].detail == "2 more of this kind, which are not listed"
 
 
-def test_wrong_items_of_an_array_are_told_up_to_a_number() -> None:
-    told = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * MAX_ITEMS + b"1, 1]}", "p"), None)
+def test_wrong_items_of_an_array_are_reported_up_to_a_limit() -> None:
+    violations = check_against_baseline(parse_pack(b'{"roles": [' + b"1," * MAX_ITEMS + b"1, 1]}", "p"), None)
 
-    wrong = [each.finding for each in told if "/" in each.finding.message or "items" in each.finding.message]
+    wrong = [each.finding for each in violations if "/" in each.finding.message or "items" in each.finding.message]
     assert len(wrong) == MAX_ITEMS + 1
     assert sum("in 2 more of its items" in each.message for each in wrong) == 1
 
 
-def test_a_place_behind_very_many_items_is_found() -> None:
+def test_a_position_after_very_many_items_is_found() -> None:
     pack = parse_pack(b'{"roles": [' + b"1,\n" * 50_000 + b'{"role_id": "grip"}]}', "p")
 
     assert pack.location_of("grip") == "50001:13"

@@ -22,15 +22,15 @@ def pack(last: str = "{}", count: int = ENOUGH) -> bytes:
 
 
 def errors(current: bytes, baseline: bytes) -> list[Violation]:
-    told = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "b"), "main:p"))
-    return [each for each in told if each.finding.severity is Severity.ERROR]
+    violations = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "b"), "main:p"))
+    return [each for each in violations if each.finding.severity is Severity.ERROR]
 
 
-def test_what_the_baseline_has_too_is_no_error_also_where_it_is_not_listed() -> None:
+def test_a_violation_that_the_baseline_has_is_no_error_even_if_it_is_not_listed() -> None:
     assert errors(pack(), pack()) == []
 
 
-def test_one_defect_put_for_another_among_those_that_are_not_listed_is_an_error() -> None:
+def test_a_violation_that_replaces_an_unlisted_one_is_an_error() -> None:
     (error,) = errors(pack('{"lifecycle": "gone"}'), pack())
 
     assert error.finding.code == "RR020"

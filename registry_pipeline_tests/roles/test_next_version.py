@@ -47,7 +47,7 @@ def codes(old: bytes, new: bytes) -> list[str]:
     return [each.finding.code for each in check_against_baseline(parse_pack(new, "p"), published)]
 
 
-def test_the_newest_is_copied_behind_itself_with_its_version_raised() -> None:
+def test_the_newest_version_is_copied_with_the_next_version_number() -> None:
     old = pack()
 
     made = add_next_version(old, "producer", X)
@@ -68,7 +68,7 @@ def test_the_newest_is_copied_behind_itself_with_its_version_raised() -> None:
     assert codes(old, made.data) == []
 
 
-def test_a_newest_that_is_not_the_last_keeps_what_follows() -> None:
+def test_a_newest_version_in_the_middle_keeps_what_follows() -> None:
     old = pack(lambda p: extract(p, PRODUCER).reverse())
 
     made = add_next_version(old, "producer", X)
@@ -78,7 +78,7 @@ def test_a_newest_that_is_not_the_last_keeps_what_follows() -> None:
     assert [line for line in changed_lines(old, made.data) if line.startswith("-")] == []
 
 
-def test_a_surface_without_contract_version_is_copied_as_it_is_and_told_to_be_unchanged() -> None:
+def test_a_surface_without_contract_version_is_copied_and_reported_as_unchanged() -> None:
     old = pack()
 
     made = add_next_version(old, "editor", X)
@@ -87,7 +87,7 @@ def test_a_surface_without_contract_version_is_copied_as_it_is_and_told_to_be_un
     assert codes(old, made.data) == ["RR015"]
 
 
-def test_the_first_contract_of_a_role_begins_a_list() -> None:
+def test_the_first_contract_of_a_role_starts_a_list() -> None:
     old = pack()
 
     made = add_next_version(old, "archivist", C)
@@ -132,7 +132,7 @@ def test_tabs_stay() -> None:
     assert b"\n  " not in add_next_version(old, "producer", X).data
 
 
-def test_escapes_and_the_order_of_keys_are_copied_as_they_stand() -> None:
+def test_escapes_and_the_order_of_keys_are_copied_unchanged() -> None:
     old = pack().replace(b'"title": "Cut"', b'"title" :"C\\u0075t" , "z": 1.50, "a": 1E2')
 
     assert add_next_version(old, "editor", X).data.count(b'"title" :"C\\u0075t" , "z": 1.50, "a": 1E2') == 2
@@ -146,7 +146,7 @@ def test_a_version_that_is_text_stays_text() -> None:
     assert json.loads(made.data)["roles"][EDITOR]["extract_contracts"][1]["schema_json"]["contract_version"] == "2"
 
 
-def test_a_role_that_is_not_there_is_said_to_be_so() -> None:
+def test_a_missing_role_is_reported() -> None:
     with pytest.raises(NotFoundError, match="no role grip"):
         add_next_version(pack(), "grip", X, "assets/pack.json")
 
@@ -169,12 +169,12 @@ def refused(change: Change | bytes, why: str) -> Any:
         refused(lambda p: extract(p, EDITOR).append(contract("ROLE:editor:X:4294967295")), "last possible version"),
     ],
 )
-def test_a_pack_that_says_no_one_thing_is_not_added_to(data: bytes, why: str) -> None:
+def test_an_ambiguous_pack_is_not_changed(data: bytes, why: str) -> None:
     with pytest.raises(RefusedError, match=why):
         add_next_version(data, "editor", X)
 
 
-def test_a_role_whose_id_is_not_safe_is_not_added_to() -> None:
+def test_a_role_with_an_unsafe_id_is_not_changed() -> None:
     with pytest.raises(RefusedError, match="no safe id"):
         add_next_version(pack(lambda p: p["roles"].append(role("Grip"))), "Grip", X)
 

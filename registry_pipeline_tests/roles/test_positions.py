@@ -1,4 +1,4 @@
-"""Where a place is told to stand, there it stands."""
+"""The reported position of a value is where the value is in the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from registry_pipeline_tests.roles.json_strategies import VALUES, texts_of
 
 
 def places(value: Any, place: JsonPath = ()) -> Iterator[tuple[JsonPath, Any]]:
-    """Yield every place of a value, and what stands there."""
+    """Yield every position in a value, and what is there."""
     yield place, value
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -25,7 +25,7 @@ def places(value: Any, place: JsonPath = ()) -> Iterator[tuple[JsonPath, Any]]:
 
 
 @given(VALUES.flatmap(lambda value: st.tuples(st.just(value), texts_of(value))))
-def test_the_text_at_a_place_is_its_value(pair: tuple[Any, str]) -> None:
+def test_the_text_at_a_position_is_its_value(pair: tuple[Any, str]) -> None:
     value, text = pair
     wanted = dict(places(value))
 
@@ -36,7 +36,7 @@ def test_the_text_at_a_place_is_its_value(pair: tuple[Any, str]) -> None:
 
 
 @given(VALUES.flatmap(lambda value: st.tuples(st.just(value), texts_of(value))), st.data())
-def test_one_place_is_found_as_all_are(pair: tuple[Any, str], data: st.DataObject) -> None:
+def test_one_position_is_found_like_all_positions(pair: tuple[Any, str], data: st.DataObject) -> None:
     value, text = pair
     wanted = dict(places(value))
     one = data.draw(st.sampled_from(list(wanted)))
@@ -44,11 +44,11 @@ def test_one_place_is_found_as_all_are(pair: tuple[Any, str], data: st.DataObjec
     assert find_spans(text, [one]) == {one: find_spans(text, wanted)[one]}
 
 
-def test_a_place_that_is_not_there_is_left_out() -> None:
+def test_a_missing_position_is_left_out() -> None:
     assert find_spans('{"a": [1]}', [("b",), ("a", 1), ("a", 0, "c")]) == {}
 
 
-def test_of_a_key_that_stands_twice_the_last_value_counts() -> None:
+def test_the_last_value_of_a_duplicate_key_counts() -> None:
     assert find_spans('{"a": 1, "a": 22}', [("a",)]) == {("a",): (14, 16)}
 
 

@@ -33,7 +33,7 @@ STYLES: list[dict[str, Any]] = [
 ]
 
 
-def told(pack: ParsedPack) -> tuple[object, ...]:
+def describe_pack(pack: ParsedPack) -> tuple[object, ...]:
     """Return all that a pack tells, and where."""
     return (
         pack.snapshot,
@@ -48,28 +48,28 @@ def told(pack: ParsedPack) -> tuple[object, ...]:
 
 
 def alike(data: bytes) -> None:
-    whole = told(parse_whole_pack(data, "p"))
+    whole = describe_pack(parse_whole_pack(data, "p"))
 
     clear_role_cache()
-    assert told(parse_pack(data, "p")) == whole
-    assert told(parse_pack(data, "p")) == whole, "the second time, when its roles are known"
+    assert describe_pack(parse_pack(data, "p")) == whole
+    assert describe_pack(parse_pack(data, "p")) == whole, "the second time, when its roles are known"
 
 
 @pytest.mark.parametrize("case", find_cases("roles"), ids=lambda case: case.id)
-def test_every_case(case: Case) -> None:
+def test_every_case_is_parsed_alike_by_roles_and_as_a_whole(case: Case) -> None:
     alike(case.files()["current.json"])
 
 
 @pytest.mark.parametrize("style", STYLES, ids=str)
 @pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["lf", "crlf"])
-def test_however_it_is_written(style: dict[str, Any], ends: str) -> None:
+def test_the_layout_of_the_text_does_not_matter(style: dict[str, Any], ends: str) -> None:
     data = json.dumps(base_pack(), **style).replace("\n", ends).encode("utf-8")
 
     assert read_by_roles(data, "p") is not None
     alike(data)
 
 
-def test_a_role_on_each_line() -> None:
+def test_a_pack_with_one_role_per_line_is_parsed_alike() -> None:
     roles = ",\n  ".join(json.dumps(each) for each in base_pack()["roles"])
     data = f'{{"pack_id": "p", "pack_version": "1", "spec_id": "s", "roles": [\n  {roles}\n]}}'.encode()
 
@@ -115,11 +115,11 @@ ODD = [
 
 
 @pytest.mark.parametrize("data", ODD, ids=lambda data: data[:60].decode("latin-1"))
-def test_what_looks_like_a_pack(data: bytes) -> None:
+def test_texts_that_look_like_a_pack_are_parsed_alike(data: bytes) -> None:
     alike(data)
 
 
-def test_two_roles_with_the_same_defects_at_other_places() -> None:
+def test_two_roles_with_the_same_errors_at_other_positions_are_parsed_alike() -> None:
     base = base_pack()
     base["roles"] = [role(name, lifecycle="gone", tools=[1], allowed_tools=[1]) for name in ("a", "b", "c")]
 
@@ -127,7 +127,7 @@ def test_two_roles_with_the_same_defects_at_other_places() -> None:
     alike(written(base))
 
 
-def test_the_same_contract_in_two_roles() -> None:
+def test_the_same_contract_in_two_roles_is_parsed_alike() -> None:
     base = base_pack()
     base["roles"] = [role(name, extract_contracts=[contract("ROLE:a:X:1", title=name)]) for name in ("a", "b")]
 
@@ -148,12 +148,12 @@ def spoiled_packs(draw: st.DrawFn) -> bytes:
 
 @given(spoiled_packs())
 @example(BASE)
-def test_spoiled_packs(data: bytes) -> None:
+def test_damaged_packs_are_parsed_alike(data: bytes) -> None:
     alike(data)
 
 
 @given(st.permutations(range(3)), st.sampled_from(STYLES))
-def test_roles_in_another_order(order: list[int], style: dict[str, Any]) -> None:
+def test_roles_in_another_order_are_parsed_alike(order: list[int], style: dict[str, Any]) -> None:
     base = base_pack()
     base["roles"] = [base["roles"][number] for number in order]
 

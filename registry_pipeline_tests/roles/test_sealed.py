@@ -32,8 +32,8 @@ def pack_of(text: str | bytes) -> ParsedPack:
 
 def sealed(pack: ParsedPack, record: Any = None, document: Any = None) -> SealReport:
     """Return the report of a sealed run of a pack; without a record it is a run of an old version."""
-    told = make_registry_document(pack) if document is None else document
-    files = {ROLE_ARTIFACT: json_document(told), "pack.json": pack.data}
+    registry_document = make_registry_document(pack) if document is None else document
+    files = {ROLE_ARTIFACT: json_document(registry_document), "pack.json": pack.data}
     run_json = {} if record is None else {"comparison": json.loads(json_document(record))}
     return SealReport(FOLDER, FOLDER.rpartition("/")[2], "pass", "0" * 64, (), run_json, (), files)
 
@@ -82,7 +82,7 @@ def test_the_sealed_run_of_every_case_gives_the_verdict_of_the_comparison(case: 
 
 
 @given(st.sampled_from(find_cases("roles")), st.data())
-def test_waived_violations_stay_waived_and_no_others(case: Case, data: st.DataObject) -> None:
+def test_only_waived_violations_stay_waived(case: Case, data: st.DataObject) -> None:
     packs = compared(case)
     if packs is None:
         return
@@ -99,7 +99,7 @@ def test_waived_violations_stay_waived_and_no_others(case: Case, data: st.DataOb
     assert {v.fingerprint for v in again.waived} == {v.fingerprint for v in waived}
 
 
-def test_a_defect_that_the_record_does_not_tolerate_is_an_error() -> None:
+def test_a_violation_that_the_record_does_not_tolerate_is_an_error() -> None:
     pack = pack_of(WITH_NEW_DEFECT)
     record = make_comparison_record(pack, (), check_against_baseline(pack, PublishedPack(pack_of(OLD), "main:p")), ())
     assert len(record["tolerated"]) == DEFECTS
@@ -114,7 +114,7 @@ def test_a_defect_that_the_record_does_not_tolerate_is_an_error() -> None:
         VALUES, lambda inner: st.fixed_dictionaries({"tolerated": inner, "violations": inner, "waived": inner})
     )
 )
-def test_a_record_of_any_shape_is_read_and_forgives_nothing(record: Any) -> None:
+def test_a_record_of_any_shape_is_parsed_and_tolerates_nothing(record: Any) -> None:
     pack = pack_of(WITH_NEW_DEFECT)
 
     findings = check_sealed_run(sealed(pack, record if record is not None else {}))
@@ -131,7 +131,7 @@ def test_a_run_that_records_no_comparison_is_reported_as_not_checked() -> None:
     assert "build role_registry --force" in finding.message
 
 
-def test_a_folder_without_a_pack_could_not_be_checked() -> None:
+def test_a_folder_without_a_pack_cannot_be_checked() -> None:
     report = sealed(pack_of(SMALL), {})
     files = {ROLE_ARTIFACT: report.kept[ROLE_ARTIFACT]}
 
@@ -150,7 +150,7 @@ def test_a_document_that_differs_from_its_pack_is_found() -> None:
     assert [each.code for each in check_sealed_run(sealed(pack, record, document))] == ["RR036"]
 
 
-def test_what_only_a_comparison_can_find_is_recorded_with_where_it_was_published() -> None:
+def test_violations_of_a_comparison_are_recorded_with_their_publication() -> None:
     before, after = pack_of(SMALL), pack_of(SHRUNK)
     violations = check_against_baseline(after, PublishedPack(before, "main:p", {"chart_designer": "2" * 40}))
     record = make_comparison_record(after, [PublishedPack(before, "main:p", commit="1" * 40)], violations, ())

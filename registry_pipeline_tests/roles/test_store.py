@@ -56,14 +56,14 @@ def test_the_same_fingerprint_counts_up_and_keeps_when_it_was_first_seen(store: 
     assert len(read_diagnostics(store)) == 2
 
 
-def test_one_that_is_told_late_does_not_turn_the_clock_back(store: Path) -> None:
+def test_a_late_diagnostic_does_not_move_last_seen_back(store: Path) -> None:
     record_diagnostics(store, [diagnostic("gaffer")], LATER)
     record_diagnostics(store, [diagnostic("gaffer")], NOW)
 
     assert read_diagnostics(store)[0]["last_seen"] == "2026-03-02T12:00:00Z"
 
 
-def test_an_event_carries_its_code_the_run_and_nothing_else_of_the_diagnostic(store: Path) -> None:
+def test_an_event_contains_only_the_code_and_the_run_of_the_diagnostic(store: Path) -> None:
     record_diagnostics(store, [diagnostic("gaffer", job_id="run-1"), diagnostic("grip", wsid="ws")], NOW)
     record_diagnostics(store, [diagnostic("gaffer")], LATER)
 
@@ -80,26 +80,26 @@ def test_an_event_carries_its_code_the_run_and_nothing_else_of_the_diagnostic(st
     assert [event["job_id"] for event in older] == ["run-1", None]
 
 
-def test_one_that_is_told_twice_at_once_is_one(store: Path) -> None:
+def test_a_diagnostic_that_is_given_twice_is_stored_once(store: Path) -> None:
     record_diagnostics(store, [diagnostic("gaffer"), diagnostic("gaffer")], NOW)
 
     assert [row["count"] for row in read_diagnostics(store)] == [1]
 
 
-def test_without_anything_to_tell_there_is_no_store(store: Path) -> None:
+def test_without_diagnostics_there_is_no_store(store: Path) -> None:
     assert record_diagnostics(store, [], NOW) == 0
 
     assert not store.parent.exists()
     assert read_diagnostics(store) == read_events(store) == []
 
 
-def test_the_store_is_state_that_init_has_ignored() -> None:
+def test_init_makes_git_ignore_the_store() -> None:
     assert {STORE_NAME, f"{STORE_NAME}.wal"} <= set(STATE_NAMES)
 
 
 @contextmanager
 def writer(store: Path, name: str, *, times: int = 1, wait: float = 600) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that records once it is told to."""
+    """Start a process that records when it is signalled."""
     words = [
         sys.executable,
         "-m",
@@ -119,7 +119,7 @@ def writer(store: Path, name: str, *, times: int = 1, wait: float = 600) -> Iter
         process.communicate()
 
 
-def test_writers_that_come_together_all_get_their_turn(store: Path) -> None:
+def test_concurrent_writers_all_succeed(store: Path) -> None:
     """Every process begins where there is no store yet, so that they race to make it, too."""
     with writer(store, "one", times=5) as one, writer(store, "two", times=5) as two, writer(store, "three") as three:
         writers = (one, two, three)
@@ -156,7 +156,7 @@ def held(store: Path) -> Iterator[None]:
         process.communicate()
 
 
-def test_who_waits_in_vain_says_so_and_changed_nothing(store: Path) -> None:
+def test_a_writer_that_cannot_get_the_lock_reports_it_and_changes_nothing(store: Path) -> None:
     record_diagnostics(store, [diagnostic("gaffer")], NOW)
 
     with held(store):
@@ -168,7 +168,7 @@ def test_who_waits_in_vain_says_so_and_changed_nothing(store: Path) -> None:
     assert len(read_diagnostics(store)) == 1
 
 
-def test_a_writer_that_is_killed_leaves_a_store_that_the_next_one_uses(store: Path) -> None:
+def test_a_killed_writer_leaves_a_usable_store(store: Path) -> None:
     record_diagnostics(store, [diagnostic("gaffer")], NOW)
     killed = (
         "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]);"
@@ -185,7 +185,7 @@ def test_a_writer_that_is_killed_leaves_a_store_that_the_next_one_uses(store: Pa
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "folder", "link", "nowhere"])
-def test_a_store_that_cannot_be_used_is_told_and_left_as_it_is(store: Path, damage: str) -> None:
+def test_an_unusable_store_is_reported_and_kept(store: Path, damage: str) -> None:
     store.parent.mkdir()
     elsewhere = store.parent.parent / "elsewhere"
     if damage == "folder":

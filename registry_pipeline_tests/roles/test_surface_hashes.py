@@ -69,31 +69,31 @@ def test_numbers_are_written_as_the_rfc_says(bits: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("source", "canonical"), EXAMPLES)
-def test_the_examples_of_the_rfc(source: str, canonical: str) -> None:
+def test_the_examples_of_the_rfc_are_reproduced(source: str, canonical: str) -> None:
     value = json.loads(source)
 
     assert parsed_json_sha256(value) == canonical_json_sha256(value) == sha256(canonical)
 
 
 @given(OBJECTS)
-def test_the_faster_road_is_the_package(value: dict[str, Any]) -> None:
+def test_the_fast_encoder_agrees_with_rfc8785(value: dict[str, Any]) -> None:
     assert parsed_json_sha256(value) == hashlib.sha256(rfc8785.dumps(value)).hexdigest()
 
 
 @given(st.dictionaries(st.text(max_size=3), st.one_of(st.text(max_size=4), st.integers(-(2**53) + 1, 2**53 - 1))))
-def test_the_faster_road_is_the_package_for_flat_objects(value: dict[str, Any]) -> None:
+def test_the_fast_encoder_agrees_with_rfc8785_for_flat_objects(value: dict[str, Any]) -> None:
     assert parsed_json_sha256(value) == hashlib.sha256(rfc8785.dumps(value)).hexdigest()
 
 
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), 2**53, -(2**53), "\ud83c", {"\ud83c": 1}, {1: 2}, {2}, b"x"], ids=repr
 )
-def test_what_has_no_canonical_bytes_is_refused(value: object) -> None:
+def test_a_value_without_canonical_bytes_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         canonical_json_sha256(value)
 
 
-def test_too_many_levels_are_refused_and_not_a_traceback() -> None:
+def test_too_many_levels_are_refused_without_a_traceback() -> None:
     value: list[Any] = []
     for _ in range(100_000):
         value = [value]
@@ -105,7 +105,7 @@ def test_too_many_levels_are_refused_and_not_a_traceback() -> None:
 
 
 @pytest.mark.parametrize("value", [2**53, float("inf"), "\ud83c"], ids=repr)
-def test_the_faster_road_refuses_it_too(value: object) -> None:
+def test_the_fast_encoder_refuses_it_too(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         parsed_json_sha256({"k": value})
 

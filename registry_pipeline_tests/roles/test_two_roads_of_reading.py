@@ -40,7 +40,7 @@ def depth(value: Any) -> int:
 @example('["\\\\", "[[[", "\\"[", "]"]')
 @example("-9007199254740992")
 @example("1e999")
-def test_the_two_roads_agree_on_what_is_strict(text: str) -> None:
+def test_the_fast_and_the_slow_parser_accept_the_same_texts(text: str) -> None:
     defects = find_defects(text)
 
     # Deep text that is sound is only doubted, and then taken by the slow road.
@@ -49,12 +49,12 @@ def test_the_two_roads_agree_on_what_is_strict(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join))
-def test_the_two_roads_agree_on_heaps_of_fragments(text: str) -> None:
+def test_the_fast_and_the_slow_parser_agree_on_random_fragments(text: str) -> None:
     assert taken(text) == (not find_defects(text)) or text.count("[") > MAX_DEPTH // 2
 
 
 @given(spoiled_texts())
-def test_syntax_is_what_pythons_own_parser_takes(text: str) -> None:
+def test_the_accepted_syntax_is_that_of_pythons_parser(text: str) -> None:
     def constant(token: str) -> None:
         raise ValueError(token)
 
@@ -70,7 +70,7 @@ def test_syntax_is_what_pythons_own_parser_takes(text: str) -> None:
 
 
 @given(VALUES.flatmap(lambda value: st.tuples(st.just(value), texts_of(value))))
-def test_a_sound_text_gives_its_value(pair: tuple[Any, str]) -> None:
+def test_a_valid_text_gives_its_value(pair: tuple[Any, str]) -> None:
     value, text = pair
 
     read = read_strict_json(text.encode("utf-8"))
@@ -82,7 +82,7 @@ def test_a_sound_text_gives_its_value(pair: tuple[Any, str]) -> None:
 
 @pytest.mark.parametrize("levels", [1, 31, 32, 33, 63, 64, 65, 66, 127, 128, 129, 5000, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":[[', "]]}")])
-def test_sixty_four_levels_are_taken_and_no_more(levels: int, opening: str, closing: str) -> None:
+def test_sixty_four_levels_are_accepted_and_no_more(levels: int, opening: str, closing: str) -> None:
     times = levels // (opening.count("[") + opening.count("{"))
     text = opening * times + "1" + closing * times
 
@@ -92,7 +92,7 @@ def test_sixty_four_levels_are_taken_and_no_more(levels: int, opening: str, clos
 
 
 @given(spoiled_texts())
-def test_a_text_that_is_taken_is_not_too_deep(text: str) -> None:
+def test_an_accepted_text_is_not_too_deep(text: str) -> None:
     read = read_strict_json(text.encode("utf-8"))
 
     assert not read.readable or depth(read.value) <= MAX_DEPTH

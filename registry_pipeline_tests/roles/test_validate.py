@@ -1,4 +1,4 @@
-"""What the seed names is importable from `registry_pipeline.roles` and does what it says."""
+"""The documented functions of `registry_pipeline.roles`."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_a_new_role_with_a_new_contract_passes() -> None:
     assert codes(RoleRegistrySnapshot((*BASE.roles, RoleSpecEntry("grip")), (SURFACE, new))) == []
 
 
-def test_all_is_told_at_once_by_code_and_id() -> None:
+def test_all_violations_are_reported_at_once_by_code_and_id() -> None:
     current = RoleRegistrySnapshot(
         (RoleSpecEntry("Zoe"), RoleSpecEntry("editor"), RoleSpecEntry("editor"), RoleSpecEntry("Ann")), ()
     )
 
-    told = [(finding.code, finding.message.split()[1]) for finding in validate(current, BASE)]
+    codes_and_ids = [(finding.code, finding.message.split()[1]) for finding in validate(current, BASE)]
 
-    assert told == [
+    assert codes_and_ids == [
         ("RR001", "producer"),
         ("RR002", "ROLE:editor:X:1"),
         ("RR004", "editor"),
@@ -72,13 +72,13 @@ def test_all_is_told_at_once_by_code_and_id() -> None:
     ]
 
 
-def test_what_the_baseline_has_too_is_a_warning() -> None:
+def test_a_violation_that_the_baseline_has_is_a_warning() -> None:
     both = RoleRegistrySnapshot((RoleSpecEntry("Zoe"),), ())
 
     assert [(f.code, f.severity) for f in validate(both, both)] == [("RR006", Severity.WARNING)]
 
 
-def test_snapshots_tell_what_packs_tell() -> None:
+def test_snapshots_give_the_same_violations_as_packs() -> None:
     compared = 0
     for case in find_cases("roles"):
         files = case.files()
@@ -91,15 +91,15 @@ def test_snapshots_tell_what_packs_tell() -> None:
         of_text = {"RR016", "RR017", "RR018", "RR019", "RR020", "RR027"}
         whole = check_against_baseline(packs[0], PublishedPack(packs[1], "main:p"))
         expected = sorted((v.finding.code, v.finding.severity) for v in whole if v.finding.code not in of_text)
-        told = sorted({(f.code, f.severity, f.message, f.got) for f in validate(current, baseline)})
+        from_packs = sorted({(f.code, f.severity, f.message, f.got) for f in validate(current, baseline)})
         if "another_one_since" not in case.name:  # surfaces that both are unknown differ in their text only
-            assert [(code, severity) for code, severity, _, _ in told] == expected, case.name
+            assert [(code, severity) for code, severity, _, _ in from_packs] == expected, case.name
             compared += 1
 
     assert compared > 200
 
 
-def test_the_document_tells_roles_and_surfaces() -> None:
+def test_the_registry_document_contains_roles_and_surfaces() -> None:
     pack = parse_pack(written(base_pack()), "p")
 
     document = make_registry_document(pack)
@@ -115,17 +115,19 @@ def test_the_document_tells_roles_and_surfaces() -> None:
     assert document["pack_sha256"] == pack.sha256
 
 
-def test_a_snapshot_is_checked_against_the_one_before() -> None:
+def test_a_snapshot_is_checked_against_the_previous_one() -> None:
     before = parse_pack(written(base_pack()), "p")
     after = parse_pack(written({**base_pack(), "roles": base_pack()["roles"][:2]}), "p")
 
-    told = check_against_baseline(after, PublishedPack(before, "2026-03-01__role_registry"))
+    violations = check_against_baseline(after, PublishedPack(before, "2026-03-01__role_registry"))
 
-    assert [v.finding.code for v in told] == ["RR001", "RR002"]
-    assert told[0].baseline_location == place_of(before.data, '"role_id": ^"archivist"', "2026-03-01__role_registry")
+    assert [v.finding.code for v in violations] == ["RR001", "RR002"]
+    assert violations[0].baseline_location == place_of(
+        before.data, '"role_id": ^"archivist"', "2026-03-01__role_registry"
+    )
 
 
-def test_could_not_check_says_why() -> None:
+def test_a_check_that_is_impossible_says_why() -> None:
     violation = make_not_checked("assets/pack.json", "a shallow clone")
 
     assert (violation.finding.code, violation.finding.path) == ("RR030", "assets/pack.json")
@@ -136,14 +138,16 @@ def test_a_baseline_names_the_commit_that_published_an_id() -> None:
     before = parse_pack(written(base_pack()), "p")
     after = parse_pack(written({**base_pack(), "roles": base_pack()["roles"][:2]}), "p")
 
-    told = check_against_baseline(after, PublishedPack(before, "main:p", {"ROLE:archivist:X:1": "0123456789abcdef"}))
+    violations = check_against_baseline(
+        after, PublishedPack(before, "main:p", {"ROLE:archivist:X:1": "0123456789abcdef"})
+    )
 
-    assert [v.published_by for v in told] == [None, "0123456789abcdef"]
+    assert [v.published_by for v in violations] == [None, "0123456789abcdef"]
     where = place_of(before.data, '^"ROLE:archivist:X:1"', "main:p")
-    assert told[1].finding.message.endswith(f"({where}, published by commit 0123456789ab)")
+    assert violations[1].finding.message.endswith(f"({where}, published by commit 0123456789ab)")
 
 
-def test_ids_are_told_where_they_stand() -> None:
+def test_ids_are_reported_with_their_positions() -> None:
     pack = parse_pack(written(base_pack()), "p")
 
     assert pack.location_of("editor") == place_of(pack.data, '"role_id": ^"editor"')
@@ -152,17 +156,17 @@ def test_ids_are_told_where_they_stand() -> None:
     assert parse_pack(b"{", "p").location_of("grip") is None
 
 
-def test_every_occurrence_of_a_key_of_a_violation_is_json() -> None:
+def test_a_violation_as_json_contains_no_control_characters() -> None:
     before = parse_pack(written(base_pack()), "p")
     changed = base_pack()
     changed["roles"][1]["extract_contracts"][0] = contract("ROLE:editor:X:1", title="Long cut")
     changed["roles"].append(role("grip\ud83c".encode("utf-8", "replace").decode() + "\x1b[31m"))
 
-    told = [
+    documents = [
         each.to_json()
         for each in check_against_baseline(parse_pack(written(changed), "p"), PublishedPack(before, "main:p"))
     ]
 
-    assert json.loads(json.dumps(told)) == told
-    assert "\x1b" not in "".join(each["message"] for each in told)
-    assert told[0]["differences"] == [{"pointer": "/title", "old": '"Cut"', "new": '"Long cut"'}]
+    assert json.loads(json.dumps(documents)) == documents
+    assert "\x1b" not in "".join(each["message"] for each in documents)
+    assert documents[0]["differences"] == [{"pointer": "/title", "old": '"Cut"', "new": '"Long cut"'}]

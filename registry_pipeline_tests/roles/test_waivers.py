@@ -43,7 +43,7 @@ def codes(violations: tuple[Violation, ...]) -> list[str]:
     return [each.finding.code for each in violations]
 
 
-def test_a_waiver_takes_its_violation_out() -> None:
+def test_a_waiver_removes_its_violation() -> None:
     result = apply_waivers(REDEFINED, waivers(row(REDEFINED[0].fingerprint)), TODAY)
 
     assert (codes(result.violations), codes(result.waived)) == ([], ["RR026"])
@@ -57,13 +57,13 @@ def test_a_waiver_counts_until_the_end_of_its_day() -> None:
     assert result.violations[1].finding.path == PATH
 
 
-def test_a_waiver_of_nothing_is_told() -> None:
+def test_a_waiver_that_matches_nothing_is_reported() -> None:
     result = apply_waivers(REDEFINED, waivers(row("0" * 64)), TODAY)
 
     assert codes(result.violations) == ["RR026", "RR032"]
 
 
-def test_an_expired_waiver_of_nothing_is_told_once() -> None:
+def test_an_expired_waiver_that_matches_nothing_is_reported_once() -> None:
     assert codes(apply_waivers([], waivers(row("0" * 64, "2020-01-01")), TODAY).violations) == ["RR033"]
 
 
@@ -75,11 +75,11 @@ def test_drift_cannot_be_waived() -> None:
 
 
 @pytest.mark.parametrize("code", ["RR001", "RR002", "RR003", "RR004", "RR005", "RR030", "RR036"])
-def test_the_first_five_and_what_is_no_verdict_of_the_pack_are_never_waived(code: str) -> None:
+def test_the_first_five_rules_and_failures_of_the_check_are_never_waived(code: str) -> None:
     assert code in NEVER_WAIVED
 
 
-def test_a_waiver_holds_only_for_the_change_that_was_approved() -> None:
+def test_a_waiver_applies_only_to_the_approved_change() -> None:
     more = found(lambda p: p["roles"][EDITOR].update(department_id="story", vocab_namespace="film"))
 
     result = apply_waivers(more, waivers(row(REDEFINED[0].fingerprint)), TODAY)
@@ -88,7 +88,7 @@ def test_a_waiver_holds_only_for_the_change_that_was_approved() -> None:
 
 
 @given(st.integers(0, 30), st.permutations([0, 1, 2]))
-def test_a_fingerprint_does_not_depend_on_where_things_stand(lines: int, order: list[int]) -> None:
+def test_a_fingerprint_does_not_depend_on_positions(lines: int, order: list[int]) -> None:
     moved = base_pack()
     moved["roles"][EDITOR]["department_id"] = "story"
     moved["roles"] = [moved["roles"][index] for index in order]
@@ -101,7 +101,7 @@ def test_a_fingerprint_does_not_depend_on_where_things_stand(lines: int, order: 
     assert violation.fingerprint == REDEFINED[0].fingerprint
 
 
-def test_violations_of_different_things_have_different_fingerprints() -> None:
+def test_different_violations_have_different_fingerprints() -> None:
     many = found(
         lambda p: p["roles"].extend(role(f"grip_{number}", aliases=["X"], lifecycle="x") for number in range(9))
     )
@@ -125,7 +125,7 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize(("bad", "why"), BAD_ROWS, ids=[why for _, why in BAD_ROWS])
-def test_a_row_that_is_wrong_waives_nothing_and_others_hold(bad: Any, why: str) -> None:
+def test_an_invalid_row_waives_nothing_and_other_rows_apply(bad: Any, why: str) -> None:
     made = waivers(bad, row(REDEFINED[0].fingerprint))
 
     result = apply_waivers(REDEFINED, made, TODAY)
@@ -135,7 +135,7 @@ def test_a_row_that_is_wrong_waives_nothing_and_others_hold(bad: Any, why: str) 
     assert codes(result.waived) == ["RR026"]
 
 
-def test_a_fingerprint_that_stands_twice_is_wrong() -> None:
+def test_a_duplicate_fingerprint_is_invalid() -> None:
     made = waivers(row(REDEFINED[0].fingerprint), row(REDEFINED[0].fingerprint, "2030-01-01"))
 
     assert [(each.finding.code, each.finding.location) for each in made.violations] == [("RR034", "10:3")]
@@ -155,7 +155,7 @@ def test_a_fingerprint_that_stands_twice_is_wrong() -> None:
         b'{"waivers_version": "0.1", "waivers": [], "waivers": []}',
     ],
 )
-def test_a_file_that_is_wrong_is_told(data: bytes) -> None:
+def test_an_invalid_file_is_reported(data: bytes) -> None:
     made = parse_waivers(data, PATH)
 
     assert made.rows == ()
@@ -163,5 +163,5 @@ def test_a_file_that_is_wrong_is_told(data: bytes) -> None:
     assert made.violations[0].finding.path == PATH
 
 
-def test_an_empty_list_is_fine() -> None:
+def test_an_empty_list_is_valid() -> None:
     assert waivers() == Waivers(PATH, (), ())

@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def diagnostic(name: str, **changes: object) -> Diagnostic:
     """Return a diagnostic whose fingerprint follows from a name."""
     fingerprint = name.encode().hex().ljust(64, "0")[:64]
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "fingerprint": fingerprint,
         "message": f"role_id {name} was published and is missing",
         "severity": "error",
@@ -22,7 +22,7 @@ def diagnostic(name: str, **changes: object) -> Diagnostic:
         "tool": "roles check",
         "code": "RR001",
     }
-    return Diagnostic(**(told | changes))  # type: ignore[arg-type]  # a test may say anything
+    return Diagnostic(**(fields | changes))  # type: ignore[arg-type]  # a test may say anything
 
 
 def main() -> None:

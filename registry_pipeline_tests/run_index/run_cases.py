@@ -37,12 +37,12 @@ def run_run_index_case(case: Case, folder: Path) -> dict[str, Any]:
     return play(case.write_to(folder / "case"), case.arguments, folder / "repository")
 
 
-def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
+def play(case: Path, arguments: dict[str, Any], root: Path) -> dict[str, Any]:
     """Do with a copy of the logs what the files of the case ask for, and return what came of it."""
-    repository = _set_up(case, told, root)
+    repository = _set_up(case, arguments, root)
     assert NOW is not None
-    now = parse_utc(told.get("now")) or NOW
-    machine = told.get("machine")
+    now = parse_utc(arguments.get("now")) or NOW
+    machine = arguments.get("machine")
     log, overrides = run_index_log(repository), overrides_log(repository)
     outcome: dict[str, Any] = {}
     if (case / "append.jsonl").exists():
@@ -67,7 +67,7 @@ def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
         before = (case / "baseline.jsonl").read_bytes()
         outcome["baseline"] = _told(check_append_only(log, before, log.path.read_bytes(), "baseline"), root)
     if log.path.exists():
-        checked = check_log(repository, log, baseline=told.get("baseline"), machine_id=machine, now=now)
+        checked = check_log(repository, log, baseline=arguments.get("baseline"), machine_id=machine, now=now)
         outcome["run_index"] = _told(checked.findings, root)
     if overrides.path.exists():
         checked = check_log(repository, overrides, baseline=None, machine_id=machine, now=now)
@@ -75,7 +75,7 @@ def play(case: Path, told: dict[str, Any], root: Path) -> dict[str, Any]:
     return outcome
 
 
-def _set_up(case: Path, told: dict[str, Any], root: Path) -> Repository:
+def _set_up(case: Path, arguments: dict[str, Any], root: Path) -> Repository:
     (root / DATA).mkdir(parents=True)
     for name in ("run-index.jsonl", "overrides-log.jsonl"):
         if (case / name).exists():
@@ -83,12 +83,14 @@ def _set_up(case: Path, told: dict[str, Any], root: Path) -> Repository:
     for name in ("song-index.jsonl", "registry-pipeline.toml", "other.jsonl", "runlog.md"):
         if (case / name).exists():
             shutil.copyfile(case / name, root / name)
-    if "long_line" in told:
+    if "long_line" in arguments:
         with (root / DATA / "run-index.jsonl").open("ab") as file:
-            file.write(b'{"notes":"' + b"x" * int(told["long_line"]) + b'"}\n')
-    if "long_notes" in told:
+            file.write(b'{"notes":"' + b"x" * int(arguments["long_line"]) + b'"}\n')
+    if "long_notes" in arguments:
         fields = (root / "runlog.md").read_text("utf-8")
-        (root / "runlog.md").write_text(fields.replace("---\n", f"---\nnotes: {'x' * int(told['long_notes'])}\n", 1))
+        (root / "runlog.md").write_text(
+            fields.replace("---\n", f"---\nnotes: {'x' * int(arguments['long_notes'])}\n", 1)
+        )
     return load_repository(root)
 
 

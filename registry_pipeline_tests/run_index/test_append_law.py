@@ -19,7 +19,7 @@ BATCHES = st.lists(logs, max_size=4)
 
 @examples(60)
 @given(BATCHES)
-def test_what_is_appended_is_what_is_read(batches: list[list[Run]]) -> None:
+def test_a_record_is_read_as_it_was_appended(batches: list[list[Run]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         log = log_at(Path(folder))
         wanted: list[Run] = []

@@ -36,31 +36,31 @@ def _codes(repository: Repository, baseline: str) -> list[str]:
     return [each.code for each in checked.findings]
 
 
-def test_what_was_appended_since_is_no_finding(committed: Repository) -> None:
+def test_records_appended_since_the_baseline_are_no_finding(committed: Repository) -> None:
     log_at(committed.root).path.write_bytes(ONE + TWO + THREE)
 
     assert _codes(committed, "HEAD") == _codes(committed, "main~1") == []
 
 
-def test_a_committed_record_that_is_gone_is_found(committed: Repository) -> None:
+def test_a_committed_record_that_is_missing_is_found(committed: Repository) -> None:
     log_at(committed.root).path.write_bytes(ONE + THREE)
 
     assert _codes(committed, "HEAD") == ["RI050"]
     assert _codes(committed, "HEAD~1") == []
 
 
-def test_an_edit_that_was_committed_is_held_against_the_commit_before_it(committed: Repository) -> None:
+def test_a_committed_edit_is_compared_with_the_commit_before_it(committed: Repository) -> None:
     log_at(committed.root).path.write_bytes(json_line(a_run(0, notes="edited")) + TWO)
     git(committed.root, "commit", "--quiet", "-am", "edited")
 
     assert _codes(committed, "HEAD") == ["RI050"]
 
 
-def test_a_commit_without_the_log_proves_nothing_and_says_so(committed: Repository) -> None:
+def test_a_commit_without_the_log_is_reported_as_no_proof(committed: Repository) -> None:
     assert _codes(committed, "HEAD~2") == ["RI052"]
 
 
-def test_a_baseline_that_is_not_there_cannot_be_compared_with(committed: Repository, tmp_path: Path) -> None:
+def test_a_missing_baseline_cannot_be_compared_with(committed: Repository, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="knows no commit"):
         _codes(committed, "no-such")
     with pytest.raises(NotFoundError, match="no run_index is active"):

@@ -19,6 +19,6 @@ def test_a_code_has_a_case_and_an_explanation(code: str) -> None:
     assert CODES[code].hint
 
 
-def test_there_are_cases_enough_and_good_ones_among_them() -> None:
+def test_there_are_enough_cases_and_some_are_good() -> None:
     assert len(CASES) >= 60
     assert len(find_good_cases("run_index")) >= 8

@@ -39,7 +39,7 @@ def test_one_more_record_is_one_sync_of_the_log(tmp_path: Path) -> None:
     assert synced == [LOG]
 
 
-def test_a_batch_is_announced_durably_before_it_is_written(tmp_path: Path) -> None:
+def test_the_intent_of_a_batch_is_durable_before_the_batch_is_written(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     append(log, a_run(0))
 
@@ -49,7 +49,7 @@ def test_a_batch_is_announced_durably_before_it_is_written(tmp_path: Path) -> No
     assert synced == [BATCH, DATA, LOG]
 
 
-def test_a_torn_tail_is_kept_durably_before_it_is_cut_off(tmp_path: Path) -> None:
+def test_a_torn_tail_is_saved_durably_before_it_is_cut_off(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     log.path.write_bytes(json_line(a_run(0)) + b'{"torn')
 
@@ -61,7 +61,7 @@ def test_a_torn_tail_is_kept_durably_before_it_is_cut_off(tmp_path: Path) -> Non
     assert synced[1:] == [DATA, LOG, LOG]
 
 
-def test_a_run_log_and_a_merge_are_durable_with_their_names(tmp_path: Path) -> None:
+def test_a_run_log_and_a_merge_target_are_durable_with_their_names(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(0)])
 
@@ -96,7 +96,7 @@ def test_a_log_that_is_replaced_before_the_lock_is_taken_is_opened_again(
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["a new log", "a log that exists"])
-def test_a_log_behind_a_folder_that_leads_outside_is_refused(tmp_path: Path, exists: bool) -> None:
+def test_a_log_behind_a_link_to_outside_is_refused(tmp_path: Path, exists: bool) -> None:
     outside = tmp_path / "outside"
     (outside / "data").mkdir(parents=True)
     (tmp_path / "repository").mkdir()
@@ -113,7 +113,7 @@ def test_a_log_behind_a_folder_that_leads_outside_is_refused(tmp_path: Path, exi
     assert {path.name: path.read_bytes() for path in (outside / "data").iterdir()} == before
 
 
-def test_a_log_that_a_user_named_may_be_anywhere(tmp_path: Path) -> None:
+def test_a_log_that_the_user_names_may_be_anywhere(tmp_path: Path) -> None:
     log = log_at(tmp_path / "repository")
     write_log(log, [a_run(0)])
     (tmp_path / "elsewhere").mkdir()

@@ -34,7 +34,7 @@ LINES = st.lists(runs.map(json_line) | ODD, max_size=20)
 
 @examples(150)
 @given(LINES, st.binary(max_size=20).filter(lambda tail: b"\n" not in tail), st.integers(30, 900))
-def test_blocks_find_what_lines_do(lines: list[bytes], tail: bytes, block: int) -> None:
+def test_a_search_by_blocks_finds_the_same_as_by_lines(lines: list[bytes], tail: bytes, block: int) -> None:
     wanted = {str(a_run(number)["run_id"]) for number in (1, 2)}
     data = b"".join(lines) + tail
     with (
@@ -53,7 +53,7 @@ def test_blocks_find_what_lines_do(lines: list[bytes], tail: bytes, block: int) 
 
 @examples(40)
 @given(st.lists(st.sampled_from([80, 200, 700, 1500]), max_size=8), st.integers(30, 900))
-def test_a_line_that_is_too_long_counts_and_hides_no_other(sizes: list[int], block: int) -> None:
+def test_a_line_that_is_too_long_is_counted_and_hides_no_other(sizes: list[int], block: int) -> None:
     lines = [json_line(a_run(1, notes="x" * size)) for size in sizes] + [json_line(a_run(1))]
     with (
         tempfile.TemporaryDirectory() as folder,

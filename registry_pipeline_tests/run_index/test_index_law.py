@@ -57,7 +57,7 @@ def _change(path: Path, how: str, records: list[Run]) -> None:
 
 @examples(50)
 @given(logs, st.lists(st.tuples(CHANGES, logs), max_size=4), QUESTIONS)
-def test_the_index_answers_as_the_log_does(
+def test_the_index_gives_the_same_results_as_the_log(
     records: list[Run], changes: list[tuple[str, list[Run]]], question: Query
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ def _aside(log: Log) -> list[bytes]:
 @pytest.mark.parametrize("half", [False, True], ids=["before the call", "half of a write"])
 @pytest.mark.parametrize("batch", [(SECOND,), (SECOND, THIRD)], ids=["one", "a batch"])
 @pytest.mark.parametrize("state", STATES)
-def test_an_append_killed_at_any_call_is_whole_or_nothing(
+def test_an_append_killed_at_any_call_is_complete_or_absent(
     tmp_path: Path, state: str, batch: tuple[dict[str, object], ...], half: bool
 ) -> None:
     root = tmp_path / "repository"
@@ -74,7 +74,7 @@ def test_an_append_killed_at_any_call_is_whole_or_nothing(
     assert number > 8
 
 
-def test_a_batch_that_was_cut_off_is_set_aside_and_told(tmp_path: Path) -> None:
+def test_an_incomplete_batch_is_moved_aside_and_reported(tmp_path: Path) -> None:
     log = _begin(tmp_path, "a log")
     number = 1
     while killed_at(number, lambda: append(log, SECOND, THIRD), half=True):
@@ -92,7 +92,7 @@ def test_a_batch_that_was_cut_off_is_set_aside_and_told(tmp_path: Path) -> None:
     assert len(done.changed_files) == 2
 
 
-def test_an_announcement_of_another_log_hides_nothing(tmp_path: Path) -> None:
+def test_an_intent_file_of_another_log_hides_nothing(tmp_path: Path) -> None:
     log = _begin(tmp_path, "a log")
     number = 1
     while killed_at(number, lambda: append(log, SECOND, THIRD), half=True) and not batch_intent_path(log).exists():
@@ -104,7 +104,7 @@ def test_an_announcement_of_another_log_hides_nothing(tmp_path: Path) -> None:
     assert _runs(log) == [FIRST["run_id"], LATER["run_id"], SECOND["run_id"]]
 
 
-def test_a_disk_that_is_full_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_log_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from registry_pipeline.errors import RegistryPipelineError
     from registry_pipeline.registries.run_index import append as module
 

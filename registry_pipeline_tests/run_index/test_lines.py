@@ -20,7 +20,7 @@ from registry_pipeline.registries.run_index.scan import read_entries, read_log
 from registry_pipeline_tests.run_index.values import a_run, append, log_at, write_log
 
 
-def test_a_line_of_ten_megabytes_is_told_and_read_over_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_line_of_ten_megabytes_is_reported_and_skipped_in_bounded_memory(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     long = b'{"notes":"' + b"x" * 10_000_000 + b'"}\n'
     log.path.write_bytes(json_line(a_run(1)) + long + json_line(a_run(2)))
@@ -36,7 +36,7 @@ def test_a_line_of_ten_megabytes_is_told_and_read_over_in_bounded_memory(tmp_pat
     assert len(find_records(log, Query()).entries) == 2
 
 
-def test_a_run_is_looked_for_behind_a_long_line_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_run_after_a_long_line_is_found_in_bounded_memory(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     log.path.write_bytes(json_line(a_run(1)) + b"x" * 40_000_000 + b"\n" + json_line(a_run(1, notes="later")))
 
@@ -49,7 +49,7 @@ def test_a_run_is_looked_for_behind_a_long_line_in_bounded_memory(tmp_path: Path
     assert peak < 20 * MAX_LINE
 
 
-def test_the_longest_line_is_a_record_and_a_longer_one_is_none(tmp_path: Path) -> None:
+def test_a_line_at_the_limit_is_a_record_and_a_longer_one_is_not(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     room = MAX_LINE + 1 - len(json_line(a_run(1, notes="")))
     write_log(log, [a_run(1, notes="x" * room), a_run(2, notes="x" * (room + 1))])
@@ -57,7 +57,7 @@ def test_the_longest_line_is_a_record_and_a_longer_one_is_none(tmp_path: Path) -
     assert [entry.number for entry in read_log(log).entries] == [1]
 
 
-def test_what_is_appended_while_the_log_is_read_is_for_the_next_reader(tmp_path: Path) -> None:
+def test_records_that_are_appended_during_a_read_are_left_to_the_next_reader(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1), a_run(2)])
     with open_log(log) as file:
@@ -70,7 +70,7 @@ def test_what_is_appended_while_the_log_is_read_is_for_the_next_reader(tmp_path:
     assert len(read_log(log).entries) == 3
 
 
-def test_a_log_that_is_cut_while_it_is_read_ends_there(tmp_path: Path) -> None:
+def test_a_log_that_is_truncated_during_a_read_ends_there(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(number) for number in range(200)])
     with open_log(log) as file:
@@ -81,7 +81,7 @@ def test_a_log_that_is_cut_while_it_is_read_ends_there(tmp_path: Path) -> None:
         assert len([first, *reading]) < 200
 
 
-def test_a_pipe_is_no_log_and_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     os.mkfifo(log.path)
 
@@ -91,7 +91,7 @@ def test_a_pipe_is_no_log_and_is_not_waited_for(tmp_path: Path) -> None:
         append(log, a_run(1))
 
 
-def test_a_link_is_not_appended_through(tmp_path: Path) -> None:
+def test_a_link_is_not_followed_by_an_append(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     (tmp_path / "elsewhere").write_bytes(b"")
     log.path.symlink_to(tmp_path / "elsewhere")
@@ -102,7 +102,7 @@ def test_a_link_is_not_appended_through(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere").read_bytes() == b""
 
 
-def test_without_a_log_there_is_nothing_to_ask_and_a_refused_record_makes_none(tmp_path: Path) -> None:
+def test_without_a_log_queries_are_empty_and_a_refused_record_creates_none(tmp_path: Path) -> None:
     log = log_at(tmp_path)
 
     with pytest.raises(NotFoundError, match="there is no"):
@@ -111,7 +111,7 @@ def test_without_a_log_there_is_nothing_to_ask_and_a_refused_record_makes_none(t
     assert not log.path.exists()
 
 
-def test_an_append_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_append_does_not_wait_forever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
     monkeypatch.setattr(appending, "WAIT", 0.05)
@@ -122,7 +122,7 @@ def test_an_append_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(read_log(log).entries) == 1
 
 
-def test_a_log_that_was_replaced_while_an_append_waited_is_the_one_that_grows(
+def test_an_append_that_waited_writes_to_the_log_that_replaced_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = log_at(tmp_path)
@@ -157,7 +157,7 @@ def test_a_part_of_a_batch_is_not_merged(tmp_path: Path) -> None:
     assert merge_files(log, other, log.path, target).changed
 
 
-def test_a_folder_in_the_place_of_a_log_is_refused(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_log_is_refused(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     log.path.mkdir()
 
@@ -165,7 +165,9 @@ def test_a_folder_in_the_place_of_a_log_is_refused(tmp_path: Path) -> None:
         open_log(log)
 
 
-def test_a_batch_that_ends_while_one_looks_is_seen_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_completes_during_a_read_is_seen_completely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = log_at(tmp_path)
     batch = [json_line(a_run(number)) for number in (1, 2)]
     log.path.write_bytes(batch[0])

@@ -71,7 +71,7 @@ def _of_another(log: Log) -> None:
 
 
 @pytest.mark.parametrize("change", [_unfinished, _torn, _by_hand, _garbage, _moved, _of_another])
-def test_a_collision_is_found_whatever_became_of_the_index(tmp_path: Path, change: Callable[[Log], None]) -> None:
+def test_a_collision_is_found_whatever_the_state_of_the_index(tmp_path: Path, change: Callable[[Log], None]) -> None:
     log = _indexed(tmp_path)
     change(log)
 
@@ -84,7 +84,7 @@ def test_a_collision_is_found_whatever_became_of_the_index(tmp_path: Path, chang
 
 @pytest.mark.parametrize("size", [50, 3000])
 @pytest.mark.parametrize("through", ["the program", "another program"])
-def test_an_edit_of_equal_length_is_seen_behind_any_growth(tmp_path: Path, size: int, through: str) -> None:
+def test_an_edit_of_the_same_length_is_detected_after_any_growth(tmp_path: Path, size: int, through: str) -> None:
     log = _indexed(tmp_path, size)
     for number in (7, size // 3, size - 9):
         lines = log.path.read_bytes().splitlines(keepends=True)
@@ -100,7 +100,7 @@ def test_an_edit_of_equal_length_is_seen_behind_any_growth(tmp_path: Path, size:
     assert {entry.number for entry in found.entries} == {8, size // 3 + 1, size - 8}
 
 
-def test_a_checksum_is_continued_and_tells_every_byte(tmp_path: Path) -> None:
+def test_a_checksum_can_be_continued_and_depends_on_every_byte(tmp_path: Path) -> None:
     place, data = tmp_path / "data", bytes(range(256)) * 9000
     place.write_bytes(data)
     with place.open("rb") as file:

@@ -60,7 +60,7 @@ def _judge(root: Path, each: int) -> None:
     ]
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_eight_processes_that_append_at_once_lose_nothing(tmp_path: Path) -> None:
     _judge(tmp_path, 40)
 
@@ -82,7 +82,7 @@ for number in range(first, first + count):
 """
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_many_writers_and_a_reader_share_one_index_and_none_of_them_rebuilds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

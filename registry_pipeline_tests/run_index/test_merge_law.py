@@ -22,7 +22,7 @@ def _bytes(records: list[Run]) -> bytes:
 
 @examples(150)
 @given(logs, logs)
-def test_a_merge_is_one_whoever_makes_it_and_loses_nothing(one: list[Run], two: list[Run]) -> None:
+def test_a_merge_is_the_same_on_every_machine_and_loses_nothing(one: list[Run], two: list[Run]) -> None:
     a, b = _bytes(one), _bytes(two)
 
     merged = merge_logs(LOG, ("a", a), ("b", b))

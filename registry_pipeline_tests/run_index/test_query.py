@@ -1,4 +1,4 @@
-"""The queries of seed 004, as values, as DataFrames, and as bytes for other programs."""
+"""The queries of the run index, as values, as DataFrames, and as bytes for other programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAYS = [a_run(n, created_utc=stamp) for n, stamp in enumerate(("2026-02-09T23:59
         "2026-02-10T12:00Z", "2026-02-10T23:59:59Z", "2026-02-11T00:00Z"))]  # fmt: skip
 
 
-def test_both_days_of_a_span_count_whole(tmp_path: Path) -> None:
+def test_both_days_of_a_span_are_included(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, DAYS)
     span = Query(since="2026-02-10T00:00:00Z", until="2026-02-10T23:59:59Z", order_by="created_utc")
@@ -32,7 +32,7 @@ def test_both_days_of_a_span_count_whole(tmp_path: Path) -> None:
     assert find_records(log, span, use_index=False).records == tuple(DAYS[1:4])
 
 
-def test_the_current_record_is_the_greatest_by_stamp_then_machine_then_place(tmp_path: Path) -> None:
+def test_the_current_record_is_the_last_by_timestamp_machine_and_position(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     by_stamp = a_run(1, last_updated_utc="2026-02-12T00:00Z")
     by_machine = a_run(2, last_updated_utc="2026-02-12T00:00Z", created_utc="2026-02-11T00:00Z", machine_id="C2")
@@ -56,7 +56,7 @@ def test_the_current_record_is_the_greatest_by_stamp_then_machine_then_place(tmp
     assert find_run(log, str(by_machine["run_id"])).records[-1] == by_machine
 
 
-def test_records_without_the_field_come_last_whichever_way(tmp_path: Path) -> None:
+def test_records_without_the_field_come_last_in_both_orders(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1), a_run(2, notes="b"), a_run(3, notes="a")])
 
@@ -67,7 +67,7 @@ def test_records_without_the_field_come_last_whichever_way(tmp_path: Path) -> No
     assert [entry.number for entry in down.entries] == [2, 3]
 
 
-def test_the_latest_success_is_one_whose_rules_hold(tmp_path: Path) -> None:
+def test_the_latest_success_passes_its_rules(tmp_path: Path) -> None:
     repository, log = governed_at(tmp_path), log_at(tmp_path)
     lane = {"artist_id": "ART-a", "genre_id": "GEN-a"}
     oldest, allowed, unlinked = (
@@ -105,7 +105,7 @@ def test_the_latest_success_is_one_whose_rules_hold(tmp_path: Path) -> None:
     assert find_latest(log, RuleContext(), artist_id="ART-b", genre_id=None).records == ()
 
 
-def test_a_line_that_is_no_record_answers_nothing(tmp_path: Path) -> None:
+def test_a_line_that_is_no_record_is_not_in_a_result(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     log.path.write_bytes(json_line(a_run(1)) + b'{"record_type":"RUN"}\nno json\n\n' + json_line(a_run(2))[:-1])
 
@@ -126,7 +126,7 @@ def test_an_id_that_is_written_with_escapes_is_the_same_id(tmp_path: Path) -> No
         assert [each.get("notes") for each in find_run(log, run_id, use_index=use).records] == [None, "second"]
 
 
-def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
+def test_queries_can_return_data_frames(tmp_path: Path) -> None:
     repository, log = governed_at(tmp_path), log_at(tmp_path)
     write_log(
         log, [a_success(1), a_success(1, last_updated_utc="2026-02-12T00:00Z"), a_run(2, uniqueness_scene="FAIL")]
@@ -144,7 +144,7 @@ def test_the_queries_are_data_frames_too(tmp_path: Path) -> None:
     assert query.latest(repository, "ART-none").empty
 
 
-def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:
+def test_csv_and_parquet_contain_the_values_of_the_records(tmp_path: Path) -> None:
     records = [a_success(1, notes='a "quoted" line\nand another, ö'), a_run(2, mood={"major": True})]
 
     rows = list(csv.DictReader(io.StringIO(query.csv_bytes(records).decode("utf-8"), newline="")))
@@ -157,10 +157,10 @@ def test_csv_and_parquet_hold_what_the_records_do(tmp_path: Path) -> None:
 
     for record, row, other in zip(records, rows, held, strict=True):
         for name in query.columns_of(records):
-            told = record.get(name)
-            text = told if isinstance(told, str) else "" if told is None else json.dumps(told)
+            value = record.get(name)
+            text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
             assert row[name] == text
-            assert other[name] == (json.dumps(told) if isinstance(told, dict) else told)
+            assert other[name] == (json.dumps(value) if isinstance(value, dict) else value)
     assert relation.columns == [*query.COLUMNS, "mood"]
     assert relation.types[relation.columns.index("version_ids")] == "VARCHAR[]"
 
@@ -181,7 +181,7 @@ def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path:
     assert query.csv_bytes([a_run(1)]) == query.csv_bytes([a_run(1)], raw=True)
 
 
-def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
+def test_an_empty_result_has_columns(tmp_path: Path) -> None:
     import duckdb
 
     place = tmp_path / "none.parquet"
@@ -192,8 +192,8 @@ def test_an_empty_answer_has_its_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["query", "service", "run_log"])
-def test_importing_the_run_index_imports_neither_pandas_nor_duckdb_nor_yaml(module: str) -> None:
-    asked = f"import sys, registry_pipeline.registries.run_index.{module}"
-    heavy = f"{asked}; print({{'pandas', 'duckdb', 'ruamel.yaml'}} & set(sys.modules))"
+def test_a_module_imports_neither_pandas_nor_duckdb_nor_yaml(module: str) -> None:
+    import_module = f"import sys, registry_pipeline.registries.run_index.{module}"
+    program = f"{import_module}; print({{'pandas', 'duckdb', 'ruamel.yaml'}} & set(sys.modules))"
 
-    assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, check=True).stdout == b"set()\n"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"set()\n"

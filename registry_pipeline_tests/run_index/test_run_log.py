@@ -47,9 +47,9 @@ def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
     first = finish_run(repository, place, corrects=(), machine_id="C2", now=LATER)
     again = finish_run(repository, place, corrects=(), machine_id="C2", now=LATER)
 
-    told = {"record_type": "RUN", "run_id": run_id, **FIELDS, "qa_gate2": "FAIL"}
+    expected = {"record_type": "RUN", "run_id": run_id, **FIELDS, "qa_gate2": "FAIL"}
     assert run_id == "RUN-20260228-2359-AAAA"
-    assert first.added == ({**told, "run_log_filepath_abs": str(place), "notes": "it: rained, ö"},)
+    assert first.added == ({**expected, "run_log_filepath_abs": str(place), "notes": "it: rained, ö"},)
     assert list(first.added[0]) == [
         *("record_type", "run_id", "created_utc", "created_by", "machine_id", "artist_id", "genre_id"),
         *("qa_gate2", "run_log_filepath_abs", "notes"),
@@ -57,7 +57,7 @@ def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
     assert (again.added, again.refused, len(read_log(log).entries)) == ((), False, 1)
 
 
-def test_what_a_second_finish_changes_has_to_be_named(tmp_path: Path) -> None:
+def test_the_changes_of_a_second_finish_must_be_named(tmp_path: Path) -> None:
     repository, place = governed_at(tmp_path), tmp_path / "night.md"
     start_run(repository, place, FIELDS, now=NOW, choose=_first)
     _fill(place, qa_gate2="FAIL", notes="a")
@@ -72,7 +72,7 @@ def test_what_a_second_finish_changes_has_to_be_named(tmp_path: Path) -> None:
     assert done.added[0]["last_updated_utc"] == "2026-03-01T01:00:00Z"
 
 
-def test_an_id_that_is_taken_is_not_given_again(tmp_path: Path) -> None:
+def test_an_existing_id_is_not_assigned_again(tmp_path: Path) -> None:
     repository, log = governed_at(tmp_path), log_at(tmp_path)
     write_log(log, [a_run(0, run_id="RUN-20260228-2359-AAAA")])
     turns = itertools.cycle(range(8))
@@ -86,7 +86,7 @@ def test_an_id_that_is_taken_is_not_given_again(tmp_path: Path) -> None:
     assert not (tmp_path / "b.md").exists()
 
 
-def test_a_minted_id_is_one_of_its_grammar(tmp_path: Path) -> None:
+def test_a_generated_id_matches_its_grammar(tmp_path: Path) -> None:
     for grammar in GRAMMARS.values():
         for kind in ("run", "work", "version", "override"):
             assert grammar.find_problem(kind, grammar.mint(kind, NOW, _first)) == ""
@@ -96,7 +96,7 @@ def test_a_minted_id_is_one_of_its_grammar(tmp_path: Path) -> None:
     assert GRAMMARS["ulid"].mint("run", instant, _first) == "RUN_01ARYZ6S41" + "0" * 16
 
 
-def test_a_run_log_is_never_written_over(tmp_path: Path) -> None:
+def test_a_run_log_is_never_overwritten(tmp_path: Path) -> None:
     place = tmp_path / "night.md"
     place.write_text("mine")
 
@@ -106,14 +106,14 @@ def test_a_run_log_is_never_written_over(tmp_path: Path) -> None:
     assert place.read_text() == "mine"
 
 
-def test_a_field_that_is_none_of_a_record_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_an_unknown_field_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="RI014 /artist_id"):
         start_run(governed_at(tmp_path), tmp_path / "a.md", FIELDS | {"artist_id": "heron"}, now=NOW, choose=_first)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_log_that_is_not_there_cannot_be_finished(tmp_path: Path) -> None:
+def test_a_missing_run_log_cannot_be_finished(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="cannot be read"):
         finish_run(governed_at(tmp_path), tmp_path / "gone.md", corrects=(), machine_id=None, now=NOW)
     with pytest.raises(NotFoundError, match="cannot be read"):

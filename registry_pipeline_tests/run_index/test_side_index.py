@@ -49,7 +49,7 @@ def _numbers(answer: QueryResult) -> list[int]:
     return [entry.number for entry in answer.entries]
 
 
-def test_it_is_built_once_and_reads_only_what_was_appended(tmp_path: Path, watch: Watch) -> None:
+def test_the_index_is_built_once_and_then_reads_only_appended_lines(tmp_path: Path, watch: Watch) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(number) for number in range(300)])
     size = log.path.stat().st_size
@@ -62,7 +62,9 @@ def test_it_is_built_once_and_reads_only_what_was_appended(tmp_path: Path, watch
 
 
 @pytest.mark.parametrize("edit", ["same size", "cut", "other log", "shorter and longer"])
-def test_it_is_built_anew_where_the_log_is_not_its_prefix(tmp_path: Path, watch: Watch, edit: str) -> None:
+def test_the_index_is_rebuilt_if_the_log_does_not_start_with_the_indexed_bytes(
+    tmp_path: Path, watch: Watch, edit: str
+) -> None:
     log = log_at(tmp_path)
     records = [a_run(number) for number in range(50)]
     write_log(log, records)
@@ -83,7 +85,7 @@ def test_it_is_built_anew_where_the_log_is_not_its_prefix(tmp_path: Path, watch:
     assert watch.built == 2
 
 
-def test_an_old_record_that_was_edited_before_another_came_is_found_by_its_new_fields(tmp_path: Path) -> None:
+def test_an_old_record_that_was_edited_before_an_append_is_found_by_its_new_fields(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     records = [a_run(number) for number in range(50)]
     write_log(log, records)
@@ -93,7 +95,7 @@ def test_an_old_record_that_was_edited_before_another_came_is_found_by_its_new_f
     assert _numbers(find_records(log, Query(artist_id="ART-zz"))) == [21]
 
 
-def test_an_edit_of_the_same_length_shows_by_the_file_where_no_sample_sees_it(tmp_path: Path) -> None:
+def test_an_edit_of_the_same_length_is_detected_by_the_file_status(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     records = [a_run(number) for number in range(1500)]
     write_log(log, records)
@@ -104,7 +106,7 @@ def test_an_edit_of_the_same_length_shows_by_the_file_where_no_sample_sees_it(tm
     assert _numbers(find_records(log, Query(artist_id="ART-zz"))) == [hidden + 1]
 
 
-def test_a_place_that_does_not_hold_what_the_index_says_is_not_believed(tmp_path: Path, watch: Watch) -> None:
+def test_an_offset_without_the_indexed_record_is_not_trusted(tmp_path: Path, watch: Watch) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(number) for number in range(50)])
     find_records(log, ALL)
@@ -116,7 +118,7 @@ def test_a_place_that_does_not_hold_what_the_index_says_is_not_believed(tmp_path
     assert watch.built == 2
 
 
-def test_a_place_in_the_middle_of_a_line_is_not_believed(tmp_path: Path, watch: Watch) -> None:
+def test_an_offset_in_the_middle_of_a_line_is_not_trusted(tmp_path: Path, watch: Watch) -> None:
     log = log_at(tmp_path)
     inner = json_line(a_run(7)).decode().strip()
     write_log(log, [a_run(1), a_run(2, notes=inner)])
@@ -130,7 +132,7 @@ def test_a_place_in_the_middle_of_a_line_is_not_believed(tmp_path: Path, watch: 
 
 
 @pytest.mark.parametrize("damage", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_one_is_built_anew(tmp_path: Path, watch: Watch, damage: bytes) -> None:
+def test_a_damaged_index_is_rebuilt(tmp_path: Path, watch: Watch, damage: bytes) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
     index_path(log).write_bytes(damage)
@@ -140,7 +142,7 @@ def test_a_damaged_one_is_built_anew(tmp_path: Path, watch: Watch, damage: bytes
     assert (_numbers(answer), answer.by_index, watch.built) == ([1], True, 1)
 
 
-def test_another_grammar_makes_another_index(tmp_path: Path, watch: Watch) -> None:
+def test_another_id_grammar_makes_another_index(tmp_path: Path, watch: Watch) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1), a_run(2, mood="major")])
 
@@ -149,7 +151,7 @@ def test_another_grammar_makes_another_index(tmp_path: Path, watch: Watch) -> No
     assert watch.built == 2
 
 
-def test_where_none_can_be_written_the_log_is_read_and_that_is_told(
+def test_without_a_writable_index_the_log_is_read_and_this_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = log_at(tmp_path)
@@ -170,7 +172,7 @@ def test_where_none_can_be_written_the_log_is_read_and_that_is_told(
     assert [(each.code, each.severity) for each in answer.findings] == [("RI070", "info")]
 
 
-def test_a_folder_in_its_place_is_told_too(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_index_is_reported(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
     index_path(log).mkdir()
@@ -180,7 +182,7 @@ def test_a_folder_in_its_place_is_told_too(tmp_path: Path) -> None:
     assert (_numbers(answer), [each.code for each in answer.findings]) == ([1], ["RI070"])
 
 
-def test_what_a_killed_builder_left_is_removed_and_a_living_one_is_left_alone(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_builder_are_removed_and_those_of_a_live_one_kept(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
     dead, alive = (log.path.with_name(f"{index_path(log).name}.building-{pid}") for pid in (2**22 + 1, os.getppid()))
@@ -192,7 +194,7 @@ def test_what_a_killed_builder_left_is_removed_and_a_living_one_is_left_alone(tm
     assert (dead.exists(), alive.exists()) == (False, True)
 
 
-def test_no_index_is_made_where_none_is_asked(tmp_path: Path) -> None:
+def test_no_index_is_made_without_a_request(tmp_path: Path) -> None:
     log = log_at(tmp_path)
     write_log(log, [a_run(1)])
 

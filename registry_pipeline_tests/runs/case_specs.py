@@ -120,7 +120,7 @@ def _edit_manifest(
     sort_keys: bool = False,
     ascii_only: bool = True,
 ) -> None:
-    """Write manifest.json anew: an entry changed (or added at the end, where `at` is None), or another document."""
+    """Write manifest.json again: an entry changed (or added at the end, where `at` is None), or another document."""
     target = folder / "manifest.json"
     entries = json.loads(target.read_text(encoding="utf-8")) if document is None else document
     if at is not None:
@@ -133,7 +133,7 @@ def _edit_manifest(
 
 
 def _reseal(folder: Path) -> None:
-    """Write MANIFEST.sha256 anew, so that it agrees with whatever manifest.json says."""
+    """Write MANIFEST.sha256 again, in agreement with manifest.json."""
     data = (folder / "manifest.json").read_bytes()
     document = json.loads(data)
     entries = [e for e in document if isinstance(e, dict)] if isinstance(document, list) else []

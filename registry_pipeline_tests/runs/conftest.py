@@ -11,7 +11,7 @@ from registry_pipeline_tests.runs.small_run import WANTED, files_for
 
 
 @dataclass(frozen=True)
-class Doors:
+class SealRoots:
     """A publish root and the staging root beside it."""
 
     publish: Path
@@ -28,6 +28,6 @@ class Doors:
 
 
 @pytest.fixture
-def doors(tmp_path: Path) -> Doors:
+def roots(tmp_path: Path) -> SealRoots:
     (tmp_path / "RUNS").mkdir()
-    return Doors(tmp_path / "RUNS", tmp_path / ".staging")
+    return SealRoots(tmp_path / "RUNS", tmp_path / ".staging")

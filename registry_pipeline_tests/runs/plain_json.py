@@ -1,4 +1,4 @@
-"""The rows on JSON of SPEC 2.2 read plainly, for `plain_reading`; nothing of registry_pipeline is imported."""
+"""The JSON rules of the specification for `plain_reading`; nothing of registry_pipeline is imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class NotJson(Exception):  # noqa: N818 -- it is a verdict on a document
     """Bytes that the rows on JSON refuse; the argument is the end of the code."""
 
 
-def read_document(data: bytes, name: str, family: str, kind: type, told: set[tuple[str, str]]) -> Any:
+def read_document(data: bytes, name: str, family: str, kind: type, findings: set[tuple[str, str]]) -> Any:
     """Rows "run.json" and "manifest.json": return the parsed document, or None."""
 
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -28,16 +28,16 @@ def read_document(data: bytes, name: str, family: str, kind: type, told: set[tup
             data.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=finite, parse_float=finite
         )
     except NotJson as refusal:
-        told.add((f"{family}_{refusal}", name))
+        findings.add((f"{family}_{refusal}", name))
     except (ValueError, RecursionError):
-        told.add((f"{family}_INVALID", name))
+        findings.add((f"{family}_INVALID", name))
     else:
         if _depth(document) > 200:
-            told.add((f"{family}_INVALID", name))
+            findings.add((f"{family}_INVALID", name))
         elif isinstance(document, kind):
             return document
         else:
-            told.add((f"{family.removesuffix('_JSON') if family == 'MANIFEST_JSON' else family}_SHAPE", name))
+            findings.add((f"{family.removesuffix('_JSON') if family == 'MANIFEST_JSON' else family}_SHAPE", name))
     return None
 
 

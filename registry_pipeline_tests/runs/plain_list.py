@@ -1,4 +1,4 @@
-"""The second verifier on folders that carry a list of hashes and no seal: SPEC 2.2 and issue 4, read plainly."""
+"""The second verifier for folders with a list of hashes and no seal (specification, "Lists of hashes")."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from registry_pipeline_tests.runs.plain_paths import path_faults
 
-Told = set[tuple[str, str]]
+Findings = set[tuple[str, str]]
 NAME = "MANIFEST.sha256"
 TOO_LARGE = 64 * 2**20
 MOST_HOLES = 2**30
 
 
-def judge_list(folder: Path, files: dict[str, Path], walked: Told) -> tuple[str, Told] | None:
+def check_list(folder: Path, files: dict[str, Path], walked: Findings) -> tuple[str, Findings] | None:
     """Return verdict and findings of a folder with a list; None where its hash file is none, but a piece of a seal.
 
-    `files` are the regular files but the list, `walked` what was told of the tree, with PARTIAL.
+    `files` are the regular files but the list, `walked` the findings of the tree, with PARTIAL.
     """
     list_file = folder / NAME
     if list_file.is_symlink() or not list_file.is_file() or list_file.stat().st_size > TOO_LARGE:
@@ -26,8 +26,8 @@ def judge_list(folder: Path, files: dict[str, Path], walked: Told) -> tuple[str,
         text = list_file.read_bytes().decode("utf-8")
     except UnicodeDecodeError:
         return None
-    errors: Told = set()
-    warnings: Told = {("WARN_HARDLINK", NAME)} if list_file.stat().st_nlink > 1 else set()
+    errors: Findings = set()
+    warnings: Findings = {("WARN_HARDLINK", NAME)} if list_file.stat().st_nlink > 1 else set()
     if "\r" in text:
         rest = text.replace("\r\n", "")
         (errors if "\r" in rest or "\n" in rest else warnings).add(
@@ -48,7 +48,7 @@ def judge_list(folder: Path, files: dict[str, Path], walked: Told) -> tuple[str,
     sound = [path for path, _ in said if path in listed]
     if len(sound) > len(set(sound)):
         errors.add(("HASHFILE_DUPLICATE_LINE", NAME))
-    _judge_tree(files, walked, listed, errors, warnings)
+    _check_tree(files, walked, listed, errors, warnings)
     if errors:
         return "fail", errors | warnings
     return "partial", {("HASHES_VERIFIED", ""), *warnings}
@@ -62,7 +62,9 @@ def _pair(line: str) -> tuple[str, str] | None:
     return path, form[1]
 
 
-def _judge_tree(files: dict[str, Path], walked: Told, listed: dict[str, str], errors: Told, warnings: Told) -> None:
+def _check_tree(
+    files: dict[str, Path], walked: Findings, listed: dict[str, str], errors: Findings, warnings: Findings
+) -> None:
     too_deep = tuple(f"{path}/" for code, path in walked if code == "TREE_TOO_DEEP")
     for code, path in walked - {("PARTIAL", "")}:
         is_beside = code == "UNLISTED_DIR" or (code == "NOT_REGULAR" and path not in listed)
@@ -76,10 +78,10 @@ def _judge_tree(files: dict[str, Path], walked: Told, listed: dict[str, str], er
     }
     for path, digest in listed.items():
         if path in files:
-            _judge_content(files[path], path, digest, errors, warnings)
+            _check_content(files[path], path, digest, errors, warnings)
 
 
-def _judge_content(file: Path, path: str, digest: str, errors: Told, warnings: Told) -> None:
+def _check_content(file: Path, path: str, digest: str, errors: Findings, warnings: Findings) -> None:
     status = file.stat()
     if status.st_nlink > 1:
         warnings.add(("WARN_HARDLINK", path))

@@ -1,4 +1,4 @@
-"""The rows "relpath" of SPEC 2.2 read plainly, for `plain_reading`; nothing of registry_pipeline is imported."""
+"""The path rules of the specification for `plain_reading`; nothing of registry_pipeline is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second verifier: SPEC 2.2 read plainly, row by row, without speed, without descriptors and without the program.
+"""A second verifier: the rules of the specification one by one, slow and simple, without the code of the product.
 
 It imports nothing of registry_pipeline and keeps to the words of the table, so that a mistake of the real verifier is
 not repeated here. What it leaves out: files that change meanwhile or cannot be read, and the cap on findings.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from registry_pipeline_tests.runs.plain_json import read_document
-from registry_pipeline_tests.runs.plain_list import judge_list
+from registry_pipeline_tests.runs.plain_list import check_list
 from registry_pipeline_tests.runs.plain_paths import collide, path_faults
 
 SEAL_FILES = ("manifest.json", "MANIFEST.sha256")
@@ -25,51 +25,51 @@ TOO_LARGE = 64 * 2**20
 MOST_HOLES = 2**30
 WARNINGS = {"WARN_HARDLINK", "WARN_CRLF", "SEAL_BROKEN_EOL", "UNSEALED"}
 
-Told = set[tuple[str, str]]
+Findings = set[tuple[str, str]]
 """Pairs of code and relpath; the folder itself has the empty relpath."""
 
 
-def read_plainly(folder: Path) -> tuple[str, Told]:
-    """Return the verdict on a folder and everything that is told of it."""
-    verdict, told = _judge(folder)
-    return verdict, {(code, path.encode("utf-8", "backslashreplace").decode()) for code, path in told}
+def read_plainly(folder: Path) -> tuple[str, Findings]:
+    """Return the verdict on a folder and its findings."""
+    verdict, findings = _verify(folder)
+    return verdict, {(code, path.encode("utf-8", "backslashreplace").decode()) for code, path in findings}
 
 
-def _judge(folder: Path) -> tuple[str, Told]:
+def _verify(folder: Path) -> tuple[str, Findings]:
     if folder.is_symlink() or not folder.is_dir():
         return "fail", {("FOLDER_NOT_DIRECTORY", "")}
     present = [name for name in SEAL_FILES if _exists(folder / name)]
     if not present:
         return "unsealed", {("UNSEALED", "")}
-    told: Told = set() if len(present) == 2 else {("PARTIAL", "")}
-    files = dict(_walk(folder, "", 0, told))
-    of_list = judge_list(folder, files, told) if present == ["MANIFEST.sha256"] else None
+    findings: Findings = set() if len(present) == 2 else {("PARTIAL", "")}
+    files = dict(_walk(folder, "", 0, findings))
+    of_list = check_list(folder, files, findings) if present == ["MANIFEST.sha256"] else None
     if of_list is not None:
         return of_list
-    manifest = _read_seal_file(folder, "manifest.json", "MANIFEST_JSON", told)
-    document = None if manifest is None else read_document(manifest, "manifest.json", "MANIFEST_JSON", list, told)
+    manifest = _read_seal_file(folder, "manifest.json", "MANIFEST_JSON", findings)
+    document = None if manifest is None else read_document(manifest, "manifest.json", "MANIFEST_JSON", list, findings)
     listed = entries = None
     if manifest is not None and document is not None:
         listed = [
             item["relpath"] for item in document if isinstance(item, dict) and isinstance(item.get("relpath"), str)
         ]
-        entries = [item for index, item in enumerate(document) if _is_whole(item, told)]
-        _judge_manifest(manifest, document, listed, told)
-        _judge_tree(files, listed, entries, told)
+        entries = [item for index, item in enumerate(document) if _is_whole(item, findings)]
+        _check_manifest(manifest, document, listed, findings)
+        _check_tree(files, listed, entries, findings)
     else:
-        told |= {("WARN_HARDLINK", path) for path, file in files.items() if file.stat().st_nlink > 1}
-    _judge_run_json(folder, listed, told)
-    _judge_hash_file(folder, manifest, listed, entries, told)
+        findings |= {("WARN_HARDLINK", path) for path, file in files.items() if file.stat().st_nlink > 1}
+    _check_run_json(folder, listed, findings)
+    _check_hash_file(folder, manifest, listed, entries, findings)
     if len(present) < 2:
-        return "partial", told
-    return ("fail" if {code for code, _ in told} - WARNINGS else "pass"), told
+        return "partial", findings
+    return ("fail" if {code for code, _ in findings} - WARNINGS else "pass"), findings
 
 
 def _exists(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def _walk(folder: Path, prefix: str, depth: int, told: Told) -> Iterator[tuple[str, Path]]:
+def _walk(folder: Path, prefix: str, depth: int, findings: Findings) -> Iterator[tuple[str, Path]]:
     """Row "tree": yield the regular files but the two top-level seal files."""
     for path in folder.iterdir():
         relpath = prefix + path.name
@@ -78,44 +78,44 @@ def _walk(folder: Path, prefix: str, depth: int, told: Told) -> Iterator[tuple[s
             if relpath not in SEAL_FILES:
                 yield relpath, path
         elif not stat.S_ISDIR(mode):
-            told.add(("NOT_REGULAR", relpath))
+            findings.add(("NOT_REGULAR", relpath))
         elif depth == 64:
-            told.add(("TREE_TOO_DEEP", relpath))
+            findings.add(("TREE_TOO_DEEP", relpath))
         else:
             if not any(path.iterdir()):
-                told.add(("UNLISTED_DIR", relpath))
-            yield from _walk(path, f"{relpath}/", depth + 1, told)
+                findings.add(("UNLISTED_DIR", relpath))
+            yield from _walk(path, f"{relpath}/", depth + 1, findings)
 
 
-def _read_seal_file(folder: Path, name: str, family: str, told: Told) -> bytes | None:
+def _read_seal_file(folder: Path, name: str, family: str, findings: Findings) -> bytes | None:
     path = folder / name
     if not _exists(path):
-        told.add((f"{family}_MISSING", name))
+        findings.add((f"{family}_MISSING", name))
     elif not stat.S_ISREG(path.lstat().st_mode):
-        told.add((f"{family}_NOT_REGULAR", name))
+        findings.add((f"{family}_NOT_REGULAR", name))
     else:
         if path.stat().st_nlink > 1:
-            told.add(("WARN_HARDLINK", name))
+            findings.add(("WARN_HARDLINK", name))
         if path.stat().st_size <= TOO_LARGE:
             return path.read_bytes()
-        told.add((f"{family}_TOO_LARGE", name))
+        findings.add((f"{family}_TOO_LARGE", name))
     return None
 
 
-def _is_whole(item: Any, told: Told) -> bool:
+def _is_whole(item: Any, findings: Findings) -> bool:
     """Row "entries": tell what is wrong with one, and whether its three values can be used."""
     if not isinstance(item, dict):
-        told.add(("MANIFEST_SHAPE", "manifest.json"))
+        findings.add(("MANIFEST_SHAPE", "manifest.json"))
         return False
     if set(item) != set(KEYS):
-        told.add(("MANIFEST_SHAPE", "manifest.json"))
+        findings.add(("MANIFEST_SHAPE", "manifest.json"))
     path, size, digest = (item.get(key) for key in KEYS)
     sound = {
         "PATH_TYPE": isinstance(path, str) and path != "",
         "BYTES": isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**53,
         "SHA256_FORM": isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) is not None,
     }
-    told |= {
+    findings |= {
         (f"MANIFEST_{rule}", "manifest.json")
         for (rule, is_sound), key in zip(sound.items(), KEYS, strict=True)
         if key in item and not is_sound
@@ -123,15 +123,15 @@ def _is_whole(item: Any, told: Told) -> bool:
     return all(sound.values())
 
 
-def _judge_manifest(data: bytes, document: list[Any], listed: list[str], told: Told) -> None:
+def _check_manifest(data: bytes, document: list[Any], listed: list[str], findings: Findings) -> None:
     """Rows "strictly ascending", "canonical dump" and "relpath"."""
     rules = {
         "MANIFEST_ORDER": listed != sorted(set(listed)),
         "MANIFEST_NOT_CANONICAL": data.decode("utf-8") not in _dumps(document),
         "PATH_COLLISION": collide(listed),
     }
-    told |= {(code, "manifest.json") for code, is_broken in rules.items() if is_broken}
-    told |= {(f"MANIFEST_PATH_{rule}", "manifest.json") for path in listed if path for rule in path_faults(path)}
+    findings |= {(code, "manifest.json") for code, is_broken in rules.items() if is_broken}
+    findings |= {(f"MANIFEST_PATH_{rule}", "manifest.json") for path in listed if path for rule in path_faults(path)}
 
 
 def _dumps(document: list[Any]) -> Iterator[str]:
@@ -144,13 +144,15 @@ def _dumps(document: list[Any]) -> Iterator[str]:
         yield json.dumps(alphabetical, indent=2, ensure_ascii=ascii_only) + "\n"
 
 
-def _judge_tree(files: dict[str, Path], listed: list[str], entries: list[dict[str, Any]], told: Told) -> None:
+def _check_tree(files: dict[str, Path], listed: list[str], entries: list[dict[str, Any]], findings: Findings) -> None:
     """Rows "nothing unlisted", "hard link" and "content"."""
-    present = set(files) | {path for code, path in told if code == "NOT_REGULAR"} | set(SEAL_FILES)
-    too_deep = tuple(f"{path}/" for code, path in told if code == "TREE_TOO_DEEP")
-    told |= {("UNLISTED_FILE", path) for path in files if path not in listed}
-    told |= {("FILE_MISSING", path) for path in listed if path not in present and not path.startswith(too_deep or "\0")}
-    told |= {
+    present = set(files) | {path for code, path in findings if code == "NOT_REGULAR"} | set(SEAL_FILES)
+    too_deep = tuple(f"{path}/" for code, path in findings if code == "TREE_TOO_DEEP")
+    findings |= {("UNLISTED_FILE", path) for path in files if path not in listed}
+    findings |= {
+        ("FILE_MISSING", path) for path in listed if path not in present and not path.startswith(too_deep or "\0")
+    }
+    findings |= {
         ("WARN_HARDLINK", path)
         for path, file in files.items()
         if file.stat().st_nlink > 1 and (path in listed or path == "run.json")
@@ -160,21 +162,21 @@ def _judge_tree(files: dict[str, Path], listed: list[str], entries: list[dict[st
         first.setdefault(entry["relpath"], entry)
     for path, entry in first.items():
         if path in files:
-            _judge_content(files[path], entry, told)
+            _check_content(files[path], entry, findings)
 
 
-def _judge_content(file: Path, entry: dict[str, Any], told: Told) -> None:
+def _check_content(file: Path, entry: dict[str, Any], findings: Findings) -> None:
     path, status = entry["relpath"], file.stat()
     if path == "run.json" and status.st_size > TOO_LARGE and status.st_size == entry["bytes"]:
         return
     if status.st_size != entry["bytes"]:
-        told.add(("SIZE_MISMATCH", path))
+        findings.add(("SIZE_MISMATCH", path))
         if status.st_size <= TOO_LARGE and _matches_other_line_ends(file.read_bytes(), entry["sha256"]):
-            told.add(("SEAL_BROKEN_EOL", path))
+            findings.add(("SEAL_BROKEN_EOL", path))
     elif status.st_size - status.st_blocks * 512 > MOST_HOLES:
-        told.add(("FILE_SPARSE", path))
+        findings.add(("FILE_SPARSE", path))
     elif hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
-        told.add(("HASH_MISMATCH", path))
+        findings.add(("HASH_MISMATCH", path))
 
 
 def _matches_other_line_ends(data: bytes, digest: str) -> bool:
@@ -183,28 +185,28 @@ def _matches_other_line_ends(data: bytes, digest: str) -> bool:
     return digest in {hashlib.sha256(text).hexdigest() for text in converted}
 
 
-def _judge_run_json(folder: Path, listed: list[str] | None, told: Told) -> None:
+def _check_run_json(folder: Path, listed: list[str] | None, findings: Findings) -> None:
     """Rows "run.json"."""
     path = folder / "run.json"
     if listed is not None and "run.json" not in listed:
-        told.add(("RUN_JSON_NOT_SEALED", "run.json"))
+        findings.add(("RUN_JSON_NOT_SEALED", "run.json"))
     if not _exists(path):
-        told.add(("RUN_JSON_MISSING", "run.json"))
+        findings.add(("RUN_JSON_MISSING", "run.json"))
     elif not stat.S_ISREG(path.lstat().st_mode):
-        told.add(("RUN_JSON_NOT_REGULAR", "run.json"))
+        findings.add(("RUN_JSON_NOT_REGULAR", "run.json"))
     elif path.stat().st_size > TOO_LARGE:
-        told.add(("RUN_JSON_TOO_LARGE", "run.json"))
+        findings.add(("RUN_JSON_TOO_LARGE", "run.json"))
     else:
-        document = read_document(path.read_bytes(), "run.json", "RUN_JSON", dict, told)
+        document = read_document(path.read_bytes(), "run.json", "RUN_JSON", dict, findings)
         if document is None:
             return
         run_id = document.get("run_id")
         if not isinstance(run_id, str) or run_id == "":
-            told.add(("RUN_JSON_SHAPE", "run.json"))
+            findings.add(("RUN_JSON_SHAPE", "run.json"))
         elif run_id != folder.name:
-            told.add(("RUN_ID_FOLDER_MISMATCH", "run.json"))
+            findings.add(("RUN_ID_FOLDER_MISMATCH", "run.json"))
         if not _is_instant(document.get("created_utc")):
-            told.add(("RUN_JSON_SHAPE", "run.json"))
+            findings.add(("RUN_JSON_SHAPE", "run.json"))
 
 
 def _is_instant(value: Any) -> bool:
@@ -216,43 +218,47 @@ def _is_instant(value: Any) -> bool:
         return False
 
 
-def _judge_hash_file(
-    folder: Path, manifest: bytes | None, listed: list[str] | None, entries: list[dict[str, Any]] | None, told: Told
+def _check_hash_file(
+    folder: Path,
+    manifest: bytes | None,
+    listed: list[str] | None,
+    entries: list[dict[str, Any]] | None,
+    findings: Findings,
 ) -> None:
     """Rows "MANIFEST.sha256" and "root"."""
-    data = _read_seal_file(folder, "MANIFEST.sha256", "MANIFEST_SHA256", told)
+    data = _read_seal_file(folder, "MANIFEST.sha256", "MANIFEST_SHA256", findings)
     if data is None:
         return
-    tell = set[str]()
+    codes = set[str]()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        told.add(("HASHFILE_NOT_UTF8", "MANIFEST.sha256"))
+        findings.add(("HASHFILE_NOT_UTF8", "MANIFEST.sha256"))
         return
     if "\r" in text:
         all_crlf = "\r" not in text.replace("\r\n", "") and "\n" not in text.replace("\r\n", "")
-        tell.add("WARN_CRLF" if all_crlf else "HASHFILE_NEWLINES")
+        codes.add("WARN_CRLF" if all_crlf else "HASHFILE_NEWLINES")
         text = text.replace("\r\n", "\n")
     if not text.endswith("\n") or text.startswith("\n") or "\n\n" in text:
-        tell.add("HASHFILE_NEWLINES")
+        codes.add("HASHFILE_NEWLINES")
     lines = [line for line in text.split("\n") if line]
     roots = [line for line in lines if line.startswith("ROOT_SHA256")]
     files = [line for line in lines if not line.startswith("ROOT_SHA256")]
     claims = [line[13:] for line in roots if re.fullmatch("ROOT_SHA256  [0-9a-f]{64}", line)]
     if len(roots) != 1 or len(claims) != 1 or lines[-1] != roots[0]:
-        tell.add("HASHFILE_ROOT_LINE")
+        codes.add("HASHFILE_ROOT_LINE")
     root = hashlib.sha256(("\n".join(sorted(files)) + "\n").encode()).hexdigest()
     if claims and (claims[-1] != root or not files):
-        tell.add("ROOT_MISMATCH")
+        codes.add("ROOT_MISMATCH")
     well_formed = [line for line in files if re.fullmatch("[0-9a-f]{64}  (?s:.+)", line)]
     if well_formed != files:
-        tell.add("HASHFILE_LINE_FORM")
+        codes.add("HASHFILE_LINE_FORM")
     pairs = [(line[66:], line[:64]) for line in well_formed]
-    tell.update(_pair_faults(pairs, manifest, listed, entries))
-    told |= {(code, "MANIFEST.sha256") for code in tell}
+    codes.update(_pair_faults(pairs, manifest, listed, entries))
+    findings |= {(code, "MANIFEST.sha256") for code in codes}
     said = dict(reversed(pairs)).get("manifest.json")
     if manifest is not None and said is not None and _matches_other_line_ends(manifest, said):
-        told.add(("SEAL_BROKEN_EOL", "manifest.json"))
+        findings.add(("SEAL_BROKEN_EOL", "manifest.json"))
 
 
 def _pair_faults(

@@ -12,7 +12,7 @@ from registry_pipeline_tests.runs.case_specs import RUN_ID, sealed_files, write_
 
 CHECKOUT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.door
+pytestmark = pytest.mark.process
 
 
 def _verify(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -28,7 +28,7 @@ def test_there_are_many_cases() -> None:
     assert len(find_cases("pointers")) >= 24
 
 
-@pytest.mark.door
+@pytest.mark.process
 def test_no_case_hangs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "registry_pipeline_tests.runs.watchdog", str(tmp_path), SECONDS],
@@ -82,7 +82,7 @@ def test_an_array_of_no_entries_is_not_gone_through(folder: Path) -> None:
 
 
 def _hollow(folder: Path, sizes: dict[str, int]) -> list[tuple[str, str]]:
-    """Return code and relpath of what is told of a folder whose files are one hole each."""
+    """Return code and relpath of each finding about a folder whose files are one hole each."""
     files = seal({**{name: bytes(size) for name, size in sizes.items()}, "run.json": sealed_files()["run.json"]})
     write_tree(folder, {name: data for name, data in files.items() if name not in sizes})
     for name, size in sizes.items():
@@ -95,9 +95,9 @@ def _hollow(folder: Path, sizes: dict[str, int]) -> list[tuple[str, str]]:
 def test_holes_are_hashed_up_to_a_limit_for_the_whole_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs_tree, "MAX_HOLE_BYTES", 5 * 2**20)
 
-    told = _hollow(folder, {"a": 2**21, "b": 2**21, "c": 2**21, "d": 2**19})
+    findings = _hollow(folder, {"a": 2**21, "b": 2**21, "c": 2**21, "d": 2**19})
 
-    assert told == [("FILE_SPARSE", "RUN/c")]
+    assert findings == [("FILE_SPARSE", "RUN/c")]
 
 
 def test_what_is_refused_is_not_kept_in_memory_either(tmp_path: Path) -> None:

@@ -19,24 +19,24 @@ from registry_pipeline.runs import writer
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.runs.writer import seal_folder, seal_folders
-from registry_pipeline_tests.runs.conftest import Doors
+from registry_pipeline_tests.runs.conftest import SealRoots
 from registry_pipeline_tests.runs.small_run import WANTED, files_for
 
 MANY = {f"part_{number:02d}.txt": b"x\n" for number in range(20)}
 CALLS = ("open", "read", "write", "fsync", "mkdir", "scandir", "chmod", "fstat", "close")
 
 
-def test_what_the_writer_publishes_the_verifier_passes(doors: Doors) -> None:
-    published = doors.seal()
+def test_what_the_writer_publishes_the_verifier_passes(roots: SealRoots) -> None:
+    published = roots.seal()
 
     report = verify_folder(published.path)
     assert (report.verdict, report.findings, report.root_sha256) == ("pass", (), published.root_sha256)
-    assert published.path == doors.publish / str(WANTED)
-    assert doors.staged() == []
+    assert published.path == roots.publish / str(WANTED)
+    assert roots.staged() == []
 
 
-def test_coreutils_agree_with_the_hash_file(doors: Doors) -> None:
-    published = doors.seal()
+def test_coreutils_agree_with_the_hash_file(roots: SealRoots) -> None:
+    published = roots.seal()
 
     done = subprocess.run(
         ["sha256sum", "-c", "MANIFEST.sha256"], cwd=published.path, capture_output=True, text=True, check=False
@@ -55,8 +55,8 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.mark.usefixtures("umask")
-def test_files_and_directories_are_read_only_whatever_the_umask(doors: Doors) -> None:
-    published = doors.seal()
+def test_files_and_directories_are_read_only_whatever_the_umask(roots: SealRoots) -> None:
+    published = roots.seal()
 
     paths = [published.path, *published.path.rglob("*")]
     assert {(p.is_dir(), stat.S_IMODE(p.stat().st_mode)) for p in paths} == {(True, 0o555), (False, 0o444)}
@@ -64,46 +64,46 @@ def test_files_and_directories_are_read_only_whatever_the_umask(doors: Doors) ->
 
 @pytest.mark.usefixtures("umask")
 def test_everybody_can_read_a_folder_from_the_moment_of_its_rename(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch
+    roots: SealRoots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_arguments: object) -> None:
         raise SystemExit(9)
 
     monkeypatch.setattr(writer, "_confirm", killed)
     with pytest.raises(SystemExit):
-        doors.seal()
+        roots.seal()
 
-    renamed = doors.publish / str(WANTED)
+    renamed = roots.publish / str(WANTED)
     assert all(path.stat().st_mode & 0o005 == 0o005 for path in (renamed, renamed / "notes"))
     assert all(path.stat().st_mode & 0o777 == 0o444 for path in renamed.rglob("*") if path.is_file())
 
 
 @pytest.mark.usefixtures("umask")
 def test_what_is_staged_can_be_moved_by_the_group_that_shares_the_repository(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch
+    roots: SealRoots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doors.publish.parent.chmod(0o2775)
+    roots.publish.parent.chmod(0o2775)
     modes: list[int] = []
 
     def noted(staging: str, _files: object) -> str:
-        modes.extend(path.stat().st_mode & 0o070 for path in (Path(staging), doors.staging))
+        modes.extend(path.stat().st_mode & 0o070 for path in (Path(staging), roots.staging))
         raise SystemExit(9)
 
     monkeypatch.setattr(writer, "_write_sealed", noted)
     with pytest.raises(SystemExit):
-        doors.seal()
+        roots.seal()
 
     assert modes == [0o070, 0o070]
 
 
-def test_more_files_than_are_synced_one_by_one_are_published_too(doors: Doors) -> None:
-    published = doors.seal(files=files_for(MANY))
+def test_more_files_than_are_synced_one_by_one_are_published_too(roots: SealRoots) -> None:
+    published = roots.seal(files=files_for(MANY))
 
     assert verify_folder(published.path).verdict == "pass"
 
 
-def test_a_taken_name_means_the_next_suffix_and_files_made_for_it(doors: Doors) -> None:
-    first, second, third = doors.seal(), doors.seal(), doors.seal()
+def test_a_taken_name_means_the_next_suffix_and_files_made_for_it(roots: SealRoots) -> None:
+    first, second, third = roots.seal(), roots.seal(), roots.seal()
 
     assert [str(p.run_id) for p in (first, second, third)] == [str(WANTED), f"{WANTED}__02", f"{WANTED}__03"]
     assert [verify_folder(p.path).verdict for p in (first, second, third)] == ["pass"] * 3
@@ -117,12 +117,12 @@ MINE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("taken", MINE)
-def test_whatever_bears_the_name_is_left_alone(doors: Doors, taken: str) -> None:
-    target = doors.publish / str(WANTED)
+def test_whatever_bears_the_name_is_left_alone(roots: SealRoots, taken: str) -> None:
+    target = roots.publish / str(WANTED)
     MINE[taken](target)
     before = os.lstat(target)
 
-    published = doors.seal()
+    published = roots.seal()
 
     assert published.run_id == WANTED.next()
     assert os.lstat(target) == before
@@ -130,39 +130,39 @@ def test_whatever_bears_the_name_is_left_alone(doors: Doors, taken: str) -> None
 
 @pytest.mark.parametrize("syscall", [True, False], ids=["renameat2", "fallback"])
 def test_a_name_taken_in_the_last_moment_is_not_replaced(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch, syscall: bool
+    roots: SealRoots, monkeypatch: pytest.MonkeyPatch, syscall: bool
 ) -> None:
     if not syscall:
         monkeypatch.setattr(durable, "_libc", lambda _: None)
-    rival = doors.publish / str(WANTED)
+    rival = roots.publish / str(WANTED)
 
     def make(run_id: RunId) -> dict[str, bytes]:
         rival.mkdir(exist_ok=True)  # after the writer looked whether the name is free
         return dict(files_for()(run_id))
 
-    published = doors.seal(files=make)
+    published = roots.seal(files=make)
 
     assert published.run_id == WANTED.next()
     assert list(rival.iterdir()) == []
-    assert doors.staged() == []
+    assert roots.staged() == []
 
 
 def test_without_renameat2_and_syncfs_a_folder_is_published_all_the_same(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch
+    roots: SealRoots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(durable, "_libc", lambda _: None)
 
-    assert verify_folder(doors.seal(files=files_for(MANY)).path).verdict == "pass"
+    assert verify_folder(roots.seal(files=files_for(MANY)).path).verdict == "pass"
 
 
-def test_a_file_system_without_noreplace_uses_the_fallback(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_noreplace_uses_the_fallback(roots: SealRoots, monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(*_: Any) -> int:
         ctypes.set_errno(errno.EINVAL)
         return -1
 
     monkeypatch.setattr(durable, "_libc", lambda _: refusing)
 
-    assert verify_folder(doors.seal().path).verdict == "pass"
+    assert verify_folder(roots.seal().path).verdict == "pass"
 
 
 @pytest.mark.parametrize(
@@ -179,43 +179,43 @@ def test_a_file_system_without_noreplace_uses_the_fallback(doors: Doors, monkeyp
     ],
 )
 def test_what_would_not_verify_is_refused_before_anything_is_published(
-    doors: Doors, files: dict[str, bytes], code: str
+    roots: SealRoots, files: dict[str, bytes], code: str
 ) -> None:
     with pytest.raises(PublishError, match=code) as caught:
-        doors.seal(files=lambda _: files)
+        roots.seal(files=lambda _: files)
 
     assert caught.value.advice
-    assert (doors.published(), doors.staged()) == ([], [])
+    assert (roots.published(), roots.staged()) == ([], [])
 
 
-def test_a_builder_that_fails_leaves_nothing(doors: Doors) -> None:
+def test_a_builder_that_fails_leaves_nothing(roots: SealRoots) -> None:
     def fail(_: RunId) -> dict[str, bytes]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        doors.seal(files=fail)
+        roots.seal(files=fail)
 
-    assert (doors.published(), doors.staged()) == ([], [])
+    assert (roots.published(), roots.staged()) == ([], [])
 
 
-def test_a_missing_run_root_is_refused_with_advice(doors: Doors) -> None:
-    doors.publish.rmdir()
+def test_a_missing_run_root_is_refused_with_advice(roots: SealRoots) -> None:
+    roots.publish.rmdir()
 
     with pytest.raises(PublishError) as caught:
-        doors.seal()
+        roots.seal()
 
     assert "init" in caught.value.advice
-    assert doors.staged() == []
+    assert roots.staged() == []
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record what is made durable and renamed, in order, each by the last part of its name."""
-    told: list[str] = []
+    calls: list[str] = []
 
     def record(name: str, real: Callable[..., None]) -> None:
         def call(path: str, *rest: str) -> None:
-            told.append(f"{name} {Path(path).name.split('.')[0] if name == 'sync' else 'folder'}")
+            calls.append(f"{name} {Path(path).name.split('.')[0] if name == 'sync' else 'folder'}")
             real(path, *rest)
 
         monkeypatch.setattr(f"registry_pipeline.runs.writer.{real.__name__}", call)
@@ -223,21 +223,21 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     record("sync", durable.sync_path)
     record("sync all of", durable.sync_filesystem)
     record("rename", durable.rename_noreplace)
-    return told
+    return calls
 
 
 def test_files_then_directories_deepest_first_are_durable_before_the_rename_and_the_name_after_it(
-    doors: Doors, steps: list[str]
+    roots: SealRoots, steps: list[str]
 ) -> None:
-    doors.seal()
+    roots.seal()
 
     files = {"sync MANIFEST", "sync manifest", "sync run", "sync data", "sync readme"}
     assert set(steps[:5]) == files
     assert steps[5:] == ["sync notes", f"sync {WANTED}", "rename folder", "sync RUNS"]
 
 
-def test_many_files_are_made_durable_by_one_call(doors: Doors, steps: list[str]) -> None:
-    doors.seal(files=files_for(MANY))
+def test_many_files_are_made_durable_by_one_call(roots: SealRoots, steps: list[str]) -> None:
+    roots.seal(files=files_for(MANY))
 
     assert steps == ["sync all of folder", "rename folder", "sync RUNS"]
 
@@ -259,7 +259,7 @@ def _failing_at(number: int, calls: list[str]) -> Callable[[str, Any], Any]:
 
 @pytest.mark.parametrize(("extra", "every"), [(None, 1), (MANY, 7)], ids=["fsync", "syncfs"])
 def test_a_failure_at_any_call_leaves_nothing_or_a_whole_folder(
-    doors: Doors, extra: dict[str, bytes] | None, every: int
+    roots: SealRoots, extra: dict[str, bytes] | None, every: int
 ) -> None:
     outcomes: list[str] = []
     for number in range(1, 2000, every):
@@ -272,12 +272,12 @@ def test_a_failure_at_any_call_leaves_nothing_or_a_whole_folder(
             patch.setattr("registry_pipeline.runs.writer.rename_noreplace", wrap("rename", durable.rename_noreplace))
             patch.setattr("registry_pipeline.runs.writer.sync_filesystem", wrap("sync", durable.sync_filesystem))
             try:
-                doors.seal(run_id, files_for(extra))
+                roots.seal(run_id, files_for(extra))
                 outcomes.append("published")
             except PublishError as error:
                 outcomes.append(type(error).__name__)
-        assert doors.staged() == [], f"call {number}: {calls[number - 1]}"
-        writer = doors.publish / str(run_id)
+        assert roots.staged() == [], f"call {number}: {calls[number - 1]}"
+        writer = roots.publish / str(run_id)
         if outcomes[-1] == "PublishError":
             assert not writer.exists(), f"call {number}: {calls[number - 1]}"
         else:
@@ -290,7 +290,7 @@ def test_a_failure_at_any_call_leaves_nothing_or_a_whole_folder(
 
 
 def test_a_failure_after_the_rename_names_the_folder_and_deletes_nothing(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch
+    roots: SealRoots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, "read-only")
@@ -298,45 +298,45 @@ def test_a_failure_after_the_rename_names_the_folder_and_deletes_nothing(
     monkeypatch.setattr(os, "chmod", refuse)
 
     with pytest.raises(DurabilityError, match=str(WANTED)):
-        doors.seal()
+        roots.seal()
 
-    assert verify_folder(doors.publish / str(WANTED)).verdict == "pass"
+    assert verify_folder(roots.publish / str(WANTED)).verdict == "pass"
 
 
 def _publish(publish: Path, staging: Path) -> str:
     return str(seal_folder(publish, staging, WANTED, files_for()).run_id)
 
 
-def test_two_processes_that_want_one_name_get_two(doors: Doors) -> None:
+def test_two_processes_that_want_one_name_get_two(roots: SealRoots) -> None:
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        names = list(pool.map(_publish, [doors.publish] * 8, [doors.staging] * 8))
+        names = list(pool.map(_publish, [roots.publish] * 8, [roots.staging] * 8))
 
     expected = [str(WANTED), *(f"{WANTED}__{number:02d}" for number in range(2, 9))]
-    assert sorted(names) == expected == doors.published()
-    assert {verify_folder(doors.publish / name).verdict for name in names} == {"pass"}
+    assert sorted(names) == expected == roots.published()
+    assert {verify_folder(roots.publish / name).verdict for name in names} == {"pass"}
 
 
-def test_many_folders_are_published_in_order_each_under_its_own_name(doors: Doors) -> None:
-    doors.seal()
+def test_many_folders_are_published_in_order_each_under_its_own_name(roots: SealRoots) -> None:
+    roots.seal()
     other = RunId(WANTED.stamp, "other")
 
     published = seal_folders(
-        doors.publish, doors.staging, [(run_id, files_for()) for run_id in (WANTED, other, WANTED)]
+        roots.publish, roots.staging, [(run_id, files_for()) for run_id in (WANTED, other, WANTED)]
     )
 
     assert [str(p.run_id) for p in published] == [f"{WANTED}__02", str(other), f"{WANTED}__03"]
     assert {verify_folder(p.path).verdict for p in published} == {"pass"}
-    assert doors.staged() == []
+    assert roots.staged() == []
 
 
-def test_one_bad_folder_among_many_publishes_none(doors: Doors) -> None:
+def test_one_bad_folder_among_many_publishes_none(roots: SealRoots) -> None:
     wanted = [(WANTED, files_for()), (WANTED, files_for({"a  b": b""}))]
 
     with pytest.raises(PublishError):
-        seal_folders(doors.publish, doors.staging, wanted)
+        seal_folders(roots.publish, roots.staging, wanted)
 
-    assert (doors.published(), doors.staged()) == ([], [])
+    assert (roots.published(), roots.staged()) == ([], [])
 
 
-def test_no_folders_are_published_for_no_wishes(doors: Doors) -> None:
-    assert seal_folders(doors.publish, doors.staging, []) == []
+def test_no_folders_are_published_for_no_wishes(roots: SealRoots) -> None:
+    assert seal_folders(roots.publish, roots.staging, []) == []

@@ -15,7 +15,7 @@ import pytest
 from registry_pipeline.files.durable import rename_noreplace
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline_tests.runs.conftest import Doors
+from registry_pipeline_tests.runs.conftest import SealRoots
 from registry_pipeline_tests.runs.small_run import WANTED
 
 CALLS = ("open", "write", "fsync", "mkdir", "read", "scandir", "chmod", "close")
@@ -48,12 +48,12 @@ def _killed_at(number: int, work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_a_writer_killed_at_any_call_leaves_nothing_or_a_whole_folder(doors: Doors) -> None:
+def test_a_writer_killed_at_any_call_leaves_nothing_or_a_whole_folder(roots: SealRoots) -> None:
     number, outcomes, killed = 1, set(), True
     while killed:
         run_id = RunId(WANTED.stamp, f"n{number}")
-        killed = _killed_at(number, lambda: doors.seal(run_id))  # noqa: B023 -- done before the next round
-        published = doors.publish / str(run_id)
+        killed = _killed_at(number, lambda: roots.seal(run_id))  # noqa: B023 -- done before the next round
+        published = roots.publish / str(run_id)
         outcomes.add((killed, published.exists()))
         if published.exists():
             assert verify_folder(published).verdict == "pass", f"killed at call {number}"
@@ -62,8 +62,8 @@ def test_a_writer_killed_at_any_call_leaves_nothing_or_a_whole_folder(doors: Doo
     assert outcomes == {(True, False), (True, True), (False, True)}
 
 
-def test_what_a_killed_writer_left_does_not_hinder_the_next(doors: Doors) -> None:
-    assert _killed_at(20, doors.seal)
-    assert doors.staged() != []
+def test_what_a_killed_writer_left_does_not_hinder_the_next(roots: SealRoots) -> None:
+    assert _killed_at(20, roots.seal)
+    assert roots.staged() != []
 
-    assert str(doors.seal().run_id) == str(WANTED)
+    assert str(roots.seal().run_id) == str(WANTED)

@@ -1,4 +1,4 @@
-"""Law: the verifier and a plain reading of SPEC 2.2 tell the same of every folder.
+"""Law: the verifier and a second, simple verifier report the same of every folder.
 
 Drawn are a good folder and a few steps that may spoil it: the steps of the seal cases, on any file, with any value.
 """
@@ -27,7 +27,7 @@ from registry_pipeline_tests.runs.case_specs import (
     verify_case,
     write_tree,
 )
-from registry_pipeline_tests.runs.plain_reading import Told, read_plainly
+from registry_pipeline_tests.runs.plain_reading import Findings, read_plainly
 
 # What these cases need is the real verifier's own: a fault of the system, or its limit on what is gone through.
 OUT_OF_REACH = (
@@ -39,7 +39,7 @@ OUT_OF_REACH = (
 CASES = [case for case in find_cases("seal") if not case.folder.name.startswith(OUT_OF_REACH)]
 
 
-def config_key(report: SealReport) -> tuple[str, Told]:
+def config_key(report: SealReport) -> tuple[str, Findings]:
     """Return what is compared of a report: verdict, and code and relpath of each finding."""
     return report.verdict, {(f.code, f.path.removeprefix(report.path).removeprefix("/")) for f in report.findings}
 
@@ -157,10 +157,10 @@ def test_both_verifiers_tell_the_same_of_any_folder(
         folder = Path(scratch) / RUN_ID
         write_tree(folder, sealed_files({"data.jsonl": b"1\r\n2\n", "notes/readme.md": b"# A\n", **extra}, order))
         folder = _spoil(folder, steps)
-        verdict, told = config_key(verify_folder(folder, display_path="RUN"))
+        verdict, findings = config_key(verify_folder(folder, display_path="RUN"))
         event(f"verdict {verdict}")
 
-        assert read_plainly(folder) == (verdict, told)
+        assert read_plainly(folder) == (verdict, findings)
 
 
 @pytest.mark.parametrize("name", ["plain_reading.py", "plain_json.py", "plain_list.py", "plain_paths.py"])

@@ -20,7 +20,7 @@ BACK_REFERENCE = r"^(a*)*b\1$"
 LONG = "a" * 40 + "!"
 
 
-def judge(schema: Any) -> Any:
+def read(schema: Any) -> Any:
     return read_validator(json.dumps(schema).encode())
 
 
@@ -39,7 +39,7 @@ def judge(schema: Any) -> Any:
 )
 def test_a_pattern_that_cannot_be_applied_in_bounded_time_makes_a_schema_unusable(schema: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        judge(schema)
+        read(schema)
 
 
 @pytest.mark.parametrize("depth", [150, 300, 900, 100_000])
@@ -60,7 +60,7 @@ def test_a_schema_that_is_nested_too_deeply_is_unusable(depth: int) -> None:
 )
 def test_the_words_of_a_schema_do_not_decide_what_is_wrong_with_it(schema: Any, pointer: str) -> None:
     with pytest.raises(ValueError, match=f"^{pointer} ") as caught:
-        judge(schema)
+        read(schema)
 
     assert "refers to" not in str(caught.value)
     assert "pattern" not in str(caught.value)
@@ -93,7 +93,7 @@ _VIOLATIONS: dict[str, tuple[Any, Any]] = {
 def test_every_keyword_with_words_of_its_own_is_worded_with_them() -> None:
     assert set(schema._WORDS) == set(_VIOLATIONS)
     for keyword, (stated, value) in _VIOLATIONS.items():
-        (problem,) = judge({keyword: stated})(value)
+        (problem,) = read({keyword: stated})(value)
         # The words up to the limit of the schema.
         words = schema._WORDS[keyword].partition("{")[0]
         if keyword != "anyOf":
@@ -115,25 +115,25 @@ _NESTED: Any = {"$schema": Draft202012Validator.META_SCHEMA["$id"], "properties"
     ],
 )
 def test_a_pattern_that_backtracks_for_ever_with_re_takes_bounded_time(schema: Any, value: Any, pointer: str) -> None:
-    assert [problem.pointer for problem in judge(schema)(value)] == [pointer]
+    assert [problem.pointer for problem in read(schema)(value)] == [pointer]
 
 
 @pytest.mark.parametrize("schema", [{"pattern": BACK_REFERENCE}, {"not": {"pattern": BACK_REFERENCE}}])
 def test_a_text_on_which_a_pattern_takes_too_many_steps_is_never_valid(schema: Any) -> None:
-    (problem,) = judge(schema)(LONG)
+    (problem,) = read(schema)(LONG)
 
     assert problem.message == "a pattern of the schema takes too many steps on this text; simplify it"
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**4000)], ids=["400 digits", "4000 digits"])
 def test_a_number_beyond_a_double_is_compared_exactly(value: int) -> None:
-    assert judge({"multipleOf": 10})(value) == []
-    assert [problem.message.split(" is ")[-1] for problem in judge({"multipleOf": 7})(value)] == ["not a multiple of 7"]
+    assert read({"multipleOf": 10})(value) == []
+    assert [problem.message.split(" is ")[-1] for problem in read({"multipleOf": 7})(value)] == ["not a multiple of 7"]
 
 
 def test_half_of_a_surrogate_pair_is_a_character_that_a_pattern_can_match() -> None:
-    assert judge({"pattern": "^.$"})("\ud800") == []
-    assert len(judge({"pattern": "^[a-z]$"})("\ud800")) == 1
+    assert read({"pattern": "^.$"})("\ud800") == []
+    assert len(read({"pattern": "^[a-z]$"})("\ud800")) == 1
 
 
 _NAMES = st.text("abx-", max_size=3)
@@ -165,4 +165,4 @@ def test_jsonschema_as_the_referee_gives_the_same_verdict(schema: Any, value: An
     """The patterns here mean the same to both engines."""
     document = {"allOf": [schema]}
 
-    assert (judge(document)(value) == []) == Draft202012Validator(document).is_valid(value)
+    assert (read(document)(value) == []) == Draft202012Validator(document).is_valid(value)

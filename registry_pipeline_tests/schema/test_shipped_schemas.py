@@ -26,7 +26,7 @@ OPEN = {
     ("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", "/$defs/pointer"),
     ("ACTIVE_REGISTRY_POINTERS_v0_1.schema.json", "/properties/mutation_policy"),
 }
-# Copies of documents that other producers write, or that other schemas judge: every object may hold what they know.
+# Copies of documents that other producers write, or that other schemas check: every object may have what they know.
 THEIRS = {
     "REGISTRY_ability_registry_v0_1.schema.json",
     "REGISTRY_derived_validation_reports_v0_1.schema.json",

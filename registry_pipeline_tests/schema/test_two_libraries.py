@@ -1,4 +1,4 @@
-"""Law: the fast road and the judge agree on every document, valid or mutated."""
+"""Law: the fast validator and the reference validator agree on every document, valid or mutated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCHEMAS = {
     "POINTERS_AFTER.json": "ACTIVE_REGISTRY_POINTERS_v0_1.schema.json",
     "run.json": "RUN_ENVELOPE_v0_1.schema.json",
 }
-JUDGES = {
+VALIDATORS = {
     name: (jsonschema_rs.Draft202012Validator(dict(read_schema(name))), Draft202012Validator(dict(read_schema(name))))
     for name in SCHEMAS.values()
 }
@@ -91,15 +91,15 @@ def mutated(draw: st.DrawFn) -> tuple[str, Any]:
 def test_every_good_document_is_valid_for_both() -> None:
     assert {schema for schema, _ in DOCUMENTS} == set(SCHEMAS.values())
     for schema, document in DOCUMENTS:
-        fast, judge = JUDGES[schema]
+        fast, reference = VALIDATORS[schema]
 
         assert fast.is_valid(document)
-        assert judge.is_valid(document)
+        assert reference.is_valid(document)
 
 
 @given(mutated())
 def test_both_say_the_same_of_a_mutated_document(case: tuple[str, Any]) -> None:
     schema, document = case
-    fast, judge = JUDGES[schema]
+    fast, reference = VALIDATORS[schema]
 
-    assert fast.is_valid(document) == judge.is_valid(document)
+    assert fast.is_valid(document) == reference.is_valid(document)

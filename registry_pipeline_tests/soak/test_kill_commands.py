@@ -65,8 +65,8 @@ def test_a_command_killed_at_any_changing_call_leaves_nothing_half_done(prepared
         with prepared.copy(tmp_path / "whole") as repository:
             inject = ("-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={count}")
             strace(repository, prepared.command.words, "-o", "/dev/null", *inject)
-            told = f"{prepared.name}: killed at {name} number {count}"
+            context = f"{prepared.name}: killed at {name} number {count}"
             found = digests(repository.root)
-            check_runs(prepared, repository, found, told)
-            check_owned_files(prepared, found, told)
-            check_recovery(prepared, repository, told)
+            check_runs(prepared, repository, found, context)
+            check_owned_files(prepared, found, context)
+            check_recovery(prepared, repository, context)

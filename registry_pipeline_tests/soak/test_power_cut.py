@@ -88,12 +88,12 @@ def test_a_power_cut_at_any_point_leaves_nothing_half_done(prepared: Prepared, i
     step = max(1, prepared.points // CUTS)
     for point in range(1, prepared.points + 1, step):
         after, _ = cut(prepared, image, tmp_path, point)
-        told = f"{prepared.name}: power cut at point {point} of {prepared.points}"
+        context = f"{prepared.name}: power cut at point {point} of {prepared.points}"
         with mounted(after, tmp_path / "disk") as disk:
             repository = Repository(disk / "repository", prepared.home)
             here = dataclasses.replace(prepared, source=prepared.source)
             found = digests(repository.root)
-            check_runs(here, repository, found, told)
-            check_owned_files(here, found, told)
-            check_recovery(here, repository, told)
+            check_runs(here, repository, found, context)
+            check_owned_files(here, found, context)
+            check_recovery(here, repository, context)
             make_removable(repository.root)
