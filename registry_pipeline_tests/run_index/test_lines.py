@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import tracemalloc
 from pathlib import Path
@@ -13,6 +14,7 @@ from registry_pipeline.canonical import json_line
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.registries.run_index import append as appending
 from registry_pipeline.registries.run_index import log_file
+from registry_pipeline.registries.run_index.append import parse_batch
 from registry_pipeline.registries.run_index.log_file import MAX_LINE, open_log, read_lines
 from registry_pipeline.registries.run_index.merge import merge_files
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
@@ -55,6 +57,20 @@ def test_a_line_at_the_limit_is_a_record_and_a_longer_one_is_not(tmp_path: Path)
     write_log(log, [a_run(1, notes="x" * room), a_run(2, notes="x" * (room + 1))])
 
     assert [entry.number for entry in read_log(log).entries] == [1]
+
+
+def test_the_carriage_return_of_a_line_counts_in_a_batch_too(tmp_path: Path) -> None:
+    log = log_at(tmp_path)
+    # Blanks between the members: the line that the log would contain is shorter than the line of the batch.
+    text = json.dumps(a_run(1, notes="")).encode("ascii")
+    text = text.replace(b'"notes": ""', b'"notes": "' + b"x" * (MAX_LINE - len(text)) + b'"')
+    assert len(text) == MAX_LINE
+
+    records, findings = parse_batch(log, text + b"\r\n", "batch")
+
+    assert records == ()
+    assert [(each.code, each.got) for each in findings] == [("RI006", f"{MAX_LINE + 1} bytes")]
+    assert parse_batch(log, text + b"\n", "batch")[1] == ()
 
 
 def test_records_that_are_appended_during_a_read_are_left_to_the_next_reader(tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], t
     for number, text in enumerate(data.split(b"\n"), 1):
         if not text.strip():
             continue
-        entry, line_findings = parse_line(source, Line(number, 0, text.removesuffix(b"\r"), len(text)))
+        # The limit counts the CR of a line, as in a log.
+        content = text if len(text) > MAX_LINE else text.removesuffix(b"\r")
+        entry, line_findings = parse_line(source, Line(number, 0, content, len(text)))
         findings += line_findings
         # The log contains escapes for characters beyond ASCII, which makes a line longer.
         if entry is not None and len(json_line(entry.record)) > MAX_LINE:
