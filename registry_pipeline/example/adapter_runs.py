@@ -1,4 +1,4 @@
-"""The files of one run folder before it is sealed: run.json and what the job left."""
+"""The files of the example's run folders before they are sealed, and the runs of its old rig, read by an adapter."""
 
 from __future__ import annotations
 

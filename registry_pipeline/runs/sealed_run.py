@@ -61,7 +61,7 @@ class NotBuilt:
 
 @value_type
 class SealedRun:
-    """A published run folder; `reused` if an earlier attempt of the same step sealed it."""
+    """A published run folder; `reused` if it existed before: its content is unchanged, or the step is repeated."""
 
     registry_id: str
     ref: SealedRef

@@ -1,4 +1,4 @@
-"""`activate`, `rollback`, `mark-bad` and `anchor`: change the active runs, and prove the record of it."""
+"""`activate`, `rollback`, `mark-bad` and `anchor`: change the active runs, and print the last record's hash."""
 
 from __future__ import annotations
 

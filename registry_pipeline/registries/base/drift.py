@@ -19,7 +19,7 @@ from registry_pipeline.registries.base.values import Operation
 
 
 def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
-    """Return the history of the operations' executables up to the commit `tip`; None is no commit or no git.
+    """Return the history of the operations' executables up to the commit `tip`; None if there is no commit or no git.
 
     Raises:
         NotFoundError: git cannot read the history, as in a clone without trees.
