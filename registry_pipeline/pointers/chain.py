@@ -246,8 +246,7 @@ def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | No
     # A folder that does not verify has no certain root, so a restart names it by its path.
     retired_paths = {run.path for run in retired}
     broken = tuple(f for f in chain.broken if f.path not in retired_paths)
-    all_records = chain.records
-    chain = replace(chain, records=tuple(r for r in all_records if r.root not in retired_roots), broken=broken)
+    chain = replace(chain, records=tuple(r for r in chain.records if r.root not in retired_roots), broken=broken)
     standing = tuple(r for r in kept if r.root not in retired_roots)
     # (2) Check the links, and the records that health reports name.
     findings = [*broken, *_check_links(chain, standing), *_check_named(chain.witnesses, chain, retired_roots)]
@@ -267,7 +266,7 @@ def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | No
         head=head,
         findings=sorted_findings(findings),
         records=standing if head is None else _walk_back(head, standing),
-        voided=tuple(r for r in all_records if r.root in voided),
+        voided=tuple(r for r in chain.records if r.root in voided),
         marked_bad={
             run.run_id: r.record.reason for r in kept if r.record.action == "mark_bad" for run in r.record.runs
         },

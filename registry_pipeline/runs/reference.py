@@ -208,7 +208,7 @@ def _entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
     entry = {**before, **pointer.to_json()}
     is_unknown = pointer.ref is None and pointer.known == before.get("active_ref_known") == "unknown"
     # Older tools write an object of nulls for "no run": an entry that means the same keeps their form.
-    if is_unknown and isinstance(before.get("active_ref"), dict):
+    if is_unknown and before.get("active_ref") == dict.fromkeys(fields(SealedRef)):
         entry["active_ref"] = before["active_ref"]
         if pointer.asof_utc is None and before.get("active_asof_utc") == "unknown":
             entry["active_asof_utc"] = "unknown"

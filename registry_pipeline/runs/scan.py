@@ -206,7 +206,7 @@ def _read_file(path: str, name: str) -> tuple[int, bytes | str]:
         # An artifact contains this text: with the name without its folder, worded as the system words its errors.
         reason = error.strerror or ""
         if error.errno != errno.EFBIG:
-            reason = str(OSError(error.errno, reason.capitalize(), name))
+            reason = str(OSError(error.errno, reason[:1].upper() + reason[1:], name))
         return os.lstat(path).st_size, reason
     return len(data), data
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, ChainRecords, check_chain
+from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, ChainRecords, check_anchor, check_chain
 from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.values import replace
 from registry_pipeline_tests.cases.layout import find_cases
@@ -116,3 +116,17 @@ def test_checking_the_chain_reads_no_disk() -> None:
 
     assert [(f.code, f.path) for f in state.findings] == [("CHAIN_NOT_STARTED", "pointers.json")]
     assert not state.refuses
+
+
+def test_an_anchor_on_a_voided_record_is_missing_after_a_restart(tmp_path: Path) -> None:
+    records = [
+        {"name": "first", "action": "init", "follows": None},
+        {"name": "wrong", "action": "activate", "follows": "first"},
+        {"name": "void", "action": "void", "follows": "first", "runs": ["wrong"]},
+        {"name": "again", "action": "init", "follows": None, "before": "first", "runs": ["first", "wrong", "void"]},
+    ]
+    chain = write_scenario({"records": records, "pointer": "first", "intent": None}, tmp_path)
+    state = check_chain(read_chain(chain.repository), chain.pointers, chain.intent)
+
+    assert state.voided == ()
+    assert [f.code for f in check_anchor(state, chain.refs["wrong"].manifest_sha256, "p")] == ["CHAIN_ANCHOR_MISSING"]

@@ -12,6 +12,7 @@ from registry_pipeline.runs.reference import (
     Move,
     Pointer,
     PointerFile,
+    SealedRef,
     empty_pointer_file,
     pointer_file_bytes,
     with_moves,
@@ -109,3 +110,13 @@ def test_law_notes_that_this_tool_wrote_become_the_new_reason(file: PointerFile,
     after = with_moves(file, moves, NOW, "because", own)
 
     assert {after.get(move.registry_id).notes for move in moves} <= {"because"}  # type: ignore[union-attr]
+
+
+def test_a_pointer_that_moves_to_no_run_does_not_keep_the_reference_of_an_unknown_one() -> None:
+    ref = SealedRef("2026-01-01__000000__x", "runs", None, "a" * 64)
+    entry = Pointer("run_registry", ref, "unknown", None, "").to_json()
+    before = PointerFile({"pointers": [entry]}, (Pointer("run_registry", ref, "unknown", None, ""),), None)
+
+    after = pointer_file_bytes(with_moves(before, [Move("run_registry", None, None)], "2026-02-01T00:00:00Z", "why"))
+
+    assert json.loads(after)["pointers"][0]["active_ref"] is None

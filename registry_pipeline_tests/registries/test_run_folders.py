@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -257,3 +258,14 @@ def test_a_scan_leaves_access_nothing_changed(tmp_path: Path) -> None:
 
     assert before == [(p, p.stat().st_mtime_ns) for p in sorted(tmp_path.rglob("*"))]
     assert path.read_bytes() == b"{}"
+
+
+def test_a_read_error_keeps_the_words_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, "r/run.json", b"{}")
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise OSError(errno.EREMOTEIO, "Remote I/O error", str(path))
+
+    monkeypatch.setattr(scan, "read_regular_file", fail)
+
+    assert scan._read_file(str(path), "run.json") == (2, "[Errno 121] Remote I/O error: 'run.json'")
