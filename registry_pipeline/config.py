@@ -30,6 +30,7 @@ from registry_pipeline.config_types import (
     text,
 )
 from registry_pipeline.errors import ConfigError, NotFoundError
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.values import value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
@@ -234,8 +235,7 @@ def load_repository(root: Path) -> Repository:
     """Return the repository at `root` with its toml or the defaults; raise ConfigError if the toml is invalid."""
     root = root.resolve()
     try:
-        with (root / CONFIG_NAME).open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = read_regular_file(root / CONFIG_NAME)
     except FileNotFoundError:
         data = b""
     except OSError as error:

@@ -12,6 +12,7 @@ from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_utc, r
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.path_policy import path_codes
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
@@ -195,7 +196,7 @@ def has_registry_id(entry: Any) -> bool:
 def read_pointer_bytes(repository: Repository) -> bytes | None:
     """Return the bytes of the pointer file, None if there is none; raise NotFoundError if it cannot be read."""
     try:
-        return repository.pointer_path.read_bytes()
+        return read_regular_file(repository.pointer_path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -256,3 +256,16 @@ def test_both_names_of_the_program_are_the_same(tmp_path: Path, home: Path) -> N
 
     assert (0, call("--version", cwd=tmp_path, env=environment(home)).out) == (done.returncode, done.stdout.decode())
     assert PROGRAM[1:] == ("-m", "registry_pipeline")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("registry-pipeline.toml", 2), ("docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json", 7)]
+)
+def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_for_it(built: Repository, name: str, code: int) -> None:
+    (built.root / name).unlink()
+    os.mkfifo(built.root / name)
+
+    ended = _sound(built("status"))
+
+    assert ended.code == code
+    assert f"{name} cannot be read: not a regular file" in ended.err
