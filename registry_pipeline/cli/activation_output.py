@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -14,13 +11,11 @@ from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.git.repository import read_identity
 from registry_pipeline.pipeline.render import is_report_missing, render_after_change
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.runs.pointer_file import pointer_hash
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
-ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
 _UNCHANGED: Final = {
     "activate": "the run is already active",
     "rollback": "each registry is already at that run",
@@ -95,14 +90,3 @@ def refusal_code(refusal: Refusal) -> ExitCode:
     """Return 3 if the pointer file or the chain is invalid, else 5."""
     invalid = any(f.severity is Severity.ERROR and f.code.startswith(("POINTER_", "CHAIN_")) for f in refusal.findings)
     return ExitCode.INVALID_EVIDENCE if invalid else ExitCode.REFUSED
-
-
-def find_actor(actor: str | None, root: Path) -> str:
-    """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
-    for name in (actor, os.environ.get(ACTOR_VARIABLE), read_identity(root)):
-        if name is not None and name.strip():
-            return name.strip()
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"uid {os.getuid()}"

@@ -22,8 +22,8 @@ COMMANDS: Final = {
     "runs": ("commands.inspect:runs_command", "List runs from the active run registry."),
     "diff": ("commands.diff:diff_command", "Show the differences between two runs."),
     "doctor": ("commands.setup:doctor_command", "Show what is wrong, and repair it with --fix."),
-    "anchor": ("commands.pointers:anchor_command", "Print the hash of the last activation record."),
-    "registries": ("commands.inspect:registries_command", "List the registries."),
+    "anchor": ("commands.anchor:anchor_command", "Print the hash of the last activation record."),
+    "registries": ("commands.registries:registries_command", "List the registries."),
     "roles": ("program:roles_group", "Check and extend the role pack."),
     "entries": ("program:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),
     "run-index": ("program:run_index_group", "Append to the run index, query it, check it, merge it."),
@@ -46,7 +46,6 @@ program = CommandGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 click.version_option(package_name=PROGRAM, prog_name=PROGRAM)(program)
-
 roles_group = CommandGroup(
     name="roles",
     help="""Check and extend the role pack.
@@ -61,10 +60,9 @@ roles_group = CommandGroup(
             "commands.roles:diagnostics_command",
             "List the violations that checks of the role pack found.",
         ),
-        "rules": ("commands.roles:rules_command", "List the rules of the role pack."),
+        "rules": ("commands.explain:roles_rules_command", "List the rules of the role pack."),
     },
 )
-
 entries_group = CommandGroup(
     name="entries",
     help="""Registry entries: modules, routes, abilities and hooks in YAML files.
@@ -80,7 +78,6 @@ entries_group = CommandGroup(
         "rules": ("commands.entries:rules_command", "Print the rules between the registries."),
     },
 )
-
 run_index_group = CommandGroup(
     name="run-index",
     help=(
@@ -103,7 +100,6 @@ run_index_group = CommandGroup(
         "rules": ("commands.run_index:rules_command", "Print the rules of the run index and the overrides log."),
     },
 )
-
 overrides_group = CommandGroup(
     name="overrides",
     help=(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.cli.activation_output import ACTOR_VARIABLE, find_actor
+from registry_pipeline.cli.actor import ACTOR_VARIABLE, find_actor
 
 
 @pytest.fixture

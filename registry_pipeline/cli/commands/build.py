@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import click
 
-from registry_pipeline.cli.activation_output import find_actor, refusal_code
+from registry_pipeline.cli.activation_output import refusal_code
+from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import parse_days

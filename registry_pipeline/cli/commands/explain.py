@@ -1,4 +1,4 @@
-"""`explain`: print rows of the table of finding codes."""
+"""`explain` and `roles rules`: the table of codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.findings.codes import CODES
+from registry_pipeline.findings.codes import CODES, rows_of_family
 from registry_pipeline.findings.finding import CodeRow, did_you_mean
 
 _SPECIFICATION: Final = "docs/reference/specification.md"
@@ -54,3 +54,21 @@ def _print_row(page: Page, row: CodeRow) -> None:
     page.line(f"  hint       {format_template(row.hint)}")
     page.line(f"  reference  {_SPECIFICATION}, heading {row.clause}")
     page.line(f"  shown as   {row.prefix}: {row.code} …")
+
+
+@command("rules", ("roles rules", "every code, its severity and its message"))
+def roles_rules_command(reporter: Reporter, /) -> int:
+    """List the rules of the role pack.
+
+    An error that the baseline has too is reported as a warning. `explain CODE` describes one rule in full.
+    """
+    rows = rows_of_family("roles")
+    keys = ("code", "severity", "clause", "message", "hint")
+    document = {"rules": [{key: str(getattr(row, key)) for key in keys} for row in rows], "findings": []}
+
+    def print_rules(page: Page) -> None:
+        columns = [Column("code"), Column("severity"), Column("what is wrong", below=True)]
+        page.table(columns, [(row.code, row.severity.value, format_template(row.message)) for row in rows])
+
+    reporter.print_result(document, (), print_rules)
+    return 0

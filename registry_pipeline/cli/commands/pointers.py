@@ -1,4 +1,4 @@
-"""`activate`, `rollback`, `mark-bad` and `anchor`: change the active runs, and print the last record's hash."""
+"""`activate`, `rollback` and `mark-bad`: change the active runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from functools import partial
 
 import click
 
-from registry_pipeline.cli.activation_output import find_actor, print_change, reason_options
-from registry_pipeline.cli.exit_codes import ExitCode
+from registry_pipeline.cli.activation_output import print_change, reason_options
+from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.group import command
-from registry_pipeline.cli.reporter import Page, Reporter
+from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.run_argument import find_named_run
 from registry_pipeline.config import find_repository
-from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.pointers.activation import activate, load_candidate
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
@@ -128,38 +127,3 @@ def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | No
     run = start_build_run(repository, reporter.settings.now)
     outcome = mark_bad(repository, run, bad_run, actor=find_actor(actor, repository.root), reason=reason)
     return print_change(reporter, repository, run, outcome, action="mark_bad")
-
-
-@command(
-    "anchor",
-    ("anchor", "the hash of the last activation record"),
-    ("anchor --json", "the same with the record's name and the length of the chain"),
-)
-def anchor_command(reporter: Reporter) -> int:
-    """Print the hash of the last activation record.
-
-    Keep it where nobody who can write to the repository can change it: in a ticket, a mail, another repository. The
-    chain shows every edit of a record, but not that all of it was rewritten, or that its end was removed and the
-    older pointer file restored; `verify --chain --expect HASH` shows both. Exits 3 if the chain is invalid.
-    """
-    chain = read_chain_state(find_repository(reporter.settings.repo))
-    if not chain.refuses and chain.head is None:
-        raise NotFoundError("there is no activation record yet", "the first `registry-pipeline build` writes one")
-    # An invalid chain is not anchored.
-    head = None if chain.refuses else chain.head
-    findings = chain.findings if head is None else ()
-    document = {
-        "root_sha256": None if head is None else head.ref.manifest_sha256,
-        "head": None if head is None else head.ref.to_json(),
-        "created_utc": None if head is None else head.created_utc,
-        "records": len(chain.records),
-        "findings": [finding.to_json() for finding in findings],
-    }
-
-    def print_text(page: Page) -> None:
-        if head is not None:
-            page.line(head.ref.manifest_sha256)
-        page.findings(findings)
-
-    reporter.print_result(document, findings, print_text)
-    return ExitCode.INVALID_EVIDENCE if head is None else ExitCode.FINE

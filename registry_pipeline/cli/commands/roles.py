@@ -17,9 +17,8 @@ from registry_pipeline.cli.exit_codes import (
     matches_fail_on,
 )
 from registry_pipeline.cli.group import command
-from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
+from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
-from registry_pipeline.findings.codes import rows_of_family
 from registry_pipeline.findings.finding import count_findings, plural
 from registry_pipeline.registries.roles.service import (
     BumpResult,
@@ -178,21 +177,3 @@ def _print_bump(page: Page, result: BumpResult) -> None:
     page.line(f"{'added' if result.written else 'would add'} {result.added.contract_id}{after} in {result.pack}")
     if result.written:
         page.line("next: change its schema_json, then registry-pipeline roles check", style="dim")
-
-
-@command("rules", ("roles rules", "every code, its severity and its message"))
-def rules_command(reporter: Reporter, /) -> int:
-    """List the rules of the role pack.
-
-    An error that the baseline has too is reported as a warning. `explain CODE` describes one rule in full.
-    """
-    rows = rows_of_family("roles")
-    keys = ("code", "severity", "clause", "message", "hint")
-    document = {"rules": [{key: str(getattr(row, key)) for key in keys} for row in rows], "findings": []}
-
-    def print_rules(page: Page) -> None:
-        columns = [Column("code"), Column("severity"), Column("what is wrong", below=True)]
-        page.table(columns, [(row.code, row.severity.value, format_template(row.message)) for row in rows])
-
-    reporter.print_result(document, (), print_rules)
-    return 0

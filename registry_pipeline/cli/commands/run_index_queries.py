@@ -34,8 +34,6 @@ _GATE_WORDS: Final = {
     "REWRITE_REQUIRED": "rewrite",
     "PIVOT_REQUIRED": "pivot",
 }
-
-
 _lane_options = add_options(
     click.option("--artist", "artist_id", metavar="ID", help="Runs of this artist."),
     click.option("--genre", "genre_id", metavar="ID", help="Runs of this genre."),

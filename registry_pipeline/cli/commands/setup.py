@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from registry_pipeline.cli.activation_output import find_actor
+from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter

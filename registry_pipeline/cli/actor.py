@@ -1,0 +1,23 @@
+"""Who makes a change, for its record."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.git.repository import read_identity
+
+ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
+
+
+def find_actor(actor: str | None, root: Path) -> str:
+    """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
+    for name in (actor, os.environ.get(ACTOR_VARIABLE), read_identity(root)):
+        if name is not None and name.strip():
+            return name.strip()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
