@@ -64,10 +64,14 @@ Step = Literal["build", "seal", "validate", "activate", "render"]
 
 @value_type
 class BuiltRow:
-    """The result for one registry; `run` is None if nothing was built, `seconds` is wall time."""
+    """The result for one registry that was tried; `run` is None if nothing was built.
+
+    `findings` are those of the build and of its verdict. `records` is the number of records that the run has.
+    """
 
     registry_id: str
-    seconds: float
+    seconds: float  # wall time
+    findings: tuple[Finding, ...]
     run: SealedRun | None = None
     records: int | None = None
     verdict: Verdict | None = None
@@ -132,14 +136,12 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
         if failed.intersection(spec.depends_on):
             failed.add(spec.registry_id)
             continue
-        row, row_findings = _build_registry(
-            repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress
-        )
+        row = _build_registry(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
         rows.append(row)
-        findings += row_findings
+        findings += row.findings
         if row.run is None:
             # A missing source of a capture is no error: its dependants are built without it.
-            failed.update({spec.registry_id} if has_errors(row_findings) else ())
+            failed.update({spec.registry_id} if has_errors(row.findings) else ())
         elif row.verdict is not None and not row.verdict.passed:
             failed.add(spec.registry_id)
         else:
@@ -158,14 +160,18 @@ def _build_registry(
     force: bool,
     on_step: Callable[[Step, str], None],
     on_progress: Callable[[int], None] | None,
-) -> tuple[BuiltRow, tuple[Finding, ...]]:
+) -> BuiltRow:
+    """Build, seal and validate one registry. Without `force` an unchanged run is validated instead of a new one.
+
+    `sealed` are the valid runs of this build.
+    """
     started = time.perf_counter()
     name = spec.registry_id
     while True:
         on_step("build", name)
         built = build(repository, run, spec, sealed, on_progress=on_progress)
         if isinstance(built, NotBuilt):
-            return BuiltRow(name, _seconds_since(started)), built.findings
+            return BuiltRow(name, _seconds_since(started), built.findings)
         earlier = None if force else find_unchanged_run(repository, built)
         if earlier is None:
             on_step("seal", name)
@@ -175,8 +181,8 @@ def _build_registry(
             break
     on_step("validate", name)
     verdict = validate(repository, new_run)
-    row = BuiltRow(name, _seconds_since(started), new_run, built.artifacts.records, verdict)
-    return row, (*built.findings, *verdict.findings)
+    findings = (*built.findings, *verdict.findings)
+    return BuiltRow(name, _seconds_since(started), findings, new_run, built.artifacts.records, verdict)
 
 
 def _seconds_since(started: float) -> float:

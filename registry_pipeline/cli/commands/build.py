@@ -16,7 +16,7 @@ from registry_pipeline.cli.param_types import parse_days
 from registry_pipeline.cli.reporter import Column, Page, Reporter, progress
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.findings.finding import Finding, Severity, has_errors, plural, sorted_findings
+from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
 from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, deferred, rebuild
@@ -96,11 +96,10 @@ def _exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset
     asked_to_fail = matches_fail_on(fail_on, result.findings, operations, drift)
     failed = [row.verdict for row in result.built if row.verdict is not None and not row.verdict.passed]
     codes = [exit_code_of(verdict.errors()) or ExitCode.INVALID_EVIDENCE for verdict in failed]
-    if any(row.run is None for row in result.built):
-        # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
-        errors = [finding for finding in result.findings if has_errors([finding])]
-        is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
-        codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
+    # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
+    errors = [f for row in result.built if row.run is None for f in row.findings if f.severity is Severity.ERROR]
+    is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
+    codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
     codes += [ExitCode.REFUSED * result.waiting, ExitCode.REPORT_NOT_RENDERED * is_report_missing(result.findings)]
     codes += [refusal_code(result.activation)] if isinstance(result.activation, Refusal) else []
     return combine_exit_codes([*codes, ExitCode.FAIL_ON * asked_to_fail])
