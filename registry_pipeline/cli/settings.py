@@ -95,6 +95,8 @@ def find_requested_format(arguments: list[str]) -> Format:
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in before:
         return "json"
-    values = [word.removeprefix("--format=") for word in before if word.startswith("--format=")]
-    values += [value for option, value in itertools.pairwise(before) if option == "--format"]
+    # The last one counts, as for click.
+    words = itertools.pairwise([*before, ""])
+    values = [value if word == "--format" else word for word, value in words if word.split("=")[0] == "--format"]
+    values = [value.removeprefix("--format=") for value in values]
     return next((form for form in FORMATS if form in values[-1:]), "text")
