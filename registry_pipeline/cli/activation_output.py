@@ -80,7 +80,7 @@ def print_change(
 
     reporter.print_result(document, findings, print_text)
     if isinstance(outcome, Refusal):
-        return refusal_code(outcome)
+        return exit_code_of_refusal(outcome)
     return ExitCode.REPORT_NOT_RENDERED if is_report_missing(findings) else ExitCode.FINE
 
 
@@ -91,7 +91,7 @@ def _print_moves(page: Page, activation: Activation) -> None:
     page.line(f"recorded in {activation.record.run_id}")
 
 
-def refusal_code(refusal: Refusal) -> ExitCode:
+def exit_code_of_refusal(refusal: Refusal) -> ExitCode:
     """Return 3 if the pointer file or the chain is invalid, else 5."""
     invalid = any(f.severity is Severity.ERROR and f.code.startswith(("POINTER_", "CHAIN_")) for f in refusal.findings)
     return ExitCode.INVALID_EVIDENCE if invalid else ExitCode.REFUSED

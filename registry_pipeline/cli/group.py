@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.cli.exit_codes import MEANINGS, ExitCode
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.cli.settings import global_options, read_settings
+from registry_pipeline.cli.settings import make_global_options, read_settings
 from registry_pipeline.findings.finding import did_you_mean
 
 PROGRAM: Final = "registry-pipeline"
@@ -36,7 +36,7 @@ class Command(_SuggestingCommand):
         self._own_count = len(self.params)
         # An own option replaces the global option of its name.
         own_names = {name for param in self.params for name in param.opts}
-        self.params += [option for option in global_options() if not own_names.intersection(option.opts)]
+        self.params += [option for option in make_global_options() if not own_names.intersection(option.opts)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command with its reporter."""
@@ -76,8 +76,8 @@ class CommandGroup(_SuggestingCommand, click.Group):
     """The program or a group of commands, with their lines of help. A module is imported when its command is called."""
 
     def __init__(self, *args: Any, members: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
-        defaults: dict[str, Any] = {"params": global_options(), "callback": _show_help, "invoke_without_command": True}
-        super().__init__(*args, **(defaults | attributes))
+        defaults: dict[str, Any] = {"callback": _show_help, "invoke_without_command": True}
+        super().__init__(*args, **({"params": make_global_options()} | defaults | attributes))
         self.help_lines = {name: line for name, (_, line) in members.items()}
         self._places = {name: place for name, (place, _) in members.items()}
 

@@ -45,22 +45,22 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _discard_output()
     except (click.Abort, KeyboardInterrupt):
-        return _fail(arguments, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
+        return _report_failure(arguments, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
     except click.UsageError as error:
         command_path = error.ctx.command_path if error.ctx is not None else PROGRAM
-        return _fail(arguments, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
+        return _report_failure(arguments, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
     except click.ClickException as error:
-        return _fail(arguments, error.format_message(), "", ExitCode.USAGE)
+        return _report_failure(arguments, error.format_message(), "", ExitCode.USAGE)
     except (RegistryPipelineError, OSError) as error:
-        _print_traceback(arguments)
+        _print_traceback_if_verbose(arguments)
         failure = error if isinstance(error, RegistryPipelineError) else _wrap_os_error(error)
-        return _fail(arguments, failure.message, failure.advice, failure.exit_code)
+        return _report_failure(arguments, failure.message, failure.advice, failure.exit_code)
     except Exception as error:  # noqa: BLE001 - a user never gets a traceback without --verbose
-        _print_traceback(arguments)
-        return _fail(arguments, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
+        _print_traceback_if_verbose(arguments)
+        return _report_failure(arguments, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
 
 
-def _fail(arguments: list[str], message: str, advice: str, code: int) -> int:
+def _report_failure(arguments: list[str], message: str, advice: str, code: int) -> int:
     try:
         report_failure(message, advice, code, form=find_requested_format(arguments))
         sys.stdout.flush()
@@ -77,7 +77,7 @@ def _wrap_os_error(error: OSError) -> RegistryPipelineError:
     return RegistryPipelineError(f"{type(error).__name__}: {error}", f"fix the cause, then {_STATUS_HINT}")
 
 
-def _print_traceback(arguments: list[str]) -> None:
+def _print_traceback_if_verbose(arguments: list[str]) -> None:
     # The raw arguments are searched, because parsing may be what failed.
     if any(word == "--verbose" or (word.startswith("-v") and not word.strip("-v")) for word in arguments):
         import traceback  # noqa: PLC0415 - only --verbose needs it

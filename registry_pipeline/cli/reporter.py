@@ -33,7 +33,7 @@ class Progress:
 
 
 @contextmanager
-def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
+def draw_progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
     """Draw progress while the block runs, if stderr is a terminal."""
     if reporter.settings.quiet or not sys.stderr.isatty() or total == 0:
         yield Progress()
@@ -66,18 +66,18 @@ _FIELDS: Final = re.compile(r"(?:(?<!{){[a-z_]+})+")
 _LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
-def finding_head(finding: Finding) -> str:
+def format_finding_head(finding: Finding) -> str:
     """Return the start of a finding's line: `<PREFIX>: CODE`, with the prefix of the original validators."""
     return f"{CODES[finding.code].prefix}: {finding.code}"
 
 
-def finding_line(finding: Finding) -> str:
+def format_finding(finding: Finding) -> str:
     """Return `<PREFIX>: CODE path[:location]: message expected … got … (clause) -> hint`."""
     location = f":{finding.location}" if finding.location else ""
-    return f"{finding_head(finding)} {finding.path}{location}: {_describe(finding)}"
+    return f"{format_finding_head(finding)} {finding.path}{location}: {_format_message(finding)}"
 
 
-def _describe(finding: Finding) -> str:
+def _format_message(finding: Finding) -> str:
     expected = "" if finding.expected is None else f" expected {finding.expected}"
     got = "" if finding.got is None else f" got {finding.got}"
     hint = f" -> {finding.hint}" if finding.hint else ""
@@ -89,7 +89,7 @@ def format_template(template: str) -> str:
     return _FIELDS.sub("…", template).replace("{{", "{").replace("}}", "}")
 
 
-def annotation(finding: Finding) -> str:
+def format_annotation(finding: Finding) -> str:
     """Return a finding as a GitHub workflow command; a location that is a line number becomes `line` and `col`."""
     properties = {"file": finding.path}
     location = ""
@@ -100,10 +100,10 @@ def annotation(finding: Finding) -> str:
         location = f"{finding.location}: "
     properties["title"] = finding.code
     text = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    return f"::{_LEVELS[finding.severity]} {text}::{_escape(f'{location}{_describe(finding)}')}"
+    return f"::{_LEVELS[finding.severity]} {text}::{_escape(f'{location}{_format_message(finding)}')}"
 
 
-def summary_annotation(findings: Sequence[Finding]) -> str:
+def format_summary_annotation(findings: Sequence[Finding]) -> str:
     """Return one workflow command that counts many findings by code; its level is the highest of theirs."""
     highest = min((finding.severity for finding in findings), key=list(_LEVELS).index)
     counts = Counter(finding.code for finding in findings)
@@ -159,9 +159,9 @@ class Reporter:
             sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
         elif self.settings.format == "github":
             listed = findings if fold_after is None else findings[:fold_after]
-            sys.stdout.writelines(f"{annotation(finding)}\n" for finding in listed)
+            sys.stdout.writelines(f"{format_annotation(finding)}\n" for finding in listed)
             if len(listed) < len(findings):
-                sys.stdout.write(f"{summary_annotation(findings[len(listed) :])}\n")
+                sys.stdout.write(f"{format_summary_annotation(findings[len(listed) :])}\n")
         else:
             print_text(Page(self.settings))
         sys.stdout.flush()
@@ -221,7 +221,7 @@ class Page:
         """Print one line per finding; only errors if the command is quiet."""
         for finding in findings:
             if finding.severity is Severity.ERROR or not self.settings.quiet:
-                self._print_line(finding_line(finding), _STYLES[finding.severity], len(finding_head(finding)))
+                self._print_line(format_finding(finding), _STYLES[finding.severity], len(format_finding_head(finding)))
 
     def _print_line(self, text: str, style: str, styled: int | None = None) -> None:
         """Print one line; on a terminal the first `styled` characters (default: all) have the style."""
@@ -233,7 +233,7 @@ class Page:
 
         line = Text(text)
         line.stylize(style, 0, styled)
-        _console(self.settings).print(line, soft_wrap=True)
+        _make_console(self.settings).print(line, soft_wrap=True)
 
 
 def _format_plain_table(columns: Sequence[Column], rows: list[list[str]]) -> list[str] | None:
@@ -258,19 +258,19 @@ def _format_plain_table(columns: Sequence[Column], rows: list[list[str]]) -> lis
 
 
 def _format_rich_table(settings: Settings, columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
-    console = _console(settings)
-    table = _rich_table(columns, rows)
+    console = _make_console(settings)
+    table = _make_rich_table(columns, rows)
     full_width = console.measure(table, options=console.options.update(width=_WIDE)).maximum
     if columns[-1].below and full_width > console.width:
         # The last column does not fit: print its cells below the rows, unless the other columns do not fit either.
-        title, *lines = _render(console, _rich_table(columns[:-1], [row[:-1] for row in rows]))
+        title, *lines = _render_lines(console, _make_rich_table(columns[:-1], [row[:-1] for row in rows]))
         if len(lines) == len(rows):
             below = ([f"    {printable(row[-1])}"] if row[-1] else [] for row in rows)
             return [title, *(text for line, cell in zip(lines, below, strict=True) for text in (line, *cell))]
-    return _render(console, table)
+    return _render_lines(console, table)
 
 
-def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
+def _make_rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
     from rich.table import Table  # noqa: PLC0415 - only a table that needs rich imports it
     from rich.text import Text  # noqa: PLC0415
 
@@ -282,13 +282,13 @@ def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Tab
     return table
 
 
-def _render(console: Console, table: Table) -> list[str]:
+def _render_lines(console: Console, table: Table) -> list[str]:
     with console.capture() as captured:
         console.print(table)
     return captured.get().splitlines()
 
 
-def _console(settings: Settings) -> Console:
+def _make_console(settings: Settings) -> Console:
     from rich.console import Console  # noqa: PLC0415
 
     width = None if sys.stdout.isatty() else _WIDE

@@ -50,21 +50,23 @@ def remember_format(ctx: click.Context, form: Format) -> None:
     ctx.meta.setdefault(_KEY, {})["format_"] = form
 
 
-def global_options() -> list[click.Option]:
+def make_global_options() -> list[click.Option]:
     """Return new instances of the options that every command takes."""
     return [
-        _option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The repository."),
-        _option("--json", "as_json", is_flag=True, help="The same as --format json."),
-        _option("--format", "format_", type=click.Choice(FORMATS), help="Output format; json is one document."),
-        _option("-q", "--quiet", count=True, help="Show errors only."),
-        _option("-v", "--verbose", count=True, help="Show more, and the traceback of a failure."),
-        _option("--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."),
-        _option("--allow-future", is_flag=True, help="Allow a --now more than a day ahead of the system clock."),
-        _option("--no-color", is_flag=True, help="Use no colours; NO_COLOR in the environment does the same."),
+        _make_option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The repository."),
+        _make_option("--json", "as_json", is_flag=True, help="The same as --format json."),
+        _make_option("--format", "format_", type=click.Choice(FORMATS), help="Output format; json is one document."),
+        _make_option("-q", "--quiet", count=True, help="Show errors only."),
+        _make_option("-v", "--verbose", count=True, help="Show more, and the traceback of a failure."),
+        _make_option(
+            "--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."
+        ),
+        _make_option("--allow-future", is_flag=True, help="Allow a --now more than a day ahead of the system clock."),
+        _make_option("--no-color", is_flag=True, help="Use no colours; NO_COLOR in the environment does the same."),
     ]
 
 
-def _option(*names: str, **attributes: Any) -> click.Option:
+def _make_option(*names: str, **attributes: Any) -> click.Option:
     return click.Option(names, expose_value=False, callback=_remember_option, **attributes)
 
 

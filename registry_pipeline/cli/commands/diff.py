@@ -82,14 +82,14 @@ def _print_diff(page: Page, diff: RunDiff) -> None:
     _print_list(page, [f"{_SIGNS[kind]} {path}" for kind, paths in kinds for path in paths])
     for artifact in diff.artifacts:
         page.line()
-        page.line(_heading(artifact), style="bold")
+        page.line(_format_heading(artifact), style="bold")
         counts = Counter(field.field for record in artifact.changed for field in record.fields)
         if len(artifact.changed) > 1:
             page.line(f"  changed: {', '.join(f'{field} in {count}' for field, count in sorted(counts.items()))}")
-        _print_list(page, list(_record_lines(artifact, counts)))
+        _print_list(page, list(_format_records(artifact, counts)))
 
 
-def _heading(artifact: ArtifactDiff) -> str:
+def _format_heading(artifact: ArtifactDiff) -> str:
     if artifact.kind == "bytes":
         return f"{artifact.relpath}: the bytes differ"
     if artifact.kind == "object":
@@ -99,7 +99,7 @@ def _heading(artifact: ArtifactDiff) -> str:
     return f"{artifact.relpath}{by}: {counts}, {artifact.unchanged} unchanged"
 
 
-def _record_lines(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterator[str]:
+def _format_records(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterator[str]:
     """Yield an entry per added or removed record, and per changed record its key with its fields on further lines."""
     for kind, records in (("added", artifact.added), ("removed", artifact.removed)):
         for record in records:
@@ -107,11 +107,11 @@ def _record_lines(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterato
             yield f"{_SIGNS[kind]} {_format_key(key)}"
     # Records with a rare change come first: a field that changed in all of them is mostly a timestamp.
     for changed in sorted(artifact.changed, key=lambda record: min(field_counts[f.field] for f in record.fields)):
-        yield "\n    ".join([f"~ {_format_key(changed.key)}", *_shorten(_field_lines(changed.fields))])
-    yield from _field_lines(artifact.fields)
+        yield "\n    ".join([f"~ {_format_key(changed.key)}", *_shorten(_format_fields(changed.fields))])
+    yield from _format_fields(artifact.fields)
 
 
-def _field_lines(fields: Sequence[FieldChange]) -> list[str]:
+def _format_fields(fields: Sequence[FieldChange]) -> list[str]:
     width = max((len(field.field) for field in fields), default=0)
     return [f"{_SIGNS[field.change]} {field.field:<{width}}  {_format_change(field)}" for field in fields]
 

@@ -49,7 +49,7 @@ def _print_status(page: Page, status: Status) -> None:
         page.line(f"  {condition.reason}")
     page.line()
     columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
-    page.table([*columns, Column("active run", below=True)], map(_row, status.registries))
+    page.table([*columns, Column("active run", below=True)], map(_format_row, status.registries))
     _print_inactive(page, status)
     _print_counts(page, status)
     if status.findings:
@@ -57,7 +57,7 @@ def _print_status(page: Page, status: Status) -> None:
     page.findings(status.findings)
 
 
-def _row(registry: Mapping[str, Any]) -> list[str]:
+def _format_row(registry: Mapping[str, Any]) -> list[str]:
     age = "-" if registry["age_days"] is None else f"{registry['age_days']} d"
     checks = [registry["seal"] or "-", registry["schema"] or "-"]
     return [registry["registry_id"], *checks, age, _format_active_run(registry)]
