@@ -30,7 +30,7 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 def reason_options(command: _Decorated) -> _Decorated:
-    """Add `--reason` and `--actor` to a command that changes the pointers."""
+    """Add the required `--reason` and `--actor` to a command that changes the pointers."""
     reason = click.option(
         "--reason", required=True, metavar="TEXT", callback=_require_text, help="Why, for the activation record."
     )
@@ -53,9 +53,10 @@ def print_change(
     action: str,
     other_findings: Iterable[Finding] = (),
 ) -> int:
-    """Render the health report if a pointer moved, print the outcome, and return the exit code.
+    """Render the health report after a change, print the outcome, and return the exit code: 0, 3, 5 or 8.
 
-    `outcome` is None if nothing had to change. `run` is None for a refusal before any run was started.
+    `outcome` is None if nothing had to change; then, and after a refusal, nothing is rendered. `run` is None for a
+    refusal before any run was started. `action` is the `action` of the document.
     """
     activation = outcome if isinstance(outcome, Activation) else None
     report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)
@@ -92,13 +93,13 @@ def _print_moves(page: Page, activation: Activation) -> None:
 
 
 def exit_code_of_refusal(refusal: Refusal) -> ExitCode:
-    """Return 3 if the pointer file or the chain is invalid, else 5."""
+    """Return 3 if an error of the pointer file or the chain is the reason, else 5."""
     invalid = any(f.severity is Severity.ERROR and f.code.startswith(("POINTER_", "CHAIN_")) for f in refusal.findings)
     return ExitCode.INVALID_EVIDENCE if invalid else ExitCode.REFUSED
 
 
 def find_actor(actor: str | None, root: Path) -> str:
-    """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
+    """Return the first that is not blank of `actor`, the environment variable, git's identity, login name, user id."""
     for name in (actor, os.environ.get(ACTOR_VARIABLE), read_identity(root)):
         if name is not None and name.strip():
             return name.strip()

@@ -57,10 +57,12 @@ def read_given_entries(
 
 
 def _make_text_source(text: str) -> tuple[str, bytes]:
+    """Return the origin and the bytes of a text of `--entry-json`; those of standard input for "-"."""
     return _read_file_source("-", Path()) if text == "-" else ("--entry-json", text.encode("utf-8", "surrogateescape"))
 
 
 def _read_file_source(name: str, folder: Path) -> tuple[str, bytes]:
+    """Return the origin and the bytes of a file, or of standard input for "-"; NotFoundError if it cannot be read."""
     if name == "-":
         return "standard input", sys.stdin.buffer.read()
     try:
@@ -72,6 +74,7 @@ def _read_file_source(name: str, folder: Path) -> tuple[str, bytes]:
 
 
 def _parse_documents(origin: str, data: bytes) -> list[YamlNode]:
+    """Return the YAML or JSON documents of a source that are not null; raise RefusedError if it is not valid."""
     # JSON is parsed as YAML, so that findings have a line and a column.
     try:
         return [node for node in read_yaml(_join_surrogates(data)) if node.value is not None]
@@ -80,7 +83,7 @@ def _parse_documents(origin: str, data: bytes) -> list[YamlNode]:
 
 
 def _join_surrogates(data: bytes) -> bytes:
-    """Return JSON with one YAML escape for each surrogate pair, the only JSON syntax that is not YAML."""
+    """Return JSON with one YAML escape for each surrogate pair, its only syntax that is not YAML; else `data`."""
     if b"\\ud" not in data.lower():
         return data
     try:

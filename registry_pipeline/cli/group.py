@@ -39,7 +39,7 @@ class Command(_SuggestingCommand):
         self.params += [option for option in make_global_options() if not own_names.intersection(option.opts)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the command with its reporter."""
+        """Call the command with a new reporter; raise UsageError if the global options contradict each other."""
         ctx.obj = Reporter(read_settings(ctx))
         return super().invoke(ctx)
 
@@ -86,7 +86,7 @@ class CommandGroup(_SuggestingCommand, click.Group):
         return list(self.help_lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature is click's
-        """Return a command, or None if the name is unknown."""
+        """Import and return a command, or return None if the name is unknown."""
         if cmd_name not in self._places:
             return None
         module, attribute = self._places[cmd_name].split(":")
@@ -94,7 +94,7 @@ class CommandGroup(_SuggestingCommand, click.Group):
         return command if isinstance(command, click.Command) else None
 
     def all_commands(self) -> Iterator[tuple[str, Command]]:
-        """Yield each command with its full name, such as `roles check`."""
+        """Import and yield each command with its full name, such as `roles check`."""
         for name in self.help_lines:
             command = self.get_command(click.Context(self), name)
             if isinstance(command, CommandGroup):
@@ -105,7 +105,7 @@ class CommandGroup(_SuggestingCommand, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the called command, or suggest one for a misspelt name."""
+        """Return the called command as click does; raise UsageError with a suggestion for an unknown name."""
         if args[0] not in self.help_lines:
             _refuse_unknown(ctx, "command", args[0], self.help_lines)
         return super().resolve_command(ctx, args)
@@ -136,6 +136,7 @@ def _write_options(
 
 
 def _refuse_unknown(ctx: click.Context, kind: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Raise UsageError for a name that is not in `known`, with the most similar known name."""
     suggestion = did_you_mean(name, known)
     question = f"; did you mean {suggestion}?" if suggestion else ""
     raise click.UsageError(f"unknown {kind} {name}{question}", ctx) from None

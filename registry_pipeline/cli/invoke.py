@@ -26,7 +26,7 @@ _STATUS_HINT: Final = "see `registry-pipeline status` for what was done before"
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run the command line with `argv`, by default those of the process, and return its exit code."""
+    """Run the command line with `argv`, by default those of the process; print any failure and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding cannot show is printed as escapes instead of ending the program.
@@ -61,6 +61,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _report_failure(arguments: list[str], message: str, advice: str, code: int) -> int:
+    """Print a failure and return its exit code; 141 if nobody reads stdout any more."""
     try:
         report_failure(message, advice, code, form=find_requested_format(arguments))
         sys.stdout.flush()
@@ -70,7 +71,7 @@ def _report_failure(arguments: list[str], message: str, advice: str, code: int) 
 
 
 def _wrap_os_error(error: OSError) -> RegistryPipelineError:
-    """Return a refused write with the common message; any other error keeps the text of the system."""
+    """Return an error that can be reported: a refused write has the common message, others the text of the system."""
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is not None and is_refused_write(error):
         return cannot_write(path, error)
@@ -86,6 +87,7 @@ def _print_traceback_if_verbose(arguments: list[str]) -> None:
 
 
 def _discard_output() -> int:
+    """Send all further output of stdout to nowhere and return exit code 141."""
     # The reader of the pipe is gone. The interpreter flushes stdout at exit, which must not fail again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.BROKEN_PIPE

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Progress that is not drawn."""
+    """Progress that is not drawn; the base class of drawn progress."""
 
     def step(self, text: str) -> None:
-        """Start a step named `text`."""
+        """Start a step named `text`, with no item done."""
 
     def done(self, count: int, of: int | None = None) -> None:
         """Set how many items of the step are done, and the total if it is known."""
@@ -34,7 +34,7 @@ class Progress:
 
 @contextmanager
 def draw_progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
-    """Draw progress while the block runs, if stderr is a terminal."""
+    """Draw progress on stderr while the block runs; not if it is no terminal, if `total` is 0, or with `--quiet`."""
     if reporter.settings.quiet or not sys.stderr.isatty() or total == 0:
         yield Progress()
         return
@@ -78,6 +78,7 @@ def format_finding(finding: Finding) -> str:
 
 
 def _format_message(finding: Finding) -> str:
+    """Return `message: expected … got … (clause) -> hint`, without the parts that the finding lacks."""
     expected = "" if finding.expected is None else f" expected {finding.expected}"
     got = "" if finding.got is None else f" got {finding.got}"
     hint = f" -> {finding.hint}" if finding.hint else ""
@@ -85,12 +86,12 @@ def _format_message(finding: Finding) -> str:
 
 
 def format_template(template: str) -> str:
-    """Return a template of the table of codes, with `…` for each field."""
+    """Return a template of the table of codes, with one `…` for each run of fields."""
     return _FIELDS.sub("…", template).replace("{{", "{").replace("}}", "}")
 
 
 def format_annotation(finding: Finding) -> str:
-    """Return a finding as a GitHub workflow command; a location that is a line number becomes `line` and `col`."""
+    """Return a finding as a GitHub workflow command; a location that is no line number is put before its message."""
     properties = {"file": finding.path}
     location = ""
     line_match = _LINE.fullmatch(finding.location or "")
@@ -151,9 +152,10 @@ class Reporter:
         *,
         fold_after: int | None = None,
     ) -> None:
-        """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text.
+        """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text by `print_text`.
 
-        After `fold_after` annotations one summary replaces the rest, because GitHub shows few per step.
+        A document without `schema_version` gets one. After `fold_after` annotations one summary replaces the rest,
+        because GitHub shows few per step.
         """
         if self.settings.format == "json":
             sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
@@ -180,7 +182,7 @@ class Reporter:
         return sys.stdout.isatty()
 
     def note(self, text: str) -> None:
-        """Print a line on stderr that is not part of the result."""
+        """Print a line on stderr that is not part of the result; nothing with `--quiet`."""
         if not self.settings.quiet:
             sys.stderr.write(f"{printable(text)}\n")
 
@@ -197,7 +199,7 @@ class Column:
 
 
 class Page:
-    """The text output of a command: lines, tables and findings; coloured and fitted to the width on a terminal."""
+    """The text output of a command: lines, tables and findings; with `--quiet` only findings that are errors."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -258,6 +260,7 @@ def _format_plain_table(columns: Sequence[Column], rows: list[list[str]]) -> lis
 
 
 def _format_rich_table(settings: Settings, columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table by rich; cells of a column with `below` follow their rows if they do not fit."""
     console = _make_console(settings)
     table = _make_rich_table(columns, rows)
     full_width = console.measure(table, options=console.options.update(width=_WIDE)).maximum
@@ -297,7 +300,7 @@ def _make_console(settings: Settings) -> Console:
 
 
 def report_failure(message: str, advice: str, code: int, *, form: Format) -> None:
-    """Print why a command failed: one line on stderr, and on stdout the JSON document or the annotation."""
+    """Print why a command failed: one line on stderr, and for json or github a document or annotation on stdout."""
     text = f"{printable(message)}{f' -> {printable(advice)}' if advice else ''}"
     sys.stderr.write(f"error: {text}\n")
     if form == "json":

@@ -46,12 +46,12 @@ def _remember_option(ctx: click.Context, param: click.Parameter, value: Any) -> 
 
 
 def remember_format(ctx: click.Context, form: Format) -> None:
-    """Use the value of a command's own `--format` as the global one."""
+    """Use the value of a command's own `--format` as the global one, instead of any that was given."""
     ctx.meta.setdefault(_KEY, {})["format_"] = form
 
 
 def make_global_options() -> list[click.Option]:
-    """Return new instances of the options that every command takes."""
+    """Return new instances of the options that every command and group takes."""
     return [
         _make_option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The repository."),
         _make_option("--json", "as_json", is_flag=True, help="The same as --format json."),
@@ -71,7 +71,7 @@ def _make_option(*names: str, **attributes: Any) -> click.Option:
 
 
 def read_settings(ctx: click.Context) -> Settings:
-    """Return the settings of a command, once the options before and after it are parsed."""
+    """Return the settings of a command, once all options are parsed; raise UsageError if they are refused."""
     options = ctx.meta.get(_KEY, {})
     if options.get("as_json") and options.get("format_", "json") != "json":
         raise click.UsageError(f"--json contradicts --format {options['format_']}", ctx)
@@ -93,7 +93,7 @@ def read_settings(ctx: click.Context) -> Settings:
 
 
 def find_requested_format(arguments: list[str]) -> Format:
-    """Return the output format that unparsed arguments ask for."""
+    """Return the output format that unparsed arguments ask for; text if they ask for none or an unknown one."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in before:
         return "json"

@@ -161,9 +161,7 @@ def _find_record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[
 
 
 def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) -> FoundRun:
-    """Return the run to compare a run with: the active run of the registry, else the newest sealed run that is older.
-
-    The active run does not count if it is the run itself or its folder is missing.
+    """Return the active run of the registry, or if that is missing or `run` itself, the newest older sealed run.
 
     Raises:
         NotFoundError: there is none.

@@ -209,7 +209,7 @@ def _read_previous(
 
 
 def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
-    """Seal what was built as a new run folder; raise HeadMovedError if another writer has continued the log meanwhile."""
+    """Seal what was built as a new run folder; raise HeadMovedError if another writer has just continued the log."""
     if not spec.append_only or not repository.publish_root.is_dir():
         return seal_built(repository, run, spec, built)
     refuse_linked_publish_root(repository)

@@ -89,10 +89,7 @@ def verify_inputs(
 
 
 def check_lineage(runs: Iterable[CheckedRun], check: Callable[[SealedRef], CheckedRun | None]) -> Lineage:
-    """Check that recorded inputs exist, verify and have the recorded root, and their inputs in turn.
-
-    `check` verifies a run; it returns None for a missing folder.
-    """
+    """Check the recorded inputs of the runs, and theirs in turn; `check` returns None for a missing folder."""
     # Breadth first over a graph in which many runs share their inputs: each folder is verified once.
     checked: dict[tuple[str, str], CheckedRun | None] = {}
     findings: list[Finding] = []

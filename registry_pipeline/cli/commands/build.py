@@ -57,10 +57,12 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
 ) -> int:
     """Build, seal, validate and activate registries.
 
-    Builds each registry in dependency order, seals it into a new run folder and validates it. All valid runs are then
-    activated in one move, and the health report is rendered. With REGISTRY, builds it and all that depends on it;
-    without, all. A run that would mix the active set stays sealed and is not activated (exit 5). Existing run folders
-    are never changed. A build waits up to 30 seconds for another one to end, then exits 6.
+    Builds each registry in dependency order, seals it into a new run folder and validates it. A captured registry or
+    log that has not changed keeps its run without --force. What depends on a failed registry is not built. All new
+    valid runs are then activated in one move, and the health report is rendered; --only and --no-activate skip both.
+    With REGISTRY, builds it and all that depends on it; without, all. A run that would mix the active set stays sealed
+    and is not activated (exit 5). Existing run folders are never changed. A build waits up to 30 seconds for another
+    one to end, then exits 6.
 
     drift_signals_daily describes past days: --as-of names days that are over (UTC). Each is sealed as it was in its
     last second, and no pointer moves. A day with the same content as its sealed folder makes no new folder without
@@ -90,6 +92,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
 
 
 def _find_exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset[str]) -> int:
+    """Return the exit code of a build: of its verdicts, missing sources, activation, report and `--fail-on`."""
     # --fail-on looks at the runs of this build, active or not.
     built = {row.registry_id: row.run.ref for row in result.built if row.run is not None}
     operations, drift = read_operations(repository, built) if fail_on else (None, None)
@@ -179,6 +182,7 @@ _FAIL_ON_METRICS: Final = {
 
 
 def _refuse_wrong_daily_arguments(registries: Sequence[str], as_of: tuple[date, ...] | None) -> None:
+    """Raise UsageError for drift_signals_daily without `--as-of`, and for `--as-of` with any other registries."""
     if as_of is None and DAILY in registries:
         raise click.UsageError(f"{DAILY} is built for days: add --as-of DATE, or --as-of FIRST..LAST")
     if as_of is not None and set(registries) != {DAILY}:
@@ -188,6 +192,7 @@ def _refuse_wrong_daily_arguments(registries: Sequence[str], as_of: tuple[date, 
 def _build_days(
     reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: frozenset[str]
 ) -> int:
+    """Build, seal and validate past days, print them and return the exit code; Ctrl-C prints the days sealed so far."""
     run = BuildRun(reporter.settings.now, GitState(None, None))
     sealed: list[tuple[SealedDay, Verdict]] = []
     try:

@@ -56,6 +56,7 @@ def diff_command(reporter: Reporter, first: str, second: str | None, registry_id
 def _find_runs(
     repository: Repository | None, names: Sequence[str], registry_id: str | None
 ) -> tuple[FoundRun, FoundRun]:
+    """Return the two runs to compare: as named, or the named one and its counterpart, the older run id first."""
     # `active` and `latest` need a registry, which may be that of the other run: they are looked up last.
     runs: dict[int, FoundRun] = {}
     for index in sorted(range(len(names)), key=lambda index: names[index].startswith(("active", "latest"))):
@@ -100,7 +101,7 @@ def _format_heading(artifact: ArtifactDiff) -> str:
 
 
 def _format_records(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterator[str]:
-    """Yield an entry per added or removed record, and per changed record its key with its fields on further lines."""
+    """Yield a text per added, removed and changed record (its fields on further lines), and per field of an object."""
     for kind, records in (("added", artifact.added), ("removed", artifact.removed)):
         for record in records:
             key = record if not artifact.key else {name: record[name] for name in artifact.key}
@@ -142,5 +143,6 @@ def _print_list(page: Page, entries: Sequence[str]) -> None:
 
 
 def _shorten(entries: Sequence[str]) -> list[str]:
+    """Return the first entries, and a line that counts the rest if there are more than `_MAX_LINES`."""
     rest = len(entries) - _MAX_LINES
     return [*entries[:_MAX_LINES], *([f"… and {rest} more; --json shows all"] if rest > 0 else [])]

@@ -44,6 +44,7 @@ def _print_recovery(page: Page, recovery: Recovery | None) -> None:
 
 
 def _print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, dry_run: bool) -> int:
+    """Print what `add` or `remove` changed, or would change, and return the exit code: 5 if it was refused, else 0."""
     change = result.change
     paths = [] if change.refused else list(change.files)
     diff_text = "".join(_format_diff(path, *change.files[path]) for path in change.files) if diff else None
@@ -76,6 +77,7 @@ def _print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, 
 
 
 def _format_diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Return the unified diff of a file, for `git apply`; None is a file that does not exist."""
     old, new = ((data or b"").decode("utf-8").splitlines(keepends=True) for data in (before, after))
     names = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
     # `git apply` needs the note about a missing newline.

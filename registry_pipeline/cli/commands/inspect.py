@@ -123,6 +123,7 @@ def _print_run(page: Page, run: RunDocument) -> None:
 
 
 def _list_facts(run: RunDocument) -> Iterator[tuple[str, str]]:
+    """Yield labels and values of a run: verdict, envelope, inputs, sources and activations, as far as they exist."""
     verdict, envelope = run.verdict, run.report.run_json or {}
     yield "verdict", verdict.verdict
     yield "root", verdict.root_sha256 or "not known"

@@ -102,8 +102,10 @@ def print_records(
 ) -> None:
     """Print records in the format of `format_options`, or write them to a file; JSON has further `members`.
 
+    Findings are in text and annotations only.
+
     Raises:
-        BusyError, RefusedError, WriteError: as `overwrite_file`.
+        UsageError: the options contradict each other. BusyError, RefusedError, WriteError: as `overwrite_file`.
     """
     meta = click.get_current_context().meta
     form, raw, output = (meta[f"{_META}{name}"] for name in ("form", "raw", "output"))
@@ -175,7 +177,7 @@ def _append_command(kind: LogKind, help_text: str) -> Command:
 
 
 def _read_input(source: Path | None, record: str | None) -> tuple[bytes, str]:
-    """Return the JSON lines to append, and their name in findings."""
+    """Return the JSON lines to append, and their name in findings; UsageError unless one source is named."""
     if (source is None) == (record is None):
         raise click.UsageError("name a FILE of JSON lines, or - for standard input, or use --record JSON")
     if record is not None:
@@ -189,7 +191,7 @@ def _read_input(source: Path | None, record: str | None) -> tuple[bytes, str]:
 
 
 def print_append_result(reporter: Reporter, result: AppendResult, log: Log) -> int:
-    """Print the result of an append and return the exit code."""
+    """Print the result of an append and return the exit code: 5 if it was refused, else 0."""
     counts = {"added": len(result.added), "already_there": len(result.repeated)}
     lines = [f"appended  {record[log.id_key]}" for record in result.added[:_MAX_LISTED]]
     if len(result.added) > _MAX_LISTED:
@@ -279,6 +281,7 @@ def _merge_command(kind: LogKind, title: str) -> Command:
 
 
 def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -> int:
+    """Print the result of a merge and return the exit code: 3 for invalid logs, 5 for a refused write, else 0."""
     counts = {"in_both": result.in_both, "only_in_a": result.only_first, "only_in_b": result.only_second}
 
     origins = f"{result.in_both} in both, {result.only_first} only in A, {result.only_second} only in B"

@@ -110,7 +110,7 @@ def show_command(reporter: Reporter, run: str, history: bool, no_index: bool) ->
 
 
 def _list_changes(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return the line of each record of a run, with the fields that differ from the record before it."""
+    """Return the line of each record of a run, with the fields that differ from the record before it (first: none)."""
     changes: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
     for previous, entry in pairwise(entries):
         changed = field_changes(previous.record, entry.record)

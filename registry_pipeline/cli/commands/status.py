@@ -64,6 +64,7 @@ def _format_row(registry: Mapping[str, Any]) -> list[str]:
 
 
 def _format_active_run(registry: Mapping[str, Any]) -> str:
+    """Return the id of the active run, or why there is none; without a pointer also the newest run."""
     if registry["active"] is not None:
         run_id: str = registry["active"]["run_id"]
         return run_id

@@ -44,7 +44,11 @@ _PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
 def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
-    """Run both processes until Ctrl-C; call `on_ready` once with the address; raise an error if a process ends."""
+    """Start both processes, call `on_ready` once with the address, and stop them on Ctrl-C; return 0.
+
+    `note` prints a text. BusyError: the port is in use. NotFoundError: Dagster is not installed. Another error is
+    raised if a process ends or does not answer in time; then both are stopped, too.
+    """
     port = _find_free_port(port)
     prepare_home(home)
     environment = {**os.environ, REPO_VARIABLE: str(root), "DAGSTER_HOME": str(home)}
@@ -70,7 +74,7 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
 
 
 def find_dagster_commands(home: Path, port: int) -> tuple[list[str], list[str]]:
-    """Return the command lines of webserver and daemon; raise NotFoundError if Dagster is not installed."""
+    """Return the command lines of webserver and daemon; raise NotFoundError if one is not installed."""
     workspace = ("-w", str(home / WORKSPACE_FILE))
     web = [_find_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
     return web, [_find_program("dagster-daemon"), "run", *workspace]
@@ -85,7 +89,7 @@ def prepare_home(home: Path) -> None:
 
 
 def find_instance_file(package: Path = _PACKAGE) -> Path:
-    """Return the shipped `dagster.yaml`: the checkout's own, else the copy inside the package."""
+    """Return the path of the shipped `dagster.yaml`: that of the checkout, else the copy inside the package."""
     checkout = package.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / INSTANCE_FILE).is_file():
         return checkout / INSTANCE_FILE
@@ -93,6 +97,7 @@ def find_instance_file(package: Path = _PACKAGE) -> Path:
 
 
 def _find_free_port(requested: int) -> int:
+    """Return the requested port, or any free port for 0; raise BusyError if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -104,6 +109,7 @@ def _find_free_port(requested: int) -> int:
 
 
 def _find_program(name: str) -> str:
+    """Return the path of a program beside this Python or else on PATH; raise NotFoundError if there is none."""
     own = Path(sys.executable).parent / name
     path = str(own) if own.is_file() else shutil.which(name)
     if path is None:
@@ -135,6 +141,7 @@ def _end_with_parent() -> None:
 
 
 def _wait_until_ready(url: str, running: list[subprocess.Popen[bytes]], log: Path) -> None:
+    """Wait until the webserver answers; raise RegistryPipelineError if a process ends or after `_START_SECONDS`."""
     opener = build_opener(ProxyHandler({}))  # ignore the environment's proxy for loopback
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
@@ -153,7 +160,7 @@ def _raise_if_ended(running: list[subprocess.Popen[bytes]], log: Path) -> None:
 
 
 def _stop_processes(running: list[subprocess.Popen[bytes]]) -> None:
-    """Send SIGTERM to both process groups, and SIGKILL to whatever is left of them."""
+    """Send SIGTERM to both process groups, wait, and send SIGKILL to whatever is left of them."""
     # A second Ctrl-C must not interrupt the shutdown.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -151,6 +151,7 @@ class _VerifyOptions:
 
 
 def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
+    """Return the runs that `--all` or else `--active` lists, without those that are named."""
     if repository is None or not (request.all_folders or request.active):
         return []
     named_paths = {run.path for run in named}
@@ -199,7 +200,7 @@ def _check_chain_and_pointers(
 def _find_subjects(
     request: _VerifyOptions, verdicts: Sequence[Verdict], chain: ChainState | None, pointers: PointerFile | None
 ) -> dict[str, bool]:
-    """Return a noun for each option that says what to verify, and whether the repository contains any."""
+    """Return a noun for each option that says what to verify, and whether anything exists that it names."""
     has_sealed = any(verdict.verdict in ("pass", "fail") for verdict in verdicts)
     has_active = pointers is not None and bool(pointers.active_refs())
     has_records = chain is not None and bool(chain.records or chain.voided)
