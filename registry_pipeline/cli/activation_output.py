@@ -32,13 +32,13 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 def reason_options(command: _Decorated) -> _Decorated:
     """Add the required `--reason` and `--actor` to a command that changes the pointers."""
     reason = click.option(
-        "--reason", required=True, metavar="TEXT", callback=_require_text, help="Why, for the activation record."
+        "--reason", required=True, metavar="TEXT", callback=_refuse_blank_reason, help="Why, for the activation record."
     )
     actor = click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
     return reason(actor(command))
 
 
-def _require_text(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def _refuse_blank_reason(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if not value.strip():
         raise click.UsageError("--reason needs a text")
     return value

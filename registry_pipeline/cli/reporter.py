@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 class Progress:
     """Progress that is not drawn; the base class of drawn progress."""
 
-    def step(self, text: str) -> None:
+    def start_step(self, text: str) -> None:
         """Start a step named `text`, with no item done."""
 
-    def done(self, count: int, of: int | None = None) -> None:
+    def set_done(self, count: int, of: int | None = None) -> None:
         """Set how many items of the step are done, and the total if it is known."""
 
 
@@ -52,10 +52,10 @@ def draw_progress(reporter: Reporter, what: str, total: int | None = None) -> It
         task = bar.add_task(printable(what), total=total)
 
         class _DrawnProgress(Progress):
-            def step(self, text: str) -> None:
+            def start_step(self, text: str) -> None:
                 bar.update(task, description=printable(text), completed=0)
 
-            def done(self, count: int, of: int | None = None) -> None:
+            def set_done(self, count: int, of: int | None = None) -> None:
                 bar.update(task, completed=count, total=total if of is None else of)
 
         yield _DrawnProgress()
@@ -101,7 +101,7 @@ def format_annotation(finding: Finding) -> str:
         location = f"{finding.location}: "
     properties["title"] = finding.code
     text = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    return f"::{_LEVELS[finding.severity]} {text}::{_escape(f'{location}{_format_message(finding)}')}"
+    return f"::{_LEVELS[finding.severity]} {text}::{_escape_text(f'{location}{_format_message(finding)}')}"
 
 
 def format_summary_annotation(findings: Sequence[Finding]) -> str:
@@ -110,15 +110,15 @@ def format_summary_annotation(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.code for finding in findings)
     codes = ", ".join(f"{code} x{number}" for code, number in sorted(counts.items()))
     text = f"and {len(findings)} more: {codes} -> the log of --format text lists all of them"
-    return f"::{_LEVELS[highest]} title={len(findings)} more findings::{_escape(text)}"
+    return f"::{_LEVELS[highest]} title={len(findings)} more findings::{_escape_text(text)}"
 
 
-def _escape(text: str) -> str:
+def _escape_text(text: str) -> str:
     return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _escape_property(text: str) -> str:
-    return _escape(text).replace(":", "%3A").replace(",", "%2C")
+    return _escape_text(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # Version of every JSON document that states no other; raised by a change that readers must know.
@@ -308,4 +308,4 @@ def report_failure(message: str, advice: str, code: int, *, form: Format) -> Non
         document = {"schema_version": SCHEMA_VERSION, "error": failure, "findings": []}
         sys.stdout.write(json_document(document).decode("ascii"))
     elif form == "github":
-        sys.stdout.write(f"::error title=registry-pipeline::{_escape(text)}\n")
+        sys.stdout.write(f"::error title=registry-pipeline::{_escape_text(text)}\n")

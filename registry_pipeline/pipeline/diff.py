@@ -106,7 +106,7 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
     runs = (before, after)
     # (1) Verify both and compare the manifests.
     old_report, new_report = (_verify_or_raise(run) for run in runs)
-    registry_id, other_id = (_find_registry(report) for report in (old_report, new_report))
+    registry_id, other_id = (_find_registry_id(report) for report in (old_report, new_report))
     if registry_id != other_id:
         old_side = f"{before.run_id} is of {registry_id or 'no registry'}"
         new_side = f"{after.run_id} is of {other_id or 'no registry'}"
@@ -131,7 +131,7 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
 
 def find_registry_of_run(run: FoundRun) -> str | None:
     """Return the registry of a run, or None if it has none; raise EvidenceError if the run does not verify."""
-    return _find_registry(_verify_or_raise(run))
+    return _find_registry_id(_verify_or_raise(run))
 
 
 def _verify_or_raise(run: FoundRun) -> SealReport:
@@ -143,7 +143,7 @@ def _verify_or_raise(run: FoundRun) -> SealReport:
     return report
 
 
-def _find_registry(report: SealReport) -> str | None:
+def _find_registry_id(report: SealReport) -> str | None:
     return find_registry(report.run_json, (entry.relpath for entry in report.entries), REGISTRIES)[0]
 
 
@@ -192,8 +192,8 @@ def compare_artifact(relpath: str, before: bytes, after: bytes, key: Sequence[st
     if isinstance(old, list) and isinstance(new, list):
         old_by_key, new_by_key = _index_by_key(old, key), _index_by_key(new, key)
         if old_by_key is not None and new_by_key is not None:
-            return _compare_keyed(relpath, old_by_key, new_by_key, tuple(key))
-        return _compare_unkeyed(relpath, old, new)
+            return _compare_by_key(relpath, old_by_key, new_by_key, tuple(key))
+        return _compare_whole_records(relpath, old, new)
     if isinstance(old, dict) and isinstance(new, dict):
         return ArtifactDiff(relpath, "object", fields=tuple(find_field_changes(old, new)))
     return ArtifactDiff(relpath, "bytes")
@@ -245,7 +245,7 @@ def _index_by_key(records: Sequence[Record], key: Sequence[str]) -> dict[bytes, 
     return by_key if len(by_key) == len(records) else None
 
 
-def _compare_keyed(
+def _compare_by_key(
     relpath: str, old: Mapping[bytes, Record], new: Mapping[bytes, Record], key: tuple[str, ...]
 ) -> ArtifactDiff:
     common = [name for name in new if name in old]
@@ -262,7 +262,7 @@ def _compare_keyed(
     )
 
 
-def _compare_unkeyed(relpath: str, old: Sequence[Record], new: Sequence[Record]) -> ArtifactDiff:
+def _compare_whole_records(relpath: str, old: Sequence[Record], new: Sequence[Record]) -> ArtifactDiff:
     # A record may occur several times, so count the occurrences.
     old_count, new_count = (Counter(json_line(record) for record in records) for records in (old, new))
     added, removed = (

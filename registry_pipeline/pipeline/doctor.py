@@ -129,7 +129,7 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
     intent = intent_path(repository.pointer_path)
     if inspection.chain.state in ("committed", "not_chained") and intent.is_file():
         leftovers.append(("DOCTOR_INTENT_LEFTOVER", intent))
-    surroundings = [finding(code, _make_relative(repository, path)) for code, path in leftovers]
+    surroundings = [finding(code, _relative_to_root(repository, path)) for code, path in leftovers]
     try:
         surroundings += [*_check_line_ends(repository), *_check_ignores(repository), *_check_history_start(repository)]
     except NotFoundError as error:
@@ -235,15 +235,15 @@ def _remove_leftovers(repository: Repository) -> Iterator[Repair]:
         except OSError as error:
             raise cannot_write(path, error) from None
         if is_removed:
-            yield Repair("DOCTOR_TEMPORARY_LEFTOVER", _make_relative(repository, path), "removed")
+            yield Repair("DOCTOR_TEMPORARY_LEFTOVER", _relative_to_root(repository, path), "removed")
     intent = intent_path(repository.pointer_path)
     if intent.is_file() and remove_leftovers(repository):
-        yield Repair("DOCTOR_INTENT_LEFTOVER", _make_relative(repository, intent), "removed")
+        yield Repair("DOCTOR_INTENT_LEFTOVER", _relative_to_root(repository, intent), "removed")
     for leftover in find_leftovers(repository.staging_root):
         target = quarantine_folder(leftover, repository.state_root / "quarantine")
-        action = f"moved to {_make_relative(repository, target)}"
-        yield Repair("DOCTOR_STAGING_LEFTOVER", _make_relative(repository, leftover), action)
+        action = f"moved to {_relative_to_root(repository, target)}"
+        yield Repair("DOCTOR_STAGING_LEFTOVER", _relative_to_root(repository, leftover), action)
 
 
-def _make_relative(repository: Repository, path: Path) -> str:
+def _relative_to_root(repository: Repository, path: Path) -> str:
     return path.relative_to(repository.root).as_posix()

@@ -104,7 +104,7 @@ def read_status(repository: Repository, now: datetime) -> Status:
     newest = newest_runs(listing, REGISTRIES)
     obstacles = _explain_inactive(repository, inspection, newest)
     registries = tuple(
-        _describe_registry(inspection, spec, newest.get(name), obstacles.get(name), now)
+        _registry_to_json(inspection, spec, newest.get(name), obstacles.get(name), now)
         for name, spec in REGISTRIES.items()
         if name != ACTIVATION_TAG
     )
@@ -112,7 +112,7 @@ def read_status(repository: Repository, now: datetime) -> Status:
     return Status(repository.root, run.git, listing, inspection, all_findings, registries)
 
 
-def _describe_registry(
+def _registry_to_json(
     inspection: Inspection, spec: RegistrySpec, newest: RunFolder | None, obstacle: Obstacle | None, now: datetime
 ) -> dict[str, Any]:
     """Return an entry of `registries` in the document; `obstacle` is why the newest run is not active."""
@@ -122,7 +122,7 @@ def _describe_registry(
     return {
         "registry_id": name,
         "kind": spec.kind,
-        "active": None if ref is None else _describe_active_run(inspection, name, ref),
+        "active": None if ref is None else _active_run_to_json(inspection, name, ref),
         "seal": None if ref is None else _find_check_state(snapshot, "seal"),
         "schema": None if ref is None else _find_check_state(snapshot, "schema"),
         "newest_run_id": None if newest is None else newest.run_id,
@@ -132,7 +132,7 @@ def _describe_registry(
     }
 
 
-def _describe_active_run(inspection: Inspection, name: str, ref: SealedRef) -> dict[str, Any]:
+def _active_run_to_json(inspection: Inspection, name: str, ref: SealedRef) -> dict[str, Any]:
     """Return `active` of an entry; actor and reason are those of the last record that activated this run."""
     pointer = inspection.pointer_file.get(name)
     # A pointer that is older than the chain has no record.
@@ -195,12 +195,12 @@ def _check_sources(repository: Repository, inspection: Inspection, now: datetime
         checked = () if gathered.check is None else gathered.check.findings
         # The findings of the active run are reported there already. Their line numbers may differ by now.
         verdict = None if snapshot is None else snapshot.verdict
-        reported = set() if verdict is None else {_make_identity(f) for f in verdict.findings}
-        new = (f for f in checked if _make_identity(f) not in reported)
+        reported = set() if verdict is None else {_make_comparison_key(f) for f in verdict.findings}
+        new = (f for f in checked if _make_comparison_key(f) not in reported)
         yield from (f for f in (*gathered.findings, *new) if f.severity is not Severity.INFO)
 
 
-def _make_identity(reported: Finding) -> tuple[str, str, str]:
+def _make_comparison_key(reported: Finding) -> tuple[str, str, str]:
     return (reported.code, reported.severity, reported.message)
 
 

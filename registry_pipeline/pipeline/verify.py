@@ -247,7 +247,8 @@ def combine_verdicts(
         for verdict in listed
     ]
     results = [
-        _add_findings(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"]) for verdict in results
+        _add_findings_to_verdict(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"])
+        for verdict in results
     ]
     reported = {f for verdict in results for f in verdict.findings}
     # With `--all` a finding of an active run comes twice: from its folder and from its pointer.
@@ -258,20 +259,22 @@ def _add_marked_bad_finding(verdict: Verdict, marked_bad: Mapping[str, str], sev
     if verdict.run_id not in marked_bad:
         return verdict
     detail = marked_bad[verdict.run_id]
-    return _add_findings(verdict, [finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=detail)])
+    return _add_findings_to_verdict(
+        verdict, [finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=detail)]
+    )
 
 
 def _require_seal(verdict: Verdict) -> Verdict:
     """Make the findings of an unsealed folder errors, and add an error to one with a valid MANIFEST.sha256 only."""
     if verdict.verdict == "partial" and not verdict.errors():  # a list of hashes, and all of them match
         expected, got = " and ".join(SEAL_FILES), f"only {SEAL_FILES[1]}"
-        return _add_findings(verdict, [finding("PARTIAL", verdict.path, expected=expected, got=got)])
+        return _add_findings_to_verdict(verdict, [finding("PARTIAL", verdict.path, expected=expected, got=got)])
     if verdict.verdict != "unsealed":
         return verdict
     return replace(verdict, findings=tuple(replace(f, severity=Severity.ERROR) for f in verdict.findings))
 
 
-def _add_findings(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
+def _add_findings_to_verdict(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
     # `unsealed` and `partial` stay: they say more than `fail`.
     outcome = "fail" if verdict.verdict == "pass" and has_errors(findings) else verdict.verdict
     return replace(verdict, findings=sorted_findings((*verdict.findings, *findings)), verdict=outcome)

@@ -84,8 +84,8 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
             force=force,
             actor=find_actor(actor, repository.root),
             reason=reason,
-            on_step=lambda step, registry_id: bar.step(f"{step} {registry_id}"),
-            on_progress=bar.done,
+            on_step=lambda step, registry_id: bar.start_step(f"{step} {registry_id}"),
+            on_progress=bar.set_done,
         )
     reporter.print_result(_result_to_json(result), result.findings, lambda page: _print_result(page, result))
     return _find_exit_code(repository, result, fail_on)
@@ -202,10 +202,10 @@ def _build_days(
             draw_progress(reporter, "read run folders") as bar,
             defer_signals(SIGINT) as interrupted,
         ):
-            for day in build_days(repository, run, days, force=force, on_progress=bar.done):
+            for day in build_days(repository, run, days, force=force, on_progress=bar.set_done):
                 sealed.append((day, validate(repository, day.run)))
-                bar.step(str(day.day))
-                bar.done(len(sealed), len(days))
+                bar.start_step(str(day.day))
+                bar.set_done(len(sealed), len(days))
                 if interrupted():
                     break
     except KeyboardInterrupt:

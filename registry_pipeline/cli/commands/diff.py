@@ -80,14 +80,14 @@ def _print_diff(page: Page, diff: RunDiff) -> None:
         page.line("all files are identical")
         return
     page.line(f"files: {', '.join(f'{len(paths)} {kind}' for kind, paths in kinds)}")
-    _print_list(page, [f"{_SIGNS[kind]} {path}" for kind, paths in kinds for path in paths])
+    _print_shortened(page, [f"{_SIGNS[kind]} {path}" for kind, paths in kinds for path in paths])
     for artifact in diff.artifacts:
         page.line()
         page.line(_format_heading(artifact), style="bold")
         counts = Counter(field.field for record in artifact.changed for field in record.fields)
         if len(artifact.changed) > 1:
             page.line(f"  changed: {', '.join(f'{field} in {count}' for field, count in sorted(counts.items()))}")
-        _print_list(page, list(_format_records(artifact, counts)))
+        _print_shortened(page, list(_format_records(artifact, counts)))
 
 
 def _format_heading(artifact: ArtifactDiff) -> str:
@@ -136,7 +136,7 @@ def _format_value(value: Any) -> str:
     return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"
 
 
-def _print_list(page: Page, entries: Sequence[str]) -> None:
+def _print_shortened(page: Page, entries: Sequence[str]) -> None:
     for entry in _shorten(entries):
         for line in entry.split("\n"):
             page.line(f"  {line}")

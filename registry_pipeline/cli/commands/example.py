@@ -26,7 +26,7 @@ def example_command(reporter: Reporter, target: Path, seed: int) -> int:
     and run folders of every quality, some of them tampered with. The output says what `verify --all` must find.
     """
     with draw_progress(reporter, "run folders") as bar:
-        outcome = make_example(target, reporter.settings.now, seed=seed, on_progress=bar.done)
+        outcome = make_example(target, reporter.settings.now, seed=seed, on_progress=bar.set_done)
     planted = [folder.to_json() for folder in outcome.planted]
     document = {"root": str(outcome.repository.root), "runs": outcome.runs, "planted": planted}
     reporter.print_result(document, (), lambda page: _print_outcome(page, outcome))

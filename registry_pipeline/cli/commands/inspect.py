@@ -187,12 +187,12 @@ def registries_command(reporter: Reporter) -> int:
 
     Shows what each one is, what it depends on, and why some can never be active.
     """
-    rows = [_describe_registry(spec) for spec in REGISTRIES.values()]
+    rows = [_registry_to_json(spec) for spec in REGISTRIES.values()]
     reporter.print_result({"registries": rows}, (), lambda page: _print_registries(page, rows))
     return 0
 
 
-def _describe_registry(spec: RegistrySpec) -> dict[str, Any]:
+def _registry_to_json(spec: RegistrySpec) -> dict[str, Any]:
     return {
         "registry_id": spec.registry_id,
         "kind": spec.kind,

@@ -50,7 +50,7 @@ def _print_status(page: Page, status: Status) -> None:
     page.line()
     columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
     page.table([*columns, Column("active run", below=True)], map(_format_row, status.registries))
-    _print_inactive(page, status)
+    _print_newest_inactive(page, status)
     _print_counts(page, status)
     if status.findings:
         page.line()
@@ -78,7 +78,7 @@ def _can_be_active(registry: Mapping[str, Any]) -> bool:
     return can_be_active(REGISTRIES[registry["registry_id"]])
 
 
-def _print_inactive(page: Page, status: Status) -> None:
+def _print_newest_inactive(page: Page, status: Status) -> None:
     inactive = [r for r in status.registries if r["newest_not_active_because"] and _can_be_active(r)]
     if inactive:
         page.line()

@@ -37,7 +37,7 @@ from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
 
 
-def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_sha256(value):
         raise click.UsageError(f"--expect {value!r} is not 64 lower-case hexadecimal digits")
     return value
@@ -58,7 +58,7 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
 @click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
 @click.option("--chain", is_flag=True, help="The activation chain, and the pointer file against its last record.")
-@click.option("--expect", metavar="HASH", callback=_require_hash, help="With --chain: the output of `anchor`.")
+@click.option("--expect", metavar="HASH", callback=_refuse_malformed_hash, help="With --chain: the output of `anchor`.")
 @click.option("--inputs", is_flag=True, help="Also the runs that these were built from, recursively.")
 @click.option("--baseline", metavar="REF", help="No run folder of this git commit is missing or has another root.")
 @click.option("--only", type=click.Choice(["seal"]), help="Verify only the seal, not envelope and schema.")
@@ -165,11 +165,11 @@ def _check_runs(
     only_seal = request.only is not None
     with draw_progress(reporter, "run folders", len(runs)) as bar:
         processes = request.jobs or os.cpu_count() or 1
-        checked = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=bar.done))
+        checked = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=bar.set_done))
     if repository is None or not request.inputs:
         return checked, None
     with draw_progress(reporter, "recorded inputs") as bar:
-        return checked, verify_inputs(repository, runs, checked, only_seal=only_seal, on_done=bar.done)
+        return checked, verify_inputs(repository, runs, checked, only_seal=only_seal, on_done=bar.set_done)
 
 
 def _check_chain_and_pointers(
