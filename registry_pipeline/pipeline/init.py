@@ -127,7 +127,7 @@ def list_git_attributes(publish_root: str, pointers: str, logs: Iterable[str] = 
 def list_git_ignores(
     publish_root: str, pointers: str, logs: Iterable[str] = (), *, track_runs: bool
 ) -> tuple[str, ...]:
-    """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file."""
+    """Return the `.gitignore` lines: local state, caches of logs, unless `track_runs` run folders and pointer file."""
     state_root = publish_root.rpartition("/")[0]
     state = (f"/{state_root}/{name}" for name in STATE_NAMES)
     change_files = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)

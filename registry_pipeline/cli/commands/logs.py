@@ -83,7 +83,7 @@ format_options = add_options(
 
 
 def machine_option(command: _Decorated) -> _Decorated:
-    """Add `--machine` to a command that must know on which machine it runs."""
+    """Add the optional `--machine`, which the environment may also give, to a command."""
     return click.option(
         "--machine",
         type=click.Choice(MACHINES),
