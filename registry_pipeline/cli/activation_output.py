@@ -25,15 +25,15 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 def reason_options(command: _Decorated) -> _Decorated:
-    """Add `--reason` and `--actor` to a command that changes the pointers."""
+    """Add the required `--reason` and `--actor` to a command that changes the pointers."""
     reason = click.option(
-        "--reason", required=True, metavar="TEXT", callback=_require_text, help="Why, for the activation record."
+        "--reason", required=True, metavar="TEXT", callback=_refuse_blank_reason, help="Why, for the activation record."
     )
     actor = click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
     return reason(actor(command))
 
 
-def _require_text(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def _refuse_blank_reason(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if not value.strip():
         raise click.UsageError("--reason needs a text")
     return value
@@ -48,9 +48,10 @@ def print_change(
     action: str,
     other_findings: Iterable[Finding] = (),
 ) -> int:
-    """Render the health report if a pointer moved, print the outcome, and return the exit code.
+    """Render the health report after a change, print the outcome, and return the exit code: 0, 3, 5 or 8.
 
-    `outcome` is None if nothing had to change. `run` is None for a refusal before any run was started.
+    `outcome` is None if nothing had to change; then, and after a refusal, nothing is rendered. `run` is None for a
+    refusal before any run was started. `action` is the `action` of the document.
     """
     activation = outcome if isinstance(outcome, Activation) else None
     report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)
@@ -75,7 +76,7 @@ def print_change(
 
     reporter.print_result(document, findings, print_text)
     if isinstance(outcome, Refusal):
-        return refusal_code(outcome)
+        return exit_code_of_refusal(outcome)
     return ExitCode.REPORT_NOT_RENDERED if is_report_missing(findings) else ExitCode.FINE
 
 
@@ -86,7 +87,7 @@ def _print_moves(page: Page, activation: Activation) -> None:
     page.line(f"recorded in {activation.record.run_id}")
 
 
-def refusal_code(refusal: Refusal) -> ExitCode:
-    """Return 3 if the pointer file or the chain is invalid, else 5."""
+def exit_code_of_refusal(refusal: Refusal) -> ExitCode:
+    """Return 3 if an error of the pointer file or the chain is the reason, else 5."""
     invalid = any(f.severity is Severity.ERROR and f.code.startswith(("POINTER_", "CHAIN_")) for f in refusal.findings)
     return ExitCode.INVALID_EVIDENCE if invalid else ExitCode.REFUSED

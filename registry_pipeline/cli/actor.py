@@ -13,7 +13,7 @@ ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
 
 
 def find_actor(actor: str | None, root: Path) -> str:
-    """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
+    """Return the first that is not blank of `actor`, the environment variable, git's identity, login name, user id."""
     for name in (actor, os.environ.get(ACTOR_VARIABLE), read_identity(root)):
         if name is not None and name.strip():
             return name.strip()

@@ -19,7 +19,7 @@ from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml
 _ESCAPE: Final = re.compile(rb"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)")
 
 
-def read_given(
+def read_given_entries(
     types: Sequence[str], files: Sequence[str], texts: Sequence[str], folder: Path
 ) -> tuple[GivenEntry, ...]:
     """Return the entries in files (relative to `folder`) and texts, in their order; "-" is standard input.
@@ -31,7 +31,7 @@ def read_given(
         NotFoundError: a file does not exist (exit 7).
         RefusedError: a source is not YAML, or contains no entry (exit 5).
     """
-    sources = [*(_read_file(name, folder) for name in files), *map(_read_text, texts)]
+    sources = [*(_read_file_source(name, folder) for name in files), *map(_make_text_source, texts)]
     if not sources:
         raise click.UsageError("name an entry: --entry-file FILE, --entry-json JSON, or - for standard input")
     if len(types) > 1 and (len(types) != len(sources) or (files and texts)):
@@ -40,7 +40,7 @@ def read_given(
         )
     given: list[GivenEntry] = []
     for number, (origin, data) in enumerate(sources):
-        for node in _read_documents(origin, data):
+        for node in _parse_documents(origin, data):
             if types:
                 groups = [(types[number] if len(types) > 1 else types[0], node)]
             elif node.kind == "mapping" and all(items.kind == "sequence" for _, items in node.pairs()):
@@ -56,11 +56,13 @@ def read_given(
     return tuple(given)
 
 
-def _read_text(text: str) -> tuple[str, bytes]:
-    return _read_file("-", Path()) if text == "-" else ("--entry-json", text.encode("utf-8", "surrogateescape"))
+def _make_text_source(text: str) -> tuple[str, bytes]:
+    """Return the origin and the bytes of a text of `--entry-json`; those of standard input for "-"."""
+    return _read_file_source("-", Path()) if text == "-" else ("--entry-json", text.encode("utf-8", "surrogateescape"))
 
 
-def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
+def _read_file_source(name: str, folder: Path) -> tuple[str, bytes]:
+    """Return the origin and the bytes of a file, or of standard input for "-"; NotFoundError if it cannot be read."""
     if name == "-":
         return "standard input", sys.stdin.buffer.read()
     try:
@@ -71,7 +73,8 @@ def _read_file(name: str, folder: Path) -> tuple[str, bytes]:
         raise NotFoundError(f"{name} cannot be read: {error.strerror}", "name a file that can be read") from None
 
 
-def _read_documents(origin: str, data: bytes) -> list[YamlNode]:
+def _parse_documents(origin: str, data: bytes) -> list[YamlNode]:
+    """Return the YAML or JSON documents of a source that are not null; raise RefusedError if it is not valid."""
     # JSON is parsed as YAML, so that findings have a line and a column.
     try:
         return [node for node in read_yaml(_join_surrogates(data)) if node.value is not None]
@@ -80,15 +83,15 @@ def _read_documents(origin: str, data: bytes) -> list[YamlNode]:
 
 
 def _join_surrogates(data: bytes) -> bytes:
-    """Return JSON with one YAML escape for each surrogate pair, the only JSON syntax that is not YAML."""
+    """Return JSON with one YAML escape for each surrogate pair, its only syntax that is not YAML; else `data`."""
     if b"\\ud" not in data.lower():
         return data
     try:
         json.loads(data)
     except (ValueError, RecursionError):
         return data  # not JSON: the YAML parser decides
-    return _ESCAPE.sub(_join_pair, data)
+    return _ESCAPE.sub(_join_surrogate_pair, data)
 
 
-def _join_pair(match: re.Match[bytes]) -> bytes:
+def _join_surrogate_pair(match: re.Match[bytes]) -> bytes:
     return match[0] if len(match[1]) == 1 else b"\\U%08x" % ord(json.loads(b'"%s"' % match[0]))

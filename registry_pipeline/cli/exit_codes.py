@@ -48,13 +48,13 @@ _PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 8, 4)
 
 
 def combine_exit_codes(codes: Iterable[int]) -> int:
-    """Return the exit code of a command for which several apply: the first of 1, 2, 6, 3, 7, 5, 8, 4, else 0."""
+    """Return the exit code if several apply: the first of 1, 2, 6, 3, 7, 5, 8, 4, else 0. Other codes are ignored."""
     applicable = set(codes)
     return next((code for code in _PRECEDENCE if code in applicable), int(ExitCode.FINE))
 
 
 def exit_code_of(findings: Iterable[Finding]) -> int:
-    """Return the exit code of findings: 3 with an error, 7 where something could not be checked, else 0."""
+    """Return the exit code of findings: 3 with an error, 7 if each error says that a check was impossible, else 0."""
     errors = {finding.code for finding in findings if finding.severity is Severity.ERROR}
     if errors - COULD_NOT_CHECK:
         return ExitCode.INVALID_EVIDENCE
@@ -72,6 +72,7 @@ def fail_on_option(command: _Decorated) -> _Decorated:
 
 
 def _parse_reasons(ctx: click.Context, param: click.Parameter, value: str | None) -> frozenset[str]:
+    """Return the comma-separated reasons, none for None; raise BadParameter for an unknown or empty one."""
     names = [] if value is None else [name.strip() for name in value.split(",")]
     unknown = [name for name in names if name not in FAIL_ON_REASONS]
     if unknown:
@@ -85,7 +86,7 @@ def matches_fail_on(
     operations: OperationCounts | None = None,
     drift: SystemDrift | None = None,
 ) -> bool:
-    """Return whether any of the reasons applies. Unknown counts (None) never apply."""
+    """Return whether a reason applies; unknown counts (None) never do. `drift` is of operations or of the system."""
     counts = {
         "drift": 0 if operations is None else operations.drifting,
         "stale": 0 if operations is None else operations.stale,

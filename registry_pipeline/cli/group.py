@@ -10,7 +10,7 @@ import click
 
 from registry_pipeline.cli.exit_codes import MEANINGS, ExitCode
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.cli.settings import global_options, read_settings
+from registry_pipeline.cli.settings import make_global_options, read_settings
 from registry_pipeline.findings.finding import did_you_mean
 
 PROGRAM: Final = "registry-pipeline"
@@ -36,10 +36,10 @@ class Command(_SuggestingCommand):
         self._own_count = len(self.params)
         # An own option replaces the global option of its name.
         own_names = {name for param in self.params for name in param.opts}
-        self.params += [option for option in global_options() if not own_names.intersection(option.opts)]
+        self.params += [option for option in make_global_options() if not own_names.intersection(option.opts)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the command with its reporter."""
+        """Call the command with a new reporter; raise UsageError if the global options contradict each other."""
         ctx.obj = Reporter(read_settings(ctx))
         return super().invoke(ctx)
 
@@ -76,8 +76,8 @@ class CommandGroup(_SuggestingCommand, click.Group):
     """The program or a group of commands, with their lines of help. A module is imported when its command is called."""
 
     def __init__(self, *args: Any, members: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
-        defaults: dict[str, Any] = {"params": global_options(), "callback": _show_help, "invoke_without_command": True}
-        super().__init__(*args, **(defaults | attributes))
+        defaults: dict[str, Any] = {"callback": _show_help, "invoke_without_command": True}
+        super().__init__(*args, **({"params": make_global_options()} | defaults | attributes))
         self.help_lines = {name: line for name, (_, line) in members.items()}
         self._places = {name: place for name, (place, _) in members.items()}
 
@@ -86,7 +86,7 @@ class CommandGroup(_SuggestingCommand, click.Group):
         return list(self.help_lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature is click's
-        """Return a command, or None if the name is unknown."""
+        """Import and return a command, or return None if the name is unknown."""
         if cmd_name not in self._places:
             return None
         module, attribute = self._places[cmd_name].split(":")
@@ -94,7 +94,7 @@ class CommandGroup(_SuggestingCommand, click.Group):
         return command if isinstance(command, click.Command) else None
 
     def all_commands(self) -> Iterator[tuple[str, Command]]:
-        """Yield each command with its full name, such as `roles check`."""
+        """Import and yield each command with its full name, such as `roles check`."""
         for name in self.help_lines:
             command = self.get_command(click.Context(self), name)
             if isinstance(command, CommandGroup):
@@ -105,7 +105,7 @@ class CommandGroup(_SuggestingCommand, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the called command, or suggest one for a misspelt name."""
+        """Return the called command as click does; raise UsageError with a suggestion for an unknown name."""
         if args[0] not in self.help_lines:
             _refuse_unknown(ctx, "command", args[0], self.help_lines)
         return super().resolve_command(ctx, args)
@@ -136,6 +136,7 @@ def _write_options(
 
 
 def _refuse_unknown(ctx: click.Context, kind: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Raise UsageError for a name that is not in `known`, with the most similar known name."""
     suggestion = did_you_mean(name, known)
     question = f"; did you mean {suggestion}?" if suggestion else ""
     raise click.UsageError(f"unknown {kind} {name}{question}", ctx) from None

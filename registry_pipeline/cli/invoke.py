@@ -26,7 +26,7 @@ _STATUS_HINT: Final = "see `registry-pipeline status` for what was done before"
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run the command line with `argv`, by default those of the process, and return its exit code."""
+    """Run the command line with `argv`, by default those of the process; print any failure and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding cannot show is printed as escapes instead of ending the program.
@@ -45,22 +45,23 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _discard_output()
     except (click.Abort, KeyboardInterrupt):
-        return _fail(arguments, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
+        return _report_failure(arguments, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
     except click.UsageError as error:
         command_path = error.ctx.command_path if error.ctx is not None else PROGRAM
-        return _fail(arguments, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
+        return _report_failure(arguments, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
     except click.ClickException as error:
-        return _fail(arguments, error.format_message(), "", ExitCode.USAGE)
+        return _report_failure(arguments, error.format_message(), "", ExitCode.USAGE)
     except (RegistryPipelineError, OSError) as error:
-        _print_traceback(arguments)
+        _print_traceback_if_verbose(arguments)
         failure = error if isinstance(error, RegistryPipelineError) else _wrap_os_error(error)
-        return _fail(arguments, failure.message, failure.advice, failure.exit_code)
+        return _report_failure(arguments, failure.message, failure.advice, failure.exit_code)
     except Exception as error:  # noqa: BLE001 - a user never gets a traceback without --verbose
-        _print_traceback(arguments)
-        return _fail(arguments, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
+        _print_traceback_if_verbose(arguments)
+        return _report_failure(arguments, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
 
 
-def _fail(arguments: list[str], message: str, advice: str, code: int) -> int:
+def _report_failure(arguments: list[str], message: str, advice: str, code: int) -> int:
+    """Print a failure and return its exit code; 141 if nobody reads stdout any more."""
     try:
         report_failure(message, advice, code, form=find_requested_format(arguments))
         sys.stdout.flush()
@@ -70,14 +71,14 @@ def _fail(arguments: list[str], message: str, advice: str, code: int) -> int:
 
 
 def _wrap_os_error(error: OSError) -> RegistryPipelineError:
-    """Return a refused write with the common message; any other error keeps the text of the system."""
+    """Return an error that can be reported: a refused write has the common message, others the text of the system."""
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is not None and is_refused_write(error):
         return cannot_write(path, error)
     return RegistryPipelineError(f"{type(error).__name__}: {error}", f"fix the cause, then {_STATUS_HINT}")
 
 
-def _print_traceback(arguments: list[str]) -> None:
+def _print_traceback_if_verbose(arguments: list[str]) -> None:
     # The raw arguments are searched, because parsing may be what failed.
     if any(word == "--verbose" or (word.startswith("-v") and not word.strip("-v")) for word in arguments):
         import traceback  # noqa: PLC0415 - only --verbose needs it
@@ -86,6 +87,7 @@ def _print_traceback(arguments: list[str]) -> None:
 
 
 def _discard_output() -> int:
+    """Send all further output of stdout to nowhere and return exit code 141."""
     # The reader of the pipe is gone. The interpreter flushes stdout at exit, which must not fail again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.BROKEN_PIPE

@@ -51,7 +51,7 @@ class UtcText(click.ParamType):  # type: ignore[type-arg]  # no parameter before
 
 
 def parse_days(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[date, ...] | None:
-    """Return the days of an option `DATE` or `FIRST..LAST`, with dates as 2026-03-01."""
+    """Return all days of an option `DATE` or `FIRST..LAST` (both included), None for None; else raise BadParameter."""
     if value is None:
         return None
     texts = value.split("..", 1)

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Progress that is not drawn."""
+    """Progress that is not drawn; the base class of drawn progress."""
 
-    def step(self, text: str) -> None:
-        """Start a step named `text`."""
+    def start_step(self, text: str) -> None:
+        """Start a step named `text`, with no item done."""
 
-    def done(self, count: int, of: int | None = None) -> None:
+    def set_done(self, count: int, of: int | None = None) -> None:
         """Set how many items of the step are done, and the total if it is known."""
 
 
 @contextmanager
-def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
-    """Draw progress while the block runs, if stderr is a terminal."""
+def draw_progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
+    """Draw progress on stderr while the block runs; not if it is no terminal, if `total` is 0, or with `--quiet`."""
     if reporter.settings.quiet or not sys.stderr.isatty() or total == 0:
         yield Progress()
         return
@@ -52,10 +52,10 @@ def progress(reporter: Reporter, what: str, total: int | None = None) -> Iterato
         task = bar.add_task(printable(what), total=total)
 
         class _DrawnProgress(Progress):
-            def step(self, text: str) -> None:
+            def start_step(self, text: str) -> None:
                 bar.update(task, description=printable(text), completed=0)
 
-            def done(self, count: int, of: int | None = None) -> None:
+            def set_done(self, count: int, of: int | None = None) -> None:
                 bar.update(task, completed=count, total=total if of is None else of)
 
         yield _DrawnProgress()
@@ -66,18 +66,19 @@ _FIELDS: Final = re.compile(r"(?:(?<!{){[a-z_]+})+")
 _LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
-def finding_head(finding: Finding) -> str:
+def format_finding_head(finding: Finding) -> str:
     """Return the start of a finding's line: `<PREFIX>: CODE`, with the prefix of the original validators."""
     return f"{CODES[finding.code].prefix}: {finding.code}"
 
 
-def finding_line(finding: Finding) -> str:
+def format_finding(finding: Finding) -> str:
     """Return `<PREFIX>: CODE path[:location]: message expected … got … (clause) -> hint`."""
     location = f":{finding.location}" if finding.location else ""
-    return f"{finding_head(finding)} {finding.path}{location}: {_describe(finding)}"
+    return f"{format_finding_head(finding)} {finding.path}{location}: {_format_message(finding)}"
 
 
-def _describe(finding: Finding) -> str:
+def _format_message(finding: Finding) -> str:
+    """Return `message: expected … got … (clause) -> hint`, without the parts that the finding lacks."""
     expected = "" if finding.expected is None else f" expected {finding.expected}"
     got = "" if finding.got is None else f" got {finding.got}"
     hint = f" -> {finding.hint}" if finding.hint else ""
@@ -85,12 +86,12 @@ def _describe(finding: Finding) -> str:
 
 
 def format_template(template: str) -> str:
-    """Return a template of the table of codes, with `…` for each field."""
+    """Return a template of the table of codes, with one `…` for each run of fields."""
     return _FIELDS.sub("…", template).replace("{{", "{").replace("}}", "}")
 
 
-def annotation(finding: Finding) -> str:
-    """Return a finding as a GitHub workflow command; a location that is a line number becomes `line` and `col`."""
+def format_annotation(finding: Finding) -> str:
+    """Return a finding as a GitHub workflow command; a location that is no line number is put before its message."""
     properties = {"file": finding.path}
     location = ""
     line_match = _LINE.fullmatch(finding.location or "")
@@ -100,24 +101,24 @@ def annotation(finding: Finding) -> str:
         location = f"{finding.location}: "
     properties["title"] = finding.code
     text = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    return f"::{_LEVELS[finding.severity]} {text}::{_escape(f'{location}{_describe(finding)}')}"
+    return f"::{_LEVELS[finding.severity]} {text}::{_escape_text(f'{location}{_format_message(finding)}')}"
 
 
-def summary_annotation(findings: Sequence[Finding]) -> str:
+def format_summary_annotation(findings: Sequence[Finding]) -> str:
     """Return one workflow command that counts many findings by code; its level is the highest of theirs."""
     highest = min((finding.severity for finding in findings), key=list(_LEVELS).index)
     counts = Counter(finding.code for finding in findings)
     codes = ", ".join(f"{code} x{number}" for code, number in sorted(counts.items()))
     text = f"and {len(findings)} more: {codes} -> the log of --format text lists all of them"
-    return f"::{_LEVELS[highest]} title={len(findings)} more findings::{_escape(text)}"
+    return f"::{_LEVELS[highest]} title={len(findings)} more findings::{_escape_text(text)}"
 
 
-def _escape(text: str) -> str:
+def _escape_text(text: str) -> str:
     return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _escape_property(text: str) -> str:
-    return _escape(text).replace(":", "%3A").replace(",", "%2C")
+    return _escape_text(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # Version of every JSON document that states no other; raised by a change that readers must know.
@@ -151,17 +152,18 @@ class Reporter:
         *,
         fold_after: int | None = None,
     ) -> None:
-        """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text.
+        """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text by `print_text`.
 
-        After `fold_after` annotations one summary replaces the rest, because GitHub shows few per step.
+        A document without `schema_version` gets one. After `fold_after` annotations one summary replaces the rest,
+        because GitHub shows few per step.
         """
         if self.settings.format == "json":
             sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
         elif self.settings.format == "github":
             listed = findings if fold_after is None else findings[:fold_after]
-            sys.stdout.writelines(f"{annotation(finding)}\n" for finding in listed)
+            sys.stdout.writelines(f"{format_annotation(finding)}\n" for finding in listed)
             if len(listed) < len(findings):
-                sys.stdout.write(f"{summary_annotation(findings[len(listed) :])}\n")
+                sys.stdout.write(f"{format_summary_annotation(findings[len(listed) :])}\n")
         else:
             print_text(Page(self.settings))
         sys.stdout.flush()
@@ -180,7 +182,7 @@ class Reporter:
         return sys.stdout.isatty()
 
     def note(self, text: str) -> None:
-        """Print a line on stderr that is not part of the result."""
+        """Print a line on stderr that is not part of the result; nothing with `--quiet`."""
         if not self.settings.quiet:
             sys.stderr.write(f"{printable(text)}\n")
 
@@ -197,7 +199,7 @@ class Column:
 
 
 class Page:
-    """The text output of a command: lines, tables and findings; coloured and fitted to the width on a terminal."""
+    """The text output of a command: lines, tables and findings; with `--quiet` only findings that are errors."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -221,7 +223,7 @@ class Page:
         """Print one line per finding; only errors if the command is quiet."""
         for finding in findings:
             if finding.severity is Severity.ERROR or not self.settings.quiet:
-                self._print_line(finding_line(finding), _STYLES[finding.severity], len(finding_head(finding)))
+                self._print_line(format_finding(finding), _STYLES[finding.severity], len(format_finding_head(finding)))
 
     def _print_line(self, text: str, style: str, styled: int | None = None) -> None:
         """Print one line; on a terminal the first `styled` characters (default: all) have the style."""
@@ -233,7 +235,7 @@ class Page:
 
         line = Text(text)
         line.stylize(style, 0, styled)
-        _console(self.settings).print(line, soft_wrap=True)
+        _make_console(self.settings).print(line, soft_wrap=True)
 
 
 def _format_plain_table(columns: Sequence[Column], rows: list[list[str]]) -> list[str] | None:
@@ -258,19 +260,20 @@ def _format_plain_table(columns: Sequence[Column], rows: list[list[str]]) -> lis
 
 
 def _format_rich_table(settings: Settings, columns: Sequence[Column], rows: list[list[str]]) -> list[str]:
-    console = _console(settings)
-    table = _rich_table(columns, rows)
+    """Return the lines of a table by rich; cells of a column with `below` follow their rows if they do not fit."""
+    console = _make_console(settings)
+    table = _make_rich_table(columns, rows)
     full_width = console.measure(table, options=console.options.update(width=_WIDE)).maximum
     if columns[-1].below and full_width > console.width:
         # The last column does not fit: print its cells below the rows, unless the other columns do not fit either.
-        title, *lines = _render(console, _rich_table(columns[:-1], [row[:-1] for row in rows]))
+        title, *lines = _render_lines(console, _make_rich_table(columns[:-1], [row[:-1] for row in rows]))
         if len(lines) == len(rows):
             below = ([f"    {printable(row[-1])}"] if row[-1] else [] for row in rows)
             return [title, *(text for line, cell in zip(lines, below, strict=True) for text in (line, *cell))]
-    return _render(console, table)
+    return _render_lines(console, table)
 
 
-def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
+def _make_rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Table:
     from rich.table import Table  # noqa: PLC0415 - only a table that needs rich imports it
     from rich.text import Text  # noqa: PLC0415
 
@@ -282,13 +285,13 @@ def _rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Tab
     return table
 
 
-def _render(console: Console, table: Table) -> list[str]:
+def _render_lines(console: Console, table: Table) -> list[str]:
     with console.capture() as captured:
         console.print(table)
     return captured.get().splitlines()
 
 
-def _console(settings: Settings) -> Console:
+def _make_console(settings: Settings) -> Console:
     from rich.console import Console  # noqa: PLC0415
 
     width = None if sys.stdout.isatty() else _WIDE
@@ -297,7 +300,7 @@ def _console(settings: Settings) -> Console:
 
 
 def report_failure(message: str, advice: str, code: int, *, form: Format) -> None:
-    """Print why a command failed: one line on stderr, and on stdout the JSON document or the annotation."""
+    """Print why a command failed: one line on stderr, and for json or github a document or annotation on stdout."""
     text = f"{printable(message)}{f' -> {printable(advice)}' if advice else ''}"
     sys.stderr.write(f"error: {text}\n")
     if form == "json":
@@ -305,4 +308,4 @@ def report_failure(message: str, advice: str, code: int, *, form: Format) -> Non
         document = {"schema_version": SCHEMA_VERSION, "error": failure, "findings": []}
         sys.stdout.write(json_document(document).decode("ascii"))
     elif form == "github":
-        sys.stdout.write(f"::error title=registry-pipeline::{_escape(text)}\n")
+        sys.stdout.write(f"::error title=registry-pipeline::{_escape_text(text)}\n")

@@ -12,12 +12,12 @@ from registry_pipeline.pointers.find_runs import FoundRun, find_run, locate_fold
 
 
 def is_path(name: str) -> bool:
-    """Return whether an argument is the path of a folder."""
+    """Return whether an argument is the path of a folder: it has a slash, or is "." or ".."."""
     return "/" in name or name in (".", "..")
 
 
 def find_repository_for(reporter: Reporter, names: Iterable[str]) -> Repository | None:
-    """Return the repository, or None if there is none, -C names none, and every argument is a path."""
+    """Return the repository, else None if -C names none and every argument is a path, else raise NotFoundError."""
     try:
         return find_repository(reporter.settings.repo)
     except NotFoundError:
@@ -27,7 +27,7 @@ def find_repository_for(reporter: Reporter, names: Iterable[str]) -> Repository 
 
 
 def find_named_run(repository: Repository | None, name: str, registry_id: str | None = None) -> FoundRun:
-    """Return the run that an argument names; without a repository only a path can be found."""
+    """Return the run that an argument names: the folder of a path (always without a repository), else as `find_run`."""
     if repository is None or is_path(name):
         return locate_folder(Path(name))
     return find_run(repository, name, registry_id)

@@ -46,30 +46,32 @@ def _remember_option(ctx: click.Context, param: click.Parameter, value: Any) -> 
 
 
 def remember_format(ctx: click.Context, form: Format) -> None:
-    """Use the value of a command's own `--format` as the global one."""
+    """Use the value of a command's own `--format` as the global one, instead of any that was given."""
     ctx.meta.setdefault(_KEY, {})["format_"] = form
 
 
-def global_options() -> list[click.Option]:
-    """Return new instances of the options that every command takes."""
+def make_global_options() -> list[click.Option]:
+    """Return new instances of the options that every command and group takes."""
     return [
-        _option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The repository."),
-        _option("--json", "as_json", is_flag=True, help="The same as --format json."),
-        _option("--format", "format_", type=click.Choice(FORMATS), help="Output format; json is one document."),
-        _option("-q", "--quiet", count=True, help="Show errors only."),
-        _option("-v", "--verbose", count=True, help="Show more, and the traceback of a failure."),
-        _option("--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."),
-        _option("--allow-future", is_flag=True, help="Allow a --now more than a day ahead of the system clock."),
-        _option("--no-color", is_flag=True, help="Use no colours; NO_COLOR in the environment does the same."),
+        _make_option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The repository."),
+        _make_option("--json", "as_json", is_flag=True, help="The same as --format json."),
+        _make_option("--format", "format_", type=click.Choice(FORMATS), help="Output format; json is one document."),
+        _make_option("-q", "--quiet", count=True, help="Show errors only."),
+        _make_option("-v", "--verbose", count=True, help="Show more, and the traceback of a failure."),
+        _make_option(
+            "--now", metavar="UTC", type=UtcText(), help="The clock of this command, as 2026-03-01T12:00:00Z."
+        ),
+        _make_option("--allow-future", is_flag=True, help="Allow a --now more than a day ahead of the system clock."),
+        _make_option("--no-color", is_flag=True, help="Use no colours; NO_COLOR in the environment does the same."),
     ]
 
 
-def _option(*names: str, **attributes: Any) -> click.Option:
+def _make_option(*names: str, **attributes: Any) -> click.Option:
     return click.Option(names, expose_value=False, callback=_remember_option, **attributes)
 
 
 def read_settings(ctx: click.Context) -> Settings:
-    """Return the settings of a command, once the options before and after it are parsed."""
+    """Return the settings of a command, once all options are parsed; raise UsageError if they are refused."""
     options = ctx.meta.get(_KEY, {})
     if options.get("as_json") and options.get("format_", "json") != "json":
         raise click.UsageError(f"--json contradicts --format {options['format_']}", ctx)
@@ -91,10 +93,12 @@ def read_settings(ctx: click.Context) -> Settings:
 
 
 def find_requested_format(arguments: list[str]) -> Format:
-    """Return the output format that unparsed arguments ask for."""
+    """Return the output format that unparsed arguments ask for; text if they ask for none or an unknown one."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in before:
         return "json"
-    values = [word.removeprefix("--format=") for word in before if word.startswith("--format=")]
-    values += [value for option, value in itertools.pairwise(before) if option == "--format"]
+    # The last one counts, as for click.
+    words = itertools.pairwise([*before, ""])
+    values = [value if word == "--format" else word for word, value in words if word.split("=")[0] == "--format"]
+    values = [value.removeprefix("--format=") for value in values]
     return next((form for form in FORMATS if form in values[-1:]), "text")

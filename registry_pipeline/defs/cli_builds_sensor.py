@@ -90,14 +90,14 @@ def _list_groups(repository: Repository, after: datetime | None) -> list[pipelin
     groups: list[pipeline_log.BuildGroup] = []
     for group in pipeline_log.list_build_groups(repository, after):
         groups.append(group)
-        if after is None and not group.missing():
+        if after is None and not group.find_missing_dependants():
             break
     return groups[::-1]
 
 
 def _find_obstacle(instance: DagsterInstance, group: pipeline_log.BuildGroup) -> str | None:
     """Return why a build is not reported, or None."""
-    missing = group.missing()
+    missing = group.find_missing_dependants()
     if missing:
         names = ", ".join(group.registry_ids)
         # As the latest materializations, these would replace a consistent set.
@@ -119,7 +119,7 @@ def _latest_run(instance: DagsterInstance, member: pipeline_log.BuildGroupMember
 
 def _report_group(instance: DagsterInstance, repository: Repository, group: pipeline_log.BuildGroup) -> SensorResult:
     events = []
-    for member, run, kept in pipeline_log.read_build_group(repository, group):
+    for member, run, kept in pipeline_log.verify_build_group(repository, group):
         versions = _input_versions(instance, run, group.registry_ids)
         events.append(_folder_event(repository, member, run, kept, versions))
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved

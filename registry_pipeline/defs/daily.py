@@ -96,7 +96,7 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
     sealed: list[SealedDay] = []
     try:
         # A cancellation takes effect after the current day, so that no day is left half built.
-        with as_dagster_failure(), rebuild.deferred(SIGINT, SIGTERM) as is_cancelled:
+        with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
             for day in daily.build_days(repository, run, days, force=force):
                 sealed.append(day)
                 context.add_asset_metadata(_day_metadata(repository, day), partition_key=str(day.day))

@@ -77,7 +77,7 @@ class RepositoryResource(ConfigurableResource[None]):
             run = self._read_tags(dagster_run_id, started)
             if run is None:
                 run = seal_build.start_build_run(repository, started, dagster_run_id)
-                run = steps.with_chain_head(repository, run)
+                run = steps.add_chain_head(repository, run)
                 self.instance.add_run_tags(dagster_run_id, _to_tags(run, dagster_run_id))
         return run
 

@@ -79,23 +79,24 @@ def build_days(
 ) -> Iterator[SealedDay]:
     """Build and seal days in the given order, and yield each as soon as its run folder is sealed; raises as `seal`.
 
-    Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. `force` seals each day
-    again, without the cache of object hashes. `on_progress` is called with the number of run folders read so far.
-    A day without history is refused before any day is built.
+    Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. A day whose newest run
+    has the same content keeps that run; `force` seals it again, without the cache of object hashes. `on_progress` is
+    called with the number of run folders read so far. RefusedError for any day that cannot be built: none is built.
     """
     requested = list(days)
     # (1) Check all days first, so that a wrong range builds nothing.
-    history = _read_history(repository, requested, run.started)
+    history = _read_history_of_days(repository, requested, run.started)
     if not requested:
         return
     # (2) Scan the run folders, list the commits and start git once for all days.
     with _read_shared_inputs(repository, run, history, on_progress, force=force) as shared:
         # (3) Seal one day before the next is built: a caller that stops between two days leaves complete days.
         for day in requested:
-            yield _build_day(shared, day, force=force)
+            yield _build_and_seal_day(shared, day, force=force)
 
 
-def _read_history(repository: Repository, days: Iterable[date], now: datetime) -> History:
+def _read_history_of_days(repository: Repository, days: Iterable[date], now: datetime) -> History:
+    """Return the history of the default branch; raise RefusedError if one of the days cannot be built from it."""
     start = repository.config.history_start
     history = read_history(repository.root)
     if history is None:
@@ -106,11 +107,11 @@ def _read_history(repository: Repository, days: Iterable[date], now: datetime) -
         advice = f"set history_start{value} in {CONFIG_NAME}"
         raise RefusedError(f"history_start is not set: {DAILY} has no days", advice)
     for day in days:
-        _refuse_day_without_history(day, start, history, now.astimezone(UTC).date())
+        _refuse_unavailable_day(day, start, history, now.astimezone(UTC).date())
     return history
 
 
-def _refuse_day_without_history(day: date, start: date, history: History, today: date) -> None:
+def _refuse_unavailable_day(day: date, start: date, history: History, today: date) -> None:
     if day >= today:
         yesterday = today - timedelta(days=1)
         raise RefusedError(f"{day} is not over", f"the last complete day in UTC is {yesterday}")
@@ -131,7 +132,7 @@ def _refuse_day_without_history(day: date, start: date, history: History, today:
 def _read_shared_inputs(
     repository: Repository, run: BuildRun, history: History, on_progress: Callable[[int], None] | None, *, force: bool
 ) -> Iterator[_SharedInputs]:
-    """Yield what all days need; the hashes of git objects are cached even if a day fails."""
+    """Yield what all days need; the hashes of git objects are cached (unless `force`) even if a day fails."""
     scan = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress))
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
     rows = parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT])
@@ -151,7 +152,7 @@ def _read_shared_inputs(
 
 
 def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
-    """Return the newest run id by day, without runs that are marked bad."""
+    """Return the newest run id by day. Runs that are marked bad or outside the publish root do not count."""
     tag, bad = spec_of(DAILY).tag, read_chain_state(repository).marked_bad
     parsed = [RunId.parse(row.run_id) for row in rows if row.run_root == repository.config.publish_root]
     run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == tag and str(run_id) not in bad]
@@ -159,12 +160,13 @@ def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[st
     return {run_id.partition: str(run_id) for run_id in run_ids if run_id.partition is not None}
 
 
-def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> SealedDay:
+def _build_and_seal_day(shared: _SharedInputs, day: date, *, force: bool) -> SealedDay:
+    """Build a day from its newest commit and seal it; without `force` an unchanged valid run is returned instead."""
     started = time.perf_counter()
     instant = last_second(day)
     commit = shared.history.commit_at(instant)
     if commit is None:
-        raise ValueError(f"{day} has no commit")  # `_read_history` has refused such a day
+        raise ValueError(f"{day} has no commit")  # `_read_history_of_days` has refused such a day
     # (1) Build the day from its newest commit and from the runs up to its last second.
     gathered = collect_day_inputs(shared.repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
     context = BuildContext(instant, utc_text(instant), GitState(commit, None))
@@ -173,13 +175,13 @@ def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> SealedDay:
     inputs = Inputs((), gathered.files)
     built = Built(DAILY, artifacts, inputs, context.generated_utc, findings, partition=day)
     # (2) Seal it, unless the newest run of the day is valid and has the same content.
-    sealed = None if force else _find_unchanged_day(shared, built)
+    sealed = None if force else _find_unchanged_run(shared, built)
     if sealed is None:
         sealed = seal(shared.repository, replace(shared.run, git=GitState(commit, None)), spec_of(DAILY), built)
     return SealedDay(day, commit, built, sealed, round(time.perf_counter() - started, 3))
 
 
-def _find_unchanged_day(shared: _SharedInputs, built: Built) -> SealedRun | None:
+def _find_unchanged_run(shared: _SharedInputs, built: Built) -> SealedRun | None:
     """Return the newest run of the same day if it verifies, is of this repository and has the same content."""
     run_id = shared.newest_runs.get(str(built.partition))
     if run_id is None:

@@ -99,11 +99,14 @@ class RunDiff:
 
 
 def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
-    """Return the differences between two runs, which must verify and belong to one registry."""
+    """Return the differences between two runs; run.json and schemas are compared by path only.
+
+    EvidenceError: a run does not verify or changed meanwhile. ConfigError: the runs are of two registries.
+    """
     runs = (before, after)
     # (1) Verify both and compare the manifests.
-    old_report, new_report = (_verify(run) for run in runs)
-    registry_id, other_id = (_find_registry(report) for report in (old_report, new_report))
+    old_report, new_report = (_verify_or_raise(run) for run in runs)
+    registry_id, other_id = (_find_registry_id(report) for report in (old_report, new_report))
     if registry_id != other_id:
         old_side = f"{before.run_id} is of {registry_id or 'no registry'}"
         new_side = f"{after.run_id} is of {other_id or 'no registry'}"
@@ -116,7 +119,7 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
     for path in compared:
         if path not in old or path not in new:
             raise EvidenceError(f"{path} changed while it was read", "run the command again")
-    keys = _record_keys(registry_id, [entry.relpath for entry in new_report.entries])
+    keys = _find_record_keys(registry_id, [entry.relpath for entry in new_report.entries])
     return RunDiff(
         registry_id=registry_id,
         before=Side(before.shown, before.run_id, old_report.root_sha256 or ""),
@@ -128,10 +131,10 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
 
 def find_registry_of_run(run: FoundRun) -> str | None:
     """Return the registry of a run, or None if it has none; raise EvidenceError if the run does not verify."""
-    return _find_registry(_verify(run))
+    return _find_registry_id(_verify_or_raise(run))
 
 
-def _verify(run: FoundRun) -> SealReport:
+def _verify_or_raise(run: FoundRun) -> SealReport:
     report = verify_folder(run.path, display_path=run.shown)
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
@@ -140,11 +143,12 @@ def _verify(run: FoundRun) -> SealReport:
     return report
 
 
-def _find_registry(report: SealReport) -> str | None:
+def _find_registry_id(report: SealReport) -> str | None:
     return find_registry(report.run_json, (entry.relpath for entry in report.entries), REGISTRIES)[0]
 
 
-def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _find_record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the key fields by artifact, for all artifacts whose records have a key."""
     # A run may also contain an artifact of another registry: its name identifies its key.
     keys = {spec.relpath: spec.record_key for spec in REGISTRIES.values() if spec.relpath and spec.record_key}
     spec = REGISTRIES.get(registry_id or "")
@@ -157,7 +161,7 @@ def _record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, 
 
 
 def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) -> FoundRun:
-    """Return the active run of the registry; for that run itself the newest older sealed run.
+    """Return the active run of the registry, or if that is missing or `run` itself, the newest older sealed run.
 
     Raises:
         NotFoundError: there is none.
@@ -179,28 +183,31 @@ def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) ->
 
 
 def compare_artifact(relpath: str, before: bytes, after: bytes, key: Sequence[str]) -> ArtifactDiff:
-    """Return how a file differs; `key` names the fields that identify a record, if there are any."""
+    """Return how a file differs: by record if both versions are lists, by field if both are objects, else by bytes.
+
+    `key` names the fields that identify a record; without a key, or if it is not unique, whole records are compared.
+    """
     # A file of another format, or one that cannot be parsed, is None: then only its bytes are compared.
-    old, new = _parse(relpath, before), _parse(relpath, after)
+    old, new = _parse_artifact(relpath, before), _parse_artifact(relpath, after)
     if isinstance(old, list) and isinstance(new, list):
         old_by_key, new_by_key = _index_by_key(old, key), _index_by_key(new, key)
         if old_by_key is not None and new_by_key is not None:
-            return _compare_keyed(relpath, old_by_key, new_by_key, tuple(key))
-        return _compare_unkeyed(relpath, old, new)
+            return _compare_by_key(relpath, old_by_key, new_by_key, tuple(key))
+        return _compare_whole_records(relpath, old, new)
     if isinstance(old, dict) and isinstance(new, dict):
-        return ArtifactDiff(relpath, "object", fields=tuple(changed_fields(old, new)))
+        return ArtifactDiff(relpath, "object", fields=tuple(find_field_changes(old, new)))
     return ArtifactDiff(relpath, "bytes")
 
 
-def changed_fields(before: Any, after: Any, pointer: str = "") -> Iterator[FieldChange]:
-    """Yield the differences between two JSON values; only lists of objects are compared item by item."""
+def find_field_changes(before: Any, after: Any, pointer: str = "") -> Iterator[FieldChange]:
+    """Yield the differences between two JSON values at `pointer`; only lists of objects are compared item by item."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
             member = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
-            yield from changed_fields(before.get(name, _ABSENT), after.get(name, _ABSENT), member)
+            yield from find_field_changes(before.get(name, _ABSENT), after.get(name, _ABSENT), member)
     elif _are_lists_of_objects(before, after):
         for index, (old, new) in enumerate(zip_longest(before, after, fillvalue=_ABSENT)):
-            yield from changed_fields(old, new, f"{pointer}/{index}")
+            yield from find_field_changes(old, new, f"{pointer}/{index}")
     elif before is _ABSENT:
         yield FieldChange(pointer, "added", None, after)
     elif after is _ABSENT:
@@ -215,8 +222,8 @@ def _are_lists_of_objects(before: Any, after: Any) -> bool:
     return are_lists and all(isinstance(item, dict) for item in (*before, *after))
 
 
-def _parse(relpath: str, data: bytes) -> Any:
-    """Return the records or the object of a file, or None if it cannot be parsed."""
+def _parse_artifact(relpath: str, data: bytes) -> Any:
+    """Return the records (JSON lines, CSV) or the JSON value of a file; None if it has another format or is invalid."""
     try:
         if relpath.endswith(".jsonl"):
             return [read_finite_json(line) for line in data.splitlines()]
@@ -238,11 +245,11 @@ def _index_by_key(records: Sequence[Record], key: Sequence[str]) -> dict[bytes, 
     return by_key if len(by_key) == len(records) else None
 
 
-def _compare_keyed(
+def _compare_by_key(
     relpath: str, old: Mapping[bytes, Record], new: Mapping[bytes, Record], key: tuple[str, ...]
 ) -> ArtifactDiff:
     common = [name for name in new if name in old]
-    differences = [(new[name], tuple(changed_fields(old[name], new[name]))) for name in common]
+    differences = [(new[name], tuple(find_field_changes(old[name], new[name]))) for name in common]
     changed = [RecordChange({name: record[name] for name in key}, fields) for record, fields in differences if fields]
     return ArtifactDiff(
         relpath,
@@ -255,7 +262,7 @@ def _compare_keyed(
     )
 
 
-def _compare_unkeyed(relpath: str, old: Sequence[Record], new: Sequence[Record]) -> ArtifactDiff:
+def _compare_whole_records(relpath: str, old: Sequence[Record], new: Sequence[Record]) -> ArtifactDiff:
     # A record may occur several times, so count the occurrences.
     old_count, new_count = (Counter(json_line(record) for record in records) for records in (old, new))
     added, removed = (

@@ -21,7 +21,7 @@ from registry_pipeline.git.first_parent import read_default_branch
 from registry_pipeline.git.repository import read_ignored, read_text_attributes
 from registry_pipeline.pipeline.init import list_git_ignores
 from registry_pipeline.pipeline.render import render_after_change
-from registry_pipeline.pipeline.status import observe
+from registry_pipeline.pipeline.status import inspect_with_git
 from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, restore_pointer_file, void_records
 from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.registries.base.drift import make_git_unreadable_finding
@@ -36,7 +36,7 @@ _LOG_TAIL: Final = 1 << 20
 
 
 def find_temporary_files(repository: Repository) -> tuple[Path, ...]:
-    """Return the temporary files that no writer uses."""
+    """Return the temporary files of atomic writes that no writer uses, in the folders of known files."""
     # Only folders of known files are searched: the whole tree may be large, and is not ours.
     folders = {repository.path(path).parent for path in _list_known_files(repository)}
     folders.update(_list_other_folders(repository))
@@ -51,6 +51,7 @@ def _list_known_files(repository: Repository) -> Iterator[str]:
 
 
 def _list_other_folders(repository: Repository) -> Iterator[Path]:
+    """Yield the folders of entries, schemas, quarantine, Dagster and recent run logs, whether they exist or not."""
     entries = repository.config.entries
     yield from map(repository.path, (entries.modules, entries.abilities_low, entries.abilities_high, entries.hooks))
     yield from map(repository.path, (entries.routes, SCHEMA_FOLDER))
@@ -120,19 +121,19 @@ class DoctorDocument:
 
 
 def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
-    """Return every finding on pointers, chain, active runs, leftovers and rules of git; raises as `observe`."""
-    _, inspection, findings = observe(repository, now)
+    """Return every finding on pointers, chain, active runs, leftovers and git's rules; raises as `inspect_with_git`."""
+    _, inspection, findings = inspect_with_git(repository, now)
     leftovers = [("DOCTOR_TEMPORARY_LEFTOVER", path) for path in find_temporary_files(repository)]
     leftovers += [("DOCTOR_STAGING_LEFTOVER", path) for path in find_leftovers(repository.staging_root)]
     # While a change is pending, its intent is needed to finish it.
     intent = intent_path(repository.pointer_path)
     if inspection.chain.state in ("committed", "not_chained") and intent.is_file():
         leftovers.append(("DOCTOR_INTENT_LEFTOVER", intent))
-    surroundings = [finding(code, _relative(repository, path)) for code, path in leftovers]
+    surroundings = [finding(code, _relative_to_root(repository, path)) for code, path in leftovers]
     try:
         surroundings += [*_check_line_ends(repository), *_check_ignores(repository), *_check_history_start(repository)]
     except NotFoundError as error:
-        # `observe` has already reported that git cannot read the repository, unless git failed just now.
+        # `inspect_with_git` has already reported that git cannot read the repository, unless git failed just now.
         unreadable = make_git_unreadable_finding(error)
         surroundings += [unreadable] if unreadable.code not in {f.code for f in findings} else []
     return DoctorDocument(sorted_findings((*findings, *surroundings)))
@@ -165,7 +166,9 @@ def _check_history_start(repository: Repository) -> Iterator[Finding]:
 
 
 def repair(repository: Repository, run: BuildRun, options: RepairOptions) -> DoctorDocument:
-    """Repair what needs no decision, and resolve a pending record or a fork as the options say.
+    """Repair what needs no decision, resolve a pending record or a fork as the options say, and diagnose again.
+
+    If that record is refused, the other repairs are made all the same.
 
     Raises:
         BusyError: another change holds the lock. NotFoundError: `options` name an unknown record.
@@ -189,7 +192,7 @@ def repair(repository: Repository, run: BuildRun, options: RepairOptions) -> Doc
 def _resolve_records(
     repository: Repository, run: BuildRun, options: RepairOptions
 ) -> tuple[list[Repair], tuple[Finding, ...], tuple[Finding, ...]]:
-    """Return what was repaired, why it was refused, and why the report was not rendered."""
+    """Finish or void records, and return the repairs, the findings of a refusal, and why no report was rendered."""
     chain_findings = read_chain_state(repository).findings
     if options.finish:
         outcome = complete_pending(repository)
@@ -212,6 +215,7 @@ def _resolve_records(
 
 
 def _restore_pointer_file(repository: Repository) -> Iterator[Repair]:
+    """Restore the pointer file to the state of the last record if it was rewound or edited; yield what was done."""
     chain = read_chain_state(repository)
     if chain.state not in ("rewound", "edited") or chain.head is None:
         return
@@ -224,21 +228,22 @@ def _restore_pointer_file(repository: Repository) -> Iterator[Repair]:
 
 
 def _remove_leftovers(repository: Repository) -> Iterator[Repair]:
+    """Remove temporary files and a leftover intent, move leftovers of staging to quarantine; yield each repair."""
     for path in find_temporary_files(repository):
         try:
             is_removed = remove_temporary(path)
         except OSError as error:
             raise cannot_write(path, error) from None
         if is_removed:
-            yield Repair("DOCTOR_TEMPORARY_LEFTOVER", _relative(repository, path), "removed")
+            yield Repair("DOCTOR_TEMPORARY_LEFTOVER", _relative_to_root(repository, path), "removed")
     intent = intent_path(repository.pointer_path)
     if intent.is_file() and remove_leftovers(repository):
-        yield Repair("DOCTOR_INTENT_LEFTOVER", _relative(repository, intent), "removed")
+        yield Repair("DOCTOR_INTENT_LEFTOVER", _relative_to_root(repository, intent), "removed")
     for leftover in find_leftovers(repository.staging_root):
         target = quarantine_folder(leftover, repository.state_root / "quarantine")
-        action = f"moved to {_relative(repository, target)}"
-        yield Repair("DOCTOR_STAGING_LEFTOVER", _relative(repository, leftover), action)
+        action = f"moved to {_relative_to_root(repository, target)}"
+        yield Repair("DOCTOR_STAGING_LEFTOVER", _relative_to_root(repository, leftover), action)
 
 
-def _relative(repository: Repository, path: Path) -> str:
+def _relative_to_root(repository: Repository, path: Path) -> str:
     return path.relative_to(repository.root).as_posix()

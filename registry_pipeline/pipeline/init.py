@@ -127,7 +127,7 @@ def list_git_attributes(publish_root: str, pointers: str, logs: Iterable[str] = 
 def list_git_ignores(
     publish_root: str, pointers: str, logs: Iterable[str] = (), *, track_runs: bool
 ) -> tuple[str, ...]:
-    """Return the `.gitignore` lines: local state, and unless `track_runs` the run folders and the pointer file."""
+    """Return the `.gitignore` lines: local state, caches of logs, unless `track_runs` run folders and pointer file."""
     state_root = publish_root.rpartition("/")[0]
     state = (f"/{state_root}/{name}" for name in STATE_NAMES)
     change_files = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)
@@ -155,7 +155,8 @@ class InitOutcome:
 def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     """Create the toml file, the addenda, publish_root and the pointer file, and extend git's rule files.
 
-    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added.
+    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added. The addenda
+    are created together with the toml file only. `track_runs` counts as given if git tracks run folders already.
 
     Raises:
         NotFoundError: `root` is not a folder, or git cannot read it (exit 7).
@@ -175,21 +176,21 @@ def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     created: list[str] = []
     # (1) The toml file and the addenda that it names.
     if not (root / CONFIG_NAME).exists():
-        created += _write_config(root.resolve(), repository.config, first_day)
+        created += _write_addenda_and_config(root.resolve(), repository.config, first_day)
         repository = load_repository(root)
     if repository.config.repository_id is None:
         _add_repository_id(repository.root / CONFIG_NAME)
         repository = load_repository(root)
         created.append(CONFIG_NAME)
     # (2) publish_root and an empty pointer file.
-    created += _create_publish_root(repository, now)
+    created += _create_publish_root_and_pointer_file(repository, now)
     # (3) Rules of git, in a checkout only.
     if is_checkout:
-        created += _write_git_rules(repository, track_runs=track_runs)
+        created += _extend_git_rules(repository, track_runs=track_runs)
     return InitOutcome(repository, tuple(dict.fromkeys(created)))
 
 
-def _write_config(root: Path, default: Config, first_day: date | None) -> list[str]:
+def _write_addenda_and_config(root: Path, default: Config, first_day: date | None) -> list[str]:
     # The toml file comes last: after an interruption the next `init` starts over.
     addenda = {
         OPERATIONS_ADDENDUM_PATH: format_operations_addendum(),
@@ -206,29 +207,31 @@ def _format_config(root: Path, default: Config, first_day: date | None) -> str:
     def existing(*paths: str) -> tuple[str, ...]:
         return tuple(path for path in paths if (root / path).exists())
 
+    catalog = (*existing(*default.operations_catalog), OPERATIONS_ADDENDUM_PATH)
+    matrix = (*existing(*default.coverage_matrix), COVERAGE_ADDENDUM_PATH)
     lines = [
         _CONFIG_HEAD,
-        _new_repository_id_line(),
+        _make_repository_id_line(),
         f'publish_root = "{default.publish_root}"',
         f'pointers = "{default.pointers}"',
-        f"operations_catalog = {_array((*existing(*default.operations_catalog), OPERATIONS_ADDENDUM_PATH))}",
-        f"coverage_matrix = {_array((*existing(*default.coverage_matrix), COVERAGE_ADDENDUM_PATH))}",
+        f"operations_catalog = {_format_toml_array(catalog)}",
+        f"coverage_matrix = {_format_toml_array(matrix)}",
     ]
     lines += [f'expected_versions = "{path}"' for path in existing(default.expected_versions)]
     lines += [f'envelope_standard = "{path}"' for path in existing(default.envelope_standard)]
     thresholds = existing(*default.threshold_sources)
     if thresholds:
-        lines.append(f"threshold_sources = {_array(thresholds)}")
+        lines.append(f"threshold_sources = {_format_toml_array(thresholds)}")
     if first_day is not None:
         lines.append(f"history_start = {first_day.isoformat()}")
     return "\n".join(lines) + "\n"
 
 
-def _array(values: Iterable[str]) -> str:
+def _format_toml_array(values: Iterable[str]) -> str:
     return "[" + ", ".join(f'"{value}"' for value in values) + "]"
 
 
-def _new_repository_id_line() -> str:
+def _make_repository_id_line() -> str:
     # A random id: two repositories must never have the same one.
     return f'repository_id = "{uuid.uuid4()}"'
 
@@ -238,10 +241,10 @@ def _add_repository_id(path: Path) -> None:
     # Insert text instead of writing the parsed file, which would lose the user's comments and line endings.
     data = path.read_bytes()
     line_end = b"\r\n" if data.partition(b"\n")[0].endswith(b"\r") else b"\n"
-    overwrite_file(path, _new_repository_id_line().encode() + line_end + data)
+    overwrite_file(path, _make_repository_id_line().encode() + line_end + data)
 
 
-def _create_publish_root(repository: Repository, now: datetime) -> list[str]:
+def _create_publish_root_and_pointer_file(repository: Repository, now: datetime) -> list[str]:
     created: list[str] = []
     if not repository.publish_root.is_dir():
         try:
@@ -255,7 +258,7 @@ def _create_publish_root(repository: Repository, now: datetime) -> list[str]:
     return created
 
 
-def _write_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
+def _extend_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
     config = repository.config
     # Rules for logs that do not exist yet, too: the first append writes no rules of git.
     paths = (config.publish_root, config.pointers, (config.run_index.path, config.run_index.overrides))
@@ -267,7 +270,7 @@ def _write_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
 
 
 def _append_missing_lines(path: Path, lines: Iterable[str]) -> bool:
-    """Append the lines that a file lacks; return whether there were any."""
+    """Append the lines that a file lacks, in their order; return whether the file changed. Creates a missing file."""
     before = read_own_file(path)
     data = before or b""
     present = {line.strip() for line in data.decode("utf-8", "surrogateescape").splitlines()}

@@ -29,7 +29,7 @@ from registry_pipeline.values import field, value_type
 
 @value_type
 class ActiveSnapshot:
-    """An active run."""
+    """The run that a pointer names, and what it contains."""
 
     ref: SealedRef
     verdict: Verdict | None = None  # None if the folder is missing
@@ -41,7 +41,7 @@ class ActiveSnapshot:
 
 @value_type
 class Inspection:
-    """The active runs by registry, and every finding about pointer file, chain and active runs."""
+    """The active runs by registry (in configured run roots), and every finding about pointer file, chain and runs."""
 
     pointer_file: PointerFile
     chain: ChainState
@@ -103,6 +103,7 @@ def inspect(repository: Repository, run: BuildRun) -> Inspection:
 
 
 def _read_active_run(repository: Repository, ref: SealedRef) -> ActiveSnapshot:
+    """Verify an active run; if it is missing, only `ref` is set, and if it does not verify, `files` is empty."""
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(ref)
     report = verify_with_artifacts(run_folder(repository, ref), ref.path)
@@ -130,7 +131,7 @@ def _parse_main_artifact(active: Mapping[str, ActiveSnapshot], registry_id: str)
 def summarize_operations(
     config: Config, rows: Sequence[Mapping[str, Any]] | None, drift_signals: Mapping[str, Any] | None
 ) -> tuple[OperationCounts | None, SystemDrift | None]:
-    """Return the counts of the rows of an op_status_table and the flags of a drift_signals; None for None."""
+    """Return the counts of the rows of an op_status_table and the flags of a drift_signals; each None for None."""
     operations = None if rows is None else count_operations(rows, config.stale_days)
     if drift_signals is None:
         return operations, None

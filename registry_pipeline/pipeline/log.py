@@ -28,7 +28,7 @@ _CATALOG_ORDER: Final = {registry_id: number for number, registry_id in enumerat
 def read_log(repository: Repository, registry_id: str | None, limit: int) -> list[dict[str, Any]]:
     """Return the activations and builds of one registry, or of all, the newest first, at most `limit` (0: all).
 
-    Each is an entry of `records` in the document of `log`. Builds are not verified.
+    Each is an entry of `records` in the document of `log`. Builds are not verified: root and commit are as stated.
     """
     specs = REGISTRIES.values() if registry_id is None else [spec_of(registry_id)]
     by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag and spec.registry_id != ACTIVATION_TAG}
@@ -51,25 +51,29 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> lis
         for record in read_chain_state(repository).records
         if registry_id is None or record.moves_of(registry_id)
     ]
-    newest = sorted(entries, key=_log_order, reverse=True)[: limit or None]
+    newest = sorted(entries, key=_make_sort_key, reverse=True)[: limit or None]
     # Only the folders of printed entries are read.
-    return [entry | _read_claims(repository, entry) if entry["kind"] == "build" else entry for entry in newest]
+    return [
+        entry | _read_unverified_facts(repository, entry) if entry["kind"] == "build" else entry for entry in newest
+    ]
 
 
 def _activation_to_json(record: SealedRecord) -> dict[str, Any]:
+    """Return an activation record as an entry; `registry_id` is None if it moves several registries."""
     # An activation can move several registries.
     moved = {move.registry_id for move in record.record.moves}
     return {"kind": "activation", "registry_id": moved.pop() if len(moved) == 1 else None} | record.to_json()
 
 
-def _log_order(entry: Mapping[str, Any]) -> tuple[str, bool, int, str]:
+def _make_sort_key(entry: Mapping[str, Any]) -> tuple[str, bool, int, str]:
     # Within one second: builds in the order of the catalog, then the activation that activated them.
     is_activation = entry["kind"] == "activation"
     number = 0 if is_activation else _CATALOG_ORDER[entry["registry_id"]]
     return entry["created_utc"], is_activation, number, entry["run_id"]
 
 
-def _read_claims(repository: Repository, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _read_unverified_facts(repository: Repository, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `root_sha256` and `git_commit` as the folder of a build states them; {} if it cannot be read."""
     run = read_run_folder(repository.root, entry["run_root"], entry["run_id"])
     if run is None:
         return {}
@@ -89,17 +93,17 @@ class BuildGroupMember:
 
 @value_type
 class BuildGroup:
-    """The run folders of one build, in the order of catalog and day; `stamp` is the start of the build in UTC."""
+    """The run folders that builds of one start time (`stamp`, in UTC) sealed, in the order of catalog and day."""
 
     stamp: datetime
     members: tuple[BuildGroupMember, ...]
 
     @property
     def registry_ids(self) -> tuple[str, ...]:
-        """The registries of the group, without duplicates."""
+        """The registries of the group, without duplicates, in the order of the members."""
         return tuple(dict.fromkeys(member.registry_id for member in self.members))
 
-    def missing(self) -> tuple[str, ...]:
+    def find_missing_dependants(self) -> tuple[str, ...]:
         """Return the registries that depend on one of the group and are not in it; none if the group is complete."""
         # The CLI seals in dependency order, so an interrupted build lacks registries at the end.
         present = set(self.registry_ids)
@@ -111,7 +115,7 @@ class BuildGroup:
 
 
 def list_build_groups(repository: Repository, after: datetime | None = None) -> Iterator[BuildGroup]:
-    """Yield the groups that the CLI sealed later than `after`, the newest first; no folder is verified."""
+    """Yield the groups that the CLI sealed (later than `after`), the newest first; no folder is verified."""
     # (1) Group the run folders by the start of their build, which is in the run id.
     buildable = [spec for spec in REGISTRIES.values() if spec.builder is not None or spec.kind == "rendered"]
     specs = {spec.tag: spec.registry_id for spec in buildable if spec.tag}
@@ -130,7 +134,7 @@ def list_build_groups(repository: Repository, after: datetime | None = None) -> 
 
 
 def _is_cli_build(repository: Repository, member: BuildGroupMember) -> bool:
-    """Return whether run.json names the builder of the registry, no other repository and no Dagster run."""
+    """Return whether run.json names the builder of the registry, but neither another repository nor a Dagster run."""
     envelope = read_run_json(repository.path(member.folder.path))
     if envelope is None or "dagster_run_id" in envelope:
         return False
@@ -140,10 +144,10 @@ def _is_cli_build(repository: Repository, member: BuildGroupMember) -> bool:
     return isinstance(builder, dict) and builder.get("name") == builder_name(member.registry_id)
 
 
-def read_build_group(
+def verify_build_group(
     repository: Repository, group: BuildGroup
 ) -> Iterator[tuple[BuildGroupMember, SealedRun, SealReport]]:
-    """Yield each member of a group with its run and seal report, recomputed from its bytes."""
+    """Verify each member of a group and yield it with its run (an invalid one has the claimed root) and seal report."""
     for member in group.members:
         spec, folder = REGISTRIES[member.registry_id], member.folder
         report = verify_referenced_run(

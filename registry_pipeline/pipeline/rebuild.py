@@ -14,7 +14,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import HeadMovedError, RefusedError
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pipeline.render import render_after_change
-from registry_pipeline.pipeline.steps import build, find_unchanged_run, seal, with_chain_head
+from registry_pipeline.pipeline.steps import add_chain_head, build, find_unchanged_run, seal
 from registry_pipeline.pointers.activation import activate, select_activatable
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -26,10 +26,11 @@ from registry_pipeline.values import replace, value_type
 
 
 @contextmanager
-def deferred(*numbers: signal.Signals) -> Iterator[Callable[[], bool]]:
+def defer_signals(*numbers: signal.Signals) -> Iterator[Callable[[], bool]]:
     """Defer signals to the end of the block; yield a function that returns whether one has arrived.
 
-    Only the first signal is deferred. In a thread other than the main thread nothing is deferred.
+    Only the first signal is deferred, and raised again after the block unless the block raises. A second one acts at
+    once. In a thread other than the main thread nothing is deferred.
     """
     # Python delivers signals to the main thread only, and only there handlers can be set.
     if threading.current_thread() is not threading.main_thread():
@@ -64,10 +65,11 @@ Step = Literal["build", "seal", "validate", "activate", "render"]
 
 @value_type
 class BuiltRow:
-    """The result for one registry; `run` is None if nothing was built, `seconds` is wall time."""
+    """The result for one registry; `run` is None if nothing was built. `records` counts the records of the run."""
 
     registry_id: str
-    seconds: float
+    seconds: float  # wall time
+    findings: tuple[Finding, ...]
     run: SealedRun | None = None
     records: int | None = None
     verdict: Verdict | None = None
@@ -83,7 +85,7 @@ class BuiltRow:
 class RebuildResult:
     """The result of a rebuild; activation and report are None if there was nothing to activate or to render."""
 
-    built: tuple[BuiltRow, ...]
+    built: tuple[BuiltRow, ...]  # without what depends on a failed registry
     findings: tuple[Finding, ...]
     activation: Activation | Refusal | None = None
     report: SealedRun | None = None
@@ -91,7 +93,11 @@ class RebuildResult:
 
 
 def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
-    """Return the registries to build, in dependency order: the named ones and, unless `only`, their dependants."""
+    """Return the registries to build, in dependency order.
+
+    These are the named ones and, unless `only`, those that are built from or after them; without names, all. Raises
+    NotFoundError for an unknown id, RefusedError for a registry that is built by day or has no builder.
+    """
     for registry_id in registry_ids:
         spec = spec_of(registry_id)
         if spec.partitioned:
@@ -118,11 +124,13 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     on_step: Callable[[Step, str], None] = lambda _step, _registry: None,
     on_progress: Callable[[int], None] | None = None,
 ) -> RebuildResult:
-    """Build, seal and validate the selected registries, activate the valid runs, and render the report.
+    """Build, seal and validate the selected registries, activate the valid new runs, and render the report.
 
-    With `only` or without `move` no pointer changes. A valid run that cannot be activated stays sealed, with a finding.
+    Unless `force`, an unchanged captured registry or log keeps its run. What depends on a failed registry is not built.
+    With `only` or without `move` no pointer changes and nothing is rendered. A valid run that cannot be activated stays
+    sealed, with a finding. Raises as `select_registries`, `build` and `seal`: runs that are sealed by then stay.
     """
-    run = with_chain_head(repository, run)
+    run = add_chain_head(repository, run)
     rows: list[BuiltRow] = []
     findings: list[Finding] = []
     sealed: dict[str, SealedRun] = {}
@@ -132,21 +140,19 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
         if failed.intersection(spec.depends_on):
             failed.add(spec.registry_id)
             continue
-        row, row_findings = _build_registry(
-            repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress
-        )
+        row = _build_registry(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
         rows.append(row)
-        findings += row_findings
+        findings += row.findings
         if row.run is None:
             # A missing source of a capture is no error: its dependants are built without it.
-            failed.update({spec.registry_id} if has_errors(row_findings) else ())
+            failed.update({spec.registry_id} if has_errors(row.findings) else ())
         elif row.verdict is not None and not row.verdict.passed:
             failed.add(spec.registry_id)
         else:
             sealed[spec.registry_id] = row.run
     if only or not move:
         return RebuildResult(tuple(rows), sorted_findings(findings))
-    return _activate_rows(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
+    return _activate_and_render(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
 
 
 def _build_registry(
@@ -158,14 +164,15 @@ def _build_registry(
     force: bool,
     on_step: Callable[[Step, str], None],
     on_progress: Callable[[int], None] | None,
-) -> tuple[BuiltRow, tuple[Finding, ...]]:
+) -> BuiltRow:
+    """Build, seal and validate one registry; without `force` an unchanged run is validated instead of a new one."""
     started = time.perf_counter()
     name = spec.registry_id
     while True:
         on_step("build", name)
         built = build(repository, run, spec, sealed, on_progress=on_progress)
         if isinstance(built, NotBuilt):
-            return BuiltRow(name, _seconds_since(started)), built.findings
+            return BuiltRow(name, _seconds_since(started), built.findings)
         earlier = None if force else find_unchanged_run(repository, built)
         if earlier is None:
             on_step("seal", name)
@@ -175,15 +182,15 @@ def _build_registry(
             break
     on_step("validate", name)
     verdict = validate(repository, new_run)
-    row = BuiltRow(name, _seconds_since(started), new_run, built.artifacts.records, verdict)
-    return row, (*built.findings, *verdict.findings)
+    findings = (*built.findings, *verdict.findings)
+    return BuiltRow(name, _seconds_since(started), findings, new_run, built.artifacts.records, verdict)
 
 
 def _seconds_since(started: float) -> float:
     return round(time.perf_counter() - started, 3)
 
 
-def _activate_rows(
+def _activate_and_render(
     repository: Repository,
     run: BuildRun,
     rows: Sequence[BuiltRow],
@@ -193,6 +200,7 @@ def _activate_rows(
     reason: str,
     on_step: Callable[[Step, str], None],
 ) -> RebuildResult:
+    """Activate the valid new runs by one record; if a pointer moved and both sources are active, render the report."""
     # (1) Select the new valid runs that keep the active set consistent.
     new_rows = [row for row in rows if not row.reused and REGISTRIES[row.registry_id].pointer]
     passed = [(row.run, row.verdict) for row in new_rows if row.run and row.verdict and row.verdict.passed]

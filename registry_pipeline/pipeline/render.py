@@ -21,7 +21,7 @@ REPORT = "system_health_report"
 
 
 def render(repository: Repository, run: BuildRun) -> SealedRun:
-    """Render the health report from the active runs and seal it; it describes the time `run.started`.
+    """Render the health report from the active runs and seal it; it describes the time `run.started`. Raises as `seal`.
 
     Raises:
         RefusedError: no op_status_table or no drift_signals is active. EvidenceError: one does not verify.
@@ -32,7 +32,7 @@ def render(repository: Repository, run: BuildRun) -> SealedRun:
 
 
 def render_after_change(repository: Repository, run: BuildRun) -> tuple[SealedRun | None, tuple[Finding, ...]]:
-    """Render the report after an activation or rollback; return None and a finding if that fails."""
+    """Render the report after an activation or rollback; a failure is None and a finding, info if nothing is active."""
     severity = None
     # The pointers have moved already, so a failure must not hide what the command did.
     try:

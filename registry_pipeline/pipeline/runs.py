@@ -33,7 +33,7 @@ _DatedLine = tuple[datetime | None, str, bytes]
 
 @value_type
 class RunQuery:
-    """What to select: a record matches if each non-empty set contains its value and its time is in the span."""
+    """The conditions of a query: each non-empty set must contain the value of a record, and the span its time."""
 
     operations: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
@@ -44,14 +44,14 @@ class RunQuery:
     until: datetime | None = None
 
     def values(self) -> tuple[tuple[str, frozenset[str]], ...]:
-        """Return the record fields that are restricted, with their allowed values."""
+        """Return the non-empty conditions on `operation_id`, `option` and `run_root`: field and allowed values."""
         fields = (("operation_id", self.operations), ("option", self.options), ("run_root", self.run_roots))
         return tuple((field, values) for field, values in fields if values)
 
 
 @value_type
 class RunQueryResult:
-    """The selected records, ordered and cut to the limit."""
+    """The selected records, ordered and cut to the limit, and the run registry that they are from."""
 
     source: SealedRef
     records: tuple[Record, ...]
@@ -70,7 +70,7 @@ class RunQueryResult:
         }
 
 
-def is_record(value: Any) -> bool:
+def is_run_record(value: Any) -> bool:
     """Return whether a value has the members of a run record that a query uses."""
     return (
         isinstance(value, dict)
@@ -82,7 +82,7 @@ def is_record(value: Any) -> bool:
 
 
 def list_states(record: Record) -> tuple[str, ...]:
-    """Return the states of a record. The seal state says which seal files exist, not whether the run verifies."""
+    """Return the states of a record: which seal files exist (not whether it verifies), then `legacy` and `warned`."""
     # manifest.json and MANIFEST.sha256: none, one of them, or both.
     seal_files = bool(record["has_manifest_json"]) + bool(record["has_manifest_sha256"])
     states = [("unsealed", "partial", "sealed")[seal_files]]
@@ -98,7 +98,12 @@ def list_states(record: Record) -> tuple[str, ...]:
 def select_runs(
     source: SealedRef, lines: Iterable[bytes], query: RunQuery, *, order: Order = "newest", limit: int = 0
 ) -> RunQueryResult:
-    """Return the records that match a query, at most `limit` (0: all); raise ValueError for a line of another form."""
+    """Return the run records that match a query, in the given order; ValueError for a line that is no run record.
+
+    `limit` cuts the records (0: no limit), but not the number of matches. In a query with a span, records without a
+    time are only counted. "registry" keeps the order of `lines`; in the other orders records without a time are last.
+    If nothing matches, the result explains which requested values no record has. `source` is named in the result.
+    """
     matches: list[_DatedLine] = []
     undated = 0
     has_span = query.since is not None or query.until is not None
@@ -108,7 +113,7 @@ def select_runs(
         record = _parse_record(line)
         for field, values in seen.items():
             values.add(record[field])
-        if not _matches(record, query):
+        if not _matches_values_and_states(record, query):
             continue
         # `created_utc` is copied from run.json of any tool, so it may be missing or have no zone.
         instant = parse_instant(record["created_utc"])
@@ -127,13 +132,14 @@ def _parse_record(line: bytes) -> Record:
         value = read_finite_json(line)
     except RecursionError:
         value = None
-    if not is_record(value):
+    if not is_run_record(value):
         raise ValueError("a line is not a run record")
     record: Record = value
     return record
 
 
-def _matches(record: Record, query: RunQuery) -> bool:
+def _matches_values_and_states(record: Record, query: RunQuery) -> bool:
+    """Return whether a record matches the query, apart from its span."""
     if any(record[field] not in values for field, values in query.values()):
         return False
     return not query.states or not query.states.isdisjoint(list_states(record))
@@ -144,7 +150,7 @@ def _is_in_span(instant: datetime, query: RunQuery) -> bool:
 
 
 def _sort_lines(lines: list[_DatedLine], order: Order) -> list[_DatedLine]:
-    """Return lines by time and run key; lines without a time are last in either order."""
+    """Return lines by time and run key, those without a time last; with the order "registry" unchanged."""
     if order == "registry":
         return lines
     # The run key decides between runs of the same second.
@@ -154,6 +160,7 @@ def _sort_lines(lines: list[_DatedLine], order: Order) -> list[_DatedLine]:
 
 
 def _explain_unknown_values(seen: Mapping[str, set[str | None]], query: RunQuery) -> Iterable[str]:
+    """Yield a line for each value of the query that is not in `seen` (values by field), with a similar value if any."""
     for field, values in query.values():
         known = {value for value in seen[field] if value is not None}
         for value in sorted(values - known):
@@ -186,7 +193,7 @@ def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int)
 
 @value_type
 class RunDocument:
-    """One verified run folder; `active_for` are the registries whose pointers name exactly this content."""
+    """One run folder and its verdict; `active_for` are the registries whose pointers name this run id and root."""
 
     verdict: Verdict
     report: SealReport
@@ -195,7 +202,7 @@ class RunDocument:
 
     @property
     def inputs(self) -> Inputs:
-        """The inputs that run.json records."""
+        """The inputs that run.json records; none if it cannot be read."""
         return Inputs.from_json((self.report.run_json or {}).get("inputs"))
 
     def to_json(self) -> dict[str, Any]:
@@ -217,7 +224,7 @@ class RunDocument:
 
 
 def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocument:
-    """Return one run folder, verified, with the activations that name it (none without a repository)."""
+    """Verify one run folder and return its content, valid or not; without a repository no pointers are read."""
     report = verify_with_artifacts(found.path, found.shown)
     verdict = check_run(report, REGISTRIES)
     if repository is None:

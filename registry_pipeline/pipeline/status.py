@@ -72,8 +72,11 @@ class Status:
         }
 
 
-def observe(repository: Repository, now: datetime) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
-    """Inspect the repository; return also the findings about publish_root and about evidence that git tracks.
+def inspect_with_git(repository: Repository, now: datetime) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
+    """Inspect the repository; return the build run with the git state, the inspection and the findings.
+
+    The findings are those of the inspection, and those about publish_root and about evidence that git tracks. A
+    repository that git cannot read is a finding; its git state is unknown then.
 
     Raises:
         NotFoundError: a run root or the pointer file exists and cannot be read.
@@ -92,16 +95,16 @@ def observe(repository: Repository, now: datetime) -> tuple[BuildRun, Inspection
 
 
 def read_status(repository: Repository, now: datetime) -> Status:
-    """Return the state of the repository; only active runs and the chain are verified; raises as `observe`."""
+    """Return the state of the repository; only active runs and the chain are verified; raises as `inspect_with_git`."""
     # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
-    run, inspection, findings = observe(repository, now)
+    run, inspection, findings = inspect_with_git(repository, now)
     listing = list_run_folders(repository.root, repository.config.run_roots)
     sources = _check_sources(repository, inspection, now)
     # (2) The newest run of each registry, and why it is not active.
     newest = newest_runs(listing, REGISTRIES)
     obstacles = _explain_inactive(repository, inspection, newest)
     registries = tuple(
-        _describe_registry(inspection, spec, newest.get(name), obstacles.get(name), now)
+        _registry_to_json(inspection, spec, newest.get(name), obstacles.get(name), now)
         for name, spec in REGISTRIES.items()
         if name != ACTIVATION_TAG
     )
@@ -109,7 +112,7 @@ def read_status(repository: Repository, now: datetime) -> Status:
     return Status(repository.root, run.git, listing, inspection, all_findings, registries)
 
 
-def _describe_registry(
+def _registry_to_json(
     inspection: Inspection, spec: RegistrySpec, newest: RunFolder | None, obstacle: Obstacle | None, now: datetime
 ) -> dict[str, Any]:
     """Return an entry of `registries` in the document; `obstacle` is why the newest run is not active."""
@@ -119,9 +122,9 @@ def _describe_registry(
     return {
         "registry_id": name,
         "kind": spec.kind,
-        "active": None if ref is None else _describe_active_run(inspection, name, ref),
-        "seal": None if ref is None else _check_state(snapshot, "seal"),
-        "schema": None if ref is None else _check_state(snapshot, "schema"),
+        "active": None if ref is None else _active_run_to_json(inspection, name, ref),
+        "seal": None if ref is None else _find_check_state(snapshot, "seal"),
+        "schema": None if ref is None else _find_check_state(snapshot, "schema"),
         "newest_run_id": None if newest is None else newest.run_id,
         "newest_not_active_because": None if obstacle is None else obstacle.because,
         "next_command": None if obstacle is None else obstacle.next_command or None,
@@ -129,7 +132,8 @@ def _describe_registry(
     }
 
 
-def _describe_active_run(inspection: Inspection, name: str, ref: SealedRef) -> dict[str, Any]:
+def _active_run_to_json(inspection: Inspection, name: str, ref: SealedRef) -> dict[str, Any]:
+    """Return `active` of an entry; actor and reason are those of the last record that activated this run."""
     pointer = inspection.pointer_file.get(name)
     # A pointer that is older than the chain has no record.
     records = reversed(inspection.chain.records)
@@ -146,7 +150,8 @@ def _describe_active_run(inspection: Inspection, name: str, ref: SealedRef) -> d
     }
 
 
-def _check_state(snapshot: ActiveSnapshot | None, family: str) -> Literal["pass", "fail", "missing"]:
+def _find_check_state(snapshot: ActiveSnapshot | None, family: str) -> Literal["pass", "fail", "missing"]:
+    """Return whether the seal or the schema (`family`) of an active run passes, or that its folder is missing."""
     if snapshot is None or snapshot.verdict is None:
         return "missing"
     verdict = snapshot.verdict
@@ -160,6 +165,7 @@ def _check_state(snapshot: ActiveSnapshot | None, family: str) -> Literal["pass"
 def _explain_inactive(
     repository: Repository, inspection: Inspection, newest: Mapping[str, RunFolder]
 ) -> Mapping[str, Obstacle]:
+    """Return why the newest run of each registry is not active, by registry; read from unverified run.json files."""
     active = {
         name: SealedRun(name, snapshot.ref, snapshot.inputs, snapshot.as_of_utc or "")
         for name, snapshot in inspection.active.items()
@@ -189,12 +195,12 @@ def _check_sources(repository: Repository, inspection: Inspection, now: datetime
         checked = () if gathered.check is None else gathered.check.findings
         # The findings of the active run are reported there already. Their line numbers may differ by now.
         verdict = None if snapshot is None else snapshot.verdict
-        reported = set() if verdict is None else {_identity(f) for f in verdict.findings}
-        new = (f for f in checked if _identity(f) not in reported)
+        reported = set() if verdict is None else {_make_comparison_key(f) for f in verdict.findings}
+        new = (f for f in checked if _make_comparison_key(f) not in reported)
         yield from (f for f in (*gathered.findings, *new) if f.severity is not Severity.INFO)
 
 
-def _identity(reported: Finding) -> tuple[str, str, str]:
+def _make_comparison_key(reported: Finding) -> tuple[str, str, str]:
     return (reported.code, reported.severity, reported.message)
 
 
@@ -203,15 +209,16 @@ def read_operations(
 ) -> tuple[OperationCounts | None, SystemDrift | None]:
     """Return the operation counts and the drift flags of the runs in `built`, otherwise of the active runs.
 
-    Each is None if there is no such run or it does not verify.
+    Each is None if there is no such run or it does not verify. A run in `built` that does not verify is not replaced.
     """
     rows, signals = (
-        _read_main_artifact(repository, name, built.get(name)) for name in ("op_status_table", "drift_signals")
+        _read_verified_artifact(repository, name, built.get(name)) for name in ("op_status_table", "drift_signals")
     )
     return summarize_operations(repository.config, rows, signals)
 
 
-def _read_main_artifact(repository: Repository, registry_id: str, built: SealedRef | None) -> Any:
+def _read_verified_artifact(repository: Repository, registry_id: str, built: SealedRef | None) -> Any:
+    """Return the parsed main artifact of the run in `built`, or of the active one; None if it does not verify."""
     # A build without activation reports on the runs that it has just sealed.
     ref = built or read_pointers(repository).active(registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():

@@ -37,6 +37,8 @@ _BUILD_LOCK: Final = "building"
 def hold_build_lock(repository: Repository) -> Iterator[None]:
     """Hold the lock of a CLI build; a second CLI build waits for it. Readers do not take it.
 
+    Nothing is locked while publish_root does not exist.
+
     Raises:
         BusyError: another build held the lock for `WAIT_SECONDS`; nothing changed (exit 6).
         RefusedError: publish_root is behind a link (exit 5).
@@ -47,7 +49,7 @@ def hold_build_lock(repository: Repository) -> Iterator[None]:
     if not repository.publish_root.is_dir():
         yield
         return
-    with _hold(repository, _BUILD_LOCK, "build"):
+    with _hold_lock(repository, _BUILD_LOCK, "build"):
         yield
 
 
@@ -57,13 +59,13 @@ def is_build_in_progress(repository: Repository) -> bool:
 
 
 def hold_registry_lock(repository: Repository, registry_id: str) -> AbstractContextManager[None]:
-    """Hold the lock of an append-only registry while its head is compared and its next run is sealed."""
+    """Hold the lock of an append-only registry, from the comparison of its head to the sealing of its next run."""
     # Dagster takes no build lock, so the CLI and Dagster share this one. It is held for the sealing only, because a
     # build takes long.
-    return _hold(repository, registry_id, f"writer of {registry_id}")
+    return _hold_lock(repository, registry_id, f"writer of {registry_id}")
 
 
-def _hold(repository: Repository, name: str, purpose: str) -> AbstractContextManager[None]:
+def _hold_lock(repository: Repository, name: str, purpose: str) -> AbstractContextManager[None]:
     path = _lock_path(repository, name)
     return hold_lock(path, repository.root, purpose, wait_seconds=WAIT_SECONDS, make_folder=True)
 
@@ -72,8 +74,8 @@ def _lock_path(repository: Repository, name: str) -> Path:
     return repository.state_root / "cache" / f"{name}.lock"
 
 
-def with_chain_head(repository: Repository, run: BuildRun) -> BuildRun:
-    """Return the build run with the current head of the activation chain."""
+def add_chain_head(repository: Repository, run: BuildRun) -> BuildRun:
+    """Return the build run with the current head of the activation chain; None if there is no record."""
     head = read_chain_state(repository).head
     return replace(run, head=None if head is None else head.ref)
 
@@ -86,12 +88,14 @@ def build(
     *,
     on_progress: Callable[[int], None] | None = None,
 ) -> Built | NotBuilt:
-    """Build one registry from its sources and from verified runs of the registries that it depends on.
+    """Build one registry from its sources and from verified runs of the registries that it depends on; write nothing.
 
     `sealed` are the valid runs that this build run has sealed; another upstream registry is read from its active run.
+    NotBuilt has the findings that say why the sources cannot be built.
 
     Raises:
-        RefusedError: an upstream registry is neither in `sealed` nor active, or belongs to another repository.
+        RefusedError: the registry has no builder, or an upstream registry is neither in `sealed` nor active (a captured
+            one may be missing), or belongs to another repository.
         EvidenceError: an upstream run does not verify or cannot be parsed.
     """
     if spec.reader is None or spec.builder is None:
@@ -125,7 +129,7 @@ def build(
 
 
 def list_head_inputs(head: SealedRef | None) -> tuple[InputRegistry, ...]:
-    """Return the head of the activation chain as an input, none if there is no chain."""
+    """Return the head of the activation chain as the only input; () if there is no chain."""
     # If that record is removed or rewritten later, it contradicts the runs that name it.
     return () if head is None else (InputRegistry(ACTIVATION_TAG, "previous", head),)
 
@@ -138,6 +142,7 @@ def _read_chain_facts(repository: Repository) -> ChainFacts:
 def _read_upstream(
     repository: Repository, spec: RegistrySpec, sealed: Mapping[str, SealedRun]
 ) -> tuple[dict[str, Mapping[str, bytes]], list[InputRegistry]]:
+    """Return artifacts and runs of the registries that `spec` depends on; a captured one without a run is left out."""
     files: dict[str, Mapping[str, bytes]] = {}
     refs: list[InputRegistry] = []
     pointers = read_pointers(repository)
@@ -167,7 +172,7 @@ def _read_upstream(
 def _read_previous(
     repository: Repository, spec: RegistrySpec
 ) -> tuple[dict[str, Previous], list[InputRegistry], list[Finding]]:
-    """Return the previous runs that a build uses, and a warning for each that it cannot use."""
+    """Return the active runs that a build uses as previous, as files and inputs, and a warning for each bad one."""
     files: dict[str, Previous] = {}
     refs: list[InputRegistry] = []
     findings: list[Finding] = []
@@ -204,7 +209,7 @@ def _read_previous(
 
 
 def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built) -> SealedRun:
-    """Seal what was built as a new run folder; raise HeadMovedError if another writer has continued the log."""
+    """Seal what was built as a new run folder; raise HeadMovedError if another writer has just continued the log."""
     if not spec.append_only or not repository.publish_root.is_dir():
         return seal_built(repository, run, spec, built)
     refuse_linked_publish_root(repository)
@@ -213,7 +218,7 @@ def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built
 
 
 def _refuse_moved_head(repository: Repository, built: Built) -> None:
-    """Refuse to seal a log that does not continue the current head: the log would have two heads."""
+    """Raise HeadMovedError if the log that was built does not continue the current head, or no head is valid."""
     search = find_log_head(repository, _read_chain_facts(repository), REGISTRIES)
     continued = built.inputs.previous(built.registry_id)
     expected = None if continued is None else continued.run_id
@@ -227,7 +232,11 @@ def _refuse_moved_head(repository: Repository, built: Built) -> None:
 
 
 def find_unchanged_run(repository: Repository, built: Built) -> SealedRun | None:
-    """Return the earlier run that has the content of a build of a captured or append-only registry, or None."""
+    """Return the earlier run with the same artifacts, or None if the content must be sealed.
+
+    Of a captured registry that is the active run, of an append-only one the log that the build continues; others have
+    none. None also if the source fails its check, or the run does not verify, is foreign or lacks that check.
+    """
     spec = spec_of(built.registry_id)
     # A source that fails its check today is sealed again, with that verdict.
     if built.check is not None and has_errors(built.check.findings):

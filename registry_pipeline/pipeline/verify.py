@@ -34,7 +34,7 @@ from registry_pipeline.values import field, replace, value_type
 
 @value_type
 class CheckedRun:
-    """The verdict on a run folder, and the inputs that it records."""
+    """The verdict on a run folder, and the inputs that its run.json records (none if it cannot be read)."""
 
     verdict: Verdict
     inputs: Inputs
@@ -51,9 +51,9 @@ class Lineage:
 def check_runs(
     runs: Sequence[FoundRun], *, jobs: int = 1, only_seal: bool = False, on_done: Callable[[int], None] | None = None
 ) -> Iterator[CheckedRun]:
-    """Yield the verdict on each folder (seal, envelope and schema, or the seal only) and its recorded inputs.
+    """Verify run folders with `jobs` processes, and yield the verdict and the recorded inputs of each, in their order.
 
-    `on_done` is called with the number of folders verified so far.
+    `only_seal` leaves out envelope and schema. `on_done` is called with the number of folders verified so far.
     """
     keep = frozenset[str]() if only_seal else needed_files(REGISTRIES)
     reports = verify_folders([(run.path, run.shown) for run in runs], jobs=jobs, keep=keep, on_done=on_done)
@@ -71,7 +71,7 @@ def verify_inputs(
     only_seal: bool = False,
     on_done: Callable[[int], None] | None = None,
 ) -> Lineage:
-    """Verify the runs that `runs` were built from, and those in turn; `checked_runs` are the results for `runs`."""
+    """Verify the runs that `runs` were built from, and those in turn, each once; `checked_runs` are those of `runs`."""
     known = {(run.run_root, run.run_id): checked for run, checked in zip(runs, checked_runs, strict=True)}
     count = itertools.count(1)
 
@@ -120,8 +120,11 @@ def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None)
         yield finding("INPUT_NOT_VERIFIED", path, detail=f"{name} ({', '.join(codes)})", run_id=recorded.ref.run_id)
 
 
-def check_moved_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
-    """Return a finding for each activated run that is missing or was sealed again, by its manifest.json."""
+def check_activated_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
+    """Return a finding for each run that a record activated and that is missing, or now states another root.
+
+    A missing run is a warning if a record accepted removed runs and the active run registry does not list it.
+    """
     # (1) The runs that a record activated; of several records the first counts.
     moved = {
         move.to_ref: sealed.ref.run_id
@@ -159,8 +162,10 @@ def _is_removal_accepted(repository: Repository, chain: ChainState, missing: Sea
     return json_line(f"{missing.run_root}::{missing.run_id}").strip() not in lines
 
 
-def compare_baseline(repository: Repository, revision: str) -> tuple[int, tuple[Finding, ...]]:
-    """Compare the roots of the run folders of a git commit and on disk; return their number and the findings.
+def compare_with_baseline(repository: Repository, revision: str) -> tuple[int, tuple[Finding, ...]]:
+    """Return the number of run folders in a git commit, and a finding for each that is missing or has another root.
+
+    The roots are those that the folders state; nothing is verified.
 
     Raises:
         NotFoundError: no git, no such commit, or no run folder in it (exit 7).
@@ -227,44 +232,49 @@ def combine_verdicts(
     strict: bool = False,
     inputs: Sequence[Finding] = (),
 ) -> Verification:
-    """Return the result for folders that the user named and for folders that `--all` listed.
+    """Return the result for folders that the user named and for folders that `--all` or `--active` listed.
 
     A named folder must be sealed and not marked bad. A listed one must be sealed only if `require_sealed`, and may be
-    marked bad unless `strict`. `marked_bad` is the reason by run id. `inputs` are findings about recorded inputs: each
-    fails the run whose run.json it names.
+    marked bad, with a warning, unless `strict`. `marked_bad` is the reason by run id. `inputs` are findings about
+    recorded inputs: each fails the run whose run.json it names. Of `findings` those of a folder are not repeated.
     """
     bad = marked_bad or {}
     listed_severity = Severity.ERROR if strict else Severity.WARNING
     # Who names a folder asks about its seal. `--all` also lists folders that nobody has sealed yet.
-    results = [_mark_bad(_require_seal(verdict), bad, Severity.ERROR) for verdict in named]
+    results = [_add_marked_bad_finding(_require_seal(verdict), bad, Severity.ERROR) for verdict in named]
     results += [
-        _mark_bad(_require_seal(verdict) if require_sealed else verdict, bad, listed_severity) for verdict in listed
+        _add_marked_bad_finding(_require_seal(verdict) if require_sealed else verdict, bad, listed_severity)
+        for verdict in listed
     ]
     results = [
-        _add_findings(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"]) for verdict in results
+        _add_findings_to_verdict(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"])
+        for verdict in results
     ]
     reported = {f for verdict in results for f in verdict.findings}
     # With `--all` a finding of an active run comes twice: from its folder and from its pointer.
     return Verification(tuple(results), tuple(f for f in (*inputs, *findings) if f not in reported))
 
 
-def _mark_bad(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity) -> Verdict:
+def _add_marked_bad_finding(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity) -> Verdict:
     if verdict.run_id not in marked_bad:
         return verdict
     detail = marked_bad[verdict.run_id]
-    return _add_findings(verdict, [finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=detail)])
+    return _add_findings_to_verdict(
+        verdict, [finding("RUN_MARKED_BAD", verdict.path, severity=severity, detail=detail)]
+    )
 
 
 def _require_seal(verdict: Verdict) -> Verdict:
+    """Make the findings of an unsealed folder errors, and add an error to one with a valid MANIFEST.sha256 only."""
     if verdict.verdict == "partial" and not verdict.errors():  # a list of hashes, and all of them match
         expected, got = " and ".join(SEAL_FILES), f"only {SEAL_FILES[1]}"
-        return _add_findings(verdict, [finding("PARTIAL", verdict.path, expected=expected, got=got)])
+        return _add_findings_to_verdict(verdict, [finding("PARTIAL", verdict.path, expected=expected, got=got)])
     if verdict.verdict != "unsealed":
         return verdict
     return replace(verdict, findings=tuple(replace(f, severity=Severity.ERROR) for f in verdict.findings))
 
 
-def _add_findings(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
+def _add_findings_to_verdict(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
     # `unsealed` and `partial` stay: they say more than `fail`.
     outcome = "fail" if verdict.verdict == "pass" and has_errors(findings) else verdict.verdict
     return replace(verdict, findings=sorted_findings((*verdict.findings, *findings)), verdict=outcome)

@@ -53,6 +53,18 @@ def test_only_and_no_activate_move_no_pointer(built: Repository) -> None:
     assert before == built.pointers.read_bytes()
 
 
+def test_a_refused_activation_exits_5_also_if_a_source_is_missing(built: Repository) -> None:
+    assert built("build", now="2026-03-03T12:00:00Z").code == 0
+    (built.root / "schema/applied_migrations.json").unlink()
+
+    ended = built("build", "--json", now=LATER)
+
+    document = ended.document("build")
+    assert "ACTIVATE_OLDER" in {finding["code"] for finding in document["findings"]}
+    assert document["not_built"] == ["migration_ledger"]
+    assert ended.code == 5
+
+
 def test_a_named_registry_is_built_with_its_dependants(built: Repository) -> None:
     ended = built("build", "op_status_table", "--json", now=LATER)
 

@@ -30,6 +30,18 @@ def test_the_repository_is_named_by_option_variable_or_working_directory(
         assert ended.document("status")["repository"]["root"] == str(seen.root)
 
 
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [(("--format", "json", "--format=text"), "text"), (("--format=text", "--format", "json"), "json")],
+)
+def test_a_failure_is_printed_in_the_last_format_that_is_given(
+    words: tuple[str, ...], form: str, tmp_path: Path, home: Path
+) -> None:
+    ended = call("status", *words, cwd=tmp_path, env=environment(home))
+
+    assert (ended.code, bool(ended.out)) == (7, form == "json")
+
+
 def test_outside_a_repository_one_line_says_what_to_do(tmp_path: Path, home: Path) -> None:
     ended = call("status", cwd=tmp_path, env=environment(home))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.cli.commands import ui
-from registry_pipeline.cli.commands.ui import WORKSPACE, commands, prepare_home, shipped_instance_file
+from registry_pipeline.cli.commands.ui import WORKSPACE, find_dagster_commands, find_instance_file, prepare_home
 from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
 
 # Shorter than the limit of pytest-timeout, so that a failure says what the test waited for.
@@ -77,7 +77,7 @@ def test_ui_answers_on_loopback_and_leaves_no_process_behind(built: Repository, 
     codes = {signal.SIGINT: 0, signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}
     assert process.returncode == codes[number]
     assert _session_leaders_of(home) == set()
-    assert (home / "dagster.yaml").read_bytes() == shipped_instance_file().read_bytes()
+    assert (home / "dagster.yaml").read_bytes() == find_instance_file().read_bytes()
 
 
 def test_a_used_port_is_reported(built: Repository) -> None:
@@ -98,12 +98,12 @@ def test_the_users_own_file_in_the_dagster_home_stays(tmp_path: Path, name: str)
     prepare_home(tmp_path)
 
     assert (tmp_path / name).read_text() == "# mine\n"
-    other = {"dagster.yaml": WORKSPACE, "workspace.yaml": shipped_instance_file().read_text()}[name]
+    other = {"dagster.yaml": WORKSPACE, "workspace.yaml": find_instance_file().read_text()}[name]
     assert [p.read_text() for p in tmp_path.iterdir() if p.name != name] == [other]
 
 
 def test_ui_serves_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
-    for command in commands(tmp_path, 3000):
+    for command in find_dagster_commands(tmp_path, 3000):
         assert command[-2:] == ["-w", str(tmp_path / "workspace.yaml")]
 
 

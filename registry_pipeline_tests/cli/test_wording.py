@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.cli.reporter import annotation, finding_line
+from registry_pipeline.cli.reporter import format_annotation, format_finding
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 
@@ -13,7 +13,7 @@ from registry_pipeline.findings.display import printable
 def test_a_line_says_where_what_expected_got_clause_and_what_next() -> None:
     mismatch = finding("HASH_MISMATCH", "runs/r/a.json", expected="152d", got="9ab0")
 
-    assert finding_line(mismatch) == (
+    assert format_finding(mismatch) == (
         "SEAL_INVALID: HASH_MISMATCH runs/r/a.json: the content of the file differs from the manifest: "
         "expected 152d got 9ab0 (File content) -> rebuild the run; never edit a sealed run"
     )
@@ -22,7 +22,7 @@ def test_a_line_says_where_what_expected_got_clause_and_what_next() -> None:
 def test_a_location_follows_the_path() -> None:
     violation = finding("SCHEMA_VIOLATION", "runs/r/a.json", location="/0/option", detail="'x' is not an option")
 
-    assert finding_line(violation).startswith(
+    assert format_finding(violation).startswith(
         "SCHEMA_INVALID: SCHEMA_VIOLATION runs/r/a.json:/0/option: 'x' is not an option"
     )
 
@@ -30,7 +30,7 @@ def test_a_location_follows_the_path() -> None:
 def test_an_annotation_names_file_line_and_code() -> None:
     bad_line = finding("HASHFILE_LINE_FORM", "runs/r/MANIFEST.sha256", location="line 3")
 
-    assert annotation(bad_line).startswith(
+    assert format_annotation(bad_line).startswith(
         "::error file=runs/r/MANIFEST.sha256,line=3,title=HASHFILE_LINE_FORM::the line does"
     )
 
@@ -39,14 +39,14 @@ def test_a_line_and_column_become_the_position_and_a_json_pointer_stays_text() -
     placed = finding("POINTER_DUPLICATE", "p.json", location="3:7")
     pointed = finding("POINTER_TRISTATE", "p.json", location="/pointers/0")
 
-    assert "file=p.json,line=3,col=7,title=" in annotation(placed)
-    assert "::/pointers/0: active_ref_known" in annotation(pointed)
+    assert "file=p.json,line=3,col=7,title=" in format_annotation(placed)
+    assert "::/pointers/0: active_ref_known" in format_annotation(pointed)
 
 
 def test_an_annotation_escapes_what_would_end_it_early() -> None:
     unlisted = finding("UNLISTED_FILE", "a,b:c%\nd", got="100%\r\n::error::forged")
 
-    line = annotation(unlisted)
+    line = format_annotation(unlisted)
 
     assert "file=a%2Cb%3Ac%25%0Ad," in line
     assert "100%25%0D%0A::error::forged" in line

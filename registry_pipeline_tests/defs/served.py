@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from registry_pipeline.cli.commands.ui import HOST, commands, prepare_home
+from registry_pipeline.cli.commands.ui import HOST, find_dagster_commands, prepare_home
 from registry_pipeline.config import REPO_VARIABLE, Repository
 
 # A test that hangs is ended by pytest-timeout. These limits end it shortly before, with the name of what it waited for.
@@ -96,7 +96,7 @@ class Machine:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port: int = probe.getsockname()[1]
-        self.web, self.daemon = commands(governed.dagster_home, port)
+        self.web, self.daemon = find_dagster_commands(governed.dagster_home, port)
         self.served = Served(f"http://{HOST}:{port}", governed)
 
     def start(self, command: list[str]) -> subprocess.Popen[bytes]:

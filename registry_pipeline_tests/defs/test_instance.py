@@ -10,13 +10,13 @@ import yaml
 from dagster import DagsterInstance
 from dagster._core.instance.config import PoolGranularity
 
-from registry_pipeline.cli.commands.ui import WORKSPACE, shipped_instance_file
+from registry_pipeline.cli.commands.ui import WORKSPACE, find_instance_file
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
 
 def test_dagster_accepts_the_instance_file_and_its_switches(tmp_path: Path) -> None:
-    shutil.copyfile(shipped_instance_file(), tmp_path / "dagster.yaml")
+    shutil.copyfile(find_instance_file(), tmp_path / "dagster.yaml")
 
     with DagsterInstance.from_config(str(tmp_path)) as instance:
         pools = instance.get_concurrency_config().pool_config

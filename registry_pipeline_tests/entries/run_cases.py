@@ -12,7 +12,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
-from registry_pipeline.cli.entry_input import read_given
+from registry_pipeline.cli.entry_input import read_given_entries
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.change_plan import ChangeRequest
@@ -54,7 +54,7 @@ def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
     removed = options.pop("remove", None)
     if removed is None:
         asked = ChangeRequest("Ada", NOON, **options)
-        given = read_given((), ("entry.yaml",), (), folder / "case")
+        given = read_given_entries((), ("entry.yaml",), (), folder / "case")
         written = add_entries(repository, given, asked, dry_run=False)
     else:
         written = remove_entries(repository, [(name, key) for name, key in removed], dry_run=False)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_document, json_line
-from registry_pipeline.pipeline.diff import FieldChange, changed_fields, compare_artifact
+from registry_pipeline.pipeline.diff import FieldChange, compare_artifact, find_field_changes
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab~/", max_size=2),
@@ -99,7 +99,7 @@ def test_from_there_back_what_was_added_is_removed(before: list[Any], after: lis
 
 
 def test_a_field_that_is_null_is_not_a_field_that_is_absent() -> None:
-    changes = list(changed_fields({"a": None, "b": 1}, {"b": None, "c": None}))
+    changes = list(find_field_changes({"a": None, "b": 1}, {"b": None, "c": None}))
 
     assert changes == [
         FieldChange("/a", "removed", None, None),
@@ -109,14 +109,14 @@ def test_a_field_that_is_null_is_not_a_field_that_is_absent() -> None:
 
 
 def test_true_is_another_value_than_one() -> None:
-    assert list(changed_fields({"a": 1}, {"a": True})) == [FieldChange("/a", "changed", 1, True)]
+    assert list(find_field_changes({"a": 1}, {"a": True})) == [FieldChange("/a", "changed", 1, True)]
 
 
 def test_lists_of_objects_are_compared_by_place_and_others_as_a_whole() -> None:
     before = {"migrations": [{"id": 1}], "warnings": ["a", "b"]}
     after = {"migrations": [{"id": 1}, {"id": 2}], "warnings": ["b"]}
 
-    assert list(changed_fields(before, after)) == [
+    assert list(find_field_changes(before, after)) == [
         FieldChange("/migrations/1", "added", None, {"id": 2}),
         FieldChange("/warnings", "changed", ["a", "b"], ["b"]),
     ]

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from registry_pipeline.pipeline.rebuild import deferred
+from registry_pipeline.pipeline.rebuild import defer_signals
 
 
 def work(done: list[str], signals: int) -> None:
-    with deferred(signal.SIGINT) as asked:
+    with defer_signals(signal.SIGINT) as asked:
         assert not asked()
         for number in range(signals):
             signal.raise_signal(signal.SIGINT)
@@ -39,9 +39,9 @@ def test_a_second_signal_is_not_held_back() -> None:
 def test_without_a_signal_and_after_an_error_the_handlers_are_as_before() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
-    with deferred(signal.SIGINT, signal.SIGTERM) as asked:
+    with defer_signals(signal.SIGINT, signal.SIGTERM) as asked:
         assert not asked()
-    with pytest.raises(ValueError, match="mine"), deferred(signal.SIGINT, signal.SIGTERM):
+    with pytest.raises(ValueError, match="mine"), defer_signals(signal.SIGINT, signal.SIGTERM):
         raise ValueError("mine")
 
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
@@ -51,7 +51,7 @@ def test_in_another_thread_the_work_is_done_and_no_signal_is_touched() -> None:
     heard: list[bool] = []
 
     def listen() -> None:
-        with deferred(signal.SIGINT) as asked:
+        with defer_signals(signal.SIGINT) as asked:
             heard.append(asked())
 
     thread = threading.Thread(target=listen)

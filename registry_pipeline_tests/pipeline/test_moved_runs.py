@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pipeline.verify import check_moved_runs
+from registry_pipeline.pipeline.verify import check_activated_runs
 from registry_pipeline.pointers.activation import activate, load_candidate
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.state import read_chain_state
@@ -19,7 +19,7 @@ FIRST = "2026-03-01__120000__drift_signals_build"
 
 
 def findings(world: World) -> tuple[Finding, ...]:
-    return check_moved_runs(world.repository, read_chain_state(world.repository))
+    return check_activated_runs(world.repository, read_chain_state(world.repository))
 
 
 def seal_again(folder: Path) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line, parse_instant
 from registry_pipeline.pipeline import runs as pipeline_runs
-from registry_pipeline.pipeline.runs import ORDERS, STATES, RunQuery, RunQueryResult, is_record, list_states
+from registry_pipeline.pipeline.runs import ORDERS, STATES, RunQuery, RunQueryResult, is_run_record, list_states
 from registry_pipeline.runs.reference import SealedRef
 
 SOURCE = SealedRef("2026-03-01__120000__run_registry_build", "runs", "RUN_REGISTRY_v0_1.jsonl", "ab" * 32)
@@ -147,8 +147,8 @@ def test_an_order_keeps_every_line_and_a_limit_its_beginning(found: list[Any], o
     ],
 )
 def test_what_lacks_the_fields_of_a_line_is_none(value: Any) -> None:
-    assert is_record(record())
-    assert not is_record(value)
+    assert is_run_record(record())
+    assert not is_run_record(value)
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"[" * 100_000, b"\xff", b'{"run_id": "r"}'])

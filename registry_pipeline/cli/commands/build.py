@@ -9,18 +9,18 @@ from typing import Any, Final
 
 import click
 
-from registry_pipeline.cli.activation_output import refusal_code
+from registry_pipeline.cli.activation_output import exit_code_of_refusal
 from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import parse_days
-from registry_pipeline.cli.reporter import Column, Page, Reporter, progress
+from registry_pipeline.cli.reporter import Column, Page, Reporter, draw_progress
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.findings.finding import Finding, Severity, has_errors, plural, sorted_findings
+from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
-from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, deferred, rebuild
+from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_signals, rebuild
 from registry_pipeline.pipeline.render import is_report_missing
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.pipeline.steps import hold_build_lock
@@ -58,10 +58,12 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
 ) -> int:
     """Build, seal, validate and activate registries.
 
-    Builds each registry in dependency order, seals it into a new run folder and validates it. All valid runs are then
-    activated in one move, and the health report is rendered. With REGISTRY, builds it and all that depends on it;
-    without, all. A run that would mix the active set stays sealed and is not activated (exit 5). Existing run folders
-    are never changed. A build waits up to 30 seconds for another one to end, then exits 6.
+    Builds each registry in dependency order, seals it into a new run folder and validates it. A captured registry or
+    log that has not changed keeps its run without --force. What depends on a failed registry is not built. All new
+    valid runs are then activated in one move, and the health report is rendered; --only and --no-activate skip both.
+    With REGISTRY, builds it and all that depends on it; without, all. A run that would mix the active set stays sealed
+    and is not activated (exit 5). Existing run folders are never changed. A build waits up to 30 seconds for another
+    one to end, then exits 6.
 
     drift_signals_daily describes past days: --as-of names days that are over (UTC). Each is sealed as it was in its
     last second, and no pointer moves. A day with the same content as its sealed folder makes no new folder without
@@ -69,11 +71,11 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     """
     if only and not registries:
         raise click.UsageError("--only needs the registries to build")
-    _check_daily_arguments(registries, as_of)
+    _refuse_wrong_daily_arguments(registries, as_of)
     repository = find_repository(reporter.settings.repo)
     if as_of is not None:
-        return _build_span(reporter, repository, as_of, force=force, fail_on=fail_on)
-    with progress(reporter, "wait for other builds") as bar, hold_build_lock(repository):
+        return _build_days(reporter, repository, as_of, force=force, fail_on=fail_on)
+    with draw_progress(reporter, "wait for other builds") as bar, hold_build_lock(repository):
         result = rebuild(
             repository,
             start_build_run(repository, reporter.settings.now),
@@ -83,27 +85,27 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
             force=force,
             actor=find_actor(actor, repository.root),
             reason=reason,
-            on_step=lambda step, registry_id: bar.step(f"{step} {registry_id}"),
-            on_progress=bar.done,
+            on_step=lambda step, registry_id: bar.start_step(f"{step} {registry_id}"),
+            on_progress=bar.set_done,
         )
     reporter.print_result(_result_to_json(result), result.findings, lambda page: _print_result(page, result))
-    return _exit_code(repository, result, fail_on)
+    return _find_exit_code(repository, result, fail_on)
 
 
-def _exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset[str]) -> int:
+def _find_exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset[str]) -> int:
+    """Return the exit code of a build: of its verdicts, missing sources, activation, report and `--fail-on`."""
     # --fail-on looks at the runs of this build, active or not.
     built = {row.registry_id: row.run.ref for row in result.built if row.run is not None}
     operations, drift = read_operations(repository, built) if fail_on else (None, None)
     asked_to_fail = matches_fail_on(fail_on, result.findings, operations, drift)
     failed = [row.verdict for row in result.built if row.verdict is not None and not row.verdict.passed]
     codes = [exit_code_of(verdict.errors()) or ExitCode.INVALID_EVIDENCE for verdict in failed]
-    if any(row.run is None for row in result.built):
-        # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
-        errors = [finding for finding in result.findings if has_errors([finding])]
-        is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
-        codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
+    # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
+    errors = [f for row in result.built if row.run is None for f in row.findings if f.severity is Severity.ERROR]
+    is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
+    codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
     codes += [ExitCode.REFUSED * result.waiting, ExitCode.REPORT_NOT_RENDERED * is_report_missing(result.findings)]
-    codes += [refusal_code(result.activation)] if isinstance(result.activation, Refusal) else []
+    codes += [exit_code_of_refusal(result.activation)] if isinstance(result.activation, Refusal) else []
     return combine_exit_codes([*codes, ExitCode.FAIL_ON * asked_to_fail])
 
 
@@ -145,7 +147,7 @@ def _built_to_json(
 def _print_result(page: Page, result: RebuildResult) -> None:
     columns = [Column("registry"), Column("verdict"), Column("pointer"), Column("records", right=True)]
     columns += [Column("seconds", right=True), Column("run", below=True)]
-    page.table(columns, (_row(row) for row in result.built))
+    page.table(columns, (_format_row(row) for row in result.built))
     if isinstance(result.activation, Activation):
         page.line(f"activated {len(result.activation.moves)} in {result.activation.record.run_id}")
     elif isinstance(result.activation, Refusal):
@@ -164,7 +166,7 @@ def _print_result(page: Page, result: RebuildResult) -> None:
         page.line(f"nothing to capture at {paths} (--verbose shows more)", style="dim")
 
 
-def _row(row: BuiltRow) -> list[str]:
+def _format_row(row: BuiltRow) -> list[str]:
     seconds = f"{row.seconds:.2f}"
     if row.run is None or row.verdict is None:
         return [row.registry_id, "-", "-", "-", seconds, "(not built)"]
@@ -180,29 +182,31 @@ _FAIL_ON_METRICS: Final = {
 }
 
 
-def _check_daily_arguments(registries: Sequence[str], as_of: tuple[date, ...] | None) -> None:
+def _refuse_wrong_daily_arguments(registries: Sequence[str], as_of: tuple[date, ...] | None) -> None:
+    """Raise UsageError for drift_signals_daily without `--as-of`, and for `--as-of` with any other registries."""
     if as_of is None and DAILY in registries:
         raise click.UsageError(f"{DAILY} is built for days: add --as-of DATE, or --as-of FIRST..LAST")
     if as_of is not None and set(registries) != {DAILY}:
         raise click.UsageError(f"--as-of is for past days only: build {DAILY} --as-of DATE")
 
 
-def _build_span(
+def _build_days(
     reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: frozenset[str]
 ) -> int:
+    """Build, seal and validate past days, print them and return the exit code; Ctrl-C prints the days sealed so far."""
     run = BuildRun(reporter.settings.now, GitState(None, None))
     sealed: list[tuple[SealedDay, Verdict]] = []
     try:
         # Ctrl-C is deferred to the end of a day, so that no day is left half built.
         with (
             hold_build_lock(repository),
-            progress(reporter, "read run folders") as bar,
-            deferred(SIGINT) as interrupted,
+            draw_progress(reporter, "read run folders") as bar,
+            defer_signals(SIGINT) as interrupted,
         ):
-            for day in build_days(repository, run, days, force=force, on_progress=bar.done):
+            for day in build_days(repository, run, days, force=force, on_progress=bar.set_done):
                 sealed.append((day, validate(repository, day.run)))
-                bar.step(str(day.day))
-                bar.done(len(sealed), len(days))
+                bar.start_step(str(day.day))
+                bar.set_done(len(sealed), len(days))
                 if interrupted():
                     break
     except KeyboardInterrupt:
@@ -222,10 +226,10 @@ def _build_span(
         "findings": [finding.to_json() for finding in findings],
     }
     reporter.print_result(document, findings, lambda page: _print_days(page, sealed, len(days), findings))
-    return ExitCode.INTERRUPTED if is_interrupted else _daily_exit_code(sealed, findings, fail_on)
+    return ExitCode.INTERRUPTED if is_interrupted else _find_daily_exit_code(sealed, findings, fail_on)
 
 
-def _daily_exit_code(
+def _find_daily_exit_code(
     sealed: Sequence[tuple[SealedDay, Verdict]], findings: Sequence[Finding], fail_on: frozenset[str]
 ) -> int:
     failing = any(not verdict.passed for _, verdict in sealed)
@@ -246,7 +250,7 @@ def _print_days(
 ) -> None:
     columns = [Column("day"), Column("verdict"), Column("drift")]
     columns += [Column(title, right=True) for title in ("observed", "stale", "drifting", "runs")]
-    page.table([*columns, Column("run", below=True)], (_day_row(day, verdict) for day, verdict in sealed))
+    page.table([*columns, Column("run", below=True)], (_format_day_row(day, verdict) for day, verdict in sealed))
     unchanged = sum(day.run.reused for day, _ in sealed)
     page.line(f"{plural(len(sealed), 'day')} of {requested}: {len(sealed) - unchanged} sealed, {unchanged} unchanged")
     if len(sealed) < requested:
@@ -254,7 +258,7 @@ def _print_days(
     page.findings(findings)
 
 
-def _day_row(day: SealedDay, verdict: Verdict) -> list[str]:
+def _format_day_row(day: SealedDay, verdict: Verdict) -> list[str]:
     metrics = day.built.artifacts.metrics
     counts = [str(metrics[name]) for name in ("observed", "stale", "drifting", "runs_known")]
     return [str(day.day), verdict.verdict, _format_drift(metrics), *counts, day.run.ref.run_id]

@@ -56,6 +56,7 @@ def diff_command(reporter: Reporter, first: str, second: str | None, registry_id
 def _find_runs(
     repository: Repository | None, names: Sequence[str], registry_id: str | None
 ) -> tuple[FoundRun, FoundRun]:
+    """Return the two runs to compare: as named, or the named one and its counterpart, the older run id first."""
     # `active` and `latest` need a registry, which may be that of the other run: they are looked up last.
     runs: dict[int, FoundRun] = {}
     for index in sorted(range(len(names)), key=lambda index: names[index].startswith(("active", "latest"))):
@@ -79,17 +80,17 @@ def _print_diff(page: Page, diff: RunDiff) -> None:
         page.line("all files are identical")
         return
     page.line(f"files: {', '.join(f'{len(paths)} {kind}' for kind, paths in kinds)}")
-    _print_list(page, [f"{_SIGNS[kind]} {path}" for kind, paths in kinds for path in paths])
+    _print_shortened(page, [f"{_SIGNS[kind]} {path}" for kind, paths in kinds for path in paths])
     for artifact in diff.artifacts:
         page.line()
-        page.line(_heading(artifact), style="bold")
+        page.line(_format_heading(artifact), style="bold")
         counts = Counter(field.field for record in artifact.changed for field in record.fields)
         if len(artifact.changed) > 1:
             page.line(f"  changed: {', '.join(f'{field} in {count}' for field, count in sorted(counts.items()))}")
-        _print_list(page, list(_record_lines(artifact, counts)))
+        _print_shortened(page, list(_format_records(artifact, counts)))
 
 
-def _heading(artifact: ArtifactDiff) -> str:
+def _format_heading(artifact: ArtifactDiff) -> str:
     if artifact.kind == "bytes":
         return f"{artifact.relpath}: the bytes differ"
     if artifact.kind == "object":
@@ -99,19 +100,19 @@ def _heading(artifact: ArtifactDiff) -> str:
     return f"{artifact.relpath}{by}: {counts}, {artifact.unchanged} unchanged"
 
 
-def _record_lines(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterator[str]:
-    """Yield an entry per added or removed record, and per changed record its key with its fields on further lines."""
+def _format_records(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterator[str]:
+    """Yield a text per added, removed and changed record (its fields on further lines), and per field of an object."""
     for kind, records in (("added", artifact.added), ("removed", artifact.removed)):
         for record in records:
             key = record if not artifact.key else {name: record[name] for name in artifact.key}
             yield f"{_SIGNS[kind]} {_format_key(key)}"
     # Records with a rare change come first: a field that changed in all of them is mostly a timestamp.
     for changed in sorted(artifact.changed, key=lambda record: min(field_counts[f.field] for f in record.fields)):
-        yield "\n    ".join([f"~ {_format_key(changed.key)}", *_shorten(_field_lines(changed.fields))])
-    yield from _field_lines(artifact.fields)
+        yield "\n    ".join([f"~ {_format_key(changed.key)}", *_shorten(_format_fields(changed.fields))])
+    yield from _format_fields(artifact.fields)
 
 
-def _field_lines(fields: Sequence[FieldChange]) -> list[str]:
+def _format_fields(fields: Sequence[FieldChange]) -> list[str]:
     width = max((len(field.field) for field in fields), default=0)
     return [f"{_SIGNS[field.change]} {field.field:<{width}}  {_format_change(field)}" for field in fields]
 
@@ -135,12 +136,13 @@ def _format_value(value: Any) -> str:
     return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"
 
 
-def _print_list(page: Page, entries: Sequence[str]) -> None:
+def _print_shortened(page: Page, entries: Sequence[str]) -> None:
     for entry in _shorten(entries):
         for line in entry.split("\n"):
             page.line(f"  {line}")
 
 
 def _shorten(entries: Sequence[str]) -> list[str]:
+    """Return the first entries, and a line that counts the rest if there are more than `_MAX_LINES`."""
     rest = len(entries) - _MAX_LINES
     return [*entries[:_MAX_LINES], *([f"… and {rest} more; --json shows all"] if rest > 0 else [])]

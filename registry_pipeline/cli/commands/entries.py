@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.cli.actor import find_actor
-from registry_pipeline.cli.entry_input import read_given
+from registry_pipeline.cli.entry_input import read_given_entries
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
@@ -44,9 +44,10 @@ def _print_recovery(page: Page, recovery: Recovery | None) -> None:
 
 
 def _print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, dry_run: bool) -> int:
+    """Print what `add` or `remove` changed, or would change, and return the exit code: 5 if it was refused, else 0."""
     change = result.change
     paths = [] if change.refused else list(change.files)
-    diff_text = "".join(_diff(path, *change.files[path]) for path in change.files) if diff else None
+    diff_text = "".join(_format_diff(path, *change.files[path]) for path in change.files) if diff else None
     document = {
         "schema_version": _SCHEMA_VERSION,
         "verdict": verdict_of(change.findings),
@@ -75,7 +76,8 @@ def _print_write_result(reporter: Reporter, result: WriteResult, *, diff: bool, 
     return ExitCode.REFUSED if change.refused else ExitCode.FINE
 
 
-def _diff(path: str, before: bytes | None, after: bytes | None) -> str:
+def _format_diff(path: str, before: bytes | None, after: bytes | None) -> str:
+    """Return the unified diff of a file, for `git apply`; None is a file that does not exist."""
     old, new = ((data or b"").decode("utf-8").splitlines(keepends=True) for data in (before, after))
     names = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
     # `git apply` needs the note about a missing newline.
@@ -108,20 +110,20 @@ def list_command(reporter: Reporter, name: str | None) -> int:
             page.line("there are no entries; `registry-pipeline entries add` writes the first")
             return
         columns = [Column("type"), Column("key"), Column("status"), Column("location"), Column("", below=True)]
-        page.table(columns, map(_table_row, entries))
+        page.table(columns, map(_format_row, entries))
 
-    records = [_record(entry) for entry in entries]
+    records = [_entry_to_json(entry) for entry in entries]
     document = {"records": records, "count": len(records), "settled": _recovery_to_json(recovery)}
     reporter.print_result(document, (), print_text)
     return 0
 
 
-def _record(entry: Entry) -> dict[str, Any]:
+def _entry_to_json(entry: Entry) -> dict[str, Any]:
     names = {"type": entry.type.name, "key": entry.key}
     return names | {"path": entry.path, "location": entry.location(), "value": dict(entry.value)}
 
 
-def _table_row(entry: Entry) -> list[str]:
+def _format_row(entry: Entry) -> list[str]:
     status, description = (str(entry.value.get(name, "")) for name in ("status", "description"))
     return [entry.type.name, entry.key, status, f"{entry.path}:{entry.location()}", description]
 
@@ -211,7 +213,7 @@ def add_command(  # noqa: PLR0913 - the options of a command
     if approved_by is not None and not approved_by.strip():
         raise click.UsageError("--approved-by needs a name")
     repository = find_repository(reporter.settings.repo)
-    given = read_given(types, (*files, *sources), texts, Path.cwd())
+    given = read_given_entries(types, (*files, *sources), texts, Path.cwd())
     request = ChangeRequest(find_actor(actor, repository.root), reporter.settings.now, update, no_check, approved_by)
     result = add_entries(repository, given, request, dry_run=dry_run)
     return _print_write_result(reporter, result, diff=diff, dry_run=dry_run)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from registry_pipeline.cli.group import command
-from registry_pipeline.cli.reporter import Page, Reporter, progress
+from registry_pipeline.cli.reporter import Page, Reporter, draw_progress
 from registry_pipeline.example.make import EXAMPLE_SEED, ExampleOutcome, make_example
 
 
@@ -25,8 +25,8 @@ def example_command(reporter: Reporter, target: Path, seed: int) -> int:
     DIR must be new or empty. The example is a tide-gauge team with 120 days of nightly jobs: git history, operations,
     and run folders of every quality, some of them tampered with. The output says what `verify --all` must find.
     """
-    with progress(reporter, "run folders") as bar:
-        outcome = make_example(target, reporter.settings.now, seed=seed, on_progress=bar.done)
+    with draw_progress(reporter, "run folders") as bar:
+        outcome = make_example(target, reporter.settings.now, seed=seed, on_progress=bar.set_done)
     planted = [folder.to_json() for folder in outcome.planted]
     document = {"root": str(outcome.repository.root), "runs": outcome.runs, "planted": planted}
     reporter.print_result(document, (), lambda page: _print_outcome(page, outcome))

@@ -34,6 +34,7 @@ def explain_command(reporter: Reporter, code: str | None) -> int:
 
 
 def _find_row(code: str) -> CodeRow:
+    """Return the row of a code in upper or lower case; raise NotFoundError with a similar code if it is unknown."""
     row = CODES.get(code.upper())
     if row is None:
         suggestion = did_you_mean(code.upper(), CODES)

@@ -64,7 +64,7 @@ def runs_command(reporter: Reporter, /, **options: Any) -> int:
 def _print_result(page: Page, result: RunQueryResult) -> None:
     columns = [*map(Column, ("created", "operation", "option", "seal")), Column("warnings", right=True)]
     if result.records:
-        page.table([*columns, Column("run", below=True)], map(_row, result.records))
+        page.table([*columns, Column("run", below=True)], map(_format_row, result.records))
     for line in result.unknown:
         page.line(line)
     more = result.matched - len(result.records)
@@ -76,7 +76,7 @@ def _print_result(page: Page, result: RunQueryResult) -> None:
     page.line("; ".join(parts), style="dim")
 
 
-def _row(record: Any) -> list[str]:
+def _format_row(record: Any) -> list[str]:
     seal = next(state for state in list_states(record) if state in _SEAL_STATES)
     values = (record["created_utc"], record["operation_id"], record["option"], seal, len(record["warnings"]) or "")
     return [*("-" if value is None else str(value) for value in values), f"{record['run_root']}/{record['run_id']}"]
@@ -110,7 +110,7 @@ def show_command(reporter: Reporter, word: str) -> int:
 
 def _print_run(page: Page, run: RunDocument) -> None:
     page.line(run.verdict.path, style="bold")
-    for label, value in _facts(run):
+    for label, value in _list_facts(run):
         page.line(f"  {label:<19} {value}")
     page.line()
     columns = [Column("file"), Column("bytes", right=True), Column("sha256")]
@@ -119,7 +119,8 @@ def _print_run(page: Page, run: RunDocument) -> None:
     page.findings(run.verdict.findings)
 
 
-def _facts(run: RunDocument) -> Iterator[tuple[str, str]]:
+def _list_facts(run: RunDocument) -> Iterator[tuple[str, str]]:
+    """Yield labels and values of a run: verdict, envelope, inputs, sources and activations, as far as they exist."""
     verdict, envelope = run.verdict, run.report.run_json or {}
     yield "verdict", verdict.verdict
     yield "root", verdict.root_sha256 or "not known"

@@ -46,7 +46,7 @@ def _remember_option(ctx: click.Context, param: click.Parameter, value: Any) -> 
         remember_format(ctx, value)
 
 
-def _output_option(*names: str, **attributes: Any) -> Callable[[_Decorated], _Decorated]:
+def _make_output_option(*names: str, **attributes: Any) -> Callable[[_Decorated], _Decorated]:
     return click.option(*names, expose_value=False, callback=_remember_option, **attributes)
 
 
@@ -62,7 +62,7 @@ def add_options(*options: Callable[[Any], Any]) -> Callable[[_Decorated], _Decor
 
 
 format_options = add_options(
-    _output_option(
+    _make_output_option(
         "--format",
         "form",
         type=click.Choice(_FORMATS),
@@ -70,12 +70,12 @@ format_options = add_options(
         help="Output format; table is text, csv and parquet are for other programs. In csv, a text that a spreadsheet "
         "would run as a formula (it starts with =, +, -, @, TAB or CR) gets an apostrophe before it.",
     ),
-    _output_option(
+    _make_output_option(
         "--raw",
         is_flag=True,
         help="With --format csv: write every text unchanged, for programs that are not spreadsheets.",
     ),
-    _output_option(
+    _make_output_option(
         "-o", "--output", type=_FILE, metavar="FILE", help="Write the json, csv or parquet output to this file."
     ),
 )
@@ -83,7 +83,7 @@ format_options = add_options(
 
 
 def machine_option(command: _Decorated) -> _Decorated:
-    """Add `--machine` to a command that must know on which machine it runs."""
+    """Add the optional `--machine`, which the environment may also give, to a command."""
     return click.option(
         "--machine",
         type=click.Choice(MACHINES),
@@ -102,8 +102,10 @@ def print_records(
 ) -> None:
     """Print records in the format of `format_options`, or write them to a file; JSON has further `members`.
 
+    Findings are in text and annotations only.
+
     Raises:
-        BusyError, RefusedError, WriteError: as `overwrite_file`.
+        UsageError: the options contradict each other. BusyError, RefusedError, WriteError: as `overwrite_file`.
     """
     meta = click.get_current_context().meta
     form, raw, output = (meta[f"{_META}{name}"] for name in ("form", "raw", "output"))
@@ -149,7 +151,7 @@ _OVERRIDES: Final = LogKind(
 )
 
 
-def _append_command(kind: LogKind, help_text: str) -> Command:
+def _make_append_command(kind: LogKind, help_text: str) -> Command:
     example = f"{kind.group} append {kind.example_path}"
 
     @click.command(
@@ -175,7 +177,7 @@ def _append_command(kind: LogKind, help_text: str) -> Command:
 
 
 def _read_input(source: Path | None, record: str | None) -> tuple[bytes, str]:
-    """Return the JSON lines to append, and their name in findings."""
+    """Return the JSON lines to append, and their name in findings; UsageError unless one source is named."""
     if (source is None) == (record is None):
         raise click.UsageError("name a FILE of JSON lines, or - for standard input, or use --record JSON")
     if record is not None:
@@ -189,7 +191,7 @@ def _read_input(source: Path | None, record: str | None) -> tuple[bytes, str]:
 
 
 def print_append_result(reporter: Reporter, result: AppendResult, log: Log) -> int:
-    """Print the result of an append and return the exit code."""
+    """Print the result of an append and return the exit code: 5 if it was refused, else 0."""
     counts = {"added": len(result.added), "already_there": len(result.repeated)}
     lines = [f"appended  {record[log.id_key]}" for record in result.added[:_MAX_LISTED]]
     if len(result.added) > _MAX_LISTED:
@@ -199,13 +201,13 @@ def print_append_result(reporter: Reporter, result: AppendResult, log: Log) -> i
     if result.refused:
         lines = [f"refused: nothing was appended to {log.display_path}"]
     records = [dict(record) for record in result.added]
-    _print_outcome(
+    _print_log_result(
         reporter, result.findings, counts, lines, failed=result.refused, changed=result.changed_files, records=records
     )
     return int(ExitCode.REFUSED if result.refused else ExitCode.FINE)
 
 
-def _print_outcome(
+def _print_log_result(
     reporter: Reporter,
     findings: Sequence[Finding],
     counts: dict[str, int],
@@ -232,7 +234,7 @@ def _print_outcome(
     reporter.print_result(document | members, findings, print_text)
 
 
-def _check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[str, str]]) -> Command:
+def _make_check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[str, str]]) -> Command:
     @click.command("check", cls=Command, help=help_text, examples=examples)
     @click.option(
         "--baseline",
@@ -251,14 +253,14 @@ def _check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[str, 
         counts, failed = count_findings(result.findings), has_errors(result.findings)
         found = f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}"
         summary = f"{'FAIL' if failed else 'pass'}: {checked}; {found}"
-        _print_outcome(reporter, result.findings, sizes, [summary], failed=failed)
+        _print_log_result(reporter, result.findings, sizes, [summary], failed=failed)
         failing = matches_fail_on(fail_on, result.findings)
         return combine_exit_codes([exit_code_of(result.findings), ExitCode.FAIL_ON * failing])
 
     return command
 
 
-def _merge_command(kind: LogKind, title: str) -> Command:
+def _make_merge_command(kind: LogKind, title: str) -> Command:
     example = f"{kind.group} merge {kind.example_path} {kind.example_path} -o merged.jsonl"
 
     @click.command(
@@ -279,6 +281,7 @@ def _merge_command(kind: LogKind, title: str) -> Command:
 
 
 def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -> int:
+    """Print the result of a merge and return the exit code: 3 for invalid logs, 5 for a refused write, else 0."""
     counts = {"in_both": result.in_both, "only_in_a": result.only_first, "only_in_b": result.only_second}
 
     origins = f"{result.in_both} in both, {result.only_first} only in A, {result.only_second} only in B"
@@ -287,7 +290,7 @@ def _print_merge_result(reporter: Reporter, result: MergeResult, target: Path) -
     if result.refused:
         summary = f"refused: {target} was not written"
     changed = [str(target)] if result.changed else []
-    _print_outcome(reporter, result.findings, counts, [summary], failed=result.refused, changed=changed)
+    _print_log_result(reporter, result.findings, counts, [summary], failed=result.refused, changed=changed)
     if not result.refused:
         return int(ExitCode.FINE)
     return int(ExitCode.INVALID_EVIDENCE if result.data is None else ExitCode.REFUSED)
@@ -300,7 +303,7 @@ _MERGE_HELP: Final = """{title}
     one id, or a line that is not a record, are errors (exit 3). An existing file C is replaced only if the result
     contains all of its lines (else exit 5).
     """
-run_index_append = _append_command(
+run_index_append = _make_append_command(
     _RUNS,
     """Append records to the run index.
 
@@ -310,7 +313,7 @@ run_index_append = _append_command(
     to a file beside it and reported.
     """,
 )
-run_index_check = _check_command(
+run_index_check = _make_check_command(
     _RUNS,
     """Check the run index.
 
@@ -325,8 +328,8 @@ run_index_check = _check_command(
         ("run-index check --fail-on warning --json", "warnings fail too"),
     ],
 )
-run_index_merge = _merge_command(_RUNS, "Merge the run indexes of two machines.")
-overrides_append = _append_command(
+run_index_merge = _make_merge_command(_RUNS, "Merge the run indexes of two machines.")
+overrides_append = _make_append_command(
     _OVERRIDES,
     """Append overrides, or updates of them, to the overrides log.
 
@@ -335,7 +338,7 @@ overrides_append = _append_command(
     then reports its run again.
     """,
 )
-overrides_check = _check_command(
+overrides_check = _make_check_command(
     _OVERRIDES,
     """Check the overrides log.
 
@@ -348,4 +351,4 @@ overrides_check = _check_command(
         ("overrides check --baseline HEAD", "and that no committed line is missing"),
     ],
 )
-overrides_merge = _merge_command(_OVERRIDES, "Merge the overrides logs of two machines.")
+overrides_merge = _make_merge_command(_OVERRIDES, "Merge the overrides logs of two machines.")

@@ -113,21 +113,21 @@ def rules_command(reporter: Reporter) -> int:
         grammar = "dash"
     keys = ("code", "severity", "clause", "message", "hint")
     rules = [{key: str(getattr(row, key)) for key in keys} for row in rows_of_family("run-index")]
-    shapes = [_describe_shape(shape, grammar) for shape in (RUN, OVERRIDE, OVERRIDE_UPDATE)]
+    shapes = [_shape_to_json(shape, grammar) for shape in (RUN, OVERRIDE, OVERRIDE_UPDATE)]
     document = {"rules": rules, "ids": grammar, "record_types": shapes, "count": len(rules)}
     reporter.print_result(document, (), lambda page: _print_rules(page, rules, shapes))
     return 0
 
 
-def _describe_shape(shape: Shape, grammar: str) -> dict[str, Any]:
+def _shape_to_json(shape: Shape, grammar: str) -> dict[str, Any]:
     fields = [
-        {"field": name, "required": field.required, "takes": _describe_values(field, grammar)}
+        {"field": name, "required": field.required, "takes": _describe_accepted_values(field, grammar)}
         for name, field in shape.fields.items()
     ]
     return {"record_type": shape.record_type, "fields": fields}
 
 
-def _describe_values(field: Field, grammar: str) -> str:
+def _describe_accepted_values(field: Field, grammar: str) -> str:
     if field.form == "enum":
         return " | ".join(field.values)
     if field.form in ("id", "ids"):

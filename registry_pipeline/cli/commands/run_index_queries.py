@@ -108,7 +108,7 @@ def show_command(reporter: Reporter, run: str, history: bool, no_index: bool) ->
 
 
 def _list_changes(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return the line of each record of a run, with the fields that differ from the record before it."""
+    """Return the line of each record of a run, with the fields that differ from the record before it (first: none)."""
     changes: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
     for previous, entry in pairwise(entries):
         changed = field_changes(previous.record, entry.record)
@@ -121,18 +121,18 @@ def _print_record(page: Page, entry: Entry) -> None:
     width = max(map(len, entry.record))
     for name, value in entry.record.items():
         if name not in ("record_type", "run_id"):
-            page.line(f"  {name:<{width}}  {_value_text(value)}")
+            page.line(f"  {name:<{width}}  {_format_value(value)}")
 
 
 def _format_change(field: str, before: object, after: object) -> str:
     if before is None:
-        return f"  + {field}  {_value_text(after)}"
+        return f"  + {field}  {_format_value(after)}"
     if after is None:
-        return f"  - {field}  {_value_text(before)}"
-    return f"  ~ {field}  {_value_text(before)} -> {_value_text(after)}"
+        return f"  - {field}  {_format_value(before)}"
+    return f"  ~ {field}  {_format_value(before)} -> {_format_value(after)}"
 
 
-def _value_text(value: object) -> str:
+def _format_value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -200,10 +200,10 @@ def _list_records(
 def _print_runs(page: Page, records: Sequence[Record]) -> None:
     columns = [*map(Column, ("created", "artist", "genre", "by", "at", "gates", "uniqueness"))]
     if records:
-        page.table([*columns, Column("run", below=True)], map(_format_run, records))
+        page.table([*columns, Column("run", below=True)], map(_format_run_row, records))
 
 
-def _format_run(record: Record) -> list[str]:
+def _format_run_row(record: Record) -> list[str]:
     cells = [record[name] for name in ("created_utc", "artist_id", "genre_id", "created_by", "machine_id")]
     gates = [record.get(f"qa_gate{number}") for number in range(4)]
     failed = [name.removeprefix("uniqueness_") for name in UNIQUENESS if record.get(name) == "FAIL"]

@@ -49,21 +49,22 @@ def _print_status(page: Page, status: Status) -> None:
         page.line(f"  {condition.reason}")
     page.line()
     columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
-    page.table([*columns, Column("active run", below=True)], map(_row, status.registries))
-    _print_inactive(page, status)
+    page.table([*columns, Column("active run", below=True)], map(_format_row, status.registries))
+    _print_newest_inactive(page, status)
     _print_counts(page, status)
     if status.findings:
         page.line()
     page.findings(status.findings)
 
 
-def _row(registry: Mapping[str, Any]) -> list[str]:
+def _format_row(registry: Mapping[str, Any]) -> list[str]:
     age = "-" if registry["age_days"] is None else f"{registry['age_days']} d"
     checks = [registry["seal"] or "-", registry["schema"] or "-"]
     return [registry["registry_id"], *checks, age, _format_active_run(registry)]
 
 
 def _format_active_run(registry: Mapping[str, Any]) -> str:
+    """Return the id of the active run, or why there is none; without a pointer also the newest run."""
     if registry["active"] is not None:
         run_id: str = registry["active"]["run_id"]
         return run_id
@@ -77,7 +78,7 @@ def _can_be_active(registry: Mapping[str, Any]) -> bool:
     return can_be_active(REGISTRIES[registry["registry_id"]])
 
 
-def _print_inactive(page: Page, status: Status) -> None:
+def _print_newest_inactive(page: Page, status: Status) -> None:
     inactive = [r for r in status.registries if r["newest_not_active_because"] and _can_be_active(r)]
     if inactive:
         page.line()

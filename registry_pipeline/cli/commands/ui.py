@@ -44,8 +44,12 @@ _PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
 def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
-    """Run both processes until Ctrl-C; call `on_ready` once with the address; raise an error if a process ends."""
-    port = _find_port(port)
+    """Start both processes, call `on_ready` once with the address, and stop them on Ctrl-C; return 0.
+
+    `note` prints a text. BusyError: the port is in use. NotFoundError: Dagster is not installed. Another error is
+    raised if a process ends or does not answer in time; then both are stopped, too.
+    """
+    port = _find_free_port(port)
     prepare_home(home)
     environment = {**os.environ, REPO_VARIABLE: str(root), "DAGSTER_HOME": str(home)}
     log = home / "ui.log"
@@ -54,45 +58,46 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
     running: list[subprocess.Popen[bytes]] = []
     with log.open("ab") as sink:
         try:
-            web, daemon = commands(home, port)
-            running.append(_start(web, environment, root, sink.fileno()))
+            web, daemon = find_dagster_commands(home, port)
+            running.append(_start_process(web, environment, root, sink.fileno()))
             # The daemon starts second: two processes that create the tables of a new Dagster home fail each other.
             _wait_until_ready(url, running, log)
-            running.append(_start(daemon, environment, root, sink.fileno()))
+            running.append(_start_process(daemon, environment, root, sink.fileno()))
             on_ready(url)
             while True:
-                _fail_if_ended(running, log)
+                _raise_if_ended(running, log)
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             return 0
         finally:
-            _stop(running)
+            _stop_processes(running)
 
 
-def commands(home: Path, port: int) -> tuple[list[str], list[str]]:
-    """Return the command lines of webserver and daemon; raise NotFoundError if Dagster is not installed."""
+def find_dagster_commands(home: Path, port: int) -> tuple[list[str], list[str]]:
+    """Return the command lines of webserver and daemon; raise NotFoundError if one is not installed."""
     workspace = ("-w", str(home / WORKSPACE_FILE))
-    web = [_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
-    return web, [_program("dagster-daemon"), "run", *workspace]
+    web = [_find_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
+    return web, [_find_program("dagster-daemon"), "run", *workspace]
 
 
 def prepare_home(home: Path) -> None:
     """Create the Dagster home with its instance and workspace files; existing files are kept."""
-    for name, data in ((INSTANCE_FILE, shipped_instance_file().read_bytes()), (WORKSPACE_FILE, WORKSPACE.encode())):
+    for name, data in ((INSTANCE_FILE, find_instance_file().read_bytes()), (WORKSPACE_FILE, WORKSPACE.encode())):
         if not (home / name).exists():
             with suppress(BusyError):  # another `ui` was faster
                 create_file(home / name, data)
 
 
-def shipped_instance_file(package: Path = _PACKAGE) -> Path:
-    """Return the shipped `dagster.yaml`: the checkout's own, else the copy inside the package."""
+def find_instance_file(package: Path = _PACKAGE) -> Path:
+    """Return the path of the shipped `dagster.yaml`: that of the checkout, else the copy inside the package."""
     checkout = package.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / INSTANCE_FILE).is_file():
         return checkout / INSTANCE_FILE
     return package / INSTANCE_FILE
 
 
-def _find_port(requested: int) -> int:
+def _find_free_port(requested: int) -> int:
+    """Return the requested port, or any free port for 0; raise BusyError if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -103,7 +108,8 @@ def _find_port(requested: int) -> int:
         return port
 
 
-def _program(name: str) -> str:
+def _find_program(name: str) -> str:
+    """Return the path of a program beside this Python or else on PATH; raise NotFoundError if there is none."""
     own = Path(sys.executable).parent / name
     path = str(own) if own.is_file() else shutil.which(name)
     if path is None:
@@ -111,7 +117,7 @@ def _program(name: str) -> str:
     return path
 
 
-def _start(command: list[str], environment: Mapping[str, str], cwd: Path, log: int) -> subprocess.Popen[bytes]:
+def _start_process(command: list[str], environment: Mapping[str, str], cwd: Path, log: int) -> subprocess.Popen[bytes]:
     # In a session of its own, so that its children can be stopped with it.
     return subprocess.Popen(
         command,
@@ -135,25 +141,26 @@ def _end_with_parent() -> None:
 
 
 def _wait_until_ready(url: str, running: list[subprocess.Popen[bytes]], log: Path) -> None:
+    """Wait until the webserver answers; raise RegistryPipelineError if a process ends or after `_START_SECONDS`."""
     opener = build_opener(ProxyHandler({}))  # ignore the environment's proxy for loopback
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        _fail_if_ended(running, log)
+        _raise_if_ended(running, log)
         with suppress(URLError, OSError), opener.open(f"{url}/server_info", timeout=5):
             return
         time.sleep(_POLL_SECONDS)
     raise RegistryPipelineError(f"Dagster did not start within {_START_SECONDS} seconds", f"see {log}")
 
 
-def _fail_if_ended(running: list[subprocess.Popen[bytes]], log: Path) -> None:
+def _raise_if_ended(running: list[subprocess.Popen[bytes]], log: Path) -> None:
     for process in running:
         if process.poll() is not None:
             name = Path(str(process.args[0] if isinstance(process.args, list) else process.args)).name
             raise RegistryPipelineError(f"{name} ended with code {process.returncode}", f"see {log}")
 
 
-def _stop(running: list[subprocess.Popen[bytes]]) -> None:
-    """Send SIGTERM to both process groups, and SIGKILL to whatever is left of them."""
+def _stop_processes(running: list[subprocess.Popen[bytes]]) -> None:
+    """Send SIGTERM to both process groups, wait, and send SIGKILL to whatever is left of them."""
     # A second Ctrl-C must not interrupt the shutdown.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

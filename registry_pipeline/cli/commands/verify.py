@@ -11,21 +11,21 @@ import click
 from registry_pipeline.canonical import is_sha256
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
-from registry_pipeline.cli.reporter import Page, Reporter, progress
+from registry_pipeline.cli.reporter import Page, Reporter, draw_progress
 from registry_pipeline.cli.run_argument import find_named_run, is_path
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.finding import Finding, plural
 from registry_pipeline.pipeline.inspect import list_evidence_pathspecs
-from registry_pipeline.pipeline.status import observe, read_operations
+from registry_pipeline.pipeline.status import inspect_with_git, read_operations
 from registry_pipeline.pipeline.verify import (
     CheckedRun,
     Lineage,
     Verification,
-    check_moved_runs,
+    check_activated_runs,
     check_runs,
     combine_verdicts,
-    compare_baseline,
+    compare_with_baseline,
     verify_inputs,
 )
 from registry_pipeline.pointers.chain import ChainState, check_anchor
@@ -37,7 +37,7 @@ from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
 
 
-def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_sha256(value):
         raise click.UsageError(f"--expect {value!r} is not 64 lower-case hexadecimal digits")
     return value
@@ -58,7 +58,7 @@ def _require_hash(_ctx: click.Context, _param: click.Parameter, value: str | Non
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
 @click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
 @click.option("--chain", is_flag=True, help="The activation chain, and the pointer file against its last record.")
-@click.option("--expect", metavar="HASH", callback=_require_hash, help="With --chain: the output of `anchor`.")
+@click.option("--expect", metavar="HASH", callback=_refuse_malformed_hash, help="With --chain: the output of `anchor`.")
 @click.option("--inputs", is_flag=True, help="Also the runs that these were built from, recursively.")
 @click.option("--baseline", metavar="REF", help="No run folder of this git commit is missing or has another root.")
 @click.option("--only", type=click.Choice(["seal"]), help="Verify only the seal, not envelope and schema.")
@@ -80,15 +80,15 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     repository = find_repository(reporter.settings.repo) if request.needs_repository else None
     # (1) Verify the runs, then the runs that they were built from.
     named = [find_named_run(repository, name) for name in request.names]
-    runs = [*named, *_list_other_runs(repository, named, request)]
+    runs = [*named, *_list_unnamed_runs(repository, named, request)]
     checked, lineage = _check_runs(reporter, repository, request, runs)
     verdicts = [run.verdict for run in checked]
     compared = {} if lineage is None else {"inputs_walked": lineage.walked}
     # (2) Compare with the baseline; check the chain and the pointer file.
     baseline_findings: tuple[Finding, ...] = ()
     if repository is not None and request.baseline is not None:
-        compared["baseline_runs"], baseline_findings = compare_baseline(repository, request.baseline)
-    chain, pointers, findings = _check_chain(reporter, repository, request)
+        compared["baseline_runs"], baseline_findings = compare_with_baseline(repository, request.baseline)
+    chain, pointers, findings = _check_chain_and_pointers(reporter, repository, request)
     subjects = _find_subjects(request, verdicts, chain, pointers)
     missing = [noun for noun, exists in subjects.items() if not exists]
     # (3) Put the results together.
@@ -107,8 +107,8 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
         result.to_json(), result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
     )
     if result.verdict == "none" and reporter.settings.format == "github":
-        reporter.note(_nothing_verified(missing))  # there is no finding, and so no annotation
-    return _exit_code(repository, request, result)
+        reporter.note(_explain_nothing_verified(missing))  # there is no finding, and so no annotation
+    return _find_exit_code(repository, request, result)
 
 
 @value_type
@@ -150,7 +150,8 @@ class _VerifyOptions:
             raise click.UsageError("--require-sealed needs --all; a named folder must be sealed anyway")
 
 
-def _list_other_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
+def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
+    """Return the runs that `--all` or else `--active` lists, without those that are named."""
     if repository is None or not (request.all_folders or request.active):
         return []
     named_paths = {run.path for run in named}
@@ -162,16 +163,16 @@ def _check_runs(
     reporter: Reporter, repository: Repository | None, request: _VerifyOptions, runs: list[FoundRun]
 ) -> tuple[list[CheckedRun], Lineage | None]:
     only_seal = request.only is not None
-    with progress(reporter, "run folders", len(runs)) as bar:
+    with draw_progress(reporter, "run folders", len(runs)) as bar:
         processes = request.jobs or os.cpu_count() or 1
-        checked = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=bar.done))
+        checked = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=bar.set_done))
     if repository is None or not request.inputs:
         return checked, None
-    with progress(reporter, "recorded inputs") as bar:
-        return checked, verify_inputs(repository, runs, checked, only_seal=only_seal, on_done=bar.done)
+    with draw_progress(reporter, "recorded inputs") as bar:
+        return checked, verify_inputs(repository, runs, checked, only_seal=only_seal, on_done=bar.set_done)
 
 
-def _check_chain(
+def _check_chain_and_pointers(
     reporter: Reporter, repository: Repository | None, request: _VerifyOptions
 ) -> tuple[ChainState | None, PointerFile | None, tuple[Finding, ...]]:
     """Return the chain, the pointer file if it was read, and the findings that the options ask for."""
@@ -184,14 +185,14 @@ def _check_chain(
     pointers: PointerFile | None = None
     findings: tuple[Finding, ...] = ()
     if request.includes_pointers:
-        _, snapshot, findings = observe(repository, reporter.settings.now)
+        _, snapshot, findings = inspect_with_git(repository, reporter.settings.now)
         chain, pointers = snapshot.chain, snapshot.pointer_file
     else:
         chain = read_chain_state(repository)
         if request.chain:
             findings = (*chain.findings, *check_tracked_files(repository, list_evidence_pathspecs(repository.config)))
     if request.chain or request.all_folders:
-        findings = (*findings, *check_moved_runs(repository, chain))
+        findings = (*findings, *check_activated_runs(repository, chain))
     anchor_findings = check_anchor(chain, request.expect, repository.config.pointers) if request.expect else ()
     return chain, pointers, (*findings, *anchor_findings)
 
@@ -199,7 +200,7 @@ def _check_chain(
 def _find_subjects(
     request: _VerifyOptions, verdicts: Sequence[Verdict], chain: ChainState | None, pointers: PointerFile | None
 ) -> dict[str, bool]:
-    """Return a noun for each option that says what to verify, and whether the repository contains any."""
+    """Return a noun for each option that says what to verify, and whether anything exists that it names."""
     has_sealed = any(verdict.verdict in ("pass", "fail") for verdict in verdicts)
     has_active = pointers is not None and bool(pointers.active_refs())
     has_records = chain is not None and bool(chain.records or chain.voided)
@@ -212,7 +213,7 @@ def _find_subjects(
     return {noun: exists for is_requested, exists, noun in subjects if is_requested}
 
 
-def _exit_code(repository: Repository | None, request: _VerifyOptions, result: Verification) -> int:
+def _find_exit_code(repository: Repository | None, request: _VerifyOptions, result: Verification) -> int:
     counts, drift = None, None
     if repository is not None and request.fail_on:
         counts, drift = read_operations(repository, {})
@@ -221,7 +222,7 @@ def _exit_code(repository: Repository | None, request: _VerifyOptions, result: V
     return combine_exit_codes([exit_code_of(result.all_findings()), nothing, ExitCode.FAIL_ON * asked_to_fail])
 
 
-def _nothing_verified(missing: Sequence[str]) -> str:
+def _explain_nothing_verified(missing: Sequence[str]) -> str:
     hint = "`registry-pipeline build` seals and activates the first runs; see `registry-pipeline status`"
     return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {hint}"
 
@@ -240,7 +241,7 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
     if "baseline_runs" in counts:
         page.line(f"baseline  {plural(counts['baseline_runs'], 'run folder')} of the commit compared by claimed root")
     if result.verdict == "none":
-        page.line(_nothing_verified(missing), style="bold yellow")
+        page.line(_explain_nothing_verified(missing), style="bold yellow")
         return
     runs = (
         f"{plural(counts['runs'], 'run')}, {counts['pass']} sealed and valid, {counts['fail']} failing, "
