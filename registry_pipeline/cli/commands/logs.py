@@ -32,7 +32,6 @@ from registry_pipeline.values import value_type
 MACHINE_VARIABLE: Final = "REGISTRY_PIPELINE_MACHINE"
 _META: Final = f"{__name__}."
 _FORMATS: Final = ("table", "json", "csv", "parquet", "text", "github")
-_MAX_INPUT: Final = 1 << 30
 _MAX_LISTED: Final = 20
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -183,7 +182,7 @@ def _read_input(source: Path | None, record: str | None) -> tuple[bytes, str]:
     if record is not None:
         return record.encode("utf-8", "surrogateescape"), "--record"
     if str(source) == "-":
-        return sys.stdin.buffer.read(_MAX_INPUT), "standard input"
+        return sys.stdin.buffer.read(), "standard input"
     try:
         return Path(str(source)).read_bytes(), str(source)
     except OSError as error:
