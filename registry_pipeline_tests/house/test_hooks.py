@@ -24,7 +24,7 @@ def hooks() -> list[dict[str, Any]]:
     return document
 
 
-def test_every_hook_is_whole_and_asks_the_index_by_itself() -> None:
+def test_every_hook_is_complete_and_reads_the_index_itself() -> None:
     for hook in hooks():
         assert hook["id"].startswith(PROGRAM)
         assert {"name", "description", "entry", "language"} <= hook.keys()

@@ -219,7 +219,7 @@ def test_a_run_that_arrives_late_makes_a_new_folder_of_its_day(past: Past) -> No
 
 
 @pytest.mark.parametrize("harm", ["a byte is flipped", "it is marked bad", "only its inputs differ", "it is foreign"])
-def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> None:
+def test_an_invalid_folder_is_not_reused(past: Past, harm: str) -> None:
     toml = past.root / "registry-pipeline.toml"
     toml.write_text('repository_id = "repository-a"\n' + TOML, encoding="utf-8")
     (before,) = past.build(DAY)
@@ -242,7 +242,7 @@ def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> 
     assert after.built.artifacts == before.built.artifacts
 
 
-def test_a_document_that_the_commit_lacks_is_told_and_the_day_is_described_without_it(past: Past) -> None:
+def test_a_document_that_the_commit_lacks_is_reported_and_the_day_is_built_without_it(past: Past) -> None:
     text = TOML.replace(f'["{CATALOG}"]', f'["{CATALOG}", "docs/addendum.md"]')
     (past.root / "registry-pipeline.toml").write_text(text, encoding="utf-8")
 
@@ -284,7 +284,7 @@ def test_a_damaged_cache_changes_nothing_and_is_replaced(past: Past) -> None:
     assert cache.read_bytes() == whole
 
 
-def test_a_force_reads_every_object_anew_and_trusts_no_cache(past: Past) -> None:
+def test_a_forced_build_reads_every_object_again_and_uses_no_cache(past: Past) -> None:
     (before,) = past.build(DAY)
     cache = past.root / ".codex/cache" / f"{NAME}_20"
     cache.write_bytes(lie(cache.read_bytes()))
@@ -305,9 +305,7 @@ def lie(kept: bytes) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
-def test_the_whole_backfill_has_one_process_that_reads_objects(
-    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backfill_reads_objects_with_one_process(past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes, real = tmp_path / "asked", shutil.which("git")
     (tmp_path / "bin").mkdir()
     shim = tmp_path / "bin" / "git"
@@ -323,7 +321,7 @@ def test_the_whole_backfill_has_one_process_that_reads_objects(
     assert sum("rev-list" in line for line in asked) == 1
 
 
-def test_who_stops_between_two_days_leaves_whole_days(past: Past) -> None:
+def test_an_interrupt_between_two_days_leaves_complete_days(past: Past) -> None:
     before = past.names()
     days = build_days(past.repository, BuildRun(NOW, GitState(None, None)), every_day(DAY, date(2026, 2, 20)))
     first = next(days)
@@ -351,7 +349,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_day_without_a_history_is_refused_and_with_it_the_whole_span(past: Past, case: str) -> None:
+def test_a_day_without_a_history_refuses_the_complete_span(past: Past, case: str) -> None:
     day, message, advice = REFUSED[case]
     before = past.names()
 
@@ -414,7 +412,7 @@ def test_a_shallow_clone_has_the_days_after_the_cut_and_says_how_to_get_the_othe
     assert "git fetch --unshallow" in caught.value.advice
 
 
-def test_a_clone_that_leaves_objects_out_is_told_so_and_seals_nothing(past: Past, tmp_path: Path) -> None:
+def test_a_partial_clone_is_reported_and_seals_nothing(past: Past, tmp_path: Path) -> None:
     git(past.root, "config", "uploadpack.allowFilter", "true")
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--filter=blob:none", f"file://{past.root}", clone], check=True)

@@ -27,7 +27,7 @@ def test_a_signal_waits_for_the_end_of_the_block_and_comes_then() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_second_signal_is_not_held_back() -> None:
+def test_a_second_signal_is_not_deferred() -> None:
     done: list[str] = []
 
     with pytest.raises(KeyboardInterrupt):

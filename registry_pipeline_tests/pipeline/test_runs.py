@@ -94,7 +94,7 @@ def test_both_ends_of_a_span_are_in_it_and_what_has_no_time_is_counted() -> None
     assert ids(select_runs(SOURCE, lines, RunQuery(since=NOON + timedelta(days=2)))) == []
 
 
-def test_the_limit_cuts_what_is_told_and_not_what_is_counted() -> None:
+def test_the_limit_applies_to_the_list_and_not_to_the_counts() -> None:
     answer = select_runs(SOURCE, [record(f"r{n}") for n in range(5)], RunQuery(), limit=2)
 
     assert (len(answer.records), answer.matched, answer.to_json()["count"]) == (2, 5, 2)

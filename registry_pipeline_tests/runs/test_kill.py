@@ -48,7 +48,7 @@ def _killed_at(number: int, work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_a_writer_killed_at_any_call_leaves_nothing_or_a_whole_folder(roots: SealRoots) -> None:
+def test_a_writer_killed_at_any_call_leaves_nothing_or_a_complete_folder(roots: SealRoots) -> None:
     number, outcomes, killed = 1, set(), True
     while killed:
         run_id = RunId(WANTED.stamp, f"n{number}")

@@ -57,7 +57,7 @@ def _calls(log: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("parts", [0, 17], ids=["fsync", "syncfs"])
-def test_a_process_killed_at_any_system_call_leaves_nothing_or_a_whole_folder(tmp_path: Path, parts: int) -> None:
+def test_a_process_killed_at_any_system_call_leaves_nothing_or_a_complete_folder(tmp_path: Path, parts: int) -> None:
     log = tmp_path / "log"
     assert _run(tmp_path / "whole", parts, "-o", str(log)) == 0
     calls = _calls(log)
