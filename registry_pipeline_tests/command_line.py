@@ -1,4 +1,4 @@
-"""Run the command line in a test: in this process, which is fast, or as a process of its own.
+"""Run the command line in a test: in this process, which is fast, or in a process of its own.
 
 `run_command` is right for most tests. It gives a command what a new process would have: arguments, working folder,
 environment, the three standard streams, signal handlers, warning filters and an empty cache of roles. Use `run_process`

@@ -1,4 +1,4 @@
-"""A small governed repository with some weeks of history: commits, documents that change, and run folders.
+"""A small repository with some weeks of history: commits, documents that change, and run folders.
 
 | day        | commit | what changed                                                                 |
 |------------|--------|------------------------------------------------------------------------------|

@@ -1,4 +1,4 @@
-"""The bad input of the second issue: never a traceback, always a reason, and looking still works."""
+"""Bad input gives a reason and never a traceback, and reading commands still work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that write: init, example, build, activate."""
+"""The commands that write: init, example, build, activate."""
 
 from __future__ import annotations
 

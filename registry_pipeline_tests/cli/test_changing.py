@@ -1,4 +1,4 @@
-"""The verbs that take back, mark, settle and anchor: rollback, mark-bad, doctor, anchor, verify --chain, --strict."""
+"""The commands that undo, mark, repair and anchor: rollback, mark-bad, doctor, anchor, verify --chain, --strict."""
 
 from __future__ import annotations
 

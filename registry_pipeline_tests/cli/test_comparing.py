@@ -1,4 +1,4 @@
-"""What is compared with what was: recorded inputs, a git commit, the previous run registry, seals that are required."""
+"""`verify` compares with recorded inputs, a git commit and the previous run registry, and can require seals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`build drift_signals_daily --as-of …` as people type it."""
+"""`build drift_signals_daily --as-of …` on the command line."""
 
 from __future__ import annotations
 

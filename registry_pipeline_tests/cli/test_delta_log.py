@@ -1,4 +1,4 @@
-"""The delta log at the command line: two heads, a tampered one, a late arrival, and nothing new."""
+"""The delta log on the command line: two heads, a tampered log, a late arrival, and no changes."""
 
 from __future__ import annotations
 

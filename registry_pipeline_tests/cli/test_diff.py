@@ -1,4 +1,4 @@
-"""`diff` at the command line: what two rebuilds changed, in words and in a document."""
+"""`diff` on the command line: what two rebuilds changed, as text and as a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`entries` and `registry_add_entry` through the real program: answers, exit codes, and what is on the disk."""
+"""`entries` and `registry_add_entry` on the command line: output, exit codes, and the files on the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad words, held locks and odd places: one line, a documented exit code, and nothing changed."""
+"""Bad arguments, held locks and unusual paths: one line, a documented exit code, and nothing changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Git is a guest: no command runs a program that a checkout's own configuration names."""
+"""No command runs a program that the configuration of a checkout names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that anybody may have written never reach the terminal, an annotation or the report as they are."""
+"""Names from other tools are escaped on the terminal, in annotations and in the report."""
 
 from __future__ import annotations
 

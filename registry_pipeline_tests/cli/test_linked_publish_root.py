@@ -1,4 +1,4 @@
-"""publish_root behind a symbolic link: nothing is written, and what reads says so and goes on."""
+"""publish_root behind a symbolic link: nothing is written, and reading commands report it and continue."""
 
 from __future__ import annotations
 

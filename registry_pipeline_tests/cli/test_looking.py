@@ -1,4 +1,4 @@
-"""The verbs that only look: status, log, show, explain, registries."""
+"""The commands that only read: status, log, show, explain, registries."""
 
 from __future__ import annotations
 

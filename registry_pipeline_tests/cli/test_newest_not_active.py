@@ -1,4 +1,4 @@
-"""Why the newest run is not the active one: every reason of `status`, made for real, and its next command run."""
+"""Why the newest run is not the active one: every reason of `status`, and its next command."""
 
 from __future__ import annotations
 

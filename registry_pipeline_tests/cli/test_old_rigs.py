@@ -1,4 +1,4 @@
-"""A repository with an older rig beside it: adapted envelopes, lists of hashes, a YAML catalog, drift by paths."""
+"""A repository with run folders of another tool: adapted envelopes, hash lists, a YAML catalog, drift by paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pointer files that older tools wrote: what they say is understood, and what is theirs stays."""
+"""Pointer files of older tools are read, and their unknown keys stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that refuses a write is one cause: every command ends with exit code 1, and with the same words and advice."""
+"""A refused write is one cause: every command exits 1 with the same message and advice."""
 
 from __future__ import annotations
 

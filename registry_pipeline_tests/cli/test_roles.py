@@ -1,4 +1,4 @@
-"""`roles` as people type it: check, bump, diagnostics, rules; what they answer and how they end."""
+"""`roles` on the command line: check, bump, diagnostics, rules; output and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence that the commit at HEAD has and the working tree has not is an error, wherever it is looked for."""
+"""Evidence that HEAD contains and the working tree lacks is an error in every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of Dagster, started and stopped for real."""
+"""Dagster's web UI, started and stopped as processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A governed repository with a Dagster instance of its own; each test gets a copy of one that was rebuilt once."""
+"""A repository with a Dagster instance of its own; each test gets a copy of one that was rebuilt once."""
 
 from __future__ import annotations
 

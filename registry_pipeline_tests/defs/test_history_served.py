@@ -1,4 +1,4 @@
-"""History through Dagster as people use it: a backfill of sixty days under the daemon, and `dg launch` from a shell."""
+"""History through Dagster's processes: a backfill of sixty days under the daemon, and `dg launch` from a shell."""
 
 from __future__ import annotations
 

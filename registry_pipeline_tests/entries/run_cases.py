@@ -1,4 +1,4 @@
-"""Cases of the entries: what is requested of a small repository, and what comes of it.
+"""Cases of the entries: a request to a small repository, and the result.
 
 `before/` is the repository. `entry.yaml` maps types to entries that are added. The arguments name what is removed
 instead (`remove`) or that everything is checked (`check`); other arguments are options of `entries add`. The result

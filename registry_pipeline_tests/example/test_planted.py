@@ -1,4 +1,4 @@
-"""The oracle: what is planted is what the verifier finds, and the documents say what the rooms read in them."""
+"""The verifier finds exactly the planted defects, and the documents have the expected content."""
 
 import itertools
 import json

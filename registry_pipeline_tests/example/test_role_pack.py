@@ -1,4 +1,4 @@
-"""The example's role pack: forty roles, grown step by step as the rules want it."""
+"""The example's role pack: forty roles, added step by step according to the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is admitted by the lock, and what is refused as a lock file."""
+"""Who gets the lock, and what is refused as a lock file."""
 
 from __future__ import annotations
 

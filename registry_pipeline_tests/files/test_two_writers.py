@@ -1,4 +1,4 @@
-"""Two writers of one file never mix their bytes, a file that appears is kept, and a killed writer hinders nobody."""
+"""Two writers of one file never mix their bytes, a new file is kept, and a killed writer blocks nobody."""
 
 from __future__ import annotations
 

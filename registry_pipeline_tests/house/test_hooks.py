@@ -1,4 +1,4 @@
-"""The hook that is offered to other repositories: what it says, and that what it runs is a command of ours."""
+"""The hook that is offered to other repositories, and the command that it runs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from registry_pipeline.pipeline import init as pipeline_init
 from registry_pipeline.pipeline.doctor import RepairOptions, diagnose
 from registry_pipeline.pointers.state import intent_path, read_chain_state, write_intent
 from registry_pipeline_tests.pipeline.conftest import NOON, World, all_in_force
-from registry_pipeline_tests.pipeline.killing import STEPS, kill
+from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 PENDING = STEPS["after the record"]
 

@@ -1,4 +1,4 @@
-"""Days of history, sealed: what they say, that they say the same again, and what is refused."""
+"""Sealed days of history: their content, their repetition, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`verify --inputs` over a built repository; each way in which a lineage can be broken is a case of `cases/inputs`."""
+"""`verify --inputs` in a built repository; each way in which inputs can be invalid is a case of `cases/inputs`."""
 
 from __future__ import annotations
 

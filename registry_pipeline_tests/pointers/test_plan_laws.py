@@ -1,4 +1,4 @@
-"""Laws of the plan over small random worlds: registries, their runs, what these were built from, what is active."""
+"""Laws of plans over small random registries, runs, inputs and active runs."""
 
 from __future__ import annotations
 

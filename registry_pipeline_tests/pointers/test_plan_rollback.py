@@ -1,4 +1,4 @@
-"""Laws of going back over small random worlds, and the plans of mark-bad and void."""
+"""Laws of rollback plans over small random repositories, and the plans of mark-bad and void."""
 
 from __future__ import annotations
 

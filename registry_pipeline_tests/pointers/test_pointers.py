@@ -1,4 +1,4 @@
-"""The pointer file against its contract, the table and the store: each way to fail is a case of `cases/pointers`."""
+"""The pointer file, its schema, the registry table and the runs: each way to fail is a case of `cases/pointers`."""
 
 from __future__ import annotations
 

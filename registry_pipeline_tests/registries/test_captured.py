@@ -1,4 +1,4 @@
-"""What captured registries are given: beside the cases of `cases/capture`."""
+"""What the readers of captured registries return, in addition to the cases of `cases/capture`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run folders of a git commit, as `verify --baseline` asks for them."""
+"""The run folders of a git commit, as `verify --baseline` reads them."""
 
 from __future__ import annotations
 

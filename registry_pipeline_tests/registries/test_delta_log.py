@@ -1,4 +1,4 @@
-"""registry_delta_log: the known answer, and what holds of every log that is ever built."""
+"""registry_delta_log: the known answer, and properties of every log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Catalog, matrix and version documents: beside the cases of cases/{catalog,matrix,versions}/."""
+"""Catalog, matrix and version documents, in addition to the cases of cases/{catalog,matrix,versions}/."""
 
 from __future__ import annotations
 

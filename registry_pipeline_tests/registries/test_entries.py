@@ -1,4 +1,4 @@
-"""What the four registries of entries capture: YAML files under their own paths, all of a family or none."""
+"""What the four registries of entries capture: YAML files under their own paths, all of a registry or none."""
 
 from __future__ import annotations
 

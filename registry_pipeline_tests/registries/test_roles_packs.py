@@ -1,4 +1,4 @@
-"""The pack on the disk, in the index, and as a capture."""
+"""The role pack on the disk, in git's index, and as a capture."""
 
 from __future__ import annotations
 

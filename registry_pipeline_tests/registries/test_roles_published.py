@@ -1,4 +1,4 @@
-"""Which pack a check compares with: main, the remote's main, a name, HEAD's parent; and when that is not known."""
+"""Which pack a check compares with: main, the remote's main, a name, the parent of HEAD; and when it is unknown."""
 
 from __future__ import annotations
 

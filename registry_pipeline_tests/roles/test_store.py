@@ -1,4 +1,4 @@
-"""The diagnostics store: once each, counted, with an event that says little; and never in anybody's way."""
+"""The diagnostics store: each violation once, counted, with a short event; an unusable store changes no verdict."""
 
 from __future__ import annotations
 

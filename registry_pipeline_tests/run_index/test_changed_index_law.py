@@ -1,4 +1,4 @@
-"""Law: whatever was done to the side index, answers and appends are those of the log alone, and it is rebuilt."""
+"""Law: after any change of the side index, queries and appends are those of the log, and the index is rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An auditor needs a Python and the checkout, nothing else: no environment, no package, no installation."""
+"""The verifier runs with Python and the checkout alone: no environment, no package, no installation."""
 
 from __future__ import annotations
 

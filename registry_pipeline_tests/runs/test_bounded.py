@@ -1,4 +1,4 @@
-"""Law: whatever a folder holds, the verifier comes to an end, in little memory and with few words."""
+"""Law: the verifier ends for any folder, in little memory and with limited output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding schemas and telling what is wrong."""
+"""Find schemas and check values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schemas themselves: valid, closed, annotated, and saying the same thing in the same words."""
+"""The shipped schemas are valid, closed, annotated and consistent."""
 
 from __future__ import annotations
 

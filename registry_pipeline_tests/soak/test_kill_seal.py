@@ -1,4 +1,4 @@
-"""A real process that seals is killed at every system call it makes from the staging folder on (make soak)."""
+"""A process that seals is killed at every system call from its staging folder on (make soak)."""
 
 from __future__ import annotations
 

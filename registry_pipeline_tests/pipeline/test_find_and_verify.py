@@ -1,4 +1,4 @@
-"""What people call a run."""
+"""Find runs by name, and verify them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Dagster under load: overlapping rebuilds, failed steps, repeated checks and refused activations.
 
-The daemon restarted in the middle is in `test_strain_daemon`: it takes real processes.
+The daemon restarted in the middle is in `test_load_daemon`: it takes real processes.
 """
 
 from __future__ import annotations
