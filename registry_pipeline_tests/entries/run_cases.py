@@ -53,9 +53,9 @@ def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
         return {"outcome": "checked", "findings": describe_findings(found)}
     removed = options.pop("remove", None)
     if removed is None:
-        asked = ChangeRequest("Ada", NOON, **options)
+        request = ChangeRequest("Ada", NOON, **options)
         given = read_given((), ("entry.yaml",), (), folder / "case")
-        written = add_entries(repository, given, asked, dry_run=False)
+        written = add_entries(repository, given, request, dry_run=False)
     else:
         written = remove_entries(repository, [(name, key) for name, key in removed], dry_run=False)
     after = files_of(root)

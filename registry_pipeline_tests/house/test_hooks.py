@@ -43,7 +43,7 @@ def test_the_entry_lets_a_commit_through_or_not(tmp_path: Path, staged: str | No
         write(root, {PACK: staged})
     git(root, "add", "-A")
 
-    ended = run_command(*words, cwd=root, env=environment(tmp_path))
+    result = run_command(*words, cwd=root, env=environment(tmp_path))
 
-    assert (program, ended.code) == (PROGRAM, code)
-    assert PACK in ended.out
+    assert (program, result.code) == (PROGRAM, code)
+    assert PACK in result.out

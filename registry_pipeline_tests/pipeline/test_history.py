@@ -28,7 +28,7 @@ from registry_pipeline.registries.drift_signals_daily.read import last_second
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import run_folder
 from registry_pipeline_tests.copies import copied_repository, flip_byte
-from registry_pipeline_tests.histories import CATALOG, ENVELOPE, PACK, RUNS, TOML, Historic, make_historic
+from registry_pipeline_tests.histories import CATALOG, ENVELOPE, PACK, RUNS, TOML, HistoryRepository, make_historic
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
 DRIFT, TABLE = "DRIFT_SIGNALS_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.json"
@@ -40,7 +40,7 @@ DAY = date(2026, 2, 12)
 class Past:
     """The repository of `histories`, and days built in it with a fixed clock."""
 
-    historic: Historic
+    historic: HistoryRepository
 
     @property
     def root(self) -> Path:
@@ -65,14 +65,14 @@ class Past:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Historic:
+def made(tmp_path_factory: pytest.TempPathFactory) -> HistoryRepository:
     return make_historic(tmp_path_factory.mktemp("history") / "repository")
 
 
 @pytest.fixture
-def past(made: Historic, tmp_path: Path) -> Iterator[Past]:
+def past(made: HistoryRepository, tmp_path: Path) -> Iterator[Past]:
     with copied_repository(made.root, tmp_path / "repository") as root:
-        yield Past(Historic(root, made.commits))
+        yield Past(HistoryRepository(root, made.commits))
 
 
 def every_day(first: date, last: date) -> list[date]:
@@ -261,7 +261,7 @@ def test_a_commit_without_any_of_the_documents_is_described_as_that(tmp_path: Pa
     commit(root, {"a": "1"}, at="2026-01-05T00:00:00Z")
     (root / "registry-pipeline.toml").write_text("history_start = 2026-01-05\n", encoding="utf-8")
     (root / ".codex/RUNS").mkdir(parents=True)
-    past = Past(Historic(root, {}))
+    past = Past(HistoryRepository(root, {}))
 
     (day,) = past.build(date(2026, 1, 6))
 
@@ -315,10 +315,10 @@ def test_a_backfill_reads_objects_with_one_process(past: Past, tmp_path: Path, m
 
     past.build(*every_day(date(2026, 1, 5), date(2026, 2, 28)))
 
-    asked = notes.read_text(encoding="utf-8").splitlines()
-    assert len(asked) < 8, asked
-    assert sum("cat-file --batch" in line for line in asked) == 1
-    assert sum("rev-list" in line for line in asked) == 1
+    requests = notes.read_text(encoding="utf-8").splitlines()
+    assert len(requests) < 8, requests
+    assert sum("cat-file --batch" in line for line in requests) == 1
+    assert sum("rev-list" in line for line in requests) == 1
 
 
 def test_an_interrupt_between_two_days_leaves_complete_days(past: Past) -> None:
@@ -396,14 +396,14 @@ def test_a_plain_folder_has_no_past(tmp_path: Path) -> None:
     (tmp_path / "registry-pipeline.toml").write_text("history_start = 2026-01-05\n", encoding="utf-8")
 
     with pytest.raises(RefusedError, match="read from git"):
-        Past(Historic(tmp_path, {})).build(DAY)
+        Past(HistoryRepository(tmp_path, {})).build(DAY)
 
 
 def test_a_shallow_clone_has_the_days_after_the_cut_and_says_how_to_get_the_others(past: Past, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--depth", "2", f"file://{past.root}", clone], check=True)
     (clone / ".codex/RUNS").mkdir(parents=True)
-    shallow = Past(Historic(clone, past.historic.commits))
+    shallow = Past(HistoryRepository(clone, past.historic.commits))
 
     (after,) = shallow.build(DAY)
     assert after.commit == past.historic.commits["third"]
@@ -419,6 +419,6 @@ def test_a_partial_clone_is_reported_and_seals_nothing(past: Past, tmp_path: Pat
     (clone / ".codex/RUNS").mkdir(parents=True)
 
     with pytest.raises(NotFoundError, match="not its bytes") as caught:
-        Past(Historic(clone, past.historic.commits)).build(date(2026, 1, 10))
+        Past(HistoryRepository(clone, past.historic.commits)).build(date(2026, 1, 10))
     assert "--refetch" in caught.value.advice
     assert list((clone / ".codex/RUNS").iterdir()) == []

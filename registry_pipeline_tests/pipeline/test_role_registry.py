@@ -375,17 +375,17 @@ def test_waivers_hold_by_the_day_of_the_snapshot(studio: World) -> None:
 
 def test_the_active_snapshot_is_a_baseline_unless_it_was_altered(studio: World) -> None:
     build(studio)
-    asked, now = RolesCheckOptions(baseline="active"), datetime(2026, 3, 2, tzinfo=UTC)
+    options, now = RolesCheckOptions(baseline="active"), datetime(2026, 3, 2, tzinfo=UTC)
     write(studio.root, {PACK: DRIFTED})
 
-    found = check_roles(studio.repository, asked, now)
+    found = check_roles(studio.repository, options, now)
     assert ([f.code for f in found.findings], found.baseline) == (
         ["RR003"],
         f".codex/RUNS/{studio.active(ROLE_REGISTRY)}/{Path(PACK).name}",
     )
 
     studio.tamper(studio.active(ROLE_REGISTRY), Path(PACK).name)
-    altered = check_roles(studio.repository, asked, now)
+    altered = check_roles(studio.repository, options, now)
     assert (altered.verdict, [f.code for f in altered.findings]) == ("error", ["RR030"])
     assert "does not verify" in altered.findings[0].message
 

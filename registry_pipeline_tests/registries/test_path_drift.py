@@ -192,18 +192,18 @@ def test_git_is_started_three_times_for_any_number_of_operations(
 ) -> None:
     root = repository(tmp_path)
     head = commit(root, {f"jobs/{number}.py": "1" for number in range(9)})
-    asked: list[str] = []
+    commands: list[str] = []
     real = ask_git
 
     def counted(where: Path, *arguments: str) -> bytes | None:
-        asked.append(arguments[0])
+        commands.append(arguments[0])
         return real(where, *arguments)
 
     monkeypatch.setattr(drift, "ask_git", counted)
 
     found = read_path_drift(root, [operation(number, f"jobs/{number}.py") for number in range(9)], head)
 
-    assert len(asked) == 3
+    assert len(commands) == 3
     assert all(len(bound.paths) == 1 for bound in found.bound.values())
 
 
