@@ -142,6 +142,6 @@ def measure(count: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("count", nargs="?", type=int, metavar="N", help="entries (default 2000, then 10000)")
-    asked = parser.parse_args().count
-    for size in (2000, 10000) if asked is None else (asked,):
+    size_option = parser.parse_args().count
+    for size in (2000, 10000) if size_option is None else (size_option,):
         measure(size)

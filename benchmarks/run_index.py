@@ -162,8 +162,8 @@ def ours(log: Log, query: str, count: int, *, use_index: bool) -> list[str]:
     elif query == QUERIES[2]:
         answer = find_records(log, Query(failed=True, limit=50), use_index=use_index)
     else:
-        asked = Query(LANE[0], LANE[1], since=SPAN[0], until=SPAN[1])
-        answer = find_records(log, asked, use_index=use_index)
+        query_object = Query(LANE[0], LANE[1], since=SPAN[0], until=SPAN[1])
+        answer = find_records(log, query_object, use_index=use_index)
     assert answer.by_index == use_index
     return [str(each["run_id"]) for each in answer.records]
 
@@ -190,7 +190,7 @@ def measured(root: str, way: str, query: str, count: int) -> None:
     print(json.dumps([best, peak, found]))
 
 
-def asked(root: Path, way: str, query: str, count: int) -> tuple[float, float, list[str]]:
+def measure(root: Path, way: str, query: str, count: int) -> tuple[float, float, list[str]]:
     """Return what `measured` prints in a process of its own."""
     words = [sys.executable, __file__, "--one", str(root), way, query, str(count)]
     seconds, peak, found = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
@@ -230,7 +230,7 @@ def main() -> None:
         print(f"run index: {count:,} records, {size} MiB, {multiprocessing.cpu_count()} processors", flush=True)
         index_costs(log, count)
         for query in QUERIES:
-            results = {way: asked(Path(place), way, query, count) for way in WAYS}
+            results = {way: measure(Path(place), way, query, count) for way in WAYS}
             answers = {tuple(found) for _, _, found in results.values()}
             assert len(answers) == 1, f"{query}: the ways disagree"
             base = results["plain JSON scan"][0]

@@ -1,4 +1,4 @@
-"""Sources for every captured registry, beside those that the known repository has: its packs and expected versions."""
+"""Sources of the captured registries that the known repository lacks (it has packs and expected versions)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the command line in a test: in this process, which is fast, or as a process of its own.
+"""Run the command line in a test: in this process, which is fast, or in a process of its own.
 
 `run_command` is right for most tests. It gives a command what a new process would have: arguments, working folder,
 environment, the three standard streams, signal handlers, warning filters and an empty cache of roles. Use `run_process`
@@ -37,8 +37,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
+class CommandResult:
+    """The result of a command."""
 
     code: int
     out: str
@@ -58,7 +58,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "REGISTRY_PIPELINE_ACTOR": "Ada", **more}
 
 
-def call(*words: str, cwd: Path, env: Mapping[str, str], prefix: tuple[str, ...] = ()) -> Ended:
+def call(*words: str, cwd: Path, env: Mapping[str, str], prefix: tuple[str, ...] = ()) -> CommandResult:
     """Run a command in this process if that makes no difference, otherwise as a process of its own."""
     if prefix or needs_process(words, env):
         return run_process(*words, cwd=cwd, env=env, prefix=prefix)
@@ -82,10 +82,10 @@ def run_process(
     prefix: tuple[str, ...] = (),
     stdin: bytes = b"",
     program: Sequence[str] = PROGRAM,
-) -> Ended:
+) -> CommandResult:
     """Run a command as a process of its own; `prefix` is a program that starts it."""
     done = subprocess.run([*prefix, *program, *words], cwd=cwd, env=env, capture_output=True, input=stdin, check=False)
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return CommandResult(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def run_command(
@@ -94,7 +94,7 @@ def run_command(
     env: Mapping[str, str],
     stdin: bytes = b"",
     main: Callable[[Sequence[str]], int] = run,
-) -> Ended:
+) -> CommandResult:
     """Run a command in this process, as a new process would; afterwards everything is as it was before."""
     with ExitStack() as files:
         given, out, err = (files.enter_context(tempfile.TemporaryFile()) for _ in range(3))
@@ -107,7 +107,7 @@ def run_command(
             code = _exit_code(main, words)
         out.seek(0)
         err.seek(0)
-        return Ended(code, out.read().decode(), err.read().decode())
+        return CommandResult(code, out.read().decode(), err.read().decode())
 
 
 def _exit_code(main: Callable[[Sequence[str]], int], words: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Run small programs in processes of their own without paying for their imports each time.
+"""Run small programs in separate processes without importing the modules each time.
 
 A server process with one thread imports the modules once. For every program it forks a child, in which the program runs
 as `python -c` would run it. The child may be killed, may exit as it likes, and holds locks of its own. A fork of the

@@ -1,4 +1,4 @@
-"""A small governed repository with some weeks of history: commits, documents that change, and run folders.
+"""A small repository with some weeks of history: commits, documents that change, and run folders.
 
 | day        | commit | what changed                                                                 |
 |------------|--------|------------------------------------------------------------------------------|
@@ -49,7 +49,7 @@ RUNS: Final[Mapping[str, Mapping[str, object]]] = {
 
 
 @dataclass(frozen=True)
-class Historic:
+class HistoryRepository:
     """The repository, and its commits by the names of the table above."""
 
     root: Path
@@ -74,7 +74,7 @@ def pack(version: str) -> str:
     return json.dumps({"version": version})
 
 
-def make_historic(root: Path) -> Historic:
+def make_historic(root: Path) -> HistoryRepository:
     """Write the repository at a folder that may exist; it has the same commits everywhere."""
     repository(root)
     documents = {
@@ -100,4 +100,4 @@ def make_historic(root: Path) -> Historic:
     write(
         root, {f".codex/RUNS/{name}/run.json": json.dumps({"run_id": name, **fields}) for name, fields in RUNS.items()}
     )
-    return Historic(root, commits)
+    return HistoryRepository(root, commits)

@@ -1,4 +1,4 @@
-"""Names that try to command a terminal, to turn a line around, or to inject markup; and a repository full of them."""
+"""Names that control a terminal, reorder a line or inject markup, and a repository with many of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small role packs for tests around the room: `pack(role("producer", X=(1, 2)))`, as text."""
+"""Small role packs for tests: `pack(role("producer", X=(1, 2)))`, as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which points of a long list a run of the suite tries: the same ones for the same source, others after a change."""
+"""Which of many points a test run tries: the same ones for the same source, others after a change."""
 
 from __future__ import annotations
 

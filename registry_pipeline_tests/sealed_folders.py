@@ -1,4 +1,4 @@
-"""A plain writer of sealed folders for tests of what reads them: complete or absent, and no more careful than that."""
+"""A simple writer of sealed folders, for tests of readers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Cases as folders: one for each way to fail, beside good ones and warnings."""
+"""Cases as folders: one for each way to fail, others for valid input and warnings."""

@@ -1,4 +1,4 @@
-"""The layout of a case folder: a base, what the case changes of it, and the result that is expected.
+"""The layout of a case folder: a base, the changes of the case, and the expected result.
 
 A case is a folder with a `case.json` below `cases/<family>/`. Its keys, all but `expected` optional:
 

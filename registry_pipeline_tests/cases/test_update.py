@@ -1,4 +1,4 @@
-"""The update command rewrites expected results and nothing else; a case that is not laid out well is refused."""
+"""The update command rewrites expected results and nothing else; a case with a wrong layout is refused."""
 
 from __future__ import annotations
 

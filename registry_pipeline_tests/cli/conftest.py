@@ -8,24 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline_tests.command_line import PROGRAM, Ended, call, environment
+from registry_pipeline_tests.command_line import PROGRAM, CommandResult, call, environment
 from registry_pipeline_tests.copies import copied_repository, flip_byte
 from registry_pipeline_tests.registries.repositories import git
 
-__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
 
-__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
 
-__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
 
-__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
 
-__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
 
-__all__ = ["NOON", "PROGRAM", "Call", "Ended", "Repository", "call", "environment"]
+__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
 
 NOON = "2026-03-01T12:00:00Z"
-Call = Callable[..., Ended]
+Call = Callable[..., CommandResult]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Repository:
     root: Path
     home: Path
 
-    def __call__(self, *words: str, now: str = NOON, prefix: tuple[str, ...] = (), **more: str) -> Ended:
+    def __call__(self, *words: str, now: str = NOON, prefix: tuple[str, ...] = (), **more: str) -> CommandResult:
         return call(*words, "--now", now, cwd=self.root, env=environment(self.home, **more), prefix=prefix)
 
     @property

@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from registry_pipeline_tests.cli.conftest import NOON, Ended, Repository, environment
+from registry_pipeline_tests.cli.conftest import NOON, CommandResult, Repository, environment
 
 
 def _nothing() -> None: ...
 
 
-def run_forked(repository: Repository, *words: str, prepare: Callable[[], object] = _nothing) -> Ended:
+def run_forked(repository: Repository, *words: str, prepare: Callable[[], object] = _nothing) -> CommandResult:
     """Run a command in the repository, after `prepare`; nothing that it replaces lasts longer than the command."""
     from registry_pipeline.cli.invoke import run
 
@@ -37,4 +37,4 @@ def run_forked(repository: Repository, *words: str, prepare: Callable[[], object
             finally:
                 os._exit(code)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return Ended(code, *(path.read_text() for path in outputs))
+        return CommandResult(code, *(path.read_text() for path in outputs))

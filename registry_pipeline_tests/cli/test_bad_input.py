@@ -1,4 +1,4 @@
-"""The bad input of the second issue: never a traceback, always a reason, and looking still works."""
+"""Bad input gives a reason and never a traceback, and reading commands still work."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
-from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, Repository, call, environment
+from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, Repository, call, environment
 
 LATER = "2026-03-02T12:00:00Z"
 
 
-def _sound(ended: Ended) -> Ended:
+def _sound(result: CommandResult) -> CommandResult:
     """Assert what holds for every failure: no traceback, and at least one line that says why."""
-    assert "Traceback" not in ended.out + ended.err
-    return ended
+    assert "Traceback" not in result.out + result.err
+    return result
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def _sound(ended: Ended) -> Ended:
 def test_a_malformed_toml_exits_2_and_names_the_key(built: Repository, text: str, message: str) -> None:
     (built.root / "registry-pipeline.toml").write_text(text)
 
-    ended = _sound(built("status"))
+    result = _sound(built("status"))
 
-    assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert message in ended.err
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert message in result.err
 
 
 def test_a_malformed_toml_stops_every_command_that_needs_the_repository(built: Repository) -> None:
@@ -81,10 +81,10 @@ def test_a_missing_or_malformed_catalog_or_matrix_is_reported_and_the_old_stays_
     else:
         (built.root / document).write_bytes(b"\xff\xfe not text \x00")
 
-    ended = _sound(built("build", "--json", now=LATER))
+    result = _sound(built("build", "--json", now=LATER))
 
-    build_document = ended.document("build")
-    assert (ended.code, build_document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    build_document = result.document("build")
+    assert (result.code, build_document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
     assert document in {f["path"] for f in build_document["findings"] if f["severity"] == "error"}
     assert before == built.active("op_status_table")
     assert built("status", now=LATER).code == 0
@@ -94,10 +94,10 @@ def test_a_first_build_without_a_catalog_reports_it_and_activates_the_rest(known
     known("init")
     (known.root / "OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md").unlink()
 
-    ended = _sound(known("build", "--json"))
+    result = _sound(known("build", "--json"))
 
-    document = ended.document("build")
-    assert (ended.code, document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    document = result.document("build")
+    assert (result.code, document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
     assert "CATALOG_MISSING" in {f["code"] for f in document["findings"]}
     assert [row["registry_id"] for row in document["built"] if row["activated"]] == [
         "run_registry",
@@ -121,10 +121,10 @@ def test_a_malformed_pointer_file_is_a_finding_that_refuses_every_move(built: Re
 def test_a_missing_pointer_file_is_reported_with_the_command_that_makes_one(known: Repository) -> None:
     known.pointers.unlink()
 
-    ended = _sound(known("status", "--json"))
+    result = _sound(known("status", "--json"))
 
-    findings = [f for f in ended.document("status")["findings"] if f["severity"] != "info"]
-    assert (ended.code, [f["code"] for f in findings]) == (0, ["POINTER_FILE_MISSING"])
+    findings = [f for f in result.document("status")["findings"] if f["severity"] != "info"]
+    assert (result.code, [f["code"] for f in findings]) == (0, ["POINTER_FILE_MISSING"])
     assert "registry-pipeline init" in findings[0]["hint"]
 
 
@@ -182,9 +182,9 @@ def test_without_git_reading_commands_report_unknown_git_state_and_exit_7(built:
 def test_without_git_and_without_a_checkout_everything_works(built: Repository, tmp_path: Path) -> None:
     shutil.rmtree(built.root / ".git")
 
-    ended = _sound(built("build", "--json", PATH=_path_without_git(tmp_path), now=LATER))
+    result = _sound(built("build", "--json", PATH=_path_without_git(tmp_path), now=LATER))
 
-    assert ended.code == 0, ended.err
+    assert result.code == 0, result.err
 
 
 def _read_only(root: Path) -> tuple[str, ...]:
@@ -215,10 +215,10 @@ def test_a_tampered_upstream_is_refused_by_name_and_nothing_is_built_on_it(built
     built.tamper(active, "RUN_REGISTRY_v0_1.jsonl")
     before = {path.name for path in built.runs.iterdir()}
 
-    ended = _sound(built("build", "op_status_table", now=LATER))
+    result = _sound(built("build", "op_status_table", now=LATER))
 
-    assert ended.code == 3
-    assert active in ended.out + ended.err
+    assert result.code == 3
+    assert active in result.out + result.err
     assert before == {path.name for path in built.runs.iterdir()}
 
 
@@ -226,9 +226,9 @@ def test_a_complete_rebuild_replaces_an_altered_active_run(built: Repository) ->
     built.tamper(built.active("drift_signals"), "DRIFT_SIGNALS_v0_1.json")
     assert built("status").code == 3
 
-    ended = _sound(built("build", now=LATER))
+    result = _sound(built("build", now=LATER))
 
-    assert ended.code == 0, ended.out
+    assert result.code == 0, result.out
     assert built("status", now=LATER).code == 0
 
 

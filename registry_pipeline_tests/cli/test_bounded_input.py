@@ -10,7 +10,7 @@ import pytest
 
 from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, OVERRIDES, PACKS, RUN_INDEX
-from registry_pipeline_tests.cli.conftest import Ended, Repository
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository
 from registry_pipeline_tests.cli.test_capturing import reseal
 from registry_pipeline_tests.role_packs import PACK
 
@@ -29,11 +29,11 @@ VALUES = {
 }
 
 
-def sound(ended: Ended) -> Ended:
+def sound(result: CommandResult) -> CommandResult:
     """Assert what holds for every ending: neither a traceback nor an unexpected failure."""
-    assert "Traceback" not in ended.out + ended.err
-    assert ended.code != 1, ended.err
-    return ended
+    assert "Traceback" not in result.out + result.err
+    assert result.code != 1, result.err
+    return result
 
 
 def insert(path: Path, value: bytes) -> bytes:
@@ -41,9 +41,9 @@ def insert(path: Path, value: bytes) -> bytes:
     return path.read_bytes().replace(b"{", b'{"more": ' + value + b", ", 1)
 
 
-def codes_and_paths(ended: Ended, verb: str) -> set[tuple[str, str]]:
+def codes_and_paths(result: CommandResult, verb: str) -> set[tuple[str, str]]:
     """Return the code and path of each finding but those that the repository has anyway."""
-    return {(each["code"], each["path"]) for each in sound(ended).document(verb)["findings"]}
+    return {(each["code"], each["path"]) for each in sound(result).document(verb)["findings"]}
 
 
 TOML = {
@@ -75,11 +75,11 @@ TOML = {
 def test_a_toml_with_an_extreme_value_is_one_line_and_exit_2(built: Repository, text: str, message: str) -> None:
     (built.root / "registry-pipeline.toml").write_text(text + "\n")
 
-    ended = sound(built("status"))
+    result = sound(built("status"))
 
-    assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert message in ended.err
-    assert len(ended.err) < 2000
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert message in result.err
+    assert len(result.err) < 2000
 
 
 def test_thousands_of_run_roots_are_read_in_bounded_time(built: Repository) -> None:
@@ -111,10 +111,10 @@ def test_an_extreme_value_in_a_captured_document_is_a_finding(
 def test_an_extreme_value_in_a_role_pack_is_a_violation(built: Repository, value: bytes) -> None:
     (built.root / PACK).write_bytes(insert(built.root / PACK, value))
 
-    ended = sound(built("roles", "check", "--json"))
+    result = sound(built("roles", "check", "--json"))
 
-    assert ended.code == 3
-    assert {"RR018", "RR029"} & {each["code"] for each in ended.document("roles-check")["findings"]}
+    assert result.code == 3
+    assert {"RR018", "RR029"} & {each["code"] for each in result.document("roles-check")["findings"]}
     assert {code for code, _ in codes_and_paths(built("build", "role_registry", "--json", now=LATER), "build")} & {
         "RR018",
         "CAPTURE_MALFORMED",
@@ -128,11 +128,11 @@ def test_an_extreme_value_in_a_log_is_a_finding_of_its_line(
 ) -> None:
     (built.root / path).write_bytes(insert(built.root / path, value))
 
-    ended = sound(built(noun, "check", "--json"))
+    result = sound(built(noun, "check", "--json"))
     listed = sound(built(noun, "list", "--json"))
 
-    assert ended.code == 3
-    assert "line 1" in {each["location"] for each in ended.document(f"{noun}-check")["findings"]}
+    assert result.code == 3
+    assert "line 1" in {each["location"] for each in result.document(f"{noun}-check")["findings"]}
     assert listed.code in (0, 3)
 
 
@@ -152,10 +152,10 @@ def test_an_extreme_value_in_an_activation_record_breaks_the_chain(built: Reposi
     folder = built.runs / f"{STAMP}__pointer_activation__02"
     reseal(folder, **{name: insert(folder / name, value)})
 
-    ended = sound(built("verify", "--chain", "--pointers", "--json"))
+    result = sound(built("verify", "--chain", "--pointers", "--json"))
 
-    assert ended.code == 3
-    assert any(code.startswith("CHAIN_") for code, _ in codes_and_paths(ended, "verify"))
+    assert result.code == 3
+    assert any(code.startswith("CHAIN_") for code, _ in codes_and_paths(result, "verify"))
     assert sound(built("status")).code == 3
 
 
@@ -164,10 +164,10 @@ def test_an_extreme_value_in_a_run_json_is_a_finding_and_the_run_stays_listed(bu
     folder = built.runs / "2026-02-03__030000__op-b02"
     reseal(folder, **{"run.json": insert(folder / "run.json", value)})
 
-    ended = sound(built("verify", folder.name, "--json"))
+    result = sound(built("verify", folder.name, "--json"))
 
-    codes = {each["code"] for each in ended.document("verify")["results"][0]["findings"]}
-    assert (ended.code, bool(codes & {"RUN_JSON_INVALID", "RUN_JSON_NON_FINITE"})) == (3, True)
+    codes = {each["code"] for each in result.document("verify")["results"][0]["findings"]}
+    assert (result.code, bool(codes & {"RUN_JSON_INVALID", "RUN_JSON_NON_FINITE"})) == (3, True)
     build = sound(built("build", "run_registry", "--json", now=LATER))
     assert ("RUN_RESEALED", f".codex/RUNS/{folder.name}") in codes_and_paths(build, "build")
     assert folder.name in sound(built("runs", "--limit", "0", "--json", now=LATER)).out
@@ -179,10 +179,10 @@ def test_a_run_id_with_a_number_of_thousands_of_digits_is_a_finding(built: Repos
     envelope["run_id"] += "__" + "1" * 5000
     reseal(folder, **{"run.json": json.dumps(envelope, indent=2).encode()})
 
-    ended = sound(built("verify", folder.name, "--json"))
+    result = sound(built("verify", folder.name, "--json"))
 
-    findings = ended.document("verify")["results"][0]["findings"]
-    assert (ended.code, ("ENVELOPE_INVALID", "/run_id") in {(f["code"], f["location"]) for f in findings}) == (3, True)
+    findings = result.document("verify")["results"][0]["findings"]
+    assert (result.code, ("ENVELOPE_INVALID", "/run_id") in {(f["code"], f["location"]) for f in findings}) == (3, True)
 
 
 @pytest.mark.parametrize("value", [b"1e400", b"Infinity", b"NaN"])
@@ -219,10 +219,10 @@ def test_an_extreme_value_in_an_entry_is_a_finding_at_its_line(built: Repository
     path.write_text(path.read_text() + f"x-more: {value}\n")
     line = path.read_text().count("\n")
 
-    ended = sound(built("entries", "check", "--json"))
+    result = sound(built("entries", "check", "--json"))
 
-    (found,) = [each for each in ended.document("entries-check")["findings"] if each["path"] == HOOK]
-    assert (ended.code, found["code"], found["location"].partition(":")[0]) == (3, "EN001", str(line))
+    (found,) = [each for each in result.document("entries-check")["findings"] if each["path"] == HOOK]
+    assert (result.code, found["code"], found["location"].partition(":")[0]) == (3, "EN001", str(line))
     assert sound(built("build", "--json", now=LATER)).code in (0, 3)
 
 
@@ -230,9 +230,9 @@ def test_an_extreme_value_in_an_entry_is_a_finding_at_its_line(built: Repository
 def test_an_entry_with_an_extreme_value_is_not_added(built: Repository, value: str) -> None:
     before = built.files()
 
-    ended = sound(built("entries", "add", "--type", "hook", "--entry-json", f'{{"id": "a", "x-more": {value}}}'))
+    result = sound(built("entries", "add", "--type", "hook", "--entry-json", f'{{"id": "a", "x-more": {value}}}'))
 
-    assert ended.code == 5
+    assert result.code == 5
     assert built.files() == before
 
 
@@ -288,7 +288,7 @@ def test_a_number_that_cannot_be_compared_with_its_schema_is_a_finding(built: Re
     assert ("CAPTURE_MALFORMED", VERSIONS) in codes_and_paths(_build(built), "build")
 
 
-def _build(repository: Repository) -> Ended:
+def _build(repository: Repository) -> CommandResult:
     return repository("build", "expected_versions", "--only", "--json", now=LATER)
 
 
@@ -321,9 +321,9 @@ def test_a_long_ledger_that_lost_an_entry_is_compared_in_bounded_time(built: Rep
     assert built.active("migration_ledger").startswith("2026-03-02")
     ledger.write_text(json.dumps(names[1:]))
 
-    ended = built("build", "migration_ledger", "--json", now="2026-03-03T12:00:00Z")
+    result = built("build", "migration_ledger", "--json", now="2026-03-03T12:00:00Z")
 
-    findings = sound(ended).document("build")["findings"]
+    findings = sound(result).document("build")["findings"]
     assert ["'000000.sql'" in each["message"] for each in findings if each["code"] == "CAPTURE_ENTRY_REMOVED"] == [True]
 
 

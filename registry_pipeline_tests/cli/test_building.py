@@ -1,4 +1,4 @@
-"""The verbs that write: init, example, build, activate."""
+"""The commands that write: init, example, build, activate."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LATER = "2026-03-02T12:00:00Z"
 def test_init_and_build_work_in_any_folder_with_runs(known: Repository) -> None:
     made = known("init", "--json").document("init")
     again = known("init", "--json").document("init")
-    ended = known("build", "--json")
+    result = known("build", "--json")
 
     assert "registry-pipeline.toml" in made["created"]
     assert again["created"] == []
-    document = ended.document("build")
-    assert (ended.code, [row["registry_id"] for row in document["built"]]) == (
+    document = result.document("build")
+    assert (result.code, [row["registry_id"] for row in document["built"]]) == (
         0,
         [spec.registry_id for spec in BUILD_ORDER],
     )
@@ -66,14 +66,14 @@ def test_a_refused_activation_exits_5_also_if_a_source_is_missing(built: Reposit
 
 
 def test_a_named_registry_is_built_with_its_dependants(built: Repository) -> None:
-    ended = built("build", "op_status_table", "--json", now=LATER)
+    result = built("build", "op_status_table", "--json", now=LATER)
 
-    assert [row["registry_id"] for row in ended.document("build")["built"]] == [
+    assert [row["registry_id"] for row in result.document("build")["built"]] == [
         "op_status_table",
         "drift_signals",
         "registry_delta_log",
     ]
-    assert ended.code == 0
+    assert result.code == 0
 
 
 def test_an_unchanged_capture_makes_no_folder_unless_forced(built: Repository) -> None:
@@ -111,12 +111,12 @@ def test_the_same_clock_and_the_same_files_give_the_same_run_folders(known: Repo
 def test_activate_moves_one_pointer_and_says_who_and_why(built: Repository) -> None:
     built("build", "drift_signals", "--only", now=LATER)
 
-    ended = built(
+    result = built(
         "activate", "drift_signals", "latest", "--reason", "reviewed", "--actor", "Grace", "--json", now=LATER
     )
 
-    document = ended.document("activate")
-    assert (ended.code, document["action"]) == (0, "activate")
+    document = result.document("activate")
+    assert (result.code, document["action"]) == (0, "activate")
     assert [(m["registry_id"], m["to_ref"]["run_id"]) for m in document["moves"]] == [
         ("drift_signals", "2026-03-02__120000__drift_signals_build")
     ]
@@ -129,9 +129,9 @@ def test_activate_moves_one_pointer_and_says_who_and_why(built: Repository) -> N
 def test_activating_an_active_run_moves_nothing(built: Repository) -> None:
     before = built.files()
 
-    ended = built("activate", "run_registry", "latest", "--reason", "again", "--json")
+    result = built("activate", "run_registry", "latest", "--reason", "again", "--json")
 
-    assert (ended.code, ended.document("activate")["moves"]) == (0, [])
+    assert (result.code, result.document("activate")["moves"]) == (0, [])
     assert before == built.files()
 
 
@@ -166,10 +166,10 @@ def test_a_run_that_must_not_be_active_is_refused_with_a_reason(
     subprocess.run(["cp", "-a", str(built.runs / run_id), str(built.root / "elsewhere")], check=True)
     before = built.pointers.read_bytes()
 
-    ended = built("activate", registry_id, word, "--reason", "x", "--json")
+    result = built("activate", registry_id, word, "--reason", "x", "--json")
 
-    assert ended.code == 5
-    assert code in {f["code"] for f in json.loads(ended.out)["findings"]}
+    assert result.code == 5
+    assert code in {f["code"] for f in json.loads(result.out)["findings"]}
     assert before == built.pointers.read_bytes()
 
 
@@ -177,11 +177,11 @@ def test_a_run_that_was_altered_is_refused(built: Repository) -> None:
     built("build", "drift_signals", "--only", now=LATER)
     built.tamper("2026-03-02__120000__drift_signals_build", "DRIFT_SIGNALS_v0_1.json")
 
-    ended = built("activate", "drift_signals", "latest", "--reason", "x", now=LATER)
+    result = built("activate", "drift_signals", "latest", "--reason", "x", now=LATER)
 
-    assert ended.code == 5
-    assert "ACTIVATION_REFUSED: ACTIVATE_NOT_VERIFIED" in ended.out
-    assert "SEAL_INVALID: HASH_MISMATCH" in ended.out
+    assert result.code == 5
+    assert "ACTIVATION_REFUSED: ACTIVATE_NOT_VERIFIED" in result.out
+    assert "SEAL_INVALID: HASH_MISMATCH" in result.out
 
 
 def test_a_held_lock_changes_nothing_and_exits_6(built: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,9 +227,9 @@ def test_the_example_is_deterministic_and_verify_finds_exactly_the_planted_defec
     made = call("example", "tides", "--now", NOON, "--json", cwd=tmp_path, env=env)
     planted = {folder["path"]: folder["verdict"] for folder in made.document("example")["planted"]}
 
-    ended = call("-C", "tides", "verify", "--all", "--now", NOON, "--json", cwd=tmp_path, env=env)
+    result = call("-C", "tides", "verify", "--all", "--now", NOON, "--json", cwd=tmp_path, env=env)
 
-    found = {r["path"]: r["verdict"] for r in ended.document("verify")["results"] if r["verdict"] != "pass"}
-    assert (made.code, ended.code) == (0, 3)
+    found = {r["path"]: r["verdict"] for r in result.document("verify")["results"] if r["verdict"] != "pass"}
+    assert (made.code, result.code) == (0, 3)
     assert planted == found
     assert call("example", "tides", cwd=tmp_path, env=env).code == 5

@@ -270,9 +270,9 @@ def test_rollback_and_show_work_for_a_registry_of_many_files(built: Repository) 
     (built.root / PACKS / "new.json").write_text('{"version": "v1"}\n')
     built("build", "threshold_packs_file", now=LATER)
 
-    ended = built("rollback", "--reason", "the pack was wrong", now="2026-03-02T13:00:00Z")
+    result = built("rollback", "--reason", "the pack was wrong", now="2026-03-02T13:00:00Z")
 
-    assert ended.code == 0
+    assert result.code == 0
     assert built.active("threshold_packs_file") == f"{STAMP}__seal_threshold_packs"
     assert pointer(built, "threshold_packs_file")["relpath"] is None
     document = built("show", f"{STAMP}__seal_threshold_packs", "--json").document("show")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline_tests.captured_sources import RUN_INDEX
-from registry_pipeline_tests.cli.conftest import Ended, Repository
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository
 from registry_pipeline_tests.copies import copied_repository
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 from registry_pipeline_tests.role_packs import PACK, SHRUNK
@@ -61,8 +61,8 @@ DAMAGES = (
 )
 
 
-def one_line_of_advice(ended: Ended) -> bool:
-    return ended.out == "" and ended.err.count("\n") == 1 and "Traceback" not in ended.err
+def one_line_of_advice(result: CommandResult) -> bool:
+    return result.out == "" and result.err.count("\n") == 1 and "Traceback" not in result.err
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -72,9 +72,9 @@ def test_status_doctor_and_verify_print_their_findings_and_exit_7(
     damage(tracked.root)
 
     for words, shown in ((("status",), "repository"), (("doctor",), "findings"), (("verify", "--active"), "results")):
-        ended = tracked(*words, "--json")
-        document = ended.document(words[0])
-        assert (ended.code, ended.err) == (7, "")
+        result = tracked(*words, "--json")
+        document = result.document(words[0])
+        assert (result.code, result.err) == (7, "")
         # `status` also compares the role pack with git, which it then cannot.
         codes = {f["code"] for f in document["findings"] if f["severity"] == "error"}
         assert codes - {"RR030"} == {"CONFIG_GIT_UNREADABLE"}
@@ -87,9 +87,9 @@ def test_build_seals_nothing_and_exits_7(tracked: Repository, damage: Callable[[
     damage(tracked.root)
     before = tracked.files()
 
-    ended = tracked("build", now=LATER)
+    result = tracked("build", now=LATER)
 
-    assert (ended.code, one_line_of_advice(ended)) == (7, True)
+    assert (result.code, one_line_of_advice(result)) == (7, True)
     assert tracked.files() == before
 
 
@@ -102,10 +102,10 @@ def test_roles_check_does_not_report_damage_as_a_first_publish(
     assert tracked("roles", "check").code == 3
     damage(tracked.root)
 
-    ended = tracked("roles", "check", "--json")
+    result = tracked("roles", "check", "--json")
 
-    document = ended.document("roles-check")
-    assert (ended.code, document["verdict"]) == (7, "error")
+    document = result.document("roles-check")
+    assert (result.code, document["verdict"]) == (7, "error")
     assert [f["code"] for f in document["findings"] if f["severity"] == "error"] == ["RR030"]
 
 
@@ -131,10 +131,10 @@ def test_every_other_command_that_needs_git_exits_7_and_changes_nothing(
         ("run-index", "check"),
         ("run-index", "check", "--baseline", "HEAD"),
     ):
-        ended = tracked(*words)
-        assert (words, ended.code) == (words, 7)
-        assert "Traceback" not in ended.err
-        assert "CONFIG_GIT_UNREADABLE" in ended.out or ended.err.splitlines()[-1].startswith("error: git cannot read")
+        result = tracked(*words)
+        assert (words, result.code) == (words, 7)
+        assert "Traceback" not in result.err
+        assert "CONFIG_GIT_UNREADABLE" in result.out or result.err.splitlines()[-1].startswith("error: git cannot read")
     assert tracked.files() == before
 
 
@@ -150,9 +150,9 @@ def test_init_does_not_change_a_folder_with_a_damaged_repository(tmp_path: Path,
     git(root, "config", "user.name", "Ada")
     corrupt_index(root)
 
-    ended = Repository(root, home)("-C", ".", "init")
+    result = Repository(root, home)("-C", ".", "init")
 
-    assert (ended.code, one_line_of_advice(ended)) == (7, True)
+    assert (result.code, one_line_of_advice(result)) == (7, True)
     assert sorted(path.name for path in root.iterdir()) == [".git", "a"]
 
 
@@ -162,9 +162,9 @@ def test_a_damaged_repository_inside_another_checkout_does_not_use_that_checkout
     commit(repository(tmp_path / "outer"), {"a": "1"})
     with copied_repository(tracked_repository, tmp_path / "outer" / "inner") as root:
         empty_head(root)
-        ended = Repository(root, home)("status", "--json")
+        result = Repository(root, home)("status", "--json")
 
-    assert (ended.code, ended.document("status")["repository"]["git_commit"]) == (7, None)
+    assert (result.code, result.document("status")["repository"]["git_commit"]) == (7, None)
 
 
 def test_a_log_that_cannot_be_compared_with_its_commit_is_not_activated(tracked: Repository) -> None:
@@ -172,7 +172,7 @@ def test_a_log_that_cannot_be_compared_with_its_commit_is_not_activated(tracked:
     (tracked.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
     active = tracked.active("run_index")
 
-    ended = tracked("build", "run_index", "--force", now=LATER)
+    result = tracked("build", "run_index", "--force", now=LATER)
 
-    assert (ended.code, one_line_of_advice(ended)) == (7, True)
+    assert (result.code, one_line_of_advice(result)) == (7, True)
     assert tracked.active("run_index") == active

@@ -1,4 +1,4 @@
-"""`build drift_signals_daily --as-of …` as people type it."""
+"""`build drift_signals_daily --as-of …` on the command line."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def past(made: Path, tmp_path: Path, home: Path) -> Iterator[Repository]:
 
 
 def test_each_day_of_a_span_is_listed_with_its_folder_and_figures(past: Repository) -> None:
-    ended = past(*DAILY, "2026-02-08..2026-02-11", "--json")
+    result = past(*DAILY, "2026-02-08..2026-02-11", "--json")
 
-    document = ended.document("build")
-    assert ended.code == 0
+    document = result.document("build")
+    assert result.code == 0
     assert [row["partition"] for row in document["built"]] == ["2026-02-08", "2026-02-09", "2026-02-10", "2026-02-11"]
     assert [row["metrics"]["threshold_drift"] for row in document["built"]] == [1, 1, 0, 0]
     assert {(row["registry_id"], row["verdict"], row["activated"], row["reused"]) for row in document["built"]} == {
@@ -46,11 +46,11 @@ def test_each_day_of_a_span_is_listed_with_its_folder_and_figures(past: Reposito
 
 
 def test_one_day_is_a_span_of_one_and_moves_no_pointer(past: Repository) -> None:
-    ended = past(*DAILY, "2026-02-12")
+    result = past(*DAILY, "2026-02-12")
 
-    assert ended.code == 0
-    assert "2026-02-12  pass     -" in ended.out
-    assert "1 day of 1: 1 sealed, 0 unchanged" in ended.out
+    assert result.code == 0
+    assert "2026-02-12  pass     -" in result.out
+    assert "1 day of 1: 1 sealed, 0 unchanged" in result.out
     assert not (past.root / ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json").exists()
     assert "1 day of 1: 0 sealed, 1 unchanged" in past(*DAILY, "2026-02-12").out
     assert "1 day of 1: 1 sealed, 0 unchanged" in past(*DAILY, "2026-02-12", "--force").out
@@ -80,10 +80,10 @@ def test_an_unknown_drift_is_a_question_mark(past: Repository) -> None:
 def test_invalid_days_are_usage_errors_that_say_what_to_write(
     past: Repository, words: tuple[str, ...], message: str
 ) -> None:
-    ended = past(*words)
+    result = past(*words)
 
-    assert ended.code == 2
-    assert message in ended.err
+    assert result.code == 2
+    assert message in result.err
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_invalid_days_are_usage_errors_that_say_what_to_write(
 def test_days_without_a_history_are_refused_and_nothing_is_sealed(past: Repository, days: str, message: str) -> None:
     before = past.files()
 
-    ended = past(*DAILY, days)
+    result = past(*DAILY, days)
 
-    assert ended.code == 5
-    assert message in ended.err
+    assert result.code == 5
+    assert message in result.err
     sealed = [name for name in past.files().keys() - before.keys() if "/RUNS/" in name]
     assert sealed == []
 
@@ -109,10 +109,10 @@ def test_days_without_a_history_are_refused_and_nothing_is_sealed(past: Reposito
 def test_a_plain_folder_is_refused(tmp_path: Path, home: Path) -> None:
     (tmp_path / "registry-pipeline.toml").write_text("history_start = 2026-01-05\n", encoding="utf-8")
 
-    ended = Repository(tmp_path, home)(*DAILY, "2026-02-01", "--json")
+    result = Repository(tmp_path, home)(*DAILY, "2026-02-01", "--json")
 
-    assert ended.code == 5
-    assert "read from git" in json.loads(ended.out)["error"]["message"]
+    assert result.code == 5
+    assert "read from git" in json.loads(result.out)["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_days_before_a_missing_git_object_are_sealed_and_listed(past: Repository
     blob = done.stdout.strip()
     (past.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
 
-    ended = past(*DAILY, "2026-02-18..2026-02-21")
+    result = past(*DAILY, "2026-02-18..2026-02-21")
 
-    assert ended.code == 7
-    assert "sealed before the failure: 2 days, 2026-02-18..2026-02-19" in ended.err
-    assert f"git cannot read the object {blob}" in ended.err
+    assert result.code == 7
+    assert "sealed before the failure: 2 days, 2026-02-18..2026-02-19" in result.err
+    assert f"git cannot read the object {blob}" in result.err
     assert len([path for path in past.runs.iterdir() if "asof" in path.name]) == 2
 
 

@@ -1,4 +1,4 @@
-"""The delta log at the command line: two heads, a tampered one, a late arrival, and nothing new."""
+"""The delta log on the command line: two heads, a tampered log, a late arrival, and no changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 from typing import Any
 
-from registry_pipeline_tests.cli.conftest import Ended, Repository
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository
 
 LOG = "2026-03-01__120000__registry_delta_log_build"
 FILE = "REGISTRY_DELTA_LOG_v0_1.jsonl"
@@ -16,12 +16,12 @@ def at(minute: int) -> str:
     return f"2026-03-02T12:{minute:02d}:00Z"
 
 
-def build(repository: Repository, minute: int, *words: str) -> Ended:
+def build(repository: Repository, minute: int, *words: str) -> CommandResult:
     return repository("build", "registry_delta_log", *words, "--json", now=at(minute))
 
 
-def delta_codes(ended: Ended) -> dict[str, str]:
-    return {f["code"]: f["path"] for f in ended.document("build")["findings"] if f["code"].startswith("DELTA_")}
+def delta_codes(result: CommandResult) -> dict[str, str]:
+    return {f["code"]: f["path"] for f in result.document("build")["findings"] if f["code"].startswith("DELTA_")}
 
 
 def edges(repository: Repository, run_id: str) -> list[dict[str, Any]]:
@@ -29,10 +29,10 @@ def edges(repository: Repository, run_id: str) -> list[dict[str, Any]]:
 
 
 def test_a_build_lists_the_log_and_moves_no_pointer_for_it(built: Repository) -> None:
-    ended = built("build", "--json", now=at(0))
+    result = built("build", "--json", now=at(0))
 
-    row = ended.document("build")["built"][-1]
-    assert ended.code == 0
+    row = result.document("build")["built"][-1]
+    assert result.code == 0
     assert (row["registry_id"], row["relpath"], row["activated"]) == ("registry_delta_log", FILE, False)
     assert row["records"] == len(edges(built, row["run_id"])) > len(edges(built, LOG))
     assert FILE.encode() not in built.pointers.read_bytes()
@@ -67,11 +67,11 @@ def test_a_tampered_log_is_refused_and_marking_it_bad_continues_the_previous_one
 def test_other_registries_are_built_and_activated_when_the_log_is_refused(built: Repository) -> None:
     built.tamper(LOG, FILE)
 
-    ended = built("build", now=at(0))
+    result = built("build", now=at(0))
 
-    assert ended.code == 3
-    assert "DELTA_INVALID: DELTA_HEAD_NOT_VERIFIED" in ended.out
-    assert f"mark-bad {LOG} --reason TEXT" in ended.out
+    assert result.code == 3
+    assert "DELTA_INVALID: DELTA_HEAD_NOT_VERIFIED" in result.out
+    assert f"mark-bad {LOG} --reason TEXT" in result.out
     assert built.active("run_registry").startswith("2026-03-02")
 
 
@@ -104,11 +104,11 @@ def test_a_run_that_arrives_late_gets_an_edge_from_the_last_one_and_a_warning(bu
     build(built, 1)
     shutil.move(aside, folder)
 
-    ended = build(built, 2)
+    result = build(built, 2)
 
-    assert ended.code == 0
-    assert delta_codes(ended) == {"DELTA_LATE": f".codex/RUNS/{late}"}
-    edge = edges(built, ended.document("build")["built"][0]["run_id"])[-1]
+    assert result.code == 0
+    assert delta_codes(result) == {"DELTA_LATE": f".codex/RUNS/{late}"}
+    edge = edges(built, result.document("build")["built"][0]["run_id"])[-1]
     assert edge["to_ref"]["run_id"] == late
     assert edge["from_ref"]["run_id"] == built.active("run_registry")
 

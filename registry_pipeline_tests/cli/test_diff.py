@@ -1,4 +1,4 @@
-"""`diff` at the command line: what two rebuilds changed, in words and in a document."""
+"""`diff` on the command line: what two rebuilds changed, as text and as a document."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def test_added_and_removed_paths_are_listed(seen: Repository) -> None:
 
 
 def test_a_run_compared_with_itself_is_identical(seen: Repository) -> None:
-    ended = seen("diff", "2026-01-12", "2026-01-12")
+    result = seen("diff", "2026-01-12", "2026-01-12")
 
-    assert ended.code == 0
-    assert "all files are identical" in ended.out
+    assert result.code == 0
+    assert "all files are identical" in result.out
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_a_run_compared_with_itself_is_identical(seen: Repository) -> None:
 def test_a_side_that_does_not_verify_is_named(known: Repository, tampered: str) -> None:
     known.tamper(tampered, "RUN_REGISTRY_v0_1.jsonl")
 
-    ended = known("diff", "2026-01-12", "2026-01-14")
+    result = known("diff", "2026-01-12", "2026-01-14")
     document = known("diff", "2026-01-12", "2026-01-14", "--json")
 
-    assert (ended.code, ended.out) == (3, "")
-    assert f"{tampered} does not verify (HASH_MISMATCH)" in ended.err
+    assert (result.code, result.out) == (3, "")
+    assert f"{tampered} does not verify (HASH_MISMATCH)" in result.err
     assert json.loads(document.out)["error"]["exit_code"] == 3
 
 
@@ -122,11 +122,11 @@ def test_an_unsealed_side_is_not_compared(seen: Repository) -> None:
 
 
 def test_runs_of_different_registries_are_not_compared(seen: Repository) -> None:
-    ended = seen("diff", "2026-01-12", "2026-01-13")
+    result = seen("diff", "2026-01-12", "2026-01-13")
 
-    assert ended.code == 2
-    assert "2026-01-12__101010__run_registry_build is of run_registry" in ended.err
-    assert "2026-01-13__101010__drift_signals_build is of drift_signals" in ended.err
+    assert result.code == 2
+    assert "2026-01-12__101010__run_registry_build is of run_registry" in result.err
+    assert "2026-01-13__101010__drift_signals_build is of drift_signals" in result.err
 
 
 def test_runs_that_cannot_be_compared_are_reported(known: Repository) -> None:

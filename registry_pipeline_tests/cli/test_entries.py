@@ -1,4 +1,4 @@
-"""`entries` and `registry_add_entry` through the real program: answers, exit codes, and what is on the disk."""
+"""`entries` and `registry_add_entry` on the command line: output, exit codes, and the files on the disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from registry_pipeline.cli.main import add_entry
 from registry_pipeline.yaml.compose import read_yaml_values
-from registry_pipeline_tests.cli.conftest import Ended, Repository, environment
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository, environment
 from registry_pipeline_tests.command_line import run_command, run_process
 from registry_pipeline_tests.entries.small import INSTANCES, TYPES
 
@@ -39,7 +39,7 @@ def two(empty: Repository) -> Repository:
     return empty
 
 
-def add(repository: Repository, *words: str) -> Ended:
+def add(repository: Repository, *words: str) -> CommandResult:
     return repository("entries", "add", "--json", *words)
 
 
@@ -63,11 +63,13 @@ def test_the_second_time_nothing_changes(two: Repository) -> None:
 def test_an_invalid_entry_is_refused_with_location_and_suggestion_and_nothing_changes(two: Repository) -> None:
     before = two.files()
 
-    ended = add(two, "--type", "module_instance", "--entry-json", HERON.replace("gauge", "guage").replace("heron", "h"))
+    result = add(
+        two, "--type", "module_instance", "--entry-json", HERON.replace("gauge", "guage").replace("heron", "h")
+    )
 
-    document = ended.document("entries-add")
+    document = result.document("entries-add")
     (found,) = document["findings"]
-    assert (ended.code, document["verdict"], document["changed_files"]) == (5, "fail", [])
+    assert (result.code, document["verdict"], document["changed_files"]) == (5, "fail", [])
     assert (found["code"], found["path"], found["location"]) == ("EN010", INSTANCES, "4:18")
     assert "did you mean gauge?" in found["message"]
     assert (found["expected"], found["got"]) == ("one of gauge", "guage")
@@ -77,14 +79,14 @@ def test_an_invalid_entry_is_refused_with_location_and_suggestion_and_nothing_ch
 def test_no_check_is_recorded_and_listed_until_the_entry_is_written_again(two: Repository) -> None:
     bad = HERON.replace("gauge", "guage").replace("heron", "h")
 
-    ended = two("entries", "add", "--type", "module_instance", "--entry-json", bad, "--no-check")
+    result = two("entries", "add", "--type", "module_instance", "--entry-json", bad, "--no-check")
     checked = two("entries", "check", "--json")
     fussy = two("entries", "check", "--fail-on", "warning")
     corrected = bad.replace("guage", "gauge")
     again = two("entries", "add", "--type", "module_instance", "--entry-json", corrected, "--update")
     clean = two("entries", "check", "--json")
 
-    assert ended.code == 0
+    assert result.code == 0
     document = checked.document("entries-check")
     assert (checked.code, document["verdict"]) == (0, "warn")
     assert [each["code"] for each in document["findings"]] == ["EN010", "EN090"]
@@ -99,10 +101,10 @@ def test_invalid_content_exits_3_and_a_file_that_is_no_yaml_does_not_stop_the_re
     (two.root / ".system/hooks").mkdir(parents=True)
     (two.root / ".system/hooks/torn.yaml").write_text("id: [\n")
 
-    ended = two("entries", "check", "--json")
+    result = two("entries", "check", "--json")
 
-    assert ended.code == 3
-    codes = {(each["code"], each["path"]) for each in ended.document("entries-check")["findings"]}
+    assert result.code == 3
+    codes = {(each["code"], each["path"]) for each in result.document("entries-check")["findings"]}
     assert codes == {("EN001", ".system/hooks/torn.yaml"), ("EN010", INSTANCES)}
 
 
@@ -110,12 +112,12 @@ def test_a_dry_run_shows_the_diff_and_changes_nothing(two: Repository) -> None:
     before = two.files()
     entry = '{"id": "service", "description": "Serves."}'
 
-    ended = two("entries", "add", "--type", "module_type", "--entry-json", entry, "--dry-run", "--diff")
+    result = two("entries", "add", "--type", "module_type", "--entry-json", entry, "--dry-run", "--diff")
 
-    assert ended.code == 0
-    assert "+  - id: service\n+    description: Serves.\n" in ended.out
-    assert f"would change: {TYPES}" in ended.out
-    assert "\n-" not in ended.out.replace(f"--- a/{TYPES}", "")
+    assert result.code == 0
+    assert "+  - id: service\n+    description: Serves.\n" in result.out
+    assert f"would change: {TYPES}" in result.out
+    assert "\n-" not in result.out.replace(f"--- a/{TYPES}", "")
     assert two.files() == before
 
 
@@ -132,9 +134,9 @@ def test_if_one_of_several_fails_none_is_written(empty: Repository) -> None:
     bad = HERON.replace("gauge", "guage")
     (empty.root / "entries.yaml").write_text(f"module_instance: [{bad}]\nmodule_type: [{GAUGE}]\n")
 
-    ended = empty("entries", "add", "--entry-file", "entries.yaml")
+    result = empty("entries", "add", "--entry-file", "entries.yaml")
 
-    assert ended.code == 5
+    assert result.code == 5
     assert not (empty.root / "modules").exists()
 
 
@@ -143,9 +145,9 @@ def test_an_entry_comes_from_standard_input(empty: Repository, source: tuple[str
     words = ("entries", "add", "--type", "module_type", *source)
     text = "id: gauge\ndescription: Reads one gauge.\n---\nid: service\ndescription: Serves.\n"
 
-    ended = run_command(*words, cwd=empty.root, env=environment(empty.home), stdin=text.encode())
+    result = run_command(*words, cwd=empty.root, env=environment(empty.home), stdin=text.encode())
 
-    assert ended.code == 0
+    assert result.code == 0
     assert len(read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"]) == 2
 
 
@@ -197,7 +199,7 @@ def test_a_family_name_selects_the_exact_type(empty: Repository) -> None:
     assert empty("entries", "check").code == 0
 
 
-def script(repository: Repository, *words: str) -> Ended:
+def script(repository: Repository, *words: str) -> CommandResult:
     """Run what the entry point of `registry_add_entry` runs."""
     return run_command(*words, cwd=repository.root, env=environment(repository.home), main=add_entry)
 
@@ -210,9 +212,9 @@ def test_the_script_reads_the_arguments_of_its_process(empty: Repository) -> Non
     )
     words = ("--type", "module_type", "--entry-json", GAUGE)
 
-    ended = run_process(*words, cwd=empty.root, env=environment(empty.home), program=program)
+    result = run_process(*words, cwd=empty.root, env=environment(empty.home), program=program)
 
-    assert (ended.code, ended.err) == (0, "")
+    assert (result.code, result.err) == (0, "")
     assert (empty.root / TYPES).is_file()
 
 

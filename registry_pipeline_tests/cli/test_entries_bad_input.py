@@ -1,4 +1,4 @@
-"""Bad words, held locks and odd places: one line, a documented exit code, and nothing changed."""
+"""Bad arguments, held locks and unusual paths: one line, a documented exit code, and nothing changed."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_bad_arguments_are_one_line_and_change_nothing(
 ) -> None:
     before = two.files()
 
-    ended = two("entries", *words)
+    result = two("entries", *words)
 
-    assert (ended.code, ended.err.count("\n")) == (code, 1)
-    assert message in ended.err
+    assert (result.code, result.err.count("\n")) == (code, 1)
+    assert message in result.err
     assert two.files() == before
 
 
@@ -58,10 +58,10 @@ def test_a_lock_that_stays_held_exits_6(
     monkeypatch.setattr("registry_pipeline.registries.entries.service.WAIT_SECONDS", 0.05)
     with (two.root / ".codex/entries/lock").open("rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ended = run_forked(two, "entries", *words)
+        result = run_forked(two, "entries", *words)
 
-    assert ended.code == 6
-    assert "another change of registry entries is in progress" in ended.err
+    assert result.code == 6
+    assert "another change of registry entries is in progress" in result.err
     assert two.files() == before
 
 
@@ -70,17 +70,17 @@ def test_a_document_with_an_impossible_path_is_refused(two: Repository, path: st
     (two.root / "circle").symlink_to("circle")
     before = two.files()
 
-    ended = two("entries", "add", "--type", "route", "--entry-json", ROUTE.replace("README.md", path))
+    result = two("entries", "add", "--type", "route", "--entry-json", ROUTE.replace("README.md", path))
 
-    assert ended.code == 5
-    assert "EN021" in ended.out
+    assert result.code == 5
+    assert "EN021" in result.out
     assert two.files() == before
 
 
 def test_a_file_in_place_of_a_folder_is_reported_in_one_line(empty: Repository) -> None:
     (empty.root / "modules").write_text("not a folder")
 
-    ended = empty("entries", "add", "--type", "module_type", "--entry-json", GAUGE)
+    result = empty("entries", "add", "--type", "module_type", "--entry-json", GAUGE)
 
-    assert (ended.code, ended.err.count("\n")) == (5, 1)
+    assert (result.code, result.err.count("\n")) == (5, 1)
     assert (empty.root / "modules").read_text() == "not a folder"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline_tests.cli.conftest import Ended, Repository
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository
 from registry_pipeline_tests.sealed_folders import seal_plainly
 
 LATER, LATEST, LAST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z", "2026-03-04T12:00:00Z"
@@ -45,9 +45,9 @@ def visited(built: Repository) -> Repository:
     return built
 
 
-def codes(ended: Ended, verb: str) -> dict[str, str]:
+def codes(result: CommandResult, verb: str) -> dict[str, str]:
     """Return the severity of each code that the answer of a command has."""
-    document = ended.document(verb)
+    document = result.document(verb)
     return {f["code"]: f["severity"] for f in [*document["findings"], *document.get("refused", [])]}
 
 
@@ -115,8 +115,8 @@ def test_an_accepted_foreign_run_is_a_warning_wherever_the_active_runs_are_shown
     visited(*ACTIVATE, "--allow-foreign", now=LATEST)
 
     for words in (("status",), ("verify", "--active"), ("doctor",)):
-        ended = visited(*words, "--json", now=LATEST)
-        assert (ended.code, codes(ended, words[0]).get("POINTER_FOREIGN")) == (0, "warning"), words
+        result = visited(*words, "--json", now=LATEST)
+        assert (result.code, codes(result, words[0]).get("POINTER_FOREIGN")) == (0, "warning"), words
 
 
 def test_a_foreign_run_that_no_record_accepts_is_an_error_wherever_the_active_runs_are_shown(
@@ -129,9 +129,9 @@ def test_a_foreign_run_that_no_record_accepts_is_an_error_wherever_the_active_ru
     visited.pointers.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
     for words in (("status",), ("verify", "--active"), ("doctor",)):
-        ended = visited(*words, "--json", now=LATEST)
-        assert ended.code == 3
-        assert codes(ended, words[0]).items() >= {"POINTER_FOREIGN": "error", "POINTER_EDITED": "error"}.items()
+        result = visited(*words, "--json", now=LATEST)
+        assert result.code == 3
+        assert codes(result, words[0]).items() >= {"POINTER_FOREIGN": "error", "POINTER_EDITED": "error"}.items()
 
 
 def test_a_rollback_to_a_foreign_run_that_was_accepted_once_needs_no_new_permission(visited: Repository) -> None:
@@ -172,11 +172,11 @@ def test_a_repository_with_a_new_id_shows_old_runs_as_foreign_until_they_are_reb
 def test_a_build_names_the_foreign_run_that_it_would_use(built: Repository) -> None:
     write_id(built, f'repository_id = "{OTHER}"\n')
 
-    ended = built("build", "op_status_table", "--only", now=LATER)
+    result = built("build", "op_status_table", "--only", now=LATER)
 
-    assert ended.code == 5
-    assert re.search(r"run_registry_build belongs to the repository [a-z0-9-]+", ended.err)
-    assert "--allow-foreign --reason TEXT" in ended.err
+    assert result.code == 5
+    assert re.search(r"run_registry_build belongs to the repository [a-z0-9-]+", result.err)
+    assert "--allow-foreign --reason TEXT" in result.err
 
 
 def test_a_run_that_is_active_already_is_accepted_in_place(built: Repository) -> None:
@@ -214,9 +214,9 @@ def test_a_run_without_an_id_is_activated_with_a_warning_in_a_repository_that_ha
     )
     assert "repository_id" not in envelope(built, FOREIGN_RUN)
 
-    ended = built(*ACTIVATE, "--json", now=LATEST)
+    result = built(*ACTIVATE, "--json", now=LATEST)
 
-    assert (ended.code, codes(ended, "activate")) == (0, {"ACTIVATE_ORIGIN_UNKNOWN": "warning"})
+    assert (result.code, codes(result, "activate")) == (0, {"ACTIVATE_ORIGIN_UNKNOWN": "warning"})
     assert {
         c for c in codes(built("status", "--json", now=LATEST), "status") if "ORIGIN" in c or "FOREIGN" in c
     } == set()
@@ -225,9 +225,9 @@ def test_a_run_without_an_id_is_activated_with_a_warning_in_a_repository_that_ha
 def test_a_run_with_an_id_is_activated_with_a_warning_in_a_repository_that_has_none(visited: Repository) -> None:
     write_id(visited, "# no id\n")
 
-    ended = visited(*ACTIVATE, "--json", now=LATEST)
+    result = visited(*ACTIVATE, "--json", now=LATEST)
 
-    assert (ended.code, codes(ended, "activate")) == (0, {"ACTIVATE_ORIGIN_UNKNOWN": "warning"})
+    assert (result.code, codes(result, "activate")) == (0, {"ACTIVATE_ORIGIN_UNKNOWN": "warning"})
     assert codes(visited("status", "--json", now=LATEST), "status")["POINTER_ORIGIN_UNKNOWN"] == "warning"
 
 
@@ -265,11 +265,11 @@ def test_a_pending_change_to_a_run_that_became_foreign_is_not_completed(built: R
 
 def logged(repository: Repository, now: str) -> tuple[set[str], set[str]]:
     """Build the delta log; return the runs that its edges lead to, and the codes of the build."""
-    ended = repository("build", "registry_delta_log", "--json", now=now)
-    assert ended.code == 0, ended
+    result = repository("build", "registry_delta_log", "--json", now=now)
+    assert result.code == 0, result
     name = max(path.name for path in repository.runs.glob("*__registry_delta_log_build*"))
     lines = (repository.runs / name / "REGISTRY_DELTA_LOG_v0_1.jsonl").read_text(encoding="utf-8").splitlines()
-    return {json.loads(line)["to_ref"]["run_id"] for line in lines}, set(codes(ended, "build"))
+    return {json.loads(line)["to_ref"]["run_id"] for line in lines}, set(codes(result, "build"))
 
 
 def test_a_foreign_snapshot_is_an_edge_of_the_delta_log_only_after_it_was_accepted(visited: Repository) -> None:

@@ -1,4 +1,4 @@
-"""Git is a guest: no command runs a program that a checkout's own configuration names."""
+"""No command runs a program that the configuration of a checkout names."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_plain_git_would_run_the_drivers(malicious: Repository, marker: Path) ->
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 def test_no_command_runs_a_driver_of_the_checkout(malicious: Repository, marker: Path, words: tuple[str, ...]) -> None:
-    ended = malicious(*words, now=LATER)
+    result = malicious(*words, now=LATER)
 
     assert not marker.exists()
-    assert ended.code in (0, 3)
-    assert "git cannot read" not in ended.out + ended.err
+    assert result.code in (0, 3)
+    assert "git cannot read" not in result.out + result.err
 
 
 def test_a_file_that_its_driver_would_have_changed_counts_as_modified(tmp_path: Path, home: Path) -> None:
@@ -98,17 +98,17 @@ def test_the_drivers_of_the_user_are_run(tmp_path: Path, marker: Path) -> None:
     git(root, "config", "--file", str(home / ".gitconfig"), "filter.mine.clean", f"touch {marker}; cat")
     os.utime(root / "a.txt", (1, 1))
 
-    ended = Repository(root, home)("-C", ".", "status", "--json")
+    result = Repository(root, home)("-C", ".", "status", "--json")
 
-    assert (marker.exists(), ended.document("status")["repository"]["working_tree_state"]) == (True, "clean")
+    assert (marker.exists(), result.document("status")["repository"]["working_tree_state"]) == (True, "clean")
 
 
 def test_settings_of_the_environment_keep_their_numbers(malicious: Repository, marker: Path) -> None:
     settings = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.excludesFile", "GIT_CONFIG_VALUE_0": "/dev/null"}
 
-    ended = malicious("status", "--json", **settings)  # type: ignore[arg-type]  # every key is a variable of the environment
+    result = malicious("status", "--json", **settings)  # type: ignore[arg-type]  # every key is a variable of the environment
 
-    assert (ended.code, marker.exists()) == (0, False)
+    assert (result.code, marker.exists()) == (0, False)
 
 
 def test_the_drivers_of_a_submodule_are_not_run_and_its_changes_count(tmp_path: Path, home: Path, marker: Path) -> None:
@@ -158,9 +158,9 @@ def test_no_transport_is_started_for_a_missing_object(
     tree = git(tracked.root, "rev-parse", "HEAD^{tree}")
     (tracked.root / ".git/objects" / tree[:2] / tree[2:]).unlink()
 
-    ended = tracked("status", PATH=f"{helper.parent}:/usr/bin:/bin")
+    result = tracked("status", PATH=f"{helper.parent}:/usr/bin:/bin")
 
-    assert (ended.code, marker.exists()) == (7, False)
+    assert (result.code, marker.exists()) == (7, False)
 
 
 def make_partial(root: Path, marker: Path, settings: dict[str, str]) -> None:

@@ -26,8 +26,8 @@ def test_the_repository_is_named_by_option_variable_or_working_directory(
     by_variable = call("status", "--json", cwd=tmp_path, env=with_variable)
     below = call("status", "--json", cwd=seen.runs, env=env)
 
-    for ended in (by_option, after, by_variable, below):
-        assert ended.document("status")["repository"]["root"] == str(seen.root)
+    for result in (by_option, after, by_variable, below):
+        assert result.document("status")["repository"]["root"] == str(seen.root)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_a_failure_is_printed_in_the_last_format_that_is_given(
 
 
 def test_outside_a_repository_one_line_says_what_to_do(tmp_path: Path, home: Path) -> None:
-    ended = call("status", cwd=tmp_path, env=environment(home))
+    result = call("status", cwd=tmp_path, env=environment(home))
 
-    assert (ended.code, ended.out) == (7, "")
-    assert ended.err.count("\n") == 1
-    assert "registry-pipeline init" in ended.err
+    assert (result.code, result.out) == (7, "")
+    assert result.err.count("\n") == 1
+    assert "registry-pipeline init" in result.err
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_outside_a_repository_one_line_says_what_to_do(tmp_path: Path, home: Pat
 def test_a_usage_error_is_one_line_with_a_suggestion(
     tmp_path: Path, home: Path, words: tuple[str, ...], meant: str
 ) -> None:
-    ended = call(*words, cwd=tmp_path, env=environment(home))
+    result = call(*words, cwd=tmp_path, env=environment(home))
 
-    assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert meant in ended.err
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert meant in result.err
 
 
 def in_hours(hours: int) -> str:
@@ -87,11 +87,11 @@ def in_hours(hours: int) -> str:
 def test_a_clock_more_than_a_day_ahead_needs_an_option(built: Repository, verb: tuple[str, ...]) -> None:
     before = built.files()
 
-    ended = built(*verb, now=in_hours(25))
+    result = built(*verb, now=in_hours(25))
 
-    assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")
-    assert "is more than a day ahead of the system clock" in ended.err
-    assert "Add --allow-future" in ended.err
+    assert (result.code, result.err.count("\n"), result.out) == (2, 1, "")
+    assert "is more than a day ahead of the system clock" in result.err
+    assert "Add --allow-future" in result.err
     assert built.files() == before
 
 
@@ -107,34 +107,34 @@ def test_a_clock_less_than_a_day_ahead_or_with_the_option_is_accepted(
 
 @pytest.mark.parametrize("now", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_the_first_and_the_last_clock_are_accepted(seen: Repository, now: str) -> None:
-    ended = seen("status", "--allow-future", now=now)
+    result = seen("status", "--allow-future", now=now)
 
-    assert ended.code in (0, 3), ended.err  # 3: seen from 1970, an active run is of the future
-    assert ended.err == ""
+    assert result.code in (0, 3), result.err  # 3: seen from 1970, an active run is of the future
+    assert result.err == ""
 
 
 def test_a_failure_in_json_is_one_document_too(tmp_path: Path, home: Path) -> None:
-    ended = call("stat", "--json", cwd=tmp_path, env=environment(home))
+    result = call("stat", "--json", cwd=tmp_path, env=environment(home))
 
-    document = json.loads(ended.out)
-    assert document["error"]["exit_code"] == ended.code == 2
+    document = json.loads(result.out)
+    assert document["error"]["exit_code"] == result.code == 2
     assert document["error"]["message"] == "unknown command stat; did you mean status?"
 
 
 def test_a_failure_for_github_is_an_annotation(tmp_path: Path, home: Path) -> None:
-    ended = call("--format=github", "stat", cwd=tmp_path, env=environment(home))
+    result = call("--format=github", "stat", cwd=tmp_path, env=environment(home))
 
-    assert ended.out == (
+    assert result.out == (
         "::error title=registry-pipeline::unknown command stat; did you mean status? -> "
         "see `registry-pipeline --help`\n"
     )
 
 
 def test_without_a_command_the_help_is_shown_as_a_usage_error(tmp_path: Path, home: Path) -> None:
-    ended = call(cwd=tmp_path, env=environment(home))
+    result = call(cwd=tmp_path, env=environment(home))
 
-    assert (ended.code, ended.out) == (2, "")
-    assert "Exit codes:" in ended.err
+    assert (result.code, result.out) == (2, "")
+    assert "Exit codes:" in result.err
 
 
 def test_quiet_prints_errors_only(seen: Repository) -> None:

@@ -1,4 +1,4 @@
-"""Help is documentation: every command has a paragraph and examples, and the examples run."""
+"""Every command has a paragraph of help and examples, and the examples run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that anybody may have written never reach the terminal, an annotation or the report as they are."""
+"""Names from other tools are escaped on the terminal, in annotations and in the report."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def test_no_command_prints_a_hidden_character(hostile: Repository) -> None:
     ]
     printed = ""
     for number, words in enumerate(commands):
-        ended = hostile(*words, now=f"2026-03-02T12:{number:02}:00Z", REGISTRY_PIPELINE_ACTOR="")
+        result = hostile(*words, now=f"2026-03-02T12:{number:02}:00Z", REGISTRY_PIPELINE_ACTOR="")
 
-        assert hidden_in(ended.out) == [], words
-        assert hidden_in(ended.err) == [], words
-        assert "Traceback (most" not in ended.err or "--verbose" in words
-        printed += ended.out + ended.err
+        assert hidden_in(result.out) == [], words
+        assert hidden_in(result.err) == [], words
+        assert "Traceback (most" not in result.err or "--verbose" in words
+        printed += result.out + result.err
 
     assert printed.count("\\u202egpj.exe\\u2066\\u3164\\x9b1m") > 8
 

@@ -60,10 +60,10 @@ def test_a_link_to_outside_is_refused_and_nothing_is_written_there(
     move_behind_link(linked.root / folder, outside)
     before, pack = contents(outside), (linked.root / PACK).read_bytes()
 
-    ended = linked(*words)
+    result = linked(*words)
 
-    assert (ended.code, ended.err.count("\n")) == (5, 1), ended
-    assert "a folder of its path is a link" in ended.err
+    assert (result.code, result.err.count("\n")) == (5, 1), result
+    assert "a folder of its path is a link" in result.err
     assert contents(outside) == before
     assert (linked.root / PACK).read_bytes() == pack
 
@@ -72,6 +72,6 @@ def test_a_link_to_outside_is_refused_and_nothing_is_written_there(
 def test_a_link_to_a_folder_inside_is_used(linked: Repository, folder: str, words: tuple[str, ...]) -> None:
     move_behind_link(linked.root / folder, linked.root / "inside/it")
 
-    ended = linked(*words)
+    result = linked(*words)
 
-    assert ended.code == 0, ended
+    assert result.code == 0, result

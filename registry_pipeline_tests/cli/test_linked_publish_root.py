@@ -1,4 +1,4 @@
-"""publish_root behind a symbolic link: nothing is written, and what reads says so and goes on."""
+"""publish_root behind a symbolic link: nothing is written, and reading commands report it and continue."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_a_command_that_writes_refuses_before_it_writes(linked: tuple[Repository
     repository, link = linked
     before, pointers = listing(repository), repository.pointers.read_bytes()
 
-    ended = repository(*WRITERS[verb], now=LATER)
+    result = repository(*WRITERS[verb], now=LATER)
 
-    assert (ended.code, ended.err.count("error: "), ended.out) == (5, 1, "")
-    assert f"{link} is a symbolic link" in ended.err
-    assert f"replace {link} with the folder that it points to" in ended.err
+    assert (result.code, result.err.count("error: "), result.out) == (5, 1, "")
+    assert f"{link} is a symbolic link" in result.err
+    assert f"replace {link} with the folder that it points to" in result.err
     assert listing(repository) == before
     assert repository.pointers.read_bytes() == pointers
 
@@ -73,10 +73,10 @@ def test_a_command_that_reads_reports_it_and_continues(
 ) -> None:
     repository, link = linked
 
-    ended = repository(*words, "--json")
+    result = repository(*words, "--json")
 
-    reported = [each for each in ended.document(schema)["findings"] if each["code"] == "CONFIG_PUBLISH_ROOT_LINK"]
-    assert ended.code == 0
+    reported = [each for each in result.document(schema)["findings"] if each["code"] == "CONFIG_PUBLISH_ROOT_LINK"]
+    assert result.code == 0
     assert [(each["path"], each["severity"]) for each in reported] == [(link, "warning")]
 
 
@@ -89,8 +89,8 @@ def test_init_of_a_new_repository_does_not_follow_a_broken_link(tmp_path: Path, 
     root.mkdir()
     (root / ".codex").symlink_to(tmp_path / "nowhere")
 
-    ended = Repository(root, home)("init")
+    result = Repository(root, home)("init")
 
-    assert ended.code == 5
+    assert result.code == 5
     assert [path.name for path in root.iterdir()] == [".codex"]
     assert not (tmp_path / "nowhere").exists()

@@ -64,7 +64,7 @@ def test_a_log_that_appears_while_two_are_merged_into_it_is_not_replaced(
 
     if noun == "overrides":  # an update needs the override that it is about
         record = json.loads(saved.read_text().splitlines()[0])
-    ended = run_forked(
+    result = run_forked(
         known,
         noun,
         "merge",
@@ -75,7 +75,7 @@ def test_a_log_that_appears_while_two_are_merged_into_it_is_not_replaced(
         prepare=at("registry_pipeline.registries.run_index.merge", pause, append),
     )
 
-    assert ended.code == 6
+    assert result.code == 6
     assert [json.loads(line) for line in log.read_text().splitlines()] == [record]
     assert known(noun, "merge", str(saved), str(log), "-o", str(log)).code == 0
     assert record in [json.loads(line) for line in log.read_text().splitlines()]
@@ -101,9 +101,9 @@ def test_an_append_waits_while_two_logs_are_merged_into_the_one_that_it_writes(
         json.dumps(a_run(8) if noun == "run-index" else {**VOIDED, "update_utc": "2026-01-08T07:00Z"}) + "\n"
     )
     pause = at("registry_pipeline.registries.run_index.merge", "replace_file", append)
-    ended = run_forked(known, noun, "merge", str(log), str(other), "-o", str(log), prepare=pause)
+    result = run_forked(known, noun, "merge", str(log), str(other), "-o", str(log), prepare=pause)
 
-    assert (ended.code, codes.read_text()) == (0, "6")
+    assert (result.code, codes.read_text()) == (0, "6")
     assert len(log.read_bytes().splitlines()) == len(before.splitlines()) + 1
     assert known(noun, "append", "--record", json.dumps(record)).code == 0
     assert record in [json.loads(line) for line in log.read_text().splitlines()]
@@ -162,9 +162,9 @@ def test_a_bump_that_waited_too_long_for_another_one_exits_6(
     def bump() -> None:
         codes.write_text(str(run_forked(studio, *words).code))
 
-    ended = run_forked(studio, *words, prepare=at("registry_pipeline.registries.roles.service", "replace_file", bump))
+    result = run_forked(studio, *words, prepare=at("registry_pipeline.registries.roles.service", "replace_file", bump))
 
-    assert (ended.code, codes.read_text()) == (0, "6")
+    assert (result.code, codes.read_text()) == (0, "6")
     assert "ROLE:chart_designer:C:4" not in contract_ids(studio)
 
 
@@ -173,9 +173,9 @@ def test_a_pack_that_an_editor_saves_at_the_same_time_is_not_overwritten(studio:
         (studio.root / PACK).write_text(SMALL + "\n")
 
     words = ("roles", "bump", "chart_designer", "C")
-    ended = run_forked(studio, *words, prepare=at("registry_pipeline.registries.roles.service", "replace_file", save))
+    result = run_forked(studio, *words, prepare=at("registry_pipeline.registries.roles.service", "replace_file", save))
 
-    assert ended.code == 6
+    assert result.code == 6
     assert (studio.root / PACK).read_text() == SMALL + "\n"
 
 
@@ -215,8 +215,8 @@ def test_a_file_that_appears_while_a_command_creates_it_is_kept(
     def save() -> None:
         target.write_text("mine")
 
-    ended = run_forked(known, *words, prepare=at(module, call, save))
+    result = run_forked(known, *words, prepare=at(module, call, save))
 
-    assert ended.code == 6
+    assert result.code == 6
     assert target.read_text() == "mine"
     assert not temporary_path(target).exists()

@@ -1,4 +1,4 @@
-"""Why the newest run is not the active one: every reason of `status`, made for real, and its next command run."""
+"""Why the newest run is not the active one: every reason of `status`, and its next command."""
 
 from __future__ import annotations
 
@@ -144,9 +144,9 @@ def test_status_gives_the_reason_and_a_next_command_that_works(built: Repository
     row = ROWS[name]
     row.make(built)
 
-    ended = built("status", "--json", now=LAST)
+    result = built("status", "--json", now=LAST)
 
-    status_row = next(r for r in ended.document("status")["registries"] if r["registry_id"] == row.registry_id)
+    status_row = next(r for r in result.document("status")["registries"] if r["registry_id"] == row.registry_id)
     assert row.because in status_row["newest_not_active_because"]
     assert status_row["next_command"].startswith(f"registry-pipeline {row.next_command}")
     assert status_row["newest_run_id"].startswith("2026-03-02")

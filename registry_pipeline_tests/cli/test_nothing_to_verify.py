@@ -24,10 +24,10 @@ def empty(tmp_path: Path, home: Path) -> Repository:
 
 @pytest.mark.parametrize("words", [(option,) for option in OPTIONS] + [OPTIONS, ("--all", "--only", "seal")])
 def test_an_empty_repository_passes_no_verification(empty: Repository, words: tuple[str, ...]) -> None:
-    ended = empty("verify", *words, "--json")
+    result = empty("verify", *words, "--json")
 
-    document = ended.document("verify")
-    assert (ended.code, document["verdict"], document["schema_version"]) == (7, "none", "0.2")
+    document = result.document("verify")
+    assert (result.code, document["verdict"], document["schema_version"]) == (7, "none", "0.2")
 
 
 def test_the_text_says_that_nothing_was_verified_and_what_to_do(empty: Repository) -> None:
@@ -51,9 +51,9 @@ def test_an_error_fails_even_if_nothing_was_verified(empty: Repository) -> None:
     pointers = next((empty.root / ".codex").glob("*.json"))
     pointers.write_text("{", encoding="utf-8")
 
-    ended = empty("verify", "--pointers", "--json")
+    result = empty("verify", "--pointers", "--json")
 
-    assert (ended.code, ended.document("verify")["verdict"]) == (3, "fail")
+    assert (result.code, result.document("verify")["verdict"]) == (3, "fail")
 
 
 def test_without_a_pointer_file_the_pointers_are_nothing_to_verify(empty: Repository) -> None:
@@ -73,7 +73,7 @@ def test_a_pointer_file_without_active_runs_is_nothing_to_verify(built: Reposito
 def test_one_option_that_found_something_is_enough(empty: Repository) -> None:
     seal_plainly(empty.root, "2026-01-01__000000__mine", {"a.txt": b"1"}, {})
 
-    ended = empty("verify", "--all", "--active", "--chain", "--json")
+    result = empty("verify", "--all", "--active", "--chain", "--json")
 
-    assert (ended.code, ended.document("verify")["verdict"]) == (0, "pass")
+    assert (result.code, result.document("verify")["verdict"]) == (0, "pass")
     assert empty("verify", "--active", "--chain").code == 7

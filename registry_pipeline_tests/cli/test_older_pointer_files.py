@@ -1,4 +1,4 @@
-"""Pointer files that older tools wrote: what they say is understood, and what is theirs stays."""
+"""Pointer files of older tools are read, and their unknown keys stay."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def entries(known: Repository) -> dict[str, dict[str, Any]]:
 def test_a_reference_of_four_nulls_means_that_nothing_is_active(known: Repository) -> None:
     write(known, unknown("run_registry", "no sealed run yet"))
 
-    ended = known("status", "--json")
+    result = known("status", "--json")
 
-    assert ended.code == 0, ended.out
-    registry = next(r for r in json.loads(ended.out)["registries"] if r["registry_id"] == "run_registry")
+    assert result.code == 0, result.out
+    registry = next(r for r in json.loads(result.out)["registries"] if r["registry_id"] == "run_registry")
     assert registry["active"] is None
     assert [f["code"] for f in findings(known, "verify", "--pointers") if f["severity"] == "error"] == []
 
@@ -97,8 +97,8 @@ def test_a_run_that_this_clone_lacks_is_reported_once_and_the_build_replaces_it(
     missing = [f for f in findings(known, "status") if LOST["run_id"] in json.dumps(f)]
     assert [f["code"] for f in missing] == ["POINTER_RUN_MISSING"]
 
-    ended = known("build", "--json")
-    assert ended.code == 0, ended.out
+    result = known("build", "--json")
+    assert result.code == 0, result.out
     assert entries(known)["drift_signals"]["active_ref"]["run_id"] == "2026-03-01__120000__drift_signals_build"
     assert known("verify", "--active", "--chain").code == 0
 

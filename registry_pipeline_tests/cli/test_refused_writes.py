@@ -1,4 +1,4 @@
-"""A disk that refuses a write is one cause: every command ends with exit code 1, and with the same words and advice."""
+"""A refused write is one cause: every command exits 1 with the same message and advice."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ def test_a_refused_write_exits_1_with_the_same_message_in_every_command(
 ) -> None:
     before = evidence(filled)
 
-    ended = run_forked(filled, *_without_names(filled, words), prepare=refused(filled.root, number))
+    result = run_forked(filled, *_without_names(filled, words), prepare=refused(filled.root, number))
 
-    assert ended.code == 1, ended
-    line = ended.err.splitlines(keepends=True)[-1]
-    assert ADVICE.search(line), ended.err
+    assert result.code == 1, result
+    line = result.err.splitlines(keepends=True)[-1]
+    assert ADVICE.search(line), result.err
     sealing = words[0] == "build" and f"the run could not be published: {os.strerror(number)}" in line
     assert sealing or f" cannot be written: {os.strerror(number)}; it is as it was" in line
-    assert "Traceback" not in ended.err
+    assert "Traceback" not in result.err
     assert evidence(filled) == before
 
 

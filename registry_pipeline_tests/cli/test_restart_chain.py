@@ -23,8 +23,8 @@ def remove_records(built: Repository, *parts: str) -> None:
 
 
 def codes(built: Repository, *words: str) -> tuple[int, set[str]]:
-    ended = built(*words, "--json", now=LATEST)
-    return ended.code, {f["code"] for f in json.loads(ended.out)["findings"]}
+    result = built(*words, "--json", now=LATEST)
+    return result.code, {f["code"] for f in json.loads(result.out)["findings"]}
 
 
 def test_removing_the_newest_records_and_restoring_the_older_pointer_file_is_found(built: Repository) -> None:
@@ -76,11 +76,11 @@ def test_a_restart_names_the_loss_and_the_next_build_succeeds(plain: Repository)
     before = plain.pointers.read_bytes()
     remove_records(plain, "pointer_activation")
 
-    ended = plain("init", "--restart-chain", "--reason", "the disk died", "--actor", "Grace", "--json", now=LATEST)
+    result = plain("init", "--restart-chain", "--reason", "the disk died", "--actor", "Grace", "--json", now=LATEST)
 
-    (path,) = ended.document("init")["created"]
+    (path,) = result.document("init")["created"]
     record = json.loads((plain.root / path / "POINTER_ACTIVATION_v0_1.json").read_bytes())
-    assert (ended.code, record["action"], record["actor"]) == (0, "init", "Grace")
+    assert (result.code, record["action"], record["actor"]) == (0, "init", "Grace")
     assert record["reason"].startswith("chain restarted: the disk died (CHAIN_LOST ")
     assert plain.pointers.read_bytes() == before
     assert codes(plain, "verify", "--chain") == (0, {"CHAIN_RESTARTED"})

@@ -1,4 +1,4 @@
-"""`roles` as people type it: check, bump, diagnostics, rules; what they answer and how they end."""
+"""`roles` on the command line: check, bump, diagnostics, rules; output and exit codes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 
 from registry_pipeline.findings.codes import rows_of_family
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline_tests.cli.conftest import PROGRAM, Ended, call, environment
+from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, call, environment
 from registry_pipeline_tests.command_line import run_process
 from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK, SMALL, pack, role
 
 TOML = {"registry-pipeline.toml": "", ".gitignore": "/.codex/\n"}
 NOW = "2026-03-01T12:00:00Z"
-Studio = Callable[..., Ended]
+Studio = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 def studio(root: Path, home: Path) -> Studio:
     """The command line in that repository."""
 
-    def run(*words: str, **more: str) -> Ended:
+    def run(*words: str, **more: str) -> CommandResult:
         return call("roles", *words, "--now", NOW, cwd=root, env=environment(home, **more))
 
     return run
@@ -51,29 +51,29 @@ def codes(document: Any) -> list[str]:
 
 def checked(studio: Studio, *words: str) -> tuple[int, str, list[str]]:
     """Return how a check ended, its verdict and its codes."""
-    ended = studio("check", *words, "--json")
-    document = ended.document("roles-check")
+    result = studio("check", *words, "--json")
+    document = result.document("roles-check")
     assert document["changed_files"] == []
-    return ended.code, document["verdict"], codes(document)
+    return result.code, document["verdict"], codes(document)
 
 
 def test_a_pack_that_only_grew_passes(root: Path, studio: Studio) -> None:
     write(root, {PACK: GROWN})
 
-    ended = studio("check")
+    result = studio("check")
 
-    assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"pass: {PACK}: 3 roles, 6 contracts against main:{PACK}; 0 errors, 0 warnings\n"
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f"pass: {PACK}: 3 roles, 6 contracts against main:{PACK}; 0 errors, 0 warnings\n"
 
 
 def test_changed_and_removed_contracts_fail_with_both_positions_and_the_commit(root: Path, studio: Studio) -> None:
     write(root, {PACK: SHRUNK.replace("producer C 1", "something else")})
     first = git(root, "rev-parse", "main~1")
 
-    ended = studio("check", "--json")
+    result = studio("check", "--json")
 
-    document = ended.document("roles-check")
-    assert (ended.code, document["verdict"]) == (3, "fail")
+    document = result.document("roles-check")
+    assert (result.code, document["verdict"]) == (3, "fail")
     assert codes(document) == ["RR001", "RR002", "RR002", "RR003"]
     drift = document["findings"][-1]
     assert (drift["ids"][-1], drift["path"], drift["published_by"]) == ("ROLE:producer:C:1", PACK, first)
@@ -174,16 +174,16 @@ def test_a_first_publish_is_reported_and_checked_by_its_own_rules(tmp_path: Path
     commit(root, TOML)
     write(root, {PACK: SMALL.replace('"lifecycle": "active"', '"lifecycle": "gone"', 1)})
 
-    ended = call("roles", "check", "--json", cwd=root, env=environment(home))
+    result = call("roles", "check", "--json", cwd=root, env=environment(home))
 
-    document = ended.document("roles-check")
-    assert (ended.code, codes(document), document["baseline"]) == (3, ["RR020", "RR031"], None)
+    document = result.document("roles-check")
+    assert (result.code, codes(document), document["baseline"]) == (3, ["RR020", "RR031"], None)
 
 
-def unknown(ended: Ended) -> str:
+def unknown(result: CommandResult) -> str:
     """Return why a check could not be made, and see that it says nothing else."""
-    document = ended.document("roles-check")
-    assert (ended.code, document["verdict"]) == (7, "error")
+    document = result.document("roles-check")
+    assert (result.code, document["verdict"]) == (7, "error")
     assert codes(document) == ["RR030"]
     return str(document["findings"][0]["message"])
 
@@ -239,17 +239,17 @@ def test_a_shallow_clone_of_the_last_commit_has_no_baseline(root: Path, home: Pa
     commit(root, {PACK: DRIFTED})
     git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "main", f"file://{root}", "clone")
 
-    ended = call("roles", "check", "--json", cwd=tmp_path / "clone", env=environment(home))
+    result = call("roles", "check", "--json", cwd=tmp_path / "clone", env=environment(home))
 
-    assert "shallow" in unknown(ended)
+    assert "shallow" in unknown(result)
 
 
 def test_without_git_the_pack_cannot_be_checked(root: Path, home: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
 
-    ended = call("roles", "check", "--json", cwd=root, env=environment(home, PATH=str(tmp_path / "bin")))
+    result = call("roles", "check", "--json", cwd=root, env=environment(home, PATH=str(tmp_path / "bin")))
 
-    assert "git cannot be run" in unknown(ended)
+    assert "git cannot be run" in unknown(result)
 
 
 def test_a_plain_folder_is_a_first_publish_unless_a_file_is_named(home: Path, tmp_path: Path) -> None:
@@ -278,11 +278,11 @@ def test_a_plain_folder_is_a_first_publish_unless_a_file_is_named(home: Path, tm
 def test_invalid_bytes_are_violations_and_never_a_traceback(root: Path, studio: Studio, data: bytes, code: str) -> None:
     (root / PACK).write_bytes(data)
 
-    ended = studio("check", "--json")
+    result = studio("check", "--json")
 
-    assert ended.code == 3
-    assert ended.err == ""
-    assert code in codes(ended.document("roles-check"))
+    assert result.code == 3
+    assert result.err == ""
+    assert code in codes(result.document("roles-check"))
 
 
 def test_a_pack_of_fifty_megabytes_is_checked(root: Path, studio: Studio) -> None:
@@ -297,10 +297,10 @@ def test_after_ten_annotations_the_rest_is_summarised(tmp_path: Path, home: Path
     commit(root, {**TOML, PACK: pack(*(role(f"role_{n:02}", C=()) for n in range(14)), role("kept", C=()))})
     write(root, {PACK: pack(role("kept", C=()))})
 
-    ended = call("roles", "check", "--format", "github", cwd=root, env=environment(home))
+    result = call("roles", "check", "--format", "github", cwd=root, env=environment(home))
 
-    lines = ended.out.splitlines()
-    assert ended.code == 3
+    lines = result.out.splitlines()
+    assert result.code == 3
     assert len(lines) == 11
     assert all(line.startswith(f"::error file={PACK},line=") for line in lines[:10])
     assert lines[10].startswith("::error title=4 more findings::and 4 more: RR001 x4")
@@ -391,15 +391,15 @@ def test_without_violations_there_is_no_store(root: Path, studio: Studio) -> Non
 def test_an_unusable_store_is_a_note_and_changes_no_verdict(root: Path, studio: Studio) -> None:
     write(root, {PACK: DRIFTED, ".codex/diagnostics.duckdb": "no database"})
 
-    ended = studio("check")
+    result = studio("check")
 
-    assert ended.code == 3
-    assert "RR003" in ended.out
-    assert ended.err.startswith("not recorded in the diagnostics: ")
+    assert result.code == 3
+    assert "RR003" in result.out
+    assert result.err.startswith("not recorded in the diagnostics: ")
     assert (root / ".codex/diagnostics.duckdb").read_text() == "no database"
-    asked = studio("diagnostics", "--json")
-    assert asked.code == 7
-    assert "move it away" in json.loads(asked.out)["error"]["advice"]
+    shown = studio("diagnostics", "--json")
+    assert shown.code == 7
+    assert "move it away" in json.loads(shown.out)["error"]["advice"]
 
 
 def test_bump_adds_the_next_version_and_changes_no_other_line(root: Path, studio: Studio) -> None:
@@ -408,10 +408,10 @@ def test_bump_adds_the_next_version_and_changes_no_other_line(root: Path, studio
 
     dry = studio("bump", "chart_designer", "C", "--dry-run", "--json").document("roles-bump")
     assert (dry["changed_files"], place.read_text()) == ([], SMALL)
-    ended = studio("bump", "chart_designer", "C", "--json")
+    result = studio("bump", "chart_designer", "C", "--json")
 
-    document = ended.document("roles-bump")
-    assert (ended.code, document["contract_id"]) == (0, "ROLE:chart_designer:C:3")
+    document = result.document("roles-bump")
+    assert (result.code, document["contract_id"]) == (0, "ROLE:chart_designer:C:3")
     assert (document["after"], document["changed_files"]) == ("ROLE:chart_designer:C:2", [PACK])
     removed = [
         line for line in git(root, "diff", "-U0", "--", PACK).splitlines() if line.startswith("-") and "---" not in line
@@ -436,10 +436,10 @@ def test_bump_adds_the_next_version_and_changes_no_other_line(root: Path, studio
 def test_an_impossible_bump_is_reported_and_changes_nothing(
     root: Path, studio: Studio, words: tuple[str, ...], code: int, message: str
 ) -> None:
-    ended = studio("bump", *words)
+    result = studio("bump", *words)
 
-    assert ended.code == code
-    assert message in ended.err
+    assert result.code == code
+    assert message in result.err
     assert (root / PACK).read_text() == SMALL
 
 
@@ -477,13 +477,13 @@ def test_a_process_that_records_violations_prints_nothing_else_at_its_end(root: 
     """The database reports objects as leaks if the interpreter does not collect them before it ends."""
     write(root, {PACK: DRIFTED})
 
-    ended = run_process("roles", "check", cwd=root, env=environment(home))
+    result = run_process("roles", "check", cwd=root, env=environment(home))
 
-    assert (ended.code, ended.err) == (3, "")
+    assert (result.code, result.err) == (3, "")
 
 
 def test_roles_check_works_in_a_subfolder(root: Path, home: Path) -> None:
-    ended = call("roles", "check", cwd=root / "assets", env=environment(home))
+    result = call("roles", "check", cwd=root / "assets", env=environment(home))
 
-    assert ended.code == 0
-    assert os.fspath(PACK) in ended.out
+    assert result.code == 0
+    assert os.fspath(PACK) in result.out

@@ -75,10 +75,10 @@ def test_a_query_has_the_same_result_in_every_format(known: Repository, tmp_path
     ],
 )
 def test_an_invalid_query_is_a_usage_error(known: Repository, words: tuple[str, ...], message: str) -> None:
-    ended = known(*words)
+    result = known(*words)
 
-    assert (ended.code, message in ended.err) == (2, True)
-    assert "Traceback" not in ended.err
+    assert (result.code, message in result.err) == (2, True)
+    assert "Traceback" not in result.err
     assert not (known.root / "x").exists()
 
 
@@ -100,11 +100,11 @@ def test_a_voided_override_makes_its_run_a_finding_again(known: Repository) -> N
     assert _latest(known) == ALLOWED
 
     done = known("overrides", "append", "--record", json.dumps(VOIDED), "--json").document("overrides-append")
-    ended = known("run-index", "check", "--json")
+    result = known("run-index", "check", "--json")
 
     assert done["changed_files"] == [OVERRIDES]
-    assert ended.code == 3
-    document = ended.document("run-index-check")
+    assert result.code == 3
+    document = result.document("run-index-check")
     assert (document["verdict"], [each["code"] for each in document["findings"]]) == ("fail", ["RI031"])
     assert "OVR-20260107-0855-BBBB is voided since 2026-01-08T08:00Z" in document["findings"][0]["got"]
     assert _latest(known) == FIRST
@@ -195,15 +195,15 @@ def test_two_machines_logs_are_merged_into_one(known: Repository, tmp_path: Path
 def test_a_merge_that_collides_or_would_lose_lines_writes_nothing(known: Repository, tmp_path: Path) -> None:
     mine, other, target = known.root / RUN_INDEX, tmp_path / "c2.jsonl", tmp_path / "both.jsonl"
     other.write_text(mine.read_text().replace('"C1"', '"C2"'))
-    ended = known("run-index", "merge", str(mine), str(other), "-o", str(target), "--json")
-    assert (ended.code, target.exists()) == (3, False)
-    assert {each["code"] for each in ended.document("run-index-merge")["findings"]} == {"RI024"}
+    result = known("run-index", "merge", str(mine), str(other), "-o", str(target), "--json")
+    assert (result.code, target.exists()) == (3, False)
+    assert {each["code"] for each in result.document("run-index-merge")["findings"]} == {"RI024"}
     target.write_text(json.dumps(a_run(9)) + "\n")
 
-    ended = known("run-index", "merge", str(mine), str(mine), "-o", str(target), "--json")
+    result = known("run-index", "merge", str(mine), str(mine), "-o", str(target), "--json")
 
-    assert (ended.code, target.read_text()) == (5, json.dumps(a_run(9)) + "\n")
-    assert [each["code"] for each in ended.document("run-index-merge")["findings"]] == ["RI050"]
+    assert (result.code, target.read_text()) == (5, json.dumps(a_run(9)) + "\n")
+    assert [each["code"] for each in result.document("run-index-merge")["findings"]] == ["RI050"]
 
 
 def test_the_overrides_are_merged_by_the_same_rule(known: Repository, tmp_path: Path) -> None:
@@ -220,11 +220,11 @@ def test_violations_are_reported_by_code(known: Repository) -> None:
     log = known.root / RUN_INDEX
     log.write_bytes(log.read_bytes() + b"\n" + b"no json\n" + b'{"torn')
 
-    ended = known("run-index", "check", "--format", "github")
+    result = known("run-index", "check", "--format", "github")
     document = known("run-index", "check", "--json").document("run-index-check")
 
-    assert ended.code == 3
-    assert [line.split(" ")[0] for line in ended.out.splitlines()] == ["::error", "::warning", "::warning"]
+    assert result.code == 3
+    assert [line.split(" ")[0] for line in result.out.splitlines()] == ["::error", "::warning", "::warning"]
     assert document["counts"] == {
         "lines": 5, "records": 3, "runs": 2, "errors": 1, "warnings": 2, "infos": 0,
     }  # fmt: skip
@@ -260,10 +260,10 @@ def test_without_a_log_there_is_nothing_to_query(known: Repository) -> None:
     (known.root / OVERRIDES).unlink()
 
     for words in (("run-index", "list"), ("run-index", "check"), ("run-index", "latest"), ("overrides", "list")):
-        ended = known(*words, "--json")
+        result = known(*words, "--json")
 
-        assert ended.code == 7
-        assert "there is no 60-REGISTRY" in ended.document("error")["error"]["message"]
+        assert result.code == 7
+        assert "there is no 60-REGISTRY" in result.document("error")["error"]["message"]
 
 
 def test_a_query_writes_only_the_side_index(known: Repository) -> None:
@@ -290,10 +290,10 @@ def test_a_row_removed_from_the_side_index_hides_no_record_and_admits_no_duplica
         with closing(sqlite3.connect(f"{log}.index.sqlite3")) as connection, connection:
             connection.execute("DELETE FROM places WHERE run_id = ?", (FIRST,))
 
-        ended = known("run-index", *words)
+        result = known("run-index", *words)
 
-        assert ended.code == 0
-        assert words[0] != "show" or ended.out == shown
+        assert result.code == 0
+        assert words[0] != "show" or result.out == shown
         assert log.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""Spans of the run index: whole seconds, both ends in them."""
+"""Spans of the run index: full seconds, both ends included."""
 
 from __future__ import annotations
 

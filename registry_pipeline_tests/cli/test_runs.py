@@ -13,12 +13,12 @@ RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 
 
 def test_every_line_of_the_active_registry_is_listed(seen: Repository) -> None:
-    ended = seen("runs", "--limit", "0", "--order", "registry", "--json")
+    result = seen("runs", "--limit", "0", "--order", "registry", "--json")
 
-    document = ended.document("runs")
+    document = result.document("runs")
     artifact = seen.runs / RUN_REGISTRY / "RUN_REGISTRY_v0_1.jsonl"
     lines = [json.loads(line) for line in artifact.read_bytes().splitlines()]
-    assert (ended.code, document["count"], document["matched"]) == (0, len(lines), len(lines))
+    assert (result.code, document["count"], document["matched"]) == (0, len(lines), len(lines))
     assert [{k: v for k, v in each.items() if k != "states"} for each in document["records"]] == lines
     assert document["run_registry"]["run_id"] == seen.active("run_registry")
 
@@ -43,26 +43,26 @@ def test_the_text_has_a_table_and_says_what_was_left_out(seen: Repository) -> No
 
 
 def test_an_unknown_operation_is_no_failure_and_a_similar_one_is_named(seen: Repository) -> None:
-    ended = seen("runs", "--operation", "OP-A1")
+    result = seen("runs", "--operation", "OP-A1")
 
-    assert (ended.code, "did you mean 'OP-A01'?" in ended.out) == (0, True)
+    assert (result.code, "did you mean 'OP-A01'?" in result.out) == (0, True)
 
 
 def test_without_an_active_registry_there_is_nothing_to_query(known: Repository) -> None:
-    ended = known("runs")
+    result = known("runs")
 
-    assert (ended.code, ended.out) == (7, "")
-    assert "no run_registry is active" in ended.err
-    assert "registry-pipeline build" in ended.err
+    assert (result.code, result.out) == (7, "")
+    assert "no run_registry is active" in result.err
+    assert "registry-pipeline build" in result.err
 
 
 def test_an_active_registry_that_is_missing_or_invalid_is_not_queried(built: Repository) -> None:
     built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
     assert built("runs").code == 3
     shutil.rmtree(built.runs / RUN_REGISTRY)
-    ended = built("runs")
+    result = built("runs")
 
-    assert (ended.code, f"{RUN_REGISTRY} is missing" in ended.err) == (7, True)
+    assert (result.code, f"{RUN_REGISTRY} is missing" in result.err) == (7, True)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_an_active_registry_that_is_missing_or_invalid_is_not_queried(built: Rep
     ],
 )
 def test_an_invalid_filter_is_a_usage_error(seen: Repository, words: tuple[str, ...], message: str) -> None:
-    ended = seen("runs", *words)
+    result = seen("runs", *words)
 
-    assert (ended.code, message in ended.err) == (2, True)
-    assert "Traceback" not in ended.err
+    assert (result.code, message in result.err) == (2, True)
+    assert "Traceback" not in result.err
 
 
 def test_the_last_day_of_the_calendar_is_a_day(seen: Repository) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline_tests.cli import user_server
-from registry_pipeline_tests.cli.conftest import Ended, environment
+from registry_pipeline_tests.cli.conftest import CommandResult, environment
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.run_index.values import a_run
 
@@ -35,7 +35,7 @@ class User:
     root: Path
     server: subprocess.Popen[str]
 
-    def __call__(self, minute: int, *words: str) -> Ended:
+    def __call__(self, minute: int, *words: str) -> CommandResult:
         """Run a command as this user; `minute` is that of the clock."""
         trusted = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
         request = {
@@ -50,7 +50,7 @@ class User:
         assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
-        return Ended(**json.loads(self.server.stdout.readline()))
+        return CommandResult(**json.loads(self.server.stdout.readline()))
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,14 @@ def checkout() -> Iterator[Path]:
     shutil.rmtree(home)
 
 
-def worked(ended: Ended) -> bool:
-    assert ended.code == 0, ended.err
+def worked(result: CommandResult) -> bool:
+    assert result.code == 0, result.err
     return True
 
 
-def worked_or_said_why(ended: Ended) -> bool:
+def worked_or_said_why(result: CommandResult) -> bool:
     """A folder that an older version made for one user alone stops the others, in one clear line."""
-    assert ended.code == 0 or (ended.code, ended.err.count("\n"), "Permission denied" in ended.err) == (1, 1, True)
+    assert result.code == 0 or (result.code, result.err.count("\n"), "Permission denied" in result.err) == (1, 1, True)
     return True
 
 

@@ -1,4 +1,4 @@
-"""Evidence that the commit at HEAD has and the working tree has not is an error, wherever it is looked for."""
+"""Evidence that HEAD contains and the working tree lacks is an error in every command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
-from registry_pipeline_tests.cli.conftest import Ended, Repository
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.role_packs import PACK
@@ -29,9 +29,9 @@ def delete_from_index_too(root: Path, path: str) -> None:
     git(root, "add", "--all", "--force", path)
 
 
-def missing(ended: Ended, verb: str) -> list[str]:
+def missing(result: CommandResult, verb: str) -> list[str]:
     """Return the paths that are reported as missing."""
-    document = ended.document(verb)
+    document = result.document(verb)
     return [f["path"] for f in document["findings"] if f["code"] == "TRACKED_MISSING"]
 
 
@@ -49,8 +49,8 @@ def test_a_deleted_run_folder_is_one_error_of_status_and_of_each_option_of_verif
         ("verify", "--pointers"),
         ("verify", "--chain"),
     ):
-        ended = tracked(verb, *words, "--json")
-        assert (ended.code, missing(ended, verb)) == (3, [OLD])
+        result = tracked(verb, *words, "--json")
+        assert (result.code, missing(result, verb)) == (3, [OLD])
 
 
 def test_one_deleted_file_of_a_run_folder_is_named_with_the_command_that_restores_it(tracked: Repository) -> None:
@@ -68,9 +68,9 @@ def test_one_deleted_file_of_a_run_folder_is_named_with_the_command_that_restore
 def test_status_reports_every_kind_of_missing_evidence(tracked: Repository, path: str) -> None:
     delete(tracked.root, path)
 
-    ended = tracked("status", "--json")
+    result = tracked("status", "--json")
 
-    assert (ended.code, missing(ended, "status")) == (3, [path])
+    assert (result.code, missing(result, "status")) == (3, [path])
 
 
 def test_evidence_removed_by_a_commit_or_from_the_index_only_is_not_missing(tracked: Repository) -> None:
@@ -81,8 +81,8 @@ def test_evidence_removed_by_a_commit_or_from_the_index_only_is_not_missing(trac
     assert missing(tracked("verify", "--chain", "--json"), "verify") == [OLD]
 
     git(tracked.root, "commit", "-q", "-m", "accepted")
-    ended = tracked("verify", "--chain", "--json")
-    assert (ended.code, missing(ended, "verify")) == (0, [])
+    result = tracked("verify", "--chain", "--json")
+    assert (result.code, missing(result, "verify")) == (0, [])
 
 
 def test_a_sparse_checkout_has_no_missing_files(tracked: Repository) -> None:
@@ -91,9 +91,9 @@ def test_a_sparse_checkout_has_no_missing_files(tracked: Repository) -> None:
     git(tracked.root, "sparse-checkout", "set", "--no-cone", "/*", f"!/{OLD}")
     assert not (tracked.root / OLD).exists()
 
-    ended = tracked("verify", "--active", "--json")
+    result = tracked("verify", "--active", "--json")
 
-    assert (ended.code, missing(ended, "verify")) == (0, [])
+    assert (result.code, missing(result, "verify")) == (0, [])
 
 
 def test_outside_git_and_before_the_first_commit_nothing_is_missing(built: Repository) -> None:
@@ -103,8 +103,8 @@ def test_outside_git_and_before_the_first_commit_nothing_is_missing(built: Repos
     git(built.root, "init", "-q")
     git(built.root, "add", "--force", "--all")
     delete(built.root, OLD)
-    ended = built("verify", "--active", "--json")
-    assert (ended.code, missing(ended, "verify")) == (0, [])
+    result = built("verify", "--active", "--json")
+    assert (result.code, missing(result, "verify")) == (0, [])
 
 
 def test_the_checks_of_logs_and_entries_report_their_own_missing_files(tracked: Repository) -> None:
@@ -121,19 +121,19 @@ def test_the_checks_of_logs_and_entries_report_their_own_missing_files(tracked: 
 def test_the_overrides_log_is_not_checked_against_a_run_index_that_is_missing(tracked: Repository) -> None:
     delete(tracked.root, RUN_INDEX)
 
-    ended = tracked("overrides", "check", "--json")
+    result = tracked("overrides", "check", "--json")
 
-    assert (ended.code, missing(ended, "overrides-check")) == (3, [RUN_INDEX])
+    assert (result.code, missing(result, "overrides-check")) == (3, [RUN_INDEX])
 
 
 def test_a_missing_role_pack_is_reported_once_by_roles_check(tracked: Repository) -> None:
     git(tracked.root, "branch", "-M", "main")
     delete(tracked.root, PACK)
 
-    ended = tracked("roles", "check", "--json")
+    result = tracked("roles", "check", "--json")
 
-    codes = [f["code"] for f in ended.document("roles-check")["findings"]]
-    assert (ended.code, codes) == (7, ["RR030"])
+    codes = [f["code"] for f in result.document("roles-check")["findings"]]
+    assert (result.code, codes) == (7, ["RR030"])
 
 
 STATE_VERBS = ("config", "check-ignore", "status", "diff-index")
@@ -148,10 +148,10 @@ def test_status_starts_two_git_processes_more_than_the_state_needs(
     trace.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/started\nexec {program} "$@"\n', encoding="utf-8")
     trace.chmod(0o755)
 
-    asked = Repository(tracked.root / below, home)
-    asked.root.mkdir(parents=True, exist_ok=True)
+    repository = Repository(tracked.root / below, home)
+    repository.root.mkdir(parents=True, exist_ok=True)
 
-    asked("-C", ".", "status", PATH=f"{tmp_path}:/usr/bin:/bin")
+    repository("-C", ".", "status", PATH=f"{tmp_path}:/usr/bin:/bin")
 
     started = (tmp_path / "started").read_text(encoding="utf-8").splitlines()
     # What else starts compares the role pack with git.

@@ -1,4 +1,4 @@
-"""The pages of Dagster, started and stopped for real."""
+"""Dagster's web UI, started and stopped as processes."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def test_a_used_port_is_reported(built: Repository) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ended = built("ui", "--port", str(taken.getsockname()[1]))
+        result = built("ui", "--port", str(taken.getsockname()[1]))
 
-    assert (ended.code, "--port" in ended.err) == (6, True)
+    assert (result.code, "--port" in result.err) == (6, True)
 
 
 @pytest.mark.parametrize("name", ["dagster.yaml", "workspace.yaml"])

@@ -10,11 +10,11 @@ RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 
 
 def test_all_verifies_every_folder_and_lists_the_unsealed_without_failing(seen: Repository) -> None:
-    ended = seen("verify", "--all", "--json")
+    result = seen("verify", "--all", "--json")
 
-    document = ended.document("verify")
+    document = result.document("verify")
     by_run = {r["run_id"]: r["verdict"] for r in document["results"]}
-    assert (ended.code, document["verdict"]) == (3, "fail")
+    assert (result.code, document["verdict"]) == (3, "fail")
     assert (by_run[RUN_REGISTRY], by_run["legacy"], by_run["two_roots"]) == ("pass", "unsealed", "partial")
     assert document["counts"]["runs"] == len(document["results"])
     assert document["counts"]["runs"] == sum(document["counts"][v] for v in ("pass", "fail", "unsealed", "partial"))
@@ -32,8 +32,8 @@ def test_the_text_has_one_line_for_each_invalid_folder_and_a_summary(seen: Repos
 
 def test_an_unsealed_folder_fails_if_it_is_named(seen: Repository) -> None:
     for word in ("legacy", ".codex/RUNS/legacy"):
-        ended = seen("verify", word, "--json")
-        assert (ended.code, ended.document("verify")["results"][0]["verdict"]) == (3, "unsealed")
+        result = seen("verify", word, "--json")
+        assert (result.code, result.document("verify")["results"][0]["verdict"]) == (3, "unsealed")
 
 
 def test_an_unsealed_folder_fails_with_all_and_require_sealed(built: Repository) -> None:
@@ -52,16 +52,16 @@ def test_a_run_is_named_by_word_by_prefix_by_root_or_by_path(seen: Repository) -
     root = seen("verify", RUN_REGISTRY, "--json").document("verify")["results"][0]["root_sha256"]
 
     for word in (RUN_REGISTRY[:-3], root[:16], f"./.codex/RUNS/{RUN_REGISTRY}"):
-        ended = seen("verify", word, "--json")
-        assert (ended.code, ended.document("verify")["results"][0]["run_id"]) == (0, RUN_REGISTRY)
+        result = seen("verify", word, "--json")
+        assert (result.code, result.document("verify")["results"][0]["run_id"]) == (0, RUN_REGISTRY)
 
 
 def test_a_path_needs_no_repository(seen: Repository, tmp_path: Path, home: Path) -> None:
     shutil.copytree(seen.runs / RUN_REGISTRY, tmp_path / RUN_REGISTRY)
 
-    ended = call("verify", f"{tmp_path}/{RUN_REGISTRY}", "--json", cwd=tmp_path, env=environment(home))
+    result = call("verify", f"{tmp_path}/{RUN_REGISTRY}", "--json", cwd=tmp_path, env=environment(home))
 
-    assert (ended.code, ended.document("verify")["verdict"]) == (0, "pass")
+    assert (result.code, result.document("verify")["verdict"]) == (0, "pass")
 
 
 def test_a_missing_path_cannot_be_checked(seen: Repository) -> None:
@@ -83,9 +83,9 @@ def test_an_edited_pointer_file_is_a_finding_of_the_chain(built: Repository) -> 
     built.pointers.write_bytes(built.pointers.read_bytes().replace(b'"build"', b'"tidied"'))
 
     for words in (("--pointers",), ("--all",)):
-        ended = built("verify", *words, "--json")
-        assert ended.code == 3
-        assert "POINTER_EDITED" in {f["code"] for f in ended.document("verify")["findings"]}
+        result = built("verify", *words, "--json")
+        assert result.code == 3
+        assert "POINTER_EDITED" in {f["code"] for f in result.document("verify")["findings"]}
 
 
 def test_only_the_seal_is_checked_on_request(built: Repository) -> None:

@@ -47,7 +47,7 @@ def test_a_registry_with_a_table_of_its_own_is_described_there(tmp_path: Path, r
     assert table in fields(Config)
 
 
-def test_source_artifact_and_schema_are_heeded(tmp_path: Path) -> None:
+def test_source_artifact_and_schema_are_used(tmp_path: Path) -> None:
     text = '[captured.fingerprint_index]\nsource = "a/b.csv"\nartifact = "b.csv"\nschema = "s/row.json"\n'
 
     assert parsed(text, tmp_path).captured == {

@@ -1,4 +1,4 @@
-"""A governed repository with a Dagster instance of its own; each test gets a copy of one that was rebuilt once."""
+"""A repository with a Dagster instance of its own; each test gets a copy of one that was rebuilt once."""
 
 from __future__ import annotations
 
@@ -232,12 +232,12 @@ class FirstRebuild:
 
 @pytest.fixture(scope="session")
 def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRebuild]:
-    asked: list[str | None] = []
+    git_reads: list[str | None] = []
     ask = seal_build.start_build_run
 
     def counted(*args: Any, **options: Any) -> seal_build.BuildRun:
         run = ask(*args, **options)
-        asked.append(run.dagster_run_id)
+        git_reads.append(run.dagster_run_id)
         return run
 
     with copy_of(known_repository, tmp_path_factory.mktemp("rebuilt") / "repository") as repo:
@@ -246,7 +246,7 @@ def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFacto
             patch.setattr(seal_build, "start_build_run", counted)
             result = repo.rebuild()
         assert result.success, troubles(result)
-        yield FirstRebuild(repo, result, folders, pointers, asked)
+        yield FirstRebuild(repo, result, folders, pointers, git_reads)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What is meant of the asset graph, as a JSON value: the case of `cases/defs`."""
+"""The asset graph as a JSON value, for the case of `cases/defs`."""
 
 from __future__ import annotations
 

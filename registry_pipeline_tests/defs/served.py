@@ -1,4 +1,4 @@
-"""Dagster's processes on loopback, asked through GraphQL."""
+"""Dagster's processes on loopback, queried through GraphQL."""
 
 from __future__ import annotations
 

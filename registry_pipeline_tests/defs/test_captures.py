@@ -1,4 +1,4 @@
-"""Captured registries through Dagster: pages, checks, unchanged sources, and sources that are not there."""
+"""Captured registries through Dagster: pages, checks, unchanged sources, and missing sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The delta log as an asset: behind the others of its run, continued, checked, quiet where nothing is new."""
+"""The delta log as an asset: built after the others of its run, continued, checked, and reused without changes."""
 
 from __future__ import annotations
 

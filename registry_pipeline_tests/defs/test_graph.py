@@ -1,4 +1,4 @@
-"""The graph: what it must have, beside the picture of it in `cases/defs`."""
+"""The asset graph: its required properties; the complete graph is in `cases/defs`."""
 
 from __future__ import annotations
 

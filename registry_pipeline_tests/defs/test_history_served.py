@@ -1,4 +1,4 @@
-"""History through Dagster as people use it: a backfill of sixty days under the daemon, and `dg launch` from a shell."""
+"""History through Dagster's processes: a backfill of sixty days under the daemon, and `dg launch` from a shell."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def made(served: Served) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Backfilled:
+class Backfill:
     """The runs that the first backfill took, and what Dagster showed after it."""
 
     runs: list[str]
@@ -99,13 +99,13 @@ class Backfilled:
 
 
 @pytest.fixture(scope="module")
-def backfilled(machine: Machine) -> Backfilled:
+def backfilled(machine: Machine) -> Backfill:
     runs = backfill(machine.served, DAYS)
-    return Backfilled(runs, [each for each in made(machine.served) if each["runId"] in runs])
+    return Backfill(runs, [each for each in made(machine.served) if each["runId"] in runs])
 
 
 def test_a_backfill_of_sixty_days_is_one_run_and_sixty_folders_and_can_be_plotted(
-    machine: Machine, backfilled: Backfilled
+    machine: Machine, backfilled: Backfill
 ) -> None:
     runs, shown = backfilled.runs, backfilled.shown
     folders = [each["page"]["run_id"] for each in shown]
@@ -120,7 +120,7 @@ def test_a_backfill_of_sixty_days_is_one_run_and_sixty_folders_and_can_be_plotte
     ]
 
 
-def test_days_that_are_rebuilt_have_the_same_artifact_bytes(machine: Machine, backfilled: Backfilled) -> None:
+def test_days_that_are_rebuilt_have_the_same_artifact_bytes(machine: Machine, backfilled: Backfill) -> None:
     before = {each["partition"]: each["page"]["run_id"] for each in backfilled.shown}
 
     forced = {"ops": {"drift_signals_daily": {"config": {"force": True}}}}

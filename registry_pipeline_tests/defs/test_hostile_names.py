@@ -1,4 +1,4 @@
-"""Names that anybody may have written are text on every page of Dagster: no hidden character, no markup."""
+"""Names from other tools are shown as text on every page of Dagster, without hidden characters and markup."""
 
 from __future__ import annotations
 

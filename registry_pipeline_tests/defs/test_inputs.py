@@ -120,11 +120,11 @@ def test_the_resource_outside_an_execution_says_so() -> None:
 def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     run = rebuilt.instance.get_runs()[0]
     rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run"})
-    ask, asked = seal_build.start_build_run, []
+    ask, calls = seal_build.start_build_run, []
     both = Barrier(2)
 
     def counted(*args: Any) -> seal_build.BuildRun:
-        asked.append(args)
+        calls.append(args)
         return ask(*args)
 
     def step(_number: int) -> seal_build.BuildRun:
@@ -138,7 +138,7 @@ def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, m
         first, second = pool.map(step, range(2))
 
     assert first == second
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_a_check_executed_again_verifies_the_run_of_its_parent_and_not_the_latest(

@@ -17,7 +17,7 @@ import pytest
 
 from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.cli.main import main
-from registry_pipeline_tests.cli.conftest import NOON, Ended, Repository, environment
+from registry_pipeline_tests.cli.conftest import NOON, CommandResult, Repository, environment
 from registry_pipeline_tests.copies import copied_repository, make_removable
 from registry_pipeline_tests.defs.conftest import DagsterRepo, open_dagster_repo, page_of, verdicts_of
 from registry_pipeline_tests.old_role_pack import (
@@ -42,7 +42,7 @@ Errors = list[tuple[str, str | None]]
 class QuickRepository(Repository):
     """A repository whose commands run in this process: there are many, and each would start an interpreter."""
 
-    def __call__(self, *words: str, now: str = NOON, prefix: tuple[str, ...] = (), **more: str) -> Ended:  # noqa: ARG002
+    def __call__(self, *words: str, now: str = NOON, prefix: tuple[str, ...] = (), **more: str) -> CommandResult:  # noqa: ARG002
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
         try:
@@ -55,7 +55,7 @@ class QuickRepository(Repository):
                 signal.signal(number, handler)
         for stream in (out, err):
             stream.seek(0)
-        return Ended(code, out.read(), err.read())
+        return CommandResult(code, out.read(), err.read())
 
 
 class Verdict(NamedTuple):
@@ -144,12 +144,12 @@ def run_of(repo: Repository) -> str:
     return max(path.name for path in repo.runs.glob("*role_registry_build*"))
 
 
-def verdict_of(ended: Ended, document: Any, findings: Iterable[Mapping[str, Any]] | None = None) -> Verdict:
+def verdict_of(result: CommandResult, document: Any, findings: Iterable[Mapping[str, Any]] | None = None) -> Verdict:
     """Return the verdict that a JSON document of a command gives."""
     roles = [each for each in findings or document["findings"] if each["code"].startswith("RR")]
     errors = sorted((each["code"], each["location"]) for each in roles if each["severity"] == "error")
     tolerated = sum(each["code"] == "RR020" and each["severity"] == "warning" for each in roles)
-    return Verdict(ended.code, errors, tolerated)
+    return Verdict(result.code, errors, tolerated)
 
 
 def checked_by_commands(repo: Repository, case: Case) -> dict[str, Verdict]:
@@ -163,10 +163,10 @@ def checked_by_commands(repo: Repository, case: Case) -> dict[str, Verdict]:
         words += [("--baseline", "active")]
     verdicts = {}
     for each in words:
-        ended = repo("roles", "check", *each, "--json")
-        verdicts[" ".join(("roles check", *each))] = verdict_of(ended, ended.document("roles-check"))
-    ended = repo("status", "--json")
-    status = verdict_of(ended, ended.document("status"))
+        result = repo("roles", "check", *each, "--json")
+        verdicts[" ".join(("roles check", *each))] = verdict_of(result, result.document("roles-check"))
+    result = repo("status", "--json")
+    status = verdict_of(result, result.document("status"))
     # `status` reports the defects of the active run, too; with none active they are those of the pack.
     tolerated = verdicts["roles check"].tolerated if case.active else status.tolerated
     return verdicts | {"status": status._replace(tolerated=tolerated)}
@@ -174,18 +174,18 @@ def checked_by_commands(repo: Repository, case: Case) -> dict[str, Verdict]:
 
 def sealed_by_commands(repo: Repository) -> dict[str, Verdict]:
     """Return the verdict of a build, and of `verify` and `activate` on the run that it sealed or kept."""
-    ended = repo("build", ROLE_REGISTRY, "--only", "--json", now=LATER)
-    document = ended.document("build")
+    outcome = repo("build", ROLE_REGISTRY, "--only", "--json", now=LATER)
+    document = outcome.document("build")
     (row,) = document["built"]
-    verdicts = {"build": verdict_of(ended, document)}
-    assert (row["verdict"] == "pass") == (ended.code == 0)
-    ended = repo("verify", row["run_id"], "--json", now=LATER)
-    (result,) = ended.document("verify")["results"]
-    verdicts["verify"] = verdict_of(ended, result)
-    ended = repo("activate", ROLE_REGISTRY, row["run_id"], "--reason", "try", "--json", now=LATER)
-    activated = verdict_of(ended, ended.document("activate"))
+    verdicts = {"build": verdict_of(outcome, document)}
+    assert (row["verdict"] == "pass") == (outcome.code == 0)
+    outcome = repo("verify", row["run_id"], "--json", now=LATER)
+    (result,) = outcome.document("verify")["results"]
+    verdicts["verify"] = verdict_of(outcome, result)
+    outcome = repo("activate", ROLE_REGISTRY, row["run_id"], "--reason", "try", "--json", now=LATER)
+    activated = verdict_of(outcome, outcome.document("activate"))
     # A gate that refuses exits 5 whatever the reason, and an activation that succeeds reports no warnings of the run.
-    assert ended.code == (5 if activated.errors else 0)
+    assert outcome.code == (5 if activated.errors else 0)
     verdicts["activate"] = Verdict(verdicts["verify"].exit_code, activated.errors, verdicts["verify"].tolerated)
     return verdicts
 
@@ -244,9 +244,9 @@ def test_a_sealed_run_has_the_same_verdict_without_git_and_without_the_repositor
     shutil.copytree(folder, elsewhere)
     shutil.rmtree(prepared / ".git")
 
-    for ended in (repo("verify", folder.name, "--json"), repo("verify", f"{elsewhere}/", "--json")):
-        (result,), (first,) = ended.document("verify")["results"], before.document("verify")["results"]
-        assert verdict_of(ended, result) == verdict_of(before, first)
+    for outcome in (repo("verify", folder.name, "--json"), repo("verify", f"{elsewhere}/", "--json")):
+        (result,), (first,) = outcome.document("verify")["results"], before.document("verify")["results"]
+        assert verdict_of(outcome, result) == verdict_of(before, first)
         assert result["verdict"] == first["verdict"] == ("pass" if case.exit_code == 0 else "fail")
     make_removable(tmp_path / "archive")
 

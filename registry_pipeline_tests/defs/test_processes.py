@@ -1,4 +1,4 @@
-"""Steps in processes of their own (the multiprocess executor), which share nothing but the instance and the disk."""
+"""Steps in separate processes (the multiprocess executor), which share only the instance and the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Dagster sensor and its job against the command line: the other one acts at a named call."""
+"""The Dagster sensor and its job against the command line, which acts at a chosen call."""
 
 from __future__ import annotations
 

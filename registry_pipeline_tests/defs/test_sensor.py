@@ -1,4 +1,4 @@
-"""What the activation sensor takes for evidence, and how often it asks."""
+"""What the activation sensor accepts as evidence, and how often it requests a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The repo as people use it: webserver and daemon as processes on loopback, asked through GraphQL and a browser."""
+"""A repository with webserver and daemon as processes on loopback, used through GraphQL and a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases of the entries: what is requested of a small repository, and what comes of it.
+"""Cases of the entries: a request to a small repository, and the result.
 
 `before/` is the repository. `entry.yaml` maps types to entries that are added. The arguments name what is removed
 instead (`remove`) or that everything is checked (`check`); other arguments are options of `entries add`. The result
@@ -53,9 +53,9 @@ def run_entries_case(case: Case, folder: Path) -> dict[str, Any]:
         return {"outcome": "checked", "findings": describe_findings(found)}
     removed = options.pop("remove", None)
     if removed is None:
-        asked = ChangeRequest("Ada", NOON, **options)
+        request = ChangeRequest("Ada", NOON, **options)
         given = read_given_entries((), ("entry.yaml",), (), folder / "case")
-        written = add_entries(repository, given, asked, dry_run=False)
+        written = add_entries(repository, given, request, dry_run=False)
     else:
         written = remove_entries(repository, [(name, key) for name, key in removed], dry_run=False)
     after = files_of(root)

@@ -1,4 +1,4 @@
-"""A small governed repository for the writers."""
+"""A small repository for the tests of writers."""
 
 from __future__ import annotations
 

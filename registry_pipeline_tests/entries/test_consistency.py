@@ -1,4 +1,4 @@
-"""The four consistency functions of the seed, on an entry that is not written yet."""
+"""The four consistency functions of `registry_pipeline.entries`, on an entry that is not written yet."""
 
 from __future__ import annotations
 

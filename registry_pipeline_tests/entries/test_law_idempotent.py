@@ -1,4 +1,4 @@
-"""Law: an entry that is inserted twice is there once, and the second time changes no byte."""
+"""Law: an entry that is inserted twice exists once, and the second insertion changes no byte."""
 
 from __future__ import annotations
 

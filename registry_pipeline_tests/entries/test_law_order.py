@@ -1,4 +1,4 @@
-"""Law: in whatever order entries are inserted, the file says the same."""
+"""Law: the file does not depend on the order in which entries are inserted."""
 
 from __future__ import annotations
 

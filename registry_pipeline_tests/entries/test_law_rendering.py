@@ -1,4 +1,4 @@
-"""Law: a value that is written as YAML is read as that value, by our reader and by ruamel.yaml."""
+"""Law: a value that is written as YAML is read back by our reader and by ruamel.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a splice says what ruamel.yaml's own round trip of the same insertion says."""
+"""Law: a minimal edit has the same content as ruamel.yaml's own round trip of the same insertion."""
 
 from __future__ import annotations
 

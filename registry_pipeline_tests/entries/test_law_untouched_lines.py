@@ -1,4 +1,4 @@
-"""Law: an insertion adds lines and takes none; an update touches no line of another entry."""
+"""Law: an insertion only adds lines; an update changes no line of another entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The eight schemas: complete, in step with the table of types, and judging."""
+"""The eight schemas: complete, consistent with the table of types, and used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes change registry entries at once: each waits its turn, and nothing is lost."""
+"""Several processes change registry entries at once: each waits for the others, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML 1.2 and nothing else: what a text means, and what is refused with its place."""
+"""Strict YAML 1.2: what a text means, and what is refused with its position."""
 
 from __future__ import annotations
 

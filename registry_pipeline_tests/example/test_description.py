@@ -41,7 +41,7 @@ def test_an_end_without_a_time_zone_is_refused() -> None:
 
 @examples(8)
 @given(SEEDS, INSTANTS)
-def test_whatever_the_seed_every_kind_of_run_is_there(seed: int, now: datetime) -> None:
+def test_every_seed_gives_every_kind_of_run(seed: int, now: datetime) -> None:
     """Law: at least 300 folders in two roots, each kind of damage in its number, names that do not collide."""
     example = describe_example(seed, now)
     runs = example.planned
@@ -64,9 +64,7 @@ def test_whatever_the_seed_every_kind_of_run_is_there(seed: int, now: datetime) 
 
 @examples(8)
 @given(SEEDS, INSTANTS)
-def test_whatever_the_seed_the_rig_has_lists_that_hold_one_that_does_not_and_folders_without(
-    seed: int, now: datetime
-) -> None:
+def test_every_seed_gives_valid_invalid_and_missing_hash_lists(seed: int, now: datetime) -> None:
     example = describe_example(seed, now)
     states = Counter(run.state for run in example.rig)
     verdicts = Counter(folder.verdict for folder in example.planted if folder.path.startswith(RIG_ROOT))

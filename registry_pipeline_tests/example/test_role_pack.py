@@ -1,4 +1,4 @@
-"""The example's role pack: forty roles, grown step by step as the rules want it."""
+"""The example's role pack: forty roles, added step by step according to the rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from registry_pipeline_tests.example.conftest import Written
 PACKS = [parse_pack(role_pack(step), PACK_PATH) for step in range(1, STEPS + 1)]
 
 
-def test_the_pack_lies_where_a_repository_without_a_word_about_it_has_it() -> None:
+def test_the_pack_is_at_the_default_path() -> None:
     assert Config().roles.pack == PACK_PATH
 
 

@@ -70,7 +70,7 @@ def test_what_one_commit_states_the_next_one_begins_with() -> None:
 
 @examples(3)
 @given(st.datetimes(min_value=datetime(2024, 1, 1), max_value=datetime(2030, 1, 1)))  # noqa: DTZ001 - made aware below
-def test_whenever_it_ends_it_is_sound(end: datetime) -> None:
+def test_the_run_index_is_valid_for_any_end_time(end: datetime) -> None:
     import tempfile
 
     at = end.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)

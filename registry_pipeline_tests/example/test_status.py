@@ -1,4 +1,4 @@
-"""What the layer tells of the example: the pictures that it was made to show."""
+"""The health report and the documents of the example show the planned conditions."""
 
 import json
 from collections.abc import Mapping

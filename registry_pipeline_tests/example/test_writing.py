@@ -79,7 +79,7 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     assert digest.hexdigest() == "bf502f38f2da796d74a089a7131f055a18332fbcfbbd778045b1847822f12ab1"
 
 
-def test_the_history_is_one_branch_that_git_finds_sound(written: Written) -> None:
+def test_the_history_is_one_branch_that_git_fsck_accepts(written: Written) -> None:
     assert git(written.root, "rev-list", "--reverse", "main").split() == list(written.commit_ids)
     assert git(written.root, "symbolic-ref", "HEAD").strip() == "refs/heads/main"
     assert len(written.commit_ids) == len(written.example.commits) == 30

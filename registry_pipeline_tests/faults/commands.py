@@ -1,4 +1,4 @@
-"""The commands that write, each with a repository to run it in and with what it acknowledges when it ends with 0."""
+"""The commands that write, each with a repository to run in and the result that it acknowledges with exit 0."""
 
 from __future__ import annotations
 

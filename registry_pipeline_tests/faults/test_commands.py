@@ -1,4 +1,4 @@
-"""Whole commands, killed or failing at any of their calls that change the disk: what must hold afterwards.
+"""Complete commands, killed or failing at any call that changes the disk: what must be true afterwards.
 
 The points of a command start at an offset that depends on the product's source code. The offset is in the message of a
 failure; REGISTRY_PIPELINE_FAULT_OFFSET sets another. `make soak` takes every point with every fault.

@@ -1,4 +1,4 @@
-"""A short fuzz of every parser: a value, findings, or the documented exception, and never anything else.
+"""A short fuzz of every parser: a value, findings or the documented exception, and nothing else.
 
 `PARSERS` lists every public function of the package that reads bytes or text. A test fails when one is missing.
 """

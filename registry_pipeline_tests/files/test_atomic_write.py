@@ -31,7 +31,7 @@ def listing(pointer: Path) -> list[str]:
     return sorted(path.name for path in pointer.parent.iterdir())
 
 
-def test_the_file_is_replaced_whole_and_nothing_is_left_beside_it(pointer: Path) -> None:
+def test_the_file_is_replaced_completely_and_no_temporary_file_is_left(pointer: Path) -> None:
     reader = pointer.open("rb")
     replace_file(pointer, NEW, BEFORE)
 
@@ -114,7 +114,7 @@ def test_another_file_than_the_one_planned_for_is_not_touched(pointer: Path, exp
     assert pointer.read_bytes() == OLD
 
 
-def test_a_file_that_vanished_is_not_made_anew(pointer: Path) -> None:
+def test_a_file_that_was_removed_is_not_created_again(pointer: Path) -> None:
     pointer.unlink()
 
     with pytest.raises(BusyError, match="no file"):
@@ -182,9 +182,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(pointer: Path, monkeypatch: pytes
     assert listing(pointer) == ["POINTERS.json"]
 
 
-def test_a_replacement_that_the_disk_did_not_confirm_is_told_as_such(
-    pointer: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unconfirmed_replacement_is_reported(pointer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_folder: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 

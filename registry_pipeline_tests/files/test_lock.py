@@ -1,4 +1,4 @@
-"""Who is admitted by the lock, and what is refused as a lock file."""
+"""Who gets the lock, and what is refused as a lock file."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_missing_folder_names_the_command_that_makes_it(tmp_path: Path) -> Non
     assert "init" in caught.value.advice
 
 
-def test_a_tree_that_cannot_be_written_is_told(pointer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_tree_is_reported(pointer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_only(*_arguments: object) -> int:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 

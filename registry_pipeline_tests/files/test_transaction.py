@@ -1,4 +1,4 @@
-"""Several files are one change: killed anywhere, the next one finishes it or undoes it."""
+"""Several files are one change: after a kill, the next process completes or undoes it."""
 
 from __future__ import annotations
 

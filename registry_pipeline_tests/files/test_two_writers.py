@@ -1,4 +1,4 @@
-"""Two writers of one file never mix their bytes, a file that appears is kept, and a killed writer hinders nobody."""
+"""Two writers of one file never mix their bytes, a new file is kept, and a killed writer blocks nobody."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_what_a_user_names_is_overwritten_through_a_link_and_into_a_pipe(path: P
     assert os.read(reader, 999) == OTHER
 
 
-def test_a_user_who_names_a_missing_folder_is_told_so(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="there is no folder"):
         overwrite_file(tmp_path / "mising/file.csv", NEW)
 

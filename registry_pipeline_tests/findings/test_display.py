@@ -1,4 +1,4 @@
-"""Text of strangers, as people can safely read it: no hidden character, no markup, no formula."""
+"""Text from other tools is displayed safely: no hidden character, no markup, no formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what commits touched since a run is what a search through the whole history finds."""
+"""Law: the paths that commits touched since a run are those that a search through the history finds."""
 
 from __future__ import annotations
 

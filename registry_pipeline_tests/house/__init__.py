@@ -1,1 +1,1 @@
-"""The house itself: contracts, lock, packaging."""
+"""Tests of the project itself: contracts, packaging, documents, the test suite."""

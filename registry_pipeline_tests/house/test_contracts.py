@@ -1,4 +1,4 @@
-"""Each import contract is broken once, in a copy of the package, and must be seen to break."""
+"""Each import contract is broken once, in a copy of the package, and reports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hook that is offered to other repositories: what it says, and that what it runs is a command of ours."""
+"""The hook that is offered to other repositories, and the command that it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hooks() -> list[dict[str, Any]]:
     return document
 
 
-def test_every_hook_is_whole_and_asks_the_index_by_itself() -> None:
+def test_every_hook_is_complete_and_reads_the_index_itself() -> None:
     for hook in hooks():
         assert hook["id"].startswith(PROGRAM)
         assert {"name", "description", "entry", "language"} <= hook.keys()
@@ -43,7 +43,7 @@ def test_the_entry_lets_a_commit_through_or_not(tmp_path: Path, staged: str | No
         write(root, {PACK: staged})
     git(root, "add", "-A")
 
-    ended = run_command(*words, cwd=root, env=environment(tmp_path))
+    result = run_command(*words, cwd=root, env=environment(tmp_path))
 
-    assert (program, ended.code) == (PROGRAM, code)
-    assert PACK in ended.out
+    assert (program, result.code) == (PROGRAM, code)
+    assert PACK in result.out

@@ -1,4 +1,4 @@
-"""What a clone and a wheel hold."""
+"""The content of a clone and of a wheel."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from registry_pipeline.pointers.rollback import rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline_tests.pipeline.conftest import Who, World, all_in_force
-from registry_pipeline_tests.pipeline.killing import STEPS, kill
+from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 WHO: Who = {"actor": "Grace", "reason": "moved to the archive"}
 

@@ -183,7 +183,7 @@ def test_a_refused_first_activation_begins_no_chain(world: World) -> None:
     assert not [name for name in world.names() if "pointer_activation" in name]
 
 
-def test_two_builds_at_once_leave_one_sound_chain(built: World) -> None:
+def test_two_concurrent_builds_leave_one_valid_chain(built: World) -> None:
     script = (
         "import sys; from datetime import UTC, datetime; from pathlib import Path\n"
         "from registry_pipeline.registries.base.seal_build import start_build_run\n"

@@ -13,7 +13,7 @@ from registry_pipeline.pointers import state
 from registry_pipeline.pointers.recovery import complete_pending
 from registry_pipeline.pointers.state import pointer_lock, read_chain, read_chain_state
 from registry_pipeline_tests.pipeline.conftest import World, all_in_force
-from registry_pipeline_tests.pipeline.killing import STEPS, kill
+from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 
 def once(real: Callable[..., Any], before: Callable[[], object] | None, after: Callable[[], object] | None) -> Any:

@@ -54,7 +54,7 @@ def scenario(tmp_path: Path) -> Scenario:
     return Scenario.begin(tmp_path / "governed")
 
 
-def test_it_stands_last_behind_every_eligible_registry_of_the_stack() -> None:
+def test_it_is_built_after_every_eligible_registry() -> None:
     assert BUILD_ORDER[-1] is SPEC
     assert set(SPEC.after) == {row.registry_id for row in BUILD_ORDER if row.delta}
     assert spec_of("run_registry") in BUILD_ORDER[:-1]
@@ -124,7 +124,7 @@ def test_a_log_names_the_run_that_it_was_sealed_as_whatever_name_was_free(built:
     assert edges(built, log)[-1].derivation_run_id == log.ref.run_id
 
 
-def test_the_envelope_tells_what_is_covered_skipped_and_excluded_and_why(world: World) -> None:
+def test_the_envelope_names_covered_skipped_and_excluded_registries_with_reasons(world: World) -> None:
     (world.root / INDEX).unlink()
     log = sealed(log_row(world, 0))
 

@@ -112,7 +112,7 @@ def test_true_is_another_value_than_one() -> None:
     assert list(find_field_changes({"a": 1}, {"a": True})) == [FieldChange("/a", "changed", 1, True)]
 
 
-def test_lists_of_objects_are_compared_by_place_and_others_as_a_whole() -> None:
+def test_lists_of_objects_are_compared_by_position_and_other_lists_as_one_value() -> None:
     before = {"migrations": [{"id": 1}], "warnings": ["a", "b"]}
     after = {"migrations": [{"id": 1}, {"id": 2}], "warnings": ["b"]}
 
@@ -132,7 +132,7 @@ def test_rows_of_csv_are_records() -> None:
     ]
 
 
-def test_where_a_key_does_not_tell_records_apart_whole_records_are_compared() -> None:
+def test_without_a_unique_key_complete_records_are_compared() -> None:
     comparison = compare_artifact(
         "a.jsonl", lines([{"id": 1, "n": 1}, {"id": 1, "n": 2}]), lines([{"id": 1, "n": 1}]), ("id",)
     )

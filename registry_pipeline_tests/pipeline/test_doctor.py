@@ -20,7 +20,7 @@ from registry_pipeline.pipeline import init as pipeline_init
 from registry_pipeline.pipeline.doctor import RepairOptions, diagnose
 from registry_pipeline.pointers.state import intent_path, read_chain_state, write_intent
 from registry_pipeline_tests.pipeline.conftest import NOON, World, all_in_force
-from registry_pipeline_tests.pipeline.killing import STEPS, kill
+from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 PENDING = STEPS["after the record"]
 
@@ -159,7 +159,7 @@ def test_a_condition_is_found_with_its_command_and_nothing_is_changed(sound: Wor
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_the_command_that_is_named_mends_it(sound: World, condition: str) -> None:
+def test_the_command_in_the_hint_repairs_it(sound: World, condition: str) -> None:
     cause, code, _, fix = CONDITIONS[condition]
     cause(sound)
     assert code in found(sound)
@@ -197,7 +197,7 @@ def test_what_a_pointer_file_said_before_it_was_written_over_is_kept_in_quaranti
     assert [m.code for m in repair.repairs] == ["POINTER_EDITED"]
 
 
-def test_a_leftover_goes_to_quarantine_whole_and_twice_under_two_names(sound: World) -> None:
+def test_a_leftover_is_moved_to_quarantine_and_two_get_two_names(sound: World) -> None:
     for _ in range(2):
         folder = sound.repository.staging_root / "2026-03-01__110000__drift_signals_build.4194303.0123abcd"
         folder.mkdir(parents=True)
@@ -222,7 +222,7 @@ def test_the_staging_folder_of_a_living_process_and_what_is_not_ours_stay(sound:
     assert {ours, other} == set(sound.repository.staging_root.iterdir())
 
 
-def test_several_conditions_are_mended_at_once_a_refusal_leaves_the_pending_one(sound: World) -> None:
+def test_several_conditions_are_repaired_at_once_and_a_refused_pending_change_stays(sound: World) -> None:
     pending(sound)
     staging_leftover(sound)
     head = read_chain_state(sound.repository).head

@@ -54,7 +54,7 @@ def with_id(world: World) -> World:
     return World(load_repository(world.root))
 
 
-def test_the_keys_of_run_json_stand_in_the_documented_order() -> None:
+def test_the_keys_of_run_json_are_in_the_documented_order() -> None:
     section = SPECIFICATION.read_text(encoding="utf-8").split("\n### run.json\n")[1].split("\n### ")[0]
 
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)

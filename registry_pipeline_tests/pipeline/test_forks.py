@@ -92,7 +92,7 @@ def test_a_merge_of_two_activations_is_a_fork_that_refuses_every_change(merged: 
         ("123000", {"122000", "123000"}, "121000"),
     ],
 )
-def test_a_void_takes_a_whole_branch_out_and_the_other_goes_on(
+def test_a_void_removes_a_complete_branch_and_the_other_continues(
     merged: World, named: str, voided: set[str], stays: str
 ) -> None:
     before = merged.repository.pointer_path.read_bytes()
@@ -115,7 +115,7 @@ def test_a_void_takes_a_whole_branch_out_and_the_other_goes_on(
     assert merged.build("run_registry", minutes=60).built[0].activated
 
 
-def test_what_is_in_force_cannot_be_voided_nor_both_branches(merged: World) -> None:
+def test_an_active_branch_cannot_be_voided_nor_both_branches(merged: World) -> None:
     first = read_chain_state(merged.repository).records[0].ref.run_id
 
     for words in ([first], [record(merged, "121000"), record(merged, "122000")]):
@@ -127,7 +127,7 @@ def test_what_is_in_force_cannot_be_voided_nor_both_branches(merged: World) -> N
         void_records(merged.repository, merged.run(50), [first], actor="Grace", reason=" ")
 
 
-def test_without_a_fork_a_record_in_force_is_rolled_back_and_not_voided(built: World) -> None:
+def test_without_a_fork_an_active_record_is_rolled_back_and_not_voided(built: World) -> None:
     head = read_chain_state(built.repository).head
     assert head is not None
 

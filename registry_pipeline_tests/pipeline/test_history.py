@@ -1,4 +1,4 @@
-"""Days of history, sealed: what they say, that they say the same again, and what is refused."""
+"""Sealed days of history: their content, their repetition, and what is refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from registry_pipeline.registries.drift_signals_daily.read import last_second
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import run_folder
 from registry_pipeline_tests.copies import copied_repository, flip_byte
-from registry_pipeline_tests.histories import CATALOG, ENVELOPE, PACK, RUNS, TOML, Historic, make_historic
+from registry_pipeline_tests.histories import CATALOG, ENVELOPE, PACK, RUNS, TOML, HistoryRepository, make_historic
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
 DRIFT, TABLE = "DRIFT_SIGNALS_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.json"
@@ -40,7 +40,7 @@ DAY = date(2026, 2, 12)
 class Past:
     """The repository of `histories`, and days built in it with a fixed clock."""
 
-    historic: Historic
+    historic: HistoryRepository
 
     @property
     def root(self) -> Path:
@@ -65,14 +65,14 @@ class Past:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Historic:
+def made(tmp_path_factory: pytest.TempPathFactory) -> HistoryRepository:
     return make_historic(tmp_path_factory.mktemp("history") / "repository")
 
 
 @pytest.fixture
-def past(made: Historic, tmp_path: Path) -> Iterator[Past]:
+def past(made: HistoryRepository, tmp_path: Path) -> Iterator[Past]:
     with copied_repository(made.root, tmp_path / "repository") as root:
-        yield Past(Historic(root, made.commits))
+        yield Past(HistoryRepository(root, made.commits))
 
 
 def every_day(first: date, last: date) -> list[date]:
@@ -219,7 +219,7 @@ def test_a_run_that_arrives_late_makes_a_new_folder_of_its_day(past: Past) -> No
 
 
 @pytest.mark.parametrize("harm", ["a byte is flipped", "it is marked bad", "only its inputs differ", "it is foreign"])
-def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> None:
+def test_an_invalid_folder_is_not_reused(past: Past, harm: str) -> None:
     toml = past.root / "registry-pipeline.toml"
     toml.write_text('repository_id = "repository-a"\n' + TOML, encoding="utf-8")
     (before,) = past.build(DAY)
@@ -242,7 +242,7 @@ def test_a_folder_that_cannot_stand_is_not_used_again(past: Past, harm: str) -> 
     assert after.built.artifacts == before.built.artifacts
 
 
-def test_a_document_that_the_commit_lacks_is_told_and_the_day_is_described_without_it(past: Past) -> None:
+def test_a_document_that_the_commit_lacks_is_reported_and_the_day_is_built_without_it(past: Past) -> None:
     text = TOML.replace(f'["{CATALOG}"]', f'["{CATALOG}", "docs/addendum.md"]')
     (past.root / "registry-pipeline.toml").write_text(text, encoding="utf-8")
 
@@ -261,7 +261,7 @@ def test_a_commit_without_any_of_the_documents_is_described_as_that(tmp_path: Pa
     commit(root, {"a": "1"}, at="2026-01-05T00:00:00Z")
     (root / "registry-pipeline.toml").write_text("history_start = 2026-01-05\n", encoding="utf-8")
     (root / ".codex/RUNS").mkdir(parents=True)
-    past = Past(Historic(root, {}))
+    past = Past(HistoryRepository(root, {}))
 
     (day,) = past.build(date(2026, 1, 6))
 
@@ -284,7 +284,7 @@ def test_a_damaged_cache_changes_nothing_and_is_replaced(past: Past) -> None:
     assert cache.read_bytes() == whole
 
 
-def test_a_force_reads_every_object_anew_and_trusts_no_cache(past: Past) -> None:
+def test_a_forced_build_reads_every_object_again_and_uses_no_cache(past: Past) -> None:
     (before,) = past.build(DAY)
     cache = past.root / ".codex/cache" / f"{NAME}_20"
     cache.write_bytes(lie(cache.read_bytes()))
@@ -305,9 +305,7 @@ def lie(kept: bytes) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
-def test_the_whole_backfill_has_one_process_that_reads_objects(
-    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backfill_reads_objects_with_one_process(past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes, real = tmp_path / "asked", shutil.which("git")
     (tmp_path / "bin").mkdir()
     shim = tmp_path / "bin" / "git"
@@ -317,13 +315,13 @@ def test_the_whole_backfill_has_one_process_that_reads_objects(
 
     past.build(*every_day(date(2026, 1, 5), date(2026, 2, 28)))
 
-    asked = notes.read_text(encoding="utf-8").splitlines()
-    assert len(asked) < 8, asked
-    assert sum("cat-file --batch" in line for line in asked) == 1
-    assert sum("rev-list" in line for line in asked) == 1
+    requests = notes.read_text(encoding="utf-8").splitlines()
+    assert len(requests) < 8, requests
+    assert sum("cat-file --batch" in line for line in requests) == 1
+    assert sum("rev-list" in line for line in requests) == 1
 
 
-def test_who_stops_between_two_days_leaves_whole_days(past: Past) -> None:
+def test_an_interrupt_between_two_days_leaves_complete_days(past: Past) -> None:
     before = past.names()
     days = build_days(past.repository, BuildRun(NOW, GitState(None, None)), every_day(DAY, date(2026, 2, 20)))
     first = next(days)
@@ -351,7 +349,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_day_without_a_history_is_refused_and_with_it_the_whole_span(past: Past, case: str) -> None:
+def test_a_day_without_a_history_refuses_the_complete_span(past: Past, case: str) -> None:
     day, message, advice = REFUSED[case]
     before = past.names()
 
@@ -398,14 +396,14 @@ def test_a_plain_folder_has_no_past(tmp_path: Path) -> None:
     (tmp_path / "registry-pipeline.toml").write_text("history_start = 2026-01-05\n", encoding="utf-8")
 
     with pytest.raises(RefusedError, match="read from git"):
-        Past(Historic(tmp_path, {})).build(DAY)
+        Past(HistoryRepository(tmp_path, {})).build(DAY)
 
 
 def test_a_shallow_clone_has_the_days_after_the_cut_and_says_how_to_get_the_others(past: Past, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--depth", "2", f"file://{past.root}", clone], check=True)
     (clone / ".codex/RUNS").mkdir(parents=True)
-    shallow = Past(Historic(clone, past.historic.commits))
+    shallow = Past(HistoryRepository(clone, past.historic.commits))
 
     (after,) = shallow.build(DAY)
     assert after.commit == past.historic.commits["third"]
@@ -414,13 +412,13 @@ def test_a_shallow_clone_has_the_days_after_the_cut_and_says_how_to_get_the_othe
     assert "git fetch --unshallow" in caught.value.advice
 
 
-def test_a_clone_that_leaves_objects_out_is_told_so_and_seals_nothing(past: Past, tmp_path: Path) -> None:
+def test_a_partial_clone_is_reported_and_seals_nothing(past: Past, tmp_path: Path) -> None:
     git(past.root, "config", "uploadpack.allowFilter", "true")
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", "--filter=blob:none", f"file://{past.root}", clone], check=True)
     (clone / ".codex/RUNS").mkdir(parents=True)
 
     with pytest.raises(NotFoundError, match="not its bytes") as caught:
-        Past(Historic(clone, past.historic.commits)).build(date(2026, 1, 10))
+        Past(HistoryRepository(clone, past.historic.commits)).build(date(2026, 1, 10))
     assert "--refetch" in caught.value.advice
     assert list((clone / ".codex/RUNS").iterdir()) == []

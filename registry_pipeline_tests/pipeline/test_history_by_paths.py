@@ -15,14 +15,14 @@ from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.daily import build_days
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline_tests.copies import make_removable
-from registry_pipeline_tests.histories import CATALOG, Historic, make_historic
+from registry_pipeline_tests.histories import CATALOG, HistoryRepository, make_historic
 from registry_pipeline_tests.registries.repositories import commit
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def historic(tmp_path: Path) -> Iterator[Historic]:
+def historic(tmp_path: Path) -> Iterator[HistoryRepository]:
     made = make_historic(tmp_path / "repository")
     toml = made.root / "registry-pipeline.toml"
     toml.write_text(f'op_drift = "paths"\n{toml.read_text()}')
@@ -40,7 +40,7 @@ def drift_by_day(root: Path, *days: date) -> list[dict[str, tuple[Any, list[str]
     return [{row["operation_id"]: (row["op_drift"], row["op_drift_reasons"]) for row in rows} for rows in tables]
 
 
-def test_a_day_drifts_by_what_its_commits_touched(historic: Historic) -> None:
+def test_a_day_drifts_by_what_its_commits_touched(historic: HistoryRepository) -> None:
     before, after = date(2026, 2, 24), date(2026, 2, 25)
     commit(historic.root, {"jobs/one.py": "print(3)\n"}, at="2026-02-25T08:00:00Z")
 
@@ -50,7 +50,7 @@ def test_a_day_drifts_by_what_its_commits_touched(historic: Historic) -> None:
     assert touched == {"OP-A01": (True, ["op_drift_paths_touched"]), "OP-A02": (True, ["op_drift_paths_touched"])}
 
 
-def test_a_later_commit_changes_no_earlier_day(historic: Historic) -> None:
+def test_a_later_commit_changes_no_earlier_day(historic: HistoryRepository) -> None:
     day = date(2026, 1, 30)
     first = drift_by_day(historic.root, day)
     commit(historic.root, {"jobs/one.py": "print(3)\n"}, at="2026-02-25T08:00:00Z")
@@ -58,7 +58,7 @@ def test_a_later_commit_changes_no_earlier_day(historic: Historic) -> None:
     assert drift_by_day(historic.root, day) == first == [{"OP-A01": (False, [])}]
 
 
-def test_what_git_has_only_later_is_not_known_before(historic: Historic) -> None:
+def test_what_git_has_only_later_is_not_known_before(historic: HistoryRepository) -> None:
     text = (historic.root / CATALOG).read_text().replace("jobs/one.py", "jobs/new.py")
     commit(historic.root, {CATALOG: text}, at="2026-02-24T08:00:00Z")
     commit(historic.root, {"jobs/new.py": "1\n"}, at="2026-02-25T08:00:00Z")

@@ -15,7 +15,7 @@ from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollb
 from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline_tests.pipeline.conftest import Who, World, all_in_force, copied
-from registry_pipeline_tests.pipeline.killing import STEPS, kill
+from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 FIRST = "2026-03-01__120000__drift_signals_build"
 SECOND = "2026-03-01__123000__drift_signals_build"

@@ -1,4 +1,4 @@
-"""`verify --inputs` over a built repository; each way in which a lineage can be broken is a case of `cases/inputs`."""
+"""`verify --inputs` in a built repository; each way in which inputs can be invalid is a case of `cases/inputs`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from registry_pipeline.pointers import find_runs
 from registry_pipeline_tests.pipeline.conftest import World
 
 
-def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
+def test_every_run_of_two_builds_has_valid_inputs(built: World) -> None:
     built.build(minutes=1)
     runs = find_runs.list_all_runs(built.repository)
 
@@ -22,7 +22,7 @@ def test_every_run_of_two_builds_rests_on_sound_inputs(built: World) -> None:
     assert lineage.walked == len(recorded) > 0
 
 
-def test_only_the_runs_that_are_not_judged_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_runs_that_are_not_verified_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = find_runs.list_all_runs(built.repository)
     checked_runs = list(pipeline_verify.check_runs(runs))
     monkeypatch.setattr("registry_pipeline.pipeline.verify.verify_folders", None)

@@ -1,4 +1,4 @@
-"""What the chain's moves say of the runs on the disk: a superseded run that is gone or was sealed again is found."""
+"""Activation records compared with the runs on the disk: a superseded run that is missing or resealed is found."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_a_pack_that_grew_replaces_the_one_before_it(studio: World) -> None:
 
 
 @pytest.mark.parametrize(("text", "codes"), [(DRIFTED, ["RR003"]), (SHRUNK, ["RR001", "RR002", "RR002"])])
-def test_a_pack_that_broke_its_word_is_sealed_and_never_in_force(studio: World, text: str, codes: list[str]) -> None:
+def test_a_pack_with_violations_is_sealed_and_never_active(studio: World, text: str, codes: list[str]) -> None:
     build(studio)
     active = studio.active(ROLE_REGISTRY)
     write(studio.root, {PACK: text})
@@ -107,7 +107,7 @@ def test_a_pack_that_broke_its_word_is_sealed_and_never_in_force(studio: World, 
     assert sorted(each["code"] for each in diagnostics(studio)) == codes
 
 
-def test_no_hand_puts_it_in_force_either(studio: World) -> None:
+def test_a_pack_with_violations_cannot_be_activated_by_name(studio: World) -> None:
     build(studio)
     write(studio.root, {PACK: DRIFTED})
     row = build(studio, minutes=1)
@@ -127,7 +127,7 @@ def test_without_a_snapshot_before_it_git_speaks(studio: World) -> None:
     assert (row.activated, codes_of(row.verdict)) == (False, ["RR003"])
 
 
-def test_a_change_that_is_on_a_branch_is_judged_by_where_it_left_main(studio: World) -> None:
+def test_a_change_on_a_branch_is_compared_with_its_merge_base(studio: World) -> None:
     git(studio.root, "checkout", "-q", "-b", "work")
     commit(studio.root, {PACK: SHRUNK})
     commit(studio.root, {"other.txt": "x"})
@@ -135,7 +135,7 @@ def test_a_change_that_is_on_a_branch_is_judged_by_where_it_left_main(studio: Wo
     assert codes_of(build(studio).verdict) == ["RR001", "RR002", "RR002"]
 
 
-def test_a_first_publish_is_told_and_may_be_in_force(tmp_path: Path) -> None:
+def test_a_first_publish_is_reported_and_can_be_active(tmp_path: Path) -> None:
     root = repository(tmp_path / "new")
     write(root, {PACK: SMALL})
     initialize(root, track_runs=False, now=NOON)
@@ -305,7 +305,7 @@ def test_a_store_that_cannot_be_used_is_mentioned_and_changes_no_verdict(studio:
     assert codes_of(row.verdict, Severity.INFO) == ["DIAGNOSTICS_NOT_RECORDED"]
 
 
-def test_a_document_that_does_not_tell_its_pack_fails(studio: World) -> None:
+def test_a_document_that_does_not_match_its_pack_fails(studio: World) -> None:
     def lying(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
         made = build_role_registry(inputs, context)
         document = json.loads(made.files[ROLE_ARTIFACT])
@@ -375,17 +375,17 @@ def test_waivers_hold_by_the_day_of_the_snapshot(studio: World) -> None:
 
 def test_the_active_snapshot_is_a_baseline_unless_it_was_altered(studio: World) -> None:
     build(studio)
-    asked, now = RolesCheckOptions(baseline="active"), datetime(2026, 3, 2, tzinfo=UTC)
+    options, now = RolesCheckOptions(baseline="active"), datetime(2026, 3, 2, tzinfo=UTC)
     write(studio.root, {PACK: DRIFTED})
 
-    found = check_roles(studio.repository, asked, now)
+    found = check_roles(studio.repository, options, now)
     assert ([f.code for f in found.findings], found.baseline) == (
         ["RR003"],
         f".codex/RUNS/{studio.active(ROLE_REGISTRY)}/{Path(PACK).name}",
     )
 
     studio.tamper(studio.active(ROLE_REGISTRY), Path(PACK).name)
-    altered = check_roles(studio.repository, asked, now)
+    altered = check_roles(studio.repository, options, now)
     assert (altered.verdict, [f.code for f in altered.findings]) == ("error", ["RR030"])
     assert "does not verify" in altered.findings[0].message
 

@@ -193,7 +193,7 @@ def test_one_registry_alone_is_moved_under_the_mixed_rule(world: World) -> None:
     assert {f.code for f in done.findings} == {"POINTER_INPUTS_MIXED"}
 
 
-def test_a_rollback_of_the_last_activation_goes_back_to_a_mixed_set_if_that_was_in_force(world: World) -> None:
+def test_a_rollback_of_the_last_activation_restores_a_mixed_set_that_was_active(world: World) -> None:
     row = world.build("run_registry", minutes=30, only=True).built[0]
     assert row.run is not None
     verdict = validate(world.repository, row.run)
@@ -284,7 +284,7 @@ def test_what_a_rollback_moved_away_from_is_proposed_by_nobody_and_activated_by_
     assert {name: world.active(name) for name in BUILT} == run_ids
 
 
-def test_after_a_rollback_a_new_build_is_put_in_force(world: World) -> None:
+def test_a_new_build_after_a_rollback_is_activated(world: World) -> None:
     back(world, 30)
 
     assert all_in_force(world.build(minutes=40))
@@ -324,7 +324,7 @@ def test_what_cannot_be_taken_back_is_named(world: World) -> None:
         select_rollback(replace(chain, records=()))
 
 
-def test_active_tilde_n_is_what_was_in_force_n_moves_ago(world: World) -> None:
+def test_active_tilde_n_is_the_run_that_was_active_n_moves_ago(world: World) -> None:
     words = [find_run(world.repository, f"active~{n}", "drift_signals").run_id[12:18] for n in range(3)]
 
     assert words == ["122000", "121000", "120000"]

@@ -30,8 +30,8 @@ def record(run_id: str = "r", **changes: Any) -> dict[str, Any]:
     return {"run_id": run_id, "run_key": f"{values['run_root']}::{run_id}", **values}
 
 
-def select_runs(source: SealedRef, found: list[Any], asked: RunQuery, **how: Any) -> RunQueryResult:
-    return pipeline_runs.select_runs(source, [json_line(each) for each in found], asked, **how)
+def select_runs(source: SealedRef, found: list[Any], query: RunQuery, **how: Any) -> RunQueryResult:
+    return pipeline_runs.select_runs(source, [json_line(each) for each in found], query, **how)
 
 
 def ids(answer: RunQueryResult) -> list[str]:
@@ -62,8 +62,8 @@ def test_values_of_one_thing_are_alternatives_and_different_things_must_all_hold
         record("d", operation_id=None),
     ]
 
-    def found(**asked: Any) -> list[str]:
-        values: dict[str, Any] = {name: frozenset(each) for name, each in asked.items()}
+    def found(**filters: Any) -> list[str]:
+        values: dict[str, Any] = {name: frozenset(each) for name, each in filters.items()}
         return ids(select_runs(SOURCE, lines, RunQuery(**values), order="registry"))
 
     assert found() == ["a", "b", "c", "d"]
@@ -85,16 +85,16 @@ def test_both_ends_of_a_span_are_in_it_and_what_has_no_time_is_counted() -> None
         record("word", created_utc="yesterday"),
         record("other", created_utc=None, option="B"),
     ]
-    asked = RunQuery(options=frozenset("A"), since=NOON, until=NOON + timedelta(days=1))
+    query = RunQuery(options=frozenset("A"), since=NOON, until=NOON + timedelta(days=1))
 
-    answer = select_runs(SOURCE, lines, asked)
+    answer = select_runs(SOURCE, lines, query)
 
     assert (ids(answer), answer.matched, answer.undated) == (["last", "first"], 2, 3)
     assert select_runs(SOURCE, lines, RunQuery(until=NOON), order="oldest").records[0]["run_id"] == "before"
     assert ids(select_runs(SOURCE, lines, RunQuery(since=NOON + timedelta(days=2)))) == []
 
 
-def test_the_limit_cuts_what_is_told_and_not_what_is_counted() -> None:
+def test_the_limit_applies_to_the_list_and_not_to_the_counts() -> None:
     answer = select_runs(SOURCE, [record(f"r{n}") for n in range(5)], RunQuery(), limit=2)
 
     assert (len(answer.records), answer.matched, answer.to_json()["count"]) == (2, 5, 2)
@@ -102,9 +102,9 @@ def test_the_limit_cuts_what_is_told_and_not_what_is_counted() -> None:
 
 
 def test_a_value_that_no_line_has_is_named_with_what_it_may_have_meant() -> None:
-    asked = RunQuery(operations=frozenset(["OP-A1", "OP-A01"]), run_roots=frozenset(["rnus"]))
+    query = RunQuery(operations=frozenset(["OP-A1", "OP-A01"]), run_roots=frozenset(["rnus"]))
 
-    answer = select_runs(SOURCE, [record()], asked)
+    answer = select_runs(SOURCE, [record()], query)
 
     assert answer.unknown == (
         "no run has the operation_id 'OP-A1'; did you mean 'OP-A01'?",

@@ -88,7 +88,7 @@ def test_an_active_run_that_was_altered_does_not_count_as_sealed(built: World) -
     assert scorecard(built)["change"]["registries"]["sealed"] == -1
 
 
-def test_what_it_counted_stands_in_its_envelope_as_previous(built: World) -> None:
+def test_the_counted_runs_are_recorded_as_previous(built: World) -> None:
     before, chain = read_pointers(built.repository), read_chain_state(built.repository)
     assert chain.head is not None
 

@@ -20,13 +20,13 @@ def test_a_folder_without_a_seal_fails_where_it_was_named_and_not_where_it_is_me
     assert combine_verdicts([], [UNSEALED, SOUND], [], require_sealed=True).verdict == "fail"
 
 
-def test_a_finding_about_a_pointer_fails_the_whole() -> None:
+def test_a_finding_about_a_pointer_fails_the_combined_verdict() -> None:
     combined = combine_verdicts([SOUND], [], [finding("POINTER_EDITED", "p.json")], require_sealed=False)
 
     assert (combined.verdict, combined.to_json()["verdict"], combined.counts()["errors"]) == ("fail", "fail", 1)
 
 
-def test_what_a_folder_has_told_is_not_told_again() -> None:
+def test_a_finding_of_a_folder_is_not_repeated() -> None:
     broken = _verdict("new", "fail", "HASH_MISMATCH")
 
     combined = combine_verdicts([], [broken], broken.findings, require_sealed=False)

@@ -1,4 +1,4 @@
-"""Every code of this room has a case folder, and a row that `explain` can print."""
+"""Every code of these families has a case folder, and a row that `explain` can print."""
 
 from __future__ import annotations
 

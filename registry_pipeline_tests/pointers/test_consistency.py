@@ -1,4 +1,4 @@
-"""Law: of the runs that passed, exactly the greatest set moves that leaves no mixed edge at a moved registry."""
+"""Law: the largest set of runs that leaves no inconsistent input at a moved registry is activated."""
 
 from __future__ import annotations
 

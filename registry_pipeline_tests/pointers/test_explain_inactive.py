@@ -1,4 +1,4 @@
-"""Why the newest run is not the active one, as a pure function of what is claimed."""
+"""Why the newest run is not the active one, as a pure function of unverified data."""
 
 from __future__ import annotations
 

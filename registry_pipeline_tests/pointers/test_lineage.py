@@ -40,10 +40,10 @@ def checked_run(name: str, graph: dict[str, list[str]], state: State) -> Checked
 def test_every_reachable_input_is_checked_and_every_folder_is_read_once(
     graph: dict[str, list[str]], states: dict[str, State], begin: list[str]
 ) -> None:
-    asked: Counter[str] = Counter()
+    reads: Counter[str] = Counter()
 
     def read_run(named: SealedRef) -> CheckedRun | None:
-        asked[named.run_id] += 1
+        reads[named.run_id] += 1
         return None if states[named.run_id] == "gone" else checked_run(named.run_id, graph, states[named.run_id])
 
     reached, edges, waiting = set[str](), set[tuple[str, str]](), list(begin)
@@ -56,7 +56,7 @@ def test_every_reachable_input_is_checked_and_every_folder_is_read_once(
 
     lineage = check_lineage([checked_run(name, graph, "sound") for name in begin], read_run)
 
-    assert asked == Counter(reached)
+    assert reads == Counter(reached)
     assert lineage.walked == len(reached)
     broken = {(EXPECTED[states[there]], f"runs/{here}/run.json") for here, there in edges if EXPECTED[states[there]]}
     assert {(f.code, f.path) for f in lineage.findings} == broken

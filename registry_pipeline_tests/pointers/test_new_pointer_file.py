@@ -1,4 +1,4 @@
-"""Known bytes of the pointer file, and the laws of rewriting it."""
+"""Known bytes of the pointer file, and laws about rewriting it."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ DS2 = run("drift_signals", 2, run_registry=2, op_status_table=2, expected_versio
 OWN, OTHER = "this-repository", "another-repository"
 
 
-def accepted(asked: ActivationRequest) -> ActivationPlan:
-    plan = plan_activation(asked)
+def accepted(activation: ActivationRequest) -> ActivationPlan:
+    plan = plan_activation(activation)
     assert isinstance(plan, ActivationPlan), plan
     return plan
 
 
-def codes(asked: ActivationRequest) -> list[str]:
-    plan = plan_activation(asked)
+def codes(activation: ActivationRequest) -> list[str]:
+    plan = plan_activation(activation)
     assert isinstance(plan, Refusal), plan
     return sorted({f.code for f in plan.findings if f.severity is Severity.ERROR})
 
@@ -64,8 +64,8 @@ def test_a_passing_run_is_activated_with_all_keys_of_a_pointer() -> None:
 
 
 def test_the_record_has_the_documented_keys_in_their_order() -> None:
-    asked = request([RR2], [RR1])
-    plan = accepted(asked)
+    activation = request([RR2], [RR1])
+    plan = accepted(activation)
     document = json.loads(plan.artifacts.files["POINTER_ACTIVATION_v0_1.json"])
 
     assert list(document.items()) == [
@@ -76,7 +76,7 @@ def test_the_record_has_the_documented_keys_in_their_order() -> None:
         ("actor", "a test"),
         ("reason", "because"),
         ("verdicts", {"pass": 1, "fail": 0, "unsealed": 0, "partial": 0}),
-        ("pointer_sha256_before", asked.pointers.sha256),
+        ("pointer_sha256_before", activation.pointers.sha256),
         ("pointer_sha256_after", sha256_hex(plan.after_bytes)),
         ("previous_activation", HEAD.to_json()),
     ]
@@ -165,16 +165,16 @@ REFUSED: dict[str, tuple[str, ActivationRequest]] = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_an_invalid_activation_is_refused(what: str) -> None:
-    code, asked = REFUSED[what]
+    code, activation = REFUSED[what]
 
-    assert codes(asked) == [code]
+    assert codes(activation) == [code]
 
 
 def test_a_refusal_gives_every_reason_at_once() -> None:
     bad = candidate(RR1, verdict="fail", root_sha256=None, registry_id=None)
-    asked = request([bad], [RR2, OP2], marked_bad={RR1.ref.run_id: "x"})
+    activation = request([bad], [RR2, OP2], marked_bad={RR1.ref.run_id: "x"})
 
-    assert codes(asked) == [
+    assert codes(activation) == [
         "ACTIVATE_MARKED_BAD",
         "ACTIVATE_MIXED",
         "ACTIVATE_NOT_VERIFIED",
@@ -337,13 +337,13 @@ def test_permission_without_a_reason_is_a_usage_error() -> None:
 
 def test_a_foreign_run_that_is_active_already_is_accepted_by_a_record_of_its_own_once() -> None:
     foreign = candidate(RR1, repository_id=OTHER)
-    asked = request([foreign], [RR1], repository_id=OWN, allow_foreign=True)
+    activation = request([foreign], [RR1], repository_id=OWN, allow_foreign=True)
 
-    plan = accepted(asked)
+    plan = accepted(activation)
     assert plan.moves == (Move("run_registry", RR1.ref, RR1.ref),)
     assert plan.record.verdicts["accepted_foreign"] == 1
 
-    again = plan_activation(with_state(asked, accepted_foreign=frozenset({RR1.ref.identity})))
+    again = plan_activation(with_state(activation, accepted_foreign=frozenset({RR1.ref.identity})))
     assert isinstance(again, NothingToMove)
 
 

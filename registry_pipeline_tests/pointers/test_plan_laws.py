@@ -1,4 +1,4 @@
-"""Laws of the plan over small random worlds: registries, their runs, what these were built from, what is active."""
+"""Laws of plans over small random registries, runs, inputs and active runs."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def worlds(draw: st.DrawFn) -> ActivationRequest:
     )
 
 
-def state_after(asked: ActivationRequest) -> dict[str, tuple[SealedRef, dict[str, SealedRef]]]:
+def state_after(activation: ActivationRequest) -> dict[str, tuple[SealedRef, dict[str, SealedRef]]]:
     """Return the active runs that are there after the move, computed in another way than `plan_activation` does."""
-    after = {name: (run.ref, run.inputs.upstream()) for name, run in asked.state.active.items()}
-    for candidate in asked.candidates:
+    after = {name: (run.ref, run.inputs.upstream()) for name, run in activation.state.active.items()}
+    for candidate in activation.candidates:
         after[candidate.run.registry_id] = (candidate.run.ref, candidate.run.inputs.upstream())
     return after
 
 
-def mixed_at_a_moved_registry(asked: ActivationRequest) -> list[str]:
-    after, before = state_after(asked), {p.registry_id: p.ref for p in asked.pointers.pointers}
-    moved = {c.run.registry_id for c in asked.candidates if before.get(c.run.registry_id) != c.run.ref}
+def mixed_at_a_moved_registry(activation: ActivationRequest) -> list[str]:
+    after, before = state_after(activation), {p.registry_id: p.ref for p in activation.pointers.pointers}
+    moved = {c.run.registry_id for c in activation.candidates if before.get(c.run.registry_id) != c.run.ref}
     return [
         f"{name} -> {upstream}"
         for name, (_, recorded) in after.items()
@@ -60,64 +60,66 @@ def mixed_at_a_moved_registry(asked: ActivationRequest) -> list[str]:
 
 
 @given(worlds())
-def test_law_after_an_accepted_plan_moved_registries_have_consistent_inputs(asked: ActivationRequest) -> None:
-    plan = plan_activation(asked)
-    mixed = mixed_at_a_moved_registry(asked)
+def test_law_after_an_accepted_plan_moved_registries_have_consistent_inputs(activation: ActivationRequest) -> None:
+    plan = plan_activation(activation)
+    mixed = mixed_at_a_moved_registry(activation)
 
     if isinstance(plan, Refusal):
         error_codes = {f.code for f in plan.findings if f.severity == "error"}
-        assert ("ACTIVATE_MIXED" in error_codes) == bool(mixed and not asked.allow_mixed)
+        assert ("ACTIVATE_MIXED" in error_codes) == bool(mixed and not activation.allow_mixed)
     else:
-        assert not mixed or asked.allow_mixed
+        assert not mixed or activation.allow_mixed
 
 
 @given(worlds())
-def test_law_a_plan_moves_exactly_its_candidates_and_leaves_the_rest(asked: ActivationRequest) -> None:
-    plan = plan_activation(asked)
+def test_law_a_plan_moves_exactly_its_candidates_and_leaves_the_rest(activation: ActivationRequest) -> None:
+    plan = plan_activation(activation)
     if not isinstance(plan, ActivationPlan):
         return
     after = {e["registry_id"]: e["active_ref"] for e in json.loads(plan.after_bytes)["pointers"]}
-    wanted = {p.registry_id: p.ref for p in asked.pointers.pointers} | {
-        c.run.registry_id: c.run.ref for c in asked.candidates
+    wanted = {p.registry_id: p.ref for p in activation.pointers.pointers} | {
+        c.run.registry_id: c.run.ref for c in activation.candidates
     }
 
     assert after == {name: None if ref is None else ref.to_json() for name, ref in wanted.items()}
-    assert all(asked.pointers.active(move.registry_id) == move.from_ref != move.to_ref for move in plan.moves)
+    assert all(activation.pointers.active(move.registry_id) == move.from_ref != move.to_ref for move in plan.moves)
 
 
 @given(worlds(), st.randoms())
 def test_law_planning_is_deterministic_and_the_order_of_candidates_does_not_matter(
-    asked: ActivationRequest, random: Random
+    activation: ActivationRequest, random: Random
 ) -> None:
-    candidates = list(asked.candidates)
+    candidates = list(activation.candidates)
     random.shuffle(candidates)
-    turned = replace(asked, candidates=tuple(candidates))
+    turned = replace(activation, candidates=tuple(candidates))
 
-    assert plan_activation(asked) == plan_activation(asked) == plan_activation(turned)
+    assert plan_activation(activation) == plan_activation(activation) == plan_activation(turned)
 
 
 @given(worlds())
-def test_law_an_accepted_plan_leaves_nothing_to_move(asked: ActivationRequest) -> None:
-    if not isinstance(plan_activation(asked), ActivationPlan):
+def test_law_an_accepted_plan_leaves_nothing_to_move(activation: ActivationRequest) -> None:
+    if not isinstance(plan_activation(activation), ActivationPlan):
         return
-    runs_after = {c.run.registry_id: c.run for c in asked.candidates}
+    runs_after = {c.run.registry_id: c.run for c in activation.candidates}
     kept = [
         SealedRun(name, old.ref, inputs=old.inputs, as_of_utc=old.as_of_utc or "")
-        for name, old in asked.state.active.items()
+        for name, old in activation.state.active.items()
         if name not in runs_after
     ]
 
-    assert isinstance(plan_activation(request(asked.candidates, [*runs_after.values(), *kept])), NothingToMove)
+    assert isinstance(plan_activation(request(activation.candidates, [*runs_after.values(), *kept])), NothingToMove)
 
 
 @given(worlds(), st.data())
 def test_law_no_foreign_run_moves_without_permission_and_a_record_counts_those_that_move(
-    asked: ActivationRequest, data: st.DataObject
+    activation: ActivationRequest, data: st.DataObject
 ) -> None:
     """Of every world with ids, once without and once with permission."""
     own = data.draw(ids)
-    candidates = tuple(replace(c, verdict=replace(c.verdict, repository_id=data.draw(ids))) for c in asked.candidates)
-    refused = with_state(replace(asked, candidates=candidates), repository_id=own)
+    candidates = tuple(
+        replace(c, verdict=replace(c.verdict, repository_id=data.draw(ids))) for c in activation.candidates
+    )
+    refused = with_state(replace(activation, candidates=candidates), repository_id=own)
     allowed = replace(refused, allow_foreign=True)
     foreign = {c.run.ref for c in candidates if own and c.verdict.repository_id not in (None, own)}
 

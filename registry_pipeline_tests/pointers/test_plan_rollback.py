@@ -1,4 +1,4 @@
-"""Laws of going back over small random worlds, and the plans of mark-bad and void."""
+"""Laws of rollback plans over small random repositories, and the plans of mark-bad and void."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def parsed(plan: ActivationPlan) -> PointerFile:
     return PointerFile(document, tuple(pointers), sha256_hex(plan.after_bytes))
 
 
-def going_back(asked: ActivationRequest, plan: ActivationPlan, **changes: str) -> ActivationRequest:
+def going_back(activation: ActivationRequest, plan: ActivationPlan, **changes: str) -> ActivationRequest:
     """Return the request that takes an accepted activation back, in the state that it left."""
     before = {
-        name: SealedRun(name, old.ref, old.inputs, old.as_of_utc or "") for name, old in asked.state.active.items()
+        name: SealedRun(name, old.ref, old.inputs, old.as_of_utc or "") for name, old in activation.state.active.items()
     }
     replaced = [
         before.get(m.registry_id) or SealedRun(m.registry_id, m.from_ref, run("run_registry", 1).inputs, "")
@@ -55,21 +55,21 @@ def going_back(asked: ActivationRequest, plan: ActivationPlan, **changes: str) -
         if m.from_ref is not None
     ]
     candidates = tuple(candidate(each, **changes) for each in replaced)
-    request = replace(asked, pointers=parsed(plan), candidates=candidates, allow_mixed=False)
+    request = replace(activation, pointers=parsed(plan), candidates=candidates, allow_mixed=False)
     return with_state(request, active={})
 
 
 @given(worlds())
-def test_law_a_rollback_restores_each_pointer_that_the_activation_moved(asked: ActivationRequest) -> None:
-    plan = plan_activation(asked)
+def test_law_a_rollback_restores_each_pointer_that_the_activation_moved(activation: ActivationRequest) -> None:
+    plan = plan_activation(activation)
     if not isinstance(plan, ActivationPlan):
         return
 
-    back = plan_rollback(going_back(asked, plan), plan.moves, restores=True)
+    back = plan_rollback(going_back(activation, plan), plan.moves, restores=True)
 
     assert isinstance(back, ActivationPlan)
     assert refs_of(back) == {move.registry_id: None for move in plan.moves} | {
-        p.registry_id: p.ref for p in asked.pointers.pointers
+        p.registry_id: p.ref for p in activation.pointers.pointers
     }
     assert back.record.action == "rollback"
     assert {(m.registry_id, m.from_ref, m.to_ref) for m in back.moves} == {
@@ -78,17 +78,17 @@ def test_law_a_rollback_restores_each_pointer_that_the_activation_moved(asked: A
 
 
 @given(worlds())
-def test_law_undoing_a_rollback_activates_the_runs_again(asked: ActivationRequest) -> None:
-    plan = plan_activation(asked)
+def test_law_undoing_a_rollback_activates_the_runs_again(activation: ActivationRequest) -> None:
+    plan = plan_activation(activation)
     if not isinstance(plan, ActivationPlan):
         return
-    back = plan_rollback(going_back(asked, plan), plan.moves, restores=True)
+    back = plan_rollback(going_back(activation, plan), plan.moves, restores=True)
     assert isinstance(back, ActivationPlan)
     moved = {m.registry_id for m in plan.moves}
     again = replace(
-        asked,
+        activation,
         pointers=parsed(back),
-        candidates=tuple(c for c in asked.candidates if c.run.registry_id in moved),
+        candidates=tuple(c for c in activation.candidates if c.run.registry_id in moved),
     )
     again = with_state(again, active={})
 
@@ -99,12 +99,12 @@ def test_law_undoing_a_rollback_activates_the_runs_again(asked: ActivationReques
 
 
 @given(worlds(), st.sampled_from(["bad", "fail", "unsealed", "partial", "another root"]))
-def test_law_no_rollback_activates_a_run_that_is_bad_or_does_not_verify(asked: ActivationRequest, how: str) -> None:
-    plan = plan_activation(asked)
+def test_law_no_rollback_activates_a_bad_or_invalid_run(activation: ActivationRequest, how: str) -> None:
+    plan = plan_activation(activation)
     if not isinstance(plan, ActivationPlan):
         return
     changes = {"bad": {}, "another root": {"root_sha256": "0" * 64}}.get(how, {"verdict": how})
-    wanted = going_back(asked, plan, **changes)
+    wanted = going_back(activation, plan, **changes)
     bad = {c.run.ref.run_id: "wrong clock" for c in wanted.candidates} if how == "bad" else {}
 
     back = plan_rollback(with_state(wanted, marked_bad=bad), plan.moves, restores=True)
@@ -113,31 +113,33 @@ def test_law_no_rollback_activates_a_run_that_is_bad_or_does_not_verify(asked: A
 
 
 @given(worlds())
-def test_law_a_rollback_to_the_active_state_has_nothing_to_move(asked: ActivationRequest) -> None:
-    plan = plan_activation(asked)
+def test_law_a_rollback_to_the_active_state_has_nothing_to_move(activation: ActivationRequest) -> None:
+    plan = plan_activation(activation)
     if not isinstance(plan, ActivationPlan):
         return
-    wanted = going_back(asked, plan)
+    wanted = going_back(activation, plan)
 
-    assert isinstance(plan_rollback(replace(wanted, pointers=asked.pointers), plan.moves, restores=True), NothingToMove)
+    assert isinstance(
+        plan_rollback(replace(wanted, pointers=activation.pointers), plan.moves, restores=True), NothingToMove
+    )
 
 
 MOVE = (Move("run_registry", OLD.ref, NEW.ref),)
 
 
 def test_a_rollback_may_activate_an_older_run_and_an_activation_may_not() -> None:
-    asked = request([OLD], [NEW])
+    activation = request([OLD], [NEW])
 
-    assert isinstance(plan_activation(asked), Refusal)
-    assert isinstance(plan_rollback(asked, MOVE, restores=False), ActivationPlan)
+    assert isinstance(plan_activation(activation), Refusal)
+    assert isinstance(plan_rollback(activation, MOVE, restores=False), ActivationPlan)
 
 
 def test_a_partial_rollback_that_leaves_inconsistent_inputs_is_refused_unless_allowed() -> None:
     table = run("op_status_table", 2, run_registry=2)
-    asked = request([OLD], [NEW, table])
+    activation = request([OLD], [NEW, table])
 
-    refused = plan_rollback(asked, MOVE, restores=False)
-    allowed = plan_rollback(replace(asked, allow_mixed=True), MOVE, restores=False)
+    refused = plan_rollback(activation, MOVE, restores=False)
+    allowed = plan_rollback(replace(activation, allow_mixed=True), MOVE, restores=False)
 
     assert isinstance(refused, Refusal)
     assert [f.code for f in refused.findings] == ["ACTIVATE_MIXED"]
@@ -161,8 +163,8 @@ def test_a_rollback_requires_verdicts_on_the_runs_that_it_restores() -> None:
         plan_rollback(request([OLD], [NEW], reason=" "), MOVE, restores=True)
 
 
-def marked(asked: ActivationRequest, bad: SealedRef) -> ActivationPlan | NothingToMove:
-    return plan_mark_bad(asked, pointer_file_bytes(asked.pointers), bad)
+def marked(activation: ActivationRequest, bad: SealedRef) -> ActivationPlan | NothingToMove:
+    return plan_mark_bad(activation, pointer_file_bytes(activation.pointers), bad)
 
 
 def test_marking_an_active_run_bad_makes_its_pointer_false_and_keeps_its_reference() -> None:
@@ -177,11 +179,11 @@ def test_marking_an_active_run_bad_makes_its_pointer_false_and_keeps_its_referen
 
 
 def test_marking_a_run_that_is_not_active_leaves_every_byte_of_the_pointer_file() -> None:
-    asked = request([], [NEW])
-    plan = marked(asked, OLD.ref)
+    activation = request([], [NEW])
+    plan = marked(activation, OLD.ref)
 
     assert isinstance(plan, ActivationPlan)
-    assert plan.after_bytes == pointer_file_bytes(asked.pointers)
+    assert plan.after_bytes == pointer_file_bytes(activation.pointers)
     assert plan.record.before_sha256 == plan.record.after_sha256
 
 

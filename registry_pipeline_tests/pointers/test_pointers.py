@@ -1,4 +1,4 @@
-"""The pointer file against its contract, the table and the store: each way to fail is a case of `cases/pointers`."""
+"""The pointer file, its schema, the registry table and the runs: each way to fail is a case of `cases/pointers`."""
 
 from __future__ import annotations
 
@@ -96,20 +96,20 @@ def test_a_mixed_set_names_both_runs_and_the_command() -> None:
 
 
 def test_only_runs_under_a_configured_root_are_verified() -> None:
-    asked: list[str] = []
+    verified: list[str] = []
     parsed, _ = parse_pointer_file(read_case("POINTER_RUN_ROOT__not_configured"), POINTERS)
 
     check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config(pointers=POINTERS)),
         specs=REGISTRIES,
-        verdict_of=lambda ref: asked.append(ref.run_id),
+        verdict_of=lambda ref: verified.append(ref.run_id),
         inputs_of=inputs_of,
         now=NOW,
         marked_bad={},
     )
 
-    assert asked == []
+    assert verified == []
 
 
 def test_a_pointer_that_was_only_moved_in_memory_is_checked_by_its_order() -> None:

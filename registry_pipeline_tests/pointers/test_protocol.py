@@ -1,4 +1,4 @@
-"""The protocol end to end: committed when it ends, a state with a name wherever it is killed, one winner in a race."""
+"""The protocol end to end: committed at its end, a documented state after a kill, one winner in a race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activation records and intents: what is read back is what was written, and nothing else is read at all."""
+"""Activation records and intents: a written one is read back, and nothing else is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders against the shipped schemas. Each way to fail is a case of `cases/schema`."""
+"""Run folders and the shipped schemas. Each way to fail is a case of `cases/schema`."""
 
 from __future__ import annotations
 

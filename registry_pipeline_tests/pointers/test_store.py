@@ -1,4 +1,4 @@
-"""What the intent of a change does to the disk, and how a torn one is read."""
+"""How an intent is written, and how a torn one is read."""
 
 from __future__ import annotations
 

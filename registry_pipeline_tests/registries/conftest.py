@@ -1,4 +1,4 @@
-"""The repository of the known answers, made once a session."""
+"""The repository of the known answers, made once per session."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_a_pipe_or_a_link_in_the_files_place_is_not_read(tmp_path: Path) -> None
         (b"7", "meta.json top-level is not an object"),
     ],
 )
-def test_garbage_is_told_in_the_line_and_crashes_nothing(tmp_path: Path, data: bytes, problem: str) -> None:
+def test_garbage_is_a_warning_in_its_line_and_does_not_crash(tmp_path: Path, data: bytes, problem: str) -> None:
     run = adapted(tmp_path, data)
 
     assert run.envelope == {}
@@ -86,7 +86,7 @@ def test_deep_objects_are_looked_into_as_far_as_the_keys_lead(tmp_path: Path) ->
     assert envelope == {"operation_id": "OP-A01"}
 
 
-def test_names_that_are_no_text_can_be_told(tmp_path: Path) -> None:
+def test_undecodable_names_can_be_reported(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/runs/\xff"))
     folder.mkdir(parents=True)
     (folder / "meta.json").write_text(json.dumps({"run": "\udcfe", "start": "s", "job": "j"}))

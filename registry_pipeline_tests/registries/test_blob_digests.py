@@ -1,4 +1,4 @@
-"""The cache of blob digests: right or ignored, never in the way."""
+"""The cache of blob digests: a wrong cache is ignored."""
 
 from __future__ import annotations
 

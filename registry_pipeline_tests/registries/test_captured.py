@@ -1,4 +1,4 @@
-"""What captured registries are given: beside the cases of `cases/capture`."""
+"""What the readers of captured registries return, in addition to the cases of `cases/capture`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def left_out(gathered: BuildInputs) -> dict[str, str]:
     return {f.path.rpartition("/")[2]: f.message for f in gathered.findings}
 
 
-def test_what_is_no_plain_file_is_left_out_and_told(tmp_path: Path) -> None:
+def test_paths_that_are_no_regular_files_are_left_out_and_reported(tmp_path: Path) -> None:
     folder = packs(tmp_path, "a.json")
     (tmp_path / "secret.json").write_bytes(b'{"secret": true}\n')
     (folder / "link.json").symlink_to(tmp_path / "secret.json")
@@ -82,7 +82,7 @@ def test_of_two_names_that_differ_in_case_alone_one_is_left_out_and_its_hash_rec
     assert InputFile(f"{PACKS}/surge.json", sha256_hex(b'{"lookback": 13}\n')) in gathered.files
 
 
-def test_a_name_that_cannot_be_sealed_is_left_out_and_can_be_told(tmp_path: Path) -> None:
+def test_a_name_that_cannot_be_sealed_is_left_out_and_can_be_reported(tmp_path: Path) -> None:
     folder = packs(tmp_path, "a.json", "con.json", "two\nlines.json")
     Path(os.fsdecode(os.fsencode(folder) + b"/b\xff.json")).write_bytes(b"{}")
 
@@ -133,7 +133,9 @@ def test_latest_is_recorded_as_an_input_and_chooses_the_folder(tmp_path: Path) -
     assert gathered.files[0] == InputFile(f"{DERIVED}/LATEST.txt", sha256_hex(b"one\n"))
 
 
-def test_a_file_that_is_too_large_is_told_and_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_reported_and_not_read_completely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files_read, "MAX_BYTES", 1 << 20)
     folder = packs(tmp_path, "a.json")
     with (folder / "huge.json").open("wb") as huge:
@@ -145,7 +147,7 @@ def test_a_file_that_is_too_large_is_told_and_not_read_whole(tmp_path: Path, mon
     assert [(f.code, f.path) for f in gathered.findings] == [("CAPTURE_MISSING", f"{PACKS}/huge.json")]
 
 
-def test_every_fault_is_counted_and_the_first_is_told(tmp_path: Path) -> None:
+def test_every_problem_is_counted_and_the_first_is_reported(tmp_path: Path) -> None:
     source = tmp_path / str(CAPTURES["fingerprint_index"].source)
     source.parent.mkdir(parents=True)
     source.write_bytes(b"fingerprint_id,symbol\n" + b",A\n" * 50)

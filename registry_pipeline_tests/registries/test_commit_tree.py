@@ -157,14 +157,14 @@ def test_a_document_that_is_too_large_is_refused_and_what_follows_is_read(
         assert tree.read("small") == b"y"
 
 
-def test_more_blobs_than_are_asked_for_at_once_are_hashed_whatever_their_size(tmp_path: Path) -> None:
+def test_many_blobs_of_any_size_are_hashed_in_batches(tmp_path: Path) -> None:
     sizes = [0, 1, 65_536, 1 << 20, (1 << 20) + 1, *range(2, 600)]
     commit(repository(tmp_path), {f"f{number}": "z" * size for number, size in enumerate(sizes)})
 
     assert tracked_at(tmp_path) == in_the_working_tree(tmp_path)
 
 
-def test_a_clone_that_leaves_blobs_out_is_told_how_to_get_them(tmp_path: Path) -> None:
+def test_a_partial_clone_is_reported_with_the_command_that_fetches_the_blobs(tmp_path: Path) -> None:
     commit(repository(tmp_path / "whole"), {"a": "1", "b": "2"})
     git(tmp_path / "whole", "config", "uploadpack.allowFilter", "true")
     clone = ["git", "clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{tmp_path / 'whole'}"]
@@ -175,7 +175,7 @@ def test_a_clone_that_leaves_blobs_out_is_told_how_to_get_them(tmp_path: Path) -
     assert "git fetch --refetch --no-filter" in caught.value.advice
 
 
-def test_an_object_that_is_damaged_is_told_and_not_hashed(tmp_path: Path) -> None:
+def test_a_damaged_object_is_reported_and_not_hashed(tmp_path: Path) -> None:
     commit(repository(tmp_path), {"a": "1"})
     blob = git(tmp_path, "rev-parse", "HEAD:a")
     place = tmp_path / ".git/objects" / blob[:2] / blob[2:]

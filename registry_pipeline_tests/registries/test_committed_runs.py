@@ -1,4 +1,4 @@
-"""The run folders of a git commit, as `verify --baseline` asks for them."""
+"""The run folders of a git commit, as `verify --baseline` reads them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = "a" * 64
 HASH_FILE = f"{'b' * 64}  run.json\nROOT_SHA256  {ROOT}\n"
 
 
-def test_every_folder_directly_under_a_run_root_is_told_with_the_root_that_it_claims(tmp_path: Path) -> None:
+def test_every_folder_directly_under_a_run_root_has_its_claimed_root_hash(tmp_path: Path) -> None:
     root = repository(tmp_path)
     first = commit(
         root,

@@ -1,4 +1,4 @@
-"""registry_delta_log: the known answer, and what holds of every log that is ever built."""
+"""registry_delta_log: the known answer, and properties of every log."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def timeless(edges: Iterable[DeltaEdge]) -> list[DeltaEdge]:
     return [replace(edge, created_utc="", derivation_run_id="") for edge in edges]
 
 
-def test_our_log_is_that_of_the_tools_of_the_seeds(answered: Repository) -> None:
+def test_the_log_is_that_of_the_earlier_tools(answered: Repository) -> None:
     run = BuildRun(NOON, CONTEXT.git)
 
     built = build(answered, run, spec_of("registry_delta_log"), {})

@@ -1,4 +1,4 @@
-"""Catalog, matrix and version documents: beside the cases of cases/{catalog,matrix,versions}/."""
+"""Catalog, matrix and version documents, in addition to the cases of cases/{catalog,matrix,versions}/."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_missing_document_is_an_error_and_no_traceback(tmp_path: Path) -> None
         ("o.json", b"\xff", "not JSON: "),
     ],
 )
-def test_garbage_for_a_machine_is_told_in_bounded_time(name: str, data: bytes, message: str) -> None:
+def test_garbage_in_a_structured_document_is_reported_in_bounded_time(name: str, data: bytes, message: str) -> None:
     operations, (found,) = parse_operations_document(data, name)
 
     assert (operations, found.code, found.severity.value) == ([], "CATALOG_MALFORMED", "error")
@@ -65,7 +65,7 @@ def test_garbage_for_a_machine_is_told_in_bounded_time(name: str, data: bytes, m
 
 @given(st.binary(max_size=80) | st.text("ab:-[]{}&*!|>%@`\"'#,?\n \t01.~", max_size=60).map(str.encode))
 @examples(100)
-def test_whatever_a_catalog_for_machines_holds_it_is_judged(data: bytes) -> None:
+def test_any_content_of_a_structured_catalog_is_checked(data: bytes) -> None:
     for name in ("o.yaml", "o.json"):
         operations, findings = parse_operations_document(data, name)
 
@@ -78,7 +78,7 @@ def test_the_parsers_are_functions_of_text() -> None:
     assert [r.line for r in parse_matrix_document("\n| OP-A01 | A | E | C3 | x |", "x.md")] == [2]
 
 
-def test_the_files_that_were_read_for_a_version_are_told_and_no_others(tmp_path: Path) -> None:
+def test_only_the_files_that_were_read_for_a_version_are_recorded(tmp_path: Path) -> None:
     Case("versions", "the_first_source_that_has_one").write_to(tmp_path)
 
     _, files = read_threshold_version(WorkingTree(tmp_path / "input"), ["missing.json", "a.json", "b.json", "c.json"])

@@ -83,14 +83,14 @@ def test_an_expected_document_that_states_nothing_is_not_a_missing_one() -> None
     ]
 
 
-def test_a_dirty_tree_and_missing_files_are_told() -> None:
+def test_a_dirty_tree_and_missing_files_are_reported() -> None:
     document = signals(drift_inputs(tracked_missing=True), context(state="dirty"))
 
     assert document["system_drift"]["canon_dirty"] is True
     assert document["warnings"] == ["tracked_files_missing"]
 
 
-def test_the_tree_hash_sorts_whole_lines_bytewise() -> None:
+def test_the_tree_hash_sorts_complete_lines_bytewise() -> None:
     tracked = [b"ff" * 32 + b" a", b"00" * 32 + b" \xff", b"00" * 32 + b" b c"]
     lines = b"00" * 32 + b" b c\n" + b"00" * 32 + b" \xff\n" + b"ff" * 32 + b" a\n"
 

@@ -1,4 +1,4 @@
-"""What the four registries of entries capture: YAML files under their own paths, all of a family or none."""
+"""What the four registries of entries capture: YAML files under their own paths, all of a registry or none."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_link_is_not_followed(root: Path, tmp_path_factory: pytest.TempPathFac
     assert "is a link" in found.message
 
 
-def test_a_schema_that_the_toml_names_judges_too(root: Path) -> None:
+def test_a_schema_that_the_toml_names_is_used_too(root: Path) -> None:
     (root / "own.json").write_text('{"required": ["owner"]}')
     (root / "registry-pipeline.toml").write_text('[captured.hook_registry]\nschema = "own.json"\n')
 

@@ -95,7 +95,7 @@ def test_ignored_files_do_not_count_and_a_users_status_settings_do_not_hide_untr
     assert read_git_state(tmp_path, OWN).working_tree_state == "dirty"
 
 
-def test_a_folder_inside_a_checkout_is_asked_about_alone(tmp_path: Path) -> None:
+def test_the_state_of_a_folder_inside_a_checkout_is_its_own(tmp_path: Path) -> None:
     head = commit(repository(tmp_path), {"top": "1", "inner/a": "1", "inner/.codex/RUNS/r": "1"})
     write(tmp_path, {"top": "2", "inner/.codex/RUNS/r": "2", "elsewhere": "1"})
     inner = tmp_path / "inner"
@@ -125,7 +125,7 @@ def test_an_ignored_folder_in_which_files_are_tracked_belongs_to_its_checkout(tm
     assert read_git_state(tmp_path / "build", OWN) == GitState(head, "clean")
 
 
-def test_links_count_with_their_text_submodules_not_and_missing_files_are_told(tmp_path: Path) -> None:
+def test_links_are_hashed_by_text_submodules_ignored_and_missing_files_reported(tmp_path: Path) -> None:
     root = repository(tmp_path / "outer")
     module = repository(root / "module")
     commit(module, {"inside": "1"})
@@ -235,7 +235,7 @@ def test_a_folder_is_tracked_if_a_file_in_it_is(tmp_path: Path) -> None:
     assert not is_tracked(tmp_path, "x")
 
 
-def test_a_bare_repository_and_a_broken_link_are_told_apart_from_no_repository(tmp_path: Path) -> None:
+def test_a_bare_repository_and_a_broken_link_differ_from_no_repository(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--bare", "bare")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / ".git").write_text("gitdir: /nowhere\n", encoding="utf-8")

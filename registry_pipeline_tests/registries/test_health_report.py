@@ -50,7 +50,7 @@ def test_operations_are_counted_by_what_is_true_of_them() -> None:
     assert [row["operation_id"] for row in group_operations(ROWS, 2)["stale"]] == ["OP-A03", "OP-A02"]
 
 
-def test_sections_stand_in_the_order_of_the_contract() -> None:
+def test_sections_are_in_the_documented_order() -> None:
     assert re.findall(r"^## (.+)$", report(*ROWS), re.MULTILINE) == [
         "System Drift Summary",
         "Counts",

@@ -67,7 +67,7 @@ def test_each_condition_causes_its_state_and_is_named(state: str, cause: dict[st
 
 
 @given(st.lists(st.sampled_from(CAUSES), max_size=5))
-def test_the_most_severe_condition_holds_and_stands_first(causes: list[tuple[str, dict[str, Any]]]) -> None:
+def test_the_most_severe_condition_decides_and_is_first(causes: list[tuple[str, dict[str, Any]]]) -> None:
     merged: dict[str, Any] = {}
     for _, cause in causes:
         together = merged.get("findings", ()) + cause.get("findings", ())
@@ -80,7 +80,7 @@ def test_the_most_severe_condition_holds_and_stands_first(causes: list[tuple[str
     assert state.state == (state.conditions[0].state if state.conditions else "HEALTHY")
 
 
-def test_one_dirty_tree_is_told_once() -> None:
+def test_a_dirty_tree_is_reported_once() -> None:
     drift = SystemDrift(canon_dirty=True, schema_drift=FINE.schema_drift, threshold_drift=FINE.threshold_drift)
 
     assert len(find_health_state(facts(system_drift=drift, working_tree_state="dirty")).conditions) == 1

@@ -10,12 +10,12 @@ import pytest
 
 from registry_pipeline.git.first_parent import History, read_default_branch, read_first_commit_day, read_history
 from registry_pipeline.registries.drift_signals_daily.read import last_second
-from registry_pipeline_tests.histories import Historic, make_historic
+from registry_pipeline_tests.histories import HistoryRepository, make_historic
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
 
 @pytest.fixture(scope="module")
-def historic(tmp_path_factory: pytest.TempPathFactory) -> Historic:
+def historic(tmp_path_factory: pytest.TempPathFactory) -> HistoryRepository:
     return make_historic(tmp_path_factory.mktemp("history") / "repository")
 
 
@@ -39,12 +39,12 @@ def history_of(root: Path) -> History:
     ],
 )
 def test_the_commit_of_a_day_is_the_newest_first_parent_commit_of_its_last_second(
-    historic: Historic, day: date, name: str
+    historic: HistoryRepository, day: date, name: str
 ) -> None:
     assert history_of(historic.root).commit_at(last_second(day)) == historic.commits[name]
 
 
-def test_before_the_first_commit_there_is_none(historic: Historic) -> None:
+def test_before_the_first_commit_there_is_none(historic: HistoryRepository) -> None:
     history = history_of(historic.root)
 
     assert history.commit_at(datetime(2026, 1, 5, 9, 59, 59, tzinfo=UTC)) is None
@@ -116,7 +116,7 @@ def test_what_the_remote_calls_its_head_is_the_default_branch(tmp_path: Path, lo
     assert read_default_branch(root) == ("refs/heads/trunk" if local else "refs/remotes/origin/trunk")
 
 
-def test_a_shallow_clone_knows_that_its_history_is_cut(historic: Historic, tmp_path: Path) -> None:
+def test_a_shallow_clone_knows_that_its_history_is_cut(historic: HistoryRepository, tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "-q", "--depth", "2", f"file://{historic.root}", tmp_path / "clone"], check=True)
 
     history = history_of(tmp_path / "clone")
@@ -125,7 +125,7 @@ def test_a_shallow_clone_knows_that_its_history_is_cut(historic: Historic, tmp_p
     assert history.first_day == date(2026, 2, 10)
 
 
-def test_a_shallow_clone_that_holds_the_first_commit_is_not_cut(historic: Historic, tmp_path: Path) -> None:
+def test_a_shallow_clone_that_holds_the_first_commit_is_not_cut(historic: HistoryRepository, tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "-q", "--depth", "4", f"file://{historic.root}", tmp_path / "clone"], check=True)
 
     history = history_of(tmp_path / "clone")

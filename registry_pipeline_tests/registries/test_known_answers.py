@@ -39,7 +39,7 @@ def built(repository: Repository) -> dict[str, Artifacts]:
     return made
 
 
-def test_our_bytes_are_those_of_the_tools_of_the_seeds(answered: Repository) -> None:
+def test_the_bytes_are_those_of_the_earlier_tools(answered: Repository) -> None:
     made = built(answered)
 
     for registry_id, name in (

@@ -103,7 +103,7 @@ def test_an_operation_drifts_by_commit_else_by_a_dirty_tree(
     assert status["warnings"] == reasons
 
 
-def test_warnings_stand_in_the_order_of_the_contract() -> None:
+def test_warnings_are_in_the_documented_order() -> None:
     runs = [row("a", run_root="z", has_manifest_sha256=False, working_tree_state="dirty"), row("b", run_root="y")]
 
     assert only(*runs, coverage={})["warnings"] == [
@@ -139,7 +139,7 @@ def test_warnings_stand_in_the_order_of_the_contract() -> None:
         ("٢٠٢٦-02-28T12:00:00Z", None),
     ],
 )
-def test_staleness_is_whole_days_rounded_down_or_unknown(created: str | None, days: int | None) -> None:
+def test_staleness_is_days_rounded_down_or_unknown(created: str | None, days: int | None) -> None:
     assert staleness_days(created, NOON) == days
 
 
@@ -201,7 +201,7 @@ def naive_status(inputs: OpStatusInputs, operation: Operation) -> tuple[object, 
     st.lists(operations, max_size=4, unique_by=lambda o: o.operation_id),
     st.randoms(),
 )
-def test_one_pass_over_the_runs_tells_what_a_search_for_each_operation_tells(
+def test_one_pass_over_the_runs_finds_the_same_as_a_search_for_each_operation(
     runs: list[RunRow], found: list[Operation], rng: random.Random
 ) -> None:
     inputs = status_inputs(*runs, catalog=OperationCatalog(tuple(found), {}, ()))

@@ -88,7 +88,7 @@ def test_an_executable_that_git_never_had_leaves_the_operation_unknown(tmp_path:
     assert read(root).bound["OP-A01"] == BoundPaths()
 
 
-def test_a_merge_counts_for_what_it_brought_and_for_what_it_settled(tmp_path: Path) -> None:
+def test_a_merge_touches_the_files_that_it_merged_and_resolved(tmp_path: Path) -> None:
     root = repository(tmp_path)
     base = commit(root, {"a.py": "1\n", "b.py": "1\n", "c.py": "1\n"})
     git(root, "switch", "-q", "-c", "side")
@@ -187,27 +187,27 @@ def test_without_git_or_a_commit_there_is_no_history(tmp_path: Path) -> None:
     assert found == PathDrift({"OP-A01": BoundPaths(is_whole=False)}, None)
 
 
-def test_git_is_asked_three_times_however_many_operations_there_are(
+def test_git_is_started_three_times_for_any_number_of_operations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = repository(tmp_path)
     head = commit(root, {f"jobs/{number}.py": "1" for number in range(9)})
-    asked: list[str] = []
+    commands: list[str] = []
     real = ask_git
 
     def counted(where: Path, *arguments: str) -> bytes | None:
-        asked.append(arguments[0])
+        commands.append(arguments[0])
         return real(where, *arguments)
 
     monkeypatch.setattr(drift, "ask_git", counted)
 
     found = read_path_drift(root, [operation(number, f"jobs/{number}.py") for number in range(9)], head)
 
-    assert len(asked) == 3
+    assert len(commands) == 3
     assert all(len(bound.paths) == 1 for bound in found.bound.values())
 
 
-def test_a_commit_that_git_has_not_is_told_and_no_traceback(tmp_path: Path) -> None:
+def test_a_missing_commit_is_reported_without_a_traceback(tmp_path: Path) -> None:
     root = repository(tmp_path)
     commit(root, {"a.py": "1"})
 

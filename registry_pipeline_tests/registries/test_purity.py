@@ -1,4 +1,4 @@
-"""Builders and renderers open no file, socket, process or database: an audit hook listens while they work."""
+"""Builders and renderers open no file, socket, process or database: an audit hook watches them."""
 
 from __future__ import annotations
 

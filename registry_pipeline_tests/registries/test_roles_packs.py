@@ -1,4 +1,4 @@
-"""The pack on the disk, in the index, and as a capture."""
+"""The role pack on the disk, in git's index, and as a capture."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_index_is_read_and_not_the_disk(tmp_path: Path) -> None:
     assert staged(root) == b"two"
 
 
-def test_the_index_that_a_hook_is_told_of_counts_if_it_is_of_this_checkout(
+def test_the_index_of_a_hook_is_used_if_it_belongs_to_this_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`git commit -a` makes an index of its own, which is what will be committed."""
@@ -101,7 +101,7 @@ def test_the_index_that_a_hook_is_told_of_counts_if_it_is_of_this_checkout(
     ("state", "message"),
     [("absent", "not in the index"), ("link", "a link"), ("conflict", "in conflict"), ("outside", "no git repository")],
 )
-def test_what_the_index_cannot_give_is_told(tmp_path: Path, state: str, message: str) -> None:
+def test_a_pack_that_the_index_cannot_give_is_reported(tmp_path: Path, state: str, message: str) -> None:
     root = tmp_path / "r"
     root.mkdir()
     if state != "outside":

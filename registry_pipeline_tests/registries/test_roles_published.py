@@ -1,4 +1,4 @@
-"""Which pack a check compares with: main, the remote's main, a name, HEAD's parent; and when that is not known."""
+"""Which pack a check compares with: main, the remote's main, a name, the parent of HEAD; and when it is unknown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_branch_is_compared_with_main_whatever_it_committed(root: Path) -> Non
     assert baseline(root, "three") == (f"main:{PACK}", "one")
 
 
-def test_the_remote_main_is_asked_where_main_is_not_there_or_has_no_pack(root: Path) -> None:
+def test_the_remote_main_is_used_if_main_is_missing_or_has_no_pack(root: Path) -> None:
     only, one = published(root, None, "one")
     git(root, "update-ref", "refs/remotes/origin/main", one)
     git(root, "checkout", "-q", "--detach", one)
@@ -215,7 +215,7 @@ def test_a_path_is_taken_literally(root: Path) -> None:
     assert len(read_pack_commits(root, None, odd)) == 1
 
 
-def test_the_history_tells_every_commit_that_changed_the_pack_oldest_first(root: Path) -> None:
+def test_the_history_lists_every_commit_that_changed_the_pack_oldest_first(root: Path) -> None:
     one, gone, two = published(root, "one", None, "two")
     commit(root, {"other.txt": "x"})
 
@@ -275,7 +275,7 @@ def test_a_pack_sealed_on_a_branch_is_compared_with_where_it_left_main(root: Pat
     assert sealed_at(root, three, "three") == "two"
 
 
-def test_a_commit_that_the_clone_does_not_have_is_told(root: Path) -> None:
+def test_a_commit_that_the_clone_lacks_is_reported(root: Path) -> None:
     published(root, "one")
 
     with pytest.raises(NotFoundError, match="does not have the commit"):

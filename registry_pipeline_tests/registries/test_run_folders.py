@@ -132,7 +132,7 @@ def test_the_text_of_a_broken_run_json_is_pythons_own(tmp_path: Path, data: byte
         assert problem == f"Failed to parse run.json: {caught.value}"
 
 
-def test_deep_nesting_and_huge_numbers_are_told_and_do_not_crash(tmp_path: Path) -> None:
+def test_deep_nesting_and_huge_numbers_are_reported_and_do_not_crash(tmp_path: Path) -> None:
     put(tmp_path, "deep/run.json", b"[" * 200_000)
     put(tmp_path, "digits/run.json", b"1" * 5_000)
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_listed_is_a_finding_and_the_rest_is_scanned(
     assert str(tmp_path) not in scan.findings[0].message
 
 
-def test_a_run_json_that_cannot_be_opened_is_told_without_the_place_of_the_repository(
+def test_a_run_json_that_cannot_be_opened_is_reported_without_the_repository_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, "a/run.json", b"{}")
@@ -240,7 +240,7 @@ def test_a_run_json_that_cannot_be_opened_is_told_without_the_place_of_the_repos
     assert only_run(tmp_path).run_json_problem == ("Failed to parse run.json: [Errno 13] Permission denied: 'run.json'")
 
 
-def test_progress_is_told_and_ends_with_the_total(tmp_path: Path) -> None:
+def test_progress_is_reported_and_ends_with_the_total(tmp_path: Path) -> None:
     for number in range(600):
         (tmp_path / ROOT / f"r{number:03}").mkdir(parents=True)
     counts: list[int] = []

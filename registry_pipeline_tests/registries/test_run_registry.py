@@ -68,7 +68,7 @@ def test_a_value_that_is_no_string_becomes_null_with_a_warning_in_key_order() ->
     assert record["warnings"] == [f"run.json {name} is neither null nor a string" for name in names]
 
 
-def test_warnings_stand_in_the_order_of_the_contract() -> None:
+def test_warnings_are_in_the_documented_order() -> None:
     run = scanned(
         envelope={"option": 1},
         run_json_problem="p",
@@ -107,7 +107,7 @@ def test_the_order_of_folders_does_not_matter_and_none_is_lost(runs: list[Scanne
     assert made.records == len(runs)
 
 
-def test_an_adapted_envelope_is_told_last_and_run_json_stays_missing() -> None:
+def test_the_warning_about_an_adapted_envelope_is_last_and_run_json_stays_missing() -> None:
     adapted_by = AdaptedBy("meta.json", {"created_utc": "times.start", "operation_id": "job"}, None)
     run = scanned(
         envelope={"created_utc": 7, "operation_id": "OP-A01"},

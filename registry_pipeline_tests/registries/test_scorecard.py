@@ -41,7 +41,7 @@ def scorecard(given: ScorecardInputs) -> dict[str, Any]:
     return made
 
 
-def test_the_seeds_figures_31_of_36_are_86_1_percent() -> None:
+def test_the_figures_31_of_36_are_86_1_percent() -> None:
     operations = [operation(number) for number in range(36)]
     coverage = {each.operation_id: "C3" if number < 20 else "C4" for number, each in enumerate(operations[:31])}
 
@@ -51,7 +51,7 @@ def test_the_seeds_figures_31_of_36_are_86_1_percent() -> None:
     assert document["operations"]["by_level"] == {"C0": 4, "C1": 0, "C2": 1, "C3": 20, "C4": 11, "C5": 0}
 
 
-def test_the_seeds_figures_9_of_13_registries_are_sealed() -> None:
+def test_the_figures_9_of_13_registries_are_sealed() -> None:
     rows = [standing(f"registry_{number:02d}", sealed=number < 9) for number in range(13)]
 
     figures = scorecard(inputs(registries=tuple(rows)))["registries"]
@@ -83,7 +83,7 @@ def test_a_percent_of_nothing_is_unknown() -> None:
     assert scorecard(inputs())["operations"]["c3_plus"] == {"count": 0, "of": 0, "percent": None}
 
 
-def test_a_registry_that_can_be_active_and_is_not_known_is_told_with_its_reason() -> None:
+def test_a_registry_with_an_unknown_pointer_is_listed_with_its_reason() -> None:
     document = scorecard(
         inputs(
             registries=(

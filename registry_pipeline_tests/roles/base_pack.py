@@ -1,4 +1,4 @@
-"""A small pack of three roles, which every mutation starts from."""
+"""A small pack of three roles that tests change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON values and JSON text that look for trouble."""
+"""Strategies for JSON values and for JSON text with errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two JSON values differ where the differences say, and nowhere else."""
+"""The differences between two JSON values are complete and correct."""
 
 from __future__ import annotations
 

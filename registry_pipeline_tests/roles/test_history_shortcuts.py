@@ -1,4 +1,4 @@
-"""What a history shares, and what is held without its text, changes no finding."""
+"""Shared and discarded texts of a history change no finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`roles bump`: one contract more, and nothing else is another byte."""
+"""`roles bump` adds one contract and changes no other byte."""
 
 from __future__ import annotations
 

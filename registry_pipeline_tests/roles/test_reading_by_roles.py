@@ -1,4 +1,4 @@
-"""A pack that is read role by role tells exactly what it tells when it is read at once."""
+"""A pack that is parsed role by role gives the same result as one that is parsed at once."""
 
 from __future__ import annotations
 

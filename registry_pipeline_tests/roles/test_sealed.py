@@ -1,4 +1,4 @@
-"""A sealed run has the verdict of its day: what run.json records and the sealed pack give it again, without git."""
+"""A sealed run keeps its verdict: run.json and the sealed pack give it again, without git."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defects of shape that hide behind others."""
+"""Shape violations that are hidden by others."""
 
 from __future__ import annotations
 

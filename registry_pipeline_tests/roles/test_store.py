@@ -1,4 +1,4 @@
-"""The diagnostics store: once each, counted, with an event that says little; and never in anybody's way."""
+"""The diagnostics store: each violation once, counted, with a short event; an unusable store changes no verdict."""
 
 from __future__ import annotations
 
@@ -127,9 +127,9 @@ def test_concurrent_writers_all_succeed(store: Path) -> None:
             assert each.stdin is not None
             each.stdin.write("go\n")
             each.stdin.flush()
-        ended = [(each.wait(), each.communicate()[1]) for each in writers]
+        result = [(each.wait(), each.communicate()[1]) for each in writers]
 
-    assert ended == [(0, "")] * 3
+    assert result == [(0, "")] * 3
     counts = {row["fingerprint"]: row["count"] for row in read_diagnostics(store)}
     assert counts == {
         diagnostic(name).fingerprint: n for name, n in (("shared", 11), ("one", 5), ("two", 5), ("three", 1))

@@ -1,4 +1,4 @@
-"""Surface hashes are those of RFC 8785: its own examples, the package rfc8785, and the faster road against it."""
+"""Surface hashes follow RFC 8785: its examples, the package rfc8785, and the fast encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waivers take out what was approved, for its time, and never what may not be waived."""
+"""A waiver removes the approved violation for its time, and never one that cannot be waived."""
 
 from __future__ import annotations
 

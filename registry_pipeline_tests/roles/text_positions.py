@@ -1,4 +1,4 @@
-"""Expected positions are found by the text there, so that they do not depend on the code that is tested."""
+"""Expected positions, found by searching the text, independently of the tested code."""
 
 from __future__ import annotations
 

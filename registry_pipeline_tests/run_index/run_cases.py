@@ -1,4 +1,4 @@
-"""Cases of the run index: two logs, what is done with them, and what comes of it.
+"""Cases of the run index: two logs, what is done with them, and the result.
 
 A case has `run-index.jsonl` or `overrides-log.jsonl`, or both, which are checked. `append.jsonl` and
 `append-overrides.jsonl` are appended, `baseline.jsonl` is an earlier state of the run index, `other.jsonl` is merged

@@ -1,4 +1,4 @@
-"""Law: what is appended is what is read, in the same order, and a repetition adds nothing."""
+"""Law: records are read as they were appended, in the same order, and a repetition adds nothing."""
 
 from __future__ import annotations
 

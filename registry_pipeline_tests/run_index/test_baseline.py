@@ -1,4 +1,4 @@
-"""Append-only, proven against git: a commit, and the one before it where nothing changed since."""
+"""Append-only, checked against git: a commit, and the one before it if nothing changed since."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: whatever was done to the side index, answers and appends are those of the log alone, and it is rebuilt."""
+"""Law: after any change of the side index, queries and appends are those of the log, and the index is rebuilt."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ CHANGES: tuple[Change, ...] = (
 
 
 def _assert_answers_are_those_of_the_log(log: Log, run_ids: set[str]) -> None:
-    asked: list[Callable[[bool], Any]] = [
+    queries: list[Callable[[bool], Any]] = [
         *(
             lambda use, view=view: find_records(log, Query(view=view, order_by="run_id"), use_index=use)
             for view in VIEWS
@@ -137,7 +137,7 @@ def _assert_answers_are_those_of_the_log(log: Log, run_ids: set[str]) -> None:
         lambda use: find_latest(log, RuleContext(), artist_id=None, genre_id="GEN-g0", use_index=use),
         *(lambda use, run_id=run_id: find_run(log, run_id, use_index=use) for run_id in sorted(run_ids)),
     ]
-    for ask in asked:
+    for ask in queries:
         by_index, by_scan = ask(True), ask(False)
         assert by_index.by_index
         assert (by_index.entries, by_index.findings) == (by_scan.entries, by_scan.findings)

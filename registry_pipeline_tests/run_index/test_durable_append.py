@@ -1,4 +1,4 @@
-"""An append is on the disk before it is acknowledged, and it is never written into a log that was replaced."""
+"""An append is on the disk before it is acknowledged, and never goes to a log that was replaced."""
 
 from __future__ import annotations
 

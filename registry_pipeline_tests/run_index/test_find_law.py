@@ -1,4 +1,4 @@
-"""Law: what is found by ids in whole blocks of a log is what reading it line by line finds."""
+"""Law: a search by ids in blocks of a log finds the same as reading line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the side index and the plain scan give the same answers, whatever became of the log between two questions."""
+"""Law: the side index and the plain scan give the same results after any change of the log."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
 from registry_pipeline.registries.run_index.side_index import index_path, is_recorded, record_state, state_path
-from registry_pipeline_tests.run_index.mortal import killed_at
+from registry_pipeline_tests.run_index.crash_points import killed_at
 from registry_pipeline_tests.run_index.values import a_run, append_runs, governed_at, log_at, write_log
 
 HIDDEN = a_run(20)

@@ -1,4 +1,4 @@
-"""An append is killed at every call: the log holds all of its records or none, and the next append settles the rest."""
+"""An append is killed at every call: the log has all of its records or none, and the next append recovers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from registry_pipeline.canonical import json_line
 from registry_pipeline.registries.run_index.append import AppendResult
 from registry_pipeline.registries.run_index.log_file import Log, batch_intent_path
 from registry_pipeline.registries.run_index.scan import read_log
-from registry_pipeline_tests.run_index.mortal import killed_at
+from registry_pipeline_tests.run_index.crash_points import killed_at
 from registry_pipeline_tests.run_index.values import a_run, append, log_at
 
 FIRST, SECOND, THIRD, LATER = (a_run(number) for number in range(4))

@@ -38,13 +38,13 @@ def _append_at_once(root: Path, each: int) -> list[str]:
         subprocess.Popen([sys.executable, "-c", _PROGRAM, str(number * each), str(each), str(root)])
         for number in range(PROCESSES)
     ]
-    asked = 0
+    query_count = 0
     while any(start.poll() is None for start in starts):  # a reader meanwhile
         if log_at(root).path.exists():
             find_records(log_at(root), Query(artist_id="ART-a1"))
-            asked += 1
+            query_count += 1
     assert [start.wait() for start in starts] == [0] * PROCESSES
-    assert asked
+    assert query_count
     return [entry.record["run_id"] for entry in read_log(log_at(root)).entries]
 
 

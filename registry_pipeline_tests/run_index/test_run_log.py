@@ -1,4 +1,4 @@
-"""Run logs: an id is minted, people fill fields in, and the final record comes from there."""
+"""Run logs: an id is generated, people fill in fields, and the final record comes from these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The side index: built once, refreshed from the tail, rebuilt where it must be, and never trusted for content."""
+"""The side index: built once, refreshed from the tail, rebuilt if necessary, and never trusted for content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records and logs for the tests of the run index: what is not said is as it should be."""
+"""Records and logs for the tests of the run index; fields that are not given have valid values."""
 
 from __future__ import annotations
 

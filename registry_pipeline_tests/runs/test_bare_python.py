@@ -1,4 +1,4 @@
-"""An auditor needs a Python and the checkout, nothing else: no environment, no package, no installation."""
+"""The verifier runs with Python and the checkout alone: no environment, no package, no installation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sealed(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_valid_folder_is_told_with_its_root(sealed: Path) -> None:
+def test_a_valid_folder_is_reported_with_its_root_hash(sealed: Path) -> None:
     root = (sealed / "MANIFEST.sha256").read_text(encoding="utf-8").split()[-1]
 
     done = _verify(sealed)

@@ -1,4 +1,4 @@
-"""Law: whatever a folder holds, the verifier comes to an end, in little memory and with few words."""
+"""Law: the verifier ends for any folder, in little memory and with limited output."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / RUN_ID
 
 
-def test_a_key_that_stands_twice_among_many_is_found_at_once(folder: Path) -> None:
+def test_a_duplicate_key_among_many_is_found_in_linear_time(folder: Path) -> None:
     many = ",".join(f'"k{number}":0' for number in range(200_000))
     write_tree(folder, seal({"run.json": f'{{{many},"k199999":1}}'.encode()}))
 
     assert [f.code for f in verify_folder(folder).findings] == ["RUN_JSON_DUPLICATE_KEY"]
 
 
-def test_a_thousand_findings_of_a_code_are_told_and_the_others_counted(folder: Path) -> None:
+def test_a_thousand_findings_of_a_code_are_reported_and_the_others_counted(folder: Path) -> None:
     write_tree(folder, sealed_files() | {f"x{number}": b"" for number in range(MAX_OF_A_CODE + 5)})
 
     report = verify_folder(folder, display_path="RUN")
@@ -66,7 +66,7 @@ def test_a_thousand_findings_of_a_code_are_told_and_the_others_counted(folder: P
     ]
 
 
-def test_every_code_is_told_however_many_findings_another_has(folder: Path) -> None:
+def test_every_code_is_reported_however_many_findings_another_has(folder: Path) -> None:
     files = sealed_files() | {f"x{number}": b"" for number in range(MAX_OF_A_CODE + 5)}
     write_tree(folder, files | {"data.jsonl": b"?" * len(files["data.jsonl"])})
 
@@ -92,7 +92,7 @@ def _hollow(folder: Path, sizes: dict[str, int]) -> list[tuple[str, str]]:
     return [(f.code, f.path) for f in report.findings]
 
 
-def test_holes_are_hashed_up_to_a_limit_for_the_whole_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holes_are_hashed_up_to_a_limit_per_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs_tree, "MAX_HOLE_BYTES", 5 * 2**20)
 
     findings = _hollow(folder, {"a": 2**21, "b": 2**21, "c": 2**21, "d": 2**19})

@@ -117,7 +117,7 @@ MINE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("taken", MINE)
-def test_whatever_bears_the_name_is_left_alone(roots: SealRoots, taken: str) -> None:
+def test_an_existing_path_of_that_name_is_not_changed(roots: SealRoots, taken: str) -> None:
     target = roots.publish / str(WANTED)
     MINE[taken](target)
     before = os.lstat(target)
@@ -258,7 +258,7 @@ def _failing_at(number: int, calls: list[str]) -> Callable[[str, Any], Any]:
 
 
 @pytest.mark.parametrize(("extra", "every"), [(None, 1), (MANY, 7)], ids=["fsync", "syncfs"])
-def test_a_failure_at_any_call_leaves_nothing_or_a_whole_folder(
+def test_a_failure_at_any_call_leaves_nothing_or_a_complete_folder(
     roots: SealRoots, extra: dict[str, bytes] | None, every: int
 ) -> None:
     outcomes: list[str] = []

@@ -1,4 +1,4 @@
-"""The writer is killed at its calls: whatever the moment, a run root holds nothing or a whole folder.
+"""The writer is killed at any of its calls: a run root then has nothing or a complete folder.
 
 Every system call of a real process is tried by `soak/test_kill_seal.py`; here a fork dies at every call into `os`.
 """
@@ -27,7 +27,7 @@ def _killed_at(number: int, work: Callable[[], object]) -> bool:
     if child == 0:
         left = number
 
-        def mortal(real: Any) -> Any:
+        def crash_points(real: Any) -> Any:
             def call(*args: Any, **words: Any) -> Any:
                 nonlocal left
                 left -= 1
@@ -38,8 +38,8 @@ def _killed_at(number: int, work: Callable[[], object]) -> bool:
             return call
 
         for name in CALLS:
-            setattr(os, name, mortal(getattr(os, name)))
-        pytest.MonkeyPatch().setattr("registry_pipeline.runs.writer.rename_noreplace", mortal(rename_noreplace))
+            setattr(os, name, crash_points(getattr(os, name)))
+        pytest.MonkeyPatch().setattr("registry_pipeline.runs.writer.rename_noreplace", crash_points(rename_noreplace))
         try:
             work()
         finally:
@@ -48,7 +48,7 @@ def _killed_at(number: int, work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_a_writer_killed_at_any_call_leaves_nothing_or_a_whole_folder(roots: SealRoots) -> None:
+def test_a_writer_killed_at_any_call_leaves_nothing_or_a_complete_folder(roots: SealRoots) -> None:
     number, outcomes, killed = 1, set(), True
     while killed:
         run_id = RunId(WANTED.stamp, f"n{number}")

@@ -13,7 +13,7 @@ def _folder(root: Path, name: str, *files: str) -> Path:
     return folder
 
 
-def test_folders_are_told_apart_by_which_seal_files_exist(tmp_path: Path) -> None:
+def test_folders_are_classified_by_which_seal_files_exist(tmp_path: Path) -> None:
     _folder(tmp_path, "both", "manifest.json", "MANIFEST.sha256")
     _folder(tmp_path, "one", "manifest.json")
     _folder(tmp_path, "none", "run.json")

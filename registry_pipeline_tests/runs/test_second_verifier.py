@@ -45,7 +45,7 @@ def config_key(report: SealReport) -> tuple[str, Findings]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_both_verifiers_tell_the_same_of_every_case(case: Case, tmp_path: Path) -> None:
+def test_both_verifiers_report_the_same_for_every_case(case: Case, tmp_path: Path) -> None:
     report = verify_case(case, tmp_path)
     folder = tmp_path / report.run_id
 
@@ -150,7 +150,7 @@ def _spoil(folder: Path, steps: list[dict[str, Any]]) -> Path:
     steps=[{"op": "list_hashes", "mark": " ", "prefix": "././"}, {"op": "hardlink", "path": "run.json"}],
 )
 @examples(150)
-def test_both_verifiers_tell_the_same_of_any_folder(
+def test_both_verifiers_report_the_same_for_any_folder(
     order: str, extra: dict[str, bytes], steps: list[dict[str, Any]]
 ) -> None:
     with tempfile.TemporaryDirectory() as scratch:

@@ -38,7 +38,7 @@ def test_findings_name_the_folder_as_the_caller_does(sealed: Path) -> None:
     assert report.path == ".codex/RUNS/x"
 
 
-def test_a_folder_may_be_judged_under_the_name_that_it_will_have(sealed: Path) -> None:
+def test_a_folder_may_be_verified_under_its_future_name(sealed: Path) -> None:
     staged = sealed.rename(sealed.parent / f"{RUN_ID}.123.abcd")
 
     assert verify_folder(staged).verdict == "fail"
@@ -118,7 +118,7 @@ def test_a_reader_that_stops_early_stops_the_processes(tmp_path: Path) -> None:
     assert threading.active_count() == 1
 
 
-def test_exit_codes_tell_valid_broken_absent_and_unreadable_apart(
+def test_exit_codes_distinguish_valid_invalid_missing_and_unreadable(
     sealed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = sealed.parent / "broken"

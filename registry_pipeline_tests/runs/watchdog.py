@@ -1,4 +1,4 @@
-"""Judge every case under a watchdog: python -m registry_pipeline_tests.runs.watchdog SCRATCH SECONDS.
+"""Verify every case with a time limit: python -m registry_pipeline_tests.runs.watchdog SCRATCH SECONDS.
 
 A case that takes longer ends the process with status 1 and the stack of where it hung.
 """

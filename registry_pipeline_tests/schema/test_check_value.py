@@ -1,4 +1,4 @@
-"""Finding schemas and telling what is wrong."""
+"""Find schemas and check values."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_importing_the_module_builds_no_large_table() -> None:
     assert [name for name, content in vars(schema).items() if isinstance(content, dict) and len(content) > 1000] == []
 
 
-def test_a_valid_value_does_not_wake_the_judge() -> None:
+def test_a_valid_value_does_not_import_the_slow_validator() -> None:
     code = (
         "import sys; from registry_pipeline.schema import check_value;"
         f"assert check_value({VERSIONS!r}, {{'expected': {{}}}}) == []; print('jsonschema' in sys.modules)"
@@ -72,7 +72,7 @@ def test_a_schema_that_does_not_ship_is_an_error_with_advice() -> None:
         schema_bytes("REGISTRY_weather_v0_1.schema.json")
 
 
-def test_every_problem_is_told_by_its_pointer_in_order() -> None:
+def test_every_problem_has_its_pointer_and_they_are_in_order() -> None:
     value = {"version": 1, "expected": {"threshold_pack_version": [], "schema_version": {}}}
 
     problems = check_value(VERSIONS, value)
@@ -96,7 +96,7 @@ def test_missing_keys_are_one_problem() -> None:
     assert problem == SchemaProblem("", "missing keys: pointer_contract_version, pointers")
 
 
-def test_a_problem_inside_an_alternative_is_told_there() -> None:
+def test_a_problem_inside_an_alternative_is_reported_there() -> None:
     problems = check_value(RECORD, {"moves": [{"registry_id": "a", "from_ref": None, "to_ref": {"run_id": ""}}]})
 
     assert "/moves/0/to_ref" in {p.pointer.rsplit("/run_id")[0] for p in problems}
@@ -115,7 +115,7 @@ def test_a_flood_of_problems_is_cut() -> None:
     assert len(problems) == schema.PROBLEM_LIMIT
 
 
-def test_values_that_the_fast_road_does_not_take_are_judged_all_the_same() -> None:
+def test_values_that_the_fast_validator_does_not_accept_are_checked_too() -> None:
     deep: Any = []
     for _ in range(900):
         deep = [deep]
@@ -169,13 +169,13 @@ def test_a_value_too_deep_to_show_is_one_problem_even_with_half_of_a_surrogate_p
     assert check_value(VERSIONS, {"\ud800": 1, "expected": deep}) == [SchemaProblem("", "nested too deeply")]
 
 
-def test_what_is_told_can_be_written_as_utf_8() -> None:
+def test_problems_can_be_encoded_as_utf_8() -> None:
     (problem,) = check_value(RECORD, valid_record() | {"verdicts": {"\ud800/~": -1}})
 
     assert problem.pointer == "/verdicts/\\ud800~1~0"
 
 
-def test_many_values_are_told_by_their_position() -> None:
+def test_many_values_are_reported_by_their_position() -> None:
     values = [{"expected": {}}, 5, {"expected": {}}, {}]
 
     assert [position for position, value in enumerate(values) if check_value(VERSIONS, value)] == [1, 3]

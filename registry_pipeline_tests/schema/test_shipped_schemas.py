@@ -1,4 +1,4 @@
-"""The schemas themselves: valid, closed, annotated, and saying the same thing in the same words."""
+"""The shipped schemas are valid, closed, annotated and consistent."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_required_key_is_described_and_every_key_is_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ARTIFACTS)
-def test_annotations_stand_where_they_belong(name: str) -> None:
+def test_annotations_are_complete(name: str) -> None:
     schema = read_schema(name)
 
     assert name.endswith(f"_v{schema['schema_version'].replace('.', '_')}.schema.json")

@@ -1,4 +1,4 @@
-"""A real process that seals is killed at every system call it makes from the staging folder on (make soak)."""
+"""A process that seals is killed at every system call from its staging folder on (make soak)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _calls(log: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("parts", [0, 17], ids=["fsync", "syncfs"])
-def test_a_process_killed_at_any_system_call_leaves_nothing_or_a_whole_folder(tmp_path: Path, parts: int) -> None:
+def test_a_process_killed_at_any_system_call_leaves_nothing_or_a_complete_folder(tmp_path: Path, parts: int) -> None:
     log = tmp_path / "log"
     assert _run(tmp_path / "whole", parts, "-o", str(log)) == 0
     calls = _calls(log)

@@ -1,4 +1,4 @@
-"""Power cuts: a command is killed on a file system of its own, and what its disk has then is mounted and checked.
+"""Power cuts: a command is killed on a file system of its own, whose disk is then mounted and checked.
 
 The repository is on an ext4 image that is mounted through a loop device. A copy of the image file contains what was
 written to the disk and nothing of the kernel's cache, as after a power cut; mounting the copy replays the journal. The

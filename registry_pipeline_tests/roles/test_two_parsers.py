@@ -1,4 +1,4 @@
-"""The fast reader takes exactly what the slow one finds no defect in, and reads the same value from it."""
+"""The fast parser accepts exactly the texts in which the slow one finds no error, and gives the same values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people call a run."""
+"""Find runs by name, and verify them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_a_run_is_found_by_the_beginning_of_its_root(built: World) -> None:
 
 
 @pytest.mark.parametrize("word", ["nothing", "2026-02", "active", "abcdef0123"])
-def test_a_word_that_means_no_run_or_several_is_told(built: World, word: str) -> None:
+def test_a_name_of_no_run_or_of_several_runs_is_reported(built: World, word: str) -> None:
     with pytest.raises(NotFoundError):
         find_run(built.repository, word)
 
 
-def test_two_processes_judge_as_one_does(built: World) -> None:
+def test_two_processes_give_the_same_verdicts_as_one(built: World) -> None:
     runs = list_all_runs(built.repository)
 
     assert list(check_runs(runs, jobs=2)) == list(check_runs(runs))

@@ -1,4 +1,4 @@
-"""Issue 3, 6, "the daemon restarted in the middle": of a rebuild, and of a move of pointers."""
+"""The daemon is killed during a rebuild and during an activation."""
 
 from __future__ import annotations
 

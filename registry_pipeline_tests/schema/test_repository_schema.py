@@ -1,4 +1,4 @@
-"""A schema that does not ship: what makes it unusable, and patterns that take bounded time."""
+"""Schemas of a repository: what makes one unusable, and patterns that take bounded time."""
 
 from __future__ import annotations
 

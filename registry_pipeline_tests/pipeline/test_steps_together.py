@@ -27,7 +27,7 @@ STACK = [row.registry_id for row in ROWS]
 POINTED = {row.registry_id for row in ROWS if row.pointer}
 
 
-def test_a_first_build_puts_the_whole_stack_in_force_with_one_record(world: World) -> None:
+def test_a_first_build_activates_every_registry_with_one_record(world: World) -> None:
     outcome = world.build()
 
     assert [row.registry_id for row in outcome.built] == STACK
@@ -116,7 +116,7 @@ def test_a_second_build_in_the_same_second_takes_the_next_name(built: World) -> 
     assert built.active("run_registry") == "2026-03-01__120000__run_registry_build__02"
 
 
-def test_a_missing_source_is_told_and_stops_nobody(world: World) -> None:
+def test_a_missing_source_is_reported_and_stops_no_other_registry(world: World) -> None:
     (world.root / "docs/governance/EXPECTED_VERSIONS_v0_1.json").unlink()
 
     outcome = world.build()
@@ -127,7 +127,7 @@ def test_a_missing_source_is_told_and_stops_nobody(world: World) -> None:
     assert "expected_versions_missing_or_unreadable" in drift["warnings"]
 
 
-def test_a_run_that_was_removed_fails_the_history_and_stops_what_rests_on_it(built: World) -> None:
+def test_a_removed_run_fails_the_history_and_stops_its_dependants(built: World) -> None:
     resting = ("run_registry", "op_status_table", "drift_signals")
     before = [built.active(name) for name in resting]
     shutil.rmtree(built.runs / "2026-02-01__010000__op-a02")
@@ -152,7 +152,7 @@ def test_nothing_is_built_on_a_tampered_upstream_and_it_is_named(built: World) -
     assert built.names() == before
 
 
-def test_a_tampered_previous_is_told_and_a_rebuild_mends_it(built: World) -> None:
+def test_a_tampered_previous_run_is_reported_and_a_rebuild_repairs_it(built: World) -> None:
     built.tamper(built.active("drift_signals"), "DRIFT_SIGNALS_v0_1.json")
 
     outcome = built.build(minutes=1)
@@ -240,7 +240,7 @@ def _built(world: World, run: BuildRun) -> Built:
     return built
 
 
-def test_in_a_clone_without_the_runs_a_build_begins_anew(built: World) -> None:
+def test_in_a_clone_without_the_runs_a_build_starts_from_nothing(built: World) -> None:
     for name in built.names():
         if name.startswith("2026-03-01__120000__") and "pointer_activation" not in name:
             folder = built.runs / name

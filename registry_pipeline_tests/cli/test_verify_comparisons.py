@@ -1,4 +1,4 @@
-"""What is compared with what was: recorded inputs, a git commit, the previous run registry, seals that are required."""
+"""`verify` compares with recorded inputs, a git commit and the previous run registry, and can require seals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline_tests.cli.conftest import Ended, Repository
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository
 from registry_pipeline_tests.registries.repositories import git
 
 LATER = "2026-03-02T12:00:00Z"
@@ -16,9 +16,9 @@ DRIFT = "2026-03-01__120000__drift_signals_build"
 OLD_RUN = "2026-02-01__010000__op-a02"
 
 
-def codes_and_paths(ended: Ended) -> set[tuple[str, str]]:
+def codes_and_paths(outcome: CommandResult) -> set[tuple[str, str]]:
     """Return (code, path) of every error of `verify --json`."""
-    document = ended.document("verify")
+    document = outcome.document("verify")
     findings = [*document["findings"], *(f for result in document["results"] for f in result["findings"])]
     return {(f["code"], f["path"]) for f in findings if f["severity"] == "error"}
 
@@ -34,33 +34,33 @@ def replace_with_link(folder: Path) -> None:
 
 
 def test_inputs_are_followed_and_counted(seen: Repository) -> None:
-    ended = seen("verify", DRIFT, "--inputs", "--json")
+    result = seen("verify", DRIFT, "--inputs", "--json")
 
-    assert ended.code == 0
-    assert ended.document("verify")["counts"]["inputs_walked"] == 3
+    assert result.code == 0
+    assert result.document("verify")["counts"]["inputs_walked"] == 3
     assert "inputs    3 runs followed, recursively" in seen("verify", DRIFT, "--inputs").out
 
 
 def test_a_missing_input_fails_the_run_that_names_it(built: Repository) -> None:
     shutil.rmtree(built.runs / RUN_REGISTRY)
 
-    ended = built("verify", DRIFT, "--inputs", "--json")
+    result = built("verify", DRIFT, "--inputs", "--json")
 
     paths = {f".codex/RUNS/{DRIFT}/run.json", ".codex/RUNS/2026-03-01__120000__op_status_table_build/run.json"}
-    assert ended.code == 3
-    assert codes_and_paths(ended) == {("INPUT_REF_MISSING", path) for path in paths}
-    assert ended.document("verify")["results"][0]["verdict"] == "fail"
+    assert result.code == 3
+    assert codes_and_paths(result) == {("INPUT_REF_MISSING", path) for path in paths}
+    assert result.document("verify")["results"][0]["verdict"] == "fail"
     assert built("verify", DRIFT).code == 0
 
 
 def test_an_altered_input_is_reported_at_the_run_that_uses_it(built: Repository) -> None:
     built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
 
-    ended = built("verify", DRIFT, "--inputs")
+    result = built("verify", DRIFT, "--inputs")
 
-    assert ended.code == 3
-    assert f"SCHEMA_INVALID: INPUT_NOT_VERIFIED .codex/RUNS/{DRIFT}/run.json" in ended.out
-    assert f"-> run `registry-pipeline verify {RUN_REGISTRY}`" in ended.out
+    assert result.code == 3
+    assert f"SCHEMA_INVALID: INPUT_NOT_VERIFIED .codex/RUNS/{DRIFT}/run.json" in result.out
+    assert f"-> run `registry-pipeline verify {RUN_REGISTRY}`" in result.out
 
 
 def test_inputs_needs_runs_to_start_from(seen: Repository) -> None:
@@ -71,10 +71,10 @@ def test_nothing_is_lost_since_a_commit_however_many_runs_were_added(built: Repo
     track(built)
     assert built("build", now=LATER).code == 0
 
-    ended = built("verify", "--baseline", "HEAD", "--json")
+    result = built("verify", "--baseline", "HEAD", "--json")
 
-    assert (ended.code, codes_and_paths(ended)) == (0, set())
-    assert ended.document("verify")["counts"]["baseline_runs"] > 10
+    assert (result.code, codes_and_paths(result)) == (0, set())
+    assert result.document("verify")["counts"]["baseline_runs"] > 10
     assert "of the commit compared by claimed root" in built("verify", "--baseline", "HEAD").out
 
 
@@ -86,10 +86,10 @@ def test_a_run_of_the_commit_that_is_missing_resealed_or_a_link_is_reported(buil
     hash_file.chmod(0o644)
     hash_file.write_bytes(hash_file.read_bytes()[:-65] + b"0" * 64 + b"\n")
 
-    ended = built("verify", "--baseline", "HEAD", "--json")
+    result = built("verify", "--baseline", "HEAD", "--json")
 
-    assert ended.code == 3
-    assert codes_and_paths(ended) == {
+    assert result.code == 3
+    assert codes_and_paths(result) == {
         ("RUN_REMOVED", f".codex/RUNS/{OLD_RUN}"),
         ("RUN_LEFT_OUT", f".codex/RUNS/{DRIFT}"),
         ("RUN_RESEALED", f".codex/RUNS/{RUN_REGISTRY}"),
@@ -112,9 +112,9 @@ def test_the_repository_may_be_a_folder_of_the_checkout(built: Repository, tmp_p
 
 def test_a_baseline_that_cannot_be_compared_exits_7_and_says_what_to_do(built: Repository, tmp_path: Path) -> None:
     def failed(*words: str) -> str:
-        ended = built("verify", "--baseline", *words)
-        assert (ended.code, ended.out, ended.err.count("\n")) == (7, "", 1)
-        return ended.err
+        result = built("verify", "--baseline", *words)
+        assert (result.code, result.out, result.err.count("\n")) == (7, "", 1)
+        return result.err
 
     git(built.root, "commit", "--quiet", "--allow-empty", "--message", "no runs")
     assert "has no run folder under .codex/RUNS" in failed("HEAD")
@@ -136,11 +136,11 @@ def test_a_removed_run_stops_the_build_and_names_the_registry_that_lists_it(buil
     before = [built.active(name) for name in resting]
     shutil.rmtree(built.runs / OLD_RUN)
 
-    ended = built("build", now=LATER)
+    result = built("build", now=LATER)
 
-    assert ended.code == 3
-    assert f"HISTORY_INVALID: RUN_REMOVED .codex/RUNS/{OLD_RUN}" in ended.out
-    assert f"a run that is in the run registry {RUN_REGISTRY} is missing" in ended.out
+    assert result.code == 3
+    assert f"HISTORY_INVALID: RUN_REMOVED .codex/RUNS/{OLD_RUN}" in result.out
+    assert f"a run that is in the run registry {RUN_REGISTRY} is missing" in result.out
     assert before == [built.active(name) for name in resting]
 
 
@@ -149,12 +149,12 @@ def test_an_existing_run_that_cannot_be_listed_is_not_reported_as_removed(built:
     shutil.rmtree(built.root / "reports/runs")
     (built.root / "reports/runs").write_text("no folder")
 
-    ended = built("build", now=LATER)
+    result = built("build", now=LATER)
 
-    assert ended.code == 3
-    assert "RUN_REMOVED" not in ended.out
-    assert "exists, but is not listed: it is now a link" in ended.out
-    assert "exists, but is not listed: reports/runs cannot be read: Not a directory" in ended.out
+    assert result.code == 3
+    assert "RUN_REMOVED" not in result.out
+    assert "exists, but is not listed: it is now a link" in result.out
+    assert "exists, but is not listed: reports/runs cannot be read: Not a directory" in result.out
 
 
 def test_runs_of_a_root_that_is_no_longer_configured_are_no_loss(built: Repository) -> None:

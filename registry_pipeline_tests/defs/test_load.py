@@ -1,6 +1,6 @@
 """Dagster under load: overlapping rebuilds, failed steps, repeated checks and refused activations.
 
-The daemon restarted in the middle is in `test_strain_daemon`: it takes real processes.
+The daemon restarted in the middle is in `test_load_daemon`: it takes real processes.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def test_a_refused_activation_is_not_requested_again_until_the_pointer_file_chan
     assert activated.skipped() == "the newest build of every registry is active"
 
 
-# A failed advance asked for again.
+# A failed activation is requested again.
 
 
 def test_a_failed_activation_is_requested_three_times_with_new_keys(

@@ -1,4 +1,4 @@
-"""A repository with an older rig beside it: adapted envelopes, lists of hashes, a YAML catalog, drift by paths."""
+"""A repository with run folders of another tool: adapted envelopes, hash lists, a YAML catalog, drift by paths."""
 
 from __future__ import annotations
 
@@ -113,19 +113,19 @@ def test_folders_with_a_hash_list_fail_only_if_they_are_named(rig: Repository) -
     assert [(f["code"], f["severity"]) for f in by_run["b1"]["findings"]] == [("HASHES_VERIFIED", "info")]
     assert rig("verify", "--all", "--require-sealed").code == 3
     for word in ("b1", "rig/runs/b1"):
-        ended = rig("verify", word, "--json")
-        codes = {f["code"]: f["severity"] for f in ended.document("verify")["results"][0]["findings"]}
-        assert (ended.code, codes) == (3, {"PARTIAL": "error", "HASHES_VERIFIED": "info"})
+        result = rig("verify", word, "--json")
+        codes = {f["code"]: f["severity"] for f in result.document("verify")["results"][0]["findings"]}
+        assert (result.code, codes) == (3, {"PARTIAL": "error", "HASHES_VERIFIED": "info"})
     assert "HASHES_FINDING: HASHES_VERIFIED rig/runs/b1: 2 files match" in rig("verify", "--all").out
 
 
 def test_one_changed_byte_in_a_listed_folder_fails(rig: Repository) -> None:
     (rig.root / "rig/runs/b1/surge.csv").write_text("hour,mm\n0,13\n")
 
-    ended = rig("verify", "--all", "--json")
+    result = rig("verify", "--all", "--json")
 
-    by_run = {each["run_id"]: each for each in ended.document("verify")["results"]}
-    assert (ended.code, by_run["b1"]["verdict"]) == (3, "fail")
+    by_run = {each["run_id"]: each for each in result.document("verify")["results"]}
+    assert (result.code, by_run["b1"]["verdict"]) == (3, "fail")
     assert [f["code"] for f in by_run["b1"]["findings"]] == ["HASH_MISMATCH"]
 
 
@@ -133,10 +133,10 @@ def test_the_build_reports_what_an_adapter_cannot_read_and_continues(rig: Reposi
     rig_run(rig.root, "copy", "d" * 40, id="b1")
     (rig.root / "rig/runs/b1/meta.json").write_bytes(b"\x00garbage")
 
-    ended = rig("build", "run_registry", "--only", "--json")
+    result = rig("build", "run_registry", "--only", "--json")
 
-    document = ended.document("build")
-    assert (ended.code, document["built"][0]["records"]) == (0, 3)
+    document = result.document("build")
+    assert (result.code, document["built"][0]["records"]) == (0, 3)
     assert [f["path"] for f in document["findings"] if f["code"] == "ADAPTER_RUN_ID_MISMATCH"] == [
         "rig/runs/copy/meta.json"
     ]
@@ -146,10 +146,10 @@ def test_a_malformed_yaml_catalog_builds_no_status_table_and_names_the_line(rig:
     with (rig.root / "operations.yaml").open("a") as file:
         file.write("  - {operation_id: OP-B02, option: B}\n")
 
-    ended = rig("build", "--json")
+    result = rig("build", "--json")
 
-    document = ended.document("build")
-    assert ended.code == 7
+    document = result.document("build")
+    assert result.code == 7
     assert "op_status_table" in document["not_built"]
     (found,) = [f for f in document["findings"] if f["code"] == "CATALOG_MALFORMED"]
     assert (found["path"], found["location"]) == ("operations.yaml", "4:1")

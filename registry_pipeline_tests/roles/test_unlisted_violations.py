@@ -1,4 +1,4 @@
-"""Of very many offences against the shape of a pack some are not listed; what is not listed is judged all the same."""
+"""Of very many shape violations some are not listed; those are checked too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that take back, mark, settle and anchor: rollback, mark-bad, doctor, anchor, verify --chain, --strict."""
+"""The commands that undo, mark, repair and anchor: rollback, mark-bad, doctor, anchor, verify --chain, --strict."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ACTIVATION = "2026-03-01__120000__pointer_activation__02"
 def test_rollback_undoes_the_last_activation_and_renders_the_report(built: Repository) -> None:
     assert built("build", now=LATER).code == 0
 
-    ended = built("rollback", "--reason", "wrong", "--actor", "Grace", "--json", now=LATEST)
+    result = built("rollback", "--reason", "wrong", "--actor", "Grace", "--json", now=LATEST)
 
-    document = ended.document("rollback")
-    assert (ended.code, document["action"], len(document["moves"])) == (0, "rollback", 4)  # captures were unchanged
+    document = result.document("rollback")
+    assert (result.code, document["action"], len(document["moves"])) == (0, "rollback", 4)  # captures were unchanged
     assert built.active("drift_signals") == FIRST
     assert (built.runs / document["report_run_id"]).is_dir()
     assert "rollback by Grace: wrong" in built("log").out
@@ -34,19 +34,19 @@ def test_rollback_undoes_the_last_activation_and_renders_the_report(built: Repos
 def test_the_text_of_rollback_names_the_undone_activation_and_the_moves(built: Repository) -> None:
     built("build", now=LATER)
 
-    ended = built("rollback", "--reason", "wrong", now=LATEST)
+    result = built("rollback", "--reason", "wrong", now=LATEST)
 
-    assert "undoing 2026-03-02__120000__pointer_activation: activate by Ada: build" in ended.err
-    assert f"drift_signals: {SECOND} -> {FIRST}" in ended.out
-    assert "recorded in 2026-03-03__120000__pointer_activation" in ended.out
+    assert "undoing 2026-03-02__120000__pointer_activation: activate by Ada: build" in result.err
+    assert f"drift_signals: {SECOND} -> {FIRST}" in result.out
+    assert "recorded in 2026-03-03__120000__pointer_activation" in result.out
 
 
 def test_a_rollback_to_before_the_first_activation_leaves_unknown_pointers(built: Repository) -> None:
-    ended = built("rollback", ACTIVATION, "--reason", "wrong", "--json", now=LATER)
+    result = built("rollback", ACTIVATION, "--reason", "wrong", "--json", now=LATER)
 
-    assert ended.code == 0
-    assert {m["to_ref"] for m in ended.document("rollback")["moves"]} == {None}
-    assert [f["severity"] for f in ended.document("rollback")["findings"]] == ["info"]  # no report to render
+    assert result.code == 0
+    assert {m["to_ref"] for m in result.document("rollback")["moves"]} == {None}
+    assert [f["severity"] for f in result.document("rollback")["findings"]] == ["info"]  # no report to render
     entries = json.loads(built.pointers.read_bytes())["pointers"]
     assert {entry["active_ref_known"] for entry in entries} == {"unknown"}
     again = built("rollback", ACTIVATION, "--reason", "wrong", now=LATEST)
@@ -97,10 +97,10 @@ def test_an_impossible_change_has_its_exit_code_and_changes_nothing(
 ) -> None:
     before = built.files()
 
-    ended = built(*words, now=LATER)
+    result = built(*words, now=LATER)
 
-    assert ended.code == code, ended
-    assert "Traceback" not in ended.err
+    assert result.code == code, result
+    assert "Traceback" not in result.err
     assert before == {p: d for p, d in built.files().items() if not p.endswith(".lock")} | {
         p: d for p, d in before.items() if p.endswith(".lock")
     }
@@ -127,10 +127,10 @@ def test_a_held_lock_prevents_rollback_marking_and_repair(built: Repository, mon
 
 
 def test_a_run_marked_bad_has_a_false_pointer_and_is_never_activated_again(built: Repository) -> None:
-    ended = built("mark-bad", FIRST, "--reason", "wrong clock", "--json", now=LATER)
+    result = built("mark-bad", FIRST, "--reason", "wrong clock", "--json", now=LATER)
 
-    document = ended.document("mark-bad")
-    assert (ended.code, document["action"], document["moves"]) == (0, "mark_bad", [])
+    document = result.document("mark-bad")
+    assert (result.code, document["action"], document["moves"]) == (0, "mark_bad", [])
     pointer = next(
         p for p in json.loads(built.pointers.read_bytes())["pointers"] if p["registry_id"] == "drift_signals"
     )
@@ -188,10 +188,10 @@ def test_the_anchor_is_in_the_chain_until_its_tail_is_removed(built: Repository)
 def test_an_invalid_chain_is_not_anchored_and_a_missing_one_is_not_found(built: Repository, known: Repository) -> None:
     built.tamper(ACTIVATION, "POINTERS_AFTER.json")
 
-    ended = built("anchor", "--json")
+    result = built("anchor", "--json")
 
-    assert ended.code == 3
-    assert ended.document("anchor")["root_sha256"] is None
+    assert result.code == 3
+    assert result.document("anchor")["root_sha256"] is None
     assert built("anchor").out.startswith("CHAIN_INVALID: CHAIN_RECORD_EDITED")
     assert known("anchor").code == 7
 

@@ -1,4 +1,4 @@
-"""The verbs that only look: status, log, show, explain, registries."""
+"""The commands that only read: status, log, show, explain, registries."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def test_status_fails_on_request(seen: Repository) -> None:
 def test_status_says_why_a_registry_that_was_built_alone_is_not_active(built: Repository) -> None:
     assert built("build", "run_registry", "--only", now="2026-03-02T12:00:00Z").code == 0
 
-    ended = built("status", "--json", now="2026-03-02T12:00:00Z")
+    result = built("status", "--json", now="2026-03-02T12:00:00Z")
 
-    rows = {row["registry_id"]: row for row in ended.document("status")["registries"]}
+    rows = {row["registry_id"]: row for row in result.document("status")["registries"]}
     row = rows["run_registry"]
-    assert ended.code == 0
+    assert result.code == 0
     assert row["active"]["run_id"] == RUN_REGISTRY
     assert row["newest_run_id"] == "2026-03-02__120000__run_registry_build"
     assert "would depend on 2026-03-01__120000__run_registry_build" in row["newest_not_active_because"]
@@ -77,21 +77,21 @@ def test_status_says_why_a_registry_that_was_built_alone_is_not_active(built: Re
 def test_status_exits_3_when_an_active_run_was_altered(built: Repository) -> None:
     built.tamper(RUN_REGISTRY, "RUN_REGISTRY_v0_1.jsonl")
 
-    ended = built("status", "--json")
+    result = built("status", "--json")
 
-    document = ended.document("status")
+    document = result.document("status")
     row = next(r for r in document["registries"] if r["registry_id"] == "run_registry")
-    assert (ended.code, row["seal"], document["health_state"]) == (3, "fail", "DEGRADED_BLOCKING")
+    assert (result.code, row["seal"], document["health_state"]) == (3, "fail", "DEGRADED_BLOCKING")
     assert "HASH_MISMATCH" in {f["code"] for f in document["findings"]}
 
 
 def test_an_active_run_without_a_folder_is_missing(built: Repository) -> None:
     shutil.rmtree(built.runs / RUN_REGISTRY)
 
-    ended = built("status", "--json")
+    result = built("status", "--json")
 
-    row = next(r for r in ended.document("status")["registries"] if r["registry_id"] == "run_registry")
-    assert (ended.code, row["seal"], row["age_days"]) == (3, "missing", None)
+    row = next(r for r in result.document("status")["registries"] if r["registry_id"] == "run_registry")
+    assert (result.code, row["seal"], row["age_days"]) == (3, "missing", None)
 
 
 def test_log_lists_activations_and_builds_the_newest_first(seen: Repository) -> None:
@@ -122,10 +122,10 @@ def test_log_is_limited_by_its_option(seen: Repository) -> None:
 
 
 def test_show_prints_envelope_seal_inputs_files_and_activations(seen: Repository) -> None:
-    ended = seen("show", "2026-03-01__120000__drift", "--json")
+    result = seen("show", "2026-03-01__120000__drift", "--json")
 
-    document = ended.document("show")
-    assert (ended.code, document["verdict"], document["active_for"]) == (0, "pass", ["drift_signals"])
+    document = result.document("show")
+    assert (result.code, document["verdict"], document["active_for"]) == (0, "pass", ["drift_signals"])
     assert document["run"]["registry_id"] == "drift_signals"
     assert {i["registry_id"] for i in document["inputs"]["registries"] if i["role"] == "upstream"} == {
         "run_registry",
@@ -140,15 +140,15 @@ def test_show_prints_envelope_seal_inputs_files_and_activations(seen: Repository
 def test_show_takes_a_path_outside_of_any_repository(seen: Repository, tmp_path: Path, home: Path) -> None:
     shutil.copytree(seen.runs / RUN_REGISTRY, tmp_path / RUN_REGISTRY)
 
-    ended = call("show", f"./{RUN_REGISTRY}", "--json", cwd=tmp_path, env=environment(home))
+    result = call("show", f"./{RUN_REGISTRY}", "--json", cwd=tmp_path, env=environment(home))
 
-    assert (ended.code, ended.document("show")["activations"]) == (0, [])
+    assert (result.code, result.document("show")["activations"]) == (0, [])
 
 
 def test_show_of_an_unsealed_run_exits_3_and_of_none_7(seen: Repository) -> None:
     assert seen("show", "legacy").code == 3
-    ended = seen("show", "nobody")
-    assert (ended.code, "no run is named 'nobody'" in ended.err) == (7, True)
+    result = seen("show", "nobody")
+    assert (result.code, "no run is named 'nobody'" in result.err) == (7, True)
 
 
 @pytest.mark.parametrize("word", ["HASH_MISMATCH", "hash_mismatch"])
@@ -188,7 +188,7 @@ def test_names_from_run_folders_never_reach_the_terminal_raw(built: Repository) 
     (built.runs / "evil\x1b[2J\n\u202ename").mkdir()
 
     for words in (("verify", "--all"), ("verify", "--all", "--format", "github"), ("status",), ("log",)):
-        ended = built(*words)
-        assert not any(c in ended.out + ended.err for c in ("\x1b", "\u202e"))
+        result = built(*words)
+        assert not any(c in result.out + result.err for c in ("\x1b", "\u202e"))
     assert "evil\\x1b[2J\\n\\u202ename" in built("verify", "--all").out
     assert json.loads(built("verify", "--all", "--json").out)

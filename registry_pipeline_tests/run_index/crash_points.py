@@ -1,4 +1,4 @@
-"""An append in a process of its own that dies at one of its calls to the system."""
+"""An append in a process that is killed at one of its system calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def killed_at(number: int, work: Callable[[], object], *, half: bool = False) ->
     if child == 0:
         left = number
 
-        def mortal(name: str, real: Any) -> Any:
+        def counted_call(name: str, real: Any) -> Any:
             def call(*args: Any, **words: Any) -> Any:
                 nonlocal left
                 left -= 1
@@ -35,7 +35,7 @@ def killed_at(number: int, work: Callable[[], object], *, half: bool = False) ->
 
         patch = pytest.MonkeyPatch()
         for name in CALLS:
-            patch.setattr(os, name, mortal(name, getattr(os, name)))
+            patch.setattr(os, name, counted_call(name, getattr(os, name)))
         try:
             work()
         finally:
