@@ -14,10 +14,10 @@ from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.git.repository import read_identity
+from registry_pipeline.git.repository import read_git_user
 from registry_pipeline.pipeline.render import is_report_missing, render_after_change
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.runs.pointer_file import pointer_hash
+from registry_pipeline.runs.pointer_file import read_pointer_hash
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
 ACTOR_VARIABLE: Final = "REGISTRY_PIPELINE_ACTOR"
@@ -64,7 +64,7 @@ def print_change(
         "action": action,
         "moves": [] if activation is None else [move.to_json() for move in activation.moves],
         "activation_run_id": None if activation is None else activation.record.run_id,
-        "pointer_sha256": pointer_hash(repository) if activation is None else activation.pointer_sha256,
+        "pointer_sha256": read_pointer_hash(repository) if activation is None else activation.pointer_sha256,
         "report_run_id": None if report is None else report.ref.run_id,
         "findings": [finding.to_json() for finding in findings],
     }
@@ -99,7 +99,7 @@ def refusal_code(refusal: Refusal) -> ExitCode:
 
 def find_actor(actor: str | None, root: Path) -> str:
     """Return the first of: `actor`, the environment variable, git's `name <email>`, the login name, the user id."""
-    for name in (actor, os.environ.get(ACTOR_VARIABLE), read_identity(root)):
+    for name in (actor, os.environ.get(ACTOR_VARIABLE), read_git_user(root)):
         if name is not None and name.strip():
             return name.strip()
     try:

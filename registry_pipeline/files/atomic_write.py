@@ -13,7 +13,13 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError, RefusedError
-from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, share_with_group, sync_path
+from registry_pipeline.files.durable import (
+    make_folders,
+    make_write_error,
+    rename_noreplace,
+    share_with_group,
+    sync_path,
+)
 from registry_pipeline.files.lock import open_locked
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -63,7 +69,7 @@ def hash_own_file(path: Path, max_bytes: int | None = None) -> str | None:
     return None if data is None else sha256_hex(data)
 
 
-def refuse_changed(path: Path, expected_sha256: str | None, max_bytes: int | None = None) -> None:
+def refuse_changed_file(path: Path, expected_sha256: str | None, max_bytes: int | None = None) -> None:
     """Refuse if a file is not the one that was read; None stands for no file.
 
     Raises:
@@ -91,17 +97,17 @@ def replace_file(path: Path, data: bytes, expected_sha256: str | None) -> None:
         WriteError: the disk refused; the file is as it was (exit 1).
         DurabilityError: the file is replaced, but the disk did not confirm it (exit 1).
     """
-    refuse_changed(path, expected_sha256)
+    refuse_changed_file(path, expected_sha256)
     if expected_sha256 is None:
         create_file(path, data)
         return
     # (1) Write the new content durably under another name.
-    with _draft_of(path, data, path.stat()) as draft:
+    with _write_draft(path, data, path.stat()) as draft:
         # (2) Compare again: an editor, which takes no lock, may have saved since.
-        refuse_changed(path, expected_sha256)
+        refuse_changed_file(path, expected_sha256)
         # (3) Give it the name.
         draft.replace(path)
-    _confirm(path)
+    _sync_new_name(path)
 
 
 def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
@@ -114,7 +120,7 @@ def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
         WriteError: the disk refused; there is no such file (exit 1).
         DurabilityError: the file exists, but the disk did not confirm it (exit 1).
     """
-    with _draft_of(path, data, mode) as draft:
+    with _write_draft(path, data, mode) as draft:
         try:
             rename_noreplace(str(draft), str(path))
         except FileExistsError:
@@ -122,7 +128,7 @@ def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
                 f"{path.name} was created by another writer meanwhile; nothing was written",
                 "look at the file, then run the command again",
             ) from None
-    _confirm(path)
+    _sync_new_name(path)
 
 
 def overwrite_file(path: Path, data: bytes) -> None:
@@ -139,7 +145,7 @@ def overwrite_file(path: Path, data: bytes) -> None:
             return
         path = path.resolve()
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
     replace_file(path, data, hash_own_file(path))
 
 
@@ -161,7 +167,7 @@ def write_new_file(path: Path, data: bytes, like: os.stat_result | int) -> None:
     """
     descriptor = os.open(path, _CREATE, _MODE)
     try:
-        _fill(descriptor, data, like, path.parent)
+        _fill_file(descriptor, data, like, path.parent)
     finally:
         os.close(descriptor)
 
@@ -178,11 +184,11 @@ def remove_file(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
     return True
 
 
-def write_descriptor(descriptor: int, data: bytes) -> None:
+def write_all_bytes(descriptor: int, data: bytes) -> None:
     """Write every byte, in as many writes as the disk wants."""
     view = memoryview(data)
     while view:
@@ -208,14 +214,14 @@ def remove_temporary(path: Path) -> bool:
 
 
 @contextmanager
-def _draft_of(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[Path]:
+def _write_draft(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[Path]:
     """Write the next content of a file durably under another name; it is removed if the block fails."""
     draft = temporary_path(path)
     try:
         make_folders(path.parent)
         descriptor = _open_draft(draft)
         try:
-            _fill(descriptor, data, like, path.parent)
+            _fill_file(descriptor, data, like, path.parent)
             yield draft
         except BaseException:
             with suppress(OSError):
@@ -224,7 +230,7 @@ def _draft_of(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[P
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
 
 
 def _open_draft(draft: Path) -> int:
@@ -244,7 +250,7 @@ def _open_draft(draft: Path) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def _fill(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path) -> None:
+def _fill_file(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path) -> None:
     if isinstance(like, int):
         os.fchmod(descriptor, like)
         share_with_group(descriptor, folder)
@@ -252,11 +258,11 @@ def _fill(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path
         with suppress(OSError):  # only a member of the group may give it; the permission bits matter more
             os.fchown(descriptor, -1, like.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
-    write_descriptor(descriptor, data)
+    write_all_bytes(descriptor, data)
     os.fsync(descriptor)
 
 
-def _confirm(path: Path) -> None:
+def _sync_new_name(path: Path) -> None:
     try:
         sync_path(path.parent)
     except OSError as error:

@@ -121,7 +121,7 @@ def is_refused_write(error: OSError) -> bool:
     return error.errno in _NO_SPACE or error.errno == errno.EROFS
 
 
-def write_advice(error: OSError, folder: Path) -> str:
+def advise_on_write_error(error: OSError, folder: Path) -> str:
     """Return what to do about a write into `folder` that the disk or its permissions refused."""
     if error.errno in _NO_SPACE:
         return "free some space on the disk, then run the command again"
@@ -130,7 +130,7 @@ def write_advice(error: OSError, folder: Path) -> str:
     return "fix the cause, then run the command again"
 
 
-def cannot_write(path: Path, error: OSError) -> WriteError:
+def make_write_error(path: Path, error: OSError) -> WriteError:
     """Return the error for a path that the disk or its permissions do not let us write, with advice on the cause."""
     message = f"{path} cannot be written: {error.strerror or error}; it is as it was"
-    return WriteError(message, write_advice(error, path.parent))
+    return WriteError(message, advise_on_write_error(error, path.parent))

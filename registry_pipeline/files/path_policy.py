@@ -63,7 +63,7 @@ def collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
         parts = relpath.split("/")
         for depth in range(1, len(parts) + 1):
             prefix, is_file = "/".join(parts[:depth]), depth == len(parts)
-            key = _folded(prefix)
+            key = _fold_case(prefix)
             if key not in known:
                 known[key] = (prefix, is_file)
                 continue
@@ -74,7 +74,7 @@ def collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _folded(text: str) -> str:
+def _fold_case(text: str) -> str:
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

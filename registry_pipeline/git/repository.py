@@ -30,10 +30,10 @@ class TrackedFiles:
 
     def lines(self) -> tuple[bytes, ...]:
         """Return the line of each file, from which the hash of the tree is computed."""
-        return tuple(tracked_line(path, digest) for path, digest in self.digests)
+        return tuple(make_tracked_line(path, digest) for path, digest in self.digests)
 
 
-def tracked_line(path: bytes, digest: str) -> bytes:
+def make_tracked_line(path: bytes, digest: str) -> bytes:
     """Return the line of a tracked file: its sha256 and its path (`canon_tree_hash` in drift_signals)."""
     return digest.encode("ascii") + b" " + path
 
@@ -149,8 +149,8 @@ def read_tracked_digests(root: Path) -> TrackedFiles | None:
     digests: list[tuple[bytes, str]] = []
     real_folders: dict[bytes, bool] = {b"": True}
     for path in paths:
-        if _is_real(base, os.path.dirname(path), real_folders):  # noqa: PTH120 - raw bytes, which pathlib refuses
-            digest = _digest(base + b"/" + path)
+        if _is_real_folder(base, os.path.dirname(path), real_folders):  # noqa: PTH120 - raw bytes, which pathlib refuses
+            digest = _hash_tracked_file(base + b"/" + path)
             if digest is not None:
                 digests.append((path, digest))
     return TrackedFiles(tuple(digests), len(digests) != len(paths))
@@ -191,7 +191,7 @@ def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
         return pipe.read(fields[2].decode("ascii"))
 
 
-def read_identity(root: Path) -> str | None:
+def read_git_user(root: Path) -> str | None:
     """Return git's user as `name <email>`; None if no name is configured or git is missing."""
     try:
         answer = ask_git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
@@ -223,29 +223,29 @@ def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | N
     return dict(zip(fields[0::3], fields[2::3], strict=False))
 
 
-def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
+def read_ignored_paths(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
     """Return those of the paths, which need not exist, that git's rules ignore; None outside git."""
     arguments = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
     answer = ask_git(root, *arguments, none_found=1)
     return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
 
 
-def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
+def _is_real_folder(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
     """Return whether no part of a folder's path is a link; `known` caches the results."""
     if folder not in known:
-        parent_is_real = _is_real(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
+        parent_is_real = _is_real_folder(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
         known[folder] = parent_is_real and not os.path.islink(base + b"/" + folder)  # noqa: PTH114 - raw bytes
     return known[folder]
 
 
 def _has_file(base: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
-    """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real`."""
+    """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real_folder`."""
     file = base + b"/" + path
     exists = os.path.islink(file) or os.path.isfile(file)  # noqa: PTH113, PTH114 - raw bytes
-    return exists and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
+    return exists and _is_real_folder(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
 
 
-def _digest(path: bytes) -> str | None:
+def _hash_tracked_file(path: bytes) -> str | None:
     """Return the sha256 of a file's bytes or of a link's text; None if neither is there."""
     try:
         if os.path.islink(path):  # noqa: PTH114 - raw bytes

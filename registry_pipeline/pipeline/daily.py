@@ -117,7 +117,7 @@ def _refuse_day_without_history(day: date, start: date, history: History, today:
     if day < start:
         advice = f"build days from {start} on, or set an earlier history_start in {CONFIG_NAME}"
         raise RefusedError(f"{day} is before history_start, {start}", advice)
-    if history.commit_at(last_second(day)) is not None:
+    if history.find_commit_at(last_second(day)) is not None:
         return
     # In a shallow clone the commit may exist elsewhere; in a complete one there is none.
     if history.is_cut:
@@ -162,7 +162,7 @@ def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[st
 def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> SealedDay:
     started = time.perf_counter()
     instant = last_second(day)
-    commit = shared.history.commit_at(instant)
+    commit = shared.history.find_commit_at(instant)
     if commit is None:
         raise ValueError(f"{day} has no commit")  # `_read_history` has refused such a day
     # (1) Build the day from its newest commit and from the runs up to its last second.

@@ -88,19 +88,19 @@ class ActivationRecord:
             raise ValueError("verdicts must map verdicts to counts")
         record = cls(
             action=value["action"],
-            moves=tuple(_move(item) for item in value["moves"]),
-            runs=tuple(_ref(item, "runs") for item in value["runs"]),
+            moves=tuple(_parse_move(item) for item in value["moves"]),
+            runs=tuple(_parse_ref(item, "runs") for item in value["runs"]),
             actor=value["actor"],
             reason=value["reason"],
             verdicts=verdicts,
             before_sha256=value["pointer_sha256_before"],
             after_sha256=value["pointer_sha256_after"],
-            previous=None if previous is None else _ref(previous, "previous_activation"),
+            previous=None if previous is None else _parse_ref(previous, "previous_activation"),
         )
-        record._check_consistency()
+        record._refuse_inconsistent()
         return record
 
-    def _check_consistency(self) -> None:
+    def _refuse_inconsistent(self) -> None:
         if (self.action == "init") != (self.previous is None):
             raise ValueError("the `init` record has no predecessor, and every other record has one")
         if self.action in ("init", "void") and (self.moves or self.before_sha256 != self.after_sha256):
@@ -135,19 +135,19 @@ class Intent:
         return cls(value["run_id"], value["before"], value["after"])
 
 
-def _ref(value: Any, key: str) -> SealedRef:
+def _parse_ref(value: Any, key: str) -> SealedRef:
     ref = SealedRef.from_json(value)
     if ref is None or not is_sha256(ref.manifest_sha256):
         raise ValueError(f"{key} contains an invalid sealed reference")
     return ref
 
 
-def _move(value: Any) -> Move:
+def _parse_move(value: Any) -> Move:
     if not isinstance(value, dict) or set(value) != {"registry_id", "from_ref", "to_ref"}:
         raise ValueError("moves contains an invalid move")
     if not isinstance(value["registry_id"], str):
         raise ValueError("registry_id of a move must be text")  # noqa: TRY004 -- as above
-    before, after = (None if value[key] is None else _ref(value[key], "moves") for key in ("from_ref", "to_ref"))
+    before, after = (None if value[key] is None else _parse_ref(value[key], "moves") for key in ("from_ref", "to_ref"))
     return Move(value["registry_id"], before, after)
 
 
@@ -236,7 +236,7 @@ class ChainState:
         return frozenset(move.to_ref.identity for move in moves if move.to_ref is not None)
 
 
-def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
+def make_chain_state(chain: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
     """Return the chain compared with the pointer file, whose bytes are None if there is no file."""
     # (1) Leave out voided records, then those that a restart of the chain retired.
     voided = _find_voided(chain.records)
@@ -266,7 +266,7 @@ def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | No
         state=state,
         head=head,
         findings=sorted_findings(findings),
-        records=standing if head is None else _walk_back(head, standing),
+        records=standing if head is None else _list_chain_to(head, standing),
         voided=tuple(r for r in all_records if r.root in voided),
         marked_bad={
             run.run_id: r.record.reason for r in kept if r.record.action == "mark_bad" for run in r.record.runs
@@ -365,7 +365,7 @@ def _find_head(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Seale
     return leaves[0]
 
 
-def _walk_back(head: SealedRecord, standing: tuple[SealedRecord, ...]) -> tuple[SealedRecord, ...]:
+def _list_chain_to(head: SealedRecord, standing: tuple[SealedRecord, ...]) -> tuple[SealedRecord, ...]:
     by_root: dict[str | None, SealedRecord] = {r.root: r for r in standing}
     records = [head]
     while (previous := by_root.get(records[-1].previous_root)) is not None:

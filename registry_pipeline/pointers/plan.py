@@ -144,7 +144,7 @@ def find_inconsistent_inputs(
     )
 
 
-def find_inconsistencies(
+def check_consistency_after(
     state: ActivationState, runs: Iterable[SealedRun], moved: frozenset[str], *, allow_mixed: bool
 ) -> Iterator[Finding]:
     """Yield the inconsistent inputs of the state after `moved` registries change to `runs` or to no run.
@@ -155,20 +155,22 @@ def find_inconsistencies(
     for edge in find_inconsistent_inputs(unmoved | {run.registry_id: run for run in runs}, state.specs):
         # An inconsistency elsewhere existed before this change, so it does not refuse the change.
         if edge.touches(moved) and not allow_mixed:
-            yield mixed_finding(edge, edge.ref, edge.upstream_id if edge.upstream_id in moved else edge.registry_id)
+            yield make_mixed_finding(
+                edge, edge.ref, edge.upstream_id if edge.upstream_id in moved else edge.registry_id
+            )
         else:
             detail, registry_id = edge.upstream_id, edge.registry_id
-            yield _input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, detail=detail, registry=registry_id)
+            yield _make_input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, detail=detail, registry=registry_id)
 
 
-def mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None = None) -> Finding:
+def make_mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None = None) -> Finding:
     """Return ACTIVATE_MIXED about the run `ref`; its hint is to build `rebuilt`, or else the upstream registry."""
     active = "no run of it is active" if edge.active is None else f"{edge.active.run_id} is active"
     detail = f"{edge.registry_id} ({edge.ref.run_id}) would depend on {edge.recorded.run_id}, but {active}"
-    return _input_finding("ACTIVATE_MIXED", edge, ref, detail=detail, registry=rebuilt or edge.upstream_id)
+    return _make_input_finding("ACTIVATE_MIXED", edge, ref, detail=detail, registry=rebuilt or edge.upstream_id)
 
 
-def _input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
+def _make_input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
     expected, got = "no active run" if edge.active is None else edge.active.run_id, edge.recorded.run_id
     return finding(code, ref.path, expected=expected, got=got, detail=detail, registry=registry)
 
@@ -270,7 +272,7 @@ def plan_mark_bad(request: ActivationRequest, pointers: bytes, run: SealedRef) -
         after = pointer_file_bytes(with_pointers(request.pointers, changed, request.now_utc))
     # Nothing refuses this: an active bad run is worse than an inconsistent set, which is only a warning.
     emptied = frozenset(pointer.registry_id for pointer in changed)
-    warnings = sorted_findings(find_inconsistencies(request.state, (), emptied, allow_mixed=True))
+    warnings = sorted_findings(check_consistency_after(request.state, (), emptied, allow_mixed=True))
     return ActivationPlan(replace(record, after_sha256=sha256_hex(after)), after, warnings)
 
 
@@ -286,7 +288,9 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
     runs = {candidate.run.registry_id: candidate.run for candidate in request.candidates}
     if len(runs) != len(request.candidates) or request.pointers.sha256 is None:
         raise ValueError("a plan needs one candidate for each registry and an existing pointer file")
-    foreign = {c.run.ref.identity for c in request.candidates if request.allow_foreign and _is_foreign(request, c)}
+    foreign = {
+        c.run.ref.identity for c in request.candidates if request.allow_foreign and _is_foreign_candidate(request, c)
+    }
     # A foreign run can be active already, in a fork for example. A move to itself then records that it is accepted.
     newly_accepted = foreign - request.state.accepted_foreign
     moves = tuple(
@@ -298,7 +302,7 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
     state = replace(request.state, accepted_foreign=frozenset(foreign), rolled_back_runs=frozenset())
     moved = frozenset(move.registry_id for move in moves)
     findings = [f for candidate in request.candidates for f in find_obstacles(candidate, state)]
-    findings += find_inconsistencies(state, runs.values(), moved, allow_mixed=request.allow_mixed)
+    findings += check_consistency_after(state, runs.values(), moved, allow_mixed=request.allow_mixed)
     return _build_plan(request, "activate", moves, findings)
 
 
@@ -322,7 +326,7 @@ def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restore
     # A rollback returns to older runs, so age is not checked.
     findings = [f for candidate in moving for f in find_run_obstacles(candidate, request.state)]
     runs = [candidate.run for candidate in moving]
-    findings += find_inconsistencies(request.state, runs, moved, allow_mixed=request.allow_mixed or restores)
+    findings += check_consistency_after(request.state, runs, moved, allow_mixed=request.allow_mixed or restores)
     return _build_plan(replace(request, candidates=moving), "rollback", moves, findings)
 
 
@@ -338,7 +342,7 @@ def _build_plan(
     verdicts = _count_verdicts(candidate.verdict for candidate in request.candidates)
     # A plan with a foreign run that is not accepted was refused before, so every one that moves is accepted.
     moved = {move.to_ref for move in moves}
-    if foreign := sum(c.run.ref in moved and _is_foreign(request, c) for c in request.candidates):
+    if foreign := sum(c.run.ref in moved and _is_foreign_candidate(request, c) for c in request.candidates):
         verdicts[ACCEPTED_FOREIGN] = foreign
     record = ActivationRecord(
         action=action,
@@ -362,7 +366,7 @@ def _count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     return {name: counts[name] for name in get_args(RunVerdict)} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
 
 
-def _is_foreign(request: ActivationRequest, candidate: Candidate) -> bool:
+def _is_foreign_candidate(request: ActivationRequest, candidate: Candidate) -> bool:
     return is_foreign(candidate.verdict.repository_id, request.state.repository_id)
 
 

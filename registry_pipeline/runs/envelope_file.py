@@ -56,17 +56,17 @@ def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | N
     """
     if data is None:
         return {}, "missing run.json"
-    value, problem = _parse(data, "run.json")
+    value, problem = _parse_json(data, "run.json")
     if isinstance(value, dict):
         return {name: value[name] for name in _FIELDS if name in value}, None
     # The text `null` gives no warning: published run registries have none for it.
     return {}, problem if value is None else "run.json top-level is not an object"
 
 
-def parse_adapted(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str, Any], AdaptedBy]:
+def parse_adapted_file(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str, Any], AdaptedBy]:
     """Return the fields that an adapter finds in its file, under their run.json names, and how they were read."""
     fields = adapter.fields()
-    value, problem = _parse(data, adapter.file)
+    value, problem = _parse_json(data, adapter.file)
     if not isinstance(value, dict):
         return {}, AdaptedBy(adapter.file, fields, problem or f"{adapter.file} top-level is not an object")
     envelope = {name: field for name, path in fields.items() if (field := _get_nested(value, path)) is not None}
@@ -79,7 +79,7 @@ def _get_nested(value: Any, dotted_keys: str) -> Any:
     return value
 
 
-def _parse(data: bytes | str, name: str) -> tuple[Any, str | None]:
+def _parse_json(data: bytes | str, name: str) -> tuple[Any, str | None]:
     """Return the JSON value of a file, or None and the warning text."""
     if isinstance(data, str):
         return None, f"Failed to parse {name}: {data}"

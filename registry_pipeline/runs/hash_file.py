@@ -31,7 +31,7 @@ def check_sha256sum_file(folder: int, display_path: str) -> tuple[Finding, ...] 
     collector = FindingCollector(display_path)
     tree = Tree(folder, collector)
     data = tree.read_document(_HASH_FILE, "MANIFEST_SHA256")
-    lines = None if data is None else read_hash_lines(data, collector)
+    lines = None if data is None else parse_hash_lines(data, collector)
     if not lines or any(map(_SEAL_LINE.fullmatch, lines)) or not any(map(_LINE.fullmatch, lines)):
         return None
     hashes = _parse_lines(lines, collector)
@@ -84,10 +84,10 @@ def check_hash_file(
     Returns the root recomputed from the file lines, and the listed hash of manifest.json; None without such lines.
     """
     if manifest is not None and manifest.is_valid and manifest_sha256 is not None:
-        root = _root_of_exact_file(data, manifest, manifest_sha256)
+        root = _compute_root_if_exact(data, manifest, manifest_sha256)
         if root is not None:
             return root, manifest_sha256
-    lines = read_hash_lines(data, collector)
+    lines = parse_hash_lines(data, collector)
     if lines is None:
         return None, None
     # (1) the ROOT_SHA256 line
@@ -111,7 +111,7 @@ def check_hash_file(
     return root, dict(reversed(pairs)).get("manifest.json")
 
 
-def _root_of_exact_file(data: bytes, manifest: ManifestResult, manifest_sha256: str) -> str | None:
+def _compute_root_if_exact(data: bytes, manifest: ManifestResult, manifest_sha256: str) -> str | None:
     """Return the root if the bytes are exactly what the manifest requires, in one of the three orders, else None."""
     # An exact file breaks no rule, so this fast path skips the rules one by one.
     lines = {path: f"{entry.sha256}  {path}\n" for path, entry in manifest.by_path.items()}
@@ -124,7 +124,7 @@ def _root_of_exact_file(data: bytes, manifest: ManifestResult, manifest_sha256: 
     return root if any(data == "".join(order).encode() + root_line for order in orders) else None
 
 
-def read_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | None:
+def parse_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | None:
     """Return the lines of a MANIFEST.sha256 without blank ones; None if it is not text or most lines are too short."""
     try:
         text = data.decode("utf-8")

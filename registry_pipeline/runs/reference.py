@@ -201,10 +201,12 @@ def pointer_file_bytes(file: PointerFile) -> bytes:
         old_entries = []
     entries = {entry.get("registry_id"): entry for entry in old_entries if isinstance(entry, dict)}
     pointers = sorted(file.pointers, key=lambda pointer: pointer.registry_id)
-    return json_document({**file.document, "pointers": [_entry(entries.get(p.registry_id, {}), p) for p in pointers]})
+    return json_document(
+        {**file.document, "pointers": [_make_entry(entries.get(p.registry_id, {}), p) for p in pointers]}
+    )
 
 
-def _entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
+def _make_entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
     entry = {**before, **pointer.to_json()}
     is_unknown = pointer.ref is None and pointer.known == before.get("active_ref_known") == "unknown"
     # Older tools write an object of nulls for "no run": an entry that means the same keeps their form.

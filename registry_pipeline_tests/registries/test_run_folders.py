@@ -79,7 +79,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_does_not_hang(tmp_path: Path) -> 
     pipe = tmp_path / "run.json"
     os.mkfifo(pipe)
 
-    size, problem = scan._read_file(str(pipe), "run.json")
+    size, problem = scan._read_size_and_bytes(str(pipe), "run.json")
 
     assert (size, problem) == (0, "[Errno 22] Not a regular file: 'run.json'")
 
