@@ -31,7 +31,7 @@ _POLL_SECONDS: Final = 0.005
 
 
 def temporary_path(path: Path) -> Path:
-    """Return where the next content of a file is written before it takes the file's name."""
+    """Return the path at which the next content of a file is written before it takes the file's name."""
     return path.with_name(f".{path.name}{_SUFFIX}")
 
 
@@ -92,7 +92,7 @@ def replace_file(path: Path, data: bytes, expected_sha256: str | None) -> None:
     one that appeared meanwhile is never replaced.
 
     Raises:
-        BusyError: the file is not the one that was read; it was not touched (exit 6).
+        BusyError: the file is not the one that was read, or another writer was busy for 30 s; nothing changed (exit 6).
         RefusedError: it is a link, or no regular file (exit 5).
         WriteError: the disk refused; the file is as it was (exit 1).
         DurabilityError: the file is replaced, but the disk did not confirm it (exit 1).
@@ -111,12 +111,12 @@ def replace_file(path: Path, data: bytes, expected_sha256: str | None) -> None:
 
 
 def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
-    """Create a file with its missing folders, complete or not at all; an existing one is never replaced.
+    """Create a file and its missing folders; an existing file is never replaced.
 
     In a folder to which the group may write, the group gets the permissions of the owner, whatever the umask.
 
     Raises:
-        BusyError: the name is taken; nothing changed (exit 6).
+        BusyError: the name is taken, or another writer was busy for 30 s; nothing changed (exit 6).
         WriteError: the disk refused; there is no such file (exit 1).
         DurabilityError: the file exists, but the disk did not confirm it (exit 1).
     """
@@ -160,7 +160,7 @@ def refuse_missing_folder(path: Path) -> None:
 
 
 def write_new_file(path: Path, data: bytes, like: os.stat_result | int) -> None:
-    """Write a new file durably, but not its name; `like` gives the permission bits, and the group if it is a stat.
+    """Create a file and sync its bytes, not its name; `like` gives permission bits, and the group if it is a stat.
 
     Raises:
         OSError: the name is taken, or the disk refused.
@@ -189,14 +189,14 @@ def remove_file(path: Path) -> bool:
 
 
 def write_all_bytes(descriptor: int, data: bytes) -> None:
-    """Write every byte, in as many writes as the disk wants."""
+    """Write all of `data` to a descriptor, in as many writes as it takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def remove_temporary(path: Path) -> bool:
-    """Remove what a killed writer left at a temporary path; return False while a writer still holds it."""
+    """Remove what a killed writer left at a temporary path; return False if a writer holds it, else True."""
     if path.is_symlink():  # no writer makes one
         path.unlink()
         return True
@@ -215,7 +215,7 @@ def remove_temporary(path: Path) -> bool:
 
 @contextmanager
 def _write_draft(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[Path]:
-    """Write the next content of a file durably under another name; it is removed if the block fails."""
+    """Yield a temporary file with these bytes, synced; remove it if the block fails. OSError becomes WriteError."""
     draft = temporary_path(path)
     try:
         make_folders(path.parent)
@@ -234,6 +234,7 @@ def _write_draft(path: Path, data: bytes, like: os.stat_result | int) -> Iterato
 
 
 def _open_draft(draft: Path) -> int:
+    """Create the temporary file and return its locked descriptor; BusyError if a writer holds it for 30 s."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         if remove_temporary(draft):
@@ -251,6 +252,7 @@ def _open_draft(draft: Path) -> int:
 
 
 def _fill_file(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path) -> None:
+    """Set permission bits and group, then write and sync the bytes of a file in `folder`."""
     if isinstance(like, int):
         os.fchmod(descriptor, like)
         share_with_group(descriptor, folder)
@@ -263,6 +265,7 @@ def _fill_file(descriptor: int, data: bytes, like: os.stat_result | int, folder:
 
 
 def _sync_new_name(path: Path) -> None:
+    """Make the new name of a file durable; DurabilityError if the disk does not confirm it."""
     try:
         sync_path(path.parent)
     except OSError as error:

@@ -34,8 +34,8 @@ def hold_lock(
 ) -> Iterator[None]:
     """Hold the lock file at `path`, whose folder must be inside `root`.
 
-    An exclusive lock makes the file; a shared one needs a file that exists. Where the file may only be read, as for
-    another user of the group, reading it suffices. `purpose` is what the lock protects, for the message.
+    An exclusive lock makes the file, and with `make_folder` its folder; a shared one needs a file that exists. Where
+    the file may only be read, as for another user of the group, reading it suffices. `purpose` is for the message.
 
     Raises:
         BusyError: another process held it for all of `wait_seconds`; nothing changed (exit 6).
@@ -119,6 +119,7 @@ def refuse_outside(path: Path, root: Path) -> None:
 
 
 def _open_regular(path: Path, flags: int, *, read_only_suffices: bool) -> int:
+    """Return a descriptor of a regular file; read-only if `read_only_suffices` and writing is not permitted."""
     try:
         descriptor = _create_or_open(path, flags)
     except OSError as error:

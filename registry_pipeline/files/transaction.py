@@ -139,7 +139,7 @@ def write_files(stage: StageFolder, files: Mapping[str, tuple[bytes | None, byte
 
 
 def _plan_file(stage: StageFolder, number: int, path: str, before: bytes | None, after: bytes | None) -> _PlannedFile:
-    """Refuse a target that is not what was read, or that a link leads to."""
+    """Return the planned change; refuse a file that is not what was read, is linked, or is on another file system."""
     _refuse_path_outside(stage.root, path)
     target = stage.root / path
     expected = None if before is None else sha256_hex(before)
@@ -164,6 +164,7 @@ def _refuse_path_outside(root: Path, path: str) -> None:
 
 
 def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, after: bytes | None) -> None:
+    """Write the bytes before and after into the stage folder, with mode and group of the present file."""
     like = file.mode if before is None else (stage.root / file.path).stat()
     for suffix, data in (("old", before), ("new", after)):
         staged = stage.path / f"{file.number}.{suffix}"
@@ -172,6 +173,7 @@ def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, af
 
 
 def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
+    """Return the files that the intent names; RefusedError if it cannot be parsed."""
     intent = stage.path / _INTENT
     with suppress(StrictJsonError, KeyError, TypeError):
         document = read_strict_json(read_own_file(intent) or b"")
@@ -190,7 +192,7 @@ def _is_planned_file(value: dict[str, Any]) -> bool:
 
 
 def _finish_or_undo(stage: StageFolder) -> Recovery | None:
-    """Finish or undo the change that an intent names; the lock is held."""
+    """Finish the change of the intent, if there is one; undo it if a file was edited or a staged one is damaged."""
     try:
         if not (stage.path / _INTENT).exists():
             _remove_staged(stage)
@@ -218,6 +220,7 @@ def _is_staged(stage: StageFolder, file: _PlannedFile) -> bool:
 
 
 def _apply_file(stage: StageFolder, file: _PlannedFile) -> None:
+    """Move a staged file to its path, or remove the file at that path; BusyError if it is not as planned."""
     target, staged = stage.root / file.path, stage.path / f"{file.number}.new"
     # An editor, which takes no lock, may have saved since the file was read.
     refuse_changed_file(target, file.before, stage.max_bytes)
@@ -232,12 +235,14 @@ def _apply_file(stage: StageFolder, file: _PlannedFile) -> None:
 
 
 def _confirm_written(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+    """Raise OSError if a file does not contain what the change wrote."""
     for each in planned:
         if hash_own_file(stage.root / each.path, stage.max_bytes) != each.after:
             raise OSError(0, f"{each.path} does not contain what was written")
 
 
 def _roll_back(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+    """Restore the files, then remove the intent; WriteError if the disk refuses that."""
     try:
         _restore_files(stage, planned)
         _end_change(stage)
@@ -263,6 +268,7 @@ def _restore_files(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
 
 
 def _end_change(stage: StageFolder) -> None:
+    """Remove the intent durably, then what is staged."""
     if (stage.path / _INTENT).exists():  # on a read-only disk, even removing what does not exist is an error
         (stage.path / _INTENT).unlink()
         sync_path(stage.path)
@@ -270,7 +276,7 @@ def _end_change(stage: StageFolder) -> None:
 
 
 def _remove_staged(stage: StageFolder) -> None:
-    """Remove what is staged for no intent."""
+    """Remove the staged and temporary files, which no intent names any more."""
     for name in os.listdir(stage.path):  # noqa: PTH208 - names are what is wanted
         if name.endswith((".new", ".old", ".tmp")):
             (stage.path / name).unlink(missing_ok=True)

@@ -38,7 +38,7 @@ class BlobDigests:
         return self._known[blob_id]
 
     def add(self, blob_id: str, digest: str) -> None:
-        """Add the digest of a blob."""
+        """Add the digest of a blob in memory; `save` writes it to the file."""
         self._known[blob_id] = self._added[blob_id] = digest
 
     def save(self) -> None:

@@ -70,6 +70,7 @@ def ask_git(
 
 
 def _make_git_error(root: Path, top: Path, message: str) -> NotFoundError:
+    """Return the error for what git printed on stderr, with advice."""
     if "not a git repository (or any" in message:
         return NotFoundError(
             f"git cannot read {root}: {top / '.git'} exists and is damaged or unreadable",

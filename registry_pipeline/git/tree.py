@@ -100,6 +100,7 @@ class CommittedFiles:
     """The trees below the root in any commit, all through one process of git; a context manager.
 
     From one commit to the next only the trees that differ are walked, and only the blobs that are new are hashed.
+    After a NotFoundError it can only be closed.
     """
 
     def __init__(self, root: Path, digests: BlobDigests) -> None:
@@ -136,7 +137,7 @@ class CommittedFiles:
         return tree
 
     def read(self, blob_id: str) -> bytes | None:
-        """Return the bytes of a blob, None if it is larger than a document may be."""
+        """Return the bytes of a blob, None if it is larger than MAX_BYTES; NotFoundError if git lacks it."""
         if blob_id in self._documents:
             return self._documents[blob_id]
         data = self._pipe.read(blob_id, MAX_BYTES)
@@ -195,6 +196,7 @@ class CommittedFiles:
         return removed, added
 
     def _update_lines(self, removed: Mapping[bytes, str], added: Mapping[bytes, str]) -> None:
+        """Remove and add the lines of these blobs, by path; the lines stay sorted."""
         # Few changes are made one by one; for many, sorting again is faster.
         if len(removed) + len(added) > len(self._lines) // 8:
             self._lines = sorted(make_tracked_line(path, self._digests[blob]) for path, blob in self._blobs.items())
@@ -269,6 +271,7 @@ class CommitTree:
         return sorted(name for name in names if name.isprintable() and self.is_file(name))
 
     def _list_blobs(self, folder: bytes, tree_id: str) -> Iterator[bytes]:
+        """Yield the paths of the files and links at any depth below the tree of a folder."""
         pending = [(folder.rstrip(b"/"), tree_id)]
         while pending:
             parent, tree = pending.pop()

@@ -107,7 +107,7 @@ def make_found_run(repository: Repository, run_root: str, run_id: str) -> FoundR
     return FoundRun(repository.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
 
 
-def find_folder_of_run(path: Path) -> FoundRun:
+def find_run_at(path: Path) -> FoundRun:
     """Return the run folder at a path that exists."""
     if not path.is_symlink() and not path.exists():
         raise NotFoundError(f"{path} does not exist", "a path needs a slash; a word without one is a run id")

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_utc, read_strict_json
-from registry_pipeline.files.path_policy import bad_characters, collisions, path_codes
+from registry_pipeline.files.path_policy import bad_characters, find_collisions, path_codes
 from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.values import value_type
@@ -168,7 +168,7 @@ def _check_paths(listed: list[tuple[int, str]], collector: FindingCollector) -> 
     if is_flat and len({path.lower() for _, path in listed}) == len(listed):
         return
     indexes = {path: index for index, path in listed}
-    for path, other in collisions(path for _, path in listed):
+    for path, other in find_collisions(path for _, path in listed):
         collector.add("PATH_COLLISION", _NAME, location=f"/{indexes[path]}/relpath", got=path, detail=other)
 
 

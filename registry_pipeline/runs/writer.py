@@ -24,7 +24,7 @@ from registry_pipeline.files.durable import (
     sync_filesystem,
     sync_path,
 )
-from registry_pipeline.files.path_policy import collisions, path_codes
+from registry_pipeline.files.path_policy import find_collisions, path_codes
 from registry_pipeline.findings.finding import Severity
 from registry_pipeline.runs.manifest import ManifestEntry, build_manifest, make_entry
 from registry_pipeline.runs.reference import RunId
@@ -180,7 +180,9 @@ def _next_run_id(run_id: RunId) -> RunId:
 
 def _refuse_invalid_paths(files: Mapping[str, bytes]) -> None:
     problems = {path: codes for path in files if (codes := path_codes(path))}
-    problems |= {path: (f"PATH_COLLISION with {other}",) for path, other in collisions(files) if path not in problems}
+    problems |= {
+        path: (f"PATH_COLLISION with {other}",) for path, other in find_collisions(files) if path not in problems
+    }
     if problems:
         text = "; ".join(f"{path!r}: {', '.join(codes)}" for path, codes in problems.items())
         raise PublishError(f"these paths cannot be sealed: {text}", "rename the files before sealing")
