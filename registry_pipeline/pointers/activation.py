@@ -100,9 +100,10 @@ def activate(
     allow_mixed: bool = False,
     allow_foreign: bool = False,
 ) -> Activation | Refusal | None:
-    """Activate these runs in one change with a sealed record; None if all are active already.
+    """Activate these runs in one change with a sealed record; None without runs, or if all are active already.
 
-    `run.started` is the time of the activation. Errors are those of `change_pointers`.
+    `run.started` is the time of the activation. Errors are those of `change_pointers` and `plan_activation`; BusyError
+    also if the runs were validated with different pointer files.
     """
     if not validated:
         return None
@@ -122,7 +123,7 @@ def _plan_request(request: ActivationRequest, _pointers: bytes, _chain: ChainSta
 def validate_found_run(
     repository: Repository, registry_id: str, found: FoundRun, *, accept_losses: bool = False
 ) -> ValidatedRun | Refusal:
-    """Return a run with its verdict, or a refusal if no root hash can be computed.
+    """Verify and validate a run; return it with its verdict, whatever that is, or a refusal if it has no root hash.
 
     With `accept_losses` removed runs do not make a run_registry fail; the activation record counts them.
     """
@@ -166,6 +167,7 @@ def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Candi
 
 
 def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
+    """Return a folder as a candidate; `pass` means sealed, with a readable run.json and a claimed root."""
     # Without a complete seal the run may still be written, so its files say nothing yet.
     sealed = folder.seal == "sealed"
     scanned = read_run_folder(root, folder.run_root, folder.run_id) if sealed else None
@@ -197,6 +199,7 @@ def explain_newest_runs(
 
 
 def _explain_by_itself(claim: Candidate, state: ActivationState, *, pointers_valid: bool) -> Obstacle | None:
+    """Return the first obstacle that does not depend on other registries, or None."""
     # An unknown origin is only a warning, so it does not explain anything.
     name, run_id = claim.run.registry_id, claim.run.ref.run_id
     obstacles = [f for f in find_obstacles(claim, state) if f.code != "ACTIVATE_ORIGIN_UNKNOWN"]
@@ -217,6 +220,7 @@ def _explain_by_itself(claim: Candidate, state: ActivationState, *, pointers_val
 
 
 def _explain_by_inputs(claim: Candidate, edge: InconsistentInput | None, state: ActivationState) -> Obstacle:
+    """Return the obstacle of a run that has none of its own: `edge`, another inconsistent input, or no request."""
     name, ref = claim.run.registry_id, claim.run.ref
     if edge is None:
         # It could be activated together with other candidates: explain what prevents activating it alone.

@@ -101,6 +101,7 @@ class ActivationRecord:
         return record
 
     def _refuse_inconsistent(self) -> None:
+        """Raise ValueError if the fields contradict the action, as an `activate` without a move does."""
         if (self.action == "init") != (self.previous is None):
             raise ValueError("the `init` record has no predecessor, and every other record has one")
         if self.action in ("init", "void") and (self.moves or self.before_sha256 != self.after_sha256):
@@ -136,6 +137,7 @@ class Intent:
 
 
 def _parse_ref(value: Any, key: str) -> SealedRef:
+    """Return the reference that JSON states; ValueError, which names `key`, if it is invalid."""
     ref = SealedRef.from_json(value)
     if ref is None or not is_sha256(ref.manifest_sha256):
         raise ValueError(f"{key} contains an invalid sealed reference")
@@ -143,6 +145,7 @@ def _parse_ref(value: Any, key: str) -> SealedRef:
 
 
 def _parse_move(value: Any) -> Move:
+    """Return the move that JSON states; ValueError if it is invalid or has an unknown key."""
     if not isinstance(value, dict) or set(value) != {"registry_id", "from_ref", "to_ref"}:
         raise ValueError("moves contains an invalid move")
     if not isinstance(value["registry_id"], str):
@@ -168,7 +171,7 @@ class SealedRecord:
 
     @property
     def previous_root(self) -> str | None:
-        """The root hash of the record that this one follows."""
+        """The root hash of the record that this one follows, None for `init`."""
         return None if self.record.previous is None else self.record.previous.manifest_sha256
 
     @property
@@ -229,7 +232,7 @@ class ChainState:
         return has_errors(self.findings)
 
     def accepted_foreign(self, repository_id: str | None) -> frozenset[RunIdentity]:
-        """Return the runs that this repository's own records activated with `--allow-foreign`."""
+        """Return all runs activated by those of this repository's own records that accept a foreign run."""
         # A record that a fork inherited accepted its runs for another repository.
         own = [r.record for r in self.records if r.repository_id == repository_id]
         moves = [move for record in own if record.verdicts.get(ACCEPTED_FOREIGN) for move in record.moves]
@@ -237,7 +240,7 @@ class ChainState:
 
 
 def make_chain_state(chain: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
-    """Return the chain compared with the pointer file, whose bytes are None if there is no file."""
+    """Return the state of the chain and of the pointer file, whose bytes are None if there is no file."""
     # (1) Leave out voided records, then those that a restart of the chain retired.
     voided = _find_voided(chain.records)
     kept = [r for r in chain.records if r.root not in voided]
@@ -299,7 +302,7 @@ def _find_voided(records: Iterable[SealedRecord]) -> frozenset[str]:
 
 
 def _is_own_file(pointers: bytes | None) -> bool:
-    """Return whether this tool wrote the pointer file and something was activated in it."""
+    """Return whether the bytes are a pointer file that this tool wrote and that has entries."""
     try:
         document = read_strict_json(pointers or b"")
     except StrictJsonError:
@@ -309,6 +312,7 @@ def _is_own_file(pointers: bytes | None) -> bool:
 
 
 def _check_links(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Iterator[Finding]:
+    """Yield a finding for each named record that is missing, each standing one that is detached, and each fork."""
     # (1) Every record that another one names must exist with that root.
     named: list[tuple[str, SealedRef]] = []
     for sealed in chain.records:
@@ -366,6 +370,7 @@ def _find_head(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Seale
 
 
 def _list_chain_to(head: SealedRecord, standing: tuple[SealedRecord, ...]) -> tuple[SealedRecord, ...]:
+    """Return the standing records that lead to `head`, oldest first, `head` included."""
     by_root: dict[str | None, SealedRecord] = {r.root: r for r in standing}
     records = [head]
     while (previous := by_root.get(records[-1].previous_root)) is not None:

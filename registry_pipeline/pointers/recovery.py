@@ -38,7 +38,10 @@ PENDING: Final = "pending"
 
 
 def complete_pending(repository: Repository) -> Activation | Refusal | None:
-    """Replace the pointer file with the state of the pending record; None if nothing is pending."""
+    """Replace the pointer file with the state of the pending record; None if nothing is pending.
+
+    A refusal, which changes nothing, if a run that it activates has an obstacle or no longer passes its checks.
+    """
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
         head = chain.head
@@ -70,9 +73,12 @@ def _find_pending_errors(repository: Repository, chain: ChainState, head: Sealed
 def void_records(
     repository: Repository, run: BuildRun, words: Sequence[str], *, actor: str, reason: str
 ) -> Activation | Refusal | None:
-    """Void records: the pending one, or each branch that contains a named record; None if nothing is pending.
+    """Void records: the pending one, or each branch that contains a named record.
+
+    None, without any change, if `words` has `pending` and nothing is pending.
 
     Raises:
+        NotFoundError: a word names no record, or several (exit 7).
         RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
     """
     require_reason(reason, "voiding a record")
@@ -111,6 +117,7 @@ def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: 
 
 
 def _seal_without_move(repository: Repository, run: BuildRun, plan: ActivationPlan) -> Activation:
+    """Seal the record of a change that moves no pointer, then remove the intent."""
     # No intent is written: sealing the record completes the change. The intent of a voided record stays until then.
     ref = seal_record(repository, run, plan)
     remove_intent(repository.pointer_path)
@@ -161,6 +168,7 @@ def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | No
 
 
 def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> None:
+    """Write the bytes to quarantine, in a file whose name contains their hash."""
     # The name contains the hash, so an interrupted copy is found and replaced.
     copy = quarantine / f"{pointer_path.stem}.{sha256_hex(data)}{pointer_path.suffix}"
     if read_own_file(copy) != data:
@@ -179,7 +187,7 @@ def remove_leftovers(repository: Repository) -> bool:
 
 
 def _select_voided(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[Collection[SealedRecord], SealedRecord]:
-    """Return the chosen records, each with its branch from the fork to the leaf, and the last record that remains."""
+    """Return the chosen records, each with its branch, and the last record that remains; refuse one in effect."""
     voided: dict[str, SealedRecord] = {}
     for record in chosen:
         voided |= {r.root: r for r in _find_branch(chain.records, record)}

@@ -43,6 +43,7 @@ class _RegistryHistory:
         self.rollbacks: list[tuple[_NumberedMove, list[_NumberedMove]]] = []
 
     def apply(self, number: int, move: Move, *, is_rollback: bool) -> None:
+        """Add the next move of the registry, which the record `number` made, to its history."""
         # (1) An activation adds its move. A rollback before it can no longer be undone.
         if not is_rollback:
             self.in_effect.append((number, move))
@@ -130,7 +131,7 @@ def select_rollback(
 
 
 def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
-    """Return the one record with this run id, or whose run id or root hash starts with `word`."""
+    """Return the one record with this run id, or whose run id or root starts so; NotFoundError if none or several."""
     matches = [r for r in records if r.ref.run_id == word] or [
         r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)
     ]
@@ -149,7 +150,7 @@ def rollback(
     reason: str,
     allow_mixed: bool = False,
 ) -> Activation | Refusal | None:
-    """Return each registry to the run that the undone move replaced; None if that changes nothing.
+    """Activate, for each move to undo, the run that it replaced; None if that changes nothing.
 
     Raises:
         BusyError: another change holds the lock, or happened meanwhile (exit 6).

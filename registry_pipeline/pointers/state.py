@@ -42,7 +42,7 @@ _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 
 def read_chain(repository: Repository) -> ChainRecords:
-    """Return every activation record under the run roots; raise NotFoundError if a run root cannot be listed."""
+    """Return every activation record under the run roots, copies once; NotFoundError if a root cannot be listed."""
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
     for run_root, run_id in _list_runs_with_tag(repository, ACTIVATION_TAG):
@@ -75,6 +75,8 @@ def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
 
 
 def _list_runs_with_tag(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
+    """Yield (run root, run id) of all that has a run id with this tag as its name, links and files too."""
+
     def refuse(run_root: str, error: OSError) -> None:
         if not isinstance(error, NotADirectoryError):
             advice = "check its permissions; without it the chain cannot be checked"
@@ -116,7 +118,13 @@ def intent_path(pointer_path: Path) -> Path:
 
 
 def create_intent(pointer_path: Path, run_id: str, before: str, after: str) -> None:
-    """Write which record is about to be sealed, and the hashes of the pointer file before and after it."""
+    """Create the intent file: which record will be sealed, and the pointer file's hashes before and after.
+
+    Raises:
+        BusyError: an intent exists; nothing changed (exit 6).
+        WriteError: it cannot be written (exit 1).
+        DurabilityError: the disk did not confirm it; it was removed again (exit 1).
+    """
     try:
         create_file(intent_path(pointer_path), json_document(Intent(run_id, before, after).to_json()))
     except DurabilityError:
@@ -130,7 +138,7 @@ def create_intent(pointer_path: Path, run_id: str, before: str, after: str) -> N
 
 
 def read_intent(pointer_path: Path) -> Intent | None:
-    """Return the intent, or None if there is no complete one."""
+    """Return the intent, None if it is missing or cannot be parsed; RefusedError if it is a link."""
     data = read_own_file(intent_path(pointer_path))
     if data is None:
         return None
@@ -210,13 +218,14 @@ def read_locked_state(repository: Repository) -> PointerState:
 
 
 def _read_fingerprint(repository: Repository) -> tuple[object, ...]:
+    """Return a value that differs after every change: names of the records, pointer file and intent."""
     # Every change of the pointers changes at least one of these.
     folders = tuple(_list_runs_with_tag(repository, ACTIVATION_TAG))
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
 def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, SealedRun]:
-    """Return the active runs whose folders exist, with the inputs that they record."""
+    """Return the active runs whose folders exist, verified or not, with the inputs that they record."""
     active: dict[str, SealedRun] = {}
     for registry_id, ref in pointers.active_refs().items():
         if run_folder(repository, ref).is_dir():

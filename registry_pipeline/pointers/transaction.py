@@ -60,7 +60,7 @@ PlanFunction = Callable[[ActivationRequest, bytes, ChainState], PlanResult]
 def change_pointers(
     repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
 ) -> Activation | Refusal | None:
-    """Make one change with a sealed record; None if there is nothing to change.
+    """Make one change with a sealed record; None if there is nothing to change. A refusal changes nothing.
 
     The start of `run` is the time of the change. `seen_sha256` is the hash of the pointer file when the candidates were
     validated.
@@ -69,6 +69,7 @@ def change_pointers(
         BusyError: another change holds the lock, or the pointer file changed since `seen_sha256` (exit 6).
         NotFoundError: the pointer file is missing although activation records exist.
         RefusedError: publish_root is behind a symbolic link (exit 5).
+        WriteError, DurabilityError, PublishError: the disk refused; the message says whether the pointers moved.
     """
     refuse_linked_publish_root(repository)
     # (1) Lock, and refuse if the pointer file is not the one that the verdicts were made for.
@@ -93,6 +94,7 @@ def change_pointers(
 
 
 def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:
+    """Return the bytes of the pointer file; a missing one is created unless activation records exist."""
     data = read_pointer_bytes(repository)
     if data is None and not read_chain(repository).records:
         data = pointer_file_bytes(empty_pointer_file(utc_text(run.started)))
@@ -113,6 +115,7 @@ def _plan_or_refuse(
     chain: ChainState,
     make_plan: PlanFunction,
 ) -> PlanResult:
+    """Return what `make_plan` returns, or a refusal if the pointer file or the chain has an error."""
     pointers, malformed = parse_pointer_file(data, repository.config.pointers)
     # Any error of the pointer file or the chain refuses every change, whatever is requested.
     errors = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
@@ -165,7 +168,7 @@ def _make_interrupted_error(
 
 
 def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
-    """Seal the record of a plan under exactly this run id, or without one under the next free run id."""
+    """Seal a record under `run_id` or the next free one; RegistryPipelineError if another program took that name."""
     expected = run_id or _find_free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
     sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, reuse_attempt=False)

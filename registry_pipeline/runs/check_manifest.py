@@ -51,9 +51,7 @@ def check_manifest(data: bytes, collector: FindingCollector) -> ManifestResult |
         document = _parse_strict(data, _NAME, "MANIFEST_JSON", collector)
         if not isinstance(document, list):
             if document is not _UNPARSED:
-                collector.add(
-                    "MANIFEST_SHAPE", _NAME, detail=f"the top level is {_describe_type(document)}, not an array"
-                )
+                collector.add("MANIFEST_SHAPE", _NAME, detail=f"the top level is {_type_name(document)}, not an array")
             return None
         # Millions of tiny items are no manifest; checking them one by one would take minutes.
         if len(document) > max(MAX_OF_A_CODE, len(data) // _MIN_ENTRY_BYTES):
@@ -81,9 +79,8 @@ def check_run_json(data: bytes, folder_name: str, collector: FindingCollector) -
     document = _parse_strict(data, "run.json", "RUN_JSON", collector)
     if not isinstance(document, dict):
         if document is not _UNPARSED:
-            collector.add(
-                "RUN_JSON_SHAPE", "run.json", detail=f"the top level is {_describe_type(document)}, not an object"
-            )
+            detail = f"the top level is {_type_name(document)}, not an object"
+            collector.add("RUN_JSON_SHAPE", "run.json", detail=detail)
         return None
     run_id = document.get("run_id")
     if not isinstance(run_id, str) or not run_id:
@@ -124,18 +121,19 @@ def _is_too_deep(document: Any) -> bool:
     return True
 
 
-def _describe_type(value: object) -> str:
+def _type_name(value: object) -> str:
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 
 
 def _format_value(value: Any) -> str:
-    return _describe_type(value) if isinstance(value, (dict, list)) else json.dumps(value)
+    return _type_name(value) if isinstance(value, (dict, list)) else json.dumps(value)
 
 
 def _check_entry(index: int, item: Any, collector: FindingCollector) -> ManifestEntry | None:
+    """Return a usable entry, else None; everything invalid is reported. Other keys alone leave it usable."""
     if not isinstance(item, dict):
-        collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_describe_type(item)}")
+        collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_type_name(item)}")
         return None
     if item.keys() != set(_KEYS):
         detail, got = "an entry has other keys than relpath, bytes and sha256", ", ".join(sorted(item))

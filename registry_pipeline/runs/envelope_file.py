@@ -28,7 +28,10 @@ _FIELDS: Final = (
 
 
 def read_run_json(folder: Path) -> dict[str, Any] | None:
-    """Return the object in a folder's run.json, unverified; None if it is missing or is not one strict JSON object."""
+    """Return the object in a folder's run.json, without a seal check; None if it is not one strict JSON object.
+
+    A missing, unreadable or too large file gives None too. Links are followed.
+    """
     try:
         value = read_strict_json(read_regular_file(folder / "run.json"))
     except (OSError, StrictJsonError):
@@ -37,7 +40,7 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
 
 
 def parse_registry_run_json(data: bytes | None) -> dict[str, Any] | None:
-    """Return the object of a run.json that names a registry, else None."""
+    """Return the object of a run.json that names a registry, else None; it need not be strict JSON."""
     # A substring search rules out nearly every other run, so that its run.json is not parsed.
     if data is None or (b"registry_id" not in data and b"\\u" not in data):
         return None
@@ -52,7 +55,8 @@ def parse_registry_run_json(data: bytes | None) -> dict[str, Any] | None:
 def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
     """Return the run.json fields that the run registry uses, and the warning text if there are none.
 
-    `data` is None if there is no run.json, and a text with the reason if it cannot be read.
+    `data` is None if there is no run.json, and a text with the reason if it cannot be read. The JSON value null has
+    neither fields nor a warning.
     """
     if data is None:
         return {}, "missing run.json"
@@ -103,11 +107,12 @@ def read_entries_for_root(folder: Path, root_sha256: str) -> tuple[ManifestEntry
 
 
 def read_stated_root(folder: Path) -> str | None:
-    """Return the root computed from manifest.json alone, or None if it cannot be read."""
+    """Return the root computed from manifest.json alone, or None if it is missing, unreadable or invalid."""
     return _read_manifest(folder)[0]
 
 
 def _read_manifest(folder: Path) -> tuple[str | None, tuple[ManifestEntry, ...]]:
+    """Return the root and the entries of manifest.json; None and () if it cannot be read or has a finding."""
     try:
         data = read_regular_file(folder / "manifest.json", follow_links=False)
     except (OSError, ValueError):  # a name in a record may contain a NUL

@@ -52,6 +52,7 @@ def check_sha256sum_file(folder: int, display_path: str) -> tuple[Finding, ...] 
 
 
 def _parse_lines(lines: Sequence[str], collector: FindingCollector) -> Mapping[str, str]:
+    """Return the hash by path of each valid line, the first of duplicates; report the other lines."""
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match, location = _LINE.fullmatch(line), f"{number}:1"
@@ -125,7 +126,7 @@ def _compute_root_if_exact(data: bytes, manifest: ManifestResult, manifest_sha25
 
 
 def parse_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | None:
-    """Return the lines of a MANIFEST.sha256 without blank ones; None if it is not text or most lines are too short."""
+    """Return the lines that are not blank, and report wrong text; None if it is not UTF-8 or most are too short."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -151,7 +152,7 @@ def parse_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | No
 
 
 def _check_root_line(lines: list[str], collector: FindingCollector) -> str | None:
-    """Return the root that the last ROOT_SHA256 line claims, or None."""
+    """Return the root of the last well-formed ROOT_SHA256 line, or None; report unless it is one, and the last line."""
     numbers = [number for number, line in enumerate(lines, 1) if line.startswith(_ROOT_KEYWORD)]
     if len(numbers) != 1:
         detail = f"there are {len(numbers)}"

@@ -85,7 +85,7 @@ def list_run_folder_names(
 
 
 def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
-    """Return the run folders of every run root with their seal states."""
+    """Return the run folders of every run root with their seal states; an unreadable run root is a finding."""
     findings: list[Finding] = []
 
     def report(run_root: str, error: OSError) -> None:
@@ -99,6 +99,7 @@ def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
 
 
 def _find_seal_state(folder: str) -> SealState:
+    """Return `sealed` if both seal files exist as regular files, `partial` if one does, else `unsealed`."""
     # Two system calls a folder: `status` lists many thousand folders this way.
     present = sum(_is_regular(f"{folder}/{name}") for name in SEAL_FILES)
     return SEAL_STATES[len(SEAL_FILES) - present]

@@ -54,7 +54,7 @@ def _format_value(value: object) -> str:
 
 
 def _parse_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindings) -> Pointer | None:
-    """Return the pointer of an entry, or None if its registry, state or reference is invalid."""
+    """Return the pointer of an entry; None, with a finding, if registry, notes, state or reference is invalid."""
     # Unknown keys of an entry are ignored, because a rewrite keeps them.
     count_before = len(report.findings)
     registry_id = entry.get("registry_id")
@@ -87,6 +87,7 @@ def _parse_known(value: Any, location: str, report: _PointerFindings) -> Known |
 
 
 def _parse_ref(value: Any, location: str, report: _PointerFindings, *, required: bool) -> SealedRef | None:
+    """Return the reference, even an invalid one that can be represented; report all that is invalid."""
     if value is None:
         if required:
             report.add("POINTER_REF", location)
@@ -127,7 +128,7 @@ def _parse_asof(value: Any, location: str, report: _PointerFindings, *, required
 
 
 def parse_pointer_file(data: bytes | None, display_path: str) -> tuple[PointerFile, tuple[Finding, ...]]:
-    """Return the valid pointers of the file, and every finding about its bytes (None if there is no file)."""
+    """Return the parsed file with its valid pointers, and every finding; `data` is None if there is no file."""
     if data is None:
         return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", display_path),)
     report = _PointerFindings(display_path)
@@ -211,7 +212,7 @@ def read_pointer_hash(repository: Repository) -> str | None:
 
 
 def read_pointers(repository: Repository) -> PointerFile:
-    """Return the pointers of the file; findings about the file are left to `inspect`."""
+    """Return the pointer file with its valid pointers only: none if it is missing or invalid; findings are dropped."""
     return parse_pointer_file(read_pointer_bytes(repository), repository.config.pointers)[0]
 
 
@@ -221,5 +222,8 @@ def run_folder(repository: Repository, ref: SealedRef) -> Path:
 
 
 def verify_referenced_run(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
-    """Verify a referenced folder and return the report, with the bytes of the files named in `keep`."""
+    """Verify the folder at a reference's path and return the report; the root hash is not compared.
+
+    The report has the bytes of the files named in `keep`. A missing folder is a finding.
+    """
     return verify_folder(repository.path(ref.path), display_path=ref.path, keep=keep)

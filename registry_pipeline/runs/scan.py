@@ -43,7 +43,7 @@ def read_run_folders(
     adapters: Sequence[Adapter] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> RunScan:
-    """Return every run folder directly under the run roots.
+    """Return every run folder directly under the run roots; what cannot be read is a finding.
 
     Folders in `exclude_runs`, as (run_root, run_id), and those of the caller's Dagster run are left out: a retry must
     not see what its first attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope
@@ -157,7 +157,7 @@ def _read_run(
 def _read_adapted_envelope(
     run: ScannedRun, folder: str, adapters: Sequence[Adapter], findings: list[Finding]
 ) -> ScannedRun:
-    """Return a run without run.json with the envelope from the first adapter whose file exists."""
+    """Return a run with the envelope from the first adapter whose file exists; without one, the run as it is."""
     names = {file.relpath for file in run.files}
     adapter = next((adapter for adapter in adapters if adapter.file in names), None)
     if adapter is None:
@@ -197,7 +197,7 @@ def _check_adapters(adapters: Sequence[Adapter], runs: Sequence[ScannedRun]) -> 
 
 
 def _read_size_and_bytes(path: str, name: str) -> tuple[int, bytes | str]:
-    """Return the size of a file, and its bytes or a text that says why it cannot be read."""
+    """Return the size of a file, and its bytes or why it cannot be read; FileNotFoundError if it is missing."""
     try:
         data = read_regular_file(path, follow_links=False)
     except FileNotFoundError:

@@ -79,7 +79,7 @@ class Tree:
         self._unvisited: list[str] = []
 
     def read_document(self, name: str, code_prefix: str) -> bytes | None:
-        """Return the bytes of a top-level seal file; None, with a finding, if it cannot be used."""
+        """Return the bytes of a top-level file; None, with a finding, if it is missing, too large or unreadable."""
         if name not in self.top:
             self._collector.add(f"{code_prefix}_MISSING", name)
             return None
@@ -114,6 +114,7 @@ class Tree:
         self._report_missing_files()
 
     def _walk(self, folder: int, entries: Iterable[os.DirEntry[str]], prefix: str = "", depth: int = 0) -> None:
+        """Compare every file below a folder, and report what is neither a regular file nor a directory."""
         for entry in entries:
             name = entry.name
             relpath = prefix + name
@@ -138,6 +139,7 @@ class Tree:
                 self._collector.add("FILE_MISSING", relpath)
 
     def _walk_directory(self, parent: int, name: str, relpath: str, depth: int) -> None:
+        """Walk a subdirectory; one that is empty, or deeper than MAX_DEPTH and so not walked, is reported."""
         self._unvisited.append(f"{relpath}/")
         if depth > MAX_DEPTH:
             self._collector.add("TREE_TOO_DEEP", relpath)
@@ -185,6 +187,7 @@ class Tree:
             os.close(file)
 
     def _compare_with_entry(self, file: int, status: os.stat_result, relpath: str) -> None:
+        """Report a size or hash that differs from the manifest entry; keep the bytes that were requested."""
         entry = self._entries.get(relpath)
         size = status.st_size
         has_size = entry is not None and size == entry.bytes

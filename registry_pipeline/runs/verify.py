@@ -115,6 +115,7 @@ def _verify_open_folder(folder: int, name: str, keep: Collection[str], collector
 def _check_run_json(
     tree: Tree, name: str, manifest: ManifestResult | None, collector: FindingCollector
 ) -> Mapping[str, Any] | None:
+    """Return the object of run.json; None if it was not read or is not an object. Report what is invalid."""
     if manifest is not None and "run.json" not in manifest.listed_paths:
         collector.add("RUN_JSON_NOT_SEALED", "run.json")
     if "run.json" not in tree.top:
@@ -224,7 +225,7 @@ def _format_finding(finding: Finding) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify the folders named on the command line and return 0, 2 (usage), 3 (invalid) or 7 (missing)."""
+    """Verify and print the named folders; return 3 if one is invalid, else 7 if one cannot be read, else 0."""
     import argparse  # noqa: PLC0415 - this program only, not the commands
 
     parser = argparse.ArgumentParser(

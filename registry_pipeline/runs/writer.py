@@ -49,7 +49,7 @@ def find_leftovers(staging_root: Path) -> tuple[Path, ...]:
 
 
 def quarantine_folder(leftover: Path, quarantine_root: Path) -> Path:
-    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path."""
+    """Move a folder to quarantine, with a number if its name is taken; return its new path, or raise PublishError."""
     name = leftover.name
     try:
         make_folders(quarantine_root)
@@ -173,6 +173,7 @@ def _stage_all(
 
 
 def _next_run_id(run_id: RunId) -> RunId:
+    """Return the next id to try; PublishError after number 999."""
     if run_id.number >= _MAX_NUMBER:
         raise PublishError(f"all names up to {run_id} are taken", "publish with another second or tag")
     return run_id.next()
@@ -189,6 +190,7 @@ def _refuse_invalid_paths(files: Mapping[str, bytes]) -> None:
 
 
 def _write_sealed_files(staging: str, files: Mapping[str, bytes]) -> str:
+    """Write the files and the two seal files into a staging folder, and return the root hash."""
     # (2) Write every file once, take the manifest from what the disk returns, write the hash file last.
     for relpath, data in files.items():
         _write_file(staging, relpath, data)
@@ -220,6 +222,7 @@ def _read_entries(staging: str) -> Iterator[ManifestEntry]:
 
 
 def _sync_staged(stagings: Sequence[str]) -> None:
+    """Make staged folders readable for all, and sync their files; many files with the whole file system."""
     levels = [level for staging in stagings for level in os.walk(staging, topdown=False)]
     # The permissions are set here, so that a kill right after the rename leaves a folder that all can verify. The
     # directories stay writable until then, because a writer that fails removes them.
@@ -237,6 +240,7 @@ def _sync_staged(stagings: Sequence[str]) -> None:
 
 
 def _refuse_unverified(folder: _Staged) -> None:
+    """Raise PublishError if a staged folder does not verify, or with another root hash than when it was written."""
     report = verify_folder(folder.staging, display_path=str(folder.run_id), expect_run_id=str(folder.run_id))
     if report.verdict != "pass" or report.root_sha256 != folder.root_sha256:
         errors = [f"{f.code} {f.path}: {f.message}" for f in report.findings if f.severity is Severity.ERROR]
@@ -262,6 +266,7 @@ def _publish_all(publish_root: Path, staged: Mapping[int, _Staged]) -> dict[int,
 
 
 def _finish_published(publish_root: Path, folders: Sequence[Path]) -> None:
+    """Make published folders read-only and their names durable; DurabilityError if the disk refuses."""
     # (5) Make the directories read-only and the new names durable. From here on nothing is deleted.
     try:
         for path in folders:
