@@ -64,10 +64,14 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
         return make_found_run(repository, ref.run_root, ref.run_id)
     runs = list_all_runs(repository)
     if word == "latest":
-        tag = None if registry_id is None else spec_of(registry_id).tag
-        dated = [(rid, run) for run in runs if (rid := RunId.parse(run.run_id)) and tag in (None, rid.tag)]
+        dated = [(run_id, run) for run in runs if (run_id := RunId.parse(run.run_id)) is not None]
+        if registry_id is not None:
+            # The tag of an external registry is None: it has no runs here.
+            tag = spec_of(registry_id).tag
+            dated = [(run_id, run) for run_id, run in dated if run_id.tag == tag]
         if not dated:
-            raise NotFoundError("there is no run", "run `registry-pipeline build`")
+            whose = "" if registry_id is None else f" of {registry_id}"
+            raise NotFoundError(f"there is no run{whose}", "run `registry-pipeline build`")
         return max(dated, key=lambda pair: (pair[0].stamp, pair[0].number, pair[1].run_id))[1]
     return _find_by_name(repository, runs, word)
 

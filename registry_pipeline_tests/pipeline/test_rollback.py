@@ -332,3 +332,8 @@ def test_active_tilde_n_is_what_was_in_force_n_moves_ago(world: World) -> None:
     for word, registry_id in (("active~3", "drift_signals"), ("active~1", None), ("active~9", "run_registry")):
         with pytest.raises(NotFoundError):
             find_run(world.repository, word, registry_id)
+
+
+def test_a_registry_whose_runs_have_no_tag_has_no_latest_run(world: World) -> None:
+    with pytest.raises(NotFoundError, match="there is no run of threshold_registry_db"):
+        find_run(world.repository, "latest", "threshold_registry_db")
