@@ -66,7 +66,7 @@ def open_locked(
     shared: bool = False,
     read_only_suffices: bool = False,
 ) -> int:
-    """Return a descriptor of a regular file, opened with `flags` and locked; the caller closes it, which unlocks.
+    """Open a file with `flags`, lock it within `wait_seconds`, and return its descriptor; closing that unlocks it.
 
     Raises:
         BusyError, RefusedError, NotFoundError, WriteError: as `hold_lock`.

@@ -29,7 +29,7 @@ def bad_characters(relpath: str) -> str:
 def path_codes(relpath: str) -> tuple[str, ...]:
     """Return the code of every path rule that a relative path violates, in the order of the rules.
 
-    Collisions concern several paths together: see `find_collisions`.
+    An empty path has only MANIFEST_PATH_TYPE. Collisions concern several paths: see `find_collisions`.
     """
     if not relpath:
         return ("MANIFEST_PATH_TYPE",)

@@ -43,7 +43,7 @@ class History:
 
 
 def read_history(root: Path) -> History | None:
-    """Return the history of the default branch; None outside git or without a commit."""
+    """Return the first-parent history of the default branch; None outside git or without a commit."""
     branch = read_default_branch(root)
     if branch is None:
         return None

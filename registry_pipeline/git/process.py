@@ -140,10 +140,9 @@ def _run_git(
     index_file: str | None = None,
     filters: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = _make_environment(root, top, filters) | ({} if index_file is None else {"GIT_INDEX_FILE": index_file})
-    return subprocess.run(
-        _make_command(root, *arguments), env=environment, input=given, capture_output=True, check=False
-    )
+    command, environment = _make_command(root, *arguments), _make_environment(root, top, filters)
+    environment |= {} if index_file is None else {"GIT_INDEX_FILE": index_file}
+    return subprocess.run(command, env=environment, input=given, capture_output=True, check=False)
 
 
 def _make_command(root: Path, *arguments: str) -> list[str]:

@@ -148,7 +148,7 @@ class CommittedFiles:
         return data
 
     def list_tracked_lines(self, tree_id: str | None) -> tuple[bytes, ...]:
-        """Return the line of every file below a tree, sorted: links with their text, submodules not at all.
+        """Return the sorted lines of all files below a tree, () for None: links with their text, no submodules.
 
         Raises:
             NotFoundError: git has not all of the objects, as in a partial clone.

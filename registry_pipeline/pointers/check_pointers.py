@@ -131,7 +131,7 @@ def _check_active(
 def _check_origin(
     entry: _Entry, ref: SealedRef, verdict: Verdict, own: str | None, accepted_foreign: Collection[RunIdentity]
 ) -> Iterator[Finding]:
-    """Yield a finding for a run that states a repository_id other than `own`; a warning if it is accepted."""
+    """Yield a finding for a run with another repository_id than `own`, which may be None; a warning if accepted."""
     stated = verdict.repository_id
     if is_foreign(stated, own):
         accepted = ref.identity in accepted_foreign

@@ -133,7 +133,7 @@ class InconsistentInput:
 def find_inconsistent_inputs(
     active: Mapping[str, SealedRun], specs: Mapping[str, RegistrySpec]
 ) -> tuple[InconsistentInput, ...]:
-    """Return the inputs of active runs that are not the active runs of their registries, by registry and upstream."""
+    """Return, sorted, each upstream input of an active run that is not active though its registry can have a run."""
     # An active run whose folder is missing is not in `active`, so an input that names it is inconsistent.
     return tuple(
         InconsistentInput(registry_id, run.ref, upstream_id, recorded, None if upstream is None else upstream.ref)

@@ -125,7 +125,7 @@ def _seal_without_move(repository: Repository, run: BuildRun, plan: ActivationPl
 
 
 def _find_records_to_retire(repository: Repository) -> list[SealedRef]:
-    """Return every activation record that exists or that a report names; a broken one with the root that it states."""
+    """Return every activation record that exists or that a report names; the root of a broken one may be invented."""
     chain = read_chain(repository)
     refs = {record.ref for record in chain.records} | {ref for _, ref in chain.witnesses}
     for broken in chain.broken:
@@ -152,7 +152,7 @@ def read_state_after(repository: Repository, record: SealedRecord) -> bytes:
 def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | None:
     """Restore the head's state over a rewound or edited pointer file; None if it is neither.
 
-    Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file.
+    Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file or an empty one.
     """
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain

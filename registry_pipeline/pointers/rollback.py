@@ -150,7 +150,7 @@ def rollback(
     reason: str,
     allow_mixed: bool = False,
 ) -> Activation | Refusal | None:
-    """Activate, for each move to undo, the run that it replaced; None if that changes nothing.
+    """Activate, for each move to undo, the run that it replaced; None if nothing changes, a refusal if one may not be.
 
     Raises:
         BusyError: another change holds the lock, or happened meanwhile (exit 6).

@@ -137,7 +137,10 @@ def _plan_or_refuse(
 
 
 def _commit_plan(repository: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:
-    """Write the intent, seal the record under the run id of the intent, and replace the pointer file."""
+    """Write the intent, seal the record under its run id, replace the pointer file, and remove the intent.
+
+    An error before the record is sealed leaves all as it was; one after it says whether the pointers moved.
+    """
     record, run_id = plan.record, _find_free_run_id(repository, run)
     create_intent(repository.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
     try:

@@ -75,7 +75,7 @@ def check_manifest(data: bytes, collector: FindingCollector) -> ManifestResult |
 
 
 def check_run_json(data: bytes, folder_name: str, collector: FindingCollector) -> Mapping[str, Any] | None:
-    """Check what the seal requires of a run.json and return its object; None if it is not a JSON object."""
+    """Report what the seal refuses in a run.json; return its object, even with findings, or None if it is not one."""
     document = _parse_strict(data, "run.json", "RUN_JSON", collector)
     if not isinstance(document, dict):
         if document is not _UNPARSED:

@@ -171,7 +171,7 @@ def _check_root_line(lines: list[str], collector: FindingCollector) -> str | Non
 
 
 def _check_pairs(pairs: list[tuple[str, str]], collector: FindingCollector) -> None:
-    """Check the file lines, as (path, digest), for duplicates and order."""
+    """Report duplicates of file lines, as (path, digest), and an order that is none of the three permitted."""
     paths = [path for path, _ in pairs]
     for path, count in Counter(paths).items():
         if count > 1:
@@ -189,7 +189,7 @@ def _compare_with_manifest(
     manifest_sha256: str | None,
     collector: FindingCollector,
 ) -> None:
-    """Compare paths and hashes with manifest.json, both ways."""
+    """Report paths and hashes that differ from manifest.json; if that is unusable, only its own line is compared."""
     paths = {path for path, _ in pairs}
     if "manifest.json" not in paths:
         collector.add("HASHFILE_CONTENT", _HASH_FILE, detail="the line of manifest.json is missing")

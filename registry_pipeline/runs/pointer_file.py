@@ -140,7 +140,7 @@ def parse_pointer_file(data: bytes | None, display_path: str) -> tuple[PointerFi
 
 
 def _parse_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
-    """Return the top-level object, keys in their order; empty if it cannot be read."""
+    """Return the top-level object, even with an invalid key; {} if it cannot be parsed. Report what is invalid."""
     # The limits bound the work that a hostile file can cause.
     if len(data) > _MAX_BYTES:
         report.add("POINTER_SHAPE", "", detail=f"larger than {_MAX_BYTES} bytes")

@@ -207,7 +207,7 @@ def pointer_file_bytes(file: PointerFile) -> bytes:
 
 
 def _make_entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
-    """Return the JSON entry of a pointer, with the unknown keys of its entry before."""
+    """Return the JSON entry of a pointer; unknown keys and an older form of "unknown" are kept from `before`."""
     entry = {**before, **pointer.to_json()}
     is_unknown = pointer.ref is None and pointer.known == before.get("active_ref_known") == "unknown"
     # Older tools write an object of nulls for "no run": an entry that means the same keeps their form.

@@ -157,7 +157,7 @@ def _read_run(
 def _read_adapted_envelope(
     run: ScannedRun, folder: str, adapters: Sequence[Adapter], findings: list[Finding]
 ) -> ScannedRun:
-    """Return a run with the envelope from the first adapter whose file exists; without one, the run as it is."""
+    """Return a run with the envelope of the first adapter whose file exists, if any; report another run_id in it."""
     names = {file.relpath for file in run.files}
     adapter = next((adapter for adapter in adapters if adapter.file in names), None)
     if adapter is None:

@@ -181,9 +181,8 @@ def _next_run_id(run_id: RunId) -> RunId:
 
 def _refuse_invalid_paths(files: Mapping[str, bytes]) -> None:
     problems = {path: codes for path in files if (codes := path_codes(path))}
-    problems |= {
-        path: (f"PATH_COLLISION with {other}",) for path, other in find_collisions(files) if path not in problems
-    }
+    collisions = {path: (f"PATH_COLLISION with {other}",) for path, other in find_collisions(files)}
+    problems |= {path: reason for path, reason in collisions.items() if path not in problems}
     if problems:
         text = "; ".join(f"{path!r}: {', '.join(codes)}" for path, codes in problems.items())
         raise PublishError(f"these paths cannot be sealed: {text}", "rename the files before sealing")
