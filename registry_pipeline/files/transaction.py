@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
+from registry_pipeline.canonical import json_document, read_strict_json, sha256_hex
 from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import (
     create_file,
@@ -175,20 +175,19 @@ def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, af
 def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
     """Return the files that the intent names; RefusedError if it cannot be parsed."""
     intent = stage.path / _INTENT
-    with suppress(StrictJsonError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError):  # StrictJsonError and UnicodeEncodeError are a ValueError
         document = read_strict_json(read_own_file(intent) or b"")
         if document["version"] == _VERSION and all(map(_is_planned_file, document["files"])):
             return [_PlannedFile(**each) for each in document["files"]]
-    raise RefusedError(
-        f"the intent {intent} cannot be parsed",
-        f"compare the content files with git, then remove {stage.path}",
-    )
+    advice = f"compare the content files with git, then remove {stage.path}"
+    raise RefusedError(f"the intent {intent} cannot be parsed", advice)
 
 
 def _is_planned_file(value: dict[str, Any]) -> bool:
-    """Return whether the values of one file in an intent have the types that a change writes."""
+    """Return whether one file of an intent is what a change writes; a key or path may raise instead."""
     hashes = all(each is None or isinstance(each, str) for each in (value["before"], value["after"]))
-    return hashes and isinstance(value["path"], str) and type(value["mode"]) is type(value["number"]) is int
+    is_path = isinstance(value["path"], str) and b"\0" not in os.fsencode(value["path"])
+    return hashes and is_path and type(value["mode"]) is type(value["number"]) is int
 
 
 def _finish_or_undo(stage: StageFolder) -> Recovery | None:

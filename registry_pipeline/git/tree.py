@@ -158,7 +158,7 @@ class CommittedFiles:
             new = dict.fromkeys(blob for blob in added.values() if blob not in self._digests)
             for blob, digest in self._pipe.read_digests(list(new)):
                 self._digests.add(blob, digest)
-            # Nothing changes before every object is read: an error leaves tree, blobs and lines as they were.
+            # From here on nothing can fail: an error above leaves tree, blobs and lines as they were.
             for path in removed.keys() - added.keys():
                 del self._blobs[path]
             self._blobs.update(added)

@@ -161,6 +161,8 @@ def test_an_intent_that_leads_out_of_the_tree_is_refused(tmp_path: Path) -> None
         {"version": "9", "files": []},
         {"version": "0.1", "files": [{"path": 5, "before": None, "after": None, "mode": 420, "number": 0}]},
         {"version": "0.1", "files": [{"path": "x", "before": None, "after": None, "mode": 420, "number": "../x"}]},
+        {"version": "0.1", "files": [{"path": "x\0", "before": None, "after": None, "mode": 420, "number": 0}]},
+        {"version": "0.1", "files": [{"path": "\ud800", "before": None, "after": None, "mode": 420, "number": 0}]},
     ],
 )
 def test_an_intent_that_no_change_wrote_is_not_touched(tmp_path: Path, stated: dict[str, object]) -> None:
