@@ -110,7 +110,7 @@ def distinct_blobs(root: Path, days: list[date]) -> bytes:
     history = read_history(root)
     assert history is not None
     found: dict[bytes, None] = {}
-    for commit in dict.fromkeys(history.commit_at(last_second(day)) for day in days):
+    for commit in dict.fromkeys(history.find_commit_at(last_second(day)) for day in days):
         for entry in git(root, "ls-tree", "-r", str(commit)).splitlines():
             found[entry.split()[2]] = None
     return b"".join(blob + b"\n" for blob in found)
@@ -141,7 +141,7 @@ def build_without_sealing(repository: Repository, days: list[date]) -> None:
     with days_of_history._read_shared_inputs(repository, run, history, None, force=True) as shared:  # noqa: SLF001
         for day in days:
             instant = last_second(day)
-            commit = history.commit_at(instant)
+            commit = history.find_commit_at(instant)
             assert commit is not None
             day_inputs = collect_day_inputs(repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
             context = BuildContext(instant, utc_text(instant), GitState(commit, None))

@@ -13,7 +13,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline.render import is_report_missing, render_after_change
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.runs.pointer_file import pointer_hash
+from registry_pipeline.runs.pointer_file import read_pointer_hash
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 
 _UNCHANGED: Final = {
@@ -60,7 +60,7 @@ def print_change(
         "action": action,
         "moves": [] if activation is None else [move.to_json() for move in activation.moves],
         "activation_run_id": None if activation is None else activation.record.run_id,
-        "pointer_sha256": pointer_hash(repository) if activation is None else activation.pointer_sha256,
+        "pointer_sha256": read_pointer_hash(repository) if activation is None else activation.pointer_sha256,
         "report_run_id": None if report is None else report.ref.run_id,
         "findings": [finding.to_json() for finding in findings],
     }

@@ -18,7 +18,7 @@ from registry_pipeline.cli.program import program
 from registry_pipeline.cli.reporter import report_failure
 from registry_pipeline.cli.settings import find_requested_format
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.files.durable import cannot_write, is_refused_write
+from registry_pipeline.files.durable import is_refused_write, make_write_error
 from registry_pipeline.findings.display import printable_lines
 
 _BUG_HINT: Final = "this is a bug: run it again with --verbose and report the output"
@@ -74,7 +74,7 @@ def _wrap_os_error(error: OSError) -> RegistryPipelineError:
     """Return an error that can be reported: a refused write has the common message, others the text of the system."""
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is not None and is_refused_write(error):
-        return cannot_write(path, error)
+        return make_write_error(path, error)
     return RegistryPipelineError(f"{type(error).__name__}: {error}", f"fix the cause, then {_STATUS_HINT}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.pointers.find_runs import FoundRun, find_run, locate_folder
+from registry_pipeline.pointers.find_runs import FoundRun, find_run, find_run_at
 
 
 def is_path(name: str) -> bool:
@@ -29,5 +29,5 @@ def find_repository_for(reporter: Reporter, names: Iterable[str]) -> Repository 
 def find_named_run(repository: Repository | None, name: str, registry_id: str | None = None) -> FoundRun:
     """Return the run that an argument names: the folder of a path (always without a repository), else as `find_run`."""
     if repository is None or is_path(name):
-        return locate_folder(Path(name))
+        return find_run_at(Path(name))
     return find_run(repository, name, registry_id)

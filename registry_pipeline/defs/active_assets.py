@@ -107,7 +107,7 @@ def _activate(
         sealed = sealed_input.sealed_run(catalog.spec_of(registry_id).registry_id, ref, report)
         candidates.append((sealed, validation.validate(repository, sealed)))
     # (2) Activate them together.
-    pointers = pointer_file.pointer_hash(repository)
+    pointers = pointer_file.read_pointer_hash(repository)
     outcome = activation.activate(repository, run, candidates, actor=request.actor, reason=request.reason)
     if not isinstance(outcome, Refusal):
         return outcome

@@ -210,7 +210,7 @@ def request(instance: DagsterInstance, repository: Repository, proposal: Proposa
     closure = proposal.closure
     runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: closure}))
     names = ", ".join(run.ref.run_id for run in proposal.runs)
-    pointers = pointer_file.pointer_hash(repository) or "none"
+    pointers = pointer_file.read_pointer_hash(repository) or "none"
     for run in runs:
         if not run.is_finished:
             return SkipReason(f"the Dagster run {short(run.run_id)} is activating: {names}")

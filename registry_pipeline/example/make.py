@@ -24,7 +24,7 @@ from registry_pipeline.example.adapter_runs import (
 from registry_pipeline.example.history import ExampleCommit, describe_commits
 from registry_pipeline.example.operations import CODEX
 from registry_pipeline.example.schedule import Defect, PlannedRun, Seal, plan_runs, seal_as_older_tools
-from registry_pipeline.files.durable import cannot_write, make_folders
+from registry_pipeline.files.durable import make_folders, make_write_error
 from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.writer import FilesFor, seal_folders
@@ -205,7 +205,7 @@ def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
     except (FileExistsError, NotADirectoryError) as error:
         raise RefusedError(f"{root}: {error.strerror}", "name a new folder, or an empty one") from None
     except OSError as error:
-        raise cannot_write(root, error) from None
+        raise make_write_error(root, error) from None
     if taken is not None:
         raise RefusedError(f"{root} is not empty", "name a new folder, or an empty one")
     _git(root, "init", "--quiet", "--template=", f"--initial-branch={_BRANCH.rsplit('/', 1)[1]}")

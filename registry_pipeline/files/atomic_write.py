@@ -13,7 +13,13 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError, RefusedError
-from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, share_with_group, sync_path
+from registry_pipeline.files.durable import (
+    make_folders,
+    make_write_error,
+    rename_noreplace,
+    share_with_group,
+    sync_path,
+)
 from registry_pipeline.files.lock import open_locked
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -25,7 +31,7 @@ _POLL_SECONDS: Final = 0.005
 
 
 def temporary_path(path: Path) -> Path:
-    """Return where the next content of a file is written before it takes the file's name."""
+    """Return the path at which the next content of a file is written before it takes the file's name."""
     return path.with_name(f".{path.name}{_SUFFIX}")
 
 
@@ -63,7 +69,7 @@ def hash_own_file(path: Path, max_bytes: int | None = None) -> str | None:
     return None if data is None else sha256_hex(data)
 
 
-def refuse_changed(path: Path, expected_sha256: str | None, max_bytes: int | None = None) -> None:
+def refuse_changed_file(path: Path, expected_sha256: str | None, max_bytes: int | None = None) -> None:
     """Refuse if a file is not the one that was read; None stands for no file.
 
     Raises:
@@ -86,35 +92,35 @@ def replace_file(path: Path, data: bytes, expected_sha256: str | None) -> None:
     one that appeared meanwhile is never replaced.
 
     Raises:
-        BusyError: the file is not the one that was read; it was not touched (exit 6).
+        BusyError: the file is not the one that was read, or another writer was busy for 30 s; nothing changed (exit 6).
         RefusedError: it is a link, or no regular file (exit 5).
         WriteError: the disk refused; the file is as it was (exit 1).
         DurabilityError: the file is replaced, but the disk did not confirm it (exit 1).
     """
-    refuse_changed(path, expected_sha256)
+    refuse_changed_file(path, expected_sha256)
     if expected_sha256 is None:
         create_file(path, data)
         return
     # (1) Write the new content durably under another name.
-    with _draft_of(path, data, path.stat()) as draft:
+    with _write_draft(path, data, path.stat()) as draft:
         # (2) Compare again: an editor, which takes no lock, may have saved since.
-        refuse_changed(path, expected_sha256)
+        refuse_changed_file(path, expected_sha256)
         # (3) Give it the name.
         draft.replace(path)
-    _confirm(path)
+    _sync_new_name(path)
 
 
 def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
-    """Create a file with its missing folders, complete or not at all; an existing one is never replaced.
+    """Create a file and its missing folders; an existing file is never replaced.
 
     In a folder to which the group may write, the group gets the permissions of the owner, whatever the umask.
 
     Raises:
-        BusyError: the name is taken; nothing changed (exit 6).
+        BusyError: the name is taken, or another writer was busy for 30 s; nothing changed (exit 6).
         WriteError: the disk refused; there is no such file (exit 1).
         DurabilityError: the file exists, but the disk did not confirm it (exit 1).
     """
-    with _draft_of(path, data, mode) as draft:
+    with _write_draft(path, data, mode) as draft:
         try:
             rename_noreplace(str(draft), str(path))
         except FileExistsError:
@@ -122,7 +128,7 @@ def create_file(path: Path, data: bytes, mode: int = _MODE) -> None:
                 f"{path.name} was created by another writer meanwhile; nothing was written",
                 "look at the file, then run the command again",
             ) from None
-    _confirm(path)
+    _sync_new_name(path)
 
 
 def overwrite_file(path: Path, data: bytes) -> None:
@@ -139,7 +145,7 @@ def overwrite_file(path: Path, data: bytes) -> None:
             return
         path = path.resolve()
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
     replace_file(path, data, hash_own_file(path))
 
 
@@ -154,14 +160,14 @@ def refuse_missing_folder(path: Path) -> None:
 
 
 def write_new_file(path: Path, data: bytes, like: os.stat_result | int) -> None:
-    """Write a new file durably, but not its name; `like` gives the permission bits, and the group if it is a stat.
+    """Create a file and sync its bytes, not its name; `like` gives permission bits, and the group if it is a stat.
 
     Raises:
         OSError: the name is taken, or the disk refused.
     """
     descriptor = os.open(path, _CREATE, _MODE)
     try:
-        _fill(descriptor, data, like, path.parent)
+        _fill_file(descriptor, data, like, path.parent)
     finally:
         os.close(descriptor)
 
@@ -178,19 +184,19 @@ def remove_file(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
     return True
 
 
-def write_descriptor(descriptor: int, data: bytes) -> None:
-    """Write every byte, in as many writes as the disk wants."""
+def write_all_bytes(descriptor: int, data: bytes) -> None:
+    """Write all of `data` to a descriptor, in as many writes as it takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def remove_temporary(path: Path) -> bool:
-    """Remove what a killed writer left at a temporary path; return False while a writer still holds it."""
+    """Remove what a killed writer left at a temporary path; return False if a writer holds it, else True."""
     if path.is_symlink():  # no writer makes one
         path.unlink()
         return True
@@ -208,14 +214,14 @@ def remove_temporary(path: Path) -> bool:
 
 
 @contextmanager
-def _draft_of(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[Path]:
-    """Write the next content of a file durably under another name; it is removed if the block fails."""
+def _write_draft(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[Path]:
+    """Yield a temporary file with these bytes, synced; remove it if the block fails. OSError becomes WriteError."""
     draft = temporary_path(path)
     try:
         make_folders(path.parent)
         descriptor = _open_draft(draft)
         try:
-            _fill(descriptor, data, like, path.parent)
+            _fill_file(descriptor, data, like, path.parent)
             yield draft
         except BaseException:
             with suppress(OSError):
@@ -224,10 +230,11 @@ def _draft_of(path: Path, data: bytes, like: os.stat_result | int) -> Iterator[P
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
 
 
 def _open_draft(draft: Path) -> int:
+    """Create the temporary file and return its locked descriptor; BusyError if a writer holds it for 30 s."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         if remove_temporary(draft):
@@ -244,7 +251,8 @@ def _open_draft(draft: Path) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def _fill(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path) -> None:
+def _fill_file(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path) -> None:
+    """Set permission bits and group, then write and sync the bytes of a file in `folder`."""
     if isinstance(like, int):
         os.fchmod(descriptor, like)
         share_with_group(descriptor, folder)
@@ -252,11 +260,12 @@ def _fill(descriptor: int, data: bytes, like: os.stat_result | int, folder: Path
         with suppress(OSError):  # only a member of the group may give it; the permission bits matter more
             os.fchown(descriptor, -1, like.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
-    write_descriptor(descriptor, data)
+    write_all_bytes(descriptor, data)
     os.fsync(descriptor)
 
 
-def _confirm(path: Path) -> None:
+def _sync_new_name(path: Path) -> None:
+    """Make the new name of a file durable; DurabilityError if the disk does not confirm it."""
     try:
         sync_path(path.parent)
     except OSError as error:

@@ -101,7 +101,7 @@ def make_folders(folder: Path) -> None:
 def share_with_group(entry: str | Path | int, folder: str | Path) -> None:
     """Give the group of a new file or directory its owner's permissions, if the group may write to the folder.
 
-    `entry` may be a descriptor.
+    Nothing changes if entry and folder have different groups. `entry` may be a descriptor.
     """
     # A umask is one user's choice; in a folder that a group shares, the others must be able to work on.
     entry_status, folder_status = os.stat(entry), os.stat(folder)  # noqa: PTH116 - a descriptor, too
@@ -115,14 +115,14 @@ def share_with_group(entry: str | Path | int, folder: str | Path) -> None:
 
 
 def is_refused_write(error: OSError) -> bool:
-    """Return whether an error of an unknown system call is a write that the disk or its permissions refused."""
+    """Return whether the error of an unknown system call is a write, refused for lack of space or permission."""
     if error.errno in NO_PERMISSION and error.errno != errno.EROFS:
         return not os.path.exists(error.filename) or os.access(error.filename, os.R_OK)  # noqa: PTH110 - may be bytes
     return error.errno in _NO_SPACE or error.errno == errno.EROFS
 
 
-def write_advice(error: OSError, folder: Path) -> str:
-    """Return what to do about a write into `folder` that the disk or its permissions refused."""
+def advise_on_write_error(error: OSError, folder: Path) -> str:
+    """Return the advice for a user after a write into `folder` failed with this error."""
     if error.errno in _NO_SPACE:
         return "free some space on the disk, then run the command again"
     if error.errno in NO_PERMISSION:
@@ -130,7 +130,7 @@ def write_advice(error: OSError, folder: Path) -> str:
     return "fix the cause, then run the command again"
 
 
-def cannot_write(path: Path, error: OSError) -> WriteError:
+def make_write_error(path: Path, error: OSError) -> WriteError:
     """Return the error for a path that the disk or its permissions do not let us write, with advice on the cause."""
     message = f"{path} cannot be written: {error.strerror or error}; it is as it was"
-    return WriteError(message, write_advice(error, path.parent))
+    return WriteError(message, advise_on_write_error(error, path.parent))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
-from registry_pipeline.files.durable import NO_PERMISSION, cannot_write, make_folders, share_with_group
+from registry_pipeline.files.durable import NO_PERMISSION, make_folders, make_write_error, share_with_group
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MODE: Final = 0o644
@@ -34,8 +34,8 @@ def hold_lock(
 ) -> Iterator[None]:
     """Hold the lock file at `path`, whose folder must be inside `root`.
 
-    An exclusive lock makes the file; a shared one needs a file that exists. Where the file may only be read, as for
-    another user of the group, reading it suffices. `purpose` is what the lock protects, for the message.
+    An exclusive lock makes the file, and with `make_folder` its folder; a shared one needs a file that exists. Where
+    the file may only be read, as for another user of the group, reading it suffices. `purpose` is for the message.
 
     Raises:
         BusyError: another process held it for all of `wait_seconds`; nothing changed (exit 6).
@@ -48,7 +48,7 @@ def hold_lock(
         try:
             make_folders(path.parent)
         except OSError as error:
-            raise cannot_write(path, error) from None
+            raise make_write_error(path, error) from None
     flags = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT
     descriptor = open_locked(path, flags, purpose, wait_seconds=wait_seconds, shared=shared, read_only_suffices=True)
     try:
@@ -66,14 +66,14 @@ def open_locked(
     shared: bool = False,
     read_only_suffices: bool = False,
 ) -> int:
-    """Return a descriptor of a regular file, opened with `flags` and locked; the caller closes it, which unlocks.
+    """Open a file with `flags`, lock it within `wait_seconds`, and return its descriptor; closing that unlocks it.
 
     Raises:
         BusyError, RefusedError, NotFoundError, WriteError: as `hold_lock`.
     """
     deadline = time.monotonic() + wait_seconds
     while True:
-        descriptor = _open(path, flags, read_only_suffices=read_only_suffices)
+        descriptor = _open_regular(path, flags, read_only_suffices=read_only_suffices)
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             # A checkout or a merge may have replaced the file since it was opened: then this lock protects nothing.
@@ -102,7 +102,7 @@ def is_locked(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise _cannot_open(path, error) from None
+        raise _make_open_error(path, error) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -118,16 +118,17 @@ def refuse_outside(path: Path, root: Path) -> None:
         raise RefusedError(f"{path} is outside {root}: a folder of its path is a link", "replace the link by a folder")
 
 
-def _open(path: Path, flags: int, *, read_only_suffices: bool) -> int:
+def _open_regular(path: Path, flags: int, *, read_only_suffices: bool) -> int:
+    """Return a descriptor of a regular file; read-only if `read_only_suffices` and writing is not permitted."""
     try:
         descriptor = _create_or_open(path, flags)
     except OSError as error:
         if not read_only_suffices or error.errno not in NO_PERMISSION or not path.is_file() or path.is_symlink():
-            raise _cannot_open(path, error) from None
+            raise _make_open_error(path, error) from None
         try:
             descriptor = os.open(path, os.O_RDONLY | _SAFE)
         except OSError as second:
-            raise _cannot_open(path, second) from None
+            raise _make_open_error(path, second) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise RefusedError(f"{path} is not a regular file", "remove it; a regular file is made when it is needed")
@@ -147,11 +148,11 @@ def _create_or_open(path: Path, flags: int) -> int:
     return os.open(path, flags | _SAFE, _MODE)
 
 
-def _cannot_open(path: Path, error: OSError) -> Exception:
+def _make_open_error(path: Path, error: OSError) -> Exception:
     if path.is_symlink():
         return RefusedError(f"{path} is a link", "put the regular file itself there, or remove the link")
     if isinstance(error, FileNotFoundError):
         return NotFoundError(f"there is no folder {path.parent}", "run `registry-pipeline init`")
     if isinstance(error, IsADirectoryError):
         return RefusedError(f"{path} is not a regular file", "remove it; a regular file is made when it is needed")
-    return cannot_write(path, error)
+    return make_write_error(path, error)

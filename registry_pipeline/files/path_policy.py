@@ -29,7 +29,7 @@ def bad_characters(relpath: str) -> str:
 def path_codes(relpath: str) -> tuple[str, ...]:
     """Return the code of every path rule that a relative path violates, in the order of the rules.
 
-    Collisions concern several paths together: see `collisions`.
+    An empty path has only MANIFEST_PATH_TYPE. Collisions concern several paths: see `find_collisions`.
     """
     if not relpath:
         return ("MANIFEST_PATH_TYPE",)
@@ -51,11 +51,11 @@ def path_codes(relpath: str) -> tuple[str, ...]:
     return tuple(f"MANIFEST_PATH_{rule}" for rule, is_broken in broken.items() if is_broken)
 
 
-def collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
+def find_collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
     """Return (path, the earlier path that it collides with) where letter case and Unicode form are ignored.
 
     Two paths collide if they are one file there, if one is a file where the other needs a folder, or if their folders
-    differ in case alone.
+    differ in case alone. A path is returned at most once, with its first collision.
     """
     known: dict[str, tuple[str, bool]] = {}
     found = []
@@ -63,7 +63,7 @@ def collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
         parts = relpath.split("/")
         for depth in range(1, len(parts) + 1):
             prefix, is_file = "/".join(parts[:depth]), depth == len(parts)
-            key = _folded(prefix)
+            key = _fold_case(prefix)
             if key not in known:
                 known[key] = (prefix, is_file)
                 continue
@@ -74,7 +74,7 @@ def collisions(relpaths: Iterable[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _folded(text: str) -> str:
+def _fold_case(text: str) -> str:
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

@@ -14,16 +14,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
+from registry_pipeline.canonical import json_document, read_strict_json, sha256_hex
 from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import (
     create_file,
     hash_own_file,
     read_own_file,
-    refuse_changed,
+    refuse_changed_file,
     write_new_file,
 )
-from registry_pipeline.files.durable import cannot_write, make_folders, rename_noreplace, sync_path
+from registry_pipeline.files.durable import make_folders, make_write_error, rename_noreplace, sync_path
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.values import asdict, value_type
 
@@ -78,7 +78,7 @@ def hold_stage(stage: StageFolder, *, wait_seconds: float) -> Iterator[Recovery 
     """
     lock = stage.path / "lock"
     with hold_lock(lock, stage.root, stage.purpose, wait_seconds=wait_seconds, make_folder=True):
-        yield _recover(stage)
+        yield _finish_or_undo(stage)
 
 
 def recover(stage: StageFolder, *, wait_seconds: float) -> Recovery | None:
@@ -113,24 +113,24 @@ def write_files(stage: StageFolder, files: Mapping[str, tuple[bytes | None, byte
     except BaseException as error:  # an interrupt too: the change is not decided before the intent is durable
         _roll_back(stage, ())
         if isinstance(error, OSError):
-            raise cannot_write(stage.path, error) from None
+            raise make_write_error(stage.path, error) from None
         raise
     target = stage.root
     try:
         for each in planned:
             target = stage.root / each.path
-            _apply(stage, each)
-        _read_back(stage, planned)
+            _apply_file(stage, each)
+        _confirm_written(stage, planned)
     except (OSError, RegistryPipelineError) as error:
         _roll_back(stage, planned)
         if isinstance(error, OSError):
-            raise cannot_write(target, error) from None
+            raise make_write_error(target, error) from None
         raise
     except BaseException:  # an interrupt: the change is decided, so that it is finished on the way out
-        _recover(stage)
+        _finish_or_undo(stage)
         raise
     try:
-        _end(stage)
+        _end_change(stage)
     except OSError as error:
         intent = stage.path / _INTENT
         raise DurabilityError(
@@ -139,11 +139,11 @@ def write_files(stage: StageFolder, files: Mapping[str, tuple[bytes | None, byte
 
 
 def _plan_file(stage: StageFolder, number: int, path: str, before: bytes | None, after: bytes | None) -> _PlannedFile:
-    """Refuse a target that is not what was read, or that a link leads to."""
-    _refuse_path(stage.root, path)
+    """Return the planned change; refuse a file that is not what was read, is linked, or is on another file system."""
+    _refuse_path_outside(stage.root, path)
     target = stage.root / path
     expected = None if before is None else sha256_hex(before)
-    refuse_changed(target, expected, stage.max_bytes)
+    refuse_changed_file(target, expected, stage.max_bytes)
     mode = 0o644 if before is None else stat.S_IMODE(target.stat().st_mode)
     nearest = next(folder for folder in target.parents if folder.exists())
     if nearest.stat().st_dev != stage.path.stat().st_dev:
@@ -151,7 +151,7 @@ def _plan_file(stage: StageFolder, number: int, path: str, before: bytes | None,
     return _PlannedFile(path, expected, None if after is None else sha256_hex(after), mode, number)
 
 
-def _refuse_path(root: Path, path: str) -> None:
+def _refuse_path_outside(root: Path, path: str) -> None:
     """Refuse a path that does not stay inside `root`, by its words or by a link."""
     folder = root
     parts = path.split("/")
@@ -164,6 +164,7 @@ def _refuse_path(root: Path, path: str) -> None:
 
 
 def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, after: bytes | None) -> None:
+    """Write the bytes before and after into the stage folder, with mode and group of the present file."""
     like = file.mode if before is None else (stage.root / file.path).stat()
     for suffix, data in (("old", before), ("new", after)):
         staged = stage.path / f"{file.number}.{suffix}"
@@ -172,44 +173,44 @@ def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, af
 
 
 def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
+    """Return the files that the intent names; RefusedError if it cannot be parsed."""
     intent = stage.path / _INTENT
-    with suppress(StrictJsonError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError):  # StrictJsonError and UnicodeEncodeError are a ValueError
         document = read_strict_json(read_own_file(intent) or b"")
         if document["version"] == _VERSION and all(map(_is_planned_file, document["files"])):
             return [_PlannedFile(**each) for each in document["files"]]
-    raise RefusedError(
-        f"the intent {intent} cannot be parsed",
-        f"compare the content files with git, then remove {stage.path}",
-    )
+    advice = f"compare the content files with git, then remove {stage.path}"
+    raise RefusedError(f"the intent {intent} cannot be parsed", advice)
 
 
 def _is_planned_file(value: dict[str, Any]) -> bool:
-    """Return whether the values of one file in an intent have the types that a change writes."""
+    """Return whether one file of an intent is what a change writes; a key or path may raise instead."""
     hashes = all(each is None or isinstance(each, str) for each in (value["before"], value["after"]))
-    return hashes and isinstance(value["path"], str) and type(value["mode"]) is type(value["number"]) is int
+    is_path = isinstance(value["path"], str) and b"\0" not in os.fsencode(value["path"])
+    return hashes and is_path and type(value["mode"]) is type(value["number"]) is int
 
 
-def _recover(stage: StageFolder) -> Recovery | None:
-    """Finish or undo the change that an intent names; the lock is held."""
+def _finish_or_undo(stage: StageFolder) -> Recovery | None:
+    """Finish the change of the intent, if there is one; undo it if a file was edited or a staged one is damaged."""
     try:
         if not (stage.path / _INTENT).exists():
-            _clean(stage)
+            _remove_staged(stage)
             return None
         planned = _read_intent(stage)
         for each in planned:
-            _refuse_path(stage.root, each.path)
+            _refuse_path_outside(stage.root, each.path)
         now = {each.path: hash_own_file(stage.root / each.path, stage.max_bytes) for each in planned}
         unedited = all(now[each.path] in (each.before, each.after) for each in planned)
         staged = all(now[each.path] == each.after or _is_staged(stage, each) for each in planned)
         if unedited and staged:
             for each in planned:
                 if now[each.path] != each.after:
-                    _apply(stage, each)
+                    _apply_file(stage, each)
         else:
-            _undo(stage, planned)
-        _end(stage)
+            _restore_files(stage, planned)
+        _end_change(stage)
     except OSError as error:
-        raise cannot_write(Path(error.filename or stage.path), error) from None
+        raise make_write_error(Path(error.filename or stage.path), error) from None
     return Recovery("finished" if unedited and staged else "undone", tuple(each.path for each in planned))
 
 
@@ -217,10 +218,11 @@ def _is_staged(stage: StageFolder, file: _PlannedFile) -> bool:
     return file.after is None or hash_own_file(stage.path / f"{file.number}.new") == file.after
 
 
-def _apply(stage: StageFolder, file: _PlannedFile) -> None:
+def _apply_file(stage: StageFolder, file: _PlannedFile) -> None:
+    """Move a staged file to its path, or remove the file at that path; BusyError if it is not as planned."""
     target, staged = stage.root / file.path, stage.path / f"{file.number}.new"
     # An editor, which takes no lock, may have saved since the file was read.
-    refuse_changed(target, file.before, stage.max_bytes)
+    refuse_changed_file(target, file.before, stage.max_bytes)
     if file.after is None:
         target.unlink(missing_ok=True)
     elif file.before is None:
@@ -231,16 +233,18 @@ def _apply(stage: StageFolder, file: _PlannedFile) -> None:
     sync_path(target.parent)
 
 
-def _read_back(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+def _confirm_written(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+    """Raise OSError if a file does not contain what the change wrote."""
     for each in planned:
         if hash_own_file(stage.root / each.path, stage.max_bytes) != each.after:
             raise OSError(0, f"{each.path} does not contain what was written")
 
 
 def _roll_back(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+    """Restore the files, then remove the intent; WriteError if the disk refuses that."""
     try:
-        _undo(stage, planned)
-        _end(stage)
+        _restore_files(stage, planned)
+        _end_change(stage)
     except OSError as error:
         raise WriteError(
             f"the {stage.purpose} stopped half way and could not be undone: {error.strerror or error}",
@@ -248,7 +252,7 @@ def _roll_back(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
         ) from None
 
 
-def _undo(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
+def _restore_files(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
     """Put back the files that contain what the change wrote; one that somebody edited since stays as it is."""
     for each in planned:
         target = stage.root / each.path
@@ -262,15 +266,16 @@ def _undo(stage: StageFolder, planned: Sequence[_PlannedFile]) -> None:
         sync_path(target.parent)
 
 
-def _end(stage: StageFolder) -> None:
+def _end_change(stage: StageFolder) -> None:
+    """Remove the intent durably, then what is staged."""
     if (stage.path / _INTENT).exists():  # on a read-only disk, even removing what does not exist is an error
         (stage.path / _INTENT).unlink()
         sync_path(stage.path)
-    _clean(stage)
+    _remove_staged(stage)
 
 
-def _clean(stage: StageFolder) -> None:
-    """Remove what is staged for no intent."""
+def _remove_staged(stage: StageFolder) -> None:
+    """Remove the staged and temporary files, which no intent names any more."""
     for name in os.listdir(stage.path):  # noqa: PTH208 - names are what is wanted
         if name.endswith((".new", ".old", ".tmp")):
             (stage.path / name).unlink(missing_ok=True)

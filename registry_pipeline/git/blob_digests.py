@@ -28,7 +28,7 @@ class BlobDigests:
     def __init__(self, folder: Path | None, id_bytes: int) -> None:
         self._path = None if folder is None else folder / f"{NAME}_{id_bytes}"
         self._record = struct.Struct(f"{id_bytes}s{_DIGEST_BYTES}s")
-        self._known = {blob.hex(): digest.hex() for blob, digest in self._read().items()}
+        self._known = {blob.hex(): digest.hex() for blob, digest in self._read_file().items()}
         self._added: dict[str, str] = {}
 
     def __contains__(self, blob_id: str) -> bool:
@@ -38,7 +38,7 @@ class BlobDigests:
         return self._known[blob_id]
 
     def add(self, blob_id: str, digest: str) -> None:
-        """Add the digest of a blob."""
+        """Add the digest of a blob in memory; `save` writes it to the file."""
         self._known[blob_id] = self._added[blob_id] = digest
 
     def save(self) -> None:
@@ -47,7 +47,7 @@ class BlobDigests:
             return
         # If two processes write at the same time, the entries of one are lost.
         new = {bytes.fromhex(blob): bytes.fromhex(digest) for blob, digest in self._added.items()}
-        body = _MAGIC + b"".join(self._record.pack(*pair) for pair in sorted((self._read() | new).items()))
+        body = _MAGIC + b"".join(self._record.pack(*pair) for pair in sorted((self._read_file() | new).items()))
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         with suppress(OSError):
             make_folders(temporary.parent)
@@ -59,7 +59,7 @@ class BlobDigests:
                 temporary.unlink(missing_ok=True)
             self._added.clear()
 
-    def _read(self) -> dict[bytes, bytes]:
+    def _read_file(self) -> dict[bytes, bytes]:
         """Return the content of the file; empty if it is missing or damaged."""
         if self._path is None:
             return {}

@@ -28,7 +28,7 @@ class History:
     commits: tuple[tuple[int, str], ...]
     is_cut: bool
 
-    def commit_at(self, instant: datetime) -> str | None:
+    def find_commit_at(self, instant: datetime) -> str | None:
         """Return the newest commit by committer date at an instant, None before the first."""
         offset = bisect_right(self.commits, int(instant.timestamp()), key=lambda commit: commit[0])
         return self.commits[offset - 1][1] if offset else None
@@ -43,7 +43,7 @@ class History:
 
 
 def read_history(root: Path) -> History | None:
-    """Return the history of the default branch; None outside git or without a commit."""
+    """Return the first-parent history of the default branch; None outside git or without a commit."""
     branch = read_default_branch(root)
     if branch is None:
         return None

@@ -54,11 +54,11 @@ def ask_git(
         return None
     try:
         # Git ignores no folder in which it tracks a file. A caller that has the filters has passed this check.
-        if filters is None and top != _real(root) and _run(root, top, "check-ignore", "-q", ".").returncode == 0:
+        if filters is None and top != _resolve(root) and _run_git(root, top, "check-ignore", "-q", ".").returncode == 0:
             return None
         if filters is None and arguments[0] in _READ_FILES:
             filters = read_own_filters(root)
-        done = _run(root, top, *arguments, given=given, index_file=index_file, filters=filters or ())
+        done = _run_git(root, top, *arguments, given=given, index_file=index_file, filters=filters or ())
     except OSError as error:
         reason = error.strerror or "it could not be started"
         raise NotFoundError(f"{root} is a git repository and git cannot be run: {reason}", "install git") from None
@@ -66,10 +66,11 @@ def ask_git(
     # A broken ref is only a warning for git, which then answers as if the ref did not exist.
     if done.returncode in (0, none_found) and "ignoring broken ref" not in message:
         return done.stdout
-    raise _explain_refusal(root, top, message)
+    raise _make_git_error(root, top, message)
 
 
-def _explain_refusal(root: Path, top: Path, message: str) -> NotFoundError:
+def _make_git_error(root: Path, top: Path, message: str) -> NotFoundError:
+    """Return the error for what git printed on stderr, with advice."""
     if "not a git repository (or any" in message:
         return NotFoundError(
             f"git cannot read {root}: {top / '.git'} exists and is damaged or unreadable",
@@ -90,7 +91,7 @@ def find_git_repository(root: Path) -> Path | None:
     """
     # Git cannot be asked: it skips a damaged `.git` and answers for the checkout around it, or finds no repository.
     # Like git, this stops at GIT_CEILING_DIRECTORIES and where another file system begins.
-    here = _real(root)
+    here = _resolve(root)
     ceilings = {os.path.realpath(path) for path in os.environ.get(_CEILINGS, "").split(os.pathsep) if path}
     across = os.environ.get("GIT_DISCOVERY_ACROSS_FILESYSTEM", "").lower() not in ("", "0", "false", "no", "off")
     try:
@@ -118,7 +119,7 @@ def read_own_filters(root: Path) -> tuple[str, ...] | None:
     return tuple(sorted({key.partition(".")[2].rpartition(".")[0] for key in keys}))
 
 
-def _real(root: Path) -> Path:
+def _resolve(root: Path) -> Path:
     return Path(os.path.realpath(root))
 
 
@@ -131,7 +132,7 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _run(
+def _run_git(
     root: Path,
     top: Path,
     *arguments: str,
@@ -139,21 +140,22 @@ def _run(
     index_file: str | None = None,
     filters: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = _environment(root, top, filters) | ({} if index_file is None else {"GIT_INDEX_FILE": index_file})
-    return subprocess.run(_command(root, *arguments), env=environment, input=given, capture_output=True, check=False)
+    command, environment = _make_command(root, *arguments), _make_environment(root, top, filters)
+    environment |= {} if index_file is None else {"GIT_INDEX_FILE": index_file}
+    return subprocess.run(command, env=environment, input=given, capture_output=True, check=False)
 
 
-def _command(root: Path, *arguments: str) -> list[str]:
+def _make_command(root: Path, *arguments: str) -> list[str]:
     settings = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
     return ["git", "-C", os.fspath(root), *settings, *arguments]
 
 
-def _environment(root: Path, top: Path | None, filters: Sequence[str] = ()) -> dict[str, str]:
+def _make_environment(root: Path, top: Path | None, filters: Sequence[str] = ()) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(_KEPT_VARIABLES)}
     return {
         **kept,
-        **_without_filters(kept, filters),
-        **({} if top is None else _ceilings(root, top)),
+        **_make_filter_variables(kept, filters),
+        **({} if top is None else _make_ceilings(root, top)),
         "LC_ALL": "C",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
@@ -164,16 +166,16 @@ def _environment(root: Path, top: Path | None, filters: Sequence[str] = ()) -> d
     }
 
 
-def _ceilings(root: Path, top: Path) -> dict[str, str]:
+def _make_ceilings(root: Path, top: Path) -> dict[str, str]:
     """Return what keeps git from skipping a damaged `.git` at `top` and answering for a checkout above it."""
     ceiling = os.fspath(top.parent)
     if os.pathsep in ceiling:
         # The list cannot quote its separator. Git resolves links in it, and this one leads to the folder after -C.
-        ceiling = "/proc/self/cwd" + "/.." * (len(_real(root).relative_to(top).parts) + 1)
+        ceiling = "/proc/self/cwd" + "/.." * (len(_resolve(root).relative_to(top).parts) + 1)
     return {_CEILINGS: os.pathsep.join(filter(None, (ceiling, os.environ.get(_CEILINGS))))} if top.parent != top else {}
 
 
-def _without_filters(kept: dict[str, str], filters: Sequence[str]) -> dict[str, str]:
+def _make_filter_variables(kept: dict[str, str], filters: Sequence[str]) -> dict[str, str]:
     """Return variables that switch filter drivers off; their numbers continue those of the environment."""
     if not filters:
         return {}
@@ -199,10 +201,10 @@ class ObjectPipe:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        environment = _environment(root, find_git_repository(root))
+        environment = _make_environment(root, find_git_repository(root))
         try:
             self._process = subprocess.Popen(
-                _command(root, "cat-file", "--batch"),
+                _make_command(root, "cat-file", "--batch"),
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -232,8 +234,8 @@ class ObjectPipe:
         Raises:
             NotFoundError: the object is missing, or git cannot read it.
         """
-        ((_, size),) = self._sizes([object_id])
-        pieces = self._pieces(size, object_id)
+        ((_, size),) = self._request_sizes([object_id])
+        pieces = self._read_pieces(size, object_id)
         if limit is None or size <= limit:
             return b"".join(pieces)
         for _ in pieces:  # the next answer comes after them
@@ -242,18 +244,18 @@ class ObjectPipe:
 
     def read_each(self, object_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield each object id with the object's bytes; faster than one call of `read` for each."""
-        for object_id, size in self._sizes(object_ids):
-            yield object_id, b"".join(self._pieces(size, object_id))
+        for object_id, size in self._request_sizes(object_ids):
+            yield object_id, b"".join(self._read_pieces(size, object_id))
 
-    def digests(self, object_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    def read_digests(self, object_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Yield each object id with the sha256 of the object's bytes, however large they are."""
-        for object_id, size in self._sizes(object_ids):
+        for object_id, size in self._request_sizes(object_ids):
             digest = hashlib.sha256()
-            for piece in self._pieces(size, object_id):
+            for piece in self._read_pieces(size, object_id):
                 digest.update(piece)
             yield object_id, digest.hexdigest()
 
-    def _sizes(self, object_ids: Sequence[str]) -> Iterator[tuple[str, int]]:
+    def _request_sizes(self, object_ids: Sequence[str]) -> Iterator[tuple[str, int]]:
         """Yield each object id with the object's size; its pieces must be read before the next size."""
         for begin in range(0, len(object_ids), _BATCH_SIZE):
             batch = object_ids[begin : begin + _BATCH_SIZE]
@@ -261,7 +263,7 @@ class ObjectPipe:
                 self._questions.write("".join(f"{item}\n" for item in batch).encode("ascii"))
                 self._questions.flush()
             except OSError:
-                raise self._unreadable(batch[0]) from None
+                raise self._make_unreadable_error(batch[0]) from None
             for object_id in batch:
                 yield object_id, self._read_size(object_id)
 
@@ -270,19 +272,19 @@ class ObjectPipe:
             _, _, size = self._answers.readline().split()
             return int(size)
         except (OSError, ValueError):  # git ended, or printed `missing`
-            raise self._unreadable(object_id) from None
+            raise self._make_unreadable_error(object_id) from None
 
-    def _pieces(self, size: int, object_id: str) -> Iterator[bytes]:
+    def _read_pieces(self, size: int, object_id: str) -> Iterator[bytes]:
         """Yield the bytes of the answer whose size was read, without the newline after them."""
         left = size + 1
         while left:
             piece = self._answers.read(min(left, _PIPE_BUFFER))
             if not piece:
-                raise self._unreadable(object_id)
+                raise self._make_unreadable_error(object_id)
             left -= len(piece)
             yield piece if left else piece[:-1]
 
-    def _unreadable(self, object_id: str) -> NotFoundError:
+    def _make_unreadable_error(self, object_id: str) -> NotFoundError:
         # A clone that leaves objects out names where to fetch them; git may not fetch here.
         promised = ask_git(self._root, "config", "--get-regexp", r"^remote\..*\.promisor$", none_found=1)
         if promised:

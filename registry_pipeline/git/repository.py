@@ -30,10 +30,10 @@ class TrackedFiles:
 
     def lines(self) -> tuple[bytes, ...]:
         """Return the line of each file, from which the hash of the tree is computed."""
-        return tuple(tracked_line(path, digest) for path, digest in self.digests)
+        return tuple(make_tracked_line(path, digest) for path, digest in self.digests)
 
 
-def tracked_line(path: bytes, digest: str) -> bytes:
+def make_tracked_line(path: bytes, digest: str) -> bytes:
     """Return the line of a tracked file: its sha256 and its path (`canon_tree_hash` in drift_signals)."""
     return digest.encode("ascii") + b" " + path
 
@@ -67,7 +67,7 @@ def read_git_state(
 
 
 def _has_dirty_submodule(root: Path, ignored: Sequence[str]) -> bool:
-    """Return whether a checked-out submodule has changes; what .gitmodules says to ignore is ignored."""
+    """Return whether a submodule inside the root has changes that neither `ignored` nor .gitmodules excludes."""
     top = find_git_repository(root)
     if top is None or not (top / ".gitmodules").is_file():
         return False
@@ -93,7 +93,8 @@ def read_missing_files(
 ) -> tuple[str, ...]:
     """Return the files that the commit at HEAD has and the working tree has not, relative to `root`.
 
-    A file that only the index lacks is not missing, nor is one that a sparse checkout leaves out.
+    A file that only the index lacks is not missing, nor is one that a sparse checkout leaves out. Outside git and
+    without a commit none is missing.
     """
     switches = ("--diff-filter=D", "--name-only", "-z", "--relative", "--ignore-submodules=dirty")
     try:
@@ -109,7 +110,7 @@ def read_missing_files(
 
 
 def read_work_tree(root: Path, ignored: Sequence[str], pathspecs: Sequence[str]) -> tuple[GitState, tuple[str, ...]]:
-    """Return the results of `read_git_state` and `read_missing_files`; the filter drivers are read once."""
+    """Return the results of `read_git_state` and `read_missing_files`; the filter drivers are read only once."""
     filters = read_own_filters(root)
     state = read_git_state(root, ignored, filters=filters)
     missing = () if state.commit is None else read_missing_files(root, pathspecs, filters=filters)
@@ -149,8 +150,8 @@ def read_tracked_digests(root: Path) -> TrackedFiles | None:
     digests: list[tuple[bytes, str]] = []
     real_folders: dict[bytes, bool] = {b"": True}
     for path in paths:
-        if _is_real(base, os.path.dirname(path), real_folders):  # noqa: PTH120 - raw bytes, which pathlib refuses
-            digest = _digest(base + b"/" + path)
+        if _is_real_folder(base, os.path.dirname(path), real_folders):  # noqa: PTH120 - raw bytes, which pathlib refuses
+            digest = _hash_tracked_file(base + b"/" + path)
             if digest is not None:
                 digests.append((path, digest))
     return TrackedFiles(tuple(digests), len(digests) != len(paths))
@@ -175,14 +176,14 @@ def read_commit_id(root: Path, revision: str) -> str | None:
 
 
 def read_committed_files(root: Path, commit: str, folders: Sequence[str]) -> dict[bytes, str]:
-    """Return path to object id of every file that a commit has under folders; paths are relative to `root`."""
+    """Return the object id of each file, link and submodule of a commit under folders, by path; {} outside git."""
     answer = ask_git(root, "ls-tree", "-r", "-z", commit, "--", *(f"{folder}/" for folder in folders)) or b""
     heads = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
     return {path: head.split(b" ")[2].decode("ascii") for head, _, path in heads}
 
 
 def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
-    """Return the bytes of a file as a commit has it, None where it has none; `path` is relative to `root`."""
+    """Return the bytes of a file or the text of a link in a commit; None if it has neither there, or outside git."""
     answer = ask_git(root, "ls-tree", "-z", "--full-name", commit, "--", path) or b""
     fields = answer.partition(b"\t")[0].split(b" ")
     if len(fields) != 3 or fields[1] != b"blob":
@@ -191,8 +192,8 @@ def read_committed_file(root: Path, commit: str, path: str) -> bytes | None:
         return pipe.read(fields[2].decode("ascii"))
 
 
-def read_identity(root: Path) -> str | None:
-    """Return git's user as `name <email>`; None if no name is configured or git is missing."""
+def read_git_user(root: Path) -> str | None:
+    """Return git's user as `name <email>` or `name`; None without a name, outside git, or if git cannot be run."""
     try:
         answer = ask_git(root, "config", "--null", "--get-regexp", r"^user\.(name|email)$")
     except NotFoundError:  # also how `config` says that nothing is set
@@ -210,7 +211,7 @@ def read_top_level(root: Path) -> Path | None:
 
 
 def is_tracked(root: Path, path: str) -> bool:
-    """Return whether git tracks a file, or any file of a folder; `path` is relative to `root`."""
+    """Return whether git tracks a file, or any file of a folder; False outside git. `path` is relative to `root`."""
     return bool(ask_git(root, "ls-files", "-z", "--", f":(literal){path}"))
 
 
@@ -223,29 +224,29 @@ def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | N
     return dict(zip(fields[0::3], fields[2::3], strict=False))
 
 
-def read_ignored(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
+def read_ignored_paths(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
     """Return those of the paths, which need not exist, that git's rules ignore; None outside git."""
     arguments = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
     answer = ask_git(root, *arguments, none_found=1)
     return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())
 
 
-def _is_real(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
+def _is_real_folder(base: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
     """Return whether no part of a folder's path is a link; `known` caches the results."""
     if folder not in known:
-        parent_is_real = _is_real(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
+        parent_is_real = _is_real_folder(base, os.path.dirname(folder), known)  # noqa: PTH120 - raw bytes
         known[folder] = parent_is_real and not os.path.islink(base + b"/" + folder)  # noqa: PTH114 - raw bytes
     return known[folder]
 
 
 def _has_file(base: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
-    """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real`."""
+    """Return whether a path names a file or a link, and leads through no link; `known` as for `_is_real_folder`."""
     file = base + b"/" + path
     exists = os.path.islink(file) or os.path.isfile(file)  # noqa: PTH113, PTH114 - raw bytes
-    return exists and _is_real(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
+    return exists and _is_real_folder(base, os.path.dirname(path), known)  # noqa: PTH120 - raw bytes
 
 
-def _digest(path: bytes) -> str | None:
+def _hash_tracked_file(path: bytes) -> str | None:
     """Return the sha256 of a file's bytes or of a link's text; None if neither is there."""
     try:
         if os.path.islink(path):  # noqa: PTH114 - raw bytes

@@ -14,7 +14,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.git.blob_digests import BlobDigests
 from registry_pipeline.git.process import ObjectPipe, ask_git
-from registry_pipeline.git.repository import tracked_line
+from registry_pipeline.git.repository import make_tracked_line
 from registry_pipeline.values import value_type
 
 
@@ -100,6 +100,7 @@ class CommittedFiles:
     """The trees below the root in any commit, all through one process of git; a context manager.
 
     From one commit to the next only the trees that differ are walked, and only the blobs that are new are hashed.
+    After a NotFoundError it can only be closed.
     """
 
     def __init__(self, root: Path, digests: BlobDigests) -> None:
@@ -129,14 +130,14 @@ class CommittedFiles:
         head = (self._pipe.read(commit) or b"").split(b"\n", 1)[0]
         tree = head.removeprefix(b"tree ").decode("ascii", "replace")
         for name in self._inside:
-            mode, object_id = self.tree(tree).get(name, (0, ""))
+            mode, object_id = self.read_tree(tree).get(name, (0, ""))
             if not S_ISDIR(mode):
                 return None
             tree = object_id
         return tree
 
     def read(self, blob_id: str) -> bytes | None:
-        """Return the bytes of a blob, None if it is larger than a document may be."""
+        """Return the bytes of a blob, None if it is larger than MAX_BYTES; NotFoundError if git lacks it."""
         if blob_id in self._documents:
             return self._documents[blob_id]
         data = self._pipe.read(blob_id, MAX_BYTES)
@@ -146,32 +147,39 @@ class CommittedFiles:
             self._documents[blob_id] = data
         return data
 
-    def tracked(self, tree_id: str | None) -> tuple[bytes, ...]:
-        """Return the line of every file below a tree, sorted: links with their text, submodules not at all.
+    def list_tracked_lines(self, tree_id: str | None) -> tuple[bytes, ...]:
+        """Return the sorted lines of all files below a tree, () for None: links with their text, no submodules.
 
         Raises:
             NotFoundError: git has not all of the objects, as in a partial clone.
         """
         if tree_id != self._at:
-            removed, added = self._move_to(tree_id)
+            removed, added = self._compare_trees(self._at, tree_id)
             new = dict.fromkeys(blob for blob in added.values() if blob not in self._digests)
-            for blob, digest in self._pipe.digests(list(new)):
+            for blob, digest in self._pipe.read_digests(list(new)):
                 self._digests.add(blob, digest)
-            self._change_lines(removed, added)
+            # From here on nothing can fail: an error above leaves tree, blobs and lines as they were.
+            for path in removed.keys() - added.keys():
+                del self._blobs[path]
+            self._blobs.update(added)
+            self._update_lines(removed, added)
             self._at = tree_id
         return tuple(self._lines)
 
-    def _move_to(self, tree_id: str | None) -> tuple[dict[bytes, str], dict[bytes, str]]:
-        """Make `_blobs` the blobs below a tree; return those that are removed and added, by path."""
+    def _compare_trees(self, old_id: str | None, new_id: str | None) -> tuple[dict[bytes, str], dict[bytes, str]]:
+        """Return the ids of the blobs that only the old tree and only the new tree have, by path; None has no files.
+
+        Files and links count, submodules do not. A path whose blob differs is in both.
+        """
         removed: dict[bytes, str] = {}
         added: dict[bytes, str] = {}
         # Level by level, so that the trees of a level are read together.
-        level: list[tuple[bytes, str | None, str | None]] = [(b"", self._at, tree_id)]
+        level: list[tuple[bytes, str | None, str | None]] = [(b"", old_id, new_id)]
         while level:
             self._read_trees(tree for _, *trees in level for tree in trees if tree is not None)
             below: list[tuple[bytes, str | None, str | None]] = []
             for prefix, old, new in level:
-                before, after = (self.tree(tree) if tree is not None else {} for tree in (old, new))
+                before, after = (self.read_tree(tree) if tree is not None else {} for tree in (old, new))
                 for name in before.keys() | after.keys():
                     was, now = before.get(name, _NOTHING), after.get(name, _NOTHING)
                     if was == now:
@@ -181,23 +189,24 @@ class CommittedFiles:
                     if folders != [None, None]:
                         below.append((path + b"/", folders[0], folders[1]))
                     if _is_blob(was[0]):
-                        removed[path] = self._blobs.pop(path)
+                        removed[path] = was[1]
                     if _is_blob(now[0]):
-                        added[path] = self._blobs[path] = now[1]
+                        added[path] = now[1]
             level = below
         return removed, added
 
-    def _change_lines(self, removed: Mapping[bytes, str], added: Mapping[bytes, str]) -> None:
+    def _update_lines(self, removed: Mapping[bytes, str], added: Mapping[bytes, str]) -> None:
+        """Remove and add the lines of these blobs, by path; the lines stay sorted."""
         # Few changes are made one by one; for many, sorting again is faster.
         if len(removed) + len(added) > len(self._lines) // 8:
-            self._lines = sorted(tracked_line(path, self._digests[blob]) for path, blob in self._blobs.items())
+            self._lines = sorted(make_tracked_line(path, self._digests[blob]) for path, blob in self._blobs.items())
             return
         for path, blob in removed.items():
-            del self._lines[bisect_left(self._lines, tracked_line(path, self._digests[blob]))]
+            del self._lines[bisect_left(self._lines, make_tracked_line(path, self._digests[blob]))]
         for path, blob in added.items():
-            insort(self._lines, tracked_line(path, self._digests[blob]))
+            insort(self._lines, make_tracked_line(path, self._digests[blob]))
 
-    def tree(self, tree_id: str) -> Entries:
+    def read_tree(self, tree_id: str) -> Entries:
         """Return the entries of a tree.
 
         Raises:
@@ -232,7 +241,7 @@ class CommitTree:
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a regular file, links followed."""
-        entry = self._find(os.fsencode(path))
+        entry = self._find_entry(os.fsencode(path))
         if entry is None:
             raise FileNotFoundError(errno.ENOENT, "the commit of that day has no such file")
         mode, object_id = entry
@@ -245,34 +254,35 @@ class CommitTree:
 
     def is_file(self, path: str) -> bool:
         """Return whether there is a regular file, links followed."""
-        entry = self._find(os.fsencode(path))
+        entry = self._find_entry(os.fsencode(path))
         return entry is not None and S_ISREG(entry[0])
 
     def is_folder(self, path: str) -> bool:
         """Return whether there is a folder, links followed."""
-        entry = self._find(os.fsencode(path))
+        entry = self._find_entry(os.fsencode(path))
         return entry is not None and S_ISDIR(entry[0])
 
     def files_under(self, folder: str) -> list[str]:
         """Return the paths of the files at any depth below a folder, sorted; links to folders are not followed."""
-        entry = self._find(os.fsencode(folder))
+        entry = self._find_entry(os.fsencode(folder))
         if entry is None or not S_ISDIR(entry[0]):
             return []
-        names = (name.decode("utf-8", "surrogateescape") for name in self._walk(os.fsencode(folder), entry[1]))
+        names = (name.decode("utf-8", "surrogateescape") for name in self._list_blobs(os.fsencode(folder), entry[1]))
         return sorted(name for name in names if name.isprintable() and self.is_file(name))
 
-    def _walk(self, folder: bytes, tree_id: str) -> Iterator[bytes]:
+    def _list_blobs(self, folder: bytes, tree_id: str) -> Iterator[bytes]:
+        """Yield the paths of the files and links at any depth below the tree of a folder."""
         pending = [(folder.rstrip(b"/"), tree_id)]
         while pending:
             parent, tree = pending.pop()
-            for name, (mode, object_id) in self.files.tree(tree).items():
+            for name, (mode, object_id) in self.files.read_tree(tree).items():
                 path = parent + b"/" + name
                 if S_ISDIR(mode):
                     pending.append((path, object_id))
                 elif _is_blob(mode):
                     yield path
 
-    def _find(self, path: bytes) -> tuple[int, str] | None:
+    def _find_entry(self, path: bytes) -> tuple[int, str] | None:
         """Return (mode, object id) of the file or folder at a path, every link followed; None if there is none."""
         if self.root_tree is None:
             return None
@@ -286,7 +296,7 @@ class CommitTree:
             if name == b"..":
                 above.pop()
             else:
-                entry = self.files.tree(above[-1][1]).get(name) if S_ISDIR(above[-1][0]) else None
+                entry = self.files.read_tree(above[-1][1]).get(name) if S_ISDIR(above[-1][0]) else None
                 if entry is not None and S_ISLNK(entry[0]):
                     links += 1
                     text = self.files.read(entry[1]) or b""

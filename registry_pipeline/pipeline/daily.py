@@ -118,7 +118,7 @@ def _refuse_unavailable_day(day: date, start: date, history: History, today: dat
     if day < start:
         advice = f"build days from {start} on, or set an earlier history_start in {CONFIG_NAME}"
         raise RefusedError(f"{day} is before history_start, {start}", advice)
-    if history.commit_at(last_second(day)) is not None:
+    if history.find_commit_at(last_second(day)) is not None:
         return
     # In a shallow clone the commit may exist elsewhere; in a complete one there is none.
     if history.is_cut:
@@ -164,7 +164,7 @@ def _build_and_seal_day(shared: _SharedInputs, day: date, *, force: bool) -> Sea
     """Build a day from its newest commit and seal it; without `force` an unchanged valid run is returned instead."""
     started = time.perf_counter()
     instant = last_second(day)
-    commit = shared.history.commit_at(instant)
+    commit = shared.history.find_commit_at(instant)
     if commit is None:
         raise ValueError(f"{day} has no commit")  # `_read_history_of_days` has refused such a day
     # (1) Build the day from its newest commit and from the runs up to its last second.

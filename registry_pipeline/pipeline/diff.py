@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from registry_pipeline.canonical import json_line, read_finite_json, read_strict_csv
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
-from registry_pipeline.pointers.find_runs import FoundRun, locate_run
+from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.claims import find_main_artifact, find_registry
 from registry_pipeline.registries.base.delta import PathChanges, changed_paths
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
@@ -169,7 +169,7 @@ def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) ->
     # (1) The active run, if it is another one.
     ref = read_pointers(repository).active(registry_id)
     if ref is not None and ref.run_id != run.run_id and run_folder(repository, ref).is_dir():
-        return locate_run(repository, ref.run_root, ref.run_id)
+        return make_found_run(repository, ref.run_root, ref.run_id)
     # (2) The next older run by its run id, which starts with the time of its build.
     listing = list_run_folders(repository.root, repository.config.run_roots)
     older = [
@@ -179,7 +179,7 @@ def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) ->
     ]
     if not older:
         raise NotFoundError(f"no run of {registry_id} is older than {run.run_id}", "name the run to compare with")
-    return locate_run(repository, older[-1].run_root, older[-1].run_id)
+    return make_found_run(repository, older[-1].run_root, older[-1].run_id)
 
 
 def compare_artifact(relpath: str, before: bytes, after: bytes, key: Sequence[str]) -> ArtifactDiff:

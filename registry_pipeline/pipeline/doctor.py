@@ -13,12 +13,12 @@ from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import is_temporary, remove_temporary
-from registry_pipeline.files.durable import cannot_write
+from registry_pipeline.files.durable import make_write_error
 from registry_pipeline.files.lock import is_locked
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.first_parent import read_default_branch
-from registry_pipeline.git.repository import read_ignored, read_text_attributes
+from registry_pipeline.git.repository import read_ignored_paths, read_text_attributes
 from registry_pipeline.pipeline.init import list_git_ignores
 from registry_pipeline.pipeline.render import render_after_change
 from registry_pipeline.pipeline.status import inspect_with_git
@@ -156,7 +156,7 @@ def _check_ignores(repository: Repository) -> Iterable[Finding]:
     paths = [line.strip("/") for line in lines]
     # Git refuses to look beyond a link. That is a finding of its own.
     paths = [path for path in paths if not any((repository.root / p).is_symlink() for p in PurePosixPath(path).parents)]
-    ignored = read_ignored(repository.root, paths)
+    ignored = read_ignored_paths(repository.root, paths)
     return [] if ignored is None else [finding("DOCTOR_NOT_IGNORED", path) for path in paths if path not in ignored]
 
 
@@ -233,7 +233,7 @@ def _remove_leftovers(repository: Repository) -> Iterator[Repair]:
         try:
             is_removed = remove_temporary(path)
         except OSError as error:
-            raise cannot_write(path, error) from None
+            raise make_write_error(path, error) from None
         if is_removed:
             yield Repair("DOCTOR_TEMPORARY_LEFTOVER", _relative_to_root(repository, path), "removed")
     intent = intent_path(repository.pointer_path)

@@ -13,7 +13,7 @@ from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.config import CONFIG_NAME, Config, Repository, load_repository
 from registry_pipeline.errors import BusyError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, overwrite_file, read_own_file, replace_file
-from registry_pipeline.files.durable import cannot_write, make_folders
+from registry_pipeline.files.durable import make_folders, make_write_error
 from registry_pipeline.git.first_parent import read_first_commit_day
 from registry_pipeline.git.repository import is_tracked, read_top_level
 from registry_pipeline.registries.base.seal_build import STATE_NAMES, refuse_linked_publish_root
@@ -250,7 +250,7 @@ def _create_publish_root_and_pointer_file(repository: Repository, now: datetime)
         try:
             make_folders(repository.publish_root)
         except OSError as error:
-            raise cannot_write(repository.publish_root, error) from None
+            raise make_write_error(repository.publish_root, error) from None
         created.append(f"{repository.config.publish_root}/")
     text = pointer_file_bytes(empty_pointer_file(utc_text(now))).decode("ascii")
     if _create_if_missing(repository.root, repository.config.pointers, text):

@@ -22,7 +22,7 @@ from registry_pipeline.pipeline.inspect import (
     list_evidence_pathspecs,
     summarize_operations,
 )
-from registry_pipeline.pointers.activation import Obstacle, explain_newest, newest_runs, read_claims
+from registry_pipeline.pointers.activation import Obstacle, explain_newest_runs, find_newest_runs, read_claims
 from registry_pipeline.pointers.chain import ACTIVATION_TAG
 from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.drift import check_tracked, make_git_unreadable_finding
@@ -101,7 +101,7 @@ def read_status(repository: Repository, now: datetime) -> Status:
     listing = list_run_folders(repository.root, repository.config.run_roots)
     sources = _check_sources(repository, inspection, now)
     # (2) The newest run of each registry, and why it is not active.
-    newest = newest_runs(listing, REGISTRIES)
+    newest = find_newest_runs(listing, REGISTRIES)
     obstacles = _explain_inactive(repository, inspection, newest)
     registries = tuple(
         _registry_to_json(inspection, spec, newest.get(name), obstacles.get(name), now)
@@ -181,7 +181,7 @@ def _explain_inactive(
         rolled_back_runs=inspection.chain.rolled_back_runs,
         repository_id=repository.config.repository_id,
     )
-    return explain_newest(read_claims(repository.root, inactive), state, pointers_valid=not inspection.refuses)
+    return explain_newest_runs(read_claims(repository.root, inactive), state, pointers_valid=not inspection.refuses)
 
 
 def _check_sources(repository: Repository, inspection: Inspection, now: datetime) -> Iterator[Finding]:

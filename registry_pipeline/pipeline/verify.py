@@ -16,7 +16,7 @@ from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
-from registry_pipeline.pointers.find_runs import FoundRun, locate_run
+from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, needed_files
 from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
@@ -79,7 +79,7 @@ def verify_inputs(
         checked = known.get((ref.run_root, ref.run_id))
         # A reference is what a file states: look only at names that a run folder can have.
         if checked is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
-            run = locate_run(repository, ref.run_root, ref.run_id)
+            run = make_found_run(repository, ref.run_root, ref.run_id)
             checked = next(check_runs([run], only_seal=only_seal)) if os.path.lexists(run.path) else None
         if on_done is not None:
             on_done(next(count))

@@ -22,7 +22,7 @@ from registry_pipeline.pointers.plan import (
     PlanResult,
     find_inconsistent_inputs,
     find_obstacles,
-    mixed_finding,
+    make_mixed_finding,
     plan_activation,
 )
 from registry_pipeline.pointers.state import read_activation_state, read_chain_state
@@ -65,7 +65,7 @@ def select_activatable(
             proposed[run.registry_id] = run, verdict
     # Consistency is checked last: a run that is not proposed must not count as active.
     blocked = find_blocked_candidates({name: run for name, (run, _) in proposed.items()}, state.active, state.specs)
-    findings += [mixed_finding(edge, proposed[name][0].ref) for name, edge in blocked.items()]
+    findings += [make_mixed_finding(edge, proposed[name][0].ref) for name, edge in blocked.items()]
     selected = tuple(pair for name, pair in proposed.items() if name not in blocked)
     return selected, sorted_findings(replace(obstacle, severity=Severity.WARNING) for obstacle in findings)
 
@@ -100,9 +100,10 @@ def activate(
     allow_mixed: bool = False,
     allow_foreign: bool = False,
 ) -> Activation | Refusal | None:
-    """Activate these runs in one change with a sealed record; None if all are active already.
+    """Activate these runs in one change with a sealed record; None without runs, or if all are active already.
 
-    `run.started` is the time of the activation. Errors are those of `change_pointers`.
+    `run.started` is the time of the activation. Errors are those of `change_pointers` and `plan_activation`; BusyError
+    also if the runs were validated with different pointer files.
     """
     if not validated:
         return None
@@ -112,17 +113,17 @@ def activate(
         raise BusyError("the pointer file changed between the validations; nothing changed", "validate the runs again")
     candidates = tuple(Candidate(*pair) for pair in validated)
     request = ChangeRequest(actor, reason, candidates, allow_mixed, allow_foreign)
-    return change_pointers(repository, run, hashes.pop(), request, _plan)
+    return change_pointers(repository, run, hashes.pop(), request, _plan_request)
 
 
-def _plan(request: ActivationRequest, _pointers: bytes, _chain: ChainState) -> PlanResult:
+def _plan_request(request: ActivationRequest, _pointers: bytes, _chain: ChainState) -> PlanResult:
     return plan_activation(request)
 
 
-def load_candidate(
+def validate_found_run(
     repository: Repository, registry_id: str, found: FoundRun, *, accept_losses: bool = False
 ) -> ValidatedRun | Refusal:
-    """Return a run with its verdict, or a refusal if no root hash can be computed.
+    """Verify and validate a run; return it with its verdict, whatever that is, or a refusal if it has no root hash.
 
     With `accept_losses` removed runs do not make a run_registry fail; the activation record counts them.
     """
@@ -154,7 +155,7 @@ class Obstacle:
     next_command: str = ""
 
 
-def newest_runs(listing: RunListing, specs: Mapping[str, RegistrySpec]) -> dict[str, RunFolder]:
+def find_newest_runs(listing: RunListing, specs: Mapping[str, RegistrySpec]) -> dict[str, RunFolder]:
     """Return the newest run folder of each registry, by the time and the tag in its name."""
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
     return {by_tag[run_id.tag]: folder for run_id, folder in find_dated_runs(listing, by_tag)}
@@ -166,6 +167,7 @@ def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Candi
 
 
 def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
+    """Return a folder as a candidate; `pass` means sealed, with a readable run.json and a claimed root."""
     # Without a complete seal the run may still be written, so its files say nothing yet.
     sealed = folder.seal == "sealed"
     scanned = read_run_folder(root, folder.run_root, folder.run_id) if sealed else None
@@ -183,20 +185,21 @@ def _read_claim(root: Path, registry_id: str, folder: RunFolder) -> Candidate:
     )
 
 
-def explain_newest(
+def explain_newest_runs(
     claims: Mapping[str, Candidate], state: ActivationState, *, pointers_valid: bool
 ) -> dict[str, Obstacle]:
     """Return for each registry why its newest run, which is not active, was not activated.
 
     `pointers_valid` is False if the pointer file or the chain has an error: then nothing can be activated.
     """
-    own = {name: _explain_own(claim, state, pointers_valid=pointers_valid) for name, claim in claims.items()}
+    own = {name: _explain_by_itself(claim, state, pointers_valid=pointers_valid) for name, claim in claims.items()}
     free = {name: claims[name].run for name, obstacle in own.items() if obstacle is None}
     joint = find_blocked_candidates(free, state.active, state.specs)
-    return {name: reason or _explain_joint(claims[name], joint.get(name), state) for name, reason in own.items()}
+    return {name: reason or _explain_by_inputs(claims[name], joint.get(name), state) for name, reason in own.items()}
 
 
-def _explain_own(claim: Candidate, state: ActivationState, *, pointers_valid: bool) -> Obstacle | None:
+def _explain_by_itself(claim: Candidate, state: ActivationState, *, pointers_valid: bool) -> Obstacle | None:
+    """Return the first obstacle that does not depend on other registries, or None."""
     # An unknown origin is only a warning, so it does not explain anything.
     name, run_id = claim.run.registry_id, claim.run.ref.run_id
     obstacles = [f for f in find_obstacles(claim, state) if f.code != "ACTIVATE_ORIGIN_UNKNOWN"]
@@ -216,7 +219,8 @@ def _explain_own(claim: Candidate, state: ActivationState, *, pointers_valid: bo
     return Obstacle(first.message, f"{_PROGRAM} build {name}")
 
 
-def _explain_joint(claim: Candidate, edge: InconsistentInput | None, state: ActivationState) -> Obstacle:
+def _explain_by_inputs(claim: Candidate, edge: InconsistentInput | None, state: ActivationState) -> Obstacle:
+    """Return the obstacle of a run that has none of its own: `edge`, another inconsistent input, or no request."""
     name, ref = claim.run.registry_id, claim.run.ref
     if edge is None:
         # It could be activated together with other candidates: explain what prevents activating it alone.
@@ -225,4 +229,4 @@ def _explain_joint(claim: Candidate, edge: InconsistentInput | None, state: Acti
     if edge is None:
         because = "it was built with --only or --no-activate, or a check stopped its activation"
         return Obstacle(because, f"{_PROGRAM} activate {name} {ref.run_id} --reason TEXT")
-    return Obstacle(mixed_finding(edge, ref).message, f"{_PROGRAM} build {edge.upstream_id}")
+    return Obstacle(make_mixed_finding(edge, ref).message, f"{_PROGRAM} build {edge.upstream_id}")

@@ -88,19 +88,20 @@ class ActivationRecord:
             raise ValueError("verdicts must map verdicts to counts")
         record = cls(
             action=value["action"],
-            moves=tuple(_move(item) for item in value["moves"]),
-            runs=tuple(_ref(item, "runs") for item in value["runs"]),
+            moves=tuple(_parse_move(item) for item in value["moves"]),
+            runs=tuple(_parse_ref(item, "runs") for item in value["runs"]),
             actor=value["actor"],
             reason=value["reason"],
             verdicts=verdicts,
             before_sha256=value["pointer_sha256_before"],
             after_sha256=value["pointer_sha256_after"],
-            previous=None if previous is None else _ref(previous, "previous_activation"),
+            previous=None if previous is None else _parse_ref(previous, "previous_activation"),
         )
-        record._check_consistency()
+        record._refuse_inconsistent()
         return record
 
-    def _check_consistency(self) -> None:
+    def _refuse_inconsistent(self) -> None:
+        """Raise ValueError if the fields contradict the action, as an `activate` without a move does."""
         if (self.action == "init") != (self.previous is None):
             raise ValueError("the `init` record has no predecessor, and every other record has one")
         if self.action in ("init", "void") and (self.moves or self.before_sha256 != self.after_sha256):
@@ -135,19 +136,21 @@ class Intent:
         return cls(value["run_id"], value["before"], value["after"])
 
 
-def _ref(value: Any, key: str) -> SealedRef:
+def _parse_ref(value: Any, key: str) -> SealedRef:
+    """Return the reference that JSON states; ValueError, which names `key`, if it is invalid."""
     ref = SealedRef.from_json(value)
     if ref is None or not is_sha256(ref.manifest_sha256):
         raise ValueError(f"{key} contains an invalid sealed reference")
     return ref
 
 
-def _move(value: Any) -> Move:
+def _parse_move(value: Any) -> Move:
+    """Return the move that JSON states; ValueError if it is invalid or has an unknown key."""
     if not isinstance(value, dict) or set(value) != {"registry_id", "from_ref", "to_ref"}:
         raise ValueError("moves contains an invalid move")
     if not isinstance(value["registry_id"], str):
         raise ValueError("registry_id of a move must be text")  # noqa: TRY004 -- as above
-    before, after = (None if value[key] is None else _ref(value[key], "moves") for key in ("from_ref", "to_ref"))
+    before, after = (None if value[key] is None else _parse_ref(value[key], "moves") for key in ("from_ref", "to_ref"))
     return Move(value["registry_id"], before, after)
 
 
@@ -168,7 +171,7 @@ class SealedRecord:
 
     @property
     def previous_root(self) -> str | None:
-        """The root hash of the record that this one follows."""
+        """The root hash of the record that this one follows, None for `init`."""
         return None if self.record.previous is None else self.record.previous.manifest_sha256
 
     @property
@@ -229,15 +232,15 @@ class ChainState:
         return has_errors(self.findings)
 
     def accepted_foreign(self, repository_id: str | None) -> frozenset[RunIdentity]:
-        """Return the runs that this repository's own records activated with `--allow-foreign`."""
+        """Return all runs activated by those of this repository's own records that accept a foreign run."""
         # A record that a fork inherited accepted its runs for another repository.
         own = [r.record for r in self.records if r.repository_id == repository_id]
         moves = [move for record in own if record.verdicts.get(ACCEPTED_FOREIGN) for move in record.moves]
         return frozenset(move.to_ref.identity for move in moves if move.to_ref is not None)
 
 
-def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
-    """Return the chain compared with the pointer file, whose bytes are None if there is no file."""
+def make_chain_state(chain: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
+    """Return the state of the chain and of the pointer file, whose bytes are None if there is no file."""
     # (1) Leave out voided records, then those that a restart of the chain retired.
     voided = _find_voided(chain.records)
     kept = [r for r in chain.records if r.root not in voided]
@@ -265,7 +268,7 @@ def check_chain(chain: ChainRecords, pointers: bytes | None, intent: Intent | No
         state=state,
         head=head,
         findings=sorted_findings(findings),
-        records=standing if head is None else _walk_back(head, standing),
+        records=standing if head is None else _list_chain_to(head, standing),
         voided=tuple(r for r in chain.records if r.root in voided),
         marked_bad={
             run.run_id: r.record.reason for r in kept if r.record.action == "mark_bad" for run in r.record.runs
@@ -298,7 +301,7 @@ def _find_voided(records: Iterable[SealedRecord]) -> frozenset[str]:
 
 
 def _is_own_file(pointers: bytes | None) -> bool:
-    """Return whether this tool wrote the pointer file and something was activated in it."""
+    """Return whether the bytes are a pointer file that this tool wrote and that has entries."""
     try:
         document = read_strict_json(pointers or b"")
     except StrictJsonError:
@@ -308,6 +311,7 @@ def _is_own_file(pointers: bytes | None) -> bool:
 
 
 def _check_links(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Iterator[Finding]:
+    """Yield a finding for each named record that is missing, each standing one that is detached, and each fork."""
     # (1) Every record that another one names must exist with that root.
     named: list[tuple[str, SealedRef]] = []
     for sealed in chain.records:
@@ -364,7 +368,8 @@ def _find_head(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Seale
     return leaves[0]
 
 
-def _walk_back(head: SealedRecord, standing: tuple[SealedRecord, ...]) -> tuple[SealedRecord, ...]:
+def _list_chain_to(head: SealedRecord, standing: tuple[SealedRecord, ...]) -> tuple[SealedRecord, ...]:
+    """Return the standing records that lead to `head`, oldest first, `head` included."""
     by_root: dict[str | None, SealedRecord] = {r.root: r for r in standing}
     records = [head]
     while (previous := by_root.get(records[-1].previous_root)) is not None:

@@ -85,6 +85,7 @@ def _list_entries(pointer_file: PointerFile, path: str) -> dict[str, _Entry]:
 
 
 def _check_registry_and_time(entry: _Entry, spec: RegistrySpec | None, now: datetime) -> Iterator[Finding]:
+    """Yield a finding for a registry that cannot have an active run, and for an activation later than `now`."""
     pointer = entry.pointer
     if not can_be_active(spec) and (spec is None or pointer.known is True):
         # Without an active run this may be a registry of a later version.
@@ -102,6 +103,7 @@ def _check_active(
     verdict: Verdict | None,
     marked_bad: Mapping[str, str],
 ) -> Iterator[Finding]:
+    """Yield the findings about an active run, apart from its origin; `verdict` is None if its folder is missing."""
     if ref.run_id in marked_bad:
         yield entry.finding("POINTER_MARKED_BAD", "/active_ref/run_id", got=ref.run_id, detail=marked_bad[ref.run_id])
     artifacts = _list_artifacts(spec, ref, verdict)
@@ -129,6 +131,7 @@ def _check_active(
 def _check_origin(
     entry: _Entry, ref: SealedRef, verdict: Verdict, own: str | None, accepted_foreign: Collection[RunIdentity]
 ) -> Iterator[Finding]:
+    """Yield a finding for a run with another repository_id than `own`, which may be None; a warning if accepted."""
     stated = verdict.repository_id
     if is_foreign(stated, own):
         accepted = ref.identity in accepted_foreign
@@ -142,7 +145,7 @@ def _check_origin(
 
 
 def _list_artifacts(spec: RegistrySpec | None, ref: SealedRef, verdict: Verdict | None) -> tuple[str, ...]:
-    """Return the artifacts that a reference may name."""
+    """Return the artifacts that a reference may name: those of the registry, or the one that the run captured."""
     if spec is None:
         return ()
     if not spec.is_one_capture or ref.relpath is None:

@@ -33,46 +33,51 @@ class FoundRun:
 
 
 def list_all_runs(repository: Repository) -> list[FoundRun]:
-    """Return every run folder under the run roots, by run root and name, without symbolic links."""
+    """Return every run folder by run root and name, without links; NotFoundError if a run root cannot be listed."""
 
     def refuse(run_root: str, error: OSError) -> None:
         raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
 
     listing = list_run_folder_names(repository.root, repository.config.run_roots, refuse)
-    return [locate_run(repository, run_root, name) for run_root, names in listing for name in names]
+    return [make_found_run(repository, run_root, name) for run_root, names in listing for name in names]
 
 
 def list_active_runs(repository: Repository) -> list[FoundRun]:
     """Return the active runs whose folders exist, by registry."""
     refs = read_pointers(repository).active_refs()
-    runs = [locate_run(repository, ref.run_root, ref.run_id) for ref in refs.values()]
+    runs = [make_found_run(repository, ref.run_root, ref.run_id) for ref in refs.values()]
     return [run for run in runs if run.path.is_dir()]
 
 
 def find_run(repository: Repository, word: str, registry_id: str | None = None) -> FoundRun:
     """Return the run that a word names: `active`, `active~N`, `latest`, or the start of a run id or root hash.
 
-    `active` is the active run of `registry_id`, `active~N` the one N moves earlier. `latest` is the newest run of
-    `registry_id`, or else of all registries. A word that names no run, or several, is a NotFoundError.
+    `active` is the active run of `registry_id`, `active~N` the one before its last N moves, of which
+    rollbacks are some. `latest` is the newest run of `registry_id`, or else of all registries. A word that names no
+    run, or several, is a NotFoundError.
     """
     active = _ACTIVE.fullmatch(word)
     if active is not None:
-        ref = None if registry_id is None else _active_before(repository, registry_id, int(active["back"] or 0))
+        ref = None if registry_id is None else _find_active_before(repository, registry_id, int(active["back"] or 0))
         if ref is None:
             raise NotFoundError(f"`{word}` needs a registry that had an active run then", "use a run id")
-        return locate_run(repository, ref.run_root, ref.run_id)
+        return make_found_run(repository, ref.run_root, ref.run_id)
     runs = list_all_runs(repository)
     if word == "latest":
-        tag = None if registry_id is None else spec_of(registry_id).tag
-        dated = [(rid, run) for run in runs if (rid := RunId.parse(run.run_id)) and tag in (None, rid.tag)]
+        dated = [(run_id, run) for run in runs if (run_id := RunId.parse(run.run_id)) is not None]
+        if registry_id is not None:
+            # The tag of an external registry is None: it has no runs here.
+            tag = spec_of(registry_id).tag
+            dated = [(run_id, run) for run_id, run in dated if run_id.tag == tag]
         if not dated:
-            raise NotFoundError("there is no run", "run `registry-pipeline build`")
+            whose = "" if registry_id is None else f" of {registry_id}"
+            raise NotFoundError(f"there is no run{whose}", "run `registry-pipeline build`")
         return max(dated, key=lambda pair: (pair[0].stamp, pair[0].number, pair[1].run_id))[1]
-    return _by_name(repository, runs, word)
+    return _find_by_name(repository, runs, word)
 
 
-def _active_before(repository: Repository, registry_id: str, back: int) -> SealedRef | None:
-    """Return the run that was active `back` moves ago, None if there was none; 0 is the current one."""
+def _find_active_before(repository: Repository, registry_id: str, back: int) -> SealedRef | None:
+    """Return the run that was active before the last `back` moves of a registry, None if there was none."""
     # The pointer file also names runs that are older than the chain.
     if back == 0:
         return read_pointers(repository).active(registry_id)
@@ -81,15 +86,15 @@ def _active_before(repository: Repository, registry_id: str, back: int) -> Seale
     return moves[-back].from_ref if back <= len(moves) else None
 
 
-def _by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -> FoundRun:
+def _find_by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -> FoundRun:
+    """Return the one run whose id or, if no id matches, claimed root starts with `word`; an exact id comes first."""
     exact = [run for run in runs if run.run_id == word]
     matches = exact or [run for run in runs if run.run_id.startswith(word)]
     # Root hashes are read only if no run id matches, because that opens every run folder.
     if not matches and len(word) >= _SHORTEST_ROOT and set(word) <= set("0123456789abcdef"):
         scan = read_run_folders(repository.root, repository.config.run_roots)
-        matches = [
-            locate_run(repository, r.run_root, r.run_id) for r in scan.runs if (r.claimed_root or "").startswith(word)
-        ]
+        named = (run for run in scan.runs if (run.claimed_root or "").startswith(word))
+        matches = [make_found_run(repository, run.run_root, run.run_id) for run in named]
     if len(matches) == 1:
         return matches[0]
     if not matches:
@@ -100,13 +105,13 @@ def _by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -> Fou
     raise NotFoundError(f"{word!r} matches {len(matches)} runs: {names} …", "use more characters of the name")
 
 
-def locate_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
-    """Return a run folder of a run root, which need not exist."""
+def make_found_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
+    """Return the FoundRun of a run id in a run root; whether the folder exists is not checked."""
     return FoundRun(repository.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
 
 
-def locate_folder(path: Path) -> FoundRun:
-    """Return the run folder at a path that exists."""
+def find_run_at(path: Path) -> FoundRun:
+    """Return the FoundRun of a path, in no run root; NotFoundError if nothing exists there."""
     if not path.is_symlink() and not path.exists():
         raise NotFoundError(f"{path} does not exist", "a path needs a slash; a word without one is a run id")
     return FoundRun(path, str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links

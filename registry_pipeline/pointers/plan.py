@@ -65,7 +65,7 @@ def can_be_active(spec: RegistrySpec | None) -> bool:
 
 
 def find_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Finding]:
-    """Yield every obstacle to activating a run that does not depend on other registries."""
+    """Yield every obstacle to activating a run that does not depend on other registries; a warning does not refuse."""
     yield from find_run_obstacles(candidate, state)
     run = candidate.run
     # An operator decided against this run, so it is never proposed again automatically.
@@ -75,7 +75,7 @@ def find_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Fin
 
 
 def find_run_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Finding]:
-    """Yield the obstacles that refuse a rollback too: those of the run itself, whatever is active."""
+    """Yield the obstacles of the run itself, which a rollback has too; a warning does not refuse."""
     run, verdict, ref = candidate.run, candidate.verdict, candidate.run.ref
     path = ref.path
     if not can_be_active(state.specs.get(run.registry_id)):
@@ -133,7 +133,7 @@ class InconsistentInput:
 def find_inconsistent_inputs(
     active: Mapping[str, SealedRun], specs: Mapping[str, RegistrySpec]
 ) -> tuple[InconsistentInput, ...]:
-    """Return the inputs of active runs that are not the active runs of their registries, by registry and upstream."""
+    """Return, sorted, each upstream input of an active run that is not active though its registry can have a run."""
     # An active run whose folder is missing is not in `active`, so an input that names it is inconsistent.
     return tuple(
         InconsistentInput(registry_id, run.ref, upstream_id, recorded, None if upstream is None else upstream.ref)
@@ -144,7 +144,7 @@ def find_inconsistent_inputs(
     )
 
 
-def find_inconsistencies(
+def check_consistency_after(
     state: ActivationState, runs: Iterable[SealedRun], moved: frozenset[str], *, allow_mixed: bool
 ) -> Iterator[Finding]:
     """Yield the inconsistent inputs of the state after `moved` registries change to `runs` or to no run.
@@ -155,20 +155,21 @@ def find_inconsistencies(
     for edge in find_inconsistent_inputs(unmoved | {run.registry_id: run for run in runs}, state.specs):
         # An inconsistency elsewhere existed before this change, so it does not refuse the change.
         if edge.touches(moved) and not allow_mixed:
-            yield mixed_finding(edge, edge.ref, edge.upstream_id if edge.upstream_id in moved else edge.registry_id)
+            rebuilt = edge.upstream_id if edge.upstream_id in moved else edge.registry_id
+            yield make_mixed_finding(edge, edge.ref, rebuilt)
         else:
             detail, registry_id = edge.upstream_id, edge.registry_id
-            yield _input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, detail=detail, registry=registry_id)
+            yield _make_input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, detail=detail, registry=registry_id)
 
 
-def mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None = None) -> Finding:
+def make_mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None = None) -> Finding:
     """Return ACTIVATE_MIXED about the run `ref`; its hint is to build `rebuilt`, or else the upstream registry."""
     active = "no run of it is active" if edge.active is None else f"{edge.active.run_id} is active"
     detail = f"{edge.registry_id} ({edge.ref.run_id}) would depend on {edge.recorded.run_id}, but {active}"
-    return _input_finding("ACTIVATE_MIXED", edge, ref, detail=detail, registry=rebuilt or edge.upstream_id)
+    return _make_input_finding("ACTIVATE_MIXED", edge, ref, detail=detail, registry=rebuilt or edge.upstream_id)
 
 
-def _input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
+def _make_input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
     expected, got = "no active run" if edge.active is None else edge.active.run_id, edge.recorded.run_id
     return finding(code, ref.path, expected=expected, got=got, detail=detail, registry=registry)
 
@@ -254,7 +255,8 @@ def _plan_unchanged(
 def plan_mark_bad(request: ActivationRequest, pointers: bytes, run: SealedRef) -> ActivationPlan | NothingToMove:
     """Return the change that prevents every later activation of a run; pointers to it become `false`.
 
-    `pointers` are the bytes that the request was parsed from.
+    `pointers` are the bytes that the request was parsed from. NothingToMove if the run is marked and no pointer names
+    it; ConfigError without a reason (exit 2).
     """
     require_reason(request.reason, "marking a run bad")
     changed = [
@@ -270,12 +272,12 @@ def plan_mark_bad(request: ActivationRequest, pointers: bytes, run: SealedRef) -
         after = pointer_file_bytes(with_pointers(request.pointers, changed, request.now_utc))
     # Nothing refuses this: an active bad run is worse than an inconsistent set, which is only a warning.
     emptied = frozenset(pointer.registry_id for pointer in changed)
-    warnings = sorted_findings(find_inconsistencies(request.state, (), emptied, allow_mixed=True))
+    warnings = sorted_findings(check_consistency_after(request.state, (), emptied, allow_mixed=True))
     return ActivationPlan(replace(record, after_sha256=sha256_hex(after)), after, warnings)
 
 
 def plan_activation(request: ActivationRequest) -> PlanResult:
-    """Return the change that activates the candidates, or a refusal with every obstacle.
+    """Return the change that activates the candidates, a refusal with every obstacle, or NothingToMove.
 
     Raises:
         ConfigError: `allow_mixed` or `allow_foreign` without a reason (exit 2).
@@ -286,7 +288,7 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
     runs = {candidate.run.registry_id: candidate.run for candidate in request.candidates}
     if len(runs) != len(request.candidates) or request.pointers.sha256 is None:
         raise ValueError("a plan needs one candidate for each registry and an existing pointer file")
-    foreign = {c.run.ref.identity for c in request.candidates if request.allow_foreign and _is_foreign(request, c)}
+    foreign = {c.run.ref.identity for c in request.candidates if request.allow_foreign and _is_foreign_run(request, c)}
     # A foreign run can be active already, in a fork for example. A move to itself then records that it is accepted.
     newly_accepted = foreign - request.state.accepted_foreign
     moves = tuple(
@@ -298,7 +300,7 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
     state = replace(request.state, accepted_foreign=frozenset(foreign), rolled_back_runs=frozenset())
     moved = frozenset(move.registry_id for move in moves)
     findings = [f for candidate in request.candidates for f in find_obstacles(candidate, state)]
-    findings += find_inconsistencies(state, runs.values(), moved, allow_mixed=request.allow_mixed)
+    findings += check_consistency_after(state, runs.values(), moved, allow_mixed=request.allow_mixed)
     return _build_plan(request, "activate", moves, findings)
 
 
@@ -307,6 +309,7 @@ def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restore
 
     The candidates are the runs to return to, validated again. A registry whose move replaced nothing has no active run
     afterwards. If the change `restores` exactly the state before that record, inconsistent inputs are only warnings.
+    NothingToMove if the pointers are so already; ConfigError without a reason (exit 2).
     """
     require_reason(request.reason, "a rollback")
     targets = {move.registry_id: move.from_ref for move in undone}
@@ -322,13 +325,14 @@ def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restore
     # A rollback returns to older runs, so age is not checked.
     findings = [f for candidate in moving for f in find_run_obstacles(candidate, request.state)]
     runs = [candidate.run for candidate in moving]
-    findings += find_inconsistencies(request.state, runs, moved, allow_mixed=request.allow_mixed or restores)
+    findings += check_consistency_after(request.state, runs, moved, allow_mixed=request.allow_mixed or restores)
     return _build_plan(replace(request, candidates=moving), "rollback", moves, findings)
 
 
 def _build_plan(
     request: ActivationRequest, action: Action, moves: tuple[Move, ...], findings: Iterable[Finding]
 ) -> PlanResult:
+    """Return the change that makes these moves; a refusal if a finding is an error, NothingToMove without moves."""
     findings = sorted_findings(findings)
     if has_errors(findings):
         return Refusal(findings)
@@ -338,7 +342,7 @@ def _build_plan(
     verdicts = _count_verdicts(candidate.verdict for candidate in request.candidates)
     # A plan with a foreign run that is not accepted was refused before, so every one that moves is accepted.
     moved = {move.to_ref for move in moves}
-    if foreign := sum(c.run.ref in moved and _is_foreign(request, c) for c in request.candidates):
+    if foreign := sum(c.run.ref in moved and _is_foreign_run(request, c) for c in request.candidates):
         verdicts[ACCEPTED_FOREIGN] = foreign
     record = ActivationRecord(
         action=action,
@@ -362,11 +366,11 @@ def _count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     return {name: counts[name] for name in get_args(RunVerdict)} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
 
 
-def _is_foreign(request: ActivationRequest, candidate: Candidate) -> bool:
+def _is_foreign_run(request: ActivationRequest, candidate: Candidate) -> bool:
     return is_foreign(candidate.verdict.repository_id, request.state.repository_id)
 
 
 def require_reason(reason: str, action: str) -> None:
-    """Raise ConfigError (exit 2) if the reason of a change is missing."""
+    """Raise ConfigError (exit 2) if the reason of a change is empty or blank; `action` is for the message."""
     if not reason.strip():
         raise ConfigError(f"{action} needs a reason", "add --reason TEXT")

@@ -17,7 +17,7 @@ from registry_pipeline.files.atomic_write import create_file, read_own_file, rem
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, ChainState, SealedRecord
 from registry_pipeline.pointers.plan import ActivationPlan, find_run_obstacles, plan_init, plan_void, require_reason
-from registry_pipeline.pointers.rollback import accepted_removals, find_record, validate_target
+from registry_pipeline.pointers.rollback import find_accepted_removals, find_record, validate_target
 from registry_pipeline.pointers.state import (
     pointer_lock,
     read_activation_state,
@@ -38,14 +38,17 @@ PENDING: Final = "pending"
 
 
 def complete_pending(repository: Repository) -> Activation | Refusal | None:
-    """Replace the pointer file with the state of the pending record; None if nothing is pending."""
+    """Replace the pointer file with the state of the pending record; None if nothing is pending.
+
+    A refusal, which changes nothing, if a run that it activates has an obstacle or no longer passes its checks.
+    """
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
         head = chain.head
         if chain.state != "pending" or head is None:
             return None
         # Age and consistency were checked before the record was sealed, and no pointer has moved since.
-        obstacles = _find_obstacles(repository, chain, head)
+        obstacles = _find_pending_errors(repository, chain, head)
         if obstacles:
             return Refusal(obstacles)
         replace_file(repository.pointer_path, read_state_after(repository, head), head.record.before_sha256)
@@ -53,9 +56,9 @@ def complete_pending(repository: Repository) -> Activation | Refusal | None:
     return Activation(head.record.action, head.record.moves, head.ref, head.record.after_sha256)
 
 
-def _find_obstacles(repository: Repository, chain: ChainState, head: SealedRecord) -> tuple[Finding, ...]:
+def _find_pending_errors(repository: Repository, chain: ChainState, head: SealedRecord) -> tuple[Finding, ...]:
     """Return the errors of the runs that the pending record would activate, validated again."""
-    accepted = accepted_removals(chain)
+    accepted = find_accepted_removals(chain)
     # The pending record is part of the chain, so the foreign runs that it accepts are accepted here.
     state = read_activation_state(repository, chain, read_pointers(repository))
     findings: list[Finding] = []
@@ -70,9 +73,12 @@ def _find_obstacles(repository: Repository, chain: ChainState, head: SealedRecor
 def void_records(
     repository: Repository, run: BuildRun, words: Sequence[str], *, actor: str, reason: str
 ) -> Activation | Refusal | None:
-    """Void records: the pending one, or each branch that contains a named record; None if nothing is pending.
+    """Void records: the pending one, or each branch that contains a named record.
+
+    None, without any change, if `words` has `pending` and nothing is pending.
 
     Raises:
+        NotFoundError: a word names no record, or several (exit 7).
         RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
     """
     require_reason(reason, "voiding a record")
@@ -82,7 +88,7 @@ def void_records(
             return None
         # A chain with a pending record has a head.
         named = [chain.head if word == PENDING and chain.head else find_record(chain.records, word) for word in words]
-        voided, last = _check_void(chain, named)
+        voided, last = _select_voided(chain, named)
         pointers = read_state_after(repository, last)
         plan = plan_void(pointers, [r.ref for r in voided], previous=last.ref, actor=actor, reason=reason)
         return _seal_without_move(repository, run, plan)
@@ -111,6 +117,7 @@ def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: 
 
 
 def _seal_without_move(repository: Repository, run: BuildRun, plan: ActivationPlan) -> Activation:
+    """Seal the record of a change that moves no pointer, then remove the intent."""
     # No intent is written: sealing the record completes the change. The intent of a voided record stays until then.
     ref = seal_record(repository, run, plan)
     remove_intent(repository.pointer_path)
@@ -118,7 +125,7 @@ def _seal_without_move(repository: Repository, run: BuildRun, plan: ActivationPl
 
 
 def _find_records_to_retire(repository: Repository) -> list[SealedRef]:
-    """Return every activation record that exists or that a report names; a broken one with the root that it states."""
+    """Return every activation record that exists or that a report names; the root of a broken one may be invented."""
     chain = read_chain(repository)
     refs = {record.ref for record in chain.records} | {ref for _, ref in chain.witnesses}
     for broken in chain.broken:
@@ -145,7 +152,7 @@ def read_state_after(repository: Repository, record: SealedRecord) -> bytes:
 def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | None:
     """Restore the head's state over a rewound or edited pointer file; None if it is neither.
 
-    Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file.
+    Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file or an empty one.
     """
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
@@ -161,6 +168,7 @@ def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | No
 
 
 def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> None:
+    """Write the bytes to quarantine, in a file whose name contains their hash."""
     # The name contains the hash, so an interrupted copy is found and replaced.
     copy = quarantine / f"{pointer_path.stem}.{sha256_hex(data)}{pointer_path.suffix}"
     if read_own_file(copy) != data:
@@ -178,13 +186,13 @@ def remove_leftovers(repository: Repository) -> bool:
     return True
 
 
-def _check_void(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[Collection[SealedRecord], SealedRecord]:
-    """Return the chosen records, each with its branch from the fork to the leaf, and the last record that remains."""
+def _select_voided(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[Collection[SealedRecord], SealedRecord]:
+    """Return the chosen records, each with its branch, and the last record that remains; refuse one in effect."""
     voided: dict[str, SealedRecord] = {}
     for record in chosen:
         voided |= {r.root: r for r in _find_branch(chain.records, record)}
     kept = [r for r in chain.records if r.root not in voided]
-    leaves = [r for r in kept if not _followers(kept, r)]
+    leaves = [r for r in kept if not _find_followers(kept, r)]
     names = ", ".join(record.ref.run_id for record in chosen)
     if len(leaves) != 1:
         ends = ", ".join(leaf.ref.run_id for leaf in leaves) or "no record"
@@ -193,7 +201,7 @@ def _check_void(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[Coll
             "name one record of every branch to void, each with its own --void",
         )
     pending = chain.head if chain.state == "pending" else None
-    if any(r is not pending for r in _followers(voided.values(), leaves[0])):
+    if any(r is not pending for r in _find_followers(voided.values(), leaves[0])):
         raise RefusedError(f"{names} is in effect and not part of a fork", "undo it with `registry-pipeline rollback`")
     return voided.values(), leaves[0]
 
@@ -204,20 +212,20 @@ def _find_branch(records: Sequence[SealedRecord], record: SealedRecord) -> list[
     current = record
     while current.previous_root is not None:
         parent = by_root.get(current.previous_root)
-        if parent is None or len(_followers(records, parent)) > 1:
-            return _with_followers(records, current)
+        if parent is None or len(_find_followers(records, parent)) > 1:
+            return _list_with_followers(records, current)
         current = parent
     # Two `init` records are a fork too: then the whole branch back to `init` is voided.
     starts = sum(r.record.previous is None for r in records)
-    return _with_followers(records, current if starts > 1 else record)
+    return _list_with_followers(records, current if starts > 1 else record)
 
 
-def _with_followers(records: Sequence[SealedRecord], first: SealedRecord) -> list[SealedRecord]:
+def _list_with_followers(records: Sequence[SealedRecord], first: SealedRecord) -> list[SealedRecord]:
     branch = [first]
     for record in branch:
-        branch += _followers(records, record)
+        branch += _find_followers(records, record)
     return branch
 
 
-def _followers(records: Collection[SealedRecord], record: SealedRecord) -> list[SealedRecord]:
+def _find_followers(records: Collection[SealedRecord], record: SealedRecord) -> list[SealedRecord]:
     return [r for r in records if r.previous_root == record.root]

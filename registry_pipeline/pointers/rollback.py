@@ -26,7 +26,7 @@ from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope_file import read_stated_root
-from registry_pipeline.runs.pointer_file import pointer_hash, read_pointers, verify_referenced_run
+from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.values import replace, value_type
@@ -43,6 +43,7 @@ class _RegistryHistory:
         self.rollbacks: list[tuple[_NumberedMove, list[_NumberedMove]]] = []
 
     def apply(self, number: int, move: Move, *, is_rollback: bool) -> None:
+        """Add the next move of the registry, which the record `number` made, to its history."""
         # (1) An activation adds its move. A rollback before it can no longer be undone.
         if not is_rollback:
             self.in_effect.append((number, move))
@@ -83,7 +84,7 @@ def _find_last_moves(
     return records[last], tuple(move for number, move in candidates if number == last)
 
 
-def _list_refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
+def _find_refs_after(records: Sequence[SealedRecord]) -> dict[str, SealedRef | None]:
     """Return the active run of each registry that these records moved, None if they left it without one."""
     return {move.registry_id: move.to_ref for sealed in records for move in sealed.record.moves}
 
@@ -123,14 +124,14 @@ def select_rollback(
         moved = "nothing" if registry_id is None else f"no {registry_id}"
         raise RefusedError(f"{record.ref.run_id} ({record.record.action}) moved {moved}", "run `registry-pipeline log`")
     # The earlier state is restored only if all moves are undone and no later record changed these registries.
-    after_record = _list_refs_after(chain.records[: chain.records.index(record) + 1])
-    now = _list_refs_after(chain.records)
+    after_record = _find_refs_after(chain.records[: chain.records.index(record) + 1])
+    now = _find_refs_after(chain.records)
     is_last_change = after_record == {name: ref for name, ref in now.items() if name in after_record or ref is not None}
     return RollbackTarget(record, moves, restores=is_last_change and len(moves) == len(record.record.moves))
 
 
 def find_record(records: Sequence[SealedRecord], word: str) -> SealedRecord:
-    """Return the one record with this run id, or whose run id or root hash starts with `word`."""
+    """Return the one record with this run id, or whose run id or root starts so; NotFoundError if none or several."""
     matches = [r for r in records if r.ref.run_id == word] or [
         r for r in records if r.ref.run_id.startswith(word) or r.ref.manifest_sha256.startswith(word)
     ]
@@ -149,15 +150,15 @@ def rollback(
     reason: str,
     allow_mixed: bool = False,
 ) -> Activation | Refusal | None:
-    """Return each registry to the run that the undone move replaced; None if that changes nothing.
+    """Activate, for each move to undo, the run that it replaced; None if nothing changes, a refusal if one may not be.
 
     Raises:
         BusyError: another change holds the lock, or happened meanwhile (exit 6).
         ConfigError: the reason is missing (exit 2).
     """
     # (1) Validate the runs to return to again: they may have changed since they were active.
-    pointer_sha256 = pointer_hash(repository)
-    accepted = accepted_removals(read_chain_state(repository))
+    pointer_sha256 = read_pointer_hash(repository)
+    accepted = find_accepted_removals(read_chain_state(repository))
     candidates = tuple(
         validate_target(repository, move.registry_id, move.from_ref, accepted)
         for move in target.moves
@@ -181,7 +182,7 @@ def validate_target(repository: Repository, registry_id: str, ref: SealedRef, ac
     return Candidate(sealed, accept_removed(verdict) if ref.run_id in accepted else verdict)
 
 
-def accepted_removals(chain: ChainState) -> frozenset[str]:
+def find_accepted_removals(chain: ChainState) -> frozenset[str]:
     """Return the run ids of run_registry that were activated although runs were removed."""
     return frozenset(
         move.to_ref.run_id
@@ -202,7 +203,7 @@ def mark_bad(
         BusyError, ConfigError: as `rollback`.
     """
     require_reason(reason, "marking a run bad")
-    pointer_sha256 = pointer_hash(repository)
+    pointer_sha256 = read_pointer_hash(repository)
     ref = _find_ref_to_mark(repository, found)
 
     def make_plan(request: ActivationRequest, pointers: bytes, _chain: ChainState) -> PlanResult:

@@ -23,7 +23,7 @@ from registry_pipeline.pointers.chain import (
     ChainState,
     Intent,
     SealedRecord,
-    check_chain,
+    make_chain_state,
 )
 from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import foreign_repository_id
@@ -42,26 +42,26 @@ _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 
 
 def read_chain(repository: Repository) -> ChainRecords:
-    """Return every activation record under the run roots; raise NotFoundError if a run root cannot be listed."""
+    """Return every activation record under the run roots, copies once; NotFoundError if a root cannot be listed."""
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
-    for run_root, run_id in _list_folders(repository, ACTIVATION_TAG):
+    for run_root, run_id in _list_runs_with_tag(repository, ACTIVATION_TAG):
         path = f"{run_root}/{run_id}"
         report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
         try:
-            sealed = _parse(run_root, report)
+            sealed = _parse_record(run_root, report)
         except ValueError as error:
             broken.append(finding("CHAIN_RECORD_EDITED", path, detail=str(error)))
         else:
             # A copy in another run root has the same root hash.
             records.setdefault(sealed.ref.manifest_sha256, sealed)
     ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
-    return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_witnesses(repository)))
+    return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_read_witnesses(repository)))
 
 
-def _witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
+def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
     """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
-    reports = list(_list_folders(repository, _REPORT_TAG))
+    reports = list(_list_runs_with_tag(repository, _REPORT_TAG))
     if not reports:
         return
     run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
@@ -74,7 +74,9 @@ def _witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
         yield from ((str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
 
-def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
+def _list_runs_with_tag(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
+    """Yield (run root, run id) of all that has a run id with this tag as its name, links and files too."""
+
     def refuse(run_root: str, error: OSError) -> None:
         if not isinstance(error, NotADirectoryError):
             advice = "check its permissions; without it the chain cannot be checked"
@@ -89,7 +91,7 @@ def _list_folders(repository: Repository, tag: str) -> Iterator[tuple[str, RunId
                 yield run_root, run_id
 
 
-def _parse(run_root: str, report: SealReport) -> SealedRecord:
+def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
     """Return the record of a verified folder, or raise ValueError with what is invalid."""
     if report.verdict != "pass" or report.root_sha256 is None:
         raise ValueError(", ".join(sorted({f.code for f in report.findings})) or report.verdict)
@@ -115,8 +117,14 @@ def intent_path(pointer_path: Path) -> Path:
     return pointer_path.with_name(pointer_path.name + ".intent")
 
 
-def write_intent(pointer_path: Path, run_id: str, before: str, after: str) -> None:
-    """Write which record is about to be sealed, and the hashes of the pointer file before and after it."""
+def create_intent(pointer_path: Path, run_id: str, before: str, after: str) -> None:
+    """Create the intent file: which record will be sealed, and the pointer file's hashes before and after.
+
+    Raises:
+        BusyError: an intent exists; nothing changed (exit 6).
+        WriteError: it cannot be written (exit 1).
+        DurabilityError: the disk did not confirm it; it was removed again (exit 1).
+    """
     try:
         create_file(intent_path(pointer_path), json_document(Intent(run_id, before, after).to_json()))
     except DurabilityError:
@@ -130,7 +138,7 @@ def write_intent(pointer_path: Path, run_id: str, before: str, after: str) -> No
 
 
 def read_intent(pointer_path: Path) -> Intent | None:
-    """Return the intent, or None if there is no complete one."""
+    """Return the intent, None if it is missing or cannot be parsed; RefusedError if it is a link."""
     data = read_own_file(intent_path(pointer_path))
     if data is None:
         return None
@@ -189,9 +197,9 @@ def read_pointer_state(repository: Repository) -> PointerState:
     """
     for _ in range(_ATTEMPTS):
         # (1) Read without a lock first: usually nothing changes, and no writer has to wait.
-        before = _fingerprint(repository)
+        before = _read_fingerprint(repository)
         state = read_locked_state(repository)
-        if _fingerprint(repository) != before:
+        if _read_fingerprint(repository) != before:
             continue
         # (2) A sealed record whose pointer file is not yet replaced is normal while a writer holds the lock.
         if state.chain.state in _SETTLED or not lock_path(repository.pointer_path).exists():
@@ -206,17 +214,18 @@ def read_locked_state(repository: Repository) -> PointerState:
     """Return the state of pointer file and chain; the caller holds the lock of the pointer file."""
     records = read_chain(repository)
     pointers = read_pointer_bytes(repository)
-    return PointerState(pointers, check_chain(records, pointers, read_intent(repository.pointer_path)))
+    return PointerState(pointers, make_chain_state(records, pointers, read_intent(repository.pointer_path)))
 
 
-def _fingerprint(repository: Repository) -> tuple[object, ...]:
+def _read_fingerprint(repository: Repository) -> tuple[object, ...]:
+    """Return a value that differs after every change: names of the records, pointer file and intent."""
     # Every change of the pointers changes at least one of these.
-    folders = tuple(_list_folders(repository, ACTIVATION_TAG))
+    folders = tuple(_list_runs_with_tag(repository, ACTIVATION_TAG))
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
 def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, SealedRun]:
-    """Return the active runs whose folders exist, with the inputs that they record."""
+    """Return the active runs whose folders exist, verified or not, with the inputs that they record."""
     active: dict[str, SealedRun] = {}
     for registry_id, ref in pointers.active_refs().items():
         if run_folder(repository, ref).is_dir():

@@ -12,7 +12,7 @@ from typing import Final
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPipelineError, WriteError
-from registry_pipeline.files.atomic_write import refuse_changed, replace_file
+from registry_pipeline.files.atomic_write import refuse_changed_file, replace_file
 from registry_pipeline.findings.finding import Severity, sorted_findings
 from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
 from registry_pipeline.pointers.plan import (
@@ -24,17 +24,17 @@ from registry_pipeline.pointers.plan import (
     plan_init,
 )
 from registry_pipeline.pointers.state import (
+    create_intent,
     pointer_lock,
     read_activation_state,
     read_chain,
     read_locked_state,
     remove_intent,
-    write_intent,
 )
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs.envelope import Inputs
-from registry_pipeline.runs.pointer_file import parse_pointer_file, pointer_hash, read_pointer_bytes
+from registry_pipeline.runs.pointer_file import parse_pointer_file, read_pointer_bytes, read_pointer_hash
 from registry_pipeline.runs.reference import RunId, SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal
 from registry_pipeline.values import value_type
@@ -60,7 +60,7 @@ PlanFunction = Callable[[ActivationRequest, bytes, ChainState], PlanResult]
 def change_pointers(
     repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
 ) -> Activation | Refusal | None:
-    """Make one change with a sealed record; None if there is nothing to change.
+    """Make one change with a sealed record; None if there is nothing to change. A refusal changes nothing.
 
     The start of `run` is the time of the change. `seen_sha256` is the hash of the pointer file when the candidates were
     validated.
@@ -69,14 +69,15 @@ def change_pointers(
         BusyError: another change holds the lock, or the pointer file changed since `seen_sha256` (exit 6).
         NotFoundError: the pointer file is missing although activation records exist.
         RefusedError: publish_root is behind a symbolic link (exit 5).
+        WriteError, DurabilityError, PublishError: the disk refused; the message says whether the pointers moved.
     """
     refuse_linked_publish_root(repository)
     # (1) Lock, and refuse if the pointer file is not the one that the verdicts were made for.
     with pointer_lock(repository.pointer_path, repository.root):
-        refuse_changed(repository.pointer_path, seen_sha256)
+        refuse_changed_file(repository.pointer_path, seen_sha256)
         # (2) Read the state and plan the change. A refusal seals nothing.
         pointers, chain = _read_or_create_pointers(repository, run), read_locked_state(repository).chain
-        plan = _plan_change(repository, run, request, pointers, chain, make_plan)
+        plan = _plan_or_refuse(repository, run, request, pointers, chain, make_plan)
         if isinstance(plan, Refusal):
             return plan
         if isinstance(plan, NothingToMove):
@@ -86,13 +87,14 @@ def change_pointers(
         # (4) The first change of a repository seals an `init` record before its own.
         if plan.record.previous is None:
             first = plan_init(pointers, actor=request.actor, reason=_FIRST_REASON)
-            plan = plan.following(commit(repository, run, first))
+            plan = plan.following(_commit_plan(repository, run, first))
         # (5) Write the intent, seal the record, replace the pointer file, remove the intent.
-        record = commit(repository, run, plan)
+        record = _commit_plan(repository, run, plan)
     return Activation(plan.record.action, plan.moves, record, plan.record.after_sha256, plan.findings)
 
 
 def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:
+    """Return the bytes of the pointer file; a missing one is created unless activation records exist."""
     data = read_pointer_bytes(repository)
     if data is None and not read_chain(repository).records:
         data = pointer_file_bytes(empty_pointer_file(utc_text(run.started)))
@@ -105,7 +107,7 @@ def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:
     return data
 
 
-def _plan_change(
+def _plan_or_refuse(
     repository: Repository,
     run: BuildRun,
     request: ChangeRequest,
@@ -113,6 +115,7 @@ def _plan_change(
     chain: ChainState,
     make_plan: PlanFunction,
 ) -> PlanResult:
+    """Return what `make_plan` returns, or a refusal if the pointer file or the chain has an error."""
     pointers, malformed = parse_pointer_file(data, repository.config.pointers)
     # Any error of the pointer file or the chain refuses every change, whatever is requested.
     errors = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
@@ -133,17 +136,20 @@ def _plan_change(
     return make_plan(activation, data, chain)
 
 
-def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:
-    """Write the intent, seal the record under the run id of the intent, and replace the pointer file."""
-    record, run_id = plan.record, _free_run_id(repository, run)
-    write_intent(repository.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
+def _commit_plan(repository: Repository, run: BuildRun, plan: ActivationPlan) -> SealedRef:
+    """Write the intent, seal the record under its run id, replace the pointer file, and remove the intent.
+
+    An error before the record is sealed leaves all as it was; one after it says whether the pointers moved.
+    """
+    record, run_id = plan.record, _find_free_run_id(repository, run)
+    create_intent(repository.pointer_path, str(run_id), record.before_sha256, record.after_sha256)
     try:
         ref = seal_record(repository, run, plan, run_id)
         replace_file(repository.pointer_path, plan.after_bytes, record.before_sha256)
         remove_intent(repository.pointer_path)
     except RegistryPipelineError as error:
         if (repository.publish_root / str(run_id)).exists():
-            raise _interrupted_change(repository, str(run_id), record.after_sha256, error) from None
+            raise _make_interrupted_error(repository, str(run_id), record.after_sha256, error) from None
         # The record was not sealed, so nothing changed.
         with suppress(RegistryPipelineError):
             remove_intent(repository.pointer_path)
@@ -151,11 +157,11 @@ def commit(repository: Repository, run: BuildRun, plan: ActivationPlan) -> Seale
     return ref
 
 
-def _interrupted_change(
+def _make_interrupted_error(
     repository: Repository, run_id: str, after_sha256: str, error: RegistryPipelineError
 ) -> RegistryPipelineError:
     """Return the error of a change that failed after its record was sealed: whether the pointers moved."""
-    if pointer_hash(repository) == after_sha256:
+    if read_pointer_hash(repository) == after_sha256:
         return DurabilityError(f"the pointers moved, recorded in {run_id}; then: {error.message}", error.advice)
     return WriteError(
         f"{run_id} is sealed, but the pointer file was not replaced: {error.message}",
@@ -165,8 +171,8 @@ def _interrupted_change(
 
 
 def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
-    """Seal the record of a plan under exactly this run id, or without one under the next free run id."""
-    expected = run_id or _free_run_id(repository, run)
+    """Seal a record under `run_id` or the next free one; RegistryPipelineError if another program took that name."""
+    expected = run_id or _find_free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
     sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, reuse_attempt=False)
     if sealed.ref.run_id != str(expected):
@@ -177,7 +183,7 @@ def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run
     return sealed.ref
 
 
-def _free_run_id(repository: Repository, run: BuildRun) -> RunId:
+def _find_free_run_id(repository: Repository, run: BuildRun) -> RunId:
     run_id = RunId(run.started, ACTIVATION_TAG)
     while (repository.publish_root / str(run_id)).exists():
         run_id = run_id.next()

@@ -9,7 +9,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, needed_files
 from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.runs.pointer_file import pointer_hash, run_folder
+from registry_pipeline.runs.pointer_file import read_pointer_hash, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import replace
@@ -18,7 +18,7 @@ from registry_pipeline.values import replace
 def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     """Return the verdict on a sealed run, bound to the recomputed root and to the pointer file of this moment."""
     # The pointer file is hashed first: if it changes during the validation, the verdict must not match it.
-    pointers = pointer_hash(repository)
+    pointers = read_pointer_hash(repository)
     path = sealed.ref.path
     report = verify_with_artifacts(run_folder(repository, sealed.ref), path)
     verdict = check_run(report, REGISTRIES)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_utc, read_strict_json
-from registry_pipeline.files.path_policy import bad_characters, collisions, path_codes
+from registry_pipeline.files.path_policy import bad_characters, find_collisions, path_codes
 from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.values import value_type
@@ -51,7 +51,7 @@ def check_manifest(data: bytes, collector: FindingCollector) -> ManifestResult |
         document = _parse_strict(data, _NAME, "MANIFEST_JSON", collector)
         if not isinstance(document, list):
             if document is not _UNPARSED:
-                collector.add("MANIFEST_SHAPE", _NAME, detail=f"the top level is {_kind(document)}, not an array")
+                collector.add("MANIFEST_SHAPE", _NAME, detail=f"the top level is {_type_name(document)}, not an array")
             return None
         # Millions of tiny items are no manifest; checking them one by one would take minutes.
         if len(document) > max(MAX_OF_A_CODE, len(data) // _MIN_ENTRY_BYTES):
@@ -75,11 +75,12 @@ def check_manifest(data: bytes, collector: FindingCollector) -> ManifestResult |
 
 
 def check_run_json(data: bytes, folder_name: str, collector: FindingCollector) -> Mapping[str, Any] | None:
-    """Check what the seal requires of a run.json and return its object; None if it is not a JSON object."""
+    """Report what the seal refuses in a run.json; return its object, even with findings, or None if it is not one."""
     document = _parse_strict(data, "run.json", "RUN_JSON", collector)
     if not isinstance(document, dict):
         if document is not _UNPARSED:
-            collector.add("RUN_JSON_SHAPE", "run.json", detail=f"the top level is {_kind(document)}, not an object")
+            detail = f"the top level is {_type_name(document)}, not an object"
+            collector.add("RUN_JSON_SHAPE", "run.json", detail=detail)
         return None
     run_id = document.get("run_id")
     if not isinstance(run_id, str) or not run_id:
@@ -87,7 +88,7 @@ def check_run_json(data: bytes, folder_name: str, collector: FindingCollector) -
     elif run_id != folder_name:
         collector.add("RUN_ID_FOLDER_MISMATCH", "run.json", location="/run_id", expected=folder_name, got=run_id)
     if parse_utc(document.get("created_utc")) is None:
-        detail, got = "created_utc is not YYYY-MM-DDTHH:MM:SSZ", _quote(document.get("created_utc"))
+        detail, got = "created_utc is not YYYY-MM-DDTHH:MM:SSZ", _format_value(document.get("created_utc"))
         collector.add("RUN_JSON_SHAPE", "run.json", location="/created_utc", detail=detail, got=got)
     return document
 
@@ -120,18 +121,19 @@ def _is_too_deep(document: Any) -> bool:
     return True
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 
 
-def _quote(value: Any) -> str:
-    return _kind(value) if isinstance(value, (dict, list)) else json.dumps(value)
+def _format_value(value: Any) -> str:
+    return _type_name(value) if isinstance(value, (dict, list)) else json.dumps(value)
 
 
 def _check_entry(index: int, item: Any, collector: FindingCollector) -> ManifestEntry | None:
+    """Return a usable entry, else None; everything invalid is reported. Other keys alone leave it usable."""
     if not isinstance(item, dict):
-        collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_kind(item)}")
+        collector.add("MANIFEST_SHAPE", _NAME, location=f"/{index}", detail=f"an entry is {_type_name(item)}")
         return None
     if item.keys() != set(_KEYS):
         detail, got = "an entry has other keys than relpath, bytes and sha256", ", ".join(sorted(item))
@@ -145,7 +147,7 @@ def _check_entry(index: int, item: Any, collector: FindingCollector) -> Manifest
     rules = (("relpath", has_path, "PATH_TYPE"), ("bytes", has_size, "BYTES"), ("sha256", has_digest, "SHA256_FORM"))
     for key, is_valid, rule in rules:
         if key in item and not is_valid:
-            collector.add(f"MANIFEST_{rule}", _NAME, location=f"/{index}/{key}", got=_quote(item[key]))
+            collector.add(f"MANIFEST_{rule}", _NAME, location=f"/{index}/{key}", got=_format_value(item[key]))
     return None
 
 
@@ -164,7 +166,7 @@ def _check_paths(listed: list[tuple[int, str]], collector: FindingCollector) -> 
     if is_flat and len({path.lower() for _, path in listed}) == len(listed):
         return
     indexes = {path: index for index, path in listed}
-    for path, other in collisions(path for _, path in listed):
+    for path, other in find_collisions(path for _, path in listed):
         collector.add("PATH_COLLISION", _NAME, location=f"/{indexes[path]}/relpath", got=path, detail=other)
 
 

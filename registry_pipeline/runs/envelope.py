@@ -64,19 +64,19 @@ class Inputs:
         if not isinstance(value, dict):
             return cls()
         registries = []
-        for item in _dicts(value.get("registries")):
+        for item in _select_dicts(value.get("registries")):
             ref, role, name = SealedRef.from_json(item.get("sealed_ref")), item.get("role"), item.get("registry_id")
             if ref is not None and isinstance(name, str) and role in ("upstream", "previous"):
                 registries.append(InputRegistry(name, role, ref))
         files = [
             InputFile(item["path"], item["sha256"])
-            for item in _dicts(value.get("files"))
+            for item in _select_dicts(value.get("files"))
             if isinstance(item.get("path"), str) and isinstance(item.get("sha256"), str)
         ]
         return cls(tuple(registries), tuple(files))
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
+def _select_dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -28,7 +28,10 @@ _FIELDS: Final = (
 
 
 def read_run_json(folder: Path) -> dict[str, Any] | None:
-    """Return the object in a folder's run.json, unverified; None if it is missing or is not one strict JSON object."""
+    """Return the object in a folder's run.json, without a seal check; None if it is not one strict JSON object.
+
+    A missing, unreadable or too large file gives None too. Links are followed.
+    """
     try:
         value = read_strict_json(read_regular_file(folder / "run.json"))
     except (OSError, StrictJsonError):
@@ -37,7 +40,7 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
 
 
 def parse_registry_run_json(data: bytes | None) -> dict[str, Any] | None:
-    """Return the object of a run.json that names a registry, else None."""
+    """Return the object of a run.json that names a registry, else None; it need not be strict JSON."""
     # A substring search rules out nearly every other run, so that its run.json is not parsed.
     if data is None or (b"registry_id" not in data and b"\\u" not in data):
         return None
@@ -52,21 +55,22 @@ def parse_registry_run_json(data: bytes | None) -> dict[str, Any] | None:
 def parse_run_json(data: bytes | str | None) -> tuple[Mapping[str, Any], str | None]:
     """Return the run.json fields that the run registry uses, and the warning text if there are none.
 
-    `data` is None if there is no run.json, and a text with the reason if it cannot be read.
+    `data` is None if there is no run.json, and a text with the reason if it cannot be read. The JSON value null has
+    neither fields nor a warning.
     """
     if data is None:
         return {}, "missing run.json"
-    value, problem = _parse(data, "run.json")
+    value, problem = _parse_json(data, "run.json")
     if isinstance(value, dict):
         return {name: value[name] for name in _FIELDS if name in value}, None
     # The text `null` gives no warning: published run registries have none for it.
     return {}, problem if value is None else "run.json top-level is not an object"
 
 
-def parse_adapted(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str, Any], AdaptedBy]:
+def parse_adapted_file(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str, Any], AdaptedBy]:
     """Return the fields that an adapter finds in its file, under their run.json names, and how they were read."""
     fields = adapter.fields()
-    value, problem = _parse(data, adapter.file)
+    value, problem = _parse_json(data, adapter.file)
     if not isinstance(value, dict):
         return {}, AdaptedBy(adapter.file, fields, problem or f"{adapter.file} top-level is not an object")
     envelope = {name: field for name, path in fields.items() if (field := _get_nested(value, path)) is not None}
@@ -79,7 +83,7 @@ def _get_nested(value: Any, dotted_keys: str) -> Any:
     return value
 
 
-def _parse(data: bytes | str, name: str) -> tuple[Any, str | None]:
+def _parse_json(data: bytes | str, name: str) -> tuple[Any, str | None]:
     """Return the JSON value of a file, or None and the warning text."""
     if isinstance(data, str):
         return None, f"Failed to parse {name}: {data}"
@@ -103,11 +107,12 @@ def read_entries_for_root(folder: Path, root_sha256: str) -> tuple[ManifestEntry
 
 
 def read_stated_root(folder: Path) -> str | None:
-    """Return the root computed from manifest.json alone, or None if it cannot be read."""
+    """Return the root computed from manifest.json alone, or None if it is missing, unreadable or invalid."""
     return _read_manifest(folder)[0]
 
 
 def _read_manifest(folder: Path) -> tuple[str | None, tuple[ManifestEntry, ...]]:
+    """Return the root and the entries of manifest.json; None and () if it cannot be read or has a finding."""
     try:
         data = read_regular_file(folder / "manifest.json", follow_links=False)
     except (OSError, ValueError):  # a name in a record may contain a NUL

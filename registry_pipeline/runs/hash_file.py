@@ -31,7 +31,7 @@ def check_sha256sum_file(folder: int, display_path: str) -> tuple[Finding, ...] 
     collector = FindingCollector(display_path)
     tree = Tree(folder, collector)
     data = tree.read_document(_HASH_FILE, "MANIFEST_SHA256")
-    lines = None if data is None else read_hash_lines(data, collector)
+    lines = None if data is None else parse_hash_lines(data, collector)
     if not lines or any(map(_SEAL_LINE.fullmatch, lines)) or not any(map(_LINE.fullmatch, lines)):
         return None
     hashes = _parse_lines(lines, collector)
@@ -52,6 +52,7 @@ def check_sha256sum_file(folder: int, display_path: str) -> tuple[Finding, ...] 
 
 
 def _parse_lines(lines: Sequence[str], collector: FindingCollector) -> Mapping[str, str]:
+    """Return the hash by path of each valid line, the first of duplicates; report the other lines."""
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match, location = _LINE.fullmatch(line), f"{number}:1"
@@ -84,10 +85,10 @@ def check_hash_file(
     Returns the root recomputed from the file lines, and the listed hash of manifest.json; None without such lines.
     """
     if manifest is not None and manifest.is_valid and manifest_sha256 is not None:
-        root = _root_of_exact_file(data, manifest, manifest_sha256)
+        root = _compute_root_if_exact(data, manifest, manifest_sha256)
         if root is not None:
             return root, manifest_sha256
-    lines = read_hash_lines(data, collector)
+    lines = parse_hash_lines(data, collector)
     if lines is None:
         return None, None
     # (1) the ROOT_SHA256 line
@@ -111,7 +112,7 @@ def check_hash_file(
     return root, dict(reversed(pairs)).get("manifest.json")
 
 
-def _root_of_exact_file(data: bytes, manifest: ManifestResult, manifest_sha256: str) -> str | None:
+def _compute_root_if_exact(data: bytes, manifest: ManifestResult, manifest_sha256: str) -> str | None:
     """Return the root if the bytes are exactly what the manifest requires, in one of the three orders, else None."""
     # An exact file breaks no rule, so this fast path skips the rules one by one.
     lines = {path: f"{entry.sha256}  {path}\n" for path, entry in manifest.by_path.items()}
@@ -124,8 +125,8 @@ def _root_of_exact_file(data: bytes, manifest: ManifestResult, manifest_sha256: 
     return root if any(data == "".join(order).encode() + root_line for order in orders) else None
 
 
-def read_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | None:
-    """Return the lines of a MANIFEST.sha256 without blank ones; None if it is not text or most lines are too short."""
+def parse_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | None:
+    """Return the lines that are not blank, and report wrong text; None if it is not UTF-8 or most are too short."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -151,7 +152,7 @@ def read_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | Non
 
 
 def _check_root_line(lines: list[str], collector: FindingCollector) -> str | None:
-    """Return the root that the last ROOT_SHA256 line claims, or None."""
+    """Return the root of the last well-formed ROOT_SHA256 line, or None; report unless it is one, and the last line."""
     numbers = [number for number, line in enumerate(lines, 1) if line.startswith(_ROOT_KEYWORD)]
     if len(numbers) != 1:
         detail = f"there are {len(numbers)}"
@@ -170,7 +171,7 @@ def _check_root_line(lines: list[str], collector: FindingCollector) -> str | Non
 
 
 def _check_pairs(pairs: list[tuple[str, str]], collector: FindingCollector) -> None:
-    """Check the file lines, as (path, digest), for duplicates and order."""
+    """Report duplicates of file lines, as (path, digest), and an order that is none of the three permitted."""
     paths = [path for path, _ in pairs]
     for path, count in Counter(paths).items():
         if count > 1:
@@ -188,7 +189,7 @@ def _compare_with_manifest(
     manifest_sha256: str | None,
     collector: FindingCollector,
 ) -> None:
-    """Compare paths and hashes with manifest.json, both ways."""
+    """Report paths and hashes that differ from manifest.json; if that is unusable, only its own line is compared."""
     paths = {path for path, _ in pairs}
     if "manifest.json" not in paths:
         collector.add("HASHFILE_CONTENT", _HASH_FILE, detail="the line of manifest.json is missing")

@@ -85,20 +85,21 @@ def list_run_folder_names(
 
 
 def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
-    """Return the run folders of every run root with their seal states."""
+    """Return the run folders of every run root with their seal states; an unreadable run root is a finding."""
     findings: list[Finding] = []
 
     def report(run_root: str, error: OSError) -> None:
         findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=error.strerror or "unknown"))
 
     by_root = {
-        run_root: tuple(RunFolder(run_root, name, _seal_state(f"{root}/{run_root}/{name}")) for name in names)
+        run_root: tuple(RunFolder(run_root, name, _find_seal_state(f"{root}/{run_root}/{name}")) for name in names)
         for run_root, names in list_run_folder_names(root, run_roots, report)
     }
     return RunListing(by_root, tuple(findings))
 
 
-def _seal_state(folder: str) -> SealState:
+def _find_seal_state(folder: str) -> SealState:
+    """Return `sealed` if both seal files exist as regular files, `partial` if one does, else `unsealed`."""
     # Two system calls a folder: `status` lists many thousand folders this way.
     present = sum(_is_regular(f"{folder}/{name}") for name in SEAL_FILES)
     return SEAL_STATES[len(SEAL_FILES) - present]

@@ -54,8 +54,8 @@ def _format_value(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
-def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindings) -> Pointer | None:
-    """Return the pointer of an entry, or None if its registry, state or reference is invalid."""
+def _parse_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindings) -> Pointer | None:
+    """Return the pointer of an entry; None, with a finding, if registry, notes, state or reference is invalid."""
     # Unknown keys of an entry are ignored, because a rewrite keeps them.
     count_before = len(report.findings)
     registry_id = entry.get("registry_id")
@@ -65,29 +65,30 @@ def _read_pointer(entry: Mapping[str, Any], location: str, report: _PointerFindi
     notes = entry.get("notes", "")
     if not isinstance(notes, str):
         report.add("POINTER_SHAPE", f"{location}/notes", detail="notes is not a string", got=notes)
-    known = _read_known(entry.get("active_ref_known"), location, report)
+    known = _parse_known(entry.get("active_ref_known"), location, report)
     # Older tools write an object of nulls if nothing is active.
     if known == "unknown" and entry.get("active_ref") == dict.fromkeys(_REF_KEYS):
         ref = None
     else:
-        ref = _read_ref(entry.get("active_ref"), f"{location}/active_ref", report, required=known is True)
+        ref = _parse_ref(entry.get("active_ref"), f"{location}/active_ref", report, required=known is True)
     if len(report.findings) > count_before or known is None:
         return None
     # An invalid timestamp is reported below, but the reference that it dates stays usable.
     stamp = entry.get("active_asof_utc")
     is_unknown = known == "unknown" and stamp == "unknown"
-    asof = None if is_unknown else _read_asof(stamp, location, report, required=known is True)
+    asof = None if is_unknown else _parse_asof(stamp, location, report, required=known is True)
     return Pointer(str(registry_id), ref, known, asof, notes)
 
 
-def _read_known(value: Any, location: str, report: _PointerFindings) -> Known | None:
+def _parse_known(value: Any, location: str, report: _PointerFindings) -> Known | None:
     if value is True or value is False or value == "unknown":
         return value  # type: ignore[no-any-return]  # one of the three, as just tested
     report.add("POINTER_TRISTATE", f"{location}/active_ref_known", expected='true, false or "unknown"', got=value)
     return None
 
 
-def _read_ref(value: Any, location: str, report: _PointerFindings, *, required: bool) -> SealedRef | None:
+def _parse_ref(value: Any, location: str, report: _PointerFindings, *, required: bool) -> SealedRef | None:
+    """Return the reference, even an invalid one that can be represented; report all that is invalid."""
     if value is None:
         if required:
             report.add("POINTER_REF", location)
@@ -117,7 +118,7 @@ def is_folder_name(value: Any) -> bool:
     return isinstance(value, str) and _FOLDER_NAME.fullmatch(value) is not None and len(value.encode()) <= 255
 
 
-def _read_asof(value: Any, location: str, report: _PointerFindings, *, required: bool) -> str | None:
+def _parse_asof(value: Any, location: str, report: _PointerFindings, *, required: bool) -> str | None:
     if value is None and not required:
         return None
     if parse_utc(value) is None:
@@ -128,19 +129,19 @@ def _read_asof(value: Any, location: str, report: _PointerFindings, *, required:
 
 
 def parse_pointer_file(data: bytes | None, display_path: str) -> tuple[PointerFile, tuple[Finding, ...]]:
-    """Return the valid pointers of the file, and every finding about its bytes (None if there is no file)."""
+    """Return the parsed file with its valid pointers, and every finding; `data` is None if there is no file."""
     if data is None:
         return PointerFile({}, (), None), (finding("POINTER_FILE_MISSING", display_path),)
     report = _PointerFindings(display_path)
-    document = _read_document(data, report)
+    document = _parse_document(data, report)
     pointers: tuple[Pointer, ...] = ()
     if document.get("pointer_contract_version") == POINTER_CONTRACT_VERSION:
-        pointers = _read_pointers(document.get("pointers"), report)
+        pointers = _parse_pointers(document.get("pointers"), report)
     return PointerFile(document, pointers, sha256_hex(data)), sorted_findings(report.findings)
 
 
-def _read_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
-    """Return the top-level object, keys in their order; empty if it cannot be read."""
+def _parse_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
+    """Return the top-level object, even with an invalid key; {} if it cannot be parsed. Report what is invalid."""
     # The limits bound the work that a hostile file can cause.
     if len(data) > _MAX_BYTES:
         report.add("POINTER_SHAPE", "", detail=f"larger than {_MAX_BYTES} bytes")
@@ -164,7 +165,7 @@ def _read_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
     return document
 
 
-def _read_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ...]:
+def _parse_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ...]:
     if not isinstance(entries, list):
         report.add("POINTER_SHAPE", "/pointers", detail="pointers is not an array")
         return ()
@@ -182,7 +183,7 @@ def _read_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ...
         is_duplicate = has_registry_id(entry) and counts[entry["registry_id"]] > 1
         if is_duplicate:
             report.add("POINTER_DUPLICATE", f"{location}/registry_id", got=entry["registry_id"])
-        pointer = _read_pointer(entry, location, report)
+        pointer = _parse_pointer(entry, location, report)
         if pointer is not None and not is_duplicate:
             pointers.append(pointer)
     return tuple(pointers)
@@ -205,14 +206,14 @@ def read_pointer_bytes(repository: Repository) -> bytes | None:
         ) from None
 
 
-def pointer_hash(repository: Repository) -> str | None:
+def read_pointer_hash(repository: Repository) -> str | None:
     """Return the hash of the current pointer file, or None if there is none."""
     data = read_pointer_bytes(repository)
     return None if data is None else sha256_hex(data)
 
 
 def read_pointers(repository: Repository) -> PointerFile:
-    """Return the pointers of the file; findings about the file are left to `inspect`."""
+    """Return the pointer file with its valid pointers only: none if it is missing or invalid; findings are dropped."""
     return parse_pointer_file(read_pointer_bytes(repository), repository.config.pointers)[0]
 
 
@@ -222,5 +223,8 @@ def run_folder(repository: Repository, ref: SealedRef) -> Path:
 
 
 def verify_referenced_run(repository: Repository, ref: SealedRef, keep: Collection[str] = ()) -> SealReport:
-    """Verify a referenced folder and return the report, with the bytes of the files named in `keep`."""
+    """Verify the folder at a reference's path and return the report; the root hash is not compared.
+
+    The report has the bytes of the files named in `keep`. A missing folder is a finding.
+    """
     return verify_folder(repository.path(ref.path), display_path=ref.path, keep=keep)

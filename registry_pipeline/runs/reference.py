@@ -185,7 +185,7 @@ def with_moves(
 
 
 def with_pointers(file: PointerFile, changed: Iterable[Pointer], now_utc: str) -> PointerFile:
-    """Return the file with changed or additional pointers."""
+    """Return the file with these pointers replaced or added, and `now_utc` as its last update."""
     pointers = {pointer.registry_id: pointer for pointer in (*file.pointers, *changed)}
     document = {**file.document, "last_updated_utc": now_utc}
     # A missing last_updated_utc is added before the pointers, which stay last.
@@ -201,10 +201,13 @@ def pointer_file_bytes(file: PointerFile) -> bytes:
         old_entries = []
     entries = {entry.get("registry_id"): entry for entry in old_entries if isinstance(entry, dict)}
     pointers = sorted(file.pointers, key=lambda pointer: pointer.registry_id)
-    return json_document({**file.document, "pointers": [_entry(entries.get(p.registry_id, {}), p) for p in pointers]})
+    return json_document(
+        {**file.document, "pointers": [_make_entry(entries.get(p.registry_id, {}), p) for p in pointers]}
+    )
 
 
-def _entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
+def _make_entry(before: Mapping[str, Any], pointer: Pointer) -> dict[str, Any]:
+    """Return the JSON entry of a pointer; unknown keys and an older form of "unknown" are kept from `before`."""
     entry = {**before, **pointer.to_json()}
     is_unknown = pointer.ref is None and pointer.known == before.get("active_ref_known") == "unknown"
     # Older tools write an object of nulls for "no run": an entry that means the same keeps their form.

@@ -17,7 +17,7 @@ from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.process import ObjectPipe
 from registry_pipeline.git.repository import read_commit_id, read_committed_files
 from registry_pipeline.runs.envelope import ScannedFile, ScannedRun
-from registry_pipeline.runs.envelope_file import decode_text, parse_adapted, parse_run_json
+from registry_pipeline.runs.envelope_file import decode_text, parse_adapted_file, parse_run_json
 from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.values import replace, value_type
 
@@ -43,7 +43,7 @@ def read_run_folders(
     adapters: Sequence[Adapter] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> RunScan:
-    """Return every run folder directly under the run roots.
+    """Return every run folder directly under the run roots; what cannot be read is a finding.
 
     Folders in `exclude_runs`, as (run_root, run_id), and those of the caller's Dagster run are left out: a retry must
     not see what its first attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope
@@ -91,7 +91,7 @@ def explain_missing_run(root: Path, run_root: str, run_id: str) -> str | None:
         return None
     except OSError as error:
         is_file = subject == "it" and isinstance(error, NotADirectoryError)
-        return None if is_file else f"{subject} cannot be read: {_reason(error)}"
+        return None if is_file else f"{subject} cannot be read: {_format_reason(error)}"
     # It can be listed now, so it was missing or unreadable only while the run roots were scanned.
     return "it is now a link" if os.path.islink(folder) else "it exists again"  # noqa: PTH114 - no pathlib here
 
@@ -107,7 +107,7 @@ def _list_run_ids(root: Path, run_roots: Sequence[str], findings: list[Finding])
         return False
 
     def report(run_root: str, error: OSError) -> None:
-        findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=_reason(error)))
+        findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=_format_reason(error)))
 
     return list(list_run_folder_names(root, run_roots, report, is_run_folder))
 
@@ -127,7 +127,7 @@ def _read_run(
             path = f"{folder}/{name}"
             try:
                 if name in ("run.json", _HASH_FILE):
-                    size, contents[name] = _read_file(path, name)
+                    size, contents[name] = _read_size_and_bytes(path, name)
                 else:
                     size = os.lstat(path).st_size
             except FileNotFoundError:
@@ -137,7 +137,7 @@ def _read_run(
         return None
     except OSError as error:
         path = f"{run_root}/{_display_name(run_id)}"
-        findings.append(finding("RUN_FOLDER_UNREADABLE", path, detail=_reason(error)))
+        findings.append(finding("RUN_FOLDER_UNREADABLE", path, detail=_format_reason(error)))
         return None
     envelope, problem = parse_run_json(contents.get("run.json"))
     run = ScannedRun(
@@ -148,25 +148,25 @@ def _read_run(
         has_run_json="run.json" in contents,
         has_manifest_sha256=_HASH_FILE in contents,
         has_manifest_json=any(file.relpath == "manifest.json" for file in files),
-        claimed_root=claimed_root(contents.get(_HASH_FILE)),
+        claimed_root=parse_claimed_root(contents.get(_HASH_FILE)),
         files=tuple(files),
     )
-    return _with_adapted_envelope(run, folder, adapters, findings) if adapters and not run.has_run_json else run
+    return _read_adapted_envelope(run, folder, adapters, findings) if adapters and not run.has_run_json else run
 
 
-def _with_adapted_envelope(
+def _read_adapted_envelope(
     run: ScannedRun, folder: str, adapters: Sequence[Adapter], findings: list[Finding]
 ) -> ScannedRun:
-    """Return a run without run.json with the envelope from the first adapter whose file exists."""
+    """Return a run with the envelope of the first adapter whose file exists, if any; report another run_id in it."""
     names = {file.relpath for file in run.files}
     adapter = next((adapter for adapter in adapters if adapter.file in names), None)
     if adapter is None:
         return run
     try:
-        _, data = _read_file(f"{folder}/{adapter.file}", adapter.file)
+        _, data = _read_size_and_bytes(f"{folder}/{adapter.file}", adapter.file)
     except FileNotFoundError:
         return run
-    envelope, adapted_by = parse_adapted(data, adapter)
+    envelope, adapted_by = parse_adapted_file(data, adapter)
     stated_id = envelope.get("run_id", run.run_id)
     if stated_id != run.run_id:
         name = _display_name(run.run_id)
@@ -196,8 +196,8 @@ def _check_adapters(adapters: Sequence[Adapter], runs: Sequence[ScannedRun]) -> 
     return findings
 
 
-def _read_file(path: str, name: str) -> tuple[int, bytes | str]:
-    """Return the size of a file, and its bytes or a text that says why it cannot be read."""
+def _read_size_and_bytes(path: str, name: str) -> tuple[int, bytes | str]:
+    """Return the size of a file, and its bytes or why it cannot be read; FileNotFoundError if it is missing."""
     try:
         data = read_regular_file(path, follow_links=False)
     except FileNotFoundError:
@@ -211,7 +211,7 @@ def _read_file(path: str, name: str) -> tuple[int, bytes | str]:
     return len(data), data
 
 
-def claimed_root(data: bytes | str | None) -> str | None:
+def parse_claimed_root(data: bytes | str | None) -> str | None:
     """Return the root that a MANIFEST.sha256 claims: the last word of the first ROOT_SHA256 line with a value."""
     try:
         text = decode_text(data) if isinstance(data, bytes) else ""
@@ -222,7 +222,7 @@ def claimed_root(data: bytes | str | None) -> str | None:
     return next((words[-1] for words in lines if len(words) > 1 and words[0] == _ROOT_KEYWORD), None)
 
 
-def _reason(error: OSError) -> str:
+def _format_reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
@@ -266,5 +266,5 @@ def read_committed_runs(root: Path, revision: str, run_roots: Sequence[str]) -> 
     object_ids = [object_id for object_id in hash_files.values() if object_id is not None]
     with ObjectPipe(root) as pipe:
         texts = dict(pipe.read_each(object_ids))
-    roots = {key: None if oid is None else claimed_root(texts[oid]) for key, oid in hash_files.items()}
+    roots = {key: None if oid is None else parse_claimed_root(texts[oid]) for key, oid in hash_files.items()}
     return CommittedRuns(commit, roots)

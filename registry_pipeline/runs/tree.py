@@ -79,7 +79,7 @@ class Tree:
         self._unvisited: list[str] = []
 
     def read_document(self, name: str, code_prefix: str) -> bytes | None:
-        """Return the bytes of a top-level seal file; None, with a finding, if it cannot be used."""
+        """Return the bytes of a top-level file; None, with a finding, if it is missing, too large or unreadable."""
         if name not in self.top:
             self._collector.add(f"{code_prefix}_MISSING", name)
             return None
@@ -92,7 +92,7 @@ class Tree:
             if status.st_size > MAX_DOCUMENT_BYTES:
                 self._collector.add(f"{code_prefix}_TOO_LARGE", name, got=status.st_size)
                 return None
-            return _read(file, status.st_size)
+            return _read_at_most(file, status.st_size)
 
         try:
             return self._visit_file(self._folder, name, name, read)
@@ -114,6 +114,7 @@ class Tree:
         self._report_missing_files()
 
     def _walk(self, folder: int, entries: Iterable[os.DirEntry[str]], prefix: str = "", depth: int = 0) -> None:
+        """Compare every file below a folder, and report what is neither a regular file nor a directory."""
         for entry in entries:
             name = entry.name
             relpath = prefix + name
@@ -124,7 +125,7 @@ class Tree:
                 self._seen.add(relpath)
                 if not entry.is_file(follow_symlinks=False):
                     self._collector.add("NOT_REGULAR", relpath, detail=describe_kind(name, folder))
-                elif (depth or name not in SEAL_FILES) and self._is_read(relpath):
+                elif (depth or name not in SEAL_FILES) and self._must_read(relpath):
                     compare = self._compare_with_entry if self._hashes is None else self._compare_with_hash
                     self._visit_file(folder, name, relpath, compare)
             except OSError as error:
@@ -138,6 +139,7 @@ class Tree:
                 self._collector.add("FILE_MISSING", relpath)
 
     def _walk_directory(self, parent: int, name: str, relpath: str, depth: int) -> None:
+        """Walk a subdirectory; one that is empty, or deeper than MAX_DEPTH and so not walked, is reported."""
         self._unvisited.append(f"{relpath}/")
         if depth > MAX_DEPTH:
             self._collector.add("TREE_TOO_DEEP", relpath)
@@ -152,7 +154,7 @@ class Tree:
         finally:
             os.close(folder)
 
-    def _is_read(self, relpath: str) -> bool:
+    def _must_read(self, relpath: str) -> bool:
         """Return whether a file is read: if it is listed, or run.json beside a manifest. Report an unlisted file."""
         if self._listed is None or relpath in self._listed:
             return True
@@ -185,6 +187,7 @@ class Tree:
             os.close(file)
 
     def _compare_with_entry(self, file: int, status: os.stat_result, relpath: str) -> None:
+        """Report a size or hash that differs from the manifest entry; keep the bytes that were requested."""
         entry = self._entries.get(relpath)
         size = status.st_size
         has_size = entry is not None and size == entry.bytes
@@ -195,7 +198,7 @@ class Tree:
             if has_size:
                 return
         elif relpath == "run.json":
-            data = self.kept[relpath] = _read(file, size)
+            data = self.kept[relpath] = _read_at_most(file, size)
         if entry is None:
             return
         # (2) Size before hash: a sparse file of a terabyte then costs one system call.
@@ -207,12 +210,12 @@ class Tree:
         if self._has_too_many_holes(file, status, relpath):
             return
         if not has_size:
-            check_line_ends(_read(file, size) if data is None else data, entry.sha256, relpath, self._collector)
+            check_line_ends(_read_at_most(file, size) if data is None else data, entry.sha256, relpath, self._collector)
             return
         # (3) the hash
         if data is None and relpath in self._keep:
-            data = self.kept[relpath] = _read(file, size)
-        digest = _digest(file, size) if data is None else sha256_hex(data)
+            data = self.kept[relpath] = _read_at_most(file, size)
+        digest = _hash_open_file(file, size) if data is None else sha256_hex(data)
         if digest != entry.sha256:
             self._collector.add("HASH_MISMATCH", relpath, expected=entry.sha256, got=digest)
 
@@ -220,13 +223,13 @@ class Tree:
         size, expected = status.st_size, (self._hashes or {})[relpath]
         if self._has_too_many_holes(file, status, relpath):
             return
-        digest = _digest(file, size)
+        digest = _hash_open_file(file, size)
         if digest == expected:
             return
         self._collector.add("HASH_MISMATCH", relpath, expected=expected, got=digest)
         if size <= MAX_DOCUMENT_BYTES:
             os.lseek(file, 0, os.SEEK_SET)
-            check_line_ends(_read(file, size), expected, relpath, self._collector)
+            check_line_ends(_read_at_most(file, size), expected, relpath, self._collector)
 
     def _has_too_many_holes(self, file: int, status: os.stat_result, relpath: str) -> bool:
         """Return whether the holes up to and including this file exceed the limit of the folder; report it."""
@@ -265,22 +268,22 @@ def check_line_ends(data: bytes, sealed_sha256: str, relpath: str, collector: Fi
             collector.add("SEAL_BROKEN_EOL", relpath, detail=detail)
 
 
-def _read(file: int, size: int) -> bytes:
+def _read_at_most(file: int, size: int) -> bytes:
     """Return at most `size` bytes, even if the file has grown."""
     data = os.read(file, size) if size <= _CHUNK else b""
-    return data if len(data) == size else data + b"".join(_chunks(file, size - len(data)))
+    return data if len(data) == size else data + b"".join(_read_chunks(file, size - len(data)))
 
 
-def _digest(file: int, size: int) -> str:
+def _hash_open_file(file: int, size: int) -> str:
     if size <= _CHUNK:
-        return sha256_hex(_read(file, size))
+        return sha256_hex(_read_at_most(file, size))
     digest = hashlib.sha256()
-    for chunk in _chunks(file, size):
+    for chunk in _read_chunks(file, size):
         digest.update(chunk)
     return digest.hexdigest()
 
 
-def _chunks(file: int, size: int) -> Iterator[bytes]:
+def _read_chunks(file: int, size: int) -> Iterator[bytes]:
     while size > 0 and (chunk := os.read(file, min(size, _CHUNK))):
         size -= len(chunk)
         yield chunk

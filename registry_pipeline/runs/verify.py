@@ -60,28 +60,28 @@ def verify_folder(
             collector.add("UNREADABLE", detail=error.strerror)
         else:
             collector.add("FOLDER_NOT_DIRECTORY", expected="a directory", got=kind)
-        return _empty_report(collector, name, "fail")
+        return _make_empty_report(collector, name, "fail")
     try:
-        return _verify_open(folder, name, keep, collector)
+        return _verify_open_folder(folder, name, keep, collector)
     except OSError as error:
         collector.add("UNREADABLE", detail=error.strerror)
-        return _empty_report(collector, name, "fail")
+        return _make_empty_report(collector, name, "fail")
     finally:
         os.close(folder)
 
 
-def _empty_report(collector: FindingCollector, name: str, verdict: RunVerdict) -> SealReport:
+def _make_empty_report(collector: FindingCollector, name: str, verdict: RunVerdict) -> SealReport:
     return SealReport(collector.shown, encodable(name), verdict, None, (), None, collector.findings())
 
 
-def _verify_open(folder: int, name: str, keep: Collection[str], collector: FindingCollector) -> SealReport:
+def _verify_open_folder(folder: int, name: str, keep: Collection[str], collector: FindingCollector) -> SealReport:
     # (1) The folder is a real directory and can be listed.
     tree = Tree(folder, collector, keep)
     # (2) Seal files: without any it is unsealed; with one it is partial and is checked as far as possible.
     seal_files = [seal_file for seal_file in SEAL_FILES if seal_file in tree.top]
     if not seal_files:
         collector.add("UNSEALED")
-        return _empty_report(collector, name, "unsealed")
+        return _make_empty_report(collector, name, "unsealed")
     if seal_files == ["MANIFEST.sha256"]:
         list_findings = check_sha256sum_file(folder, collector.shown)
         if list_findings is not None:
@@ -115,6 +115,7 @@ def _verify_open(folder: int, name: str, keep: Collection[str], collector: Findi
 def _check_run_json(
     tree: Tree, name: str, manifest: ManifestResult | None, collector: FindingCollector
 ) -> Mapping[str, Any] | None:
+    """Return the object of run.json; None if it was not read or is not an object. Report what is invalid."""
     if manifest is not None and "run.json" not in manifest.listed_paths:
         collector.add("RUN_JSON_NOT_SEALED", "run.json")
     if "run.json" not in tree.top:
@@ -168,10 +169,10 @@ def _verify_one(job: _Job) -> SealReport:
 
 
 def _verify_chunk(chunk: Sequence[_Job]) -> list[tuple[Any, ...]]:
-    return [_pack(_verify_one(job)) for job in chunk]
+    return [_pack_report(_verify_one(job)) for job in chunk]
 
 
-def _pack(report: SealReport) -> tuple[Any, ...]:
+def _pack_report(report: SealReport) -> tuple[Any, ...]:
     # As tuples, the entries are pickled for the other process in half the time.
     entries = [(entry.relpath, entry.bytes, entry.sha256) for entry in report.entries]
     return (
@@ -181,13 +182,13 @@ def _pack(report: SealReport) -> tuple[Any, ...]:
     )
 
 
-def _unpack(packed: tuple[Any, ...]) -> SealReport:
+def _unpack_report(packed: tuple[Any, ...]) -> SealReport:
     (path, run_id, verdict, root), entries, (run_json, findings, kept) = packed
     manifest_entries = tuple([ManifestEntry(*entry) for entry in entries])
     return SealReport(path, run_id, verdict, root, manifest_entries, run_json, findings, kept)
 
 
-def _start_process() -> None:
+def _prepare_process() -> None:
     # Ctrl-C is the parent's business. Collecting garbage among the parent's objects would copy all of their pages.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
@@ -200,16 +201,16 @@ def _verify_in_processes(work: Iterator[_Job], jobs: int, size: int) -> Iterator
 
     # A fork of a process with threads may inherit a lock that nobody will ever release.
     context = get_context("fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn")
-    pool = ProcessPoolExecutor(jobs, context, _start_process)
+    pool = ProcessPoolExecutor(jobs, context, _prepare_process)
     pending: deque[Future[list[tuple[Any, ...]]]] = deque()
     try:
         while chunk := list(islice(work, size)):
             pending.append(pool.submit(_verify_chunk, chunk))
             # This many chunks keep every process busy, and bound the reports that wait in memory.
             if len(pending) > 2 * jobs:
-                yield from map(_unpack, pending.popleft().result())
+                yield from map(_unpack_report, pending.popleft().result())
         while pending:
-            yield from map(_unpack, pending.popleft().result())
+            yield from map(_unpack_report, pending.popleft().result())
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -224,7 +225,7 @@ def _format_finding(finding: Finding) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify the folders named on the command line and return 0, 2 (usage), 3 (invalid) or 7 (missing)."""
+    """Verify and print the named folders; return 3 if one is invalid, else 7 if one cannot be read, else 0."""
     import argparse  # noqa: PLC0415 - this program only, not the commands
 
     parser = argparse.ArgumentParser(

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.errors import DurabilityError, NotFoundError, PublishError
-from registry_pipeline.files.atomic_write import write_descriptor
+from registry_pipeline.files.atomic_write import write_all_bytes
 from registry_pipeline.files.durable import (
+    advise_on_write_error,
     make_folders,
     rename_noreplace,
     share_with_group,
     sync_filesystem,
     sync_path,
-    write_advice,
 )
-from registry_pipeline.files.path_policy import collisions, path_codes
+from registry_pipeline.files.path_policy import find_collisions, path_codes
 from registry_pipeline.findings.finding import Severity
 from registry_pipeline.runs.manifest import ManifestEntry, build_manifest, make_entry
 from registry_pipeline.runs.reference import RunId
@@ -45,11 +45,11 @@ def find_leftovers(staging_root: Path) -> tuple[Path, ...]:
     matches = [match for name in names if (match := _STAGED_NAME.fullmatch(name)) is not None]
     # Processes are looked up on this machine only. A writer on another machine that shares the disk looks dead: its
     # folder is kept in quarantine, and its publishing fails without leaving anything behind.
-    return tuple(staging_root / match[0] for match in matches if not is_alive(int(match["pid"])))
+    return tuple(staging_root / match[0] for match in matches if not is_process_alive(int(match["pid"])))
 
 
 def quarantine_folder(leftover: Path, quarantine_root: Path) -> Path:
-    """Move a leftover to quarantine, with a number appended if its name is taken, and return the new path."""
+    """Move a folder to quarantine, with a number if its name is taken; return its new path, or raise PublishError."""
     name = leftover.name
     try:
         make_folders(quarantine_root)
@@ -60,11 +60,11 @@ def quarantine_folder(leftover: Path, quarantine_root: Path) -> Path:
                 break
     except OSError as error:
         message = f"{name} cannot be moved to quarantine: {error.strerror}"
-        raise PublishError(message, write_advice(error, quarantine_root)) from None
+        raise PublishError(message, advise_on_write_error(error, quarantine_root)) from None
     return target
 
 
-def is_alive(pid: int) -> bool:
+def is_process_alive(pid: int) -> bool:
     """Return whether a process of this machine has this number."""
     try:
         os.kill(pid, 0)
@@ -132,14 +132,14 @@ def seal_folders(
             staged = _stage_all(publish_root, staging_root, pending, stagings)
             published |= _publish_all(publish_root, staged)
         except OSError as error:
-            raise _publish_error(error) from error
+            raise _make_publish_error(error) from error
         finally:
             # Published folders were renamed; those that still exist here were not published.
             for staging in stagings:
                 shutil.rmtree(staging, ignore_errors=True)
         # A faster writer took the name: stage again under the next one, because the files contain their run id.
         pending = {
-            index: (_next(staged[index].run_id), files_for)
+            index: (_next_run_id(staged[index].run_id), files_for)
             for index, (_, files_for) in pending.items()
             if index not in published
         }
@@ -155,7 +155,7 @@ def _stage_all(
     for index, (requested_id, files_for) in pending.items():
         run_id = requested_id
         while os.path.lexists(publish_root / str(run_id)):
-            run_id = _next(run_id)
+            run_id = _next_run_id(run_id)
         files = files_for(run_id)
         _refuse_invalid_paths(files)
         # (1) Stage on the file system of the run roots, in a folder that no other process uses.
@@ -164,15 +164,16 @@ def _stage_all(
         stagings.append(staging)
         # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
         share_with_group(staging, staging_root)
-        staged[index] = _Staged(staging, run_id, _write_sealed(staging, files))
-    _make_durable(stagings)
+        staged[index] = _Staged(staging, run_id, _write_sealed_files(staging, files))
+    _sync_staged(stagings)
     # (3) Verify with the strict rules, under the final name.
     for folder in staged.values():
         _refuse_unverified(folder)
     return staged
 
 
-def _next(run_id: RunId) -> RunId:
+def _next_run_id(run_id: RunId) -> RunId:
+    """Return the next id to try; PublishError after number 999."""
     if run_id.number >= _MAX_NUMBER:
         raise PublishError(f"all names up to {run_id} are taken", "publish with another second or tag")
     return run_id.next()
@@ -180,32 +181,34 @@ def _next(run_id: RunId) -> RunId:
 
 def _refuse_invalid_paths(files: Mapping[str, bytes]) -> None:
     problems = {path: codes for path in files if (codes := path_codes(path))}
-    problems |= {path: (f"PATH_COLLISION with {other}",) for path, other in collisions(files) if path not in problems}
+    collisions = {path: (f"PATH_COLLISION with {other}",) for path, other in find_collisions(files)}
+    problems |= {path: reason for path, reason in collisions.items() if path not in problems}
     if problems:
         text = "; ".join(f"{path!r}: {', '.join(codes)}" for path, codes in problems.items())
         raise PublishError(f"these paths cannot be sealed: {text}", "rename the files before sealing")
 
 
-def _write_sealed(staging: str, files: Mapping[str, bytes]) -> str:
+def _write_sealed_files(staging: str, files: Mapping[str, bytes]) -> str:
+    """Write the files and the two seal files into a staging folder, and return the root hash."""
     # (2) Write every file once, take the manifest from what the disk returns, write the hash file last.
     for relpath, data in files.items():
-        _write(staging, relpath, data)
+        _write_file(staging, relpath, data)
     manifest = build_manifest(_read_entries(staging))
     if set(manifest.entries) != {make_entry(relpath, data) for relpath, data in files.items()}:
         raise PublishError("the disk returned other files than were written", "check the disk and its mount")
-    _write(staging, "manifest.json", manifest.manifest_json)
-    _write(staging, "MANIFEST.sha256", manifest.hash_file)
+    _write_file(staging, "manifest.json", manifest.manifest_json)
+    _write_file(staging, "MANIFEST.sha256", manifest.hash_file)
     return manifest.root_sha256
 
 
-def _write(staging: str, relpath: str, data: bytes) -> None:
+def _write_file(staging: str, relpath: str, data: bytes) -> None:
     folder, _, _ = relpath.rpartition("/")
     if folder:
         os.makedirs(f"{staging}/{folder}", exist_ok=True)  # noqa: PTH103 -- as above
     descriptor = os.open(f"{staging}/{relpath}", _CREATE, _READ_ONLY_FILE)
     try:
         os.fchmod(descriptor, _READ_ONLY_FILE)  # whatever the umask took away
-        write_descriptor(descriptor, data)
+        write_all_bytes(descriptor, data)
     finally:
         os.close(descriptor)
 
@@ -217,7 +220,8 @@ def _read_entries(staging: str) -> Iterator[ManifestEntry]:
             yield make_entry(path.removeprefix(f"{staging}/"), Path(path).read_bytes())
 
 
-def _make_durable(stagings: Sequence[str]) -> None:
+def _sync_staged(stagings: Sequence[str]) -> None:
+    """Make staged folders readable for all, and sync their files; many files with the whole file system."""
     levels = [level for staging in stagings for level in os.walk(staging, topdown=False)]
     # The permissions are set here, so that a kill right after the rename leaves a folder that all can verify. The
     # directories stay writable until then, because a writer that fails removes them.
@@ -235,6 +239,7 @@ def _make_durable(stagings: Sequence[str]) -> None:
 
 
 def _refuse_unverified(folder: _Staged) -> None:
+    """Raise PublishError if a staged folder does not verify, or with another root hash than when it was written."""
     report = verify_folder(folder.staging, display_path=str(folder.run_id), expect_run_id=str(folder.run_id))
     if report.verdict != "pass" or report.root_sha256 != folder.root_sha256:
         errors = [f"{f.code} {f.path}: {f.message}" for f in report.findings if f.severity is Severity.ERROR]
@@ -255,11 +260,12 @@ def _publish_all(publish_root: Path, staged: Mapping[int, _Staged]) -> dict[int,
     finally:
         # After a failed rename too: the folders that were renamed before it stay.
         if published:
-            _confirm(publish_root, [folder.path for folder in published.values()])
+            _finish_published(publish_root, [folder.path for folder in published.values()])
     return published
 
 
-def _confirm(publish_root: Path, folders: Sequence[Path]) -> None:
+def _finish_published(publish_root: Path, folders: Sequence[Path]) -> None:
+    """Make published folders read-only and their names durable; DurabilityError if the disk refuses."""
     # (5) Make the directories read-only and the new names durable. From here on nothing is deleted.
     try:
         for path in folders:
@@ -272,8 +278,8 @@ def _confirm(publish_root: Path, folders: Sequence[Path]) -> None:
         raise DurabilityError(message, "the folder is complete; check the disk, then verify it") from error
 
 
-def _publish_error(error: OSError) -> PublishError:
+def _make_publish_error(error: OSError) -> PublishError:
     location = f" ({error.filename})" if error.filename else ""
     folder = Path(error.filename).parent if isinstance(error.filename, str) else Path("publish_root")
-    advice = _ADVICE.get(error.errno or 0) or write_advice(error, folder)
+    advice = _ADVICE.get(error.errno or 0) or advise_on_write_error(error, folder)
     return PublishError(f"the run could not be published: {error.strerror or error}{location}", advice)

@@ -188,7 +188,7 @@ def test_a_bump_removes_the_temporary_file_of_a_killed_one(
         os.kill(os.getpid(), signal.SIGKILL)
 
     def prepare() -> None:
-        pytest.MonkeyPatch().setattr("registry_pipeline.files.atomic_write._fill", die)
+        pytest.MonkeyPatch().setattr("registry_pipeline.files.atomic_write._fill_file", die)
 
     assert run_forked(studio, "roles", "bump", "chart_designer", "C", prepare=prepare).code == -signal.SIGKILL
     assert {path.name for path in pack.parent.iterdir()} == {temporary_path(pack).name, pack.name}
@@ -202,7 +202,7 @@ STARTED = ("run-index", "start", "night.md", "--artist", "ART-heron", "--genre",
 LISTED = ("run-index", "list", "--format", "csv", "-o", "all.csv")
 NAMED_FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
     "a run log": ("night.md", STARTED, "registry_pipeline.registries.run_index.run_log", "create_file"),
-    "-o FILE": ("all.csv", LISTED, "registry_pipeline.files.atomic_write", "_fill"),
+    "-o FILE": ("all.csv", LISTED, "registry_pipeline.files.atomic_write", "_fill_file"),
 }
 
 

@@ -49,7 +49,7 @@ def check_whole(repo: DagsterRepo) -> None:
     assert pipeline_verify.check_activated_runs(repo.governed, chain) == ()
 
 
-@pytest.mark.parametrize("step", ["write_intent", "seal_record", "replace_file", "remove_intent"])
+@pytest.mark.parametrize("step", ["create_intent", "seal_record", "replace_file", "remove_intent"])
 def test_the_sensor_between_two_steps_of_an_activation_requests_nothing_wrong(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -98,7 +98,7 @@ def test_the_next_reader_completes_an_interrupted_change(tmp_path: Path, monkeyp
     repository = make_small(tmp_path / "repository")
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr("registry_pipeline.files.transaction._apply", lambda *_: os._exit(9))
+        monkeypatch.setattr("registry_pipeline.files.transaction._apply_file", lambda *_: os._exit(9))
         add_three(repository)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert contents_of(repository.root) == BEFORE

@@ -32,7 +32,7 @@ from registry_pipeline.registries.run_index.log_file import overrides_log, run_i
 from registry_pipeline.runs import envelope_file
 from registry_pipeline.runs.check_manifest import check_manifest
 from registry_pipeline.runs.envelope import Inputs
-from registry_pipeline.runs.hash_file import read_hash_lines
+from registry_pipeline.runs.hash_file import parse_hash_lines
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.schema import read_validator
@@ -145,8 +145,8 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "schema.read_validator": Parser(
         read_validator, _json({"type": "object", "properties": {"a": {"pattern": "^x{1,3}$"}}}), (ValueError,)
     ),
-    "runs.hash_file.read_hash_lines": Parser(
-        lambda data: read_hash_lines(data, FindingCollector("M")),
+    "runs.hash_file.parse_hash_lines": Parser(
+        lambda data: parse_hash_lines(data, FindingCollector("M")),
         (b"a" * 64 + b"  a.txt\nROOT_SHA256  " + b"b" * 64 + b"\n",),
     ),
     "runs.check_manifest.check_manifest": Parser(
@@ -157,8 +157,8 @@ PARSERS: Final[Mapping[str, Parser]] = {
         lambda data: git_tree.parse_tree(data, 20), (b"100644 a.txt\0" + b"x" * 20,), (ValueError,)
     ),
     "runs.envelope_file.parse_run_json": Parser(envelope_file.parse_run_json, _json({"run_id": "x", "option": 1})),
-    "runs.envelope_file.parse_adapted": Parser(
-        lambda data: envelope_file.parse_adapted(data, _ADAPTER), _json({"job": {"started": "2026-01-01"}})
+    "runs.envelope_file.parse_adapted_file": Parser(
+        lambda data: envelope_file.parse_adapted_file(data, _ADAPTER), _json({"job": {"started": "2026-01-01"}})
     ),
     "registries.base.upstream.parse_run_rows": Parser(upstream.parse_run_rows, (_RUN_ROW,), (EvidenceError,)),
     "registries.base.operations.parse_catalog_document": Parser(

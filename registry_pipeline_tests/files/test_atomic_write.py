@@ -13,7 +13,7 @@ import pytest
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, DurabilityError, RefusedError, RegistryPipelineError
 from registry_pipeline.files import atomic_write
-from registry_pipeline.files.atomic_write import create_file, refuse_changed, replace_file, temporary_path
+from registry_pipeline.files.atomic_write import create_file, refuse_changed_file, replace_file, temporary_path
 from registry_pipeline.files.durable import make_folders, share_with_group
 
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'
@@ -164,7 +164,7 @@ def test_a_pointer_file_that_is_no_regular_file_is_refused_without_waiting(
     make(pointer)
 
     with pytest.raises(RefusedError):
-        refuse_changed(pointer, BEFORE)
+        refuse_changed_file(pointer, BEFORE)
     with pytest.raises(RefusedError):
         replace_file(pointer, NEW, BEFORE)
 

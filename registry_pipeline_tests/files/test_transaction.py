@@ -161,6 +161,8 @@ def test_an_intent_that_leads_out_of_the_tree_is_refused(tmp_path: Path) -> None
         {"version": "9", "files": []},
         {"version": "0.1", "files": [{"path": 5, "before": None, "after": None, "mode": 420, "number": 0}]},
         {"version": "0.1", "files": [{"path": "x", "before": None, "after": None, "mode": 420, "number": "../x"}]},
+        {"version": "0.1", "files": [{"path": "x\0", "before": None, "after": None, "mode": 420, "number": 0}]},
+        {"version": "0.1", "files": [{"path": "\ud800", "before": None, "after": None, "mode": 420, "number": 0}]},
     ],
 )
 def test_an_intent_that_no_change_wrote_is_not_touched(tmp_path: Path, stated: dict[str, object]) -> None:
@@ -193,7 +195,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, at: int) -> Iterator[Non
 
 
 @pytest.mark.parametrize(
-    ("name", "at"), [("_stage_file", 2), ("create_file", 1), ("_apply", 1), ("_apply", 3), ("_read_back", 1)]
+    ("name", "at"),
+    [("_stage_file", 2), ("create_file", 1), ("_apply_file", 1), ("_apply_file", 3), ("_confirm_written", 1)],
 )
 def test_a_disk_that_refuses_leaves_everything_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, at: int
@@ -233,7 +236,7 @@ def test_an_interrupt_while_files_take_their_names_finishes_the_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = stage_at(tmp_path / "tree")
-    real = transaction._apply
+    real = transaction._apply_file
     calls = []
 
     def interrupt(*arguments: Any) -> None:
@@ -242,7 +245,7 @@ def test_an_interrupt_while_files_take_their_names_finishes_the_change(
             raise KeyboardInterrupt
         real(*arguments)
 
-    monkeypatch.setattr(transaction, "_apply", interrupt)
+    monkeypatch.setattr(transaction, "_apply_file", interrupt)
     with pytest.raises(KeyboardInterrupt):
         change(stage)
 
@@ -316,7 +319,7 @@ def test_undoing_a_change_reaches_the_disk_before_the_intent_goes(
 ) -> None:
     stage = stage_at(tmp_path / "tree")
 
-    with recorded_syncs(stage.root) as synced, failing(monkeypatch, "_read_back", 1), pytest.raises(WriteError):
+    with recorded_syncs(stage.root) as synced, failing(monkeypatch, "_confirm_written", 1), pytest.raises(WriteError):
         change(stage)
 
     assert synced[-5:] == ["data", "data", "deep/er", ".", "state/stage"]
@@ -385,8 +388,8 @@ def test_a_change_that_cannot_be_undone_says_so_and_the_next_one_finishes_it(
     stage = stage_at(tmp_path / "tree")
 
     with (
-        failing(monkeypatch, "_read_back", 1),
-        failing(monkeypatch, "_undo", 1),
+        failing(monkeypatch, "_confirm_written", 1),
+        failing(monkeypatch, "_restore_files", 1),
         pytest.raises(RegistryPipelineError, match="change of data stopped half way"),
     ):
         change(stage)

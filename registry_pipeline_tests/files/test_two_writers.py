@@ -32,13 +32,13 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_temporary_file_is_locked_until_it_has_the_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(OLD)
-    real, seen = atomic_write._fill, []
+    real, seen = atomic_write._fill_file, []
 
     def look(*arguments: object) -> None:
         real(*arguments)  # type: ignore[arg-type]
         seen.append((remove_temporary(temporary_path(path)), temporary_path(path).read_bytes()))
 
-    monkeypatch.setattr(atomic_write, "_fill", look)
+    monkeypatch.setattr(atomic_write, "_fill_file", look)
     replace_file(path, NEW, sha256_hex(OLD))
 
     assert seen == [(False, NEW)]
@@ -48,17 +48,17 @@ def test_a_temporary_file_is_locked_until_it_has_the_name(path: Path, monkeypatc
 def test_a_second_writer_waits_for_the_temporary_file_of_the_first_and_then_gives_up(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, refused = atomic_write._fill, []
+    real, refused = atomic_write._fill_file, []
 
     def second(*arguments: object) -> None:
         real(*arguments)  # type: ignore[arg-type]
-        monkeypatch.setattr(atomic_write, "_fill", real)
+        monkeypatch.setattr(atomic_write, "_fill_file", real)
         monkeypatch.setattr(atomic_write, "_WAIT_SECONDS", 0.05)
         with pytest.raises(BusyError) as caught:
             create_file(path, OTHER)
         refused.append(caught.value.exit_code)
 
-    monkeypatch.setattr(atomic_write, "_fill", second)
+    monkeypatch.setattr(atomic_write, "_fill_file", second)
     create_file(path, NEW)
 
     assert refused == [6]
@@ -69,13 +69,13 @@ def test_a_second_writer_waits_for_the_temporary_file_of_the_first_and_then_give
 def test_a_file_that_appears_while_the_new_one_is_written_is_kept(
     path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
 ) -> None:
-    real = atomic_write._fill
+    real = atomic_write._fill_file
 
     def appear(*arguments: object) -> None:
         real(*arguments)  # type: ignore[arg-type]
         path.write_bytes(OTHER)
 
-    monkeypatch.setattr(atomic_write, "_fill", appear)
+    monkeypatch.setattr(atomic_write, "_fill_file", appear)
     with pytest.raises(BusyError) as caught:
         write(path, NEW)
 

@@ -8,8 +8,8 @@ from registry_pipeline_tests.pipeline.conftest import World
 KILLED = 9
 
 STEPS = {
-    "before the intent": ("pointers.transaction", "write_intent", "before"),
-    "after the intent": ("pointers.transaction", "write_intent", "after"),
+    "before the intent": ("pointers.transaction", "create_intent", "before"),
+    "after the intent": ("pointers.transaction", "create_intent", "after"),
     "after the record": ("pointers.transaction", "seal_built", "after"),
     "after the replacement": ("pointers.transaction", "replace_file", "after"),
     "after all": ("pointers.transaction", "remove_intent", "after"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from registry_pipeline.pipeline.inspect import inspect
-from registry_pipeline.pointers.activation import ValidatedRun, activate, load_candidate
+from registry_pipeline.pointers.activation import ValidatedRun, activate, validate_found_run
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.recovery import complete_pending
 from registry_pipeline.pointers.rollback import rollback, select_rollback
@@ -28,7 +28,7 @@ def lose_a_run(world: World) -> str:
 
 def proposed(world: World, *, accept_losses: bool) -> ValidatedRun:
     found = find_run(world.repository, "latest", "run_registry")
-    candidate = load_candidate(world.repository, "run_registry", found, accept_losses=accept_losses)
+    candidate = validate_found_run(world.repository, "run_registry", found, accept_losses=accept_losses)
     assert not isinstance(candidate, Refusal)
     return candidate
 

@@ -22,8 +22,8 @@ from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.pipeline.conftest import World, all_in_force
 
 STEPS = {
-    "before the intent": ("write_intent", "before", "committed"),
-    "after the intent": ("write_intent", "after", "committed"),
+    "before the intent": ("create_intent", "before", "committed"),
+    "after the intent": ("create_intent", "after", "committed"),
     "after the record": ("seal_built", "after", "pending"),
     "after the replacement": ("replace_file", "after", "committed"),
     "after all": ("remove_intent", "after", "committed"),

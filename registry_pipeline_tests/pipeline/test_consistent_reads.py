@@ -103,7 +103,7 @@ def test_a_reader_that_meets_changes_again_and_again_waits_for_the_lock(
     built: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = iter(range(10_000))
-    monkeypatch.setattr(state, "_fingerprint", lambda _governed: next(changes))
+    monkeypatch.setattr(state, "_read_fingerprint", lambda _governed: next(changes))
 
     assert read_chain_state(built.repository).state == "committed"
 

@@ -18,7 +18,7 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pipeline import doctor as pipeline_doctor
 from registry_pipeline.pipeline import init as pipeline_init
 from registry_pipeline.pipeline.doctor import RepairOptions, diagnose
-from registry_pipeline.pointers.state import intent_path, read_chain_state, write_intent
+from registry_pipeline.pointers.state import create_intent, intent_path, read_chain_state
 from registry_pipeline_tests.pipeline.conftest import NOON, World, all_in_force
 from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
@@ -41,7 +41,7 @@ def staging_leftover(world: World) -> None:
 
 
 def intent_leftover(world: World) -> None:
-    write_intent(world.repository.pointer_path, "2026-03-01__110000__pointer_activation", "0" * 64, "1" * 64)
+    create_intent(world.repository.pointer_path, "2026-03-01__110000__pointer_activation", "0" * 64, "1" * 64)
 
 
 def temporary_leftover(world: World) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pipeline.verify import check_activated_runs
-from registry_pipeline.pointers.activation import activate, load_candidate
+from registry_pipeline.pointers.activation import activate, validate_found_run
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs.manifest import build_manifest, make_entry
@@ -73,7 +73,7 @@ def test_a_removal_that_was_accepted_is_a_warning(built: World) -> None:
     shutil.rmtree(built.runs / FIRST)
     row = built.build("run_registry", minutes=20, only=True).built[0]
     assert row.run is not None
-    proposed = load_candidate(
+    proposed = validate_found_run(
         built.repository, "run_registry", find_run(built.repository, row.run.ref.run_id), accept_losses=True
     )
     assert isinstance(proposed, tuple)

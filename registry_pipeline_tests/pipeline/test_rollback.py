@@ -11,7 +11,7 @@ import pytest
 from registry_pipeline.config import load_repository
 from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
 from registry_pipeline.pipeline.inspect import inspect
-from registry_pipeline.pointers.activation import activate, load_candidate, select_activatable
+from registry_pipeline.pointers.activation import activate, select_activatable, validate_found_run
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
@@ -232,7 +232,7 @@ def test_a_run_marked_bad_is_never_activated_nor_gone_back_to(world: World) -> N
     assert (done.action, done.moves, refs(world)) == ("mark_bad", (), before)
 
     assert codes(back(world, 31)) == {"ACTIVATE_MARKED_BAD"}
-    proposed = load_candidate(world.repository, "drift_signals", find_run(world.repository, run_id))
+    proposed = validate_found_run(world.repository, "drift_signals", find_run(world.repository, run_id))
     assert not isinstance(proposed, Refusal)
     refused = activate(world.repository, world.run(32), [proposed], **WHO, allow_mixed=True)
     assert "ACTIVATE_MARKED_BAD" in codes(refused)
@@ -272,7 +272,7 @@ def test_what_a_rollback_moved_away_from_is_proposed_by_nobody_and_activated_by_
     back(world, 30)
     checked_runs = []
     for name, run_id in run_ids.items():
-        proposed = load_candidate(world.repository, name, find_run(world.repository, run_id))
+        proposed = validate_found_run(world.repository, name, find_run(world.repository, run_id))
         assert not isinstance(proposed, Refusal)
         checked_runs.append(proposed)
 
@@ -332,3 +332,8 @@ def test_active_tilde_n_is_the_run_that_was_active_n_moves_ago(world: World) -> 
     for word, registry_id in (("active~3", "drift_signals"), ("active~1", None), ("active~9", "run_registry")):
         with pytest.raises(NotFoundError):
             find_run(world.repository, word, registry_id)
+
+
+def test_a_registry_whose_runs_have_no_tag_has_no_latest_run(world: World) -> None:
+    with pytest.raises(NotFoundError, match="there is no run of threshold_registry_db"):
+        find_run(world.repository, "latest", "threshold_registry_db")

@@ -25,7 +25,7 @@ from registry_pipeline.pointers.chain import (
     RECORD_FILE,
     ActivationRecord,
     Intent,
-    check_chain,
+    make_chain_state,
 )
 from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.runs.reference import Move, Pointer, SealedRef, empty_pointer_file, pointer_file_bytes
@@ -35,7 +35,7 @@ from registry_pipeline_tests.sealed_folders import RUNS, seal_activation, seal_p
 
 @dataclass(frozen=True)
 class ChainOnDisk:
-    """A scenario on the disk: the repository, the references by name, and what to hand to `check_chain`."""
+    """A scenario on the disk: the repository, the references by name, and what to hand to `make_chain_state`."""
 
     repository: Repository
     refs: Mapping[str, SealedRef]
@@ -91,7 +91,7 @@ def check_scenario(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Return what is found of a scenario's chain, with the names of the records instead of run ids."""
     on_disk = write_scenario(scenario, root)
     names = {ref.run_id: name for name, ref in on_disk.refs.items()}
-    chain = check_chain(read_chain(on_disk.repository), on_disk.pointers, on_disk.intent)
+    chain = make_chain_state(read_chain(on_disk.repository), on_disk.pointers, on_disk.intent)
     return {
         "state": chain.state,
         "head": None if chain.head is None else names[chain.head.ref.run_id],

@@ -10,10 +10,10 @@ from functools import partial
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.files.atomic_write import refuse_changed, replace_file
-from registry_pipeline.pointers.chain import ACTIVATION_TAG, RECORD_FILE, ChainState, check_chain
+from registry_pipeline.files.atomic_write import refuse_changed_file, replace_file
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, RECORD_FILE, ChainState, make_chain_state
 from registry_pipeline.pointers.plan import ActivationPlan, NothingToMove, plan_activation, plan_init
-from registry_pipeline.pointers.state import pointer_lock, read_chain, read_intent, remove_intent, write_intent
+from registry_pipeline.pointers.state import create_intent, pointer_lock, read_chain, read_intent, remove_intent
 from registry_pipeline.runs.reference import (
     Pointer,
     PointerFile,
@@ -40,7 +40,7 @@ def make_store(repository: Repository) -> None:
 
 def read_state(repository: Repository) -> ChainState:
     """Return the state of the chain now."""
-    return check_chain(
+    return make_chain_state(
         read_chain(repository), repository.pointer_path.read_bytes(), read_intent(repository.pointer_path)
     )
 
@@ -49,7 +49,7 @@ def activate(repository: Repository, run: SealedRun, seen_sha256: str, reached: 
     """Activate one run and return whether any pointer moved. `seen_sha256` is the pointer file that its verdict saw."""
     with pointer_lock(repository.pointer_path, repository.root):
         reached("lock")
-        refuse_changed(repository.pointer_path, seen_sha256)
+        refuse_changed_file(repository.pointer_path, seen_sha256)
         reached("compare")
         data = repository.pointer_path.read_bytes()
         state = read_state(repository)
@@ -84,7 +84,7 @@ def _commit(repository: Repository, plan: ActivationPlan, reached: Reached) -> S
     run_id = RunId(STARTED, ACTIVATION_TAG)
     while (repository.publish_root / str(run_id)).exists():
         run_id = run_id.next()
-    write_intent(place, str(run_id), record.before_sha256, record.after_sha256)
+    create_intent(place, str(run_id), record.before_sha256, record.after_sha256)
     reached("intent")
     published = seal_folder(repository.publish_root, repository.staging_root, run_id, partial(_files, plan))
     assert published.run_id == run_id

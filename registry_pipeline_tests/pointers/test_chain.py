@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, ChainRecords, check_anchor, check_chain
+from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, ChainRecords, check_anchor, make_chain_state
 from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.values import replace
 from registry_pipeline_tests.cases.layout import find_cases
@@ -24,7 +24,7 @@ def read_scenario(root: Path, name: str) -> ChainOnDisk:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_only_a_valid_chain_allows_the_next_change(tmp_path: Path, name: str) -> None:
     scenario = read_scenario(tmp_path, name)
-    state = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent)
+    state = make_chain_state(read_chain(scenario.repository), scenario.pointers, scenario.intent)
     is_valid = name.startswith(("committed", "not_chained", "CHAIN_RESTARTED"))
 
     assert state.refuses is not is_valid
@@ -42,7 +42,7 @@ def test_every_chain_code_has_a_case_that_is_named_after_it() -> None:
 
 def test_a_finding_says_where_and_what_was_expected(tmp_path: Path) -> None:
     scenario = read_scenario(tmp_path, "POINTER_EDITED__absent")
-    (finding,) = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent).findings
+    (finding,) = make_chain_state(read_chain(scenario.repository), scenario.pointers, scenario.intent).findings
 
     assert finding.path == scenario.repository.config.pointers
     assert finding.got == "no pointer file"
@@ -51,7 +51,7 @@ def test_a_finding_says_where_and_what_was_expected(tmp_path: Path) -> None:
 
 def test_a_fork_names_every_branch(tmp_path: Path) -> None:
     scenario = read_scenario(tmp_path, "CHAIN_FORK__after_a_merge")
-    findings = check_chain(read_chain(scenario.repository), scenario.pointers, scenario.intent).findings
+    findings = make_chain_state(read_chain(scenario.repository), scenario.pointers, scenario.intent).findings
     rivals = [scenario.refs[name].run_id for name in ("second", "rival")]
 
     assert [f.path for f in findings] == [f"{RUNS}/{run_id}" for run_id in rivals]
@@ -63,7 +63,7 @@ def test_the_order_in_which_records_are_found_does_not_matter(tmp_path: Path) ->
         scenario = read_scenario(tmp_path / str(number), name)
         found = read_chain(scenario.repository)
         turned = replace(found, records=found.records[::-1], broken=found.broken[::-1])
-        one, other = (check_chain(records, scenario.pointers, scenario.intent) for records in (found, turned))
+        one, other = (make_chain_state(records, scenario.pointers, scenario.intent) for records in (found, turned))
 
         assert (one.state, one.head, one.findings) == (other.state, other.head, other.findings)
 
@@ -77,7 +77,7 @@ def test_a_copy_of_a_record_under_another_run_root_counts_once(tmp_path: Path) -
     for path in (tmp_path / RUNS / folder).iterdir():
         (elsewhere / folder / path.name).write_bytes(path.read_bytes())
 
-    state = check_chain(read_chain(scenario.repository), scenario.pointers, None)
+    state = make_chain_state(read_chain(scenario.repository), scenario.pointers, None)
     assert (state.state, state.findings) == ("committed", ())
 
 
@@ -97,7 +97,7 @@ def test_a_folder_with_only_the_name_of_a_record_is_reported(tmp_path: Path) -> 
     init = tmp_path / RUNS / scenario.refs["init"].run_id
     files = {file: (init / file).read_bytes() for file in (RECORD_FILE, AFTER_FILE)}
     seal_plainly(tmp_path, name, files, {"registry_id": "run_registry"})
-    (finding,) = check_chain(read_chain(scenario.repository), scenario.pointers, None).findings
+    (finding,) = make_chain_state(read_chain(scenario.repository), scenario.pointers, None).findings
 
     assert (finding.code, finding.path) == ("CHAIN_RECORD_EDITED", f"{RUNS}/{name}")
 
@@ -108,11 +108,11 @@ def test_a_repository_without_run_roots_is_not_chained(tmp_path: Path) -> None:
     found = read_chain(load_repository(tmp_path))
 
     assert (found.records, found.broken) == ((), ())
-    assert check_chain(found, None, None).state == "not_chained"
+    assert make_chain_state(found, None, None).state == "not_chained"
 
 
 def test_checking_the_chain_reads_no_disk() -> None:
-    state = check_chain(ChainRecords("pointers.json"), b"anything", None)
+    state = make_chain_state(ChainRecords("pointers.json"), b"anything", None)
 
     assert [(f.code, f.path) for f in state.findings] == [("CHAIN_NOT_STARTED", "pointers.json")]
     assert not state.refuses
@@ -126,7 +126,7 @@ def test_an_anchor_on_a_voided_record_is_missing_after_a_restart(tmp_path: Path)
         {"name": "again", "action": "init", "follows": None, "before": "first", "runs": ["first", "wrong", "void"]},
     ]
     chain = write_scenario({"records": records, "pointer": "first", "intent": None}, tmp_path)
-    state = check_chain(read_chain(chain.repository), chain.pointers, chain.intent)
+    state = make_chain_state(read_chain(chain.repository), chain.pointers, chain.intent)
 
     assert state.voided == ()
     assert [f.code for f in check_anchor(state, chain.refs["wrong"].manifest_sha256, "p")] == ["CHAIN_ANCHOR_MISSING"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry_pipeline.pointers.activation import Obstacle, explain_newest
+from registry_pipeline.pointers.activation import Obstacle, explain_newest_runs
 from registry_pipeline.pointers.plan import ActivationState, Candidate
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
@@ -33,7 +33,7 @@ def explain(
         if active.get(name) != claim
     }
     state = ActivationState(active, REGISTRIES, (ROOT,), marked_bad or {}, rolled_back_runs)
-    return explain_newest(claims, state, pointers_valid=pointers_valid)
+    return explain_newest_runs(claims, state, pointers_valid=pointers_valid)
 
 
 ACTIVE = {

@@ -31,7 +31,7 @@ def repository(tmp_path: Path) -> Repository:
     return made
 
 
-def pointer_hash(repository: Repository) -> str:
+def read_pointer_hash(repository: Repository) -> str:
     return sha256_hex(repository.pointer_path.read_bytes())
 
 
@@ -74,7 +74,7 @@ def dying_after(step: str, occurrence: int) -> Callable[[str], None]:
 
 
 def test_the_first_change_seals_init_and_then_itself(repository: Repository) -> None:
-    assert activate(repository, FIRST, pointer_hash(repository))
+    assert activate(repository, FIRST, read_pointer_hash(repository))
 
     state = read_state(repository)
     assert state.state == "committed"
@@ -85,7 +85,7 @@ def test_the_first_change_seals_init_and_then_itself(repository: Repository) -> 
 
 def test_changes_form_a_chain(repository: Repository) -> None:
     for sealed in (FIRST, SECOND, THIRD):
-        activate(repository, sealed, pointer_hash(repository))
+        activate(repository, sealed, read_pointer_hash(repository))
 
     state = read_state(repository)
     moves = [(m.from_ref, m.to_ref) for r in state.records for m in r.record.moves]
@@ -94,10 +94,10 @@ def test_changes_form_a_chain(repository: Repository) -> None:
 
 
 def test_activating_what_is_active_seals_nothing(repository: Repository) -> None:
-    activate(repository, FIRST, pointer_hash(repository))
+    activate(repository, FIRST, read_pointer_hash(repository))
     before = sorted(repository.publish_root.iterdir())
 
-    assert not activate(repository, FIRST, pointer_hash(repository))
+    assert not activate(repository, FIRST, read_pointer_hash(repository))
     assert sorted(repository.publish_root.iterdir()) == before
 
 
@@ -115,8 +115,8 @@ AFTER_A_KILL = {
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_process_killed_after_a_step_leaves_a_documented_state(repository: Repository, step: str) -> None:
-    activate(repository, FIRST, pointer_hash(repository))
-    seen = pointer_hash(repository)
+    activate(repository, FIRST, read_pointer_hash(repository))
+    seen = read_pointer_hash(repository)
 
     assert in_a_process(lambda: activate(repository, SECOND, seen, dying_after(step, 1))) == KILLED
     expected, in_force = AFTER_A_KILL[step]
@@ -125,20 +125,20 @@ def test_a_process_killed_after_a_step_leaves_a_documented_state(repository: Rep
     assert active(repository) == in_force.ref
     if state.refuses:
         with pytest.raises(RefusedError, match="CHAIN_PENDING"):
-            activate(repository, THIRD, pointer_hash(repository))
+            activate(repository, THIRD, read_pointer_hash(repository))
         assert active(repository) == in_force.ref
     else:
-        assert activate(repository, THIRD, pointer_hash(repository))
+        assert activate(repository, THIRD, read_pointer_hash(repository))
         assert read_state(repository).findings == ()
 
 
 @pytest.mark.parametrize("step", ["intent", "seal", "swap", "remove"])
 def test_the_next_change_continues_after_a_kill_during_init(repository: Repository, step: str) -> None:
-    seen = pointer_hash(repository)
+    seen = read_pointer_hash(repository)
 
     assert in_a_process(lambda: activate(repository, FIRST, seen, dying_after(step, 1))) == KILLED
     assert read_state(repository).state == ("not_chained" if step == "intent" else "committed")
-    assert activate(repository, SECOND, pointer_hash(repository))
+    assert activate(repository, SECOND, read_pointer_hash(repository))
     assert [r.record.action for r in read_state(repository).records] == ["init", "activate"]
 
 
@@ -157,7 +157,7 @@ def dying_before_call(number: int) -> None:
 
 
 def test_a_process_killed_before_any_call_leaves_no_partial_state(repository: Repository, tmp_path: Path) -> None:
-    activate(repository, FIRST, pointer_hash(repository))
+    activate(repository, FIRST, read_pointer_hash(repository))
     before, kept = repository.pointer_path.read_bytes(), tmp_path / "kept"
     shutil.copytree(tmp_path / ".codex", kept)
     found: list[str] = []
@@ -178,7 +178,7 @@ def test_a_process_killed_before_any_call_leaves_no_partial_state(repository: Re
         if code == 0:
             break
         if state.state == "committed":
-            activate(repository, THIRD, pointer_hash(repository))
+            activate(repository, THIRD, read_pointer_hash(repository))
             assert read_state(repository).findings == ()
 
     assert code == 0
@@ -188,7 +188,7 @@ def test_a_process_killed_before_any_call_leaves_no_partial_state(repository: Re
 def test_of_two_processes_exactly_one_wins_and_the_loser_changes_nothing(repository: Repository) -> None:
     for round_ in range(1, 11):
         rivals = (run("run_registry", round_ * 2), run("run_registry", round_ * 2 + 1))
-        seen = pointer_hash(repository)
+        seen = read_pointer_hash(repository)
         folders = len(list(repository.publish_root.iterdir()))
         gate, starter = os.pipe()
 
@@ -210,7 +210,7 @@ def test_of_two_processes_exactly_one_wins_and_the_loser_changes_nothing(reposit
 
 def test_a_change_does_not_wait_for_a_held_lock(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     give_up_locks_at_once(monkeypatch)
-    seen, folders = pointer_hash(repository), sorted(repository.publish_root.iterdir())
+    seen, folders = read_pointer_hash(repository), sorted(repository.publish_root.iterdir())
 
     def while_planning(step: str) -> None:
         if step == "plan":
@@ -222,7 +222,7 @@ def test_a_change_does_not_wait_for_a_held_lock(repository: Repository, monkeypa
 
 
 def test_a_verdict_that_saw_another_pointer_file_seals_nothing(repository: Repository) -> None:
-    seen = pointer_hash(repository)
+    seen = read_pointer_hash(repository)
     activate(repository, FIRST, seen)
     folders = sorted(repository.publish_root.iterdir())
 
@@ -232,13 +232,13 @@ def test_a_verdict_that_saw_another_pointer_file_seals_nothing(repository: Repos
 
 
 def test_a_file_edited_while_the_record_is_sealed_is_not_overwritten(repository: Repository) -> None:
-    activate(repository, FIRST, pointer_hash(repository))
+    activate(repository, FIRST, read_pointer_hash(repository))
 
     def edit(step: str) -> None:
         if step == "seal":
             repository.pointer_path.write_bytes(b"{}\n")
 
     with pytest.raises(BusyError):
-        activate(repository, SECOND, pointer_hash(repository), edit)
+        activate(repository, SECOND, read_pointer_hash(repository), edit)
     assert repository.pointer_path.read_bytes() == b"{}\n"
     assert read_state(repository).state == "edited"

@@ -12,7 +12,7 @@ from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import BusyError, RegistryPipelineError
 from registry_pipeline.files import atomic_write
 from registry_pipeline.pointers.chain import Intent
-from registry_pipeline.pointers.state import intent_path, read_intent, remove_intent, write_intent
+from registry_pipeline.pointers.state import create_intent, intent_path, read_intent, remove_intent
 
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'
 BEFORE, AFTER = sha256_hex(OLD), sha256_hex(NEW)
@@ -30,7 +30,7 @@ def listing(pointer: Path) -> list[str]:
 
 
 def test_an_intent_is_read_back_and_removed(pointer: Path) -> None:
-    write_intent(pointer, "some-run", BEFORE, AFTER)
+    create_intent(pointer, "some-run", BEFORE, AFTER)
 
     assert read_intent(pointer) == Intent("some-run", BEFORE, AFTER)
     remove_intent(pointer)
@@ -40,10 +40,10 @@ def test_an_intent_is_read_back_and_removed(pointer: Path) -> None:
 
 
 def test_an_intent_is_never_overwritten(pointer: Path) -> None:
-    write_intent(pointer, "some-run", BEFORE, AFTER)
+    create_intent(pointer, "some-run", BEFORE, AFTER)
 
     with pytest.raises(BusyError):
-        write_intent(pointer, "other-run", BEFORE, AFTER)
+        create_intent(pointer, "other-run", BEFORE, AFTER)
     assert read_intent(pointer) == Intent("some-run", BEFORE, AFTER)
 
 
@@ -62,6 +62,6 @@ def test_a_failed_write_of_an_intent_leaves_no_file(pointer: Path, monkeypatch: 
 
     monkeypatch.setattr(atomic_write, "sync_path", failing)
     with pytest.raises(RegistryPipelineError, match="did not confirm"):
-        write_intent(pointer, "some-run", BEFORE, AFTER)
+        create_intent(pointer, "some-run", BEFORE, AFTER)
 
     assert listing(pointer) == ["POINTERS.json"]

@@ -12,7 +12,7 @@ from registry_pipeline.config import Adapter
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.runs.envelope import ScannedRun
-from registry_pipeline.runs.envelope_file import parse_adapted
+from registry_pipeline.runs.envelope_file import parse_adapted_file
 from registry_pipeline.runs.scan import read_run_folders
 from registry_pipeline_tests.cases.layout import find_cases
 
@@ -81,7 +81,7 @@ def test_deep_objects_are_looked_into_as_far_as_the_keys_lead(tmp_path: Path) ->
     text = '{"a":' * 900 + '"OP-A01"' + "}" * 900
     adapter = Adapter(root="runs", file="meta.json", operation_id=keys)
 
-    envelope, _ = parse_adapted(text.encode(), adapter)
+    envelope, _ = parse_adapted_file(text.encode(), adapter)
 
     assert envelope == {"operation_id": "OP-A01"}
 

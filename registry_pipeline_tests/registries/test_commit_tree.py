@@ -29,7 +29,7 @@ def committed(root: Path, id_bytes: int = 20) -> Iterator[CommittedFiles]:
 
 def tracked_at(root: Path, revision: str = "HEAD", id_bytes: int = 20) -> dict[bytes, str]:
     with committed(root, id_bytes) as files:
-        return by_path(files.tracked(files.root_tree(git(root, "rev-parse", revision))))
+        return by_path(files.list_tracked_lines(files.root_tree(git(root, "rev-parse", revision))))
 
 
 def by_path(lines: tuple[bytes, ...]) -> dict[bytes, str]:
@@ -115,7 +115,7 @@ def test_from_any_commit_to_any_other_the_files_are_those_of_the_commit(
 
     with committed(root) as files:
         for each in walk:
-            assert by_path(files.tracked(files.root_tree(each))) == wanted[each]
+            assert by_path(files.list_tracked_lines(files.root_tree(each))) == wanted[each]
 
 
 def test_documents_are_read_as_the_working_tree_shows_them(tmp_path: Path) -> None:

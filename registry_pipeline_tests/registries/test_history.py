@@ -41,13 +41,13 @@ def history_of(root: Path) -> History:
 def test_the_commit_of_a_day_is_the_newest_first_parent_commit_of_its_last_second(
     historic: HistoryRepository, day: date, name: str
 ) -> None:
-    assert history_of(historic.root).commit_at(last_second(day)) == historic.commits[name]
+    assert history_of(historic.root).find_commit_at(last_second(day)) == historic.commits[name]
 
 
 def test_before_the_first_commit_there_is_none(historic: HistoryRepository) -> None:
     history = history_of(historic.root)
 
-    assert history.commit_at(datetime(2026, 1, 5, 9, 59, 59, tzinfo=UTC)) is None
+    assert history.find_commit_at(datetime(2026, 1, 5, 9, 59, 59, tzinfo=UTC)) is None
     assert (history.first_day, history.is_cut) == (date(2026, 1, 5), False)
 
 
@@ -59,8 +59,8 @@ def test_a_clock_that_went_back_does_not_hide_the_newest_commit_by_date(tmp_path
 
     history = history_of(root)
 
-    assert history.commit_at(datetime(2026, 1, 6, tzinfo=UTC)) == second
-    assert history.commit_at(datetime(2026, 1, 12, tzinfo=UTC)) == third, "of equal dates the later commit"
+    assert history.find_commit_at(datetime(2026, 1, 6, tzinfo=UTC)) == second
+    assert history.find_commit_at(datetime(2026, 1, 12, tzinfo=UTC)) == third, "of equal dates the later commit"
     assert first in {each for _, each in history.commits}
     assert history.first_day == date(2026, 1, 5)
 

@@ -80,7 +80,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_does_not_hang(tmp_path: Path) -> 
     pipe = tmp_path / "run.json"
     os.mkfifo(pipe)
 
-    size, problem = scan._read_file(str(pipe), "run.json")
+    size, problem = scan._read_size_and_bytes(str(pipe), "run.json")
 
     assert (size, problem) == (0, "[Errno 22] Not a regular file: 'run.json'")
 
@@ -268,4 +268,4 @@ def test_a_read_error_keeps_the_words_of_the_system(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(scan, "read_regular_file", fail)
 
-    assert scan._read_file(str(path), "run.json") == (2, "[Errno 121] Remote I/O error: 'run.json'")
+    assert scan._read_size_and_bytes(str(path), "run.json") == (2, "[Errno 121] Remote I/O error: 'run.json'")

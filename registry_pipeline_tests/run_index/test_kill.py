@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_the_log_unchanged(tmp_path: Path, monkeypatch: pytes
         os.write(descriptor, data[:40])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_descriptor", full)
+    monkeypatch.setattr(module, "write_all_bytes", full)
 
     with pytest.raises(RegistryPipelineError, match="No space left"):
         append(log, SECOND)

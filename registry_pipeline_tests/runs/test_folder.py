@@ -69,7 +69,7 @@ def test_everybody_can_read_a_folder_from_the_moment_of_its_rename(
     def killed(*_arguments: object) -> None:
         raise SystemExit(9)
 
-    monkeypatch.setattr(writer, "_confirm", killed)
+    monkeypatch.setattr(writer, "_finish_published", killed)
     with pytest.raises(SystemExit):
         roots.seal()
 
@@ -89,7 +89,7 @@ def test_what_is_staged_can_be_moved_by_the_group_that_shares_the_repository(
         modes.extend(path.stat().st_mode & 0o070 for path in (Path(staging), roots.staging))
         raise SystemExit(9)
 
-    monkeypatch.setattr(writer, "_write_sealed", noted)
+    monkeypatch.setattr(writer, "_write_sealed_files", noted)
     with pytest.raises(SystemExit):
         roots.seal()
 

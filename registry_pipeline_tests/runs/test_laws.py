@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import PublishError
-from registry_pipeline.files.path_policy import collisions, path_codes
+from registry_pipeline.files.path_policy import find_collisions, path_codes
 from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.runs.writer import seal_folder
@@ -27,7 +27,7 @@ PAYLOADS = st.dictionaries(PATHS, st.binary(max_size=40), max_size=5)
 
 
 def _sealable(files: Mapping[str, bytes]) -> bool:
-    return not any(path_codes(path) for path in files) and not collisions([*files, "run.json"])
+    return not any(path_codes(path) for path in files) and not find_collisions([*files, "run.json"])
 
 
 @given(PAYLOADS)

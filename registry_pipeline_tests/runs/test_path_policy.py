@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry_pipeline.files.path_policy import collisions, path_codes
+from registry_pipeline.files.path_policy import find_collisions, path_codes
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_a_path_breaks_every_rule_that_applies_to_it(relpath: str, codes: list[s
 def test_paths_collide_where_case_form_or_kind_would_merge_them(
     relpaths: list[str], found: list[tuple[str, str]]
 ) -> None:
-    assert collisions(relpaths) == found
+    assert find_collisions(relpaths) == found

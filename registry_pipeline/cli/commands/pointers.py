@@ -13,7 +13,7 @@ from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.run_argument import find_named_run
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.finding import has_errors
-from registry_pipeline.pointers.activation import activate, load_candidate
+from registry_pipeline.pointers.activation import activate, validate_found_run
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import start_build_run
@@ -54,7 +54,7 @@ def activate_command(
         raise click.UsageError("--accept-removed is for run_registry, which lists removed runs")
     repository = find_repository(reporter.settings.repo)
     named_run = find_named_run(repository, word, registry_id)
-    candidate = load_candidate(repository, registry_id, named_run, accept_losses=accept_removed)
+    candidate = validate_found_run(repository, registry_id, named_run, accept_losses=accept_removed)
     finish = partial(print_change, reporter, repository, action="activate")
     if isinstance(candidate, Refusal):
         return finish(None, candidate)

@@ -16,7 +16,7 @@ from typing import Final
 from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
 from registry_pipeline.capture_table import CAPTURES, name_problem
 from registry_pipeline.config import Captured, Repository, RunIndex
-from registry_pipeline.files.path_policy import collisions
+from registry_pipeline.files.path_policy import find_collisions
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
@@ -110,7 +110,9 @@ class CaptureReader:
             return None
         reasons = {name: reason for name in names if (reason := _find_obstacle(name, modes[name]))}
         possible_names = [name for name in names if name not in reasons]
-        reasons |= {name: f"its name differs from {other} only in case" for name, other in collisions(possible_names)}
+        reasons |= {
+            name: f"its name differs from {other} only in case" for name, other in find_collisions(possible_names)
+        }
         for name, reason in reasons.items():
             self.add("CAPTURE_LEFT_OUT", f"{folder}/{name}", detail=reason)
             if S_ISREG(modes[name]):

@@ -93,7 +93,7 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
         observed_op_status_table=None,
         observed_run_envelope=read_envelope_version(tree, config.envelope_standard),
         observed_threshold=threshold,
-        tracked=files.tracked(root_tree),
+        tracked=files.list_tracked_lines(root_tree),
         tracked_missing=False,
     )
     # (2) The history up to this commit: later commits must not change what is said of the day.

@@ -8,7 +8,7 @@ from functools import partial
 
 from registry_pipeline.config import Entries, Repository
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
-from registry_pipeline.files.path_policy import collisions, path_codes
+from registry_pipeline.files.path_policy import find_collisions, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.capture import CaptureReader
@@ -134,7 +134,7 @@ def _read_inputs(registry_id: str, repository: Repository, context: SourceContex
             capture.refuse("CAPTURE_MALFORMED", path, detail=problem)
         else:
             capture.take(path, path)
-    for path, other in collisions(paths):
+    for path, other in find_collisions(paths):
         capture.refuse("CAPTURE_MALFORMED", path, detail=f"its path differs from {other} only in case")
     if not paths:
         # A registry that never had entries is no problem, one that lost all of them is.

@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from typing import IO, Final
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.files.atomic_write import write_descriptor
-from registry_pipeline.files.durable import cannot_write, make_folders, sync_path
+from registry_pipeline.files.atomic_write import write_all_bytes
+from registry_pipeline.files.durable import make_folders, make_write_error, sync_path
 from registry_pipeline.files.lock import open_locked, refuse_outside
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
@@ -166,12 +166,12 @@ def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
     """Write and sync, or leave the log as long as it was."""
     size = os.fstat(descriptor).st_size
     try:
-        write_descriptor(descriptor, data)
+        write_all_bytes(descriptor, data)
         os.fsync(descriptor)
     except OSError as error:
         os.ftruncate(descriptor, size)
         clear_batch_intent(log)
-        raise cannot_write(log.path, error) from None
+        raise make_write_error(log.path, error) from None
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def locked(log: Log) -> Iterator[IO[bytes]]:
         make_folders(log.path.parent)
         descriptor = open_locked(log.path, _FLAGS, f"append to {log.display_path}", wait_seconds=WAIT)
     except OSError as error:
-        raise cannot_write(log.path, error) from None
+        raise make_write_error(log.path, error) from None
     with os.fdopen(descriptor, "rb") as file:
         # An empty log may be new: its name must be as durable as its records.
         if os.fstat(descriptor).st_size == 0:
