@@ -171,12 +171,11 @@ def read_schemas(repository: Repository) -> EntrySchemas:
             data = read_yaml_file(file)
             validator = entry_validator(data)
             entry_type = types.get(name) or _read_own_type(name, data)
-        except RegistryPipelineError as error:
-            findings.append(finding("EN003", path, detail=error.message))
-        except ValueError as error:
+        except (RegistryPipelineError, ValueError) as error:
             # Without a shipped schema to fall back to, the entries of the type cannot be checked at all.
             severity = None if name in ENTRY_TYPES else Severity.ERROR
-            findings.append(finding("EN003", path, severity=severity, detail=str(error)))
+            detail = error.message if isinstance(error, RegistryPipelineError) else str(error)
+            findings.append(finding("EN003", path, severity=severity, detail=detail))
         else:
             types[name], paths[name], validators[name] = entry_type, path, validator
     return EntrySchemas(types, paths, validators, tuple(findings))
