@@ -26,7 +26,7 @@ class UnreadableError(ValueError):
         self.location = location
 
 
-def read_json_values(data: bytes) -> tuple[Any, dict[str, int]]:
+def parse_json_values(data: bytes) -> tuple[Any, dict[str, int]]:
     """Return the value of a YAML document as JSON values, and the line of every node by JSON pointer."""
     from ruamel.yaml import YAML  # noqa: PLC0415 - only a repository with a YAML catalog pays for it
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
@@ -86,7 +86,7 @@ def _refuse(node: Any, message: str) -> NoReturn:
     raise UnreadableError(message, format_location(node.start_mark))
 
 
-def read_text_values(text: str) -> Any:
+def parse_text_values(text: str) -> Any:
     """Return the value of a YAML text: dictionaries, lists and texts.
 
     Raises:

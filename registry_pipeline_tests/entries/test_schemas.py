@@ -17,12 +17,12 @@ from registry_pipeline.registries.entries.schemas import (
     SCHEMA_FOLDER,
     EntryType,
     content_path,
-    entry_validator,
-    read_schemas,
+    make_entry_validator,
+    read_entry_schemas,
     validate_entry,
 )
 from registry_pipeline.schema import schema_bytes, schema_folder
-from registry_pipeline.yaml.compose import read_yaml_values
+from registry_pipeline.yaml.compose import parse_yaml_values
 from registry_pipeline_tests.entries.small import make_small
 
 FIELDS = {
@@ -46,7 +46,7 @@ FIELDS = {
 
 
 def schema_of(entry_type: EntryType) -> dict[str, Any]:
-    (document,) = read_yaml_values(schema_bytes(f"entries/{entry_type.schema_name}"))
+    (document,) = parse_yaml_values(schema_bytes(f"entries/{entry_type.schema_name}"))
     assert isinstance(document, dict)
     return document
 
@@ -118,7 +118,7 @@ def test_an_unusable_schema_is_reported(tmp_path: Path, data: bytes) -> None:
     place.write_bytes(data)
 
     with pytest.raises(ValueError, match=r"."):
-        entry_validator(data)
+        make_entry_validator(data)
     with pytest.raises(RegistryPipelineError, match="not a usable schema"):
         validate_entry({}, place)
 
@@ -138,7 +138,7 @@ def test_a_linked_schema_is_an_error_unless_a_shipped_schema_replaces_it(
     (folder / "text.yaml").write_text("type: object\nx-key: id\nx-content: own/gadgets.yaml\nx-list: gadgets\n")
     (folder / f"{name}.schema.yaml").symlink_to("text.yaml")
 
-    (unusable,) = read_schemas(repository).findings
+    (unusable,) = read_entry_schemas(repository).findings
 
     assert (unusable.code, unusable.path) == ("EN003", f"{SCHEMA_FOLDER}/{name}.schema.yaml")
     assert unusable.severity is severity

@@ -17,10 +17,10 @@ from registry_pipeline.registries.entries.modules import is_approved
 from registry_pipeline.registries.entries.rules import (
     WRITE_FAILURES,
     check_entry,
-    check_keys,
     check_library,
     check_removal,
     check_rules,
+    check_unique_keys,
 )
 from registry_pipeline.registries.entries.schemas import (
     APPROVAL,
@@ -30,10 +30,10 @@ from registry_pipeline.registries.entries.schemas import (
     SCHEMA_SUFFIX,
     UNKNOWN_KEYS,
     EntryType,
-    suggestion,
+    format_suggestion,
 )
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml.compose import same_value
+from registry_pipeline.yaml.compose import is_same_value
 
 _LINES: Final = re.compile(r":\d+:\d+\b")  # a line and a column in a message
 
@@ -89,7 +89,7 @@ def plan_removal(library: Library, names: Sequence[tuple[EntryType, str]]) -> Ch
     after = edits.library_after
     # EN060 names the referrers; the errors that they have after the removal would repeat it.
     referrers = [f for entry in removed for f in check_removal(entry, after)]
-    findings = sorted_findings([*edits.findings, *(referrers or _new_errors(library, after))])
+    findings = sorted_findings([*edits.findings, *(referrers or _find_new_errors(library, after))])
     return Change(edits.changed_files, findings, len(removed))
 
 
@@ -97,7 +97,9 @@ def find_type(library: Library, name: str) -> EntryType:
     """Return a type by its name; raise NotFoundError (exit 7) if it does not exist."""
     types = library.schemas.types
     if name not in types:
-        raise NotFoundError(f"there is no type {name}{suggestion(name, types)}", f"the types are {', '.join(types)}")
+        raise NotFoundError(
+            f"there is no type {name}{format_suggestion(name, types)}", f"the types are {', '.join(types)}"
+        )
     return types[name]
 
 
@@ -141,7 +143,7 @@ def _check_contradictions(new_entries: Sequence[Entry]) -> Iterator[Finding]:
     by_key: dict[tuple[str, str], Entry] = {}
     for new in new_entries:
         first = by_key.setdefault((new.type.name, new.key), new)
-        if new.type.name != "route" and not same_value(first.value, new.value):
+        if new.type.name != "route" and not is_same_value(first.value, new.value):
             detail = f"two entries of this call have the {new.type.key_field} {new.key} and differ"
             yield new.finding("EN002", got=new.key, detail=detail, advice="keep one of them")
 
@@ -183,7 +185,7 @@ def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
     entries = library.of(entry_type.name)
     if key not in entries:
         raise NotFoundError(
-            f"there is no {entry_type.name} {key}{suggestion(key, entries)}",
+            f"there is no {entry_type.name} {key}{format_suggestion(key, entries)}",
             f"`registry-pipeline entries list --type {entry_type.name}` lists the entries",
         )
     if len(entries[key]) > 1:
@@ -200,19 +202,19 @@ def _check_change(before: Library, edits: FileEdits) -> tuple[Finding, ...]:
     for name, key in edits.touched:
         findings += [f for entry in after.of(name).get(key, ()) for f in check_entry(entry, after)]
     keys = {key for _, key in edits.touched}
-    findings += [f for f in check_keys(after) if f.got in keys]
-    known = {_identity(f) for f in findings}
-    findings += [f for f in _new_errors(before, after) if _identity(f) not in known]
+    findings += [f for f in check_unique_keys(after) if f.got in keys]
+    known = {_make_identity(f) for f in findings}
+    findings += [f for f in _find_new_errors(before, after) if _make_identity(f) not in known]
     return sorted_findings(findings)
 
 
-def _new_errors(before: Library, after: Library) -> list[Finding]:
+def _find_new_errors(before: Library, after: Library) -> list[Finding]:
     # The entries that do not change keep their shape, and schemas take most of the time.
-    known = {_identity(f) for f in check_library(before, shapes=False)}
+    known = {_make_identity(f) for f in check_library(before, shapes=False)}
     errors = (f for f in check_library(after, shapes=False) if f.severity is Severity.ERROR)
-    return [f for f in errors if _identity(f) not in known]
+    return [f for f in errors if _make_identity(f) not in known]
 
 
-def _identity(f: Finding) -> tuple[str, str, str, str | None]:
+def _make_identity(f: Finding) -> tuple[str, str, str, str | None]:
     # Lines that are added above a finding do not make it another one.
     return (f.code, f.path, _LINES.sub("", f.message), f.got)

@@ -25,10 +25,10 @@ from registry_pipeline.registries.run_index.log_file import (
     Line,
     Log,
     Tail,
-    clear_batch_intent,
     move_torn_tail,
     parse_line,
     read_tail,
+    remove_batch_intent,
     write_batch_intent,
 )
 from registry_pipeline.registries.run_index.record import Record
@@ -87,10 +87,10 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
     # (1) Refuse what can be refused without the lock, so that a refused append does not create the log.
     findings = tuple(_find_unwritable(log, records))
     if not findings and not log.path.exists():
-        findings = tuple(check(_number_entries(_split_known(records, ())[0], 0)))
+        findings = tuple(check(_make_entries(_split_known(records, ())[0], 0)))
     if has_errors(findings):
         return AppendResult(findings=sorted_findings(findings), refused=True)
-    with locked(log) as file:
+    with hold_log_lock(log) as file:
         # (2) Find the records of the same runs or overrides.
         tail = read_tail(log, file.fileno())
         ids = {record[log.id_key] for record in records}
@@ -100,12 +100,12 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
             return AppendResult((), repeated)
         # (3) Check them with and without the new records: only findings that the new records cause count.
         previous = set(check(known))
-        caused = [item for item in check([*known, *_number_entries(new, lines)]) if item not in previous]
+        caused = [item for item in check([*known, *_make_entries(new, lines)]) if item not in previous]
         if has_errors(caused):
             return AppendResult((), repeated, sorted_findings(caused), refused=True)
         # (4) Repair the end of the log, then write.
         tail_findings, moved = _repair_tail(log, file.fileno(), tail)
-        _write(log, file.fileno(), new)
+        _write_records(log, file.fileno(), new)
         return AppendResult(new, repeated, sorted_findings([*caused, *tail_findings]), (log.display_path, *moved))
 
 
@@ -130,7 +130,7 @@ def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tup
     return tuple(new), tuple(repeated)
 
 
-def _number_entries(records: Sequence[Record], lines: int) -> list[Entry]:
+def _make_entries(records: Sequence[Record], lines: int) -> list[Entry]:
     """Return records as they will be after `lines` lines."""
     return [Entry(record, lines + number, 0, 0) for number, record in enumerate(records, 1)]
 
@@ -146,18 +146,18 @@ def _repair_tail(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], 
         name = move_torn_tail(log, descriptor, tail).name
         moved.append((PurePosixPath(log.display_path).parent / name).as_posix())
         findings.append(finding("RI008", log.display_path, detail=f"{tail.reason} are in {moved[0]}"))
-    clear_batch_intent(log)
+    remove_batch_intent(log)
     return findings, moved
 
 
-def _write(log: Log, descriptor: int, records: Sequence[Record]) -> None:
+def _write_records(log: Log, descriptor: int, records: Sequence[Record]) -> None:
     data = b"".join(map(json_line, records))
     # A reader could take a part of a batch for complete lines; one record needs no announcement.
     if len(records) > 1:
         write_batch_intent(log, BatchIntent(os.fstat(descriptor).st_size, data))
     _write_or_truncate(log, descriptor, data)
     if len(records) > 1:
-        clear_batch_intent(log)
+        remove_batch_intent(log)
 
 
 def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
@@ -168,12 +168,12 @@ def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
         os.fsync(descriptor)
     except OSError as error:
         os.ftruncate(descriptor, size)
-        clear_batch_intent(log)
+        remove_batch_intent(log)
         raise cannot_write(log.path, error) from None
 
 
 @contextmanager
-def locked(log: Log) -> Iterator[IO[bytes]]:
+def hold_log_lock(log: Log) -> Iterator[IO[bytes]]:
     """Hold the lock of a log, which is created if it is missing; raises as `append_records` does."""
     # The lock is on the log itself, not on a file beside it.
     if log.root is not None:

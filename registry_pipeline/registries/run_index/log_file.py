@@ -78,12 +78,12 @@ class Entry:
     size: int
 
 
-def entry_finding(entry: Entry, code: str, path: str, pointer: str = "", **parts: Any) -> Finding:
+def make_entry_finding(entry: Entry, code: str, path: str, pointer: str = "", **parts: Any) -> Finding:
     """Return a finding about a record, or about one of its fields."""
     return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **parts)
 
 
-def problem_findings(path: str, problems: Iterable[Problem], location: str = "") -> list[Finding]:
+def make_problem_findings(path: str, problems: Iterable[Problem], location: str = "") -> list[Finding]:
     """Return a finding for each problem of a record."""
     return [
         finding(code, path, location=f"{location} {pointer}".strip() or None, expected=expected, got=got, detail=detail)
@@ -93,15 +93,15 @@ def problem_findings(path: str, problems: Iterable[Problem], location: str = "")
 
 def run_index_log(repository: Repository) -> Log:
     """Return the run index of a repository."""
-    return _log(repository, repository.config.run_index.path, (RUN,))
+    return _make_log(repository, repository.config.run_index.path, (RUN,))
 
 
 def overrides_log(repository: Repository) -> Log:
     """Return the overrides log of a repository."""
-    return _log(repository, repository.config.run_index.overrides, (OVERRIDE, OVERRIDE_UPDATE))
+    return _make_log(repository, repository.config.run_index.overrides, (OVERRIDE, OVERRIDE_UPDATE))
 
 
-def _log(repository: Repository, path: str, shapes: tuple[Shape, ...]) -> Log:
+def _make_log(repository: Repository, path: str, shapes: tuple[Shape, ...]) -> Log:
     table = repository.config.run_index
     validator = RecordValidator(shapes, GRAMMARS[table.ids], frozenset(table.extra_keys))
     return Log(repository.path(path), path, validator, repository.root)
@@ -169,7 +169,7 @@ def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
         detail = encodable(str(error))[:200]
         return None, [*findings, finding(code, log.display_path, location=location, detail=detail)]
     problems = log.validator.find_problems(value)
-    findings += problem_findings(log.display_path, problems, location)
+    findings += make_problem_findings(log.display_path, problems, location)
     return (None if problems else Entry(value, line.number, line.offset, line.size)), findings
 
 
@@ -224,7 +224,7 @@ def read_tail(log: Log, descriptor: int) -> Tail:
         # Other bytes mean that the log was replaced since: then the batch file belongs to another log.
         if batch.data.startswith(rest):
             return Tail(batch.offset, size, f"{len(rest)} of {len(batch.data)} bytes of a batch")
-    start = _last_newline(descriptor, size)
+    start = _find_end_of_lines(descriptor, size)
     if start == size:
         return Tail(size, size)
     rest = os.pread(descriptor, MAX_LINE + 1, start) if size - start <= MAX_LINE else b""
@@ -236,11 +236,11 @@ def read_tail(log: Log, descriptor: int) -> Tail:
 def write_batch_intent(log: Log, batch: BatchIntent) -> None:
     """Write durably which batch is about to be appended."""
     head = {"offset": batch.offset, "length": len(batch.data), "sha256": sha256_hex(batch.data)}
-    clear_batch_intent(log)
+    remove_batch_intent(log)
     create_file(batch_intent_path(log), json_line(head) + batch.data)
 
 
-def clear_batch_intent(log: Log) -> None:
+def remove_batch_intent(log: Log) -> None:
     """Remove the batch file; call it when the log durably contains all of the batch or nothing of it."""
     batch_intent_path(log).unlink(missing_ok=True)
 
@@ -279,7 +279,7 @@ def _read_batch_intent(log: Log) -> BatchIntent | None:
     return BatchIntent(offset, data) if valid else None
 
 
-def _last_newline(descriptor: int, size: int) -> int:
+def _find_end_of_lines(descriptor: int, size: int) -> int:
     """Return the offset after the last newline, 0 if there is none."""
     end = size
     while end > 0:

@@ -7,7 +7,7 @@ from typing import Any
 
 from registry_pipeline.canonical import second_of
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
+from registry_pipeline.registries.run_index.log_file import Entry, make_entry_finding
 from registry_pipeline.registries.run_index.record import Record
 from registry_pipeline.values import field, value_type
 
@@ -60,7 +60,7 @@ def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
             first = overrides.setdefault(entry.record["override_id"], entry)
             if first is not entry:
                 code = "RI023" if first.record == entry.record else "RI042"
-                findings.append(entry_finding(entry, code, path, detail=str(first.number)))
+                findings.append(make_entry_finding(entry, code, path, detail=str(first.number)))
     updates: dict[str, Entry] = {}
     for entry in records:
         if entry.record["record_type"] != "OVERRIDE_UPDATE":
@@ -72,7 +72,7 @@ def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
             updates[override_id] = entry
         else:
             expected, got = f"at or after {_update_time(previous)}", _update_time(entry)
-            findings.append(entry_finding(entry, "RI022", path, "/update_utc", expected=expected, got=got))
+            findings.append(make_entry_finding(entry, "RI022", path, "/update_utc", expected=expected, got=got))
     by_id: dict[str, EffectiveOverride] = {}
     by_run: dict[str, list[EffectiveOverride]] = {}
     for override_id, entry in overrides.items():
@@ -83,10 +83,10 @@ def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
 
 def _check_update(path: str, override: Entry | None, entry: Entry) -> Iterator[Finding]:
     if override is None:
-        yield entry_finding(entry, "RI041", path, "/override_id", got=entry.record["override_id"])
+        yield make_entry_finding(entry, "RI041", path, "/override_id", got=entry.record["override_id"])
     elif _update_time(entry) < (second_of(override.record["created_utc"]) or ""):
         expected, got = f"at or after {override.record['created_utc']}", entry.record["update_utc"]
-        yield entry_finding(entry, "RI045", path, "/update_utc", expected=expected, got=got)
+        yield make_entry_finding(entry, "RI045", path, "/update_utc", expected=expected, got=got)
 
 
 def _update_time(entry: Entry) -> str:
@@ -104,9 +104,9 @@ def check_overrides(path: str, index: OverrideIndex, runs: Mapping[str, Record])
 
 def _compare_with_run(path: str, entry: Entry, run: Record | None) -> Iterator[Finding]:
     if run is None:
-        yield entry_finding(entry, "RI043", path, "/run_id", got=entry.record["run_id"])
+        yield make_entry_finding(entry, "RI043", path, "/run_id", got=entry.record["run_id"])
         return
     for name in ("artist_id", "genre_id"):
         expected, got = run[name], entry.record[name]
         if expected != got:
-            yield entry_finding(entry, "RI044", path, f"/{name}", expected=expected, got=got, detail=name)
+            yield make_entry_finding(entry, "RI044", path, f"/{name}", expected=expected, got=got, detail=name)

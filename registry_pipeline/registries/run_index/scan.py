@@ -41,7 +41,7 @@ class LogContent:
     lines: int
 
 
-def finished_end(log: Log, file: IO[bytes]) -> tuple[int, list[Finding]]:
+def read_finished_end(log: Log, file: IO[bytes]) -> tuple[int, list[Finding]]:
     """Return the offset where the complete records end, and a finding if the log does not end there."""
     tail = read_tail(log, file.fileno())
     findings = [finding("RI007", log.display_path, detail=tail.reason)] if tail.reason else []
@@ -57,12 +57,12 @@ def read_log(log: Log, *, missing_ok: bool = False) -> LogContent:
     if missing_ok and not log.path.exists():
         return LogContent((), (), 0)
     with open_log(log) as file:
-        end, findings = finished_end(log, file)
-        content = parse_log(log, file, end)
+        end, findings = read_finished_end(log, file)
+        content = read_open_log(log, file, end)
     return LogContent(content.entries, (*findings, *content.findings), content.lines)
 
 
-def parse_log(log: Log, file: IO[bytes], end: int) -> LogContent:
+def read_open_log(log: Log, file: IO[bytes], end: int) -> LogContent:
     """Return the content of an open log up to an offset."""
     entries: list[Entry] = []
     findings: list[Finding] = []
@@ -84,12 +84,12 @@ def read_entries(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number
             yield entry
 
 
-def find_current(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
+def read_current_records(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
     """Return the current record of each of the runs that a run index contains; empty if the log does not exist."""
     if not run_ids or not log.path.exists():
         return {}
     with open_log(log) as file:
-        end, _ = finished_end(log, file)
+        end, _ = read_finished_end(log, file)
         entries, _ = find_entries(log, file, end, run_ids)
     return {run_id: sort_versions(versions)[-1].record for run_id, versions in group_by_run(entries).items()}
 
@@ -110,7 +110,7 @@ def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> t
     number = 0  # of the lines before the chunk, and then before `counted_to`
     for chunk, chunk_offset in _read_chunks(file, end):
         counted_to, last_start = 0, -1
-        for position in _find_candidates(chunk, log.id_key, encoded):
+        for position in _find_candidate_positions(chunk, log.id_key, encoded):
             start = chunk.rfind(b"\n", 0, position) + 1
             if start == last_start:
                 continue  # a second candidate of the same line
@@ -123,7 +123,7 @@ def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> t
     return entries, number
 
 
-def _find_candidates(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
+def _find_candidate_positions(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
     """Return, in order, positions in the lines that may have one of the ids."""
     positions = [match.start() for match in _KEYS[key].finditer(chunk) if match[1] is None or match[1] in ids]
     if b"\\u00" not in chunk:

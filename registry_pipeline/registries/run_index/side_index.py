@@ -74,7 +74,7 @@ def index_path(log: Log) -> Path:
     return log.path.with_name(log.path.name + ".index.sqlite3")
 
 
-def index_row(record: Record) -> tuple[str | int, ...]:
+def make_index_row(record: Record) -> tuple[str | int, ...]:
     """Return the row of a record: run, created, sort time, machine, artist, genre, passed, failed."""
     updated, machine = version_key(record)
     return (
@@ -101,7 +101,7 @@ def select_entries(
         rows = connection.execute(f"SELECT {_COLUMNS} FROM places {clauses}", tuple(values))  # noqa: S608 - constants
         for number, offset, size, *row in rows:
             entry = _read_line(log, file, number, offset, size)
-            if entry is None or index_row(entry.record) != tuple(row):
+            if entry is None or make_index_row(entry.record) != tuple(row):
                 raise LogChangedError
             yield entry
     except sqlite3.Error as error:
@@ -118,12 +118,12 @@ def _read_line(log: Log, file: IO[bytes], number: int, offset: int, size: int) -
     return parse_record(log, line, number, offset)
 
 
-def index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
+def make_index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
     """Return an index of records that is not written to a file."""
     connection = _connect(":memory:")
     connection.executescript(_TABLES)
     connection.execute("BEGIN")
-    _insert(connection, entries)
+    _insert_rows(connection, entries)
     connection.execute("CREATE INDEX by_run ON places (run_id)")
     connection.execute(_SET_CURRENT.format(runs=_REPEATED_RUNS))
     connection.execute("COMMIT")
@@ -153,7 +153,7 @@ def open_index(log: Log, file: IO[bytes], *, rebuild: bool = False) -> sqlite3.C
 
 def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection | None:
     """Return the existing index, up to date; None if it must be rebuilt."""
-    connection = _open_unchanged(path)
+    connection = _open_if_unchanged(path)
     if connection is None:
         return None
     with ExitStack() as stack:
@@ -170,15 +170,15 @@ def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection
                 return connection
             # An append may hide an edit, so the checksum of every indexed byte is computed again.
             indexed = int(meta["end"])
-            if indexed > end or checksum(file, 0, indexed) != int(meta["checksum"]):
+            if indexed > end or compute_checksum(file, 0, indexed) != int(meta["checksum"]):
                 return None
         except (KeyError, ValueError):
             return None
     _refresh(log, file, path, (end, state))
-    return _open_unchanged(path)
+    return _open_if_unchanged(path)
 
 
-def _open_unchanged(path: Path) -> sqlite3.Connection | None:
+def _open_if_unchanged(path: Path) -> sqlite3.Connection | None:
     """Return a connection that reads the index as this program wrote it; None if there is none, or it was changed."""
     for _ in range(_ATTEMPTS):
         if not path.is_file():
@@ -222,9 +222,9 @@ def _refresh(log: Log, file: IO[bytes], path: Path, target: tuple[int, str]) -> 
         start = int(meta["end"])
         if start > end:
             return
-        crc = checksum(file, start, end, int(meta["checksum"]))
+        crc = compute_checksum(file, start, end, int(meta["checksum"]))
         lines = count_newlines(file, start)
-        _insert(connection, read_entries(log, file, end, offset=start, number=lines + 1))
+        _insert_rows(connection, read_entries(log, file, end, offset=start, number=lines + 1))
         connection.execute(_SET_CURRENT.format(runs="SELECT run_id FROM places WHERE number > ?"), (lines,))
         _write_meta(log, connection, (end, crc), state)
         connection.execute("COMMIT")
@@ -236,7 +236,7 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
     _remove_leftovers(path)
     state = format_state(os.fstat(file.fileno()))  # before the lines that it must describe are read
     end = read_tail(log, file.fileno()).finished
-    crc = checksum(file, 0, end)  # before the lines are parsed: a change meanwhile does not match it
+    crc = compute_checksum(file, 0, end)  # before the lines are parsed: a change meanwhile does not match it
     temporary = path.with_name(f"{path.name}.building-{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:
@@ -246,7 +246,7 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
             )
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
-            _insert(connection, read_entries(log, file, end))
+            _insert_rows(connection, read_entries(log, file, end))
             connection.execute("COMMIT")
             connection.executescript(_INDEXES)
             # The last commit syncs the whole file: a state that survives a power failure describes what is on the disk.
@@ -265,10 +265,10 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+def _insert_rows(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     rows: list[tuple[str | int, ...]] = []
     for entry in entries:
-        rows.append((entry.number, entry.offset, entry.size, *index_row(entry.record)))
+        rows.append((entry.number, entry.offset, entry.size, *make_index_row(entry.record)))
         if len(rows) == _BATCH:
             connection.executemany(_INSERT, rows)
             rows.clear()
@@ -357,7 +357,7 @@ def format_state(stat: os.stat_result) -> str:
     return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}\n"
 
 
-def checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
+def compute_checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
     """Return the CRC-32 of an open file up to `end`; `previous` is the CRC-32 of its first `start` bytes."""
     # A checksum detects edits, not forgeries, which suffices here: no proof relies on the side index.
     while start < end:
