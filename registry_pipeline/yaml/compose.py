@@ -35,7 +35,7 @@ ErrorKind = Literal["invalid", "duplicate_key"]
 
 
 def parse_plain_scalar(text: str) -> Any:
-    """Return the value of a scalar without quotes and tag.
+    """Return the value of a scalar without quotes and tag: None, a boolean, a number, or else the text itself.
 
     Raises:
         ValueError: a number that JSON cannot represent, or one of too many digits.
@@ -63,6 +63,7 @@ def parse_plain_scalar(text: str) -> Any:
 
 
 def _parse_tagged_scalar(tag: str, text: str) -> Any:
+    """Return the value of a scalar with one of YAML's own tags; raise ValueError if the text is not of that type."""
     if tag == f"{_CORE}str":
         return text
     value = parse_plain_scalar(text)
@@ -129,7 +130,7 @@ class YamlNode(NamedTuple):
         return tuple(zip(self.members[::2], self.members[1::2], strict=True))
 
     def find_nearest(self, path: Iterable[str | int]) -> YamlNode:
-        """Return the node at a path, or its nearest existing ancestor."""
+        """Return the node at a path of keys and indexes, or its nearest existing ancestor."""
         node = self
         for step in path:
             child = None
@@ -144,7 +145,7 @@ class YamlNode(NamedTuple):
 
 
 def parse_yaml(data: bytes) -> tuple[YamlNode, ...]:
-    """Return the root node of each document; an empty text has none.
+    """Return the root node of each document; a text of comments and blank lines has none.
 
     Raises:
         StrictYamlError: not UTF-8, not YAML, a duplicate key, or a value that JSON cannot represent.
@@ -180,7 +181,7 @@ def _decode(data: bytes) -> str:
 
 
 def parse_yaml_values(data: bytes) -> list[Any]:
-    """Return the value of each document, as `parse_yaml` does without positions."""
+    """Return the value of each document, without positions; raises as `parse_yaml`."""
     return [node.value for node in parse_yaml(data)]
 
 
@@ -191,6 +192,7 @@ def is_same_value(left: Any, right: Any) -> bool:
 
 
 def _compose_documents(text: str, yaml: Any) -> Iterator[YamlNode]:
+    """Yield the root node of each document, made from the events of libyaml."""
     scalar, mapping_end, sequence_end = yaml.ScalarEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
     starts = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
     anchors: dict[str, YamlNode | None] = {}
@@ -255,6 +257,7 @@ def _make_collection(start: Any, members: list[YamlNode], end: Any, *, is_mappin
 
 
 def _make_mapping_value(members: list[YamlNode]) -> dict[str, Any]:
+    """Return the dictionary of alternating keys and values, with the members that merge keys bring."""
     own: dict[str, Any] = {}
     merged: list[YamlNode] = []
     for key, value in zip(members[::2], members[1::2], strict=True):

@@ -57,7 +57,7 @@ def load_yaml(path: str | os.PathLike[str]) -> Any:
 
 
 def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
-    """Change a YAML file to contain `data`; lines that need no change keep their bytes.
+    """Write `data` into a YAML file, which keeps the bytes of lines that need no change; equal values write nothing.
 
     `data` is what `load_yaml` returned, or plain values. The comments are those of the file: each stays with its
     entry. A missing file is created, in block style.
@@ -92,12 +92,12 @@ def read_yaml_file(path: Path) -> bytes:
 
 
 def edit_yaml(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[YamlNode] | None = None) -> bytes:
-    """Return a file's bytes with the documents `after`; the same bytes if it contains these values already.
+    """Return the bytes `before`, edited to contain the documents `after`; the same bytes if they do already.
 
-    `name` is the file in messages; `nodes` are the documents of `before`, if the caller has parsed them.
+    Nothing is written. `name` is the file in messages; `nodes` are the documents of `before`, if already parsed.
 
     Raises:
-        RefusedError: `before` is not strict YAML, or no verified result was possible (exit 5).
+        RefusedError: `before` is not strict YAML, or no edit gives exactly the new values (exit 5).
     """
     documents = _parse_nodes(before, name) if nodes is None else nodes
     values = list(after)
@@ -129,6 +129,7 @@ def _parse_nodes(data: bytes, name: str) -> Sequence[YamlNode]:
 
 
 def _edit_by_round_trip(text: str, documents: Sequence[YamlNode], values: Sequence[Any]) -> str:
+    """Return the text that ruamel.yaml writes for the new values; raise EditError if a comment would be lost."""
     if len(documents) != len(values) and documents:
         raise EditError("documents are added or removed")
     loaded = _load_round_trip(text)
@@ -150,6 +151,7 @@ def _edit_by_round_trip(text: str, documents: Sequence[YamlNode], values: Sequen
 
 
 def _merge_value(old: Any, new: Any) -> Any:
+    """Change a loaded value to equal a new one, and return it; a value of another kind is replaced by the new one."""
     # What does not change keeps its layout and comments.
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [name for name in old if name not in new]:
@@ -166,6 +168,7 @@ def _merge_value(old: Any, new: Any) -> Any:
 
 
 def _to_plain(value: Any) -> Any:
+    """Return a copy of a value in plain dicts, lists and scalars; raise RefusedError if JSON cannot represent it."""
     if isinstance(value, dict):
         for name in value:
             if not isinstance(name, str):
@@ -184,6 +187,7 @@ def _to_plain(value: Any) -> Any:
 
 
 def _load_round_trip(text: str) -> list[Any] | None:
+    """Return the documents in ruamel.yaml's types, or None if it cannot read the text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about redefined anchors, which YAML allows
         try:

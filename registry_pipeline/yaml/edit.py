@@ -39,10 +39,10 @@ class EditError(ValueError):
 
 
 def edit_text(text: str, before: Sequence[YamlNode], after: Sequence[Any]) -> str:
-    """Return the text, whose documents are `before`, with the values `after`.
+    """Return the text, whose documents are `before`, edited to contain the documents `after`.
 
     Raises:
-        EditError: documents are added or removed, or the layout cannot be edited.
+        EditError: the layout cannot be edited, or a document is added before the end or removed from more than two.
     """
     # libyaml ends lines at these characters too, so its lines would not be the lines of this module.
     if _ODD_LINE_ENDS.search(text):
@@ -66,6 +66,7 @@ class _TextEditor:
         self.edits: list[tuple[int, int, str]] = []
 
     def edit_document_count(self, before: Sequence[YamlNode], after: Sequence[Any]) -> str:
+        """Return the text with one more document at its end, or with one of its two documents; else raise EditError."""
         if len(after) == len(before) + 1 and all(map(is_same_value, (node.value for node in before), after)):
             return self.text + self.make_insertion(len(self.text), ["---", *self.format_root_lines(after[-1])])
         if len(before) == 2 and len(after) == 1:
@@ -77,6 +78,7 @@ class _TextEditor:
         raise EditError("documents are added or removed")
 
     def edit_document(self, node: YamlNode, value: Any) -> None:
+        """Add the edits that give one document a new value."""
         if is_same_value(node.value, value):
             return
         if node.start == node.end:  # only comments, or an empty document between marks
@@ -88,6 +90,7 @@ class _TextEditor:
             raise EditError("the document becomes another kind of value")
 
     def apply_edits(self) -> str:
+        """Return the text with all edits; raise EditError if two of them overlap."""
         pieces, position = [], 0
         for start, end, text in sorted(self.edits, key=lambda edit: edit[:2]):
             if start < position:
@@ -107,7 +110,7 @@ class _TextEditor:
         self.edits.append((start, start, self.make_insertion(start, lines)))
 
     def _edit_collection(self, node: YamlNode, value: Any) -> bool:
-        """Edit a block collection member by member; return False if it has to be replaced instead."""
+        """Add edits of a block collection member by member; return False, without edits, if it must be replaced."""
         if node.flow or not is_block(value) or not node.members:
             return False
         if node.kind == "mapping" and isinstance(value, dict):
@@ -217,7 +220,7 @@ class _TextEditor:
         return prefix.index("-") if _DASHES.fullmatch(prefix) else -1
 
     def _find_head(self, node: YamlNode, column: int, previous: YamlNode | None) -> int:
-        """Return the start of a key or item, including the comments directly above it."""
+        """Return the start of the first line of a key or item, including the comments directly above it."""
         start = self._find_line_start(node.start)
         if self.text[start : node.start].strip(" -"):
             raise EditError("a value does not begin on a line of its own")
@@ -233,7 +236,7 @@ class _TextEditor:
         return start
 
     def _find_tail(self, node: YamlNode, column: int) -> int:
-        """Return the end of a key or item, including the comments below that are indented deeper."""
+        """Return the start of the line after a key or item and the deeper indented comments below it."""
         end = self._find_line_after(node)
         while end < len(self.text):
             following = self._find_next_line(end)
@@ -287,6 +290,7 @@ class _TextEditor:
 
 
 def _make_identity(value: Any) -> bytes:
+    """Return what two versions of a list item have in common: the key of the entry, else the whole value."""
     # With an identity, a changed entry is edited in place instead of removed and inserted.
     if isinstance(value, dict):
         name = next((name for name in KEY_FIELDS if isinstance(value.get(name), str)), None)

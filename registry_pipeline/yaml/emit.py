@@ -27,7 +27,7 @@ class Style:
 
 
 def measure_style(documents: Sequence[YamlNode], newline: str) -> Style:
-    """Return the style of a file, measured at the first list and the first mapping inside a mapping."""
+    """Return the style of a file: the first list and mapping inside a mapping count; 2 columns if there are none."""
     indents: dict[str, int] = {}
     queue = [node for node in documents if not node.flow]
     for _ in range(1000):  # a large file shows its layout early
@@ -93,7 +93,7 @@ def format_flow(value: Any) -> str:
 
 
 def format_scalar(value: Any, *, flow: bool = False) -> str:
-    """Return a scalar on one line, quoted if needed; `flow` is set inside brackets."""
+    """Return a scalar on one line; a text is quoted unless YAML 1.1 and 1.2 read it plain (`flow`: in brackets)."""
     if not isinstance(value, str):
         return json.dumps(value)
     if _is_plain(value) and not (flow and _FLOW_SIGNS.intersection(value)):

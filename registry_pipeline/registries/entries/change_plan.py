@@ -64,7 +64,7 @@ class Change:
 
 
 def plan_addition(library: Library, new_entries: Sequence[Entry], request: ChangeRequest) -> Change:
-    """Return the plan that adds or updates all of the entries."""
+    """Return the plan that adds or updates all entries; with `no_check`, they get an override of their other errors."""
     # (1) An entry without shape or key cannot be put into a file at all.
     unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:
@@ -81,7 +81,7 @@ def plan_addition(library: Library, new_entries: Sequence[Entry], request: Chang
 
 
 def plan_removal(library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
-    """Return the plan that removes all of the entries, each named by its type and key."""
+    """Return the plan that removes entries; NotFoundError if a key has no entry, RefusedError if it has several."""
     edits = FileEdits(library)
     removed = [_find_entry(library, entry_type, key) for entry_type, key in names]
     for entry in removed:
@@ -104,7 +104,7 @@ def find_type(library: Library, name: str) -> EntryType:
 
 
 def choose_type(library: Library, family: str, value: Mapping[str, Any]) -> EntryType:
-    """Return the type of a family whose schema fits an entry best; refuse if several fit equally well."""
+    """Return the type of a family whose schema an entry violates least; RefusedError if several fit equally well."""
     scores = {}
     for entry_type in library.schemas.types.values():
         if entry_type.family != family:
@@ -127,6 +127,7 @@ def _edit_files(library: Library, changes: Iterable[tuple[Entry, dict[str, Any]]
 
 
 def _check_shape(library: Library, new: Entry) -> list[Finding]:
+    """Return why an entry cannot be written: violations of its schema (then also its other errors), or no key."""
     if not isinstance(new.value, dict):
         schema, got = library.schemas.paths[new.type.name], type(new.value).__name__
         return [finding("EN001", new.path, got=got, detail="an entry is a mapping", schema=schema)]
@@ -149,6 +150,7 @@ def _check_contradictions(new_entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _with_approval(library: Library, new: Entry, request: ChangeRequest) -> dict[str, Any]:
+    """Return the value to write: with the existing approval of its lifecycle, or else that of the request."""
     # An approval or override that the given entry states itself does not count.
     value = {name: part for name, part in new.value.items() if name not in (APPROVAL, OVERRIDE)}
     lifecycle, approved_by = value.get("lifecycle"), (request.approved_by or "").strip()
@@ -165,6 +167,7 @@ def _with_approval(library: Library, new: Entry, request: ChangeRequest) -> dict
 def _with_override(
     library: Library, after: Library, new: Entry, value: dict[str, Any], request: ChangeRequest
 ) -> dict[str, Any]:
+    """Return the value to write, with an override of the errors that the entry has in `after`, if any."""
     failures = {
         f.code
         for entry in after.of(new.type.name).get(new.key, ())
@@ -182,6 +185,7 @@ def _with_override(
 
 
 def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
+    """Return the entry of a key; raise NotFoundError if there is none, RefusedError if there are several."""
     entries = library.of(entry_type.name)
     if key not in entries:
         raise NotFoundError(
@@ -195,6 +199,7 @@ def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
 
 
 def _check_change(before: Library, edits: FileEdits) -> tuple[Finding, ...]:
+    """Return all findings about the changed entries, and the new errors of other entries, sorted."""
     # An error elsewhere refuses the change only if it did not exist before.
     after = edits.library_after
     schemas = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in edits.touched}

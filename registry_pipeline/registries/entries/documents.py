@@ -83,7 +83,7 @@ type; for EN012 one side is enough.
 
 
 def make_initial_files(repository: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
-    """Return the files that `init --entries` writes, by path: the missing schemas, and outdated documents."""
+    """Return the files that `init --entries` writes, by path: missing schemas, and missing or outdated documents."""
     names = {f"{SCHEMA_FOLDER}/{row.schema_name}": f"entries/{row.schema_name}" for row in ENTRY_TYPES.values()}
     files = {path: schema_bytes(name) for path, name in names.items() if not os.path.lexists(repository.path(path))}
     for path, text in make_documents(repository.config.entries, schemas).items():
@@ -95,7 +95,7 @@ def make_initial_files(repository: Repository, schemas: EntrySchemas) -> dict[st
 
 
 def make_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, bytes]:
-    """Return the current text of both documents, by path."""
+    """Return AGENTS.md and registry_coordination.md as this version generates them, by path."""
     types = [
         f"| {name} | `{row.key_field}` | `{SCHEMA_FOLDER}/{row.schema_name}` | `{content_path(config, row)}`"
         f"{f', list `{row.list_key}`' if row.list_key else ''} | {row.purpose} |\n"
@@ -109,7 +109,7 @@ def make_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, bytes
 
 
 def check_documents(repository: Repository, schemas: EntrySchemas) -> list[Finding]:
-    """Return a finding for each existing document that differs from the generated one (EN070)."""
+    """Return a finding for each document that exists and differs from the generated one (EN070)."""
     expected = make_documents(repository.config.entries, schemas)
     existing = {path: _read_document(repository, path) for path in expected}
     return [finding("EN070", path) for path, data in existing.items() if data is not None and data != expected[path]]
@@ -125,6 +125,7 @@ def _read_document(repository: Repository, path: str) -> bytes | None:
 
 
 def _read_inputs(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
+    """Capture the content files of one registry and count their entries; any CAPTURE_ finding refuses all files."""
     capture = CaptureReader(registry_id, repository, context)
     types = [entry_type for entry_type in ENTRY_TYPES.values() if entry_type.family == FAMILY_OF[registry_id]]
     paths = find_content_paths(repository, types)
@@ -162,6 +163,7 @@ def _explain_path_problem(repository: Repository, path: str) -> str:
 
 
 def _count_entries(data: bytes) -> int:
+    """Return the number of entries in a content file of any shipped type."""
     count = 0
     list_keys = [entry_type.list_key for entry_type in ENTRY_TYPES.values()]
     for document in parse_yaml_values(data):

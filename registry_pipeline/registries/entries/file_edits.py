@@ -29,7 +29,7 @@ _PUT = {"routes": put_route, "hooks": put_hook}
 
 
 class FileEdits:
-    """The edits of one change: all entries are put or removed first, then the results are read."""
+    """The edits of one change, in memory: all entries are put or removed first, then the results are computed once."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -38,7 +38,7 @@ class FileEdits:
         self.findings: list[Finding] = []
 
     def put(self, new: Entry, value: dict[str, Any], *, update: bool) -> None:
-        """Add or update an entry with `value`; without `update`, a different entry of its key becomes a finding."""
+        """Add or update an entry with `value`; if another one exists and not `update`, a finding is added instead."""
         path, key = self._library.make_entry(new.type, value).path, new.key
         # A run folder must be able to contain the file.
         if path_codes(path) or not is_content_file(self._library.config, new.type, path):
@@ -63,7 +63,7 @@ class FileEdits:
         self.touched.add((new.type.name, key))
 
     def remove(self, entry: Entry) -> None:
-        """Remove an entry; a file without documents is deleted."""
+        """Remove an entry that is in the library; a file without documents is deleted, an empty list stays."""
         documents = self._read(entry.path, entry.type) or []
         self.touched.add((entry.type.name, entry.key))
         list_key = entry.type.list_key
@@ -79,7 +79,7 @@ class FileEdits:
 
     @cached_property
     def changed_files(self) -> dict[str, tuple[bytes | None, bytes | None]]:
-        """The bytes before and after of each changed file, by path; None stands for no file."""
+        """The bytes before and after (None: no file) of each changed file; RefusedError if one cannot be edited."""
         changed: dict[str, tuple[bytes | None, bytes | None]] = {}
         for path, documents in sorted(self._documents.items()):
             before, after = self._library.files.get(path), None
@@ -121,7 +121,7 @@ def _is_same_entry(entry: Entry, value: Any) -> bool:
 
 
 def _explain_collision(entry_type: EntryType, documents: list[Any], value: Mapping[str, Any]) -> str:
-    """Return what a new entry would replace, or "" if it is new or changes nothing."""
+    """Return which existing value a new entry would replace, as text, or "" if it is new or changes nothing."""
     for old in _find_values(entry_type, documents):
         if isinstance(old, dict) and entry_type.is_same_entry(old, value) and not _is_unchanged(old, value):
             if entry_type.name == "route":
@@ -150,7 +150,7 @@ def _is_unchanged(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
 
 
 def _explain_route_collision(old: Mapping[str, Any], value: Mapping[str, Any]) -> str:
-    """Return what a route would replace: a field of its file, or a route of the same slug."""
+    """Return which field of its file, or route of the same slug, a route would replace, as text, or ""."""
     for name in value:
         if name not in ("routes", APPROVAL, OVERRIDE) and not is_same_value(old.get(name), value[name]):
             return f"its field {name} differs from the existing one"

@@ -68,16 +68,16 @@ class Library:
     _by_key: Mapping[str, Mapping[str, tuple[Entry, ...]]]
 
     def of(self, type_name: str) -> Mapping[str, tuple[Entry, ...]]:
-        """Return the entries of a type, or all `abilities`, by key; several with one key are duplicates."""
+        """Return the entries of a type (`abilities`: of both levels) by key; several, except routes, are duplicates."""
         return self._by_key.get(type_name, {})
 
     def find_existing(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry | None:
-        """Return the entry that a new value would replace, or None."""
+        """Return the entry with the key (of a route: and the owner) of a new value, which would replace it, or None."""
         entries = self.of(entry_type.name).get(entry_type.key_of(value) or "", ())
         return next((entry for entry in entries if entry_type.is_same_entry(entry.value, value)), None)
 
     def make_entry(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry:
-        """Return the entry of a new value, in the existing file or else in a file named by its key."""
+        """Return a new value as an entry without a node, at the path of the entry that it replaces or of a new file."""
         existing, key = self.find_existing(entry_type, value), entry_type.key_of(value) or ""
         if entry_type.one_file:
             path = content_path(self.config, entry_type)
@@ -94,7 +94,7 @@ class Library:
 
 
 def read_library(repository: Repository) -> Library:
-    """Return the registries of a repository."""
+    """Return the entries of a repository; a schema or file that cannot be used is one of the findings in the result."""
     schemas = read_entry_schemas(repository)
     return make_library(repository, *read_entry_files(repository, schemas), schemas)
 
@@ -103,9 +103,12 @@ Check = Callable[[Entry, Library], Iterable[Finding]]
 
 
 def check_new_entry(check: Check, type_name: str, value: Mapping[str, Any], library: Library | None) -> list[Finding]:
-    """Return the findings of a check about an entry, which need not be in the library.
+    """Run one check on a value as if it were an entry of the library, and return its findings.
 
-    Without a library, that of the working directory's repository; NotFoundError (exit 7) if there is none.
+    Without a library, the repository of the working directory is read.
+
+    Raises:
+        NotFoundError: the working directory is in no repository (exit 7).
     """
     library = read_library(find_repository()) if library is None else library
     return list(check(library.make_entry(ENTRY_TYPES[type_name], value), library))
@@ -114,7 +117,7 @@ def check_new_entry(check: Check, type_name: str, value: Mapping[str, Any], libr
 def read_entry_files(
     repository: Repository, schemas: EntrySchemas, *, without_family: str | None = None
 ) -> tuple[dict[str, bytes], list[Finding]]:
-    """Return the bytes of the content files by path, and a finding for each file that cannot be read."""
+    """Return the bytes of the content files by path, and a finding (EN002) for each that is linked or unreadable."""
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
     types = (entry_type for entry_type in schemas.types.values() if entry_type.family != without_family)
@@ -133,7 +136,7 @@ def read_entry_files(
 
 
 def find_link(root: Path, parts: Sequence[str]) -> str | None:
-    """Return the first part of a path below `root` that is a link, or None."""
+    """Return the name of the first folder or file of a path below `root` that is a link, or None."""
     for part in parts:
         root = root / part
         if root.is_symlink():
@@ -142,7 +145,7 @@ def find_link(root: Path, parts: Sequence[str]) -> str | None:
 
 
 def find_content_paths(repository: Repository, types: Iterable[EntryType]) -> list[str]:
-    """Return the existing content files of some types, sorted."""
+    """Return the paths of the existing content files (also links) of some types, sorted."""
     config, paths = repository.config.entries, set()
     for entry_type in types:
         if entry_type.one_file:
@@ -164,7 +167,7 @@ def make_library(
     schemas: EntrySchemas,
     parsed: Mapping[str, tuple[YamlNode, ...]] | None = None,
 ) -> Library:
-    """Return the registries that content files contain; `parsed` are documents that were parsed before."""
+    """Return the library of content files; one that cannot be parsed is a finding. `parsed` were parsed before."""
     config = repository.config.entries
     all_findings = [*schemas.findings, *findings]
     documents: dict[str, tuple[YamlNode, ...]] = {}
@@ -199,7 +202,7 @@ def make_library(
 
 
 def is_content_file(config: Entries, entry_type: EntryType, path: str) -> bool:
-    """Return whether entries of a type are read from a path."""
+    """Return whether a path is the file of a type or inside its folder; the ending of the name is not compared."""
     if entry_type.one_file:
         return path == content_path(config, entry_type)
     folder = f"{folder_of(config, entry_type)}/"
@@ -258,7 +261,7 @@ def _find_entry_documents(
 
 
 def is_split_route(entry_type: EntryType, values: list[Any]) -> bool:
-    """Return whether two documents are one route: its head, and its routes."""
+    """Return whether two documents are one route: a head without `routes`, and a body with other keys than the head."""
     if entry_type.name != "route" or len(values) != 2 or not all(isinstance(value, dict) for value in values):
         return False
     # Two documents with a common key are two routes.

@@ -29,7 +29,7 @@ from registry_pipeline.registries.entries.schemas import (
 
 
 def put_in_list(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a file with an entry in its list; a missing list is created."""
+    """Return the document of a file with an entry inserted or updated in its list; a missing list is created."""
     document = documents[0] if documents and documents[0] is not None else {}
     key = str(entry_type.list_key)
     entries = list(document if isinstance(document, list) else document.get(key) or [])
@@ -55,7 +55,7 @@ def check_module_instance(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def check_interface_approval(entry: Entry, library: Library) -> Iterator[Finding]:  # noqa: ARG001 - the same call for all rules
-    """Yield a finding if the lifecycle of an interface needs an approval and has none (EN015)."""
+    """Yield a finding if an interface is RELEASED, SUNSET or REMOVED without an approval of that lifecycle (EN015)."""
     lifecycle = entry.value.get("lifecycle")
     if isinstance(lifecycle, str) and lifecycle in NEEDS_APPROVAL and not is_approved(entry.value):
         expected = f"{APPROVAL} with this lifecycle"
@@ -71,7 +71,7 @@ def is_approved(value: Mapping[str, Any]) -> bool:
 
 
 def check_type_graph(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the edges of a module type that the type at the other end does not declare (EN013)."""
+    """Yield a finding for each edge of a module type that the type at the other end does not declare (EN013)."""
     for side, other_side in (("outbound", "inbound"), ("inbound", "outbound")):
         for at, name in select_items(str, entry.value.get(side)):
             if entry.key not in _find_edges(library, name, other_side):
@@ -86,6 +86,7 @@ def _find_edges(library: Library, type_id: str, side: str) -> set[str]:
 
 
 def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield a finding if the parent is not registered, or if the entry is in a cycle of parents (EN011)."""
     parent = entry.value.get("parent_module")
     if not isinstance(parent, str):
         return
@@ -106,6 +107,7 @@ def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def _explain_dependency_problem(entry: Entry, name: str, library: Library) -> str:
+    """Return why a module may not depend on another one, or ""."""
     instances = library.of("module_instance")
     if name == entry.key:
         return f"{name} is the module itself"
@@ -127,7 +129,7 @@ _AI_FACING: Final = "ai_"
 
 
 def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a hook's file with the hook; refuse a file that contains another hook."""
+    """Return the documents of a hook's file with the hook; RefusedError if the file contains another hook."""
     kept = [document for document in documents if document is not None]
     keys = [entry_type.key_of(document) if isinstance(document, dict) else None for document in kept]
     # A hook file is named by its hook, so it contains one hook.
@@ -174,9 +176,9 @@ def check_ability_addition_consistency(
 
 
 def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the findings about modules, abilities, hooks and routes of an ability."""
+    """Yield the findings about the names in an ability, the events of its hooks, and routes without it."""
     yield from check_references(entry, library)
-    yield from _check_routes(entry, library)
+    yield from _check_mentions(entry, library)
     hooks = library.of("hook")
     for reference in find_references(entry, "hook"):
         if reference.name not in hooks:
@@ -187,7 +189,8 @@ def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
             yield entry.finding("EN033", *reference.steps, severity=Severity.ERROR, **details)
 
 
-def _check_routes(entry: Entry, library: Library) -> Iterator[Finding]:
+def _check_mentions(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield findings if no route of its modules mentions an ability; an ability without modules needs none (EN032)."""
     modules = {reference.name for reference in find_references(entry, "module_instance")}
     owners = sorted(modules & library.route_texts.keys())
     if not modules or any(entry.key in library.route_texts[owner] for owner in owners):

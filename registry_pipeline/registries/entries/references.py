@@ -56,7 +56,7 @@ class Reference:
 
 
 def find_value(value: Mapping[str, Any], *keys: str) -> Any:
-    """Return the value at a path of keys, or None."""
+    """Return the value at a path of keys in nested mappings, or None."""
     result: Any = value
     for key in keys:
         result = result.get(key) if isinstance(result, Mapping) else None
@@ -69,7 +69,7 @@ def select_items(kind: type[_T], value: Any) -> list[tuple[int, _T]]:
 
 
 def find_references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
-    """Yield the references of an entry, all or those to entries of a type; a pattern is not a reference."""
+    """Yield the references of an entry, all or those to one target; a pattern in a hook is not a reference."""
     for row_target, keys, code in _REFERENCES.get(entry.type.name, ()):
         if target not in (None, row_target):
             continue
@@ -84,7 +84,7 @@ def find_references(entry: Entry, target: str | None = None) -> Iterator[Referen
 
 
 def check_references(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the names that are not registered (EN010, EN014, EN030, EN031, EN033, EN041)."""
+    """Yield a finding for each reference with a code whose entry is not registered, or is the ability itself."""
     for reference in find_references(entry):
         name, code = reference.name, reference.code
         known = library.of(reference.target)
@@ -96,7 +96,7 @@ def check_references(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def find_referrers(library: Library, entry: Entry) -> list[tuple[Entry, Reference]]:
-    """Return the other entries that refer to an entry."""
+    """Return each reference to an entry from another one, with that other entry."""
     # A reference does not say of which level an ability is.
     target = "abilities" if entry.type.family == "abilities" else entry.type.name
     return [
@@ -139,7 +139,7 @@ def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, An
 
 
 def put_entry(entries: list[Any], new_entry: dict[str, Any], key_of: Callable[[Any], Any]) -> None:
-    """Insert or update an entry, as `insert_or_update_entry` does; refuse if two entries have its key."""
+    """Insert or update an entry in place, as `insert_or_update_entry`; RefusedError if two entries have its key."""
     key = key_of(new_entry)
     keys = [key_of(entry) if isinstance(entry, dict) else None for entry in entries]
     matches = [index for index, known in enumerate(keys) if known == key]

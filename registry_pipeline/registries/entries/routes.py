@@ -18,12 +18,16 @@ _NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
 
 
 def make_slug(route: Mapping[str, Any]) -> str:
-    """Return the slug of a route's `when_to_use`, which identifies the route inside its topic."""
+    """Return the slug of an item of `routes`: its `when_to_use` in lower case, its words joined by hyphens."""
     return _NOT_IN_SLUGS.sub("-", str(route.get("when_to_use", "")).casefold()).strip("-")
 
 
 def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a file with the routes of an entry; refuse a file that contains two other documents."""
+    """Return the documents of a file with an entry added, or merged into its old version.
+
+    Raises:
+        RefusedError: the file would contain a third document.
+    """
     if is_split_route(entry_type, documents):
         merged = _merge_route({**documents[0], **documents[1]}, entry)
         head = {name: merged[name] for name in merged if name != "routes" and name not in documents[1]}
@@ -38,7 +42,7 @@ def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]
 
 
 def _merge_route(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the new entry, with its routes inserted into those of the old one."""
+    """Return the fields of the new entry only, with the routes of the old one and the new ones in `routes`."""
     routes = list(before.get("routes") or [])
     for route in entry.get("routes") or []:
         put_entry(routes, route, make_slug)
@@ -55,7 +59,11 @@ def check_route_addition_consistency(
 
 
 def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the findings about conflicts, the owner, the documents and the stages of a route."""
+    """Yield the coordination findings of a route entry (EN020 to EN023).
+
+    A route conflicts with another entry of the same scope and topic, unless their priorities differ. Its owner must be
+    a module instance, its related documents must be files of the repository, and their stages must be configured.
+    """
     yield from _check_conflict(entry, library)
     yield from _check_owner(entry, library)
     for i, route in select_items(dict, entry.value.get("routes")):
@@ -64,7 +72,7 @@ def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def check_route_slugs(entry: Entry) -> Iterator[Finding]:
-    """Yield the routes of an entry that have the slug of an earlier one (EN002)."""
+    """Yield a finding for each item of `routes` that has the slug of an earlier item of the entry (EN002)."""
     known: set[str] = set()
     for at, route in select_items(dict, entry.value.get("routes")):
         if not isinstance(route.get("when_to_use"), str):

@@ -80,7 +80,7 @@ WRITE_FAILURES: Final = frozenset({"EN001", "EN002"})
 
 
 def check_library(library: Library, *, shapes: bool = True) -> tuple[Finding, ...]:
-    """Return all findings about the registries of a repository, sorted; without `shapes` no schema is applied."""
+    """Return all findings of a library and its entries, sorted; without `shapes` no schema is applied to the entries."""
     findings = list(library.findings)
     for entry in library.entries:
         findings += check_entry(entry, library, shape=shapes)
@@ -109,9 +109,11 @@ def check_rules(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def check_unique_keys(library: Library) -> Iterator[Finding]:
-    """Yield the entries whose key an earlier entry has (EN002)."""
+    """Yield a finding for each duplicate key of a type or of abilities, and each duplicate slug in a route (EN002).
+
+    Route entries may share a key: EN020 compares their priorities.
+    """
     for name in library.schemas.types:
-        # Several routes may have one key: EN020 compares their priorities.
         for key, entries in library.of(name).items() if name != "route" else ():
             first = entries[0]
             for second in entries[1:]:

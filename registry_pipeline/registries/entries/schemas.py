@@ -65,7 +65,7 @@ class EntryType:
         return "<" not in self.content
 
     def key_of(self, entry: Mapping[str, Any]) -> str | None:
-        """Return the key of an entry, or None if it has none."""
+        """Return the key of an entry (of a route `scope.topic`), or None if it has no such text."""
         if self.name == "route":
             scope, topic = entry.get("scope"), entry.get("topic")
             return f"{scope}.{topic}" if isinstance(scope, str) and isinstance(topic, str) else None
@@ -105,12 +105,12 @@ def folder_of(config: Entries, entry_type: EntryType) -> str:
 
 
 def content_path(config: Entries, entry_type: EntryType) -> str:
-    """Return the path of a type's file, or the pattern of its paths."""
+    """Return the path of a type's file from the root of the repository, or the pattern of its paths."""
     return f"{folder_of(config, entry_type)}/{entry_type.content}" if entry_type.folder else entry_type.content
 
 
 def make_entry_pathspecs(config: Config) -> tuple[str, ...]:
-    """Return the git pathspecs of the content files of entries, and of the repository's schemas of entries."""
+    """Return the git pathspecs of the content files of the shipped types, and of the repository's schemas; sorted."""
     specs = {f":(glob){quote_pathspec(SCHEMA_FOLDER)}/*{SCHEMA_SUFFIX}"}
     for entry_type in ENTRY_TYPES.values():
         # Routes may be in subfolders.
@@ -139,11 +139,12 @@ class EntrySchemas:
 
 
 def validate_entry(entry: Mapping[str, Any], schema_path: str | os.PathLike[str]) -> list[Finding]:
-    """Return the violations by an entry of the schema in a YAML file.
+    """Return a finding (EN001) for each violation of the schema in a YAML file by an entry.
 
     Raises:
         NotFoundError: the file does not exist (exit 7).
-        RefusedError: the file cannot be read as a schema (exit 5).
+        RefusedError: the file is a link or cannot be read (exit 5).
+        RegistryPipelineError: it is not a usable schema (exit 1).
     """
     file = Path(schema_path)
     try:
@@ -154,7 +155,11 @@ def validate_entry(entry: Mapping[str, Any], schema_path: str | os.PathLike[str]
 
 
 def read_entry_schemas(repository: Repository) -> EntrySchemas:
-    """Return the schemas of a repository; a copy in the repository replaces the shipped one if it is valid."""
+    """Return the entry types of a repository, their schemas, and a finding for each unusable schema file (EN003).
+
+    A valid file in `SCHEMA_FOLDER` replaces the shipped schema of its type, or defines a type of the repository.
+    The error of a shipped type is a warning, because the shipped schema is used instead.
+    """
     types = dict(ENTRY_TYPES)
     paths = {name: f"schemas/entries/{entry_type.schema_name}" for name, entry_type in types.items()}
     validators = {name: _read_shipped_validator(entry_type.schema_name) for name, entry_type in types.items()}
@@ -182,7 +187,7 @@ def read_entry_schemas(repository: Repository) -> EntrySchemas:
 
 
 def _read_own_type(name: str, data: bytes) -> EntryType:
-    """Return a type that the repository defines by the `x-` keys of its schema."""
+    """Return the type that the `x-` keys of a schema define; raise ValueError if they are missing or not allowed."""
     (document,) = parse_yaml_values(data)
     if name in FAMILIES:
         raise ValueError(f"{name} is the name of a family; choose another name for the type")
@@ -202,7 +207,7 @@ def _read_shipped_validator(name: str) -> Validator:
 
 
 def make_entry_validator(data: bytes) -> Validator:
-    """Return the validator of a JSON Schema in YAML; raise ValueError if it is not one, or not self-contained."""
+    """Return the validator of a JSON Schema in YAML; raise ValueError if it is not one, or refers to another file."""
     try:
         documents = parse_yaml_values(data)
     except StrictYamlError as error:

@@ -45,7 +45,7 @@ class GivenEntry:
 
 @value_type
 class WriteResult:
-    """The result of a change; `settled` is the recovery of an earlier, interrupted one."""
+    """The result of a change: `written` unless refused or a dry run; `settled` is the recovery of an earlier one."""
 
     change: Change
     written: bool
@@ -58,7 +58,7 @@ def stage_folder(repository: Repository) -> StageFolder:
 
 
 def recover_and_read_library(repository: Repository) -> tuple[Library, Recovery | None]:
-    """Return the registries, after recovery of an interrupted change.
+    """Complete or undo an interrupted change, then return the registries and that recovery (None: nothing to do).
 
     Raises:
         BusyError: another change took longer than `WAIT_SECONDS` (exit 6).
@@ -68,7 +68,7 @@ def recover_and_read_library(repository: Repository) -> tuple[Library, Recovery 
 
 
 def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...], Recovery | None]:
-    """Return the registries and all findings about them, their generated documents and their files in git."""
+    """Return the registries, all findings about them, their documents and their files in git, and the recovery."""
     library, recovery = recover_and_read_library(repository)
     # git must have every content file, those of the types that the repository defines too.
     own = (entry_type.content for entry_type in library.schemas.types.values() if entry_type.folder is None)
@@ -110,7 +110,7 @@ def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, 
 
 
 def initialise_entries(repository: Repository) -> tuple[str, ...]:
-    """Write the missing schemas and the outdated generated documents; return the paths of the written files."""
+    """Recover, write missing schemas and missing or outdated documents, and return the paths of written files."""
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS):
         files = make_initial_files(repository, read_entry_schemas(repository))
         before = {path: read_own_file(repository.path(path), MAX_BYTES) for path in files}
@@ -119,7 +119,7 @@ def initialise_entries(repository: Repository) -> tuple[str, ...]:
 
 
 def check_coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings about the sealed files of one registry, with the present files of the other registries."""
+    """Return the findings about the sealed files of one registry, checked with the present files of the others."""
     # The other registries report the findings about their own files.
     artifacts = find_artifacts(SPECS[sealed.registry_id], report.kept)
     sealed_files = {path: report.kept[path] for path in artifacts}
@@ -130,6 +130,7 @@ def check_coordination(repository: Repository, sealed: SealedRun, report: SealRe
 
 
 def _plan_and_write(repository: Repository, plan: Callable[[Library], Change], *, dry_run: bool) -> WriteResult:
+    """Recover, read the registries, plan, and write the plan unless it is refused or a dry run: under one lock."""
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
         # The registries are read under the lock: the plan is made for the files that it changes.
         change = plan(read_library(repository))

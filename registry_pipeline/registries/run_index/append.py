@@ -54,7 +54,7 @@ class AppendResult:
 
 
 def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
-    """Return the records of a text of JSON lines and its findings; `name` stands for the text in them."""
+    """Return the valid records of a text of JSON lines, and its findings; `name` stands for the text in them."""
     source = replace(log, display_path=name)
     records: list[Record] = []
     findings: list[Finding] = []
@@ -75,7 +75,7 @@ def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], t
 
 
 def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> AppendResult:
-    """Append all records, or none if they introduce an error that was not there before.
+    """Append all records, or none (`refused`) if they cause an error that the log does not have without them.
 
     A record that the log contains already is not written again, so an append can be repeated if its outcome is unknown.
 
@@ -110,6 +110,7 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
 
 
 def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield the findings of the lines that the records would have in the log."""
     # A record may have a line that could not be read again: it is too long, or contains half a character.
     for number, record in enumerate(records, 1):
         data = json_line(record).removesuffix(b"\n")
@@ -119,7 +120,7 @@ def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
 
 
 def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """Return the new records, and those that the log or the batch contains already."""
+    """Return the new records, and those that the log or an earlier position of `records` contains already."""
     lines = {json_line(entry.record) for entry in known}
     new: list[Record] = []
     repeated: list[Record] = []
@@ -136,7 +137,7 @@ def _make_entries(records: Sequence[Record], lines: int) -> list[Entry]:
 
 
 def _repair_tail(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], list[str]]:
-    """Make the log end with a complete line; return the findings, and the file that the rest was moved to."""
+    """Make the log end with a complete line; return the findings, and the paths of moved rests (one or none)."""
     findings: list[Finding] = []
     moved: list[str] = []
     if tail.completes:
@@ -151,6 +152,7 @@ def _repair_tail(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], 
 
 
 def _write_records(log: Log, descriptor: int, records: Sequence[Record]) -> None:
+    """Append records in one write; several are first announced as a batch."""
     data = b"".join(map(json_line, records))
     # A reader could take a part of a batch for complete lines; one record needs no announcement.
     if len(records) > 1:
@@ -161,7 +163,7 @@ def _write_records(log: Log, descriptor: int, records: Sequence[Record]) -> None
 
 
 def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
-    """Write and sync, or leave the log as long as it was."""
+    """Append bytes and sync; raise WriteError after an error, with the log as long as it was."""
     size = os.fstat(descriptor).st_size
     try:
         write_descriptor(descriptor, data)
@@ -174,7 +176,7 @@ def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def hold_log_lock(log: Log) -> Iterator[IO[bytes]]:
-    """Hold the lock of a log, which is created if it is missing; raises as `append_records` does."""
+    """Hold the lock of a log, which is created with its folders if it is missing; raises as `append_records`."""
     # The lock is on the log itself, not on a file beside it.
     if log.root is not None:
         refuse_outside(log.path, log.root)

@@ -42,7 +42,7 @@ class CheckResult:
 
 
 def check_run_index(log: Log, file: IO[bytes], end: int, context: RuleContext) -> CheckResult:
-    """Return every finding of an open run index up to an offset."""
+    """Return every finding of the lines of an open run index up to an offset, not sorted."""
     # The log may be larger than memory, so only the location of each record is kept. Most runs have one record, which
     # is checked at once. The records of the other runs are read again together.
     locations: dict[str, list[tuple[int, int, int]]] = {}
@@ -75,6 +75,7 @@ def check_run_index(log: Log, file: IO[bytes], end: int, context: RuleContext) -
 
 
 def _read_entry_again(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Iterator[Entry]:
+    """Yield the record at a location, or nothing if there is no valid record any more."""
     file.seek(offset)
     entry = parse_record(log, file.read(size), number, offset)
     # The log may have been edited since.
@@ -90,7 +91,7 @@ def _check_song_versions(path: str, songs: SongIndex, versions: dict[str, set[st
 
 
 def check_runs(path: str, entries: Collection[Entry], context: RuleContext) -> Iterator[Finding]:
-    """Yield every finding of some runs; `entries` are all their records, in the order of the log."""
+    """Yield every finding about the records of some runs; `entries` are all their records, in the order of the log."""
     for versions in group_by_run(entries).values():
         for entry in versions:
             yield from check_timestamps(path, entry, context.now)
@@ -99,7 +100,7 @@ def check_runs(path: str, entries: Collection[Entry], context: RuleContext) -> I
 
 
 def check_append_only(log: Log, baseline: bytes, data: bytes, baseline_name: str) -> tuple[Finding, ...]:
-    """Return a finding for each line of a baseline that a log lacks, or has in another order.
+    """Return a finding for each line of a baseline that a log lacks (RI050, RI053) or has in another order (RI051).
 
     The lines of the baseline must be an ordered subset, not a prefix: a merge inserts lines between others.
     """
@@ -136,7 +137,7 @@ def _find_lost_lines(log: Log, baseline: bytes, data: bytes, baseline_name: str)
 
 
 def _find_record_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, without byte order mark and CR: a repair of those is no loss."""
+    """Yield the number and text of each line that is not blank, without BOM and CR: a repair of those is no loss."""
     for number, line in enumerate(io.BytesIO(data.removeprefix(codecs.BOM_UTF8)), 1):
         text = line.removesuffix(b"\n").removesuffix(b"\r")
         if text.strip():
@@ -168,7 +169,7 @@ def compare_with_baseline(repository: Repository, log: Log, baseline: str) -> tu
 def compare_with_previous(
     repository: Repository, sealed: SealedRun, report: SealReport, log: Log, data: bytes
 ) -> Iterator[Finding]:
-    """Yield the findings of a sealed log compared with the snapshot and the commit that it was built on."""
+    """Yield the findings of a sealed log compared with its previous snapshot and its commit, if they exist."""
     previous = sealed.inputs.previous(sealed.registry_id)
     if previous is not None and run_folder(repository, previous).is_dir():
         try:
@@ -183,6 +184,7 @@ def compare_with_previous(
 
 
 def _compare_with_commit(repository: Repository, log: Log, data: bytes, commit: str, name: str) -> Iterator[Finding]:
+    """Yield the findings of a log compared with that of a commit (RI052: it has none) and, if equal, of its parent."""
     path = log.path.relative_to(repository.root).as_posix()
     committed = read_committed_file(repository.root, commit, path)
     if committed is None:

@@ -22,7 +22,7 @@ _WRITING: Final = frozenset({"created_utc", "last_updated_utc", "created_by", "m
 
 
 def version_key(record: Record) -> tuple[str, str]:
-    """Return what the records of a run are sorted by, before their position in the log."""
+    """Return the time of the last update (else of creation) and the machine: records of a run are sorted by them."""
     return second_of(record.get("last_updated_utc", record["created_utc"])) or "", record["machine_id"]
 
 
@@ -40,6 +40,7 @@ def find_changed_fields(previous: Record, record: Record) -> tuple[str, ...]:
 
 
 def _is_kept(name: str, content: Any, record: Record) -> bool:
+    """Return whether a later record keeps the content of a field, or only adds to it."""
     if name not in record:
         return False
     later = record[name]
@@ -56,7 +57,7 @@ def find_field_changes(previous: Record, record: Record) -> list[dict[str, Any]]
 
 
 def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Yield the findings about how the records of one run relate; `entries` are in the order of the log."""
+    """Yield the findings about how the records of one run, in the order of the log, relate (RI022 to RI026)."""
     if len(entries) < 2:
         return  # most runs have one record
     yield from _compare_with_earlier_lines(path, entries)
@@ -100,7 +101,7 @@ def _compare_with_earlier_lines(path: str, entries: Sequence[Entry]) -> Iterator
 
 
 def check_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
-    """Yield a finding if two records of one run_id and created_utc cannot be the same run."""
+    """Yield RI024 for the first identity field in which two records of one run_id and created_utc differ."""
     for name in _IDENTITY:
         expected, got = first.record[name], entry.record[name]
         if expected != got:
@@ -110,7 +111,7 @@ def check_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
 
 
 def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Finding]:
-    """Yield the findings about the timestamps of one record; without `now`, future ones are not reported."""
+    """Yield the findings about the timestamps of a record (RI020, RI021); without `now`, none about the future."""
     created = second_of(entry.record["created_utc"]) or ""
     updated = second_of(entry.record.get("last_updated_utc", "")) or created
     if updated < created:
@@ -147,7 +148,7 @@ class RuleContext:
 
 
 def check_current_record(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
-    """Yield the findings about the current record of a run."""
+    """Yield the findings about the current record of a run (RI017, RI030 to RI037); `entry` must be the current one."""
     record = entry.record
     missing = [name for name in _FINAL_SAVE if not record.get(name)]
     outputs = record.get("work_id") or record.get("version_ids")
@@ -171,6 +172,7 @@ def check_current_record(path: str, entry: Entry, context: RuleContext) -> Itera
 
 
 def _check_uniqueness(path: str, entry: Entry, index: OverrideIndex) -> Iterator[Finding]:
+    """Yield a finding for each uniqueness FAIL that no override allows, or only voided ones (RI031)."""
     for check, override_type in UNIQUENESS.items():
         if entry.record.get(check) != "FAIL":
             continue
@@ -210,7 +212,7 @@ def _check_song_links(path: str, entry: Entry, songs: SongIndex) -> Iterator[Fin
 
 
 def read_song_index(path: Path, display_path: str) -> tuple[SongIndex | None, tuple[Finding, ...]]:
-    """Return the song index, or None if it cannot be read, and a finding for each line that cannot be parsed."""
+    """Return the song index, or None if it cannot be read, and a finding (RI038) for that or each unreadable line."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -86,6 +86,7 @@ def merge_files(log: Log, first: Path, second: Path, target: Path) -> MergeResul
 
 
 def _find_incomplete_batches(log: Log, *paths: Path) -> tuple[Finding, ...]:
+    """Return an error for each log that ends with complete lines of an incomplete batch (RI007)."""
     findings: list[Finding] = []
     for path in paths:
         source = Log(path, str(path), log.validator)
@@ -132,7 +133,7 @@ def merge_logs(log: Log, first: tuple[str, bytes], second: tuple[str, bytes]) ->
 
 
 def _parse_nodes(log: Log, data: bytes, records: dict[Node, Record], findings: list[Finding]) -> list[Node]:
-    """Return the lines of a log in order, and add their records and the findings to those of the other log."""
+    """Return the lines of a log that are records, in order; add the records and the findings to the arguments."""
     nodes: list[Node] = []
     repetitions: Counter[bytes] = Counter()
     for line in read_lines(io.BytesIO(data), end=len(data)):
@@ -178,6 +179,7 @@ def _make_sort_key(record: Record) -> tuple[str, str, str]:
 
 
 def _find_collisions(path: str, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield RI024 or RI042 for each record with the id of a different run or override."""
     # Two runs, or two overrides, have one id. Lines are numbered as in the result.
     entries = [Entry(record, number, 0, 0) for number, record in enumerate(records, 1)]
     if records and records[0]["record_type"] != "RUN":

@@ -45,13 +45,13 @@ class OverrideIndex:
     findings: tuple[Finding, ...] = ()
 
     def find(self, run_id: str, override_type: str) -> list[EffectiveOverride]:
-        """Return the overrides of a type for a run, voided or not."""
+        """Return the overrides of a type for a run, voided or not, in the order of the log."""
         overrides = self.by_run.get(run_id, ())
         return [override for override in overrides if override.entry.record["override_type"] == override_type]
 
 
 def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
-    """Return the overrides of a log; an update may come before its override."""
+    """Return the overrides of a log: of one id the first counts, and an update may come before its override."""
     records = list(entries)
     findings: list[Finding] = []
     overrides: dict[str, Entry] = {}
@@ -94,7 +94,7 @@ def _update_time(entry: Entry) -> str:
 
 
 def check_overrides(path: str, index: OverrideIndex, runs: Mapping[str, Record]) -> Iterator[Finding]:
-    """Yield every finding of the overrides of a log; `runs` are the current records of the runs that they name."""
+    """Yield all findings of an index; `runs` are the current records, by run id, of the runs that overrides name."""
     yield from index.findings
     for override in index.by_id.values():
         # A voided override cannot be corrected any more, so it need not agree with its run.
@@ -103,6 +103,7 @@ def check_overrides(path: str, index: OverrideIndex, runs: Mapping[str, Record])
 
 
 def _compare_with_run(path: str, entry: Entry, run: Record | None) -> Iterator[Finding]:
+    """Yield a finding if the run of an override is unknown (RI043) or of another artist or genre (RI044)."""
     if run is None:
         yield make_entry_finding(entry, "RI043", path, "/run_id", got=entry.record["run_id"])
         return

@@ -89,7 +89,7 @@ Select = Callable[[str, Sequence[str]], Iterator[Entry]]
 
 
 def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
-    """Return every record of a run, the current one last."""
+    """Return every record of a run, the current one last; none if the log does not contain the run."""
 
     def run(select: Select) -> Iterable[Entry]:
         return sort_versions(list(select(_ONE_RUN, [run_id])))
@@ -111,7 +111,7 @@ def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResu
 def find_latest(
     log: Log, context: RuleContext, *, artist_id: str | None, genre_id: str | None, use_index: bool = True
 ) -> QueryResult:
-    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, or no entry if there is none."""
+    """Return the newest current record with qa_gate2 PASS whose run has no error, or no entry if there is none."""
     where, values = _make_where(Query(artist_id, genre_id, passed=True))
 
     def run(select: Select) -> Iterable[Entry]:
@@ -127,7 +127,12 @@ def find_latest(
 def _run_query(
     log: Log, run: Callable[[Select], Iterable[Entry]], *, use_index: bool, run_id: str | None = None
 ) -> QueryResult:
-    """Run a query, about one run or all, on the side index or on an index in memory."""
+    """Run a query, about one run or all, on the side index or else (RI070) on an index in memory.
+
+    Raises:
+        NotFoundError: the log does not exist or cannot be read.
+        BusyError: the log was edited while it was read without the side index.
+    """
     with open_log(log) as file:
         end, findings = read_finished_end(log, file)
 
@@ -155,6 +160,7 @@ def _run_query(
 
 
 def _make_where(query: Query) -> tuple[str, list[str]]:
+    """Return the WHERE clause of a query, "" if every record matches, and the values of its parameters."""
     conditions = {
         "artist = ?": query.artist_id,
         "genre = ?": query.genre_id,
@@ -180,6 +186,7 @@ def _make_order(query: Query) -> str | None:
 
 
 def _sort_by_field(entries: Iterable[Entry], query: Query) -> list[Entry]:
+    """Return records sorted by a field that the index has no column of, cut to the limit."""
     name, descending = query.order_by.removeprefix("-"), query.order_by.startswith("-")
 
     def key(entry: Entry) -> tuple[bool, str, str, str, int]:
@@ -194,12 +201,12 @@ _MAX_SIZE: Final = 1 << 30
 
 
 def read_run_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the run index and count its records."""
+    """Capture the run index and count its lines."""
     return _read_log_inputs("run_index", repository.config.run_index.path, repository, context)
 
 
 def read_overrides_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the overrides log and count its overrides and updates."""
+    """Capture the overrides log and count its lines."""
     return _read_log_inputs("overrides_log", repository.config.run_index.overrides, repository, context)
 
 
@@ -212,13 +219,13 @@ def _read_log_inputs(registry_id: str, path: str, repository: Repository, contex
 
 
 def find_columns(records: Iterable[Record]) -> tuple[str, ...]:
-    """Return the columns of some records: every field of a RUN record, then the extra keys by name."""
+    """Return the columns of some records: every field of a RUN record, used or not, then the extra keys by name."""
     extra = {name for record in records for name in record} - set(COLUMNS)
     return (*COLUMNS, *sorted(extra))
 
 
 def format_csv(records: Sequence[Record], *, raw: bool = False) -> bytes:
-    """Return records as CSV (RFC 4180, UTF-8, LF). A list is its JSON text, a missing field is empty.
+    """Return records as CSV with a header (RFC 4180, UTF-8, LF). A list is its JSON text, a missing field is empty.
 
     Unless `raw`, a text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
@@ -270,13 +277,13 @@ def _make_frame(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def show(repository: Repository, run_id: str, *, history: bool = False) -> pd.DataFrame:
-    """Return the current record of a run, or with `history` all its records, the current one last."""
+    """Return the current record of a run, or with `history` all its records, the current one last; maybe no row."""
     records = find_run(run_index_log(repository), run_id).records
     return _make_frame(records if history else records[-1:])
 
 
 def list_runs(repository: Repository, query: Query) -> pd.DataFrame:
-    """Return the records that a query selects."""
+    """Return the records that a query selects, in its order."""
     return _make_frame(find_records(run_index_log(repository), query).records)
 
 
@@ -286,7 +293,7 @@ def failed_uniqueness(repository: Repository, query: Query | None = None) -> pd.
 
 
 def latest(repository: Repository, artist_id: str | None = None, genre_id: str | None = None) -> pd.DataFrame:
-    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, in at most one row."""
+    """Return the newest current record with qa_gate2 PASS whose run has no error, in at most one row."""
     context, _ = read_rule_context(repository)
     result = find_latest(run_index_log(repository), context, artist_id=artist_id, genre_id=genre_id)
     return _make_frame(result.records)

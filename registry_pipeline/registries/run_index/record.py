@@ -75,7 +75,7 @@ class Grammar:
         self.forms = _forms(dash=name == "dash")
 
     def find_problem(self, kind: str, text: str) -> str:
-        """Return the code of what is wrong with an id: its form, or a time that does not exist; "" if it is valid."""
+        """Return RI014 if an id has not the form of its kind, RI015 if its time does not exist, "" if it is valid."""
         match = self.forms[kind].pattern.fullmatch(text)
         if match is None or len(text) > _MAX_LENGTH:
             return "RI014"
@@ -274,7 +274,7 @@ _Check = Callable[[Any], "list[Problem] | None"]
 
 
 def _make_check(field: Field, grammar: Grammar) -> _Check:
-    """Return the check of one field, prepared once: a log has millions of values."""
+    """Return a function that returns the problems of a field's content, None or [] if it is valid."""
     if field.form == "id":
         return lambda content: _check_id(content, field.kind, grammar)
     if field.form == "ids":
@@ -336,7 +336,7 @@ def _make_form_problems(expected: str, content: object) -> list[Problem]:
 
 
 def format_quoted(content: object) -> str:
-    """Return the text of a value, shortened and printable, for a finding."""
+    """Return the text of a value, shortened to 80 characters and encodable, for a finding; no quotes are added."""
     text = content if isinstance(content, str) else repr(content)
     # A JSON escape can be half of a surrogate pair, which a finding could not be printed with.
     return encodable(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")

@@ -39,7 +39,7 @@ Fill in the fields above as the run goes on; an empty field is left out. Then:
 
 
 def format_run_log(fields: Mapping[str, str]) -> str:
-    """Return a new run log with some fields filled in, and the values that the others allow as comments."""
+    """Return the text of a new run log; `fields` are filled in, comments list the values that other fields allow."""
     lines = ["---"]
     for name, field in RUN.fields.items():
         if name not in _AUTOMATIC:
@@ -49,7 +49,7 @@ def format_run_log(fields: Mapping[str, str]) -> str:
 
 
 def create_run_log(path: Path, text: str) -> None:
-    """Write a new run log durably.
+    """Create a run log file durably.
 
     Raises:
         RefusedError: the file exists (exit 5).
@@ -61,7 +61,7 @@ def create_run_log(path: Path, text: str) -> None:
 
 
 def read_run_log(path: Path, log: Log) -> tuple[dict[str, Any] | None, tuple[Finding, ...]]:
-    """Return the record of a run log, or None and what is wrong with it.
+    """Return the record of a run log, in the documented order of fields, or None and the findings why it is not valid.
 
     Raises:
         NotFoundError: the file does not exist or cannot be read.
@@ -88,6 +88,7 @@ def read_run_log(path: Path, log: Log) -> tuple[dict[str, Any] | None, tuple[Fin
 
 
 def _parse_front_matter(data: bytes) -> dict[str, Any]:
+    """Return the YAML between the first two `---` lines, scalars as texts; raise ValueError if it is no mapping."""
     if len(data) > _MAX_SIZE:
         raise ValueError(f"it is larger than {_MAX_SIZE >> 20} MiB")
     try:
@@ -106,7 +107,8 @@ def _parse_front_matter(data: bytes) -> dict[str, Any]:
 def make_final_record(stated: Record, previous: Record | None, corrects: tuple[str, ...], now: datetime) -> Record:
     """Return the record to append for a run log; `previous` is the current record of the run, if there is one.
 
-    A run log that says nothing new gives the previous record, so that a repeated `finish` changes nothing.
+    A run log that says nothing new gives the previous record, so that a repeated `finish` changes nothing. Otherwise
+    it gets `last_updated_utc`, and of `corrects` those fields that it changes or removes.
     """
     if previous is None:
         return stated

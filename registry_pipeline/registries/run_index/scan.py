@@ -42,17 +42,17 @@ class LogContent:
 
 
 def read_finished_end(log: Log, file: IO[bytes]) -> tuple[int, list[Finding]]:
-    """Return the offset where the complete records end, and a finding if the log does not end there."""
+    """Return the offset where the complete lines of an open log end, and a finding (RI007) if the log goes on."""
     tail = read_tail(log, file.fileno())
     findings = [finding("RI007", log.display_path, detail=tail.reason)] if tail.reason else []
     return tail.finished, findings
 
 
 def read_log(log: Log, *, missing_ok: bool = False) -> LogContent:
-    """Return the content of a log that fits into memory, as the overrides log does.
+    """Return the content of a log, which must fit into memory; with `missing_ok`, a missing log is empty.
 
     Raises:
-        NotFoundError: it does not exist and not `missing_ok`, or it cannot be read.
+        NotFoundError: it does not exist, or it cannot be read.
     """
     if missing_ok and not log.path.exists():
         return LogContent((), (), 0)
@@ -63,7 +63,7 @@ def read_log(log: Log, *, missing_ok: bool = False) -> LogContent:
 
 
 def read_open_log(log: Log, file: IO[bytes], end: int) -> LogContent:
-    """Return the content of an open log up to an offset."""
+    """Return the content of an open log up to an offset, without a finding about its end."""
     entries: list[Entry] = []
     findings: list[Finding] = []
     number = 0
@@ -77,7 +77,7 @@ def read_open_log(log: Log, file: IO[bytes], end: int) -> LogContent:
 
 
 def read_entries(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: int = 1) -> Iterator[Entry]:
-    """Yield the valid records of an open log between two offsets; `number` is that of the first line."""
+    """Yield the valid records of an open log between two offsets; lines that are not are ignored, but counted."""
     for line in read_lines(file, end=end, offset=offset, number=number):
         entry, _ = parse_line(log, line)
         if entry is not None:
@@ -95,7 +95,7 @@ def read_current_records(log: Log, run_ids: Collection[str]) -> dict[str, Record
 
 
 def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
-    """Return RUN records by run id, in their order."""
+    """Return RUN records by run id, each in the given order."""
     runs: dict[str, list[Entry]] = {}
     for entry in entries:
         runs.setdefault(entry.record["run_id"], []).append(entry)
@@ -103,7 +103,7 @@ def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
 
 
 def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> tuple[list[Entry], int]:
-    """Return the records of some runs or overrides, in the order of the log, and the number of lines."""
+    """Return the records of some runs or overrides up to an offset, in order, and the number of all lines up to it."""
     # An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
     encoded = {identifier.encode() for identifier in ids}
     entries: list[Entry] = []
@@ -124,7 +124,7 @@ def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> t
 
 
 def _find_candidate_positions(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
-    """Return, in order, positions in the lines that may have one of the ids."""
+    """Return sorted positions, at least one in each line that has one of the ids; other lines may have some too."""
     positions = [match.start() for match in _KEYS[key].finditer(chunk) if match[1] is None or match[1] in ids]
     if b"\\u00" not in chunk:
         return positions

@@ -42,7 +42,7 @@ _ID_ATTEMPTS: Final = 64
 def read_rule_context(
     repository: Repository, *, machine_id: str | None = None, now: str | None = None
 ) -> tuple[RuleContext, tuple[Finding, ...]]:
-    """Return what the run index of a repository is compared with, and findings about what cannot be read."""
+    """Return what the run index of a repository is compared with, and findings about an unreadable song index."""
     path = repository.config.run_index.song_index
     songs, findings = (None, ()) if path is None else read_song_index(repository.path(path), path)
     log = overrides_log(repository)
@@ -53,7 +53,7 @@ def read_rule_context(
 def check_log(
     repository: Repository, log: Log, *, baseline: str | None, machine_id: str | None, now: datetime
 ) -> CheckResult:
-    """Return every finding of a log, compared with a baseline if one is named.
+    """Return every finding of a log, sorted, and its counts; with a `baseline`, the log is compared with it too.
 
     Raises:
         NotFoundError: the log or the baseline does not exist (exit 7).
@@ -74,7 +74,7 @@ def check_log(
 
 
 def check_sealed_log(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings of a sealed log; overrides, and the runs that they name, count as they are now."""
+    """Return the findings of a sealed log, sorted; overrides, and the runs that they name, count as they are now."""
     data = report.kept.get(sealed.ref.relpath or "")
     if data is None:
         return ()
@@ -101,7 +101,7 @@ def _check_content(
 def append_to_log(
     repository: Repository, log: Log, records: Sequence[Record], *, machine_id: str | None, now: datetime
 ) -> AppendResult:
-    """Append records to a log, checked with what the repository contains; raises as `append_records` does."""
+    """Append all records to a log or none, checked with what the repository contains; raises as `append_records`."""
     if log.id_key == "run_id":
         context, findings = read_rule_context(repository, machine_id=machine_id, now=utc_text(now))
         result = append_records(log, records, lambda entries: check_runs(log.display_path, entries, context))
@@ -120,7 +120,7 @@ def append_to_log(
 
 
 def start_run(repository: Repository, path: Path, fields: dict[str, str], *, now: datetime, choose: Choose) -> str:
-    """Write a run log with a new run id and the given fields, and return the id. The run index is not changed.
+    """Create a run log with a new run id and the given fields, and return the id. The run index is not changed.
 
     Raises:
         RefusedError: a field is not valid, the run log exists, or no id is free.
@@ -142,7 +142,7 @@ def start_run(repository: Repository, path: Path, fields: dict[str, str], *, now
 def finish_run(
     repository: Repository, path: Path, *, corrects: tuple[str, ...], machine_id: str | None, now: datetime
 ) -> AppendResult:
-    """Append the final record of a run from its run log; a repetition changes nothing.
+    """Append the final record of a run from its run log; an invalid one is refused, a repetition adds nothing.
 
     Raises:
         NotFoundError: the run log cannot be read. And as `append_records` does.

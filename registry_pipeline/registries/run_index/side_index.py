@@ -75,7 +75,7 @@ def index_path(log: Log) -> Path:
 
 
 def make_index_row(record: Record) -> tuple[str | int, ...]:
-    """Return the row of a record: run, created, sort time, machine, artist, genre, passed, failed."""
+    """Return the row of a record in the side index: run, created, sort time, machine, artist, genre, passed, failed."""
     updated, machine = version_key(record)
     return (
         record["run_id"],
@@ -95,7 +95,8 @@ def select_entries(
     """Yield the records that SQL clauses (WHERE, ORDER BY, LIMIT) select, read from the log.
 
     Raises:
-        UnusableError, LogChangedError
+        UnusableError: sqlite cannot read the index.
+        LogChangedError: the log has no such record at the location of a row.
     """
     try:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM places {clauses}", tuple(values))  # noqa: S608 - constants
@@ -119,7 +120,7 @@ def _read_line(log: Log, file: IO[bytes], number: int, offset: int, size: int) -
 
 
 def make_index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
-    """Return an index of records that is not written to a file."""
+    """Return a connection to an index of records in memory, with the columns of the side index."""
     connection = _connect(":memory:")
     connection.executescript(_TABLES)
     connection.execute("BEGIN")
@@ -131,7 +132,7 @@ def make_index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
 
 
 def open_index(log: Log, file: IO[bytes], *, rebuild: bool = False) -> sqlite3.Connection:
-    """Return the side index of an open log, refreshed or rebuilt if it is not up to date.
+    """Return a connection to the side index of an open log, refreshed or rebuilt if it is not up to date.
 
     The connection has begun a read transaction: other processes cannot write into the index until it is closed.
 
@@ -152,7 +153,7 @@ def open_index(log: Log, file: IO[bytes], *, rebuild: bool = False) -> sqlite3.C
 
 
 def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection | None:
-    """Return the existing index, up to date; None if it must be rebuilt."""
+    """Return a connection to the existing index, refreshed if the log has grown; None if it must be rebuilt."""
     connection = _open_if_unchanged(path)
     if connection is None:
         return None
@@ -179,7 +180,14 @@ def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection
 
 
 def _open_if_unchanged(path: Path) -> sqlite3.Connection | None:
-    """Return a connection that reads the index as this program wrote it; None if there is none, or it was changed."""
+    """Return a connection in a read transaction, or None if the index is missing or was changed.
+
+    Changed means that its inode, size or times differ from its state file.
+
+    Raises:
+        sqlite3.OperationalError: the index is locked or unreadable.
+        UnusableError: it was replaced during every attempt.
+    """
     for _ in range(_ATTEMPTS):
         if not path.is_file():
             return None
@@ -205,7 +213,7 @@ def _open_if_unchanged(path: Path) -> sqlite3.Connection | None:
 
 
 def _refresh(log: Log, file: IO[bytes], path: Path, target: tuple[int, str]) -> None:
-    """Index the lines that were appended, up to an offset of the log in a state."""
+    """Add the lines that were appended since to the index file, up to `target`: an offset of the log, and its state."""
     end, state = target
     inode = path.stat().st_ino
     with closing(_connect(path)) as connection:
@@ -328,6 +336,9 @@ def is_recorded(index: Path, inode: int) -> bool:
 def record_state(index: Path, inode: int) -> None:
     """Record the state of a side index that this program has written; call it while the index is still locked.
 
+    Waits, at most `_PATIENCE` seconds, until the clock of the file system has advanced. If it does not advance, or
+    another file has replaced the index, no valid state is recorded, and the index counts as changed.
+
     Raises:
         OSError: the state file cannot be written.
     """
@@ -352,7 +363,7 @@ def record_state(index: Path, inode: int) -> None:
 
 
 def format_state(stat: os.stat_result) -> str:
-    """Return the inode, size and times of a file as one line."""
+    """Return the inode, size, mtime and ctime of a file as one line."""
     # Without the device, whose number changes when some file systems are mounted again.
     return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}\n"
 
